@@ -1,0 +1,45 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each does all that it needs, and nothing twice.
+PRESET ?= release
+BUILD := build/$(PRESET)
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+
+.PHONY: help build test demo bench lint docs install clean deps
+.DEFAULT_GOAL := build
+
+help:            ## this list
+	@sed -n 's/^\([a-z]*\):.*## */\1\t/p' Makefile | expand -t 12
+
+deps:
+	@scripts/deps.sh
+
+$(BUILD)/build.ninja: | deps
+	cmake --preset $(PRESET)
+
+build: deps $(BUILD)/build.ninja   ## the library and all programs, in build/release
+	cmake --build $(BUILD) -j $(JOBS)
+
+test: build      ## build and run every test
+	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
+
+demo: build      ## stylise a photo: writes .demo/out.png (DEMO_ARGS="--size 512" goes to the program)
+	scripts/demo.sh $(BUILD) $(DEMO_ARGS)
+
+bench: build     ## weft against PyTorch, in turns: writes docs/benchmarks.md
+	bench/compare.py --build $(BUILD) $(BENCH_ARGS)
+
+lint:            ## formatting, include rules and clang-tidy
+	@scripts/deps.sh --dev
+	scripts/lint.sh
+
+docs:            ## the API reference, in docs/api
+	@scripts/deps.sh --dev
+	doxygen Doxyfile
+
+install: build   ## installs to PREFIX (default /usr/local)
+	cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean:           ## removes the build trees; fetched packages and demo assets stay
+	rm -rf build docs/api

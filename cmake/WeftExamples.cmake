@@ -1,0 +1,13 @@
+# examples/<name>/*.cpp -> program <name>. A folder's own example.cmake, when there, adds its tests.
+file(GLOB _examples CONFIGURE_DEPENDS LIST_DIRECTORIES true "${PROJECT_SOURCE_DIR}/examples/*")
+foreach(folder IN LISTS _examples)
+  file(GLOB _sources CONFIGURE_DEPENDS "${folder}/*.cpp")
+  if(_sources)
+    find_package(CLI11 REQUIRED)
+    cmake_path(GET folder FILENAME _name)
+    weft_add_program(${_name} ${_sources})
+    target_link_libraries(${_name} PRIVATE CLI11::CLI11)
+    install(TARGETS ${_name} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+    include("${folder}/example.cmake" OPTIONAL)
+  endif()
+endforeach()

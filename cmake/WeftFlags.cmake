@@ -1,0 +1,71 @@
+# Compiler and linker settings shared by every target of the project, through the interface target weft_flags.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+if(CMAKE_CXX_FLAGS_RELEASE STREQUAL "-O3 -DNDEBUG")
+  set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")   # only the kernels under backends/cpu/simd gain from -O3
+endif()
+
+if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  find_program(WEFT_CCACHE ccache)
+  if(WEFT_CCACHE)
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${WEFT_CCACHE}")
+  endif()
+endif()
+
+add_library(weft_flags INTERFACE)
+# Contraction would make the same functor give other bits in another object, or on another device.
+target_compile_options(weft_flags INTERFACE -Wall -Wextra -ffp-contract=off)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(weft_flags INTERFACE -Wno-restrict)   # GCC PR105651: false alarms on std::string
+endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # Designated initialisers leave the other options at their defaults on purpose.
+  target_compile_options(weft_flags INTERFACE -Wno-missing-field-initializers -Wno-pass-failed)
+else()
+  target_compile_options(weft_flags INTERFACE -Wno-missing-field-initializers)
+endif()
+if(WEFT_WERROR)
+  target_compile_options(weft_flags INTERFACE -Werror)
+endif()
+if(WEFT_SANITIZE)
+  list(JOIN WEFT_SANITIZE "," _san)
+  target_compile_options(weft_flags INTERFACE
+    -fsanitize=${_san} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(weft_flags INTERFACE -fsanitize=${_san})
+endif()
+if(WEFT_COVERAGE)
+  target_compile_options(weft_flags INTERFACE --coverage -O0 -g)
+  target_link_options(weft_flags INTERFACE --coverage)
+endif()
+
+find_program(WEFT_MOLD mold)
+if(WEFT_MOLD)
+  include(CheckLinkerFlag)
+  check_linker_flag(CXX -fuse-ld=mold WEFT_LINKS_WITH_MOLD)
+  if(WEFT_LINKS_WITH_MOLD)
+    target_link_options(weft_flags INTERFACE -fuse-ld=mold)
+  endif()
+endif()
+
+# Compiler and debugger see the same paths wherever the project was cloned.
+target_compile_options(weft_flags INTERFACE "-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=")
+
+# weft_add_sources([folder...]): adds the .cpp files of this folder and of the named subfolders to the library.
+# Globbed with CONFIGURE_DEPENDS, so that a new file needs no edit here.
+function(weft_add_sources)
+  foreach(sub IN ITEMS . ${ARGN})
+    file(GLOB _sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${sub}/*.cpp")
+    target_sources(weft PRIVATE ${_sources})
+  endforeach()
+endfunction()
+
+# weft_add_program(name source...): one executable of the build tree's bin folder.
+function(weft_add_program name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE weft weft_flags OpenMP::OpenMP_CXX Threads::Threads)
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH "${WEFT_INSTALL_RPATH}")
+endfunction()
