@@ -1,0 +1,23 @@
+# Rules of the project that are checked by reading it.
+find_program(WEFT_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
+if(NOT WEFT_PYTHON)
+  find_program(WEFT_PYTHON python3 REQUIRED)
+endif()
+add_test(NAME "rules: includes" COMMAND "${WEFT_PYTHON}" "${PROJECT_SOURCE_DIR}/scripts/check_includes.py")
+add_test(NAME "rules: includes, seeded breaches"
+  COMMAND "${WEFT_PYTHON}" "${PROJECT_SOURCE_DIR}/scripts/check_includes.py" --self-test)
+set_tests_properties("rules: includes" "rules: includes, seeded breaches" PROPERTIES LABELS rules)
+
+# Sanitizers add weak symbols of their own.
+set(_objects "")
+foreach(isa IN LISTS WEFT_ISAS)
+  if(TARGET weft_simd_${isa})
+    list(APPEND _objects "$<TARGET_OBJECTS:weft_simd_${isa}>")
+  endif()
+endforeach()
+if(_objects AND NOT WEFT_SANITIZE AND NOT WEFT_COVERAGE)
+  add_test(NAME "rules: weak symbols of the kernels"
+    COMMAND "${WEFT_PYTHON}" "${PROJECT_SOURCE_DIR}/scripts/check_isa_symbols.py" "${CMAKE_NM}" ${_objects}
+    COMMAND_EXPAND_LISTS)
+  set_tests_properties("rules: weak symbols of the kernels" PROPERTIES LABELS rules)
+endif()
