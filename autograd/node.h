@@ -1,0 +1,107 @@
+// A recorded op and its edges, and what a tensor knows of autograd.
+// Knows Tensor; knows no op.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "weft/core/small_vec.h"
+#include "weft/core/tensor.h"
+
+namespace weft {
+
+class Node;
+WEFT_API void destroy(Node* n);  // through a queue: graphs of any length are freed without recursion
+
+/// Gradients for the inputs of a node, in their order; an undefined tensor means none.
+using Grads = SmallVec<Tensor, 4>;
+
+/// Where an input's gradient goes: output `index` of `node`. `dtype` and `shape_of` are checked on the way.
+struct Edge {
+  Ref<Node> node;  // null: the input needs no gradient
+  uint32_t index = 0;
+  Dtype dtype = Dtype::f32;
+};
+
+/// Hook on one output of a node: sees the gradient before the node runs.
+struct GradHook {
+  int64_t handle;
+  uint32_t index;
+  std::function<Tensor(const Tensor&)> call;
+};
+
+class BackwardCtx;
+
+/// One recorded op.
+class WEFT_API Node : public RefCounted {
+ public:
+  explicit Node(const char* name);
+  virtual ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  const char* name() const { return name_; }
+  /// Grows with every node made: the engine runs nodes in falling order.
+  uint64_t sequence() const { return sequence_; }
+  SmallVec<Edge, 3> edges;
+  /// Computes the inputs' gradients. `ctx` gives the outputs' gradients and says what is wanted.
+  virtual Grads backward(BackwardCtx& ctx) = 0;
+  /// Frees what was saved. The node cannot run again.
+  virtual void release() = 0;
+  virtual bool released() const = 0;
+  virtual bool is_leaf() const { return false; }
+
+  // The outputs, for zero gradients and checks
+  struct Output {
+    Shape shape;
+    Dtype dtype;
+    Device device;
+  };
+  SmallVec<Output, 1> outputs;
+  std::unique_ptr<std::vector<GradHook>> hooks;
+
+  // Owned by the engine while a backward runs: gradients that have arrived.
+  SmallVec<Tensor, 1> pending;
+  bool queued = false;
+
+ protected:
+  const char* name_;
+  uint64_t sequence_;
+};
+
+/// What a tensor knows of autograd. For a leaf it is itself the node that accumulates.
+class WEFT_API AutogradMeta final : public Node {
+ public:
+  AutogradMeta();
+  ~AutogradMeta() override;
+  Grads backward(BackwardCtx&) override { return {}; }
+  void release() override {}
+  bool released() const override { return false; }
+  bool is_leaf() const override { return !grad_node; }
+
+  bool requires_grad = false;
+  bool retain_grad = false;
+  uint32_t output_index = 0;
+  Ref<Node> grad_node;  // null for a leaf
+  Tensor grad;
+  TensorImpl* owner = nullptr;  // null once the tensor is gone
+  std::mutex mutex;             // leaves may be shared by graphs that run at once
+  int64_t next_hook = 1;
+  std::unique_ptr<std::vector<std::function<void(Tensor&)>>> post_hooks;
+
+  /// u-muP's tag of a parameter: survives copies of a module.
+  struct ParamInfo {
+    enum class MupType : uint8_t { none, weight, bias, norm, output } type = MupType::none;
+    std::optional<int64_t> depth = std::nullopt;
+  };
+  std::unique_ptr<ParamInfo> param_info;
+};
+
+namespace detail {
+WEFT_API AutogradMeta& meta(const Tensor& t);  ///< makes one if there is none
+/// The edge that a gradient of t goes along; null node if t needs none.
+WEFT_API Edge edge_to(const Tensor& t);
+}  // namespace detail
+
+}  // namespace weft

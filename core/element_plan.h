@@ -1,0 +1,34 @@
+// How to walk the elements of a few broadcast operands together: axes ordered by the output's strides and merged where
+// memory allows. Built once per call by core/map.h; kernels only read it.
+#pragma once
+
+#include "weft/core/tensor_ref.h"
+
+namespace weft {
+
+/// Operand 0 is the output. A merged contiguous walk has rank 1 and all strides 1 (or 0 for a broadcast scalar).
+struct ElementPlan {
+  static constexpr int kMaxOperands = 5;
+  int operands = 0;
+  int rank = 1;  // >= 1; axis rank-1 is the innermost
+  int64_t numel = 0;
+  int64_t shape[kMaxRank];
+  int64_t strides[kMaxOperands][kMaxRank];  // in elements; 0 where the operand is broadcast
+
+  /// Every operand is walked with stride 1, as one run.
+  bool contiguous() const {
+    if (rank != 1) return false;
+    for (int k = 0; k < operands; ++k)
+      if (strides[k][0] != 1) return false;
+    return true;
+  }
+};
+
+/// Plan for `out` (operand 0) and `in`, whose shapes broadcast to out's.
+WEFT_API void make_plan(ElementPlan& plan, const Tensor& out, const Tensor* const* in, int count);
+
+/// An uninitialised tensor of `shape` whose strides follow the first of `in` that has this shape and is dense, so that
+/// channels-last stays channels-last; contiguous otherwise.
+WEFT_API Tensor empty_for(const Shape& shape, Dtype dtype, const Tensor* const* in, int count);
+
+}  // namespace weft

@@ -1,0 +1,73 @@
+// The exception types of weft and the checks that throw them.
+// Form of a message: "<op>: <what is wrong, with the values>[; <what to do>]". Built only on failure.
+#pragma once
+
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+#include "weft/core/export.h"
+
+namespace weft {
+
+/// Base of everything weft throws.
+struct WEFT_API Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+/// A size, rank or broadcast that does not fit.
+struct WEFT_API ShapeError : Error {
+  using Error::Error;
+};
+/// A dtype that the op does not take, or dtypes that differ.
+struct WEFT_API DtypeError : Error {
+  using Error::Error;
+};
+/// Tensors on different devices, or a device that is not there.
+struct WEFT_API DeviceError : Error {
+  using Error::Error;
+};
+/// An argument out of its range; an unknown name.
+struct WEFT_API ValueError : Error {
+  using Error::Error;
+};
+/// A file that cannot be read or written, or that lies about its content.
+struct WEFT_API IoError : Error {
+  using Error::Error;
+};
+/// Legal, but not offered (a kernel, a dtype, an option).
+struct WEFT_API NotSupported : Error {
+  using Error::Error;
+};
+/// A collective that failed or timed out.
+struct WEFT_API CommError : Error {
+  using Error::Error;
+};
+/// No memory, by the system or by the limit that was set.
+struct WEFT_API OutOfMemory : Error {
+  using Error::Error;
+};
+
+/// Concatenates printable values.
+template <class... A>
+std::string str(const A&... parts) {
+  std::ostringstream s;
+  (void)(s << ... << parts);
+  return std::move(s).str();
+}
+
+template <class E, class... A>
+[[noreturn]] __attribute__((cold, noinline)) void raise(const A&... parts) {
+  throw E(str(parts...));
+}
+
+}  // namespace weft
+
+/// Throws `E` with the concatenated message when `cond` is false.
+#define WEFT_CHECK(cond, E, ...)                                       \
+  do {                                                                 \
+    if (!(cond)) [[unlikely]] ::weft::raise<::weft::E>(__VA_ARGS__);   \
+  } while (false)
+
+/// For bugs in weft itself, never for bad input.
+#define WEFT_ASSERT(cond) \
+  WEFT_CHECK(cond, Error, "internal error: ", #cond, " does not hold at ", __FILE__, ":", __LINE__)

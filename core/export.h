@@ -1,0 +1,20 @@
+// Symbol visibility and the marks for code that compiles for CPU and GPU alike.
+// Knows nothing else of weft.
+#pragma once
+
+// Marks what leaves libweft; everything else is hidden.
+#define WEFT_API __attribute__((visibility("default")))
+
+#if defined(__CUDACC__)
+#define WEFT_HD __host__ __device__
+#else
+#define WEFT_HD
+#endif
+
+// Hot loops are compiled once per instruction set; everything they inline lives in an inline
+// namespace of that name, so that the linker cannot mix the copies.
+#ifndef WEFT_ISA
+#define WEFT_ISA isa_base
+#endif
+
+#define WEFT_INLINE inline __attribute__((always_inline))

@@ -1,0 +1,125 @@
+// Scalar maths for f32 and f64 and the integers, the same on CPU and CUDA.
+// f64 uses the standard library; f32's transcendental functions are polynomials that compilers vectorise.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "weft/core/export.h"
+
+namespace weft::fn {
+inline namespace WEFT_ISA {
+
+template <class T> concept Real = std::is_floating_point_v<T>;
+template <class T> concept Integer = std::is_integral_v<T>;
+
+template <class T> WEFT_HD WEFT_INLINE T lowest() {
+  if constexpr (Real<T>) return -std::numeric_limits<T>::infinity();
+  else return std::numeric_limits<T>::lowest();
+}
+template <class T> WEFT_HD WEFT_INLINE T highest() {
+  if constexpr (Real<T>) return std::numeric_limits<T>::infinity();
+  else return std::numeric_limits<T>::max();
+}
+
+template <Real T> WEFT_HD WEFT_INLINE T exp(T x) { return std::exp(x); }
+template <Real T> WEFT_HD WEFT_INLINE T exp2(T x) { return std::exp2(x); }
+template <Real T> WEFT_HD WEFT_INLINE T expm1(T x) { return std::expm1(x); }
+template <Real T> WEFT_HD WEFT_INLINE T log(T x) { return std::log(x); }
+template <Real T> WEFT_HD WEFT_INLINE T log2(T x) { return std::log2(x); }
+template <Real T> WEFT_HD WEFT_INLINE T log10(T x) { return std::log10(x); }
+template <Real T> WEFT_HD WEFT_INLINE T log1p(T x) { return std::log1p(x); }
+template <Real T> WEFT_HD WEFT_INLINE T sqrt(T x) { return std::sqrt(x); }
+template <Real T> WEFT_HD WEFT_INLINE T sin(T x) { return std::sin(x); }
+template <Real T> WEFT_HD WEFT_INLINE T cos(T x) { return std::cos(x); }
+template <Real T> WEFT_HD WEFT_INLINE T tan(T x) { return std::tan(x); }
+template <Real T> WEFT_HD WEFT_INLINE T asin(T x) { return std::asin(x); }
+template <Real T> WEFT_HD WEFT_INLINE T acos(T x) { return std::acos(x); }
+template <Real T> WEFT_HD WEFT_INLINE T atan(T x) { return std::atan(x); }
+template <Real T> WEFT_HD WEFT_INLINE T atan2(T y, T x) { return std::atan2(y, x); }
+template <Real T> WEFT_HD WEFT_INLINE T sinh(T x) { return std::sinh(x); }
+template <Real T> WEFT_HD WEFT_INLINE T cosh(T x) { return std::cosh(x); }
+template <Real T> WEFT_HD WEFT_INLINE T tanh(T x) { return std::tanh(x); }
+template <Real T> WEFT_HD WEFT_INLINE T erf(T x) { return std::erf(x); }
+template <Real T> WEFT_HD WEFT_INLINE T erfc(T x) { return std::erfc(x); }
+template <Real T> WEFT_HD WEFT_INLINE T floor(T x) { return std::floor(x); }
+template <Real T> WEFT_HD WEFT_INLINE T ceil(T x) { return std::ceil(x); }
+template <Real T> WEFT_HD WEFT_INLINE T trunc(T x) { return std::trunc(x); }
+template <Real T> WEFT_HD WEFT_INLINE T round_even(T x) { return std::nearbyint(x); }
+
+template <class T> WEFT_HD WEFT_INLINE T abs(T x) {
+  if constexpr (Real<T>) return std::fabs(x);
+  else if constexpr (std::is_unsigned_v<T>) return x;
+  else return x < 0 ? static_cast<T>(-x) : x;
+}
+template <class T> WEFT_HD WEFT_INLINE T clamp(T x, T lo, T hi) { return x < lo ? lo : (x > hi ? hi : x); }
+/// 1 / (1 + exp(-x)), without overflow on either side.
+template <Real T> WEFT_HD WEFT_INLINE T sigmoid(T x) { return T(1) / (T(1) + fn::exp(-x)); }
+/// log(1 + exp(x)), without overflow.
+template <Real T> WEFT_HD WEFT_INLINE T softplus(T x) { return (x > T(0) ? x : T(0)) + fn::log1p(fn::exp(-fn::abs(x))); }
+
+template <class T> WEFT_HD WEFT_INLINE T pow(T x, T y) {
+  if constexpr (Real<T>) {
+    return std::pow(x, y);
+  } else {
+    // integers: by squaring; negative exponents give 0 except for +-1
+    if (y < T(0)) return x == T(1) ? T(1) : (x == T(-1) ? (y % 2 ? T(-1) : T(1)) : T(0));
+    T r = 1;
+    for (T b = x; y > 0; y = static_cast<T>(y >> 1), b = static_cast<T>(b * b))
+      if (y & 1) r = static_cast<T>(r * b);
+    return r;
+  }
+}
+// Integer division by zero gives 0: ops check where the user can see it.
+template <class T> WEFT_HD WEFT_INLINE T div_trunc(T x, T y) {
+  if constexpr (Real<T>) return fn::trunc(x / y);
+  else return y == T(0) ? T(0) : static_cast<T>(x / y);
+}
+template <class T> WEFT_HD WEFT_INLINE T fmod(T x, T y) {
+  if constexpr (Real<T>) return std::fmod(x, y);
+  else return y == T(0) ? T(0) : static_cast<T>(x % y);
+}
+/// Remainder with the divisor's sign (Python's %).
+template <class T> WEFT_HD WEFT_INLINE T remainder(T x, T y) {
+  T m = fn::fmod(x, y);
+  return m != T(0) && ((m < T(0)) != (y < T(0))) ? static_cast<T>(m + y) : m;
+}
+template <class T> WEFT_HD WEFT_INLINE T div_floor(T x, T y) {
+  if constexpr (Real<T>) {
+    // as Python's //: exact for quotients that rounding would push over an integer
+    if (y == T(0)) return x / y;
+    T m = std::fmod(x, y), d = (x - m) / y;
+    if (m != T(0) && (y < T(0)) != (m < T(0))) d -= T(1);
+    if (d == T(0)) return std::copysign(T(0), x / y);
+    T f = fn::floor(d);
+    return d - f > T(0.5) ? f + T(1) : f;
+  } else {
+    if (y == T(0)) return T(0);
+    T q = static_cast<T>(x / y);
+    return x % y != 0 && ((x < 0) != (y < 0)) ? static_cast<T>(q - 1) : q;
+  }
+}
+
+// Gradients: g times the derivative at x.
+template <Real T> WEFT_HD WEFT_INLINE T silu_grad(T g, T x) {
+  T s = fn::sigmoid(x);
+  return g * s * (T(1) + x * (T(1) - s));
+}
+template <Real T> WEFT_HD WEFT_INLINE T gelu_grad(T g, T x) {
+  T cdf = T(0.5) * (T(1) + fn::erf(x * T(0.70710678118654752440)));
+  return g * (cdf + x * T(0.39894228040143267794) * fn::exp(T(-0.5) * x * x));
+}
+template <Real T> WEFT_HD WEFT_INLINE T gelu_tanh_grad(T g, T x) {
+  const T k = T(0.79788456080286535588), c = T(0.044715);
+  T t = fn::tanh(k * (x + c * x * x * x));
+  return g * (T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * k * (T(1) + T(3) * c * x * x));
+}
+template <Real T> WEFT_HD WEFT_INLINE T mish_grad(T g, T x) {
+  T t = fn::tanh(fn::softplus(x)), s = fn::sigmoid(x);
+  return g * (t + x * s * (T(1) - t * t));
+}
+
+}  // namespace WEFT_ISA
+}  // namespace weft::fn

@@ -1,0 +1,176 @@
+// y = f(x): the elementwise functions of one argument, for CPU loops and CUDA kernels alike.
+// A new one: its struct, its place in UnaryOps, then docs, op block and op-table row under autograd/ and tests/.
+#pragma once
+
+#include "weft/core/fn/math.h"
+#include "weft/core/fn/traits.h"
+
+namespace weft::fn {
+
+// Struct of a function that is one expression of x on floating types.
+#define WEFT_UNARY(Name, text, dom, ...)                          \
+  struct Name {                                                   \
+    static constexpr const char* name = text;                     \
+    static constexpr Domain domain = Domain::dom;                 \
+    template <class T>                                            \
+    WEFT_HD WEFT_INLINE auto operator()(T x) const {              \
+      return __VA_ARGS__;                                         \
+    }                                                             \
+  };
+
+WEFT_UNARY(Abs, "abs", numeric, abs(x))
+WEFT_UNARY(Neg, "neg", numeric, T(-x))
+WEFT_UNARY(Exp, "exp", floating, exp(x))
+WEFT_UNARY(Exp2, "exp2", floating, exp2(x))
+WEFT_UNARY(Log, "log", floating, log(x))
+WEFT_UNARY(Log2, "log2", floating, log2(x))
+WEFT_UNARY(Log10, "log10", floating, log10(x))
+WEFT_UNARY(Log1p, "log1p", floating, log1p(x))
+WEFT_UNARY(Expm1, "expm1", floating, expm1(x))
+WEFT_UNARY(Sqrt, "sqrt", floating, sqrt(x))
+WEFT_UNARY(Rsqrt, "rsqrt", floating, T(1) / sqrt(x))
+WEFT_UNARY(Square, "square", numeric, T(x * x))
+WEFT_UNARY(Sin, "sin", floating, sin(x))
+WEFT_UNARY(Cos, "cos", floating, cos(x))
+WEFT_UNARY(Tan, "tan", floating, tan(x))
+WEFT_UNARY(Asin, "asin", floating, asin(x))
+WEFT_UNARY(Acos, "acos", floating, acos(x))
+WEFT_UNARY(Atan, "atan", floating, atan(x))
+WEFT_UNARY(Sinh, "sinh", floating, sinh(x))
+WEFT_UNARY(Cosh, "cosh", floating, cosh(x))
+WEFT_UNARY(Tanh, "tanh", floating, tanh(x))
+WEFT_UNARY(Erf, "erf", floating, erf(x))
+WEFT_UNARY(Erfc, "erfc", floating, erfc(x))
+WEFT_UNARY(Sigmoid, "sigmoid", floating, sigmoid(x))
+WEFT_UNARY(Reciprocal, "reciprocal", floating, T(1) / x)
+WEFT_UNARY(Sign, "sign", numeric, T((x > T(0)) - (x < T(0))))
+WEFT_UNARY(Floor, "floor", floating, floor(x))
+WEFT_UNARY(Ceil, "ceil", floating, ceil(x))
+WEFT_UNARY(Round, "round", floating, round_even(x))
+WEFT_UNARY(Trunc, "trunc", floating, trunc(x))
+WEFT_UNARY(Relu, "relu", numeric, x < T(0) ? T(0) : x)  // NaN stays NaN
+WEFT_UNARY(Silu, "silu", floating, x * sigmoid(x))
+WEFT_UNARY(Gelu, "gelu", floating, T(0.5) * x * (T(1) + erf(x * T(0.70710678118654752440))))
+WEFT_UNARY(GeluTanh, "gelu", floating,
+           T(0.5) * x * (T(1) + tanh(T(0.79788456080286535588) * (x + T(0.044715) * x * x * x))))
+WEFT_UNARY(Mish, "mish", floating, x * tanh(softplus(x)))
+WEFT_UNARY(Hardswish, "hardswish", floating, x * clamp(x + T(3), T(0), T(6)) * T(1.0 / 6))
+
+#undef WEFT_UNARY
+
+struct LeakyRelu {
+  static constexpr const char* name = "leaky_relu";
+  static constexpr Domain domain = Domain::floating;
+  double slope = 0.01;
+  template <class T>
+  WEFT_HD WEFT_INLINE T operator()(T x) const {
+    return x > T(0) ? x : x * T(slope);
+  }
+};
+/// scale * (x > 0 ? x : alpha * (exp(input_scale * x) - 1)): elu and selu.
+struct Elu {
+  static constexpr const char* name = "elu";
+  static constexpr Domain domain = Domain::floating;
+  double alpha = 1, scale = 1;
+  template <class T>
+  WEFT_HD WEFT_INLINE T operator()(T x) const {
+    return x > T(0) ? T(scale) * x : T(scale * alpha) * expm1(x);
+  }
+};
+/// log(1 + exp(beta x)) / beta, x where beta x > threshold.
+struct Softplus {
+  static constexpr const char* name = "softplus";
+  static constexpr Domain domain = Domain::floating;
+  double beta = 1, threshold = 20;
+  template <class T>
+  WEFT_HD WEFT_INLINE T operator()(T x) const {
+    T z = x * T(beta);
+    return z > T(threshold) ? x : fn::softplus(z) / T(beta);
+  }
+};
+/// min(max(x, lo), hi); NaN stays NaN. Also hardtanh and relu6.
+struct Clamp {
+  static constexpr const char* name = "clamp";
+  static constexpr Domain domain = Domain::numeric;
+  double lo = 0, hi = 0;
+  template <class T>
+  WEFT_HD WEFT_INLINE T operator()(T x) const {
+    // comparisons in double keep integer bounds and infinities meaningful for every T
+    if (static_cast<double>(x) < lo) x = static_cast<T>(lo);
+    return static_cast<double>(x) > hi ? static_cast<T>(hi) : x;
+  }
+};
+/// Rounds half to even at `scale` = 10^decimals.
+struct RoundDecimals {
+  static constexpr const char* name = "round";
+  static constexpr Domain domain = Domain::floating;
+  double scale = 1;
+  template <class T>
+  WEFT_HD WEFT_INLINE T operator()(T x) const {
+    return round_even(x * T(scale)) / T(scale);
+  }
+};
+/// x^e for a number e.
+struct PowScalar {
+  static constexpr const char* name = "pow";
+  static constexpr Domain domain = Domain::numeric;
+  double exponent = 1;
+  template <class T>
+  WEFT_HD WEFT_INLINE T operator()(T x) const {
+    return pow(x, static_cast<T>(exponent));
+  }
+};
+/// a * x + b.
+struct Affine {
+  static constexpr const char* name = "affine";
+  static constexpr Domain domain = Domain::floating;
+  double a = 1, b = 0;
+  template <class T>
+  WEFT_HD WEFT_INLINE T operator()(T x) const {
+    return x * T(a) + T(b);
+  }
+};
+
+struct Isnan {
+  static constexpr const char* name = "isnan";
+  static constexpr Domain domain = Domain::all;
+  static constexpr bool predicate = true;
+  template <class T>
+  WEFT_HD WEFT_INLINE bool operator()(T x) const {
+    return x != x;
+  }
+};
+struct Isinf {
+  static constexpr const char* name = "isinf";
+  static constexpr Domain domain = Domain::all;
+  static constexpr bool predicate = true;
+  template <class T>
+  WEFT_HD WEFT_INLINE bool operator()(T x) const {
+    return !(x != x) && x - x != T(0);
+  }
+};
+struct Isfinite {
+  static constexpr const char* name = "isfinite";
+  static constexpr Domain domain = Domain::all;
+  static constexpr bool predicate = true;
+  template <class T>
+  WEFT_HD WEFT_INLINE bool operator()(T x) const {
+    return x - x == T(0);
+  }
+};
+struct LogicalNot {
+  static constexpr const char* name = "logical_not";
+  static constexpr Domain domain = Domain::all;
+  static constexpr bool predicate = true;
+  template <class T>
+  WEFT_HD WEFT_INLINE bool operator()(T x) const {
+    return x == T(0);
+  }
+};
+
+using UnaryOps =
+    TypeList<Abs, Neg, Exp, Exp2, Log, Log2, Log10, Log1p, Expm1, Sqrt, Rsqrt, Square, Sin, Cos, Tan, Asin, Acos, Atan, Sinh,
+             Cosh, Tanh, Erf, Erfc, Sigmoid, Reciprocal, Sign, Floor, Ceil, Round, Trunc, Relu, Silu, Gelu, GeluTanh, Mish,
+             Hardswish, LeakyRelu, Elu, Softplus, Clamp, RoundDecimals, PowScalar, Affine, Isnan, Isinf, Isfinite, LogicalNot>;
+
+}  // namespace weft::fn

@@ -1,0 +1,96 @@
+// The kernel table: one slot per op, indexed by device type. Ops call slots; backends fill them.
+// Adding a kernel: its line here, its definition in kernels.cpp, one `set` in each backend that has it.
+// Kernels get raw references and preallocated outputs; they never allocate results and never see autograd.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "weft/core/element_plan.h"
+#include "weft/core/fn/binary.h"
+#include "weft/core/fn/reduce.h"
+#include "weft/core/fn/ternary.h"
+#include "weft/core/fn/unary.h"
+#include "weft/core/generator.h"
+
+namespace weft {
+
+namespace detail {
+[[noreturn]] WEFT_API void missing_kernel(const char* op, DeviceType device, uint32_t available);
+WEFT_API void ensure_backends();  ///< registers the CPU backend once
+}
+
+/// All set slots, for the coverage table.
+struct KernelInfo {
+  std::string op;
+  DeviceType device;
+};
+WEFT_API std::vector<KernelInfo> list_kernels();
+
+/// A slot: one load and an indirect call.
+template <class Sig>
+class Kernel;
+template <class... A>
+class Kernel<void(A...)> {
+ public:
+  using Fn = void (*)(A...);
+  constexpr explicit Kernel(const char* name = "") : name_(name) {}
+  void set(DeviceType d, Fn f) { fn_[static_cast<int>(d)] = f; }
+  Fn get(DeviceType d) const { return fn_[static_cast<int>(d)]; }
+  bool has(DeviceType d) const { return fn_[static_cast<int>(d)] != nullptr; }
+  const char* name() const { return name_; }
+  void rename(const char* n) { name_ = n; }
+  void operator()(DeviceType d, A... a) const {
+    Fn f = fn_[static_cast<int>(d)];
+    if (!f) [[unlikely]] fail(d);
+    f(a...);
+  }
+
+ private:
+  [[noreturn]] void fail(DeviceType d) const {
+    uint32_t available = 0;
+    for (int i = 0; i < kDeviceTypes; ++i) available |= fn_[i] ? 1u << i : 0u;
+    detail::missing_kernel(name_, d, available);
+  }
+  const char* name_;
+  Fn fn_[kDeviceTypes] = {};
+};
+
+/// One slot per functor of a list.
+template <class Sig, class List>
+class KernelFamily {
+ public:
+  constexpr KernelFamily() = default;
+  template <class F>
+  Kernel<Sig>& of() {
+    return slots_[fn::IndexOf<F, List>::value];
+  }
+  using Functors = List;
+
+ private:
+  Kernel<Sig> slots_[List::size];
+};
+
+namespace kernels {
+
+// Elementwise. `f` points to the functor. Inputs share `dtype`; a null input pointer cannot occur.
+using UnarySig = void(const ElementPlan&, void* y, const void* x, Dtype dtype, const void* f);
+using BinarySig = void(const ElementPlan&, void* z, const void* x, const void* y, Dtype dtype, const void* f);
+using TernarySig = void(const ElementPlan&, void* z, const void* a, const void* b, const void* c, Dtype dtype, const void* f);
+extern WEFT_API KernelFamily<UnarySig, fn::UnaryOps> unary;
+extern WEFT_API KernelFamily<BinarySig, fn::BinaryOps> binary;
+extern WEFT_API KernelFamily<TernarySig, fn::TernaryOps> ternary;
+
+/// dst = convert(src), same shape, any strides, any dtypes.
+extern WEFT_API Kernel<void(const MutTensorRef& dst, const TensorRef& src)> copy;
+/// Every element = value.
+extern WEFT_API Kernel<void(const MutTensorRef& dst, const Scalar& value)> fill;
+/// z = cond ? x : y; cond bool, x and y and z of one dtype. Plan operands: z, cond, x, y.
+extern WEFT_API Kernel<void(const ElementPlan&, void* z, const void* cond, const void* x, const void* y, Dtype)> where;
+
+/// Reduces the axes of the bit mask `dims`. `out` has x's rank with 1 at those axes. `f` points to the functor.
+using ReduceSig = void(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const void* f);
+extern WEFT_API KernelFamily<ReduceSig, fn::ReduceOps> reduce;
+
+}  // namespace kernels
+}  // namespace weft

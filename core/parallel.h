@@ -1,0 +1,45 @@
+// The one owner of threads: every parallel loop of weft goes through here (OpenMP underneath, so that oneDNN and
+// OpenBLAS share the team).
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "weft/core/export.h"
+
+namespace weft {
+
+/// Threads of a parallel loop on this thread: WEFT_NUM_THREADS, else the machine's cores.
+WEFT_API int num_threads();
+/// Of the calling thread from now on (and of oneDNN and OpenBLAS, when called from it). ValueError below 1.
+WEFT_API void set_num_threads(int n);
+
+/// Work below this many elements is done by the caller alone: a fork and join costs about as much.
+inline constexpr int64_t kSerialBelow = 16384;
+
+namespace detail {
+WEFT_API void run_parallel(int64_t chunks, void (*body)(void* ctx, int64_t chunk), void* ctx);
+WEFT_API bool in_parallel();
+}
+
+/// Calls f(begin, end) for pieces that cover [0, n), on several threads when n > grain. Pieces do not depend on anything
+/// but n, grain and num_threads(). f must not throw; nested calls run serially.
+template <class F>
+void parallel_for(int64_t n, int64_t grain, const F& f) {
+  if (n <= 0) return;
+  int64_t pieces = n <= grain ? 1 : std::min<int64_t>(num_threads(), (n + grain - 1) / grain);
+  if (pieces <= 1) {
+    f(int64_t{0}, n);
+    return;
+  }
+  struct Ctx {
+    const F* f;
+    int64_t n, pieces;
+  } ctx{&f, n, pieces};
+  detail::run_parallel(pieces, [](void* p, int64_t i) {
+    const Ctx& c = *static_cast<Ctx*>(p);
+    (*c.f)(c.n * i / c.pieces, c.n * (i + 1) / c.pieces);
+  }, &ctx);
+}
+
+}  // namespace weft

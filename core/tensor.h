@@ -1,0 +1,233 @@
+// The one Tensor type: a handle over shape, strides and shared storage.
+// Knows autograd only as an opaque pointer; recording members are defined in autograd/.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "weft/core/device.h"
+#include "weft/core/dtype.h"
+#include "weft/core/ref.h"
+#include "weft/core/shape.h"
+#include "weft/core/storage.h"
+
+namespace weft {
+
+class Tensor;
+class AutogradMeta;  // autograd/node.h
+WEFT_API void destroy(AutogradMeta* m);
+
+/// What a Tensor handle points to. Plain data; `contiguous` is kept true to shape and strides.
+struct TensorImpl : RefCounted {
+  Ref<Storage> storage;
+  Shape shape;
+  Strides strides;
+  int64_t offset = 0;  // in elements
+  int64_t numel = 0;
+  Dtype dtype = Dtype::f32;
+  bool contiguous = true;
+  Ref<AutogradMeta> autograd;  // null until something asks for gradients
+
+  WEFT_API TensorImpl(Ref<Storage> storage, const Shape& shape, const Strides& strides, int64_t offset, Dtype dtype);
+  /// Same view of the same storage, without autograd.
+  WEFT_API Ref<TensorImpl> detached() const;
+  WEFT_API ~TensorImpl();
+};
+inline void destroy(TensorImpl* t) { delete t; }
+
+/// Order of the elements in memory, for `contiguous()` and factories.
+enum class MemoryFormat : uint8_t { contiguous, channels_last, preserve };
+
+/// Dtype and device of a new tensor: `zeros({2, 3}, Dtype::f64)`, `zeros({2}, {Dtype::f64, device})`.
+struct TensorOptions {
+  Dtype dtype = Dtype::f32;
+  Device device;
+  TensorOptions() = default;
+  TensorOptions(Dtype t) : dtype(t) {}
+  TensorOptions(Device d) : device(d) {}
+  TensorOptions(Dtype t, Device d) : dtype(t), device(d) {}
+  TensorOptions(Device d, Dtype t) : dtype(t), device(d) {}
+};
+
+/// A range of an axis as in Python, `start:stop:step`; empty bounds reach the end. step >= 1.
+struct Slice {
+  std::optional<int64_t> start = std::nullopt, stop = std::nullopt;
+  int64_t step = 1;
+};
+/// A new axis of size 1 in `index`.
+struct NewAxis {};
+/// All axes not named otherwise in `index`.
+struct Ellipsis {};
+/// One entry of `x.index({...})`: an integer, a Slice, NewAxis, Ellipsis, a list of integers, an i64 tensor or a bool mask.
+using Index = std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector<int64_t>, std::reference_wrapper<const Tensor>>;
+
+struct BackwardOptions {
+  bool retain_graph = false;  ///< keep the graph for another backward
+  bool create_graph = false;  ///< record the gradients' own graph (implies retain_graph)
+};
+
+/// An n-dimensional array on a device, and a node of the tape when gradients are asked for. Copies share everything;
+/// `clone()` copies the elements. A default-made Tensor is undefined: `defined()` is false and nothing else works.
+class WEFT_API Tensor {
+ public:
+  Tensor() = default;
+  explicit Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
+
+  // Queries
+  bool defined() const { return static_cast<bool>(impl_); }
+  explicit operator bool() const = delete;  // use defined() or item<bool>()
+  const Shape& shape() const { return impl_->shape; }
+  /// Size of one axis; negative counts from the end.
+  int64_t size(int64_t dim) const;
+  const Strides& strides() const { return impl_->strides; }  ///< in elements
+  int rank() const { return impl_->shape.size(); }
+  int64_t numel() const { return impl_->numel; }
+  Dtype dtype() const { return impl_->dtype; }
+  Device device() const { return impl_->storage->device(); }
+  size_t nbytes() const { return static_cast<size_t>(impl_->numel) * itemsize(impl_->dtype); }
+  TensorOptions options() const { return {dtype(), device()}; }
+  bool is_contiguous() const { return impl_->contiguous; }
+  /// Rank >= 3 and stored with axis 1 fastest (what 2-d and 3-d features are in).
+  bool is_channels_last() const;
+  /// Strides are a permutation of a contiguous tensor's: no gaps, no overlap.
+  bool is_dense() const;
+  bool is_floating() const { return weft::is_floating(dtype()); }
+  TensorImpl* impl() const { return impl_.get(); }
+  /// Same handle target.
+  bool is_same(const Tensor& o) const { return impl_ == o.impl_; }
+  /// This handle is the only one of its impl, and its impl the only one of its storage: safe to overwrite.
+  bool is_unique() const { return impl_.unique() && impl_->storage.unique(); }
+
+  // Elements. Pointers are in stride order, see strides().
+  template <class T>
+  const T* data() const {
+    check_type(dtype_v<T>);
+    return static_cast<const T*>(raw_data());
+  }
+  /// The only ways to a writable pointer: they bump the version that saved tensors are checked against.
+  template <class T>
+  T* mut_data() {
+    check_type(dtype_v<T>);
+    return static_cast<T*>(mut_raw_data());
+  }
+  const void* raw_data() const {
+    return static_cast<const char*>(impl_->storage->data()) + impl_->offset * static_cast<int64_t>(itemsize(impl_->dtype));
+  }
+  void* mut_raw_data() {
+    impl_->storage->bump();
+    return const_cast<void*>(raw_data());
+  }
+  uint32_t version() const { return impl_->storage->version(); }
+  /// The value of a one-element tensor, converted. Waits for the device.
+  template <class T>
+  T item() const {
+    return item_scalar().to<T>();
+  }
+  Scalar item_scalar() const;
+  /// All elements in logical row-major order, converted, on the host.
+  template <class T>
+  std::vector<T> to_vector() const;
+
+  // Views: same storage, recorded
+  /// One size may be -1. A view where strides allow, a copy otherwise.
+  [[nodiscard]] Tensor reshape(const Shape& shape) const;
+  [[nodiscard]] Tensor reshape_as(const Tensor& o) const { return reshape(o.shape()); }
+  /// As reshape, but a ShapeError where a copy would be needed.
+  [[nodiscard]] Tensor view(const Shape& shape) const;
+  [[nodiscard]] Tensor permute(const Shape& dims) const;
+  [[nodiscard]] Tensor transpose(int64_t dim0, int64_t dim1) const;
+  /// Transpose of a matrix; rank 0 and 1 unchanged.
+  [[nodiscard]] Tensor t() const;
+  /// Elements start, start+step, ... below stop. Bounds as in Python.
+  [[nodiscard]] Tensor slice(int64_t dim, std::optional<int64_t> start = {}, std::optional<int64_t> stop = {}, int64_t step = 1) const;
+  [[nodiscard]] Tensor select(int64_t dim, int64_t index) const;
+  [[nodiscard]] Tensor operator[](int64_t index) const { return select(0, index); }
+  [[nodiscard]] Tensor narrow(int64_t dim, int64_t start, int64_t length) const;
+  /// Sizes of 1 grow without copying; -1 keeps a size; new axes come in front.
+  [[nodiscard]] Tensor expand(const Shape& shape) const;
+  [[nodiscard]] Tensor expand_as(const Tensor& o) const { return expand(o.shape()); }
+  /// Without dims all axes of size 1 go; with dims those of them that have size 1.
+  [[nodiscard]] Tensor squeeze() const;
+  [[nodiscard]] Tensor squeeze(const Shape& dims) const;
+  [[nodiscard]] Tensor squeeze(int64_t dim) const { return squeeze(Shape{dim}); }
+  [[nodiscard]] Tensor unsqueeze(int64_t dim) const;
+  [[nodiscard]] Tensor flatten(int64_t start_dim = 0, int64_t end_dim = -1) const;
+  [[nodiscard]] Tensor unflatten(int64_t dim, const Shape& sizes) const;
+  [[nodiscard]] Tensor movedim(const Shape& source, const Shape& destination) const;
+  [[nodiscard]] Tensor movedim(int64_t source, int64_t destination) const { return movedim(Shape{source}, Shape{destination}); }
+  /// Pieces of `size` along dim, the last one smaller if it does not divide.
+  [[nodiscard]] std::vector<Tensor> split(int64_t size, int64_t dim = 0) const;
+  [[nodiscard]] std::vector<Tensor> split(const Shape& sizes, int64_t dim = 0) const;
+  [[nodiscard]] std::vector<Tensor> chunk(int64_t chunks, int64_t dim = 0) const;
+  /// Windows of `size` every `step` along dim, as a new last axis.
+  [[nodiscard]] Tensor unfold(int64_t dim, int64_t size, int64_t step) const;
+  [[nodiscard]] Tensor diagonal(int64_t offset = 0, int64_t dim0 = 0, int64_t dim1 = 1) const;
+  /// numpy's indexing: `x.index({1, Slice{0, 5}, Ellipsis{}, mask})`. Views for integers and slices, copies for lists and tensors.
+  [[nodiscard]] Tensor index(const std::vector<Index>& at) const;
+
+  // Copies, recorded
+  [[nodiscard]] Tensor to(Dtype dtype) const;
+  [[nodiscard]] Tensor to(Device device) const;
+  [[nodiscard]] Tensor to(const TensorOptions& o) const { return to(o.dtype).to(o.device); }
+  /// This tensor if it has that layout already, a copy otherwise.
+  [[nodiscard]] Tensor contiguous(MemoryFormat format = MemoryFormat::contiguous) const;
+  [[nodiscard]] Tensor clone() const;
+  /// Same elements, no gradient.
+  [[nodiscard]] Tensor detach() const;
+
+  // In place: only where no graph is recorded (under NoGrad, or nothing involved requires grad)
+  Tensor& copy_(const Tensor& src);
+  Tensor& fill_(Scalar value);
+  Tensor& zero_() { return fill_(0); }
+  Tensor& add_(const Tensor& o, double alpha = 1);
+  Tensor& mul_(const Tensor& o);
+  Tensor& mul_(Scalar s);
+
+  // Autograd
+  bool requires_grad() const;
+  /// Leaves only. Returns *this.
+  Tensor& set_requires_grad(bool on = true);
+  bool is_leaf() const;
+  /// The accumulated gradient; undefined if there is none.
+  Tensor grad() const;
+  void set_grad(const Tensor& g);
+  /// Forgets the gradient.
+  void zero_grad() { set_grad(Tensor()); }
+  /// Accumulates d(this)/d(leaf) into every leaf's grad(). `gradient` may be left out for a one-element tensor.
+  void backward(const Tensor& gradient = {}, BackwardOptions o = {}) const;
+  /// Called with the gradient of this tensor; a defined result replaces it. Returns a handle for remove_hook.
+  int64_t register_hook(std::function<Tensor(const Tensor&)> hook);
+  void remove_hook(int64_t handle);
+  /// Leaves: called after the gradient was accumulated.
+  void register_post_accumulate_hook(std::function<void(Tensor&)> hook);
+  /// Non-leaves: keep grad() too.
+  void retain_grad();
+
+  /// Makes this impl share the other's contents (shape, storage, dtype): `to(device)` of a module and loading use it,
+  /// so that every handle of a parameter sees the change.
+  void swap_contents(Tensor& other);
+
+ private:
+  void check_type(Dtype d) const {
+    WEFT_CHECK(impl_->dtype == d, DtypeError, "data: tensor is ", name(impl_->dtype), ", asked for as ", name(d));
+  }
+  Ref<TensorImpl> impl_;
+};
+
+/// Prints as PyTorch does (summarised when large).
+WEFT_API std::ostream& operator<<(std::ostream& os, const Tensor& t);
+struct PrintOptions {
+  int precision = 4;
+  int64_t threshold = 1000;  ///< above this many elements only edges are printed
+  int64_t edge_items = 3;
+  int line_width = 80;
+  std::optional<bool> scientific = std::nullopt;  ///< empty: decided by the values
+};
+WEFT_API void set_print_options(const PrintOptions& o);  ///< of this thread
+WEFT_API std::string str(const Tensor& t);
+
+}  // namespace weft

@@ -1,0 +1,51 @@
+// What a kernel gets of a tensor: pointer, shape, strides, dtype. Valid during the call only.
+#pragma once
+
+#include "weft/core/tensor.h"
+
+namespace weft {
+
+/// A tensor to read. `storage` is there for caches of packed weights (id, version), null for anything else.
+struct TensorRef {
+  const void* data = nullptr;
+  const int64_t* shape = nullptr;
+  const int64_t* strides = nullptr;  // in elements
+  int rank = 0;
+  Dtype dtype = Dtype::f32;
+  int64_t numel = 0;
+  int64_t offset = 0;  // of `data` in the storage, in elements
+  Storage* storage = nullptr;
+
+  bool defined() const { return data != nullptr; }
+  int64_t size(int i) const { return shape[i < 0 ? i + rank : i]; }
+  int64_t stride(int i) const { return strides[i < 0 ? i + rank : i]; }
+  template <class T>
+  const T* as() const {
+    return static_cast<const T*>(data);
+  }
+};
+
+/// A tensor to write. Outputs are allocated by the op, never by the kernel.
+struct MutTensorRef : TensorRef {
+  void* mut = nullptr;
+  template <class T>
+  T* as_mut() const {
+    return static_cast<T*>(mut);
+  }
+};
+
+/// For an undefined tensor (an optional argument): a TensorRef with defined() == false.
+inline TensorRef ref(const Tensor& t) {
+  if (!t.defined()) return {};
+  const TensorImpl& i = *t.impl();
+  return {t.raw_data(), i.shape.data(), i.strides.data(), i.shape.size(), i.dtype, i.numel, i.offset, i.storage.get()};
+}
+inline MutTensorRef mut_ref(Tensor& t) {
+  if (!t.defined()) return {};
+  MutTensorRef r;
+  static_cast<TensorRef&>(r) = ref(t);
+  r.mut = t.mut_raw_data();
+  return r;
+}
+
+}  // namespace weft
