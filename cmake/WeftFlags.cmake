@@ -63,6 +63,22 @@ function(weft_add_sources)
   endforeach()
 endfunction()
 
+# weft_add_part(name [source...]): objects of the library that have includes and definitions of their own, so that
+# no other folder even sees a third-party header. LINK names what they and the library need.
+function(weft_add_part name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINK;DEFINE")
+  if(NOT arg_UNPARSED_ARGUMENTS)
+    return()
+  endif()
+  add_library(${name} OBJECT ${arg_UNPARSED_ARGUMENTS})
+  target_compile_definitions(${name} PRIVATE WEFT_BUILDING ${arg_DEFINE})
+  target_include_directories(${name} PRIVATE "${WEFT_INCLUDE_DIR}")
+  target_link_libraries(${name} PRIVATE weft_flags OpenMP::OpenMP_CXX ${arg_LINK})
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ${WEFT_UNITY} UNITY_BUILD_BATCH_SIZE 8)
+  target_sources(weft PRIVATE $<TARGET_OBJECTS:${name}>)
+  target_link_libraries(weft PRIVATE ${arg_LINK})
+endfunction()
+
 # weft_add_program(name source...): one executable of the build tree's bin folder.
 function(weft_add_program name)
   add_executable(${name} ${ARGN})

@@ -12,7 +12,7 @@ packages=(
 )
 dev=(
   git clang-14 libclang-rt-14-dev llvm-14 libomp-14-dev clang-format-14 clang-tidy-14
-  binutils doxygen graphviz
+  binutils doxygen
 )
 dry=no
 for arg in "$@"; do

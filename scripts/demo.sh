@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The demo: a photo redrawn in the style of three pictures. Results lie in .demo.
+#   scripts/demo.sh BUILD [argument of style_transfer...]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+build=$1
+shift
+python=/usr/bin/python3          # Debian's: it sees Debian's h5py, a Python of the user's need not
+[ -x $python ] || python=python3
+$python scripts/assets.py .demo
+"$build/bin/style_transfer" styles --out .demo
+for style in woven mosaic waves; do
+  "$build/bin/style_transfer" optimise --content .demo/astronaut.png --style ".demo/$style.png" \
+    --features .demo/vgg16_relu3_3.safetensors --out ".demo/astronaut_$style.png" "$@"
+done
