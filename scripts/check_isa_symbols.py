@@ -22,9 +22,9 @@ def main():
         listing = subprocess.run([nm, "--defined-only", path], check=True, capture_output=True, text=True).stdout
         for line in listing.splitlines():
             kind, name = line.split()[-2:]
-            if kind in "WwVvu" and f"isa_{isa}" not in name and not name.startswith("DW.ref."):
+            if kind in "Ww" and f"isa_{isa}" not in name:      # V and u are data: the same bytes in every copy
                 plain = subprocess.run(["c++filt", name], capture_output=True, text=True).stdout.strip() or name
-                print(f"{path}: weak symbol outside isa_{isa}: {plain}")
+                print(f"{path}: weak symbol outside isa_{isa}: {plain[:200]}")
                 bad += 1
     print(f"{checked} objects, {bad} weak symbols outside their instruction set's namespace")
     return 1 if bad else 0
