@@ -1,0 +1,87 @@
+#include "weft/core/state_dict.h"
+
+#include <algorithm>
+
+namespace weft {
+
+namespace {
+
+/// Levenshtein distance: "did you mean" of small names.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      size_t above = row[j + 1];
+      row[j + 1] = std::min({above + 1, row[j] + 1, diagonal + (a[i] == b[j] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+void StateDict::insert(std::string name, Tensor tensor) {
+  auto [it, fresh] = index_.emplace(name, entries_.size());
+  WEFT_CHECK(fresh, ValueError, "state_dict: there are two entries named '", name, "'");
+  try {
+    entries_.emplace_back(std::move(name), std::move(tensor));
+  } catch (...) {
+    index_.erase(it);
+    throw;
+  }
+}
+
+void StateDict::set(std::string name, Tensor tensor) {
+  auto it = index_.find(name);
+  if (it == index_.end()) insert(std::move(name), std::move(tensor));
+  else entries_[it->second].second = std::move(tensor);
+}
+
+const Tensor* StateDict::find(std::string_view name) const {
+  auto it = index_.find(name);
+  return it == index_.end() ? nullptr : &entries_[it->second].second;
+}
+
+const Tensor& StateDict::at(std::string_view name) const {
+  if (const Tensor* t = find(name)) return *t;
+  const std::string* nearest = nullptr;
+  size_t best = std::max<size_t>(3, name.size() / 3);
+  for (const Entry& e : entries_) {
+    size_t d = edit_distance(name, e.first);
+    if (d < best) {
+      best = d;
+      nearest = &e.first;
+    }
+  }
+  raise<ValueError>("state_dict: no entry named '", name, "' among ", entries_.size(),
+                    nearest ? "; did you mean '" + *nearest + "'?" : std::string());
+}
+
+bool StateDict::erase(std::string_view name) {
+  auto it = index_.find(name);
+  if (it == index_.end()) return false;
+  size_t at = it->second;
+  index_.erase(it);
+  entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(at));
+  for (auto& [key, i] : index_) i -= i > at;
+  return true;
+}
+
+StateDict StateDict::child(std::string_view prefix) const {
+  StateDict out;
+  for (const auto& [name, tensor] : entries_)
+    if (name.size() > prefix.size() && name.starts_with(prefix) && name[prefix.size()] == '.')
+      out.insert(name.substr(prefix.size() + 1), tensor);
+  return out;
+}
+
+void StateDict::merge(const StateDict& other, std::string_view prefix) {
+  for (const auto& [name, tensor] : other)
+    insert(prefix.empty() ? name : std::string(prefix) + "." + name, tensor);
+}
+
+}  // namespace weft

@@ -1,0 +1,55 @@
+// The state of a module, an optimiser or a file: named tensors in order, plus text metadata.
+// Knows tensors only; who fills it (nn, optim) and who stores it (io) need not know each other.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "weft/core/tensor.h"
+
+namespace weft {
+
+/// An ordered map name -> Tensor with text metadata. Tensors are handles: a dict shares what it was given.
+///     for (const auto& [name, tensor] : dict) ...
+class WEFT_API StateDict {
+ public:
+  using Entry = std::pair<std::string, Tensor>;
+  /// Free text that travels with the tensors (safetensors' `__metadata__`).
+  std::map<std::string, std::string> metadata;
+
+  /// Appends. ValueError when the name is taken.
+  void insert(std::string name, Tensor tensor);
+  /// Replaces the tensor of that name, or appends.
+  void set(std::string name, Tensor tensor);
+  /// The tensor of that name, or null. Valid until the next change of the dict.
+  const Tensor* find(std::string_view name) const;
+  /// The tensor of that name; ValueError that names a similar entry otherwise.
+  const Tensor& at(std::string_view name) const;
+  bool contains(std::string_view name) const { return find(name) != nullptr; }
+  /// Removes an entry; false when there is none.
+  bool erase(std::string_view name);
+
+  size_t size() const { return entries_.size(); }
+  bool empty() const { return entries_.empty(); }
+  auto begin() const { return entries_.begin(); }
+  auto end() const { return entries_.end(); }
+
+  /// Entries whose name begins with `prefix + "."`, without it: the state of a child.
+  StateDict child(std::string_view prefix) const;
+  /// Appends all entries of `other` under `prefix + "."` (as they are when prefix is empty); metadata is not taken.
+  void merge(const StateDict& other, std::string_view prefix = "");
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view s) const { return std::hash<std::string_view>()(s); }
+  };
+  std::vector<Entry> entries_;
+  std::unordered_map<std::string, size_t, Hash, std::equal_to<>> index_;
+};
+
+}  // namespace weft
