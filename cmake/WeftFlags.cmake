@@ -51,9 +51,6 @@ if(WEFT_MOLD)
   endif()
 endif()
 
-# Compiler and debugger see the same paths wherever the project was cloned.
-target_compile_options(weft_flags INTERFACE "-fmacro-prefix-map=${PROJECT_SOURCE_DIR}/=")
-
 # weft_add_sources([folder...]): adds the .cpp files of this folder and of the named subfolders to the library.
 # Globbed with CONFIGURE_DEPENDS, so that a new file needs no edit here.
 function(weft_add_sources)

@@ -1,0 +1,11 @@
+// Where the files that tests read lie. Must not know what they are.
+#pragma once
+
+#include <string>
+
+namespace weft::test {
+
+/// The path of tests/<relative> in the source tree: `data_file("io/data/truncated.npy")`.
+std::string data_file(const std::string& relative);
+
+}  // namespace weft::test
