@@ -64,10 +64,10 @@ class [[nodiscard]] AnomalyMode {
 
 /// While it lives, convolutions and matrix products on that device compute in `dtype` (bf16 or f16), and losses, norms
 /// and sums in f32. Each op states its own policy. The casts are recorded. `enabled = false` switches it off inside.
-class [[nodiscard]] WEFT_API Autocast {
+class [[nodiscard]] Autocast {
  public:
-  explicit Autocast(Dtype dtype = Dtype::bf16, Device device = {}, bool enabled = true);
-  ~Autocast();
+  WEFT_API explicit Autocast(Dtype dtype = Dtype::bf16, Device device = {}, bool enabled = true);
+  WEFT_API ~Autocast();
   Autocast(const Autocast&) = delete;
   Autocast& operator=(const Autocast&) = delete;
 
