@@ -81,13 +81,13 @@ class WEFT_API AutogradMeta final : public Node {
   bool is_leaf() const override { return !grad_node; }
 
   bool requires_grad = false;
-  bool retain_grad = false;
   uint32_t output_index = 0;
   Ref<Node> grad_node;  // null for a leaf
   Tensor grad;
   TensorImpl* owner = nullptr;  // null once the tensor is gone
   std::mutex mutex;             // leaves may be shared by graphs that run at once
   int64_t next_hook = 1;
+  int64_t retain_hook = 0;      // handle of retain_grad's hook
   std::unique_ptr<std::vector<std::function<void(Tensor&)>>> post_hooks;
 
   /// u-muP's tag of a parameter: survives copies of a module.

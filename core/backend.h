@@ -38,6 +38,9 @@ class WEFT_API Backend {
   virtual void set_memory_limit(size_t bytes, int device) = 0;
 };
 
+/// Defined by backends/cpu: sets the CPU's kernels and registers its services. Called once, on first use of any device.
+void register_cpu_backend();
+
 /// Makes `backend` serve devices of that type. A second registration replaces the first.
 WEFT_API void register_backend(DeviceType type, Backend* backend);
 /// The backend of a type; DeviceError that says what is missing otherwise.

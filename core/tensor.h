@@ -32,6 +32,7 @@ struct TensorImpl : RefCounted {
   bool contiguous = true;
   Ref<AutogradMeta> autograd;  // null until something asks for gradients
 
+  // defined in autograd/: the record goes with the tensor
   WEFT_API TensorImpl(Ref<Storage> storage, const Shape& shape, const Strides& strides, int64_t offset, Dtype dtype);
   /// Same view of the same storage, without autograd.
   WEFT_API Ref<TensorImpl> detached() const;

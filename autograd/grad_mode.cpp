@@ -1,0 +1,34 @@
+#include "weft/autograd/grad_mode.h"
+
+namespace weft {
+namespace detail {
+ThreadMode& thread_mode() {
+  thread_local ThreadMode mode;
+  return mode;
+}
+
+Tensor autocast_to(CastPolicy policy, const Tensor& x) {
+  const ThreadMode& m = thread_mode();
+  if (!x.is_floating() || x.device().type != m.autocast_device) return x;
+  if (policy == CastPolicy::lower) return x.dtype() == Dtype::f64 ? x : x.to(m.autocast_dtype);
+  if (policy == CastPolicy::fp32) return is_half(x.dtype()) ? x.to(Dtype::f32) : x;
+  return x;
+}
+}  // namespace detail
+
+Autocast::Autocast(Dtype dtype, Device device, bool enabled) : before_(detail::thread_mode()) {
+  WEFT_CHECK(is_half(dtype), DtypeError, "Autocast: dtype must be bf16 or f16, got ", dtype);
+  detail::ThreadMode& m = detail::thread_mode();
+  m.autocast = enabled;
+  m.autocast_dtype = dtype;
+  m.autocast_device = device.type;
+}
+
+Autocast::~Autocast() {
+  detail::ThreadMode& m = detail::thread_mode();
+  m.autocast = before_.autocast;
+  m.autocast_dtype = before_.autocast_dtype;
+  m.autocast_device = before_.autocast_device;
+}
+
+}  // namespace weft

@@ -1,0 +1,45 @@
+// Copies that keep the values: to another dtype, device or layout.
+#include "weft/autograd/record.h"
+#include "weft/core/backend.h"
+#include "weft/core/factory.h"
+#include "weft/core/kernels.h"
+
+namespace weft {
+namespace {
+
+Tensor copy_into(Tensor y, const Tensor& x) {
+  kernels::copy(x.device().type, mut_ref(y), ref(x));
+  return y;
+}
+
+// The engine casts and a copy's gradient is the gradient, so all of these share one formula.
+Tensor record_copy(const char* name, Tensor y, const Tensor& x) {
+  return record(name, std::move(y), {x}, [](BackwardCtx& c) -> Grads { return {c.take_grad()}; });
+}
+
+}  // namespace
+
+Tensor Tensor::to(Dtype dtype) const {
+  if (dtype == this->dtype()) return *this;
+  return record_copy("to", copy_into(empty_like(*this, dtype), *this), *this);
+}
+
+Tensor Tensor::to(Device device) const {
+  if (device == this->device()) return *this;
+  Tensor from = is_dense() ? *this : clone();
+  Tensor y = empty_strided(from.shape(), from.strides(), {dtype(), device});
+  Backend& b = backend(device.type == DeviceType::cpu ? this->device().type : device.type);
+  b.copy(y.mut_raw_data(), device, from.raw_data(), this->device(), nbytes());
+  return record("to", y, {*this}, [back = this->device()](BackwardCtx& c) -> Grads { return {c.grad().to(back)}; });
+}
+
+Tensor Tensor::contiguous(MemoryFormat format) const {
+  if (format == MemoryFormat::preserve) return *this;
+  bool last = format == MemoryFormat::channels_last;
+  if (last ? is_channels_last() : is_contiguous()) return *this;
+  return record_copy("contiguous", copy_into(empty(shape(), options(), format), *this), *this);
+}
+
+Tensor Tensor::clone() const { return record_copy("clone", copy_into(empty_like(*this), *this), *this); }
+
+}  // namespace weft

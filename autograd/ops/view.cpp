@@ -1,0 +1,361 @@
+// Tensor's views: another shape, strides and offset over the same storage, and their gradients.
+#include <algorithm>
+
+#include "weft/autograd/engine.h"
+#include "weft/autograd/record.h"
+#include "weft/core/factory.h"
+#include "weft/core/map.h"
+
+namespace weft {
+namespace {
+
+Tensor view_of(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset) {
+  return Tensor(make_ref<TensorImpl>(Ref<Storage>(x.impl()->storage), shape, strides, offset, x.dtype()));
+}
+
+/// What a gradient needs to know of the tensor it goes back to.
+struct Layout {
+  Shape shape;
+  Strides strides;
+  explicit Layout(const Tensor& x) : shape(x.shape()), strides(x.is_dense() ? x.strides() : contiguous_strides(x.shape())) {}
+};
+
+/// Zeros of `base`'s layout with g at the place that `at` views: the adjoint of a view that names no element twice.
+template <class At>
+Tensor embed(const char* name, const Tensor& g, const Layout& base, const At& at) {
+  Tensor y = empty_strided(base.shape, base.strides, g.options());
+  {
+    NoGrad no_grad;
+    y.zero_();
+    Tensor place = at(y);
+    kernels::copy(g.device().type, mut_ref(place), ref(g));
+  }
+  return record(name, y, {g}, [at](BackwardCtx& c) -> Grads { return {at(c.grad())}; });
+}
+
+/// Records y, a view of x made by `at`, with embed as its gradient.
+template <class At>
+Tensor record_part(const char* name, Tensor y, const Tensor& x, const At& at) {
+  return record(name, std::move(y), {x}, [name, base = Layout(x), at](BackwardCtx& c) -> Grads {
+    return {embed(name, c.grad(), base, at)};
+  });
+}
+
+Shape resolve_shape(const char* op, const Shape& shape, int64_t numel) {
+  Shape out = shape;
+  int unknown = -1;
+  int64_t known = 1;
+  for (int i = 0; i < out.size(); ++i) {
+    if (out[i] == -1) {
+      WEFT_CHECK(unknown < 0, ShapeError, op, ": more than one -1 in ", shape);
+      unknown = i;
+    } else {
+      WEFT_CHECK(out[i] >= 0, ShapeError, op, ": negative size in ", shape);
+      known *= out[i];
+    }
+  }
+  if (unknown >= 0) {
+    WEFT_CHECK(known > 0 && numel % known == 0, ShapeError, op, ": ", numel, " elements do not fit ", shape);
+    out[unknown] = numel / known;
+  }
+  WEFT_CHECK(out.numel() == numel, ShapeError, op, ": ", numel, " elements do not fit ", shape);
+  return out;
+}
+
+/// Strides of x seen as `shape`, if no copy is needed: runs of axes that lie one in the other are cut anew.
+std::optional<Strides> view_strides(const Tensor& x, const Shape& shape) {
+  if (x.is_contiguous() || x.numel() == 0) return contiguous_strides(shape);
+  Strides out = Shape::filled(shape.size(), 1);
+  int to = shape.size() - 1;
+  int64_t run = 1, step = x.rank() ? x.strides()[-1] : 1, filled = 1;
+  for (int i = x.rank() - 1; i >= 0; --i) {
+    run *= x.shape()[i];
+    bool ends = i == 0 || (x.shape()[i - 1] != 1 && x.strides()[i - 1] != run * step);
+    if (!ends) continue;
+    while (to >= 0 && (filled < run || shape[to] == 1)) {
+      out[to] = filled * step;
+      filled *= shape[to];
+      --to;
+    }
+    if (filled != run) return std::nullopt;
+    if (i > 0) {
+      step = x.strides()[i - 1];
+      run = filled = 1;
+    }
+  }
+  return to < 0 ? std::optional(out) : std::nullopt;
+}
+
+Tensor record_reshape(Tensor y, const Tensor& x) {
+  return record("reshape", std::move(y), {x}, [shape = x.shape()](BackwardCtx& c) -> Grads { return {c.grad().reshape(shape)}; });
+}
+
+Tensor copy_to_contiguous(const Tensor& x) {
+  Tensor y = empty(x.shape(), x.options());
+  kernels::copy(x.device().type, mut_ref(y), ref(x));
+  return y;
+}
+
+}  // namespace
+
+Tensor Tensor::reshape(const Shape& wanted) const {
+  Shape to = resolve_shape("reshape", wanted, numel());
+  if (to == shape()) return *this;
+  if (auto strides = view_strides(*this, to)) return record_reshape(view_of(*this, to, *strides, impl_->offset), *this);
+  Tensor y = copy_to_contiguous(*this);
+  return record_reshape(view_of(y, to, contiguous_strides(to), 0), *this);
+}
+
+Tensor Tensor::view(const Shape& wanted) const {
+  Shape to = resolve_shape("view", wanted, numel());
+  auto strides = view_strides(*this, to);
+  WEFT_CHECK(strides, ShapeError, "view: ", shape(), " with strides ", this->strides(), " cannot be seen as ", to,
+             " without a copy; use reshape");
+  return record_reshape(view_of(*this, to, *strides, impl_->offset), *this);
+}
+
+Tensor Tensor::permute(const Shape& dims) const {
+  WEFT_CHECK(dims.size() == rank(), ShapeError, "permute: ", dims, " must name each of the ", rank(), " dimensions once");
+  Shape to, back = Shape::filled(rank(), -1);
+  Strides strides;
+  for (int i = 0; i < rank(); ++i) {
+    int d = wrap_dim("permute", dims[i], rank());
+    WEFT_CHECK(back[d] == -1, ShapeError, "permute: dim ", d, " stands twice in ", dims);
+    back[d] = i;
+    to.push_back(shape()[d]);
+    strides.push_back(impl_->strides[d]);
+  }
+  return record("permute", view_of(*this, to, strides, impl_->offset), {*this},
+                [back](BackwardCtx& c) -> Grads { return {c.grad().permute(back)}; });
+}
+
+Tensor Tensor::transpose(int64_t dim0, int64_t dim1) const {
+  int a = wrap_dim("transpose", dim0, rank()), b = wrap_dim("transpose", dim1, rank());
+  if (rank() == 0) return *this;
+  Shape dims;
+  for (int i = 0; i < rank(); ++i) dims.push_back(i == a ? b : i == b ? a : i);
+  return permute(dims);
+}
+
+Tensor Tensor::t() const {
+  WEFT_CHECK(rank() <= 2, ShapeError, "t: expects at most 2 dimensions, got ", shape());
+  return rank() < 2 ? *this : transpose(0, 1);
+}
+
+Tensor Tensor::slice(int64_t dim, std::optional<int64_t> start, std::optional<int64_t> stop, int64_t step) const {
+  WEFT_CHECK(rank() > 0, ShapeError, "slice: a rank-0 tensor has no axis to slice");
+  WEFT_CHECK(step >= 1, ValueError, "slice: step must be at least 1, got ", step);
+  int d = wrap_dim("slice", dim, rank());
+  int64_t n = shape()[d];
+  auto bound = [n](int64_t v) { return std::clamp<int64_t>(v < 0 ? v + n : v, 0, n); };
+  int64_t a = bound(start.value_or(0)), b = std::max(a, bound(stop.value_or(n)));
+  Shape to = shape();
+  Strides strides = impl_->strides;
+  to[d] = (b - a + step - 1) / step;
+  strides[d] *= step;
+  int64_t offset = impl_->offset + (to[d] > 0 ? a * impl_->strides[d] : 0);
+  return record_part("slice", view_of(*this, to, strides, offset), *this,
+                     [d, a, b, step](const Tensor& t) { return t.slice(d, a, b, step); });
+}
+
+Tensor Tensor::select(int64_t dim, int64_t index) const {
+  WEFT_CHECK(rank() > 0, ShapeError, "select: a rank-0 tensor has no axis to select from");
+  int d = wrap_dim("select", dim, rank());
+  int64_t n = shape()[d];
+  WEFT_CHECK(index >= -n && index < n, ValueError, "select: index ", index, " is out of range for axis ", d, " of size ", n);
+  int64_t i = index < 0 ? index + n : index;
+  Shape to = shape();
+  Strides strides = impl_->strides;
+  to.erase(d);
+  strides.erase(d);
+  return record_part("select", view_of(*this, to, strides, impl_->offset + i * impl_->strides[d]), *this,
+                     [d, i](const Tensor& t) { return t.select(d, i); });
+}
+
+Tensor Tensor::narrow(int64_t dim, int64_t start, int64_t length) const {
+  WEFT_CHECK(rank() > 0, ShapeError, "narrow: a rank-0 tensor has no axis to narrow");
+  int d = wrap_dim("narrow", dim, rank());
+  int64_t n = shape()[d], a = start < 0 ? start + n : start;
+  WEFT_CHECK(a >= 0 && length >= 0 && a + length <= n, ValueError, "narrow: start ", start, " and length ", length,
+             " do not fit axis ", d, " of size ", n);
+  return slice(d, a, a + length, 1);
+}
+
+Tensor Tensor::expand(const Shape& wanted) const {
+  int extra = wanted.size() - rank();
+  WEFT_CHECK(extra >= 0, ShapeError, "expand: ", wanted, " has fewer dimensions than ", shape());
+  Shape to = wanted;
+  Strides strides = Shape::filled(wanted.size(), 0);
+  for (int i = 0; i < wanted.size(); ++i) {
+    if (i < extra) {
+      WEFT_CHECK(to[i] >= 0, ShapeError, "expand: size ", to[i], " of a new axis in ", wanted);
+      continue;
+    }
+    int64_t have = shape()[i - extra];
+    if (to[i] == -1) to[i] = have;
+    WEFT_CHECK(to[i] == have || have == 1, ShapeError, "expand: axis ", i - extra, " of ", shape(), " cannot grow to ", to[i],
+               "; only sizes of 1 do");
+    if (to[i] == have) strides[i] = impl_->strides[i - extra];
+  }
+  if (to == shape()) return *this;
+  return record("expand", view_of(*this, to, strides, impl_->offset), {*this},
+                [from = shape()](BackwardCtx& c) -> Grads { return {sum_to(c.grad(), from)}; });
+}
+
+Tensor Tensor::squeeze() const {
+  Shape ones;
+  for (int i = 0; i < rank(); ++i)
+    if (shape()[i] == 1) ones.push_back(i);
+  return ones.empty() ? *this : squeeze(ones);
+}
+
+Tensor Tensor::squeeze(const Shape& dims) const {
+  Shape drop, to;
+  Strides strides;
+  for (int64_t d : dims) {
+    int i = wrap_dim("squeeze", d, rank());
+    WEFT_CHECK(!drop.contains(i), ValueError, "squeeze: dim ", i, " stands twice in ", dims);
+    drop.push_back(i);
+  }
+  for (int i = 0; i < rank(); ++i) {
+    if (drop.contains(i) && shape()[i] == 1) continue;
+    to.push_back(shape()[i]);
+    strides.push_back(impl_->strides[i]);
+  }
+  if (to.size() == rank()) return *this;
+  return record_reshape(view_of(*this, to, strides, impl_->offset), *this);
+}
+
+Tensor Tensor::unsqueeze(int64_t dim) const {
+  int d = wrap_dim("unsqueeze", dim, rank() + 1);
+  Shape to = shape();
+  Strides strides = impl_->strides;
+  to.insert(d, 1);
+  strides.insert(d, d < rank() ? std::max<int64_t>(impl_->shape[d], 1) * impl_->strides[d] : 1);
+  return record_reshape(view_of(*this, to, strides, impl_->offset), *this);
+}
+
+Tensor Tensor::flatten(int64_t start_dim, int64_t end_dim) const {
+  int a = wrap_dim("flatten", start_dim, rank()), b = wrap_dim("flatten", end_dim, rank());
+  WEFT_CHECK(a <= b, ValueError, "flatten: start_dim ", start_dim, " comes after end_dim ", end_dim);
+  if (rank() == 0) return reshape({1});
+  Shape to = shape().slice(0, a);
+  int64_t n = 1;
+  for (int i = a; i <= b; ++i) n *= shape()[i];
+  to.push_back(n);
+  for (int i = b + 1; i < rank(); ++i) to.push_back(shape()[i]);
+  return reshape(to);
+}
+
+Tensor Tensor::unflatten(int64_t dim, const Shape& sizes) const {
+  int d = wrap_dim("unflatten", dim, rank());
+  Shape parts = resolve_shape("unflatten", sizes, shape()[d]), to = shape().slice(0, d);
+  for (int64_t s : parts) to.push_back(s);
+  for (int i = d + 1; i < rank(); ++i) to.push_back(shape()[i]);
+  return reshape(to);
+}
+
+Tensor Tensor::movedim(const Shape& source, const Shape& destination) const {
+  WEFT_CHECK(source.size() == destination.size(), ValueError, "movedim: ", source, " and ", destination, " differ in length");
+  Shape order = Shape::filled(rank(), -1), taken;
+  for (int i = 0; i < source.size(); ++i) {
+    int s = wrap_dim("movedim", source[i], rank()), d = wrap_dim("movedim", destination[i], rank());
+    WEFT_CHECK(order[d] == -1 && !taken.contains(s), ValueError, "movedim: a dim stands twice in ", source, " or ", destination);
+    order[d] = s;
+    taken.push_back(s);
+  }
+  int next = 0;
+  for (int64_t& o : order) {
+    if (o != -1) continue;
+    while (taken.contains(next)) ++next;
+    o = next++;
+  }
+  return permute(order);
+}
+
+std::vector<Tensor> Tensor::split(int64_t size, int64_t dim) const {
+  WEFT_CHECK(rank() > 0, ShapeError, "split: a rank-0 tensor has no axis to split");
+  int d = wrap_dim("split", dim, rank());
+  int64_t n = shape()[d];
+  WEFT_CHECK(size > 0 || (size == 0 && n == 0), ValueError, "split: piece size must be positive, got ", size);
+  std::vector<Tensor> out;
+  for (int64_t at = 0; at < n; at += size) out.push_back(narrow(d, at, std::min(size, n - at)));
+  if (out.empty()) out.push_back(*this);
+  return out;
+}
+
+std::vector<Tensor> Tensor::split(const Shape& sizes, int64_t dim) const {
+  int d = wrap_dim("split", dim, rank());
+  int64_t total = 0;
+  for (int64_t s : sizes) total += s;
+  WEFT_CHECK(rank() > 0 && total == shape()[d], ValueError, "split: sizes ", sizes, " do not add up to axis ", d, " of ", shape());
+  std::vector<Tensor> out;
+  int64_t at = 0;
+  for (int64_t s : sizes) {
+    out.push_back(narrow(d, at, s));
+    at += s;
+  }
+  return out;
+}
+
+std::vector<Tensor> Tensor::chunk(int64_t chunks, int64_t dim) const {
+  WEFT_CHECK(chunks > 0, ValueError, "chunk: needs at least one chunk, got ", chunks);
+  int d = wrap_dim("chunk", dim, rank());
+  WEFT_CHECK(rank() > 0, ShapeError, "chunk: a rank-0 tensor has no axis to split");
+  int64_t n = shape()[d];
+  if (n == 0) return std::vector<Tensor>(static_cast<size_t>(chunks), *this);
+  return split((n + chunks - 1) / chunks, d);
+}
+
+namespace {
+// Each element of x sums the gradients of the windows that hold it.
+Tensor unfold_backward(const Tensor& g, const Shape& shape, int d, int64_t size, int64_t step) {
+  Tensor y = zeros(shape, g.options());
+  {
+    NoGrad no_grad;
+    int64_t windows = g.shape()[d];
+    for (int64_t i = 0; i < size && windows > 0; ++i)
+      y.slice(d, i, i + (windows - 1) * step + 1, step).add_(g.detach().select(-1, i));
+  }
+  return record("unfold_backward", y, {g}, [=](BackwardCtx& c) -> Grads { return {c.grad().unfold(d, size, step)}; });
+}
+}  // namespace
+
+Tensor Tensor::unfold(int64_t dim, int64_t size, int64_t step) const {
+  int d = wrap_dim("unfold", dim, rank());
+  int64_t n = rank() ? shape()[d] : 1;
+  WEFT_CHECK(size >= 0 && size <= n && step > 0, ValueError, "unfold: windows of ", size, " every ", step, " do not fit axis ", d,
+             " of size ", n);
+  Shape to = shape();
+  Strides strides = impl_->strides;
+  if (rank() == 0) return record_reshape(view_of(*this, {size}, {1}, impl_->offset), *this);
+  to[d] = (n - size) / step + 1;
+  strides[d] *= step;
+  to.push_back(size);
+  strides.push_back(impl_->strides[d]);
+  return record("unfold", view_of(*this, to, strides, impl_->offset), {*this},
+                [=, from = shape()](BackwardCtx& c) -> Grads { return {unfold_backward(c.grad(), from, d, size, step)}; });
+}
+
+Tensor Tensor::diagonal(int64_t offset, int64_t dim0, int64_t dim1) const {
+  int a = wrap_dim("diagonal", dim0, rank()), b = wrap_dim("diagonal", dim1, rank());
+  WEFT_CHECK(a != b, ValueError, "diagonal: dim0 and dim1 are both ", a);
+  int64_t rows = shape()[a], cols = shape()[b];
+  int64_t n = std::max<int64_t>(0, offset >= 0 ? std::min(rows, cols - offset) : std::min(rows + offset, cols));
+  int64_t first = n == 0 ? 0 : offset >= 0 ? offset * impl_->strides[b] : -offset * impl_->strides[a];
+  Shape to;
+  Strides strides;
+  for (int i = 0; i < rank(); ++i) {
+    if (i == a || i == b) continue;
+    to.push_back(shape()[i]);
+    strides.push_back(impl_->strides[i]);
+  }
+  to.push_back(n);
+  strides.push_back(impl_->strides[a] + impl_->strides[b]);
+  return record_part("diagonal", view_of(*this, to, strides, impl_->offset + first), *this,
+                     [offset, a, b](const Tensor& t) { return t.diagonal(offset, a, b); });
+}
+
+Tensor Tensor::detach() const { return Tensor(impl_->detached()); }
+
+}  // namespace weft

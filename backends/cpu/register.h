@@ -1,0 +1,8 @@
+// The registering functions of the CPU backend's parts, called once by register.cpp.
+#pragma once
+
+namespace weft::cpu {
+
+void register_services();  ///< memory, copies, threads
+
+}  // namespace weft::cpu

@@ -1,0 +1,48 @@
+// Walks the elements of an ElementPlan, in parallel pieces of the innermost runs.
+// Everything here lives in the namespace of its instruction set.
+#pragma once
+
+#include "weft/core/element_plan.h"
+#include "weft/core/parallel.h"
+
+namespace weft::cpu::WEFT_ISA {
+
+/// Calls run(offsets[operands], count) for innermost runs that cover the plan; offsets and strides in elements.
+template <int Operands, class F>
+void for_each_run(const ElementPlan& p, const F& run) {
+  const int inner = p.rank - 1;
+  const int64_t length = p.shape[inner];
+  if (p.numel == 0) return;
+  if (p.rank == 1) {
+    parallel_for(length, kSerialBelow, [&](int64_t begin, int64_t end) {
+      int64_t at[Operands];
+      for (int k = 0; k < Operands; ++k) at[k] = begin * p.strides[k][0];
+      run(at, end - begin);
+    });
+    return;
+  }
+  const int64_t runs = p.numel / length;
+  const int64_t grain = length >= kSerialBelow ? 1 : kSerialBelow / length;
+  parallel_for(runs, grain, [&](int64_t begin, int64_t end) {
+    int64_t index[kMaxRank];
+    int64_t at[Operands] = {};
+    int64_t rest = begin;
+    for (int i = inner - 1; i >= 0; --i) {
+      index[i] = rest % p.shape[i];
+      rest /= p.shape[i];
+      for (int k = 0; k < Operands; ++k) at[k] += index[i] * p.strides[k][i];
+    }
+    for (int64_t r = begin; r < end; ++r) {
+      run(at, length);
+      for (int i = inner - 1; i >= 0; --i) {
+        ++index[i];
+        for (int k = 0; k < Operands; ++k) at[k] += p.strides[k][i];
+        if (index[i] < p.shape[i]) break;
+        for (int k = 0; k < Operands; ++k) at[k] -= index[i] * p.strides[k][i];
+        index[i] = 0;
+      }
+    }
+  });
+}
+
+}  // namespace weft::cpu::WEFT_ISA

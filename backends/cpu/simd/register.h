@@ -1,0 +1,13 @@
+// The registering functions of the hot kernels; every instruction set has its own copy of each.
+#pragma once
+
+#include "weft/core/export.h"
+
+namespace weft::cpu::WEFT_ISA {
+
+void register_unary();
+void register_binary();
+void register_copy();
+void register_reduce();
+
+}  // namespace weft::cpu::WEFT_ISA

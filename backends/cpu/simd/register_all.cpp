@@ -1,0 +1,13 @@
+#include "weft/backends/cpu/simd/register.h"
+
+namespace weft::cpu::WEFT_ISA {
+
+void register_all();
+void register_all() {
+  register_unary();
+  register_binary();
+  register_copy();
+  register_reduce();
+}
+
+}  // namespace weft::cpu::WEFT_ISA

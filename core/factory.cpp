@@ -1,0 +1,130 @@
+#include "weft/core/factory.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "weft/core/backend.h"
+#include "weft/core/kernels.h"
+#include "weft/core/tensor_ref.h"
+
+namespace weft {
+namespace {
+
+Tensor make(const Shape& shape, const Strides& strides, int64_t elements, const TensorOptions& o) {
+  auto storage = make_ref<Storage>(static_cast<size_t>(elements) * itemsize(o.dtype), o.device);
+  return Tensor(make_ref<TensorImpl>(std::move(storage), shape, strides, 0, o.dtype));
+}
+
+}  // namespace
+
+Tensor empty(const Shape& shape, const TensorOptions& o, MemoryFormat format) {
+  int64_t n = checked_numel("empty", shape);
+  return make(shape, format == MemoryFormat::channels_last ? channels_last_strides(shape) : contiguous_strides(shape), n, o);
+}
+
+Tensor empty_strided(const Shape& shape, const Strides& strides, const TensorOptions& o) {
+  WEFT_CHECK(shape.size() == strides.size(), ShapeError, "empty_strided: shape ", shape, " and strides ", strides,
+             " differ in length");
+  int64_t n = checked_numel("empty_strided", shape), last = 0;
+  for (int i = 0; i < shape.size(); ++i) {
+    WEFT_CHECK(strides[i] >= 0, ValueError, "empty_strided: negative stride in ", strides);
+    last += std::max<int64_t>(shape[i] - 1, 0) * strides[i];
+  }
+  return make(shape, strides, n ? last + 1 : 0, o);
+}
+
+Tensor empty_like(const Tensor& x) { return empty_like(x, x.dtype()); }
+Tensor empty_like(const Tensor& x, Dtype dtype) {
+  TensorOptions o{dtype, x.device()};
+  if (x.is_contiguous()) return empty(x.shape(), o);
+  return x.is_dense() ? make(x.shape(), x.strides(), x.numel(), o) : empty(x.shape(), o);
+}
+
+Tensor full(const Shape& shape, Scalar value, const TensorOptions& o) {
+  Tensor y = empty(shape, o);
+  if (y.numel() == 1 && o.device.type == DeviceType::cpu) {  // scalars of expressions: no kernel call
+    void* p = y.mut_raw_data();
+    dispatch_all(o.dtype, "full", [&]<class T> { *static_cast<T*>(p) = value.to<T>(); });
+  } else {
+    kernels::fill(o.device.type, mut_ref(y), value);
+  }
+  return y;
+}
+Tensor zeros(const Shape& shape, const TensorOptions& o) { return full(shape, 0, o); }
+Tensor ones(const Shape& shape, const TensorOptions& o) { return full(shape, 1, o); }
+Tensor full_like(const Tensor& x, Scalar value) {
+  Tensor y = empty_like(x);
+  kernels::fill(x.device().type, mut_ref(y), value);
+  return y;
+}
+Tensor zeros_like(const Tensor& x) { return full_like(x, 0); }
+Tensor ones_like(const Tensor& x) { return full_like(x, 1); }
+
+Tensor scalar(Scalar v) { return full({}, v, v.is_bool() ? Dtype::boolean : v.is_integer() ? Dtype::i64 : Dtype::f32); }
+Tensor scalar(Scalar v, const TensorOptions& o) { return full({}, v, o); }
+
+namespace detail {
+Tensor from_host(const void* data, int64_t count, Dtype dtype, const Shape& shape, const TensorOptions& o) {
+  WEFT_CHECK(checked_numel("tensor", shape) == count, ShapeError, "tensor: ", count, " values do not fill shape ", shape);
+  Tensor y = empty(shape, dtype);
+  std::copy_n(static_cast<const char*>(data), y.nbytes(), static_cast<char*>(y.mut_raw_data()));
+  return y.to(o.dtype).to(o.device);
+}
+
+// Built on the host in f64 or i64 and converted once: exact, and the same on every device.
+template <class T, class F>
+Tensor from_function(int64_t n, const Shape& shape, const TensorOptions& o, F f) {
+  Tensor y = empty(shape, dtype_v<T>);
+  T* p = y.mut_data<T>();
+  for (int64_t i = 0; i < n; ++i) p[i] = f(i);
+  return y.to(o.dtype).to(o.device);
+}
+}  // namespace detail
+
+Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& o) {
+  WEFT_CHECK(step.to_double() != 0, ValueError, "arange: step must not be 0");
+  double span = (stop.to_double() - start.to_double()) / step.to_double();
+  WEFT_CHECK(span >= 0 && span < 1e15, ValueError, "arange: from ", start, " to ", stop, " in steps of ", step, " has no end");
+  bool integers = !start.is_floating() && !stop.is_floating() && !step.is_floating();
+  if (integers) {
+    int64_t a = start.to_int64(), s = step.to_int64(), d = stop.to_int64() - a;
+    int64_t n = d / s + (d % s != 0);
+    return detail::from_function<int64_t>(n, {n}, o, [=](int64_t i) { return a + i * s; });
+  }
+  int64_t n = static_cast<int64_t>(std::ceil(span));
+  return detail::from_function<double>(n, {n}, o, [a = start.to_double(), s = step.to_double()](int64_t i) {
+    return a + static_cast<double>(i) * s;
+  });
+}
+Tensor arange(Scalar start, Scalar stop, Scalar step) {
+  bool real = start.is_floating() || stop.is_floating() || step.is_floating();
+  return arange(start, stop, step, real ? Dtype::f32 : Dtype::i64);
+}
+Tensor arange(Scalar stop) { return arange(0, stop); }
+
+Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o) {
+  WEFT_CHECK(steps >= 0, ValueError, "linspace: steps must not be negative, got ", steps);
+  return detail::from_function<double>(steps, {steps}, o, [=](int64_t i) {
+    double step = steps > 1 ? (stop - start) / static_cast<double>(steps - 1) : 0;
+    return 2 * i < steps ? start + step * static_cast<double>(i) : stop - step * static_cast<double>(steps - 1 - i);
+  });
+}
+
+Tensor eye(int64_t n, int64_t m, const TensorOptions& o) {
+  if (m < 0) m = n;
+  Tensor y = zeros({n, m}, TensorOptions(o.dtype));
+  int64_t count = std::min(n, m);
+  dispatch_all(o.dtype, "eye", [&]<class T> {
+    T* p = y.mut_data<T>();
+    for (int64_t i = 0; i < count; ++i) p[i * m + i] = Scalar(1).to<T>();
+  });
+  return y.to(o.device);
+}
+
+Tensor from_blob(void* data, const Shape& shape, const TensorOptions& o, std::function<void()> release) {
+  int64_t n = checked_numel("from_blob", shape);
+  auto storage = make_ref<Storage>(data, static_cast<size_t>(n) * itemsize(o.dtype), o.device, std::move(release));
+  return Tensor(make_ref<TensorImpl>(std::move(storage), shape, contiguous_strides(shape), 0, o.dtype));
+}
+
+}  // namespace weft

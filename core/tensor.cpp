@@ -1,0 +1,63 @@
+#include "weft/core/tensor.h"
+
+#include <algorithm>
+
+#include "weft/core/backend.h"
+#include "weft/core/kernels.h"
+
+namespace weft {
+int64_t Tensor::size(int64_t dim) const {
+  WEFT_CHECK(rank() > 0, ShapeError, "size: a rank-0 tensor has no dim ", dim);
+  return impl_->shape[wrap_dim("size", dim, rank())];
+}
+
+bool Tensor::is_channels_last() const {
+  if (rank() < 3) return false;
+  int64_t step = 1;
+  auto ok = [&](int i) {
+    bool good = impl_->shape[i] == 1 || impl_->strides[i] == step;
+    step *= impl_->shape[i];
+    return good;
+  };
+  if (!ok(1)) return false;
+  for (int i = rank() - 1; i >= 2; --i)
+    if (!ok(i)) return false;
+  return ok(0);
+}
+
+bool Tensor::is_dense() const {
+  if (impl_->contiguous) return true;
+  if (is_channels_last()) return true;
+  // axes ordered by stride: each must continue where the previous ended
+  int order[kMaxRank], n = 0;
+  for (int i = 0; i < rank(); ++i) {
+    if (impl_->shape[i] == 1) continue;
+    int j = n++;
+    for (; j > 0 && impl_->strides[order[j - 1]] > impl_->strides[i]; --j) order[j] = order[j - 1];
+    order[j] = i;
+  }
+  int64_t step = 1;
+  for (int i = 0; i < n; ++i) {
+    if (impl_->strides[order[i]] != step) return impl_->numel == 0;
+    step *= impl_->shape[order[i]];
+  }
+  return true;
+}
+
+Scalar Tensor::item_scalar() const {
+  WEFT_CHECK(defined(), ValueError, "item: the tensor is undefined");
+  WEFT_CHECK(numel() == 1, ShapeError, "item: needs a tensor of one element, got shape ", shape());
+  alignas(8) char value[8];
+  if (device().type == DeviceType::cpu) std::copy_n(static_cast<const char*>(raw_data()), itemsize(dtype()), value);
+  else backend(device().type).copy(value, Device(), raw_data(), device(), itemsize(dtype()));
+  Scalar s = 0;
+  dispatch_all(dtype(), "item", [&]<class T> {
+    T v;
+    std::copy_n(value, sizeof(T), reinterpret_cast<char*>(&v));
+    if constexpr (std::is_same_v<T, bf16> || std::is_same_v<T, f16>) s = Scalar(static_cast<float>(v));
+    else s = Scalar(v);
+  });
+  return s;
+}
+
+}  // namespace weft
