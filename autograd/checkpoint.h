@@ -25,11 +25,9 @@ WEFT_API std::vector<Tensor> checkpoint(const Segment& fn, const std::vector<Ten
 template <class F, class... T>
   requires(std::is_same_v<T, Tensor> && ...) && std::is_invocable_r_v<Tensor, F&, const Tensor&, const T&...>
 Tensor checkpoint(F fn, const Tensor& first, const T&... rest) {
-  const auto call = [fn]<size_t... I>(const std::vector<Tensor>& x, std::index_sequence<I...>) mutable {
-    return std::vector<Tensor>{fn(x[I]...)};
-  };
-  const Segment segment = [call](const std::vector<Tensor>& x) mutable {
-    return call(x, std::index_sequence_for<Tensor, T...>());
+  const Segment segment = [fn](const std::vector<Tensor>& x) mutable {
+    const auto call = [&]<size_t... I>(std::index_sequence<I...>) { return std::vector<Tensor>{fn(x[I]...)}; };
+    return call(std::index_sequence_for<Tensor, T...>());
   };
   return checkpoint(segment, {first, rest...})[0];
 }
