@@ -80,8 +80,7 @@ StateDict StateDict::child(std::string_view prefix) const {
 }
 
 void StateDict::merge(const StateDict& other, std::string_view prefix) {
-  for (const auto& [name, tensor] : other)
-    insert(prefix.empty() ? name : std::string(prefix) + "." + name, tensor);
+  for (const auto& [name, tensor] : other) insert(prefix.empty() ? name : std::string(prefix) + "." + name, tensor);
 }
 
 }  // namespace weft

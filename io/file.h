@@ -1,0 +1,69 @@
+// Files as the formats need them: a read-only mapping, and an atomic write. Internal to io.
+// Knows no format.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "weft/core/tensor.h"
+
+namespace weft::io {
+
+using Bytes = std::span<const std::byte>;
+
+/// A file in memory. Writes into it are private to the process and never reach the file.
+class MappedFile {
+ public:
+  /// IoError when it cannot be opened, or is not a regular file.
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  Bytes bytes() const { return {data_, size_}; }
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+/// Bytes to read, with what keeps them alive: a mapping, or null when they are the caller's and must be copied.
+struct Source {
+  Bytes bytes;
+  std::string name;  // for messages
+  std::shared_ptr<MappedFile> mapping;
+
+  static Source map(const std::string& path);
+  [[noreturn]] void fail(const std::string& reason) const;
+  /// The tensor that lies at `offset` in row-major order. Over the mapping where its alignment allows, a copy otherwise.
+  /// The caller has checked that it lies inside. Refuses bools that are neither 0 nor 1.
+  Tensor tensor(size_t offset, const Shape& shape, Dtype dtype) const;
+};
+
+/// A file that appears under its name, complete, at commit(), or not at all. (What is no regular file, such as
+/// /dev/stdout, is written directly.)
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::string& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  void write(const void* data, size_t size);
+  void commit();
+
+ private:
+  [[noreturn]] void fail(const char* what);
+  void discard() noexcept;
+  std::string path_, part_;
+  int fd_ = -1;
+};
+
+/// Bytes of a shape's elements; false when a size is negative or the product does not fit.
+bool checked_bytes(const Shape& shape, Dtype dtype, size_t& bytes);
+
+/// For an error message: at most 80 bytes, without control characters.
+std::string printable(std::string_view text);
+
+}  // namespace weft::io

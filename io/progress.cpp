@@ -1,0 +1,61 @@
+#include "weft/io/progress.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace weft::io {
+
+namespace {
+
+std::string clock_text(double seconds) {
+  long s = static_cast<long>(seconds + 0.5);
+  char text[32];
+  if (s < 3600) std::snprintf(text, sizeof text, "%ld:%02ld", s / 60, s % 60);
+  else std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+  return text;
+}
+
+size_t terminal_width() {
+  winsize w{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
+}
+
+}  // namespace
+
+Progress::Progress(std::string label, int64_t total)
+    : label_(std::move(label)),
+      total_(std::max<int64_t>(1, total)),
+      terminal_(::isatty(STDERR_FILENO) == 1),
+      begin_(std::chrono::steady_clock::now()) {}
+
+Progress::~Progress() {
+  if (drawn_) std::fputc('\n', stderr);
+}
+
+void Progress::update(int64_t done, std::string_view note) {
+  auto now = std::chrono::steady_clock::now();
+  if (!terminal_ || (drawn_ && done < total_ && now - last_ < std::chrono::milliseconds(100))) return;
+  last_ = now;
+  drawn_ = true;
+  double elapsed = std::chrono::duration<double>(now - begin_).count();
+  std::string text = "  " + std::to_string(done) + "/" + std::to_string(total_);
+  if (!note.empty()) text += "  " + std::string(note);
+  if (done >= total_) text += "  " + clock_text(elapsed);
+  else if (done > 0)
+    text += "  " + clock_text(elapsed / static_cast<double>(done) * static_cast<double>(total_ - done)) + " left";
+
+  size_t width = terminal_width(), fixed = label_.size() + text.size() + 4;
+  size_t bar = width > fixed + 8 ? std::min<size_t>(30, width - fixed) : 0;
+  auto filled = static_cast<size_t>(static_cast<double>(bar) * static_cast<double>(std::min(done, total_)) /
+                                    static_cast<double>(total_));
+  std::string line = label_;
+  if (bar) line += " [" + std::string(filled, '#') + std::string(bar - filled, '-') + "]";
+  line = (line + text).substr(0, width - 1);
+  std::fprintf(stderr, "\r%s\x1b[K", line.c_str());
+  std::fflush(stderr);
+}
+
+}  // namespace weft::io

@@ -1,0 +1,48 @@
+// The fuzzers' seeds, and what fuzzing has found since, through every reader: nothing but an IoError comes out.
+#include <algorithm>
+
+#include "io/io_test.h"
+#include "weft/io/image.h"
+#include "weft/io/npy.h"
+#include "weft/io/safetensors.h"
+
+using namespace io_test;
+
+namespace {
+
+/// Counts the files of a folder that `read` takes and those that it refuses.
+template <class F> std::pair<int, int> read_all(const std::string& folder, const F& read) {
+  int taken = 0, refused = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(test::data_file("fuzz/corpus/" + folder))) {
+    std::string content = read_file(entry.path());
+    INFO(entry.path().string());
+    try {
+      read(bytes_of(content));
+      ++taken;
+    } catch (const IoError& e) {
+      CHECK(std::string(e.what()).starts_with("seed: "));
+      ++refused;
+    }
+  }
+  return {taken, refused};
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("corpus");
+
+TEST_CASE("corpus: every seed is read or refused") {
+  auto check = [](std::pair<int, int> n, int taken) {
+    CHECK_EQ(n.first, taken);
+    CHECK_GT(n.second, 0);
+  };
+  check(read_all("safetensors", [](auto b) { (void)io::load_safetensors(b, "seed"); }), 4);
+  check(read_all("npy", [](auto b) { (void)io::load_npy(b, "seed"); }), 6);
+  check(read_all("npz", [](auto b) { (void)io::load_npz(b, "seed"); }), 2);
+#if defined(WEFT_HAS_IMAGE)
+  check(read_all("png", [](auto b) { (void)io::read_image(b, "seed"); }), 14);
+  check(read_all("jpeg", [](auto b) { (void)io::read_image(b, "seed"); }), 13);
+#endif
+}
+
+TEST_SUITE_END();
