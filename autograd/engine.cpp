@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "weft/autograd/ops/bootstrap.h"
+#include "weft/autograd/ops/binary.h"
 #include "weft/core/factory.h"
 #include "weft/core/map.h"
 

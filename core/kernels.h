@@ -91,6 +91,16 @@ extern WEFT_API Kernel<void(const ElementPlan&, void* z, const void* cond, const
 /// Reduces the axes of the bit mask `dims`. `out` has x's rank with 1 at those axes. `f` points to the functor.
 using ReduceSig = void(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const void* f);
 extern WEFT_API KernelFamily<ReduceSig, fn::ReduceOps> reduce;
+/// Greatest (`largest`) or smallest element along `dim` and its first index (i64); the first NaN wins. Both outputs have
+/// x's rank with 1 at `dim`; `values` may be undefined. x not empty along dim; a rank-0 x gives index 0.
+extern WEFT_API Kernel<void(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim, bool largest)> arg_extreme;
+/// Running sums (from the end if `reverse`) and products along `dim`. y: x's shape and dtype.
+extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse)> cumsum;
+extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, int dim)> cumprod;
+/// y = softmax or (`log`) log-softmax of x along `dim`. Floating; y: x's shape and dtype.
+extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, int dim, bool log)> softmax;
+/// dx from the gradient g and the output y: (g - sum(g y)) y, or g - exp(y) sum(g).
+extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const TensorRef& y, int dim, bool log)> softmax_grad;
 
 }  // namespace kernels
 }  // namespace weft

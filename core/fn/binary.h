@@ -59,6 +59,9 @@ WEFT_BINARY(GeluGrad, "gelu_grad", floating, gelu_grad(x, y))                   
 WEFT_BINARY(GeluTanhGrad, "gelu_grad", floating, gelu_tanh_grad(x, y))             // x-form
 WEFT_BINARY(MishGrad, "mish_grad", floating, mish_grad(x, y))                      // x-form
 
+WEFT_BINARY(HardswishGrad, "hardswish_grad", floating,                             // x-form
+            y >= T(3) ? x : y > T(-3) ? x * (y * T(1.0 / 3) + T(0.5)) : T(0))
+
 #undef WEFT_BINARY
 #undef WEFT_COMPARE
 
@@ -90,32 +93,29 @@ struct SoftplusGrad {  // x-form
     return z > T(threshold) ? g : g * sigmoid(z);
   }
 };
-/// g where lo < x < hi (strict: hardtanh) or lo <= x <= hi (clamp).
+/// g where lo < x < hi.
 struct ClampGrad {  // x-form
   static constexpr const char* name = "clamp_grad";
   static constexpr Domain domain = Domain::floating;
   double lo = 0, hi = 0;
-  bool strict = false;
   template <class T>
   WEFT_HD WEFT_INLINE T operator()(T g, T x) const {
-    double v = static_cast<double>(x);
-    bool inside = strict ? v > lo && v < hi : v >= lo && v <= hi;
-    return inside ? g : T(0);
+    return x > T(lo) && x < T(hi) ? g : T(0);
   }
 };
 /// z = x + a * y: add and sub with alpha, and accumulation.
 struct AddScaled {
   static constexpr const char* name = "add";
   static constexpr Domain domain = Domain::numeric;
-  double alpha = 1;
+  Number alpha = 1;
   template <class T>
   WEFT_HD WEFT_INLINE T operator()(T x, T y) const {
-    return static_cast<T>(x + static_cast<T>(alpha) * y);
+    return static_cast<T>(x + alpha.to<T>() * y);
   }
 };
 
 using BinaryOps = TypeList<Add, Sub, Mul, Div, DivTrunc, DivFloor, Pow, Maximum, Minimum, Atan2, Fmod, Remainder, Eq, Ne, Lt, Le,
                            Gt, Ge, LogicalAnd, LogicalOr, LogicalXor, ReluGrad, SigmoidGrad, TanhGrad, SiluGrad, GeluGrad,
-                           GeluTanhGrad, MishGrad, LeakyReluGrad, EluGrad, SoftplusGrad, ClampGrad, AddScaled>;
+                           GeluTanhGrad, MishGrad, HardswishGrad, LeakyReluGrad, EluGrad, SoftplusGrad, ClampGrad, AddScaled>;
 
 }  // namespace weft::fn

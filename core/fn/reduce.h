@@ -34,6 +34,16 @@ struct Sum : PlainReduce<Sum> {
   template <class T> WEFT_HD WEFT_INLINE T init() const { return T(0); }
   template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return a + x; }
 };
+/// sum / count
+struct Mean {
+  static constexpr const char* name = "mean";
+  static constexpr Domain domain = Domain::floating;
+  double count = 1;
+  template <class T> WEFT_HD WEFT_INLINE T init() const { return T(0); }
+  template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return a + x; }
+  template <class T> WEFT_HD WEFT_INLINE T merge(T a, T b) const { return a + b; }
+  template <class T> WEFT_HD WEFT_INLINE T finish(T a) const { return a / T(count); }
+};
 struct Prod : PlainReduce<Prod> {
   static constexpr const char* name = "prod";
   static constexpr Domain domain = Domain::numeric;
@@ -101,6 +111,6 @@ struct NormP {
   template <class T> WEFT_HD WEFT_INLINE T finish(T a) const { return p == 0 ? a : pow(a, T(1 / p)); }
 };
 
-using ReduceOps = TypeList<Sum, Prod, Max, Min, Any, All, SumAbs, Norm2, SumSquares, NormP>;
+using ReduceOps = TypeList<Sum, Mean, Prod, Max, Min, Any, All, SumAbs, Norm2, SumSquares, NormP>;
 
 }  // namespace weft::fn

@@ -19,20 +19,20 @@ struct Lerp {
 struct Addcmul {
   static constexpr const char* name = "addcmul";
   static constexpr Domain domain = Domain::numeric;
-  double value = 1;
+  Number value = 1;
   template <class T>
   WEFT_HD WEFT_INLINE T operator()(T a, T b, T c) const {
-    return static_cast<T>(a + static_cast<T>(value) * b * c);
+    return static_cast<T>(a + value.to<T>() * b * c);
   }
 };
 /// a + value * b / c.
 struct Addcdiv {
   static constexpr const char* name = "addcdiv";
   static constexpr Domain domain = Domain::floating;
-  double value = 1;
+  Number value = 1;
   template <class T>
   WEFT_HD WEFT_INLINE T operator()(T a, T b, T c) const {
-    return a + T(value) * (b / c);
+    return a + value.to<T>() * (b / c);
   }
 };
 

@@ -15,6 +15,20 @@
 
 namespace weft::fn {
 
+/// A number as a functor's parameter: exact for integers too. Takes a C++ number or a Scalar.
+struct Number {
+  double d = 0;
+  int64_t i = 0;
+  Number() = default;
+  Number(double v) : d(v), i(static_cast<int64_t>(v)) {}
+  Number(const Scalar& s) : d(s.to_double()), i(s.to_int64()) {}
+  template <class T>
+  WEFT_HD WEFT_INLINE T to() const {
+    if constexpr (std::is_floating_point_v<T>) return static_cast<T>(d);
+    else return static_cast<T>(i);
+  }
+};
+
 /// Which dtypes a functor takes: f32 f64 bf16 f16; those and i64 i32 u8; those and bool.
 enum class Domain : uint8_t { floating, numeric, all };
 

@@ -56,6 +56,10 @@ WEFT_UNARY(GeluTanh, "gelu", floating,
 WEFT_UNARY(Mish, "mish", floating, x * tanh(softplus(x)))
 WEFT_UNARY(Hardswish, "hardswish", floating, x * clamp(x + T(3), T(0), T(6)) * T(1.0 / 6))
 
+WEFT_UNARY(Hardsigmoid, "hardsigmoid", floating, clamp(x + T(3), T(0), T(6)) * T(1.0 / 6))
+WEFT_UNARY(Logsigmoid, "logsigmoid", floating, (x < T(0) ? x : T(0)) - log1p(exp(-abs(x))))
+WEFT_UNARY(Softsign, "softsign", floating, x / (T(1) + abs(x)))
+
 #undef WEFT_UNARY
 
 struct LeakyRelu {
@@ -95,41 +99,54 @@ struct Clamp {
   double lo = 0, hi = 0;
   template <class T>
   WEFT_HD WEFT_INLINE T operator()(T x) const {
-    // comparisons in double keep integer bounds and infinities meaningful for every T
-    if (static_cast<double>(x) < lo) x = static_cast<T>(lo);
-    return static_cast<double>(x) > hi ? static_cast<T>(hi) : x;
+    if constexpr (Real<T>) {
+      x = x < T(lo) ? T(lo) : x;
+      return x > T(hi) ? T(hi) : x;
+    } else {
+      // comparisons in double keep infinite bounds meaningful
+      if (static_cast<double>(x) < lo) x = static_cast<T>(lo);
+      return static_cast<double>(x) > hi ? static_cast<T>(hi) : x;
+    }
   }
 };
-/// Rounds half to even at `scale` = 10^decimals.
+/// Rounds half to even at `scale` = 10^|decimals|.
 struct RoundDecimals {
   static constexpr const char* name = "round";
   static constexpr Domain domain = Domain::floating;
   double scale = 1;
+  bool left = false;  // of the point: negative decimals
   template <class T>
   WEFT_HD WEFT_INLINE T operator()(T x) const {
-    return round_even(x * T(scale)) / T(scale);
+    return left ? round_even(x / T(scale)) * T(scale) : round_even(x * T(scale)) / T(scale);
   }
 };
 /// x^e for a number e.
 struct PowScalar {
   static constexpr const char* name = "pow";
   static constexpr Domain domain = Domain::numeric;
-  double exponent = 1;
+  Number exponent = 1;
   template <class T>
   WEFT_HD WEFT_INLINE T operator()(T x) const {
-    return pow(x, static_cast<T>(exponent));
+    return pow(x, exponent.to<T>());
   }
 };
-/// a * x + b.
-struct Affine {
-  static constexpr const char* name = "affine";
-  static constexpr Domain domain = Domain::floating;
-  double a = 1, b = 0;
-  template <class T>
-  WEFT_HD WEFT_INLINE T operator()(T x) const {
-    return x * T(a) + T(b);
-  }
-};
+// Arithmetic with a number.
+#define WEFT_WITH_NUMBER(Name, text, dom, ...)                    \
+  struct Name {                                                   \
+    static constexpr const char* name = text;                     \
+    static constexpr Domain domain = Domain::dom;                 \
+    Number number = 0;                                            \
+    template <class T>                                            \
+    WEFT_HD WEFT_INLINE T operator()(T x) const {                 \
+      const T s = number.to<T>();                                 \
+      return T(__VA_ARGS__);                                      \
+    }                                                             \
+  };
+WEFT_WITH_NUMBER(AddScalar, "add", numeric, x + s)
+WEFT_WITH_NUMBER(RsubScalar, "sub", numeric, s - x)
+WEFT_WITH_NUMBER(MulScalar, "mul", numeric, x * s)
+WEFT_WITH_NUMBER(DivScalar, "div", floating, x / s)
+#undef WEFT_WITH_NUMBER
 
 struct Isnan {
   static constexpr const char* name = "isnan";
@@ -171,6 +188,6 @@ struct LogicalNot {
 using UnaryOps =
     TypeList<Abs, Neg, Exp, Exp2, Log, Log2, Log10, Log1p, Expm1, Sqrt, Rsqrt, Square, Sin, Cos, Tan, Asin, Acos, Atan, Sinh,
              Cosh, Tanh, Erf, Erfc, Sigmoid, Reciprocal, Sign, Floor, Ceil, Round, Trunc, Relu, Silu, Gelu, GeluTanh, Mish,
-             Hardswish, LeakyRelu, Elu, Softplus, Clamp, RoundDecimals, PowScalar, Affine, Isnan, Isinf, Isfinite, LogicalNot>;
+             Hardswish, Hardsigmoid, Logsigmoid, Softsign, LeakyRelu, Elu, Softplus, Clamp, RoundDecimals, PowScalar, AddScalar, RsubScalar, MulScalar, DivScalar, Isnan, Isinf, Isfinite, LogicalNot>;
 
 }  // namespace weft::fn

@@ -9,5 +9,7 @@ void register_unary();
 void register_binary();
 void register_copy();
 void register_reduce();
+void register_scan();
+void register_softmax();
 
 }  // namespace weft::cpu::WEFT_ISA

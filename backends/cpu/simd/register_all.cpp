@@ -8,6 +8,8 @@ void register_all() {
   register_binary();
   register_copy();
   register_reduce();
+  register_scan();
+  register_softmax();
 }
 
 }  // namespace weft::cpu::WEFT_ISA

@@ -1,0 +1,112 @@
+#include "weft/autograd/ops/activation.h"
+
+#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise.h"
+#include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/unary.h"
+
+namespace weft {
+namespace {
+using namespace detail;
+
+constexpr double kSqrtHalf = 0.70710678118654752440;
+constexpr double kInvSqrt2Pi = 0.39894228040143267794;
+constexpr double kSqrt2OverPi = 0.79788456080286535588;
+constexpr double kSeluAlpha = 1.6732632423543772848170429916717;
+constexpr double kSeluScale = 1.0507009873554804934193349852946;
+
+/// elu and selu: y = scale * (x > 0 ? x : alpha * (exp(x) - 1)).
+Tensor scaled_elu(const Tensor& x, double alpha, double scale) {
+  return from_input_fused<fn::Elu, fn::EluGrad>(
+      x,
+      [alpha, scale](const Tensor& g, const Tensor& x) {
+        // the clamp keeps exp finite where its value is not taken, so that 0 * inf does not reach second derivatives
+        return where(gt(x, 0), g * scale, g * exp(clamp(x, {}, 0)) * (alpha * scale));
+      },
+      {alpha, scale}, {alpha, scale});
+}
+}  // namespace
+
+Tensor relu(const Tensor& x) {
+  if (!x.is_floating()) return kernels::map<fn::Relu>(x);
+  return from_output_fused<fn::Relu, fn::ReluGrad>(x, [](const Tensor& g, const Tensor& y) { return where(gt(y, 0), g, 0); });
+}
+Tensor relu6(const Tensor& x) { return hardtanh(x, 0, 6); }
+Tensor leaky_relu(const Tensor& x, double slope) {
+  return from_input_fused<fn::LeakyRelu, fn::LeakyReluGrad>(
+      x, [slope](const Tensor& g, const Tensor& x) { return where(gt(x, 0), g, g * slope); }, {slope}, {slope});
+}
+Tensor prelu(const Tensor& x, const Tensor& weight) {
+  WEFT_CHECK(weight.rank() <= 1, ShapeError, "prelu: weight must be of shape [1] or [C], got ", weight.shape());
+  Tensor w = weight;
+  if (w.numel() != 1) {
+    const int64_t channels = x.rank() > 1 ? x.size(1) : 1;
+    WEFT_CHECK(w.numel() == channels, ShapeError, "prelu: weight ", w.shape(), " does not fit ", channels, " channels of x ", x.shape());
+    Shape s = Shape::filled(x.rank(), 1);
+    s[1] = channels;
+    w = w.reshape(s);
+  } else if (w.rank() == 1 && x.rank() == 0) {
+    w = w.reshape({});
+  }
+  return where(gt(x, 0), x, w * x);
+}
+Tensor elu(const Tensor& x, double alpha) { return scaled_elu(x, alpha, 1); }
+Tensor selu(const Tensor& x) { return scaled_elu(x, kSeluAlpha, kSeluScale); }
+
+Tensor sigmoid(const Tensor& x) {
+  return from_output_fused<fn::Sigmoid, fn::SigmoidGrad>(x, [](const Tensor& g, const Tensor& y) { return g * y * (1 - y); });
+}
+Tensor logsigmoid(const Tensor& x) {
+  return from_input<fn::Logsigmoid>(x, [](const Tensor& g, const Tensor& x) { return g * sigmoid(neg(x)); });
+}
+Tensor hardsigmoid(const Tensor& x) {
+  return from_input<fn::Hardsigmoid>(x, [](const Tensor& g, const Tensor& x) {
+    return where(logical_and(gt(x, -3), lt(x, 3)), g * (1.0 / 6), 0);
+  });
+}
+Tensor hardswish(const Tensor& x) {
+  return from_input_fused<fn::Hardswish, fn::HardswishGrad>(x, [](const Tensor& g, const Tensor& x) {
+    return where(ge(x, 3), g, where(gt(x, -3), g * (x * (1.0 / 3) + 0.5), 0));
+  });
+}
+Tensor hardtanh(const Tensor& x, double lo, double hi) {
+  WEFT_CHECK(lo <= hi, ValueError, "hardtanh: min_val ", lo, " is greater than max_val ", hi);
+  return clamp(x, Scalar(lo), Scalar(hi));
+}
+Tensor silu(const Tensor& x) {
+  return from_input_fused<fn::Silu, fn::SiluGrad>(x, [](const Tensor& g, const Tensor& x) {
+    Tensor s = sigmoid(x);
+    return g * (s * (1 + x * (1 - s)));
+  });
+}
+Tensor gelu(const Tensor& x, Approximate approximate) {
+  if (approximate == Approximate::tanh)
+    return from_input_fused<fn::GeluTanh, fn::GeluTanhGrad>(x, [](const Tensor& g, const Tensor& x) {
+      Tensor x2 = x * x;
+      Tensor t = tanh(x * (x2 * 0.044715 + 1) * kSqrt2OverPi);
+      return g * ((t + 1) * 0.5 + x * (1 - t * t) * (x2 * (3 * 0.044715) + 1) * (0.5 * kSqrt2OverPi));
+    });
+  return from_input_fused<fn::Gelu, fn::GeluGrad>(x, [](const Tensor& g, const Tensor& x) {
+    return g * ((erf(x * kSqrtHalf) + 1) * 0.5 + x * exp(x * x * -0.5) * kInvSqrt2Pi);
+  });
+}
+Tensor mish(const Tensor& x) {
+  return from_input_fused<fn::Mish, fn::MishGrad>(x, [](const Tensor& g, const Tensor& x) {
+    Tensor t = tanh(softplus(x));
+    return g * (t + x * sigmoid(x) * (1 - t * t));
+  });
+}
+Tensor softplus(const Tensor& x, double beta, double threshold) {
+  return from_input_fused<fn::Softplus, fn::SoftplusGrad>(
+      x,
+      [beta, threshold](const Tensor& g, const Tensor& x) {
+        Tensor z = x * beta;
+        return where(gt(z, threshold), g, g * sigmoid(z));
+      },
+      {beta, threshold}, {beta, threshold});
+}
+Tensor softsign(const Tensor& x) {
+  return from_input<fn::Softsign>(x, [](const Tensor& g, const Tensor& x) { return g / square(abs(x) + 1); });
+}
+
+}  // namespace weft

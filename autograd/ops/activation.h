@@ -1,0 +1,43 @@
+// Activation functions, element by element, with fused gradients.
+// x: any shape, floating (integers go to f32) -> the same shape and layout. Modules of nn/ are thin over these.
+#pragma once
+
+#include "weft/core/tensor.h"
+
+namespace weft {
+
+/// max(x, 0); NaN stays NaN. Gradient 0 at 0. Takes integers; DtypeError for bool.
+WEFT_API Tensor relu(const Tensor& x);
+/// min(max(x, 0), 6).
+WEFT_API Tensor relu6(const Tensor& x);
+/// x where x > 0, slope * x elsewhere.
+WEFT_API Tensor leaky_relu(const Tensor& x, double negative_slope = 0.01);
+/// x where x > 0, weight * x elsewhere. weight: [1], or [C] along axis 1 of x. ShapeError otherwise.
+WEFT_API Tensor prelu(const Tensor& x, const Tensor& weight);
+/// x where x > 0, alpha * (exp(x) - 1) elsewhere.
+WEFT_API Tensor elu(const Tensor& x, double alpha = 1);
+/// Scaled elu of self-normalising networks (Klambauer et al. 2017).
+WEFT_API Tensor selu(const Tensor& x);
+/// 1 / (1 + exp(-x)).
+WEFT_API Tensor sigmoid(const Tensor& x);
+/// log(sigmoid(x)), without overflow.
+WEFT_API Tensor logsigmoid(const Tensor& x);
+/// clamp(x / 6 + 1/2, 0, 1).
+WEFT_API Tensor hardsigmoid(const Tensor& x);
+/// x * hardsigmoid(x).
+WEFT_API Tensor hardswish(const Tensor& x);
+/// min(max(x, min_val), max_val); gradient 0 at the bounds. ValueError if min_val > max_val.
+WEFT_API Tensor hardtanh(const Tensor& x, double min_val = -1, double max_val = 1);
+/// x * sigmoid(x).
+WEFT_API Tensor silu(const Tensor& x);
+/// x * Phi(x), exactly or by the tanh approximation (Hendrycks & Gimpel 2016).
+enum class Approximate : uint8_t { none, tanh };
+WEFT_API Tensor gelu(const Tensor& x, Approximate approximate = Approximate::none);
+/// x * tanh(softplus(x)).
+WEFT_API Tensor mish(const Tensor& x);
+/// log(1 + exp(beta x)) / beta; x itself where beta x > threshold.
+WEFT_API Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20);
+/// x / (1 + |x|).
+WEFT_API Tensor softsign(const Tensor& x);
+
+}  // namespace weft

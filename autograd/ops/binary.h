@@ -1,0 +1,78 @@
+// Arithmetic, comparison and logic of two tensors, element by element, with broadcasting (numpy's rule).
+// Dtypes promote as in PyTorch: the wider one wins within bool < integer < floating; a tensor of rank 0 and a C++ number raise
+// only the category, so `x * 2` and `x * 0.5` keep a floating x's dtype and an integer x with a float gives f32.
+// Errors: ShapeError (no broadcast), DtypeError (the op does not take it), DeviceError (different devices).
+#pragma once
+
+#include "weft/core/tensor.h"
+
+namespace weft {
+
+/// x + alpha * y. ValueError if alpha is no integer and x and y are.
+WEFT_API Tensor add(const Tensor& x, const Tensor& y, Scalar alpha = 1);
+WEFT_API Tensor add(const Tensor& x, Scalar y, Scalar alpha = 1);
+/// x - alpha * y. DtypeError for bool.
+WEFT_API Tensor sub(const Tensor& x, const Tensor& y, Scalar alpha = 1);
+WEFT_API Tensor sub(const Tensor& x, Scalar y, Scalar alpha = 1);
+WEFT_API Tensor sub(Scalar x, const Tensor& y);
+WEFT_API Tensor mul(const Tensor& x, const Tensor& y);
+WEFT_API Tensor mul(const Tensor& x, Scalar y);
+/// How a quotient becomes an integer. With `none` integers are divided as f32; the others keep an integer dtype, and
+/// their gradient is 0. ValueError for an integer division by zero.
+enum class RoundingMode : uint8_t { none, trunc, floor };
+WEFT_API Tensor div(const Tensor& x, const Tensor& y, RoundingMode rounding_mode = RoundingMode::none);
+WEFT_API Tensor div(const Tensor& x, Scalar y, RoundingMode rounding_mode = RoundingMode::none);
+WEFT_API Tensor div(Scalar x, const Tensor& y, RoundingMode rounding_mode = RoundingMode::none);
+/// x^y. ValueError for an integer tensor to a negative integer number.
+WEFT_API Tensor pow(const Tensor& x, const Tensor& y);
+WEFT_API Tensor pow(const Tensor& x, Scalar y);
+WEFT_API Tensor pow(Scalar x, const Tensor& y);
+/// The greater, the smaller; NaN wins; equal elements share the gradient by halves.
+WEFT_API Tensor maximum(const Tensor& x, const Tensor& y);
+WEFT_API Tensor minimum(const Tensor& x, const Tensor& y);
+/// Angle of the point (x, y) = (second, first argument), in (-pi, pi].
+WEFT_API Tensor atan2(const Tensor& y, const Tensor& x);
+/// Remainder of the division: with the dividend's sign, with the divisor's sign. ValueError for an integer divisor 0.
+WEFT_API Tensor fmod(const Tensor& x, const Tensor& y);
+WEFT_API Tensor fmod(const Tensor& x, Scalar y);
+WEFT_API Tensor remainder(const Tensor& x, const Tensor& y);
+WEFT_API Tensor remainder(const Tensor& x, Scalar y);
+/// x: [N], y: [M] -> [N, M], x_i * y_j.
+WEFT_API Tensor outer(const Tensor& x, const Tensor& y);
+
+inline Tensor operator+(const Tensor& x, const Tensor& y) { return add(x, y); }
+inline Tensor operator+(const Tensor& x, Scalar y) { return add(x, y); }
+inline Tensor operator+(Scalar x, const Tensor& y) { return add(y, x); }
+inline Tensor operator-(const Tensor& x, const Tensor& y) { return sub(x, y); }
+inline Tensor operator-(const Tensor& x, Scalar y) { return sub(x, y); }
+inline Tensor operator-(Scalar x, const Tensor& y) { return sub(x, y); }
+inline Tensor operator*(const Tensor& x, const Tensor& y) { return mul(x, y); }
+inline Tensor operator*(const Tensor& x, Scalar y) { return mul(x, y); }
+inline Tensor operator*(Scalar x, const Tensor& y) { return mul(y, x); }
+inline Tensor operator/(const Tensor& x, const Tensor& y) { return div(x, y); }
+inline Tensor operator/(const Tensor& x, Scalar y) { return div(x, y); }
+inline Tensor operator/(Scalar x, const Tensor& y) { return div(x, y); }
+
+// Comparison and logic: bool results, not recorded.
+WEFT_API Tensor eq(const Tensor& x, const Tensor& y);
+WEFT_API Tensor eq(const Tensor& x, Scalar y);
+WEFT_API Tensor ne(const Tensor& x, const Tensor& y);
+WEFT_API Tensor ne(const Tensor& x, Scalar y);
+WEFT_API Tensor lt(const Tensor& x, const Tensor& y);
+WEFT_API Tensor lt(const Tensor& x, Scalar y);
+WEFT_API Tensor le(const Tensor& x, const Tensor& y);
+WEFT_API Tensor le(const Tensor& x, Scalar y);
+WEFT_API Tensor gt(const Tensor& x, const Tensor& y);
+WEFT_API Tensor gt(const Tensor& x, Scalar y);
+WEFT_API Tensor ge(const Tensor& x, const Tensor& y);
+WEFT_API Tensor ge(const Tensor& x, Scalar y);
+/// On any dtype: what is not zero is true.
+WEFT_API Tensor logical_and(const Tensor& x, const Tensor& y);
+WEFT_API Tensor logical_or(const Tensor& x, const Tensor& y);
+WEFT_API Tensor logical_xor(const Tensor& x, const Tensor& y);
+/// max |x - y| <= atol + rtol |y| everywhere? NaN equals NaN only if `equal_nan`. One bool, on the host.
+WEFT_API bool allclose(const Tensor& x, const Tensor& y, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
+/// Same shape and all elements equal? One bool, on the host.
+WEFT_API bool equal(const Tensor& x, const Tensor& y);
+
+}  // namespace weft

@@ -1,0 +1,80 @@
+// vector_norm and logsumexp.
+#include <cmath>
+
+#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise.h"
+#include "weft/autograd/ops/reduce_common.h"
+#include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/unary.h"
+
+namespace weft {
+namespace {
+using namespace detail;
+
+/// d norm / d x at x, with y the norm and g its gradient (axes kept), as PyTorch defines it at 0.
+Tensor norm_grad(const Tensor& g, const Tensor& x, const Tensor& y, double p, uint32_t mask) {
+  if (p == 0) return zeros_like(x);
+  if (p == 1) return g * sign(x);
+  const Tensor zero = eq(y, 0);
+  if (p == 2) return where(zero, 0, x * (g / where(zero, 1, y)));
+  if (std::isinf(p)) {
+    const Tensor at = eq(abs(x), y);
+    return sign(x) * where(at, g / detail::reduce<fn::Sum>(at, mask, true, Dtype::i64).to(g.dtype()), 0);
+  }
+  const Tensor scale = where(zero, 0, g * pow(where(zero, 1, y), 1 - p));
+  if (p > 2) return x * pow(abs(x), p - 2) * scale;
+  // below 2 the power of |x| = 0 is infinite, in the derivative at least
+  const Tensor origin = eq(x, 0);
+  return where(origin, 0, sign(x) * pow(where(origin, 1, abs(x)), p - 1) * scale);
+}
+}  // namespace
+
+Tensor vector_norm(const Tensor& in, double p, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+  WEFT_CHECK(in.is_floating(), DtypeError, "norm: expects a floating dtype, got ", in.dtype(), "; convert with to()");
+  WEFT_CHECK(!dtype || is_floating(*dtype), DtypeError, "norm: dtype must be floating, got ", *dtype);
+  Tensor x = autocast(CastPolicy::fp32, in);
+  const uint32_t mask = dims.mask("norm", x.rank());
+  const Dtype d = dtype.value_or(x.dtype());
+  Tensor y;
+  if (std::isinf(p)) {
+    WEFT_CHECK(reduced_count(x.shape(), mask) > 0, ShapeError, "norm: the norm of order ", p, " of no elements is not defined, x is ", x.shape());
+    NoGrad guard;
+    y = p > 0 ? detail::reduce<fn::Max>(abs(x), mask, keepdim, d) : detail::reduce<fn::Min>(abs(x), mask, keepdim, d);
+  } else if (p == 2) {
+    y = detail::reduce<fn::Norm2>(x, mask, keepdim, d);
+  } else if (p == 1) {
+    y = detail::reduce<fn::SumAbs>(x, mask, keepdim, d);
+  } else {
+    WEFT_CHECK(p >= 0 || reduced_count(x.shape(), mask) > 0, ShapeError, "norm: the norm of order ", p,
+               " of no elements is not defined, x is ", x.shape());
+    y = detail::reduce<fn::NormP>(x, mask, keepdim, d, {p});
+  }
+  if (!recording(x)) return unrecorded("norm", std::move(y));
+  return record("norm", y, {x}, [x = Saved(x), y = Saved::output(y), p, mask](BackwardCtx& c) -> Grads {
+    Tensor a = c.get(x);
+    const Shape kept = reduced_shape(a.shape(), mask, true);
+    return {norm_grad(c.grad().reshape(kept), a, c.get(y).reshape(kept), p, mask)};
+  });
+}
+
+Tensor logsumexp(const Tensor& in, const DimList& dims, bool keepdim) {
+  Tensor x = autocast(CastPolicy::fp32, as_float(in));
+  const uint32_t mask = dims.mask("logsumexp", x.rank());
+  Tensor y;
+  if (x.numel() == 0) {
+    y = log(detail::reduce<fn::Sum>(x.detach(), mask, keepdim, x.dtype()));
+  } else {
+    NoGrad guard;
+    Tensor m = detail::reduce<fn::Max>(x, mask, true, x.dtype());
+    m = where(isfinite(m), m, 0);
+    y = log(detail::reduce<fn::Sum>(exp(x - m), mask, keepdim, x.dtype())) + m.reshape(reduced_shape(x.shape(), mask, keepdim));
+  }
+  if (!recording(x)) return unrecorded("logsumexp", std::move(y));
+  return record("logsumexp", y, {x}, [x = Saved(x), y = Saved::output(y), mask](BackwardCtx& c) -> Grads {
+    Tensor a = c.get(x);
+    const Shape kept = reduced_shape(a.shape(), mask, true);
+    return {c.grad().reshape(kept) * exp(a - c.get(y).reshape(kept))};
+  });
+}
+
+}  // namespace weft

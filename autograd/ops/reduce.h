@@ -1,0 +1,76 @@
+// Reductions over any axes. `dims` is one axis, a list, or nothing for all; negative axes count from the end.
+// keepdim leaves the reduced axes with size 1. An axis that is named twice or does not exist is an error.
+#pragma once
+
+#include <concepts>
+
+#include "weft/core/tensor.h"
+
+namespace weft {
+
+/// The axes of a reduction: `sum(x)`, `sum(x, 1)`, `sum(x, {0, 2})`, `sum(x, {}, true)`.
+class DimList {
+ public:
+  DimList() = default;
+  template <std::integral I>
+    requires(!std::same_as<I, bool>)
+  DimList(I dim) : dims_{static_cast<int64_t>(dim)} {}
+  DimList(std::initializer_list<int64_t> dims) : dims_(dims) {}
+  DimList(const Shape& dims) : dims_(dims) {}
+  DimList(const std::vector<int64_t>& dims) : dims_(dims) {}
+  const Shape& dims() const { return dims_; }
+  bool empty() const { return dims_.empty(); }
+  /// Bit mask of the axes of a tensor of `rank`; all of them for an empty list.
+  WEFT_API uint32_t mask(const char* op, int rank) const;
+
+ private:
+  Shape dims_;
+};
+
+/// Sum. Integers and bool give i64; `dtype` converts first. 0 for no elements.
+WEFT_API Tensor sum(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
+/// Arithmetic mean; NaN for no elements. DtypeError for integers without a floating `dtype`.
+WEFT_API Tensor mean(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
+/// Product. Integers and bool give i64. The gradient is exact at zeros.
+WEFT_API Tensor prod(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
+
+struct VarOptions {
+  double correction = 1;  ///< the divisor is max(0, n - correction): 1 unbiased, 0 population
+  bool keepdim = false;
+};
+/// Variance, in two passes. Floating only.
+WEFT_API Tensor var(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
+/// sqrt(var); its gradient at 0 is 0.
+WEFT_API Tensor std(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
+
+/// Greatest, smallest; NaN wins; equal extremes share the gradient. ShapeError for no elements.
+WEFT_API Tensor amax(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
+WEFT_API Tensor amin(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
+inline Tensor max(const Tensor& x) { return amax(x); }
+inline Tensor min(const Tensor& x) { return amin(x); }
+/// An extreme along one axis and where it is (i64): the first of equals, or the first NaN. The gradient goes to that element.
+struct ValuesIndices {
+  Tensor values, indices;
+};
+WEFT_API ValuesIndices max(const Tensor& x, int64_t dim, bool keepdim = false);
+WEFT_API ValuesIndices min(const Tensor& x, int64_t dim, bool keepdim = false);
+/// Index (i64) of the first greatest or smallest element along `dim`, or of the flattened tensor.
+WEFT_API Tensor argmax(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
+WEFT_API Tensor argmin(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
+
+/// (sum |x|^ord)^(1/ord) for any ord: inf and -inf are the greatest and smallest |x|, 0 counts what is not 0. Floating only.
+WEFT_API Tensor vector_norm(const Tensor& x, double ord = 2, const DimList& dims = {}, bool keepdim = false,
+                            std::optional<Dtype> dtype = {});
+inline Tensor norm(const Tensor& x, double p = 2, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) {
+  return vector_norm(x, p, dims, keepdim, dtype);
+}
+/// log(sum(exp(x))), without overflow.
+WEFT_API Tensor logsumexp(const Tensor& x, const DimList& dims, bool keepdim = false);
+
+/// Is anything, is everything not zero? bool.
+WEFT_API Tensor any(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
+WEFT_API Tensor all(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
+/// i64.
+WEFT_API Tensor count_nonzero(const Tensor& x, const DimList& dims = {});
+
+}  // namespace weft

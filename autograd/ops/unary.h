@@ -1,0 +1,73 @@
+// Mathematical functions of one tensor, element by element. Activations are in activation.h.
+// All give a tensor of x's shape and layout. Integers go to f32 where the function is not closed on them. Each is recorded;
+// the derivative is named where it is not the textbook's. Gradients at kinks are PyTorch's.
+#pragma once
+
+#include "weft/core/tensor.h"
+
+namespace weft {
+
+/// |x|; gradient 0 at 0.
+WEFT_API Tensor abs(const Tensor& x);
+/// -x. DtypeError for bool.
+WEFT_API Tensor neg(const Tensor& x);
+inline Tensor operator-(const Tensor& x) { return neg(x); }
+/// -1, 0 or 1; gradient 0.
+WEFT_API Tensor sign(const Tensor& x);
+/// x * x.
+WEFT_API Tensor square(const Tensor& x);
+WEFT_API Tensor sqrt(const Tensor& x);
+/// 1 / sqrt(x).
+WEFT_API Tensor rsqrt(const Tensor& x);
+/// 1 / x.
+WEFT_API Tensor reciprocal(const Tensor& x);
+
+WEFT_API Tensor exp(const Tensor& x);
+/// 2^x.
+WEFT_API Tensor exp2(const Tensor& x);
+/// exp(x) - 1, exact near 0.
+WEFT_API Tensor expm1(const Tensor& x);
+WEFT_API Tensor log(const Tensor& x);
+WEFT_API Tensor log2(const Tensor& x);
+WEFT_API Tensor log10(const Tensor& x);
+/// log(1 + x), exact near 0.
+WEFT_API Tensor log1p(const Tensor& x);
+
+WEFT_API Tensor sin(const Tensor& x);
+WEFT_API Tensor cos(const Tensor& x);
+WEFT_API Tensor tan(const Tensor& x);
+WEFT_API Tensor asin(const Tensor& x);
+WEFT_API Tensor acos(const Tensor& x);
+WEFT_API Tensor atan(const Tensor& x);
+WEFT_API Tensor sinh(const Tensor& x);
+WEFT_API Tensor cosh(const Tensor& x);
+WEFT_API Tensor tanh(const Tensor& x);
+
+/// 2/sqrt(pi) * integral of exp(-t^2) from 0 to x.
+WEFT_API Tensor erf(const Tensor& x);
+/// 1 - erf(x), exact in the tail.
+WEFT_API Tensor erfc(const Tensor& x);
+
+/// Rounding: gradient 0; integers unchanged.
+WEFT_API Tensor floor(const Tensor& x);
+WEFT_API Tensor ceil(const Tensor& x);
+WEFT_API Tensor trunc(const Tensor& x);
+/// To `decimals` places, half to even.
+WEFT_API Tensor round(const Tensor& x, int64_t decimals = 0);
+/// x - trunc(x), with x's gradient.
+WEFT_API Tensor frac(const Tensor& x);
+
+/// min(max(x, min), max); a bound that is left out does not bound. The gradient is 0 at a bound and beyond.
+/// ValueError if both are missing.
+WEFT_API Tensor clamp(const Tensor& x, std::optional<Scalar> min, std::optional<Scalar> max = {});
+/// The same with bounds that broadcast (undefined: none); a gradient at a bound is shared as in `maximum`.
+WEFT_API Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max);
+
+// Tests of single elements: bool results.
+WEFT_API Tensor isnan(const Tensor& x);
+WEFT_API Tensor isinf(const Tensor& x);
+WEFT_API Tensor isfinite(const Tensor& x);
+/// x == 0.
+WEFT_API Tensor logical_not(const Tensor& x);
+
+}  // namespace weft
