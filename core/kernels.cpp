@@ -28,5 +28,7 @@ Kernel<void(const MutTensorRef&, const TensorRef&)> copy{"copy"};
 Kernel<void(const MutTensorRef&, const Scalar&)> fill{"fill"};
 Kernel<void(const ElementPlan&, void*, const void*, const void*, const void*, Dtype)> where{"where"};
 
+Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, const TensorRef&)> matmul{"matmul"};
+
 }  // namespace kernels
 }  // namespace weft

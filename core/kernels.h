@@ -102,5 +102,10 @@ extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, int dim, 
 /// dx from the gradient g and the output y: (g - sum(g y)) y, or g - exp(y) sum(g).
 extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const TensorRef& y, int dim, bool log)> softmax_grad;
 
+// Matrix products and convolutions.
+/// out = a b (+ bias). out: [B, M, N] with unit column stride, a: [B, M, K], b: [B, K, N], any strides (batch stride 0: shared),
+/// bias: [N] or undefined. One dtype, any but bool; the halves accumulate in f32.
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& a, const TensorRef& b, const TensorRef& bias)> matmul;
+
 }  // namespace kernels
 }  // namespace weft

@@ -3,6 +3,7 @@
 
 namespace weft::cpu {
 
+void register_gemm_slots();  ///< matrix products
 void register_services();  ///< memory, copies, threads
 
 }  // namespace weft::cpu

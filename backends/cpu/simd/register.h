@@ -11,5 +11,6 @@ void register_copy();
 void register_reduce();
 void register_scan();
 void register_softmax();
+void register_gemm();
 
 }  // namespace weft::cpu::WEFT_ISA

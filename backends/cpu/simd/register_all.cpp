@@ -10,6 +10,7 @@ void register_all() {
   register_reduce();
   register_scan();
   register_softmax();
+  register_gemm();
 }
 
 }  // namespace weft::cpu::WEFT_ISA

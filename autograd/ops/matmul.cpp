@@ -1,0 +1,213 @@
+#include "weft/autograd/ops/matmul.h"
+
+#include "weft/autograd/engine.h"
+#include "weft/autograd/ops/bootstrap.h"
+#include "weft/core/factory.h"
+#include "weft/core/kernels.h"
+
+namespace weft {
+namespace {
+
+void check_pair(const char* op, const Tensor& a, const Tensor& b, const char* what_a, const char* what_b) {
+  WEFT_CHECK(a.dtype() == b.dtype(), DtypeError, op, ": ", what_a, " is ", a.dtype(), " but ", what_b, " is ", b.dtype(),
+             "; convert one with to(dtype)");
+  WEFT_CHECK(a.device() == b.device(), DeviceError, op, ": ", what_a, " is on ", a.device(), " but ", what_b, " on ", b.device());
+  WEFT_CHECK(a.dtype() != Dtype::boolean, DtypeError, op, ": bool has no product; convert with to(dtype)");
+}
+
+// Batch axes of out, a and b together; neighbours that lie regularly in all three are one axis.
+struct Batch {
+  int rank = 0;
+  int64_t size[kMaxRank], out[kMaxRank], a[kMaxRank], b[kMaxRank];
+  void push(int64_t n, int64_t so, int64_t sa, int64_t sb) {
+    if (n == 1) return;
+    if (rank > 0 && out[rank - 1] == so * n && a[rank - 1] == sa * n && b[rank - 1] == sb * n) {
+      --rank;
+      n *= size[rank];
+    }
+    size[rank] = n, out[rank] = so, a[rank] = sa, b[rank] = sb;
+    ++rank;
+  }
+};
+
+struct Operand {
+  TensorRef ref;
+  int64_t shape[3], strides[3];
+  // The element at `offset` of t as a [n, rows, cols] batch.
+  Operand(const TensorRef& t, int64_t offset, int64_t n, int64_t rows, int64_t cols, int64_t s0, int64_t s1, int64_t s2)
+      : ref(t), shape{n, rows, cols}, strides{s0, s1, s2} {
+    ref.data = static_cast<const char*>(t.data) + offset * static_cast<int64_t>(itemsize(t.dtype));
+    ref.offset = t.offset + offset;
+    ref.shape = shape;
+    ref.strides = strides;
+    ref.rank = 3;
+    ref.numel = n * rows * cols;
+  }
+};
+
+// a: [..., M, K], b: [..., K, N], ranks >= 2, shapes checked; bias: [N] or undefined.
+Tensor product(const char* op, const Tensor& a, const Tensor& b, const Tensor& bias) {
+  const int ra = a.rank() - 2, rb = b.rank() - 2;
+  Shape shape = ra == 0 && rb == 0 ? Shape{} : broadcast_shapes(op, a.shape().slice(0, ra), b.shape().slice(0, rb));
+  const int batch_rank = shape.size();
+  int64_t rows = a.size(-2), cols = b.size(-1), inner = a.size(-1);
+  shape.push_back(rows);
+  shape.push_back(cols);
+  Tensor y = empty(shape, a.options());
+  if (y.numel() == 0) return y;
+  const TensorRef ta = ref(a), tb = ref(b), tbias = ref(bias);
+  const MutTensorRef ty = mut_ref(y);
+  int64_t a_row = ta.stride(-2), out_row = cols;
+
+  Batch batch;
+  for (int i = 0; i < batch_rank; ++i) {
+    int ia = i - (batch_rank - ra), ib = i - (batch_rank - rb);
+    batch.push(shape[i], ty.strides[i], ia < 0 || a.shape()[ia] == 1 ? 0 : ta.strides[ia],
+               ib < 0 || b.shape()[ib] == 1 ? 0 : tb.strides[ib]);
+  }
+  // The same b for all: the batch is more rows.
+  if (batch.rank > 0 && batch.b[batch.rank - 1] == 0 && batch.out[batch.rank - 1] == out_row * rows) {
+    const int64_t n = batch.size[batch.rank - 1], step = batch.a[batch.rank - 1];
+    if (rows == 1 || step == a_row * rows) {
+      if (rows == 1) a_row = step;
+      rows *= n;
+      --batch.rank;
+    }
+  }
+  // The last batch axis goes into the kernel, the others are walked here.
+  const int outer = batch.rank > 0 ? batch.rank - 1 : 0;
+  const bool batched = batch.rank > 0;
+  const int64_t n = batched ? batch.size[outer] : 1, so = batched ? batch.out[outer] : 0, sa = batched ? batch.a[outer] : 0,
+                sb = batched ? batch.b[outer] : 0;
+  int64_t calls = 1;
+  for (int i = 0; i < outer; ++i) calls *= batch.size[i];
+  for (int64_t call = 0; call < calls; ++call) {
+    int64_t rest = call, at_y = 0, at_a = 0, at_b = 0;
+    for (int i = outer - 1; i >= 0; --i) {
+      const int64_t index = rest % batch.size[i];
+      rest /= batch.size[i];
+      at_y += index * batch.out[i], at_a += index * batch.a[i], at_b += index * batch.b[i];
+    }
+    const Operand out(ty, at_y, n, rows, cols, so, out_row, 1);
+    MutTensorRef target;
+    static_cast<TensorRef&>(target) = out.ref;
+    target.mut = static_cast<char*>(ty.mut) + at_y * static_cast<int64_t>(itemsize(ty.dtype));
+    kernels::matmul(y.device().type, target, Operand(ta, at_a, n, rows, inner, sa, a_row, ta.stride(-1)).ref,
+                    Operand(tb, at_b, n, inner, cols, sb, tb.stride(-2), tb.stride(-1)).ref, tbias);
+  }
+  return y;
+}
+
+// Rows of a tensor as one matrix; also for empty ones, where -1 says nothing.
+Tensor as_matrix(const Tensor& x) {
+  if (x.rank() == 2) return x;
+  int64_t rows = 1;
+  for (int i = 0; i < x.rank() - 1; ++i) rows *= x.size(i);
+  return x.reshape({rows, x.size(-1)});
+}
+
+// Ranks >= 2.
+Tensor product_op(const char* op, const Tensor& a, const Tensor& b) {
+  WEFT_CHECK(a.size(-1) == b.size(-2), ShapeError, op, ": inner dimensions differ: ", a.shape(), " x ", b.shape());
+  return record(op, product(op, a, b, {}), {a, b}, [a = Saved::input(a, "left"), b = Saved::input(b, "right")](BackwardCtx& c) -> Grads {
+    const Tensor &g = c.grad(), x = c.get(a), w = c.get(b);
+    Tensor gx, gw;
+    if (c.needs(0)) gx = sum_to(matmul(g, w.transpose(-2, -1)), x.shape());
+    if (c.needs(1)) {
+      // A matrix on the right sums over the batch inside the product.
+      if (w.rank() == 2 && x.rank() > 2) gw = mm(as_matrix(x).t(), as_matrix(g));
+      else gw = sum_to(matmul(x.transpose(-2, -1), g), w.shape());
+    }
+    return {gx, gw};
+  });
+}
+
+}  // namespace
+
+Tensor matmul(const Tensor& left, const Tensor& right) {
+  const Tensor a = autocast(CastPolicy::lower, left), b = autocast(CastPolicy::lower, right);
+  check_pair("matmul", a, b, "left", "right");
+  WEFT_CHECK(a.rank() > 0 && b.rank() > 0, ShapeError, "matmul: both arguments need at least one dimension, got ", a.shape(), " and ",
+             b.shape());
+  if (a.rank() >= 2 && b.rank() >= 2) return product_op("matmul", a, b);
+  const int axis = b.rank() == 1 ? 0 : b.rank() - 2;
+  WEFT_CHECK(a.size(-1) == b.size(axis), ShapeError, "matmul: inner dimensions differ: ", a.shape(), " x ", b.shape());
+  Tensor y = product_op("matmul", a.rank() == 1 ? a.unsqueeze(0) : a, b.rank() == 1 ? b.unsqueeze(1) : b);
+  if (b.rank() == 1) y = y.squeeze(-1);
+  if (a.rank() == 1) y = y.squeeze(b.rank() == 1 ? -1 : -2);
+  return y;
+}
+
+Tensor mm(const Tensor& left, const Tensor& right) {
+  const Tensor a = autocast(CastPolicy::lower, left), b = autocast(CastPolicy::lower, right);
+  WEFT_CHECK(a.rank() == 2 && b.rank() == 2, ShapeError, "mm: expects two matrices, got ", a.shape(), " and ", b.shape());
+  check_pair("mm", a, b, "left", "right");
+  return product_op("mm", a, b);
+}
+
+Tensor bmm(const Tensor& left, const Tensor& right) {
+  const Tensor a = autocast(CastPolicy::lower, left), b = autocast(CastPolicy::lower, right);
+  WEFT_CHECK(a.rank() == 3 && b.rank() == 3, ShapeError, "bmm: expects two batches of matrices, got ", a.shape(), " and ", b.shape());
+  WEFT_CHECK(a.size(0) == b.size(0), ShapeError, "bmm: batch sizes differ: ", a.shape(), " x ", b.shape());
+  check_pair("bmm", a, b, "left", "right");
+  return product_op("bmm", a, b);
+}
+
+Tensor mv(const Tensor& a, const Tensor& x) {
+  WEFT_CHECK(a.rank() == 2 && x.rank() == 1, ShapeError, "mv: expects a matrix and a vector, got ", a.shape(), " and ", x.shape());
+  return matmul(a, x);
+}
+
+Tensor dot(const Tensor& x, const Tensor& y) {
+  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "dot: expects two vectors, got ", x.shape(), " and ", y.shape());
+  return matmul(x, y);
+}
+
+Tensor outer(const Tensor& x, const Tensor& y) {
+  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "outer: expects two vectors, got ", x.shape(), " and ", y.shape());
+  return x.unsqueeze(1) * y;
+}
+
+Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha) {
+  Tensor y = mm(a, b);
+  WEFT_CHECK(broadcast_shapes("addmm", input.shape(), y.shape()) == y.shape(), ShapeError, "addmm: input ", input.shape(),
+             " does not broadcast to ", y.shape());
+  if (alpha.to_double() != 1) y = y * alpha;
+  if (beta.to_double() == 0) return y;
+  const Tensor x = autocast(CastPolicy::lower, input);
+  check_pair("addmm", x, y, "input", "the product");
+  return y + (beta.to_double() == 1 ? x : x * beta);
+}
+
+Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
+  const Tensor x = autocast(CastPolicy::lower, input), w = autocast(CastPolicy::lower, weight), b = autocast(CastPolicy::lower, bias);
+  WEFT_CHECK(w.rank() == 2, ShapeError, "linear: weight must be [out, in], got ", w.shape());
+  WEFT_CHECK(x.rank() >= 1, ShapeError, "linear: input needs at least one dimension, got ", x.shape());
+  WEFT_CHECK(x.size(-1) == w.size(1), ShapeError, "linear: input ", x.shape(), " has ", x.size(-1), " features but weight ", w.shape(),
+             " expects ", w.size(1));
+  check_pair("linear", x, w, "input", "weight");
+  if (b.defined()) {
+    WEFT_CHECK(b.rank() == 1 && b.size(0) == w.size(0), ShapeError, "linear: bias must be [", w.size(0), "] for weight ", w.shape(),
+               ", got ", b.shape());
+    check_pair("linear", x, b, "input", "bias");
+  }
+  Tensor transposed;
+  {
+    NoGrad off;
+    transposed = w.t();
+  }
+  Tensor y = x.rank() == 1 ? product("linear", x.detach().unsqueeze(0), transposed, b).squeeze(0) : product("linear", x, transposed, b);
+  // A frozen weight keeps no activation alive, and the other way round.
+  const Saved xs = w.requires_grad() ? Saved::input(x, "input") : Saved(), ws = x.requires_grad() ? Saved::input(w, "weight") : Saved();
+  auto backward = [xs, ws](BackwardCtx& c) -> Grads {
+    const Tensor& g = c.grad();
+    Grads grads(3);
+    if (c.needs(0)) grads[0] = matmul(g, c.get(ws));
+    if (c.needs(1)) grads[1] = mm(as_matrix(g).t(), as_matrix(c.get(xs)));
+    if (c.needs(2)) grads[2] = sum(as_matrix(g), Shape{0});
+    return grads;
+  };
+  return record("linear", std::move(y), {x, w, b}, std::move(backward));
+}
+
+}  // namespace weft

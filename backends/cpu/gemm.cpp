@@ -1,0 +1,135 @@
+#include "weft/backends/cpu/gemm.h"
+
+#include <cstring>
+
+#include "weft/backends/cpu/register.h"
+#include "weft/backends/cpu/scratch.h"
+#include "weft/core/kernels.h"
+#include "weft/core/parallel.h"
+
+namespace weft::cpu {
+
+void (*gemm_own)(const Gemm&) = nullptr;
+
+bool plain_matrix(int64_t rows, int64_t cols, int64_t row, int64_t col, bool& transposed, int64_t& ld) {
+  // An axis of size 1 has whatever stride suits.
+  if (cols == 1 && rows == 1) return transposed = false, ld = 1, true;
+  if (col == 1 || cols == 1) {
+    transposed = false;
+    ld = rows == 1 ? cols : row;
+    if (cols == 1 && row == 1) return transposed = true, ld = rows, true;
+    if (ld >= cols) return true;
+  }
+  if (row == 1 || rows == 1) {
+    transposed = true;
+    ld = cols == 1 ? rows : col;
+    return ld >= rows;
+  }
+  return false;
+}
+
+namespace {
+
+// Below this many multiply-adds the call of a library costs more than it saves (2 to 5 us).
+constexpr int64_t kOwnBelow = 48 * 48 * 48;
+
+TensorRef operand(const void* data, const int64_t* shape, const int64_t* strides, Dtype dtype) {
+  return {data, shape, strides, 3, dtype, shape[0] * shape[1] * shape[2], 0, nullptr};
+}
+
+// A copy with unit column stride, for strides that no library takes.
+const void* compact(Scratch& scratch, const void* data, int64_t& batch, int64_t rows, int64_t cols, int64_t& row, int64_t& col,
+                    int64_t batches, Dtype dtype) {
+  int64_t shape[3] = {batch == 0 ? 1 : batches, rows, cols}, from[3] = {batch, row, col}, to[3] = {rows * cols, cols, 1};
+  scratch.reset(static_cast<size_t>(shape[0] * rows * cols) * itemsize(dtype));
+  MutTensorRef dst;
+  static_cast<TensorRef&>(dst) = operand(scratch.as(), shape, to, dtype);
+  dst.mut = scratch.as();
+  kernels::copy(DeviceType::cpu, dst, operand(data, shape, from, dtype));
+  if (batch != 0) batch = rows * cols;
+  row = cols;
+  col = 1;
+  return scratch.as();
+}
+
+void fill_with_bias(const Gemm& g) {
+  if (g.accumulate) return;
+  const size_t bytes = static_cast<size_t>(g.n) * itemsize(g.dtype);
+  for (int64_t i = 0; i < g.batch; ++i)
+    for (int64_t r = 0; r < g.m; ++r) {
+      char* row = static_cast<char*>(g.out) + static_cast<size_t>(i * g.out_batch + r * g.out_row) * itemsize(g.dtype);
+      if (g.bias) std::memcpy(row, g.bias, bytes);
+      else std::memset(row, 0, bytes);
+    }
+}
+
+bool by_library([[maybe_unused]] const Gemm& g) {
+#if WEFT_HAS_ONEDNN
+  if (g.dtype == Dtype::f32 || g.dtype == Dtype::bf16) return gemm_onednn(g);
+#endif
+#if WEFT_HAS_BLAS
+  if (g.dtype == Dtype::f64) return gemm_blas(g);
+#endif
+  return false;
+}
+
+bool has_library(Dtype d) {
+#if WEFT_HAS_ONEDNN
+  if (d == Dtype::f32 || d == Dtype::bf16) return true;
+#endif
+#if WEFT_HAS_BLAS
+  if (d == Dtype::f64) return true;
+#endif
+  (void)d;
+  return false;
+}
+
+}  // namespace
+
+void gemm(const Gemm& g) {
+  if (g.batch * g.m * g.n == 0) return;
+  if (g.k == 0) return fill_with_bias(g);
+  if (!has_library(g.dtype) || g.batch * g.m * g.n * g.k < kOwnBelow) return gemm_own(g);
+  if (by_library(g)) return;
+  bool transposed;
+  int64_t ld;
+  Scratch a, b;
+  Gemm p = g;
+  if (!plain_matrix(g.m, g.k, g.a_row, g.a_col, transposed, ld))
+    p.a = compact(a, g.a, p.a_batch, g.m, g.k, p.a_row, p.a_col, g.batch, g.dtype);
+  if (!plain_matrix(g.k, g.n, g.b_row, g.b_col, transposed, ld))
+    p.b = compact(b, g.b, p.b_batch, g.k, g.n, p.b_row, p.b_col, g.batch, g.dtype);
+  if (!by_library(p)) gemm_own(p);
+}
+
+namespace {
+
+void matmul_kernel(const MutTensorRef& out, const TensorRef& a, const TensorRef& b, const TensorRef& bias) {
+  Gemm g;
+  g.batch = out.size(0);
+  g.m = out.size(1);
+  g.n = out.size(2);
+  g.k = a.size(2);
+  g.a = a.data;
+  g.b = b.data;
+  g.out = out.mut;
+  g.a_batch = a.stride(0), g.a_row = a.stride(1), g.a_col = a.stride(2);
+  g.b_batch = b.stride(0), g.b_row = b.stride(1), g.b_col = b.stride(2);
+  g.out_batch = out.stride(0), g.out_row = out.stride(1);
+  g.dtype = out.dtype;
+  Scratch copy;
+  if (bias.defined()) {
+    g.bias = bias.data;
+    if (bias.stride(0) != 1 && g.n > 1) {
+      int64_t none = 0, row = 0, col = bias.stride(0);
+      g.bias = compact(copy, bias.data, none, 1, g.n, row, col, 1, g.dtype);
+    }
+  }
+  gemm(g);
+}
+
+}  // namespace
+
+void register_gemm_slots() { kernels::matmul.set(DeviceType::cpu, matmul_kernel); }
+
+}  // namespace weft::cpu

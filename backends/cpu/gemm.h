@@ -1,0 +1,43 @@
+// Matrix products on the CPU: one description, and the engines that take it (own blocked kernel, OpenBLAS, oneDNN).
+// Which engine gets which product is decided in gemm.cpp alone.
+#pragma once
+
+#include "weft/core/tensor_ref.h"
+
+namespace weft::cpu {
+
+/// out[i] = a[i] b[i] (+ bias) (+ out[i]): `batch` products of [m, k] and [k, n]. Strides in elements, any, 0 for a batch
+/// that is shared; out's column stride is 1. bias: n numbers, stride 1, or null.
+struct Gemm {
+  int64_t batch = 1, m = 0, n = 0, k = 0;
+  const void* a = nullptr;
+  const void* b = nullptr;
+  const void* bias = nullptr;
+  void* out = nullptr;
+  int64_t a_batch = 0, a_row = 0, a_col = 0;
+  int64_t b_batch = 0, b_row = 0, b_col = 0;
+  int64_t out_batch = 0, out_row = 0;
+  Dtype dtype = Dtype::f32;
+  bool accumulate = false;  ///< adds to what is in out (f32 and f64 only)
+};
+
+/// Picks the engine by dtype, size and layout. Empty products (k = 0) give bias or 0.
+void gemm(const Gemm& g);
+
+/// The own kernel: all dtypes but bool, all strides. Set by simd/gemm.cpp for the instruction set in use.
+extern void (*gemm_own)(const Gemm& g);
+
+#if WEFT_HAS_BLAS
+/// f64 by OpenBLAS; false if the strides are none that BLAS knows.
+bool gemm_blas(const Gemm& g);
+#endif
+#if WEFT_HAS_ONEDNN
+/// f32 and bf16 by oneDNN; false if the strides are none that its fast kernels know.
+bool gemm_onednn(const Gemm& g);
+#endif
+
+/// The matrix has unit stride along one axis and does not overlap itself: what libraries take. Sets `transposed` when it
+/// is the row axis, and `ld` to the other stride.
+bool plain_matrix(int64_t rows, int64_t cols, int64_t row, int64_t col, bool& transposed, int64_t& ld);
+
+}  // namespace weft::cpu

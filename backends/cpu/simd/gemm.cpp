@@ -1,0 +1,176 @@
+#include "weft/backends/cpu/gemm.h"
+
+#include "weft/backends/cpu/scratch.h"
+#include "weft/backends/cpu/simd/register.h"
+#include "weft/core/parallel.h"
+
+// Blocks of a and b are packed into panels that the kernel reads in order; the tile of `kRows` x `kCols` results stays in
+// registers (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
+namespace weft::cpu::WEFT_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64, kRows = 12;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32, kRows = 6;
+#else
+constexpr int kVectorBytes = 16, kRows = 6;
+#endif
+constexpr int kVectors = 2;  // per row of the tile
+constexpr int64_t kDepth = 384, kBlockRows = 8 * kRows;
+constexpr int64_t kSerialWork = 1 << 16;  // multiply-adds
+
+template <class C>
+struct Tile {
+  typedef C V __attribute__((vector_size(kVectorBytes)));
+  static constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(C));
+  static constexpr int kCols = kVectors * kLanes;
+  static constexpr int64_t kBlockCols = 8 * kCols;
+
+  // t = (load ? t : 0) + sum over k of a's column times b's row; a: panel [k][kRows], b: panel [k][kCols].
+  static void multiply(int64_t k, const C* a, const C* b, C* t, bool load) {
+    V acc[kRows][kVectors];
+    V* tv = reinterpret_cast<V*>(t);
+    if (load) {
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; ++r)
+        for (int v = 0; v < kVectors; ++v) acc[r][v] = tv[r * kVectors + v];
+    } else {
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; ++r)
+        for (int v = 0; v < kVectors; ++v) acc[r][v] = V{};
+    }
+    const V* bv = reinterpret_cast<const V*>(b);
+    for (int64_t i = 0; i < k; ++i) {
+      const V b0 = bv[0], b1 = bv[1];
+#pragma GCC unroll 12
+      for (int r = 0; r < kRows; ++r) {
+        const C s = a[r];
+        acc[r][0] += s * b0;
+        acc[r][1] += s * b1;
+      }
+      a += kRows;
+      bv += kVectors;
+    }
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r)
+      for (int v = 0; v < kVectors; ++v) tv[r * kVectors + v] = acc[r][v];
+  }
+};
+
+// panel[i][0..width) = src[i * along + j * across] for j < count, zeros beyond.
+template <class T, class C>
+void pack(C* panel, int width, const T* src, int64_t depth, int64_t along, int64_t count, int64_t across) {
+  if (count < width)
+    for (int64_t i = 0; i < depth; ++i)
+      for (int64_t j = count; j < width; ++j) panel[i * width + j] = C(0);
+  if (across == 1) {
+    for (int64_t i = 0; i < depth; ++i) {
+      const T* s = src + i * along;
+      C* d = panel + i * width;
+      if (count == width)
+        for (int j = 0; j < width; ++j) d[j] = static_cast<C>(s[j]);
+      else
+        for (int64_t j = 0; j < count; ++j) d[j] = static_cast<C>(s[j]);
+    }
+  } else {
+    // Few source rows at a time, so that their lines and the panel's stay in L1.
+    for (int64_t i0 = 0; i0 < depth; i0 += 16) {
+      const int64_t i1 = std::min<int64_t>(depth, i0 + 16);
+      for (int64_t j = 0; j < count; ++j) {
+        const T* s = src + j * across;
+        for (int64_t i = i0; i < i1; ++i) panel[i * width + j] = static_cast<C>(s[i * along]);
+      }
+    }
+  }
+}
+
+template <class T, class C>
+void write_tile(const Gemm& g, const C* t, int64_t batch, int64_t row, int64_t col, int64_t rows, int64_t cols) {
+  constexpr int width = Tile<C>::kCols;
+  const T* bias = g.bias ? static_cast<const T*>(g.bias) + col : nullptr;
+  for (int64_t r = 0; r < rows; ++r) {
+    T* out = static_cast<T*>(g.out) + batch * g.out_batch + (row + r) * g.out_row + col;
+    const C* s = t + r * width;
+    if (g.accumulate)
+      for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<T>(static_cast<C>(out[j]) + s[j] + (bias ? static_cast<C>(bias[j]) : C(0)));
+    else if (bias)
+      for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<T>(s[j] + static_cast<C>(bias[j]));
+    else
+      for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<T>(s[j]);
+  }
+}
+
+int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
+int64_t round_up(int64_t n, int64_t size) { return blocks(n, size) * size; }
+
+template <class T>
+void run(const Gemm& g) {
+  using C = compute_t<T>;
+  constexpr int cols = Tile<C>::kCols;
+  int64_t block_rows = std::min(kBlockRows, round_up(g.m, kRows)), block_cols = std::min(Tile<C>::kBlockCols, round_up(g.n, cols));
+  const int64_t threads = g.batch * g.m * g.n * g.k < kSerialWork ? 1 : num_threads();
+  auto count = [&] { return g.batch * blocks(g.m, block_rows) * blocks(g.n, block_cols); };
+  while (count() < threads && block_cols > cols) block_cols = round_up(block_cols / 2, cols);
+  while (count() < threads && block_rows > kRows) block_rows = round_up(block_rows / 2, kRows);
+  const int64_t down = blocks(g.m, block_rows), across = blocks(g.n, block_cols), tiles = g.batch * down * across;
+  const int64_t pieces = std::min(threads, tiles), depth = std::min(g.k, kDepth);
+  const bool single = g.k <= kDepth;
+  const int64_t a_size = round_up(block_rows * depth, 64), b_size = round_up(block_cols * depth, 64),
+                t_size = single ? 0 : block_rows * block_cols;
+  const int64_t per_piece = round_up(a_size + b_size + t_size, 64);
+  constexpr int64_t kOnStack = 8192;
+  alignas(64) char small[kOnStack];
+  const bool fits = pieces == 1 && per_piece * static_cast<int64_t>(sizeof(C)) <= kOnStack;
+  Scratch large(fits ? 0 : static_cast<size_t>(pieces * per_piece) * sizeof(C));
+  C* memory = fits ? reinterpret_cast<C*>(small) : large.as<C>();
+
+  auto piece = [&](int64_t p) {
+    C* pa = memory + p * per_piece;
+    C* pb = pa + a_size;
+    C* sums = pb + b_size;
+    alignas(64) C one[kRows * cols];
+    for (int64_t tile = tiles * p / pieces; tile < tiles * (p + 1) / pieces; ++tile) {
+      const int64_t batch = tile / (down * across), r0 = tile / across % down * block_rows, c0 = tile % across * block_cols;
+      const int64_t rows = std::min(block_rows, g.m - r0), width = std::min(block_cols, g.n - c0);
+      const T* a = static_cast<const T*>(g.a) + batch * g.a_batch + r0 * g.a_row;
+      const T* b = static_cast<const T*>(g.b) + batch * g.b_batch + c0 * g.b_col;
+      for (int64_t k0 = 0; k0 < g.k; k0 += kDepth) {
+        const int64_t kn = std::min(kDepth, g.k - k0);
+        for (int64_t r = 0; r < rows; r += kRows)
+          pack<T, C>(pa + r * kn, kRows, a + r * g.a_row + k0 * g.a_col, kn, g.a_col, std::min<int64_t>(kRows, rows - r), g.a_row);
+        for (int64_t c = 0; c < width; c += cols)
+          pack<T, C>(pb + c * kn, cols, b + c * g.b_col + k0 * g.b_row, kn, g.b_row, std::min<int64_t>(cols, width - c), g.b_col);
+        const bool last = k0 + kn == g.k;
+        for (int64_t c = 0; c < width; c += cols)
+          for (int64_t r = 0; r < rows; r += kRows) {
+            C* t = single ? one : sums + (c / cols * blocks(block_rows, kRows) + r / kRows) * kRows * cols;
+            Tile<C>::multiply(kn, pa + r * kn, pb + c * kn, t, k0 > 0);
+            if (last)
+              write_tile<T, C>(g, t, batch, r0 + r, c0 + c, std::min<int64_t>(kRows, rows - r), std::min<int64_t>(cols, width - c));
+          }
+      }
+    }
+  };
+  parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) piece(p);
+  });
+}
+
+void gemm_kernel(const Gemm& g) {
+  switch (g.dtype) {
+    case Dtype::f32: return run<float>(g);
+    case Dtype::f64: return run<double>(g);
+    case Dtype::bf16: return run<bf16>(g);
+    case Dtype::f16: return run<f16>(g);
+    case Dtype::i64: return run<int64_t>(g);
+    case Dtype::i32: return run<int32_t>(g);
+    default: return run<uint8_t>(g);
+  }
+}
+
+}  // namespace
+
+void register_gemm() { gemm_own = gemm_kernel; }
+
+}  // namespace weft::cpu::WEFT_ISA
