@@ -1,7 +1,8 @@
 #include "weft/autograd/ops/matmul.h"
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/bootstrap.h"
+#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/reduce.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
 
@@ -204,7 +205,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
     Grads grads(3);
     if (c.needs(0)) grads[0] = matmul(g, c.get(ws));
     if (c.needs(1)) grads[1] = mm(as_matrix(g).t(), as_matrix(c.get(xs)));
-    if (c.needs(2)) grads[2] = sum(as_matrix(g), Shape{0});
+    if (c.needs(2)) grads[2] = sum(as_matrix(g), 0);
     return grads;
   };
   return record("linear", std::move(y), {x, w, b}, std::move(backward));
