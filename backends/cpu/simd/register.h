@@ -12,5 +12,6 @@ void register_reduce();
 void register_scan();
 void register_softmax();
 void register_gemm();
+void register_winograd();
 
 }  // namespace weft::cpu::WEFT_ISA

@@ -11,6 +11,7 @@ void register_all() {
   register_scan();
   register_softmax();
   register_gemm();
+  register_winograd();
 }
 
 }  // namespace weft::cpu::WEFT_ISA
