@@ -1,0 +1,34 @@
+// golden_driver FOLDER...: runs golden vectors and says what failed and what was not run.
+#include <cstring>
+#include <iostream>
+
+#include "golden/folder.h"
+
+int main(int argc, char** argv) {
+  golden::Options options;
+  std::vector<std::string> folders;
+  for (int i = 1; i < argc; ++i) {
+    if (!std::strcmp(argv[i], "--filter") && i + 1 < argc)
+      options.filter = argv[++i];
+    else if (!std::strcmp(argv[i], "--verbose"))
+      options.verbose = true;
+    else
+      folders.emplace_back(argv[i]);
+  }
+  if (folders.empty()) {
+    std::cerr << "usage: golden_driver [--filter TEXT] [--verbose] FOLDER...\n";
+    return 2;
+  }
+  golden::Report report;
+  for (const std::string& folder : folders) {
+    try {
+      golden::Folder(folder).run(options, report);
+    } catch (const std::exception& e) {
+      ++report.failed;
+      std::cout << "FAIL " << folder << ": " << e.what() << '\n';
+    }
+  }
+  for (const auto& [reason, count] : report.skip_reasons) std::cout << "skipped " << count << ": " << reason << '\n';
+  std::cout << report.passed << " passed, " << report.failed << " failed, " << report.skipped << " skipped" << std::endl;
+  return report.failed ? 1 : 0;
+}
