@@ -1,9 +1,10 @@
 // All ops, for tests.
 #pragma once
 
-#if __has_include("weft/autograd/ops/binary.h")
+#include "weft/autograd/ops/activation.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/reduce.h"
-#else
-#include "weft/autograd/ops/bootstrap.h"
-#endif
+#include "weft/autograd/ops/scan.h"
+#include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/unary.h"
