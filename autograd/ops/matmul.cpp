@@ -164,11 +164,6 @@ Tensor dot(const Tensor& x, const Tensor& y) {
   return matmul(x, y);
 }
 
-Tensor outer(const Tensor& x, const Tensor& y) {
-  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "outer: expects two vectors, got ", x.shape(), " and ", y.shape());
-  return x.unsqueeze(1) * y;
-}
-
 Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha) {
   Tensor y = mm(a, b);
   WEFT_CHECK(broadcast_shapes("addmm", input.shape(), y.shape()) == y.shape(), ShapeError, "addmm: input ", input.shape(),

@@ -18,8 +18,6 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor mv(const Tensor& a, const Tensor& x);
 /// x: [K], y: [K] -> [], sum of x_i y_i.
 [[nodiscard]] WEFT_API Tensor dot(const Tensor& x, const Tensor& y);
-/// x: [M], y: [N] -> [M, N], x_i y_j.
-[[nodiscard]] WEFT_API Tensor outer(const Tensor& x, const Tensor& y);
 /// beta input + alpha a b, input broadcast to [M, N]; with beta = 0 input is not looked at (not even its NaN).
 [[nodiscard]] WEFT_API Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta = 1, Scalar alpha = 1);
 /// x W^T + b. x: [..., I], weight: [O, I], bias: [O] or undefined -> [..., O]. Autocast: lower. Equivalent: F.linear.
