@@ -29,6 +29,43 @@ Kernel<void(const MutTensorRef&, const Scalar&)> fill{"fill"};
 Kernel<void(const ElementPlan&, void*, const void*, const void*, const void*, Dtype)> where{"where"};
 
 Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, const TensorRef&)> matmul{"matmul"};
+Kernel<void(const MutTensorRef&, const MutTensorRef&, const TensorRef&)> norm_stats{"norm_stats"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, const TensorRef&, const TensorRef&,
+            const TensorRef&, const TensorRef&, const NormParams&)>
+    norm_apply{"norm_apply"};
+Kernel<void(const MutTensorRef&, const MutTensorRef&, const MutTensorRef&, const MutTensorRef&, const TensorRef&,
+            const TensorRef&, const TensorRef&, const TensorRef&, const NormParams&)>
+    norm_forward{"norm_forward"};
+Kernel<void(const MutTensorRef&, const MutTensorRef&, const TensorRef&, const TensorRef&, const TensorRef&,
+            const TensorRef&, const TensorRef&, const TensorRef&, const TensorRef&, const NormParams&)>
+    norm_backward_reduce{"norm_backward_reduce"};
+Kernel<void(const MutTensorRef&, const MutTensorRef&, const TensorRef&, const TensorRef&, const TensorRef&,
+            const TensorRef&, const TensorRef&, const TensorRef&, const TensorRef&, const TensorRef&, const TensorRef&,
+            const TensorRef&, const NormParams&)>
+    norm_backward_apply{"norm_backward_apply"};
+Kernel<void(const MutTensorRef&, const MutTensorRef&, const MutTensorRef&, const MutTensorRef&, const TensorRef&,
+            const TensorRef&, const TensorRef&, const TensorRef&, const TensorRef&, const TensorRef&, const TensorRef&,
+            const NormParams&)>
+    norm_backward{"norm_backward"};
+Kernel<void(const MutTensorRef&, const MutTensorRef&, const MutTensorRef&, const TensorRef&, const TensorRef&,
+            const TensorRef&, double)>
+    layer_norm{"layer_norm"};
+Kernel<void(const MutTensorRef&, const MutTensorRef&, const MutTensorRef&, const TensorRef&, const TensorRef&,
+            const TensorRef&, const TensorRef&, const TensorRef&)>
+    layer_norm_backward{"layer_norm_backward"};
+Kernel<void(const MutTensorRef&, const MutTensorRef&, const TensorRef&, const fn::PoolGeometry&)> max_pool{"max_pool"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, const fn::PoolGeometry&)> max_pool_scatter{
+    "max_pool_scatter"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, const fn::PoolGeometry&)> max_pool_gather{
+    "max_pool_gather"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const fn::PoolGeometry&)> max_pool_indices{"max_pool_indices"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const fn::SampleGeometry&, bool)> resample{"resample"};
+Kernel<void(const MutTensorRef&, const MutTensorRef&, const MutTensorRef&, const TensorRef&, const TensorRef&,
+            const TensorRef&, const CrossEntropyParams&)>
+    cross_entropy{"cross_entropy"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, const TensorRef&, const TensorRef&,
+            const TensorRef&, const CrossEntropyParams&)>
+    cross_entropy_backward{"cross_entropy_backward"};
 
 }  // namespace kernels
 }  // namespace weft

@@ -11,7 +11,10 @@
 #include "weft/core/fn/reduce.h"
 #include "weft/core/fn/ternary.h"
 #include "weft/core/fn/unary.h"
+#include "weft/core/fn/resize.h"
 #include "weft/core/generator.h"
+#include "weft/core/loss_params.h"
+#include "weft/core/norm_params.h"
 
 namespace weft {
 
@@ -106,6 +109,57 @@ extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const Te
 /// out = a b (+ bias). out: [B, M, N] with unit column stride, a: [B, M, K], b: [B, K, N], any strides (batch stride 0: shared),
 /// bias: [N] or undefined. One dtype, any but bool; the halves accumulate in f32.
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& a, const TensorRef& b, const TensorRef& bias)> matmul;
+
+// Normalisation. x [N, C, S...] contiguous or channels-last; g, y, dx, residual in the same layout. Statistics are f64: [C],
+// or [N, C] per sample. gamma and beta [C] are f32 or f64, or undefined.
+/// Mean and sum of squared deviations.
+extern WEFT_API Kernel<void(const MutTensorRef& mean, const MutTensorRef& m2, const TensorRef& x)> norm_stats;
+/// y = act(gamma (x - mean) inv + beta [+ residual]).
+extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma,
+                            const TensorRef& beta, const TensorRef& residual, const NormParams&)> norm_apply;
+/// Both at once; inv = 1 / sqrt(m2 / n + eps).
+extern WEFT_API Kernel<void(const MutTensorRef& y, const MutTensorRef& mean, const MutTensorRef& m2, const MutTensorRef& inv,
+                            const TensorRef& x, const TensorRef& gamma, const TensorRef& beta, const TensorRef& residual,
+                            const NormParams&)> norm_forward;
+/// s1 = sum dy, s2 = sum dy xhat, with dy = g through the activation (see NormSource).
+extern WEFT_API Kernel<void(const MutTensorRef& s1, const MutTensorRef& s2, const TensorRef& g, const TensorRef& x, const TensorRef& y,
+                            const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma, const TensorRef& beta,
+                            const NormParams&)> norm_backward_reduce;
+/// dx = scale dy - k1 - xhat k2, dresidual = dy (may be undefined).
+extern WEFT_API Kernel<void(const MutTensorRef& dx, const MutTensorRef& dresidual, const TensorRef& g, const TensorRef& x,
+                            const TensorRef& y, const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma,
+                            const TensorRef& beta, const TensorRef& scale, const TensorRef& k1, const TensorRef& k2,
+                            const NormParams&)> norm_backward_apply;
+/// Both at once, for the statistics of this very x.
+extern WEFT_API Kernel<void(const MutTensorRef& dx, const MutTensorRef& dresidual, const MutTensorRef& s1, const MutTensorRef& s2,
+                            const TensorRef& g, const TensorRef& x, const TensorRef& y, const TensorRef& mean, const TensorRef& inv,
+                            const TensorRef& gamma, const TensorRef& beta, const NormParams&)> norm_backward;
+/// Rows: x [M, D] contiguous; inv [M] and mean [M] (undefined: RMS norm) of the compute dtype, as w and b [D].
+extern WEFT_API Kernel<void(const MutTensorRef& y, const MutTensorRef& mean, const MutTensorRef& inv, const TensorRef& x,
+                            const TensorRef& w, const TensorRef& b, double eps)> layer_norm;
+/// Any output may be undefined.
+extern WEFT_API Kernel<void(const MutTensorRef& dx, const MutTensorRef& dw, const MutTensorRef& db, const TensorRef& g, const TensorRef& x,
+                            const TensorRef& mean, const TensorRef& inv, const TensorRef& w)> layer_norm_backward;
+
+// Pooling and resizing. All tensors [N, C, D, H, W], dense and channels-last.
+/// The maximum of each window and the number of the tap that won (u8 or i32).
+extern WEFT_API Kernel<void(const MutTensorRef& y, const MutTensorRef& taps, const TensorRef& x, const fn::PoolGeometry&)> max_pool;
+/// dx = g where its window's winner is, 0 elsewhere.
+extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const TensorRef& taps, const fn::PoolGeometry&)> max_pool_scatter;
+/// y = x at each window's winner.
+extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, const TensorRef& taps, const fn::PoolGeometry&)> max_pool_gather;
+/// i64 position of each winner in its channel's volume.
+extern WEFT_API Kernel<void(const MutTensorRef& indices, const TensorRef& taps, const fn::PoolGeometry&)> max_pool_indices;
+/// y = the linear maps of the three axes applied to x, or their adjoint.
+extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, const fn::SampleGeometry&, bool adjoint)> resample;
+
+// Losses. logits [N, C, S...] contiguous or channels-last, target i64 [N, S...] contiguous, weight [C] of the compute dtype or undefined.
+/// loss and lse (log-sum-exp) [N, S...] of the compute dtype; totals f64: sum of loss, sum of weights, > 0 if a target is out of range.
+extern WEFT_API Kernel<void(const MutTensorRef& loss, const MutTensorRef& lse, const MutTensorRef& totals, const TensorRef& logits,
+                            const TensorRef& target, const TensorRef& weight, const CrossEntropyParams&)> cross_entropy;
+/// g: one per pixel, or one for all; in the compute dtype.
+extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const TensorRef& lse, const TensorRef& logits,
+                            const TensorRef& target, const TensorRef& weight, const CrossEntropyParams&)> cross_entropy_backward;
 
 }  // namespace kernels
 }  // namespace weft

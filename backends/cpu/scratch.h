@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "weft/core/export.h"
+
 namespace weft::cpu {
 
 /// `bytes` of uninitialised memory, 64-byte aligned, given back at the end of the scope. 0 bytes give null.
@@ -16,7 +18,7 @@ class Scratch {
   /// Forgets what was there and takes `bytes` anew.
   void reset(size_t bytes);
   template <class T = void>
-  T* as() const {
+  WEFT_INLINE T* as() const {
     return static_cast<T*>(data_);
   }
   size_t bytes() const { return bytes_; }

@@ -13,5 +13,10 @@ void register_scan();
 void register_softmax();
 void register_gemm();
 void register_winograd();
+void register_norm();
+void register_row_norm();
+void register_pool();
+void register_resize();
+void register_loss();
 
 }  // namespace weft::cpu::WEFT_ISA

@@ -12,6 +12,11 @@ void register_all() {
   register_softmax();
   register_gemm();
   register_winograd();
+  register_norm();
+  register_row_norm();
+  register_pool();
+  register_resize();
+  register_loss();
 }
 
 }  // namespace weft::cpu::WEFT_ISA

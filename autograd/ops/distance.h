@@ -1,0 +1,20 @@
+// Distances and similarities of vectors.
+#pragma once
+
+#include "weft/core/tensor.h"
+
+namespace weft {
+
+/// <a, b> / (max(|a|, eps) max(|b|, eps)) along dim; a and b broadcast.
+WEFT_API Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim = 1, double eps = 1e-8);
+struct PairwiseDistanceOptions {
+  double p = 2;
+  double eps = 1e-6;  ///< added to each difference
+  bool keepdim = false;
+};
+/// |a - b + eps|_p along the last axis.
+WEFT_API Tensor pairwise_distance(const Tensor& a, const Tensor& b, const PairwiseDistanceOptions& o = {});
+/// a: [..., P, M], b: [..., R, M] -> [..., P, R] of p-norms of differences; the gradient at distance 0 is 0.
+WEFT_API Tensor cdist(const Tensor& a, const Tensor& b, double p = 2);
+
+}  // namespace weft

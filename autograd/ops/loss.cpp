@@ -1,0 +1,168 @@
+#include "weft/autograd/ops/loss.h"
+
+#include <cmath>
+#include <numbers>
+
+#include "weft/autograd/engine.h"
+#include "weft/autograd/ops/activation.h"
+#include "weft/autograd/ops/distance.h"
+#include "weft/autograd/ops/loss_common.h"
+#include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/unary.h"
+#include "weft/core/factory.h"
+
+namespace weft {
+namespace {
+
+using detail::reduce_loss;
+
+/// Weighted elements: the mean is by the sum of the weights.
+Tensor weighted(const char* op, const Tensor& each, const ElementLossOptions& o) {
+  if (!o.weight.defined()) return reduce_loss(op, each, o.reduction);
+  const Tensor product = each * o.weight;
+  if (o.reduction == Reduction::mean) return sum(product) / sum(o.weight.expand(product.shape()));
+  return reduce_loss(op, product, o.reduction);
+}
+/// x - target in autocast's dtype.
+Tensor difference(const char* op, const Tensor& x, const Tensor& target) {
+  WEFT_CHECK(x.is_floating() && target.is_floating(), DtypeError, op, ": input is ", x.dtype(), " and target ", target.dtype(),
+             "; expected floating dtypes");
+  return autocast(CastPolicy::fp32, x) - autocast(CastPolicy::fp32, target);
+}
+
+}  // namespace
+
+Tensor mse_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& o) {
+  return weighted("mse_loss", square(difference("mse_loss", x, target)), o);
+}
+
+Tensor l1_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& o) {
+  return weighted("l1_loss", abs(difference("l1_loss", x, target)), o);
+}
+
+Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta, Reduction reduction) {
+  WEFT_CHECK(beta >= 0, ValueError, "smooth_l1_loss: beta must not be negative, got ", beta);
+  const Tensor d = difference("smooth_l1_loss", x, target), a = abs(d);
+  if (beta == 0) return reduce_loss("smooth_l1_loss", a, reduction);
+  return reduce_loss("smooth_l1_loss", where(lt(a, beta), square(d) * (0.5 / beta), a - 0.5 * beta), reduction);
+}
+
+Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, const ElementLossOptions& o) {
+  WEFT_CHECK(delta > 0, ValueError, "huber_loss: delta must be positive, got ", delta);
+  const Tensor d = difference("huber_loss", x, target), a = abs(d);
+  return weighted("huber_loss", where(le(a, delta), square(d) * 0.5, (a - 0.5 * delta) * delta), o);
+}
+
+Tensor binary_cross_entropy(const Tensor& input, const Tensor& target_in, const ElementLossOptions& o) {
+  WEFT_CHECK(input.shape() == target_in.shape(), ShapeError, "binary_cross_entropy: target ", target_in.shape(),
+             " does not have the input's shape ", input.shape());
+  const Tensor x = autocast(CastPolicy::fp32, input), t = autocast(CastPolicy::fp32, target_in);
+  if (x.numel() > 0 && x.device().type == DeviceType::cpu) {
+    const Tensor at = x.detach();
+    WEFT_CHECK(all(logical_and(ge(at, 0), le(at, 1))).item<bool>(), ValueError,
+               "binary_cross_entropy: all elements of input should be between 0 and 1; for logits use binary_cross_entropy_with_logits");
+  }
+  Tensor y;
+  {
+    NoGrad guard;
+    const Tensor p = clamp(log(x), -100), q = clamp(log1p(neg(x)), -100);
+    y = (t - 1) * q - t * p;
+  }
+  // A formula of its own: through the clamped logarithms the gradient at 0 and 1 would be 0 times infinity.
+  y = record("binary_cross_entropy", y, {x, t}, [x = Saved::input(x), t = Saved::input(t, "target")](BackwardCtx& c) -> Grads {
+    const Tensor xs = c.get(x), ts = c.get(t), g = c.grad();
+    Grads r{Tensor(), Tensor()};
+    if (c.needs(0)) r[0] = g * (xs - ts) / clamp((1 - xs) * xs, 1e-12);
+    if (c.needs(1)) r[1] = g * (clamp(log1p(neg(xs)), -100) - clamp(log(xs), -100));
+    return r;
+  });
+  return reduce_loss("binary_cross_entropy", o.weight.defined() ? y * o.weight : y, o.reduction);
+}
+
+Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target_in, const BceWithLogitsOptions& o) {
+  WEFT_CHECK(input.shape() == target_in.shape(), ShapeError, "binary_cross_entropy_with_logits: target ", target_in.shape(),
+             " does not have the input's shape ", input.shape());
+  const Tensor x = autocast(CastPolicy::fp32, input), t = autocast(CastPolicy::fp32, target_in);
+  Tensor tail = logsigmoid(x);
+  if (o.pos_weight.defined()) tail = tail * ((o.pos_weight - 1) * t + 1);
+  const Tensor each = (1 - t) * x - tail;
+  return reduce_loss("binary_cross_entropy_with_logits", o.weight.defined() ? each * o.weight : each, o.reduction);
+}
+
+Tensor kl_div(const Tensor& input, const Tensor& target_in, const KlDivOptions& o) {
+  const Tensor x = autocast(CastPolicy::fp32, input), t = autocast(CastPolicy::fp32, target_in);
+  Tensor each;
+  if (o.log_target) {
+    each = exp(t) * (t - x);
+  } else {
+    const Tensor zero = eq(t, 0);  // t log t is 0 at 0
+    each = where(zero, 0, t * log(where(zero, 1, t))) - t * x;
+  }
+  if (o.reduction != Reduction::batchmean) return reduce_loss("kl_div", each, o.reduction);
+  WEFT_CHECK(x.rank() > 0, ShapeError, "kl_div: batchmean needs a batch axis, got rank 0");
+  return sum(each) / static_cast<double>(x.size(0));
+}
+
+Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin, Reduction reduction) {
+  const Tensor c = cosine_similarity(a, b, a.rank() == 1 ? 0 : 1);
+  WEFT_CHECK(y.shape() == c.shape(), ShapeError, "cosine_embedding_loss: y ", y.shape(), " does not fit inputs ", a.shape(), " and ", b.shape());
+  const Tensor each = where(eq(y, 1), 1 - c, where(eq(y, -1), relu(c - margin), 0));
+  return reduce_loss("cosine_embedding_loss", each, reduction);
+}
+
+Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin, Reduction reduction) {
+  return reduce_loss("margin_ranking_loss", relu(neg(y) * (a - b) + margin), reduction);
+}
+
+Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative, const TripletMarginOptions& o) {
+  const PairwiseDistanceOptions d{.p = o.p, .eps = o.eps};
+  Tensor far = pairwise_distance(anchor, negative, d);
+  if (o.swap) far = minimum(far, pairwise_distance(positive, negative, d));
+  return reduce_loss("triplet_margin_loss", relu(pairwise_distance(anchor, positive, d) - far + o.margin), o.reduction);
+}
+
+Tensor poisson_nll_loss(const Tensor& x, const Tensor& t, const PoissonNllOptions& o) {
+  Tensor each = o.log_input ? exp(x) - t * x : x - t * log(x + o.eps);
+  if (o.full) {
+    const Tensor big = gt(t, 1), at = where(big, t, 1);
+    each = each + where(big, at * log(at) - at + log(at * (2 * std::numbers::pi)) * 0.5, 0);
+  }
+  return reduce_loss("poisson_nll_loss", each, o.reduction);
+}
+
+Tensor gaussian_nll_loss(const Tensor& x, const Tensor& t, const Tensor& var_in, const GaussianNllOptions& o) {
+  WEFT_CHECK(var_in.device().type != DeviceType::cpu || var_in.numel() == 0 || !any(lt(var_in.detach(), 0)).item<bool>(), ValueError,
+             "gaussian_nll_loss: var has negative entries");
+  Tensor var = var_in;
+  if (var.shape() != x.shape() && var.rank() + 1 == x.rank()) var = var.unsqueeze(-1);
+  // The gradient passes the bound as if it were not there (PyTorch).
+  var = var + (clamp(var, o.eps) - var).detach();
+  Tensor each = (log(var) + square(x - t) / var) * 0.5;
+  if (o.full) each = each + 0.5 * std::log(2 * std::numbers::pi);
+  return reduce_loss("gaussian_nll_loss", each, o.reduction);
+}
+
+Tensor dice_loss(const Tensor& input, const Tensor& target, const DiceLossOptions& o) {
+  WEFT_CHECK(input.rank() >= 2, ShapeError, "dice_loss: input ", input.shape(), " must be [N, C, ...]");
+  const Tensor x = autocast(CastPolicy::fp32, input);
+  const int64_t C = x.size(1);
+  Shape view = Shape::filled(x.rank(), 1), dims{0};
+  view[1] = C;
+  for (int i = 2; i < x.rank(); ++i) dims.push_back(i);
+  Tensor t = target;
+  if (target.shape() != x.shape()) {
+    Shape expected = x.shape();
+    expected.erase(1);
+    WEFT_CHECK(target.shape() == expected, ShapeError, "dice_loss: target ", target.shape(), " does not fit input ", x.shape());
+    t = eq(target.unsqueeze(1), arange(0, C, 1, {target.dtype(), x.device()}).reshape(view));
+  }
+  t = t.to(x.dtype());
+  const Tensor p = o.apply_softmax ? softmax(x, 1) : x;
+  const Tensor overlap = sum(p * t, dims) * 2 + o.smooth, size = sum(p + t, dims) + (o.smooth + o.eps);
+  Tensor each = 1 - overlap / size;
+  if (o.weight.defined()) each = each * o.weight;
+  return mean(each);
+}
+
+}  // namespace weft

@@ -1,0 +1,177 @@
+#include "weft/autograd/ops/pool.h"
+
+#include "weft/autograd/ops/feature_layout.h"
+#include "weft/autograd/ops/resample.h"
+#include "weft/autograd/record.h"
+#include "weft/core/factory.h"
+#include "weft/core/kernels.h"
+
+namespace weft {
+namespace {
+
+using fn::PoolAxis;
+using fn::PoolGeometry;
+
+/// x as a batch: [C, spatial...] gets a first axis, which `restore` takes away again.
+struct Batched {
+  Tensor x;
+  bool added;
+  Batched(const char* op, const Tensor& in, int D) : x(in), added(in.rank() == D + 1) {
+    WEFT_CHECK(in.rank() == D + 1 || in.rank() == D + 2, ShapeError, op, ": input ", in.shape(), " has rank ", in.rank(), "; expected ",
+               D + 2, " (or ", D + 1, " for one sample)");
+    for (int i = 1; i <= D; ++i)
+      WEFT_CHECK(in.shape()[-i] > 0, ShapeError, op, ": input ", in.shape(), " has an empty spatial axis");
+    WEFT_CHECK(in.shape()[-D - 1] > 0, ShapeError, op, ": input ", in.shape(), " has no channels");
+    if (added) x = in.unsqueeze(0);
+  }
+  Tensor restore(const Tensor& y) const { return added ? y.squeeze(0) : y; }
+};
+
+Shape volume_shape(int64_t N, int64_t C, const PoolGeometry& p, bool input) {
+  Shape s{N, C};
+  for (const PoolAxis& a : p.axis) s.push_back(input ? a.in : a.out);
+  return s;
+}
+/// [N, C, D, H, W] back to `rank` axes.
+Tensor flat_volume(const Tensor& v, int rank) {
+  Shape s{v.size(0), v.size(1)};
+  for (int i = 7 - rank; i < 5; ++i) s.push_back(v.size(i));
+  return v.reshape(s);
+}
+
+template <int D, class Options>
+PoolGeometry geometry(const char* op, const Tensor& x, const Options& o, const Dims<D>& dilation) {
+  PoolGeometry g;
+  for (int i = 0; i < D; ++i) {
+    PoolAxis& a = g.axis[3 - D + i];
+    a = {x.size(2 + i), 1, o.kernel_size[i], o.stride[i], o.padding[i], o.padding_hi[i], dilation[i], false};
+    if (a.stride == 0) a.stride = a.kernel;
+    if (a.pad_hi == -1) a.pad_hi = a.pad_lo;
+    WEFT_CHECK(a.kernel > 0 && a.stride > 0 && a.dilation > 0, ValueError, op, ": kernel_size, stride and dilation must be positive, got ",
+               a.kernel, ", ", a.stride, " and ", a.dilation);
+    const int64_t extent = (a.kernel - 1) * a.dilation + 1;
+    WEFT_CHECK(a.pad_lo >= 0 && a.pad_hi >= 0 && a.pad_lo <= extent / 2 && a.pad_hi <= extent / 2, ValueError, op, ": padding ", a.pad_lo,
+               a.pad_hi != a.pad_lo ? str(" and ", a.pad_hi) : "", " must be at least 0 and at most half of the kernel's extent ", extent);
+    const int64_t room = a.in + a.pad_lo + a.pad_hi - extent;
+    a.out = (o.ceil_mode ? fn::ceil_div(room, a.stride) : fn::floor_div(room, a.stride)) + 1;
+    if (o.ceil_mode && (a.out - 1) * a.stride >= a.in + a.pad_lo) --a.out;  // the last window must begin inside
+    WEFT_CHECK(a.out >= 1, ShapeError, op, ": input ", x.shape(), " is too small for kernel_size ", a.kernel, " with padding ", a.pad_lo,
+               " and dilation ", a.dilation, ": the output would have size ", a.out);
+  }
+  return g;
+}
+
+template <int D>
+PoolGeometry adaptive_geometry(const char* op, const Tensor& x, const OutputSize<D>& size) {
+  PoolGeometry g;
+  for (int i = 0; i < D; ++i) {
+    PoolAxis& a = g.axis[3 - D + i];
+    a.in = x.size(2 + i);
+    a.out = size[i].value_or(a.in);
+    WEFT_CHECK(a.out >= 0, ShapeError, op, ": output size ", a.out, " is negative");
+    a.adaptive = true;
+    for (int64_t k = 0; k < a.out; ++k) a.kernel = std::max(a.kernel, a.last(k));
+  }
+  return g;
+}
+
+// Max pooling on volumes ----------------------------------------------------------------------------------------------
+
+Tensor pool_gather(const Tensor& x, const Tensor& taps, const PoolGeometry& g);
+
+/// [N, C, out] -> [N, C, in]: each element goes where its window's winner is.
+Tensor pool_scatter(const Tensor& grad, const Tensor& taps, const PoolGeometry& g) {
+  const Tensor v = grad.contiguous(MemoryFormat::channels_last);
+  Tensor dx = empty(volume_shape(v.size(0), v.size(1), g, true), v.options(), MemoryFormat::channels_last);
+  if (v.numel() > 0) kernels::max_pool_scatter(v.device().type, mut_ref(dx), ref(v), ref(taps), g);
+  else dx.zero_();
+  return record("max_pool_backward", dx, {v}, [taps, g](BackwardCtx& c) -> Grads { return {pool_gather(c.grad(), taps, g)}; });
+}
+/// [N, C, in] -> [N, C, out]: each window's winner.
+Tensor pool_gather(const Tensor& x, const Tensor& taps, const PoolGeometry& g) {
+  const Tensor v = x.contiguous(MemoryFormat::channels_last);
+  Tensor y = empty(volume_shape(v.size(0), v.size(1), g, false), v.options(), MemoryFormat::channels_last);
+  if (y.numel() > 0) kernels::max_pool_gather(v.device().type, mut_ref(y), ref(v), ref(taps), g);
+  return record("max_pool_gather", y, {v}, [taps, g](BackwardCtx& c) -> Grads { return {pool_scatter(c.grad(), taps, g)}; });
+}
+
+Pooled max_pool(const char* op, const Tensor& x, const PoolGeometry& g, bool with_indices) {
+  const Tensor v = detail::volume(x);
+  Tensor y = empty(volume_shape(v.size(0), v.size(1), g, false), v.options(), MemoryFormat::channels_last);
+  Tensor taps = empty(y.shape(), {g.taps() <= 256 ? Dtype::u8 : Dtype::i32, v.device()}, MemoryFormat::channels_last);
+  if (y.numel() > 0) kernels::max_pool(v.device().type, mut_ref(y), mut_ref(taps), ref(v), g);
+  Pooled r;
+  if (with_indices) {
+    r.indices = empty(y.shape(), {Dtype::i64, v.device()}, MemoryFormat::channels_last);
+    if (y.numel() > 0) kernels::max_pool_indices(v.device().type, mut_ref(r.indices), ref(taps), g);
+    r.indices = flat_volume(r.indices, x.rank());
+  }
+  y = record(op, y, {v}, [taps, g](BackwardCtx& c) -> Grads { return {pool_scatter(c.grad(), taps, g)}; });
+  r.output = flat_volume(y, x.rank());
+  return r;
+}
+
+template <int D>
+Pooled max_pool_of(const char* op, const Tensor& in, const MaxPoolOptions<D>& o, bool with_indices) {
+  const Batched b(op, in, D);
+  Pooled r = max_pool(op, b.x, geometry<D>(op, b.x, o, o.dilation), with_indices);
+  return {b.restore(r.output), with_indices ? b.restore(r.indices) : Tensor()};
+}
+template <int D>
+Pooled adaptive_max_of(const char* op, const Tensor& in, const OutputSize<D>& size, bool with_indices) {
+  const Batched b(op, in, D);
+  Pooled r = max_pool(op, b.x, adaptive_geometry<D>(op, b.x, size), with_indices);
+  return {b.restore(r.output), with_indices ? b.restore(r.indices) : Tensor()};
+}
+
+// Average pooling: a linear map per axis -------------------------------------------------------------------------------
+
+Tensor average(const char* op, const Tensor& x, const PoolGeometry& p, bool count_include_pad, std::optional<int64_t> divisor) {
+  WEFT_CHECK(x.is_floating(), DtypeError, op, ": input is ", x.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(!divisor || *divisor != 0, ValueError, op, ": divisor_override must not be 0");
+  fn::SampleGeometry g;
+  for (int i = 0; i < 3; ++i) {
+    fn::SampleAxis& a = g.axis[i];
+    a.in = p.axis[i].in, a.out = p.axis[i].out;
+    a.sampling = fn::Sampling::average;
+    a.pool = p.axis[i];
+    a.count_include_pad = count_include_pad;
+    if (divisor) a.divisor = i == 2 ? static_cast<double>(*divisor) : 1;
+  }
+  return detail::resample(op, x, g);
+}
+template <int D>
+Tensor average_of(const char* op, const Tensor& in, const AvgPoolOptions<D>& o) {
+  const Batched b(op, in, D);
+  return b.restore(average(op, b.x, geometry<D>(op, b.x, o, Dims<D>(1)), o.count_include_pad, o.divisor_override));
+}
+template <int D>
+Tensor adaptive_average_of(const char* op, const Tensor& in, const OutputSize<D>& size) {
+  const Batched b(op, in, D);
+  return b.restore(average(op, b.x, adaptive_geometry<D>(op, b.x, size), true, std::nullopt));
+}
+
+}  // namespace
+
+Tensor max_pool1d(const Tensor& x, const MaxPoolOptions<1>& o) { return max_pool_of<1>("max_pool1d", x, o, false).output; }
+Tensor max_pool2d(const Tensor& x, const MaxPoolOptions<2>& o) { return max_pool_of<2>("max_pool2d", x, o, false).output; }
+Tensor max_pool3d(const Tensor& x, const MaxPoolOptions<3>& o) { return max_pool_of<3>("max_pool3d", x, o, false).output; }
+Pooled max_pool1d_with_indices(const Tensor& x, const MaxPoolOptions<1>& o) { return max_pool_of<1>("max_pool1d", x, o, true); }
+Pooled max_pool2d_with_indices(const Tensor& x, const MaxPoolOptions<2>& o) { return max_pool_of<2>("max_pool2d", x, o, true); }
+Pooled max_pool3d_with_indices(const Tensor& x, const MaxPoolOptions<3>& o) { return max_pool_of<3>("max_pool3d", x, o, true); }
+
+Tensor avg_pool1d(const Tensor& x, const AvgPoolOptions<1>& o) { return average_of<1>("avg_pool1d", x, o); }
+Tensor avg_pool2d(const Tensor& x, const AvgPoolOptions<2>& o) { return average_of<2>("avg_pool2d", x, o); }
+Tensor avg_pool3d(const Tensor& x, const AvgPoolOptions<3>& o) { return average_of<3>("avg_pool3d", x, o); }
+
+Tensor adaptive_avg_pool1d(const Tensor& x, const OutputSize<1>& s) { return adaptive_average_of<1>("adaptive_avg_pool1d", x, s); }
+Tensor adaptive_avg_pool2d(const Tensor& x, const OutputSize<2>& s) { return adaptive_average_of<2>("adaptive_avg_pool2d", x, s); }
+Tensor adaptive_avg_pool3d(const Tensor& x, const OutputSize<3>& s) { return adaptive_average_of<3>("adaptive_avg_pool3d", x, s); }
+Tensor adaptive_max_pool1d(const Tensor& x, const OutputSize<1>& s) { return adaptive_max_of<1>("adaptive_max_pool1d", x, s, false).output; }
+Tensor adaptive_max_pool2d(const Tensor& x, const OutputSize<2>& s) { return adaptive_max_of<2>("adaptive_max_pool2d", x, s, false).output; }
+Tensor adaptive_max_pool3d(const Tensor& x, const OutputSize<3>& s) { return adaptive_max_of<3>("adaptive_max_pool3d", x, s, false).output; }
+Pooled adaptive_max_pool1d_with_indices(const Tensor& x, const OutputSize<1>& s) { return adaptive_max_of<1>("adaptive_max_pool1d", x, s, true); }
+Pooled adaptive_max_pool2d_with_indices(const Tensor& x, const OutputSize<2>& s) { return adaptive_max_of<2>("adaptive_max_pool2d", x, s, true); }
+Pooled adaptive_max_pool3d_with_indices(const Tensor& x, const OutputSize<3>& s) { return adaptive_max_of<3>("adaptive_max_pool3d", x, s, true); }
+
+}  // namespace weft

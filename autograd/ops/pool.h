@@ -1,0 +1,74 @@
+// Pooling over 1, 2 or 3 spatial axes. x [N, C, spatial...] or unbatched [C, spatial...]; results are stored channels-last.
+// Errors: ShapeError for a rank that does not fit or an output without elements; ValueError for padding above half the kernel.
+#pragma once
+
+#include <optional>
+
+#include "weft/core/tensor.h"
+
+namespace weft {
+
+template <int D>
+struct MaxPoolOptions {
+  Dims<D> kernel_size;
+  Dims<D> stride = 0;            ///< 0: kernel_size
+  Dims<D> padding = 0;           ///< of -inf, before and after each axis
+  Dims<D> padding_hi = -1;       ///< after each axis, where that differs; -1: as padding
+  Dims<D> dilation = 1;
+  bool ceil_mode = false;        ///< windows may hang over the end
+};
+template <int D>
+struct AvgPoolOptions {
+  Dims<D> kernel_size;
+  Dims<D> stride = 0;            ///< 0: kernel_size
+  Dims<D> padding = 0;
+  Dims<D> padding_hi = -1;       ///< as for MaxPoolOptions
+  bool ceil_mode = false;
+  bool count_include_pad = true;  ///< divide by the window's size with its padding; otherwise by what is real
+  std::optional<int64_t> divisor_override = std::nullopt;
+};
+/// A pooled tensor, and (i64) where each maximum lies in its channel's flattened volume.
+struct Pooled {
+  Tensor output, indices;
+};
+
+/// The greatest element of each window; the gradient goes to the first of equals in row-major order. NaN wins.
+WEFT_API Tensor max_pool1d(const Tensor& x, const MaxPoolOptions<1>& o);
+WEFT_API Tensor max_pool2d(const Tensor& x, const MaxPoolOptions<2>& o);
+WEFT_API Tensor max_pool3d(const Tensor& x, const MaxPoolOptions<3>& o);
+WEFT_API Pooled max_pool1d_with_indices(const Tensor& x, const MaxPoolOptions<1>& o);
+WEFT_API Pooled max_pool2d_with_indices(const Tensor& x, const MaxPoolOptions<2>& o);
+WEFT_API Pooled max_pool3d_with_indices(const Tensor& x, const MaxPoolOptions<3>& o);
+
+/// The mean of each window.
+WEFT_API Tensor avg_pool1d(const Tensor& x, const AvgPoolOptions<1>& o);
+WEFT_API Tensor avg_pool2d(const Tensor& x, const AvgPoolOptions<2>& o);
+WEFT_API Tensor avg_pool3d(const Tensor& x, const AvgPoolOptions<3>& o);
+
+/// Sizes of an adaptive pooling's result; an empty one keeps the input's size.
+template <int D>
+class OutputSize {
+ public:
+  OutputSize(int64_t all) { v_.fill(all); }
+  OutputSize(const std::array<std::optional<int64_t>, D>& v) : v_(v) {}
+  template <std::convertible_to<std::optional<int64_t>>... I>
+    requires(sizeof...(I) == D && D > 1)
+  OutputSize(I... i) : v_{std::optional<int64_t>(i)...} {}
+  const std::optional<int64_t>& operator[](int i) const { return v_[static_cast<size_t>(i)]; }
+  friend bool operator==(const OutputSize&, const OutputSize&) = default;
+
+ private:
+  std::array<std::optional<int64_t>, D> v_;
+};
+/// Window i of an axis is [floor(i in / out), ceil((i + 1) in / out)).
+WEFT_API Tensor adaptive_avg_pool1d(const Tensor& x, const OutputSize<1>& output_size);
+WEFT_API Tensor adaptive_avg_pool2d(const Tensor& x, const OutputSize<2>& output_size);
+WEFT_API Tensor adaptive_avg_pool3d(const Tensor& x, const OutputSize<3>& output_size);
+WEFT_API Tensor adaptive_max_pool1d(const Tensor& x, const OutputSize<1>& output_size);
+WEFT_API Tensor adaptive_max_pool2d(const Tensor& x, const OutputSize<2>& output_size);
+WEFT_API Tensor adaptive_max_pool3d(const Tensor& x, const OutputSize<3>& output_size);
+WEFT_API Pooled adaptive_max_pool1d_with_indices(const Tensor& x, const OutputSize<1>& output_size);
+WEFT_API Pooled adaptive_max_pool2d_with_indices(const Tensor& x, const OutputSize<2>& output_size);
+WEFT_API Pooled adaptive_max_pool3d_with_indices(const Tensor& x, const OutputSize<3>& output_size);
+
+}  // namespace weft

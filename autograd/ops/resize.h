@@ -1,0 +1,59 @@
+// Resizing of features and sampling them at given points.
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <vector>
+
+#include "weft/core/tensor.h"
+
+namespace weft {
+
+enum class InterpolateMode : uint8_t {
+  nearest,        ///< source floor(i scale), computed in f32 as PyTorch does
+  nearest_exact,  ///< source floor((i + 0.5) scale)
+  linear,         ///< 1 spatial axis
+  bilinear,       ///< 2
+  trilinear,      ///< 3
+  bicubic,        ///< 2; Keys' kernel with A = -0.75
+  area,           ///< adaptive average pooling
+};
+/// "nearest", "nearest-exact", "linear", ...; ValueError for anything else.
+WEFT_API InterpolateMode interpolate_mode(std::string_view name);
+
+/// One factor for all spatial axes or one for each; empty: not given.
+class ScaleFactor {
+ public:
+  ScaleFactor() = default;
+  ScaleFactor(double all) : v_{all} {}
+  ScaleFactor(std::initializer_list<double> v) : v_(v) {}
+  ScaleFactor(const std::vector<double>& v) : v_(v) {}
+  bool empty() const { return v_.empty(); }
+  size_t size() const { return v_.size(); }
+  double operator[](int axis) const { return v_[v_.size() == 1 ? 0 : static_cast<size_t>(axis)]; }
+
+ private:
+  std::vector<double> v_;
+};
+
+struct InterpolateOptions {
+  Shape size = {};               ///< of the result, one for all axes or one for each; either this or scale_factor
+  ScaleFactor scale_factor = {};  ///< size floor(in factor); sources are scaled by 1 / factor
+  InterpolateMode mode = InterpolateMode::nearest;
+  std::optional<bool> align_corners = std::nullopt;  ///< corners' centres fall on one another; only for linear ... bicubic
+  bool recompute_scale_factor = false;               ///< scale by in / out instead
+};
+/// Resizes the spatial axes of x [N, C, spatial...]; the result is stored channels-last. Errors: ValueError for size and
+/// scale_factor both or neither, ShapeError for a mode that does not fit the rank.
+WEFT_API Tensor interpolate(const Tensor& x, const InterpolateOptions& o);
+
+struct GridSampleOptions {
+  enum class Mode : uint8_t { bilinear, nearest, bicubic } mode = Mode::bilinear;
+  enum class Padding : uint8_t { zeros, border, reflection } padding_mode = Padding::zeros;
+  bool align_corners = false;
+};
+/// y[n, :, i...] = x[n] at the point grid[n, i...], whose coordinates (x, y[, z]) run over [-1, 1].
+/// x: [N, C, H, W], grid: [N, H', W', 2] -> [N, C, H', W'], or [N, C, D, H, W] with [N, D', H', W', 3] (no bicubic).
+WEFT_API Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions& o = {});
+
+}  // namespace weft

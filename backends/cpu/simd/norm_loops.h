@@ -1,0 +1,205 @@
+// Inner loops of the normalisations: moments, apply and backward over runs and over columns of rows.
+// Everything here lives in the namespace of its instruction set.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include "weft/core/dtype.h"
+#include "weft/core/fn/welford.h"
+#include "weft/core/norm_params.h"
+
+namespace weft::cpu::WEFT_ISA {
+
+/// Calls f.operator()<T>() for a floating dtype; ops have checked that it is one.
+template <class F>
+WEFT_INLINE void with_floating(Dtype d, const F& f) {
+  switch (d) {
+    case Dtype::f32: f.template operator()<float>(); break;
+    case Dtype::f64: f.template operator()<double>(); break;
+    case Dtype::bf16: f.template operator()<bf16>(); break;
+    default: f.template operator()<f16>(); break;
+  }
+}
+
+/// A parameter per column, and one for a whole run: the loops below take either.
+template <class A>
+struct Column {
+  const A* p;
+  WEFT_INLINE A operator()(int64_t i) const { return p[i]; }
+};
+template <class A>
+struct Uniform {
+  A v;
+  WEFT_INLINE A operator()(int64_t) const { return v; }
+};
+
+/// An activation as three numbers, so that loops need no copy for each kind: v <= t ? (v <= zero ? 0 : v slope) : v. A NaN
+/// threshold is never reached. relu: t = 0, zero = inf; leaky_relu: t just below 0 and zero = NaN; none: t = NaN.
+template <class A>
+struct Gate {
+  A t, zero, slope;
+  explicit Gate(const NormParams& o) : slope(static_cast<A>(o.slope)) {
+    constexpr A nan = std::numeric_limits<A>::quiet_NaN();
+    t = o.activation == Activation::none ? nan : (o.activation == Activation::relu ? A(0) : -std::numeric_limits<A>::denorm_min());
+    zero = o.activation == Activation::relu ? std::numeric_limits<A>::infinity() : nan;
+  }
+  WEFT_INLINE A forward(A v) const { return v <= t ? (v <= zero ? A(0) : v * slope) : v; }
+  /// Gradient through the activation, by the sign that it saw.
+  WEFT_INLINE A backward(A sign, A g) const { return sign <= t ? (sign <= zero ? A(0) : g * slope) : g; }
+  WEFT_INLINE A inverse(A y) const { return y <= t ? y / slope : y; }
+};
+
+/// Gradient before the activation and x - mean, of one element.
+template <class A>
+struct Centered {
+  A g, x;
+};
+template <NormSource Src, class A>
+WEFT_INLINE Centered<A> center(A g, A x, A y, A mean, A scale, A shift, const Gate<A>& gate) {
+  if constexpr (Src == NormSource::folded) {
+    return {gate.backward(x, g), gate.inverse(x) - mean};
+  } else {
+    const A d = x - mean;
+    if constexpr (Src == NormSource::output) return {gate.backward(y, g), d};
+    else return {gate.backward(d * scale + shift, g), d};
+  }
+}
+
+/// Mean and sum of squared deviations of each column of x [rows, W].
+template <class A, class T>
+void column_moments(A* mean, A* m2, const T* x, int64_t rows, int64_t W) {
+#pragma omp simd
+  for (int64_t i = 0; i < W; ++i) mean[i] = m2[i] = A(0);
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const T *a = x + r * W, *b = a + W, *c = b + W, *d = c + W;
+#pragma omp simd
+    for (int64_t i = 0; i < W; ++i) mean[i] += (A(a[i]) + A(b[i])) + (A(c[i]) + A(d[i]));
+  }
+  for (; r < rows; ++r) {
+    const T* a = x + r * W;
+#pragma omp simd
+    for (int64_t i = 0; i < W; ++i) mean[i] += A(a[i]);
+  }
+  const A n = static_cast<A>(rows);
+#pragma omp simd
+  for (int64_t i = 0; i < W; ++i) mean[i] /= n;
+  for (r = 0; r + 2 <= rows; r += 2) {
+    const T *a = x + r * W, *b = a + W;
+#pragma omp simd
+    for (int64_t i = 0; i < W; ++i) {
+      const A d = A(a[i]) - mean[i], e = A(b[i]) - mean[i];
+      m2[i] += d * d + e * e;
+    }
+  }
+  for (; r < rows; ++r) {
+    const T* a = x + r * W;
+#pragma omp simd
+    for (int64_t i = 0; i < W; ++i) {
+      const A d = A(a[i]) - mean[i];
+      m2[i] += d * d;
+    }
+  }
+}
+
+/// Moments of a run of n elements.
+template <class T>
+fn::Moments moments(const T* x, int64_t n) {
+  using A = compute_t<T>;
+  fn::Moments all;
+  for (int64_t at = 0; at < n; at += 4096) {
+    const int64_t m = std::min<int64_t>(4096, n - at);
+    const T* p = x + at;
+    A s = 0, q = 0;
+#pragma omp simd reduction(+ : s)
+    for (int64_t i = 0; i < m; ++i) s += A(p[i]);
+    const A mean = s / static_cast<A>(m);
+#pragma omp simd reduction(+ : q)
+    for (int64_t i = 0; i < m; ++i) {
+      const A d = A(p[i]) - mean;
+      q += d * d;
+    }
+    all.merge(static_cast<double>(m), static_cast<double>(mean), static_cast<double>(q));
+  }
+  return all;
+}
+
+/// y = act((x - mean) scale + shift [+ residual])
+template <class T, class V, class A>
+void apply_loop(T* y, const T* x, const T* residual, int64_t n, V mean, V scale, V shift, Gate<A> gate) {
+  if (residual) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i)
+      y[i] = static_cast<T>(gate.forward((A(x[i]) - mean(i)) * scale(i) + shift(i) + A(residual[i])));
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(gate.forward((A(x[i]) - mean(i)) * scale(i) + shift(i)));
+  }
+}
+
+/// s1[i] += g, s2[i] += g (x - mean) for the columns of [rows, W] (rows lie `W` apart).
+template <NormSource Src, class T, class A>
+void reduce_columns(A* s1, A* s2, const T* g, const T* x, const T* y, int64_t rows, int64_t W, Column<A> mean, Column<A> scale,
+                    Column<A> shift, Gate<A> gate) {
+  constexpr bool has_y = Src == NormSource::output;
+  int64_t r = 0;
+  for (; r + 2 <= rows; r += 2) {
+    const int64_t at = r * W;
+#pragma omp simd
+    for (int64_t i = 0; i < W; ++i) {
+      const Centered<A> a = center<Src>(A(g[at + i]), A(x[at + i]), has_y ? A(y[at + i]) : A(0), mean(i), scale(i), shift(i), gate);
+      const Centered<A> b = center<Src>(A(g[at + W + i]), A(x[at + W + i]), has_y ? A(y[at + W + i]) : A(0), mean(i), scale(i),
+                                             shift(i), gate);
+      s1[i] += a.g + b.g;
+      s2[i] += a.g * a.x + b.g * b.x;
+    }
+  }
+  for (; r < rows; ++r) {
+    const int64_t at = r * W;
+#pragma omp simd
+    for (int64_t i = 0; i < W; ++i) {
+      const Centered<A> a = center<Src>(A(g[at + i]), A(x[at + i]), has_y ? A(y[at + i]) : A(0), mean(i), scale(i), shift(i), gate);
+      s1[i] += a.g;
+      s2[i] += a.g * a.x;
+    }
+  }
+}
+
+/// s1 += g, s2 += g (x - mean) over a run.
+template <NormSource Src, class T, class A>
+void reduce_run(A& s1, A& s2, const T* g, const T* x, const T* y, int64_t n, Uniform<A> mean, Uniform<A> scale, Uniform<A> shift,
+                Gate<A> gate) {
+  constexpr bool has_y = Src == NormSource::output;
+  A a = 0, b = 0;
+#pragma omp simd reduction(+ : a, b)
+  for (int64_t i = 0; i < n; ++i) {
+    const Centered<A> e = center<Src>(A(g[i]), A(x[i]), has_y ? A(y[i]) : A(0), mean(i), scale(i), shift(i), gate);
+    a += e.g;
+    b += e.g * e.x;
+  }
+  s1 += a;
+  s2 += b;
+}
+
+/// dx = a g - b - (x - mean) d, and the residual's gradient g, with g taken back through the activation.
+template <NormSource Src, class T, class V, class A>
+void back_loop(T* dx, T* dres, const T* g, const T* x, const T* y, int64_t n, V mean, V scale, V shift, V a, V b, V d, Gate<A> gate) {
+  constexpr bool has_y = Src == NormSource::output;
+  if (has_y && dres) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      const Centered<A> e = center<Src>(A(g[i]), A(x[i]), has_y ? A(y[i]) : A(0), mean(i), scale(i), shift(i), gate);
+      dx[i] = static_cast<T>(a(i) * e.g - b(i) - e.x * d(i));
+      dres[i] = static_cast<T>(e.g);
+    }
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      const Centered<A> e = center<Src>(A(g[i]), A(x[i]), has_y ? A(y[i]) : A(0), mean(i), scale(i), shift(i), gate);
+      dx[i] = static_cast<T>(a(i) * e.g - b(i) - e.x * d(i));
+    }
+  }
+}
+
+}  // namespace weft::cpu::WEFT_ISA

@@ -1,0 +1,25 @@
+// What normalisation kernels are told beside their tensors.
+#pragma once
+
+#include <cstdint>
+
+namespace weft {
+
+/// Activation that a normalisation applies to its result: y > 0 ? y : 0, or y >= 0 ? y : slope y.
+enum class Activation : uint8_t { none, relu, leaky_relu };
+
+/// Where the backward kernels find the sign that the activation saw, and the normalised value.
+enum class NormSource : uint8_t {
+  input,   ///< x is the input; the sign is computed again
+  output,  ///< x is the input; y, the activated output, is given for the sign (there was a residual)
+  folded,  ///< x is the activated output itself (in-place activated BN): mean = beta, inv = 1 / gamma undo the affine map
+};
+
+struct NormParams {
+  double eps = 1e-5;
+  Activation activation = Activation::none;
+  double slope = 0.01;
+  NormSource source = NormSource::input;
+};
+
+}  // namespace weft

@@ -1,0 +1,201 @@
+// Losses against naive loops and finite differences.
+#include <doctest/doctest.h>
+
+#include <limits>
+
+#include "derivative.h"
+#include "support/reference.h"
+#include "support/strided.h"
+#include "support/throws.h"
+#include "weft/autograd/gradcheck.h"
+#include "weft/autograd/ops/activation.h"
+#include "weft/autograd/ops/distance.h"
+#include "weft/autograd/ops/loss.h"
+#include "weft/autograd/ops/softmax.h"
+
+using namespace weft;
+using support::Array;
+using weft::test::ramp;
+
+namespace {
+
+GradFn ops(const std::function<Tensor(const std::vector<Tensor>&)>& f) { return GradFn(f); }
+Tensor labels(const Shape& shape, int64_t classes, int64_t ignore) {
+  std::vector<int64_t> v(static_cast<size_t>(shape.numel()));
+  for (size_t i = 0; i < v.size(); ++i) v[i] = i % 5 == 3 ? ignore : static_cast<int64_t>(i * 7 % static_cast<size_t>(classes));
+  return tensor(v, shape);
+}
+
+/// Losses per pixel and the weights that the mean divides by.
+std::pair<std::vector<double>, double> naive(const Array& x, const Tensor& target, const Tensor& weight, int64_t ignore, double smoothing) {
+  const int64_t N = x.size(0), C = x.size(1), S = N * C > 0 ? x.numel() / (N * C) : 0;
+  const std::vector<int64_t> t = target.to_vector<int64_t>();
+  const std::vector<double> w = weight.defined() ? weight.to_vector<double>() : std::vector<double>(static_cast<size_t>(C), 1);
+  std::vector<double> loss;
+  double total = 0;
+  for (int64_t n = 0; n < N; ++n)
+    for (int64_t s = 0; s < S; ++s) {
+      const auto at = [&](int64_t c) { return x.v[static_cast<size_t>((n * C + c) * S + s)]; };
+      double z = 0, v = 0;
+      for (int64_t c = 0; c < C; ++c) z += std::exp(at(c));
+      const int64_t hit = t[static_cast<size_t>(n * S + s)];
+      if (hit != ignore) {
+        v = (1 - smoothing) * w[static_cast<size_t>(hit)] * (std::log(z) - at(hit));
+        for (int64_t c = 0; c < C; ++c) v += smoothing / static_cast<double>(C) * w[static_cast<size_t>(c)] * (std::log(z) - at(c));
+        total += w[static_cast<size_t>(hit)];
+      }
+      loss.push_back(v);
+    }
+  return {loss, total};
+}
+
+}  // namespace
+
+TEST_SUITE("loss") {
+  TEST_CASE("cross-entropy: class indices, every layout, weight, smoothing, reduction") {
+    for (const Shape& shape : {Shape{7, 5}, Shape{2, 5, 3}, Shape{2, 21, 9, 17}, Shape{2, 60, 3, 4}, Shape{3, 1, 4}}) {
+      CAPTURE(shape);
+      Shape pixels = shape;
+      pixels.erase(1);
+      const Tensor x = ramp(shape, -4, 4), t = labels(pixels, shape[1], 255), w = ramp({shape[1]}, 0.5, 2, 1);
+      for (const Tensor& weight : {Tensor(), w})
+        for (const double smoothing : {0.0, 0.2}) {
+          const auto [each, total] = naive(Array(x), t, weight, 255, smoothing);
+          double sum = 0;
+          for (double v : each) sum += v;
+          std::vector<Tensor> layouts{x, support::scattered(x)};
+          if (shape.size() > 2) layouts.push_back(support::channels_last(x));
+          for (const Tensor& in : layouts) {
+            const CrossEntropyOptions o{.weight = weight, .ignore_index = 255, .label_smoothing = smoothing};
+            CrossEntropyOptions none = o, all = o;
+            none.reduction = Reduction::none, all.reduction = Reduction::sum;
+            CHECK(cross_entropy(in, t, o).item<double>() == doctest::Approx(sum / total).epsilon(1e-12));
+            CHECK(cross_entropy(in, t, all).item<double>() == doctest::Approx(sum).epsilon(1e-12));
+            CHECK(allclose(cross_entropy(in, t, none), tensor(each, pixels), 1e-12, 1e-12));
+            // f32: log-sum-exp of 60 terms, an ulp of 8 each
+            CHECK(cross_entropy(in.to(Dtype::f32), t, o).item<double>() == doctest::Approx(sum / total).epsilon(2e-6));
+          }
+        }
+    }
+  }
+
+  TEST_CASE("cross-entropy: derivatives, fused against composite") {
+    for (const Shape& shape : {Shape{4, 3}, Shape{2, 4, 3, 2}, Shape{2, 50, 3}}) {
+      for (const bool rows : {false, true}) {
+        if (rows && shape.size() < 3) continue;
+        Shape pixels = shape;
+        pixels.erase(1);
+        Tensor x = ramp(shape, -2, 2);
+        if (rows) x = support::channels_last(x);
+        x.set_requires_grad();
+        const Tensor t = labels(pixels, shape[1], -100), w = ramp({shape[1]}, 0.5, 2, 1);
+        for (const Reduction r : {Reduction::none, Reduction::mean, Reduction::sum})
+          for (const double smoothing : {0.0, 0.1}) {
+            const auto f = ops([=](const auto& in) { return cross_entropy(in[0], t, {.weight = w, .reduction = r, .label_smoothing = smoothing}); });
+            CHECK(gradcheck(f, {x}));
+            if (shape[1] < 10) CHECK(gradgradcheck(f, {x}));
+          }
+      }
+    }
+    Tensor x = ramp({5}).set_requires_grad();
+    CHECK(cross_entropy(x, scalar(int64_t{2})).item<double>() == doctest::Approx(-log_softmax(x, 0)[2].template item<double>()));
+    CHECK(gradcheck(ops([](const auto& in) { return cross_entropy(in[0], scalar(int64_t{2})); }), {x}));
+  }
+
+  TEST_CASE("cross-entropy with probabilities") {
+    Tensor x = ramp({3, 4, 2}).set_requires_grad();
+    Tensor p = softmax(ramp({3, 4, 2}, -1, 1, 4), 1).detach().set_requires_grad();
+    CHECK(cross_entropy(x, p).item<double>() == doctest::Approx(-sum(log_softmax(x, 1) * p).item<double>() / 6));
+    CHECK(gradcheck(ops([](const auto& in) { return cross_entropy(in[0], in[1], {.label_smoothing = 0.1}); }), {x, p}));
+  }
+
+  TEST_CASE("cross-entropy: extremes and errors") {
+    const Tensor big = tensor({1000.f, -1000.f, 0.f}, Shape{1, 3});
+    CHECK(cross_entropy(big, tensor(std::vector<int64_t>{1})).item<float>() == 2000);
+    CHECK(std::isnan(cross_entropy(big, tensor(std::vector<int64_t>{-100})).item<float>()));
+    CHECK(cross_entropy(big, tensor(std::vector<int64_t>{-100}), {.reduction = Reduction::sum}).item<float>() == 0);
+    CHECK(support::message_of<ValueError>([&] { (void)cross_entropy(big, tensor(std::vector<int64_t>{3})); }).find("[0, 3)") != std::string::npos);
+    CHECK_THROWS_AS((void)nll_loss(big, tensor(std::vector<int64_t>{-1})), ValueError);
+    CHECK_THROWS_AS((void)cross_entropy(big, tensor(std::vector<int64_t>{0, 1})), ShapeError);
+    CHECK_THROWS_AS((void)cross_entropy(big, tensor(std::vector<int64_t>{0}), {.weight = ones({2})}), ShapeError);
+    CHECK_THROWS_AS((void)cross_entropy(big, tensor(std::vector<int64_t>{0}), {.label_smoothing = 2}), ValueError);
+  }
+
+  TEST_CASE("cross-entropy in halves is the f32 one, rounded") {
+    const Tensor x = ramp({2, 21, 5, 5}, -4, 4).to(Dtype::bf16), t = labels({2, 5, 5}, 21, -100);
+    Tensor h = support::channels_last(x).set_requires_grad(), f = x.to(Dtype::f32).set_requires_grad();
+    const Tensor a = cross_entropy(h, t), b = cross_entropy(f, t);
+    CHECK(a.dtype() == Dtype::bf16);
+    CHECK(a.item<float>() == doctest::Approx(b.item<float>()).epsilon(1. / 256));
+    a.backward(), b.backward();
+    CHECK(allclose(h.grad().to(Dtype::f32), f.grad(), 1. / 256, 1e-6));
+  }
+
+  TEST_CASE("nll_loss is cross-entropy without the softmax") {
+    Tensor x = log_softmax(ramp({3, 4, 2}), 1).detach().set_requires_grad();
+    const Tensor t = labels({3, 2}, 4, 1), w = ramp({4}, 0.5, 2, 1);
+    for (const Reduction r : {Reduction::none, Reduction::mean, Reduction::sum})
+      CHECK(allclose(nll_loss(x, t, {.weight = w, .ignore_index = 1, .reduction = r}),
+                     cross_entropy(x, t, {.weight = w, .ignore_index = 1, .reduction = r})));
+    const auto f = ops([=](const auto& in) { return nll_loss(in[0], t, {.weight = w, .ignore_index = 1}); });
+    CHECK(gradcheck(f, {x}));
+  }
+
+  TEST_CASE("elementwise losses: values") {
+    const Tensor x = tensor({0.5, -1., 3.}), t = tensor({0., 1., 3.});
+    CHECK(mse_loss(x, t).item<double>() == doctest::Approx((0.25 + 4) / 3));
+    CHECK(mse_loss(x, t, {.reduction = Reduction::sum}).item<double>() == doctest::Approx(4.25));
+    CHECK(mse_loss(x, t, {.weight = tensor({1., 2., 5.})}).item<double>() == doctest::Approx((0.25 + 8) / 8));
+    CHECK(l1_loss(x, t, {.reduction = Reduction::none}).to_vector<double>() == std::vector<double>{0.5, 2, 0});
+    CHECK(smooth_l1_loss(x, t, 1, Reduction::none).to_vector<double>() == std::vector<double>{0.125, 1.5, 0});
+    CHECK(smooth_l1_loss(x, t, 0, Reduction::none).to_vector<double>() == std::vector<double>{0.5, 2, 0});
+    CHECK(huber_loss(x, t, 0.5, {.reduction = Reduction::none}).to_vector<double>() == std::vector<double>{0.125, 0.875, 0});
+    const Tensor p = tensor({0.25, 0., 1.}), q = tensor({1., 1., 1.});
+    CHECK(allclose(binary_cross_entropy(p, q, {.reduction = Reduction::none}), tensor({-std::log(0.25), 100., 0.})));
+    CHECK_THROWS_AS((void)binary_cross_entropy(x, t), ValueError);
+    const Tensor z = tensor({2., -700., 700.}), y = tensor({1., 0.25, 0.});
+    CHECK(allclose(binary_cross_entropy_with_logits(z, y, {.reduction = Reduction::none}), tensor({std::log1p(std::exp(-2.)), 175., 700.})));
+    CHECK(allclose(binary_cross_entropy_with_logits(z[0], y[0], {.pos_weight = scalar(3., Dtype::f64)}), tensor({3 * std::log1p(std::exp(-2.))})[0]));
+    CHECK(kl_div(tensor({-1., -2.}), tensor({0.5, 0.}), {.reduction = Reduction::none}).to_vector<double>()[1] == 0);
+    CHECK(kl_div(tensor({-1., -2.}), tensor({0.5, 0.}), {.reduction = Reduction::sum}).item<double>() == doctest::Approx(0.5 * (std::log(0.5) + 1)));
+    CHECK(dice_loss(tensor({0., 1., 1., 0.}, Shape{1, 2, 2}), tensor(std::vector<int64_t>{1, 0}, Shape{1, 2}), {.apply_softmax = false})
+              .item<double>() == doctest::Approx(1 - 2 / 2.0001));
+    CHECK_THROWS_AS((void)mse_loss(x, t, {.reduction = Reduction::batchmean}), ValueError);
+  }
+
+  TEST_CASE("elementwise losses: derivatives") {
+    Tensor x = ramp({3, 4}, -2, 2), t = ramp({3, 4}, -2, 2, 2), p = ramp({3, 4}, 0.1, 0.9), q = ramp({3, 4}, 0.1, 0.9, 2), v = ramp({3, 4}, 0.5, 2, 5);
+    for (Tensor* i : {&x, &t, &p, &q, &v}) i->set_requires_grad();
+    const std::vector<std::pair<GradFn, std::vector<Tensor>>> cases = {
+        {ops([](const auto& in) { return mse_loss(in[0], in[1]); }), {x, t}},
+        {ops([](const auto& in) { return l1_loss(in[0], in[1]); }), {x, t}},
+        {ops([](const auto& in) { return smooth_l1_loss(in[0], in[1], 0.7); }), {x, t}},
+        {ops([](const auto& in) { return huber_loss(in[0], in[1], 0.7); }), {x, t}},
+        {ops([](const auto& in) { return binary_cross_entropy(in[0], in[1]); }), {p, q}},
+        {ops([](const auto& in) { return binary_cross_entropy_with_logits(in[0], in[1]); }), {x, q}},
+        {ops([](const auto& in) { return kl_div(in[0], in[1], {.reduction = Reduction::batchmean}); }), {x, q}},
+        {ops([](const auto& in) { return kl_div(in[0], in[1], {.log_target = true}); }), {x, t}},
+        {ops([](const auto& in) { return gaussian_nll_loss(in[0], in[1], in[2]); }), {x, t, v}},
+        {ops([](const auto& in) { return poisson_nll_loss(in[0], in[1]); }), {x, q}},
+        {ops([](const auto& in) { return triplet_margin_loss(in[0], in[1], in[2]); }), {x, t, v}},
+        {ops([](const auto& in) { return cosine_similarity(in[0], in[1]); }), {x, t}},
+        {ops([](const auto& in) { return pairwise_distance(in[0], in[1], {.p = 3}); }), {x, t}},
+        {ops([](const auto& in) { return cdist(in[0], in[1], 1.5); }), {x, t}},
+    };
+    for (const auto& [f, at] : cases) {
+      CHECK(gradcheck(f, at));
+      CHECK(gradgradcheck(f, at));
+    }
+  }
+
+  TEST_CASE("distances") {
+    Tensor a = tensor({0., 0., 3., 4.}, Shape{2, 2}).set_requires_grad();
+    const Tensor b = tensor({0., 0., 6., 8.}, Shape{2, 2});
+    CHECK(cdist(a, b).to_vector<double>() == std::vector<double>{0, 10, 5, 5});
+    CHECK(cdist(a, b, std::numeric_limits<double>::infinity()).to_vector<double>() == std::vector<double>{0, 8, 4, 4});
+    sum(cdist(a, b)).backward();
+    for (double g : a.grad().to_vector<double>()) CHECK(std::isfinite(g));
+    CHECK(cosine_similarity(a.detach(), b, 1).to_vector<double>()[1] == doctest::Approx(1));
+    CHECK(pairwise_distance(a.detach(), b, {.eps = 0, .keepdim = true}).shape() == Shape{2, 1});
+  }
+}
