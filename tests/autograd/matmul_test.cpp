@@ -1,4 +1,5 @@
 // Matrix products against naive loops, over layouts, ranks and dtypes; gradients against the products they are made of.
+#include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/matmul.h"
 
 #include <doctest/doctest.h>
