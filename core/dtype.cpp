@@ -11,6 +11,12 @@ const char* name(Dtype d) {
 
 std::ostream& operator<<(std::ostream& os, Dtype d) { return os << name(d); }
 
+namespace detail {
+void bad_dtype(Dtype d, const char* op, const char* allowed) {
+  raise<DtypeError>(op, ": dtype ", d, " is not supported here; expected ", allowed);
+}
+}  // namespace detail
+
 Dtype promote(Dtype a, Dtype b) {
   if (a == b) return a;
   // bool < u8 < i32 < i64 < halves < f32 < f64; two different halves meet in f32

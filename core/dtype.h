@@ -89,10 +89,12 @@ WEFT_API Dtype promote(Dtype a, Dtype b);
 
 // Dtype switches: `dispatch_floating(x.dtype(), "gelu", [&]<class T> { ... });`
 namespace detail {
+// Not a template: kernels are compiled per instruction set, and a template's weak copy of theirs could serve everyone.
+[[noreturn]] WEFT_API void bad_dtype(Dtype d, const char* op, const char* allowed);
 template <class... T, class F>
 WEFT_INLINE decltype(auto) dispatch_types(Dtype d, const char* op, const char* allowed, F&& f) {
   bool done = ((d == dtype_v<T> ? (f.template operator()<T>(), true) : false) || ...);
-  if (!done) [[unlikely]] raise<DtypeError>(op, ": dtype ", name(d), " is not supported here; expected ", allowed);
+  if (!done) [[unlikely]] bad_dtype(d, op, allowed);
 }
 }  // namespace detail
 template <class F>
