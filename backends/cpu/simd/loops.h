@@ -7,9 +7,11 @@
 
 namespace weft::cpu::WEFT_ISA {
 
-/// Calls run(offsets[operands], count) for innermost runs that cover the plan; offsets and strides in elements.
-template <int Operands, class F>
-void for_each_run(const ElementPlan& p, const F& run) {
+using Run = void (*)(const void* run, const int64_t* at, int64_t count);
+
+/// One copy for all kernels: inlined into each of them, the walk was most of their code and of their compile time.
+template <int Operands>
+__attribute__((noinline)) void walk(const ElementPlan& p, Run call, const void* run) {
   const int inner = p.rank - 1;
   const int64_t length = p.shape[inner];
   if (p.numel == 0) return;
@@ -17,7 +19,7 @@ void for_each_run(const ElementPlan& p, const F& run) {
     parallel_for(length, kSerialBelow, [&](int64_t begin, int64_t end) {
       int64_t at[Operands];
       for (int k = 0; k < Operands; ++k) at[k] = begin * p.strides[k][0];
-      run(at, end - begin);
+      call(run, at, end - begin);
     });
     return;
   }
@@ -33,7 +35,7 @@ void for_each_run(const ElementPlan& p, const F& run) {
       for (int k = 0; k < Operands; ++k) at[k] += index[i] * p.strides[k][i];
     }
     for (int64_t r = begin; r < end; ++r) {
-      run(at, length);
+      call(run, at, length);
       for (int i = inner - 1; i >= 0; --i) {
         ++index[i];
         for (int k = 0; k < Operands; ++k) at[k] += p.strides[k][i];
@@ -43,6 +45,13 @@ void for_each_run(const ElementPlan& p, const F& run) {
       }
     }
   });
+}
+
+/// Calls run(offsets[operands], count) for innermost runs that cover the plan; offsets and strides in elements.
+template <int Operands, class F>
+void for_each_run(const ElementPlan& p, const F& run) {
+  walk<Operands>(
+      p, [](const void* f, const int64_t* at, int64_t count) { (*static_cast<const F*>(f))(at, count); }, &run);
 }
 
 }  // namespace weft::cpu::WEFT_ISA
