@@ -1,0 +1,78 @@
+// The deep copy of a module tree. The tree of states is copied first; then copying the user's object, under the
+// scope, makes its module members (through Module's copy constructor) and tensor members (relink) name the copy.
+#include <cstring>
+#include <unordered_map>
+
+#include "weft/autograd/node.h"
+#include "weft/nn/containers.h"
+
+namespace weft::nn::detail {
+
+namespace {
+thread_local CloneScope* current_scope = nullptr;
+}
+
+struct CloneScope::Impl {
+  std::unordered_map<const Module::State*, std::shared_ptr<Module::State>> states;
+  std::unordered_map<const TensorImpl*, Tensor> tensors;
+
+  Tensor copy(const Tensor& t) {
+    auto [it, fresh] = tensors.try_emplace(t.impl());
+    if (fresh) {
+      it->second = t.detach().clone();
+      if (t.requires_grad()) it->second.set_requires_grad(true);
+      if (t.impl()->autograd && t.impl()->autograd->param_info)
+        weft::detail::meta(it->second).param_info =
+            std::make_unique<AutogradMeta::ParamInfo>(*t.impl()->autograd->param_info);
+    }
+    return it->second;
+  }
+
+  /// First pass: every state, with its tensors; children still name the originals.
+  void copy_state(const Module& m) {
+    if (states.contains(&m.state())) return;
+    auto s = std::make_shared<Module::State>(m.state());
+    states.emplace(&m.state(), s);
+    for (NamedTensor& p : s->params) p.second = copy(p.second);
+    for (Module::State::Buffer& b : s->buffers) b.tensor = copy(b.tensor);
+    for (const Module::State::Child& c : m.state().children) copy_state(c.module);
+  }
+};
+
+CloneScope::CloneScope(const Module& root) : impl_(std::make_unique<Impl>()), before_(nullptr) {
+  impl_->copy_state(root);
+  before_ = std::exchange(current_scope, this);
+  // Second pass: a child is copied under the scope, so that it names its clone.
+  try {
+    for (auto& [original, s] : impl_->states) {
+      s->children.clear();
+      for (const Module::State::Child& c : original->children)
+        s->children.push_back({c.name, c.module, c.callable ? c.callable->clone(*this) : nullptr});
+    }
+  } catch (...) {
+    current_scope = before_;
+    throw;
+  }
+}
+
+CloneScope::~CloneScope() { current_scope = before_; }
+CloneScope* CloneScope::current() { return current_scope; }
+
+std::shared_ptr<Module::State> CloneScope::find(const Module::State* s) const {
+  auto it = impl_->states.find(s);
+  return it == impl_->states.end() ? nullptr : it->second;
+}
+
+void CloneScope::relink(void* object, size_t size) const {
+  // A Tensor is one pointer to its impl: a word of the object that equals a registered parameter's is that handle.
+  static_assert(sizeof(Tensor) == sizeof(TensorImpl*) && alignof(Tensor) == alignof(TensorImpl*));
+  char* bytes = static_cast<char*>(object);
+  for (size_t at = 0; at + sizeof(Tensor) <= size; at += alignof(Tensor)) {
+    const TensorImpl* word;
+    std::memcpy(&word, bytes + at, sizeof word);
+    auto it = impl_->tensors.find(word);
+    if (it != impl_->tensors.end()) *reinterpret_cast<Tensor*>(bytes + at) = it->second;
+  }
+}
+
+}  // namespace weft::nn::detail

@@ -1,0 +1,325 @@
+#include "weft/nn/module.h"
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <ostream>
+#include <unordered_set>
+
+#include "weft/autograd/grad_mode.h"
+#include "weft/core/factory.h"
+
+namespace weft::nn {
+
+namespace {
+
+std::string joined(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
+
+/// Calls f(prefix, state) for `root` and all below, parents first. A module tree is as deep as its source code.
+template <class F>
+void walk(const Module& root, const std::string& prefix, const F& f) {
+  f(prefix, root.state());
+  for (const Module::State::Child& c : root.state().children) walk(c.module, joined(prefix, c.name), f);
+}
+
+void check_name(const Module::State& s, const std::string& name, const char* what) {
+  WEFT_CHECK(!name.empty() && name.find('.') == std::string::npos, ValueError, s.name.empty() ? "Module" : s.name, ": ",
+             what, " name '", name, "' must not be empty or hold a dot");
+  auto same = [&](const auto& e) { return e.name == name; };
+  bool taken = std::any_of(s.params.begin(), s.params.end(), [&](const NamedTensor& p) { return p.first == name; }) ||
+               std::any_of(s.buffers.begin(), s.buffers.end(), same) ||
+               std::any_of(s.children.begin(), s.children.end(), same);
+  WEFT_CHECK(!taken, ValueError, s.name.empty() ? "Module" : s.name, ": there is already a member named '", name, "'");
+}
+
+}  // namespace
+
+Module::Module() : state_(std::make_shared<State>()) {}
+Module::Module(std::string name, std::string extra) : Module() {
+  state_->name = std::move(name);
+  state_->extra = std::move(extra);
+}
+Module::Module(const Module& o) : state_(o.state_) {
+  if (const detail::CloneScope* scope = detail::CloneScope::current())
+    if (std::shared_ptr<State> s = scope->find(state_.get())) state_ = std::move(s);
+}
+
+const std::string& Module::name() const {
+  static const std::string unnamed = "Module";
+  return state_->name.empty() ? unnamed : state_->name;
+}
+void Module::set_name(std::string name) { state_->name = std::move(name); }
+void Module::set_extra(std::string extra) { state_->extra = std::move(extra); }
+bool Module::is_training() const { return state_->training; }
+
+void Module::name_from(const std::type_info& type) const {
+  if (!state_->name.empty() || type == typeid(Module)) return;
+  int status = 0;
+  std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
+  std::string full = status == 0 ? text.get() : type.name();
+  size_t args = full.find('<');
+  size_t colons = full.rfind("::", args);
+  state_->name = colons == std::string::npos ? full : full.substr(colons + 2);
+}
+
+Tensor Module::param(std::string name, Tensor value) {
+  check_name(*state_, name, "parameter");
+  if (!value.defined()) return value;
+  WEFT_CHECK(value.is_leaf(), ValueError, this->name(), ": parameter '", name,
+             "' was computed from other tensors; register a leaf, or compute it in the call");
+  if (value.is_floating()) value.set_requires_grad(true);
+  state_->params.emplace_back(std::move(name), value);
+  return value;
+}
+
+Tensor Module::buffer(std::string name, Tensor value, bool persistent) {
+  check_name(*state_, name, "buffer");
+  if (value.defined()) state_->buffers.push_back({std::move(name), value, persistent});
+  return value;
+}
+
+void Module::register_child(std::string name, const Module& child, std::shared_ptr<detail::AnyModule> callable) {
+  check_name(*state_, name, "module");
+  bool cycle = false;
+  walk(child, "", [&](const std::string&, const State& s) { cycle |= &s == state_.get(); });
+  WEFT_CHECK(!cycle, ValueError, this->name(), ": module '", name, "' contains the module it is added to");
+  state_->children.push_back({std::move(name), child, std::move(callable)});
+}
+
+Module& Module::train(bool on) {
+  walk(*this, "", [&](const std::string&, State& s) { s.training = on; });
+  return *this;
+}
+
+Module& Module::requires_grad(bool on) {
+  for (Tensor& p : parameters())
+    if (p.is_floating()) p.set_requires_grad(on);
+  return *this;
+}
+
+namespace {
+
+/// Lets every handle of t see `convert(t)`; its gradient goes along.
+template <class F>
+void convert_tensor(Tensor t, const F& convert) {
+  Tensor g = t.grad();
+  Tensor moved = convert(t.detach());
+  // `to` gives the tensor itself when there is nothing to do
+  if (moved.raw_data() != t.raw_data() || moved.dtype() != t.dtype() || moved.device() != t.device()) t.swap_contents(moved);
+  if (g.defined()) t.set_grad(convert(g.detach()));
+}
+
+}  // namespace
+
+Module& Module::to(Device device) {
+  NoGrad guard;
+  auto move = [&](const Tensor& t) { return t.to(device); };
+  for (const Tensor& t : parameters()) convert_tensor(t, move);
+  for (const Tensor& t : buffers()) convert_tensor(t, move);
+  return *this;
+}
+
+Module& Module::to(Dtype dtype) {
+  WEFT_CHECK(is_floating(dtype), DtypeError, "to: a module's dtype must be floating, got ", dtype);
+  NoGrad guard;
+  auto cast = [&](const Tensor& t) { return t.is_floating() ? t.to(dtype) : t; };
+  for (const Tensor& t : parameters()) convert_tensor(t, cast);
+  for (const Tensor& t : buffers()) convert_tensor(t, cast);
+  return *this;
+}
+
+void Module::zero_grad(bool set_to_none) {
+  NoGrad guard;
+  for (Tensor& p : parameters()) {
+    Tensor g = p.grad();
+    if (!g.defined()) continue;
+    if (set_to_none) p.zero_grad();
+    else p.set_grad(zeros_like(g));
+  }
+}
+
+std::vector<NamedTensor> Module::named_parameters() const {
+  std::vector<NamedTensor> out;
+  std::unordered_set<TensorImpl*> seen;
+  walk(*this, "", [&](const std::string& prefix, const State& s) {
+    for (const auto& [name, t] : s.params)
+      if (seen.insert(t.impl()).second) out.emplace_back(joined(prefix, name), t);
+  });
+  return out;
+}
+
+std::vector<Tensor> Module::parameters() const {
+  std::vector<Tensor> out;
+  for (auto& [name, t] : named_parameters()) out.push_back(std::move(t));
+  return out;
+}
+
+std::vector<NamedTensor> Module::named_buffers() const {
+  std::vector<NamedTensor> out;
+  std::unordered_set<TensorImpl*> seen;
+  walk(*this, "", [&](const std::string& prefix, const State& s) {
+    for (const State::Buffer& b : s.buffers)
+      if (seen.insert(b.tensor.impl()).second) out.emplace_back(joined(prefix, b.name), b.tensor);
+  });
+  return out;
+}
+
+std::vector<Tensor> Module::buffers() const {
+  std::vector<Tensor> out;
+  for (auto& [name, t] : named_buffers()) out.push_back(std::move(t));
+  return out;
+}
+
+std::vector<std::pair<std::string, Module>> Module::named_children() const {
+  std::vector<std::pair<std::string, Module>> out;
+  for (const State::Child& c : state_->children) out.emplace_back(c.name, c.module);
+  return out;
+}
+
+std::vector<Module> Module::children() const {
+  std::vector<Module> out;
+  for (const State::Child& c : state_->children) out.push_back(c.module);
+  return out;
+}
+
+namespace {
+
+void collect(const Module& m, const std::string& prefix, std::unordered_set<const Module::State*>& seen,
+             std::vector<std::pair<std::string, Module>>& out) {
+  if (!seen.insert(&m.state()).second) return;
+  out.emplace_back(prefix, m);
+  for (const Module::State::Child& c : m.state().children) collect(c.module, joined(prefix, c.name), seen, out);
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, Module>> Module::named_modules() const {
+  std::vector<std::pair<std::string, Module>> out;
+  std::unordered_set<const State*> seen;
+  collect(*this, "", seen, out);
+  return out;
+}
+
+std::vector<Module> Module::modules() const {
+  std::vector<Module> out;
+  for (auto& [name, m] : named_modules()) out.push_back(std::move(m));
+  return out;
+}
+
+Tensor Module::get(std::string_view name) const {
+  Tensor found;
+  walk(*this, "", [&](const std::string& prefix, const State& s) {
+    for (const auto& [key, t] : s.params)
+      if (joined(prefix, key) == name) found = t;
+    for (const State::Buffer& b : s.buffers)
+      if (joined(prefix, b.name) == name) found = b.tensor;
+  });
+  WEFT_CHECK(found.defined(), ValueError, this->name(), ": no parameter or buffer named '", name, "'");
+  return found;
+}
+
+Module& Module::apply(const std::function<void(Module&)>& f) {
+  for (Module& c : children()) c.apply(f);
+  f(*this);
+  return *this;
+}
+
+StateDict Module::state_dict() const {
+  StateDict out;
+  walk(*this, "", [&](const std::string& prefix, const State& s) {
+    for (const auto& [name, t] : s.params) out.insert(joined(prefix, name), t);
+    for (const State::Buffer& b : s.buffers)
+      if (b.persistent) out.insert(joined(prefix, b.name), b.tensor);
+  });
+  return out;
+}
+
+LoadResult Module::load_state_dict(const StateDict& dict, bool strict) {
+  LoadResult result;
+  std::string misshapen;
+  std::vector<std::pair<Tensor, Tensor>> copies;
+  std::unordered_set<std::string> known;
+  walk(*this, "", [&](const std::string& prefix, const State& s) {
+    auto take = [&](const std::string& name, const Tensor& to) {
+      std::string key = joined(prefix, name);
+      known.insert(key);
+      const Tensor* from = dict.find(key);
+      if (!from) {
+        if (std::find(s.may_miss.begin(), s.may_miss.end(), name) == s.may_miss.end()) result.missing.push_back(key);
+      } else if (from->shape() != to.shape()) {
+        misshapen += weft::str("\n  size mismatch for ", key, ": the dict has ", from->shape(), ", the module ", to.shape());
+      } else {
+        copies.emplace_back(to, *from);
+      }
+    };
+    for (const auto& [name, t] : s.params) take(name, t);
+    for (const State::Buffer& b : s.buffers)
+      if (b.persistent) take(b.name, b.tensor);
+    for (const std::string& name : s.ignored) known.insert(joined(prefix, name));
+  });
+  for (const auto& [key, t] : dict)
+    if (!known.contains(key)) result.unexpected.push_back(key);
+
+  std::string wrong = misshapen;
+  auto list = [&](const char* what, const std::vector<std::string>& keys) {
+    if (keys.empty()) return;
+    wrong += weft::str("\n  ", what, " ");
+    for (size_t i = 0; i < keys.size(); ++i) wrong += (i ? ", " : "") + keys[i];
+  };
+  if (strict) {
+    list("missing:", result.missing);
+    list("unexpected:", result.unexpected);
+  }
+  WEFT_CHECK(wrong.empty(), ValueError, "load_state_dict: the dict does not fit ", name(), ":", wrong);
+
+  NoGrad guard;
+  for (auto& [to, from] : copies)
+    if (!to.is_same(from)) to.copy_(from.detach());
+  return result;
+}
+
+// Printing
+
+namespace {
+
+/// Later lines of a nested text move two columns to the right.
+std::string indented(const std::string& text) {
+  std::string out;
+  for (char c : text) {
+    out += c;
+    if (c == '\n') out += "  ";
+  }
+  return out;
+}
+
+std::string text_of(const Module& m) {
+  const Module::State& s = m.state();
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < s.children.size();) {
+    std::string body = text_of(s.children[i].module);
+    size_t end = i + 1;
+    if (s.list_repr)
+      while (end < s.children.size() && text_of(s.children[end].module) == body) ++end;
+    std::string label = s.children[i].name;
+    if (end - i > 1) {
+      label += "-" + s.children[end - 1].name;
+      body = std::to_string(end - i) + " x " + body;
+    }
+    lines.push_back("(" + label + "): " + indented(body));
+    i = end;
+  }
+  std::string out = m.name() + "(";
+  if (lines.empty()) return out + s.extra + ")";
+  if (!s.extra.empty()) out += "\n  " + indented(s.extra);
+  for (const std::string& line : lines) out += "\n  " + line;
+  return out + "\n)";
+}
+
+}  // namespace
+
+std::ostream& Module::print(std::ostream& os) const { return os << text_of(*this); }
+
+}  // namespace weft::nn
