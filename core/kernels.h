@@ -8,6 +8,7 @@
 
 #include "weft/core/element_plan.h"
 #include "weft/core/fn/binary.h"
+#include "weft/core/fn/optim.h"
 #include "weft/core/fn/reduce.h"
 #include "weft/core/fn/ternary.h"
 #include "weft/core/fn/unary.h"
@@ -160,6 +161,16 @@ extern WEFT_API Kernel<void(const MutTensorRef& loss, const MutTensorRef& lse, c
 /// g: one per pixel, or one for all; in the compute dtype.
 extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const TensorRef& lse, const TensorRef& logits,
                             const TensorRef& target, const TensorRef& weight, const CrossEntropyParams&)> cross_entropy_backward;
+// Optimisers: one call for all tensors of a device.
+/// A step for every entry of the table. `hypers`: array of the functor, see StepEntry::hyper.
+using StepSig = void(std::span<const fn::StepEntry> table, const void* hypers);
+extern WEFT_API KernelFamily<StepSig, fn::OptimOps> optim_step;
+/// out (rank 0, f32 or f64) = p-norm of all elements together, 0 < p <= inf. scratch: f64, one per fn::kNormChunk elements.
+extern WEFT_API Kernel<void(const MutTensorRef& out, const MutTensorRef& scratch, std::span<const fn::FlatEntry>, double p)> multi_norm;
+/// Every element *= min(1, max_norm / (norm + 1e-6)); norm of rank 0, f32 or f64, on the device.
+extern WEFT_API Kernel<void(std::span<const fn::FlatEntry>, const TensorRef& norm, double max_norm)> multi_clip;
+/// Every element = min(max(element, -limit), limit).
+extern WEFT_API Kernel<void(std::span<const fn::FlatEntry>, double limit)> multi_clamp;
 
 }  // namespace kernels
 }  // namespace weft

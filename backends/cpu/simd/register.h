@@ -18,5 +18,6 @@ void register_row_norm();
 void register_pool();
 void register_resize();
 void register_loss();
+void register_optim();
 
 }  // namespace weft::cpu::WEFT_ISA

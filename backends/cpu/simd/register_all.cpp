@@ -17,6 +17,7 @@ void register_all() {
   register_pool();
   register_resize();
   register_loss();
+  register_optim();
 }
 
 }  // namespace weft::cpu::WEFT_ISA

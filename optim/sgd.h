@@ -1,0 +1,41 @@
+// Stochastic gradient descent.
+#pragma once
+
+#include "weft/optim/optimizer.h"
+
+namespace weft::optim {
+
+struct WEFT_API SGDOptions {
+  double lr = 1e-3;
+  double momentum = 0;
+  double dampening = 0;     ///< b = momentum b + (1 - dampening) g; not in the first step
+  double weight_decay = 0;  ///< added to the gradient: g + weight_decay p
+  bool nesterov = false;    ///< needs momentum and no dampening
+  bool maximize = false;
+
+  static constexpr const char* name = "SGD";
+  /// ValueError for a negative rate or decay, and for nesterov without momentum or with dampening.
+  void check() const;
+  template <class F>
+  static void visit(SGDOptions& o, const F& f) {
+    f("lr", o.lr), f("momentum", o.momentum), f("dampening", o.dampening), f("weight_decay", o.weight_decay);
+    f("nesterov", o.nesterov), f("maximize", o.maximize);
+  }
+};
+
+/// p -= lr d, where g' = g + weight_decay p; b = momentum b + (1 - dampening) g'; d = g' + momentum b with Nesterov,
+/// b with momentum, g' without. As PyTorch's SGD.
+class WEFT_API SGD : public OptimizerOf<SGDOptions> {
+ public:
+  explicit SGD(std::vector<Tensor> params, SGDOptions o = {}) : OptimizerOf({{std::move(params), o}}) {}
+  explicit SGD(std::vector<Group> groups) : OptimizerOf(std::move(groups)) {}
+  using Optimizer::step;
+  void step() override;
+  double momentum(int64_t group = 0) const override { return options(group).momentum; }
+  void set_momentum(double m, int64_t group) override { options(group).momentum = m; }
+
+ protected:
+  std::array<const char*, 3> state_names() const override { return {"momentum_buffer", nullptr, nullptr}; }
+};
+
+}  // namespace weft::optim

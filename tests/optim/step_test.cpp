@@ -1,0 +1,278 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "weft/core/factory.h"
+#include "weft/core/parallel.h"
+#include "weft/optim/adam.h"
+#include "weft/optim/clip.h"
+#include "weft/optim/rmsprop.h"
+#include "weft/optim/sgd.h"
+
+using namespace weft;
+
+namespace {
+
+/// Deterministic values that look random, in [-1, 1].
+double value(int64_t i, int64_t seed) { return std::sin(12.9898 * static_cast<double>(i + 1) + 78.233 * static_cast<double>(seed)); }
+
+Tensor values(const Shape& shape, int64_t seed, Dtype dtype = Dtype::f64) {
+  std::vector<double> v;
+  for (int64_t i = 0; i < shape.numel(); ++i) v.push_back(value(i, seed));
+  return tensor(v, shape).to(dtype);
+}
+
+Tensor leaf(const Shape& shape, int64_t seed, Dtype dtype = Dtype::f64) { return values(shape, seed, dtype).set_requires_grad(); }
+
+/// One element under an optimiser, in f64: p and named state, updated by `rule(p, g, t)`.
+template <class Opt, class Rule>
+void compare(Opt& opt, std::vector<Tensor> params, std::vector<Rule> rules, int steps) {
+  std::vector<std::vector<double>> p;
+  for (const Tensor& t : params) p.push_back(t.to_vector<double>());
+  std::vector<std::vector<std::vector<double>>> state;
+  for (const auto& v : p) state.emplace_back(v.size(), std::vector<double>(4, 0.0));
+  for (int step = 1; step <= steps; ++step) {
+    for (size_t k = 0; k < params.size(); ++k) {
+      Tensor g = values(params[k].shape(), 100 * step + static_cast<int64_t>(k), params[k].dtype());
+      params[k].set_grad(g);
+      auto gv = g.to_vector<double>();
+      for (size_t i = 0; i < p[k].size(); ++i) rules[k](p[k][i], gv[i], state[k][i], step);
+    }
+    opt.step();
+    for (size_t k = 0; k < params.size(); ++k) {
+      auto got = params[k].to_vector<double>();
+      // f64 against f64: some roundings apart
+      for (size_t i = 0; i < got.size(); ++i) CHECK(got[i] == doctest::Approx(p[k][i]).epsilon(1e-12));
+    }
+  }
+}
+
+using State = std::vector<double>;
+
+}  // namespace
+
+TEST_SUITE_BEGIN("optim");
+
+TEST_CASE("SGD: momentum, dampening, nesterov, decay, maximize") {
+  struct Setting {
+    optim::SGDOptions o;
+  };
+  for (optim::SGDOptions o : {optim::SGDOptions{.lr = 0.1}, {.lr = 0.1, .momentum = 0.9}, {.lr = 0.1, .momentum = 0.9, .nesterov = true},
+                              {.lr = 0.05, .momentum = 0.8, .dampening = 0.3, .weight_decay = 0.01},
+                              {.lr = 0.1, .weight_decay = 0.2, .maximize = true}}) {
+    auto rule = [o](double& p, double g, State& s, int step) {
+      g = (o.maximize ? -g : g) + o.weight_decay * p;
+      if (o.momentum != 0) {
+        s[0] = step == 1 ? g : o.momentum * s[0] + (1 - o.dampening) * g;
+        g = o.nesterov ? g + o.momentum * s[0] : s[0];
+      }
+      p -= o.lr * g;
+    };
+    std::vector<Tensor> params = {leaf({3, 5}, 1), leaf({7}, 2), leaf({0}, 3), leaf({}, 4)};
+    optim::SGD opt(params, o);
+    compare(opt, params, std::vector(4, rule), 4);
+  }
+}
+
+TEST_CASE("Adam, AdamW and amsgrad") {
+  auto rule = [](optim::AdamOptions o, bool decoupled) {
+    return [=](double& p, double g, State& s, int step) {
+      if (decoupled) p *= 1 - o.lr * o.weight_decay;
+      g = (o.maximize ? -g : g) + (decoupled ? 0 : o.weight_decay * p);
+      s[0] = o.betas[0] * s[0] + (1 - o.betas[0]) * g;
+      s[1] = o.betas[1] * s[1] + (1 - o.betas[1]) * g * g;
+      s[2] = std::max(s[2], s[1]);
+      double v = (o.amsgrad ? s[2] : s[1]) / (1 - std::pow(o.betas[1], step));
+      p -= o.lr * (s[0] / (1 - std::pow(o.betas[0], step))) / (std::sqrt(v) + o.eps);
+    };
+  };
+  for (optim::AdamOptions o : {optim::AdamOptions{.lr = 0.01}, {.lr = 0.02, .betas = {0.8, 0.95}, .weight_decay = 0.1},
+                               {.lr = 0.02, .eps = 1e-3, .amsgrad = true, .maximize = true}}) {
+    std::vector<Tensor> params = {leaf({3, 5}, 1), leaf({7}, 2)};
+    optim::Adam opt(params, o);
+    compare(opt, params, std::vector(2, rule(o, false)), 5);
+    std::vector<Tensor> more = {leaf({3, 5}, 1)};
+    optim::AdamW decoupled(more, {.lr = o.lr, .betas = o.betas, .eps = o.eps, .weight_decay = 0.3, .amsgrad = o.amsgrad, .maximize = o.maximize});
+    optim::AdamOptions d = o;
+    d.weight_decay = 0.3;
+    compare(decoupled, more, std::vector(1, rule(d, true)), 5);
+  }
+}
+
+TEST_CASE("RMSprop and Adagrad") {
+  for (optim::RMSpropOptions o : {optim::RMSpropOptions{}, {.lr = 0.02, .centered = true}, {.momentum = 0.9},
+                                  {.alpha = 0.9, .weight_decay = 0.01, .momentum = 0.5, .centered = true, .maximize = true}}) {
+    auto rule = [o](double& p, double g, State& s, int) {
+      g = (o.maximize ? -g : g) + o.weight_decay * p;
+      s[0] = o.alpha * s[0] + (1 - o.alpha) * g * g;
+      s[1] = o.alpha * s[1] + (1 - o.alpha) * g;
+      double d = g / (std::sqrt(o.centered ? s[0] - s[1] * s[1] : s[0]) + o.eps);
+      if (o.momentum > 0) d = s[2] = o.momentum * s[2] + d;
+      p -= o.lr * d;
+    };
+    std::vector<Tensor> params = {leaf({33}, 1)};
+    optim::RMSprop opt(params, o);
+    compare(opt, params, std::vector(1, rule), 3);
+  }
+  optim::AdagradOptions o{.lr = 0.05, .lr_decay = 0.1, .weight_decay = 0.01, .initial_accumulator_value = 0.5};
+  auto rule = [o](double& p, double g, State& s, int step) {
+    g += o.weight_decay * p;
+    if (step == 1) s[0] = o.initial_accumulator_value;
+    s[0] += g * g;
+    p -= o.lr / (1 + (step - 1) * o.lr_decay) * g / (std::sqrt(s[0]) + o.eps);
+  };
+  std::vector<Tensor> params = {leaf({33}, 1)};
+  optim::Adagrad opt(params, o);
+  compare(opt, params, std::vector(1, rule), 3);
+}
+
+TEST_CASE("groups have options of their own") {
+  std::vector<Tensor> a = {leaf({4}, 1)}, b = {leaf({4}, 1)}, c = {leaf({4}, 1)};
+  optim::SGD opt({{a, {.lr = 0.1}}, {b, {.lr = 0.2, .momentum = 0.9}}, {c, {.lr = 0.2}}});
+  CHECK(opt.num_groups() == 3);
+  opt.set_lr(0.5, 2);
+  for (const Tensor& t : {a[0], b[0], c[0]}) Tensor(t).set_grad(ones({4}, Dtype::f64));
+  opt.step();
+  double x = value(0, 1);
+  CHECK(a[0].to_vector<double>()[0] == doctest::Approx(x - 0.1));
+  CHECK(b[0].to_vector<double>()[0] == doctest::Approx(x - 0.2));
+  CHECK(c[0].to_vector<double>()[0] == doctest::Approx(x - 0.5));
+}
+
+TEST_CASE("a parameter without gradient is skipped with its state") {
+  Tensor a = leaf({2}, 1), b = leaf({2}, 2);
+  optim::Adam opt({a, b});
+  a.set_grad(ones({2}, Dtype::f64));
+  opt.step();
+  CHECK(b.to_vector<double>() == values({2}, 2).to_vector<double>());
+  CHECK(opt.state_dict().contains("state.0.exp_avg"));
+  CHECK_FALSE(opt.state_dict().contains("state.1.exp_avg"));
+  opt.zero_grad();
+  CHECK_FALSE(a.grad().defined());
+  Tensor g = ones({2}, Dtype::f64);
+  a.set_grad(g);
+  opt.zero_grad(false);
+  CHECK(a.grad().is_same(g));
+  CHECK(g.to_vector<double>() == std::vector<double>{0, 0});
+}
+
+TEST_CASE("layouts: a gradient in another order than its parameter") {
+  Shape shape{2, 3, 4, 5};
+  Tensor p = empty(shape, Dtype::f64, MemoryFormat::channels_last).copy_(values(shape, 1)).set_requires_grad();
+  Tensor g = values(shape, 2);
+  p.set_grad(g);
+  optim::SGD opt({p}, {.lr = 0.5, .momentum = 0.9});
+  opt.step();
+  auto x = values(shape, 1).to_vector<double>(), d = g.to_vector<double>(), y = p.to_vector<double>();
+  for (size_t i = 0; i < y.size(); ++i) CHECK(y[i] == doctest::Approx(x[i] - 0.5 * d[i]));
+}
+
+TEST_CASE("halves are stepped in a master copy, which follows who writes the parameter") {
+  for (Dtype dtype : {Dtype::bf16, Dtype::f16}) {
+    Tensor p = ones({4}, dtype).set_requires_grad();
+    optim::SGD opt({p}, {.lr = 1e-4});
+    for (int i = 0; i < 100; ++i) {
+      p.set_grad(ones({4}, dtype));
+      opt.step();
+    }
+    // 1 - 100 * 1e-4 in the dtype's steps (2^-8 or 2^-11 below 1); without a master every step would be lost in bf16
+    CHECK(p.to_vector<double>()[0] == doctest::Approx(0.99).epsilon(0.004));
+    CHECK(opt.state_dict().at("state.0.master").to_vector<double>()[0] == doctest::Approx(0.99).epsilon(1e-6));
+    {
+      NoGrad guard;
+      p.fill_(5);
+    }
+    p.set_grad(ones({4}, dtype));
+    opt.step();
+    CHECK(opt.state_dict().at("state.0.master").to_vector<double>()[0] == doctest::Approx(4.9999).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("saving and loading continues bit by bit") {
+  auto step = [](optim::Optimizer& opt, Tensor p, int from, int to) {
+    for (int i = from; i < to; ++i) {
+      p.set_grad(values(p.shape(), i, p.dtype()));
+      opt.step();
+    }
+  };
+  for (Dtype dtype : {Dtype::f32, Dtype::bf16}) {
+    Tensor a = leaf({9}, 1, dtype), b = leaf({9}, 1, dtype);
+    optim::AdamWOptions o{.lr = 0.013, .amsgrad = true};
+    optim::AdamW one({a}, o);
+    step(one, a, 0, 6);
+    optim::AdamW two({b}, o);
+    step(two, b, 0, 3);
+    two.set_lr(0.5, 0);
+    StateDict saved = two.state_dict();
+    saved.metadata["group.0.lr"] = "0.013";
+    optim::AdamW three({b});
+    three.load_state_dict(saved);
+    CHECK(three.options().amsgrad);
+    CHECK(three.lr() == 0.013);
+    step(three, b, 3, 6);
+    CHECK(a.to_vector<double>() == b.to_vector<double>());
+  }
+}
+
+TEST_CASE("loading the wrong state is refused") {
+  Tensor a = leaf({3}, 1), b = leaf({4}, 1);
+  a.set_grad(ones({3}, Dtype::f64));
+  optim::Adam one({a}), other({b}), both({a, b});
+  one.step();
+  CHECK_THROWS_AS(other.load_state_dict(one.state_dict()), ValueError);
+  CHECK_THROWS_AS(both.load_state_dict(one.state_dict()), ValueError);
+  CHECK_THROWS_AS(one.load_state_dict(StateDict()), ValueError);
+}
+
+TEST_CASE("bad options and parameters") {
+  Tensor p = leaf({3}, 1);
+  CHECK_THROWS_AS(optim::SGD(std::vector<Tensor>{}), ValueError);
+  CHECK_THROWS_AS(optim::SGD({p, p}), ValueError);
+  CHECK_THROWS_AS(optim::SGD({p}, {.lr = -1}), ValueError);
+  CHECK_THROWS_AS(optim::SGD({p}, {.nesterov = true}), ValueError);
+  CHECK_THROWS_AS(optim::Adam({p}, {.betas = {1.0, 0.9}}), ValueError);
+  CHECK_THROWS_AS(optim::Adam({zeros({2}, Dtype::i64)}), DtypeError);
+}
+
+TEST_CASE("clip_grad_norm: norms of any kind, over several dtypes") {
+  Tensor a = leaf({3, 4}, 1, Dtype::f32), b = leaf({70000}, 2, Dtype::f64), c = leaf({2}, 3);
+  auto reset = [&] {
+    a.set_grad(values({3, 4}, 5, Dtype::f32));
+    b.set_grad(values({70000}, 6));
+  };
+  double inf = std::numeric_limits<double>::infinity();
+  for (double p : {2.0, 1.0, inf, 3.0}) {
+    reset();
+    double expected = 0;
+    for (const Tensor& t : {a, b})
+      for (double x : t.grad().to_vector<double>()) expected = p == inf ? std::max(expected, std::fabs(x)) : expected + std::pow(std::fabs(x), p);
+    if (p != inf) expected = std::pow(expected, 1 / p);
+    Tensor norm = optim::clip_grad_norm({a, b, c}, 0.5 * expected, {.norm_type = p});
+    CHECK(norm.dtype() == Dtype::f64);
+    CHECK(norm.item<double>() == doctest::Approx(expected).epsilon(1e-7));  // a's part is summed in f32
+    CHECK(optim::grad_norm({a, b}, p).item<double>() == doctest::Approx(0.5 * expected).epsilon(1e-6));
+  }
+  reset();
+  optim::clip_grad_norm({a, b}, 1e9);
+  CHECK(a.grad().to_vector<double>() == values({3, 4}, 5, Dtype::f32).to_vector<double>());
+  optim::clip_grad_value({a, b}, 0.25);
+  for (double x : b.grad().to_vector<double>()) CHECK(std::fabs(x) <= 0.25);
+  CHECK(optim::clip_grad_norm({c}, 1.0).item<float>() == 0);
+  a.set_grad(full({3, 4}, inf));
+  CHECK_THROWS_AS(optim::clip_grad_norm({a}, 1.0, {.error_if_nonfinite = true}), Error);
+}
+
+TEST_CASE("the norm's bits do not depend on the number of threads") {
+  Tensor a = leaf({300001}, 1, Dtype::f32);
+  a.set_grad(values({300001}, 2, Dtype::f32));
+  int before = num_threads();
+  set_num_threads(1);
+  float one = optim::grad_norm({a}).item<float>();
+  set_num_threads(2);
+  float two = optim::grad_norm({a}).item<float>();
+  set_num_threads(before);
+  CHECK(one == two);
+}
+
+TEST_SUITE_END();
