@@ -70,6 +70,26 @@ Kernel<void(const MutTensorRef&, const MutTensorRef&, const MutTensorRef&, const
 Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, const TensorRef&, const TensorRef&,
             const TensorRef&, const CrossEntropyParams&)>
     cross_entropy_backward{"cross_entropy_backward"};
+Kernel<void(const MutTensorRef&, const TensorRef*, int, int)> cat{"cat"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const PadParams&)> pad{"pad"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const PadParams&)> pad_backward{"pad_backward"};
+Kernel<void(const MutTensorRef&, const TensorRef&, int64_t, bool)> triangle{"triangle"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const IndexAxis&)> index_offsets{"index_offsets"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&)> index_get{"index_get"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, bool)> index_put{"index_put"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, int, const char*)> gather{"gather"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, int, bool, const char*)> scatter{"scatter"};
+Kernel<void(const MutTensorRef&, const TensorRef&)> count_nonzero{"count_nonzero"};
+Kernel<void(const MutTensorRef&, const TensorRef&)> nonzero{"nonzero"};
+Kernel<void(const MutTensorRef&, const TensorRef&)> one_hot{"one_hot"};
+Kernel<void(const MutTensorRef&, const TensorRef&, int, bool)> sort_indices{"sort_indices"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const SlidingBlocks&)> unfold{"unfold"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const SlidingBlocks&)> fold{"fold"};
+Kernel<void(const MutTensorRef&, Generator::State, double, double)> uniform{"uniform"};
+Kernel<void(const MutTensorRef&, Generator::State, double, double)> normal{"normal"};
+Kernel<void(const MutTensorRef&, Generator::State, int64_t, uint64_t)> randint{"randint"};
+Kernel<void(const MutTensorRef&, Generator::State, double)> bernoulli{"bernoulli"};
+Kernel<void(const MutTensorRef&, const TensorRef&, Generator::State, double, double)> dropout{"dropout"};
 
 }  // namespace kernels
 }  // namespace weft

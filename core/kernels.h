@@ -9,6 +9,8 @@
 #include "weft/core/element_plan.h"
 #include "weft/core/fn/binary.h"
 #include "weft/core/fn/optim.h"
+#include "weft/core/fn/im2col.h"
+#include "weft/core/fn/pad.h"
 #include "weft/core/fn/reduce.h"
 #include "weft/core/fn/ternary.h"
 #include "weft/core/fn/unary.h"
@@ -161,6 +163,7 @@ extern WEFT_API Kernel<void(const MutTensorRef& loss, const MutTensorRef& lse, c
 /// g: one per pixel, or one for all; in the compute dtype.
 extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const TensorRef& lse, const TensorRef& logits,
                             const TensorRef& target, const TensorRef& weight, const CrossEntropyParams&)> cross_entropy_backward;
+
 // Optimisers: one call for all tensors of a device.
 /// A step for every entry of the table. `hypers`: array of the functor, see StepEntry::hyper.
 using StepSig = void(std::span<const fn::StepEntry> table, const void* hypers);
@@ -171,6 +174,57 @@ extern WEFT_API Kernel<void(const MutTensorRef& out, const MutTensorRef& scratch
 extern WEFT_API Kernel<void(std::span<const fn::FlatEntry>, const TensorRef& norm, double max_norm)> multi_clip;
 /// Every element = min(max(element, -limit), limit).
 extern WEFT_API Kernel<void(std::span<const fn::FlatEntry>, double limit)> multi_clamp;
+
+// Shape, index, sort. Outputs are dense unless said otherwise.
+/// out = the inputs side by side along axis dim; one dtype, any strides.
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef* in, int count, int dim)> cat;
+/// out = x padded; x dense, out's axes in memory in the same order.
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, const PadParams& p)> pad;
+/// gx[i] = sum of g over the positions that show i; layouts as for pad. f32 or f64.
+extern WEFT_API Kernel<void(const MutTensorRef& gx, const TensorRef& g, const PadParams& p)> pad_backward;
+/// y[.., i, j] = x[.., i, j] where j - i <= diagonal (lower) or >= diagonal, else 0; y contiguous.
+extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, int64_t diagonal, bool lower)> triangle;
+/// offsets[i] += index[i] * stride for contiguous i64 `offsets` and contiguous i64 or i32 `index`; ValueError names the
+/// first index outside [0, size) ([-size, size) where `wrap`, counted from the end).
+struct IndexAxis {
+  const char* op;
+  int64_t dim, size, stride;
+  bool wrap;
+};
+extern WEFT_API Kernel<void(const MutTensorRef& offsets, const TensorRef& index, const IndexAxis& axis)> index_offsets;
+/// out[b, r...] = x[offsets[b] + r . strides]; out [n, rest...] and x [rest...] with any strides.
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& offsets)> index_get;
+/// x[offsets[b] + r . strides] += src[b, r...] (= without `accumulate`), in the order of b. No halves when accumulating.
+extern WEFT_API Kernel<void(const MutTensorRef& x, const TensorRef& src, const TensorRef& offsets, bool accumulate)> index_put;
+/// out[.., i, ..] = x[.., index[.., i, ..], ..] along axis dim; any strides; errors as index_offsets.
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& index, int dim, const char* op)> gather;
+/// out[.., index[.., i, ..], ..] += src[.., i, ..] (= without `accumulate`), in the order of i. No halves when accumulating.
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& index, const TensorRef& src, int dim, bool accumulate, const char* op)>
+    scatter;
+/// Number of elements that are not zero, into a rank-0 i64.
+extern WEFT_API Kernel<void(const MutTensorRef& count, const TensorRef& x)> count_nonzero;
+/// Their coordinates in row-major order: out [count, rank] i64.
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x)> nonzero;
+/// out [.., classes] i64 contiguous: 1 at index [..], 0 elsewhere; errors as index_offsets.
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& index)> one_hot;
+/// out (i64): along axis dim the positions of x's first out.size(dim) elements in sorted order; equal elements keep
+/// their order, NaN counts as the largest.
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, int dim, bool descending)> sort_indices;
+/// columns [N, C * kh * kw, L] contiguous from x [N, C, H, W] of any strides, zero outside (im2col).
+extern WEFT_API Kernel<void(const MutTensorRef& columns, const TensorRef& x, const SlidingBlocks& b)> unfold;
+/// Its adjoint: x contiguous, overlapping elements added (col2im). f32 or f64.
+extern WEFT_API Kernel<void(const MutTensorRef& x, const TensorRef& columns, const SlidingBlocks& b)> fold;
+
+// Random. Element i in memory order takes word i%4 of Philox block from.offset + i/4; 64-bit draws (f64, wide integers)
+// take words 2(i%2) and 2(i%2)+1 of block from.offset + i/2. Outputs dense.
+extern WEFT_API Kernel<void(const MutTensorRef& out, Generator::State from, double low, double high)> uniform;
+extern WEFT_API Kernel<void(const MutTensorRef& out, Generator::State from, double mean, double std)> normal;
+/// low + [0, range); range 0 stands for 2^64.
+extern WEFT_API Kernel<void(const MutTensorRef& out, Generator::State from, int64_t low, uint64_t range)> randint;
+/// 1 with probability p, else 0, in any dtype.
+extern WEFT_API Kernel<void(const MutTensorRef& out, Generator::State from, double p)> bernoulli;
+/// y = x * scale with probability keep, else 0; x dense, y of the same strides.
+extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, Generator::State from, double keep, double scale)> dropout;
 
 }  // namespace kernels
 }  // namespace weft

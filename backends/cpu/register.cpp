@@ -49,6 +49,9 @@ void register_cpu_backend() {
   cpu::register_simd();
   cpu::register_gemm_slots();
   cpu::register_services();
+  cpu::register_shape();
+  cpu::register_index();
+  cpu::register_sort();
 }
 
 }  // namespace weft

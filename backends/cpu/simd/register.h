@@ -19,5 +19,9 @@ void register_pool();
 void register_resize();
 void register_loss();
 void register_optim();
+void register_index();
+void register_pad();
+void register_fold();
+void register_random();
 
 }  // namespace weft::cpu::WEFT_ISA

@@ -18,6 +18,10 @@ void register_all() {
   register_resize();
   register_loss();
   register_optim();
+  register_index();
+  register_pad();
+  register_fold();
+  register_random();
 }
 
 }  // namespace weft::cpu::WEFT_ISA

@@ -1,0 +1,125 @@
+// numpy's indexing: integers, slices and new axes make a view of x; index tensors, lists and masks then pick from the view.
+#include "weft/autograd/engine.h"
+#include "weft/autograd/ops/index.h"
+#include "weft/autograd/ops/index_lookup.h"
+#include "weft/autograd/record.h"
+#include "weft/core/factory.h"
+
+namespace weft {
+namespace {
+
+using detail::Lookup;
+
+bool is_mask(const Tensor& t) { return t.dtype() == Dtype::boolean || t.dtype() == Dtype::u8; }
+
+// Axes of x that an entry uses up.
+int axes_of(const Index& e) {
+  if (std::holds_alternative<NewAxis>(e) || std::holds_alternative<Ellipsis>(e)) return 0;
+  if (auto* t = std::get_if<std::reference_wrapper<const Tensor>>(&e)) return is_mask(t->get()) ? t->get().rank() : 1;
+  return 1;
+}
+
+// The view that the plain entries make, and which of its axes are indexed by which tensors.
+struct Parsed {
+  Tensor view;
+  Shape dims;
+  std::vector<Tensor> tensors;
+
+  Parsed(const Tensor& x, const std::vector<Index>& at) : view(x) {
+    int used = 0, ellipses = 0, d = 0;
+    for (const Index& e : at) {
+      used += axes_of(e);
+      ellipses += std::holds_alternative<Ellipsis>(e);
+    }
+    WEFT_CHECK(ellipses <= 1, ValueError, "index: only one ellipsis is allowed, got ", ellipses);
+    WEFT_CHECK(used <= x.rank(), ShapeError, "index: ", used, " axes are indexed but the tensor is ", x.shape());
+    for (const Index& e : at) {
+      if (auto* i = std::get_if<int64_t>(&e)) {
+        view = view.select(d, *i);
+      } else if (auto* s = std::get_if<Slice>(&e)) {
+        if (s->start || s->stop || s->step != 1) view = view.slice(d, s->start, s->stop, s->step);
+        ++d;
+      } else if (std::holds_alternative<NewAxis>(e)) {
+        view = view.unsqueeze(d++);
+      } else if (std::holds_alternative<Ellipsis>(e)) {
+        d += x.rank() - used;
+      } else if (auto* list = std::get_if<std::vector<int64_t>>(&e)) {
+        add(d++, tensor(*list).to(x.device()));
+      } else {
+        add_tensor(std::get<std::reference_wrapper<const Tensor>>(e).get(), d);
+      }
+    }
+  }
+
+  Tensor get() const { return tensors.empty() ? view : detail::lookup(view, Lookup("index", view.shape(), dims, tensors, true)); }
+
+ private:
+  void add(int d, const Tensor& index) {
+    dims.push_back(d);
+    tensors.push_back(index.device() == view.device() ? index : index.to(view.device()));
+  }
+  void add_tensor(const Tensor& t, int& d) {
+    WEFT_CHECK(!t.is_floating(), DtypeError, "index: an index tensor is ", t.dtype(), "; expected integers or bool");
+    if (!is_mask(t)) {
+      if (t.rank() == 0) view = view.select(d, t.item<int64_t>());
+      else add(d++, t);
+      return;
+    }
+    if (t.rank() == 0) {  // a new axis of size 1 or 0
+      view = view.unsqueeze(d);
+      add(d++, t.item<bool>() ? zeros({1}, Dtype::i64) : zeros({0}, Dtype::i64));
+      return;
+    }
+    for (int i = 0; i < t.rank(); ++i)
+      WEFT_CHECK(t.shape()[i] == view.shape()[d + i], ShapeError, "index: mask ", t.shape(), " does not fit axis ", d + i, " of ",
+                 view.shape());
+    const Tensor at = nonzero(t);
+    for (int i = 0; i < t.rank(); ++i) add(d++, at.select(1, i));
+  }
+};
+
+}  // namespace
+
+Tensor Tensor::index(const std::vector<Index>& at) const { return Parsed(*this, at).get(); }
+
+Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& values, bool accumulate) {
+  WEFT_CHECK(values.dtype() == x.dtype(), DtypeError, "index_put: x is ", x.dtype(), " but values ", values.dtype());
+  Tensor y, from;
+  {
+    NoGrad no_grad;
+    const bool wider = accumulate && is_half(x.dtype());  // halves are summed in f32
+    y = wider ? x.detach().to(Dtype::f32) : x.detach().clone();
+    Parsed p(y, at);
+    if (p.tensors.empty()) p.dims.push_back(0);  // a plain view: its first axis, in order
+    if (p.view.rank() == 0) p.view = p.view.unsqueeze(0);
+    if (p.tensors.empty()) p.tensors.push_back(arange(p.view.shape()[0]).to(x.device()));
+    const Lookup l("index_put", p.view.shape(), p.dims, p.tensors, true);
+    from = values.detach().to(y.dtype());
+    detail::lookup_put(p.view, l, from.expand(l.result()), accumulate);
+  }
+  // entries may be references to tensors of the caller: keep the tensors themselves
+  struct Entry {
+    Index index;
+    Tensor tensor;
+    Saved saved;
+  };
+  std::vector<Entry> entries;
+  for (const Index& e : at) {
+    if (auto* t = std::get_if<std::reference_wrapper<const Tensor>>(&e)) entries.push_back({e, t->get(), Saved(t->get(), "index")});
+    else entries.push_back({e, Tensor(), Saved()});
+  }
+  return record("index_put", y.to(x.dtype()), {x, values},
+                [entries = std::move(entries), accumulate, shape = values.shape()](BackwardCtx& c) -> Grads {
+                  std::vector<Index> back;
+                  for (const Entry& e : entries) {
+                    (void)c.get(e.saved);
+                    back.push_back(e.tensor.defined() ? Index(std::cref(e.tensor)) : e.index);
+                  }
+                  Tensor gx, gv;
+                  if (c.needs(0)) gx = accumulate ? c.grad() : index_put(c.grad(), back, zeros({}, c.grad().options()));
+                  if (c.needs(1)) gv = sum_to(c.grad().index(back), shape);
+                  return {gx, gv};
+                });
+}
+
+}  // namespace weft

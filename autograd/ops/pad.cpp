@@ -1,0 +1,70 @@
+#include "weft/autograd/ops/pad.h"
+
+#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/record.h"
+#include "weft/core/factory.h"
+#include "weft/core/kernels.h"
+
+namespace weft {
+namespace {
+
+const char* mode_name(PadMode m) {
+  static constexpr const char* names[] = {"constant", "reflect", "replicate", "circular"};
+  return names[static_cast<int>(m)];
+}
+
+PadParams params(const Shape& shape, const Shape& pads, PadMode mode, double value) {
+  WEFT_CHECK(pads.size() % 2 == 0 && pads.size() <= 2 * shape.size(), ShapeError, "pad: ", pads,
+             " must hold two numbers for each padded axis of ", shape, ", the last axis first");
+  PadParams p;
+  p.mode = mode;
+  p.value = value;
+  p.rank = shape.size();
+  for (int i = 0; i < p.rank; ++i) p.axis[i].size = shape[i];
+  for (int k = 0; k < pads.size() / 2; ++k) {
+    fn::PadAxis& a = p.axis[p.rank - 1 - k];
+    a.lo = pads[2 * k];
+    a.hi = pads[2 * k + 1];
+    WEFT_CHECK(a.out() >= 0, ShapeError, "pad: ", pads, " leaves axis ", p.rank - 1 - k, " of ", shape, " with size ", a.out());
+    if (mode == PadMode::constant || !a.changes()) continue;
+    WEFT_CHECK(a.size > 0, ShapeError, "pad: ", mode_name(mode), " padding of axis ", p.rank - 1 - k, " of ", shape, ", which is empty");
+    const int64_t most = std::max(a.lo, a.hi);
+    if (mode == PadMode::reflect)
+      WEFT_CHECK(most < a.size, ShapeError, "pad: reflect padding ", most, " must be less than the size of axis ", p.rank - 1 - k, " of ", shape);
+    if (mode == PadMode::circular) {
+      const int64_t left = a.size + std::min<int64_t>(a.lo, 0) + std::min<int64_t>(a.hi, 0);
+      WEFT_CHECK(most <= left, ShapeError, "pad: circular padding ", most, " wraps axis ", p.rank - 1 - k, " of ", shape, " more than once");
+    }
+  }
+  return p;
+}
+
+Tensor dense(const Tensor& x) { return x.is_dense() ? x : x.contiguous(); }
+
+}  // namespace
+
+Tensor pad(const Tensor& x, const Shape& pads, PadMode mode, double value) {
+  const PadParams p = params(x.shape(), pads, mode, value);
+  Shape shape = x.shape();
+  for (int i = 0; i < p.rank; ++i) shape[i] = p.axis[i].out();
+  Tensor from = dense(x.detach()), y = detail::empty_ordered(shape, x.dtype(), from);
+  kernels::pad(x.device().type, mut_ref(y), ref(from), p);
+  return record("pad", y, {x}, [shape = x.shape(), pads, mode](BackwardCtx& c) -> Grads {
+    return {pad_backward(c.grad(), shape, pads, mode)};
+  });
+}
+
+Tensor pad_backward(const Tensor& g, const Shape& shape, const Shape& pads, PadMode mode) {
+  if (mode == PadMode::constant) {
+    Shape back = pads;
+    for (int64_t& n : back) n = -n;
+    return pad(g, back);
+  }
+  const PadParams p = params(shape, pads, mode, 0);
+  Tensor from = dense(g.detach().to(compute_dtype(g.dtype())));  // halves are summed in f32
+  Tensor y = detail::empty_ordered(shape, from.dtype(), from);
+  kernels::pad_backward(g.device().type, mut_ref(y), ref(from), p);
+  return record("pad_backward", y.to(g.dtype()), {g}, [pads, mode](BackwardCtx& c) -> Grads { return {pad(c.grad(), pads, mode)}; });
+}
+
+}  // namespace weft

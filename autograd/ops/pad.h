@@ -1,0 +1,18 @@
+// Padding of any axes in four modes, and its adjoint.
+// The index maths is core/fn/pad.h.
+#pragma once
+
+#include "weft/core/fn/pad.h"
+#include "weft/core/tensor.h"
+
+namespace weft {
+
+/// x with `pads` elements more at both ends of its axes: {last lo, last hi, second last lo, ...}; negative ones crop.
+/// constant fills with `value`; reflect mirrors without the edge (pads < size); replicate repeats the edge; circular
+/// wraps (pads <= size). Channels-last stays channels-last. Same as torch.nn.functional.pad.
+[[nodiscard]] WEFT_API Tensor pad(const Tensor& x, const Shape& pads, PadMode mode = PadMode::constant, double value = 0);
+
+/// Adjoint of `pad` for an x of `shape`: every element sums what it was copied to. Differentiable.
+[[nodiscard]] WEFT_API Tensor pad_backward(const Tensor& g, const Shape& shape, const Shape& pads, PadMode mode);
+
+}  // namespace weft

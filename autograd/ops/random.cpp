@@ -1,0 +1,138 @@
+#include "weft/autograd/ops/random.h"
+
+#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/record.h"
+#include "weft/core/kernels.h"
+
+namespace weft {
+namespace {
+
+Generator& choose(Generator* g) { return g ? *g : default_generator(); }
+uint64_t blocks(int64_t numel, bool wide = false) { return static_cast<uint64_t>(wide ? (numel + 1) / 2 : (numel + 3) / 4); }
+
+void check_probability(const char* op, double p) {
+  WEFT_CHECK(p >= 0 && p <= 1, ValueError, op, ": the probability must be between 0 and 1, got ", p);
+}
+
+// x times a mask that is drawn again wherever it is needed; element order is that of `strides`.
+Tensor masked(const Tensor& x, Generator::State from, double keep, const Strides& strides) {
+  Tensor in = x.detach();
+  if (in.strides() != strides) {
+    in = empty_strided(x.shape(), strides, x.options());
+    kernels::copy(x.device().type, mut_ref(in), ref(x));
+  }
+  Tensor y = empty_strided(x.shape(), strides, x.options());
+  kernels::dropout(x.device().type, mut_ref(y), ref(in), from, keep, 1 / keep);
+  return record("dropout", y, {x}, [=](BackwardCtx& c) -> Grads { return {masked(c.grad(), from, keep, strides)}; });
+}
+
+// [N, C, 1, ...] of 0 and `value`, for `spatial` axes behind the channels.
+Tensor channel_mask(const char* op, const Tensor& x, double keep, double value, Shape shape, Generator* g) {
+  WEFT_CHECK(x.is_floating(), DtypeError, op, ": dtype ", x.dtype(), " is not supported here; expected a floating one");
+  Tensor mask = bernoulli(shape, keep, x.options(), g);
+  return value == 1 ? mask : mul(mask, value);
+}
+
+Tensor feature_dropout(const char* op, const Tensor& x, int spatial, double p, bool training, Generator* g) {
+  check_probability(op, p);
+  WEFT_CHECK(x.rank() == spatial + 1 || x.rank() == spatial + 2, ShapeError, op, ": expects ", spatial + 2, " dimensions (or ", spatial + 1,
+             " without a batch), got ", x.shape());
+  if (!training || p == 0 || x.numel() == 0) return x;
+  if (p == 1) return mul(x, 0);
+  Shape shape = x.shape();
+  for (int i = x.rank() - spatial; i < x.rank(); ++i) shape[i] = 1;
+  return mul(x, channel_mask(op, x, 1 - p, 1 / (1 - p), shape, g));
+}
+
+// Where the mask is 0, alpha' = -lambda alpha of SELU; then a y + b restores mean 0 and variance 1.
+Tensor alpha_masked(const char* op, const Tensor& x, double p, const Shape& shape, Generator* g) {
+  if (p == 1) return mul(x, 0);
+  const double drop = -1.7580993408473766, a = 1 / std::sqrt((1 - p) * (1 + p * drop * drop)), b = -a * drop * p;
+  Tensor mask = channel_mask(op, x, 1 - p, 1, shape, g);
+  Tensor shift = add(mul(mask, -a * drop), a * drop + b);  // b where kept, a drop + b where dropped
+  return add(mul(x, mul(mask, a)), shift);
+}
+
+void check_in_place(const char* op, const Tensor& x) {
+  WEFT_CHECK(x.is_floating(), DtypeError, op, ": dtype ", x.dtype(), " is not supported here; expected a floating one");
+  WEFT_CHECK(!(grad_enabled() && x.requires_grad()), Error, op, ": an in-place change of a tensor ", x.shape(),
+             " that requires grad cannot be recorded; do it under NoGrad");
+}
+
+// Fills x through `fill`, by way of a dense tensor where x has gaps. Drawn in logical order, so that the layout does not matter.
+template <class F>
+Tensor& fill_with(Tensor& x, const F& fill) {
+  if (x.is_contiguous()) {
+    fill(x);
+  } else {
+    Tensor y = empty(x.shape(), x.options());
+    fill(y);
+    kernels::copy(x.device().type, mut_ref(x), ref(y));
+  }
+  return x;
+}
+
+}  // namespace
+
+Tensor dropout(const Tensor& x, double p, bool training, Generator* g) {
+  check_probability("dropout", p);
+  WEFT_CHECK(x.is_floating(), DtypeError, "dropout: dtype ", x.dtype(), " is not supported here; expected a floating one");
+  if (!training || p == 0 || x.numel() == 0) return x;
+  if (p == 1) return mul(x, 0);
+  return masked(x, choose(g).reserve(blocks(x.numel())), 1 - p, x.is_dense() ? x.strides() : contiguous_strides(x.shape()));
+}
+
+Tensor dropout1d(const Tensor& x, double p, bool training, Generator* g) { return feature_dropout("dropout1d", x, 1, p, training, g); }
+Tensor dropout2d(const Tensor& x, double p, bool training, Generator* g) { return feature_dropout("dropout2d", x, 2, p, training, g); }
+Tensor dropout3d(const Tensor& x, double p, bool training, Generator* g) { return feature_dropout("dropout3d", x, 3, p, training, g); }
+
+Tensor alpha_dropout(const Tensor& x, double p, bool training, Generator* g) {
+  check_probability("alpha_dropout", p);
+  if (!training || p == 0 || x.numel() == 0) return x;
+  return alpha_masked("alpha_dropout", x, p, x.shape(), g);
+}
+
+Tensor feature_alpha_dropout(const Tensor& x, double p, bool training, Generator* g) {
+  check_probability("feature_alpha_dropout", p);
+  WEFT_CHECK(x.rank() >= 2, ShapeError, "feature_alpha_dropout: expects at least 2 dimensions, got ", x.shape());
+  if (!training || p == 0 || x.numel() == 0) return x;
+  Shape shape = x.shape();
+  for (int i = 2; i < x.rank(); ++i) shape[i] = 1;
+  return alpha_masked("feature_alpha_dropout", x, p, shape, g);
+}
+
+Tensor bernoulli(const Tensor& p, Generator* g) {
+  WEFT_CHECK(p.is_floating(), DtypeError, "bernoulli: p is ", p.dtype(), "; expected a floating dtype");
+  const Tensor at = p.detach();
+  return lt(rand(p.shape(), {compute_dtype(p.dtype()), p.device()}, g), at.to(compute_dtype(p.dtype()))).to(p.dtype());
+}
+
+Tensor bernoulli(const Shape& shape, double p, const TensorOptions& o, Generator* g) {
+  check_probability("bernoulli", p);
+  Tensor y = empty(shape, o);
+  kernels::bernoulli(y.device().type, mut_ref(y), choose(g).reserve(blocks(y.numel())), p);
+  return y;
+}
+
+Tensor& uniform_(Tensor& x, double low, double high, Generator* g) {
+  check_in_place("uniform_", x);
+  WEFT_CHECK(low <= high, ValueError, "uniform_: the range [", low, ", ", high, ") is empty");
+  const Generator::State from = choose(g).reserve(blocks(x.numel(), x.dtype() == Dtype::f64));
+  return fill_with(x, [&](Tensor& y) { kernels::uniform(y.device().type, mut_ref(y), from, low, high); });
+}
+
+Tensor& normal_(Tensor& x, double mean, double std, Generator* g) {
+  check_in_place("normal_", x);
+  WEFT_CHECK(std >= 0, ValueError, "normal_: std must not be negative, got ", std);
+  const Generator::State from = choose(g).reserve(blocks(x.numel(), x.dtype() == Dtype::f64));
+  return fill_with(x, [&](Tensor& y) { kernels::normal(y.device().type, mut_ref(y), from, mean, std); });
+}
+
+Tensor& bernoulli_(Tensor& x, double p, Generator* g) {
+  check_probability("bernoulli_", p);
+  check_in_place("bernoulli_", x);
+  const Generator::State from = choose(g).reserve(blocks(x.numel()));
+  return fill_with(x, [&](Tensor& y) { kernels::bernoulli(y.device().type, mut_ref(y), from, p); });
+}
+
+}  // namespace weft

@@ -1,0 +1,35 @@
+// Random ops on tensors: dropout in its forms, Bernoulli draws, in-place fills.
+// The factories (rand, randn, randint, randperm) are in core/factory.h.
+#pragma once
+
+#include "weft/core/factory.h"
+
+namespace weft {
+
+/// In training: each element is zero with probability p, else x / (1 - p); x itself otherwise. The mask is drawn again in backward
+/// from the generator's state, so none is kept. p in [0, 1]. `g` defaults to this thread's generator.
+[[nodiscard]] WEFT_API Tensor dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
+/// The same for whole channels: x: [N, C, L] or [C, L] (1d), [N, C, H, W] or [C, H, W] (2d), [N, C, D, H, W] or [C, D, H, W] (3d).
+[[nodiscard]] WEFT_API Tensor dropout1d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor dropout2d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor dropout3d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
+/// Dropout that keeps mean and variance of SELU networks: dropped elements become -1.7580993 before an affine correction
+/// (Klambauer et al., 2017).
+[[nodiscard]] WEFT_API Tensor alpha_dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
+/// alpha_dropout of whole channels; x: [N, C, ...].
+[[nodiscard]] WEFT_API Tensor feature_alpha_dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
+
+/// 1 with the probability that p holds, else 0; no gradient. p: floating, values in [0, 1] (not checked).
+[[nodiscard]] WEFT_API Tensor bernoulli(const Tensor& p, Generator* g = nullptr);
+/// 1 with probability p, else 0.
+[[nodiscard]] WEFT_API Tensor bernoulli(const Shape& shape, double p, const TensorOptions& o = {}, Generator* g = nullptr);
+
+// In place, only where no graph is recorded (see Tensor).
+/// U[low, high).
+WEFT_API Tensor& uniform_(Tensor& x, double low = 0, double high = 1, Generator* g = nullptr);
+/// N(mean, std^2).
+WEFT_API Tensor& normal_(Tensor& x, double mean = 0, double std = 1, Generator* g = nullptr);
+/// 1 with probability p, else 0.
+WEFT_API Tensor& bernoulli_(Tensor& x, double p = 0.5, Generator* g = nullptr);
+
+}  // namespace weft

@@ -1,0 +1,160 @@
+#include "weft/backends/cpu/simd/register.h"
+#include "weft/core/fn/philox.h"
+#include "weft/core/kernels.h"
+#include "weft/core/parallel.h"
+
+namespace weft::cpu::WEFT_ISA {
+namespace {
+
+constexpr int64_t kTile = 256;          // words made at a time: 64 blocks, well inside the first cache
+constexpr int64_t kGrain = 4096;        // a drawn element costs several times a copied one
+
+// words[0..count) of the blocks from `block` on.
+void draw(uint32_t* words, uint64_t seed, uint64_t block, int64_t count) {
+  const int64_t blocks = (count + 3) / 4;
+#pragma omp simd
+  for (int64_t b = 0; b < blocks; ++b) {
+    fn::PhiloxBlock p = fn::philox(seed, block + static_cast<uint64_t>(b));
+    words[4 * b] = p.w[0];
+    words[4 * b + 1] = p.w[1];
+    words[4 * b + 2] = p.w[2];
+    words[4 * b + 3] = p.w[3];
+  }
+}
+
+// Calls use(first, count, words) for pieces of [0, n) whose beginnings are multiples of a block's elements.
+template <int WordsPerElement, class F>
+void for_each_tile(int64_t n, Generator::State from, const F& use) {
+  constexpr int64_t tile = kTile / WordsPerElement;
+  parallel_for((n + tile - 1) / tile, kGrain / tile, [&](int64_t begin, int64_t end) {
+    alignas(64) uint32_t words[kTile];
+    for (int64_t t = begin; t < end; ++t) {
+      const int64_t first = t * tile, count = n - first < tile ? n - first : tile;
+      draw(words, from.seed, from.offset + static_cast<uint64_t>(first * WordsPerElement / 4), count * WordsPerElement);
+      use(first, count, words);
+    }
+  });
+}
+
+// As many random bits as T holds below one, so that rounding never reaches 1.
+template <class T>
+T uniform_word(uint32_t w) {
+  if constexpr (std::is_same_v<T, bf16>) return bf16(static_cast<float>(static_cast<int32_t>(w >> 24)) * 0x1p-8f);
+  else if constexpr (std::is_same_v<T, f16>) return f16(static_cast<float>(static_cast<int32_t>(w >> 21)) * 0x1p-11f);
+  else return fn::uniform01(w);
+}
+
+void uniform_kernel(const MutTensorRef& out, Generator::State from, double low, double high) {
+  dispatch_floating(out.dtype, "uniform", [&]<class T> {
+    T* y = out.as_mut<T>();
+    if constexpr (std::is_same_v<T, double>) {
+      for_each_tile<2>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
+        for (int64_t i = 0; i < count; ++i) y[first + i] = low + (high - low) * fn::uniform01(w[2 * i], w[2 * i + 1]);
+      });
+    } else {
+      const float a = static_cast<float>(low), range = static_cast<float>(high - low);
+      for_each_tile<1>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
+#pragma omp simd
+        for (int64_t i = 0; i < count; ++i) y[first + i] = T(a + range * static_cast<float>(uniform_word<T>(w[i])));
+      });
+    }
+  });
+}
+
+void normal_kernel(const MutTensorRef& out, Generator::State from, double mean, double std) {
+  dispatch_floating(out.dtype, "normal", [&]<class T> {
+    T* y = out.as_mut<T>();
+    using C = compute_t<T>;
+    constexpr int words = std::is_same_v<T, double> ? 2 : 1;
+    const C m = static_cast<C>(mean), s = static_cast<C>(std);
+    for_each_tile<words>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
+      // elements 2i and 2i + 1 share a pair of uniforms; the tile holds whole pairs
+      alignas(64) C z[kTile];
+      const int64_t pairs = (count + 1) / 2;
+#pragma omp simd
+      for (int64_t i = 0; i < pairs; ++i) {
+        C u, v;
+        if constexpr (words == 2) {
+          u = fn::uniform01(w[4 * i], w[4 * i + 1]);
+          v = fn::uniform01(w[4 * i + 2], w[4 * i + 3]);
+        } else {
+          u = fn::uniform01(w[2 * i]);
+          v = fn::uniform01(w[2 * i + 1]);
+        }
+        C a, b;
+        fn::box_muller(u, v, a, b);
+        z[2 * i] = a;
+        z[2 * i + 1] = b;
+      }
+      for (int64_t i = 0; i < count; ++i) y[first + i] = T(m + s * z[i]);
+    });
+  });
+}
+
+void randint_kernel(const MutTensorRef& out, Generator::State from, int64_t low, uint64_t range) {
+  const bool wide = range == 0 || range > (uint64_t{1} << 32);
+  dispatch_all(out.dtype, "randint", [&]<class T> {
+    T* y = out.as_mut<T>();
+    auto store = [=](int64_t i, uint64_t r) {
+      const int64_t v = static_cast<int64_t>(static_cast<uint64_t>(low) + r);
+      if constexpr (std::is_same_v<T, bool>) y[i] = v != 0;
+      else if constexpr (sizeof(T) == 2) y[i] = T(static_cast<float>(v));
+      else y[i] = static_cast<T>(v);
+    };
+    if (wide) {
+      for_each_tile<2>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
+        for (int64_t i = 0; i < count; ++i) {
+          const uint64_t word = uint64_t{w[2 * i]} << 32 | w[2 * i + 1];
+          store(first + i, range == 0 ? word : fn::bounded(word, range));
+        }
+      });
+    } else {
+      for_each_tile<1>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
+        for (int64_t i = 0; i < count; ++i) store(first + i, fn::bounded(w[i], range));
+      });
+    }
+  });
+}
+
+void bernoulli_kernel(const MutTensorRef& out, Generator::State from, double p) {
+  const uint64_t below = fn::bernoulli_threshold(p);
+  const bool all = below > 0xffffffffu;
+  const uint32_t limit = static_cast<uint32_t>(below);
+  dispatch_all(out.dtype, "bernoulli", [&]<class T> {
+    T* y = out.as_mut<T>();
+    const T one = T(1), zero = T(0);
+    for_each_tile<1>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
+#pragma omp simd
+      for (int64_t i = 0; i < count; ++i) y[first + i] = (w[i] < limit) | all ? one : zero;
+    });
+  });
+}
+
+void dropout_kernel(const MutTensorRef& out, const TensorRef& in, Generator::State from, double keep, double scale) {
+  const uint64_t below = fn::bernoulli_threshold(keep);
+  const bool all = below > 0xffffffffu;
+  const uint32_t limit = static_cast<uint32_t>(below);
+  dispatch_floating(out.dtype, "dropout", [&]<class T> {
+    T* y = out.as_mut<T>();
+    const T* x = in.as<T>();
+    using C = compute_t<T>;
+    const C s = static_cast<C>(scale);
+    for_each_tile<1>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
+#pragma omp simd
+      for (int64_t i = 0; i < count; ++i)
+        y[first + i] = T((w[i] < limit) | all ? static_cast<C>(x[first + i]) * s : C(0));
+    });
+  });
+}
+
+}  // namespace
+
+void register_random() {
+  kernels::uniform.set(DeviceType::cpu, uniform_kernel);
+  kernels::normal.set(DeviceType::cpu, normal_kernel);
+  kernels::randint.set(DeviceType::cpu, randint_kernel);
+  kernels::bernoulli.set(DeviceType::cpu, bernoulli_kernel);
+  kernels::dropout.set(DeviceType::cpu, dropout_kernel);
+}
+
+}  // namespace weft::cpu::WEFT_ISA

@@ -1,0 +1,60 @@
+// Philox4x32-10, the counter-based generator behind every random tensor, and the numbers made from its words.
+// A block of four 32-bit words depends on (seed, counter) only, so any thread on any device can make any element.
+// Owns arithmetic; core/generator.h owns seed and position.
+#pragma once
+
+#include "weft/core/fn/math.h"
+
+namespace weft::fn {
+inline namespace WEFT_ISA {
+
+/// Four random words.
+struct PhiloxBlock {
+  uint32_t w[4];
+};
+
+/// The block number `counter` of the stream `seed` (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011:
+/// philox4x32 with 10 rounds; the counter fills the lower two words, the upper two are zero).
+WEFT_HD WEFT_INLINE PhiloxBlock philox(uint64_t seed, uint64_t counter) {
+  uint32_t c0 = static_cast<uint32_t>(counter), c1 = static_cast<uint32_t>(counter >> 32), c2 = 0, c3 = 0;
+  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t p0 = uint64_t{0xD2511F53u} * c0, p1 = uint64_t{0xCD9E8D57u} * c2;
+    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0, n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
+    c1 = static_cast<uint32_t>(p1);
+    c3 = static_cast<uint32_t>(p0);
+    c0 = n0;
+    c2 = n2;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  return {{c0, c1, c2, c3}};
+}
+
+/// U[0, 1) with 24 bits (exact in f32) or 53 bits.
+WEFT_HD WEFT_INLINE float uniform01(uint32_t w) { return static_cast<float>(static_cast<int32_t>(w >> 8)) * 0x1p-24f; }
+WEFT_HD WEFT_INLINE double uniform01(uint32_t high, uint32_t low) {
+  return static_cast<double>(static_cast<int64_t>((uint64_t{high} << 32 | low) >> 11)) * 0x1p-53;
+}
+
+/// Two independent N(0, 1) numbers from two U[0, 1) (Box and Muller, 1958). 1 - u keeps zero out of the logarithm.
+template <Real T> WEFT_HD WEFT_INLINE void box_muller(T u, T v, T& a, T& b) {
+  const T r = fn::sqrt(T(-2) * fn::log(T(1) - u)), phi = T(6.283185307179586476925) * v;
+  a = r * fn::cos(phi);
+  b = r * fn::sin(phi);
+}
+
+/// An integer in [0, n): multiply and shift. The bias is below n / 2^32 (n / 2^64), far below what a test could see.
+WEFT_HD WEFT_INLINE uint64_t bounded(uint32_t w, uint64_t n) { return (uint64_t{w} * n) >> 32; }
+WEFT_HD WEFT_INLINE uint64_t bounded(uint64_t w, uint64_t n) {
+  // high half of the 128-bit product
+  const uint64_t wl = w & 0xffffffffu, wh = w >> 32, nl = n & 0xffffffffu, nh = n >> 32;
+  const uint64_t mid = wh * nl + ((wl * nl) >> 32), mid2 = wl * nh + (mid & 0xffffffffu);
+  return wh * nh + (mid >> 32) + (mid2 >> 32);
+}
+
+/// The threshold t with P(word < t) = p, for p in [0, 1]; 64 bits wide so that p = 1 is exact.
+WEFT_HD WEFT_INLINE uint64_t bernoulli_threshold(double p) { return static_cast<uint64_t>(p * 4294967296.0 + 0.5); }
+
+}  // namespace WEFT_ISA
+}  // namespace weft::fn

@@ -1,0 +1,33 @@
+#include "weft/core/generator.h"
+
+#include <random>
+
+#include "weft/core/error.h"
+#include "weft/core/fn/philox.h"
+
+namespace weft {
+
+uint64_t Generator::below(uint64_t n) {
+  WEFT_CHECK(n > 0, ValueError, "Generator::below: the bound must be positive, got 0");
+  const State s = reserve(1);
+  const fn::PhiloxBlock b = fn::philox(s.seed, s.offset);
+  return fn::bounded(uint64_t{b.w[0]} << 32 | b.w[1], n);
+}
+
+double Generator::uniform() {
+  const State s = reserve(1);
+  const fn::PhiloxBlock b = fn::philox(s.seed, s.offset);
+  return fn::uniform01(b.w[0], b.w[1]);
+}
+
+Generator& default_generator() {
+  thread_local Generator generator([] {
+    std::random_device entropy;
+    return uint64_t{entropy()} << 32 | entropy();
+  }());
+  return generator;
+}
+
+void manual_seed(uint64_t seed) { default_generator().seed(seed); }
+
+}  // namespace weft

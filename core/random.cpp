@@ -1,0 +1,52 @@
+// Random tensors: each reserves what it draws of a generator and lets a kernel fill it.
+#include <numeric>
+
+#include "weft/core/factory.h"
+#include "weft/core/kernels.h"
+
+namespace weft {
+namespace {
+
+uint64_t blocks(int64_t numel, bool wide) { return static_cast<uint64_t>(wide ? (numel + 1) / 2 : (numel + 3) / 4); }
+
+Generator& choose(Generator* g) { return g ? *g : default_generator(); }
+
+Tensor fill_uniform(Tensor y, Generator* g) {
+  WEFT_CHECK(y.is_floating(), DtypeError, "rand: dtype ", y.dtype(), " is not supported here; expected a floating one, or use randint");
+  kernels::uniform(y.device().type, mut_ref(y), choose(g).reserve(blocks(y.numel(), y.dtype() == Dtype::f64)), 0, 1);
+  return y;
+}
+
+Tensor fill_normal(Tensor y, Generator* g) {
+  WEFT_CHECK(y.is_floating(), DtypeError, "randn: dtype ", y.dtype(), " is not supported here; expected a floating one");
+  kernels::normal(y.device().type, mut_ref(y), choose(g).reserve(blocks(y.numel(), y.dtype() == Dtype::f64)), 0, 1);
+  return y;
+}
+
+}  // namespace
+
+Tensor rand(const Shape& shape, const TensorOptions& o, Generator* g) { return fill_uniform(empty(shape, o), g); }
+Tensor randn(const Shape& shape, const TensorOptions& o, Generator* g) { return fill_normal(empty(shape, o), g); }
+Tensor rand_like(const Tensor& x, Generator* g) { return fill_uniform(empty_like(x), g); }
+Tensor randn_like(const Tensor& x, Generator* g) { return fill_normal(empty_like(x), g); }
+
+Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOptions& o, Generator* g) {
+  WEFT_CHECK(low < high, ValueError, "randint: the range [", low, ", ", high, ") is empty");
+  Tensor y = empty(shape, o);
+  const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
+  const bool wide = range > (uint64_t{1} << 32);
+  kernels::randint(y.device().type, mut_ref(y), choose(g).reserve(blocks(y.numel(), wide)), low, range);
+  return y;
+}
+
+Tensor randperm(int64_t n, const TensorOptions& o, Generator* g) {
+  WEFT_CHECK(n >= 0, ValueError, "randperm: n must not be negative, got ", n);
+  Tensor y = empty({n}, Dtype::i64);
+  auto* p = y.mut_data<int64_t>();
+  std::iota(p, p + n, int64_t{0});
+  Generator& from = choose(g);
+  for (int64_t i = n - 1; i > 0; --i) std::swap(p[i], p[from.below(static_cast<uint64_t>(i) + 1)]);
+  return y.to(o);
+}
+
+}  // namespace weft

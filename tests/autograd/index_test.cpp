@@ -1,0 +1,178 @@
+// Indexing by integers, slices, tensors and masks; gather and scatter; derivatives of both orders; bad indices.
+#include <doctest/doctest.h>
+
+#include "support/ops.h"
+#include "support/throws.h"
+#include "weft/autograd/gradcheck.h"
+#include "weft/core/factory.h"
+#include "weft/core/parallel.h"
+
+using namespace weft;
+using support::message_of;
+
+namespace {
+
+Tensor iota(const Shape& shape) { return arange(shape.numel()).to(Dtype::f64).reshape(shape); }
+Tensor leaf(const Shape& shape) { return (iota(shape) * 0.37 - 1.1).set_requires_grad(); }
+Tensor ints(std::initializer_list<int64_t> v) { return tensor(std::vector<int64_t>(v)); }
+std::vector<double> values(const Tensor& x) { return x.to_vector<double>(); }
+void check_derivatives(const GradFn& f, const std::vector<Shape>& shapes) {
+  std::vector<Tensor> x;
+  for (const Shape& s : shapes) x.push_back(leaf(s));
+  CHECK(gradcheck(f, x));
+  CHECK(gradgradcheck(f, x));
+}
+
+}  // namespace
+
+TEST_SUITE("index") {
+  TEST_CASE("integers, slices, new axes and the ellipsis make views") {
+    const Tensor x = iota({2, 3, 4});
+    const Tensor y = x.index({1, Slice{1, {}}, NewAxis{}, Slice{0, 4, 2}});
+    CHECK(y.shape() == Shape{2, 1, 2});
+    CHECK(values(y) == std::vector<double>{16, 18, 20, 22});
+    CHECK(y.raw_data() == static_cast<const double*>(x.raw_data()) + 16);
+    CHECK(values(x.index({Ellipsis{}, -1})) == std::vector<double>{3, 7, 11, 15, 19, 23});
+    CHECK(x.index({0, Ellipsis{}, NewAxis{}}).shape() == Shape{3, 4, 1});
+    CHECK(x.index({}).shape() == x.shape());
+    const Tensor one = scalar(int64_t{1});
+    CHECK(values(x.index({std::cref(one), 2})) == std::vector<double>{20, 21, 22, 23});
+  }
+
+  TEST_CASE("index tensors broadcast together; neighbours stay in place, others go in front") {
+    const Tensor x = iota({2, 3, 4, 5});
+    const Tensor a = ints({1, 0, -1}), b = ints({2, 0}).reshape({2, 1});
+    const auto at = [&](int64_t i, int64_t j, int64_t k, int64_t l) { return static_cast<double>(((i * 3 + j) * 4 + k) * 5 + l); };
+    const Tensor mid = x.index({Slice{}, std::cref(a), std::cref(b)});  // neighbours: [2, (2, 3), 5]
+    REQUIRE(mid.shape() == Shape{2, 2, 3, 5});
+    const Tensor far = x.index({Slice{}, std::cref(a), Slice{}, std::cref(b)});  // apart: [(2, 3), 2, 4]
+    REQUIRE(far.shape() == Shape{2, 3, 2, 4});
+    const int64_t ai[] = {1, 0, 2}, bi[] = {2, 0};
+    for (int64_t p = 0; p < 2; ++p)
+      for (int64_t q = 0; q < 3; ++q) {
+        CHECK(mid[1][p][q][4].item<double>() == at(1, ai[q], bi[p], 4));
+        CHECK(far[p][q][1][3].item<double>() == at(1, ai[q], 3, bi[p]));
+      }
+    // an integer is a view first, so what it leaves are neighbours (as PyTorch, unlike numpy)
+    CHECK(x.index({0, Slice{}, std::vector<int64_t>{1, 1, 3}}).shape() == Shape{3, 3, 5});
+    CHECK(x.index({std::vector<int64_t>{}}).shape() == Shape{0, 3, 4, 5});
+    // any strides: the same elements
+    const Tensor t = x.permute({3, 1, 0, 2}).contiguous().permute({2, 1, 3, 0});
+    CHECK(values(t.index({Slice{}, std::cref(a), Slice{}, std::cref(b)})) == values(far));
+  }
+
+  TEST_CASE("masks") {
+    const Tensor x = iota({2, 3});
+    const Tensor m = gt(x, 2.5), rows = tensor({false, true});
+    CHECK(values(x.index({std::cref(m)})) == std::vector<double>{3, 4, 5});
+    CHECK(values(x.index({std::cref(rows), 1})) == std::vector<double>{4});
+    const Tensor yes = scalar(true), no = scalar(false);
+    CHECK(x.index({std::cref(yes)}).shape() == Shape{1, 2, 3});
+    CHECK(x.index({std::cref(no)}).shape() == Shape{0, 2, 3});
+    CHECK(values(masked_select(x, tensor({true, false, true}))) == std::vector<double>{0, 2, 3, 5});
+    CHECK(values(masked_fill(x, m, -1)) == std::vector<double>{0, 1, 2, -1, -1, -1});
+    CHECK(nonzero(m).to_vector<int64_t>() == std::vector<int64_t>{1, 0, 1, 1, 1, 2});
+    CHECK(nonzero(scalar(3.0)).shape() == Shape{1, 0});
+    const Tensor bad = tensor({true, false, true});
+    CHECK_THROWS_AS((void)x.index({std::cref(bad)}), ShapeError);
+  }
+
+  TEST_CASE("derivatives") {
+    const Tensor a = ints({1, 0, 1}), b = ints({2, 0, 2}), m = tensor({true, false, true});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(x[0].index({std::cref(a), Slice{}, std::cref(b)})); }, {{2, 2, 3}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(x[0].index({Slice{}, std::cref(m)})); }, {{2, 3}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(index_select(x[0], 1, b)); }, {{2, 3}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(index_add(x[0], 1, b, x[1], 0.5)); }, {{2, 4}, {2, 3}});
+    const Tensor at = ints({0, 1, 1, 0, 0, 1}).reshape({2, 3});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(gather(x[0], 0, at)); }, {{2, 4}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(scatter_add(x[0], 0, at, x[1])); }, {{2, 4}, {3, 3}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(take_along_dim(x[0], at, 0)); }, {{2, 1}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(masked_fill(x[0], m, sum(x[1]))); }, {{2, 3}, {1}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(masked_select(x[0], m)); }, {{2, 3}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(index_put(x[0], {Slice{}, std::cref(a)}, x[1], true)); }, {{2, 2}, {3}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(index_put(x[0], {1, Slice{0, 2}}, x[1])); }, {{2, 3}, {1}});
+    const Tensor once = ints({2, 0});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(index_put(x[0], {Slice{}, std::cref(once)}, x[1])); }, {{2, 3}, {2, 2}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(scatter(x[0], 1, ints({2, 0}).reshape({1, 2}), x[1])); }, {{2, 3}, {1, 2}});
+  }
+
+  TEST_CASE("index_select, gather and scatter_add against loops, large enough for several threads") {
+    const int64_t n = 37, m = 29, r = 53, k = 61;
+    const Tensor x = rand({n, m, r}, Dtype::f64), at = randint(0, m, {k});
+    const Tensor y = index_select(x, 1, at), dense = index_select(x.permute({2, 0, 1}).contiguous().permute({1, 2, 0}), 1, at);
+    const Tensor g = rand({n, k, r}, Dtype::f64);
+    const Tensor added = index_add(zeros({n, m, r}, Dtype::f64), 1, at, g);
+    const Tensor index = randint(0, m, {n, k, r}), picked = gather(x, 1, index), scattered = scatter_add(x, 1, index, g);
+    const auto xv = values(x), gv = values(g), yv = values(y), pv = values(picked);
+    const auto av = at.to_vector<int64_t>(), iv = index.to_vector<int64_t>();
+    std::vector<double> add(static_cast<size_t>(n * m * r)), scatter = xv;
+    bool same = true;
+    for (int64_t a = 0; a < n; ++a)
+      for (int64_t b = 0; b < k; ++b)
+        for (int64_t c = 0; c < r; ++c) {
+          const auto f = static_cast<size_t>((a * k + b) * r + c);
+          const auto s = static_cast<size_t>((a * m + av[static_cast<size_t>(b)]) * r + c), p = static_cast<size_t>((a * m + iv[f]) * r + c);
+          same &= yv[f] == xv[s] && pv[f] == xv[p];
+          add[s] += gv[f];
+          scatter[p] += gv[f];
+        }
+    CHECK(same);
+    CHECK(equal(y, dense));
+    CHECK(values(added) == add);  // the order of the additions is fixed, so the sums agree to the last bit
+    CHECK(values(scattered) == scatter);
+    const Tensor last = scatter_add(x.permute({0, 2, 1}), 2, index.permute({0, 2, 1}), g.permute({0, 2, 1}));
+    CHECK(values(last.permute({0, 2, 1})) == scatter);
+  }
+
+  TEST_CASE("sums over repeated indices are the same with any number of threads") {
+    const Tensor at = randint(0, 50, {4000}), g = randn({4000, 96});
+    const int before = num_threads();
+    set_num_threads(1);
+    const Tensor one = index_add(zeros({50, 96}), 0, at, g);
+    set_num_threads(4);
+    const Tensor four = index_add(zeros({50, 96}), 0, at, g);
+    set_num_threads(before);
+    CHECK(equal(one, four));
+  }
+
+  TEST_CASE("a bad index names value, axis and size, and nothing is written") {
+    const Tensor x = iota({2, 3});
+    CHECK(message_of<ValueError>([&] { (void)index_select(x, 1, ints({0, 3})); }) == "index_select: index 3 is out of range for axis 1 of size 3");
+    CHECK(message_of<ValueError>([&] { (void)index_select(x, 1, ints({-1})); }) == "index_select: index -1 is out of range for axis 1 of size 3");
+    CHECK(message_of<ValueError>([&] { (void)x.index({std::vector<int64_t>{0, -3}}); }) == "index: index -3 is out of range for axis 0 of size 2");
+    CHECK(message_of<ValueError>([&] { (void)gather(x, 0, ints({0, 9, 0}).reshape({1, 3})); }) == "gather: index 9 is out of range for axis 0 of size 2");
+    CHECK_THROWS_AS((void)scatter_add(x, 0, ints({0, 2, 0}).reshape({1, 3}), x), ValueError);
+    CHECK_THROWS_AS((void)gather(x, 0, ints({0})), ShapeError);
+    CHECK_THROWS_AS((void)index_select(x, 0, ones({1})), DtypeError);
+    CHECK_THROWS_AS((void)x.index({0, 0, 0}), ShapeError);
+    CHECK_THROWS_AS((void)x.index({2}), ValueError);
+    CHECK_THROWS_AS((void)x.index({Ellipsis{}, Ellipsis{}}), ValueError);
+    CHECK_THROWS_AS((void)one_hot(ints({5}), 5), ValueError);
+  }
+
+  TEST_CASE("one_hot and embedding") {
+    CHECK(one_hot(ints({1, 0, 2})).to_vector<int64_t>() == std::vector<int64_t>{0, 1, 0, 1, 0, 0, 0, 0, 1});
+    CHECK(one_hot(ints({1}), 4).shape() == Shape{1, 4});
+    const Tensor w = leaf({4, 3});
+    const Tensor at = ints({1, 3, 1, 1}).reshape({2, 2});
+    CHECK(equal(embedding(at, w).select(0, 1), index_select(w, 0, ints({1, 1}))));
+    sum(embedding(at, w, {.padding_idx = 3})).backward();
+    CHECK(values(w.grad()) == std::vector<double>{0, 0, 0, 3, 3, 3, 0, 0, 0, 0, 0, 0});
+    w.impl()->autograd->grad = Tensor();
+    sum(embedding(at, w, {.padding_idx = -4, .scale_grad_by_freq = true})).backward();
+    CHECK(values(w.grad()) == std::vector<double>{0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(embedding(at, x[0])); }, {{4, 3}});
+    CHECK_THROWS_AS((void)embedding(ints({4}), w), ValueError);
+    // halves: the sum of 1000 ones is exact in f32 and not in bf16
+    const Tensor half = ones({2, 2}, Dtype::bf16).set_requires_grad();
+    sum(embedding(zeros({1000}, Dtype::i64), half)).backward();
+    CHECK(values(half.grad())[0] == 1000);
+  }
+
+  TEST_CASE("an index tensor that changed before backward is noticed") {
+    Tensor at = ints({0, 1}), x = leaf({3});
+    const Tensor y = sum(index_select(x, 0, at)), z = sum(gather(x, 0, at));
+    at.fill_(0);
+    CHECK_THROWS_AS(z.backward(), Error);
+  }
+}

@@ -1,0 +1,185 @@
+// Philox's published vectors, the moments of every distribution, and dropout: one mask in both directions, on any number of threads.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "support/ops.h"
+#include "weft/autograd/gradcheck.h"
+#include "weft/core/factory.h"
+#include "weft/core/fn/philox.h"
+#include "weft/core/parallel.h"
+
+using namespace weft;
+
+namespace {
+/// Mean within five standard errors, variance within five of its own (kurtosis given); a chance of about 1e-6 with a free seed,
+/// none here: the seed is fixed.
+void check_moments(const Tensor& x, double mean_want, double var_want, double kurtosis) {
+  const auto v = x.to_vector<double>();
+  const double n = static_cast<double>(v.size()), m = std::accumulate(v.begin(), v.end(), 0.0) / n;
+  double s = 0;
+  for (double a : v) s += (a - m) * (a - m);
+  CHECK(std::abs(m - mean_want) < 5 * std::sqrt(var_want / n));
+  CHECK(std::abs(s / n - var_want) < 5 * var_want * std::sqrt((kurtosis - 1) / n) + 1e-12);
+}
+}  // namespace
+
+TEST_SUITE("random") {
+  TEST_CASE("Philox4x32-10: known answers of its authors (Random123)") {
+    const fn::PhiloxBlock b = fn::philox(0, 0);
+    CHECK(b.w[0] == 0x6627e8d5u);
+    CHECK(b.w[1] == 0xe169c58du);
+    CHECK(b.w[2] == 0xbc57ac4cu);
+    CHECK(b.w[3] == 0x9b00dbd8u);
+    CHECK(fn::bounded(uint64_t{0xffffffffffffffffu}, 10) == 9);
+    CHECK(fn::bounded(uint64_t{1} << 63, uint64_t{1} << 40) == uint64_t{1} << 39);
+    CHECK(fn::bernoulli_threshold(1) == uint64_t{1} << 32);
+  }
+
+  TEST_CASE("element i depends on seed, offset and i alone") {
+    Generator g(0);
+    const auto words = randint(0, int64_t{1} << 32, {9}, Dtype::i64, &g).to_vector<int64_t>();
+    for (int64_t i = 0; i < 9; ++i)
+      CHECK(words[static_cast<size_t>(i)] == fn::philox(0, static_cast<uint64_t>(i / 4)).w[i % 4]);
+    CHECK(g.state() == Generator::State{0, 3});
+    const int before = num_threads();
+    for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16}) {
+      Generator a(7), b(7), c(7);
+      set_num_threads(1);
+      const Tensor one = randn({100003}, d, &a);
+      set_num_threads(3);
+      const Tensor three = randn({100003}, d, &b);
+      set_num_threads(before);
+      CHECK(equal(one, three));
+      CHECK(equal(randn({1001}, d, &c), one.narrow(0, 0, 1001)));
+      CHECK(a.state() == b.state());
+    }
+  }
+
+  TEST_CASE("moments and ranges") {
+    manual_seed(3);
+    for (Dtype d : {Dtype::f32, Dtype::f64}) {
+      check_moments(rand({200001}, d), 0.5, 1.0 / 12, 1.8);
+      check_moments(randn({200001}, d), 0, 1, 3);
+    }
+    for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16}) {
+      const auto v = rand({70000}, d).to_vector<double>();
+      CHECK(*std::min_element(v.begin(), v.end()) >= 0);
+      CHECK(*std::max_element(v.begin(), v.end()) < 1);
+    }
+    const Tensor dice = randint(1, 7, {60000});
+    check_moments(dice.to(Dtype::f64), 3.5, 35.0 / 12, 1.73);
+    CHECK(amax(dice).item<int64_t>() == 6);
+    CHECK(amin(dice).item<int64_t>() == 1);
+    const auto wide = randint(INT64_MIN, INT64_MAX, {1000}).to_vector<int64_t>();
+    CHECK(std::count_if(wide.begin(), wide.end(), [](int64_t i) { return i < 0; }) > 400);
+    CHECK_THROWS_AS((void)randint(3, 3, {1}), ValueError);
+    CHECK_THROWS_AS((void)rand({2}, Dtype::i64), DtypeError);
+    auto p = randperm(1000).to_vector<int64_t>();
+    CHECK_FALSE(std::is_sorted(p.begin(), p.end()));
+    std::sort(p.begin(), p.end());
+    CHECK(p[0] == 0);
+    CHECK(p[999] == 999);
+    CHECK(std::adjacent_find(p.begin(), p.end()) == p.end());
+    check_moments(bernoulli({100000}, 0.3, Dtype::f64), 0.3, 0.21, 1.77);
+    check_moments(bernoulli(full({100000}, 0.3, Dtype::f64)), 0.3, 0.21, 1.77);
+    CHECK(amin(bernoulli({1000}, 1)).item<float>() == 1);
+    CHECK(amax(bernoulli({1000}, 0)).item<float>() == 0);
+    Generator g(1);
+    for (int i = 0; i < 1000; ++i) {
+      CHECK(g.below(7) < 7);
+      const double u = g.uniform();
+      CHECK((u >= 0 && u < 1));
+    }
+  }
+
+  TEST_CASE("in-place fills") {
+    Tensor x = empty({40, 50}, Dtype::f64), t = empty({50, 40}, Dtype::f64).transpose(0, 1);
+    manual_seed(5);
+    normal_(x, 2, 0.5);
+    check_moments(x, 2, 0.25, 3);
+    manual_seed(5);
+    normal_(t, 2, 0.5);
+    CHECK(equal(x, t));  // the layout does not matter
+    uniform_(x, -3, 1);
+    check_moments(x, -1, 16.0 / 12, 1.8);
+    bernoulli_(x, 0.25);
+    check_moments(x, 0.25, 0.1875, 2.4);
+    x.set_requires_grad();
+    CHECK_THROWS_AS(normal_(x), Error);
+    CHECK_THROWS_AS(normal_(t, 0, -1), ValueError);
+  }
+
+  TEST_CASE("manual_seed repeats, threads of their own differ") {
+    manual_seed(11);
+    const Tensor a = rand({10});
+    manual_seed(11);
+    CHECK(equal(a, rand({10})));
+    CHECK_FALSE(equal(a, rand({10})));
+    CHECK(rand_like(a.reshape({2, 5})).shape() == Shape{2, 5});
+    CHECK(randn_like(a).dtype() == Dtype::f32);
+  }
+}
+
+TEST_SUITE("dropout") {
+  TEST_CASE("keeps the mean; the gradient has the value's mask") {
+    manual_seed(2);
+    Tensor x = full({2, 64, 30, 31}, 2, Dtype::f32).set_requires_grad();
+    const Tensor y = dropout(x, 0.25);
+    check_moments(ne(y, 0).to(Dtype::f64), 0.75, 0.1875, 2.4);
+    CHECK(equal(y, where(ne(y, 0), scalar(2 / 0.75f), scalar(0.f)).expand(y.shape())));
+    sum(y).backward();
+    CHECK(equal(ne(x.grad(), 0), ne(y, 0)));
+    CHECK(amax(x.grad()).item<float>() == doctest::Approx(1 / 0.75));
+    const Tensor last = x.detach().contiguous(MemoryFormat::channels_last).set_requires_grad();
+    const Tensor z = dropout(last, 0.5);
+    CHECK(z.is_channels_last());
+    sum(z * ones(z.shape())).backward();  // a gradient of another layout
+    CHECK(equal(ne(last.grad(), 0), ne(z, 0)));
+  }
+
+  TEST_CASE("edges") {
+    const Tensor x = rand({4, 5});
+    CHECK(dropout(x, 0.5, false).is_same(x));
+    CHECK(dropout(x, 0).is_same(x));
+    CHECK(equal(dropout(x, 1), zeros({4, 5})));
+    CHECK_THROWS_AS((void)dropout(x, 1.5), ValueError);
+    CHECK_THROWS_AS((void)dropout(x, -0.1), ValueError);
+    CHECK(dropout(zeros({0, 3})).shape() == Shape{0, 3});
+    CHECK_THROWS_AS((void)dropout2d(x), ShapeError);
+  }
+
+  TEST_CASE("whole channels") {
+    manual_seed(9);
+    const Tensor x = ones({8, 16, 3, 4}), y = dropout2d(x, 0.5);
+    CHECK(equal(amax(y, {2, 3}), amin(y, {2, 3})));
+    const auto v = amax(y, {2, 3}).to_vector<float>();
+    CHECK(std::all_of(v.begin(), v.end(), [](float a) { return a == 0 || a == 2; }));
+    CHECK(std::count(v.begin(), v.end(), 0.f) > 40);
+    CHECK(std::count(v.begin(), v.end(), 2.f) > 40);
+    CHECK(dropout1d(ones({4, 3}), 0.5).shape() == Shape{4, 3});
+    CHECK(dropout3d(ones({2, 4, 2, 2, 2}), 0.5).shape() == Shape{2, 4, 2, 2, 2});
+  }
+
+  TEST_CASE("alpha_dropout keeps mean and variance") {
+    manual_seed(4);
+    const Tensor x = randn({400000}, Dtype::f64);
+    const Tensor y = alpha_dropout(x, 0.3);
+    CHECK(std::abs(mean(y).item<double>()) < 0.01);       // about six standard errors
+    CHECK(std::abs(var(y).item<double>() - 1) < 0.02);
+    const Tensor z = feature_alpha_dropout(randn({40, 500, 20}, Dtype::f64), 0.3);
+    CHECK(std::abs(var(z).item<double>() - 1) < 0.05);
+  }
+
+  TEST_CASE("derivatives of both orders under one mask") {
+    Tensor x = (rand({3, 4, 2}, Dtype::f64) + 0.5).set_requires_grad();
+    for (auto f : {+[](const Tensor& t) { return dropout(t, 0.4); }, +[](const Tensor& t) { return dropout1d(t, 0.4); },
+                   +[](const Tensor& t) { return alpha_dropout(t, 0.4); }}) {
+      const auto g = [f](const std::vector<Tensor>& t) { return square(f(t[0])); };
+      CHECK(gradcheck(g, {x}));
+      CHECK(gradgradcheck(g, {x}));
+    }
+  }
+}
