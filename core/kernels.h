@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "weft/core/conv_params.h"
 #include "weft/core/element_plan.h"
 #include "weft/core/fn/binary.h"
 #include "weft/core/fn/optim.h"
@@ -112,6 +113,14 @@ extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const Te
 /// out = a b (+ bias). out: [B, M, N] with unit column stride, a: [B, M, K], b: [B, K, N], any strides (batch stride 0: shared),
 /// bias: [N] or undefined. One dtype, any but bool; the halves accumulate in f32.
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& a, const TensorRef& b, const TensorRef& bias)> matmul;
+/// Convolution and its two gradients, see autograd/ops/conv.h. One floating dtype; x, g, w, bias: any strides, outputs: out and
+/// x_grad channels-last, w_grad and bias_grad contiguous. bias, bias_grad may be undefined. Sizes are the tensors', which need
+/// not be what `p` gives for a forward convolution (output padding). No empty output.
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& w, const TensorRef& bias, const ConvParams& p)> conv;
+extern WEFT_API Kernel<void(const MutTensorRef& x_grad, const TensorRef& g, const TensorRef& w, const TensorRef& bias, const ConvParams& p)>
+    conv_input_grad;
+extern WEFT_API Kernel<void(const MutTensorRef& w_grad, const MutTensorRef& bias_grad, const TensorRef& x, const TensorRef& g, const ConvParams& p)>
+    conv_weight_grad;
 
 // Normalisation. x [N, C, S...] contiguous or channels-last; g, y, dx, residual in the same layout. Statistics are f64: [C],
 // or [N, C] per sample. gamma and beta [C] are f32 or f64, or undefined.
