@@ -2,7 +2,8 @@
 // Results of these ops lie channels-last in memory; shapes are always [N, C, spatial...].
 #pragma once
 
-#include <array>
+#include <initializer_list>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -32,7 +33,9 @@ class ConvPadding {
     requires(sizeof...(I) == D && D > 1)
   ConvPadding(I... i) : lo(i...), hi(i...) {}
   ConvPadding(const Dims<D>& d) : lo(d), hi(d) {}
-  ConvPadding(const std::array<std::pair<int64_t, int64_t>, D>& pairs) : lo(0), hi(0) {
+  ConvPadding(std::initializer_list<std::pair<int64_t, int64_t>> pairs) : ConvPadding(std::span(pairs.begin(), pairs.size())) {}
+  ConvPadding(std::span<const std::pair<int64_t, int64_t>> pairs) : lo(0), hi(0) {
+    WEFT_CHECK(pairs.size() == D, ValueError, "conv: padding must have ", D, " pairs, got ", pairs.size());
     for (int i = 0; i < D; ++i) {
       lo[i] = pairs[static_cast<size_t>(i)].first;
       hi[i] = pairs[static_cast<size_t>(i)].second;

@@ -47,6 +47,7 @@ void register_simd() {
 
 void register_cpu_backend() {
   cpu::register_simd();
+  cpu::register_conv_slots();
   cpu::register_gemm_slots();
   cpu::register_services();
   cpu::register_shape();

@@ -3,6 +3,7 @@
 
 namespace weft::cpu {
 
+void register_conv_slots();  ///< convolutions
 void register_gemm_slots();  ///< matrix products
 void register_services();  ///< memory, copies, threads
 void register_shape();     ///< cat, triangles

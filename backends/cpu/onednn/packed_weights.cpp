@@ -9,7 +9,7 @@ namespace {
 
 struct Entry {
   int64_t offset;
-  Key layout;
+  int layout;
   uint32_t version;
   std::shared_ptr<Scratch> memory;
 };
@@ -17,6 +17,7 @@ struct Entry {
 struct Cache {
   std::mutex mutex;
   std::unordered_map<uint64_t, std::vector<Entry>> entries;  // by storage id
+  std::vector<std::pair<dnnl::memory::desc, dnnl::memory::desc>> layouts;
   uint64_t count = 0;
 };
 
@@ -42,7 +43,16 @@ Cache& cache() {
 
 }  // namespace
 
-std::shared_ptr<Scratch> packed(const TensorRef& w, const Key& layout, size_t bytes, const Compiled& reorder) {
+int layout_id(const dnnl::memory::desc& from, const dnnl::memory::desc& to) {
+  Cache& c = cache();
+  std::lock_guard lock(c.mutex);
+  for (size_t i = 0; i < c.layouts.size(); ++i)
+    if (c.layouts[i].first == from && c.layouts[i].second == to) return static_cast<int>(i);
+  c.layouts.emplace_back(from, to);
+  return static_cast<int>(c.layouts.size()) - 1;
+}
+
+std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes, const Compiled& reorder) {
   if (!w.storage) {
     auto memory = std::make_shared<Scratch>(bytes);
     reorder.run({w.data, memory->as()});

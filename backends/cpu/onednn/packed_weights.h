@@ -9,9 +9,11 @@
 
 namespace weft::cpu::onednn {
 
-/// The packed elements of `w`, made by `reorder` (source to destination) if there are none of this version yet. `layout`
-/// identifies the reorder, i.e. source strides and packed layout. The memory stays valid as long as the result.
-std::shared_ptr<Scratch> packed(const TensorRef& w, const Key& layout, size_t bytes, const Compiled& reorder);
+/// The same number for the same pair of layouts, whatever primitives they belong to.
+int layout_id(const dnnl::memory::desc& from, const dnnl::memory::desc& to);
+/// The packed elements of `w`, made by `reorder` (source to destination) if there are none of this version yet; `layout` is
+/// layout_id of the reorder's ends. The memory stays valid as long as the result.
+std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes, const Compiled& reorder);
 /// How many times weights have been packed.
 uint64_t packed_count();
 

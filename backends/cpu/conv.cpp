@@ -1,0 +1,177 @@
+#include "weft/backends/cpu/conv.h"
+
+#include <vector>
+
+#include "weft/backends/cpu/conv_policy.h"
+#include "weft/backends/cpu/register.h"
+#include "weft/core/kernels.h"
+#include "weft/core/parallel.h"
+
+namespace weft::cpu {
+
+ConvProblem::ConvProblem(const TensorRef& x, const TensorRef& w, const TensorRef& y, const ConvParams& p)
+    : dtype(x.dtype), axes(x.rank - 2), n(x.size(0)), c(x.size(1)), o(y.size(1)), groups(p.groups) {
+  for (int i = 0; i < axes; ++i) {
+    in[i] = x.size(i + 2), out[i] = y.size(i + 2), kernel[i] = w.size(i + 2);
+    stride[i] = p.stride[i], lo[i] = p.padding_lo[i], hi[i] = p.padding_hi[i], dilation[i] = p.dilation[i];
+  }
+}
+
+bool ConvProblem::regular() const {
+  for (int i = 0; i < axes; ++i)
+    if ((in[i] + lo[i] + hi[i] - dilation[i] * (kernel[i] - 1) - 1) / stride[i] + 1 != out[i]) return false;
+  return true;
+}
+
+namespace {
+
+// Channels-last strides of any rank >= 3.
+void channels_last_of(const TensorRef& t, int64_t* strides) {
+  int64_t step = t.shape[1];
+  strides[1] = 1;
+  for (int i = t.rank - 1; i >= 2; --i) {
+    strides[i] = step;
+    step *= t.shape[i];
+  }
+  strides[0] = step;
+}
+
+}  // namespace
+
+bool is_channels_last(const TensorRef& t) {
+  int64_t want[kMaxRank];
+  channels_last_of(t, want);
+  for (int i = 0; i < t.rank; ++i)
+    if (t.shape[i] != 1 && t.strides[i] != want[i]) return false;
+  return true;
+}
+
+const void* channels_last(const TensorRef& t, Scratch& scratch) {
+  if (is_channels_last(t)) return t.data;
+  int64_t strides[kMaxRank];
+  channels_last_of(t, strides);
+  scratch.reset(static_cast<size_t>(t.numel) * itemsize(t.dtype));
+  MutTensorRef dst;
+  static_cast<TensorRef&>(dst) = t;
+  dst.strides = strides;
+  dst.data = dst.mut = scratch.as();
+  dst.storage = nullptr;
+  kernels::copy(DeviceType::cpu, dst, t);
+  return scratch.as();
+}
+
+void channel_sums(void* sums, const void* x, int64_t rows, int64_t channels, Dtype dtype) {
+  dispatch_floating(dtype, "conv_weight_grad", [&]<class T> {
+    // Blocks of rows are summed in the compute type, their sums in f64; each thread has a row of sums of its own.
+    constexpr int64_t kBlock = 256;
+    const int64_t blocks = (rows + kBlock - 1) / kBlock;
+    const int64_t pieces = rows * channels < kSerialBelow ? 1 : std::min<int64_t>(num_threads(), blocks);
+    using C = compute_t<T>;
+    Scratch total(static_cast<size_t>(pieces * channels) * (sizeof(double) + sizeof(C)));
+    double* totals = total.as<double>();
+    C* partials = reinterpret_cast<C*>(totals + pieces * channels);
+    parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t piece = begin; piece < end; ++piece) {
+        double* t = totals + piece * channels;
+        C* s = partials + piece * channels;
+        for (int64_t c = 0; c < channels; ++c) t[c] = 0;
+        for (int64_t b = blocks * piece / pieces; b < blocks * (piece + 1) / pieces; ++b) {
+          for (int64_t c = 0; c < channels; ++c) s[c] = 0;
+          for (int64_t r = b * kBlock; r < std::min(rows, (b + 1) * kBlock); ++r) {
+            const T* row = static_cast<const T*>(x) + r * channels;
+#pragma omp simd
+            for (int64_t c = 0; c < channels; ++c) s[c] += static_cast<C>(row[c]);
+          }
+          for (int64_t c = 0; c < channels; ++c) t[c] += static_cast<double>(s[c]);
+        }
+      }
+    });
+    for (int64_t c = 0; c < channels; ++c) {
+      double sum = 0;
+      for (int64_t piece = 0; piece < pieces; ++piece) sum += totals[piece * channels + c];
+      static_cast<T*>(sums)[c] = T(static_cast<C>(sum));
+    }
+  });
+}
+
+void add_channel_bias(void* y, const void* bias, int64_t rows, int64_t channels, Dtype dtype) {
+  dispatch_floating(dtype, "conv", [&]<class T> {
+    const T* b = static_cast<const T*>(bias);
+    parallel_for(rows, std::max<int64_t>(1, kSerialBelow / channels), [&](int64_t begin, int64_t end) {
+      using C = compute_t<T>;
+      for (int64_t r = begin; r < end; ++r) {
+        T* row = static_cast<T*>(y) + r * channels;
+#pragma omp simd
+        for (int64_t c = 0; c < channels; ++c) row[c] = T(static_cast<C>(row[c]) + static_cast<C>(b[c]));
+      }
+    });
+  });
+}
+
+namespace {
+
+// Without gaps, for engines that take a pointer.
+const void* contiguous_vector(const TensorRef& v, Scratch& scratch) {
+  if (!v.defined() || v.stride(0) == 1 || v.numel == 1) return v.data;
+  int64_t one = 1;
+  scratch.reset(static_cast<size_t>(v.numel) * itemsize(v.dtype));
+  MutTensorRef dst;
+  static_cast<TensorRef&>(dst) = v;
+  dst.strides = &one;
+  dst.data = dst.mut = scratch.as();
+  kernels::copy(DeviceType::cpu, dst, v);
+  return scratch.as();
+}
+
+bool onednn_takes([[maybe_unused]] const ConvProblem& p) {
+#if WEFT_HAS_ONEDNN
+  return (p.dtype == Dtype::f32 || p.dtype == Dtype::bf16) && p.axes >= 1 && p.axes <= 3 && p.regular();
+#else
+  return false;
+#endif
+}
+
+void conv_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, const TensorRef& bias, const ConvParams& params) {
+  const ConvProblem p(x, w, y, params);
+  Scratch copy;
+  const void* b = contiguous_vector(bias, copy);
+#if WEFT_HAS_ONEDNN
+  if (onednn_takes(p) && onednn::forward(y.mut, x, w, b, p)) return;
+#endif
+  native::forward(y.mut, x, w, b, p);
+}
+
+void input_grad_kernel(const MutTensorRef& x_grad, const TensorRef& g, const TensorRef& w, const TensorRef& bias, const ConvParams& params) {
+  const ConvProblem p(x_grad, w, g, params);
+  Scratch copy;
+  const void* b = contiguous_vector(bias, copy);
+  bool done = false;
+#if WEFT_HAS_ONEDNN
+  done = onednn_takes(p) && onednn::input_grad(x_grad.mut, g, w, p);
+#endif
+  if (!done) native::input_grad(x_grad.mut, g, w, p);
+  if (b) add_channel_bias(x_grad.mut, b, p.n * p.in_size(), p.c, p.dtype);
+}
+
+void weight_grad_kernel(const MutTensorRef& w_grad, const MutTensorRef& bias_grad, const TensorRef& x, const TensorRef& g,
+                        const ConvParams& params) {
+  const ConvProblem p(x, w_grad, g, params);
+#if WEFT_HAS_ONEDNN
+  if (onednn_takes(p) && onednn::weight_grad(w_grad.mut, bias_grad.mut, x, g, p)) return;
+#endif
+  native::weight_grad(w_grad.mut, x, g, p);
+  if (bias_grad.defined()) {
+    Scratch copy;
+    channel_sums(bias_grad.mut, channels_last(g, copy), p.n * p.out_size(), p.o, p.dtype);
+  }
+}
+
+}  // namespace
+
+void register_conv_slots() {
+  kernels::conv.set(DeviceType::cpu, conv_kernel);
+  kernels::conv_input_grad.set(DeviceType::cpu, input_grad_kernel);
+  kernels::conv_weight_grad.set(DeviceType::cpu, weight_grad_kernel);
+}
+
+}  // namespace weft::cpu

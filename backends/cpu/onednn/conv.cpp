@@ -1,0 +1,213 @@
+#include "weft/backends/cpu/conv.h"
+
+#include <cstring>
+
+#include "weft/backends/cpu/conv_policy.h"
+#include "weft/backends/cpu/onednn/engine.h"
+#include "weft/backends/cpu/onednn/packed_weights.h"
+#include "weft/core/kernels.h"
+#include "weft/core/parallel.h"
+
+namespace weft::cpu::onednn {
+namespace {
+
+using desc = dnnl::memory::desc;
+using dims = dnnl::memory::dims;
+using dnnl::prop_kind;
+
+// What a problem compiles to. `weights` brings the user's weight into the primitive's layout, or back from it.
+struct Plan {
+  bool supported = false;
+  Compiled conv, weights, source, gradient;
+  int layout = 0;  // of the packed weights
+  size_t weights_bytes = 0, source_bytes = 0, gradient_bytes = 0;
+};
+
+Key key_of(char kind, const ConvProblem& p, const TensorRef& w, bool bias) {
+  Key key(kind);
+  key.add(static_cast<int64_t>(p.dtype)).add(num_threads()).add(bias).add(p.axes).add(p.n).add(p.c).add(p.o).add(p.groups);
+  for (const int64_t* v : {p.in, p.out, p.kernel, p.stride, p.lo, p.hi, p.dilation}) key.add(v, p.axes);
+  key.add(w.strides, w.rank);
+  return key;
+}
+
+struct Descs {
+  dims stride, dilation, lo, hi;
+  desc x, y, w_user, w_any, bias;
+
+  Descs(const ConvProblem& p, const int64_t* w_strides) {
+    const auto type = data_type(p.dtype);
+    using tag = dnnl::memory::format_tag;
+    const tag last = p.axes == 1 ? tag::nwc : p.axes == 2 ? tag::nhwc : tag::ndhwc;
+    dims x_dims{p.n, p.c}, y_dims{p.n, p.o}, w_dims, w_steps;
+    if (p.groups > 1) {
+      w_dims = {p.groups, p.o / p.groups, p.c / p.groups};
+      w_steps = {w_strides[0] * (p.o / p.groups), w_strides[0], w_strides[1]};
+    } else {
+      w_dims = {p.o, p.c};
+      w_steps = {w_strides[0], w_strides[1]};
+    }
+    for (int i = 0; i < p.axes; ++i) {
+      x_dims.push_back(p.in[i]), y_dims.push_back(p.out[i]), w_dims.push_back(p.kernel[i]), w_steps.push_back(w_strides[i + 2]);
+      stride.push_back(p.stride[i]), dilation.push_back(p.dilation[i] - 1), lo.push_back(p.lo[i]), hi.push_back(high(p, i));
+    }
+    x = desc(x_dims, type, last);
+    y = desc(y_dims, type, last);
+    w_user = desc(w_dims, type, w_steps);
+    w_any = desc(w_dims, type, tag::any);
+    bias = desc(dims{p.o}, type, tag::a);
+  }
+  static desc any_of(const desc& d) { return desc(d.get_dims(), d.get_data_type(), dnnl::memory::format_tag::any); }
+
+ private:
+  // What the last window needs: trailing elements that none reaches are no padding.
+  static int64_t high(const ConvProblem& p, int i) {
+    const int64_t needed = (p.out[i] - 1) * p.stride[i] + p.dilation[i] * (p.kernel[i] - 1) + 1 - p.in[i] - p.lo[i];
+    return std::max<int64_t>(0, std::min(needed, p.hi[i]));
+  }
+};
+
+constexpr auto kDirect = dnnl::algorithm::convolution_direct;
+
+dnnl::convolution_forward::primitive_desc forward_desc(const Descs& d, bool bias) {
+  if (bias)
+    return {engine(), prop_kind::forward_training, kDirect, d.x, d.w_any, d.bias, d.y, d.stride, d.dilation, d.lo, d.hi, attributes()};
+  return {engine(), prop_kind::forward_training, kDirect, d.x, d.w_any, d.y, d.stride, d.dilation, d.lo, d.hi, attributes()};
+}
+
+// oneDNN's reference loops are slower than products over gathered windows.
+template <class Desc>
+bool is_reference(const Desc& d) {
+  return std::strncmp(d.impl_info_str(), "ref", 3) == 0;
+}
+
+template <class Make>
+Plan compiled(const Make& make) {
+  try {
+    return make();
+  } catch (const dnnl::error& e) {
+    if (e.status == dnnl_unimplemented || e.status == dnnl_invalid_arguments) return {};
+    throw;
+  }
+}
+
+Lru<Plan>& plans() {
+  thread_local Lru<Plan> cache;
+  return cache;
+}
+
+// A weight that overlaps itself (expanded) has no oneDNN layout.
+bool dense(const TensorRef& w) {
+  for (int i = 0; i < w.rank; ++i)
+    if (w.shape[i] > 1 && w.strides[i] == 0) return false;
+  return true;
+}
+
+// The weight as the primitive wants it; `keep` holds the memory.
+const void* packed_weights(const TensorRef& w, const Plan& plan, std::shared_ptr<Scratch>& keep) {
+  if (!plan.weights) return w.data;
+  keep = packed(w, plan.layout, plan.weights_bytes, plan.weights);
+  return keep->as();
+}
+
+}  // namespace
+
+bool forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p) {
+  if (!dense(w)) return false;
+  const Key key = key_of('f', p, w, bias != nullptr);
+  const Plan& plan = plans().get(key, [&] {
+    return compiled([&] {
+      const Descs d(p, w.strides);
+      const auto primitive = forward_desc(d, bias != nullptr);
+      Plan made;
+      made.supported = !is_reference(primitive);
+      if (!made.supported) return made;
+      const desc packed = primitive.weights_desc();
+      made.conv = bias ? Compiled(primitive, {{DNNL_ARG_SRC, d.x}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_DST, d.y}, {DNNL_ARG_BIAS, d.bias}})
+                       : Compiled(primitive, {{DNNL_ARG_SRC, d.x}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_DST, d.y}});
+      made.weights = make_reorder(d.w_user, packed);
+      made.layout = layout_id(d.w_user, packed);
+      made.weights_bytes = packed.get_size();
+      return made;
+    });
+  });
+  if (!plan.supported) return false;
+  Scratch copy;
+  std::shared_ptr<Scratch> keep;
+  const void* source = channels_last(x, copy);
+  const void* weights = packed_weights(w, plan, keep);
+  if (bias) plan.conv.run({source, weights, y, bias});
+  else plan.conv.run({source, weights, y});
+  return true;
+}
+
+bool input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const ConvProblem& p) {
+  if (!dense(w)) return false;
+  const Key key = key_of('d', p, w, false);
+  const Plan& plan = plans().get(key, [&] {
+    return compiled([&] {
+      const Descs d(p, w.strides);
+      const dnnl::convolution_backward_data::primitive_desc primitive(engine(), kDirect, d.x, d.w_any, d.y, d.stride, d.dilation, d.lo, d.hi,
+                                                                      forward_desc(d, false), attributes());
+      Plan made;
+      made.supported = !is_reference(primitive);
+      if (!made.supported) return made;
+      const desc packed = primitive.weights_desc();
+      made.conv = Compiled(primitive, {{DNNL_ARG_DIFF_DST, d.y}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_DIFF_SRC, d.x}});
+      made.weights = make_reorder(d.w_user, packed);
+      made.layout = layout_id(d.w_user, packed);
+      made.weights_bytes = packed.get_size();
+      return made;
+    });
+  });
+  if (!plan.supported) return false;
+  Scratch copy;
+  std::shared_ptr<Scratch> keep;
+  plan.conv.run({channels_last(g, copy), packed_weights(w, plan, keep), x_grad});
+  return true;
+}
+
+bool weight_grad(void* w_grad, void* bias_grad, const TensorRef& x, const TensorRef& g, const ConvProblem& p) {
+  int64_t shape[kMaxRank], strides[kMaxRank], step = 1;
+  shape[0] = p.o, shape[1] = p.c / p.groups;
+  for (int i = 0; i < p.axes; ++i) shape[i + 2] = p.kernel[i];
+  for (int i = p.axes + 1; i >= 0; --i) strides[i] = step, step *= shape[i];
+  const TensorRef w{nullptr, shape, strides, p.axes + 2, p.dtype, step, 0, nullptr};
+  const Key key = key_of('w', p, w, bias_grad != nullptr);
+  const Plan& plan = plans().get(key, [&] {
+    return compiled([&] {
+      const Descs d(p, strides);
+      const bool blocked = policy::blocked_weight_grad(p);
+      const desc any_x = blocked ? Descs::any_of(d.x) : d.x, any_y = blocked ? Descs::any_of(d.y) : d.y;
+      const auto hint = forward_desc(d, false);
+      using backward = dnnl::convolution_backward_weights::primitive_desc;
+      const auto primitive = bias_grad ? backward(engine(), kDirect, any_x, d.w_any, d.bias, any_y, d.stride, d.dilation, d.lo, d.hi, hint, attributes())
+                                       : backward(engine(), kDirect, any_x, d.w_any, any_y, d.stride, d.dilation, d.lo, d.hi, hint, attributes());
+      Plan made;
+      made.supported = !is_reference(primitive);
+      if (!made.supported) return made;
+      const desc source = primitive.src_desc(), gradient = primitive.diff_dst_desc(), packed = primitive.diff_weights_desc();
+      made.conv = bias_grad ? Compiled(primitive, {{DNNL_ARG_SRC, source}, {DNNL_ARG_DIFF_DST, gradient}, {DNNL_ARG_DIFF_WEIGHTS, packed},
+                                                   {DNNL_ARG_DIFF_BIAS, d.bias}})
+                            : Compiled(primitive, {{DNNL_ARG_SRC, source}, {DNNL_ARG_DIFF_DST, gradient}, {DNNL_ARG_DIFF_WEIGHTS, packed}});
+      made.source = make_reorder(d.x, source);
+      made.gradient = make_reorder(d.y, gradient);
+      made.weights = make_reorder(packed, d.w_user);
+      made.source_bytes = source.get_size(), made.gradient_bytes = gradient.get_size(), made.weights_bytes = packed.get_size();
+      return made;
+    });
+  });
+  if (!plan.supported) return false;
+  Scratch x_copy, g_copy, x_blocked(plan.source ? plan.source_bytes : 0), g_blocked(plan.gradient ? plan.gradient_bytes : 0),
+      packed(plan.weights ? plan.weights_bytes : 0);
+  const void *source = channels_last(x, x_copy), *gradient = channels_last(g, g_copy);
+  if (plan.source) plan.source.run({source, x_blocked.as()}), source = x_blocked.as();
+  if (plan.gradient) plan.gradient.run({gradient, g_blocked.as()}), gradient = g_blocked.as();
+  void* result = plan.weights ? packed.as() : w_grad;
+  if (bias_grad) plan.conv.run({source, gradient, result, bias_grad});
+  else plan.conv.run({source, gradient, result});
+  if (plan.weights) plan.weights.run({result, w_grad});
+  return true;
+}
+
+}  // namespace weft::cpu::onednn
