@@ -230,9 +230,9 @@ void Optimizer::load_state_dict(const StateDict& dict) {
   }
   load_extra(dict);
   slots_ = std::move(loaded);
-  for (auto& [g, values] : options) {
+  for (const auto& group : options) {       // no structured binding: clang 14 cannot capture one
     size_t at = 0;
-    write_options(g, [&](const char*, double& x) { x = values[at++]; });
+    write_options(group.first, [&](const char*, double& x) { x = group.second[at++]; });
   }
 }
 

@@ -207,7 +207,7 @@ Tensor extreme(const Tensor& x, const DimList& dims, bool keepdim) {
   check_not_empty(F::name, x, mask);
   Tensor y = detail::reduce<F>(x, mask, keepdim, x.dtype());
   if (!recording(x)) return unrecorded(F::name, std::move(y));
-  return record(F::name, y, {x}, [x = Saved(x), y = Saved::output(y), mask, keepdim](BackwardCtx& c) -> Grads {
+  return record(F::name, y, {x}, [x = Saved(x), y = Saved::output(y), mask](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x);
     const Shape kept = reduced_shape(a.shape(), mask, true);
     Tensor at = eq(a, c.get(y).reshape(kept));
@@ -230,7 +230,7 @@ ValuesIndices extreme_along(const char* op, const Tensor& x, int64_t dim_in, boo
   ValuesIndices r = locate(op, x, dim, keepdim, largest, true);
   if (!recording(x)) return r;
   r.values = record(op, std::move(r.values), {x},
-                    [shape = x.shape(), index = Saved(r.indices, "indices"), dim, keepdim](BackwardCtx& c) -> Grads {
+                    [shape = x.shape(), index = Saved(r.indices, "indices"), dim](BackwardCtx& c) -> Grads {
     if (shape.empty()) return {c.grad()};
     const Shape kept = reduced_shape(shape, 1u << dim, true);
     Shape line = Shape::filled(shape.size(), 1);

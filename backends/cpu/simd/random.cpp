@@ -125,7 +125,7 @@ void bernoulli_kernel(const MutTensorRef& out, Generator::State from, double p) 
     const T one = T(1), zero = T(0);
     for_each_tile<1>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
 #pragma omp simd
-      for (int64_t i = 0; i < count; ++i) y[first + i] = (w[i] < limit) | all ? one : zero;
+      for (int64_t i = 0; i < count; ++i) y[first + i] = ((w[i] < limit) | all) ? one : zero;
     });
   });
 }
@@ -142,7 +142,7 @@ void dropout_kernel(const MutTensorRef& out, const TensorRef& in, Generator::Sta
     for_each_tile<1>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
 #pragma omp simd
       for (int64_t i = 0; i < count; ++i)
-        y[first + i] = T((w[i] < limit) | all ? static_cast<C>(x[first + i]) * s : C(0));
+        y[first + i] = T(((w[i] < limit) | all) ? static_cast<C>(x[first + i]) * s : C(0));
     });
   });
 }
