@@ -3,15 +3,27 @@
 #include <string>
 
 namespace weft {
-namespace detail {
-void missing_kernel(const char* op, DeviceType device, uint32_t available) {
+namespace {
+std::vector<KernelSlot*>& slots() {
+  static std::vector<KernelSlot*> list;
+  return list;
+}
+}  // namespace
+
+KernelSlot::KernelSlot(const char* name) : name_(name) { slots().push_back(this); }
+
+const std::vector<KernelSlot*>& KernelSlot::all() {
+  detail::ensure_backends();
+  return slots();
+}
+
+void KernelSlot::fail(DeviceType d) const {
   std::string list;
   for (int i = 0; i < kDeviceTypes; ++i)
-    if (available >> i & 1) list += (list.empty() ? "" : ", ") + std::string(name(static_cast<DeviceType>(i)));
-  raise<NotSupported>(op, ": no ", name(device), " kernel (available: ", list.empty() ? "none" : list,
+    if (fn_[i]) list += (list.empty() ? "" : ", ") + std::string(weft::name(static_cast<DeviceType>(i)));
+  raise<NotSupported>(name_, ": no ", weft::name(d), " kernel (available: ", list.empty() ? "none" : list,
                       "); move the tensors with to(device)");
 }
-}  // namespace detail
 
 namespace kernels {
 

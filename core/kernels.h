@@ -3,7 +3,6 @@
 // Kernels get raw references and preallocated outputs; they never allocate results and never see autograd.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "weft/core/conv_params.h"
@@ -23,51 +22,55 @@
 namespace weft {
 
 namespace detail {
-[[noreturn]] WEFT_API void missing_kernel(const char* op, DeviceType device, uint32_t available);
 WEFT_API void ensure_backends();  ///< registers the CPU backend once
 }
 
-/// All set slots, for the coverage table.
-struct KernelInfo {
-  std::string op;
-  DeviceType device;
+/// What all slots share: a name and one kernel per device type. Slots know each other, so that a table of them can be
+/// printed and a device can take another's kernels.
+class WEFT_API KernelSlot {
+ public:
+  KernelSlot(const KernelSlot&) = delete;
+  KernelSlot& operator=(const KernelSlot&) = delete;
+  const char* name() const { return name_; }
+  bool has(DeviceType d) const { return fn_[static_cast<int>(d)] != nullptr; }
+  /// `to` runs what `from` runs (a device whose memory the other's kernels can reach).
+  void share(DeviceType from, DeviceType to) { fn_[static_cast<int>(to)] = fn_[static_cast<int>(from)]; }
+  /// Every slot there is.
+  static const std::vector<KernelSlot*>& all();
+
+ protected:
+  using AnyFn = void (*)();
+  explicit KernelSlot(const char* name);
+  [[noreturn]] void fail(DeviceType d) const;
+  const char* name_;
+  AnyFn fn_[kDeviceTypes] = {};
 };
-WEFT_API std::vector<KernelInfo> list_kernels();
 
 /// A slot: one load and an indirect call.
 template <class Sig>
 class Kernel;
 template <class... A>
-class Kernel<void(A...)> {
+class Kernel<void(A...)> : public KernelSlot {
  public:
   using Fn = void (*)(A...);
-  constexpr explicit Kernel(const char* name = "") : name_(name) {}
-  void set(DeviceType d, Fn f) { fn_[static_cast<int>(d)] = f; }
-  Fn get(DeviceType d) const { return fn_[static_cast<int>(d)]; }
-  bool has(DeviceType d) const { return fn_[static_cast<int>(d)] != nullptr; }
-  const char* name() const { return name_; }
+  explicit Kernel(const char* name = "") : KernelSlot(name) {}
+  void set(DeviceType d, Fn f) { fn_[static_cast<int>(d)] = reinterpret_cast<AnyFn>(f); }
+  Fn get(DeviceType d) const { return reinterpret_cast<Fn>(fn_[static_cast<int>(d)]); }
   void rename(const char* n) { name_ = n; }
   void operator()(DeviceType d, A... a) const {
-    Fn f = fn_[static_cast<int>(d)];
+    Fn f = get(d);
     if (!f) [[unlikely]] fail(d);
     f(a...);
   }
-
- private:
-  [[noreturn]] void fail(DeviceType d) const {
-    uint32_t available = 0;
-    for (int i = 0; i < kDeviceTypes; ++i) available |= fn_[i] ? 1u << i : 0u;
-    detail::missing_kernel(name_, d, available);
-  }
-  const char* name_;
-  Fn fn_[kDeviceTypes] = {};
 };
 
 /// One slot per functor of a list.
 template <class Sig, class List>
 class KernelFamily {
  public:
-  constexpr KernelFamily() = default;
+  KernelFamily() {
+    List::for_each([this]<class F> { of<F>().rename(F::name); });
+  }
   template <class F>
   Kernel<Sig>& of() {
     return slots_[fn::IndexOf<F, List>::value];

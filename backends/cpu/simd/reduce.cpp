@@ -47,7 +47,6 @@ void reduce_kernel(const MutTensorRef& out, const TensorRef& x, uint32_t dims, c
 
 void register_reduce() {
   fn::ReduceOps::for_each([]<class F> {
-    kernels::reduce.of<F>().rename(F::name);
     kernels::reduce.of<F>().set(DeviceType::cpu, reduce_kernel<F>);
   });
 }

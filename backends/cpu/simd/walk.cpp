@@ -1,0 +1,137 @@
+#include <algorithm>
+
+#include "weft/backends/cpu/simd/elementwise.h"
+#include "weft/core/parallel.h"
+
+namespace weft::cpu::WEFT_ISA {
+namespace {
+
+constexpr int64_t kChunk = 512;  // elements of a buffer: the buffers of three operands fit the first-level cache
+constexpr int kMax = ElementPlan::kMaxOperands;
+
+// An operand's elements as compute type, contiguous.
+using Load = void (*)(void* buffer, const void* from, int64_t stride, int64_t n);
+using Store = void (*)(void* to, int64_t stride, const void* buffer, int64_t n);
+
+template <class T>
+void load(void* buffer, const void* from, int64_t stride, int64_t n) {
+  using C = compute_t<T>;
+  C* b = static_cast<C*>(buffer);
+  const T* p = static_cast<const T*>(from);
+  if (stride == 0) {
+    std::fill_n(b, n, static_cast<C>(*p));
+  } else if (stride == 1) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) b[i] = static_cast<C>(p[i]);
+  } else {
+    for (int64_t i = 0; i < n; ++i) b[i] = static_cast<C>(p[i * stride]);
+  }
+}
+
+template <class T>
+void save(void* to, int64_t stride, const void* buffer, int64_t n) {
+  using C = compute_t<T>;
+  T* p = static_cast<T*>(to);
+  const C* b = static_cast<const C*>(buffer);
+  if (stride == 1) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) p[i] = static_cast<T>(b[i]);
+  } else {
+    for (int64_t i = 0; i < n; ++i) p[i * stride] = static_cast<T>(b[i]);
+  }
+}
+
+struct Walker {
+  const ElementPlan& plan;
+  ContiguousLoop loop;
+  const void* f;
+  char* base[kMax];
+  int64_t step[kMax];   // bytes per element
+  int64_t inner[kMax];  // stride along the innermost axis, in elements
+  bool direct[kMax];    // the loop reads or writes the operand itself
+  bool all_direct = true;
+  Load loads[kMax] = {};
+  Store store = nullptr;
+
+  void run(const int64_t* at, int64_t n) const {
+    const void* in[kMax];
+    char* p[kMax];
+    for (int k = 0; k < plan.operands; ++k) p[k] = base[k] + at[k] * step[k];
+    if (all_direct) {
+      for (int k = 1; k < plan.operands; ++k) in[k - 1] = p[k];
+      loop(f, p[0], in, n);
+      return;
+    }
+    alignas(64) char buffers[kMax][kChunk * 8];
+    for (int64_t i = 0; i < n; i += kChunk) {
+      const int64_t m = std::min(kChunk, n - i);
+      for (int k = 1; k < plan.operands; ++k) {
+        if (direct[k]) {
+          in[k - 1] = p[k] + i * step[k];
+          continue;
+        }
+        // a broadcast value is loaded once
+        if (inner[k] != 0 || i == 0) loads[k](buffers[k], p[k] + i * inner[k] * step[k], inner[k], inner[k] ? m : std::min(kChunk, n));
+        in[k - 1] = buffers[k];
+      }
+      char* out = p[0] + i * inner[0] * step[0];
+      loop(f, direct[0] ? out : buffers[0], in, m);
+      if (!direct[0]) store(out, inner[0], buffers[0], m);
+    }
+  }
+};
+
+// Calls w.run for innermost runs that cover the plan.
+void each_run(const Walker& w) {
+  const ElementPlan& p = w.plan;
+  const int last = p.rank - 1;
+  const int64_t length = p.shape[last];
+  if (p.rank == 1) {
+    parallel_for(length, kSerialBelow, [&](int64_t begin, int64_t end) {
+      int64_t at[kMax];
+      for (int k = 0; k < p.operands; ++k) at[k] = begin * p.strides[k][0];
+      w.run(at, end - begin);
+    });
+    return;
+  }
+  const int64_t grain = length >= kSerialBelow ? 1 : kSerialBelow / length;
+  parallel_for(p.numel / length, grain, [&](int64_t begin, int64_t end) {
+    int64_t index[kMaxRank], at[kMax] = {}, rest = begin;
+    for (int i = last - 1; i >= 0; --i) {
+      index[i] = rest % p.shape[i];
+      rest /= p.shape[i];
+      for (int k = 0; k < p.operands; ++k) at[k] += index[i] * p.strides[k][i];
+    }
+    for (int64_t r = begin; r < end; ++r) {
+      w.run(at, length);
+      for (int i = last - 1; i >= 0; --i) {
+        for (int k = 0; k < p.operands; ++k) at[k] += p.strides[k][i];
+        if (++index[i] < p.shape[i]) break;
+        for (int k = 0; k < p.operands; ++k) at[k] -= index[i] * p.strides[k][i];
+        index[i] = 0;
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void walk(const ElementPlan& plan, void* out, Dtype out_dtype, const void* const* in, Dtype dtype, ContiguousLoop loop, const void* f) {
+  if (plan.numel == 0) return;
+  Walker w{plan, loop, f, {}, {}, {}, {}};
+  for (int k = 0; k < plan.operands; ++k) {
+    const Dtype d = k == 0 ? out_dtype : dtype;
+    w.base[k] = k == 0 ? static_cast<char*>(out) : static_cast<char*>(const_cast<void*>(in[k - 1]));
+    w.step[k] = static_cast<int64_t>(itemsize(d));
+    w.inner[k] = plan.strides[k][plan.rank - 1];
+    w.direct[k] = w.inner[k] == 1 && !is_half(d);
+    w.all_direct = w.all_direct && w.direct[k];
+  }
+  if (!w.all_direct) {
+    dispatch_all(dtype, "elementwise", [&]<class T> { std::fill_n(w.loads, kMax, load<T>); });
+    dispatch_all(out_dtype, "elementwise", [&]<class T> { w.store = save<T>; });
+  }
+  each_run(w);
+}
+
+}  // namespace weft::cpu::WEFT_ISA
