@@ -4,6 +4,7 @@
 
 #include "weft/backends/cpu/conv_policy.h"
 #include "weft/backends/cpu/register.h"
+#include "weft/backends/cpu/winograd.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
 
@@ -135,6 +136,7 @@ void conv_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, 
   const ConvProblem p(x, w, y, params);
   Scratch copy;
   const void* b = contiguous_vector(bias, copy);
+  if (winograd::takes(p) && policy::winograd(p)) return winograd::forward(y.mut, x, w, b, p);
 #if WEFT_HAS_ONEDNN
   if (onednn_takes(p) && onednn::forward(y.mut, x, w, b, p)) return;
 #endif
@@ -145,9 +147,10 @@ void input_grad_kernel(const MutTensorRef& x_grad, const TensorRef& g, const Ten
   const ConvProblem p(x_grad, w, g, params);
   Scratch copy;
   const void* b = contiguous_vector(bias, copy);
-  bool done = false;
+  bool done = winograd::takes(p) && policy::winograd(p);
+  if (done) winograd::input_grad(x_grad.mut, g, w, p);
 #if WEFT_HAS_ONEDNN
-  done = onednn_takes(p) && onednn::input_grad(x_grad.mut, g, w, p);
+  done = done || (onednn_takes(p) && onednn::input_grad(x_grad.mut, g, w, p));
 #endif
   if (!done) native::input_grad(x_grad.mut, g, w, p);
   if (b) add_channel_bias(x_grad.mut, b, p.n * p.in_size(), p.c, p.dtype);
@@ -156,10 +159,14 @@ void input_grad_kernel(const MutTensorRef& x_grad, const TensorRef& g, const Ten
 void weight_grad_kernel(const MutTensorRef& w_grad, const MutTensorRef& bias_grad, const TensorRef& x, const TensorRef& g,
                         const ConvParams& params) {
   const ConvProblem p(x, w_grad, g, params);
+  if (winograd::takes(p) && policy::winograd_weight_grad(p)) {
+    winograd::weight_grad(w_grad.mut, x, g, p);
+  } else {
 #if WEFT_HAS_ONEDNN
-  if (onednn_takes(p) && onednn::weight_grad(w_grad.mut, bias_grad.mut, x, g, p)) return;
+    if (onednn_takes(p) && onednn::weight_grad(w_grad.mut, bias_grad.mut, x, g, p)) return;
 #endif
-  native::weight_grad(w_grad.mut, x, g, p);
+    native::weight_grad(w_grad.mut, x, g, p);
+  }
   if (bias_grad.defined()) {
     Scratch copy;
     channel_sums(bias_grad.mut, channels_last(g, copy), p.n * p.out_size(), p.o, p.dtype);

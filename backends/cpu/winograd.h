@@ -1,11 +1,12 @@
 // f32 convolutions with 3x3 windows of stride 1 by Winograd's F(4x4, 3x3): 36 products where the direct form takes 144
 // (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). Three-dimensional 3x3x3 windows are sums
 // over planes. Features are channels-last. Rounding errors are about five times those of the direct form (1e-6 relative).
-// Knows nothing of tensors; backends/cpu/conv_policy.h says when it pays.
+// backends/cpu/conv_policy.h says when it pays.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
+
+#include "weft/backends/cpu/conv.h"
 
 namespace weft::cpu::winograd {
 
@@ -25,6 +26,13 @@ struct WeightStrides {
 
 /// Floats of a transformed weight.
 int64_t packed_size(const Problem& p);
+
+/// f32, two or three axes, windows [3, 3] or [1 or 3, 3, 3], stride and dilation 1, one group.
+bool takes(const ConvProblem& p);
+// The three directions of a problem that `takes` accepts. y, x_grad channels-last; w_grad contiguous.
+void forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p);
+void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const ConvProblem& p);
+void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const ConvProblem& p);
 
 /// Kernels of the best instruction set of this machine.
 struct Kernels {

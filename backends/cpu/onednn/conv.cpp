@@ -1,10 +1,12 @@
 #include "weft/backends/cpu/conv.h"
 
 #include <cstring>
+#include <mutex>
+#include <vector>
 
 #include "weft/backends/cpu/conv_policy.h"
 #include "weft/backends/cpu/onednn/engine.h"
-#include "weft/backends/cpu/onednn/packed_weights.h"
+#include "weft/backends/cpu/packed_weights.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
 
@@ -96,6 +98,17 @@ Lru<Plan>& plans() {
   return cache;
 }
 
+// The same number for the same pair of layouts, whatever primitives they belong to.
+int layout_id(const desc& from, const desc& to) {
+  static std::mutex mutex;
+  static auto* layouts = new std::vector<std::pair<desc, desc>>;
+  std::lock_guard lock(mutex);
+  for (size_t i = 0; i < layouts->size(); ++i)
+    if ((*layouts)[i].first == from && (*layouts)[i].second == to) return static_cast<int>(i);
+  layouts->emplace_back(from, to);
+  return static_cast<int>(layouts->size()) - 1;
+}
+
 // A weight that overlaps itself (expanded) has no oneDNN layout.
 bool dense(const TensorRef& w) {
   for (int i = 0; i < w.rank; ++i)
@@ -106,7 +119,7 @@ bool dense(const TensorRef& w) {
 // The weight as the primitive wants it; `keep` holds the memory.
 const void* packed_weights(const TensorRef& w, const Plan& plan, std::shared_ptr<Scratch>& keep) {
   if (!plan.weights) return w.data;
-  keep = packed(w, plan.layout, plan.weights_bytes, plan.weights);
+  keep = packed(w, plan.layout, plan.weights_bytes, [&](const void* from, void* to) { plan.weights.run({from, to}); });
   return keep->as();
 }
 

@@ -4,7 +4,7 @@
 
 #include <atomic>
 
-#include "weft/backends/cpu/onednn/packed_weights.h"
+#include "weft/backends/cpu/packed_weights.h"
 #include "weft/backends/cpu/primitive_stats.h"
 
 namespace weft::cpu {
@@ -74,6 +74,6 @@ Compiled make_reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& 
 
 }  // namespace onednn
 
-PrimitiveStats primitive_stats() { return {onednn::g_created.load(), onednn::packed_count()}; }
+PrimitiveStats primitive_stats() { return {onednn::g_created.load(), packed_count()}; }
 
 }  // namespace weft::cpu

@@ -1,10 +1,12 @@
-#include "weft/backends/cpu/onednn/packed_weights.h"
+#include "weft/backends/cpu/packed_weights.h"
 
 #include <mutex>
+#include <unordered_map>
+#include <vector>
 
 #include "weft/core/storage.h"
 
-namespace weft::cpu::onednn {
+namespace weft::cpu {
 namespace {
 
 struct Entry {
@@ -17,7 +19,6 @@ struct Entry {
 struct Cache {
   std::mutex mutex;
   std::unordered_map<uint64_t, std::vector<Entry>> entries;  // by storage id
-  std::vector<std::pair<dnnl::memory::desc, dnnl::memory::desc>> layouts;
   uint64_t count = 0;
 };
 
@@ -43,19 +44,10 @@ Cache& cache() {
 
 }  // namespace
 
-int layout_id(const dnnl::memory::desc& from, const dnnl::memory::desc& to) {
-  Cache& c = cache();
-  std::lock_guard lock(c.mutex);
-  for (size_t i = 0; i < c.layouts.size(); ++i)
-    if (c.layouts[i].first == from && c.layouts[i].second == to) return static_cast<int>(i);
-  c.layouts.emplace_back(from, to);
-  return static_cast<int>(c.layouts.size()) - 1;
-}
-
-std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes, const Compiled& reorder) {
+std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes, const std::function<void(const void*, void*)>& pack) {
   if (!w.storage) {
     auto memory = std::make_shared<Scratch>(bytes);
-    reorder.run({w.data, memory->as()});
+    pack(w.data, memory->as());
     return memory;
   }
   Cache& c = cache();
@@ -73,7 +65,7 @@ std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes, co
   } else if (found->memory.use_count() > 1) {
     found->memory = std::make_shared<Scratch>(bytes);  // another thread computes with the old ones
   }
-  reorder.run({w.data, found->memory->as()});
+  pack(w.data, found->memory->as());
   found->version = version;
   ++c.count;
   return found->memory;
@@ -85,4 +77,4 @@ uint64_t packed_count() {
   return c.count;
 }
 
-}  // namespace weft::cpu::onednn
+}  // namespace weft::cpu

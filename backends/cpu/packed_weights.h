@@ -1,0 +1,19 @@
+// Weights in the layout that an engine wants, kept from call to call.
+// One entry per (storage, offset, layout): repacked in place when the weight changed, dropped with its storage.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "weft/backends/cpu/scratch.h"
+#include "weft/core/tensor_ref.h"
+
+namespace weft::cpu {
+
+/// The packed elements of `w`, made by `pack(from, to)` if there are none of this version yet. `layout` names what `pack` makes,
+/// w's own strides included. The memory stays valid as long as the result.
+std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes, const std::function<void(const void*, void*)>& pack);
+/// How many times weights have been packed.
+uint64_t packed_count();
+
+}  // namespace weft::cpu
