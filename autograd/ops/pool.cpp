@@ -1,6 +1,7 @@
 #include "weft/autograd/ops/pool.h"
 
 #include "weft/autograd/ops/feature_layout.h"
+#include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/resample.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
@@ -163,6 +164,15 @@ Pooled max_pool3d_with_indices(const Tensor& x, const MaxPoolOptions<3>& o) { re
 Tensor avg_pool1d(const Tensor& x, const AvgPoolOptions<1>& o) { return average_of<1>("avg_pool1d", x, o); }
 Tensor avg_pool2d(const Tensor& x, const AvgPoolOptions<2>& o) { return average_of<2>("avg_pool2d", x, o); }
 Tensor avg_pool3d(const Tensor& x, const AvgPoolOptions<3>& o) { return average_of<3>("avg_pool3d", x, o); }
+
+Tensor max_unpool(const Tensor& x, const Tensor& indices, const Shape& output_size) {
+  WEFT_CHECK(x.rank() >= 3 && indices.shape() == x.shape() && output_size.size() == x.rank() - 2, ShapeError, "max_unpool: input ", x.shape(),
+             ", indices ", indices.shape(), " and output_size ", output_size, " do not fit");
+  const Shape flat{x.size(0), x.size(1), output_size.numel()}, pooled{x.size(0), x.size(1), x.shape().slice(2).numel()};
+  Shape shape{x.size(0), x.size(1)};
+  for (int64_t s : output_size) shape.push_back(s);
+  return scatter(zeros(flat, x.options()), 2, indices.reshape(pooled), x.reshape(pooled)).reshape(shape);
+}
 
 Tensor adaptive_avg_pool1d(const Tensor& x, const OutputSize<1>& s) { return adaptive_average_of<1>("adaptive_avg_pool1d", x, s); }
 Tensor adaptive_avg_pool2d(const Tensor& x, const OutputSize<2>& s) { return adaptive_average_of<2>("adaptive_avg_pool2d", x, s); }

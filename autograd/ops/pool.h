@@ -45,6 +45,10 @@ WEFT_API Tensor avg_pool1d(const Tensor& x, const AvgPoolOptions<1>& o);
 WEFT_API Tensor avg_pool2d(const Tensor& x, const AvgPoolOptions<2>& o);
 WEFT_API Tensor avg_pool3d(const Tensor& x, const AvgPoolOptions<3>& o);
 
+/// Puts each element of x [N, C, spatial...] where `indices` (as max_pool*_with_indices gave them) says, zeros elsewhere; the result
+/// has the spatial sizes `output_size`. Where indices repeat, one of their elements stays. ValueError for one out of range.
+WEFT_API Tensor max_unpool(const Tensor& x, const Tensor& indices, const Shape& output_size);
+
 /// Sizes of an adaptive pooling's result; an empty one keeps the input's size.
 template <int D>
 class OutputSize {

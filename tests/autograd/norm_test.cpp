@@ -8,6 +8,7 @@
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/activation.h"
 #include "weft/autograd/ops/norm.h"
+#include "weft/core/kernels.h"
 
 using namespace weft;
 using support::Array;
@@ -155,6 +156,31 @@ TEST_SUITE("norm") {
       };
       CHECK(gradcheck(ops(f), {a, w, b}));
       CHECK(gradgradcheck(ops(f), {a, w, b}));
+    }
+  }
+
+  TEST_CASE("the kernels' backward from the activated output alone is the one from the input") {
+    const Tensor x = ramp({4, 6, 5, 3}), g = ramp({4, 6, 5, 3}, -1, 1, 4), gamma = ramp({6}, 0.5, 2, 1) * -1.0, beta = ramp({6}, -1, 1, 2);
+    for (const bool rows : {false, true}) {
+      const Tensor in = rows ? support::channels_last(x) : x, up = rows ? support::channels_last(g) : g;
+      const NormParams forward{.activation = Activation::leaky_relu, .slope = 0.1};
+      NormParams folded = forward;
+      folded.source = NormSource::folded;
+      Tensor y = empty_like(in), mean = zeros({6}, Dtype::f64), m2 = zeros({6}, Dtype::f64), inv = zeros({6}, Dtype::f64);
+      const DeviceType cpu = DeviceType::cpu;
+      kernels::norm_forward(cpu, mut_ref(y), mut_ref(mean), mut_ref(m2), mut_ref(inv), ref(in), ref(gamma), ref(beta), {}, forward);
+      Tensor s1 = zeros({6}, Dtype::f64), s2 = zeros({6}, Dtype::f64), t1 = zeros({6}, Dtype::f64), t2 = zeros({6}, Dtype::f64);
+      Tensor dx = empty_like(in), from_y = empty_like(in);
+      kernels::norm_backward(cpu, mut_ref(dx), {}, mut_ref(s1), mut_ref(s2), ref(up), ref(in), {}, ref(mean), ref(inv), ref(gamma), ref(beta),
+                             forward);
+      const Tensor one_by_gamma = 1 / gamma;
+      kernels::norm_backward_reduce(cpu, mut_ref(t1), mut_ref(t2), ref(up), ref(y), {}, ref(beta), ref(one_by_gamma), ref(gamma), ref(beta), folded);
+      const Tensor scale = inv * gamma, k1 = scale * t1 / 60, k2 = scale * t2 / 60;  // 4 x 5 x 3 values per channel
+      kernels::norm_backward_apply(cpu, mut_ref(from_y), {}, ref(up), ref(y), {}, ref(beta), ref(one_by_gamma), ref(gamma), ref(beta), ref(scale),
+                                   ref(k1), ref(k2), folded);
+      CHECK(allclose(t1, s1));
+      CHECK(allclose(t2, s2));
+      CHECK(allclose(from_y, dx, 1e-10, 1e-12));
     }
   }
 

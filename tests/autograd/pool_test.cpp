@@ -9,6 +9,7 @@
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/pool.h"
+#include "weft/autograd/ops/select.h"
 
 using namespace weft;
 using support::Array;
@@ -152,6 +153,16 @@ TEST_SUITE("pool") {
         CHECK(gradgradcheck(f, {at}));
       }
     }
+  }
+
+  TEST_CASE("max_unpool undoes max pooling") {
+    Tensor x = ramp({2, 3, 4, 6});
+    const Pooled p = max_pool2d_with_indices(x, {.kernel_size = 2});
+    const Tensor y = max_unpool(p.output, p.indices, {4, 6});
+    CHECK(equal(max_pool2d(where(eq(y, 0), -9, y), {.kernel_size = 2}), p.output));
+    CHECK(sum(y).item<double>() == doctest::Approx(sum(p.output).item<double>()));
+    Tensor small = p.output.detach().clone().set_requires_grad();
+    CHECK(gradcheck(ops([&](const auto& in) { return max_unpool(in[0], p.indices, {4, 6}); }), {small}));
   }
 
   TEST_CASE("errors, empty batches, large kernels") {

@@ -151,15 +151,18 @@ void fill_affine(const Columns<A>& v, const double* mean, const double* inv, con
   });
 }
 
-/// Calls body(group, first element, elements) for runs of up to `width` elements that begin at channel 0, in parallel.
+/// Calls body(group, first element, elements) for runs of up to `width` elements that begin at channel 0, in parallel. From
+/// the end towards the start: the statistics pass has just been there, so the end is what is still in the cache.
 template <class Body>
 void for_rows(const Walk& k, const Body& body) {
+  constexpr int64_t kBlock = 64;
   const int64_t per_group = k.wide_rows + (k.tail ? 1 : 0);
   parallel_for(k.groups * per_group, std::max<int64_t>(1, kSerialBelow / k.width), [&](int64_t t0, int64_t t1) {
-    for (int64_t t = t0; t < t1; ++t) {
-      const int64_t b = t / per_group, r = t % per_group;
-      body(b, b * k.group_elements() + r * k.width, r < k.wide_rows ? k.width : k.tail);
-    }
+    for (int64_t block = (t1 - t0 + kBlock - 1) / kBlock - 1; block >= 0; --block)
+      for (int64_t t = t0 + block * kBlock, end = std::min(t + kBlock, t1); t < end; ++t) {
+        const int64_t b = t / per_group, r = t % per_group;
+        body(b, b * k.group_elements() + r * k.width, r < k.wide_rows ? k.width : k.tail);
+      }
   });
 }
 

@@ -1,6 +1,7 @@
 // Max pooling over rows of channels (x [N, C, D, H, W] stored channels-last): each window remembers which of its taps won,
 // in one byte where that is enough.
 #include <algorithm>
+#include <type_traits>
 
 #include "weft/backends/cpu/simd/norm_loops.h"
 #include "weft/backends/cpu/simd/register.h"
@@ -27,38 +28,76 @@ WEFT_INLINE void window(Taps& t, const PoolGeometry& p, int d, int64_t o) {
   t.start[d] = p.axis[d].start(o);
 }
 
-/// One block of up to kBlock channels of one window.
+/// Calls f(first channel of the tap's pixel, number of the tap) for the taps of a window.
+template <class T, class F>
+WEFT_INLINE void for_taps(const T* x, const Taps& t, const PoolGeometry& p, int64_t C, const F& f) {
+  const int32_t kernel_h = static_cast<int32_t>(p.axis[1].kernel), kernel_w = static_cast<int32_t>(p.axis[2].kernel);
+  for (int64_t a = t.first[0]; a < t.last[0]; ++a)
+    for (int64_t b = t.first[1]; b < t.last[1]; ++b) {
+      const int64_t d = t.start[0] + a * p.axis[0].dilation, h = t.start[1] + b * p.axis[1].dilation;
+      const T* row = x + ((d * p.axis[1].in + h) * p.axis[2].in + t.start[2]) * C;
+      const int32_t base = (static_cast<int32_t>(a) * kernel_h + static_cast<int32_t>(b)) * kernel_w;
+      for (int64_t c = t.first[2]; c < t.last[2]; ++c) f(row + c * p.axis[2].dilation * C, base + static_cast<int32_t>(c));
+    }
+}
+WEFT_INLINE int32_t first_tap(const Taps& t, const PoolGeometry& p) {
+  return static_cast<int32_t>((t.first[0] * p.axis[1].kernel + t.first[1]) * p.axis[2].kernel + t.first[2]);
+}
+
+/// One block of n <= kBlock channels of one window.
 template <class T, class I>
-WEFT_INLINE void max_block(T* y, I* taps, const T* x, int64_t n, const Taps& t, const PoolGeometry& p, int64_t C) {
+void max_block(T* y, I* taps, const T* x, int64_t n, const Taps& t, const PoolGeometry& p, int64_t C) {
   using A = compute_t<T>;
   A best[kBlock];
   int32_t at[kBlock];
-  const int32_t kernel_h = static_cast<int32_t>(p.axis[1].kernel), kernel_w = static_cast<int32_t>(p.axis[2].kernel);
-  const int32_t none = static_cast<int32_t>((t.first[0] * kernel_h + t.first[1]) * kernel_w + t.first[2]);
+  const int32_t none = first_tap(t, p);
   for (int64_t i = 0; i < kBlock; ++i) best[i] = fn::lowest<A>(), at[i] = none;
-  for (int64_t a = t.first[0]; a < t.last[0]; ++a)
-    for (int64_t b = t.first[1]; b < t.last[1]; ++b)
-      for (int64_t c = t.first[2]; c < t.last[2]; ++c) {
-        const int64_t d = t.start[0] + a * p.axis[0].dilation, h = t.start[1] + b * p.axis[1].dilation,
-                      w = t.start[2] + c * p.axis[2].dilation;
-        const T* from = x + ((d * p.axis[1].in + h) * p.axis[2].in + w) * C;
-        const int32_t tap = (static_cast<int32_t>(a) * kernel_h + static_cast<int32_t>(b)) * kernel_w + static_cast<int32_t>(c);
-        const auto take = [&](int64_t m) {
+  for_taps(x, t, p, C, [&](const T* from, int32_t tap) {
 #pragma omp simd
-          for (int64_t i = 0; i < m; ++i) {
-            const A v = A(from[i]);
-            const bool wins = (v > best[i]) | (v != v);  // the first maximum; NaN wins always
-            best[i] = wins ? v : best[i];
-            at[i] = wins ? tap : at[i];
-          }
-        };
-        if (n == kBlock) take(kBlock);
-        else take(n);
-      }
+    for (int64_t i = 0; i < n; ++i) {
+      const A v = A(from[i]);
+      const bool wins = (v > best[i]) | (v != v);  // the first maximum; NaN wins always
+      best[i] = wins ? v : best[i];
+      at[i] = wins ? tap : at[i];
+    }
+  });
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(best[i]);
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) taps[i] = static_cast<I>(at[i]);
+}
+
+/// The same for Wide::kCount channels of float or double, kept in registers over the taps.
+template <class T>
+struct Wide {
+  static constexpr int kLanes = 64 / sizeof(T), kCount = 4 * kLanes;
+  using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  typedef T V __attribute__((vector_size(64), aligned(alignof(T)), may_alias));
+  typedef Int M __attribute__((vector_size(64), may_alias));
+};
+template <class T, class I>
+WEFT_INLINE void max_wide(T* y, I* taps, const T* x, const Taps& t, const PoolGeometry& p, int64_t C) {
+  using W = Wide<T>;
+  using V = typename W::V;
+  using M = typename W::M;
+  V best[4];
+  M at[4];
+  const typename W::Int none = first_tap(t, p);
+  for (int j = 0; j < 4; ++j) best[j] = V{} + fn::lowest<T>(), at[j] = M{} + none;
+  for_taps(x, t, p, C, [&](const T* from, int32_t tap) __attribute__((always_inline)) {
+    const M here = M{} + typename W::Int(tap);
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      const V v = *reinterpret_cast<const V*>(from + j * W::kLanes);
+      const M wins = (v > best[j]) | (v != v);
+      best[j] = wins ? v : best[j];
+      at[j] = wins ? here : at[j];
+    }
+  });
+  for (int j = 0; j < 4; ++j) *reinterpret_cast<V*>(y + j * W::kLanes) = best[j];
+  const typename W::Int* winner = reinterpret_cast<const typename W::Int*>(at);
+#pragma omp simd
+  for (int i = 0; i < W::kCount; ++i) taps[i] = static_cast<I>(winner[i]);
 }
 
 template <class T, class I>
@@ -75,10 +114,41 @@ void forward(T* y, I* taps, const T* x, int64_t N, int64_t C, const PoolGeometry
       for (int64_t o = 0; o < O2; ++o) {
         window(t, p, 2, o);
         const int64_t at = (r * O2 + o) * C;
-        for (int64_t c = 0; c < C; c += kBlock) max_block(y + at + c, taps + at + c, xn + c, std::min(kBlock, C - c), t, p, C);
+        int64_t c = 0;
+        if constexpr (std::is_floating_point_v<T>)
+          for (; c + Wide<T>::kCount <= C; c += Wide<T>::kCount) max_wide(y + at + c, taps + at + c, xn + c, t, p, C);
+        for (; c < C; c += kBlock) max_block(y + at + c, taps + at + c, xn + c, std::min(kBlock, C - c), t, p, C);
       }
     }
   });
+}
+
+/// The windows that hold one input of an axis, and the input's tap in each.
+struct Holders {
+  int64_t first, count;
+  int32_t tap;   // in the first window; each further one has it `step` taps earlier
+  int32_t step;  // 0: irregular (dilation, adaptive): ask PoolAxis::tap
+  Holders(const PoolAxis& p, int64_t i)
+      : first(p.first_window(i)), count(p.last_window(i) - first), tap(static_cast<int32_t>(i - p.start(first))),
+        step(p.dilation == 1 && !p.adaptive ? static_cast<int32_t>(p.stride) : 0) {}
+  WEFT_INLINE int32_t at(const PoolAxis& p, int64_t i, int64_t k) const {
+    return step ? tap - static_cast<int32_t>(k) * step : static_cast<int32_t>(p.tap(first + k, i));
+  }
+};
+
+/// Calls f(output element of channel 0, number of the tap) for the windows that hold one input.
+template <class F>
+WEFT_INLINE void for_holders(const Holders& hd, const Holders& hh, const Holders& hw, int64_t d, int64_t h, int64_t w,
+                             const PoolGeometry& p, int64_t C, const F& f) {
+  const PoolAxis &pd = p.axis[0], &ph = p.axis[1], &pw = p.axis[2];
+  const int32_t kernel_h = static_cast<int32_t>(ph.kernel), kernel_w = static_cast<int32_t>(pw.kernel);
+  for (int64_t a = 0; a < hd.count; ++a)
+    for (int64_t b = 0; b < hh.count; ++b)
+      for (int64_t o = 0; o < hw.count; ++o) {
+        const int32_t ka = hd.at(pd, d, a), kb = hh.at(ph, h, b), kc = hw.at(pw, w, o);
+        if ((ka | kb | kc) < 0) continue;
+        f((((hd.first + a) * ph.out + hh.first + b) * pw.out + hw.first + o) * C, (ka * kernel_h + kb) * kernel_w + kc);
+      }
 }
 
 /// dx at an input = sum of g over the windows in which it won. Walks inputs, so that threads never meet.
@@ -91,28 +161,44 @@ void scatter(T* dx, const T* g, const I* taps, int64_t N, int64_t C, const PoolG
   parallel_for(N * pd.in * ph.in, grain, [&](int64_t r0, int64_t r1) {
     for (int64_t r = r0; r < r1; ++r) {
       const int64_t n = r / (pd.in * ph.in), d = r / ph.in % pd.in, h = r % ph.in;
-      const int64_t d0 = pd.first_window(d), d1 = pd.last_window(d), h0 = ph.first_window(h), h1 = ph.last_window(h);
+      const Holders hd(pd, d), hh(ph, h);
       for (int64_t w = 0; w < pw.in; ++w) {
-        const int64_t w0 = pw.first_window(w), w1 = pw.last_window(w);
+        const Holders hw(pw, w);
         T* to = dx + (r * pw.in + w) * C;
-        for (int64_t c = 0; c < C; c += kBlock) {
+        int64_t c = 0;
+        if constexpr (std::is_floating_point_v<T>) {
+          using W = Wide<T>;
+          using V = typename W::V;
+          using M = typename W::M;
+          for (; c + W::kCount <= C; c += W::kCount) {
+            V sum[4] = {};
+            for_holders(hd, hh, hw, d, h, w, p, C, [&](int64_t at, int32_t tap) __attribute__((always_inline)) {
+              const int64_t o = n * outputs + at + c;
+              M winners[4];  // compilers widen bytes well in a loop, and badly as a vector conversion
+              typename W::Int* winner = reinterpret_cast<typename W::Int*>(winners);
+#pragma omp simd
+              for (int i = 0; i < W::kCount; ++i) winner[i] = taps[o + i];
+#pragma GCC unroll 4
+              for (int j = 0; j < 4; ++j) {
+                const V v = *reinterpret_cast<const V*>(g + o + j * W::kLanes);
+                sum[j] += winners[j] == (M{} + typename W::Int(tap)) ? v : V{};
+              }
+            });
+            for (int j = 0; j < 4; ++j) *reinterpret_cast<V*>(to + c + j * W::kLanes) = sum[j];
+          }
+        }
+        for (; c < C; c += kBlock) {
           const int64_t m = std::min(kBlock, C - c);
           A sum[kBlock];
           for (int64_t i = 0; i < kBlock; ++i) sum[i] = A(0);
-          for (int64_t a = d0; a < d1; ++a)
-            for (int64_t b = h0; b < h1; ++b)
-              for (int64_t o = w0; o < w1; ++o) {
-                const int64_t ka = pd.tap(a, d), kb = ph.tap(b, h), kc = pw.tap(o, w);
-                if ((ka | kb | kc) < 0) continue;
-                const int32_t tap = static_cast<int32_t>((ka * ph.kernel + kb) * pw.kernel + kc);
-                const int64_t at = n * outputs + ((a * ph.out + b) * pw.out + o) * C + c;
-                const auto add = [&](int64_t count) {
+          for_holders(hd, hh, hw, d, h, w, p, C, [&](int64_t at, int32_t tap) {
+            const int64_t o = n * outputs + at + c;
 #pragma omp simd
-                  for (int64_t i = 0; i < count; ++i) sum[i] += static_cast<int32_t>(taps[at + i]) == tap ? A(g[at + i]) : A(0);
-                };
-                if (m == kBlock) add(kBlock);
-                else add(m);
-              }
+            for (int64_t i = 0; i < m; ++i) {
+              const A v = A(g[o + i]);
+              sum[i] += static_cast<int32_t>(taps[o + i]) == tap ? v : A(0);
+            }
+          });
 #pragma omp simd
           for (int64_t i = 0; i < m; ++i) to[c + i] = static_cast<T>(sum[i]);
         }

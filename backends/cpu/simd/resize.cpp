@@ -79,43 +79,64 @@ WEFT_INLINE T narrow(A v) {
   else return static_cast<T>(v);
 }
 
+/// to = [to +] sum of N weighted runs.
+template <int N, bool Add, class To, class From, class A>
+WEFT_INLINE void blend(To* to, const From* const* p, const A* w, int64_t n) {
+  const From *p0 = p[0], *p1 = p[N > 1 ? 1 : 0], *p2 = p[N > 2 ? 2 : 0], *p3 = p[N > 3 ? 3 : 0];
+  const A w0 = w[0], w1 = w[N > 1 ? 1 : 0], w2 = w[N > 2 ? 2 : 0], w3 = w[N > 3 ? 3 : 0];
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    A v = w0 * static_cast<A>(p0[i]);
+    if constexpr (N > 1) v += w1 * static_cast<A>(p1[i]);
+    if constexpr (N > 2) v += w2 * static_cast<A>(p2[i]);
+    if constexpr (N > 3) v += w3 * static_cast<A>(p3[i]);
+    if constexpr (Add) v += static_cast<A>(to[i]);
+    to[i] = narrow<To>(v);
+  }
+}
+template <bool Add, class To, class From, class A>
+void blend_few(To* to, int64_t count, const From* const* p, const A* w, int64_t n) {
+  switch (count) {
+    case 1: return blend<1, Add>(to, p, w, n);
+    case 2: return blend<2, Add>(to, p, w, n);
+    case 3: return blend<3, Add>(to, p, w, n);
+    default: return blend<4, Add>(to, p, w, n);
+  }
+}
+
 /// y[o] = sum of weighted pixels of the row `from`.
 template <class T, class S, class A>
 void mix_pixels(T* y, const S* from, const Lists<A>& w, int64_t out, int64_t C) {
+  constexpr int64_t kBlock = 256;
   for (int64_t o = 0; o < out; ++o, y += C) {
     const int32_t b = w.begin[o], n = w.begin[o + 1] - b;
-    const S* p = from + w.index[b] * C;
-    if (n == 1 && w.weight[b] == A(1)) {
-      if constexpr (std::is_same_v<S, T>) {
+    if constexpr (std::is_same_v<S, T>) {
+      if (n == 1 && w.weight[b] == A(1)) {
+        const S* p = from + w.index[b] * C;
 #pragma omp simd
         for (int64_t c = 0; c < C; ++c) y[c] = p[c];
-      } else {
-#pragma omp simd
-        for (int64_t c = 0; c < C; ++c) y[c] = narrow<T>(static_cast<A>(p[c]));
+        continue;
       }
-    } else if (n == 2) {
-      const S* q = from + w.index[b + 1] * C;
-      const A u = w.weight[b], v = w.weight[b + 1];
-#pragma omp simd
-      for (int64_t c = 0; c < C; ++c) y[c] = narrow<T>(u * static_cast<A>(p[c]) + v * static_cast<A>(q[c]));
-    } else {
-      for (int64_t c0 = 0; c0 < C; c0 += 64) {
-        const int64_t m = std::min<int64_t>(64, C - c0);
-        A sum[64];
-        for (int i = 0; i < 64; ++i) sum[i] = A(0);
-        const auto add = [&](int64_t count) {
-          for (int32_t k = 0; k < n; ++k) {
-            const S* r = from + w.index[b + k] * C + c0;
-            const A u = w.weight[b + k];
-#pragma omp simd
-            for (int64_t i = 0; i < count; ++i) sum[i] += u * static_cast<A>(r[i]);
-          }
-        };
-        if (m == 64) add(64);
-        else add(m);
-#pragma omp simd
-        for (int64_t i = 0; i < m; ++i) y[c0 + i] = narrow<T>(sum[i]);
+    }
+    const S* p[4];
+    const auto take = [&](int32_t first, int64_t c) {
+      for (int32_t k = first; k < n && k < first + 4; ++k) p[k - first] = from + w.index[b + k] * C + c;
+    };
+    if (n >= 1 && n <= 4) {
+      take(0, 0);
+      blend_few<false>(y, n, p, w.weight + b, C);
+      continue;
+    }
+    for (int64_t c = 0; c < C; c += kBlock) {
+      const int64_t m = std::min(kBlock, C - c);
+      A sum[kBlock];
+      for (int64_t i = 0; i < m; ++i) sum[i] = A(0);
+      for (int32_t k = 0; k < n; k += 4) {
+        take(k, c);
+        blend_few<true>(sum, std::min(4, n - k), p, w.weight + b + k, m);
       }
+#pragma omp simd
+      for (int64_t i = 0; i < m; ++i) y[c + i] = narrow<T>(sum[i]);
     }
   }
 }
@@ -124,37 +145,22 @@ void mix_pixels(T* y, const S* from, const Lists<A>& w, int64_t out, int64_t C) 
 template <class T, class A>
 void mix_row(T* y, const T* x, A* room, const Lists<A>& wd, const Lists<A>& wh, const Lists<A>& ww, int64_t d, int64_t h,
              int64_t in_h, int64_t length, int64_t out, int64_t C) {
-  const int32_t d0 = wd.begin[d], d1 = wd.begin[d + 1], h0 = wh.begin[h], h1 = wh.begin[h + 1];
-  const int64_t count = int64_t{d1 - d0} * (h1 - h0);
-  if (count == 1 && wd.weight[d0] * wh.weight[h0] == A(1))
-    return mix_pixels(y, x + (wd.index[d0] * in_h + wh.index[h0]) * length, ww, out, C);
-  const auto row = [&](int64_t k) { return x + (wd.index[d0 + k / (h1 - h0)] * in_h + wh.index[h0 + k % (h1 - h0)]) * length; };
-  const auto weight = [&](int64_t k) { return wd.weight[d0 + k / (h1 - h0)] * wh.weight[h0 + k % (h1 - h0)]; };
-  int64_t k = 0;
-  if (count % 2) {
-    const T* p = count ? row(0) : nullptr;
-    const A u = weight(0);
-#pragma omp simd
-    for (int64_t i = 0; i < length; ++i) room[i] = u * static_cast<A>(p[i]);
-    k = 1;
-  } else {
-    if (count == 0) {
-      for (int64_t i = 0; i < length; ++i) room[i] = A(0);
-    } else {
-      const T *p = row(0), *q = row(1);
-      const A u = weight(0), v = weight(1);
-#pragma omp simd
-      for (int64_t i = 0; i < length; ++i) room[i] = u * static_cast<A>(p[i]) + v * static_cast<A>(q[i]);
-      k = 2;
-    }
+  const int32_t d0 = wd.begin[d], h0 = wh.begin[h], across = wh.begin[h + 1] - h0;
+  const int32_t count = (wd.begin[d + 1] - d0) * across;
+  const auto row = [&](int32_t k) { return x + (wd.index[d0 + k / across] * in_h + wh.index[h0 + k % across]) * length; };
+  const auto weight = [&](int32_t k) { return wd.weight[d0 + k / across] * wh.weight[h0 + k % across]; };
+  if (count == 1 && weight(0) == A(1)) return mix_pixels(y, row(0), ww, out, C);
+  if (count == 0)
+    for (int64_t i = 0; i < length; ++i) room[i] = A(0);
+  for (int32_t k = 0; k < count; k += 4) {
+    const int32_t n = std::min(4, count - k);
+    const T* p[4];
+    A w[4];
+    for (int32_t j = 0; j < n; ++j) p[j] = row(k + j), w[j] = weight(k + j);
+    if (k == 0) blend_few<false>(room, n, p, w, length);
+    else blend_few<true>(room, n, p, w, length);
   }
-  for (; k < count; k += 2) {
-    const T *p = row(k), *q = row(k + 1);
-    const A u = weight(k), v = weight(k + 1);
-#pragma omp simd
-    for (int64_t i = 0; i < length; ++i) room[i] += u * static_cast<A>(p[i]) + v * static_cast<A>(q[i]);
-  }
-  mix_pixels(y, room, ww, out, C);
+  mix_pixels(y, static_cast<const A*>(room), ww, out, C);
 }
 
 template <class T>
