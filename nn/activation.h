@@ -1,0 +1,98 @@
+// Activation layers. Formulas are those of the ops (autograd/ops/activation.h); names and printing are PyTorch's.
+#pragma once
+
+#include "weft/autograd/ops/activation.h"
+#include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/unary.h"
+#include "weft/nn/module.h"
+
+namespace weft::nn {
+
+struct WEFT_API ReLU : Module {
+  ReLU() : Module("ReLU") {}
+  Tensor operator()(const Tensor& x) const { return relu(x); }
+};
+struct WEFT_API ReLU6 : Module {
+  ReLU6() : Module("ReLU6") {}
+  Tensor operator()(const Tensor& x) const { return relu6(x); }
+};
+struct WEFT_API LeakyReLU : Module {
+  explicit LeakyReLU(double negative_slope = 0.01);
+  Tensor operator()(const Tensor& x) const { return leaky_relu(x, negative_slope); }
+  double negative_slope;
+};
+/// weight [num_parameters] begins as `init`; one slope for all or one per channel (axis 1).
+struct WEFT_API PReLU : Module {
+  explicit PReLU(int64_t num_parameters = 1, double init = 0.25);
+  Tensor operator()(const Tensor& x) const { return prelu(x, weight); }
+  int64_t num_parameters;
+  Tensor weight;
+};
+struct WEFT_API ELU : Module {
+  explicit ELU(double alpha = 1);
+  Tensor operator()(const Tensor& x) const { return elu(x, alpha); }
+  double alpha;
+};
+struct WEFT_API SELU : Module {
+  SELU() : Module("SELU") {}
+  Tensor operator()(const Tensor& x) const { return selu(x); }
+};
+struct WEFT_API GELU : Module {
+  explicit GELU(Approximate approximate = Approximate::none);
+  Tensor operator()(const Tensor& x) const { return gelu(x, approximate); }
+  Approximate approximate;
+};
+struct WEFT_API SiLU : Module {
+  SiLU() : Module("SiLU") {}
+  Tensor operator()(const Tensor& x) const { return silu(x); }
+};
+struct WEFT_API Mish : Module {
+  Mish() : Module("Mish") {}
+  Tensor operator()(const Tensor& x) const { return mish(x); }
+};
+struct WEFT_API Sigmoid : Module {
+  Sigmoid() : Module("Sigmoid") {}
+  Tensor operator()(const Tensor& x) const { return sigmoid(x); }
+};
+struct WEFT_API LogSigmoid : Module {
+  LogSigmoid() : Module("LogSigmoid") {}
+  Tensor operator()(const Tensor& x) const { return logsigmoid(x); }
+};
+struct WEFT_API Hardsigmoid : Module {
+  Hardsigmoid() : Module("Hardsigmoid") {}
+  Tensor operator()(const Tensor& x) const { return hardsigmoid(x); }
+};
+struct WEFT_API Hardswish : Module {
+  Hardswish() : Module("Hardswish") {}
+  Tensor operator()(const Tensor& x) const { return hardswish(x); }
+};
+struct WEFT_API Hardtanh : Module {
+  explicit Hardtanh(double min_val = -1, double max_val = 1);
+  Tensor operator()(const Tensor& x) const { return hardtanh(x, min_val, max_val); }
+  double min_val, max_val;
+};
+struct WEFT_API Tanh : Module {
+  Tanh() : Module("Tanh") {}
+  Tensor operator()(const Tensor& x) const { return tanh(x); }
+};
+struct WEFT_API Softplus : Module {
+  explicit Softplus(double beta = 1, double threshold = 20);
+  Tensor operator()(const Tensor& x) const { return softplus(x, beta, threshold); }
+  double beta, threshold;
+};
+struct WEFT_API Softsign : Module {
+  Softsign() : Module("Softsign") {}
+  Tensor operator()(const Tensor& x) const { return softsign(x); }
+};
+struct WEFT_API Softmax : Module {
+  explicit Softmax(int64_t dim);
+  Tensor operator()(const Tensor& x) const { return softmax(x, dim); }
+  int64_t dim;
+};
+struct WEFT_API LogSoftmax : Module {
+  explicit LogSoftmax(int64_t dim);
+  Tensor operator()(const Tensor& x) const { return log_softmax(x, dim); }
+  int64_t dim;
+};
+
+}  // namespace weft::nn

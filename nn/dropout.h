@@ -1,0 +1,27 @@
+// Dropout layers: active in training mode only.
+#pragma once
+
+#include "weft/nn/module.h"
+
+namespace weft::nn {
+
+namespace detail {
+enum class DropoutKind : uint8_t { elements, channels1d, channels2d, channels3d, alpha };
+}
+
+/// Zeroes elements (or whole channels) with probability p and scales the rest by 1 / (1 - p). ValueError for p outside [0, 1].
+template <detail::DropoutKind Kind>
+class WEFT_API DropoutOf : public Module {
+ public:
+  explicit DropoutOf(double p = 0.5);
+  Tensor operator()(const Tensor& x) const;
+  double p;
+};
+using Dropout = DropoutOf<detail::DropoutKind::elements>;
+using Dropout1d = DropoutOf<detail::DropoutKind::channels1d>;
+using Dropout2d = DropoutOf<detail::DropoutKind::channels2d>;
+using Dropout3d = DropoutOf<detail::DropoutKind::channels3d>;
+/// For SELU networks: dropped elements take SELU's lower limit, then mean and variance are restored.
+using AlphaDropout = DropoutOf<detail::DropoutKind::alpha>;
+
+}  // namespace weft::nn

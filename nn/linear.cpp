@@ -1,0 +1,109 @@
+#include "weft/nn/linear.h"
+
+#include <algorithm>
+
+#include "weft/autograd/grad_mode.h"
+#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/embedding.h"
+#include "weft/autograd/ops/matmul.h"
+#include "weft/autograd/ops/reduce.h"
+#include "weft/core/factory.h"
+#include "weft/nn/init.h"
+#include "weft/nn/repr.h"
+
+namespace weft::nn {
+
+using detail::py;
+
+Linear::Linear(int64_t in_features, int64_t out_features, LinearOptions o)
+    : Module("Linear", weft::str("in_features=", in_features, ", out_features=", out_features, ", bias=", py(o.bias))),
+      in_features(in_features),
+      out_features(out_features) {
+  WEFT_CHECK(in_features >= 0 && out_features >= 0, ValueError, "Linear: in_features and out_features must not be negative, got ",
+             in_features, " and ", out_features);
+  weight = param("weight", empty({out_features, in_features}));
+  if (o.bias) bias = param("bias", empty({out_features}));
+  reset_parameters();
+}
+
+void Linear::reset_parameters() {
+  double bound = init::default_bound(in_features);
+  init::uniform_(weight, -bound, bound);
+  if (bias.defined()) init::uniform_(bias, -bound, bound);
+}
+
+Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight, bias); }
+
+Bilinear::Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, BilinearOptions o)
+    : Module("Bilinear", weft::str("in1_features=", in1_features, ", in2_features=", in2_features, ", out_features=", out_features,
+                                   ", bias=", py(o.bias))),
+      in1_features(in1_features),
+      in2_features(in2_features),
+      out_features(out_features) {
+  WEFT_CHECK(in1_features > 0, ValueError, "Bilinear: in1_features must be positive, got ", in1_features);
+  double bound = init::default_bound(in1_features);
+  weight = param("weight", empty({out_features, in1_features, in2_features}));
+  init::uniform_(weight, -bound, bound);
+  if (o.bias) {
+    bias = param("bias", empty({out_features}));
+    init::uniform_(bias, -bound, bound);
+  }
+}
+
+Tensor Bilinear::operator()(const Tensor& a, const Tensor& b) const {
+  WEFT_CHECK(a.rank() >= 1 && b.rank() == a.rank() && a.shape().slice(0, a.rank() - 1) == b.shape().slice(0, b.rank() - 1) &&
+                 a.size(-1) == in1_features && b.size(-1) == in2_features,
+             ShapeError, "Bilinear: inputs ", a.shape(), " and ", b.shape(), " do not fit [..., ", in1_features, "] and [..., ",
+             in2_features, "]");
+  Shape out = a.shape();
+  out[-1] = out_features;
+  Tensor x = a.reshape({-1, in1_features}), y = b.reshape({-1, in2_features});
+  // [N, in1] x [in1, O in2] -> [N, O, in2], then against y
+  Tensor half = matmul(x, weight.permute({1, 0, 2}).reshape({in1_features, out_features * in2_features}));
+  Tensor z = matmul(half.reshape({x.shape()[0], out_features, in2_features}), y.unsqueeze(2)).reshape(out);
+  return bias.defined() ? z + bias : z;
+}
+
+Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o)
+    : Module("Embedding"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
+  if (options.padding_idx) {
+    int64_t& row = *options.padding_idx;
+    WEFT_CHECK(row >= -num_embeddings && row < num_embeddings, ValueError, "Embedding: padding_idx ", row, " is not a row of ", num_embeddings);
+    if (row < 0) row += num_embeddings;
+  }
+  std::string extra = weft::str(num_embeddings, ", ", embedding_dim);
+  if (options.padding_idx) extra += ", padding_idx=" + py(*options.padding_idx);
+  if (options.max_norm) extra += ", max_norm=" + py(*options.max_norm);
+  if (options.norm_type != 2) extra += ", norm_type=" + py(options.norm_type);
+  if (options.scale_grad_by_freq) extra += ", scale_grad_by_freq=True";
+  set_extra(extra);
+  weight = param("weight", empty({num_embeddings, embedding_dim}));
+  init::normal_(weight);
+  if (options.padding_idx) init::zeros_(weight.detach().select(0, *options.padding_idx));
+}
+
+Tensor Embedding::operator()(const Tensor& x) const {
+  if (options.max_norm) {
+    NoGrad guard;
+    std::vector<int64_t> rows = x.to_vector<int64_t>();
+    std::sort(rows.begin(), rows.end());
+    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+    for (int64_t row : rows) {
+      if (row < 0 || row >= num_embeddings) continue;  // the op says so
+      Tensor r = weight.detach().select(0, row);
+      double size = vector_norm(r, options.norm_type).item<double>();
+      if (size > *options.max_norm) r.mul_(*options.max_norm / (size + 1e-7));
+    }
+  }
+  return embedding(x, weight, {.padding_idx = options.padding_idx, .scale_grad_by_freq = options.scale_grad_by_freq});
+}
+
+Flatten::Flatten(int64_t start_dim, int64_t end_dim)
+    : Module("Flatten", weft::str("start_dim=", start_dim, ", end_dim=", end_dim)), start_dim(start_dim), end_dim(end_dim) {}
+
+Unflatten::Unflatten(int64_t dim, const Shape& unflattened_size)
+    : Module("Unflatten", weft::str("dim=", dim, ", unflattened_size=", py(unflattened_size))),
+      dim(dim),
+      unflattened_size(unflattened_size) {}
+
+}  // namespace weft::nn

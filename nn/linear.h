@@ -1,0 +1,73 @@
+// Layers on the last axis and on indices, and those that only change shapes.
+#pragma once
+
+#include "weft/nn/module.h"
+
+namespace weft::nn {
+
+struct LinearOptions {
+  bool bias = true;
+};
+/// y = x W^T + b. x: [..., in_features] -> [..., out_features]. weight [out, in] and bias [out] begin as U(+-1 / sqrt(in)).
+class WEFT_API Linear : public Module {
+ public:
+  Linear(int64_t in_features, int64_t out_features, LinearOptions o = {});
+  Tensor operator()(const Tensor& x) const;
+  void reset_parameters();
+  int64_t in_features, out_features;
+  Tensor weight, bias;  ///< bias undefined without
+};
+
+struct BilinearOptions {
+  bool bias = true;
+};
+/// y_o = a^T W_o b + bias_o. a: [..., in1], b: [..., in2] -> [..., out].
+class WEFT_API Bilinear : public Module {
+ public:
+  Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, BilinearOptions o = {});
+  Tensor operator()(const Tensor& a, const Tensor& b) const;
+  int64_t in1_features, in2_features, out_features;
+  Tensor weight, bias;
+};
+
+struct EmbeddingOptions {
+  std::optional<int64_t> padding_idx = std::nullopt;  ///< a row of zeros that is not trained; negative counts from the end
+  std::optional<double> max_norm = std::nullopt;      ///< rows that are looked up are scaled down to this norm, in place
+  double norm_type = 2;
+  bool scale_grad_by_freq = false;                    ///< a row's gradient is divided by how often it was looked up
+};
+/// Rows of weight [num_embeddings, embedding_dim], N(0, 1) at first. x: integers [...] -> [..., embedding_dim].
+class WEFT_API Embedding : public Module {
+ public:
+  Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o = {});
+  Tensor operator()(const Tensor& x) const;
+  int64_t num_embeddings, embedding_dim;
+  EmbeddingOptions options;
+  Tensor weight;
+};
+
+/// y = x.
+class WEFT_API Identity : public Module {
+ public:
+  Identity() : Module("Identity") {}
+  Tensor operator()(const Tensor& x) const { return x; }
+};
+
+/// Axes start_dim to end_dim as one. [N, C, H, W] -> [N, C H W].
+class WEFT_API Flatten : public Module {
+ public:
+  explicit Flatten(int64_t start_dim = 1, int64_t end_dim = -1);
+  Tensor operator()(const Tensor& x) const { return x.flatten(start_dim, end_dim); }
+  int64_t start_dim, end_dim;
+};
+
+/// One axis as several; one of the sizes may be -1.
+class WEFT_API Unflatten : public Module {
+ public:
+  Unflatten(int64_t dim, const Shape& unflattened_size);
+  Tensor operator()(const Tensor& x) const { return x.unflatten(dim, unflattened_size); }
+  int64_t dim;
+  Shape unflattened_size;
+};
+
+}  // namespace weft::nn

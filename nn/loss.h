@@ -1,0 +1,76 @@
+// Losses as modules. Formulas, shapes and errors are those of the ops (autograd/ops/loss.h), options too; weights are buffers,
+// so that they move with the module.
+#pragma once
+
+#include "weft/autograd/ops/loss.h"
+#include "weft/nn/module.h"
+
+namespace weft::nn {
+
+class WEFT_API CrossEntropyLoss : public Module {
+ public:
+  explicit CrossEntropyLoss(const CrossEntropyOptions& o = {});
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return cross_entropy(x, target, options); }
+  CrossEntropyOptions options;
+};
+class WEFT_API NLLLoss : public Module {
+ public:
+  explicit NLLLoss(const NllLossOptions& o = {});
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return nll_loss(x, target, options); }
+  NllLossOptions options;
+};
+class WEFT_API BCELoss : public Module {
+ public:
+  explicit BCELoss(const ElementLossOptions& o = {});
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return binary_cross_entropy(x, target, options); }
+  ElementLossOptions options;
+};
+class WEFT_API BCEWithLogitsLoss : public Module {
+ public:
+  explicit BCEWithLogitsLoss(const BceWithLogitsOptions& o = {});
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return binary_cross_entropy_with_logits(x, target, options); }
+  BceWithLogitsOptions options;
+};
+class WEFT_API MSELoss : public Module {
+ public:
+  explicit MSELoss(Reduction reduction = Reduction::mean) : Module("MSELoss"), reduction(reduction) {}
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return mse_loss(x, target, {.reduction = reduction}); }
+  Reduction reduction;
+};
+class WEFT_API L1Loss : public Module {
+ public:
+  explicit L1Loss(Reduction reduction = Reduction::mean) : Module("L1Loss"), reduction(reduction) {}
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return l1_loss(x, target, {.reduction = reduction}); }
+  Reduction reduction;
+};
+class WEFT_API SmoothL1Loss : public Module {
+ public:
+  explicit SmoothL1Loss(double beta = 1, Reduction reduction = Reduction::mean)
+      : Module("SmoothL1Loss"), beta(beta), reduction(reduction) {}
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return smooth_l1_loss(x, target, beta, reduction); }
+  double beta;
+  Reduction reduction;
+};
+class WEFT_API HuberLoss : public Module {
+ public:
+  explicit HuberLoss(double delta = 1, Reduction reduction = Reduction::mean)
+      : Module("HuberLoss"), delta(delta), reduction(reduction) {}
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return huber_loss(x, target, delta, {.reduction = reduction}); }
+  double delta;
+  Reduction reduction;
+};
+class WEFT_API KLDivLoss : public Module {
+ public:
+  explicit KLDivLoss(const KlDivOptions& o = {}) : Module("KLDivLoss"), options(o) {}
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return kl_div(x, target, options); }
+  KlDivOptions options;
+};
+/// elektronn3's DiceLoss. State: weight, [C], or [] with the value 1 where none is given.
+class WEFT_API DiceLoss : public Module {
+ public:
+  explicit DiceLoss(const DiceLossOptions& o = {});
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
+  DiceLossOptions options;
+};
+
+}  // namespace weft::nn

@@ -1,0 +1,172 @@
+#include "weft/nn/norm.h"
+
+#include "weft/autograd/grad_mode.h"
+#include "weft/autograd/ops/norm.h"
+#include "weft/core/factory.h"
+#include "weft/nn/repr.h"
+
+namespace weft::nn {
+
+using detail::py;
+
+namespace {
+
+std::string activation_text(Activation a, double slope) {
+  if (a == Activation::none) return "";
+  return a == Activation::relu ? ", activation=relu" : ", activation=leaky_relu, slope=" + py(slope);
+}
+
+template <class Options>
+std::string norm_text(int64_t features, const Options& o) {
+  return weft::str(features, ", eps=", py(o.eps), ", momentum=", py(o.momentum), ", affine=", py(o.affine),
+                   ", bias=", py(o.affine && o.bias), ", track_running_stats=", py(o.track_running_stats), activation_text(o.activation, o.slope));
+}
+
+/// Sizes beside the features that a class takes, as PyTorch's message has them.
+void check_rank(const char* name, int d, const Tensor& x, int lower) {
+  bool fits = x.rank() == d + 2 || (lower >= 0 && x.rank() == lower);
+  WEFT_CHECK(fits, ValueError, name, d, "d: expected ", lower >= 0 ? weft::str(lower, "D or ") : std::string(), d + 2,
+             "D input, got ", x.rank(), "D input ", x.shape());
+}
+
+}  // namespace
+
+// BatchNorm
+
+template <int D>
+BatchNorm<D>::BatchNorm(int64_t num_features, BatchNormOptions o)
+    : Module(weft::str("BatchNorm", D, "d"), norm_text(num_features, o)), num_features(num_features), options(o) {
+  WEFT_CHECK(num_features >= 0, ValueError, name(), ": num_features must not be negative, got ", num_features);
+  if (o.affine) {
+    weight = param("weight", ones({num_features}));
+    if (o.bias) bias = param("bias", zeros({num_features}));
+  }
+  if (o.track_running_stats) {
+    running_mean = buffer("running_mean", zeros({num_features}));
+    running_var = buffer("running_var", ones({num_features}));
+    num_batches_tracked = buffer("num_batches_tracked", scalar(int64_t{0}));
+    state().may_miss = {"num_batches_tracked"};  // checkpoints from before it existed
+  }
+}
+
+template <int D>
+void BatchNorm<D>::reset_parameters() {
+  NoGrad guard;
+  for (Tensor t : {weight, running_var})
+    if (t.defined()) t.fill_(1);
+  for (Tensor t : {bias, running_mean, num_batches_tracked})
+    if (t.defined()) t.zero_();
+}
+
+template <int D>
+Tensor BatchNorm<D>::apply(const Tensor& x, const Tensor& residual, Activation activation) const {
+  check_rank("BatchNorm", D, x, D == 1 ? 2 : -1);
+  WEFT_CHECK(x.size(1) == num_features, ShapeError, name(), ": input ", x.shape(), " has ", x.size(1), " channels, expected ", num_features);
+  const bool tracking = running_mean.defined(), training = is_training();
+  double momentum = options.momentum.value_or(0);
+  if (training && tracking) {
+    Tensor count = num_batches_tracked;
+    if (!options.momentum) momentum = 1 / (count.item<double>() + 1);
+  }
+  Tensor y = batch_norm(x, training && !tracking ? Tensor() : running_mean, training && !tracking ? Tensor() : running_var, weight, bias,
+                        {.training = training || !tracking,
+                         .momentum = momentum,
+                         .eps = options.eps,
+                         .activation = activation,
+                         .slope = options.slope,
+                         .residual = residual});
+  if (training && tracking) {  // after the op: a refused input leaves the state as it was
+    NoGrad guard;
+    Tensor count = num_batches_tracked;
+    if (count.device().type == DeviceType::cpu) ++*count.mut_data<int64_t>();
+    else count.add_(scalar(int64_t{1}, count.options()));
+  }
+  return y;
+}
+
+template class BatchNorm<1>;
+template class BatchNorm<2>;
+template class BatchNorm<3>;
+
+// InstanceNorm
+
+template <int D>
+InstanceNorm<D>::InstanceNorm(int64_t num_features, InstanceNormOptions o)
+    : Module(weft::str("InstanceNorm", D, "d"), norm_text(num_features, o)), num_features(num_features), options(o) {
+  if (o.affine) {
+    weight = param("weight", ones({num_features}));
+    if (o.bias) bias = param("bias", zeros({num_features}));
+  }
+  if (o.track_running_stats) {
+    running_mean = buffer("running_mean", zeros({num_features}));
+    running_var = buffer("running_var", ones({num_features}));
+    num_batches_tracked = buffer("num_batches_tracked", scalar(int64_t{0}));
+    state().may_miss = {"num_batches_tracked"};
+  } else {
+    // PyTorch before 0.4 saved them though they were not used
+    state().ignored = {"running_mean", "running_var", "num_batches_tracked"};
+  }
+}
+
+template <int D>
+Tensor InstanceNorm<D>::operator()(const Tensor& x) const {
+  check_rank("InstanceNorm", D, x, D + 1);
+  const bool unbatched = x.rank() == D + 1;
+  int64_t channels = x.size(unbatched ? 0 : 1);
+  WEFT_CHECK(channels == num_features || !options.affine, ShapeError, name(), ": input ", x.shape(), " has ", channels,
+             " channels, expected ", num_features);
+  Tensor y = instance_norm(unbatched ? x.unsqueeze(0) : x, running_mean, running_var, weight, bias,
+                           {.use_input_stats = is_training() || !options.track_running_stats,
+                            .momentum = options.momentum,
+                            .eps = options.eps,
+                            .activation = options.activation,
+                            .slope = options.slope});
+  return unbatched ? y.squeeze(0) : y;
+}
+
+template class InstanceNorm<1>;
+template class InstanceNorm<2>;
+template class InstanceNorm<3>;
+
+// GroupNorm, LayerNorm, RMSNorm
+
+GroupNorm::GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions o)
+    : Module("GroupNorm", weft::str(num_groups, ", ", num_channels, ", eps=", py(o.eps), ", affine=", py(o.affine),
+                                    ", bias=", py(o.affine && o.bias), activation_text(o.activation, o.slope))),
+      num_groups(num_groups),
+      num_channels(num_channels),
+      options(o) {
+  WEFT_CHECK(num_groups > 0 && num_channels % num_groups == 0, ValueError, "GroupNorm: num_channels ", num_channels,
+             " must be divisible by num_groups ", num_groups);
+  if (o.affine) {
+    weight = param("weight", ones({num_channels}));
+    if (o.bias) bias = param("bias", zeros({num_channels}));
+  }
+}
+
+Tensor GroupNorm::operator()(const Tensor& x) const {
+  return group_norm(x, num_groups, weight, bias, {.eps = options.eps, .activation = options.activation, .slope = options.slope});
+}
+
+LayerNorm::LayerNorm(const Shape& normalized_shape, LayerNormOptions o)
+    : Module("LayerNorm", weft::str(py(normalized_shape), ", eps=", py(o.eps), ", elementwise_affine=", py(o.elementwise_affine),
+                                    ", bias=", py(o.elementwise_affine && o.bias))),
+      normalized_shape(normalized_shape),
+      options(o) {
+  if (!o.elementwise_affine) return;
+  weight = param("weight", ones(normalized_shape));
+  if (o.bias) bias = param("bias", zeros(normalized_shape));
+}
+
+Tensor LayerNorm::operator()(const Tensor& x) const { return layer_norm(x, normalized_shape, weight, bias, options.eps); }
+
+RMSNorm::RMSNorm(const Shape& normalized_shape, RMSNormOptions o)
+    : Module("RMSNorm", weft::str(py(normalized_shape), ", eps=", py(o.eps), ", elementwise_affine=", py(o.elementwise_affine))),
+      normalized_shape(normalized_shape),
+      options(o) {
+  if (o.elementwise_affine) weight = param("weight", ones(normalized_shape));
+}
+
+Tensor RMSNorm::operator()(const Tensor& x) const { return rms_norm(x, normalized_shape, weight, options.eps); }
+
+}  // namespace weft::nn

@@ -1,0 +1,115 @@
+// Normalisation layers. Statistics, formulas and errors are those of the ops (autograd/ops/norm.h).
+#pragma once
+
+#include "weft/core/norm_params.h"
+#include "weft/nn/module.h"
+
+namespace weft::nn {
+
+struct BatchNormOptions {
+  double eps = 1e-5;
+  std::optional<double> momentum = 0.1;       ///< empty: cumulative average, 1 / num_batches_tracked
+  bool affine = true;
+  bool bias = true;                           ///< with affine: weight and bias, or weight alone
+  bool track_running_stats = true;            ///< off: statistics of the batch in evaluation too
+  Activation activation = Activation::none;   ///< fused after the normalisation (not in PyTorch)
+  double slope = 0.01;                        ///< of leaky_relu
+};
+
+/// y = (x - mean) / sqrt(var + eps) * weight + bias per channel: statistics of the batch in training, running ones in evaluation.
+/// State: weight (1), bias (0), running_mean (0), running_var (1), num_batches_tracked (i64). ValueError for another rank than
+/// the class takes, and for one value per channel in training.
+template <int D>
+class WEFT_API BatchNorm : public Module {
+ public:
+  explicit BatchNorm(int64_t num_features, BatchNormOptions o = {});
+  Tensor operator()(const Tensor& x) const { return apply(x, Tensor(), options.activation); }
+  /// act(bn(x) + residual) in one kernel.
+  Tensor operator()(const Tensor& x, const Tensor& residual) const { return apply(x, residual, options.activation); }
+  void reset_parameters();
+  int64_t num_features;
+  BatchNormOptions options;
+  Tensor weight, bias, running_mean, running_var, num_batches_tracked;
+
+ private:
+  Tensor apply(const Tensor& x, const Tensor& residual, Activation activation) const;
+};
+/// x: [N, C] or [N, C, L].
+using BatchNorm1d = BatchNorm<1>;
+/// x: [N, C, H, W].
+using BatchNorm2d = BatchNorm<2>;
+/// x: [N, C, D, H, W].
+using BatchNorm3d = BatchNorm<3>;
+
+struct InstanceNormOptions {
+  double eps = 1e-5;
+  double momentum = 0.1;
+  bool affine = false;
+  bool bias = true;  ///< with affine
+  bool track_running_stats = false;
+  Activation activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
+  double slope = 0.01;
+};
+/// As BatchNorm with statistics of each sample and channel. x: [N, C, spatial...] or [C, spatial...]. No state unless asked for.
+template <int D>
+class WEFT_API InstanceNorm : public Module {
+ public:
+  explicit InstanceNorm(int64_t num_features, InstanceNormOptions o = {});
+  Tensor operator()(const Tensor& x) const;
+  int64_t num_features;
+  InstanceNormOptions options;
+  Tensor weight, bias, running_mean, running_var, num_batches_tracked;
+};
+using InstanceNorm1d = InstanceNorm<1>;
+using InstanceNorm2d = InstanceNorm<2>;
+using InstanceNorm3d = InstanceNorm<3>;
+
+struct GroupNormOptions {
+  double eps = 1e-5;
+  bool affine = true;
+  bool bias = true;  ///< with affine
+  Activation activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
+  double slope = 0.01;
+};
+/// Statistics of each sample and group of channels. x: [N, C, ...]. ValueError unless num_groups divides num_channels.
+class WEFT_API GroupNorm : public Module {
+ public:
+  GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions o = {});
+  Tensor operator()(const Tensor& x) const;
+  int64_t num_groups, num_channels;
+  GroupNormOptions options;
+  Tensor weight, bias;
+};
+
+struct LayerNormOptions {
+  double eps = 1e-5;
+  bool elementwise_affine = true;
+  bool bias = true;
+};
+/// Statistics over the last axes, whose sizes are `normalized_shape`; weight and bias have that shape.
+class WEFT_API LayerNorm : public Module {
+ public:
+  explicit LayerNorm(const Shape& normalized_shape, LayerNormOptions o = {});
+  explicit LayerNorm(int64_t size, LayerNormOptions o = {}) : LayerNorm(Shape{size}, o) {}
+  Tensor operator()(const Tensor& x) const;
+  Shape normalized_shape;
+  LayerNormOptions options;
+  Tensor weight, bias;
+};
+
+struct RMSNormOptions {
+  std::optional<double> eps = std::nullopt;  ///< empty: the machine epsilon of x's dtype
+  bool elementwise_affine = true;
+};
+/// x / sqrt(mean(x^2) + eps) * weight over the last axes.
+class WEFT_API RMSNorm : public Module {
+ public:
+  explicit RMSNorm(const Shape& normalized_shape, RMSNormOptions o = {});
+  explicit RMSNorm(int64_t size, RMSNormOptions o = {}) : RMSNorm(Shape{size}, o) {}
+  Tensor operator()(const Tensor& x) const;
+  Shape normalized_shape;
+  RMSNormOptions options;
+  Tensor weight;
+};
+
+}  // namespace weft::nn

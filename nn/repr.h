@@ -1,0 +1,29 @@
+// Values as Python prints them, for the printed form of modules. Internal: not part of the public headers.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "weft/core/shape.h"
+
+namespace weft::nn::detail {
+
+/// 0.1, 1e-05, 2.0
+std::string py(double x);
+inline std::string py(int64_t x) { return std::to_string(x); }
+inline std::string py(bool x) { return x ? "True" : "False"; }
+/// (3,), (2, 3)
+std::string py(const Shape& s);
+template <class T>
+std::string py(const std::optional<T>& x) {
+  return x ? py(*x) : "None";
+}
+/// 2 where all are equal, else (2, 3): how PyTorch prints an argument that was given as one number.
+template <int D>
+std::string py_short(const Dims<D>& d) {
+  for (int i = 1; i < D; ++i)
+    if (d[i] != d[0]) return py(Shape(d));
+  return py(d[0]);
+}
+
+}  // namespace weft::nn::detail

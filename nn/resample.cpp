@@ -1,0 +1,59 @@
+#include "weft/nn/resample.h"
+
+#include "weft/autograd/ops/shape.h"
+#include "weft/nn/repr.h"
+
+namespace weft::nn {
+
+using detail::py;
+
+namespace {
+
+const char* mode_name(InterpolateMode mode) {
+  switch (mode) {
+    case InterpolateMode::nearest: return "nearest";
+    case InterpolateMode::nearest_exact: return "nearest-exact";
+    case InterpolateMode::linear: return "linear";
+    case InterpolateMode::bilinear: return "bilinear";
+    case InterpolateMode::trilinear: return "trilinear";
+    case InterpolateMode::bicubic: return "bicubic";
+    default: return "area";
+  }
+}
+
+std::string upsample_text(const InterpolateOptions& o) {
+  std::string out;
+  if (!o.scale_factor.empty()) {
+    out = "scale_factor=";
+    if (o.scale_factor.size() == 1) {
+      out += py(o.scale_factor[0]);
+    } else {
+      out += "(";
+      for (size_t i = 0; i < o.scale_factor.size(); ++i) out += (i ? ", " : "") + py(o.scale_factor[static_cast<int>(i)]);
+      out += ")";
+    }
+  } else {
+    out = "size=" + (o.size.size() == 1 ? py(o.size[0]) : py(o.size));
+  }
+  return out + ", mode='" + mode_name(o.mode) + "'";
+}
+
+}  // namespace
+
+Upsample::Upsample(const InterpolateOptions& o) : Module("Upsample", upsample_text(o)), options(o) {
+  WEFT_CHECK(o.size.empty() != o.scale_factor.empty(), ValueError, "Upsample: give either size or scale_factor");
+}
+
+PixelShuffle::PixelShuffle(int64_t upscale_factor)
+    : Module("PixelShuffle", "upscale_factor=" + py(upscale_factor)), upscale_factor(upscale_factor) {
+  WEFT_CHECK(upscale_factor > 0, ValueError, "PixelShuffle: upscale_factor must be positive, got ", upscale_factor);
+}
+Tensor PixelShuffle::operator()(const Tensor& x) const { return pixel_shuffle(x, upscale_factor); }
+
+PixelUnshuffle::PixelUnshuffle(int64_t downscale_factor)
+    : Module("PixelUnshuffle", "downscale_factor=" + py(downscale_factor)), downscale_factor(downscale_factor) {
+  WEFT_CHECK(downscale_factor > 0, ValueError, "PixelUnshuffle: downscale_factor must be positive, got ", downscale_factor);
+}
+Tensor PixelUnshuffle::operator()(const Tensor& x) const { return pixel_unshuffle(x, downscale_factor); }
+
+}  // namespace weft::nn

@@ -1,0 +1,32 @@
+// Layers that change the resolution: Upsample and the pixel shuffles.
+#pragma once
+
+#include "weft/autograd/ops/resize.h"
+#include "weft/nn/module.h"
+
+namespace weft::nn {
+
+/// interpolate as a layer: `Upsample({.scale_factor = 2, .mode = InterpolateMode::bilinear})`.
+class WEFT_API Upsample : public Module {
+ public:
+  explicit Upsample(const InterpolateOptions& o);
+  Tensor operator()(const Tensor& x) const { return interpolate(x, options); }
+  InterpolateOptions options;
+};
+
+/// [.., C r^2, H, W] -> [.., C, H r, W r].
+class WEFT_API PixelShuffle : public Module {
+ public:
+  explicit PixelShuffle(int64_t upscale_factor);
+  Tensor operator()(const Tensor& x) const;
+  int64_t upscale_factor;
+};
+/// [.., C, H r, W r] -> [.., C r^2, H, W].
+class WEFT_API PixelUnshuffle : public Module {
+ public:
+  explicit PixelUnshuffle(int64_t downscale_factor);
+  Tensor operator()(const Tensor& x) const;
+  int64_t downscale_factor;
+};
+
+}  // namespace weft::nn
