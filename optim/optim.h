@@ -5,4 +5,5 @@
 #include "weft/optim/clip.h"
 #include "weft/optim/lbfgs.h"
 #include "weft/optim/rmsprop.h"
+#include "weft/optim/schedule.h"
 #include "weft/optim/sgd.h"

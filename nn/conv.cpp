@@ -1,0 +1,152 @@
+#include "weft/nn/conv.h"
+
+#include "weft/autograd/ops/conv.h"
+#include "weft/core/factory.h"
+#include "weft/nn/init.h"
+#include "weft/nn/repr.h"
+
+namespace weft::nn {
+
+using detail::py;
+
+namespace {
+
+std::string quoted(const std::string& text) { return "'" + text + "'"; }
+
+bool all(const Shape& s, int64_t value) {
+  for (int64_t v : s)
+    if (v != value) return false;
+  return true;
+}
+
+}  // namespace
+
+// In the order of the messages that PyTorch gives.
+void ConvBase::check(const Config& c) const {
+  const std::string& n = name();
+  if (c.transposed)
+    WEFT_CHECK(c.padding_mode == "zeros", ValueError, n, ": only \"zeros\" padding mode is supported for ", n, ", got padding_mode ",
+               quoted(c.padding_mode));
+  WEFT_CHECK(c.groups > 0, ValueError, n, ": groups must be a positive integer, got ", c.groups);
+  WEFT_CHECK(c.in_channels % c.groups == 0, ValueError, n, ": in_channels must be divisible by groups, got ", c.in_channels, " and ", c.groups);
+  WEFT_CHECK(c.out_channels % c.groups == 0, ValueError, n, ": out_channels must be divisible by groups, got ", c.out_channels, " and ",
+             c.groups);
+  WEFT_CHECK(c.padding_text.empty() || !c.transposed, ValueError, n, ": padding must be numbers, got ", quoted(c.padding_text));
+  WEFT_CHECK(c.padding_text.empty() || c.padding_text == "same" || c.padding_text == "valid", ValueError, n, ": padding ",
+             quoted(c.padding_text), " is neither 'same' nor 'valid'");
+  WEFT_CHECK(c.padding_text != "same" || all(c.stride, 1), ValueError, n, ": padding 'same' is not supported for strided convolutions, stride is ",
+             py(c.stride));
+  bool known = c.padding_mode == "zeros" || c.padding_mode == "reflect" || c.padding_mode == "replicate" || c.padding_mode == "circular";
+  WEFT_CHECK(known, ValueError, n, ": padding_mode must be one of 'zeros', 'reflect', 'replicate', 'circular', got ", quoted(c.padding_mode));
+  WEFT_CHECK(c.in_channels > 0, ValueError, n, ": in_channels must be positive, got ", c.in_channels);
+  WEFT_CHECK(c.out_channels > 0, ValueError, n, ": out_channels must be positive, got ", c.out_channels);
+  auto least = [&](const char* what, const Shape& s, int64_t low) {
+    for (int64_t v : s) WEFT_CHECK(v >= low, ValueError, n, ": ", what, " must be at least ", low, ", got ", py(s));
+  };
+  least("kernel_size", c.kernel_size, 1);
+  least("stride", c.stride, 1);
+  least("dilation", c.dilation, 1);
+  least("padding", c.padding_lo, 0);
+  least("padding", c.padding_hi, 0);
+  if (!c.transposed) return;
+  WEFT_CHECK(c.padding_lo == c.padding_hi, ValueError, n, ": padding must be one number per axis, got different ones before and after");
+  least("output_padding", c.output_padding, 0);
+  for (int i = 0; i < c.stride.size(); ++i)
+    WEFT_CHECK(c.output_padding[i] < c.stride[i] || c.output_padding[i] < c.dilation[i], ValueError, n,
+               ": output padding must be smaller than either stride or dilation, got output_padding ", py(c.output_padding), ", stride ",
+               py(c.stride), ", dilation ", py(c.dilation));
+}
+
+std::string ConvBase::extra_text(const Config& c) const {
+  std::string s = weft::str(in_channels, ", ", out_channels, ", kernel_size=", py(kernel_size), ", stride=", py(params.stride));
+  if (!c.padding_text.empty()) {
+    s += ", padding=" + c.padding_text;
+  } else if (c.padding_lo != c.padding_hi) {
+    s += ", padding=(";
+    for (int i = 0; i < c.padding_lo.size(); ++i)
+      s += weft::str(i ? ", " : "", py(Shape{c.padding_lo[i], c.padding_hi[i]}));
+    s += c.padding_lo.size() == 1 ? ",)" : ")";
+  } else if (!all(c.padding_lo, 0)) {
+    s += ", padding=" + py(c.padding_lo);
+  }
+  if (!all(c.dilation, 1)) s += ", dilation=" + py(c.dilation);
+  if (!all(c.output_padding, 0)) s += ", output_padding=" + py(c.output_padding);
+  if (c.groups != 1) s += ", groups=" + py(c.groups);
+  if (!c.bias) s += ", bias=False";
+  if (c.padding_mode != "zeros") s += ", padding_mode=" + c.padding_mode;
+  return s;
+}
+
+ConvBase::ConvBase(const Config& c)
+    : Module(weft::str(c.family, c.kernel_size.size(), "d")),
+      in_channels(c.in_channels),
+      out_channels(c.out_channels),
+      kernel_size(c.kernel_size),
+      params{c.stride, c.padding_lo, c.padding_hi, c.dilation, c.groups},
+      output_padding(c.output_padding),
+      transposed(c.transposed),
+      padding_mode(c.padding_mode) {
+  check(c);
+  set_extra(extra_text(c));
+  const int rank = kernel_size.size();
+  if (c.padding_text == "same") {
+    for (int i = 0; i < rank; ++i) {
+      int64_t whole = params.dilation[i] * (kernel_size[i] - 1);
+      params.padding_lo[i] = whole / 2;
+      params.padding_hi[i] = whole - whole / 2;
+    }
+  }
+  if (padding_mode != "zeros" && !(all(params.padding_lo, 0) && all(params.padding_hi, 0))) {
+    mode_ = padding_mode == "reflect" ? PadMode::reflect : (padding_mode == "replicate" ? PadMode::replicate : PadMode::circular);
+    for (int i = rank; i-- > 0;) {
+      pads_.push_back(params.padding_lo[i]);
+      pads_.push_back(params.padding_hi[i]);
+    }
+    unpadded_ = params;
+    unpadded_.padding_lo = unpadded_.padding_hi = Shape::filled(rank, 0);
+  }
+  Shape shape{transposed ? in_channels : out_channels, (transposed ? out_channels : in_channels) / params.groups};
+  for (int64_t k : kernel_size) shape.push_back(k);
+  weight = param("weight", empty(shape));
+  if (c.bias) bias = param("bias", empty({out_channels}));
+  reset_parameters();
+}
+
+void ConvBase::reset_parameters() {
+  double bound = init::default_bound(weight.numel() / weight.shape()[0]);
+  init::uniform_(weight, -bound, bound);
+  if (bias.defined()) init::uniform_(bias, -bound, bound);
+}
+
+Tensor ConvBase::convolve(const Tensor& x, const Tensor& w) const {
+  const char* op = kernel_size.size() == 1 ? "conv1d" : (kernel_size.size() == 2 ? "conv2d" : "conv3d");
+  // An input of another rank is the convolution's to refuse
+  int spatial = kernel_size.size();
+  if (mode_ == PadMode::constant || (x.rank() != spatial + 1 && x.rank() != spatial + 2)) return conv_nd(op, x, w, bias, params);
+  return conv_nd(op, pad(x, pads_, mode_), w, bias, unpadded_);
+}
+
+Tensor ConvBase::convolve_transposed(const Tensor& x, const Tensor& w, const std::optional<Shape>& output_size) const {
+  const int spatial = kernel_size.size(), leading = x.rank() - spatial;
+  const char* op = spatial == 1 ? "conv_transpose1d" : (spatial == 2 ? "conv_transpose2d" : "conv_transpose3d");
+  Shape more = output_padding;
+  if (output_size && (leading == 1 || leading == 2)) {
+    Shape size = *output_size;
+    if (size.size() == leading + spatial) size = size.slice(leading);
+    WEFT_CHECK(size.size() == spatial, ValueError, name(), ": output_size must have ", spatial, " or ", leading + spatial,
+               " elements, got ", output_size->size(), ": ", *output_size);
+    Shape least, most;
+    for (int i = 0; i < spatial; ++i) {
+      least.push_back((x.shape()[leading + i] - 1) * params.stride[i] - 2 * params.padding_lo[i] +
+                      params.dilation[i] * (kernel_size[i] - 1) + 1);
+      most.push_back(least[i] + params.stride[i] - 1);
+    }
+    for (int i = 0; i < spatial; ++i)
+      WEFT_CHECK(size[i] >= least[i] && size[i] <= most[i], ValueError, name(), ": requested an output size of ", size,
+                 ", but valid sizes range from ", least, " to ", most, " (for an input of ", x.shape().slice(leading), ")");
+    for (int i = 0; i < spatial; ++i) more[i] = size[i] - least[i];
+  }
+  return conv_transpose_nd(op, x, w, bias, params, more);
+}
+
+}  // namespace weft::nn

@@ -1,0 +1,139 @@
+// Convolution layers of 1, 2 and 3 spatial axes, plain and transposed, with PyTorch's arguments, checks and printing.
+// Arithmetic is the ops' (autograd/ops/conv.h).
+#pragma once
+
+#include <array>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "weft/core/conv_params.h"
+#include "weft/autograd/ops/pad.h"
+#include "weft/nn/module.h"
+
+namespace weft::nn {
+
+/// Padding of a layer: one number, one per axis, a pair (before, after) per axis, "valid" (none) or "same" (output as large as
+/// the input; the odd element goes to the end). Text is checked by the layer.
+///     .padding = 1    .padding = {1, 2}    .padding = {{0, 1}, {2, 1}}    .padding = "same"
+template <int D>
+class Padding {
+ public:
+  Padding(int64_t all) : lo(all), hi(all) {}
+  template <std::convertible_to<int64_t>... I>
+    requires(sizeof...(I) == D && D > 1)
+  Padding(I... i) : lo(i...), hi(i...) {}
+  Padding(const Dims<D>& d) : lo(d), hi(d) {}
+  Padding(std::initializer_list<std::pair<int64_t, int64_t>> pairs) : lo(0), hi(0) {
+    WEFT_CHECK(pairs.size() == D, ValueError, "padding: ", pairs.size(), " pairs for ", D, " axes");
+    int i = 0;
+    for (const auto& [before, after] : pairs) {
+      lo[i] = before;
+      hi[i++] = after;
+    }
+  }
+  template <class S>
+    requires(std::convertible_to<S, std::string_view> && !std::integral<S>)
+  Padding(const S& text) : lo(0), hi(0), text(std::string_view(text)) {}
+
+  Dims<D> lo, hi;
+  std::string text;  ///< empty for numbers
+};
+
+template <int D>
+struct ConvOptions {
+  Dims<D> kernel_size;
+  Dims<D> stride = 1;
+  Padding<D> padding = 0;
+  Dims<D> dilation = 1;
+  int64_t groups = 1;
+  bool bias = true;
+  std::string padding_mode = "zeros";  ///< or "reflect", "replicate", "circular"
+};
+
+template <int D>
+struct ConvTransposeOptions {
+  Dims<D> kernel_size;
+  Dims<D> stride = 1;
+  Padding<D> padding = 0;       ///< crops the result; numbers only
+  Dims<D> output_padding = 0;   ///< enlarges the end of the result; below stride or dilation
+  int64_t groups = 1;
+  bool bias = true;
+  Dims<D> dilation = 1;
+  std::string padding_mode = "zeros";
+};
+
+/// What all convolution layers share. Attributes are resolved: one entry per axis, "same" as numbers.
+class WEFT_API ConvBase : public Module {
+ public:
+  int64_t in_channels, out_channels;
+  Shape kernel_size;
+  ConvParams params;  ///< stride, padding_lo, padding_hi, dilation, groups
+  Shape output_padding;
+  bool transposed;
+  std::string padding_mode;
+  Tensor weight;  ///< [out, in/groups, kernel...], transposed: [in, out/groups, kernel...]
+  Tensor bias;    ///< [out], undefined without
+
+  /// U(-b, b) for weight, then bias; b = 1 / sqrt(weight[0].numel()).
+  void reset_parameters();
+
+ protected:
+  struct Config {
+    const char* family;  // "Conv", "WSConvTranspose", ...
+    int64_t in_channels, out_channels;
+    Shape kernel_size, stride, padding_lo, padding_hi, dilation, output_padding;
+    int64_t groups;
+    bool bias, transposed;
+    std::string padding_text, padding_mode;
+  };
+  explicit ConvBase(const Config& c);
+  template <int D, class Options>
+  static Config config(const char* family, int64_t in, int64_t out, const Options& o) {
+    Shape extra = Shape::filled(D, 0);
+    if constexpr (requires { o.output_padding; }) extra = o.output_padding;
+    return {family, in, out, o.kernel_size, o.stride, o.padding.lo, o.padding.hi, o.dilation, extra, o.groups, o.bias,
+            requires { o.output_padding; }, o.padding.text, o.padding_mode};
+  }
+  /// The convolution of x with `w` in weight's place.
+  Tensor convolve(const Tensor& x, const Tensor& w) const;
+  Tensor convolve_transposed(const Tensor& x, const Tensor& w, const std::optional<Shape>& output_size) const;
+
+ private:
+  void check(const Config& c) const;
+  std::string extra_text(const Config& c) const;
+  PadMode mode_ = PadMode::constant;
+  ConvParams unpadded_;  // for modes other than zeros: the input is padded first
+  Shape pads_;
+};
+
+/// Cross-correlation, `Conv2d(3, 8, {.kernel_size = 3, .padding = 1})`. x: [N, C, spatial...] or [C, spatial...].
+/// ValueError for bad arguments, ShapeError for inputs that do not fit.
+template <int D>
+class WEFT_API Conv : public ConvBase {
+ public:
+  Conv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o)
+      : ConvBase(config<D>("Conv", in_channels, out_channels, o)) {}
+  Tensor operator()(const Tensor& x) const { return convolve(x, weight); }
+};
+using Conv1d = Conv<1>;
+using Conv2d = Conv<2>;
+using Conv3d = Conv<3>;
+
+/// The gradient of Conv with respect to its input, as a layer: output (L - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1.
+template <int D>
+class WEFT_API ConvTranspose : public ConvBase {
+ public:
+  ConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeOptions<D>& o)
+      : ConvBase(config<D>("ConvTranspose", in_channels, out_channels, o)) {}
+  /// output_size: spatial sizes (or all sizes) of the result, instead of output_padding. ValueError where it cannot be had.
+  Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) const {
+    return convolve_transposed(x, weight, output_size);
+  }
+};
+using ConvTranspose1d = ConvTranspose<1>;
+using ConvTranspose2d = ConvTranspose<2>;
+using ConvTranspose3d = ConvTranspose<3>;
+
+}  // namespace weft::nn
