@@ -22,6 +22,9 @@ void check_index_dtype(const char* op, const Tensor& index) {
              "; expected i64 or i32");
 }
 
+// Bytes become i64.
+Tensor widened(const Tensor& index) { return index.dtype() == Dtype::u8 ? index.to(Dtype::i64) : index; }
+
 }  // namespace
 
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
@@ -53,6 +56,7 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
 
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
   const int d = wrap_dim("gather", dim, x.rank());
+  if (index.dtype() == Dtype::u8) return gather(x, dim, widened(index));
   check_index_dtype("gather", index);
   if (x.rank() == 0 || index.rank() == 0) {
     WEFT_CHECK(x.rank() <= 1 && index.rank() <= 1, ShapeError, "gather: index ", index.shape(), " must have the rank of ", x.shape());
@@ -104,7 +108,7 @@ Tensor scatter_source(const char* op, const Tensor& x, int d, const Tensor& inde
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
   const int d = wrap_dim("scatter_add", dim, x.rank());
   if (x.rank() == 0) return scatter_add(x.reshape({1}), 0, at_least_1d(index), at_least_1d(src)).reshape({});
-  const Tensor from = scatter_source("scatter_add", x, d, at_least_1d(index), at_least_1d(src)), at = at_least_1d(index);
+  const Tensor from = scatter_source("scatter_add", x, d, widened(at_least_1d(index)), at_least_1d(src)), at = widened(at_least_1d(index));
   if (index.numel() == 0) return x.clone();
   Tensor y = scatter_into("scatter_add", x, d, at, from, true);
   return record("scatter_add", y, {x, from}, [d, i = Saved(at, "index")](BackwardCtx& c) -> Grads {
@@ -115,7 +119,7 @@ Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tens
 Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
   const int d = wrap_dim("scatter", dim, x.rank());
   if (x.rank() == 0) return scatter(x.reshape({1}), 0, at_least_1d(index), at_least_1d(src)).reshape({});
-  const Tensor from = scatter_source("scatter", x, d, at_least_1d(index), at_least_1d(src)), at = at_least_1d(index);
+  const Tensor from = scatter_source("scatter", x, d, widened(at_least_1d(index)), at_least_1d(src)), at = widened(at_least_1d(index));
   if (index.numel() == 0) return x.clone();
   Tensor y = scatter_into("scatter", x, d, at, from, false);
   return record("scatter", y, {x, from}, [d, i = Saved(at, "index")](BackwardCtx& c) -> Grads {

@@ -1,5 +1,5 @@
 // Ops that pick, place or mask elements by index tensors. Tensor::index (numpy's indexing) is defined here too.
-// Index tensors are i64 or i32. A bad index is a ValueError that names it, the axis and the axis's size.
+// Index tensors are i64 or i32 (gather and scatter take u8 too). A bad index is a ValueError that names it, the axis and the axis's size.
 #pragma once
 
 #include "weft/core/tensor.h"

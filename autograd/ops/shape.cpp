@@ -67,7 +67,10 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
     Grads grads(sizes.size());
     int64_t at = 0;
     for (int k = 0; k < sizes.size(); ++k) {
-      if (sizes[k] < 0) continue;
+      if (sizes[k] < 0) {
+        grads[k] = zeros({0}, c.grad().options());
+        continue;
+      }
       if (c.needs(k)) grads[k] = c.grad().narrow(d, at, sizes[k]);
       at += sizes[k];
     }

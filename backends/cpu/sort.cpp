@@ -1,5 +1,6 @@
 // Sorting along an axis: positions in sorted order.
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 #include "weft/backends/cpu/register.h"
@@ -9,40 +10,39 @@
 namespace weft::cpu {
 namespace {
 
+// The order of T as unsigned integers: NaN is the largest, both zeros are one. Sorting then compares whole words.
 template <class T>
-struct Item {
-  T value;
+auto order_key(T v) {
+  if constexpr (std::is_floating_point_v<T>) {
+    using U = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+    constexpr U sign = U{1} << (8 * sizeof(T) - 1);
+    if (v != v) return static_cast<U>(~U{0});
+    const U bits = std::bit_cast<U>(v == T(0) ? T(0) : v);
+    return static_cast<U>(bits & sign ? ~bits : bits | sign);
+  } else if constexpr (sizeof(T) == 8) {
+    return static_cast<uint64_t>(v) ^ uint64_t{1} << 63;
+  } else if constexpr (sizeof(T) == 4) {
+    return static_cast<uint32_t>(v) ^ uint32_t{1} << 31;
+  } else {
+    return static_cast<uint32_t>(v);
+  }
+}
+
+struct WideItem {
+  uint64_t key;
   int64_t at;
+  friend bool operator<(const WideItem& a, const WideItem& b) { return a.key != b.key ? a.key < b.key : a.at < b.at; }
 };
+// The narrow item is key and position in one word.
+int64_t position(uint64_t item) { return static_cast<int64_t>(item & 0xffffffffu); }
+int64_t position(const WideItem& item) { return item.at; }
 
-// NaN is the largest; equal elements keep their order, which makes the order total and any algorithm stable.
-template <class T>
-bool less(const Item<T>& a, const Item<T>& b) {
-  if (a.value < b.value) return true;
-  if (b.value < a.value) return false;
-  if (a.value != b.value) {
-    const bool an = a.value != a.value, bn = b.value != b.value;
-    if (an != bn) return bn;
-  }
-  return a.at < b.at;
-}
-template <class T>
-bool greater(const Item<T>& a, const Item<T>& b) {
-  if (b.value < a.value) return true;
-  if (a.value < b.value) return false;
-  if (a.value != b.value) {
-    const bool an = a.value != a.value, bn = b.value != b.value;
-    if (an != bn) return an;
-  }
-  return a.at < b.at;
-}
-
-template <class T>
+// The position is part of the order, which makes it total and any algorithm stable.
+template <class T, class Item>
 void sort_typed(const MutTensorRef& out, const TensorRef& x, int dim, bool descending) {
-  using C = compute_t<T>;
   const int64_t n = x.shape[dim], k = out.shape[dim], lines = x.numel / n;
   parallel_for(lines, kSerialBelow / 8 / n + 1, [&](int64_t begin, int64_t end) {
-    thread_local std::vector<Item<C>> items;  // kept: no allocation in a steady loop
+    thread_local std::vector<Item> items;  // kept: no allocation in a steady loop
     items.resize(static_cast<size_t>(n));
     for (int64_t line = begin; line < end; ++line) {
       int64_t rest = line, from = 0, to = 0;
@@ -53,20 +53,33 @@ void sort_typed(const MutTensorRef& out, const TensorRef& x, int dim, bool desce
         rest /= x.shape[i];
       }
       const T* s = x.as<T>() + from;
-      for (int64_t i = 0; i < n; ++i) items[static_cast<size_t>(i)] = {static_cast<C>(s[i * x.strides[dim]]), i};
-      auto order = descending ? greater<C> : less<C>;
-      if (k == n) std::sort(items.begin(), items.end(), order);
-      else if (k > n / 8) std::nth_element(items.begin(), items.begin() + k, items.end(), order), std::sort(items.begin(), items.begin() + k, order);
-      else std::partial_sort(items.begin(), items.begin() + k, items.end(), order);
+      for (int64_t i = 0; i < n; ++i) {
+        auto key = order_key(static_cast<compute_t<T>>(s[i * x.strides[dim]]));
+        if (descending) key = static_cast<decltype(key)>(~key);
+        Item& item = items[static_cast<size_t>(i)];
+        if constexpr (std::is_same_v<Item, uint64_t>) item = uint64_t{key} << 32 | static_cast<uint64_t>(i);
+        else item = {uint64_t{key}, i};
+      }
+      const auto cut = items.begin() + k;
+      if (k <= n / 16) {  // a heap of a few beats the quick selection's passes
+        std::partial_sort(items.begin(), cut, items.end());
+      } else {
+        if (k < n) std::nth_element(items.begin(), cut, items.end());
+        std::sort(items.begin(), cut);
+      }
       int64_t* d = out.as_mut<int64_t>() + to;
-      for (int64_t i = 0; i < k; ++i) d[i * out.strides[dim]] = items[static_cast<size_t>(i)].at;
+      for (int64_t i = 0; i < k; ++i) d[i * out.strides[dim]] = position(items[static_cast<size_t>(i)]);
     }
   });
 }
 
 void sort_indices_kernel(const MutTensorRef& out, const TensorRef& x, int dim, bool descending) {
   if (out.numel == 0) return;
-  dispatch_all(x.dtype, "sort", [&]<class T> { sort_typed<T>(out, x, dim, descending); });
+  dispatch_all(x.dtype, "sort", [&]<class T> {
+    if constexpr (sizeof(T) <= 4)
+      if (x.shape[dim] <= int64_t{UINT32_MAX}) return sort_typed<T, uint64_t>(out, x, dim, descending);
+    sort_typed<T, WideItem>(out, x, dim, descending);
+  });
 }
 
 }  // namespace

@@ -222,14 +222,19 @@ void lines_plan(ElementPlan& p, const TensorRef& by, const TensorRef& index, con
   if (p.rank == 0) add_axis<3>(p, 1, {1, 1, 1});
 }
 
-// Walks the lines along the looked-up axis of length m: calls element(j, index offset, other offset, x offset) for all
-// elements, in the order of j within a line. The inner loop runs along the axis that is closer in memory.
+// A stretch of elements whose offsets grow evenly: in the index, in the tensor beside it, and at the start of the looked-up line.
+struct Stretch {
+  int64_t count, index, other, line, step_index, step_other, step_line;
+};
+
+// Walks lines of length m along the looked-up axis, in the order of that axis within each line. A stretch runs along the axis that
+// is closer in memory. No line is shared by two threads.
 template <class F>
-void for_each_line(const ElementPlan& p, int64_t m, int64_t stride_index, int64_t stride_other, const F& element) {
+void for_each_line(const ElementPlan& p, int64_t m, int64_t stride_index, int64_t stride_other, const F& run) {
   const int inner = p.rank - 1;
   const int64_t length = p.shape[inner], s0 = p.strides[0][inner], s1 = p.strides[1][inner], s2 = p.strides[2][inner];
   const bool along = m > 1 && (length == 1 || stride_other < s1);
-  const int64_t piece = along ? 1 : 64, pieces = (length + piece - 1) / piece;
+  const int64_t piece = along ? 1 : 256, pieces = (length + piece - 1) / piece;
   parallel_for(p.numel / length * pieces, kSerialBelow / (m * piece) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; ++at) {
       int64_t rest = at / pieces, i0 = 0, o0 = 0, x0 = 0;
@@ -240,26 +245,45 @@ void for_each_line(const ElementPlan& p, int64_t m, int64_t stride_index, int64_
         x0 += c * p.strides[2][i];
         rest /= p.shape[i];
       }
-      const int64_t first = at % pieces * piece, stop = first + piece < length ? first + piece : length;
-      for (int64_t j = 0; j < m; ++j)
-        for (int64_t i = first; i < stop; ++i)
-          element(j, i0 + i * s0 + j * stride_index, o0 + i * s1 + j * stride_other, x0 + i * s2);
+      const int64_t first = at % pieces * piece, count = first + piece < length ? piece : length - first;
+      i0 += first * s0;
+      o0 += first * s1;
+      x0 += first * s2;
+      if (along) run(Stretch{m, i0, o0, x0, stride_index, stride_other, 0});
+      else
+        for (int64_t j = 0; j < m; ++j) run(Stretch{count, i0 + j * stride_index, o0 + j * stride_other, x0, s0, s1, s2});
     }
   });
 }
 
-// The logical row-major position of an element's offset is not known in the walk; the message needs only the value.
+// The largest bad index of all: what the message names must not depend on timing.
 struct BadValue {
   int seen = 0;
   int64_t value = INT64_MIN;
-  void report(int64_t v) {
-    // the largest bad value: a choice that does not depend on timing
-    int64_t before = __atomic_load_n(&value, __ATOMIC_RELAXED);
-    while (v > before && !__atomic_compare_exchange_n(&value, &before, v, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  template <class I>
+  void report(const I* at, int64_t step, int64_t count, int64_t size) {
+    for (int64_t t = 0; t < count; ++t) {
+      const int64_t v = at[t * step];
+      if (static_cast<uint64_t>(v) < static_cast<uint64_t>(size)) continue;
+      int64_t before = __atomic_load_n(&value, __ATOMIC_RELAXED);
+      while (v > before && !__atomic_compare_exchange_n(&value, &before, v, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+      }
+      __atomic_store_n(&seen, 1, __ATOMIC_RELAXED);
     }
-    __atomic_store_n(&seen, 1, __ATOMIC_RELAXED);
   }
 };
+
+// Calls element(t, index) for a stretch; bad indices are left out, and true is returned if there are any.
+template <class I, class F>
+WEFT_INLINE bool each_index(const I* at, int64_t step, int64_t count, int64_t size, const F& element) {
+  bool bad = false;
+  for (int64_t t = 0; t < count; ++t) {
+    const int64_t v = at[t * step];
+    if (static_cast<uint64_t>(v) < static_cast<uint64_t>(size)) [[likely]] element(t, v);
+    else bad = true;
+  }
+  return bad;
+}
 
 void gather_kernel(const MutTensorRef& out, const TensorRef& x, const TensorRef& index, int dim, const char* op) {
   if (out.numel == 0) return;
@@ -272,10 +296,12 @@ void gather_kernel(const MutTensorRef& out, const TensorRef& x, const TensorRef&
     dispatch_size(x.dtype, [&]<class T> {
       T* y = out.as_mut<T>();
       const T* from = x.as<T>();
-      for_each_line(p, m, index.strides[dim], out.strides[dim], [&](int64_t, int64_t i, int64_t o, int64_t line) {
-        const int64_t v = at[i];
-        if (static_cast<uint64_t>(v) < static_cast<uint64_t>(size)) y[o] = from[line + v * sx];
-        else bad.report(v);
+      for_each_line(p, m, index.strides[dim], out.strides[dim], [=, &bad](const Stretch& s) {
+        T* d = y + s.other;
+        const T* line = from + s.line;
+        if (each_index(at + s.index, s.step_index, s.count, size,
+                       [=](int64_t t, int64_t v) { d[t * s.step_other] = line[t * s.step_line + v * sx]; }))
+          bad.report(at + s.index, s.step_index, s.count, size);
       });
     });
   });
@@ -290,10 +316,12 @@ void scatter_typed(const MutTensorRef& out, const TensorRef& index, const Tensor
   T* y = out.as_mut<T>();
   const T* from = src.as<T>();
   const I* at = index.as<I>();
-  for_each_line(p, index.shape[dim], index.strides[dim], src.strides[dim], [&](int64_t, int64_t i, int64_t s, int64_t line) {
-    const int64_t v = at[i];
-    if (static_cast<uint64_t>(v) < static_cast<uint64_t>(size)) put<Add>(y[line + v * sx], from[s]);
-    else bad.report(v);
+  for_each_line(p, index.shape[dim], index.strides[dim], src.strides[dim], [=, &bad](const Stretch& s) {
+    T* line = y + s.line;
+    const T* add = from + s.other;
+    if (each_index(at + s.index, s.step_index, s.count, size,
+                   [=](int64_t t, int64_t v) { put<Add>(line[t * s.step_line + v * sx], add[t * s.step_other]); }))
+      bad.report(at + s.index, s.step_index, s.count, size);
   });
 }
 

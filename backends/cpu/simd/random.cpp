@@ -116,33 +116,43 @@ void randint_kernel(const MutTensorRef& out, Generator::State from, int64_t low,
   });
 }
 
+// Words up to and including `last` are kept, `none` where the probability is 0: one comparison of 32 bits for an element.
+struct Keep {
+  bool none;
+  uint32_t last;
+  explicit Keep(double p) : none(fn::bernoulli_threshold(p) == 0), last(static_cast<uint32_t>(fn::bernoulli_threshold(p) - 1)) {}
+};
+
 void bernoulli_kernel(const MutTensorRef& out, Generator::State from, double p) {
-  const uint64_t below = fn::bernoulli_threshold(p);
-  const bool all = below > 0xffffffffu;
-  const uint32_t limit = static_cast<uint32_t>(below);
+  const Keep keep(p);
   dispatch_all(out.dtype, "bernoulli", [&]<class T> {
     T* y = out.as_mut<T>();
-    const T one = T(1), zero = T(0);
+    const T one = keep.none ? T(0) : T(1), zero = T(0);
+    const uint32_t last = keep.last;
     for_each_tile<1>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
+      T* d = y + first;
 #pragma omp simd
-      for (int64_t i = 0; i < count; ++i) y[first + i] = ((w[i] < limit) | all) ? one : zero;
+      for (int64_t i = 0; i < count; ++i) d[i] = w[i] <= last ? one : zero;
     });
   });
 }
 
-void dropout_kernel(const MutTensorRef& out, const TensorRef& in, Generator::State from, double keep, double scale) {
-  const uint64_t below = fn::bernoulli_threshold(keep);
-  const bool all = below > 0xffffffffu;
-  const uint32_t limit = static_cast<uint32_t>(below);
+void dropout_kernel(const MutTensorRef& out, const TensorRef& in, Generator::State from, double p, double scale) {
+  const Keep keep(p);
   dispatch_floating(out.dtype, "dropout", [&]<class T> {
     T* y = out.as_mut<T>();
     const T* x = in.as<T>();
     using C = compute_t<T>;
-    const C s = static_cast<C>(scale);
+    const C s = keep.none ? C(0) : static_cast<C>(scale);
+    const uint32_t last = keep.last;
     for_each_tile<1>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
+      const T* a = x + first;
+      T* d = y + first;
 #pragma omp simd
-      for (int64_t i = 0; i < count; ++i)
-        y[first + i] = T(((w[i] < limit) | all) ? static_cast<C>(x[first + i]) * s : C(0));
+      for (int64_t i = 0; i < count; ++i) {
+        const C v = static_cast<C>(a[i]) * s;  // always loaded: a choice of values, not of branches
+        d[i] = T(w[i] <= last ? v : C(0));
+      }
     });
   });
 }
