@@ -1,0 +1,98 @@
+// Redraws a photo in the style of another picture.
+//   style_transfer styles --out .demo
+//   style_transfer optimise --content photo.jpg --style .demo/waves.png --features vgg16_relu3_3.safetensors --out out.png
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "optimise.h"
+#include "styles.h"
+
+namespace {
+
+struct Arguments {
+  OptimiseOptions optimise;
+  std::string content, style, features, features_input, device = "cpu", triptych, curve, folder = ".",
+                                                        weights = "random.safetensors";
+  int64_t size = 256, style_size = 0, threads = 0, styles_size = 512;
+  uint64_t seed = 1;
+};
+
+void add_optimise(CLI::App& app, Arguments& a) {
+  OptimiseOptions& o = a.optimise;
+  app.add_option("--content", a.content, "the photo: PNG or JPEG")->required();
+  app.add_option("--style", a.style, "the picture whose style it takes")->required();
+  app.add_option("--out", o.out, "the result: .png or .jpg")->capture_default_str();
+  app.add_option("--features", a.features, "VGG16 weights with torchvision's names (safetensors), or `random`")
+      ->required();
+  app.add_option("--features-input", a.features_input,
+                 "how pictures are normalised for them; default: as the file says, else rgb-imagenet")
+      ->check(CLI::IsMember({kBgrMean, kRgbImagenet}));
+  app.add_option("--size", a.size, "longer side of the result")->capture_default_str()->check(CLI::Range(16, 16384));
+  app.add_option("--style-size", a.style_size, "longer side of the style picture; default: as --size")
+      ->check(CLI::Range(16, 16384));
+  app.add_option("--steps", o.steps, "steps of Adam, evaluations of L-BFGS")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--optimizer", o.optimizer, "adam or lbfgs")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"adam", "lbfgs"}));
+  app.add_option("--lr", o.lr, "learning rate; default: 5 with adam, 1 with lbfgs")->check(CLI::PositiveNumber);
+  app.add_option("--content-weight", o.content_weight)->capture_default_str()->check(CLI::NonNegativeNumber);
+  app.add_option("--style-weight", o.style_weight)->capture_default_str()->check(CLI::NonNegativeNumber);
+  app.add_option("--tv-weight", o.tv_weight, "of the differences of neighbours: smoother")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--every", o.every, "also write the picture every N steps")->check(CLI::NonNegativeNumber);
+  app.add_option("--triptych", a.triptych, "also write content | style | result");
+  app.add_option("--curve", a.curve, "also write the loss curve (SVG)");
+  app.add_option("--device", a.device, "cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--threads", a.threads, "default: all cores")->check(CLI::Range(1, 1024));
+  app.add_option("--seed", a.seed, "of random features")->capture_default_str();
+}
+
+void run_optimise(const Arguments& a) {
+  if (a.threads > 0) weft::set_num_threads(static_cast<int>(a.threads));
+  weft::Device device(a.device);
+  bool random = a.features == "random";
+  Vgg vgg(random ? Vgg::random(a.seed, kRgbImagenet) : weft::io::load(a.features), a.features_input, device);
+  if (random) std::cout << "random features: they move colours and grain, not strokes\n";
+  weft::Tensor content = load_picture(a.content, a.size),
+               style = load_picture(a.style, a.style_size ? a.style_size : a.size);
+
+  Optimised result = optimise(vgg, content.to(device), style.to(device), a.optimise);
+  save_picture(result.picture, a.optimise.out);
+  if (!a.triptych.empty()) save_side_by_side({content, style, result.picture}, a.triptych);
+  if (!a.curve.empty()) save_curve(result.losses, a.curve);
+  const Losses &first = result.losses.front(), &last = result.losses.back();
+  std::cout << content.size(3) << " x " << content.size(2) << ", " << result.losses.size() << " steps in "
+            << result.seconds << " s: loss " << first.total << " -> " << last.total << " (content " << last.content
+            << ", style " << last.style << ")\n"
+            << a.optimise.out << '\n';
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  Arguments a;
+  CLI::App app("Redraws a photo in the style of another picture (Gatys, Ecker and Bethge 2016).");
+  app.require_subcommand(1);
+  CLI::App* optimise = app.add_subcommand("optimise", "redraw a photo by optimising its pixels");
+  add_optimise(*optimise, a);
+  CLI::App* styles = app.add_subcommand("styles", "draw three style pictures: woven.png, mosaic.png, waves.png");
+  styles->add_option("--out", a.folder, "folder")->capture_default_str();
+  styles->add_option("--size", a.styles_size, "pixels of a side")->capture_default_str()->check(CLI::Range(16, 8192));
+  CLI::App* features = app.add_subcommand("random-features",
+                                          "write random weights, for tests where VGG16 is not at hand");
+  features->add_option("--out", a.weights)->capture_default_str();
+  features->add_option("--seed", a.seed)->capture_default_str();
+  features->add_option("--features-input", a.features_input)->required()->check(CLI::IsMember({kBgrMean, kRgbImagenet}));
+  CLI11_PARSE(app, argc, argv);
+
+  if (*optimise) run_optimise(a);
+  if (*styles) draw_styles(a.folder, a.styles_size);
+  if (*features) weft::io::save(Vgg::random(a.seed, a.features_input), a.weights);
+  return 0;
+} catch (const std::exception& e) {
+  std::cerr << "style_transfer: " << e.what() << '\n';
+  return 1;
+}

@@ -1,0 +1,25 @@
+// Pictures and the loss curve on their way from and to files.
+// Knows nothing of networks.
+#pragma once
+
+#include <weft/weft.h>
+
+#include <string>
+#include <vector>
+
+/// A photo as [1, 3, H, W] with 0..255: the longer side `size`, both multiples of 8.
+weft::Tensor load_picture(const std::string& path, int64_t size);
+/// Clamped and rounded.
+void save_picture(const weft::Tensor& x, const std::string& path);
+/// The pictures side by side, all as high as the last.
+void save_side_by_side(const std::vector<weft::Tensor>& pictures, const std::string& path);
+
+/// One evaluation of the loss and its weighted parts.
+struct Losses {
+  double total, content, style;
+};
+/// An SVG drawing of the losses over the steps, with a logarithmic scale.
+void save_curve(const std::vector<Losses>& rows, const std::string& path);
+
+/// "out.png" -> "out-0010.png".
+std::string numbered(const std::string& path, int64_t step);
