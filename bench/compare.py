@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""compare.py [WORKLOAD ...] [--build build/release] [--python PYTHON_WITH_TORCH]
+
+Runs weft-bench beside PyTorch, in turns in one sitting, and writes the table of docs/benchmarks.md.
+PyTorch: `python3 -m venv .venv && .venv/bin/pip install torch numpy`. The C++ peer is built with
+`cmake --preset release -DWEFT_TORCH=.venv/lib/python3.N/site-packages/torch`.
+
+Both programs stay alive and only one runs at a time; the order alternates A B, B A; a round's ratio is min(weft) / min(peer).
+Reported: the median of the rounds' ratios with its quartiles. Differences below 3 % are noise. Peers of a workload:
+  default     PyTorch as it comes
+  tuned       channels-last, fused optimisers, malloc told to keep its memory
+  tuned nchw  the same in the contiguous layout
+  C++         PyTorch's C++ frontend, for the workloads that are all overhead
+The target is held against the fastest of them.
+"""
+import argparse
+import json
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+from datetime import date
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TARGETS = {
+    "add1": 0.3, "add1_ag": 0.15, "mlp": 0.5, "mlp1k": 0.6, "addmul": None, "gelu_chain": None, "softmax": None,
+    "layernorm": None, "bnrelu": 0.5, "inrelu": None, "maxpool": 0.6, "bilinear": None, "ce2d": None, "conv33": 1.0,
+    "gram": 0.4, "adam25m": 1.1, "sgd25m": None, "resnet18": 1.0, "resnet18_infer": None, "unet3d": 1.0,
+}
+ONLY_CPP = ("add1", "add1_ag")  # Python's own overhead would flatter weft
+ITERS = {"resnet18": 2, "unet3d": 1, "resnet18_infer": 3}
+KEEP = ("glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184:glibc.malloc.hugetlb=1")
+
+
+class Server:
+    """A benchmark program that runs N iterations when asked and answers with their times."""
+
+    def __init__(self, command, tuned=False):
+        env = dict(os.environ)
+        if tuned:
+            env["GLIBC_TUNABLES"] = KEEP
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=env)
+        for line in self.process.stdout:
+            if "ready" in line:
+                return
+        sys.exit("compare: no answer from " + shlex.join(command))
+
+    def run(self, n):
+        self.process.stdin.write(f"{n}\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def pair(a, b, rounds, n):
+    times, ratios = ([], []), []
+    for server in (a, b):
+        server.run(n)
+    for r in range(rounds):
+        least = [0, 0]
+        for i in ((0, 1), (1, 0))[r % 2]:
+            t = (a, b)[i].run(n)
+            times[i].extend(t)
+            least[i] = min(t)
+        ratios.append(least[0] / least[1])
+    q = statistics.quantiles(ratios, n=4)
+    return {"ratio": statistics.median(ratios), "q1": q[0], "q3": q[2], "weft_ms": min(times[0]), "peer_ms": min(times[1])}
+
+
+def losses(command):
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    row = json.loads(out.strip().splitlines()[-1])
+    return row["losses"], row.get("peak_rss_mb", 0)
+
+
+def peers_of(workload, args):
+    torch = [args.python, os.path.join(ROOT, "bench", "peer_torch.py"), workload, "--threads", str(args.threads)]
+    if args.dtype != "f32":
+        torch += ["--dtype", args.dtype]
+    peers = []
+    if args.torch_bench and workload in ONLY_CPP + ("mlp",):
+        peers.append(("C++", [args.torch_bench, workload, "--threads", str(args.threads)], False))
+    if workload not in ONLY_CPP:
+        peers += [("default", torch, False), ("tuned", torch + ["--tuned"], True), ("tuned nchw", torch + ["--tuned", "--nchw"], True)]
+    return peers
+
+
+def processor():
+    with open("/proc/cpuinfo") as f:
+        text = f.read()
+    model = next((l.split(":")[1].strip() for l in text.splitlines() if l.startswith("model name")), platform.machine())
+    extra = [n for n, flag in (("AVX-512", "avx512f"), ("bf16", "avx512_bf16"), ("AMX", "amx_bf16")) if flag in text]
+    return f"{model} ({', '.join(extra) or 'no AVX-512'})"
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("workloads", nargs="*")
+    p.add_argument("--build", default=os.path.join(ROOT, "build", "release"))
+    p.add_argument("--python", default=os.path.join(ROOT, ".venv", "bin", "python"))
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--dtype", default="f32")
+    p.add_argument("--rounds", type=int, default=9)
+    p.add_argument("--json", default="", help="append every result to this file")
+    p.add_argument("--out", default=os.path.join(ROOT, "docs", "benchmarks.md"), help="the file whose table is replaced")
+    args = p.parse_args()
+    args.bench = os.path.join(args.build, "bin", "weft-bench")
+    args.torch_bench = os.path.join(args.build, "bin", "weft-bench-torch")
+    if not os.path.exists(args.torch_bench):
+        args.torch_bench = ""
+    if not os.path.exists(args.python):
+        sys.exit(f"compare: no {args.python}; make it with `python3 -m venv .venv && .venv/bin/pip install torch numpy`, or pass --python")
+    rows = []
+    for w in args.workloads or TARGETS:
+        n = ITERS.get(w, 5)
+        command = [args.bench, w, "--threads", str(args.threads), "--dtype", args.dtype]
+        mine, rss = losses(command + ["--iters", "1"])
+        results = {}
+        for label, peer, tuned in peers_of(w, args):
+            a, b = Server(command + ["--serve"]), Server(peer + ["--serve"], tuned)
+            results[label] = pair(a, b, args.rounds, n)
+            a.close(), b.close()
+        if not results:
+            continue
+        theirs, peer_rss = losses(peers_of(w, args)[0][1] + ([] if w in ONLY_CPP or args.torch_bench and w == "mlp" else ["--iters", "1"]))
+        error = max((abs(a - b) / max(abs(b), 1e-6) for a, b in zip(mine, theirs)), default=0)
+        best = max(results, key=lambda k: results[k]["ratio"])
+        row = {"workload": w, "best": best, "results": results, "loss_error": error, "rss": rss, "peer_rss": peer_rss}
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+        if args.json:
+            with open(args.json, "a") as f:
+                f.write(json.dumps(row) + "\n")
+    table = ["| workload | weft ms | fastest PyTorch ms | ratio (quartiles) | target | against default | losses differ by |", "|---|---|---|---|---|---|---|"]
+    for r in rows:
+        b = r["results"][r["best"]]
+        target = TARGETS.get(r["workload"])
+        default = r["results"].get("default")
+        table.append(f"| {r['workload']} | {b['weft_ms']:.3g} | {b['peer_ms']:.3g} ({r['best']}) | **{b['ratio']:.2f}** ({b['q1']:.2f}-{b['q3']:.2f}) | "
+                     f"{target or '-'} | {format(default['ratio'], '.2f') if default else '-'} | {r['loss_error']:.1e} |")
+    text = f"{date.today()}, {processor()}, {args.threads} threads, {args.dtype}.\n\n" + "\n".join(table) + "\n"
+    begin, end = f"<!-- table {args.dtype} -->\n", "<!-- end -->"
+    with open(args.out) as f:
+        page = f.read()
+    if begin in page and not args.workloads:
+        head, rest = page.split(begin, 1)
+        with open(args.out, "w") as f:
+            f.write(head + begin + text + end + rest.split(end, 1)[1])
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+// Whole networks: training steps and inference.
+#include "workload.h"
+
+namespace bench {
+namespace {
+
+Step mlp(const Config& c) {
+  nn::Sequential m = init(nn::Sequential(nn::Linear(784, 128), nn::ReLU(), nn::Linear(128, 10)));
+  Tensor x = fill({32, 784}, 1), y = labels({32}, 10);
+  Step one = trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.1}), c.dtype, [=]() mutable { return cross_entropy(m(x), y); });
+  return [one] {
+    Tensor loss;
+    for (int i = 0; i < 200; ++i) loss = one();
+    return loss;
+  };
+}
+
+Step mlp1k(const Config& c) {
+  nn::Sequential m = init(nn::Sequential(nn::Linear(784, 1024), nn::ReLU(), nn::Linear(1024, 1024), nn::ReLU(), nn::Linear(1024, 10)));
+  Tensor x = fill({128, 784}, 1), y = labels({128}, 10);
+  return trainer(std::make_shared<optim::Adam>(m.parameters(), optim::AdamOptions{.lr = 1e-3}), c.dtype, [=]() mutable { return cross_entropy(m(x), y); });
+}
+
+/// Two 3x3 convolutions with a skip. bn2's activation stays outside: it comes after the sum.
+struct BasicBlock : nn::Module {
+  BasicBlock(int64_t in, int64_t out, int64_t stride)
+      : conv1(add("conv1", nn::Conv2d(in, out, {.kernel_size = 3, .stride = stride, .padding = 1, .bias = false}))),
+        bn1(add("bn1", nn::BatchNorm2d(out, {.activation = Activation::relu}))),
+        conv2(add("conv2", nn::Conv2d(out, out, {.kernel_size = 3, .padding = 1, .bias = false}))),
+        bn2(add("bn2", nn::BatchNorm2d(out, {.activation = Activation::relu}))) {
+    if (stride != 1 || in != out)
+      down = add("down", nn::Sequential(nn::Conv2d(in, out, {.kernel_size = 1, .stride = stride, .bias = false}),
+                                        nn::BatchNorm2d(out)));
+  }
+  nn::Conv2d conv1;
+  nn::BatchNorm2d bn1;
+  nn::Conv2d conv2;
+  nn::BatchNorm2d bn2;
+  std::optional<nn::Sequential> down;
+
+  Tensor operator()(const Tensor& x) {
+    Tensor y = conv2(bn1(conv1(x)));
+    return bn2(y, down ? (*down)(x) : x);  // normalises, adds the skip, applies the ReLU
+  }
+};
+
+struct ResNet18 : nn::Module {
+  ResNet18() {
+    int64_t c = 64;
+    for (auto [out, stride] : {std::pair<int64_t, int64_t>{64, 1}, {128, 2}, {256, 2}, {512, 2}}) {
+      layers.push_back(BasicBlock(c, out, stride));
+      layers.push_back(BasicBlock(out, out, 1));
+      c = out;
+    }
+  }
+  nn::Conv2d conv1 = add("conv1", nn::Conv2d(3, 64, {.kernel_size = 7, .stride = 2, .padding = 3, .bias = false}));
+  nn::BatchNorm2d bn1 = add("bn1", nn::BatchNorm2d(64, {.activation = Activation::relu}));
+  nn::Sequential layers = add("layers", nn::Sequential());
+  nn::Linear fc = add("fc", nn::Linear(512, 1000));
+
+  Tensor operator()(const Tensor& x) {
+    Tensor y = max_pool2d(bn1(conv1(x)), {.kernel_size = 3, .stride = 2, .padding = 1});
+    return fc(flatten(adaptive_avg_pool2d(layers(y), 1), 1));
+  }
+};
+
+Step resnet18(const Config& c) {
+  int64_t batch = c.batch ? c.batch : 8;
+  ResNet18 m = init(ResNet18());
+  Tensor x = fill({batch, 3, 224, 224}, 1), y = labels({batch}, 1000);
+  return trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4}), c.dtype,
+                 [=]() mutable { return cross_entropy(m(x), y); });
+}
+
+Step resnet18_infer(const Config& c) {
+  int64_t batch = c.batch ? c.batch : 8;
+  ResNet18 m = init(ResNet18());
+  m.eval();
+  Tensor x = fill({batch, 3, 224, 224}, 1);
+  return [=]() mutable {
+    Inference inference;
+    Autocast cast(Dtype::bf16, Device(), c.dtype == Dtype::bf16);
+    return mean(m(x).to(Dtype::f32));
+  };
+}
+
+nn::Sequential conv_bn_relu(int64_t in, int64_t out) {
+  return nn::Sequential(nn::Conv3d(in, out, {.kernel_size = 3, .padding = 1, .bias = false}),
+                        nn::BatchNorm3d(out, {.activation = Activation::relu}));
+}
+nn::Sequential double_conv(int64_t in, int64_t out) { return nn::Sequential(conv_bn_relu(in, out), conv_bn_relu(out, out)); }
+
+struct UNet3d : nn::Module {
+  explicit UNet3d(int64_t base = 32, int levels = 4, int64_t classes = 2) {
+    int64_t c = 1;
+    for (int i = 0; i < levels; ++i) {
+      encoder.push_back(double_conv(c, base << i));
+      c = base << i;
+    }
+    for (int i = levels - 2; i >= 0; --i) {
+      up.push_back(nn::ConvTranspose3d(c, base << i, {.kernel_size = 2, .stride = 2}));
+      decoder.push_back(double_conv(2 * (base << i), base << i));
+      c = base << i;
+    }
+    out = add("out", nn::Conv3d(base, classes, {.kernel_size = 1}));
+  }
+  nn::Sequential encoder = add("enc", nn::Sequential());
+  nn::Sequential up = add("up", nn::Sequential());
+  nn::Sequential decoder = add("dec", nn::Sequential());
+  std::optional<nn::Conv3d> out;
+
+  Tensor operator()(Tensor x) {
+    std::vector<Tensor> skips;
+    for (int64_t i = 0; i < encoder.size(); ++i) {
+      if (i) x = max_pool3d(x, {.kernel_size = 2});
+      x = encoder.call(i, x);
+      skips.push_back(x);
+    }
+    skips.pop_back();
+    for (int64_t i = 0; i < up.size(); ++i, skips.pop_back()) x = decoder.call(i, cat({up.call(i, x), skips.back()}, 1));
+    return (*out)(x);
+  }
+};
+
+Step unet3d(const Config& c) {
+  UNet3d m = init(UNet3d(), {"up."});
+  Tensor x = fill({1, 1, 32, 128, 128}, 1), y = labels({1, 32, 128, 128}, 2);
+  return trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.01, .momentum = 0.9}), c.dtype,
+                 [=]() mutable { return cross_entropy(m(x), y); });
+}
+
+}  // namespace
+
+const std::vector<Workload>& network_workloads() {
+  static const std::vector<Workload> list = {
+      {"mlp", "784-128-10, batch 32, SGD: 200 steps", mlp},
+      {"mlp1k", "784-1024-1024-10, batch 128, Adam: one step", mlp1k},
+      {"resnet18", "ResNet-18, batch 8 at 224, SGD with momentum: one step", resnet18},
+      {"resnet18_infer", "ResNet-18, eval, batch 8", resnet18_infer},
+      {"unet3d", "3-D U-Net with batch norm, 32 x 128 x 128, SGD with momentum: one step", unet3d},
+  };
+  return list;
+}
+
+}  // namespace bench
