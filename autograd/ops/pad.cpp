@@ -39,15 +39,13 @@ PadParams params(const Shape& shape, const Shape& pads, PadMode mode, double val
   return p;
 }
 
-Tensor dense(const Tensor& x) { return x.is_dense() ? x : x.contiguous(); }
-
 }  // namespace
 
 Tensor pad(const Tensor& x, const Shape& pads, PadMode mode, double value) {
   const PadParams p = params(x.shape(), pads, mode, value);
   Shape shape = x.shape();
   for (int i = 0; i < p.rank; ++i) shape[i] = p.axis[i].out();
-  Tensor from = dense(x.detach()), y = detail::empty_ordered(shape, x.dtype(), from);
+  Tensor from = detail::dense_ordered(x), y = detail::empty_ordered(shape, x.dtype(), from);
   kernels::pad(x.device().type, mut_ref(y), ref(from), p);
   return record("pad", y, {x}, [shape = x.shape(), pads, mode](BackwardCtx& c) -> Grads {
     return {pad_backward(c.grad(), shape, pads, mode)};
@@ -61,7 +59,7 @@ Tensor pad_backward(const Tensor& g, const Shape& shape, const Shape& pads, PadM
     return pad(g, back);
   }
   const PadParams p = params(shape, pads, mode, 0);
-  Tensor from = dense(g.detach().to(compute_dtype(g.dtype())));  // halves are summed in f32
+  Tensor from = detail::dense_ordered(g.detach().to(compute_dtype(g.dtype())));  // halves are summed in f32
   Tensor y = detail::empty_ordered(shape, from.dtype(), from);
   kernels::pad_backward(g.device().type, mut_ref(y), ref(from), p);
   return record("pad_backward", y.to(g.dtype()), {g}, [pads, mode](BackwardCtx& c) -> Grads { return {pad(c.grad(), pads, mode)}; });

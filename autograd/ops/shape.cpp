@@ -9,10 +9,11 @@ namespace weft {
 
 Tensor detail::empty_ordered(const Shape& shape, Dtype dtype, const Tensor& x) {
   const TensorOptions o(dtype, x.device());
-  if (x.is_contiguous() || !x.is_dense() || x.rank() != shape.size()) return empty(shape, o);
+  if (x.is_contiguous() || x.rank() != shape.size()) return empty(shape, o);
   if (x.is_channels_last()) return empty(shape, o, MemoryFormat::channels_last);
   int order[kMaxRank];
   for (int i = 0; i < x.rank(); ++i) {
+    if (x.strides()[i] == 0 && x.shape()[i] > 1) return empty(shape, o);  // expanded: no order of its own
     int j = i;
     for (; j > 0 && x.strides()[order[j - 1]] < x.strides()[i]; --j) order[j] = order[j - 1];
     order[j] = i;
@@ -24,6 +25,13 @@ Tensor detail::empty_ordered(const Shape& shape, Dtype dtype, const Tensor& x) {
     step *= std::max<int64_t>(shape[order[k]], 1);
   }
   return empty_strided(shape, strides, o);
+}
+
+Tensor detail::dense_ordered(const Tensor& x) {
+  if (x.is_dense()) return x.detach();
+  Tensor y = empty_ordered(x.shape(), x.dtype(), x);
+  kernels::copy(x.device().type, mut_ref(y), ref(x));
+  return y;
 }
 
 Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {

@@ -66,8 +66,11 @@ inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t 
 [[nodiscard]] WEFT_API Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor);
 
 namespace detail {
-/// Uninitialised and dense, with its axes in memory in the order that x has them in (contiguous if x is not dense).
+/// Uninitialised and dense, with its axes in memory in the order that x has them in, be x dense or a part of something
+/// (contiguous if x is expanded or of another rank).
 WEFT_API Tensor empty_ordered(const Shape& shape, Dtype dtype, const Tensor& x);
+/// x without gradient if it is dense, else a dense copy in its order of axes.
+WEFT_API Tensor dense_ordered(const Tensor& x);
 }  // namespace detail
 
 }  // namespace weft

@@ -73,6 +73,14 @@ TEST_SUITE("shape") {
     CHECK(y.is_channels_last());
     CHECK(equal(y.narrow(1, 0, 24), a));
     CHECK(equal(y.narrow(1, 24, 8), b));
+    const Tensor crop = a.narrow(2, 4, 30).narrow(3, 5, 30), smaller = channels_last(rand({2, 8, 30, 30}));
+    const Tensor joined = cat({crop, smaller}, 1);  // a part of a channels-last tensor counts as one
+    CHECK(joined.is_channels_last());
+    CHECK(equal(joined.narrow(1, 0, 24), crop));
+    CHECK(pad(crop, {1, 1}).is_channels_last());
+    CHECK(equal(pad(crop, {1, 1}), pad(crop.contiguous(), {1, 1})));
+    CHECK(roll(a, {3}, {2}).is_channels_last());
+    CHECK(cat({ones({2, 1, 3, 1}).expand({2, 3, 3, 3}), ones({2, 1, 3, 3})}, 1).is_contiguous());
     const Tensor long_a = rand({100000}), long_b = rand({30000});
     CHECK(equal(cat({long_a, long_b}).narrow(0, 100000, 30000), long_b));
   }
