@@ -46,7 +46,11 @@ struct Tap {
 std::vector<Tap> axis_taps(const Tensor& coordinate, int64_t size, const GridSampleOptions& o) {
   const double n = static_cast<double>(size);
   const Tensor c = o.align_corners ? (coordinate + 1) * ((n - 1) / 2) : (coordinate + 1) * (n / 2) - 0.5;
-  if (o.mode == Mode::nearest) return {{round(padded(c, size, o)).detach(), Tensor()}};
+  if (o.mode == Mode::nearest) {
+    const Tensor at = round(padded(c, size, o));
+    // The grid's gradient is zero, not missing.
+    return {{at.detach(), grad_enabled() && at.requires_grad() ? at * 0 + 1 : Tensor()}};
+  }
   if (o.mode == Mode::bilinear) {
     const Tensor p = padded(c, size, o), low = floor(p.detach()), t = p - low;
     return {{low, 1 - t}, {low + 1, t}};

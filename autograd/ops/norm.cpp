@@ -197,6 +197,7 @@ Tensor fixed_norm(const char* name, const Tensor& x, const Tensor& running_mean,
 
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight, const Tensor& bias,
                   const BatchNormOptions& o) {
+  if (x.rank() == 1 && x.numel() == 0) return mul(x, 1);  // no elements, no channels: PyTorch lets it pass
   check_input("batch_norm", x, 2);
   check_norm("batch_norm", x, running_mean, running_var, weight, bias);
   WEFT_CHECK(!o.residual.defined() || o.residual.shape() == x.shape(), ShapeError, "batch_norm: residual ", o.residual.shape(),

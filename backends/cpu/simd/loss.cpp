@@ -1,6 +1,7 @@
 // Cross-entropy of logits [N, C, S] with class indices, for planes (pixels innermost) and rows (classes innermost): the loss
 // and the log-sum-exp in one pass over the logits, the gradient in another.
 #include <algorithm>
+#include <type_traits>
 
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
@@ -122,8 +123,8 @@ void forward(compute_t<T>* loss, compute_t<T>* lse, double* totals, const Proble
     A* z = lse + n * S + s;
     if (tiled) {
       A* tile = tiles + piece * tile_size;
-      for (int64_t c = 0; c < o.C; ++c)
-        for (int64_t i = 0; i < m; ++i) tile[c * kPixels + i] = A(p[i * o.C + c]);
+      for (int64_t i = 0; i < m; ++i)
+        for (int64_t c = 0; c < o.C; ++c) tile[c * kPixels + i] = A(p[i * o.C + c]);
       plane_block(z, smooth, tile, kPixels, o.C, m, o.weight, smoothing);
     } else if (o.rows) {
       for (int64_t i = 0; i < m; ++i) long_row(z[i], smooth[i], p + i * o.C, o.C, o.weight, smoothing);
@@ -161,7 +162,7 @@ void backward(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* 
   using A = compute_t<T>;
   const int64_t N = o.rows ? 1 : o.N, S = o.rows ? o.N * o.S : o.S;
   const bool smoothing = o.smoothing != A(0), tiled = o.rows && o.C < kLongRow;
-  const int64_t pieces = count_pieces(N, S, o.C), tile_size = tiled ? o.C * kPixels : 1;
+  const int64_t pieces = count_pieces(N, S, o.C), tile_size = tiled ? 2 * (o.C * kPixels + 16) : 1;
   Scratch memory(static_cast<size_t>(pieces * tile_size) * sizeof(A));
   for_blocks(N, S, o.C, pieces, [&](int64_t piece, int64_t n, int64_t s, int64_t m) {
     A scale[kPixels], up[kPixels], hit[kPixels];  // of the softmax, of the smoothing, at the target
@@ -194,28 +195,46 @@ void backward(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* 
       }
       return;
     }
-    A* tile = memory.as<A>() + piece * tile_size;
     if (tiled) {
-      for (int64_t c = 0; c < o.C; ++c)
-        for (int64_t i = 0; i < m; ++i) tile[c * kPixels + i] = A(p[i * o.C + c]);
-    }
-    const auto sweep = [&](auto* to, const auto* from, int64_t step) {
-      using To = std::remove_reference_t<decltype(*to)>;
-      for (int64_t c = 0; c < o.C; ++c) {
-        const A w = smoothing ? o.class_weight(c) : A(0);
-        const auto* q = from + c * step;
-        To* r = to + c * step;
+      // Whole vectors per pixel; what is written too far is the next pixel's to overwrite.
+      A *shift = memory.as<A>() + piece * tile_size, *factor = shift + tile_size / 2;
+      const int64_t padded = (o.C + 15) / 16 * 16;
+      for (int64_t i = 0; i < m; ++i) {
+        const A l = z[i], k = scale[i];
+        A *q = shift + i * o.C, *r = factor + i * o.C;
 #pragma omp simd
-        for (int64_t i = 0; i < m; ++i) {
-          const A v = scale[i] * fn::exp(A(q[i]) - z[i]) - up[i] * w;
-          r[i] = static_cast<To>(t[i] == c ? v - hit[i] : v);
+        for (int64_t c = 0; c < padded; ++c) q[c] = l, r[c] = k;
+      }
+      if constexpr (std::is_same_v<T, A>) {
+        if (!smoothing) {
+#pragma omp simd
+          for (int64_t e = 0; e < m * o.C; ++e) d[e] = factor[e] * fn::exp(p[e] - shift[e]);
+          for (int64_t i = 0; i < m; ++i)
+            if (t[i] != o.ignore) d[i * o.C + t[i]] -= hit[i];
+          return;
         }
       }
-    };
-    if (!tiled) return sweep(d, p, o.S);
-    sweep(tile, static_cast<const A*>(tile), kPixels);
-    for (int64_t i = 0; i < m; ++i)
-      for (int64_t c = 0; c < o.C; ++c) d[i * o.C + c] = static_cast<T>(tile[c * kPixels + i]);
+#pragma omp simd
+      for (int64_t e = 0; e < m * o.C; ++e) factor[e] *= fn::exp(A(p[e]) - shift[e]);
+      for (int64_t i = 0; i < m; ++i) {
+        if (t[i] == o.ignore) continue;
+        for (int64_t c = 0; smoothing && c < o.C; ++c) factor[i * o.C + c] -= up[i] * o.class_weight(c);
+        factor[i * o.C + t[i]] -= hit[i];
+      }
+#pragma omp simd
+      for (int64_t e = 0; e < m * o.C; ++e) d[e] = static_cast<T>(factor[e]);
+      return;
+    }
+    for (int64_t c = 0; c < o.C; ++c) {
+      const A w = smoothing ? o.class_weight(c) : A(0);
+      const T* q = p + c * o.S;
+      T* r = d + c * o.S;
+#pragma omp simd
+      for (int64_t i = 0; i < m; ++i) {
+        const A v = scale[i] * fn::exp(A(q[i]) - z[i]) - up[i] * w;
+        r[i] = static_cast<T>(t[i] == c ? v - hit[i] : v);
+      }
+    }
   });
 }
 

@@ -155,7 +155,7 @@ void fill_affine(const Columns<A>& v, const double* mean, const double* inv, con
 /// the end towards the start: the statistics pass has just been there, so the end is what is still in the cache.
 template <class Body>
 void for_rows(const Walk& k, const Body& body) {
-  constexpr int64_t kBlock = 64;
+  const int64_t kBlock = std::max<int64_t>(64, (1 << 18) / k.width);  // long enough for the prefetcher
   const int64_t per_group = k.wide_rows + (k.tail ? 1 : 0);
   parallel_for(k.groups * per_group, std::max<int64_t>(1, kSerialBelow / k.width), [&](int64_t t0, int64_t t1) {
     for (int64_t block = (t1 - t0 + kBlock - 1) / kBlock - 1; block >= 0; --block)
