@@ -90,8 +90,8 @@ std::vector<Tensor> gradients(const Run& run, const std::vector<bool>& wanted, c
     const Replay replay(run);
     ys = run.fn(x);
   }
-  WEFT_CHECK(ys.size() == args.size() - run.count, ValueError, "checkpoint: the function gave ", args.size() - run.count,
-             " outputs in the forward pass and ", ys.size(), " when it was run again");
+  WEFT_CHECK(ys.size() == args.size() - run.count, ValueError, "checkpoint: the function gave ",
+             args.size() - run.count, " outputs in the forward pass and ", ys.size(), " when it was run again");
   std::vector<Tensor> outputs, upstream;
   for (size_t k = 0; k < ys.size(); ++k) {
     const Tensor& g = args[run.count + k];
@@ -142,7 +142,8 @@ std::vector<Tensor> checkpoint(const Segment& fn, const std::vector<Tensor>& inp
     for (size_t i = 0; i < run->count + run->leaves.size(); ++i) wanted.push_back(c.needs(static_cast<int>(i)));
     for (size_t i = 0; i < run->count; ++i)
       if (saved[i].defined()) args[i] = c.get(saved[i]);
-    for (size_t k = 0; k < outputs; ++k) args.push_back(c.has_grad(static_cast<int>(k)) ? c.grad(static_cast<int>(k)) : Tensor());
+    for (size_t k = 0; k < outputs; ++k)
+      args.push_back(c.has_grad(static_cast<int>(k)) ? c.grad(static_cast<int>(k)) : Tensor());
     const Segment segment = [run, wanted](const std::vector<Tensor>& a) { return gradients(*run, wanted, a); };
     // Under create_graph the gradients are a checkpointed segment of their own: every order of derivative recomputes.
     const std::vector<Tensor> g = c.create_graph() ? checkpoint(segment, args) : segment(as_leaves(args));

@@ -23,8 +23,8 @@ WEFT_API std::vector<Tensor> checkpoint(const Segment& fn, const std::vector<Ten
 
 /// The same for a function of tensors that gives one tensor: `checkpoint([&](const Tensor& x) { return block(x); }, x)`.
 template <class F, class... T>
-  requires(std::is_same_v<T, Tensor> && ...) && std::is_invocable_r_v<Tensor, F&, const Tensor&, const T&...>
-Tensor checkpoint(F fn, const Tensor& first, const T&... rest) {
+requires(std::is_same_v<T, Tensor>&&...) && std::is_invocable_r_v<Tensor, F&, const Tensor&, const T&...> Tensor
+    checkpoint(F fn, const Tensor& first, const T&... rest) {
   const Segment segment = [fn](const std::vector<Tensor>& x) mutable {
     const auto call = [&]<size_t... I>(std::index_sequence<I...>) { return std::vector<Tensor>{fn(x[I]...)}; };
     return call(std::index_sequence_for<Tensor, T...>());

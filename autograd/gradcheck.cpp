@@ -98,11 +98,13 @@ void check(const GradFn& fn, const std::vector<Tensor>& inputs, const GradcheckO
     ys = call(x);
     again = call(x);
   }
-  WEFT_CHECK(ys.size() == again.size(), Error, o.name, ": two calls gave ", ys.size(), " and ", again.size(), " outputs");
+  WEFT_CHECK(ys.size() == again.size(), Error, o.name, ": two calls gave ", ys.size(), " and ", again.size(),
+             " outputs");
   Weights weights(0x9e3779b97f4a7c15u);
   std::vector<std::vector<double>> u(ys.size());
   for (size_t k = 0; k < ys.size(); ++k) {
-    WEFT_CHECK(same_bits(ys[k], again[k]), Error, o.name, ": output ", k, " differs between two calls with the same inputs");
+    WEFT_CHECK(same_bits(ys[k], again[k]), Error, o.name, ": output ", k,
+               " differs between two calls with the same inputs");
     if (!ys[k].requires_grad()) continue;
     outputs.push_back(ys[k]);
     upstream.push_back(weights.like(ys[k]));
@@ -126,8 +128,8 @@ void check(const GradFn& fn, const std::vector<Tensor>& inputs, const GradcheckO
       WEFT_CHECK(g.dtype() == x[i].dtype(), DtypeError, o.name, ": gradient of input ", i, " is ", g.dtype(),
                  " but the input is ", x[i].dtype());
     }
-    const std::vector<double> a =
-        g.defined() ? g.to_vector<double>() : std::vector<double>(static_cast<size_t>(x[i].numel()), 0.0);
+    const std::vector<double> a = g.defined() ? g.to_vector<double>()
+                                              : std::vector<double>(static_cast<size_t>(x[i].numel()), 0.0);
     std::vector<double> values = inputs[i].to_vector<double>();
     std::vector<Tensor> moved = x;
     for (size_t e = 0; e < values.size(); ++e) {
@@ -141,15 +143,14 @@ void check(const GradFn& fn, const std::vector<Tensor>& inputs, const GradcheckO
         return project(call(moved), u);
       };
       const double numeric = (at(v + o.eps) - at(v - o.eps)) / (2 * o.eps);
-      WEFT_CHECK(std::abs(a[e] - numeric) <= o.atol + o.rtol * std::abs(numeric), Error, o.name, ": gradient of input ", i,
-                 " ", inputs[i].shape(), " at element ", e, " (value ", v, "): analytic ", a[e], ", numeric ", numeric,
-                 ", difference ", std::abs(a[e] - numeric));
+      WEFT_CHECK(std::abs(a[e] - numeric) <= o.atol + o.rtol * std::abs(numeric), Error, o.name, ": gradient of input ",
+                 i, " ", inputs[i].shape(), " at element ", e, " (value ", v, "): analytic ", a[e], ", numeric ",
+                 numeric, ", difference ", std::abs(a[e] - numeric));
     }
   }
 }
 
-template <class F>
-bool guarded(const GradcheckOptions& o, F&& f) {
+template <class F> bool guarded(const GradcheckOptions& o, F&& f) {
   if (o.raise) {
     f();
     return true;
@@ -157,9 +158,7 @@ bool guarded(const GradcheckOptions& o, F&& f) {
   try {
     f();
     return true;
-  } catch (const Error&) {
-    return false;
-  }
+  } catch (const Error&) { return false; }
 }
 
 }  // namespace
@@ -202,7 +201,8 @@ bool gradgradcheck(const GradFn& fn, const std::vector<Tensor>& inputs, const Gr
       for (const Tensor& y : fn(x))
         if (y.requires_grad()) outputs.push_back(y);
       const std::vector<Tensor> upstream(args.begin() + static_cast<std::ptrdiff_t>(n), args.end());
-      std::vector<Tensor> g = grad(outputs, sources, {.create_graph = true, .allow_unused = true, .grad_outputs = upstream});
+      std::vector<Tensor> g = grad(outputs, sources,
+                                   {.create_graph = true, .allow_unused = true, .grad_outputs = upstream});
       std::vector<Tensor> used;
       for (Tensor& t : g)
         if (t.defined()) used.push_back(std::move(t));

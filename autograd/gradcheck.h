@@ -15,12 +15,11 @@ namespace weft {
 class WEFT_API GradFn {
  public:
   template <class F>
-    requires std::is_invocable_v<const F&, const std::vector<Tensor>&>
-  GradFn(F f) {
+  requires std::is_invocable_v < const F&, const std::vector<Tensor>
+  & > GradFn(F f) {
     if constexpr (std::is_same_v<std::invoke_result_t<const F&, const std::vector<Tensor>&>, Tensor>)
       call_ = [f = std::move(f)](const std::vector<Tensor>& x) { return std::vector<Tensor>{f(x)}; };
-    else
-      call_ = std::move(f);
+    else call_ = std::move(f);
   }
   std::vector<Tensor> operator()(const std::vector<Tensor>& inputs) const { return call_(inputs); }
 
@@ -29,10 +28,10 @@ class WEFT_API GradFn {
 };
 
 struct GradcheckOptions {
-  double eps = 1e-6;    ///< step of the central difference
-  double atol = 1e-6;   ///< |analytic - numeric| <= atol + rtol * |numeric|
+  double eps = 1e-6;   ///< step of the central difference
+  double atol = 1e-6;  ///< |analytic - numeric| <= atol + rtol * |numeric|
   double rtol = 1e-6;
-  bool raise = true;    ///< throw an Error that says what differs; otherwise return false
+  bool raise = true;               ///< throw an Error that says what differs; otherwise return false
   const char* name = "gradcheck";  ///< stands in front of messages: the op's name
 };
 

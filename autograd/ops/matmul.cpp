@@ -177,7 +177,11 @@ Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta,
 
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   const Tensor x = autocast(CastPolicy::lower, input), w = autocast(CastPolicy::lower, weight), b = autocast(CastPolicy::lower, bias);
-  WEFT_CHECK(w.rank() == 2, ShapeError, "linear: weight must be [out, in], got ", w.shape());
+  if (w.rank() == 1) {  // one output feature without an axis of its own, as PyTorch takes it
+    Tensor y = matmul(x, w);
+    return b.defined() ? y + b : y;
+  }
+  WEFT_CHECK(w.rank() == 2, ShapeError, "linear: weight must be [out, in] or [in], got ", w.shape());
   WEFT_CHECK(x.rank() >= 1, ShapeError, "linear: input needs at least one dimension, got ", x.shape());
   WEFT_CHECK(x.size(-1) == w.size(1), ShapeError, "linear: input ", x.shape(), " has ", x.size(-1), " features but weight ", w.shape(),
              " expects ", w.size(1));

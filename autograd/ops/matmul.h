@@ -20,7 +20,7 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor dot(const Tensor& x, const Tensor& y);
 /// beta input + alpha a b, input broadcast to [M, N]; with beta = 0 input is not looked at (not even its NaN).
 [[nodiscard]] WEFT_API Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta = 1, Scalar alpha = 1);
-/// x W^T + b. x: [..., I], weight: [O, I], bias: [O] or undefined -> [..., O]. Autocast: lower. Equivalent: F.linear.
+/// x W^T + b. x: [..., I], weight: [O, I] or [I], bias: [O] or undefined -> [..., O] or [...]. Autocast: lower. Equivalent: F.linear.
 [[nodiscard]] WEFT_API Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
 }  // namespace weft

@@ -3,8 +3,8 @@
 
 #include "support/ops.h"
 #include "weft/autograd/checkpoint.h"
-#include "weft/autograd/gradcheck.h"
 #include "weft/autograd/grad_mode.h"
+#include "weft/autograd/gradcheck.h"
 #include "weft/core/backend.h"
 #include "weft/core/factory.h"
 
@@ -46,8 +46,11 @@ TEST_SUITE("checkpoint") {
     const auto f = [](const std::vector<Tensor>& x) {
       const Tensor w = x[1];
       const Tensor before = x[0] * w;
-      const std::vector<Tensor> y =
-          checkpoint([](const std::vector<Tensor>& a) { return std::vector<Tensor>{a[0] * a[0] * a[1], a[1] * a[1]}; }, {before, w});
+      const std::vector<Tensor> y = checkpoint(
+          [](const std::vector<Tensor>& a) {
+            return std::vector<Tensor>{a[0] * a[0] * a[1], a[1] * a[1]};
+          },
+          {before, w});
       return y[0] * y[1] * x[0];
     };
     const std::vector<Tensor> x = {numbers({2}, 0.1).set_requires_grad(), numbers({2}, -0.6).set_requires_grad()};
@@ -81,7 +84,8 @@ TEST_SUITE("checkpoint") {
   TEST_CASE("a captured tensor with history is refused by name") {
     Tensor x = ones({2}).set_requires_grad();
     const Tensor y = x * x;
-    CHECK_THROWS_WITH_AS((void)checkpoint([&](const Tensor& t) { return t * y; }, x),
-                         "checkpoint: the function uses a result of mul that is not among its inputs; pass it as an input", ValueError);
+    CHECK_THROWS_WITH_AS(
+        (void)checkpoint([&](const Tensor& t) { return t * y; }, x),
+        "checkpoint: the function uses a result of mul that is not among its inputs; pass it as an input", ValueError);
   }
 }

@@ -76,8 +76,9 @@ TEST_SUITE("engine") {
 
   TEST_CASE("what cannot be started says so") {
     Tensor x = leaf({1, 2});
-    CHECK(message_of<ShapeError>([&] { (x * x).backward(); }).find("the output has shape [2]; only a one-element output") !=
-          std::string::npos);
+    CHECK(message_of<ShapeError>([&] {
+            (x * x).backward();
+          }).find("the output has shape [2]; only a one-element output") != std::string::npos);
     CHECK(message_of<ValueError>([&] { tensor({1.0}).backward(); }).find("does not require grad") != std::string::npos);
     CHECK(message_of<ShapeError>([&] { (x * x).backward(ones({3}, Dtype::f64)); }).find("[3]") != std::string::npos);
   }
@@ -122,14 +123,13 @@ TEST_SUITE("engine") {
 
   TEST_CASE("an in-place change of a saved tensor is found, with the promised words") {
     Tensor w = leaf({1, 2, 3, 4}, {2, 2}), x = tensor(Values{1, 1, 1, 1}, Shape{2, 2});
-    const Tensor y = record("product", (x * w).detach(), {w}, [x = Saved(x, "weight")](BackwardCtx& c) -> Grads {
-      return {c.grad() * c.get(x)};
-    });
+    const Tensor y = record("product", (x * w).detach(), {w},
+                            [x = Saved(x, "weight")](BackwardCtx& c) -> Grads { return {c.grad() * c.get(x)}; });
     const uint32_t before = x.version();
     x.fill_(2);
     const std::string text = message_of<Error>([&] { sum(y).backward(); });
-    CHECK(text.find(str("product: weight [2, 2] saved for backward was modified in place (version ", before + 1, ", expected ", before,
-                        "); clone it first")) == 0);
+    CHECK(text.find(str("product: weight [2, 2] saved for backward was modified in place (version ", before + 1,
+                        ", expected ", before, "); clone it first")) == 0);
     CHECK_FALSE(w.grad().defined());
   }
 
@@ -145,7 +145,9 @@ TEST_SUITE("engine") {
 
   TEST_CASE("in-place writes into a recorded tensor are refused by name") {
     Tensor x = leaf({1, 2});
-    CHECK(message_of<Error>([&] { x.add_(tensor(Values{1, 1})); }).find("add_: an in-place change of a tensor [2]") == 0);
+    CHECK(message_of<Error>([&] {
+            x.add_(tensor(Values{1, 1}));
+          }).find("add_: an in-place change of a tensor [2]") == 0);
     Tensor plain = tensor(Values{1, 1});
     CHECK_THROWS_AS(plain.mul_(x), Error);
     CHECK(values(plain) == Values{1, 1});
@@ -196,8 +198,9 @@ TEST_SUITE("engine") {
       return {c.grad()};
     });
     const Tensor z = sum(y * other);
-    CHECK(message_of<ShapeError>([&] { z.backward({}, {.retain_graph = true}); }).find("while computing the gradient of fragile") !=
-          std::string::npos);
+    CHECK(message_of<ShapeError>([&] {
+            z.backward({}, {.retain_graph = true});
+          }).find("while computing the gradient of fragile") != std::string::npos);
     CHECK_FALSE(x.grad().defined());
     CHECK_FALSE(other.grad().defined());
     fail = false;
@@ -260,12 +263,13 @@ TEST_SUITE("engine") {
 
   TEST_CASE("custom functions may have several outputs") {
     Tensor x = leaf({3, 4});
-    const std::vector<Tensor> y = record_n("both", {(x * 2.0).detach(), (x * 5.0).detach()}, {x}, [](BackwardCtx& c) -> Grads {
-      Tensor g = zeros({2}, Dtype::f64);
-      if (c.has_grad(0)) g = g + c.grad(0) * 2.0;
-      if (c.has_grad(1)) g = g + c.grad(1) * 5.0;
-      return {g};
-    });
+    const std::vector<Tensor> y = record_n("both", {(x * 2.0).detach(), (x * 5.0).detach()}, {x},
+                                           [](BackwardCtx& c) -> Grads {
+                                             Tensor g = zeros({2}, Dtype::f64);
+                                             if (c.has_grad(0)) g = g + c.grad(0) * 2.0;
+                                             if (c.has_grad(1)) g = g + c.grad(1) * 5.0;
+                                             return {g};
+                                           });
     CHECK(values(grad(sum(y[1]), {x}, {.retain_graph = true})[0]) == Values{5, 5});
     CHECK(values(grad(sum(y[0]) + sum(y[1]), {x})[0]) == Values{7, 7});
   }

@@ -23,16 +23,15 @@ Tensor cube(const Tensor& x, double factor) {
 
 Tensor leaf(const Shape& shape, uint64_t seed = 0) {
   std::vector<double> v(static_cast<size_t>(shape.numel()));
-  for (size_t i = 0; i < v.size(); ++i) v[i] = std::sin(1.0 + 1.7 * static_cast<double>(i) + 3.1 * static_cast<double>(seed));
+  for (size_t i = 0; i < v.size(); ++i)
+    v[i] = std::sin(1.0 + 1.7 * static_cast<double>(i) + 3.1 * static_cast<double>(seed));
   return tensor(v, shape).set_requires_grad();
 }
 
 std::string message(const std::function<void()>& f) {
   try {
     f();
-  } catch (const Error& e) {
-    return e.what();
-  }
+  } catch (const Error& e) { return e.what(); }
   return "";
 }
 
@@ -58,9 +57,8 @@ TEST_SUITE("gradcheck") {
 
   TEST_CASE("a backward that is not differentiable fails the second order only") {
     const auto f = [](const std::vector<Tensor>& x) {
-      return record("square", (x[0] * x[0]).detach(), {x[0]}, [s = Saved(x[0])](BackwardCtx& c) -> Grads {
-        return {c.grad() * (c.get(s).detach() * 2.0)};
-      });
+      return record("square", (x[0] * x[0]).detach(), {x[0]},
+                    [s = Saved(x[0])](BackwardCtx& c) -> Grads { return {c.grad() * (c.get(s).detach() * 2.0)}; });
     };
     const std::vector<Tensor> x = {leaf({3})};
     CHECK(gradcheck(f, x));

@@ -11,12 +11,16 @@ using namespace weft;
 TEST_SUITE("dtype") {
   TEST_CASE("promotion is PyTorch's, for every pair") {
     // Rows and columns: f32 f64 bf16 f16 i64 i32 u8 bool (torch.promote_types).
-    const Dtype d[] = {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean};
-    const char* table[kDtypes][kDtypes] = {
-        {"f32", "f64", "f32", "f32", "f32", "f32", "f32", "f32"},   {"f64", "f64", "f64", "f64", "f64", "f64", "f64", "f64"},
-        {"f32", "f64", "bf16", "f32", "bf16", "bf16", "bf16", "bf16"}, {"f32", "f64", "f32", "f16", "f16", "f16", "f16", "f16"},
-        {"f32", "f64", "bf16", "f16", "i64", "i64", "i64", "i64"},  {"f32", "f64", "bf16", "f16", "i64", "i32", "i32", "i32"},
-        {"f32", "f64", "bf16", "f16", "i64", "i32", "u8", "u8"},    {"f32", "f64", "bf16", "f16", "i64", "i32", "u8", "bool"}};
+    const Dtype d[] = {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16,
+                       Dtype::i64, Dtype::i32, Dtype::u8,   Dtype::boolean};
+    const char* table[kDtypes][kDtypes] = {{"f32", "f64", "f32", "f32", "f32", "f32", "f32", "f32"},
+                                           {"f64", "f64", "f64", "f64", "f64", "f64", "f64", "f64"},
+                                           {"f32", "f64", "bf16", "f32", "bf16", "bf16", "bf16", "bf16"},
+                                           {"f32", "f64", "f32", "f16", "f16", "f16", "f16", "f16"},
+                                           {"f32", "f64", "bf16", "f16", "i64", "i64", "i64", "i64"},
+                                           {"f32", "f64", "bf16", "f16", "i64", "i32", "i32", "i32"},
+                                           {"f32", "f64", "bf16", "f16", "i64", "i32", "u8", "u8"},
+                                           {"f32", "f64", "bf16", "f16", "i64", "i32", "u8", "bool"}};
     for (int i = 0; i < kDtypes; ++i)
       for (int j = 0; j < kDtypes; ++j) {
         INFO(name(d[i]), " with ", name(d[j]));
@@ -36,7 +40,9 @@ TEST_SUITE("dtype") {
       REQUIRE(f16(f).bits == bits);
       // The value itself, from the bits.
       const int exponent = static_cast<int>(bits >> 10 & 31), fraction = static_cast<int>(bits & 1023);
-      double want = exponent == 31 ? HUGE_VAL : exponent ? std::ldexp(1024 + fraction, exponent - 25) : std::ldexp(fraction, -24);
+      double want = exponent == 31 ? HUGE_VAL
+                    : exponent     ? std::ldexp(1024 + fraction, exponent - 25)
+                                   : std::ldexp(fraction, -24);
       if (bits & 0x8000) want = -want;
       REQUIRE(static_cast<double>(f) == want);
     }

@@ -11,7 +11,8 @@ TEST_SUITE("errors") {
   TEST_CASE("every error is an Error, and a std::runtime_error") {
     CHECK_THROWS_AS(raise<ShapeError>("op: wrong"), Error);
     CHECK_THROWS_AS(raise<OutOfMemory>("op: wrong"), std::runtime_error);
-    CHECK(message_of<Error>([] { raise<ValueError>("op: ", 3, " is not ", 2.5, "; use 2"); }) == "op: 3 is not 2.5; use 2");
+    CHECK(message_of<Error>([] { raise<ValueError>("op: ", 3, " is not ", 2.5, "; use 2"); }) ==
+          "op: 3 is not 2.5; use 2");
   }
 
   TEST_CASE("WEFT_CHECK builds its text on failure only") {
@@ -35,7 +36,8 @@ TEST_SUITE("errors") {
     CHECK_THROWS_AS(Device("cuda:x"), ValueError);
     CHECK(str(Device("cpu")) == "cpu");
     CHECK(Device("cuda:1").index == 1);
-    CHECK(message_of<DeviceError>([] { (void)zeros({2}, Device(DeviceType::custom)); }).find("custom") != std::string::npos);
+    CHECK(message_of<DeviceError>([] { (void)zeros({2}, Device(DeviceType::custom)); }).find("custom") !=
+          std::string::npos);
   }
 
   TEST_CASE("a throwing in-place op changes nothing, not even the version") {

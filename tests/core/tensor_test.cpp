@@ -26,7 +26,9 @@ TEST_SUITE("tensor") {
     CHECK(tensor(std::vector<bool>{true, false}).to_vector<int64_t>() == std::vector<int64_t>{1, 0});
     CHECK(eye(2, 3).to_vector<double>() == Values{1, 0, 0, 0, 1, 0});
     CHECK(zeros({0, 3}).numel() == 0);
-    CHECK(message_of<ShapeError>([] { (void)tensor({1.0, 2.0}, Shape{3}); }) == "tensor: 2 values do not fill shape [3]");
+    CHECK(message_of<ShapeError>([] {
+            (void)tensor({1.0, 2.0}, Shape{3});
+          }) == "tensor: 2 values do not fill shape [3]");
     CHECK_THROWS_AS((void)zeros({-1}), ShapeError);
   }
 
@@ -63,7 +65,8 @@ TEST_SUITE("tensor") {
     Tensor x = zeros({2});
     CHECK(message_of<DtypeError>([&] { (void)x.data<double>(); }) == "data: tensor is f32, asked for as f64");
     CHECK(zeros({1}, Dtype::i32).item<double>() == 0);
-    CHECK(message_of<ShapeError>([&] { (void)x.item<float>(); }) == "item: needs a tensor of one element, got shape [2]");
+    CHECK(message_of<ShapeError>([&] { (void)x.item<float>(); }) ==
+          "item: needs a tensor of one element, got shape [2]");
     CHECK(full({1, 1}, 7, Dtype::i64).item<int64_t>() == 7);
     CHECK(scalar(int64_t{9007199254740993}).item<int64_t>() == 9007199254740993);
   }
@@ -122,7 +125,8 @@ TEST_SUITE("tensor") {
   TEST_CASE("to_vector and copies are in logical order whatever the layout") {
     const Tensor x = arange(24).reshape({2, 3, 4});
     const std::vector<int64_t> want = x.to_vector<int64_t>();
-    for (const Tensor& y : {support::scattered(x), support::channels_last(x), x.permute({2, 0, 1}).contiguous().permute({1, 2, 0})}) {
+    for (const Tensor& y :
+         {support::scattered(x), support::channels_last(x), x.permute({2, 0, 1}).contiguous().permute({1, 2, 0})}) {
       CHECK(y.to_vector<int64_t>() == want);
       CHECK(y.contiguous().to_vector<int64_t>() == want);
       Tensor z = zeros({2, 3, 4}, Dtype::i64);

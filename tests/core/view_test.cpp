@@ -70,7 +70,8 @@ TEST_SUITE("views") {
   TEST_CASE("select, narrow and split check their bounds") {
     const Tensor x = counting({2, 3});
     CHECK(ints(x.select(1, -1)) == Ints{2, 5});
-    CHECK(message_of<ValueError>([&] { (void)x.select(1, 3); }) == "select: index 3 is out of range for axis 1 of size 3");
+    CHECK(message_of<ValueError>([&] { (void)x.select(1, 3); }) ==
+          "select: index 3 is out of range for axis 1 of size 3");
     CHECK(ints(x.narrow(1, -2, 2)) == Ints{1, 2, 4, 5});
     CHECK_THROWS_AS((void)x.narrow(1, 2, 2), ValueError);
     CHECK(x.split(2, 1)[1].shape() == Shape{2, 1});

@@ -28,12 +28,21 @@ Dtype dtype_of(const std::string& word) {
   throw Skip("dtype " + word);
 }
 
+bool Args::given(const std::string& name) const {
+  read_.insert(name);
+  for (const auto& member : object_->members)
+    if (member.first == name) return true;
+  return false;
+}
+
 const Value& Args::value(const std::string& name) const {
   read_.insert(name);
   return (*object_)[name];
 }
 
-int64_t Args::integer(const std::string& name, int64_t otherwise) const { return opt_integer(name).value_or(otherwise); }
+int64_t Args::integer(const std::string& name, int64_t otherwise) const {
+  return opt_integer(name).value_or(otherwise);
+}
 int64_t Args::integer(const std::string& name) const {
   if (!has(name)) throw std::runtime_error("argument " + name + " is missing");
   return *opt_integer(name);

@@ -37,6 +37,8 @@ class Args {
 
   /// Given and not null.
   bool has(const std::string& name) const { return !value(name).is_null(); }
+  /// Given, be it as null.
+  bool given(const std::string& name) const;
   const Value& value(const std::string& name) const;
 
   int64_t integer(const std::string& name, int64_t otherwise) const;
@@ -55,15 +57,13 @@ class Args {
   /// `{"$tensor": key}`, `{"$zeros": shape}`, or a (nested) list of numbers in the case's dtype; undefined if absent.
   Tensor tensor(const std::string& name) const;
   /// D integers from one or from a list; an empty list counts as absent.
-  template <int D>
-  Dims<D> dims(const std::string& name, std::optional<Dims<D>> otherwise = {}) const {
+  template <int D> Dims<D> dims(const std::string& name, std::optional<Dims<D>> otherwise = {}) const {
     std::optional<Dims<D>> v = opt_dims<D>(name);
     if (!v) v = otherwise;
     if (!v) throw std::runtime_error("argument " + name + " is missing");
     return *v;
   }
-  template <int D>
-  std::optional<Dims<D>> opt_dims(const std::string& name) const {
+  template <int D> std::optional<Dims<D>> opt_dims(const std::string& name) const {
     const std::vector<int64_t> v = has(name) ? ints(name) : std::vector<int64_t>();
     if (v.empty()) return std::nullopt;
     if (v.size() == 1) return Dims<D>(v[0]);

@@ -36,8 +36,8 @@ std::string difference(const Tensor& got, const Tensor& want, Tolerance t) {
   if (wrong == 0) return "";
   std::ostringstream s;
   s.precision(10);
-  s << wrong << " of " << g.size() << " elements differ; worst at " << worst << " of " << got.shape() << ": " << g[worst]
-    << ", expected " << w[worst] << " (rtol " << t.rtol << ", atol " << t.atol << ")";
+  s << wrong << " of " << g.size() << " elements differ; worst at " << worst << " of " << got.shape() << ": "
+    << g[worst] << ", expected " << w[worst] << " (rtol " << t.rtol << ", atol " << t.atol << ")";
   return s.str();
 }
 

@@ -56,7 +56,8 @@ Args Folder::args(const Value& item, const char* which) const {
 
 std::vector<Tensor> Folder::inputs(const Value& item) const {
   std::vector<Tensor> x;
-  for (const Value& key : item["inputs"].list) x.push_back(key.is_null() ? Tensor() : tensor(item, key.as_string()).clone());
+  for (const Value& key : item["inputs"].list)
+    x.push_back(key.is_null() ? Tensor() : tensor(item, key.as_string()).clone());
   return x;
 }
 
@@ -72,7 +73,8 @@ Dtype Folder::dtype(const Value& item) { return item.has("dtype") ? dtype_of(ite
 void Folder::guard(const Value& item, const char* section, const Options& o, Report& report,
                    const std::function<void(const Value&, Failures&)>& run) const {
   const std::string name = item["name"].as_string(), module = module_of(item);
-  if (!o.filter.empty() && name.find(o.filter) == std::string::npos && module.find(o.filter) == std::string::npos) return;
+  if (!o.filter.empty() && name.find(o.filter) == std::string::npos && module.find(o.filter) == std::string::npos)
+    return;
   const std::string label = std::string(section) + name + (module.empty() ? "" : " (" + module + ")");
   Failures failures;
   try {
@@ -82,9 +84,7 @@ void Folder::guard(const Value& item, const char* section, const Options& o, Rep
     ++report.skip_reasons[skip.what()];
     if (o.verbose) std::cout << "skip " << label << ": " << skip.what() << '\n';
     return;
-  } catch (const std::exception& e) {
-    failures.add("threw", e.what());
-  }
+  } catch (const std::exception& e) { failures.add("threw", e.what()); }
   if (failures.empty()) {
     ++report.passed;
     if (o.verbose) std::cout << "pass " << label << '\n';
@@ -96,8 +96,9 @@ void Folder::guard(const Value& item, const char* section, const Options& o, Rep
 
 void Folder::run(const Options& o, Report& report) {
   using Runner = void (*)(const Folder&, const Value&, Failures&);
-  const std::pair<const char*, Runner> sections[] = {{"cases", run_case}, {"errors", run_error}, {"init", run_init},
-                                                     {"repr", run_repr},  {"state", run_state},  {"shapes", run_shapes}};
+  const std::pair<const char*, Runner> sections[] = {{"cases", run_case},  {"errors", run_error},
+                                                     {"init", run_init},   {"repr", run_repr},
+                                                     {"state", run_state}, {"shapes", run_shapes}};
   for (const auto& [section, runner] : sections) {
     const std::string prefix = std::string(section) == "cases" ? "" : std::string(section) + "/";
     for (const Value& item : manifest_[section].list)

@@ -34,8 +34,8 @@ struct Report {
 };
 
 struct Options {
-  std::string filter;      ///< run only cases whose name or module contains it
-  bool verbose = false;    ///< a line per case
+  std::string filter;    ///< run only cases whose name or module contains it
+  bool verbose = false;  ///< a line per case
 };
 
 class Folder {

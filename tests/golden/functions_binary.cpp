@@ -7,8 +7,7 @@ namespace golden {
 namespace {
 
 /// An op with a form for tensors and one for a number.
-template <class F>
-void with_scalar(Functions& f, const char* name, F op, const char* second = "other") {
+template <class F> void with_scalar(Functions& f, const char* name, F op, const char* second = "other") {
   f.add(name, {"input", second}, [op, second](const Call& c) {
     const Tensor x = c.in("input");
     return c.is_scalar(second) ? op(c, x, c.scalar(second, 0)) : op(c, x, c.in(second));
@@ -46,8 +45,10 @@ Tensor pow(const Call& c) {
 }  // namespace
 
 void add_binary(Functions& f) {
-  with_scalar(f, "F.add", [](const Call& c, const Tensor& x, const auto& y) { return weft::add(x, y, c.scalar("alpha", 1)); });
-  with_scalar(f, "F.sub", [](const Call& c, const Tensor& x, const auto& y) { return weft::sub(x, y, c.scalar("alpha", 1)); });
+  with_scalar(f, "F.add",
+              [](const Call& c, const Tensor& x, const auto& y) { return weft::add(x, y, c.scalar("alpha", 1)); });
+  with_scalar(f, "F.sub",
+              [](const Call& c, const Tensor& x, const auto& y) { return weft::sub(x, y, c.scalar("alpha", 1)); });
   with_scalar(f, "F.mul", [](const Call&, const Tensor& x, const auto& y) { return weft::mul(x, y); });
   with_scalar(f, "F.div", [](const Call& c, const Tensor& x, const auto& y) { return weft::div(x, y, rounding(c)); });
   with_scalar(f, "F.fmod", [](const Call&, const Tensor& x, const auto& y) { return weft::fmod(x, y); });

@@ -12,7 +12,9 @@ void plain(Functions& f, const char* name, Tensor (*op)(const Tensor&)) {
 
 Tensor clamp(const Call& c) {
   const Tensor x = c.in("input");
-  const auto bound = [&](const char* name) { return c.has(name) && c.is_scalar(name) ? std::optional(c.scalar(name, 0)) : std::nullopt; };
+  const auto bound = [&](const char* name) {
+    return c.has(name) && c.is_scalar(name) ? std::optional(c.scalar(name, 0)) : std::nullopt;
+  };
   const std::optional<Scalar> low = bound("min"), high = bound("max");
   if (low || high) return weft::clamp(x, low, high);
   const Tensor min = c.in("min"), max = c.in("max");
@@ -74,7 +76,8 @@ void add_unary(Functions& f) {
   f.add("F.round", {"input"}, [](const Call& c) { return weft::round(c.in("input"), c.integer("decimals", 0)); });
   f.add("F.clamp", {"input", "min", "max"}, clamp);
   f.add("F.gelu", {"input"}, gelu);
-  f.add("F.leaky_relu", {"input"}, [](const Call& c) { return weft::leaky_relu(c.in("input"), c.number("negative_slope", 0.01)); });
+  f.add("F.leaky_relu", {"input"},
+        [](const Call& c) { return weft::leaky_relu(c.in("input"), c.number("negative_slope", 0.01)); });
   f.add("F.prelu", {"input", "weight"}, [](const Call& c) { return weft::prelu(c.in("input"), c.in("weight")); });
   f.add("F.elu", {"input"}, [](const Call& c) { return weft::elu(c.in("input"), c.number("alpha", 1)); });
   f.add("F.hardtanh", {"input"},

@@ -8,12 +8,9 @@ int main(int argc, char** argv) {
   golden::Options options;
   std::vector<std::string> folders;
   for (int i = 1; i < argc; ++i) {
-    if (!std::strcmp(argv[i], "--filter") && i + 1 < argc)
-      options.filter = argv[++i];
-    else if (!std::strcmp(argv[i], "--verbose"))
-      options.verbose = true;
-    else
-      folders.emplace_back(argv[i]);
+    if (!std::strcmp(argv[i], "--filter") && i + 1 < argc) options.filter = argv[++i];
+    else if (!std::strcmp(argv[i], "--verbose")) options.verbose = true;
+    else folders.emplace_back(argv[i]);
   }
   if (folders.empty()) {
     std::cerr << "usage: golden_driver [--filter TEXT] [--verbose] FOLDER...\n";
@@ -29,6 +26,7 @@ int main(int argc, char** argv) {
     }
   }
   for (const auto& [reason, count] : report.skip_reasons) std::cout << "skipped " << count << ": " << reason << '\n';
-  std::cout << report.passed << " passed, " << report.failed << " failed, " << report.skipped << " skipped" << std::endl;
+  std::cout << report.passed << " passed, " << report.failed << " failed, " << report.skipped << " skipped"
+            << std::endl;
   return report.failed ? 1 : 0;
 }

@@ -58,14 +58,15 @@ void check_outputs(const Folder& folder, const Value& item, const char* section,
     const Dtype expected = expected_dtype(item, i);
     if (got[i].defined() && got[i].dtype() != expected)
       failures.add(what, weft::str("dtype ", got[i].dtype(), ", expected ", expected));
-    failures.add(what, difference(got[i], folder.tensor(item, keys[i].as_string()), Folder::tolerance(item, "outputs")));
+    failures.add(what,
+                 difference(got[i], folder.tensor(item, keys[i].as_string()), Folder::tolerance(item, "outputs")));
   }
 }
 
 void check_state(const Folder& folder, const Value& item, const char* section, const Names& names, Failures& failures) {
   for (const auto& [name, key] : item[section].members)
-    failures.add(section + (" " + name),
-                 difference(names.at(name), folder.tensor(item, key.as_string()), Folder::tolerance(item, "after", name)));
+    failures.add(section + (" " + name), difference(names.at(name), folder.tensor(item, key.as_string()),
+                                                    Folder::tolerance(item, "after", name)));
 }
 
 // The outputs that have an upstream gradient, and those gradients as leaves named gy, gy2, ...
@@ -96,15 +97,16 @@ void check_second(const Folder& folder, const Value& item, const std::vector<Ten
   const Upstream u = upstream_of(folder, item, outputs, true);
   std::vector<Tensor> of;
   for (const Value& n : second["of"].list) of.push_back(names.at(n.as_string()));
-  const std::vector<Tensor> first =
-      weft::grad(u.outputs, of, {.create_graph = true, .allow_unused = true, .grad_outputs = u.gradients});
+  const std::vector<Tensor> first = weft::grad(
+      u.outputs, of, {.create_graph = true, .allow_unused = true, .grad_outputs = u.gradients});
   Tensor s;
   for (size_t i = 0; i < first.size(); ++i) {
     if (!first[i].defined()) continue;
     const std::string& name = second["of"].list[i].as_string();
     if (item["grads"].has(name))
-      failures.add("grad (create_graph) " + name, difference(first[i], folder.tensor(item, item["grads"][name].as_string()),
-                                                             Folder::tolerance(item, "grads", name)));
+      failures.add("grad (create_graph) " + name,
+                   difference(first[i], folder.tensor(item, item["grads"][name].as_string()),
+                              Folder::tolerance(item, "grads", name)));
     const Tensor t = weft::sum(first[i] * first[i]);
     s = s.defined() ? s + t : t;
   }

@@ -23,13 +23,11 @@ struct Function {
 class Functions {
  public:
   /// `call` returns one Tensor or a list of them.
-  template <class F>
-  void add(const std::string& name, std::vector<std::string> tensors, F call) {
+  template <class F> void add(const std::string& name, std::vector<std::string> tensors, F call) {
     table_[name] = {std::move(tensors), [call](const Call& c) {
                       if constexpr (std::is_same_v<std::invoke_result_t<F, const Call&>, Tensor>)
                         return std::vector<Tensor>{call(c)};
-                      else
-                        return call(c);
+                      else return call(c);
                     }};
   }
   /// The function; Skip if there is none.

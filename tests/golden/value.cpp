@@ -119,9 +119,7 @@ Value parse_file(const std::string& path) {
   if (!file) throw std::runtime_error(path + ": cannot be opened");
   try {
     return convert(Json::parse(file));
-  } catch (const Json::exception& e) {
-    throw std::runtime_error(path + ": " + e.what());
-  }
+  } catch (const Json::exception& e) { throw std::runtime_error(path + ": " + e.what()); }
 }
 
 }  // namespace golden

@@ -73,7 +73,8 @@ inline Array map(const Array& x, const Array& y, const std::function<double(doub
 }
 
 /// Reduces `axes` (all if empty): f gets the elements of one cell in row-major order.
-inline Array reduce(const Array& x, std::vector<int64_t> axes, bool keepdim, const std::function<double(const std::vector<double>&)>& f) {
+inline Array reduce(const Array& x, std::vector<int64_t> axes, bool keepdim,
+                    const std::function<double(const std::vector<double>&)>& f) {
   std::vector<bool> gone(static_cast<size_t>(x.shape.rank()), axes.empty());
   for (int64_t a : axes) gone[static_cast<size_t>(a < 0 ? a + x.shape.rank() : a)] = true;
   Shape full = x.shape, out;

@@ -17,10 +17,8 @@ inline weft::Tensor with_strides(const weft::Tensor& x, const weft::Strides& str
   weft::Tensor base = weft::empty({last + 1}, x.options());
   char* bytes = static_cast<char*>(base.mut_raw_data());
   const size_t size = weft::itemsize(x.dtype());
-  if (x.dtype() == weft::Dtype::boolean)
-    std::memset(bytes, 1, base.nbytes());
-  else
-    std::memset(bytes, 0xff, base.nbytes());
+  if (x.dtype() == weft::Dtype::boolean) std::memset(bytes, 1, base.nbytes());
+  else std::memset(bytes, 0xff, base.nbytes());
   const weft::Tensor plain = x.detach().contiguous();
   const char* from = static_cast<const char*>(plain.raw_data());
   for (int64_t e = 0; e < x.numel(); ++e) {

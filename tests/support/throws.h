@@ -6,13 +6,10 @@
 namespace support {
 
 /// The text of the E (or a class below it) that f throws; empty if nothing is thrown. Other exceptions pass.
-template <class E, class F>
-std::string message_of(F&& f) {
+template <class E, class F> std::string message_of(F&& f) {
   try {
     f();
-  } catch (const E& e) {
-    return e.what();
-  }
+  } catch (const E& e) { return e.what(); }
   return "";
 }
 

@@ -1,0 +1,44 @@
+// Losses as modules.
+#include "golden/modules.h"
+#include "golden/words.h"
+#include "weft/nn/loss.h"
+
+namespace golden {
+
+using namespace weft;
+
+void add_loss_modules(Modules& m) {
+  m.add("nn.CrossEntropyLoss", [](const Args& a) {
+    return pair_layer(nn::CrossEntropyLoss({.weight = a.tensor("weight"),
+                                            .ignore_index = a.integer("ignore_index", -100),
+                                            .reduction = reduction(a),
+                                            .label_smoothing = a.number("label_smoothing", 0)}));
+  });
+  m.add("nn.NLLLoss", [](const Args& a) {
+    return pair_layer(nn::NLLLoss(
+        {.weight = a.tensor("weight"), .ignore_index = a.integer("ignore_index", -100), .reduction = reduction(a)}));
+  });
+  m.add("nn.BCELoss", [](const Args& a) {
+    return pair_layer(nn::BCELoss({.reduction = reduction(a), .weight = a.tensor("weight")}));
+  });
+  m.add("nn.BCEWithLogitsLoss", [](const Args& a) {
+    return pair_layer(nn::BCEWithLogitsLoss(
+        {.reduction = reduction(a), .weight = a.tensor("weight"), .pos_weight = a.tensor("pos_weight")}));
+  });
+  m.add("nn.MSELoss", [](const Args& a) { return pair_layer(nn::MSELoss(reduction(a))); });
+  m.add("nn.L1Loss", [](const Args& a) { return pair_layer(nn::L1Loss(reduction(a))); });
+  m.add("nn.SmoothL1Loss",
+        [](const Args& a) { return pair_layer(nn::SmoothL1Loss(a.number("beta", 1), reduction(a))); });
+  m.add("nn.HuberLoss", [](const Args& a) { return pair_layer(nn::HuberLoss(a.number("delta", 1), reduction(a))); });
+  m.add("nn.KLDivLoss", [](const Args& a) {
+    return pair_layer(nn::KLDivLoss({.reduction = reduction(a), .log_target = a.boolean("log_target", false)}));
+  });
+  m.add("elektronn3.DiceLoss", [](const Args& a) {
+    return pair_layer(nn::DiceLoss({.apply_softmax = a.boolean("apply_softmax", true),
+                                    .weight = a.tensor("weight"),
+                                    .smooth = a.number("smooth", 0),
+                                    .eps = a.number("eps", 1e-4)}));
+  });
+}
+
+}  // namespace golden
