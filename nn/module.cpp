@@ -25,6 +25,13 @@ void walk(const Module& root, const std::string& prefix, const F& f) {
   for (const Module::State::Child& c : root.state().children) walk(c.module, joined(prefix, c.name), f);
 }
 
+/// The same without names: called in every training step.
+template <class F>
+void visit(const Module& root, const F& f) {
+  f(root.state());
+  for (const Module::State::Child& c : root.state().children) visit(c.module, f);
+}
+
 void check_name(const Module::State& s, const std::string& name, const char* what) {
   WEFT_CHECK(!name.empty() && name.find('.') == std::string::npos, ValueError, s.name.empty() ? "Module" : s.name, ": ",
              what, " name '", name, "' must not be empty or hold a dot");
@@ -84,13 +91,13 @@ Tensor Module::buffer(std::string name, Tensor value, bool persistent) {
 void Module::register_child(std::string name, const Module& child, std::shared_ptr<detail::AnyModule> callable) {
   check_name(*state_, name, "module");
   bool cycle = false;
-  walk(child, "", [&](const std::string&, const State& s) { cycle |= &s == state_.get(); });
+  visit(child, [&](const State& s) { cycle |= &s == state_.get(); });
   WEFT_CHECK(!cycle, ValueError, this->name(), ": module '", name, "' contains the module it is added to");
   state_->children.push_back({std::move(name), child, std::move(callable)});
 }
 
 Module& Module::train(bool on) {
-  walk(*this, "", [&](const std::string&, State& s) { s.training = on; });
+  visit(*this, [&](State& s) { s.training = on; });
   return *this;
 }
 
@@ -153,7 +160,11 @@ std::vector<NamedTensor> Module::named_parameters() const {
 
 std::vector<Tensor> Module::parameters() const {
   std::vector<Tensor> out;
-  for (auto& [name, t] : named_parameters()) out.push_back(std::move(t));
+  std::unordered_set<TensorImpl*> seen;
+  visit(*this, [&](const State& s) {
+    for (const auto& [name, t] : s.params)
+      if (seen.insert(t.impl()).second) out.push_back(t);
+  });
   return out;
 }
 

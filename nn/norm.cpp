@@ -59,7 +59,7 @@ void BatchNorm<D>::reset_parameters() {
 }
 
 template <int D>
-Tensor BatchNorm<D>::apply(const Tensor& x, const Tensor& residual, Activation activation) const {
+Tensor BatchNorm<D>::normalise(const Tensor& x, const Tensor& residual) const {
   check_rank("BatchNorm", D, x, D == 1 ? 2 : -1);
   WEFT_CHECK(x.size(1) == num_features, ShapeError, name(), ": input ", x.shape(), " has ", x.size(1), " channels, expected ", num_features);
   const bool tracking = running_mean.defined(), training = is_training();
@@ -72,7 +72,7 @@ Tensor BatchNorm<D>::apply(const Tensor& x, const Tensor& residual, Activation a
                         {.training = training || !tracking,
                          .momentum = momentum,
                          .eps = options.eps,
-                         .activation = activation,
+                         .activation = options.activation,
                          .slope = options.slope,
                          .residual = residual});
   if (training && tracking) {  // after the op: a refused input leaves the state as it was

@@ -23,16 +23,16 @@ template <int D>
 class WEFT_API BatchNorm : public Module {
  public:
   explicit BatchNorm(int64_t num_features, BatchNormOptions o = {});
-  Tensor operator()(const Tensor& x) const { return apply(x, Tensor(), options.activation); }
+  Tensor operator()(const Tensor& x) const { return normalise(x, Tensor()); }
   /// act(bn(x) + residual) in one kernel.
-  Tensor operator()(const Tensor& x, const Tensor& residual) const { return apply(x, residual, options.activation); }
+  Tensor operator()(const Tensor& x, const Tensor& residual) const { return normalise(x, residual); }
   void reset_parameters();
   int64_t num_features;
   BatchNormOptions options;
   Tensor weight, bias, running_mean, running_var, num_batches_tracked;
 
  private:
-  Tensor apply(const Tensor& x, const Tensor& residual, Activation activation) const;
+  Tensor normalise(const Tensor& x, const Tensor& residual) const;
 };
 /// x: [N, C] or [N, C, L].
 using BatchNorm1d = BatchNorm<1>;
