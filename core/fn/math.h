@@ -7,7 +7,7 @@
 #include <limits>
 #include <type_traits>
 
-#include "weft/core/export.h"
+#include "weft/core/fn/math_f32.h"
 
 namespace weft::fn {
 inline namespace WEFT_ISA {
@@ -24,26 +24,83 @@ template <class T> WEFT_HD WEFT_INLINE T highest() {
   else return std::numeric_limits<T>::max();
 }
 
-template <Real T> WEFT_HD WEFT_INLINE T exp(T x) { return std::exp(x); }
-template <Real T> WEFT_HD WEFT_INLINE T exp2(T x) { return std::exp2(x); }
-template <Real T> WEFT_HD WEFT_INLINE T expm1(T x) { return std::expm1(x); }
-template <Real T> WEFT_HD WEFT_INLINE T log(T x) { return std::log(x); }
-template <Real T> WEFT_HD WEFT_INLINE T log2(T x) { return std::log2(x); }
-template <Real T> WEFT_HD WEFT_INLINE T log10(T x) { return std::log10(x); }
-template <Real T> WEFT_HD WEFT_INLINE T log1p(T x) { return std::log1p(x); }
+template <Real T> WEFT_HD WEFT_INLINE T exp(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::exp(x);
+  else return std::exp(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T exp2(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::exp2(x);
+  else return std::exp2(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T expm1(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::expm1(x);
+  else return std::expm1(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T log(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::log(x);
+  else return std::log(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T log2(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::log2(x);
+  else return std::log2(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T log10(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::log10(x);
+  else return std::log10(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T log1p(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::log1p(x);
+  else return std::log1p(x);
+}
 template <Real T> WEFT_HD WEFT_INLINE T sqrt(T x) { return std::sqrt(x); }
-template <Real T> WEFT_HD WEFT_INLINE T sin(T x) { return std::sin(x); }
-template <Real T> WEFT_HD WEFT_INLINE T cos(T x) { return std::cos(x); }
-template <Real T> WEFT_HD WEFT_INLINE T tan(T x) { return std::tan(x); }
-template <Real T> WEFT_HD WEFT_INLINE T asin(T x) { return std::asin(x); }
-template <Real T> WEFT_HD WEFT_INLINE T acos(T x) { return std::acos(x); }
-template <Real T> WEFT_HD WEFT_INLINE T atan(T x) { return std::atan(x); }
-template <Real T> WEFT_HD WEFT_INLINE T atan2(T y, T x) { return std::atan2(y, x); }
-template <Real T> WEFT_HD WEFT_INLINE T sinh(T x) { return std::sinh(x); }
-template <Real T> WEFT_HD WEFT_INLINE T cosh(T x) { return std::cosh(x); }
-template <Real T> WEFT_HD WEFT_INLINE T tanh(T x) { return std::tanh(x); }
-template <Real T> WEFT_HD WEFT_INLINE T erf(T x) { return std::erf(x); }
-template <Real T> WEFT_HD WEFT_INLINE T erfc(T x) { return std::erfc(x); }
+template <Real T> WEFT_HD WEFT_INLINE T sin(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::sin(x);
+  else return std::sin(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T cos(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::cos(x);
+  else return std::cos(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T tan(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::tan(x);
+  else return std::tan(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T asin(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::asin(x);
+  else return std::asin(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T acos(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::acos(x);
+  else return std::acos(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T atan(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::atan(x);
+  else return std::atan(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T atan2(T y, T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::atan2(y, x);
+  else return std::atan2(y, x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T sinh(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::sinh(x);
+  else return std::sinh(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T cosh(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::cosh(x);
+  else return std::cosh(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T tanh(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::tanh(x);
+  else return std::tanh(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T erf(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::erf(x);
+  else return std::erf(x);
+}
+template <Real T> WEFT_HD WEFT_INLINE T erfc(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::erfc(x);
+  else return std::erfc(x);
+}
 template <Real T> WEFT_HD WEFT_INLINE T floor(T x) { return std::floor(x); }
 template <Real T> WEFT_HD WEFT_INLINE T ceil(T x) { return std::ceil(x); }
 template <Real T> WEFT_HD WEFT_INLINE T trunc(T x) { return std::trunc(x); }
@@ -56,12 +113,17 @@ template <class T> WEFT_HD WEFT_INLINE T abs(T x) {
 }
 template <class T> WEFT_HD WEFT_INLINE T clamp(T x, T lo, T hi) { return x < lo ? lo : (x > hi ? hi : x); }
 /// 1 / (1 + exp(-x)), without overflow on either side.
-template <Real T> WEFT_HD WEFT_INLINE T sigmoid(T x) { return T(1) / (T(1) + fn::exp(-x)); }
+template <Real T> WEFT_HD WEFT_INLINE T sigmoid(T x) {
+  if constexpr (std::is_same_v<T, float>) return f32::sigmoid(x);
+  else return x >= T(0) ? T(1) / (T(1) + std::exp(-x)) : std::exp(x) / (T(1) + std::exp(x));
+}
 /// log(1 + exp(x)), without overflow.
 template <Real T> WEFT_HD WEFT_INLINE T softplus(T x) { return (x > T(0) ? x : T(0)) + fn::log1p(fn::exp(-fn::abs(x))); }
 
 template <class T> WEFT_HD WEFT_INLINE T pow(T x, T y) {
-  if constexpr (Real<T>) {
+  if constexpr (std::is_same_v<T, float>) {
+    return f32::pow(x, y);
+  } else if constexpr (Real<T>) {
     return std::pow(x, y);
   } else {
     // integers: by squaring; negative exponents give 0 except for +-1

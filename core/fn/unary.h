@@ -18,6 +18,19 @@ namespace weft::fn {
     }                                                             \
   };
 
+// With a shorter form for arguments that are not `rare`: vector loops test a block, then take one of the two for all of it.
+#define WEFT_TRIG(Name, op)                                                            \
+  struct Name {                                                                        \
+    static constexpr const char* name = #op;                                           \
+    static constexpr Domain domain = Domain::floating;                                 \
+    template <class T>                                                                 \
+    WEFT_HD WEFT_INLINE T operator()(T x) const {                                      \
+      return op(x);                                                                    \
+    }                                                                                  \
+    WEFT_HD WEFT_INLINE float common(float x) const { return f32::op##_common(x); }    \
+    WEFT_HD WEFT_INLINE bool rare(float x) const { return f32::trig_rare(x); }         \
+  };
+
 WEFT_UNARY(Abs, "abs", numeric, abs(x))
 WEFT_UNARY(Neg, "neg", numeric, T(-x))
 WEFT_UNARY(Exp, "exp", floating, exp(x))
@@ -30,9 +43,9 @@ WEFT_UNARY(Expm1, "expm1", floating, expm1(x))
 WEFT_UNARY(Sqrt, "sqrt", floating, sqrt(x))
 WEFT_UNARY(Rsqrt, "rsqrt", floating, T(1) / sqrt(x))
 WEFT_UNARY(Square, "square", numeric, T(x * x))
-WEFT_UNARY(Sin, "sin", floating, sin(x))
-WEFT_UNARY(Cos, "cos", floating, cos(x))
-WEFT_UNARY(Tan, "tan", floating, tan(x))
+WEFT_TRIG(Sin, sin)
+WEFT_TRIG(Cos, cos)
+WEFT_TRIG(Tan, tan)
 WEFT_UNARY(Asin, "asin", floating, asin(x))
 WEFT_UNARY(Acos, "acos", floating, acos(x))
 WEFT_UNARY(Atan, "atan", floating, atan(x))
@@ -61,6 +74,7 @@ WEFT_UNARY(Logsigmoid, "logsigmoid", floating, (x < T(0) ? x : T(0)) - log1p(exp
 WEFT_UNARY(Softsign, "softsign", floating, x / (T(1) + abs(x)))
 
 #undef WEFT_UNARY
+#undef WEFT_TRIG
 
 struct LeakyRelu {
   static constexpr const char* name = "leaky_relu";
