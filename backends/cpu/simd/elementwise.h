@@ -14,13 +14,32 @@ using ContiguousLoop = void (*)(const void* f, void* out, const void* const* in,
 void walk(const ElementPlan& plan, void* out, Dtype out_dtype, const void* const* in, Dtype dtype, ContiguousLoop loop,
           const void* f);
 
+/// Has a short form for the usual f32 arguments, and a test for the others (sin, cos, tan).
+template <class F>
+concept WithRare = requires(const F& f, float x) { f.rare(x); };
+
 template <class F, class C>
 void unary_loop(const void* functor, void* out, const void* const* in, int64_t n) {
   const F f = *static_cast<const F*>(functor);
   auto* o = static_cast<fn::result_t<F, C>*>(out);
   auto* a = static_cast<const C*>(in[0]);
+  if constexpr (WithRare<F> && std::is_same_v<C, float>) {
+    for (int64_t b = 0; b < n; b += 256) {
+      const int64_t e = n - b < 256 ? n : b + 256;
+      int rare = 0;
+#pragma omp simd reduction(| : rare)
+      for (int64_t i = b; i < e; ++i) rare |= f.rare(a[i]);
+      if (rare) {
+        for (int64_t i = b; i < e; ++i) o[i] = f(a[i]);
+      } else {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) o[i] = static_cast<fn::result_t<F, C>>(f(a[i]));
+        for (int64_t i = b; i < e; ++i) o[i] = f.common(a[i]);
+      }
+    }
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) o[i] = static_cast<fn::result_t<F, C>>(f(a[i]));
+  }
 }
 
 template <class F, class C>
