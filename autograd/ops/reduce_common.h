@@ -25,9 +25,6 @@ struct Reduced {
 
 template <class F>
 Tensor reduce(const Tensor& x, uint32_t mask, bool keepdim, Dtype dtype, const F& f = {}) {
-  if constexpr (!fn::Predicate<F>) {
-    if (x.dtype() != dtype) return reduce<F>(x.detach().to(dtype), mask, keepdim, dtype, f);
-  }
   Reduced r(x, mask, keepdim, dtype);
   kernels::reduce.of<F>()(x.device().type, r.ref(), weft::ref(x), mask, &f);
   return std::move(r.y);

@@ -63,19 +63,20 @@ struct Min : PlainReduce<Min> {
   template <class T> WEFT_HD WEFT_INLINE T init() const { return highest<T>(); }
   template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return a != a || a < x ? a : x; }
 };
+// | and & rather than || and &&: no branch for vector loops.
 struct Any : PlainReduce<Any> {
   static constexpr const char* name = "any";
   static constexpr Domain domain = Domain::all;
   static constexpr bool predicate = true;
   template <class T> WEFT_HD WEFT_INLINE T init() const { return T(0); }
-  template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return T(a != T(0) || x != T(0)); }
+  template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return T((a != T(0)) | (x != T(0))); }
 };
 struct All : PlainReduce<All> {
   static constexpr const char* name = "all";
   static constexpr Domain domain = Domain::all;
   static constexpr bool predicate = true;
   template <class T> WEFT_HD WEFT_INLINE T init() const { return T(1); }
-  template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return T(a != T(0) && x != T(0)); }
+  template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return T((a != T(0)) & (x != T(0))); }
 };
 /// sum |x|
 struct SumAbs {

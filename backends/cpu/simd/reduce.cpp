@@ -1,3 +1,8 @@
+// Reductions over any axes. A functor is compiled as five loops per compute type; the walk over axes, the conversion of
+// dtypes and the order of merging are shared. Partial results are merged pairwise and in an order that depends on the
+// shape alone: rounding errors grow with the logarithm of the count, and threads do not change the result.
+#include "weft/backends/cpu/scratch.h"
+#include "weft/backends/cpu/simd/convert.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
@@ -5,50 +10,354 @@
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
-// One output element after the other, its inputs in row-major order of the reduced axes.
-template <class F>
-void reduce_kernel(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const void* functor) {
-  const F f = *static_cast<const F*>(functor);
-  fn::dispatch_domain<F>(x.dtype, [&]<class T> {
-    using C = compute_t<T>;
-    using R = fn::result_t<F, T>;
-    R* o = static_cast<R*>(out.mut);
-    const T* in = x.as<T>();
-    int64_t inner = 1;
-    for (int i = 0; i < x.rank; ++i)
-      if (dims >> i & 1) inner *= x.shape[i];
-    parallel_for(out.numel, std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(inner, 1)), [&](int64_t begin, int64_t end) {
-      for (int64_t k = begin; k < end; ++k) {
-        int64_t rest = k, at_out = 0, at_in = 0;
-        for (int i = x.rank - 1; i >= 0; --i) {
-          if (dims >> i & 1) continue;
-          int64_t index = rest % x.shape[i];
-          rest /= x.shape[i];
-          at_out += index * out.strides[i];
-          at_in += index * x.strides[i];
+struct ReduceLoops {
+  void (*init)(const void* f, void* acc, int64_t n) = nullptr;
+  void (*fold)(const void* f, void* acc, const void* x, int64_t n) = nullptr;  // acc[0] = all of x
+  void (*step)(const void* f, void* acc, const void* x, int64_t n) = nullptr;  // acc[i] takes x[i]
+  void (*merge)(const void* f, void* acc, const void* other, int64_t n) = nullptr;
+  void (*finish)(const void* f, void* acc, int64_t n) = nullptr;
+};
+
+template <class F, class C>
+struct LoopsOf {
+  static void init(const void* functor, void* acc, int64_t n) {
+    const C v = static_cast<const F*>(functor)->template init<C>();
+    for (int64_t i = 0; i < n; ++i) static_cast<C*>(acc)[i] = v;
+  }
+  static void fold(const void* functor, void* acc, const void* in, int64_t n) {
+    const F f = *static_cast<const F*>(functor);
+    const C* x = static_cast<const C*>(in);
+    C total = f.template init<C>();
+    constexpr int kLanes = 256 / sizeof(C) < 64 ? 256 / sizeof(C) : 64;
+    int64_t i = 0;
+    if (n >= 2 * kLanes) {
+      C lanes[kLanes];
+      for (int j = 0; j < kLanes; ++j) lanes[j] = total;
+      for (; i + kLanes <= n; i += kLanes) {
+#pragma omp simd
+        for (int j = 0; j < kLanes; ++j) lanes[j] = f.template step<C>(lanes[j], x[i + j]);
+      }
+      for (int w = kLanes / 2; w; w /= 2)
+        for (int j = 0; j < w; ++j) lanes[j] = f.template merge<C>(lanes[j], lanes[j + w]);
+      total = lanes[0];
+    }
+    for (; i < n; ++i) total = f.template step<C>(total, x[i]);
+    *static_cast<C*>(acc) = total;
+  }
+  static void step(const void* functor, void* acc, const void* in, int64_t n) {
+    const F f = *static_cast<const F*>(functor);
+    C* a = static_cast<C*>(acc);
+    const C* x = static_cast<const C*>(in);
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) a[i] = f.template step<C>(a[i], x[i]);
+  }
+  static void merge(const void* functor, void* acc, const void* other, int64_t n) {
+    const F f = *static_cast<const F*>(functor);
+    C* a = static_cast<C*>(acc);
+    const C* b = static_cast<const C*>(other);
+    for (int64_t i = 0; i < n; ++i) a[i] = f.template merge<C>(a[i], b[i]);
+  }
+  static void finish(const void* functor, void* acc, int64_t n) {
+    const F f = *static_cast<const F*>(functor);
+    C* a = static_cast<C*>(acc);
+    for (int64_t i = 0; i < n; ++i) a[i] = f.template finish<C>(a[i]);
+  }
+  static constexpr ReduceLoops loops{init, fold, step, merge, finish};
+};
+
+struct Axes {
+  int rank = 0;
+  int64_t shape[kMaxRank], x[kMaxRank], out[kMaxRank];  // strides of both sides
+
+  /// Puts the axis at its place by falling stride of x.
+  void add(int64_t n, int64_t sx, int64_t so) {
+    int j = rank++;
+    for (; j > 0 && x[j - 1] < sx; --j) {
+      shape[j] = shape[j - 1];
+      x[j] = x[j - 1];
+      out[j] = out[j - 1];
+    }
+    shape[j] = n;
+    x[j] = sx;
+    out[j] = so;
+  }
+  void merge(bool with_out) {
+    int r = 0;
+    for (int i = 1; i < rank; ++i) {
+      if (x[r] == x[i] * shape[i] && (!with_out || out[r] == out[i] * shape[i])) {
+        shape[r] *= shape[i];
+      } else {
+        shape[++r] = shape[i];
+      }
+      x[r] = x[i];
+      out[r] = out[i];
+    }
+    if (rank) rank = r + 1;
+  }
+  int64_t numel() const {
+    int64_t n = 1;
+    for (int i = 0; i < rank; ++i) n *= shape[i];
+    return n;
+  }
+  /// Offsets at position `at` of the first `axes` axes.
+  void offset(int64_t at, int axes, int64_t& ox, int64_t& oo) const {
+    for (int i = axes - 1; i >= 0; --i) {
+      const int64_t k = at % shape[i];
+      at /= shape[i];
+      ox += k * x[i];
+      oo += k * out[i];
+    }
+  }
+};
+
+constexpr int64_t kChunk = 2048;   // elements that one fold takes
+constexpr int64_t kColumns = 512;  // columns that are reduced together
+constexpr int kLevels = 32;
+constexpr int64_t kGroups = 64;    // parts of one result, at most
+
+struct Reducer {
+  const ReduceLoops& loops;
+  const void* f;
+  Dtype c, x_dtype, out_dtype;
+  const char* x;
+  char* out;
+  Axes kept, reduced;
+  int64_t size, x_size, out_size;
+
+  const char* at(int64_t offset) const { return x + offset * x_size; }
+  void store(int64_t offset, int64_t stride, void* acc, int64_t n) const {
+    loops.finish(f, acc, n);
+    convert(out + offset * out_size, stride, out_dtype, acc, 1, c, n);
+  }
+
+  // ---- Rows: the fastest axis of x is reduced.
+
+  int64_t run() const { return reduced.shape[reduced.rank - 1]; }
+  int64_t per_run() const { return (run() + kChunk - 1) / kChunk; }                  // chunks, or
+  int64_t runs_per_chunk() const { return run() >= kChunk / 2 ? 1 : kChunk / run(); }
+  int64_t chunks() const {
+    const int64_t runs = reduced.numel() / run();
+    return runs_per_chunk() == 1 ? runs * per_run() : (runs + runs_per_chunk() - 1) / runs_per_chunk();
+  }
+  void chunk(int64_t base, int64_t number, void* acc) const {
+    alignas(64) unsigned char buffer[kChunk * 8], raw[kChunk * 8];
+    const int last = reduced.rank - 1;
+    const int64_t stride = reduced.x[last], runs = reduced.numel() / run();
+    int64_t offset = base, none = 0;
+    if (runs_per_chunk() == 1) {
+      const int64_t begin = number % per_run() * kChunk, n = run() - begin < kChunk ? run() - begin : kChunk;
+      reduced.offset(number / per_run(), last, offset, none);
+      const char* p = at(offset + begin * stride);
+      if (stride == 1 && x_dtype == c) return loops.fold(f, acc, p, n);
+      convert(buffer, 1, c, p, stride, x_dtype, n);
+      return loops.fold(f, acc, buffer, n);
+    }
+    const int64_t first = number * runs_per_chunk(), count = runs - first < runs_per_chunk() ? runs - first : runs_per_chunk();
+    if (count == 1 && stride == 1 && x_dtype == c) {
+      reduced.offset(first, last, offset, none);
+      return loops.fold(f, acc, at(offset), run());
+    }
+    char* to = reinterpret_cast<char*>(x_dtype == c ? buffer : raw);
+    for (int64_t r = first; r < first + count;) {
+      // stretches along the next axis
+      const int64_t rest = last ? reduced.shape[last - 1] - r % reduced.shape[last - 1] : 1;
+      const int64_t n = first + count - r < rest ? first + count - r : rest;
+      int64_t o = base;
+      reduced.offset(r, last, o, none);
+      move_2d(to, run(), 1, at(o), last ? reduced.x[last - 1] : 0, stride, n, run(), static_cast<int>(x_size));
+      to += n * run() * x_size;
+      r += n;
+    }
+    if (x_dtype != c) convert(buffer, 1, c, raw, 1, x_dtype, count * run());
+    loops.fold(f, acc, buffer, count * run());
+  }
+  /// acc = chunks [begin, end), merged in pairs like a binary counter.
+  void chunk_range(int64_t base, int64_t begin, int64_t end, void* acc) const {
+    alignas(8) unsigned char stack[kLevels][8];
+    int depth = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      chunk(base, i, stack[depth++]);
+      for (int64_t k = i - begin + 1; k % 2 == 0; k /= 2, --depth) loops.merge(f, stack[depth - 2], stack[depth - 1], 1);
+    }
+    for (; depth > 1; --depth) loops.merge(f, stack[depth - 2], stack[depth - 1], 1);
+    __builtin_memcpy(acc, stack[0], static_cast<size_t>(size));
+  }
+  void rows() const {
+    const int64_t outputs = kept.numel(), per_output = reduced.numel(), parts = chunks();
+    const int64_t groups = parts < kGroups ? parts : kGroups;
+    if (outputs >= 16 || groups == 1) {
+      parallel_for(outputs, kSerialBelow / (per_output + 1) + 1, [&](int64_t begin, int64_t end) {
+        for (int64_t o = begin; o < end; ++o) {
+          alignas(8) unsigned char acc[8];
+          int64_t base = 0, to = 0;
+          kept.offset(o, kept.rank, base, to);
+          chunk_range(base, 0, parts, acc);
+          store(to, 1, acc, 1);
         }
-        C acc = f.template init<C>();
-        for (int64_t j = 0; j < inner; ++j) {
-          int64_t r = j, at = at_in;
-          for (int i = x.rank - 1; i >= 0; --i) {
-            if (!(dims >> i & 1)) continue;
-            at += r % x.shape[i] * x.strides[i];
-            r /= x.shape[i];
-          }
-          acc = f.template step<C>(acc, static_cast<C>(in[at]));
-        }
-        o[at_out] = static_cast<R>(f.template finish<C>(acc));
+      });
+      return;
+    }
+    alignas(64) unsigned char partial[16 * kGroups][8];
+    parallel_for(outputs * groups, kSerialBelow * groups / (per_output + 1) + 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        int64_t base = 0, to = 0;
+        kept.offset(i / groups, kept.rank, base, to);
+        const int64_t g = i % groups;
+        chunk_range(base, parts * g / groups, parts * (g + 1) / groups, partial[i]);
       }
     });
-  });
+    for (int64_t o = 0; o < outputs; ++o) {
+      int64_t base = 0, to = 0;
+      kept.offset(o, kept.rank, base, to);
+      for (int64_t w = 1; w < groups; w *= 2)
+        for (int64_t g = 0; g + w < groups; g += 2 * w) loops.merge(f, partial[o * groups + g], partial[o * groups + g + w], 1);
+      store(to, 1, partial[o * groups], 1);
+    }
+  }
+
+  // ---- Columns: the fastest axis of x stays.
+
+  /// acc[0, width) = rows [begin, end) of the columns at `base`.
+  void column_range(int64_t base, int64_t stride, int64_t width, int64_t begin, int64_t end, void* acc) const {
+    alignas(64) char buffer[(kLevels + 1) * kColumns * 8];  // partial lines, and one converted
+    constexpr int64_t kRows = 64;  // stepped into one line before it is merged
+    const int last = reduced.rank - 1;
+    const int64_t line = kColumns * 8, length = reduced.shape[last], between = reduced.x[last];
+    char* converted = buffer + kLevels * line;
+    int depth = 0;
+    // narrow rows that follow each other are taken several at once
+    const int64_t wide = stride == 1 && between == width && width <= kColumns / 8 ? kColumns / width : 1;
+    const int64_t block = kRows * wide;
+    for (int64_t r = begin, number = 1; r < end; ++number) {
+      char* to = buffer + depth++ * line;
+      loops.init(f, to, width * wide);
+      const int64_t stop = end - r < block ? end : r + block;
+      while (r < stop) {
+        int64_t offset = base, none = 0;
+        reduced.offset(r, reduced.rank, offset, none);
+        const int64_t rest = length - r % length;
+        int64_t n = stop - r < rest ? stop - r : rest;
+        r += n;
+        for (; n > 0; ) {
+          const int64_t take = n < wide ? n : wide;
+          const char* p = at(offset);
+          if (stride != 1 || x_dtype != c) {
+            convert(converted, 1, c, p, stride, x_dtype, width * take);
+            p = converted;
+          }
+          loops.step(f, to, p, width * take);
+          offset += between * take;
+          n -= take;
+        }
+      }
+      for (int64_t k = number; k % 2 == 0; k /= 2, --depth) loops.merge(f, buffer + (depth - 2) * line, buffer + (depth - 1) * line, width * wide);
+    }
+    for (; depth > 1; --depth) loops.merge(f, buffer + (depth - 2) * line, buffer + (depth - 1) * line, width * wide);
+    if (begin == end) loops.init(f, buffer, width * wide);
+    for (int64_t g = 1; g < wide; ++g) loops.merge(f, buffer, buffer + g * width * size, width);
+    __builtin_memcpy(acc, buffer, static_cast<size_t>(width * size));
+  }
+  void columns() const {
+    const int last = kept.rank - 1;
+    const int64_t length = kept.shape[last], stride = kept.x[last];
+    const int64_t blocks = (length + kColumns - 1) / kColumns, lines = kept.numel() / length, units = lines * blocks;
+    const int64_t rows = reduced.numel(), width = length < kColumns ? length : kColumns;
+    auto locate = [&](int64_t unit, int64_t& base, int64_t& to, int64_t& n) {
+      base = to = 0;
+      kept.offset(unit / blocks, last, base, to);
+      const int64_t first = unit % blocks * kColumns;
+      base += first * stride;
+      to += first * kept.out[last];
+      n = length - first < kColumns ? length - first : kColumns;
+    };
+    int64_t groups = rows * width / kSerialBelow;
+    groups = units >= 16 || groups < 2 ? 1 : groups < kGroups ? groups : kGroups;
+    if (groups == 1) {
+      parallel_for(units, kSerialBelow / (rows * width + 1) + 1, [&](int64_t begin, int64_t end) {
+        alignas(64) unsigned char acc[kColumns * 8];
+        for (int64_t u = begin; u < end; ++u) {
+          int64_t base, to, n;
+          locate(u, base, to, n);
+          column_range(base, stride, n, 0, rows, acc);
+          store(to, kept.out[last], acc, n);
+        }
+      });
+      return;
+    }
+    const Scratch partial(static_cast<size_t>(units * groups * kColumns * 8));
+    auto part = [&](int64_t i) { return partial.as<char>() + i * kColumns * 8; };
+    parallel_for(units * groups, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        int64_t base, to, n;
+        locate(i / groups, base, to, n);
+        const int64_t g = i % groups;
+        column_range(base, stride, n, rows * g / groups, rows * (g + 1) / groups, part(i));
+      }
+    });
+    for (int64_t u = 0; u < units; ++u) {
+      int64_t base, to, n;
+      locate(u, base, to, n);
+      for (int64_t w = 1; w < groups; w *= 2)
+        for (int64_t g = 0; g + w < groups; g += 2 * w) loops.merge(f, part(u * groups + g), part(u * groups + g + w), n);
+      store(to, kept.out[last], part(u * groups), n);
+    }
+  }
+};
+
+void run_reduction(const ReduceLoops& loops, const void* f, Dtype c, const MutTensorRef& out, const TensorRef& x, uint32_t dims) {
+  if (out.numel == 0) return;
+  Reducer r{loops, f, c, x.dtype, out.dtype, static_cast<const char*>(x.data), static_cast<char*>(out.mut), {}, {},
+            static_cast<int64_t>(itemsize(c)), static_cast<int64_t>(itemsize(x.dtype)), static_cast<int64_t>(itemsize(out.dtype))};
+  if (x.numel == 0) {  // the neutral element everywhere
+    alignas(8) unsigned char acc[8];
+    loops.init(f, acc, 1);
+    loops.finish(f, acc, 1);
+    for (int i = 0; i < out.rank; ++i) r.kept.add(out.shape[i], 0, out.strides[i]);
+    for (int64_t o = 0; o < out.numel; ++o) {
+      int64_t none = 0, to = 0;
+      r.kept.offset(o, r.kept.rank, none, to);
+      convert(r.out + to * r.out_size, 1, out.dtype, acc, 1, c, 1);
+    }
+    return;
+  }
+  for (int i = 0; i < x.rank; ++i) {
+    if (x.shape[i] == 1) continue;
+    if (dims >> i & 1) r.reduced.add(x.shape[i], x.strides[i], 0);
+    else r.kept.add(x.shape[i], x.strides[i], out.strides[i]);
+  }
+  r.kept.merge(true);
+  r.reduced.merge(false);
+  if (r.reduced.rank == 0) r.reduced.add(1, 0, 0);
+  const bool columns = r.kept.rank > 0 && (r.reduced.x[r.reduced.rank - 1] == 0 || r.kept.x[r.kept.rank - 1] < r.reduced.x[r.reduced.rank - 1]);
+  if (columns) r.columns();
+  else r.rows();
+}
+
+template <class F>
+void reduce_kernel(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const void* functor) {
+  // predicates look at x as it is; the others compute in the result's dtype
+  const Dtype c = compute_dtype(fn::Predicate<F> ? x.dtype : out.dtype);
+  const ReduceLoops* loops = nullptr;
+  switch (c) {
+    case Dtype::f32: loops = &LoopsOf<F, float>::loops; break;
+    case Dtype::f64: loops = &LoopsOf<F, double>::loops; break;
+    default: break;
+  }
+  if constexpr (F::domain != fn::Domain::floating) {
+    if (c == Dtype::i64) loops = &LoopsOf<F, int64_t>::loops;
+    if (c == Dtype::i32) loops = &LoopsOf<F, int32_t>::loops;
+    if (c == Dtype::u8) loops = &LoopsOf<F, uint8_t>::loops;
+  }
+  if constexpr (F::domain == fn::Domain::all)
+    if (c == Dtype::boolean) loops = &LoopsOf<F, bool>::loops;
+  if (!loops) weft::detail::bad_dtype(c, F::name, F::domain == fn::Domain::floating ? "a floating dtype" : "a number type, not bool");
+  run_reduction(*loops, functor, c, out, x, dims);
 }
 
 }  // namespace
 
 void register_reduce() {
-  fn::ReduceOps::for_each([]<class F> {
-    kernels::reduce.of<F>().set(DeviceType::cpu, reduce_kernel<F>);
-  });
+  fn::ReduceOps::for_each([]<class F> { kernels::reduce.of<F>().set(DeviceType::cpu, reduce_kernel<F>); });
 }
 
 }  // namespace weft::cpu::WEFT_ISA
