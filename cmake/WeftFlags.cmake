@@ -24,7 +24,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
 endif()
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   # Designated initialisers leave the other options at their defaults on purpose.
-  target_compile_options(weft_flags INTERFACE -Wno-missing-field-initializers -Wno-pass-failed)
+  target_compile_options(weft_flags INTERFACE -Wno-missing-field-initializers -Wno-pass-failed
+    -Wno-unused-lambda-capture)   # false alarms where a template lambda uses a capture in a dependent call
 else()
   target_compile_options(weft_flags INTERFACE -Wno-missing-field-initializers)
 endif()

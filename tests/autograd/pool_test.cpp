@@ -111,7 +111,8 @@ TEST_SUITE("pool") {
   TEST_CASE("adaptive pooling") {
     const Tensor x = ramp({2, 3, 7, 5});
     const Array in(x);
-    for (const auto& [oh, ow] : {std::pair<int64_t, int64_t>{3, 2}, {7, 5}, {1, 1}, {9, 4}}) {
+    for (const auto& size : {std::pair<int64_t, int64_t>{3, 2}, {7, 5}, {1, 1}, {9, 4}}) {
+      const int64_t oh = size.first, ow = size.second;  // clang 14 cannot capture a structured binding
       const auto each = [&](const std::vector<int64_t>& o, const std::function<void(double)>& f) {
         for (int64_t h = o[2] * 7 / oh; h < (o[2] * 7 + 7 + oh - 1) / oh; ++h)
           for (int64_t w = o[3] * 5 / ow; w < (o[3] * 5 + 5 + ow - 1) / ow; ++w) f(in.at({o[0], o[1], h, w}));

@@ -46,8 +46,9 @@ TEST_SUITE("resize") {
       const Tensor x = ramp({2, C, 5, 6});
       const Array in(x);
       for (const InterpolateMode mode : {nearest, nearest_exact, bilinear, bicubic})
-        for (const auto& [oh, ow] : {std::pair<int64_t, int64_t>{9, 7}, {10, 12}, {3, 4}, {1, 1}, {5, 6}})
+        for (const auto& size : {std::pair<int64_t, int64_t>{9, 7}, {10, 12}, {3, 4}, {1, 1}, {5, 6}})
           for (const bool align : {false, true}) {
+            const int64_t oh = size.first, ow = size.second;  // clang 14 cannot capture a structured binding
             if (align && (mode == nearest || mode == nearest_exact)) continue;
             const Array want = support::generate({2, C, oh, ow}, [&](const auto& o) {
               double s = 0;

@@ -99,7 +99,9 @@ void Folder::run(const Options& o, Report& report) {
   const std::pair<const char*, Runner> sections[] = {{"cases", run_case},  {"errors", run_error},
                                                      {"init", run_init},   {"repr", run_repr},
                                                      {"state", run_state}, {"shapes", run_shapes}};
-  for (const auto& [section, runner] : sections) {
+  for (const auto& entry : sections) {  // clang 14 cannot capture a structured binding
+    const char* section = entry.first;
+    const Runner runner = entry.second;
     const std::string prefix = std::string(section) == "cases" ? "" : std::string(section) + "/";
     for (const Value& item : manifest_[section].list)
       guard(item, prefix.c_str(), o, report, [&](const Value& v, Failures& f) { runner(*this, v, f); });

@@ -39,7 +39,7 @@ Value convert(const Json& j) {
       break;
     case Json::value_t::object:
       v.kind = Value::Kind::object;
-      for (const auto& [name, e] : j.items()) v.members.emplace_back(name, convert(e));
+      for (const auto& [name, e] : j.items()) v.members.push_back({name, convert(e)});
       break;
     default: break;
   }

@@ -20,7 +20,8 @@ class Value {
   double number = 0;
   std::string string;
   std::vector<Value> list;
-  std::vector<std::pair<std::string, Value>> members;  // of an object, in the file's order
+  struct Member;
+  std::vector<Member> members;  // of an object, in the file's order
 
   bool is_null() const { return kind == Kind::null; }
   bool is_string() const { return kind == Kind::string; }
@@ -41,6 +42,11 @@ class Value {
   /// A list of integers; one integer counts as a list of one.
   std::vector<int64_t> as_ints() const;
   std::string text() const;  ///< for messages
+};
+
+struct Value::Member {
+  std::string first;
+  Value second;
 };
 
 /// Parses a file; std::runtime_error that names it otherwise.

@@ -27,7 +27,9 @@ TEST_SUITE_BEGIN("npy");
 
 TEST_CASE("npy: every dtype that numpy has survives") {
   Folder folder;
-  for (auto& [name, t] : samples()) {
+  for (auto& sample : samples()) {
+    const std::string& name = sample.first;  // clang 14 cannot capture a structured binding, and INFO captures
+    const Tensor& t = sample.second;
     INFO(name);
     std::string path = folder / (name + ".npy");
     if (t.dtype() == Dtype::bf16) {
