@@ -24,7 +24,7 @@ build: deps $(BUILD)/build.ninja   ## the library and all programs, in build/rel
 test: build      ## build and run every test
 	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
 
-demo: build      ## stylise a photo: writes .demo/out.png (DEMO_ARGS="--size 512" goes to the program)
+demo: build      ## stylise a photo: writes .demo/astronaut_*.png (DEMO_ARGS="--size 512" goes to the program)
 	scripts/demo.sh $(BUILD) $(DEMO_ARGS)
 
 bench: build     ## weft against PyTorch, in turns: writes docs/benchmarks.md
