@@ -136,6 +136,7 @@ void conv_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, 
   const ConvProblem p(x, w, y, params);
   Scratch copy;
   const void* b = contiguous_vector(bias, copy);
+  if (few::takes_forward(p)) return few::forward(y.mut, x, w, b, p);
   if (winograd::takes(p) && policy::winograd(p)) return winograd::forward(y.mut, x, w, b, p);
 #if WEFT_HAS_ONEDNN
   if (onednn_takes(p) && onednn::forward(y.mut, x, w, b, p)) return;
@@ -147,6 +148,7 @@ void input_grad_kernel(const MutTensorRef& x_grad, const TensorRef& g, const Ten
   const ConvProblem p(x_grad, w, g, params);
   Scratch copy;
   const void* b = contiguous_vector(bias, copy);
+  if (few::takes_input_grad(p)) return few::input_grad(x_grad.mut, g, w, b, p);
   bool done = winograd::takes(p) && policy::winograd(p);
   if (done) winograd::input_grad(x_grad.mut, g, w, p);
 #if WEFT_HAS_ONEDNN

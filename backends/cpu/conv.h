@@ -56,6 +56,14 @@ void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const Conv
 void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const ConvProblem& p);
 }  // namespace native
 
+/// f32 with at most four output channels (conv_few.h): what `takes_...` accept.
+namespace few {
+bool takes_forward(const ConvProblem& p);
+bool takes_input_grad(const ConvProblem& p);
+void forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p);
+void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const void* bias, const ConvProblem& p);
+}  // namespace few
+
 #if WEFT_HAS_ONEDNN
 /// f32 and bf16, up to three spatial axes. False where oneDNN has no fast kernel; nothing was written then.
 namespace onednn {

@@ -1,5 +1,6 @@
 #include "weft/backends/cpu/packed_weights.h"
 
+#include <map>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -19,6 +20,7 @@ struct Entry {
 struct Cache {
   std::mutex mutex;
   std::unordered_map<uint64_t, std::vector<Entry>> entries;  // by storage id
+  std::map<std::vector<int64_t>, int> layouts;
   uint64_t count = 0;
 };
 
@@ -69,6 +71,12 @@ std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes, co
   found->version = version;
   ++c.count;
   return found->memory;
+}
+
+int layout_number(std::initializer_list<int64_t> description) {
+  Cache& c = cache();
+  std::lock_guard lock(c.mutex);
+  return c.layouts.emplace(description, (1 << 30) + static_cast<int>(c.layouts.size())).first->second;
 }
 
 uint64_t packed_count() {

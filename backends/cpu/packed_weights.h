@@ -3,12 +3,17 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <memory>
 
 #include "weft/backends/cpu/scratch.h"
 #include "weft/core/tensor_ref.h"
 
 namespace weft::cpu {
+
+/// The number of a layout that these integers describe in full (whose it is, sizes, strides): equal lists, equal numbers.
+/// At least 2^30, so that engines with numbers of their own may count from 0.
+int layout_number(std::initializer_list<int64_t> description);
 
 /// The packed elements of `w`, made by `pack(from, to)` if there are none of this version yet. `layout` names what `pack` makes,
 /// w's own strides included. The memory stays valid as long as the result.

@@ -15,9 +15,6 @@ int64_t packed_size(const Problem& p) {
 
 namespace {
 
-// Names of the layouts for the cache of packed weights; oneDNN's are not negative.
-constexpr int kForward = -1, kRotated = -2;
-
 Problem problem_of(const ConvProblem& p) {
   const bool deep = p.axes == 3;
   const int h = p.axes - 2, w = p.axes - 1;
@@ -36,13 +33,8 @@ WeightStrides strides_of(const TensorRef& w) {
 }
 
 std::shared_ptr<Scratch> transformed(const TensorRef& w, const WeightStrides& s, const Problem& p, bool rotate) {
-  TensorRef key = w;
-  int64_t step = 1;  // only a contiguous weight is known by its offset alone
-  for (int i = w.rank - 1; i >= 0; --i) {
-    if (w.shape[i] != 1 && w.strides[i] != step) key.storage = nullptr;
-    step *= w.shape[i];
-  }
-  return packed(key, rotate ? kRotated : kForward, static_cast<size_t>(packed_size(p)) * sizeof(float), [&](const void* from, void* to) {
+  const int layout = layout_number({'w', rotate, p.c, p.o, p.kd, s.o, s.c, s.kd, s.kh, s.kw});
+  return packed(w, layout, static_cast<size_t>(packed_size(p)) * sizeof(float), [&](const void* from, void* to) {
     kernels.pack(static_cast<float*>(to), static_cast<const float*>(from), s, p, rotate);
   });
 }

@@ -58,6 +58,73 @@ struct Tile {
   }
 };
 
+template <class C, int Bytes>
+C sum_lanes(const C* v) {
+  constexpr int lanes = Bytes / static_cast<int>(sizeof(C));
+  if constexpr (Bytes <= 16) {
+    C s = v[0];
+    for (int i = 1; i < lanes; ++i) s += v[i];
+    return s;
+  } else {
+    typedef C Half __attribute__((vector_size(Bytes / 2), aligned(sizeof(C))));
+    const Half s = reinterpret_cast<const Half*>(v)[0] + reinterpret_cast<const Half*>(v)[1];
+    return sum_lanes<C, Bytes / 2>(reinterpret_cast<const C*>(&s));
+  }
+}
+
+// Products of rows with rows (x W^T): both run along k in memory, so that nothing is packed. For few rows of a.
+template <class T>
+struct Dots {
+  typedef T V __attribute__((vector_size(kVectorBytes), aligned(sizeof(T))));
+  static constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+  static constexpr int kDown = kVectorBytes == 64 ? 4 : 2, kAcross = kVectorBytes == 64 ? 6 : 4;
+
+  static bool takes(const Gemm& g) { return g.a_col == 1 && g.b_row == 1 && g.k >= 4 * kLanes && g.m <= 64 && !g.accumulate; }
+
+  template <int R>
+  static void tile(const Gemm& g, const T* a, const T* b, T* out, int64_t row, int64_t col) {
+    const T *x[R], *w[kAcross];
+    // Beyond the edge the last row is read again, and the result dropped.
+    for (int r = 0; r < R; ++r) x[r] = a + std::min<int64_t>(row + r, g.m - 1) * g.a_row;
+    for (int c = 0; c < kAcross; ++c) w[c] = b + std::min<int64_t>(col + c, g.n - 1) * g.b_col;
+    V sums[R][kAcross] = {};
+    int64_t k = 0;
+    for (; k + kLanes <= g.k; k += kLanes) {
+      V xv[R];
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) xv[r] = *reinterpret_cast<const V*>(x[r] + k);
+#pragma GCC unroll 6
+      for (int c = 0; c < kAcross; ++c) {
+        const V wv = *reinterpret_cast<const V*>(w[c] + k);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r) sums[r][c] += xv[r] * wv;
+      }
+    }
+    for (int r = 0; r < R && row + r < g.m; ++r)
+      for (int c = 0; c < kAcross && col + c < g.n; ++c) {
+        T s = sum_lanes<T, kVectorBytes>(reinterpret_cast<const T*>(&sums[r][c]));
+        for (int64_t i = k; i < g.k; ++i) s += x[r][i] * w[c][i];
+        out[(row + r) * g.out_row + col + c] = g.bias ? s + static_cast<const T*>(g.bias)[col + c] : s;
+      }
+  }
+
+  static void run(const Gemm& g) {
+    const int64_t across = (g.n + kAcross - 1) / kAcross;
+    const int64_t grain = std::max<int64_t>(1, kSerialWork / (g.m * g.k * kAcross));
+    parallel_for(g.batch * across, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t batch = i / across, col = i % across * kAcross;
+        const T* a = static_cast<const T*>(g.a) + batch * g.a_batch;
+        const T* b = static_cast<const T*>(g.b) + batch * g.b_batch;
+        T* out = static_cast<T*>(g.out) + batch * g.out_batch;
+        if (g.m == 1) tile<1>(g, a, b, out, 0, col);
+        else
+          for (int64_t row = 0; row < g.m; row += kDown) tile<kDown>(g, a, b, out, row, col);
+      }
+    });
+  }
+};
+
 // panel[i][0..width) = src[i * along + j * across] for j < count, zeros beyond.
 template <class T, class C>
 void pack(C* panel, int width, const T* src, int64_t depth, int64_t along, int64_t count, int64_t across) {
@@ -107,6 +174,8 @@ int64_t round_up(int64_t n, int64_t size) { return blocks(n, size) * size; }
 template <class T>
 void run(const Gemm& g) {
   using C = compute_t<T>;
+  if constexpr (std::is_floating_point_v<T>)
+    if (Dots<T>::takes(g)) return Dots<T>::run(g);
   constexpr int cols = Tile<C>::kCols;
   int64_t block_rows = std::min(kBlockRows, round_up(g.m, kRows)), block_cols = std::min(Tile<C>::kBlockCols, round_up(g.n, cols));
   const int64_t threads = g.batch * g.m * g.n * g.k < kSerialWork ? 1 : num_threads();
