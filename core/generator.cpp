@@ -11,13 +11,13 @@ uint64_t Generator::below(uint64_t n) {
   WEFT_CHECK(n > 0, ValueError, "Generator::below: the bound must be positive, got 0");
   const State s = reserve(1);
   const fn::PhiloxBlock b = fn::philox(s.seed, s.offset);
-  return fn::bounded(uint64_t{b.w[0]} << 32 | b.w[1], n);
+  return fn::bounded(uint64_t{b.w0} << 32 | b.w1, n);
 }
 
 double Generator::uniform() {
   const State s = reserve(1);
   const fn::PhiloxBlock b = fn::philox(s.seed, s.offset);
-  return fn::uniform01(b.w[0], b.w[1]);
+  return fn::uniform01(b.w0, b.w1);
 }
 
 Generator& default_generator() {

@@ -10,25 +10,28 @@ inline namespace WEFT_ISA {
 
 /// Four random words.
 struct PhiloxBlock {
-  uint32_t w[4];
+  uint32_t w0, w1, w2, w3;
 };
+
+/// `Rounds` rounds on the counter c under the key (k0, k1). Recursive, because a loop in here would keep the loop over
+/// blocks from being vectorised.
+template <int Rounds>
+WEFT_HD WEFT_INLINE PhiloxBlock philox_rounds(const PhiloxBlock& c, uint32_t k0, uint32_t k1) {
+  if constexpr (Rounds == 0) {
+    return c;
+  } else {
+    const uint64_t p0 = uint64_t{0xD2511F53u} * c.w0, p1 = uint64_t{0xCD9E8D57u} * c.w2;
+    return philox_rounds<Rounds - 1>({static_cast<uint32_t>(p1 >> 32) ^ c.w1 ^ k0, static_cast<uint32_t>(p1),
+                                      static_cast<uint32_t>(p0 >> 32) ^ c.w3 ^ k1, static_cast<uint32_t>(p0)},
+                                     k0 + 0x9E3779B9u, k1 + 0xBB67AE85u);
+  }
+}
 
 /// The block number `counter` of the stream `seed` (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011:
 /// philox4x32 with 10 rounds; the counter fills the lower two words, the upper two are zero).
 WEFT_HD WEFT_INLINE PhiloxBlock philox(uint64_t seed, uint64_t counter) {
-  uint32_t c0 = static_cast<uint32_t>(counter), c1 = static_cast<uint32_t>(counter >> 32), c2 = 0, c3 = 0;
-  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t p0 = uint64_t{0xD2511F53u} * c0, p1 = uint64_t{0xCD9E8D57u} * c2;
-    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0, n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-    c1 = static_cast<uint32_t>(p1);
-    c3 = static_cast<uint32_t>(p0);
-    c0 = n0;
-    c2 = n2;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  return {{c0, c1, c2, c3}};
+  return philox_rounds<10>({static_cast<uint32_t>(counter), static_cast<uint32_t>(counter >> 32), 0, 0},
+                           static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
 }
 
 /// U[0, 1) with 24 bits (exact in f32) or 53 bits.
