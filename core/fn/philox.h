@@ -40,11 +40,17 @@ WEFT_HD WEFT_INLINE double uniform01(uint32_t high, uint32_t low) {
   return static_cast<double>(static_cast<int64_t>((uint64_t{high} << 32 | low) >> 11)) * 0x1p-53;
 }
 
-/// Two independent N(0, 1) numbers from two U[0, 1) (Box and Muller, 1958). 1 - u keeps zero out of the logarithm.
+/// Two independent N(0, 1) numbers from two U[0, 1) (Box and Muller, 1958). 1 - u keeps zero out of the logarithm; the angle
+/// is below 2 pi, so f32 needs no care for huge arguments.
 template <Real T> WEFT_HD WEFT_INLINE void box_muller(T u, T v, T& a, T& b) {
   const T r = fn::sqrt(T(-2) * fn::log(T(1) - u)), phi = T(6.283185307179586476925) * v;
-  a = r * fn::cos(phi);
-  b = r * fn::sin(phi);
+  if constexpr (std::is_same_v<T, float>) {
+    a = r * f32::cos_common(phi);
+    b = r * f32::sin_common(phi);
+  } else {
+    a = r * fn::cos(phi);
+    b = r * fn::sin(phi);
+  }
 }
 
 /// An integer in [0, n): multiply and shift. The bias is below n / 2^32 (n / 2^64), far below what a test could see.
