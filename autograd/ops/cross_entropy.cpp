@@ -84,11 +84,12 @@ Tensor hard_cross_entropy(const Tensor& input, const Tensor& t, const CrossEntro
   const bool mean = o.reduction == Reduction::mean;
   Tensor y = whole ? (mean ? totals[0] / totals[1] : totals[0]).to(x.dtype()) : loss.to(x.dtype());
   y = record("cross_entropy", y, {x},
-             [x = Saved::input(x), target = Saved::input(in.target, "target"), weight, lse, totals, params, whole, mean, device,
+             [x = Saved::input(x), target = Saved::input(in.target, "target"), w = Saved::input(weight, "weight"), lse, totals, params, whole, mean, device,
               options](BackwardCtx& c) -> Grads {
     const Tensor xs = c.get(x), ts = c.get(target);
     Tensor g = c.grad().to(options.dtype);
     if (mean) g = g / totals[1].to(options.dtype);
+    const Tensor weight = c.get(w);
     if (c.create_graph()) return {gradient_by_ops(whole ? g.expand(ts.shape()) : g, xs.to(options.dtype), ts, weight, params)};
     Tensor dx = empty_like(xs);
     g = g.contiguous();

@@ -1,0 +1,73 @@
+// Autocast: which ops compute in the half, what comes out, and that gradients come back in the parameters' dtype.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "support/ops.h"
+#include "support/throws.h"
+#include "weft/autograd/engine.h"
+
+using namespace weft;
+
+TEST_SUITE("autocast") {
+  TEST_CASE("products compute in the half, losses and softmax in f32, the rest as it comes") {
+    for (const Dtype half : {Dtype::bf16, Dtype::f16}) {
+      const Autocast cast(half);
+      const Tensor a = ones({2, 3}), b = ones({3, 2});
+      CHECK(matmul(a, b).dtype() == half);
+      CHECK(linear(a, ones({4, 3}), ones({4})).dtype() == half);
+      CHECK((a + a).dtype() == Dtype::f32);
+      CHECK((matmul(a, b) * matmul(a, b)).dtype() == half);
+      CHECK(softmax(matmul(a, b), 1).dtype() == Dtype::f32);
+      CHECK(mse_loss(matmul(a, b), ones({2, 2})).dtype() == Dtype::f32);
+      CHECK(sum(matmul(a, b)).dtype() == Dtype::f32);
+      CHECK(cat({matmul(a, b), ones({2, 2})}, 0).dtype() == Dtype::f32);
+    }
+    CHECK(matmul(ones({2, 3}), ones({3, 2})).dtype() == Dtype::f32);
+  }
+
+  TEST_CASE("gradients arrive in the leaf's dtype, through the recorded casts") {
+    Tensor w = full({3, 2}, 0.5).set_requires_grad(), x = ones({2, 3}).set_requires_grad();
+    {
+      const Autocast cast(Dtype::bf16);
+      mse_loss(matmul(x, w), zeros({2, 2})).backward();
+    }
+    CHECK(w.grad().dtype() == Dtype::f32);
+    CHECK(x.grad().dtype() == Dtype::f32);
+    // y = 1.5, d = 2 * 1.5 / 4 = 0.75, all exact in bf16.
+    CHECK(w.grad().to_vector<double>() == std::vector<double>(6, 1.5));
+    CHECK(x.grad().to_vector<double>() == std::vector<double>(6, 0.75));
+  }
+
+  TEST_CASE("formulas run without autocast even where backward is called inside it") {
+    Tensor w = full({3, 2}, 1.0 + 0x1p-12).set_requires_grad();  // not a bf16 number
+    const Autocast cast(Dtype::bf16);
+    const Tensor y = sum(w * w);
+    const Tensor g = grad(y, {w})[0];
+    CHECK(g.dtype() == Dtype::f32);
+    CHECK(g.to_vector<double>()[0] == 2 * (1.0 + 0x1p-12));
+  }
+
+  TEST_CASE("it nests, can be switched off inside, and ends with the scope") {
+    const Tensor a = ones({2, 2});
+    {
+      const Autocast outer(Dtype::bf16);
+      {
+        const Autocast inner(Dtype::f16);
+        CHECK(matmul(a, a).dtype() == Dtype::f16);
+      }
+      {
+        const Autocast off(Dtype::bf16, {}, false);
+        CHECK(matmul(a, a).dtype() == Dtype::f32);
+      }
+      CHECK(matmul(a, a).dtype() == Dtype::bf16);
+    }
+    CHECK(matmul(a, a).dtype() == Dtype::f32);
+    CHECK_THROWS_AS(Autocast(Dtype::f64), DtypeError);
+  }
+
+  TEST_CASE("f64 is left alone") {
+    const Autocast cast(Dtype::bf16);
+    CHECK(matmul(ones({2, 2}, Dtype::f64), ones({2, 2}, Dtype::f64)).dtype() == Dtype::f64);
+  }
+}

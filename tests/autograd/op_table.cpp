@@ -1,0 +1,283 @@
+#include "autograd/op_table.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "support/strided.h"
+#include "weft/autograd/grad_mode.h"
+#include "weft/autograd/gradcheck.h"
+#include "weft/core/backend.h"
+#include "weft/core/generator.h"
+
+namespace op_table {
+namespace {
+
+using weft::grad;
+
+bool differentiable(const Tensor& x) { return x.defined() && x.is_floating(); }
+
+// Copies as leaves that require grad, each passed through `change` first.
+Tensors leaves(const Tensors& inputs, const std::function<Tensor(const Tensor&)>& change) {
+  Tensors x;
+  for (const Tensor& t : inputs) {
+    x.push_back(t.defined() ? change(t) : t);
+    if (differentiable(x.back())) x.back().set_requires_grad();
+  }
+  return x;
+}
+Tensors leaves(const Tensors& inputs) {
+  return leaves(inputs, [](const Tensor& t) { return t.clone(); });
+}
+
+Tensor upstream(const Tensor& y, uint64_t seed) { return uniform(y.shape(), -1, 1, seed).to(y.dtype()); }
+
+// Gradients of all differentiable inputs for fixed upstream gradients; empty if no output needs any.
+Tensors gradients(const Tensors& x, const Tensors& y, bool create_graph = false) {
+  Tensors outputs, g, sources;
+  for (size_t i = 0; i < y.size(); ++i) {
+    if (!y[i].requires_grad()) continue;
+    outputs.push_back(y[i]);
+    g.push_back(upstream(y[i], 100 + i));
+  }
+  for (const Tensor& t : x)
+    if (differentiable(t)) sources.push_back(t);
+  if (outputs.empty()) return Tensors(sources.size());
+  return grad(outputs, sources, {.create_graph = create_graph, .allow_unused = true, .grad_outputs = g});
+}
+
+double eps_of(Dtype d) {
+  return d == Dtype::f64 ? 0x1p-52 : d == Dtype::f32 ? 0x1p-23 : d == Dtype::f16 ? 0x1p-10 : 0x1p-7;
+}
+
+// Empty if |got - want| <= tolerance * (1 + |want|) everywhere; NaN equals NaN.
+std::string difference(const Array& got, const Array& want, double tolerance) {
+  if (got.shape != want.shape) return weft::str("shape ", got.shape, ", expected ", want.shape);
+  for (size_t i = 0; i < got.v.size(); ++i) {
+    const double g = got.v[i], w = want.v[i];
+    if (g == w || (std::isnan(g) && std::isnan(w))) continue;
+    if (!(std::abs(g - w) <= tolerance * (1 + std::abs(w))))
+      return weft::str("element ", i, " of ", got.shape, " is ", g, ", expected ", w, " (tolerance ", tolerance, ")");
+  }
+  return "";
+}
+std::string difference(const Tensor& got, const Tensor& want, double tolerance) {
+  if (got.defined() != want.defined()) {
+    // A gradient that is zero everywhere may be absent.
+    const Array some(got.defined() ? got : want);
+    return difference(some, Array(some.shape), tolerance);
+  }
+  return got.defined() ? difference(Array(got), Array(want), tolerance) : "";
+}
+
+void expect_same(const Tensors& got, const Tensors& want, double tolerance, const char* what) {
+  CHECK_MESSAGE(got.size() == want.size(), what);
+  for (size_t i = 0; i < std::min(got.size(), want.size()); ++i) {
+    const std::string d = difference(got[i], want[i], tolerance);
+    CHECK_MESSAGE(d.empty(), what, " ", i, ": ", d);
+  }
+}
+
+void check_values(const Op&, const Sample& s, double tolerance) {
+  if (!s.reference) return;
+  Arrays in;
+  for (const Tensor& t : s.inputs) in.push_back(t.defined() ? Array(t) : Array());
+  const Tensors got = s.call(s.inputs);
+  const Arrays want = s.reference(in);
+  REQUIRE(got.size() == want.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    const std::string d = difference(Array(got[i]), want[i], tolerance);
+    CHECK_MESSAGE(d.empty(), "output ", i, ": ", d);
+  }
+}
+
+// f32 and the halves against the f64 result of the same, already rounded inputs.
+void check_dtype(const Op& op, const Sample& s, Dtype dtype) {
+  Tensors narrow, wide;
+  for (const Tensor& t : s.inputs) {
+    narrow.push_back(differentiable(t) ? t.to(dtype) : t);
+    wide.push_back(differentiable(t) ? narrow.back().to(Dtype::f64) : t);
+  }
+  const Tensors got = s.call(narrow), want = s.call(wide);
+  // f32 kernels sum in another order than f64's: some tens of eps.
+  const double tolerance = eps_of(dtype) * (dtype == Dtype::f32 ? 64 : op.half_eps);
+  REQUIRE(got.size() == want.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (want[i].is_floating()) CHECK_MESSAGE(got[i].dtype() == dtype, "output ", i);
+    // Indices and comparisons may change by the rounding of ties only, which samples avoid for f32.
+    if (!want[i].is_floating() && dtype != Dtype::f32) continue;
+    const std::string d = difference(got[i], want[i], tolerance);
+    CHECK_MESSAGE(d.empty(), weft::name(dtype), " output ", i, ": ", d);
+  }
+  if (!op.gradient) return;
+  const Tensors xn = leaves(narrow), xw = leaves(wide);
+  const Tensors gn = gradients(xn, s.call(xn)), gw = gradients(xw, s.call(xw));
+  for (size_t i = 0; i < gn.size(); ++i) {
+    if (gn[i].defined()) CHECK_MESSAGE(gn[i].dtype() == dtype, "gradient ", i);
+    // The upstream gradient is rounded as well, and gradients of halves pass through several roundings.
+    const std::string d = difference(gn[i], gw[i], 4 * tolerance);
+    CHECK_MESSAGE(d.empty(), weft::name(dtype), " gradient ", i, ": ", d);
+  }
+}
+
+void check_layout(const Op& op, const Sample& s, const char* label,
+                  const std::function<Tensor(const Tensor&)>& change) {
+  const Tensors plain = leaves(s.inputs), moved = leaves(s.inputs, change);
+  const Tensors want = s.call(plain), got = s.call(moved);
+  expect_same(got, want, op.tolerance, label);
+  if (op.gradient) expect_same(gradients(moved, got), gradients(plain, want), 10 * op.tolerance, label);
+}
+
+void check_layouts(const Op& op, const Sample& s) {
+  check_layout(op, s, "scattered", [](const Tensor& t) { return support::scattered(t); });
+  const auto channels_last = [](const Tensor& t) { return t.rank() >= 3 ? support::channels_last(t) : t.clone(); };
+  const bool any = std::any_of(s.inputs.begin(), s.inputs.end(),
+                               [](const Tensor& t) { return t.defined() && t.rank() >= 3; });
+  if (any) check_layout(op, s, "channels-last", channels_last);
+}
+
+void check_gradients(const Op& op, const Sample& s) {
+  const Tensors x = leaves(s.inputs);
+  const weft::GradcheckOptions o{.atol = op.grad_tolerance, .rtol = op.grad_tolerance, .name = op.name.c_str()};
+  CHECK(weft::gradcheck(s.call, x, o));
+  CHECK(weft::gradgradcheck(s.call, x, o));
+}
+
+// The fused kernels of plain backward against the composite formulas of create_graph.
+void check_fused(const Op& op, const Sample& s) {
+  const Tensors x = leaves(s.inputs), y = s.call(x);
+  const Tensors composite = gradients(x, y, true), fused = gradients(x, y);
+  expect_same(fused, composite, 10 * op.tolerance, "fused against composite gradient");
+}
+
+void check_freed(const Op&, const Sample& s) {
+  const auto once = [&](bool create_graph) {
+    const Tensors x = leaves(s.inputs);
+    (void)gradients(x, s.call(x), create_graph);
+  };
+  once(true);  // caches and primitives of the first run stay
+  const size_t before = weft::memory_stats().active;
+  once(false);
+  CHECK_MESSAGE(weft::memory_stats().active == before, "memory after backward");
+  once(true);
+  CHECK_MESSAGE(weft::memory_stats().active == before, "memory after a backward with create_graph");
+}
+
+// A change of an input before backward must be noticed, or must not matter.
+void check_in_place(const Op& op, const Sample& s) {
+  Tensors x = leaves(s.inputs);
+  const Tensors want = gradients(x, s.call(x));
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (!x[i].defined() || x[i].numel() == 0) continue;
+    x = leaves(s.inputs, [](const Tensor& t) { return t.clone(); });
+    // Integer inputs are copied too: every tensor of x is our own.
+    const Tensors y = s.call(x);
+    {
+      const weft::NoGrad off;
+      Tensor alias = x[i].detach();
+      if (alias.is_floating()) alias.mul_(weft::Scalar(1.25));
+      else alias.zero_();
+    }
+    try {
+      expect_same(gradients(x, y), want, op.tolerance,
+                  "gradient after an in-place change of an input that is not saved:");
+    } catch (const weft::Error& e) {
+      const std::string text = e.what();
+      CHECK_MESSAGE(text.find("saved for backward was modified in place (version ") != std::string::npos, text);
+      CHECK_MESSAGE(text.find("clone it first") != std::string::npos, text);
+    }
+  }
+}
+
+template <class F> void for_each_sample(const std::vector<Op>& ops, bool gradient_only, F f) {
+  for (const Op& op : ops) {
+    if (gradient_only && !op.gradient) continue;
+    for (const Sample& s : op.samples) {
+      INFO(op.name, " ", s.label);
+      const weft::Generator::State random = weft::default_generator().state();
+      try {
+        f(op, s);
+      } catch (const std::exception& e) { FAIL_CHECK(op.name << " " << s.label << ": " << std::string(e.what())); }
+      weft::default_generator().set_state(random);
+    }
+  }
+}
+
+}  // namespace
+
+void check(const std::vector<Op>& ops) {
+  SUBCASE("values") {
+    for_each_sample(ops, false, [](const Op& op, const Sample& s) { check_values(op, s, op.tolerance); });
+  }
+  SUBCASE("dtypes") {
+    for_each_sample(ops, false, [](const Op& op, const Sample& s) {
+      check_dtype(op, s, Dtype::f32);
+      if (!op.half) return;
+      check_dtype(op, s, Dtype::f16);
+      check_dtype(op, s, Dtype::bf16);
+    });
+  }
+  SUBCASE("layouts") {
+    for_each_sample(ops, false, [](const Op& op, const Sample& s) { check_layouts(op, s); });
+  }
+  SUBCASE("derivatives") {
+    for_each_sample(ops, true, [](const Op& op, const Sample& s) { check_gradients(op, s); });
+  }
+  SUBCASE("fused gradients") {
+    for_each_sample(ops, true, [](const Op& op, const Sample& s) { check_fused(op, s); });
+  }
+  SUBCASE("freed graphs") {
+    for_each_sample(ops, true, [](const Op& op, const Sample& s) { check_freed(op, s); });
+  }
+  SUBCASE("in-place changes") {
+    for_each_sample(ops, true, [](const Op& op, const Sample& s) { check_in_place(op, s); });
+  }
+  SUBCASE("errors") {
+    for (const Op& op : ops) {
+      for (const Fault& fault : op.faults) {
+        INFO(op.name);
+        std::string text = "nothing was thrown";
+        try {
+          fault.call();
+        } catch (const weft::Error& e) { text = e.what(); }
+        CHECK_MESSAGE(text.find(fault.text) != std::string::npos, text, " (expected: ", fault.text, ")");
+        CHECK_MESSAGE(text.find(": ") != std::string::npos, text, " has not the form <op>: <what is wrong>");
+      }
+    }
+  }
+}
+
+Tensor uniform(const Shape& shape, double low, double high, uint64_t seed) {
+  // Golden-ratio steps are never closer than about 1/n to each other: no ties, and kinks at multiples of 1/2 are
+  // stepped around below.
+  const int64_t n = shape.numel();
+  std::vector<double> v(static_cast<size_t>(n));
+  double u = 0.137 + 0.3819660112501051 * static_cast<double>(seed % 1000);
+  for (double& x : v) {
+    u += 0.6180339887498949;
+    u -= std::floor(u);
+    x = low + (high - low) * u;
+    const double nearest = std::round(2 * x) / 2;
+    if (std::abs(x - nearest) < 1e-3) x = nearest + (x < nearest || nearest >= high ? -1e-3 : 1e-3);
+  }
+  return weft::tensor(v, shape);
+}
+
+Tensor integers(const Shape& shape, int64_t low, int64_t high, uint64_t seed) {
+  std::vector<int64_t> v(static_cast<size_t>(shape.numel()));
+  uint64_t s = seed * 2654435761u + 12345;
+  for (int64_t& x : v) {
+    s = s * 6364136223846793005u + 1442695040888963407u;
+    x = low + static_cast<int64_t>((s >> 33) % static_cast<uint64_t>(high - low));
+  }
+  return weft::tensor(v, shape);
+}
+
+const std::vector<Shape>& elementwise_shapes() {
+  static const std::vector<Shape> shapes = {
+      {}, {0}, {1}, {7}, {2, 0, 3}, {3, 4}, {2, 3, 4}, {1, 3, 2, 2}, {1, 2, 1, 2, 2}};
+  return shapes;
+}
+
+}  // namespace op_table
