@@ -22,7 +22,8 @@ struct Later {
 // consumer of a tensor has run before its producer.
 class Run {
  public:
-  Run(bool create_graph, bool retain_graph) : create_graph_(create_graph), retain_graph_(retain_graph || create_graph) {}
+  Run(bool create_graph, bool retain_graph)
+      : create_graph_(create_graph), retain_graph_(retain_graph || create_graph) {}
   ~Run() {
     for (Node* n : heap_) forget(n);
   }
@@ -67,7 +68,8 @@ void Run::capture(const std::vector<Tensor>& outputs, const std::vector<Tensor>&
   std::unordered_set<const Node*> goals;
   for (const Tensor& x : inputs) {
     Edge e = detail::edge_to(x);
-    WEFT_CHECK(e.node, ValueError, "grad: an input of shape ", x.shape(), " does not require grad; call set_requires_grad() first");
+    WEFT_CHECK(e.node, ValueError, "grad: an input of shape ", x.shape(),
+               " does not require grad; call set_requires_grad() first");
     targets_.push_back({e.node.get(), e.index});
     goals.insert(e.node.get());
   }
@@ -237,15 +239,16 @@ Tensor add_grads(Tensor a, const Tensor& b, bool recorded) {
 }
 
 Tensor seed_of(const char* op, const Tensor& y, const Tensor& given) {
-  WEFT_CHECK(y.defined() && y.requires_grad(), ValueError, op,
-             ": an output does not require grad; nothing was recorded (is grad mode off, or does no input require grad?)");
+  WEFT_CHECK(
+      y.defined() && y.requires_grad(), ValueError, op,
+      ": an output does not require grad; nothing was recorded (is grad mode off, or does no input require grad?)");
   if (!given.defined()) {
     WEFT_CHECK(y.numel() == 1, ShapeError, op, ": the output has shape ", y.shape(),
                "; only a one-element output can do without a given gradient");
     return ones_like(y);
   }
-  WEFT_CHECK(given.shape() == y.shape(), ShapeError, op, ": gradient ", given.shape(), " does not have the output's shape ",
-             y.shape());
+  WEFT_CHECK(given.shape() == y.shape(), ShapeError, op, ": gradient ", given.shape(),
+             " does not have the output's shape ", y.shape());
   return given;
 }
 
@@ -263,8 +266,8 @@ void backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& gra
 void Tensor::backward(const Tensor& gradient, BackwardOptions o) const { weft::backward({*this}, {gradient}, o); }
 
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, const GradOptions& o) {
-  WEFT_CHECK(o.grad_outputs.empty() || o.grad_outputs.size() == outputs.size(), ValueError, "grad: ", o.grad_outputs.size(),
-             " gradients for ", outputs.size(), " outputs");
+  WEFT_CHECK(o.grad_outputs.empty() || o.grad_outputs.size() == outputs.size(), ValueError,
+             "grad: ", o.grad_outputs.size(), " gradients for ", outputs.size(), " outputs");
   Run run(o.create_graph, o.retain_graph);
   run.capture(outputs, inputs);
   for (size_t i = 0; i < outputs.size(); ++i)

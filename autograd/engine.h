@@ -16,13 +16,15 @@ struct GradOptions {
 
 /// d(sum over outputs)/d(inputs), without touching grad() of any leaf.
 /// Errors: an output that does not require grad, an unused input (see allow_unused), a graph that was freed.
-WEFT_API std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, const GradOptions& o = {});
+WEFT_API std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
+                                  const GradOptions& o = {});
 inline std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs, const GradOptions& o = {}) {
   return grad(std::vector<Tensor>{output}, inputs, o);
 }
 
 /// Accumulates the gradients of the leaves; `gradients` may be empty when all outputs have one element.
-WEFT_API void backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& gradients = {}, BackwardOptions o = {});
+WEFT_API void backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& gradients = {},
+                       BackwardOptions o = {});
 
 /// Sums g over the axes that broadcasting added, so that it gets `shape`. Recorded.
 WEFT_API Tensor sum_to(const Tensor& g, const Shape& shape);

@@ -17,8 +17,7 @@ struct ThreadMode {
 };
 WEFT_API ThreadMode& thread_mode();
 
-template <bool On>
-class GradGuard {
+template <bool On> class GradGuard {
  public:
   GradGuard() : before_(thread_mode().grad) { thread_mode().grad = On; }
   ~GradGuard() { thread_mode().grad = before_; }
@@ -77,9 +76,9 @@ class [[nodiscard]] Autocast {
 
 /// How an op takes part in autocast.
 enum class CastPolicy : uint8_t {
-  lower,    ///< inputs go to the autocast dtype: conv, matmul, linear
-  fp32,     ///< half inputs go to f32: losses, softmax, norms' statistics, exp, pow, sums
-  widest,   ///< inputs go to the widest of theirs: cat, stack
+  lower,   ///< inputs go to the autocast dtype: conv, matmul, linear
+  fp32,    ///< half inputs go to f32: losses, softmax, norms' statistics, exp, pow, sums
+  widest,  ///< inputs go to the widest of theirs: cat, stack
 };
 namespace detail {
 WEFT_API Tensor autocast_to(CastPolicy policy, const Tensor& x);

@@ -39,7 +39,8 @@ AutogradMeta::AutogradMeta() : Node("leaf") {}
 AutogradMeta::~AutogradMeta() {
   // retain_grad's hook writes to this object
   if (retain_hook && grad_node && grad_node->hooks)
-    std::erase_if(*grad_node->hooks, [&](const GradHook& h) { return h.handle == retain_hook && h.index == output_index; });
+    std::erase_if(*grad_node->hooks,
+                  [&](const GradHook& h) { return h.handle == retain_hook && h.index == output_index; });
 }
 
 namespace detail {

@@ -87,7 +87,7 @@ class WEFT_API AutogradMeta final : public Node {
   TensorImpl* owner = nullptr;  // null once the tensor is gone
   std::mutex mutex;             // leaves may be shared by graphs that run at once
   int64_t next_hook = 1;
-  int64_t retain_hook = 0;      // handle of retain_grad's hook
+  int64_t retain_hook = 0;  // handle of retain_grad's hook
   std::unique_ptr<std::vector<std::function<void(Tensor&)>>> post_hooks;
 
   /// u-muP's tag of a parameter: survives copies of a module.

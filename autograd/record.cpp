@@ -37,7 +37,8 @@ Tensor BackwardCtx::get(const Saved& s) const {
   const Tensor& x = s.tensor_;
   if (!x.defined()) return x;
   WEFT_CHECK(x.version() == s.version_, Error, node_.name(), ": ", s.what_, " ", x.shape(),
-             " saved for backward was modified in place (version ", x.version(), ", expected ", s.version_, "); clone it first");
+             " saved for backward was modified in place (version ", x.version(), ", expected ", s.version_,
+             "); clone it first");
   if (!s.is_output_ || !create_graph_) return x;
   Tensor y(x.impl()->detached());
   AutogradMeta& m = detail::meta(y);

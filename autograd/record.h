@@ -63,8 +63,7 @@ class WEFT_API BackwardCtx {
 
 namespace detail {
 
-template <class F>
-class OpNode final : public Node {
+template <class F> class OpNode final : public Node {
  public:
   OpNode(const char* name, F&& f) : Node(name), f_(std::move(f)) {}
   Grads backward(BackwardCtx& ctx) override { return (*f_)(ctx); }
@@ -84,10 +83,10 @@ WEFT_API void check_finite(const char* name, const Tensor& y);
 /// Puts y on the tape as the result of op `name` on `inputs`, if grad mode is on and one of them requires grad; returns y.
 /// `backward(BackwardCtx&) -> Grads` gives one gradient per input, in order, each of that input's shape (sum_to helps after
 /// broadcasting); it is made of ops, so that it can be differentiated again. y must be fresh or a view of an input.
-template <class F>
-Tensor record(const char* name, Tensor y, std::initializer_list<Tensor> inputs, F&& backward) {
+template <class F> Tensor record(const char* name, Tensor y, std::initializer_list<Tensor> inputs, F&& backward) {
   const detail::ThreadMode& mode = detail::thread_mode();
-  if (mode.anomaly) [[unlikely]] detail::check_finite(name, y);
+  if (mode.anomaly) [[unlikely]]
+    detail::check_finite(name, y);
   if (mode.grad && detail::any_requires_grad(inputs.begin(), inputs.size()) && is_floating(y.dtype())) {
     Ref<Node> node(new detail::OpNode<std::decay_t<F>>(name, std::forward<F>(backward)));
     detail::attach(node, inputs.begin(), inputs.size(), &y, 1);
@@ -95,10 +94,10 @@ Tensor record(const char* name, Tensor y, std::initializer_list<Tensor> inputs, 
   return y;
 }
 /// The same for a list of inputs known at run time.
-template <class F>
-Tensor record(const char* name, Tensor y, const std::vector<Tensor>& inputs, F&& backward) {
+template <class F> Tensor record(const char* name, Tensor y, const std::vector<Tensor>& inputs, F&& backward) {
   const detail::ThreadMode& mode = detail::thread_mode();
-  if (mode.anomaly) [[unlikely]] detail::check_finite(name, y);
+  if (mode.anomaly) [[unlikely]]
+    detail::check_finite(name, y);
   if (mode.grad && detail::any_requires_grad(inputs.data(), inputs.size()) && is_floating(y.dtype())) {
     Ref<Node> node(new detail::OpNode<std::decay_t<F>>(name, std::forward<F>(backward)));
     detail::attach(node, inputs.data(), inputs.size(), &y, 1);
@@ -107,7 +106,8 @@ Tensor record(const char* name, Tensor y, const std::vector<Tensor>& inputs, F&&
 }
 /// The same for an op with several outputs; outputs that are not floating stay off the tape.
 template <class F>
-std::vector<Tensor> record_n(const char* name, std::vector<Tensor> ys, std::initializer_list<Tensor> inputs, F&& backward) {
+std::vector<Tensor> record_n(const char* name, std::vector<Tensor> ys, std::initializer_list<Tensor> inputs,
+                             F&& backward) {
   const detail::ThreadMode& mode = detail::thread_mode();
   if (mode.anomaly) [[unlikely]]
     for (const Tensor& y : ys) detail::check_finite(name, y);

@@ -23,8 +23,8 @@ void Tensor::set_grad(const Tensor& g) {
     if (impl_->autograd) impl_->autograd->grad = Tensor();
     return;
   }
-  WEFT_CHECK(g.shape() == shape() && g.dtype() == dtype() && g.device() == device(), ShapeError, "set_grad: gradient ", g.shape(),
-             " ", g.dtype(), " does not fit the tensor ", shape(), " ", dtype());
+  WEFT_CHECK(g.shape() == shape() && g.dtype() == dtype() && g.device() == device(), ShapeError, "set_grad: gradient ",
+             g.shape(), " ", g.dtype(), " does not fit the tensor ", shape(), " ", dtype());
   detail::meta(*this).grad = g;
 }
 
@@ -42,7 +42,8 @@ void Tensor::remove_hook(int64_t handle) {
   if (!impl_->autograd) return;
   AutogradMeta& m = *impl_->autograd;
   Node& n = m.grad_node ? *m.grad_node : m;
-  if (n.hooks) std::erase_if(*n.hooks, [&](const GradHook& h) { return h.handle == handle && h.index == m.output_index; });
+  if (n.hooks)
+    std::erase_if(*n.hooks, [&](const GradHook& h) { return h.handle == handle && h.index == m.output_index; });
 }
 
 void Tensor::register_post_accumulate_hook(std::function<void(Tensor&)> hook) {
@@ -76,8 +77,9 @@ void Tensor::swap_contents(Tensor& o) {
 namespace {
 void check_in_place(const char* op, const Tensor& x, const Tensor* other = nullptr) {
   bool recorded = grad_enabled() && (x.requires_grad() || (other && other->requires_grad()));
-  WEFT_CHECK(!recorded, Error, op, ": an in-place change of a tensor ", x.shape(),
-             " that takes part in a graph cannot be recorded; use the form without the underscore, or do it under NoGrad");
+  WEFT_CHECK(
+      !recorded, Error, op, ": an in-place change of a tensor ", x.shape(),
+      " that takes part in a graph cannot be recorded; use the form without the underscore, or do it under NoGrad");
 }
 }  // namespace
 
@@ -96,8 +98,7 @@ Tensor& Tensor::fill_(Scalar value) {
 }
 
 namespace {
-template <class F>
-void binary_in_place(const char* op, Tensor& x, const Tensor& y, const F& f) {
+template <class F> void binary_in_place(const char* op, Tensor& x, const Tensor& y, const F& f) {
   check_in_place(op, x, &y);
   Tensor o = y.dtype() == x.dtype() ? y : y.detach().to(x.dtype());
   WEFT_CHECK(broadcast_shapes(op, x.shape(), o.shape()) == x.shape(), ShapeError, op, ": ", o.shape(),

@@ -19,7 +19,12 @@ bool strides_contiguous(const Shape& shape, const Strides& strides) {
 }  // namespace
 
 TensorImpl::TensorImpl(Ref<Storage> s, const Shape& sh, const Strides& st, int64_t off, Dtype d)
-    : storage(std::move(s)), shape(sh), strides(st), offset(off), numel(sh.numel()), dtype(d),
+    : storage(std::move(s)),
+      shape(sh),
+      strides(st),
+      offset(off),
+      numel(sh.numel()),
+      dtype(d),
       contiguous(strides_contiguous(sh, st)) {}
 
 TensorImpl::~TensorImpl() {

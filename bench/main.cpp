@@ -65,7 +65,9 @@ int main(int argc, char** argv) try {
   bool serve = false, list = false;
   app.add_option("workload", config.workload, "which one (see --list)");
   app.add_option("--threads", config.threads, "threads")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--dtype", dtype, "f32, or bf16 for autocast")->capture_default_str()->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--dtype", dtype, "f32, or bf16 for autocast")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--iters", iters, "iterations; 0: as many as --seconds allows")->capture_default_str();
   app.add_option("--warmup", warmup, "iterations before, at least 3 (their losses are printed)")->capture_default_str();
   app.add_option("--seconds", seconds, "time to fill")->capture_default_str();
@@ -107,12 +109,14 @@ int main(int argc, char** argv) try {
   double n = static_cast<double>(times.size());
   double sys_ms = static_cast<double>(after.ru_stime.tv_sec - before.ru_stime.tv_sec) * 1e3 +
                   static_cast<double>(after.ru_stime.tv_usec - before.ru_stime.tv_usec) * 1e-3;
-  std::cout << "{\"workload\": \"" << config.workload << "\", \"peer\": \"weft " << weft::version() << "\", \"threads\": "
-            << config.threads << ", \"dtype\": \"" << dtype << "\", \"iters\": " << times.size() << ", \"median_ms\": "
-            << times[times.size() / 2] << ", \"min_ms\": " << times[0] << ", \"peak_rss_mb\": " << peak_rss_mb() << ", \"losses\": ";
+  std::cout << "{\"workload\": \"" << config.workload << "\", \"peer\": \"weft " << weft::version()
+            << "\", \"threads\": " << config.threads << ", \"dtype\": \"" << dtype << "\", \"iters\": " << times.size()
+            << ", \"median_ms\": " << times[times.size() / 2] << ", \"min_ms\": " << times[0]
+            << ", \"peak_rss_mb\": " << peak_rss_mb() << ", \"losses\": ";
   print_list(losses);
-  std::cout << ", \"final\": " << last.item<double>() << ", \"warm_s\": " << warm_s << ", \"minflt_per_iter\": "
-            << static_cast<double>(after.ru_minflt - before.ru_minflt) / n << ", \"sys_ms_per_iter\": " << sys_ms / n << "}\n";
+  std::cout << ", \"final\": " << last.item<double>() << ", \"warm_s\": " << warm_s
+            << ", \"minflt_per_iter\": " << static_cast<double>(after.ru_minflt - before.ru_minflt) / n
+            << ", \"sys_ms_per_iter\": " << sys_ms / n << "}\n";
 } catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;

@@ -77,12 +77,14 @@ Step softmax_step(const Config&) {
 
 Step layernorm(const Config&) {
   nn::LayerNorm m(Shape{1024});
-  return layer(fill({4096, 1024}, 1), [m](const Tensor& x) mutable { return m(x); }, m.parameters());
+  return layer(
+      fill({4096, 1024}, 1), [m](const Tensor& x) mutable { return m(x); }, m.parameters());
 }
 
 Step bnrelu(const Config&) {
   nn::BatchNorm2d m(64, {.activation = Activation::relu});
-  return layer(features({8, 64, 112, 112}), [m](const Tensor& x) mutable { return m(x); }, m.parameters());
+  return layer(
+      features({8, 64, 112, 112}), [m](const Tensor& x) mutable { return m(x); }, m.parameters());
 }
 
 Step inrelu(const Config&) {
@@ -114,7 +116,8 @@ Step ce2d(const Config&) {
 
 Step conv33(const Config&) {
   nn::Conv2d m = init(nn::Conv2d(64, 64, {.kernel_size = 3, .padding = 1}));
-  return layer(features({4, 64, 112, 112}), [m](const Tensor& x) mutable { return m(x); }, m.parameters());
+  return layer(
+      features({4, 64, 112, 112}), [m](const Tensor& x) mutable { return m(x); }, m.parameters());
 }
 
 Step gram(const Config&) {
@@ -144,8 +147,7 @@ std::vector<Tensor> many_tensors() {
   return ps;
 }
 
-template <class Optimizer>
-Step optimizer_step(const std::vector<Tensor>& ps, std::shared_ptr<Optimizer> opt) {
+template <class Optimizer> Step optimizer_step(const std::vector<Tensor>& ps, std::shared_ptr<Optimizer> opt) {
   return [ps, opt] {
     opt->step();
     return ps.back().detach()[0][0];
@@ -159,7 +161,8 @@ Step adam25m(const Config&) {
 
 Step sgd25m(const Config&) {
   std::vector<Tensor> ps = many_tensors();
-  return optimizer_step(ps, std::make_shared<optim::SGD>(ps, optim::SGDOptions{.lr = 1e-3, .momentum = 0.9, .weight_decay = 1e-4}));
+  return optimizer_step(
+      ps, std::make_shared<optim::SGD>(ps, optim::SGDOptions{.lr = 1e-3, .momentum = 0.9, .weight_decay = 1e-4}));
 }
 
 }  // namespace

@@ -7,7 +7,8 @@ namespace {
 Step mlp(const Config& c) {
   nn::Sequential m = init(nn::Sequential(nn::Linear(784, 128), nn::ReLU(), nn::Linear(128, 10)));
   Tensor x = fill({32, 784}, 1), y = labels({32}, 10);
-  Step one = trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.1}), c.dtype, [=]() mutable { return cross_entropy(m(x), y); });
+  Step one = trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.1}), c.dtype,
+                     [=]() mutable { return cross_entropy(m(x), y); });
   return [one] {
     Tensor loss;
     for (int i = 0; i < 200; ++i) loss = one();
@@ -16,9 +17,11 @@ Step mlp(const Config& c) {
 }
 
 Step mlp1k(const Config& c) {
-  nn::Sequential m = init(nn::Sequential(nn::Linear(784, 1024), nn::ReLU(), nn::Linear(1024, 1024), nn::ReLU(), nn::Linear(1024, 10)));
+  nn::Sequential m = init(
+      nn::Sequential(nn::Linear(784, 1024), nn::ReLU(), nn::Linear(1024, 1024), nn::ReLU(), nn::Linear(1024, 10)));
   Tensor x = fill({128, 784}, 1), y = labels({128}, 10);
-  return trainer(std::make_shared<optim::Adam>(m.parameters(), optim::AdamOptions{.lr = 1e-3}), c.dtype, [=]() mutable { return cross_entropy(m(x), y); });
+  return trainer(std::make_shared<optim::Adam>(m.parameters(), optim::AdamOptions{.lr = 1e-3}), c.dtype,
+                 [=]() mutable { return cross_entropy(m(x), y); });
 }
 
 /// Two 3x3 convolutions with a skip. bn2's activation stays outside: it comes after the sum.
@@ -68,8 +71,9 @@ Step resnet18(const Config& c) {
   int64_t batch = c.batch ? c.batch : 8;
   ResNet18 m = init(ResNet18());
   Tensor x = fill({batch, 3, 224, 224}, 1), y = labels({batch}, 1000);
-  return trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4}), c.dtype,
-                 [=]() mutable { return cross_entropy(m(x), y); });
+  return trainer(std::make_shared<optim::SGD>(m.parameters(),
+                                              optim::SGDOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4}),
+                 c.dtype, [=]() mutable { return cross_entropy(m(x), y); });
 }
 
 Step resnet18_infer(const Config& c) {
@@ -88,7 +92,9 @@ nn::Sequential conv_bn_relu(int64_t in, int64_t out) {
   return nn::Sequential(nn::Conv3d(in, out, {.kernel_size = 3, .padding = 1, .bias = false}),
                         nn::BatchNorm3d(out, {.activation = Activation::relu}));
 }
-nn::Sequential double_conv(int64_t in, int64_t out) { return nn::Sequential(conv_bn_relu(in, out), conv_bn_relu(out, out)); }
+nn::Sequential double_conv(int64_t in, int64_t out) {
+  return nn::Sequential(conv_bn_relu(in, out), conv_bn_relu(out, out));
+}
 
 struct UNet3d : nn::Module {
   explicit UNet3d(int64_t base = 32, int levels = 4, int64_t classes = 2) {
@@ -117,7 +123,8 @@ struct UNet3d : nn::Module {
       skips.push_back(x);
     }
     skips.pop_back();
-    for (int64_t i = 0; i < up.size(); ++i, skips.pop_back()) x = decoder.call(i, cat({up.call(i, x), skips.back()}, 1));
+    for (int64_t i = 0; i < up.size(); ++i, skips.pop_back())
+      x = decoder.call(i, cat({up.call(i, x), skips.back()}, 1));
     return (*out)(x);
   }
 };

@@ -61,8 +61,7 @@ inline Tensor labels(const Shape& shape, uint32_t classes, uint32_t seed = 2) {
 
 /// Fills the parameters of a model, in order: matrices and filters by hash with bound sqrt(3 / fan_in), scales 1, biases 0.
 /// Parameters whose name contains one of `transposed` count fan_in along axis 0 only.
-template <class M>
-M init(M model, const std::vector<std::string>& transposed = {}, uint32_t base = 1000) {
+template <class M> M init(M model, const std::vector<std::string>& transposed = {}, uint32_t base = 1000) {
   NoGrad no_grad;
   uint32_t k = base;
   for (auto& [name, p] : model.named_parameters()) {
@@ -81,8 +80,7 @@ M init(M model, const std::vector<std::string>& transposed = {}, uint32_t base =
 }
 
 /// forward, backward, step: the loop body of every training workload.
-template <class Optimizer, class Loss>
-Step trainer(std::shared_ptr<Optimizer> optimizer, Dtype dtype, Loss loss_of) {
+template <class Optimizer, class Loss> Step trainer(std::shared_ptr<Optimizer> optimizer, Dtype dtype, Loss loss_of) {
   return [=]() mutable {
     optimizer->zero_grad();
     Tensor loss;

@@ -18,7 +18,7 @@ size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
 int CachingAllocator::class_of(size_t bytes) {
   size_t units = (std::max<size_t>(bytes, 1) + 63) / 64;
   if (units <= 8) return static_cast<int>(units) - 1;
-  int top = std::bit_width(units - 1) - 1;           // 2^top <= units - 1
+  int top = std::bit_width(units - 1) - 1;  // 2^top <= units - 1
   size_t quarter = size_t{1} << (top - 2);
   return 8 + (top - 3) * 4 + static_cast<int>((units - 1 - (size_t{1} << top)) / quarter);
 }

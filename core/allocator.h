@@ -25,11 +25,11 @@ class CachingAllocator {
     std::function<void(void*, size_t)> release;
   };
   static constexpr size_t kAlignment = 64;
-  static constexpr size_t kSmallLimit = size_t{1} << 20;    // larger blocks are cut from segments one by one
-  static constexpr size_t kSlab = size_t{2} << 20;          // small blocks of a class are carved from slabs of this size
-  static constexpr size_t kSegment = size_t{32} << 20;      // least segment: a huge-page multiple
-  static constexpr size_t kLargeStep = size_t{64} << 10;    // large sizes are rounded to this
-  static constexpr size_t kLeastRest = size_t{512} << 10;   // a smaller rest is not split off
+  static constexpr size_t kSmallLimit = size_t{1} << 20;   // larger blocks are cut from segments one by one
+  static constexpr size_t kSlab = size_t{2} << 20;         // small blocks of a class are carved from slabs of this size
+  static constexpr size_t kSegment = size_t{32} << 20;     // least segment: a huge-page multiple
+  static constexpr size_t kLargeStep = size_t{64} << 10;   // large sizes are rounded to this
+  static constexpr size_t kLeastRest = size_t{512} << 10;  // a smaller rest is not split off
   static constexpr int kClasses = 52;
 
   CachingAllocator(std::string device, Source source) : device_(std::move(device)), source_(std::move(source)) {}

@@ -18,7 +18,9 @@ void ensure_backends() {
 }
 }  // namespace detail
 
-void register_backend(DeviceType type, Backend* b) { g_backends[static_cast<int>(type)].store(b, std::memory_order_release); }
+void register_backend(DeviceType type, Backend* b) {
+  g_backends[static_cast<int>(type)].store(b, std::memory_order_release);
+}
 
 bool has_backend(DeviceType type) {
   if (type == DeviceType::cpu) detail::ensure_backends();

@@ -11,11 +11,11 @@ namespace weft {
 
 /// What the caching allocator of a device holds, in bytes and counts.
 struct MemoryStats {
-  size_t active = 0;        ///< handed out now
-  size_t peak_active = 0;   ///< most ever handed out (since reset_peak_memory_stats)
-  size_t reserved = 0;      ///< taken from the system
-  size_t cached = 0;        ///< reserved, not handed out
-  size_t limit = 0;         ///< 0: none
+  size_t active = 0;                ///< handed out now
+  size_t peak_active = 0;           ///< most ever handed out (since reset_peak_memory_stats)
+  size_t reserved = 0;              ///< taken from the system
+  size_t cached = 0;                ///< reserved, not handed out
+  size_t limit = 0;                 ///< 0: none
   uint64_t allocations = 0;         ///< requests served
   uint64_t system_allocations = 0;  ///< requests that went to the system
 };

@@ -36,7 +36,8 @@ std::string str(const Device& d) {
 std::ostream& operator<<(std::ostream& os, const Device& d) { return os << str(d); }
 
 Device default_device() {
-  return has_backend(DeviceType::cuda) && backend(DeviceType::cuda).device_count() > 0 ? Device(DeviceType::cuda) : Device();
+  return has_backend(DeviceType::cuda) && backend(DeviceType::cuda).device_count() > 0 ? Device(DeviceType::cuda)
+                                                                                       : Device();
 }
 
 }  // namespace weft

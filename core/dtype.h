@@ -53,8 +53,7 @@ struct f16 {
   }
 };
 
-template <class T>
-struct dtype_of;
+template <class T> struct dtype_of;
 template <> struct dtype_of<float> { static constexpr Dtype value = Dtype::f32; };
 template <> struct dtype_of<double> { static constexpr Dtype value = Dtype::f64; };
 template <> struct dtype_of<bf16> { static constexpr Dtype value = Dtype::bf16; };
@@ -63,12 +62,10 @@ template <> struct dtype_of<int64_t> { static constexpr Dtype value = Dtype::i64
 template <> struct dtype_of<int32_t> { static constexpr Dtype value = Dtype::i32; };
 template <> struct dtype_of<uint8_t> { static constexpr Dtype value = Dtype::u8; };
 template <> struct dtype_of<bool> { static constexpr Dtype value = Dtype::boolean; };
-template <class T>
-inline constexpr Dtype dtype_v = dtype_of<std::remove_cv_t<T>>::value;
+template <class T> inline constexpr Dtype dtype_v = dtype_of<std::remove_cv_t<T>>::value;
 
 /// The type that arithmetic on T is done in: float for the halves, T otherwise.
-template <class T>
-using compute_t = std::conditional_t<std::is_same_v<T, bf16> || std::is_same_v<T, f16>, float, T>;
+template <class T> using compute_t = std::conditional_t<std::is_same_v<T, bf16> || std::is_same_v<T, f16>, float, T>;
 
 constexpr size_t itemsize(Dtype d) {
   constexpr uint8_t size[kDtypes] = {4, 8, 2, 2, 8, 4, 1, 1};
@@ -94,32 +91,27 @@ namespace detail {
 template <class... T, class F>
 WEFT_INLINE decltype(auto) dispatch_types(Dtype d, const char* op, const char* allowed, F&& f) {
   bool done = ((d == dtype_v<T> ? (f.template operator()<T>(), true) : false) || ...);
-  if (!done) [[unlikely]] bad_dtype(d, op, allowed);
+  if (!done) [[unlikely]]
+    bad_dtype(d, op, allowed);
 }
 }  // namespace detail
-template <class F>
-WEFT_INLINE void dispatch_floating(Dtype d, const char* op, F&& f) {
+template <class F> WEFT_INLINE void dispatch_floating(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<float, double, bf16, f16>(d, op, "f32, f64, bf16 or f16", f);
 }
-template <class F>
-WEFT_INLINE void dispatch_integral(Dtype d, const char* op, F&& f) {
+template <class F> WEFT_INLINE void dispatch_integral(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<int64_t, int32_t, uint8_t, bool>(d, op, "i64, i32, u8 or bool", f);
 }
-template <class F>
-WEFT_INLINE void dispatch_index(Dtype d, const char* op, F&& f) {
+template <class F> WEFT_INLINE void dispatch_index(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<int64_t, int32_t>(d, op, "i64 or i32", f);
 }
-template <class F>
-WEFT_INLINE void dispatch_numeric(Dtype d, const char* op, F&& f) {
+template <class F> WEFT_INLINE void dispatch_numeric(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t>(d, op, "a number type, not bool", f);
 }
-template <class F>
-WEFT_INLINE void dispatch_all(Dtype d, const char* op, F&& f) {
+template <class F> WEFT_INLINE void dispatch_all(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t, bool>(d, op, "any", f);
 }
 /// By size only, for moves that do not look at the value: uint8_t, uint16_t, uint32_t, uint64_t.
-template <class F>
-WEFT_INLINE void dispatch_size(Dtype d, F&& f) {
+template <class F> WEFT_INLINE void dispatch_size(Dtype d, F&& f) {
   switch (itemsize(d)) {
     case 1: f.template operator()<uint8_t>(); break;
     case 2: f.template operator()<uint16_t>(); break;
@@ -132,8 +124,7 @@ WEFT_INLINE void dispatch_size(Dtype d, F&& f) {
 class Scalar {
  public:
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Scalar(T v) {
+  requires std::is_arithmetic_v<T> Scalar(T v) {
     if constexpr (std::is_floating_point_v<T>) {
       kind_ = Kind::floating;
       d_ = static_cast<double>(v);
@@ -147,8 +138,7 @@ class Scalar {
   bool is_bool() const { return kind_ == Kind::boolean; }
   double to_double() const { return is_floating() ? d_ : static_cast<double>(i_); }
   int64_t to_int64() const { return is_floating() ? static_cast<int64_t>(d_) : i_; }
-  template <class T>
-  T to() const {
+  template <class T> T to() const {
     if constexpr (std::is_same_v<T, bool>) return is_floating() ? d_ != 0 : i_ != 0;
     else if constexpr (std::is_integral_v<T>) return static_cast<T>(to_int64());
     else if constexpr (std::is_same_v<T, double>) return to_double();

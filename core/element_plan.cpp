@@ -35,8 +35,7 @@ void make_plan(ElementPlan& p, const Tensor& out, const Tensor* const* in, int c
   int64_t strides[ElementPlan::kMaxOperands][kMaxRank];
   auto load = [&](int k, const Tensor& x) {
     int shift = rank - x.rank();
-    for (int i = 0; i < rank; ++i)
-      strides[k][i] = i < shift || x.shape()[i - shift] == 1 ? 0 : x.strides()[i - shift];
+    for (int i = 0; i < rank; ++i) strides[k][i] = i < shift || x.shape()[i - shift] == 1 ? 0 : x.strides()[i - shift];
   };
   load(0, out);
   for (int k = 0; k < count; ++k) load(k + 1, *in[k]);
@@ -70,8 +69,8 @@ void make_plan(ElementPlan& p, const Tensor& out, const Tensor* const* in, int c
 namespace kernels::detail {
 
 void check_same_device(const char* op, const Tensor& a, const Tensor& b) {
-  WEFT_CHECK(a.device() == b.device(), DeviceError, op, ": tensors are on different devices: ", a.device(), " and ", b.device(),
-             "; move one with to(device)");
+  WEFT_CHECK(a.device() == b.device(), DeviceError, op, ": tensors are on different devices: ", a.device(), " and ",
+             b.device(), "; move one with to(device)");
 }
 
 bool same_layout(const Tensor& a, const Tensor& b) {

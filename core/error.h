@@ -48,24 +48,23 @@ struct WEFT_API OutOfMemory : Error {
 };
 
 /// Concatenates printable values.
-template <class... A>
-std::string str(const A&... parts) {
+template <class... A> std::string str(const A&... parts) {
   std::ostringstream s;
   (void)(s << ... << parts);
   return std::move(s).str();
 }
 
-template <class E, class... A>
-[[noreturn]] __attribute__((cold, noinline)) void raise(const A&... parts) {
+template <class E, class... A> [[noreturn]] __attribute__((cold, noinline)) void raise(const A&... parts) {
   throw E(str(parts...));
 }
 
 }  // namespace weft
 
 /// Throws `E` with the concatenated message when `cond` is false.
-#define WEFT_CHECK(cond, E, ...)                                       \
-  do {                                                                 \
-    if (!(cond)) [[unlikely]] ::weft::raise<::weft::E>(__VA_ARGS__);   \
+#define WEFT_CHECK(cond, E, ...)             \
+  do {                                       \
+    if (!(cond)) [[unlikely]]                \
+      ::weft::raise<::weft::E>(__VA_ARGS__); \
   } while (false)
 
 /// For bugs in weft itself, never for bad input.

@@ -19,7 +19,8 @@ Tensor make(const Shape& shape, const Strides& strides, int64_t elements, const 
 
 Tensor empty(const Shape& shape, const TensorOptions& o, MemoryFormat format) {
   int64_t n = checked_numel("empty", shape);
-  return make(shape, format == MemoryFormat::channels_last ? channels_last_strides(shape) : contiguous_strides(shape), n, o);
+  return make(shape, format == MemoryFormat::channels_last ? channels_last_strides(shape) : contiguous_strides(shape),
+              n, o);
 }
 
 Tensor empty_strided(const Shape& shape, const Strides& strides, const TensorOptions& o) {
@@ -65,15 +66,15 @@ Tensor scalar(Scalar v, const TensorOptions& o) { return full({}, v, o); }
 
 namespace detail {
 Tensor from_host(const void* data, int64_t count, Dtype dtype, const Shape& shape, const TensorOptions& o) {
-  WEFT_CHECK(checked_numel("tensor", shape) == count, ShapeError, "tensor: ", count, " values do not fill shape ", shape);
+  WEFT_CHECK(checked_numel("tensor", shape) == count, ShapeError, "tensor: ", count, " values do not fill shape ",
+             shape);
   Tensor y = empty(shape, dtype);
   std::copy_n(static_cast<const char*>(data), y.nbytes(), static_cast<char*>(y.mut_raw_data()));
   return y.to(o.dtype).to(o.device);
 }
 
 // Built on the host in f64 or i64 and converted once: exact, and the same on every device.
-template <class T, class F>
-Tensor from_function(int64_t n, const Shape& shape, const TensorOptions& o, F f) {
+template <class T, class F> Tensor from_function(int64_t n, const Shape& shape, const TensorOptions& o, F f) {
   Tensor y = empty(shape, dtype_v<T>);
   T* p = y.mut_data<T>();
   for (int64_t i = 0; i < n; ++i) p[i] = f(i);
@@ -84,7 +85,8 @@ Tensor from_function(int64_t n, const Shape& shape, const TensorOptions& o, F f)
 Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& o) {
   WEFT_CHECK(step.to_double() != 0, ValueError, "arange: step must not be 0");
   double span = (stop.to_double() - start.to_double()) / step.to_double();
-  WEFT_CHECK(span >= 0 && span < 1e15, ValueError, "arange: from ", start, " to ", stop, " in steps of ", step, " has no end");
+  WEFT_CHECK(span >= 0 && span < 1e15, ValueError, "arange: from ", start, " to ", stop, " in steps of ", step,
+             " has no end");
   bool integers = !start.is_floating() && !stop.is_floating() && !step.is_floating();
   if (integers) {
     int64_t a = start.to_int64(), s = step.to_int64(), d = stop.to_int64() - a;
@@ -92,9 +94,8 @@ Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& o) {
     return detail::from_function<int64_t>(n, {n}, o, [=](int64_t i) { return a + i * s; });
   }
   int64_t n = static_cast<int64_t>(std::ceil(span));
-  return detail::from_function<double>(n, {n}, o, [a = start.to_double(), s = step.to_double()](int64_t i) {
-    return a + static_cast<double>(i) * s;
-  });
+  return detail::from_function<double>(
+      n, {n}, o, [a = start.to_double(), s = step.to_double()](int64_t i) { return a + static_cast<double>(i) * s; });
 }
 Tensor arange(Scalar start, Scalar stop, Scalar step) {
   bool real = start.is_floating() || stop.is_floating() || step.is_floating();

@@ -34,7 +34,8 @@ WEFT_API Tensor eye(int64_t n, int64_t m = -1, const TensorOptions& o = {});
 /// U[0, 1), N(0, 1), integers in [low, high), a permutation of 0..n-1. `g` defaults to this thread's generator.
 WEFT_API Tensor rand(const Shape& shape, const TensorOptions& o = {}, Generator* g = nullptr);
 WEFT_API Tensor randn(const Shape& shape, const TensorOptions& o = {}, Generator* g = nullptr);
-WEFT_API Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOptions& o = Dtype::i64, Generator* g = nullptr);
+WEFT_API Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOptions& o = Dtype::i64,
+                        Generator* g = nullptr);
 WEFT_API Tensor randperm(int64_t n, const TensorOptions& o = Dtype::i64, Generator* g = nullptr);
 WEFT_API Tensor rand_like(const Tensor& x, Generator* g = nullptr);
 WEFT_API Tensor randn_like(const Tensor& x, Generator* g = nullptr);
@@ -43,30 +44,30 @@ namespace detail {
 WEFT_API Tensor from_host(const void* data, int64_t count, Dtype dtype, const Shape& shape, const TensorOptions& o);
 }
 /// Copies host elements, row-major: `tensor({1.f, 2.f, 3.f})`, `tensor(values, {2, 2})`. Dtype from T unless given.
-template <class T>
-Tensor tensor(std::span<const T> values, const Shape& shape, std::optional<TensorOptions> o = {}) {
-  return detail::from_host(values.data(), static_cast<int64_t>(values.size()), dtype_v<T>, shape, o.value_or(TensorOptions(dtype_v<T>)));
+template <class T> Tensor tensor(std::span<const T> values, const Shape& shape, std::optional<TensorOptions> o = {}) {
+  return detail::from_host(values.data(), static_cast<int64_t>(values.size()), dtype_v<T>, shape,
+                           o.value_or(TensorOptions(dtype_v<T>)));
 }
 template <class T>
 Tensor tensor(const std::vector<T>& values, std::optional<Shape> shape = {}, std::optional<TensorOptions> o = {}) {
   if constexpr (std::is_same_v<T, bool>) {
     std::vector<uint8_t> bytes(values.begin(), values.end());
     return detail::from_host(bytes.data(), static_cast<int64_t>(bytes.size()), Dtype::boolean,
-                             shape.value_or(Shape{static_cast<int64_t>(bytes.size())}), o.value_or(TensorOptions(Dtype::boolean)));
+                             shape.value_or(Shape{static_cast<int64_t>(bytes.size())}),
+                             o.value_or(TensorOptions(Dtype::boolean)));
   } else {
     return tensor(std::span<const T>(values), shape.value_or(Shape{static_cast<int64_t>(values.size())}), o);
   }
 }
 template <class T>
-  requires std::is_arithmetic_v<T>
-Tensor tensor(std::initializer_list<T> values, std::optional<Shape> shape = {}, std::optional<TensorOptions> o = {}) {
+requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<T> values, std::optional<Shape> shape = {},
+                                               std::optional<TensorOptions> o = {}) {
   return tensor(std::vector<T>(values), shape, o);
 }
 /// Wraps memory that somebody else owns, without a copy; `release` runs when the last tensor on it goes.
 WEFT_API Tensor from_blob(void* data, const Shape& shape, const TensorOptions& o, std::function<void()> release = {});
 
-template <class T>
-std::vector<T> Tensor::to_vector() const {
+template <class T> std::vector<T> Tensor::to_vector() const {
   Tensor x = detach().to(Device()).to(dtype_v<T>).contiguous();
   if constexpr (std::is_same_v<T, bool>) {
     const bool* p = static_cast<const bool*>(x.raw_data());

@@ -103,8 +103,10 @@ Kernel<void(const MutTensorRef&, Generator::State, int64_t, uint64_t)> randint{"
 Kernel<void(const MutTensorRef&, Generator::State, double)> bernoulli{"bernoulli"};
 Kernel<void(const MutTensorRef&, const TensorRef&, Generator::State, double, double)> dropout{"dropout"};
 Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, const TensorRef&, const ConvParams&)> conv{"conv"};
-Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, const TensorRef&, const ConvParams&)> conv_input_grad{"conv_input_grad"};
-Kernel<void(const MutTensorRef&, const MutTensorRef&, const TensorRef&, const TensorRef&, const ConvParams&)> conv_weight_grad{"conv_weight_grad"};
+Kernel<void(const MutTensorRef&, const TensorRef&, const TensorRef&, const TensorRef&, const ConvParams&)>
+    conv_input_grad{"conv_input_grad"};
+Kernel<void(const MutTensorRef&, const MutTensorRef&, const TensorRef&, const TensorRef&, const ConvParams&)>
+    conv_weight_grad{"conv_weight_grad"};
 
 }  // namespace kernels
 }  // namespace weft

@@ -8,13 +8,13 @@
 #include "weft/core/conv_params.h"
 #include "weft/core/element_plan.h"
 #include "weft/core/fn/binary.h"
-#include "weft/core/fn/optim.h"
 #include "weft/core/fn/im2col.h"
+#include "weft/core/fn/optim.h"
 #include "weft/core/fn/pad.h"
 #include "weft/core/fn/reduce.h"
+#include "weft/core/fn/resize.h"
 #include "weft/core/fn/ternary.h"
 #include "weft/core/fn/unary.h"
-#include "weft/core/fn/resize.h"
 #include "weft/core/generator.h"
 #include "weft/core/loss_params.h"
 #include "weft/core/norm_params.h"
@@ -47,10 +47,8 @@ class WEFT_API KernelSlot {
 };
 
 /// A slot: one load and an indirect call.
-template <class Sig>
-class Kernel;
-template <class... A>
-class Kernel<void(A...)> : public KernelSlot {
+template <class Sig> class Kernel;
+template <class... A> class Kernel<void(A...)> : public KernelSlot {
  public:
   using Fn = void (*)(A...);
   explicit Kernel(const char* name = "") : KernelSlot(name) {}
@@ -59,22 +57,19 @@ class Kernel<void(A...)> : public KernelSlot {
   void rename(const char* n) { name_ = n; }
   void operator()(DeviceType d, A... a) const {
     Fn f = get(d);
-    if (!f) [[unlikely]] fail(d);
+    if (!f) [[unlikely]]
+      fail(d);
     f(a...);
   }
 };
 
 /// One slot per functor of a list.
-template <class Sig, class List>
-class KernelFamily {
+template <class Sig, class List> class KernelFamily {
  public:
   KernelFamily() {
     List::for_each([this]<class F> { of<F>().rename(F::name); });
   }
-  template <class F>
-  Kernel<Sig>& of() {
-    return slots_[fn::IndexOf<F, List>::value];
-  }
+  template <class F> Kernel<Sig>& of() { return slots_[fn::IndexOf<F, List>::value]; }
   using Functors = List;
 
  private:
@@ -86,7 +81,8 @@ namespace kernels {
 // Elementwise. `f` points to the functor. Inputs share `dtype`; a null input pointer cannot occur.
 using UnarySig = void(const ElementPlan&, void* y, const void* x, Dtype dtype, const void* f);
 using BinarySig = void(const ElementPlan&, void* z, const void* x, const void* y, Dtype dtype, const void* f);
-using TernarySig = void(const ElementPlan&, void* z, const void* a, const void* b, const void* c, Dtype dtype, const void* f);
+using TernarySig = void(const ElementPlan&, void* z, const void* a, const void* b, const void* c, Dtype dtype,
+                        const void* f);
 extern WEFT_API KernelFamily<UnarySig, fn::UnaryOps> unary;
 extern WEFT_API KernelFamily<BinarySig, fn::BinaryOps> binary;
 extern WEFT_API KernelFamily<TernarySig, fn::TernaryOps> ternary;
@@ -103,26 +99,34 @@ using ReduceSig = void(const MutTensorRef& out, const TensorRef& x, uint32_t dim
 extern WEFT_API KernelFamily<ReduceSig, fn::ReduceOps> reduce;
 /// Greatest (`largest`) or smallest element along `dim` and its first index (i64); the first NaN wins. Both outputs have
 /// x's rank with 1 at `dim`; `values` may be undefined. x not empty along dim; a rank-0 x gives index 0.
-extern WEFT_API Kernel<void(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim, bool largest)> arg_extreme;
+extern WEFT_API
+    Kernel<void(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim, bool largest)>
+        arg_extreme;
 /// Running sums (from the end if `reverse`) and products along `dim`. y: x's shape and dtype.
 extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse)> cumsum;
 extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, int dim)> cumprod;
 /// y = softmax or (`log`) log-softmax of x along `dim`. Floating; y: x's shape and dtype.
 extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, int dim, bool log)> softmax;
 /// dx from the gradient g and the output y: (g - sum(g y)) y, or g - exp(y) sum(g).
-extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const TensorRef& y, int dim, bool log)> softmax_grad;
+extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const TensorRef& y, int dim, bool log)>
+    softmax_grad;
 
 // Matrix products and convolutions.
 /// out = a b (+ bias). out: [B, M, N] with unit column stride, a: [B, M, K], b: [B, K, N], any strides (batch stride 0: shared),
 /// bias: [N] or undefined. One dtype, any but bool; the halves accumulate in f32.
-extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& a, const TensorRef& b, const TensorRef& bias)> matmul;
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& a, const TensorRef& b, const TensorRef& bias)>
+    matmul;
 /// Convolution and its two gradients, see autograd/ops/conv.h. One floating dtype; x, g, w, bias: any strides, outputs: out and
 /// x_grad channels-last, w_grad and bias_grad contiguous. bias, bias_grad may be undefined. Sizes are the tensors', which need
 /// not be what `p` gives for a forward convolution (output padding). No empty output.
-extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& w, const TensorRef& bias, const ConvParams& p)> conv;
-extern WEFT_API Kernel<void(const MutTensorRef& x_grad, const TensorRef& g, const TensorRef& w, const TensorRef& bias, const ConvParams& p)>
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& w, const TensorRef& bias,
+                            const ConvParams& p)>
+    conv;
+extern WEFT_API Kernel<void(const MutTensorRef& x_grad, const TensorRef& g, const TensorRef& w, const TensorRef& bias,
+                            const ConvParams& p)>
     conv_input_grad;
-extern WEFT_API Kernel<void(const MutTensorRef& w_grad, const MutTensorRef& bias_grad, const TensorRef& x, const TensorRef& g, const ConvParams& p)>
+extern WEFT_API Kernel<void(const MutTensorRef& w_grad, const MutTensorRef& bias_grad, const TensorRef& x,
+                            const TensorRef& g, const ConvParams& p)>
     conv_weight_grad;
 
 // Normalisation. x [N, C, S...] contiguous or channels-last; g, y, dx, residual in the same layout. Statistics are f64: [C],
@@ -130,58 +134,77 @@ extern WEFT_API Kernel<void(const MutTensorRef& w_grad, const MutTensorRef& bias
 /// Mean and sum of squared deviations.
 extern WEFT_API Kernel<void(const MutTensorRef& mean, const MutTensorRef& m2, const TensorRef& x)> norm_stats;
 /// y = act(gamma (x - mean) inv + beta [+ residual]).
-extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma,
-                            const TensorRef& beta, const TensorRef& residual, const NormParams&)> norm_apply;
+extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, const TensorRef& mean, const TensorRef& inv,
+                            const TensorRef& gamma, const TensorRef& beta, const TensorRef& residual, const NormParams&)>
+    norm_apply;
 /// Both at once; inv = 1 / sqrt(m2 / n + eps).
-extern WEFT_API Kernel<void(const MutTensorRef& y, const MutTensorRef& mean, const MutTensorRef& m2, const MutTensorRef& inv,
-                            const TensorRef& x, const TensorRef& gamma, const TensorRef& beta, const TensorRef& residual,
-                            const NormParams&)> norm_forward;
+extern WEFT_API Kernel<void(const MutTensorRef& y, const MutTensorRef& mean, const MutTensorRef& m2,
+                            const MutTensorRef& inv, const TensorRef& x, const TensorRef& gamma, const TensorRef& beta,
+                            const TensorRef& residual, const NormParams&)>
+    norm_forward;
 /// s1 = sum dy, s2 = sum dy xhat, with dy = g through the activation (see NormSource).
-extern WEFT_API Kernel<void(const MutTensorRef& s1, const MutTensorRef& s2, const TensorRef& g, const TensorRef& x, const TensorRef& y,
-                            const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma, const TensorRef& beta,
-                            const NormParams&)> norm_backward_reduce;
-/// dx = scale dy - k1 - xhat k2, dresidual = dy (may be undefined).
-extern WEFT_API Kernel<void(const MutTensorRef& dx, const MutTensorRef& dresidual, const TensorRef& g, const TensorRef& x,
+extern WEFT_API Kernel<void(const MutTensorRef& s1, const MutTensorRef& s2, const TensorRef& g, const TensorRef& x,
                             const TensorRef& y, const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma,
-                            const TensorRef& beta, const TensorRef& scale, const TensorRef& k1, const TensorRef& k2,
-                            const NormParams&)> norm_backward_apply;
+                            const TensorRef& beta, const NormParams&)>
+    norm_backward_reduce;
+/// dx = scale dy - k1 - xhat k2, dresidual = dy (may be undefined).
+extern WEFT_API Kernel<void(const MutTensorRef& dx, const MutTensorRef& dresidual, const TensorRef& g,
+                            const TensorRef& x, const TensorRef& y, const TensorRef& mean, const TensorRef& inv,
+                            const TensorRef& gamma, const TensorRef& beta, const TensorRef& scale, const TensorRef& k1,
+                            const TensorRef& k2, const NormParams&)>
+    norm_backward_apply;
 /// Both at once, for the statistics of this very x.
-extern WEFT_API Kernel<void(const MutTensorRef& dx, const MutTensorRef& dresidual, const MutTensorRef& s1, const MutTensorRef& s2,
-                            const TensorRef& g, const TensorRef& x, const TensorRef& y, const TensorRef& mean, const TensorRef& inv,
-                            const TensorRef& gamma, const TensorRef& beta, const NormParams&)> norm_backward;
+extern WEFT_API
+    Kernel<void(const MutTensorRef& dx, const MutTensorRef& dresidual, const MutTensorRef& s1, const MutTensorRef& s2,
+                const TensorRef& g, const TensorRef& x, const TensorRef& y, const TensorRef& mean, const TensorRef& inv,
+                const TensorRef& gamma, const TensorRef& beta, const NormParams&)>
+        norm_backward;
 /// Rows: x [M, D] contiguous; inv [M] and mean [M] (undefined: RMS norm) of the compute dtype, as w and b [D].
-extern WEFT_API Kernel<void(const MutTensorRef& y, const MutTensorRef& mean, const MutTensorRef& inv, const TensorRef& x,
-                            const TensorRef& w, const TensorRef& b, double eps)> layer_norm;
+extern WEFT_API Kernel<void(const MutTensorRef& y, const MutTensorRef& mean, const MutTensorRef& inv,
+                            const TensorRef& x, const TensorRef& w, const TensorRef& b, double eps)>
+    layer_norm;
 /// Any output may be undefined.
-extern WEFT_API Kernel<void(const MutTensorRef& dx, const MutTensorRef& dw, const MutTensorRef& db, const TensorRef& g, const TensorRef& x,
-                            const TensorRef& mean, const TensorRef& inv, const TensorRef& w)> layer_norm_backward;
+extern WEFT_API Kernel<void(const MutTensorRef& dx, const MutTensorRef& dw, const MutTensorRef& db, const TensorRef& g,
+                            const TensorRef& x, const TensorRef& mean, const TensorRef& inv, const TensorRef& w)>
+    layer_norm_backward;
 
 // Pooling and resizing. All tensors [N, C, D, H, W], dense and channels-last.
 /// The maximum of each window and the number of the tap that won (u8 or i32).
-extern WEFT_API Kernel<void(const MutTensorRef& y, const MutTensorRef& taps, const TensorRef& x, const fn::PoolGeometry&)> max_pool;
+extern WEFT_API
+    Kernel<void(const MutTensorRef& y, const MutTensorRef& taps, const TensorRef& x, const fn::PoolGeometry&)>
+        max_pool;
 /// dx = g where its window's winner is, 0 elsewhere.
-extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const TensorRef& taps, const fn::PoolGeometry&)> max_pool_scatter;
+extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const TensorRef& taps, const fn::PoolGeometry&)>
+    max_pool_scatter;
 /// y = x at each window's winner.
-extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, const TensorRef& taps, const fn::PoolGeometry&)> max_pool_gather;
+extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, const TensorRef& taps, const fn::PoolGeometry&)>
+    max_pool_gather;
 /// i64 position of each winner in its channel's volume.
-extern WEFT_API Kernel<void(const MutTensorRef& indices, const TensorRef& taps, const fn::PoolGeometry&)> max_pool_indices;
+extern WEFT_API Kernel<void(const MutTensorRef& indices, const TensorRef& taps, const fn::PoolGeometry&)>
+    max_pool_indices;
 /// y = the linear maps of the three axes applied to x, or their adjoint.
-extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, const fn::SampleGeometry&, bool adjoint)> resample;
+extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, const fn::SampleGeometry&, bool adjoint)>
+    resample;
 
 // Losses. logits [N, C, S...] contiguous or channels-last, target i64 [N, S...] contiguous, weight [C] of the compute dtype or undefined.
 /// loss and lse (log-sum-exp) [N, S...] of the compute dtype; totals f64: sum of loss, sum of weights, > 0 if a target is out of range.
-extern WEFT_API Kernel<void(const MutTensorRef& loss, const MutTensorRef& lse, const MutTensorRef& totals, const TensorRef& logits,
-                            const TensorRef& target, const TensorRef& weight, const CrossEntropyParams&)> cross_entropy;
+extern WEFT_API
+    Kernel<void(const MutTensorRef& loss, const MutTensorRef& lse, const MutTensorRef& totals, const TensorRef& logits,
+                const TensorRef& target, const TensorRef& weight, const CrossEntropyParams&)>
+        cross_entropy;
 /// g: one per pixel, or one for all; in the compute dtype.
 extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const TensorRef& lse, const TensorRef& logits,
-                            const TensorRef& target, const TensorRef& weight, const CrossEntropyParams&)> cross_entropy_backward;
+                            const TensorRef& target, const TensorRef& weight, const CrossEntropyParams&)>
+    cross_entropy_backward;
 
 // Optimisers: one call for all tensors of a device.
 /// A step for every entry of the table. `hypers`: array of the functor, see StepEntry::hyper.
 using StepSig = void(std::span<const fn::StepEntry> table, const void* hypers);
 extern WEFT_API KernelFamily<StepSig, fn::OptimOps> optim_step;
 /// out (rank 0, f32 or f64) = p-norm of all elements together, 0 < p <= inf. scratch: f64, one per fn::kNormChunk elements.
-extern WEFT_API Kernel<void(const MutTensorRef& out, const MutTensorRef& scratch, std::span<const fn::FlatEntry>, double p)> multi_norm;
+extern WEFT_API
+    Kernel<void(const MutTensorRef& out, const MutTensorRef& scratch, std::span<const fn::FlatEntry>, double p)>
+        multi_norm;
 /// Every element *= min(1, max_norm / (norm + 1e-6)); norm of rank 0, f32 or f64, on the device.
 extern WEFT_API Kernel<void(std::span<const fn::FlatEntry>, const TensorRef& norm, double max_norm)> multi_clip;
 /// Every element = min(max(element, -limit), limit).
@@ -207,11 +230,15 @@ extern WEFT_API Kernel<void(const MutTensorRef& offsets, const TensorRef& index,
 /// out[b, r...] = x[offsets[b] + r . strides]; out [n, rest...] and x [rest...] with any strides.
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& offsets)> index_get;
 /// x[offsets[b] + r . strides] += src[b, r...] (= without `accumulate`), in the order of b. No halves when accumulating.
-extern WEFT_API Kernel<void(const MutTensorRef& x, const TensorRef& src, const TensorRef& offsets, bool accumulate)> index_put;
+extern WEFT_API Kernel<void(const MutTensorRef& x, const TensorRef& src, const TensorRef& offsets, bool accumulate)>
+    index_put;
 /// out[.., i, ..] = x[.., index[.., i, ..], ..] along axis dim; any strides; errors as index_offsets.
-extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& index, int dim, const char* op)> gather;
+extern WEFT_API
+    Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& index, int dim, const char* op)>
+        gather;
 /// out[.., index[.., i, ..], ..] += src[.., i, ..] (= without `accumulate`), in the order of i. No halves when accumulating.
-extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& index, const TensorRef& src, int dim, bool accumulate, const char* op)>
+extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& index, const TensorRef& src, int dim,
+                            bool accumulate, const char* op)>
     scatter;
 /// Number of elements that are not zero, into a rank-0 i64.
 extern WEFT_API Kernel<void(const MutTensorRef& count, const TensorRef& x)> count_nonzero;
@@ -236,7 +263,8 @@ extern WEFT_API Kernel<void(const MutTensorRef& out, Generator::State from, int6
 /// 1 with probability p, else 0, in any dtype.
 extern WEFT_API Kernel<void(const MutTensorRef& out, Generator::State from, double p)> bernoulli;
 /// y = x * scale with probability keep, else 0; x dense, y of the same strides.
-extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, Generator::State from, double keep, double scale)> dropout;
+extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, Generator::State from, double keep, double scale)>
+    dropout;
 
 }  // namespace kernels
 }  // namespace weft

@@ -10,11 +10,10 @@ namespace detail {
 WEFT_API void check_same_device(const char* op, const Tensor& a, const Tensor& b);
 WEFT_API bool same_layout(const Tensor& a, const Tensor& b);  ///< equal shape and equal dense strides
 WEFT_API void plain_plan(ElementPlan& plan, int operands, int64_t numel);
-}
+}  // namespace detail
 
 /// y = f(x). x may be overwritten when it is an rvalue that nobody else holds.
-template <class F>
-Tensor map(const Tensor& x, const F& f = {}) {
+template <class F> Tensor map(const Tensor& x, const F& f = {}) {
   ElementPlan plan;
   const Tensor* in[] = {&x};
   Tensor y = empty_for(x.shape(), fn::result_dtype<F>(x.dtype()), in, 1);
@@ -22,8 +21,7 @@ Tensor map(const Tensor& x, const F& f = {}) {
   unary.of<F>()(x.device().type, plan, y.mut_raw_data(), x.raw_data(), x.dtype(), &f);
   return y;
 }
-template <class F>
-Tensor map(Tensor&& x, const F& f = {}) {
+template <class F> Tensor map(Tensor&& x, const F& f = {}) {
   if (fn::Predicate<F> || !x.is_unique() || !x.is_dense()) return map<F>(static_cast<const Tensor&>(x), f);
   ElementPlan plan;
   detail::plain_plan(plan, 2, x.numel());
@@ -33,8 +31,7 @@ Tensor map(Tensor&& x, const F& f = {}) {
 }
 
 /// z = f(x, y) with broadcasting; x and y must share dtype and device.
-template <class F>
-Tensor map2(const Tensor& x, const Tensor& y, const F& f = {}) {
+template <class F> Tensor map2(const Tensor& x, const Tensor& y, const F& f = {}) {
   WEFT_CHECK(x.dtype() == y.dtype(), DtypeError, F::name, ": dtypes differ: ", x.dtype(), " and ", y.dtype());
   detail::check_same_device(F::name, x, y);
   ElementPlan plan;
@@ -46,8 +43,7 @@ Tensor map2(const Tensor& x, const Tensor& y, const F& f = {}) {
   return z;
 }
 /// The same, written over x where nobody else holds it (gradients on their way back).
-template <class F>
-Tensor map2(Tensor&& x, const Tensor& y, const F& f = {}) {
+template <class F> Tensor map2(Tensor&& x, const Tensor& y, const F& f = {}) {
   if (fn::Predicate<F> || !x.is_unique() || x.dtype() != y.dtype() || !detail::same_layout(x, y))
     return map2<F>(static_cast<const Tensor&>(x), y, f);
   ElementPlan plan;
@@ -57,16 +53,14 @@ Tensor map2(Tensor&& x, const Tensor& y, const F& f = {}) {
   return std::move(x);
 }
 /// z = f(x, s) or f(s, x) for a number, converted to x's dtype.
-template <class F>
-Tensor map2(const Tensor& x, const Scalar& s, const F& f = {}) {
+template <class F> Tensor map2(const Tensor& x, const Scalar& s, const F& f = {}) {
   return map2<F>(x, full({}, s, x.options()), f);
 }
 
 /// w = f(a, b, c) with broadcasting; one dtype and device.
-template <class F>
-Tensor map3(const Tensor& a, const Tensor& b, const Tensor& c, const F& f = {}) {
-  WEFT_CHECK(a.dtype() == b.dtype() && b.dtype() == c.dtype(), DtypeError, F::name, ": dtypes differ: ", a.dtype(), ", ",
-             b.dtype(), " and ", c.dtype());
+template <class F> Tensor map3(const Tensor& a, const Tensor& b, const Tensor& c, const F& f = {}) {
+  WEFT_CHECK(a.dtype() == b.dtype() && b.dtype() == c.dtype(), DtypeError, F::name, ": dtypes differ: ", a.dtype(),
+             ", ", b.dtype(), " and ", c.dtype());
   detail::check_same_device(F::name, a, b);
   detail::check_same_device(F::name, a, c);
   ElementPlan plan;

@@ -41,7 +41,7 @@ namespace detail {
 bool in_parallel() { return omp_in_parallel(); }
 
 void run_parallel(int64_t chunks, void (*body)(void*, int64_t), void* ctx) {
-#pragma omp parallel num_threads(static_cast<int>(chunks))
+#pragma omp parallel num_threads(static_cast <int>(chunks))
   {
     int64_t n = omp_get_num_threads();
     for (int64_t i = omp_get_thread_num(); i < chunks; i += n) body(ctx, i);

@@ -20,12 +20,11 @@ inline constexpr int64_t kSerialBelow = 16384;
 namespace detail {
 WEFT_API void run_parallel(int64_t chunks, void (*body)(void* ctx, int64_t chunk), void* ctx);
 WEFT_API bool in_parallel();
-}
+}  // namespace detail
 
 /// Calls f(begin, end) for pieces that cover [0, n), on several threads when n > grain. Pieces do not depend on anything
 /// but n, grain and num_threads(). f must not throw; nested calls run serially.
-template <class F>
-void parallel_for(int64_t n, int64_t grain, const F& f) {
+template <class F> void parallel_for(int64_t n, int64_t grain, const F& f) {
   if (n <= 0) return;
   int64_t pieces = n <= grain ? 1 : std::min<int64_t>(num_threads(), (n + grain - 1) / grain);
   if (pieces <= 1) {
@@ -36,10 +35,13 @@ void parallel_for(int64_t n, int64_t grain, const F& f) {
     const F* f;
     int64_t n, pieces;
   } ctx{&f, n, pieces};
-  detail::run_parallel(pieces, [](void* p, int64_t i) {
-    const Ctx& c = *static_cast<Ctx*>(p);
-    (*c.f)(c.n * i / c.pieces, c.n * (i + 1) / c.pieces);
-  }, &ctx);
+  detail::run_parallel(
+      pieces,
+      [](void* p, int64_t i) {
+        const Ctx& c = *static_cast<Ctx*>(p);
+        (*c.f)(c.n * i / c.pieces, c.n * (i + 1) / c.pieces);
+      },
+      &ctx);
 }
 
 }  // namespace weft

@@ -12,13 +12,15 @@ uint64_t blocks(int64_t numel, bool wide) { return static_cast<uint64_t>(wide ? 
 Generator& choose(Generator* g) { return g ? *g : default_generator(); }
 
 Tensor fill_uniform(Tensor y, Generator* g) {
-  WEFT_CHECK(y.is_floating(), DtypeError, "rand: dtype ", y.dtype(), " is not supported here; expected a floating one, or use randint");
+  WEFT_CHECK(y.is_floating(), DtypeError, "rand: dtype ", y.dtype(),
+             " is not supported here; expected a floating one, or use randint");
   kernels::uniform(y.device().type, mut_ref(y), choose(g).reserve(blocks(y.numel(), y.dtype() == Dtype::f64)), 0, 1);
   return y;
 }
 
 Tensor fill_normal(Tensor y, Generator* g) {
-  WEFT_CHECK(y.is_floating(), DtypeError, "randn: dtype ", y.dtype(), " is not supported here; expected a floating one");
+  WEFT_CHECK(y.is_floating(), DtypeError, "randn: dtype ", y.dtype(),
+             " is not supported here; expected a floating one");
   kernels::normal(y.device().type, mut_ref(y), choose(g).reserve(blocks(y.numel(), y.dtype() == Dtype::f64)), 0, 1);
   return y;
 }

@@ -57,8 +57,8 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
   for (int i = 0; i < other.size(); ++i) {
     int64_t &o = out[shift + i], s = other[i];
     if (o == s || s == 1) continue;
-    WEFT_CHECK(o == 1, ShapeError, op, ": shapes ", a, " and ", b, " cannot be broadcast together (axis ", shift + i, ": ", o,
-               " and ", s, ")");
+    WEFT_CHECK(o == 1, ShapeError, op, ": shapes ", a, " and ", b, " cannot be broadcast together (axis ", shift + i,
+               ": ", o, " and ", s, ")");
     o = s;
   }
   return out;
@@ -66,8 +66,8 @@ Shape broadcast_shapes(const char* op, const Shape& a, const Shape& b) {
 
 int wrap_dim(const char* op, int64_t dim, int rank) {
   int64_t r = std::max(rank, 1);
-  WEFT_CHECK(dim >= -r && dim < r, ShapeError, op, ": dim ", dim, " is out of range for ", rank, " dimensions (expected ", -r,
-             " to ", r - 1, ")");
+  WEFT_CHECK(dim >= -r && dim < r, ShapeError, op, ": dim ", dim, " is out of range for ", rank,
+             " dimensions (expected ", -r, " to ", r - 1, ")");
   return static_cast<int>(dim < 0 ? dim + r : dim);
 }
 

@@ -114,13 +114,11 @@ WEFT_API int64_t checked_numel(const char* op, const Shape& shape);
 
 /// D sizes of an option (kernel, stride, ...): accepts `3` for all of them, or D numbers `{3, 5}`. It has no
 /// default, so that an option that is required and forgotten does not compile.
-template <int D>
-class Dims {
+template <int D> class Dims {
  public:
   Dims(int64_t all) { v_.fill(all); }
   template <std::convertible_to<int64_t>... I>
-    requires(sizeof...(I) == D && D > 1)
-  Dims(I... i) : v_{static_cast<int64_t>(i)...} {}
+  requires(sizeof...(I) == D && D > 1) Dims(I... i) : v_{static_cast<int64_t>(i)...} {}
   Dims(const std::array<int64_t, D>& v) : v_(v) {}
   int64_t operator[](int i) const { return v_[static_cast<size_t>(i)]; }
   int64_t& operator[](int i) { return v_[static_cast<size_t>(i)]; }

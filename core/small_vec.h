@@ -9,8 +9,7 @@
 
 namespace weft {
 
-template <class T, int N>
-class SmallVec {
+template <class T, int N> class SmallVec {
  public:
   SmallVec() = default;
   SmallVec(std::initializer_list<T> v) {

@@ -25,7 +25,11 @@ Storage::Storage(size_t bytes, Device device) : bytes_(bytes), id_(next_id()), d
 }
 
 Storage::Storage(void* data, size_t bytes, Device device, std::function<void()> release)
-    : data_(data), bytes_(bytes), id_(next_id()), device_(device), release_(new std::function<void()>(std::move(release))) {}
+    : data_(data),
+      bytes_(bytes),
+      id_(next_id()),
+      device_(device),
+      release_(new std::function<void()>(std::move(release))) {}
 
 Storage::~Storage() {
   if (cached_.load(std::memory_order_relaxed))

@@ -64,7 +64,8 @@ struct NewAxis {};
 /// All axes not named otherwise in `index`.
 struct Ellipsis {};
 /// One entry of `x.index({...})`: an integer, a Slice, NewAxis, Ellipsis, a list of integers, an i64 tensor or a bool mask.
-using Index = std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector<int64_t>, std::reference_wrapper<const Tensor>>;
+using Index =
+    std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector<int64_t>, std::reference_wrapper<const Tensor>>;
 
 struct BackwardOptions {
   bool retain_graph = false;  ///< keep the graph for another backward
@@ -104,19 +105,18 @@ class WEFT_API Tensor {
   bool is_unique() const { return impl_.unique() && impl_->storage.unique(); }
 
   // Elements. Pointers are in stride order, see strides().
-  template <class T>
-  const T* data() const {
+  template <class T> const T* data() const {
     check_type(dtype_v<T>);
     return static_cast<const T*>(raw_data());
   }
   /// The only ways to a writable pointer: they bump the version that saved tensors are checked against.
-  template <class T>
-  T* mut_data() {
+  template <class T> T* mut_data() {
     check_type(dtype_v<T>);
     return static_cast<T*>(mut_raw_data());
   }
   const void* raw_data() const {
-    return static_cast<const char*>(impl_->storage->data()) + impl_->offset * static_cast<int64_t>(itemsize(impl_->dtype));
+    return static_cast<const char*>(impl_->storage->data()) +
+           impl_->offset * static_cast<int64_t>(itemsize(impl_->dtype));
   }
   void* mut_raw_data() {
     impl_->storage->bump();
@@ -124,14 +124,10 @@ class WEFT_API Tensor {
   }
   uint32_t version() const { return impl_->storage->version(); }
   /// The value of a one-element tensor, converted. Waits for the device.
-  template <class T>
-  T item() const {
-    return item_scalar().to<T>();
-  }
+  template <class T> T item() const { return item_scalar().to<T>(); }
   Scalar item_scalar() const;
   /// All elements in logical row-major order, converted, on the host.
-  template <class T>
-  std::vector<T> to_vector() const;
+  template <class T> std::vector<T> to_vector() const;
 
   // Views: same storage, recorded
   /// One size may be -1. A view where strides allow, a copy otherwise.
@@ -144,7 +140,8 @@ class WEFT_API Tensor {
   /// Transpose of a matrix; rank 0 and 1 unchanged.
   [[nodiscard]] Tensor t() const;
   /// Elements start, start+step, ... below stop. Bounds as in Python.
-  [[nodiscard]] Tensor slice(int64_t dim, std::optional<int64_t> start = {}, std::optional<int64_t> stop = {}, int64_t step = 1) const;
+  [[nodiscard]] Tensor slice(int64_t dim, std::optional<int64_t> start = {}, std::optional<int64_t> stop = {},
+                             int64_t step = 1) const;
   [[nodiscard]] Tensor select(int64_t dim, int64_t index) const;
   [[nodiscard]] Tensor operator[](int64_t index) const { return select(0, index); }
   [[nodiscard]] Tensor narrow(int64_t dim, int64_t start, int64_t length) const;
@@ -159,7 +156,9 @@ class WEFT_API Tensor {
   [[nodiscard]] Tensor flatten(int64_t start_dim = 0, int64_t end_dim = -1) const;
   [[nodiscard]] Tensor unflatten(int64_t dim, const Shape& sizes) const;
   [[nodiscard]] Tensor movedim(const Shape& source, const Shape& destination) const;
-  [[nodiscard]] Tensor movedim(int64_t source, int64_t destination) const { return movedim(Shape{source}, Shape{destination}); }
+  [[nodiscard]] Tensor movedim(int64_t source, int64_t destination) const {
+    return movedim(Shape{source}, Shape{destination});
+  }
   /// Pieces of `size` along dim, the last one smaller if it does not divide.
   [[nodiscard]] std::vector<Tensor> split(int64_t size, int64_t dim = 0) const;
   [[nodiscard]] std::vector<Tensor> split(const Shape& sizes, int64_t dim = 0) const;

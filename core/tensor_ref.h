@@ -19,19 +19,13 @@ struct TensorRef {
   bool defined() const { return data != nullptr; }
   int64_t size(int i) const { return shape[i < 0 ? i + rank : i]; }
   int64_t stride(int i) const { return strides[i < 0 ? i + rank : i]; }
-  template <class T>
-  const T* as() const {
-    return static_cast<const T*>(data);
-  }
+  template <class T> const T* as() const { return static_cast<const T*>(data); }
 };
 
 /// A tensor to write. Outputs are allocated by the op, never by the kernel.
 struct MutTensorRef : TensorRef {
   void* mut = nullptr;
-  template <class T>
-  T* as_mut() const {
-    return static_cast<T*>(mut);
-  }
+  template <class T> T* as_mut() const { return static_cast<T*>(mut); }
 };
 
 /// For an undefined tensor (an optional argument): a TensorRef with defined() == false.

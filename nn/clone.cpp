@@ -22,8 +22,8 @@ struct CloneScope::Impl {
       it->second = t.detach().clone();
       if (t.requires_grad()) it->second.set_requires_grad(true);
       if (t.impl()->autograd && t.impl()->autograd->param_info)
-        weft::detail::meta(it->second).param_info =
-            std::make_unique<AutogradMeta::ParamInfo>(*t.impl()->autograd->param_info);
+        weft::detail::meta(it->second).param_info = std::make_unique<AutogradMeta::ParamInfo>(
+            *t.impl()->autograd->param_info);
     }
     return it->second;
   }

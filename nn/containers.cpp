@@ -6,7 +6,8 @@ detail::AnyModule::~AnyModule() = default;
 
 const Module::State::Child& Container::child(int64_t index) const {
   int64_t at = index < 0 ? index + size() : index;
-  WEFT_CHECK(at >= 0 && at < size(), ValueError, name(), ": index ", index, " is out of range for ", size(), " modules");
+  WEFT_CHECK(at >= 0 && at < size(), ValueError, name(), ": index ", index, " is out of range for ", size(),
+             " modules");
   return state().children[static_cast<size_t>(at)];
 }
 

@@ -22,14 +22,10 @@ class WEFT_API AnyModule {
   virtual std::shared_ptr<AnyModule> clone(const CloneScope& scope) const = 0;
 
  protected:
-  template <class M>
-  static void give_name(const M& m) {
-    m.name_from(typeid(M));
-  }
+  template <class M> static void give_name(const M& m) { m.name_from(typeid(M)); }
 };
 
-template <std::derived_from<Module> M>
-class AnyModuleOf final : public AnyModule {
+template <std::derived_from<Module> M> class AnyModuleOf final : public AnyModule {
  public:
   explicit AnyModuleOf(M m) : module(std::move(m)) { give_name(module); }
   Tensor call(const Tensor& x) override {
@@ -50,11 +46,11 @@ class WEFT_API Container : public Module {
   int64_t size() const { return static_cast<int64_t>(state().children.size()); }
   bool empty() const { return size() == 0; }
   /// The child as what it was added as. ValueError for another type or an index out of range; -1 is the last.
-  template <std::derived_from<Module> M>
-  M& at(int64_t index) const {
+  template <std::derived_from<Module> M> M& at(int64_t index) const {
     const State::Child& c = child(index);
     auto* holder = dynamic_cast<detail::AnyModuleOf<M>*>(c.callable.get());
-    WEFT_CHECK(holder, ValueError, name(), ": module ", c.name, " is a ", c.module.name(), ", not of the type asked for");
+    WEFT_CHECK(holder, ValueError, name(), ": module ", c.name, " is a ", c.module.name(),
+               ", not of the type asked for");
     return holder->module;
   }
   /// Calls one child.
@@ -62,8 +58,7 @@ class WEFT_API Container : public Module {
 
  protected:
   explicit Container(std::string name) : Module(std::move(name)) {}
-  template <std::derived_from<Module> M>
-  void put(std::string name, M module) {
+  template <std::derived_from<Module> M> void put(std::string name, M module) {
     auto holder = std::make_shared<detail::AnyModuleOf<M>>(std::move(module));
     register_child(std::move(name), holder->module, holder);
   }
@@ -77,16 +72,9 @@ class WEFT_API Sequential : public Container {
  public:
   Sequential() : Container("Sequential") {}
   template <Layer... M>
-    requires(sizeof...(M) > 0)
-  explicit Sequential(M... layers) : Sequential() {
-    (push_back(std::move(layers)), ...);
-  }
-  template <Layer M>
-  Sequential& push_back(M layer) {
-    return push_back(std::to_string(size()), std::move(layer));
-  }
-  template <Layer M>
-  Sequential& push_back(std::string name, M layer) {
+  requires(sizeof...(M) > 0) explicit Sequential(M... layers) : Sequential() { (push_back(std::move(layers)), ...); }
+  template <Layer M> Sequential& push_back(M layer) { return push_back(std::to_string(size()), std::move(layer)); }
+  template <Layer M> Sequential& push_back(std::string name, M layer) {
     put(std::move(name), std::move(layer));
     return *this;
   }
@@ -98,12 +86,8 @@ class WEFT_API ModuleList : public Container {
  public:
   ModuleList();
   template <std::derived_from<Module>... M>
-    requires(sizeof...(M) > 0)
-  explicit ModuleList(M... modules) : ModuleList() {
-    (push_back(std::move(modules)), ...);
-  }
-  template <std::derived_from<Module> M>
-  ModuleList& push_back(M module) {
+  requires(sizeof...(M) > 0) explicit ModuleList(M... modules) : ModuleList() { (push_back(std::move(modules)), ...); }
+  template <std::derived_from<Module> M> ModuleList& push_back(M module) {
     put(std::to_string(size()), std::move(module));
     return *this;
   }
@@ -113,8 +97,7 @@ class WEFT_API ModuleList : public Container {
 class WEFT_API ModuleDict : public Container {
  public:
   ModuleDict() : Container("ModuleDict") {}
-  template <std::derived_from<Module> M>
-  ModuleDict& insert(std::string name, M module) {
+  template <std::derived_from<Module> M> ModuleDict& insert(std::string name, M module) {
     put(std::move(name), std::move(module));
     return *this;
   }
@@ -122,8 +105,7 @@ class WEFT_API ModuleDict : public Container {
   std::vector<std::string> keys() const;
   using Container::at;
   /// The module of that name as what it was added as. ValueError otherwise.
-  template <std::derived_from<Module> M>
-  M& at(std::string_view name) const {
+  template <std::derived_from<Module> M> M& at(std::string_view name) const {
     return Container::at<M>(&child(name) - state().children.data());
   }
   Tensor call(std::string_view name, const Tensor& x) const { return child(name).callable->call(x); }

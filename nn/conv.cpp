@@ -25,19 +25,23 @@ bool all(const Shape& s, int64_t value) {
 void ConvBase::check(const Config& c) const {
   const std::string& n = name();
   if (c.transposed)
-    WEFT_CHECK(c.padding_mode == "zeros", ValueError, n, ": only \"zeros\" padding mode is supported for ", n, ", got padding_mode ",
-               quoted(c.padding_mode));
+    WEFT_CHECK(c.padding_mode == "zeros", ValueError, n, ": only \"zeros\" padding mode is supported for ", n,
+               ", got padding_mode ", quoted(c.padding_mode));
   WEFT_CHECK(c.groups > 0, ValueError, n, ": groups must be a positive integer, got ", c.groups);
-  WEFT_CHECK(c.in_channels % c.groups == 0, ValueError, n, ": in_channels must be divisible by groups, got ", c.in_channels, " and ", c.groups);
-  WEFT_CHECK(c.out_channels % c.groups == 0, ValueError, n, ": out_channels must be divisible by groups, got ", c.out_channels, " and ",
-             c.groups);
-  WEFT_CHECK(c.padding_text.empty() || !c.transposed, ValueError, n, ": padding must be numbers, got ", quoted(c.padding_text));
-  WEFT_CHECK(c.padding_text.empty() || c.padding_text == "same" || c.padding_text == "valid", ValueError, n, ": padding ",
-             quoted(c.padding_text), " is neither 'same' nor 'valid'");
-  WEFT_CHECK(c.padding_text != "same" || all(c.stride, 1), ValueError, n, ": padding 'same' is not supported for strided convolutions, stride is ",
-             py(c.stride));
-  bool known = c.padding_mode == "zeros" || c.padding_mode == "reflect" || c.padding_mode == "replicate" || c.padding_mode == "circular";
-  WEFT_CHECK(known, ValueError, n, ": padding_mode must be one of 'zeros', 'reflect', 'replicate', 'circular', got ", quoted(c.padding_mode));
+  WEFT_CHECK(c.in_channels % c.groups == 0, ValueError, n, ": in_channels must be divisible by groups, got ",
+             c.in_channels, " and ", c.groups);
+  WEFT_CHECK(c.out_channels % c.groups == 0, ValueError, n, ": out_channels must be divisible by groups, got ",
+             c.out_channels, " and ", c.groups);
+  WEFT_CHECK(c.padding_text.empty() || !c.transposed, ValueError, n, ": padding must be numbers, got ",
+             quoted(c.padding_text));
+  WEFT_CHECK(c.padding_text.empty() || c.padding_text == "same" || c.padding_text == "valid", ValueError, n,
+             ": padding ", quoted(c.padding_text), " is neither 'same' nor 'valid'");
+  WEFT_CHECK(c.padding_text != "same" || all(c.stride, 1), ValueError, n,
+             ": padding 'same' is not supported for strided convolutions, stride is ", py(c.stride));
+  bool known = c.padding_mode == "zeros" || c.padding_mode == "reflect" || c.padding_mode == "replicate" ||
+               c.padding_mode == "circular";
+  WEFT_CHECK(known, ValueError, n, ": padding_mode must be one of 'zeros', 'reflect', 'replicate', 'circular', got ",
+             quoted(c.padding_mode));
   WEFT_CHECK(c.in_channels > 0, ValueError, n, ": in_channels must be positive, got ", c.in_channels);
   WEFT_CHECK(c.out_channels > 0, ValueError, n, ": out_channels must be positive, got ", c.out_channels);
   auto least = [&](const char* what, const Shape& s, int64_t low) {
@@ -49,16 +53,18 @@ void ConvBase::check(const Config& c) const {
   least("padding", c.padding_lo, 0);
   least("padding", c.padding_hi, 0);
   if (!c.transposed) return;
-  WEFT_CHECK(c.padding_lo == c.padding_hi, ValueError, n, ": padding must be one number per axis, got different ones before and after");
+  WEFT_CHECK(c.padding_lo == c.padding_hi, ValueError, n,
+             ": padding must be one number per axis, got different ones before and after");
   least("output_padding", c.output_padding, 0);
   for (int i = 0; i < c.stride.size(); ++i)
     WEFT_CHECK(c.output_padding[i] < c.stride[i] || c.output_padding[i] < c.dilation[i], ValueError, n,
-               ": output padding must be smaller than either stride or dilation, got output_padding ", py(c.output_padding), ", stride ",
-               py(c.stride), ", dilation ", py(c.dilation));
+               ": output padding must be smaller than either stride or dilation, got output_padding ",
+               py(c.output_padding), ", stride ", py(c.stride), ", dilation ", py(c.dilation));
 }
 
 std::string ConvBase::extra_text(const Config& c) const {
-  std::string s = weft::str(in_channels, ", ", out_channels, ", kernel_size=", py(kernel_size), ", stride=", py(params.stride));
+  std::string s = weft::str(in_channels, ", ", out_channels, ", kernel_size=", py(kernel_size),
+                            ", stride=", py(params.stride));
   if (!c.padding_text.empty()) {
     s += ", padding=" + c.padding_text;
   } else if (c.padding_lo != c.padding_hi) {
@@ -97,7 +103,8 @@ ConvBase::ConvBase(const Config& c)
     }
   }
   if (padding_mode != "zeros" && !(all(params.padding_lo, 0) && all(params.padding_hi, 0))) {
-    mode_ = padding_mode == "reflect" ? PadMode::reflect : (padding_mode == "replicate" ? PadMode::replicate : PadMode::circular);
+    mode_ = padding_mode == "reflect" ? PadMode::reflect
+                                      : (padding_mode == "replicate" ? PadMode::replicate : PadMode::circular);
     for (int i = rank; i-- > 0;) {
       pads_.push_back(params.padding_lo[i]);
       pads_.push_back(params.padding_hi[i]);
@@ -122,7 +129,8 @@ Tensor ConvBase::convolve(const Tensor& x, const Tensor& w) const {
   const char* op = kernel_size.size() == 1 ? "conv1d" : (kernel_size.size() == 2 ? "conv2d" : "conv3d");
   // An input of another rank is the convolution's to refuse
   int spatial = kernel_size.size();
-  if (mode_ == PadMode::constant || (x.rank() != spatial + 1 && x.rank() != spatial + 2)) return conv_nd(op, x, w, bias, params);
+  if (mode_ == PadMode::constant || (x.rank() != spatial + 1 && x.rank() != spatial + 2))
+    return conv_nd(op, x, w, bias, params);
   return conv_nd(op, pad(x, pads_, mode_), w, bias, unpadded_);
 }
 
@@ -133,8 +141,8 @@ Tensor ConvBase::convolve_transposed(const Tensor& x, const Tensor& w, const std
   if (output_size && (leading == 1 || leading == 2)) {
     Shape size = *output_size;
     if (size.size() == leading + spatial) size = size.slice(leading);
-    WEFT_CHECK(size.size() == spatial, ValueError, name(), ": output_size must have ", spatial, " or ", leading + spatial,
-               " elements, got ", output_size->size(), ": ", *output_size);
+    WEFT_CHECK(size.size() == spatial, ValueError, name(), ": output_size must have ", spatial, " or ",
+               leading + spatial, " elements, got ", output_size->size(), ": ", *output_size);
     Shape least, most;
     for (int i = 0; i < spatial; ++i) {
       least.push_back((x.shape()[leading + i] - 1) * params.stride[i] - 2 * params.padding_lo[i] +
@@ -143,7 +151,8 @@ Tensor ConvBase::convolve_transposed(const Tensor& x, const Tensor& w, const std
     }
     for (int i = 0; i < spatial; ++i)
       WEFT_CHECK(size[i] >= least[i] && size[i] <= most[i], ValueError, name(), ": requested an output size of ", size,
-                 ", but valid sizes range from ", least, " to ", most, " (for an input of ", x.shape().slice(leading), ")");
+                 ", but valid sizes range from ", least, " to ", most, " (for an input of ", x.shape().slice(leading),
+                 ")");
     for (int i = 0; i < spatial; ++i) more[i] = size[i] - least[i];
   }
   return conv_transpose_nd(op, x, w, bias, params, more);

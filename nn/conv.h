@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "weft/core/conv_params.h"
 #include "weft/autograd/ops/pad.h"
+#include "weft/core/conv_params.h"
 #include "weft/nn/module.h"
 
 namespace weft::nn {
@@ -17,13 +17,11 @@ namespace weft::nn {
 /// Padding of a layer: one number, one per axis, a pair (before, after) per axis, "valid" (none) or "same" (output as large as
 /// the input; the odd element goes to the end). Text is checked by the layer.
 ///     .padding = 1    .padding = {1, 2}    .padding = {{0, 1}, {2, 1}}    .padding = "same"
-template <int D>
-class Padding {
+template <int D> class Padding {
  public:
   Padding(int64_t all) : lo(all), hi(all) {}
   template <std::convertible_to<int64_t>... I>
-    requires(sizeof...(I) == D && D > 1)
-  Padding(I... i) : lo(i...), hi(i...) {}
+  requires(sizeof...(I) == D && D > 1) Padding(I... i) : lo(i...), hi(i...) {}
   Padding(const Dims<D>& d) : lo(d), hi(d) {}
   Padding(std::initializer_list<std::pair<int64_t, int64_t>> pairs) : lo(0), hi(0) {
     WEFT_CHECK(pairs.size() == D, ValueError, "padding: ", pairs.size(), " pairs for ", D, " axes");
@@ -34,15 +32,14 @@ class Padding {
     }
   }
   template <class S>
-    requires(std::convertible_to<S, std::string_view> && !std::integral<S>)
-  Padding(const S& text) : lo(0), hi(0), text(std::string_view(text)) {}
+  requires(std::convertible_to<S, std::string_view> && !std::integral<S>) Padding(const S& text)
+      : lo(0), hi(0), text(std::string_view(text)) {}
 
   Dims<D> lo, hi;
   std::string text;  ///< empty for numbers
 };
 
-template <int D>
-struct ConvOptions {
+template <int D> struct ConvOptions {
   Dims<D> kernel_size;
   Dims<D> stride = 1;
   Padding<D> padding = 0;
@@ -52,12 +49,11 @@ struct ConvOptions {
   std::string padding_mode = "zeros";  ///< or "reflect", "replicate", "circular"
 };
 
-template <int D>
-struct ConvTransposeOptions {
+template <int D> struct ConvTransposeOptions {
   Dims<D> kernel_size;
   Dims<D> stride = 1;
-  Padding<D> padding = 0;       ///< crops the result; numbers only
-  Dims<D> output_padding = 0;   ///< enlarges the end of the result; below stride or dilation
+  Padding<D> padding = 0;      ///< crops the result; numbers only
+  Dims<D> output_padding = 0;  ///< enlarges the end of the result; below stride or dilation
   int64_t groups = 1;
   bool bias = true;
   Dims<D> dilation = 1;
@@ -89,29 +85,31 @@ class WEFT_API ConvBase : public Module {
     std::string padding_text, padding_mode;
   };
   explicit ConvBase(const Config& c);
-  template <int D, class Options>
-  static Config config(const char* family, int64_t in, int64_t out, const Options& o) {
+  template <int D, class Options> static Config config(const char* family, int64_t in, int64_t out, const Options& o) {
     Shape extra = Shape::filled(D, 0);
     if constexpr (requires { o.output_padding; }) extra = o.output_padding;
     return {family, in, out, o.kernel_size, o.stride, o.padding.lo, o.padding.hi, o.dilation, extra, o.groups, o.bias,
-            requires { o.output_padding; }, o.padding.text, o.padding_mode};
+            requires {o.output_padding;
   }
-  /// The convolution of x with `w` in weight's place.
-  Tensor convolve(const Tensor& x, const Tensor& w) const;
-  Tensor convolve_transposed(const Tensor& x, const Tensor& w, const std::optional<Shape>& output_size) const;
-
- private:
-  void check(const Config& c) const;
-  std::string extra_text(const Config& c) const;
-  PadMode mode_ = PadMode::constant;
-  ConvParams unpadded_;  // for modes other than zeros: the input is padded first
-  Shape pads_;
+  , o.padding.text, o.padding_mode
 };
+}  // namespace weft::nn
+/// The convolution of x with `w` in weight's place.
+Tensor convolve(const Tensor& x, const Tensor& w) const;
+Tensor convolve_transposed(const Tensor& x, const Tensor& w, const std::optional<Shape>& output_size) const;
+
+private:
+void check(const Config& c) const;
+std::string extra_text(const Config& c) const;
+PadMode mode_ = PadMode::constant;
+ConvParams unpadded_;  // for modes other than zeros: the input is padded first
+Shape pads_;
+}
+;
 
 /// Cross-correlation, `Conv2d(3, 8, {.kernel_size = 3, .padding = 1})`. x: [N, C, spatial...] or [C, spatial...].
 /// ValueError for bad arguments, ShapeError for inputs that do not fit.
-template <int D>
-class WEFT_API Conv : public ConvBase {
+template <int D> class WEFT_API Conv : public ConvBase {
  public:
   Conv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o)
       : ConvBase(config<D>("Conv", in_channels, out_channels, o)) {}
@@ -122,8 +120,7 @@ using Conv2d = Conv<2>;
 using Conv3d = Conv<3>;
 
 /// The gradient of Conv with respect to its input, as a layer: output (L - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1.
-template <int D>
-class WEFT_API ConvTranspose : public ConvBase {
+template <int D> class WEFT_API ConvTranspose : public ConvBase {
  public:
   ConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeOptions<D>& o)
       : ConvBase(config<D>("ConvTranspose", in_channels, out_channels, o)) {}

@@ -10,8 +10,7 @@ enum class DropoutKind : uint8_t { elements, channels1d, channels2d, channels3d,
 }
 
 /// Zeroes elements (or whole channels) with probability p and scales the rest by 1 / (1 - p). ValueError for p outside [0, 1].
-template <detail::DropoutKind Kind>
-class WEFT_API DropoutOf : public Module {
+template <detail::DropoutKind Kind> class WEFT_API DropoutOf : public Module {
  public:
   explicit DropoutOf(double p = 0.5);
   Tensor operator()(const Tensor& x) const;

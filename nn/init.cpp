@@ -22,14 +22,14 @@ double inverse_erf(double x) {
   if (w < 5) {
     w -= 2.5;
     y = 2.81022636e-08;
-    for (double c : {3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727,
-                     1.50140941})
+    for (double c : {3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164,
+                     0.246640727, 1.50140941})
       y = c + y * w;
   } else {
     w = std::sqrt(w) - 3;
     y = -0.000200214257;
-    for (double c : {0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406,
-                     2.83297682})
+    for (double c : {0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047,
+                     1.00167406, 2.83297682})
       y = c + y * w;
   }
   y *= x;
@@ -78,7 +78,8 @@ void zeros_(Tensor t) { constant_(std::move(t), 0); }
 void ones_(Tensor t) { constant_(std::move(t), 1); }
 
 void trunc_normal_(Tensor t, const TruncNormalOptions& o) {
-  WEFT_CHECK(o.low < o.high && o.std > 0, ValueError, "trunc_normal_: needs low < high and std > 0, got ", o.low, ", ", o.high, ", ", o.std);
+  WEFT_CHECK(o.low < o.high && o.std > 0, ValueError, "trunc_normal_: needs low < high and std > 0, got ", o.low, ", ",
+             o.high, ", ", o.std);
   auto below = [&](double x) { return std::erf((x - o.mean) / (o.std * std::sqrt(2.0))); };
   const double from = below(o.low), to = below(o.high);
   std::vector<double> values(static_cast<size_t>(t.numel()));
@@ -98,7 +99,8 @@ void eye_(Tensor t) {
 void dirac_(Tensor t, int64_t groups) {
   const Shape& s = t.shape();
   WEFT_CHECK(s.size() >= 3 && s.size() <= 5, ShapeError, "dirac_: needs a convolution's weight, got ", s);
-  WEFT_CHECK(groups > 0 && s[0] % groups == 0, ValueError, "dirac_: ", s[0], " outputs are not divisible by groups ", groups);
+  WEFT_CHECK(groups > 0 && s[0] % groups == 0, ValueError, "dirac_: ", s[0], " outputs are not divisible by groups ",
+             groups);
   int64_t kernel = s.slice(2).numel(), centre = 0;
   for (int i = 2; i < s.size(); ++i) centre = centre * s[i] + s[i] / 2;
   std::vector<double> values(static_cast<size_t>(t.numel()), 0.0);

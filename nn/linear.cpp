@@ -19,8 +19,8 @@ Linear::Linear(int64_t in_features, int64_t out_features, LinearOptions o)
     : Module("Linear", weft::str("in_features=", in_features, ", out_features=", out_features, ", bias=", py(o.bias))),
       in_features(in_features),
       out_features(out_features) {
-  WEFT_CHECK(in_features >= 0 && out_features >= 0, ValueError, "Linear: in_features and out_features must not be negative, got ",
-             in_features, " and ", out_features);
+  WEFT_CHECK(in_features >= 0 && out_features >= 0, ValueError,
+             "Linear: in_features and out_features must not be negative, got ", in_features, " and ", out_features);
   weight = param("weight", empty({out_features, in_features}));
   if (o.bias) bias = param("bias", empty({out_features}));
   reset_parameters();
@@ -35,8 +35,8 @@ void Linear::reset_parameters() {
 Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight, bias); }
 
 Bilinear::Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, BilinearOptions o)
-    : Module("Bilinear", weft::str("in1_features=", in1_features, ", in2_features=", in2_features, ", out_features=", out_features,
-                                   ", bias=", py(o.bias))),
+    : Module("Bilinear", weft::str("in1_features=", in1_features, ", in2_features=", in2_features,
+                                   ", out_features=", out_features, ", bias=", py(o.bias))),
       in1_features(in1_features),
       in2_features(in2_features),
       out_features(out_features) {
@@ -51,10 +51,11 @@ Bilinear::Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_featu
 }
 
 Tensor Bilinear::operator()(const Tensor& a, const Tensor& b) const {
-  WEFT_CHECK(a.rank() >= 1 && b.rank() == a.rank() && a.shape().slice(0, a.rank() - 1) == b.shape().slice(0, b.rank() - 1) &&
-                 a.size(-1) == in1_features && b.size(-1) == in2_features,
-             ShapeError, "Bilinear: inputs ", a.shape(), " and ", b.shape(), " do not fit [..., ", in1_features, "] and [..., ",
-             in2_features, "]");
+  WEFT_CHECK(a.rank() >= 1 && b.rank() == a.rank() &&
+                 a.shape().slice(0, a.rank() - 1) == b.shape().slice(0, b.rank() - 1) && a.size(-1) == in1_features &&
+                 b.size(-1) == in2_features,
+             ShapeError, "Bilinear: inputs ", a.shape(), " and ", b.shape(), " do not fit [..., ", in1_features,
+             "] and [..., ", in2_features, "]");
   Shape out = a.shape();
   out[-1] = out_features;
   Tensor x = a.reshape({-1, in1_features}), y = b.reshape({-1, in2_features});
@@ -68,7 +69,8 @@ Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOpt
     : Module("Embedding"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
   if (options.padding_idx) {
     int64_t& row = *options.padding_idx;
-    WEFT_CHECK(row >= -num_embeddings && row < num_embeddings, ValueError, "Embedding: padding_idx ", row, " is not a row of ", num_embeddings);
+    WEFT_CHECK(row >= -num_embeddings && row < num_embeddings, ValueError, "Embedding: padding_idx ", row,
+               " is not a row of ", num_embeddings);
     if (row < 0) row += num_embeddings;
   }
   std::string extra = weft::str(num_embeddings, ", ", embedding_dim);
@@ -99,7 +101,9 @@ Tensor Embedding::operator()(const Tensor& x) const {
 }
 
 Flatten::Flatten(int64_t start_dim, int64_t end_dim)
-    : Module("Flatten", weft::str("start_dim=", start_dim, ", end_dim=", end_dim)), start_dim(start_dim), end_dim(end_dim) {}
+    : Module("Flatten", weft::str("start_dim=", start_dim, ", end_dim=", end_dim)),
+      start_dim(start_dim),
+      end_dim(end_dim) {}
 
 Unflatten::Unflatten(int64_t dim, const Shape& unflattened_size)
     : Module("Unflatten", weft::str("dim=", dim, ", unflattened_size=", py(unflattened_size))),

@@ -31,10 +31,11 @@ class WEFT_API Bilinear : public Module {
 };
 
 struct EmbeddingOptions {
-  std::optional<int64_t> padding_idx = std::nullopt;  ///< a row of zeros that is not trained; negative counts from the end
-  std::optional<double> max_norm = std::nullopt;      ///< rows that are looked up are scaled down to this norm, in place
+  std::optional<int64_t> padding_idx =
+      std::nullopt;                               ///< a row of zeros that is not trained; negative counts from the end
+  std::optional<double> max_norm = std::nullopt;  ///< rows that are looked up are scaled down to this norm, in place
   double norm_type = 2;
-  bool scale_grad_by_freq = false;                    ///< a row's gradient is divided by how often it was looked up
+  bool scale_grad_by_freq = false;  ///< a row's gradient is divided by how often it was looked up
 };
 /// Rows of weight [num_embeddings, embedding_dim], N(0, 1) at first. x: integers [...] -> [..., embedding_dim].
 class WEFT_API Embedding : public Module {

@@ -7,8 +7,12 @@ namespace weft::nn {
 CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyOptions& o) : Module("CrossEntropyLoss"), options(o) {
   options.weight = buffer("weight", o.weight);
 }
-NLLLoss::NLLLoss(const NllLossOptions& o) : Module("NLLLoss"), options(o) { options.weight = buffer("weight", o.weight); }
-BCELoss::BCELoss(const ElementLossOptions& o) : Module("BCELoss"), options(o) { options.weight = buffer("weight", o.weight); }
+NLLLoss::NLLLoss(const NllLossOptions& o) : Module("NLLLoss"), options(o) {
+  options.weight = buffer("weight", o.weight);
+}
+BCELoss::BCELoss(const ElementLossOptions& o) : Module("BCELoss"), options(o) {
+  options.weight = buffer("weight", o.weight);
+}
 BCEWithLogitsLoss::BCEWithLogitsLoss(const BceWithLogitsOptions& o) : Module("BCEWithLogitsLoss"), options(o) {
   options.weight = buffer("weight", o.weight);
   options.pos_weight = buffer("pos_weight", o.pos_weight);

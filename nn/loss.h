@@ -28,19 +28,25 @@ class WEFT_API BCELoss : public Module {
 class WEFT_API BCEWithLogitsLoss : public Module {
  public:
   explicit BCEWithLogitsLoss(const BceWithLogitsOptions& o = {});
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return binary_cross_entropy_with_logits(x, target, options); }
+  Tensor operator()(const Tensor& x, const Tensor& target) const {
+    return binary_cross_entropy_with_logits(x, target, options);
+  }
   BceWithLogitsOptions options;
 };
 class WEFT_API MSELoss : public Module {
  public:
   explicit MSELoss(Reduction reduction = Reduction::mean) : Module("MSELoss"), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return mse_loss(x, target, {.reduction = reduction}); }
+  Tensor operator()(const Tensor& x, const Tensor& target) const {
+    return mse_loss(x, target, {.reduction = reduction});
+  }
   Reduction reduction;
 };
 class WEFT_API L1Loss : public Module {
  public:
   explicit L1Loss(Reduction reduction = Reduction::mean) : Module("L1Loss"), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return l1_loss(x, target, {.reduction = reduction}); }
+  Tensor operator()(const Tensor& x, const Tensor& target) const {
+    return l1_loss(x, target, {.reduction = reduction});
+  }
   Reduction reduction;
 };
 class WEFT_API SmoothL1Loss : public Module {
@@ -55,7 +61,9 @@ class WEFT_API HuberLoss : public Module {
  public:
   explicit HuberLoss(double delta = 1, Reduction reduction = Reduction::mean)
       : Module("HuberLoss"), delta(delta), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return huber_loss(x, target, delta, {.reduction = reduction}); }
+  Tensor operator()(const Tensor& x, const Tensor& target) const {
+    return huber_loss(x, target, delta, {.reduction = reduction});
+  }
   double delta;
   Reduction reduction;
 };

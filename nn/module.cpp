@@ -19,15 +19,13 @@ std::string joined(const std::string& prefix, const std::string& name) {
 }
 
 /// Calls f(prefix, state) for `root` and all below, parents first. A module tree is as deep as its source code.
-template <class F>
-void walk(const Module& root, const std::string& prefix, const F& f) {
+template <class F> void walk(const Module& root, const std::string& prefix, const F& f) {
   f(prefix, root.state());
   for (const Module::State::Child& c : root.state().children) walk(c.module, joined(prefix, c.name), f);
 }
 
 /// The same without names: called in every training step.
-template <class F>
-void visit(const Module& root, const F& f) {
+template <class F> void visit(const Module& root, const F& f) {
   f(root.state());
   for (const Module::State::Child& c : root.state().children) visit(c.module, f);
 }
@@ -110,12 +108,12 @@ Module& Module::requires_grad(bool on) {
 namespace {
 
 /// Lets every handle of t see `convert(t)`; its gradient goes along.
-template <class F>
-void convert_tensor(Tensor t, const F& convert) {
+template <class F> void convert_tensor(Tensor t, const F& convert) {
   Tensor g = t.grad();
   Tensor moved = convert(t.detach());
   // `to` gives the tensor itself when there is nothing to do
-  if (moved.raw_data() != t.raw_data() || moved.dtype() != t.dtype() || moved.device() != t.device()) t.swap_contents(moved);
+  if (moved.raw_data() != t.raw_data() || moved.dtype() != t.dtype() || moved.device() != t.device())
+    t.swap_contents(moved);
   if (g.defined()) t.set_grad(convert(g.detach()));
 }
 
@@ -261,7 +259,8 @@ LoadResult Module::load_state_dict(const StateDict& dict, bool strict) {
       if (!from) {
         if (std::find(s.may_miss.begin(), s.may_miss.end(), name) == s.may_miss.end()) result.missing.push_back(key);
       } else if (from->shape() != to.shape()) {
-        misshapen += weft::str("\n  size mismatch for ", key, ": the dict has ", from->shape(), ", the module ", to.shape());
+        misshapen += weft::str("\n  size mismatch for ", key, ": the dict has ", from->shape(), ", the module ",
+                               to.shape());
       } else {
         copies.emplace_back(to, *from);
       }

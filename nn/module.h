@@ -98,8 +98,7 @@ class WEFT_API Module {
   /// Registers state that is not trained. Only persistent buffers are in the state dict.
   Tensor buffer(std::string name, Tensor value, bool persistent = true);
   /// Registers a child and returns it.
-  template <std::derived_from<Module> M>
-  M add(std::string name, M child) {
+  template <std::derived_from<Module> M> M add(std::string name, M child) {
     child.name_from(typeid(M));
     register_child(std::move(name), child, nullptr);
     return child;
@@ -109,8 +108,7 @@ class WEFT_API Module {
  private:
   friend class detail::CloneScope;
   friend class detail::AnyModule;
-  template <std::derived_from<Module> M>
-  friend std::ostream& operator<<(std::ostream& os, const M& m);
+  template <std::derived_from<Module> M> friend std::ostream& operator<<(std::ostream& os, const M& m);
   /// Users' classes are called by their C++ name.
   void name_from(const std::type_info& type) const;
   std::ostream& print(std::ostream& os) const;
@@ -162,8 +160,7 @@ class WEFT_API CloneScope {
   CloneScope* before_;
 };
 
-template <class M>
-M copy_members(const M& m, const CloneScope& scope) {
+template <class M> M copy_members(const M& m, const CloneScope& scope) {
   M copy = m;
   scope.relink(&copy, sizeof(M));
   return copy;
@@ -173,15 +170,13 @@ M copy_members(const M& m, const CloneScope& scope) {
 
 /// A deep copy with tensors of its own: same values, modes, trainability and tags, no gradients. Tensor members of
 /// a user's class must be direct members (not inside a std::vector) to follow; modules may be anywhere.
-template <std::derived_from<Module> M>
-[[nodiscard]] M clone(const M& m) {
+template <std::derived_from<Module> M> [[nodiscard]] M clone(const M& m) {
   detail::CloneScope scope(m);
   return detail::copy_members(m, scope);
 }
 
 /// Prints as PyTorch prints modules.
-template <std::derived_from<Module> M>
-std::ostream& operator<<(std::ostream& os, const M& m) {
+template <std::derived_from<Module> M> std::ostream& operator<<(std::ostream& os, const M& m) {
   m.name_from(typeid(M));
   return m.print(os);
 }

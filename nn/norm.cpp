@@ -16,10 +16,10 @@ std::string activation_text(Activation a, double slope) {
   return a == Activation::relu ? ", activation=relu" : ", activation=leaky_relu, slope=" + py(slope);
 }
 
-template <class Options>
-std::string norm_text(int64_t features, const Options& o) {
+template <class Options> std::string norm_text(int64_t features, const Options& o) {
   return weft::str(features, ", eps=", py(o.eps), ", momentum=", py(o.momentum), ", affine=", py(o.affine),
-                   ", bias=", py(o.affine && o.bias), ", track_running_stats=", py(o.track_running_stats), activation_text(o.activation, o.slope));
+                   ", bias=", py(o.affine && o.bias), ", track_running_stats=", py(o.track_running_stats),
+                   activation_text(o.activation, o.slope));
 }
 
 /// Sizes beside the features that a class takes, as PyTorch's message has them.
@@ -49,8 +49,7 @@ BatchNorm<D>::BatchNorm(int64_t num_features, BatchNormOptions o)
   }
 }
 
-template <int D>
-void BatchNorm<D>::reset_parameters() {
+template <int D> void BatchNorm<D>::reset_parameters() {
   NoGrad guard;
   for (Tensor t : {weight, running_var})
     if (t.defined()) t.fill_(1);
@@ -58,17 +57,18 @@ void BatchNorm<D>::reset_parameters() {
     if (t.defined()) t.zero_();
 }
 
-template <int D>
-Tensor BatchNorm<D>::normalise(const Tensor& x, const Tensor& residual) const {
+template <int D> Tensor BatchNorm<D>::normalise(const Tensor& x, const Tensor& residual) const {
   check_rank("BatchNorm", D, x, D == 1 ? 2 : -1);
-  WEFT_CHECK(x.size(1) == num_features, ShapeError, name(), ": input ", x.shape(), " has ", x.size(1), " channels, expected ", num_features);
+  WEFT_CHECK(x.size(1) == num_features, ShapeError, name(), ": input ", x.shape(), " has ", x.size(1),
+             " channels, expected ", num_features);
   const bool tracking = running_mean.defined(), training = is_training();
   double momentum = options.momentum.value_or(0);
   if (training && tracking) {
     Tensor count = num_batches_tracked;
     if (!options.momentum) momentum = 1 / (count.item<double>() + 1);
   }
-  Tensor y = batch_norm(x, training && !tracking ? Tensor() : running_mean, training && !tracking ? Tensor() : running_var, weight, bias,
+  Tensor y = batch_norm(x, training && !tracking ? Tensor() : running_mean,
+                        training && !tracking ? Tensor() : running_var, weight, bias,
                         {.training = training || !tracking,
                          .momentum = momentum,
                          .eps = options.eps,
@@ -108,8 +108,7 @@ InstanceNorm<D>::InstanceNorm(int64_t num_features, InstanceNormOptions o)
   }
 }
 
-template <int D>
-Tensor InstanceNorm<D>::operator()(const Tensor& x) const {
+template <int D> Tensor InstanceNorm<D>::operator()(const Tensor& x) const {
   check_rank("InstanceNorm", D, x, D + 1);
   const bool unbatched = x.rank() == D + 1;
   int64_t channels = x.size(unbatched ? 0 : 1);
@@ -145,12 +144,13 @@ GroupNorm::GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions 
 }
 
 Tensor GroupNorm::operator()(const Tensor& x) const {
-  return group_norm(x, num_groups, weight, bias, {.eps = options.eps, .activation = options.activation, .slope = options.slope});
+  return group_norm(x, num_groups, weight, bias,
+                    {.eps = options.eps, .activation = options.activation, .slope = options.slope});
 }
 
 LayerNorm::LayerNorm(const Shape& normalized_shape, LayerNormOptions o)
-    : Module("LayerNorm", weft::str(py(normalized_shape), ", eps=", py(o.eps), ", elementwise_affine=", py(o.elementwise_affine),
-                                    ", bias=", py(o.elementwise_affine && o.bias))),
+    : Module("LayerNorm", weft::str(py(normalized_shape), ", eps=", py(o.eps), ", elementwise_affine=",
+                                    py(o.elementwise_affine), ", bias=", py(o.elementwise_affine && o.bias))),
       normalized_shape(normalized_shape),
       options(o) {
   if (!o.elementwise_affine) return;
@@ -158,10 +158,13 @@ LayerNorm::LayerNorm(const Shape& normalized_shape, LayerNormOptions o)
   if (o.bias) bias = param("bias", zeros(normalized_shape));
 }
 
-Tensor LayerNorm::operator()(const Tensor& x) const { return layer_norm(x, normalized_shape, weight, bias, options.eps); }
+Tensor LayerNorm::operator()(const Tensor& x) const {
+  return layer_norm(x, normalized_shape, weight, bias, options.eps);
+}
 
 RMSNorm::RMSNorm(const Shape& normalized_shape, RMSNormOptions o)
-    : Module("RMSNorm", weft::str(py(normalized_shape), ", eps=", py(o.eps), ", elementwise_affine=", py(o.elementwise_affine))),
+    : Module("RMSNorm",
+             weft::str(py(normalized_shape), ", eps=", py(o.eps), ", elementwise_affine=", py(o.elementwise_affine))),
       normalized_shape(normalized_shape),
       options(o) {
   if (o.elementwise_affine) weight = param("weight", ones(normalized_shape));

@@ -8,19 +8,18 @@ namespace weft::nn {
 
 struct BatchNormOptions {
   double eps = 1e-5;
-  std::optional<double> momentum = 0.1;       ///< empty: cumulative average, 1 / num_batches_tracked
+  std::optional<double> momentum = 0.1;  ///< empty: cumulative average, 1 / num_batches_tracked
   bool affine = true;
-  bool bias = true;                           ///< with affine: weight and bias, or weight alone
-  bool track_running_stats = true;            ///< off: statistics of the batch in evaluation too
-  Activation activation = Activation::none;   ///< fused after the normalisation (not in PyTorch)
-  double slope = 0.01;                        ///< of leaky_relu
+  bool bias = true;                          ///< with affine: weight and bias, or weight alone
+  bool track_running_stats = true;           ///< off: statistics of the batch in evaluation too
+  Activation activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
+  double slope = 0.01;                       ///< of leaky_relu
 };
 
 /// y = (x - mean) / sqrt(var + eps) * weight + bias per channel: statistics of the batch in training, running ones in evaluation.
 /// State: weight (1), bias (0), running_mean (0), running_var (1), num_batches_tracked (i64). ValueError for another rank than
 /// the class takes, and for one value per channel in training.
-template <int D>
-class WEFT_API BatchNorm : public Module {
+template <int D> class WEFT_API BatchNorm : public Module {
  public:
   explicit BatchNorm(int64_t num_features, BatchNormOptions o = {});
   Tensor operator()(const Tensor& x) const { return normalise(x, Tensor()); }
@@ -51,8 +50,7 @@ struct InstanceNormOptions {
   double slope = 0.01;
 };
 /// As BatchNorm with statistics of each sample and channel. x: [N, C, spatial...] or [C, spatial...]. No state unless asked for.
-template <int D>
-class WEFT_API InstanceNorm : public Module {
+template <int D> class WEFT_API InstanceNorm : public Module {
  public:
   explicit InstanceNorm(int64_t num_features, InstanceNormOptions o = {});
   Tensor operator()(const Tensor& x) const;
@@ -67,7 +65,7 @@ using InstanceNorm3d = InstanceNorm<3>;
 struct GroupNormOptions {
   double eps = 1e-5;
   bool affine = true;
-  bool bias = true;  ///< with affine
+  bool bias = true;                          ///< with affine
   Activation activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
   double slope = 0.01;
 };

@@ -18,7 +18,8 @@ constexpr const char* class_name(PadMode mode) {
 }
 
 void check_rank(const Module& m, int d, const Tensor& x) {
-  WEFT_CHECK(x.rank() == d + 1 || x.rank() == d + 2, ShapeError, m.name(), ": expected ", d + 1, "D or ", d + 2, "D input, got ", x.shape());
+  WEFT_CHECK(x.rank() == d + 1 || x.rank() == d + 2, ShapeError, m.name(), ": expected ", d + 1, "D or ", d + 2,
+             "D input, got ", x.shape());
 }
 
 }  // namespace
@@ -26,8 +27,7 @@ void check_rank(const Module& m, int d, const Tensor& x) {
 template <PadMode Mode, int D>
 Pad<Mode, D>::Pad(const Dims<2 * D>& padding)
     : Module(weft::str(class_name(Mode), D, "d"), py(Shape(padding))), padding(padding) {}
-template <PadMode Mode, int D>
-Tensor Pad<Mode, D>::operator()(const Tensor& x) const {
+template <PadMode Mode, int D> Tensor Pad<Mode, D>::operator()(const Tensor& x) const {
   // as in PyTorch, zeros go round any tensor with enough axes
   if (Mode != PadMode::constant) check_rank(*this, D, x);
   return pad(x, Shape(padding), Mode);
@@ -35,9 +35,10 @@ Tensor Pad<Mode, D>::operator()(const Tensor& x) const {
 
 template <int D>
 ConstantPad<D>::ConstantPad(const Dims<2 * D>& padding, double value)
-    : Module(weft::str("ConstantPad", D, "d"), "padding=" + py(Shape(padding)) + ", value=" + py(value)), padding(padding), value(value) {}
-template <int D>
-Tensor ConstantPad<D>::operator()(const Tensor& x) const {
+    : Module(weft::str("ConstantPad", D, "d"), "padding=" + py(Shape(padding)) + ", value=" + py(value)),
+      padding(padding),
+      value(value) {}
+template <int D> Tensor ConstantPad<D>::operator()(const Tensor& x) const {
   return pad(x, Shape(padding), PadMode::constant, value);
 }
 

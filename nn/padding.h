@@ -9,8 +9,7 @@ namespace weft::nn {
 /// Pads the last D axes of x [N, C, spatial...] or [C, spatial...]. padding: one number for all sides, or two for each axis from
 /// the last on: {left, right, top, bottom, front, back}; negative ones crop. ShapeError for another rank, and for
 /// reflections that do not fit.
-template <PadMode Mode, int D>
-class WEFT_API Pad : public Module {
+template <PadMode Mode, int D> class WEFT_API Pad : public Module {
  public:
   explicit Pad(const Dims<2 * D>& padding);
   Tensor operator()(const Tensor& x) const;
@@ -30,8 +29,7 @@ using ZeroPad2d = Pad<PadMode::constant, 2>;
 using ZeroPad3d = Pad<PadMode::constant, 3>;
 
 /// Pads with a number.
-template <int D>
-class WEFT_API ConstantPad : public Module {
+template <int D> class WEFT_API ConstantPad : public Module {
  public:
   ConstantPad(const Dims<2 * D>& padding, double value);
   Tensor operator()(const Tensor& x) const;

@@ -10,15 +10,13 @@ using detail::py_short;
 namespace {
 
 /// Picks the op of the rank.
-template <int D, class F1, class F2, class F3>
-auto by_rank(F1 one, F2 two, F3 three) {
+template <int D, class F1, class F2, class F3> auto by_rank(F1 one, F2 two, F3 three) {
   if constexpr (D == 1) return one;
   else if constexpr (D == 2) return two;
   else return three;
 }
 
-template <int D>
-std::string text(const OutputSize<D>& size) {
+template <int D> std::string text(const OutputSize<D>& size) {
   bool same = true;
   for (int i = 1; i < D; ++i) same &= size[i] == size[0];
   if (same) return "output_size=" + py(size[0]);
@@ -27,8 +25,7 @@ std::string text(const OutputSize<D>& size) {
   return out + ")";
 }
 
-template <int D, class Options>
-void check(const std::string& name, const Options& o) {
+template <int D, class Options> void check(const std::string& name, const Options& o) {
   for (int i = 0; i < D; ++i) {
     WEFT_CHECK(o.kernel_size[i] > 0, ValueError, name, ": kernel_size must be positive, got ", py_short(o.kernel_size));
     WEFT_CHECK(o.stride[i] >= 0, ValueError, name, ": stride must be positive, got ", py_short(o.stride));
@@ -36,8 +33,7 @@ void check(const std::string& name, const Options& o) {
 }
 
 /// The stride in force: 0 stands for the kernel's size.
-template <class Options>
-auto steps(const Options& o) {
+template <class Options> auto steps(const Options& o) {
   auto s = o.stride;
   int i = 0;
   for (int64_t k : o.kernel_size) {
@@ -49,43 +45,38 @@ auto steps(const Options& o) {
 
 }  // namespace
 
-template <int D>
-MaxPool<D>::MaxPool(const MaxPoolOptions<D>& o) : Module(weft::str("MaxPool", D, "d")), options(o) {
+template <int D> MaxPool<D>::MaxPool(const MaxPoolOptions<D>& o) : Module(weft::str("MaxPool", D, "d")), options(o) {
   check<D>(name(), o);
   set_extra("kernel_size=" + py_short(o.kernel_size) + ", stride=" + py_short(steps(o)) + ", padding=" +
             py_short(o.padding) + ", dilation=" + py_short(o.dilation) + ", ceil_mode=" + py(o.ceil_mode));
 }
-template <int D>
-Tensor MaxPool<D>::operator()(const Tensor& x) const {
-  return by_rank<D>([](const Tensor& t, const auto& o) { return max_pool1d(t, o); }, [](const Tensor& t, const auto& o) { return max_pool2d(t, o); },
+template <int D> Tensor MaxPool<D>::operator()(const Tensor& x) const {
+  return by_rank<D>([](const Tensor& t, const auto& o) { return max_pool1d(t, o); },
+                    [](const Tensor& t, const auto& o) { return max_pool2d(t, o); },
                     [](const Tensor& t, const auto& o) { return max_pool3d(t, o); })(x, options);
 }
-template <int D>
-Pooled MaxPool<D>::with_indices(const Tensor& x) const {
+template <int D> Pooled MaxPool<D>::with_indices(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& o) { return max_pool1d_with_indices(t, o); },
                     [](const Tensor& t, const auto& o) { return max_pool2d_with_indices(t, o); },
                     [](const Tensor& t, const auto& o) { return max_pool3d_with_indices(t, o); })(x, options);
 }
 
-template <int D>
-AvgPool<D>::AvgPool(const AvgPoolOptions<D>& o) : Module(weft::str("AvgPool", D, "d")), options(o) {
+template <int D> AvgPool<D>::AvgPool(const AvgPoolOptions<D>& o) : Module(weft::str("AvgPool", D, "d")), options(o) {
   check<D>(name(), o);
   // PyTorch keeps the 1-d layer's numbers as tuples
   auto number = [](const Dims<D>& d) { return D == 1 ? py(Shape(d)) : py_short(d); };
-  set_extra("kernel_size=" + number(o.kernel_size) + ", stride=" + number(steps(o)) + ", padding=" +
-            number(o.padding));
+  set_extra("kernel_size=" + number(o.kernel_size) + ", stride=" + number(steps(o)) + ", padding=" + number(o.padding));
 }
-template <int D>
-Tensor AvgPool<D>::operator()(const Tensor& x) const {
-  return by_rank<D>([](const Tensor& t, const auto& o) { return avg_pool1d(t, o); }, [](const Tensor& t, const auto& o) { return avg_pool2d(t, o); },
+template <int D> Tensor AvgPool<D>::operator()(const Tensor& x) const {
+  return by_rank<D>([](const Tensor& t, const auto& o) { return avg_pool1d(t, o); },
+                    [](const Tensor& t, const auto& o) { return avg_pool2d(t, o); },
                     [](const Tensor& t, const auto& o) { return avg_pool3d(t, o); })(x, options);
 }
 
 template <int D>
 AdaptiveAvgPool<D>::AdaptiveAvgPool(const OutputSize<D>& output_size)
     : Module(weft::str("AdaptiveAvgPool", D, "d"), text(output_size)), output_size(output_size) {}
-template <int D>
-Tensor AdaptiveAvgPool<D>::operator()(const Tensor& x) const {
+template <int D> Tensor AdaptiveAvgPool<D>::operator()(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& s) { return adaptive_avg_pool1d(t, s); },
                     [](const Tensor& t, const auto& s) { return adaptive_avg_pool2d(t, s); },
                     [](const Tensor& t, const auto& s) { return adaptive_avg_pool3d(t, s); })(x, output_size);
@@ -94,8 +85,7 @@ Tensor AdaptiveAvgPool<D>::operator()(const Tensor& x) const {
 template <int D>
 AdaptiveMaxPool<D>::AdaptiveMaxPool(const OutputSize<D>& output_size)
     : Module(weft::str("AdaptiveMaxPool", D, "d"), text(output_size)), output_size(output_size) {}
-template <int D>
-Tensor AdaptiveMaxPool<D>::operator()(const Tensor& x) const {
+template <int D> Tensor AdaptiveMaxPool<D>::operator()(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& s) { return adaptive_max_pool1d(t, s); },
                     [](const Tensor& t, const auto& s) { return adaptive_max_pool2d(t, s); },
                     [](const Tensor& t, const auto& s) { return adaptive_max_pool3d(t, s); })(x, output_size);

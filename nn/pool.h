@@ -7,8 +7,7 @@
 namespace weft::nn {
 
 /// The greatest element of each window: `MaxPool2d({.kernel_size = 3, .stride = 2, .padding = 1})`, `MaxPool2d(2)`.
-template <int D>
-class WEFT_API MaxPool : public Module {
+template <int D> class WEFT_API MaxPool : public Module {
  public:
   explicit MaxPool(const MaxPoolOptions<D>& o);
   explicit MaxPool(int64_t kernel_size) : MaxPool(MaxPoolOptions<D>{.kernel_size = kernel_size}) {}
@@ -22,8 +21,7 @@ using MaxPool2d = MaxPool<2>;
 using MaxPool3d = MaxPool<3>;
 
 /// The mean of each window.
-template <int D>
-class WEFT_API AvgPool : public Module {
+template <int D> class WEFT_API AvgPool : public Module {
  public:
   explicit AvgPool(const AvgPoolOptions<D>& o);
   explicit AvgPool(int64_t kernel_size) : AvgPool(AvgPoolOptions<D>{.kernel_size = kernel_size}) {}
@@ -35,8 +33,7 @@ using AvgPool2d = AvgPool<2>;
 using AvgPool3d = AvgPool<3>;
 
 /// The mean of windows that divide each axis into output_size parts; std::nullopt keeps an axis.
-template <int D>
-class WEFT_API AdaptiveAvgPool : public Module {
+template <int D> class WEFT_API AdaptiveAvgPool : public Module {
  public:
   explicit AdaptiveAvgPool(const OutputSize<D>& output_size);
   Tensor operator()(const Tensor& x) const;
@@ -47,8 +44,7 @@ using AdaptiveAvgPool2d = AdaptiveAvgPool<2>;
 using AdaptiveAvgPool3d = AdaptiveAvgPool<3>;
 
 /// The greatest element of such windows.
-template <int D>
-class WEFT_API AdaptiveMaxPool : public Module {
+template <int D> class WEFT_API AdaptiveMaxPool : public Module {
  public:
   explicit AdaptiveMaxPool(const OutputSize<D>& output_size);
   Tensor operator()(const Tensor& x) const;

@@ -14,13 +14,9 @@ inline std::string py(int64_t x) { return std::to_string(x); }
 inline std::string py(bool x) { return x ? "True" : "False"; }
 /// (3,), (2, 3)
 std::string py(const Shape& s);
-template <class T>
-std::string py(const std::optional<T>& x) {
-  return x ? py(*x) : "None";
-}
+template <class T> std::string py(const std::optional<T>& x) { return x ? py(*x) : "None"; }
 /// 2 where all are equal, else (2, 3): how PyTorch prints an argument that was given as one number.
-template <int D>
-std::string py_short(const Dims<D>& d) {
+template <int D> std::string py_short(const Dims<D>& d) {
   for (int i = 1; i < D; ++i)
     if (d[i] != d[0]) return py(Shape(d));
   return py(d[0]);

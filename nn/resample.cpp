@@ -29,7 +29,8 @@ std::string upsample_text(const InterpolateOptions& o) {
       out += py(o.scale_factor[0]);
     } else {
       out += "(";
-      for (size_t i = 0; i < o.scale_factor.size(); ++i) out += (i ? ", " : "") + py(o.scale_factor[static_cast<int>(i)]);
+      for (size_t i = 0; i < o.scale_factor.size(); ++i)
+        out += (i ? ", " : "") + py(o.scale_factor[static_cast<int>(i)]);
       out += ")";
     }
   } else {
@@ -52,7 +53,8 @@ Tensor PixelShuffle::operator()(const Tensor& x) const { return pixel_shuffle(x,
 
 PixelUnshuffle::PixelUnshuffle(int64_t downscale_factor)
     : Module("PixelUnshuffle", "downscale_factor=" + py(downscale_factor)), downscale_factor(downscale_factor) {
-  WEFT_CHECK(downscale_factor > 0, ValueError, "PixelUnshuffle: downscale_factor must be positive, got ", downscale_factor);
+  WEFT_CHECK(downscale_factor > 0, ValueError, "PixelUnshuffle: downscale_factor must be positive, got ",
+             downscale_factor);
 }
 Tensor PixelUnshuffle::operator()(const Tensor& x) const { return pixel_unshuffle(x, downscale_factor); }
 

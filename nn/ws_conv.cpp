@@ -16,7 +16,8 @@ Tensor standardize_weight(const Tensor& w, const Tensor& gain, WSVariant variant
   Tensor flat = w.to(compute_dtype(w.dtype())).reshape({rows, n});
   Tensor centred = flat - mean(flat, 1, true);
   Tensor variance = sum(square(centred), 1, true) / static_cast<double>(elektronn3 ? n - 1 : n);
-  Tensor scale = rsqrt(clamp(variance * static_cast<double>(elektronn3 ? w.numel() : n), eps)) * gain.to(flat.dtype()).reshape({rows, 1});
+  Tensor scale = rsqrt(clamp(variance * static_cast<double>(elektronn3 ? w.numel() : n), eps)) *
+                 gain.to(flat.dtype()).reshape({rows, 1});
   return (centred * scale).reshape(w.shape()).to(w.dtype());
 }
 
@@ -29,8 +30,7 @@ WSConv<D>::WSConv(int64_t in_channels, int64_t out_channels, const WSConvOptions
   reset_parameters();
 }
 
-template <int D>
-void WSConv<D>::reset_parameters() {
+template <int D> void WSConv<D>::reset_parameters() {
   ConvBase::reset_parameters();
   init::kaiming_normal_(weight, {.nonlinearity = init::Nonlinearity::relu});
   init::ones_(gain);

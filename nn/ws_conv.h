@@ -11,10 +11,10 @@ enum class WSVariant : uint8_t { elektronn3, nfnet };
 /// (w - mean) gain / sqrt(max(var N, eps)) for each row of axis 0. `elektronn3`: variance by n - 1, N = all elements of w (so that
 /// signals shrink with the number of rows; kept for its checkpoints). `nfnet`: variance by n, N = n, the elements of a row: right for
 /// new networks. w: [R, ...], gain: [R]. Halves compute in f32.
-WEFT_API Tensor standardize_weight(const Tensor& w, const Tensor& gain, WSVariant variant = WSVariant::elektronn3, double eps = 1e-4);
+WEFT_API Tensor standardize_weight(const Tensor& w, const Tensor& gain, WSVariant variant = WSVariant::elektronn3,
+                                   double eps = 1e-4);
 
-template <int D>
-struct WSConvOptions {
+template <int D> struct WSConvOptions {
   Dims<D> kernel_size;
   Dims<D> stride = 1;
   Padding<D> padding = 0;
@@ -27,8 +27,7 @@ struct WSConvOptions {
 
 /// Conv whose weight is standardised in every call and scaled by `gain` [out_channels], ones at first. weight ~ N(0, 2 / fan in).
 /// State: weight, bias, gain. ValueError where a row has one element only.
-template <int D>
-class WEFT_API WSConv : public ConvBase {
+template <int D> class WEFT_API WSConv : public ConvBase {
  public:
   WSConv(int64_t in_channels, int64_t out_channels, const WSConvOptions<D>& o);
   Tensor operator()(const Tensor& x, double eps = 1e-4) const { return convolve(x, standardize_weight(eps)); }

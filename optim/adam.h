@@ -6,8 +6,7 @@
 namespace weft::optim {
 
 /// Options of both; only the default decay differs.
-template <bool Decoupled>
-struct AdamOptionsOf {
+template <bool Decoupled> struct AdamOptionsOf {
   double lr = 1e-3;
   std::array<double, 2> betas = {0.9, 0.999};
   double eps = 1e-8;
@@ -21,10 +20,10 @@ struct AdamOptionsOf {
     WEFT_CHECK(lr >= 0, ValueError, name, ": invalid lr ", lr);
     WEFT_CHECK(eps >= 0, ValueError, name, ": invalid eps ", eps);
     WEFT_CHECK(weight_decay >= 0, ValueError, name, ": invalid weight_decay ", weight_decay);
-    for (double b : betas) WEFT_CHECK(b >= 0 && b < 1, ValueError, name, ": invalid betas (", betas[0], ", ", betas[1], ")");
+    for (double b : betas)
+      WEFT_CHECK(b >= 0 && b < 1, ValueError, name, ": invalid betas (", betas[0], ", ", betas[1], ")");
   }
-  template <class F>
-  static void visit(AdamOptionsOf& o, const F& f) {
+  template <class F> static void visit(AdamOptionsOf& o, const F& f) {
     f("lr", o.lr), f("beta1", o.betas[0]), f("beta2", o.betas[1]), f("eps", o.eps);
     f("weight_decay", o.weight_decay), f("amsgrad", o.amsgrad), f("maximize", o.maximize);
   }
@@ -32,8 +31,7 @@ struct AdamOptionsOf {
 using AdamOptions = AdamOptionsOf<false>;
 using AdamWOptions = AdamOptionsOf<true>;
 
-template <bool Decoupled>
-class WEFT_API AdamOf : public OptimizerOf<AdamOptionsOf<Decoupled>> {
+template <bool Decoupled> class WEFT_API AdamOf : public OptimizerOf<AdamOptionsOf<Decoupled>> {
   using Base = OptimizerOf<AdamOptionsOf<Decoupled>>;
 
  public:

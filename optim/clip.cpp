@@ -54,8 +54,8 @@ Tensor clip_grad_norm(const std::vector<Tensor>& params, double max_norm, const 
   WEFT_CHECK(max_norm >= 0, ValueError, "clip_grad_norm: max_norm must not be negative, got ", max_norm);
   Table table(params, true);
   Tensor norm = table.norm(o.norm_type);
-  WEFT_CHECK(!o.error_if_nonfinite || std::isfinite(norm.item<double>()), Error, "clip_grad_norm: the norm of the gradients is ",
-             norm.item<double>());
+  WEFT_CHECK(!o.error_if_nonfinite || std::isfinite(norm.item<double>()), Error,
+             "clip_grad_norm: the norm of the gradients is ", norm.item<double>());
   if (!table.entries.empty()) kernels::multi_clip(table.device.type, table.entries, ref(norm), max_norm);
   return norm;
 }

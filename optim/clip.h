@@ -8,8 +8,8 @@
 namespace weft::optim {
 
 struct ClipOptions {
-  double norm_type = 2;              ///< p of the norm, infinity included
-  bool error_if_nonfinite = false;   ///< Error for a norm that is NaN or infinite (waits for the device)
+  double norm_type = 2;             ///< p of the norm, infinity included
+  bool error_if_nonfinite = false;  ///< Error for a norm that is NaN or infinite (waits for the device)
 };
 
 /// Scales all gradients by max_norm / (norm + 1e-6) where that is below 1; `norm` is the p-norm of all gradients as one

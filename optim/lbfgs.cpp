@@ -43,7 +43,8 @@ double cubic_minimum(double x1, double f1, double g1, double x2, double f2, doub
 
 void LBFGSOptions::check() const {
   WEFT_CHECK(lr >= 0, ValueError, "LBFGS: invalid lr ", lr);
-  WEFT_CHECK(max_iter >= 0 && history_size > 0, ValueError, "LBFGS: invalid max_iter ", max_iter, " or history_size ", history_size);
+  WEFT_CHECK(max_iter >= 0 && history_size > 0, ValueError, "LBFGS: invalid max_iter ", max_iter, " or history_size ",
+             history_size);
 }
 
 LBFGS::LBFGS(std::vector<Tensor> params, LBFGSOptions o) : OptimizerOf({{std::move(params), o}}) {
@@ -86,7 +87,9 @@ class LBFGS::Evaluator {
     ++opt_.evaluations_;
     return closure_();
   }
-  double value(const Tensor& loss) const { return opt_.options().maximize ? -loss.item<double>() : loss.item<double>(); }
+  double value(const Tensor& loss) const {
+    return opt_.options().maximize ? -loss.item<double>() : loss.item<double>();
+  }
   Point operator()(double t, const Tensor& d) const {
     std::vector<Tensor> before;
     for (const Slot& s : opt_.slots_) before.push_back(s.param.detach().clone());
@@ -128,12 +131,14 @@ void LBFGS::update_direction(const Tensor& g) {
     q.add_(history_[i].y, -alpha[i]);
   }
   q.mul_(h_);
-  for (size_t i = 0; i < history_.size(); ++i) q.add_(history_[i].s, alpha[i] - dot(history_[i].y, q) * history_[i].rho);
+  for (size_t i = 0; i < history_.size(); ++i)
+    q.add_(history_[i].s, alpha[i] - dot(history_[i].y, q) * history_[i].rho);
   d_ = q;
 }
 
 /// Strong Wolfe conditions along d_ from (0, f, g): brackets a good step, then zooms. Returns the number of evaluations.
-int64_t LBFGS::search(Evaluator& at, Point& best, const Tensor& g, double f, double slope, int64_t max_evaluations) const {
+int64_t LBFGS::search(Evaluator& at, Point& best, const Tensor& g, double f, double slope,
+                      int64_t max_evaluations) const {
   const double longest = largest(d_), tolerance = options().tolerance_change;
   Point now = at(t_, d_), before{0, f, g, slope};
   int64_t evaluations = 1, rounds = 0;
@@ -163,7 +168,8 @@ int64_t LBFGS::search(Evaluator& at, Point& best, const Tensor& g, double f, dou
       bracket[1] = now;
       break;
     }
-    double next = cubic_minimum(before.t, before.f, before.slope, now.t, now.f, now.slope, now.t + 0.01 * (now.t - before.t), now.t * 10);
+    double next = cubic_minimum(before.t, before.f, before.slope, now.t, now.f, now.slope,
+                                now.t + 0.01 * (now.t - before.t), now.t * 10);
     before = std::move(now);
     now = at(next, d_);
     ++evaluations;
@@ -175,7 +181,8 @@ int64_t LBFGS::search(Evaluator& at, Point& best, const Tensor& g, double f, dou
   while (!done && rounds < max_evaluations) {
     double lo = std::min(bracket[0].t, bracket[1].t), hi = std::max(bracket[0].t, bracket[1].t);
     if ((hi - lo) * longest < tolerance) break;
-    double t = cubic_minimum(bracket[0].t, bracket[0].f, bracket[0].slope, bracket[1].t, bracket[1].f, bracket[1].slope, lo, hi);
+    double t = cubic_minimum(bracket[0].t, bracket[0].f, bracket[0].slope, bracket[1].t, bracket[1].f, bracket[1].slope,
+                             lo, hi);
     // A trial too near an end for the second time goes a tenth of the bracket inside.
     const double margin = 0.1 * (hi - lo);
     if (std::min(hi - t, t - lo) < margin) {
@@ -283,7 +290,8 @@ void LBFGS::load_extra(const StateDict& dict) {
   auto take = [&](const std::string& key) {
     const Tensor* t = dict.find(key);
     if (!t) return Tensor();
-    WEFT_CHECK(t->shape() == Shape({n}), ValueError, "load_state_dict: ", key, " has shape ", t->shape(), ", expected [", n, "]");
+    WEFT_CHECK(t->shape() == Shape({n}), ValueError, "load_state_dict: ", key, " has shape ", t->shape(),
+               ", expected [", n, "]");
     Tensor own = empty({n}, p.options());
     own.copy_(t->detach().to(p.device()));
     return own;

@@ -12,9 +12,9 @@ enum class LineSearch : uint8_t { none, strong_wolfe };
 
 struct WEFT_API LBFGSOptions {
   double lr = 1;
-  int64_t max_iter = 20;          ///< iterations of one step()
-  int64_t max_eval = -1;          ///< closure calls of one step(); -1: max_iter * 5 / 4
-  double tolerance_grad = 1e-7;   ///< stops when no element of the gradient is larger
+  int64_t max_iter = 20;           ///< iterations of one step()
+  int64_t max_eval = -1;           ///< closure calls of one step(); -1: max_iter * 5 / 4
+  double tolerance_grad = 1e-7;    ///< stops when no element of the gradient is larger
   double tolerance_change = 1e-9;  ///< stops when step or loss change less
   int64_t history_size = 100;
   LineSearch line_search = LineSearch::none;
@@ -22,8 +22,7 @@ struct WEFT_API LBFGSOptions {
 
   static constexpr const char* name = "LBFGS";
   void check() const;
-  template <class F>
-  static void visit(LBFGSOptions& o, const F& f) {
+  template <class F> static void visit(LBFGSOptions& o, const F& f) {
     f("lr", o.lr), f("max_iter", o.max_iter), f("max_eval", o.max_eval), f("tolerance_grad", o.tolerance_grad);
     f("tolerance_change", o.tolerance_change), f("history_size", o.history_size);
     f("line_search", o.line_search), f("maximize", o.maximize);

@@ -169,7 +169,8 @@ StateDict Optimizer::state_dict() const {
     if (s.master.defined()) out.insert(state_key(i, "master"), s.master);
   }
   for (int64_t g = 0; g < num_groups(); ++g)
-    read_options(g, [&](const char* name, double& x) { out.metadata[weft::str("group.", g, ".", name)] = number_text(x); });
+    read_options(
+        g, [&](const char* name, double& x) { out.metadata[weft::str("group.", g, ".", name)] = number_text(x); });
   out.metadata["parameters"] = std::to_string(slots_.size());
   out.metadata["groups"] = std::to_string(num_groups());
   save_extra(out);
@@ -180,7 +181,8 @@ void Optimizer::load_state_dict(const StateDict& dict) {
   NoGrad guard;
   auto count = [&](const char* what, size_t mine) {
     auto it = dict.metadata.find(what);
-    WEFT_CHECK(it != dict.metadata.end(), ValueError, "load_state_dict: not the state of an optimiser: no entry '", what, "'");
+    WEFT_CHECK(it != dict.metadata.end(), ValueError, "load_state_dict: not the state of an optimiser: no entry '",
+               what, "'");
     WEFT_CHECK(it->second == std::to_string(mine), ValueError, "load_state_dict: the dict has ", it->second, " ", what,
                ", the optimiser ", mine);
   };
@@ -194,8 +196,8 @@ void Optimizer::load_state_dict(const StateDict& dict) {
     auto take = [&](const char* name) -> Tensor {
       const Tensor* t = name ? dict.find(state_key(i, name)) : nullptr;
       if (!t) return {};
-      WEFT_CHECK(t->shape() == s.param.shape(), ValueError, "load_state_dict: ", state_key(i, name), " has shape ", t->shape(),
-                 ", the parameter ", s.param.shape());
+      WEFT_CHECK(t->shape() == s.param.shape(), ValueError, "load_state_dict: ", state_key(i, name), " has shape ",
+                 t->shape(), ", the parameter ", s.param.shape());
       return empty_like(s.param, compute).copy_(t->detach().to(s.param.device()));
     };
     for (size_t k = 0; k < 3; ++k) s.state[k] = take(names[k]);
@@ -230,7 +232,7 @@ void Optimizer::load_state_dict(const StateDict& dict) {
   }
   load_extra(dict);
   slots_ = std::move(loaded);
-  for (const auto& group : options) {       // no structured binding: clang 14 cannot capture one
+  for (const auto& group : options) {  // no structured binding: clang 14 cannot capture one
     size_t at = 0;
     write_options(group.first, [&](const char*, double& x) { x = group.second[at++]; });
   }

@@ -15,8 +15,7 @@
 namespace weft::optim {
 
 /// Parameters with options of their own: every option is there, none is inherited.
-template <class Options>
-struct ParamGroup {
+template <class Options> struct ParamGroup {
   std::vector<Tensor> params;
   Options options = {};
 };
@@ -111,8 +110,7 @@ class WEFT_API Optimizer {
 };
 
 /// An optimiser whose groups carry `Options`, an aggregate with a static `visit(options, f)`.
-template <class Options>
-class OptimizerOf : public Optimizer {
+template <class Options> class OptimizerOf : public Optimizer {
  public:
   using Group = ParamGroup<Options>;
   explicit OptimizerOf(std::vector<Group> groups) : groups_(std::move(groups)) {
@@ -144,8 +142,7 @@ class OptimizerOf : public Optimizer {
   }
   void write_options(int64_t group, const Visit& f) override { visit(options(group), f); }
   /// One functor per group.
-  template <class F, class Make>
-  std::vector<F> hypers(const Make& make) const {
+  template <class F, class Make> std::vector<F> hypers(const Make& make) const {
     std::vector<F> out;
     for (const Group& g : groups_) out.push_back(make(g.options));
     return out;

@@ -4,15 +4,16 @@ namespace weft::optim {
 
 void RMSpropOptions::check() const {
   for (double x : {lr, eps, momentum, weight_decay, alpha})
-    WEFT_CHECK(x >= 0, ValueError, "RMSprop: no option may be negative, got ", x, " among lr, eps, momentum, weight_decay, alpha");
+    WEFT_CHECK(x >= 0, ValueError, "RMSprop: no option may be negative, got ", x,
+               " among lr, eps, momentum, weight_decay, alpha");
 }
 
-template <bool Centered, bool Momentum>
-void RMSprop::step_as() {
+template <bool Centered, bool Momentum> void RMSprop::step_as() {
   using F = fn::RmsProp<Centered, Momentum>;
   auto make = [](const RMSpropOptions& o) { return F{o.lr, o.alpha, o.eps, o.weight_decay, o.momentum, o.maximize}; };
   auto uses = [&](int32_t g) { return options(g).centered == Centered && (options(g).momentum > 0) == Momentum; };
-  run<F>(hypers<F>(make), uses, [](Slot&, double*, bool) {}, [](int32_t) { return 0.0; });
+  run<F>(
+      hypers<F>(make), uses, [](Slot&, double*, bool) {}, [](int32_t) { return 0.0; });
 }
 
 void RMSprop::step() {
@@ -34,8 +35,9 @@ void Adagrad::step() {
     const AdagradOptions& o = options(s.group);
     scale[0] = o.lr / (1 + static_cast<double>(s.step - 1) * o.lr_decay);
   };
-  run<fn::Adagrad>(hypers<fn::Adagrad>(make), [](int32_t) { return true; }, fill,
-                   [&](int32_t g) { return options(g).initial_accumulator_value; });
+  run<fn::Adagrad>(
+      hypers<fn::Adagrad>(make), [](int32_t) { return true; }, fill,
+      [&](int32_t g) { return options(g).initial_accumulator_value; });
 }
 
 }  // namespace weft::optim

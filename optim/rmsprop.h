@@ -16,8 +16,7 @@ struct WEFT_API RMSpropOptions {
 
   static constexpr const char* name = "RMSprop";
   void check() const;
-  template <class F>
-  static void visit(RMSpropOptions& o, const F& f) {
+  template <class F> static void visit(RMSpropOptions& o, const F& f) {
     f("lr", o.lr), f("alpha", o.alpha), f("eps", o.eps), f("weight_decay", o.weight_decay), f("momentum", o.momentum);
     f("centered", o.centered), f("maximize", o.maximize);
   }
@@ -37,8 +36,7 @@ class WEFT_API RMSprop : public OptimizerOf<RMSpropOptions> {
   std::array<const char*, 3> state_names() const override { return {"square_avg", "grad_avg", "momentum_buffer"}; }
 
  private:
-  template <bool Centered, bool Momentum>
-  void step_as();
+  template <bool Centered, bool Momentum> void step_as();
 };
 
 struct WEFT_API AdagradOptions {
@@ -51,8 +49,7 @@ struct WEFT_API AdagradOptions {
 
   static constexpr const char* name = "Adagrad";
   void check() const;
-  template <class F>
-  static void visit(AdagradOptions& o, const F& f) {
+  template <class F> static void visit(AdagradOptions& o, const F& f) {
     f("lr", o.lr), f("lr_decay", o.lr_decay), f("weight_decay", o.weight_decay);
     f("initial_accumulator_value", o.initial_accumulator_value), f("eps", o.eps), f("maximize", o.maximize);
   }

@@ -66,7 +66,9 @@ StepLR::StepLR(Optimizer& opt, int64_t step_size, double gamma) : Schedule(opt),
   positive("StepLR", "step_size", step_size);
   apply();
 }
-double StepLR::rate(int64_t i, double base) const { return base * std::pow(gamma_, static_cast<double>(i / step_size_)); }
+double StepLR::rate(int64_t i, double base) const {
+  return base * std::pow(gamma_, static_cast<double>(i / step_size_));
+}
 
 MultiStepLR::MultiStepLR(Optimizer& opt, std::vector<int64_t> milestones, double gamma)
     : Schedule(opt), milestones_(std::move(milestones)), gamma_(gamma) {
@@ -79,11 +81,14 @@ double MultiStepLR::rate(int64_t i, double base) const {
 
 double ExponentialLR::rate(int64_t i, double base) const { return base * std::pow(gamma_, static_cast<double>(i)); }
 
-CosineAnnealingLR::CosineAnnealingLR(Optimizer& opt, int64_t T_max, double eta_min) : Schedule(opt), t_max_(T_max), eta_min_(eta_min) {
+CosineAnnealingLR::CosineAnnealingLR(Optimizer& opt, int64_t T_max, double eta_min)
+    : Schedule(opt), t_max_(T_max), eta_min_(eta_min) {
   positive("CosineAnnealingLR", "T_max", T_max);
   apply();
 }
-double CosineAnnealingLR::rate(int64_t i, double base) const { return eta_min_ + (base - eta_min_) * half_cosine(ratio(i, t_max_)); }
+double CosineAnnealingLR::rate(int64_t i, double base) const {
+  return eta_min_ + (base - eta_min_) * half_cosine(ratio(i, t_max_));
+}
 
 CosineAnnealingWarmRestarts::CosineAnnealingWarmRestarts(Optimizer& opt, int64_t T_0, int64_t T_mult, double eta_min)
     : Schedule(opt), t_0_(T_0), t_mult_(T_mult), eta_min_(eta_min) {
@@ -99,11 +104,14 @@ double CosineAnnealingWarmRestarts::rate(int64_t i, double base) const {
   return eta_min_ + (base - eta_min_) * half_cosine(ratio(i, period));
 }
 
-PolynomialLR::PolynomialLR(Optimizer& opt, int64_t total_iters, double power) : Schedule(opt), total_(total_iters), power_(power) {
+PolynomialLR::PolynomialLR(Optimizer& opt, int64_t total_iters, double power)
+    : Schedule(opt), total_(total_iters), power_(power) {
   positive("PolynomialLR", "total_iters", total_iters);
   apply();
 }
-double PolynomialLR::rate(int64_t i, double base) const { return base * std::pow(1 - ratio(std::min(i, total_), total_), power_); }
+double PolynomialLR::rate(int64_t i, double base) const {
+  return base * std::pow(1 - ratio(std::min(i, total_), total_), power_);
+}
 
 LinearLR::LinearLR(Optimizer& opt, double start_factor, double end_factor, int64_t total_iters)
     : Schedule(opt), start_(start_factor), end_(end_factor), total_(total_iters) {
@@ -116,7 +124,8 @@ double LinearLR::rate(int64_t i, double base) const {
   return base * (start_ + (end_ - start_) * ratio(std::min(i, total_), total_));
 }
 
-ConstantLR::ConstantLR(Optimizer& opt, double factor, int64_t total_iters) : Schedule(opt), factor_(factor), total_(total_iters) {
+ConstantLR::ConstantLR(Optimizer& opt, double factor, int64_t total_iters)
+    : Schedule(opt), factor_(factor), total_(total_iters) {
   WEFT_CHECK(factor >= 0 && factor <= 1, ValueError, "ConstantLR: factor must be in [0, 1], got ", factor);
   apply();
 }
@@ -124,7 +133,8 @@ double ConstantLR::rate(int64_t i, double base) const { return i < total_ ? base
 
 OneCycleLR::OneCycleLR(Optimizer& opt, const OneCycleOptions& o) : Schedule(opt), o_(o) {
   positive("OneCycleLR", "total_steps", o.total_steps);
-  WEFT_CHECK(o.pct_start >= 0 && o.pct_start <= 1, ValueError, "OneCycleLR: pct_start must be in [0, 1], got ", o.pct_start);
+  WEFT_CHECK(o.pct_start >= 0 && o.pct_start <= 1, ValueError, "OneCycleLR: pct_start must be in [0, 1], got ",
+             o.pct_start);
   apply();
 }
 /// The value at step i of a course first -> top -> last (or first again, then last).
@@ -147,12 +157,15 @@ double OneCycleLR::rate(int64_t i, double) const {
 void OneCycleLR::apply() {
   Schedule::apply();
   if (!o_.cycle_momentum) return;
-  for (int64_t g = 0; g < opt_.num_groups(); ++g) opt_.set_momentum(along(i_, o_.max_momentum, o_.base_momentum, o_.max_momentum), g);
+  for (int64_t g = 0; g < opt_.num_groups(); ++g)
+    opt_.set_momentum(along(i_, o_.max_momentum, o_.base_momentum, o_.max_momentum), g);
 }
 
 ReduceLROnPlateau::ReduceLROnPlateau(Optimizer& opt, const PlateauOptions& o)
-    : opt_(opt), o_(o), best_(o.mode == PlateauOptions::Mode::min ? std::numeric_limits<double>::infinity()
-                                                                   : -std::numeric_limits<double>::infinity()) {
+    : opt_(opt),
+      o_(o),
+      best_(o.mode == PlateauOptions::Mode::min ? std::numeric_limits<double>::infinity()
+                                                : -std::numeric_limits<double>::infinity()) {
   WEFT_CHECK(o.factor < 1, ValueError, "ReduceLROnPlateau: factor must be below 1, got ", o.factor);
 }
 bool ReduceLROnPlateau::better(double metric) const {
@@ -193,7 +206,8 @@ void ReduceLROnPlateau::load_state_dict(const StateDict& dict) {
 
 WarmupPolyLR::WarmupPolyLR(Optimizer& opt, int64_t total, int64_t warmup, double power)
     : Schedule(opt), total_(total), warmup_(warmup), power_(power) {
-  WEFT_CHECK(total > warmup && warmup >= 0, ValueError, "WarmupPolyLR: needs total > warmup >= 0, got ", total, " and ", warmup);
+  WEFT_CHECK(total > warmup && warmup >= 0, ValueError, "WarmupPolyLR: needs total > warmup >= 0, got ", total, " and ",
+             warmup);
   apply();
 }
 double WarmupPolyLR::rate(int64_t i, double base) const {
@@ -203,7 +217,8 @@ double WarmupPolyLR::rate(int64_t i, double base) const {
 
 WarmupCosineLR::WarmupCosineLR(Optimizer& opt, int64_t total, int64_t warmup, double min_factor)
     : Schedule(opt), total_(total), warmup_(warmup), min_factor_(min_factor) {
-  WEFT_CHECK(total > warmup && warmup >= 0, ValueError, "WarmupCosineLR: needs total > warmup >= 0, got ", total, " and ", warmup);
+  WEFT_CHECK(total > warmup && warmup >= 0, ValueError, "WarmupCosineLR: needs total > warmup >= 0, got ", total,
+             " and ", warmup);
   apply();
 }
 double WarmupCosineLR::rate(int64_t i, double base) const {

@@ -150,9 +150,9 @@ class WEFT_API ConstantLR : public Schedule {
 struct OneCycleOptions {
   double max_lr;
   int64_t total_steps;
-  double pct_start = 0.3;         ///< share of the steps in which the rate rises
-  bool cosine = true;             ///< linear otherwise
-  bool cycle_momentum = true;     ///< momentum goes the other way, where the optimiser has one
+  double pct_start = 0.3;      ///< share of the steps in which the rate rises
+  bool cosine = true;          ///< linear otherwise
+  bool cycle_momentum = true;  ///< momentum goes the other way, where the optimiser has one
   double base_momentum = 0.85, max_momentum = 0.95;
   double div_factor = 25;         ///< the first rate is max_lr / div_factor
   double final_div_factor = 1e4;  ///< the last one is the first / final_div_factor
@@ -180,7 +180,7 @@ struct PlateauOptions {
   bool relative = true;     ///< times the best value; absolute otherwise
   int64_t cooldown = 0;     ///< epochs after a reduction that do not count
   double min_lr = 0;
-  double eps = 1e-8;        ///< smaller changes are not made
+  double eps = 1e-8;  ///< smaller changes are not made
 };
 /// rate *= factor when `metric` has not improved for more than `patience` calls of step(metric).
 class WEFT_API ReduceLROnPlateau {

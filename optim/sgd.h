@@ -16,8 +16,7 @@ struct WEFT_API SGDOptions {
   static constexpr const char* name = "SGD";
   /// ValueError for a negative rate or decay, and for nesterov without momentum or with dampening.
   void check() const;
-  template <class F>
-  static void visit(SGDOptions& o, const F& f) {
+  template <class F> static void visit(SGDOptions& o, const F& f) {
     f("lr", o.lr), f("momentum", o.momentum), f("dampening", o.dampening), f("weight_decay", o.weight_decay);
     f("nesterov", o.nesterov), f("maximize", o.maximize);
   }

@@ -17,19 +17,20 @@ constexpr double kSeluScale = 1.0507009873554804934193349852946;
 
 /// elu and selu: y = scale * (x > 0 ? x : alpha * (exp(x) - 1)).
 Tensor scaled_elu(const Tensor& x, double alpha, double scale) {
-  return from_input_fused<fn::Elu, fn::EluGrad>(
-      x,
-      [alpha, scale](const Tensor& g, const Tensor& x) {
-        // the clamp keeps exp finite where its value is not taken, so that 0 * inf does not reach second derivatives
-        return where(gt(x, 0), g * scale, g * exp(clamp(x, {}, 0)) * (alpha * scale));
-      },
-      {alpha, scale}, {alpha, scale});
+  return from_input_fused<fn::Elu, fn::EluGrad>(x,
+                                                [alpha, scale](const Tensor& g, const Tensor& x) {
+                                                  // the clamp keeps exp finite where its value is not taken, so that 0 * inf does not reach second derivatives
+                                                  return where(gt(x, 0), g * scale,
+                                                               g * exp(clamp(x, {}, 0)) * (alpha * scale));
+                                                },
+                                                {alpha, scale}, {alpha, scale});
 }
 }  // namespace
 
 Tensor relu(const Tensor& x) {
   if (!x.is_floating()) return kernels::map<fn::Relu>(x);
-  return from_output_fused<fn::Relu, fn::ReluGrad>(x, [](const Tensor& g, const Tensor& y) { return where(gt(y, 0), g, 0); });
+  return from_output_fused<fn::Relu, fn::ReluGrad>(
+      x, [](const Tensor& g, const Tensor& y) { return where(gt(y, 0), g, 0); });
 }
 Tensor relu6(const Tensor& x) { return hardtanh(x, 0, 6); }
 Tensor leaky_relu(const Tensor& x, double slope) {
@@ -41,7 +42,8 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
   Tensor w = weight;
   if (w.numel() != 1) {
     const int64_t channels = x.rank() > 1 ? x.size(1) : 1;
-    WEFT_CHECK(w.numel() == channels, ShapeError, "prelu: weight ", w.shape(), " does not fit ", channels, " channels of x ", x.shape());
+    WEFT_CHECK(w.numel() == channels, ShapeError, "prelu: weight ", w.shape(), " does not fit ", channels,
+               " channels of x ", x.shape());
     Shape s = Shape::filled(x.rank(), 1);
     s[1] = channels;
     w = w.reshape(s);
@@ -54,15 +56,15 @@ Tensor elu(const Tensor& x, double alpha) { return scaled_elu(x, alpha, 1); }
 Tensor selu(const Tensor& x) { return scaled_elu(x, kSeluAlpha, kSeluScale); }
 
 Tensor sigmoid(const Tensor& x) {
-  return from_output_fused<fn::Sigmoid, fn::SigmoidGrad>(x, [](const Tensor& g, const Tensor& y) { return g * y * (1 - y); });
+  return from_output_fused<fn::Sigmoid, fn::SigmoidGrad>(
+      x, [](const Tensor& g, const Tensor& y) { return g * y * (1 - y); });
 }
 Tensor logsigmoid(const Tensor& x) {
   return from_input<fn::Logsigmoid>(x, [](const Tensor& g, const Tensor& x) { return g * sigmoid(neg(x)); });
 }
 Tensor hardsigmoid(const Tensor& x) {
-  return from_input<fn::Hardsigmoid>(x, [](const Tensor& g, const Tensor& x) {
-    return where(logical_and(gt(x, -3), lt(x, 3)), g * (1.0 / 6), 0);
-  });
+  return from_input<fn::Hardsigmoid>(
+      x, [](const Tensor& g, const Tensor& x) { return where(logical_and(gt(x, -3), lt(x, 3)), g * (1.0 / 6), 0); });
 }
 Tensor hardswish(const Tensor& x) {
   return from_input_fused<fn::Hardswish, fn::HardswishGrad>(x, [](const Tensor& g, const Tensor& x) {
@@ -97,13 +99,12 @@ Tensor mish(const Tensor& x) {
   });
 }
 Tensor softplus(const Tensor& x, double beta, double threshold) {
-  return from_input_fused<fn::Softplus, fn::SoftplusGrad>(
-      x,
-      [beta, threshold](const Tensor& g, const Tensor& x) {
-        Tensor z = x * beta;
-        return where(gt(z, threshold), g, g * sigmoid(z));
-      },
-      {beta, threshold}, {beta, threshold});
+  return from_input_fused<fn::Softplus, fn::SoftplusGrad>(x,
+                                                          [beta, threshold](const Tensor& g, const Tensor& x) {
+                                                            Tensor z = x * beta;
+                                                            return where(gt(z, threshold), g, g * sigmoid(z));
+                                                          },
+                                                          {beta, threshold}, {beta, threshold});
 }
 Tensor softsign(const Tensor& x) {
   return from_input<fn::Softsign>(x, [](const Tensor& g, const Tensor& x) { return g / square(abs(x) + 1); });

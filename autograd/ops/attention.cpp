@@ -24,21 +24,24 @@ Tensor repeat_heads(const Tensor& x, int64_t times) {
 
 }  // namespace
 
-Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key_in, const Tensor& value_in, const AttentionOptions& o) {
+Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key_in, const Tensor& value_in,
+                                    const AttentionOptions& o) {
   constexpr const char* kName = "scaled_dot_product_attention";
-  WEFT_CHECK(query.rank() >= 2 && key_in.rank() >= 2 && value_in.rank() >= 2, ShapeError, kName, ": query ", query.shape(), ", key ",
-             key_in.shape(), " and value ", value_in.shape(), " need at least 2 axes");
+  WEFT_CHECK(query.rank() >= 2 && key_in.rank() >= 2 && value_in.rank() >= 2, ShapeError, kName, ": query ",
+             query.shape(), ", key ", key_in.shape(), " and value ", value_in.shape(), " need at least 2 axes");
   WEFT_CHECK(!o.is_causal || !o.attn_mask.defined(), ValueError, kName, ": attn_mask must not be given with is_causal");
   Tensor key = key_in, value = value_in;
   if (o.enable_gqa) {
     WEFT_CHECK(query.rank() >= 3 && key.rank() >= 3 && value.rank() >= 3 && key.size(-3) > 0 && value.size(-3) > 0 &&
                    query.size(-3) % key.size(-3) == 0 && query.size(-3) % value.size(-3) == 0,
-               ShapeError, kName, ": the heads of key ", key.shape(), " and value ", value.shape(), " must divide those of query ", query.shape());
+               ShapeError, kName, ": the heads of key ", key.shape(), " and value ", value.shape(),
+               " must divide those of query ", query.shape());
     key = repeat_heads(key, query.size(-3) / key.size(-3));
     value = repeat_heads(value, query.size(-3) / value.size(-3));
   }
-  WEFT_CHECK(query.size(-1) == key.size(-1) && key.size(-2) == value.size(-2), ShapeError, kName, ": query ", query.shape(), ", key ",
-             key.shape(), " and value ", value.shape(), " do not fit; expected [..., L, E], [..., S, E], [..., S, V]");
+  WEFT_CHECK(query.size(-1) == key.size(-1) && key.size(-2) == value.size(-2), ShapeError, kName, ": query ",
+             query.shape(), ", key ", key.shape(), " and value ", value.shape(),
+             " do not fit; expected [..., L, E], [..., S, E], [..., S, V]");
   const double scale = o.scale.value_or(1 / std::sqrt(static_cast<double>(query.size(-1))));
   Tensor scores = matmul(query * scale, key.transpose(-2, -1));
   constexpr double kNever = -std::numeric_limits<double>::infinity();

@@ -8,13 +8,14 @@
 namespace weft {
 
 struct AttentionOptions {
-  Tensor attn_mask = {};      ///< bool (true takes part) or added to the scores; broadcasts to [..., L, S]
+  Tensor attn_mask = {};  ///< bool (true takes part) or added to the scores; broadcasts to [..., L, S]
   double dropout_p = 0;
-  bool is_causal = false;     ///< query i sees keys 0..i; excludes attn_mask
+  bool is_causal = false;                      ///< query i sees keys 0..i; excludes attn_mask
   std::optional<double> scale = std::nullopt;  ///< 1 / sqrt(E) unless given
-  bool enable_gqa = false;    ///< fewer key and value heads than query heads: each is shared
+  bool enable_gqa = false;                     ///< fewer key and value heads than query heads: each is shared
 };
 /// softmax(q k^T scale + mask) v. q: [..., L, E], k: [..., S, E], v: [..., S, V] -> [..., L, V].
-WEFT_API Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value, const AttentionOptions& o = {});
+WEFT_API Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
+                                             const AttentionOptions& o = {});
 
 }  // namespace weft

@@ -36,16 +36,14 @@ using kernels::map;
 using kernels::map2;
 
 /// f(x, y) in their common dtype, not recorded.
-template <class F>
-Tensor apply(const Tensor& x, const Tensor& y, const F& f = {}) {
+template <class F> Tensor apply(const Tensor& x, const Tensor& y, const F& f = {}) {
   if (x.dtype() == y.dtype()) return map2<F>(x, y, f);
   NoGrad guard;
   const Dtype d = result_dtype(x, y);
   return map2<F>(cast(x, d), cast(y, d), f);
 }
 /// The same in floating arithmetic: integers go to f32.
-template <class F>
-Tensor apply_float(const Tensor& x, const Tensor& y, const F& f = {}) {
+template <class F> Tensor apply_float(const Tensor& x, const Tensor& y, const F& f = {}) {
   const Dtype d = result_dtype(x, y);
   if (is_floating(d)) return apply<F>(x, y, f);
   return map2<F>(x.to(Dtype::f32), y.to(Dtype::f32), f);
@@ -56,7 +54,8 @@ Tensor wrap(const Scalar& s, const Tensor& x) { return full({}, s, {result_dtype
 Tensor raised(const Tensor& x, const Scalar& s) { return cast(x, result_dtype(x, s)); }
 
 void check_alpha(const char* op, const Scalar& alpha, Dtype result) {
-  WEFT_CHECK(!alpha.is_floating() || is_floating(result), ValueError, op, ": alpha=", alpha, " must be an integer for dtype ", result);
+  WEFT_CHECK(!alpha.is_floating() || is_floating(result), ValueError, op, ": alpha=", alpha,
+             " must be an integer for dtype ", result);
 }
 bool is_one(const Scalar& s) { return s.to_double() == 1; }
 /// g * a without a pass for a = 1.
@@ -97,7 +96,7 @@ Tensor add(const Tensor& in, Scalar y, Scalar alpha) {
   Tensor x = raised(in, y);
   check_alpha("add", alpha, x.dtype());
   if (x.dtype() == Dtype::boolean) return map2<fn::Add>(x, y);
-  const Scalar b = is_one(alpha)         ? y
+  const Scalar b = is_one(alpha)            ? y
                    : is_floating(x.dtype()) ? Scalar(y.to_double() * alpha.to_double())
                                             : Scalar(y.to_int64() * alpha.to_int64());
   Tensor z = map<fn::AddScalar>(x, {b});
@@ -173,22 +172,24 @@ Tensor div(Scalar x, const Tensor& y, RoundingMode mode) {
 Tensor pow(const Tensor& x, const Tensor& y) {
   Tensor z = apply<fn::Pow>(autocast(CastPolicy::fp32, x), autocast(CastPolicy::fp32, y));
   if (!recording(x, y)) return unrecorded("pow", std::move(z));
-  return record("pow", z, {x, y}, [x = Saved(x), y = Saved(y, "exponent"), z = Saved::output(z)](BackwardCtx& c) -> Grads {
-    Grads r(2);
-    const Tensor g = c.grad(), a = c.get(x), b = c.get(y);
-    if (c.needs(0)) r[0] = sum_to(where(eq(b, 0), 0, g * (b * pow(a, b - 1))), a.shape());
-    if (c.needs(1)) {
-      // d/db a^b = a^b log a, and 0 where a^b = 0 for that reason
-      Tensor zero = logical_and(eq(a, 0), ge(b, 0));
-      r[1] = sum_to(g * where(zero, 0, c.get(z) * log(where(zero, 1, a))), b.shape());
-    }
-    return r;
-  });
+  return record("pow", z, {x, y},
+                [x = Saved(x), y = Saved(y, "exponent"), z = Saved::output(z)](BackwardCtx& c) -> Grads {
+                  Grads r(2);
+                  const Tensor g = c.grad(), a = c.get(x), b = c.get(y);
+                  if (c.needs(0)) r[0] = sum_to(where(eq(b, 0), 0, g * (b * pow(a, b - 1))), a.shape());
+                  if (c.needs(1)) {
+                    // d/db a^b = a^b log a, and 0 where a^b = 0 for that reason
+                    Tensor zero = logical_and(eq(a, 0), ge(b, 0));
+                    r[1] = sum_to(g * where(zero, 0, c.get(z) * log(where(zero, 1, a))), b.shape());
+                  }
+                  return r;
+                });
 }
 Tensor pow(const Tensor& in, Scalar e) {
   Tensor x = raised(autocast(CastPolicy::fp32, in), e);
   if (x.dtype() == Dtype::boolean) x = x.to(Dtype::i64);
-  WEFT_CHECK(x.is_floating() || e.to_int64() >= 0, ValueError, "pow: integers to the negative power ", e, "; convert to floating first");
+  WEFT_CHECK(x.is_floating() || e.to_int64() >= 0, ValueError, "pow: integers to the negative power ", e,
+             "; convert to floating first");
   const double p = e.to_double();
   Tensor z = p == 2                        ? map<fn::Square>(x)
              : p == 0.5 && x.is_floating() ? map<fn::Sqrt>(x)
@@ -205,8 +206,7 @@ Tensor pow(Scalar x, const Tensor& y) { return pow(wrap(x, y), y); }
 
 namespace {
 /// maximum and minimum: all of g where x wins, halves where they are equal.
-template <class F, class Less>
-Tensor extreme(const Tensor& x, const Tensor& y, Less loses) {
+template <class F, class Less> Tensor extreme(const Tensor& x, const Tensor& y, Less loses) {
   Tensor z = apply<F>(x, y);
   if (!recording(x, y)) return unrecorded(F::name, std::move(z));
   return record(F::name, std::move(z), {x, y}, [x = Saved(x), y = Saved(y, "other"), loses](BackwardCtx& c) -> Grads {
@@ -226,20 +226,20 @@ Tensor minimum(const Tensor& x, const Tensor& y) {
   return extreme<fn::Minimum>(x, y, [](const Tensor& a, const Tensor& b) { return gt(a, b); });
 }
 Tensor atan2(const Tensor& y, const Tensor& x) {
-  return record("atan2", apply_float<fn::Atan2>(y, x), {y, x}, [y = Saved(y), x = Saved(x, "other")](BackwardCtx& c) -> Grads {
-    Grads r(2);
-    Tensor a = c.get(y), b = c.get(x);
-    Tensor g = c.grad() / (a * a + b * b);
-    if (c.needs(0)) r[0] = sum_to(g * b, a.shape());
-    if (c.needs(1)) r[1] = sum_to(neg(g * a), b.shape());
-    return r;
-  });
+  return record("atan2", apply_float<fn::Atan2>(y, x), {y, x},
+                [y = Saved(y), x = Saved(x, "other")](BackwardCtx& c) -> Grads {
+                  Grads r(2);
+                  Tensor a = c.get(y), b = c.get(x);
+                  Tensor g = c.grad() / (a * a + b * b);
+                  if (c.needs(0)) r[0] = sum_to(g * b, a.shape());
+                  if (c.needs(1)) r[1] = sum_to(neg(g * a), b.shape());
+                  return r;
+                });
 }
 
 namespace {
 /// fmod and remainder: x - y * n, with n the quotient rounded by `mode`.
-template <class F>
-Tensor modulo(const Tensor& x, const Tensor& y, RoundingMode mode) {
+template <class F> Tensor modulo(const Tensor& x, const Tensor& y, RoundingMode mode) {
   check_divisor(F::name, x, y);
   return record(F::name, apply<F>(x, y), {x, y}, [x = Saved(x), y = Saved(y, "other"), mode](BackwardCtx& c) -> Grads {
     Grads r(2);
@@ -256,7 +256,8 @@ Tensor remainder(const Tensor& x, const Tensor& y) { return modulo<fn::Remainder
 Tensor remainder(const Tensor& x, Scalar y) { return remainder(x, wrap(y, x)); }
 
 Tensor outer(const Tensor& x, const Tensor& y) {
-  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "outer: expects two vectors, got ", x.shape(), " and ", y.shape());
+  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "outer: expects two vectors, got ", x.shape(), " and ",
+             y.shape());
   return x.unsqueeze(1) * y;
 }
 

@@ -71,7 +71,8 @@ WEFT_API Tensor logical_and(const Tensor& x, const Tensor& y);
 WEFT_API Tensor logical_or(const Tensor& x, const Tensor& y);
 WEFT_API Tensor logical_xor(const Tensor& x, const Tensor& y);
 /// max |x - y| <= atol + rtol |y| everywhere? NaN equals NaN only if `equal_nan`. One bool, on the host.
-WEFT_API bool allclose(const Tensor& x, const Tensor& y, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false);
+WEFT_API bool allclose(const Tensor& x, const Tensor& y, double rtol = 1e-5, double atol = 1e-8,
+                       bool equal_nan = false);
 /// Same shape and all elements equal? One bool, on the host.
 WEFT_API bool equal(const Tensor& x, const Tensor& y);
 

@@ -11,15 +11,16 @@ namespace {
 const char* name_of(int rank) { return rank == 1 ? "conv1d" : rank == 2 ? "conv2d" : rank == 3 ? "conv3d" : "conv"; }
 
 void check_dtypes(const char* op, const Tensor& x, const Tensor& w, const char* what) {
-  WEFT_CHECK(x.is_floating() && x.dtype() == w.dtype(), DtypeError, op, ": input is ", x.dtype(), " but ", what, " is ", w.dtype(),
-             "; both must have one floating dtype, convert with to(dtype)");
-  WEFT_CHECK(x.device() == w.device(), DeviceError, op, ": input is on ", x.device(), " but ", what, " on ", w.device());
+  WEFT_CHECK(x.is_floating() && x.dtype() == w.dtype(), DtypeError, op, ": input is ", x.dtype(), " but ", what, " is ",
+             w.dtype(), "; both must have one floating dtype, convert with to(dtype)");
+  WEFT_CHECK(x.device() == w.device(), DeviceError, op, ": input is on ", x.device(), " but ", what, " on ",
+             w.device());
 }
 
 void check_bias(const char* op, const Tensor& x, const Tensor& bias, int64_t channels) {
   if (!bias.defined()) return;
-  WEFT_CHECK(bias.rank() == 1 && bias.size(0) == channels, ShapeError, op, ": bias must be [", channels, "], one per output channel, got ",
-             bias.shape());
+  WEFT_CHECK(bias.rank() == 1 && bias.size(0) == channels, ShapeError, op, ": bias must be [", channels,
+             "], one per output channel, got ", bias.shape());
   check_dtypes(op, x, bias, "bias");
 }
 
@@ -27,8 +28,8 @@ void check_bias(const char* op, const Tensor& x, const Tensor& bias, int64_t cha
 void check_operands(const char* op, const Tensor& x, const Tensor& w, const ConvParams& p) {
   const int rank = p.stride.size();
   WEFT_CHECK(w.rank() == rank + 2, ShapeError, op, ": weight must have ", rank + 2, " dimensions, got ", w.shape());
-  WEFT_CHECK(x.rank() == rank + 1 || x.rank() == rank + 2, ShapeError, op, ": expected ", rank + 1, "D (unbatched) or ", rank + 2,
-             "D (batched) input, got ", x.shape());
+  WEFT_CHECK(x.rank() == rank + 1 || x.rank() == rank + 2, ShapeError, op, ": expected ", rank + 1, "D (unbatched) or ",
+             rank + 2, "D (batched) input, got ", x.shape());
   check_dtypes(op, x, w, "weight");
   for (int i = 0; i < rank; ++i) {
     WEFT_CHECK(x.size(i - rank) > 0, ShapeError, op, ": input ", x.shape(), " is empty along spatial dimension ", i);
@@ -44,7 +45,9 @@ Shape output_shape(const Tensor& x, const Tensor& w, const ConvParams& p) {
   return shape;
 }
 
-Tensor empty_channels_last(const Shape& shape, const TensorOptions& o) { return empty(shape, o, MemoryFormat::channels_last); }
+Tensor empty_channels_last(const Shape& shape, const TensorOptions& o) {
+  return empty(shape, o, MemoryFormat::channels_last);
+}
 
 // Sums over all axes but the channels.
 Tensor channel_sum(const Tensor& g) {
@@ -54,7 +57,8 @@ Tensor channel_sum(const Tensor& g) {
 }
 
 // Gradients of weight and, if asked for, bias; one pass over g.
-std::pair<Tensor, Tensor> weight_and_bias_grad(const Tensor& x, const Tensor& g, const Shape& w_shape, const ConvParams& p, bool with_bias) {
+std::pair<Tensor, Tensor> weight_and_bias_grad(const Tensor& x, const Tensor& g, const Shape& w_shape,
+                                               const ConvParams& p, bool with_bias) {
   Tensor gw = empty(w_shape, x.options()), gb;
   if (with_bias) gb = empty({w_shape[0]}, x.options());
   if (x.numel() == 0 || g.numel() == 0) {
@@ -73,12 +77,13 @@ Saved saved_if(bool wanted, const Tensor& t, const char* what) { return wanted ?
 // Shapes are checked by the public forms; these three are called with geometries that came from a convolution.
 
 Tensor conv(const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvParams& p) {
-  const Tensor x = autocast(CastPolicy::lower, input), w = autocast(CastPolicy::lower, weight), b = autocast(CastPolicy::lower, bias);
+  const Tensor x = autocast(CastPolicy::lower, input), w = autocast(CastPolicy::lower, weight),
+               b = autocast(CastPolicy::lower, bias);
   const char* op = name_of(p.stride.size());
   check_operands(op, x, w, p);
   check_bias(op, x, b, w.size(0));
-  WEFT_CHECK(x.rank() == w.rank() && x.size(1) == w.size(1) * p.groups, ShapeError, op, ": input ", x.shape(), " does not fit weight ",
-             w.shape(), " with groups=", p.groups);
+  WEFT_CHECK(x.rank() == w.rank() && x.size(1) == w.size(1) * p.groups, ShapeError, op, ": input ", x.shape(),
+             " does not fit weight ", w.shape(), " with groups=", p.groups);
   const Shape shape = output_shape(x, w, p);
   for (int i = 2; i < shape.size(); ++i)
     WEFT_CHECK(shape[i] > 0, ShapeError, op, ": no window fits: weight ", w.shape(), ", input ", x.shape());
@@ -86,8 +91,8 @@ Tensor conv(const Tensor& input, const Tensor& weight, const Tensor& bias, const
   if (y.numel() > 0) kernels::conv(x.device().type, mut_ref(y), ref(x), ref(w), ref(b), p);
   // A frozen weight keeps no activation alive, and the other way round.
   return record(op, std::move(y), {x, w, b},
-                [xs = saved_if(w.requires_grad(), x, "input"), ws = saved_if(x.requires_grad(), w, "weight"), x_shape = x.shape(),
-                 w_shape = w.shape(), p](BackwardCtx& c) -> Grads {
+                [xs = saved_if(w.requires_grad(), x, "input"), ws = saved_if(x.requires_grad(), w, "weight"),
+                 x_shape = x.shape(), w_shape = w.shape(), p](BackwardCtx& c) -> Grads {
                   const Tensor& g = c.grad();
                   Grads grads(3);
                   if (c.needs(0)) grads[0] = conv_input_grad(g, c.get(ws), x_shape, p);
@@ -103,18 +108,21 @@ Tensor conv(const Tensor& input, const Tensor& weight, const Tensor& bias, const
                 });
 }
 
-Tensor conv_input_grad(const Tensor& gradient, const Tensor& weight, const Shape& x_shape, const ConvParams& p, const Tensor& bias) {
-  const Tensor g = autocast(CastPolicy::lower, gradient), w = autocast(CastPolicy::lower, weight), b = autocast(CastPolicy::lower, bias);
+Tensor conv_input_grad(const Tensor& gradient, const Tensor& weight, const Shape& x_shape, const ConvParams& p,
+                       const Tensor& bias) {
+  const Tensor g = autocast(CastPolicy::lower, gradient), w = autocast(CastPolicy::lower, weight),
+               b = autocast(CastPolicy::lower, bias);
   check_dtypes("conv_input_grad", g, w, "weight");
   check_bias("conv_input_grad", g, b, x_shape[1]);
   WEFT_CHECK(g.rank() == w.rank() && x_shape.size() == w.rank() && g.size(0) == x_shape[0] && g.size(1) == w.size(0) &&
                  x_shape[1] == w.size(1) * p.groups,
-             ShapeError, "conv_input_grad: gradient ", g.shape(), " and weight ", w.shape(), " with groups=", p.groups, " do not fit input ", x_shape);
+             ShapeError, "conv_input_grad: gradient ", g.shape(), " and weight ", w.shape(), " with groups=", p.groups,
+             " do not fit input ", x_shape);
   Tensor y = empty_channels_last(x_shape, g.options());
   if (y.numel() > 0) kernels::conv_input_grad(g.device().type, mut_ref(y), ref(g), ref(w), ref(b), p);
   return record("conv_transpose", std::move(y), {g, w, b},
-                [gs = saved_if(w.requires_grad(), g, "input"), ws = saved_if(g.requires_grad(), w, "weight"), w_shape = w.shape(),
-                 p](BackwardCtx& c) -> Grads {
+                [gs = saved_if(w.requires_grad(), g, "input"), ws = saved_if(g.requires_grad(), w, "weight"),
+                 w_shape = w.shape(), p](BackwardCtx& c) -> Grads {
                   const Tensor& q = c.grad();
                   Grads grads(3);
                   if (c.needs(0)) grads[0] = conv(q, c.get(ws), {}, p);
@@ -129,11 +137,12 @@ Tensor conv_weight_grad(const Tensor& input, const Tensor& gradient, const Shape
   check_dtypes("conv_weight_grad", x, g, "gradient");
   WEFT_CHECK(x.rank() == g.rank() && x.rank() == w_shape.size() && x.size(0) == g.size(0) && g.size(1) == w_shape[0] &&
                  x.size(1) == w_shape[1] * p.groups,
-             ShapeError, "conv_weight_grad: input ", x.shape(), " and gradient ", g.shape(), " with groups=", p.groups, " do not fit weight ", w_shape);
+             ShapeError, "conv_weight_grad: input ", x.shape(), " and gradient ", g.shape(), " with groups=", p.groups,
+             " do not fit weight ", w_shape);
   Tensor gw = weight_and_bias_grad(x, g, w_shape, p, false).first;
   return record("conv_weight_grad", std::move(gw), {x, g},
-                [xs = saved_if(g.requires_grad(), x, "input"), gs = saved_if(x.requires_grad(), g, "gradient"), x_shape = x.shape(),
-                 p](BackwardCtx& c) -> Grads {
+                [xs = saved_if(g.requires_grad(), x, "input"), gs = saved_if(x.requires_grad(), g, "gradient"),
+                 x_shape = x.shape(), p](BackwardCtx& c) -> Grads {
                   const Tensor& q = c.grad();
                   Tensor gx, gg;
                   if (c.needs(0)) gx = conv_input_grad(c.get(gs), q, x_shape, p);
@@ -156,7 +165,8 @@ void check_conv_params(const char* op, const ConvParams& p, int rank) {
 
 void resolve_same_padding(const char* op, const Shape& kernel, ConvParams& p) {
   for (int i = 0; i < kernel.size(); ++i) {
-    WEFT_CHECK(p.stride[i] == 1, ValueError, op, ": padding 'same' is not defined for strided convolutions, got stride ", p.stride);
+    WEFT_CHECK(p.stride[i] == 1, ValueError, op,
+               ": padding 'same' is not defined for strided convolutions, got stride ", p.stride);
     const int64_t total = p.dilation[i] * (kernel[i] - 1);
     p.padding_lo[i] = total / 2;
     p.padding_hi[i] = total - total / 2;
@@ -168,46 +178,52 @@ Tensor conv_nd(const char* op, const Tensor& input, const Tensor& w, const Tenso
   check_conv_params(op, p, rank);
   if (!detail::thread_mode().autocast) check_operands(op, input, w, p);
   WEFT_CHECK(w.rank() == rank + 2, ShapeError, op, ": weight must have ", rank + 2, " dimensions, got ", w.shape());
-  WEFT_CHECK(input.rank() == rank + 1 || input.rank() == rank + 2, ShapeError, op, ": expected ", rank + 1, "D (unbatched) or ", rank + 2,
-             "D (batched) input, got ", input.shape());
+  WEFT_CHECK(input.rank() == rank + 1 || input.rank() == rank + 2, ShapeError, op, ": expected ", rank + 1,
+             "D (unbatched) or ", rank + 2, "D (batched) input, got ", input.shape());
   const bool batched = input.rank() == rank + 2;
   const int64_t channels = input.size(batched ? 1 : 0);
-  WEFT_CHECK(channels == w.size(1) * p.groups, ShapeError, op, ": input has ", channels, " channels but weight ", w.shape(), " with groups=",
-             p.groups, " expects ", w.size(1) * p.groups, " (expected input to have ", w.size(1) * p.groups, " channels, but got ", channels,
-             " channels)");
+  WEFT_CHECK(channels == w.size(1) * p.groups, ShapeError, op, ": input has ", channels, " channels but weight ",
+             w.shape(), " with groups=", p.groups, " expects ", w.size(1) * p.groups, " (expected input to have ",
+             w.size(1) * p.groups, " channels, but got ", channels, " channels)");
   for (int i = 0; i < rank; ++i) {
-    const int64_t padded = input.size(i - rank) + p.padding_lo[i] + p.padding_hi[i], extent = p.dilation[i] * (w.size(i + 2) - 1) + 1;
-    WEFT_CHECK(extent <= padded, ShapeError, op, ": kernel size can't be greater than actual (padded) input size: kernel extent ", extent,
-               ", padded input size ", padded, " along spatial dimension ", i, " (input ", input.shape(), ", weight ", w.shape(), ")");
+    const int64_t padded = input.size(i - rank) + p.padding_lo[i] + p.padding_hi[i],
+                  extent = p.dilation[i] * (w.size(i + 2) - 1) + 1;
+    WEFT_CHECK(extent <= padded, ShapeError, op,
+               ": kernel size can't be greater than actual (padded) input size: kernel extent ", extent,
+               ", padded input size ", padded, " along spatial dimension ", i, " (input ", input.shape(), ", weight ",
+               w.shape(), ")");
   }
   if (batched) return conv(input, w, bias, p);
   return conv(input.unsqueeze(0), w, bias, p).squeeze(0);
 }
 
-Tensor conv_transpose_nd(const char* op, const Tensor& input, const Tensor& w, const Tensor& bias, const ConvParams& p, const Shape& output_padding) {
+Tensor conv_transpose_nd(const char* op, const Tensor& input, const Tensor& w, const Tensor& bias, const ConvParams& p,
+                         const Shape& output_padding) {
   const int rank = p.stride.size();
   check_conv_params(op, p, rank);
-  WEFT_CHECK(output_padding.size() == rank, ValueError, op, ": output_padding must have ", rank, " entries, got ", output_padding);
+  WEFT_CHECK(output_padding.size() == rank, ValueError, op, ": output_padding must have ", rank, " entries, got ",
+             output_padding);
   for (int i = 0; i < rank; ++i) {
     WEFT_CHECK(output_padding[i] >= 0, ValueError, op, ": output_padding must not be negative, got ", output_padding);
     WEFT_CHECK(output_padding[i] < p.stride[i] || output_padding[i] < p.dilation[i], ValueError, op,
-               ": output padding must be smaller than either stride or dilation, got output_padding ", output_padding, ", stride ", p.stride,
-               ", dilation ", p.dilation);
+               ": output padding must be smaller than either stride or dilation, got output_padding ", output_padding,
+               ", stride ", p.stride, ", dilation ", p.dilation);
   }
   if (!detail::thread_mode().autocast) check_operands(op, input, w, p);
   WEFT_CHECK(w.rank() == rank + 2, ShapeError, op, ": weight must have ", rank + 2, " dimensions, got ", w.shape());
-  WEFT_CHECK(input.rank() == rank + 1 || input.rank() == rank + 2, ShapeError, op, ": expected ", rank + 1, "D (unbatched) or ", rank + 2,
-             "D (batched) input, got ", input.shape());
+  WEFT_CHECK(input.rank() == rank + 1 || input.rank() == rank + 2, ShapeError, op, ": expected ", rank + 1,
+             "D (unbatched) or ", rank + 2, "D (batched) input, got ", input.shape());
   const bool batched = input.rank() == rank + 2;
   const int64_t channels = input.size(batched ? 1 : 0);
-  WEFT_CHECK(channels == w.size(0), ShapeError, op, ": input has ", channels, " channels but weight ", w.shape(), " with groups=", p.groups,
-             " expects ", w.size(0));
+  WEFT_CHECK(channels == w.size(0), ShapeError, op, ": input has ", channels, " channels but weight ", w.shape(),
+             " with groups=", p.groups, " expects ", w.size(0));
   Shape shape{batched ? input.size(0) : 1, w.size(1) * p.groups};
   for (int i = 0; i < rank; ++i) {
-    const int64_t size = (input.size(i - rank) - 1) * p.stride[i] - p.padding_lo[i] - p.padding_hi[i] + p.dilation[i] * (w.size(i + 2) - 1) +
-                         output_padding[i] + 1;
-    WEFT_CHECK(size >= 1, ShapeError, op, ": output size ", size, " along spatial dimension ", i, " is too small (input ", input.shape(),
-               ", weight ", w.shape(), ", stride ", p.stride, ", padding ", p.padding_lo, ")");
+    const int64_t size = (input.size(i - rank) - 1) * p.stride[i] - p.padding_lo[i] - p.padding_hi[i] +
+                         p.dilation[i] * (w.size(i + 2) - 1) + output_padding[i] + 1;
+    WEFT_CHECK(size >= 1, ShapeError, op, ": output size ", size, " along spatial dimension ", i,
+               " is too small (input ", input.shape(), ", weight ", w.shape(), ", stride ", p.stride, ", padding ",
+               p.padding_lo, ")");
     shape.push_back(size);
   }
   if (batched) return conv_input_grad(input, w, shape, p, bias);
@@ -216,8 +232,7 @@ Tensor conv_transpose_nd(const char* op, const Tensor& input, const Tensor& w, c
 
 namespace {
 
-template <int D, class Options>
-ConvParams params(const char* op, const Tensor& w, const Options& o) {
+template <int D, class Options> ConvParams params(const char* op, const Tensor& w, const Options& o) {
   ConvParams p{o.stride, o.padding.lo, o.padding.hi, o.dilation, o.groups};
   if (o.padding.same) {
     WEFT_CHECK(w.rank() == D + 2, ShapeError, op, ": weight must have ", D + 2, " dimensions, got ", w.shape());
@@ -228,17 +243,30 @@ ConvParams params(const char* op, const Tensor& w, const Options& o) {
 
 template <int D>
 Tensor transpose(const char* op, const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<D>& o) {
-  WEFT_CHECK(!o.padding.same, ValueError, op, ": padding must be numbers, 'same' is not defined for transposed convolutions");
+  WEFT_CHECK(!o.padding.same, ValueError, op,
+             ": padding must be numbers, 'same' is not defined for transposed convolutions");
   return conv_transpose_nd(op, x, w, b, params<D>(op, w, o), o.output_padding);
 }
 
 }  // namespace
 
-Tensor conv1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<1>& o) { return conv_nd("conv1d", x, w, b, params<1>("conv1d", w, o)); }
-Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<2>& o) { return conv_nd("conv2d", x, w, b, params<2>("conv2d", w, o)); }
-Tensor conv3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<3>& o) { return conv_nd("conv3d", x, w, b, params<3>("conv3d", w, o)); }
-Tensor conv_transpose1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<1>& o) { return transpose("conv_transpose1d", x, w, b, o); }
-Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<2>& o) { return transpose("conv_transpose2d", x, w, b, o); }
-Tensor conv_transpose3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<3>& o) { return transpose("conv_transpose3d", x, w, b, o); }
+Tensor conv1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<1>& o) {
+  return conv_nd("conv1d", x, w, b, params<1>("conv1d", w, o));
+}
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<2>& o) {
+  return conv_nd("conv2d", x, w, b, params<2>("conv2d", w, o));
+}
+Tensor conv3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<3>& o) {
+  return conv_nd("conv3d", x, w, b, params<3>("conv3d", w, o));
+}
+Tensor conv_transpose1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<1>& o) {
+  return transpose("conv_transpose1d", x, w, b, o);
+}
+Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<2>& o) {
+  return transpose("conv_transpose2d", x, w, b, o);
+}
+Tensor conv_transpose3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<3>& o) {
+  return transpose("conv_transpose3d", x, w, b, o);
+}
 
 }  // namespace weft

@@ -17,19 +17,21 @@ namespace {
 struct Classes {
   Tensor x, target;
   bool single;
-  Classes(const char* op, const Tensor& input, const Tensor& t, const Tensor& weight) : x(input), single(input.rank() == 1) {
+  Classes(const char* op, const Tensor& input, const Tensor& t, const Tensor& weight)
+      : x(input), single(input.rank() == 1) {
     WEFT_CHECK(x.is_floating(), DtypeError, op, ": input is ", x.dtype(), "; expected a floating dtype");
-    WEFT_CHECK(t.dtype() == Dtype::i64 || t.dtype() == Dtype::i32 || t.dtype() == Dtype::u8, DtypeError, op, ": target is ", t.dtype(),
-               "; expected class indices (i64)");
+    WEFT_CHECK(t.dtype() == Dtype::i64 || t.dtype() == Dtype::i32 || t.dtype() == Dtype::u8, DtypeError, op,
+               ": target is ", t.dtype(), "; expected class indices (i64)");
     WEFT_CHECK(x.rank() >= 1, ShapeError, op, ": input needs a class axis, got rank 0");
     Shape expected = x.shape();
     expected.erase(single ? 0 : 1);
-    WEFT_CHECK(t.shape() == expected, ShapeError, op, ": target ", t.shape(), " does not fit input ", x.shape(), "; expected ", expected);
+    WEFT_CHECK(t.shape() == expected, ShapeError, op, ": target ", t.shape(), " does not fit input ", x.shape(),
+               "; expected ", expected);
     WEFT_CHECK(t.device() == x.device(), DeviceError, op, ": target is on ", t.device(), " but input on ", x.device());
     if (single) x = x.unsqueeze(0);
     const int64_t C = x.size(1);
-    WEFT_CHECK(!weight.defined() || weight.shape() == Shape{C}, ShapeError, op, ": weight ", weight.shape(), " must have one entry for each of ",
-               C, " classes");
+    WEFT_CHECK(!weight.defined() || weight.shape() == Shape{C}, ShapeError, op, ": weight ", weight.shape(),
+               " must have one entry for each of ", C, " classes");
     target = t.to(Dtype::i64).contiguous().reshape(single ? Shape{1} : t.shape());
   }
   Tensor restore(const Tensor& loss) const { return single && loss.rank() == 1 ? loss.squeeze(0) : loss; }
@@ -49,7 +51,8 @@ Tensor class_view(const Tensor& weight, const Tensor& x) {
 }
 
 /// The gradient by ops: g per pixel, 0 where ignored.
-Tensor gradient_by_ops(const Tensor& g, const Tensor& x, const Tensor& target, const Tensor& weight, const CrossEntropyParams& p) {
+Tensor gradient_by_ops(const Tensor& g, const Tensor& x, const Tensor& target, const Tensor& weight,
+                       const CrossEntropyParams& p) {
   const Tensor hot = one_hot_rows(target, x, p.ignore_index);
   const Tensor hits = weight.defined() ? hot * class_view(weight, x) : hot;
   const double each = p.label_smoothing / static_cast<double>(x.size(1));
@@ -74,42 +77,47 @@ Tensor hard_cross_entropy(const Tensor& input, const Tensor& t, const CrossEntro
   Tensor totals = zeros({3}, {Dtype::f64, x.device()});
   if (loss.numel() > 0) {
     WEFT_CHECK(x.size(1) > 0, ShapeError, "cross_entropy: input ", input.shape(), " has no classes");
-    kernels::cross_entropy(device, mut_ref(loss), mut_ref(lse), mut_ref(totals), ref(x), ref(in.target), ref(weight), params);
+    kernels::cross_entropy(device, mut_ref(loss), mut_ref(lse), mut_ref(totals), ref(x), ref(in.target), ref(weight),
+                           params);
     if (device == DeviceType::cpu)
-      WEFT_CHECK(totals.data<double>()[2] == 0, ValueError, "cross_entropy: a target is not in [0, ", x.size(1), ") and is not ignore_index ",
-                 o.ignore_index);
+      WEFT_CHECK(totals.data<double>()[2] == 0, ValueError, "cross_entropy: a target is not in [0, ", x.size(1),
+                 ") and is not ignore_index ", o.ignore_index);
   }
   // Everything but `none` is a rank-0 result whose gradient has one factor for all pixels.
   const bool whole = o.reduction != Reduction::none;
   const bool mean = o.reduction == Reduction::mean;
   Tensor y = whole ? (mean ? totals[0] / totals[1] : totals[0]).to(x.dtype()) : loss.to(x.dtype());
   y = record("cross_entropy", y, {x},
-             [x = Saved::input(x), target = Saved::input(in.target, "target"), w = Saved::input(weight, "weight"), lse, totals, params, whole, mean, device,
-              options](BackwardCtx& c) -> Grads {
-    const Tensor xs = c.get(x), ts = c.get(target);
-    Tensor g = c.grad().to(options.dtype);
-    if (mean) g = g / totals[1].to(options.dtype);
-    const Tensor weight = c.get(w);
-    if (c.create_graph()) return {gradient_by_ops(whole ? g.expand(ts.shape()) : g, xs.to(options.dtype), ts, weight, params)};
-    Tensor dx = empty_like(xs);
-    g = g.contiguous();
-    if (xs.numel() > 0) kernels::cross_entropy_backward(device, mut_ref(dx), ref(g), ref(lse), ref(xs), ref(ts), ref(weight), params);
-    return {dx};
-  });
+             [x = Saved::input(x), target = Saved::input(in.target, "target"), w = Saved::input(weight, "weight"), lse,
+              totals, params, whole, mean, device, options](BackwardCtx& c) -> Grads {
+               const Tensor xs = c.get(x), ts = c.get(target);
+               Tensor g = c.grad().to(options.dtype);
+               if (mean) g = g / totals[1].to(options.dtype);
+               const Tensor weight = c.get(w);
+               if (c.create_graph())
+                 return {gradient_by_ops(whole ? g.expand(ts.shape()) : g, xs.to(options.dtype), ts, weight, params)};
+               Tensor dx = empty_like(xs);
+               g = g.contiguous();
+               if (xs.numel() > 0)
+                 kernels::cross_entropy_backward(device, mut_ref(dx), ref(g), ref(lse), ref(xs), ref(ts), ref(weight),
+                                                 params);
+               return {dx};
+             });
   return whole ? y : in.restore(y);
 }
 
 /// Targets are probabilities.
 Tensor soft_cross_entropy(const Tensor& x, const Tensor& t, const CrossEntropyOptions& o) {
-  WEFT_CHECK(t.shape() == x.shape(), ShapeError, "cross_entropy: probabilities ", t.shape(), " do not have the input's shape ", x.shape());
+  WEFT_CHECK(t.shape() == x.shape(), ShapeError, "cross_entropy: probabilities ", t.shape(),
+             " do not have the input's shape ", x.shape());
   const int axis = x.rank() == 1 ? 0 : 1;
   const int64_t C = x.size(axis);
   Tensor p = t;
   if (o.label_smoothing != 0) p = p * (1 - o.label_smoothing) + o.label_smoothing / static_cast<double>(C);
   Tensor each = log_softmax(x, axis) * p;
   if (o.weight.defined()) {
-    WEFT_CHECK(o.weight.shape() == Shape{C}, ShapeError, "cross_entropy: weight ", o.weight.shape(), " must have one entry for each of ", C,
-               " classes");
+    WEFT_CHECK(o.weight.shape() == Shape{C}, ShapeError, "cross_entropy: weight ", o.weight.shape(),
+               " must have one entry for each of ", C, " classes");
     each = each * (axis == 0 ? o.weight : class_view(o.weight, x));
   }
   if (o.reduction == Reduction::none) return neg(sum(each, axis));
@@ -120,11 +128,12 @@ Tensor soft_cross_entropy(const Tensor& x, const Tensor& t, const CrossEntropyOp
 }  // namespace
 
 Tensor cross_entropy(const Tensor& input, const Tensor& target, const CrossEntropyOptions& o) {
-  WEFT_CHECK(o.label_smoothing >= 0 && o.label_smoothing <= 1, ValueError, "cross_entropy: label_smoothing must be in [0, 1], got ",
-             o.label_smoothing);
+  WEFT_CHECK(o.label_smoothing >= 0 && o.label_smoothing <= 1, ValueError,
+             "cross_entropy: label_smoothing must be in [0, 1], got ", o.label_smoothing);
   WEFT_CHECK(o.reduction != Reduction::batchmean, ValueError, "cross_entropy: batchmean is a reduction of kl_div only");
   const Tensor x = autocast(CastPolicy::fp32, input);
-  return target.is_floating() ? soft_cross_entropy(x, autocast(CastPolicy::fp32, target), o) : hard_cross_entropy(x, target, o);
+  return target.is_floating() ? soft_cross_entropy(x, autocast(CastPolicy::fp32, target), o)
+                              : hard_cross_entropy(x, target, o);
 }
 
 Tensor nll_loss(const Tensor& input, const Tensor& t, const NllLossOptions& o) {
@@ -132,7 +141,8 @@ Tensor nll_loss(const Tensor& input, const Tensor& t, const NllLossOptions& o) {
   const Classes in("nll_loss", autocast(CastPolicy::fp32, input), t, o.weight);
   const Tensor& x = in.x;
   const Tensor bad = logical_and(ne(in.target, o.ignore_index), logical_or(lt(in.target, 0), ge(in.target, x.size(1))));
-  WEFT_CHECK(!any(bad).item<bool>(), ValueError, "nll_loss: a target is not in [0, ", x.size(1), ") and is not ignore_index ", o.ignore_index);
+  WEFT_CHECK(!any(bad).item<bool>(), ValueError, "nll_loss: a target is not in [0, ", x.size(1),
+             ") and is not ignore_index ", o.ignore_index);
   // where, not a product: 0 times an infinite log-probability would be NaN
   const Tensor hot = one_hot_rows(in.target, x, o.ignore_index);
   const Tensor weights = o.weight.defined() ? hot * class_view(o.weight.detach().to(x.dtype()), x) : hot;

@@ -22,8 +22,8 @@ Tensor pairwise_distance(const Tensor& a, const Tensor& b, const PairwiseDistanc
 }
 
 Tensor cdist(const Tensor& a, const Tensor& b, double p) {
-  WEFT_CHECK(a.rank() >= 2 && b.rank() >= 2 && a.size(-1) == b.size(-1), ShapeError, "cdist: inputs ", a.shape(), " and ", b.shape(),
-             " must be [..., P, M] and [..., R, M]");
+  WEFT_CHECK(a.rank() >= 2 && b.rank() >= 2 && a.size(-1) == b.size(-1), ShapeError, "cdist: inputs ", a.shape(),
+             " and ", b.shape(), " must be [..., P, M] and [..., R, M]");
   WEFT_CHECK(p >= 0, ValueError, "cdist: p must not be negative, got ", p);
   return vector_norm(a.unsqueeze(-2) - b.unsqueeze(-3), p, -1);
 }

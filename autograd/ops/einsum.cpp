@@ -40,7 +40,8 @@ Term parse_term(std::string_view text, std::string_view equation) {
       i += 2;
       continue;
     }
-    WEFT_CHECK((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'), ValueError, "einsum: '", c, "' in \"", equation, "\" is no letter");
+    WEFT_CHECK((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'), ValueError, "einsum: '", c, "' in \"", equation,
+               "\" is no letter");
     (t.ellipsis ? t.after : t.before).push_back(c);
   }
   return t;
@@ -50,7 +51,9 @@ Term parse_term(std::string_view text, std::string_view equation) {
 struct Named {
   Tensor x;
   Labels labels;
-  int axis(int label) const { return static_cast<int>(std::find(labels.begin(), labels.end(), label) - labels.begin()); }
+  int axis(int label) const {
+    return static_cast<int>(std::find(labels.begin(), labels.end(), label) - labels.begin());
+  }
   int64_t size(int label) const { return x.size(axis(label)); }
 
   void drop(int label) {  // of size 1
@@ -136,14 +139,14 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
     if (comma == inputs.npos) break;
     at = comma + 1;
   }
-  WEFT_CHECK(!operands.empty() && terms.size() == operands.size(), ValueError, "einsum: \"", equation, "\" names ", terms.size(),
-             " operands but ", operands.size(), " are given");
+  WEFT_CHECK(!operands.empty() && terms.size() == operands.size(), ValueError, "einsum: \"", equation, "\" names ",
+             terms.size(), " operands but ", operands.size(), " are given");
 
   int widest = 0;  // axes of the ellipsis
   for (size_t k = 0; k < terms.size(); ++k) {
     const int extra = operands[k].rank() - terms[k].letters();
-    WEFT_CHECK(terms[k].ellipsis ? extra >= 0 : extra == 0, ShapeError, "einsum: operand ", k, " is ", operands[k].shape(), " but \"", equation,
-               "\" names ", terms[k].letters(), " axes of it");
+    WEFT_CHECK(terms[k].ellipsis ? extra >= 0 : extra == 0, ShapeError, "einsum: operand ", k, " is ",
+               operands[k].shape(), " but \"", equation, "\" names ", terms[k].letters(), " axes of it");
     widest = std::max(widest, extra);
   }
 
@@ -162,8 +165,8 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
         continue;
       }
       const int a = static_cast<int>(i), b = static_cast<int>(again - t.labels.begin()), label = t.labels[i];
-      WEFT_CHECK(t.x.size(a) == t.x.size(b), ShapeError, "einsum: '", static_cast<char>(label), "' stands for axes of ", t.x.size(a), " and ",
-                 t.x.size(b), " of operand ", k);
+      WEFT_CHECK(t.x.size(a) == t.x.size(b), ShapeError, "einsum: '", static_cast<char>(label), "' stands for axes of ",
+                 t.x.size(a), " and ", t.x.size(b), " of operand ", k);
       t.x = t.x.diagonal(0, a, b);  // the common axis goes to the end
       t.labels.erase(again);
       t.labels.erase(t.labels.begin() + a);
@@ -173,8 +176,8 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
       int64_t& n = size[static_cast<size_t>(label)];
       const int64_t m = t.size(label);
       WEFT_CHECK(n == m || n == 1 || m == 1, ShapeError, "einsum: ",
-                 label < kEllipsis ? str("'", static_cast<char>(label), "'") : std::string("an axis of '...'"), " has size ", m, " in operand ", k,
-                 " but ", n, " before");
+                 label < kEllipsis ? str("'", static_cast<char>(label), "'") : std::string("an axis of '...'"),
+                 " has size ", m, " in operand ", k, " but ", n, " before");
       if (n == 1) n = m;
       ++uses[static_cast<size_t>(label)];
     }
@@ -191,10 +194,12 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
     output = t.expand(t.ellipsis ? widest : 0, widest);
     for (size_t i = 0; i < output.size(); ++i) {
       const int label = output[i];
-      WEFT_CHECK(uses[static_cast<size_t>(label)] > 0, ValueError, "einsum: '", static_cast<char>(label), "' of the result occurs in no operand of \"",
-                 equation, "\"");
-      WEFT_CHECK(std::find(output.begin(), output.begin() + static_cast<long>(i), label) == output.begin() + static_cast<long>(i), ValueError,
-                 "einsum: '", static_cast<char>(label), "' stands twice in the result of \"", equation, "\"");
+      WEFT_CHECK(uses[static_cast<size_t>(label)] > 0, ValueError, "einsum: '", static_cast<char>(label),
+                 "' of the result occurs in no operand of \"", equation, "\"");
+      WEFT_CHECK(std::find(output.begin(), output.begin() + static_cast<long>(i), label) ==
+                     output.begin() + static_cast<long>(i),
+                 ValueError, "einsum: '", static_cast<char>(label), "' stands twice in the result of \"", equation,
+                 "\"");
     }
   }
 

@@ -17,28 +17,31 @@ inline Tensor cast(const Tensor& x, Dtype d) { return x.dtype() == d ? x : x.to(
 inline Tensor as_float(const Tensor& x) { return x.is_floating() ? x : x.to(Dtype::f32); }
 /// Will an op on these be recorded?
 inline bool recording(const Tensor& x) { return grad_enabled() && x.requires_grad(); }
-inline bool recording(const Tensor& x, const Tensor& y) { return grad_enabled() && (x.requires_grad() || y.requires_grad()); }
+inline bool recording(const Tensor& x, const Tensor& y) {
+  return grad_enabled() && (x.requires_grad() || y.requires_grad());
+}
 /// The result of an op that nothing will differentiate.
 inline Tensor unrecorded(const char* name, Tensor y) {
-  if (thread_mode().anomaly) [[unlikely]] check_finite(name, y);
+  if (thread_mode().anomaly) [[unlikely]]
+    check_finite(name, y);
   return y;
 }
 
 /// y = F(x); the gradient is `back(g, x)`, made of ops.
-template <class F, class Back>
-Tensor from_input(const Tensor& in, Back back, const F& f = {}) {
+template <class F, class Back> Tensor from_input(const Tensor& in, Back back, const F& f = {}) {
   Tensor x = as_float(in);
   Tensor y = kernels::map<F>(x, f);
   if (!recording(x)) return unrecorded(F::name, std::move(y));
-  return record(F::name, std::move(y), {x}, [x = Saved(x), back](BackwardCtx& c) -> Grads { return {back(c.grad(), c.get(x))}; });
+  return record(F::name, std::move(y), {x},
+                [x = Saved(x), back](BackwardCtx& c) -> Grads { return {back(c.grad(), c.get(x))}; });
 }
 /// y = F(x); the gradient is `back(g, y)`.
-template <class F, class Back>
-Tensor from_output(const Tensor& in, Back back, const F& f = {}) {
+template <class F, class Back> Tensor from_output(const Tensor& in, Back back, const F& f = {}) {
   Tensor x = as_float(in);
   Tensor y = kernels::map<F>(x, f);
   if (!recording(x)) return unrecorded(F::name, std::move(y));
-  return record(F::name, y, {x}, [y = Saved::output(y), back](BackwardCtx& c) -> Grads { return {back(c.grad(), c.get(y))}; });
+  return record(F::name, y, {x},
+                [y = Saved::output(y), back](BackwardCtx& c) -> Grads { return {back(c.grad(), c.get(y))}; });
 }
 /// The same with a fused gradient kernel G(g, x) beside the composite `back`.
 template <class F, class G, class Back>
@@ -64,8 +67,7 @@ Tensor from_output_fused(const Tensor& in, Back back, const F& f = {}, const G& 
   });
 }
 /// Piecewise constant functions: the gradient is zero.
-template <class F>
-Tensor flat(const Tensor& x, const F& f = {}) {
+template <class F> Tensor flat(const Tensor& x, const F& f = {}) {
   return record(F::name, kernels::map<F>(x, f), {x}, [](BackwardCtx& c) -> Grads { return {zeros_like(c.grad())}; });
 }
 

@@ -17,6 +17,7 @@ struct FoldOptions {
 [[nodiscard]] WEFT_API Tensor unfold(const Tensor& x, const Dims<2>& kernel_size, const FoldOptions& o = {});
 /// columns: [N, C kh kw, L] or [C kh kw, L] -> [N, C, H, W]: the sum of all blocks at their places.
 /// Same as torch.nn.functional.fold.
-[[nodiscard]] WEFT_API Tensor fold(const Tensor& columns, const Dims<2>& output_size, const Dims<2>& kernel_size, const FoldOptions& o = {});
+[[nodiscard]] WEFT_API Tensor fold(const Tensor& columns, const Dims<2>& output_size, const Dims<2>& kernel_size,
+                                   const FoldOptions& o = {});
 
 }  // namespace weft

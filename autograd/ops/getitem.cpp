@@ -51,7 +51,9 @@ struct Parsed {
     }
   }
 
-  Tensor get() const { return tensors.empty() ? view : detail::lookup(view, Lookup("index", view.shape(), dims, tensors, true)); }
+  Tensor get() const {
+    return tensors.empty() ? view : detail::lookup(view, Lookup("index", view.shape(), dims, tensors, true));
+  }
 
  private:
   void add(int d, const Tensor& index) {
@@ -71,8 +73,8 @@ struct Parsed {
       return;
     }
     for (int i = 0; i < t.rank(); ++i)
-      WEFT_CHECK(t.shape()[i] == view.shape()[d + i], ShapeError, "index: mask ", t.shape(), " does not fit axis ", d + i, " of ",
-                 view.shape());
+      WEFT_CHECK(t.shape()[i] == view.shape()[d + i], ShapeError, "index: mask ", t.shape(), " does not fit axis ",
+                 d + i, " of ", view.shape());
     const Tensor at = nonzero(t);
     for (int i = 0; i < t.rank(); ++i) add(d++, at.select(1, i));
   }
@@ -105,7 +107,8 @@ Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& va
   };
   std::vector<Entry> entries;
   for (const Index& e : at) {
-    if (auto* t = std::get_if<std::reference_wrapper<const Tensor>>(&e)) entries.push_back({e, t->get(), Saved(t->get(), "index")});
+    if (auto* t = std::get_if<std::reference_wrapper<const Tensor>>(&e))
+      entries.push_back({e, t->get(), Saved(t->get(), "index")});
     else entries.push_back({e, Tensor(), Saved()});
   }
   return record("index_put", y.to(x.dtype()), {x, values},

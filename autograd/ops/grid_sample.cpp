@@ -62,7 +62,8 @@ std::vector<Tap> axis_taps(const Tensor& coordinate, int64_t size, const GridSam
   const auto far = [&](const Tensor& x) { return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a; };
   const std::array<Tensor, 4> weights{far(t + 1), near(t), near(1 - t), far(2 - t)};
   std::vector<Tap> taps;
-  for (int k = 0; k < 4; ++k) taps.push_back({padded(low + (k - 1), size, o).detach(), weights[static_cast<size_t>(k)]});
+  for (int k = 0; k < 4; ++k)
+    taps.push_back({padded(low + (k - 1), size, o).detach(), weights[static_cast<size_t>(k)]});
   return taps;
 }
 
@@ -70,11 +71,13 @@ std::vector<Tap> axis_taps(const Tensor& coordinate, int64_t size, const GridSam
 
 Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions& o) {
   const int D = x.rank() - 2;
-  WEFT_CHECK(D == 2 || D == 3, ShapeError, "grid_sample: input ", x.shape(), " must be [N, C, H, W] or [N, C, D, H, W]");
-  WEFT_CHECK(grid.rank() == x.rank() && grid.size(0) == x.size(0) && grid.size(-1) == D, ShapeError, "grid_sample: grid ", grid.shape(),
-             " does not fit input ", x.shape(), "; expected [", x.size(0), ", spatial..., ", D, "]");
-  WEFT_CHECK(x.is_floating() && grid.dtype() == x.dtype(), DtypeError, "grid_sample: input is ", x.dtype(), " and grid ", grid.dtype(),
-             "; expected one floating dtype");
+  WEFT_CHECK(D == 2 || D == 3, ShapeError, "grid_sample: input ", x.shape(),
+             " must be [N, C, H, W] or [N, C, D, H, W]");
+  WEFT_CHECK(grid.rank() == x.rank() && grid.size(0) == x.size(0) && grid.size(-1) == D, ShapeError,
+             "grid_sample: grid ", grid.shape(), " does not fit input ", x.shape(), "; expected [", x.size(0),
+             ", spatial..., ", D, "]");
+  WEFT_CHECK(x.is_floating() && grid.dtype() == x.dtype(), DtypeError, "grid_sample: input is ", x.dtype(),
+             " and grid ", grid.dtype(), "; expected one floating dtype");
   WEFT_CHECK(o.mode != Mode::bicubic || D == 2, NotSupported, "grid_sample: bicubic is for 2 spatial axes only");
   const int64_t N = x.size(0), C = x.size(1);
   const Shape spatial = x.shape().slice(2), out = grid.shape().slice(1, D);
@@ -82,7 +85,8 @@ Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions&
   WEFT_CHECK(spatial.numel() > 0, ShapeError, "grid_sample: input ", x.shape(), " has an empty spatial axis");
 
   std::vector<std::vector<Tap>> taps;  // slowest axis first; grid's last axis is (x, y[, z])
-  for (int i = 0; i < D; ++i) taps.push_back(axis_taps(grid.select(-1, D - 1 - i).reshape({N, 1, points}), spatial[i], o));
+  for (int i = 0; i < D; ++i)
+    taps.push_back(axis_taps(grid.select(-1, D - 1 - i).reshape({N, 1, points}), spatial[i], o));
   const Tensor flat = x.reshape({N, C, spatial.numel()});
   const size_t each = taps[0].size();
   size_t corners = 1;

@@ -40,18 +40,19 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
   WEFT_CHECK(src.dtype() == x.dtype(), DtypeError, "index_add: x is ", x.dtype(), " but src ", src.dtype());
   if (x.rank() == 0) return index_add(x.reshape({1}), 0, index, at_least_1d(src), alpha).reshape({});
   const Lookup l("index_add", x.shape(), {d}, {at_least_1d(index)}, false);
-  WEFT_CHECK(src.shape() == l.result(), ShapeError, "index_add: src is ", src.shape(), " but x ", x.shape(), " with ", index.numel(),
-             " indices along axis ", d, " expects ", l.result());
+  WEFT_CHECK(src.shape() == l.result(), ShapeError, "index_add: src is ", src.shape(), " but x ", x.shape(), " with ",
+             index.numel(), " indices along axis ", d, " expects ", l.result());
   const Dtype compute = compute_dtype(x.dtype());
   Tensor y = x.detach().to(compute);
   if (y.is_same(x) || compute == x.dtype()) y = y.clone();
   Tensor add = src.detach().to(compute);
   detail::lookup_put(y, l, alpha == 1 ? add : mul(add, alpha), true);
-  return record("index_add", y.to(x.dtype()), {x, src}, [d, index, alpha, i = Saved(index, "index")](BackwardCtx& c) -> Grads {
-    (void)c.get(i);
-    Tensor gs = c.needs(1) ? index_select(c.grad(), d, index) : Tensor();
-    return {c.grad(), gs.defined() && alpha != 1 ? mul(gs, alpha) : gs};
-  });
+  return record("index_add", y.to(x.dtype()), {x, src},
+                [d, index, alpha, i = Saved(index, "index")](BackwardCtx& c) -> Grads {
+                  (void)c.get(i);
+                  Tensor gs = c.needs(1) ? index_select(c.grad(), d, index) : Tensor();
+                  return {c.grad(), gs.defined() && alpha != 1 ? mul(gs, alpha) : gs};
+                });
 }
 
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
@@ -59,15 +60,17 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
   if (index.dtype() == Dtype::u8) return gather(x, dim, widened(index));
   check_index_dtype("gather", index);
   if (x.rank() == 0 || index.rank() == 0) {
-    WEFT_CHECK(x.rank() <= 1 && index.rank() <= 1, ShapeError, "gather: index ", index.shape(), " must have the rank of ", x.shape());
+    WEFT_CHECK(x.rank() <= 1 && index.rank() <= 1, ShapeError, "gather: index ", index.shape(),
+               " must have the rank of ", x.shape());
     return gather(at_least_1d(x), 0, at_least_1d(index)).reshape(index.shape());
   }
-  WEFT_CHECK(index.rank() == x.rank() || index.numel() == 0, ShapeError, "gather: index ", index.shape(), " must have the rank of ", x.shape());
+  WEFT_CHECK(index.rank() == x.rank() || index.numel() == 0, ShapeError, "gather: index ", index.shape(),
+             " must have the rank of ", x.shape());
   Tensor y = empty(index.shape(), x.options());
   if (y.numel() > 0) {
     for (int i = 0; i < x.rank(); ++i)
-      WEFT_CHECK(i == d || index.shape()[i] <= x.shape()[i], ShapeError, "gather: index ", index.shape(), " exceeds ", x.shape(),
-                 " along axis ", i);
+      WEFT_CHECK(i == d || index.shape()[i] <= x.shape()[i], ShapeError, "gather: index ", index.shape(), " exceeds ",
+                 x.shape(), " along axis ", i);
     kernels::gather(x.device().type, mut_ref(y), ref(x), ref(index), d, "gather");
   }
   return record("gather", y, {x}, [d, shape = x.shape(), i = Saved(index, "index")](BackwardCtx& c) -> Grads {
@@ -91,13 +94,13 @@ Tensor scatter_source(const char* op, const Tensor& x, int d, const Tensor& inde
   check_index_dtype(op, index);
   WEFT_CHECK(src.dtype() == x.dtype(), DtypeError, op, ": x is ", x.dtype(), " but src ", src.dtype());
   if (index.numel() == 0) return src;
-  WEFT_CHECK(index.rank() == x.rank() && src.rank() == x.rank(), ShapeError, op, ": index ", index.shape(), " and src ", src.shape(),
-             " must have the rank of ", x.shape());
+  WEFT_CHECK(index.rank() == x.rank() && src.rank() == x.rank(), ShapeError, op, ": index ", index.shape(), " and src ",
+             src.shape(), " must have the rank of ", x.shape());
   Tensor cut = src;
   for (int i = 0; i < x.rank(); ++i) {
     const int64_t n = index.shape()[i];
-    WEFT_CHECK(n <= src.shape()[i] && (i == d || n <= x.shape()[i]), ShapeError, op, ": index ", index.shape(), " exceeds src ", src.shape(),
-               " or, but along axis ", d, ", x ", x.shape());
+    WEFT_CHECK(n <= src.shape()[i] && (i == d || n <= x.shape()[i]), ShapeError, op, ": index ", index.shape(),
+               " exceeds src ", src.shape(), " or, but along axis ", d, ", x ", x.shape());
     if (n < src.shape()[i]) cut = cut.narrow(i, 0, n);
   }
   return cut;
@@ -108,7 +111,8 @@ Tensor scatter_source(const char* op, const Tensor& x, int d, const Tensor& inde
 Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
   const int d = wrap_dim("scatter_add", dim, x.rank());
   if (x.rank() == 0) return scatter_add(x.reshape({1}), 0, at_least_1d(index), at_least_1d(src)).reshape({});
-  const Tensor from = scatter_source("scatter_add", x, d, widened(at_least_1d(index)), at_least_1d(src)), at = widened(at_least_1d(index));
+  const Tensor from = scatter_source("scatter_add", x, d, widened(at_least_1d(index)), at_least_1d(src)),
+               at = widened(at_least_1d(index));
   if (index.numel() == 0) return x.clone();
   Tensor y = scatter_into("scatter_add", x, d, at, from, true);
   return record("scatter_add", y, {x, from}, [d, i = Saved(at, "index")](BackwardCtx& c) -> Grads {
@@ -119,7 +123,8 @@ Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tens
 Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
   const int d = wrap_dim("scatter", dim, x.rank());
   if (x.rank() == 0) return scatter(x.reshape({1}), 0, at_least_1d(index), at_least_1d(src)).reshape({});
-  const Tensor from = scatter_source("scatter", x, d, widened(at_least_1d(index)), at_least_1d(src)), at = widened(at_least_1d(index));
+  const Tensor from = scatter_source("scatter", x, d, widened(at_least_1d(index)), at_least_1d(src)),
+               at = widened(at_least_1d(index));
   if (index.numel() == 0) return x.clone();
   Tensor y = scatter_into("scatter", x, d, at, from, false);
   return record("scatter", y, {x, from}, [d, i = Saved(at, "index")](BackwardCtx& c) -> Grads {
@@ -134,7 +139,8 @@ Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, Scalar value) 
 
 Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int64_t> dim) {
   if (!dim) return gather(x.flatten(), 0, indices.flatten());
-  WEFT_CHECK(x.rank() == indices.rank(), ShapeError, "take_along_dim: indices ", indices.shape(), " must have the rank of ", x.shape());
+  WEFT_CHECK(x.rank() == indices.rank(), ShapeError, "take_along_dim: indices ", indices.shape(),
+             " must have the rank of ", x.shape());
   if (x.rank() == 0) return gather(x, 0, indices);
   const int d = wrap_dim("take_along_dim", *dim, x.rank());
   Shape a = x.shape(), b = indices.shape();

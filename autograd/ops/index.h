@@ -10,7 +10,8 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index);
 /// x with alpha * src[.., j, ..] added to x[.., index[j], ..]; repeated indices add up, in the order of j.
 /// index: [n]; src: x's shape with n along dim.
-[[nodiscard]] WEFT_API Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, double alpha = 1);
+[[nodiscard]] WEFT_API Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
+                                        double alpha = 1);
 
 /// y[.., i, ..] = x[.., index[.., i, ..], ..] along `dim`. index: x's rank, its sizes at most x's but along dim. -> index's shape
 [[nodiscard]] WEFT_API Tensor gather(const Tensor& x, int64_t dim, const Tensor& index);
@@ -25,7 +26,8 @@ namespace weft {
 
 /// x with the elements at `at` (see Tensor::index) replaced by `values`, which broadcast to their shape, or with values added to
 /// them (`accumulate`, where repeated indices add up).
-[[nodiscard]] WEFT_API Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& values, bool accumulate = false);
+[[nodiscard]] WEFT_API Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& values,
+                                        bool accumulate = false);
 
 /// x with `value` where mask (bool) holds; the two broadcast.
 [[nodiscard]] WEFT_API Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value);

@@ -27,8 +27,7 @@ struct Axes {
     shape.push_back(size);
     strides.push_back(stride);
   }
-  template <class R>
-  R over(R r) const {
+  template <class R> R over(R r) const {
     r.shape = shape.data();
     r.strides = strides.data();
     r.rank = shape.size();
@@ -95,7 +94,8 @@ Tensor lookup(const Tensor& x, const Lookup& l) {
   const Shape shape = l.result();
   // one list of indices keeps x's order of axes
   Tensor y = l.shape.size() == 1 && l.dims.size() == 1 ? empty_ordered(shape, x.dtype(), x) : empty(shape, x.options());
-  if (y.numel() > 0) kernels::index_get(x.device().type, rows_of(y, l).over(mut_ref(y)), rest_of(x, l).over(ref(x)), ref(offsets));
+  if (y.numel() > 0)
+    kernels::index_get(x.device().type, rows_of(y, l).over(mut_ref(y)), rest_of(x, l).over(ref(x)), ref(offsets));
   if (!(grad_enabled() && x.requires_grad())) return record(l.op, y, {x}, [](BackwardCtx&) -> Grads { return {}; });
   return record(l.op, y, {x}, [l, indices = saved(l)](BackwardCtx& c) -> Grads {
     check(c, indices);
@@ -107,7 +107,8 @@ void lookup_put(Tensor& y, const Lookup& l, const Tensor& src, bool accumulate) 
   const Tensor offsets = offsets_of(l, y.strides(), y.device());
   const Tensor from = l.shape.size() <= 1 ? src.detach() : src.detach().contiguous();
   if (from.numel() > 0)
-    kernels::index_put(y.device().type, rest_of(y, l).over(mut_ref(y)), rows_of(from, l).over(ref(from)), ref(offsets), accumulate);
+    kernels::index_put(y.device().type, rest_of(y, l).over(mut_ref(y)), rows_of(from, l).over(ref(from)), ref(offsets),
+                       accumulate);
 }
 
 Tensor lookup_adjoint(const Tensor& g, const Lookup& l) {

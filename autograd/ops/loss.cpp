@@ -26,8 +26,8 @@ Tensor weighted(const char* op, const Tensor& each, const ElementLossOptions& o)
 }
 /// x - target in autocast's dtype.
 Tensor difference(const char* op, const Tensor& x, const Tensor& target) {
-  WEFT_CHECK(x.is_floating() && target.is_floating(), DtypeError, op, ": input is ", x.dtype(), " and target ", target.dtype(),
-             "; expected floating dtypes");
+  WEFT_CHECK(x.is_floating() && target.is_floating(), DtypeError, op, ": input is ", x.dtype(), " and target ",
+             target.dtype(), "; expected floating dtypes");
   return autocast(CastPolicy::fp32, x) - autocast(CastPolicy::fp32, target);
 }
 
@@ -61,7 +61,8 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target_in, const 
   if (x.numel() > 0 && x.device().type == DeviceType::cpu) {
     const Tensor at = x.detach();
     WEFT_CHECK(all(logical_and(ge(at, 0), le(at, 1))).item<bool>(), ValueError,
-               "binary_cross_entropy: all elements of input should be between 0 and 1; for logits use binary_cross_entropy_with_logits");
+               "binary_cross_entropy: all elements of input should be between 0 and 1; for logits use "
+               "binary_cross_entropy_with_logits");
   }
   Tensor y;
   {
@@ -70,19 +71,20 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target_in, const 
     y = (t - 1) * q - t * p;
   }
   // A formula of its own: through the clamped logarithms the gradient at 0 and 1 would be 0 times infinity.
-  y = record("binary_cross_entropy", y, {x, t}, [x = Saved::input(x), t = Saved::input(t, "target")](BackwardCtx& c) -> Grads {
-    const Tensor xs = c.get(x), ts = c.get(t), g = c.grad();
-    Grads r{Tensor(), Tensor()};
-    if (c.needs(0)) r[0] = g * (xs - ts) / clamp((1 - xs) * xs, 1e-12);
-    if (c.needs(1)) r[1] = g * (clamp(log1p(neg(xs)), -100) - clamp(log(xs), -100));
-    return r;
-  });
+  y = record("binary_cross_entropy", y, {x, t},
+             [x = Saved::input(x), t = Saved::input(t, "target")](BackwardCtx& c) -> Grads {
+               const Tensor xs = c.get(x), ts = c.get(t), g = c.grad();
+               Grads r{Tensor(), Tensor()};
+               if (c.needs(0)) r[0] = g * (xs - ts) / clamp((1 - xs) * xs, 1e-12);
+               if (c.needs(1)) r[1] = g * (clamp(log1p(neg(xs)), -100) - clamp(log(xs), -100));
+               return r;
+             });
   return reduce_loss("binary_cross_entropy", o.weight.defined() ? y * o.weight : y, o.reduction);
 }
 
 Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target_in, const BceWithLogitsOptions& o) {
-  WEFT_CHECK(input.shape() == target_in.shape(), ShapeError, "binary_cross_entropy_with_logits: target ", target_in.shape(),
-             " does not have the input's shape ", input.shape());
+  WEFT_CHECK(input.shape() == target_in.shape(), ShapeError, "binary_cross_entropy_with_logits: target ",
+             target_in.shape(), " does not have the input's shape ", input.shape());
   const Tensor x = autocast(CastPolicy::fp32, input), t = autocast(CastPolicy::fp32, target_in);
   Tensor tail = logsigmoid(x);
   if (o.pos_weight.defined()) tail = tail * ((o.pos_weight - 1) * t + 1);
@@ -106,7 +108,8 @@ Tensor kl_div(const Tensor& input, const Tensor& target_in, const KlDivOptions& 
 
 Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin, Reduction reduction) {
   const Tensor c = cosine_similarity(a, b, a.rank() == 1 ? 0 : 1);
-  WEFT_CHECK(y.shape() == c.shape(), ShapeError, "cosine_embedding_loss: y ", y.shape(), " does not fit inputs ", a.shape(), " and ", b.shape());
+  WEFT_CHECK(y.shape() == c.shape(), ShapeError, "cosine_embedding_loss: y ", y.shape(), " does not fit inputs ",
+             a.shape(), " and ", b.shape());
   const Tensor each = where(eq(y, 1), 1 - c, where(eq(y, -1), relu(c - margin), 0));
   return reduce_loss("cosine_embedding_loss", each, reduction);
 }
@@ -115,7 +118,8 @@ Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, do
   return reduce_loss("margin_ranking_loss", relu(neg(y) * (a - b) + margin), reduction);
 }
 
-Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative, const TripletMarginOptions& o) {
+Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
+                           const TripletMarginOptions& o) {
   const PairwiseDistanceOptions d{.p = o.p, .eps = o.eps};
   Tensor far = pairwise_distance(anchor, negative, d);
   if (o.swap) far = minimum(far, pairwise_distance(positive, negative, d));
@@ -132,8 +136,9 @@ Tensor poisson_nll_loss(const Tensor& x, const Tensor& t, const PoissonNllOption
 }
 
 Tensor gaussian_nll_loss(const Tensor& x, const Tensor& t, const Tensor& var_in, const GaussianNllOptions& o) {
-  WEFT_CHECK(var_in.device().type != DeviceType::cpu || var_in.numel() == 0 || !any(lt(var_in.detach(), 0)).item<bool>(), ValueError,
-             "gaussian_nll_loss: var has negative entries");
+  WEFT_CHECK(
+      var_in.device().type != DeviceType::cpu || var_in.numel() == 0 || !any(lt(var_in.detach(), 0)).item<bool>(),
+      ValueError, "gaussian_nll_loss: var has negative entries");
   Tensor var = var_in;
   if (var.shape() != x.shape() && var.rank() + 1 == x.rank()) var = var.unsqueeze(-1);
   // The gradient passes the bound as if it were not there (PyTorch).
@@ -154,7 +159,8 @@ Tensor dice_loss(const Tensor& input, const Tensor& target, const DiceLossOption
   if (target.shape() != x.shape()) {
     Shape expected = x.shape();
     expected.erase(1);
-    WEFT_CHECK(target.shape() == expected, ShapeError, "dice_loss: target ", target.shape(), " does not fit input ", x.shape());
+    WEFT_CHECK(target.shape() == expected, ShapeError, "dice_loss: target ", target.shape(), " does not fit input ",
+               x.shape());
     t = eq(target.unsqueeze(1), arange(0, C, 1, {target.dtype(), x.device()}).reshape(view));
   }
   t = t.to(x.dtype());

@@ -17,7 +17,7 @@ struct CrossEntropyOptions {
   Tensor weight = {};           ///< [C]
   int64_t ignore_index = -100;  ///< targets that do not count
   Reduction reduction = Reduction::mean;
-  double label_smoothing = 0;   ///< in [0, 1]
+  double label_smoothing = 0;  ///< in [0, 1]
 };
 /// -log softmax(x)[target]. x: logits [N, C, spatial...] or [C]; target: i64 [N, spatial...] or [], or class probabilities of x's
 /// shape. mean divides by the sum of the targets' weights (NaN if all are ignored).
@@ -40,7 +40,8 @@ WEFT_API Tensor mse_loss(const Tensor& x, const Tensor& target, const ElementLos
 /// |x - t|
 WEFT_API Tensor l1_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& o = {});
 /// d = |x - t|: 0.5 d^2 / beta below beta, d - 0.5 beta above.
-WEFT_API Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta = 1, Reduction reduction = Reduction::mean);
+WEFT_API Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta = 1,
+                               Reduction reduction = Reduction::mean);
 /// d = |x - t|: 0.5 d^2 up to delta, delta (d - 0.5 delta) above.
 WEFT_API Tensor huber_loss(const Tensor& x, const Tensor& target, double delta = 1, const ElementLossOptions& o = {});
 
@@ -52,7 +53,8 @@ struct BceWithLogitsOptions {
   Tensor pos_weight = {};  ///< factor of the positives; broadcast on the last axes
 };
 /// binary_cross_entropy of sigmoid(x), without overflow.
-WEFT_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target, const BceWithLogitsOptions& o = {});
+WEFT_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target,
+                                                 const BceWithLogitsOptions& o = {});
 
 struct KlDivOptions {
   Reduction reduction = Reduction::mean;  ///< over all elements; batchmean is the mathematical one
@@ -73,7 +75,8 @@ struct TripletMarginOptions {
   Reduction reduction = Reduction::mean;
 };
 /// max(0, d(anchor, positive) - d(anchor, negative) + margin), d = pairwise_distance.
-WEFT_API Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative, const TripletMarginOptions& o = {});
+WEFT_API Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
+                                    const TripletMarginOptions& o = {});
 struct PoissonNllOptions {
   bool log_input = true;  ///< exp(x) - t x; otherwise x - t log(x + eps)
   bool full = false;      ///< with Stirling's approximation of log t!
@@ -87,7 +90,8 @@ struct GaussianNllOptions {
   Reduction reduction = Reduction::mean;
 };
 /// 0.5 (log var + (x - t)^2 / var). ValueError for a negative variance.
-WEFT_API Tensor gaussian_nll_loss(const Tensor& x, const Tensor& target, const Tensor& var, const GaussianNllOptions& o = {});
+WEFT_API Tensor gaussian_nll_loss(const Tensor& x, const Tensor& target, const Tensor& var,
+                                  const GaussianNllOptions& o = {});
 
 struct DiceLossOptions {
   bool apply_softmax = true;  ///< over axis 1

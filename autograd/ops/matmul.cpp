@@ -10,9 +10,10 @@ namespace weft {
 namespace {
 
 void check_pair(const char* op, const Tensor& a, const Tensor& b, const char* what_a, const char* what_b) {
-  WEFT_CHECK(a.dtype() == b.dtype(), DtypeError, op, ": ", what_a, " is ", a.dtype(), " but ", what_b, " is ", b.dtype(),
-             "; convert one with to(dtype)");
-  WEFT_CHECK(a.device() == b.device(), DeviceError, op, ": ", what_a, " is on ", a.device(), " but ", what_b, " on ", b.device());
+  WEFT_CHECK(a.dtype() == b.dtype(), DtypeError, op, ": ", what_a, " is ", a.dtype(), " but ", what_b, " is ",
+             b.dtype(), "; convert one with to(dtype)");
+  WEFT_CHECK(a.device() == b.device(), DeviceError, op, ": ", what_a, " is on ", a.device(), " but ", what_b, " on ",
+             b.device());
   WEFT_CHECK(a.dtype() != Dtype::boolean, DtypeError, op, ": bool has no product; convert with to(dtype)");
 }
 
@@ -78,8 +79,8 @@ Tensor product(const char* op, const Tensor& a, const Tensor& b, const Tensor& b
   // The last batch axis goes into the kernel, the others are walked here.
   const int outer = batch.rank > 0 ? batch.rank - 1 : 0;
   const bool batched = batch.rank > 0;
-  const int64_t n = batched ? batch.size[outer] : 1, so = batched ? batch.out[outer] : 0, sa = batched ? batch.a[outer] : 0,
-                sb = batched ? batch.b[outer] : 0;
+  const int64_t n = batched ? batch.size[outer] : 1, so = batched ? batch.out[outer] : 0,
+                sa = batched ? batch.a[outer] : 0, sb = batched ? batch.b[outer] : 0;
   int64_t calls = 1;
   for (int i = 0; i < outer; ++i) calls *= batch.size[i];
   for (int64_t call = 0; call < calls; ++call) {
@@ -110,17 +111,18 @@ Tensor as_matrix(const Tensor& x) {
 // Ranks >= 2.
 Tensor product_op(const char* op, const Tensor& a, const Tensor& b) {
   WEFT_CHECK(a.size(-1) == b.size(-2), ShapeError, op, ": inner dimensions differ: ", a.shape(), " x ", b.shape());
-  return record(op, product(op, a, b, {}), {a, b}, [a = Saved::input(a, "left"), b = Saved::input(b, "right")](BackwardCtx& c) -> Grads {
-    const Tensor &g = c.grad(), x = c.get(a), w = c.get(b);
-    Tensor gx, gw;
-    if (c.needs(0)) gx = sum_to(matmul(g, w.transpose(-2, -1)), x.shape());
-    if (c.needs(1)) {
-      // A matrix on the right sums over the batch inside the product.
-      if (w.rank() == 2 && x.rank() > 2) gw = mm(as_matrix(x).t(), as_matrix(g));
-      else gw = sum_to(matmul(x.transpose(-2, -1), g), w.shape());
-    }
-    return {gx, gw};
-  });
+  return record(op, product(op, a, b, {}), {a, b},
+                [a = Saved::input(a, "left"), b = Saved::input(b, "right")](BackwardCtx& c) -> Grads {
+                  const Tensor &g = c.grad(), x = c.get(a), w = c.get(b);
+                  Tensor gx, gw;
+                  if (c.needs(0)) gx = sum_to(matmul(g, w.transpose(-2, -1)), x.shape());
+                  if (c.needs(1)) {
+                    // A matrix on the right sums over the batch inside the product.
+                    if (w.rank() == 2 && x.rank() > 2) gw = mm(as_matrix(x).t(), as_matrix(g));
+                    else gw = sum_to(matmul(x.transpose(-2, -1), g), w.shape());
+                  }
+                  return {gx, gw};
+                });
 }
 
 }  // namespace
@@ -128,8 +130,8 @@ Tensor product_op(const char* op, const Tensor& a, const Tensor& b) {
 Tensor matmul(const Tensor& left, const Tensor& right) {
   const Tensor a = autocast(CastPolicy::lower, left), b = autocast(CastPolicy::lower, right);
   check_pair("matmul", a, b, "left", "right");
-  WEFT_CHECK(a.rank() > 0 && b.rank() > 0, ShapeError, "matmul: both arguments need at least one dimension, got ", a.shape(), " and ",
-             b.shape());
+  WEFT_CHECK(a.rank() > 0 && b.rank() > 0, ShapeError, "matmul: both arguments need at least one dimension, got ",
+             a.shape(), " and ", b.shape());
   if (a.rank() >= 2 && b.rank() >= 2) return product_op("matmul", a, b);
   const int axis = b.rank() == 1 ? 0 : b.rank() - 2;
   WEFT_CHECK(a.size(-1) == b.size(axis), ShapeError, "matmul: inner dimensions differ: ", a.shape(), " x ", b.shape());
@@ -141,33 +143,37 @@ Tensor matmul(const Tensor& left, const Tensor& right) {
 
 Tensor mm(const Tensor& left, const Tensor& right) {
   const Tensor a = autocast(CastPolicy::lower, left), b = autocast(CastPolicy::lower, right);
-  WEFT_CHECK(a.rank() == 2 && b.rank() == 2, ShapeError, "mm: expects two matrices, got ", a.shape(), " and ", b.shape());
+  WEFT_CHECK(a.rank() == 2 && b.rank() == 2, ShapeError, "mm: expects two matrices, got ", a.shape(), " and ",
+             b.shape());
   check_pair("mm", a, b, "left", "right");
   return product_op("mm", a, b);
 }
 
 Tensor bmm(const Tensor& left, const Tensor& right) {
   const Tensor a = autocast(CastPolicy::lower, left), b = autocast(CastPolicy::lower, right);
-  WEFT_CHECK(a.rank() == 3 && b.rank() == 3, ShapeError, "bmm: expects two batches of matrices, got ", a.shape(), " and ", b.shape());
+  WEFT_CHECK(a.rank() == 3 && b.rank() == 3, ShapeError, "bmm: expects two batches of matrices, got ", a.shape(),
+             " and ", b.shape());
   WEFT_CHECK(a.size(0) == b.size(0), ShapeError, "bmm: batch sizes differ: ", a.shape(), " x ", b.shape());
   check_pair("bmm", a, b, "left", "right");
   return product_op("bmm", a, b);
 }
 
 Tensor mv(const Tensor& a, const Tensor& x) {
-  WEFT_CHECK(a.rank() == 2 && x.rank() == 1, ShapeError, "mv: expects a matrix and a vector, got ", a.shape(), " and ", x.shape());
+  WEFT_CHECK(a.rank() == 2 && x.rank() == 1, ShapeError, "mv: expects a matrix and a vector, got ", a.shape(), " and ",
+             x.shape());
   return matmul(a, x);
 }
 
 Tensor dot(const Tensor& x, const Tensor& y) {
-  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "dot: expects two vectors, got ", x.shape(), " and ", y.shape());
+  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "dot: expects two vectors, got ", x.shape(), " and ",
+             y.shape());
   return matmul(x, y);
 }
 
 Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha) {
   Tensor y = mm(a, b);
-  WEFT_CHECK(broadcast_shapes("addmm", input.shape(), y.shape()) == y.shape(), ShapeError, "addmm: input ", input.shape(),
-             " does not broadcast to ", y.shape());
+  WEFT_CHECK(broadcast_shapes("addmm", input.shape(), y.shape()) == y.shape(), ShapeError, "addmm: input ",
+             input.shape(), " does not broadcast to ", y.shape());
   if (alpha.to_double() != 1) y = y * alpha;
   if (beta.to_double() == 0) return y;
   const Tensor x = autocast(CastPolicy::lower, input);
@@ -176,19 +182,20 @@ Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta,
 }
 
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
-  const Tensor x = autocast(CastPolicy::lower, input), w = autocast(CastPolicy::lower, weight), b = autocast(CastPolicy::lower, bias);
+  const Tensor x = autocast(CastPolicy::lower, input), w = autocast(CastPolicy::lower, weight),
+               b = autocast(CastPolicy::lower, bias);
   if (w.rank() == 1) {  // one output feature without an axis of its own, as PyTorch takes it
     Tensor y = matmul(x, w);
     return b.defined() ? y + b : y;
   }
   WEFT_CHECK(w.rank() == 2, ShapeError, "linear: weight must be [out, in] or [in], got ", w.shape());
   WEFT_CHECK(x.rank() >= 1, ShapeError, "linear: input needs at least one dimension, got ", x.shape());
-  WEFT_CHECK(x.size(-1) == w.size(1), ShapeError, "linear: input ", x.shape(), " has ", x.size(-1), " features but weight ", w.shape(),
-             " expects ", w.size(1));
+  WEFT_CHECK(x.size(-1) == w.size(1), ShapeError, "linear: input ", x.shape(), " has ", x.size(-1),
+             " features but weight ", w.shape(), " expects ", w.size(1));
   check_pair("linear", x, w, "input", "weight");
   if (b.defined()) {
-    WEFT_CHECK(b.rank() == 1 && b.size(0) == w.size(0), ShapeError, "linear: bias must be [", w.size(0), "] for weight ", w.shape(),
-               ", got ", b.shape());
+    WEFT_CHECK(b.rank() == 1 && b.size(0) == w.size(0), ShapeError, "linear: bias must be [", w.size(0),
+               "] for weight ", w.shape(), ", got ", b.shape());
     check_pair("linear", x, b, "input", "bias");
   }
   Tensor transposed;
@@ -196,9 +203,11 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
     NoGrad off;
     transposed = w.t();
   }
-  Tensor y = x.rank() == 1 ? product("linear", x.detach().unsqueeze(0), transposed, b).squeeze(0) : product("linear", x, transposed, b);
+  Tensor y = x.rank() == 1 ? product("linear", x.detach().unsqueeze(0), transposed, b).squeeze(0)
+                           : product("linear", x, transposed, b);
   // A frozen weight keeps no activation alive, and the other way round.
-  const Saved xs = w.requires_grad() ? Saved::input(x, "input") : Saved(), ws = x.requires_grad() ? Saved::input(w, "weight") : Saved();
+  const Saved xs = w.requires_grad() ? Saved::input(x, "input") : Saved(),
+              ws = x.requires_grad() ? Saved::input(w, "weight") : Saved();
   auto backward = [xs, ws](BackwardCtx& c) -> Grads {
     const Tensor& g = c.grad();
     Grads grads(3);

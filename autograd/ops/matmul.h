@@ -19,7 +19,8 @@ namespace weft {
 /// x: [K], y: [K] -> [], sum of x_i y_i.
 [[nodiscard]] WEFT_API Tensor dot(const Tensor& x, const Tensor& y);
 /// beta input + alpha a b, input broadcast to [M, N]; with beta = 0 input is not looked at (not even its NaN).
-[[nodiscard]] WEFT_API Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta = 1, Scalar alpha = 1);
+[[nodiscard]] WEFT_API Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta = 1,
+                                    Scalar alpha = 1);
 /// x W^T + b. x: [..., I], weight: [O, I] or [I], bias: [O] or undefined -> [..., O] or [...]. Autocast: lower. Equivalent: F.linear.
 [[nodiscard]] WEFT_API Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 

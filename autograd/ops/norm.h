@@ -8,29 +8,30 @@
 namespace weft {
 
 struct BatchNormOptions {
-  bool training = false;   ///< statistics of this batch (and update the running ones); otherwise the running ones
-  double momentum = 0.1;   ///< running = (1 - momentum) running + momentum batch
-  double eps = 1e-5;       ///< inside the square root
+  bool training = false;  ///< statistics of this batch (and update the running ones); otherwise the running ones
+  double momentum = 0.1;  ///< running = (1 - momentum) running + momentum batch
+  double eps = 1e-5;      ///< inside the square root
   Activation activation = Activation::none;  ///< fused: y = act(bn(x) + residual)
-  double slope = 0.01;     ///< of leaky_relu
-  Tensor residual = {};    ///< added before the activation; x's shape
+  double slope = 0.01;                       ///< of leaky_relu
+  Tensor residual = {};                      ///< added before the activation; x's shape
 };
 /// y = (x - mean) / sqrt(var + eps) * weight + bias per channel, var biased. x [N, C, ...]; weight, bias, running_mean, running_var
 /// [C] or undefined. In training the running statistics, if given, are updated in place (with the unbiased variance).
 /// Errors: ShapeError for sizes; ValueError "more than 1 value per channel" in training, missing running statistics otherwise.
-WEFT_API Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
-                           const Tensor& bias = {}, const BatchNormOptions& o = {});
+WEFT_API Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                           const Tensor& weight = {}, const Tensor& bias = {}, const BatchNormOptions& o = {});
 
 struct InstanceNormOptions {
   bool use_input_stats = true;  ///< statistics of each sample and channel; otherwise the running ones
-  double momentum = 0.1;        ///< running statistics move towards the mean over the batch of the instances' (variance unbiased)
+  double momentum =
+      0.1;  ///< running statistics move towards the mean over the batch of the instances' (variance unbiased)
   double eps = 1e-5;
   Activation activation = Activation::none;
   double slope = 0.01;
 };
 /// As batch_norm with statistics per sample and channel. ValueError "more than 1 spatial element" where there is just one.
-WEFT_API Tensor instance_norm(const Tensor& x, const Tensor& running_mean = {}, const Tensor& running_var = {}, const Tensor& weight = {},
-                              const Tensor& bias = {}, const InstanceNormOptions& o = {});
+WEFT_API Tensor instance_norm(const Tensor& x, const Tensor& running_mean = {}, const Tensor& running_var = {},
+                              const Tensor& weight = {}, const Tensor& bias = {}, const InstanceNormOptions& o = {});
 
 struct GroupNormOptions {
   double eps = 1e-5;
@@ -42,10 +43,11 @@ WEFT_API Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& we
                            const GroupNormOptions& o = {});
 
 /// Statistics over the trailing axes, whose sizes are `normalized_shape`; weight, bias of that shape or undefined.
-WEFT_API Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, const Tensor& bias = {},
-                           double eps = 1e-5);
+WEFT_API Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {},
+                           const Tensor& bias = {}, double eps = 1e-5);
 /// x / sqrt(mean(x^2) + eps) * weight over the trailing axes. eps defaults to the machine epsilon of x's dtype.
-WEFT_API Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {}, std::optional<double> eps = {});
+WEFT_API Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {},
+                         std::optional<double> eps = {});
 
 /// x / max(norm_p(x, dim), eps).
 WEFT_API Tensor normalize(const Tensor& x, double p = 2, int64_t dim = 1, double eps = 1e-12);
@@ -54,19 +56,19 @@ namespace detail {
 
 /// Statistics of the channels of x [N, C, ...] (in a layout of plain_features): per channel, or per sample and channel.
 struct ChannelMoments {
-  Tensor mean, m2;    ///< f64 [C] or [N, C]; m2: sum of squared deviations
-  double count = 0;   ///< values per statistic
+  Tensor mean, m2;   ///< f64 [C] or [N, C]; m2: sum of squared deviations
+  double count = 0;  ///< values per statistic
 };
 WEFT_API ChannelMoments channel_moments(const Tensor& x, bool per_sample = false);
 /// In place: running = (1 - momentum) running + momentum (mean, m2 / (count - 1)); m2 / count if `biased`.
-WEFT_API void update_running(const Tensor& running_mean, const Tensor& running_var, const ChannelMoments& m, double momentum,
-                             bool biased = false);
+WEFT_API void update_running(const Tensor& running_mean, const Tensor& running_var, const ChannelMoments& m,
+                             double momentum, bool biased = false);
 
 /// The gradients of any of these norms as ops that can be differentiated again (the composite twin of the kernels).
 struct NormComposite {
-  Shape dims = {};        ///< axes of the statistics
+  Shape dims = {};             ///< axes of the statistics
   Tensor mean = {}, inv = {};  ///< given statistics that broadcast against x; undefined: x's own
-  bool centered = true;   ///< false: RMS norm
+  bool centered = true;        ///< false: RMS norm
   double eps = 1e-5;
   Activation activation = Activation::none;
   double slope = 0.01;
@@ -75,8 +77,8 @@ struct NormComposite {
 struct NormGrads {
   Tensor x, weight, bias, residual;
 };
-WEFT_API NormGrads norm_composite(const Tensor& g, const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& residual,
-                                  const NormComposite& o);
+WEFT_API NormGrads norm_composite(const Tensor& g, const Tensor& x, const Tensor& w, const Tensor& b,
+                                  const Tensor& residual, const NormComposite& o);
 
 }  // namespace detail
 }  // namespace weft

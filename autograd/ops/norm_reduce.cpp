@@ -37,7 +37,8 @@ Tensor vector_norm(const Tensor& in, double p, const DimList& dims, bool keepdim
   const Dtype d = dtype.value_or(x.dtype());
   Tensor y;
   if (std::isinf(p)) {
-    WEFT_CHECK(reduced_count(x.shape(), mask) > 0, ShapeError, "norm: the norm of order ", p, " of no elements is not defined, x is ", x.shape());
+    WEFT_CHECK(reduced_count(x.shape(), mask) > 0, ShapeError, "norm: the norm of order ", p,
+               " of no elements is not defined, x is ", x.shape());
     NoGrad guard;
     y = p > 0 ? detail::reduce<fn::Max>(abs(x), mask, keepdim, d) : detail::reduce<fn::Min>(abs(x), mask, keepdim, d);
   } else if (p == 2) {
@@ -67,7 +68,8 @@ Tensor logsumexp(const Tensor& in, const DimList& dims, bool keepdim) {
     NoGrad guard;
     Tensor m = detail::reduce<fn::Max>(x, mask, true, x.dtype());
     m = where(isfinite(m), m, 0);
-    y = log(detail::reduce<fn::Sum>(exp(x - m), mask, keepdim, x.dtype())) + m.reshape(reduced_shape(x.shape(), mask, keepdim));
+    y = log(detail::reduce<fn::Sum>(exp(x - m), mask, keepdim, x.dtype())) +
+        m.reshape(reduced_shape(x.shape(), mask, keepdim));
   }
   if (!recording(x)) return unrecorded("logsumexp", std::move(y));
   return record("logsumexp", y, {x}, [x = Saved(x), y = Saved::output(y), mask](BackwardCtx& c) -> Grads {

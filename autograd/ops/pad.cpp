@@ -25,15 +25,19 @@ PadParams params(const Shape& shape, const Shape& pads, PadMode mode, double val
     fn::PadAxis& a = p.axis[p.rank - 1 - k];
     a.lo = pads[2 * k];
     a.hi = pads[2 * k + 1];
-    WEFT_CHECK(a.out() >= 0, ShapeError, "pad: ", pads, " leaves axis ", p.rank - 1 - k, " of ", shape, " with size ", a.out());
+    WEFT_CHECK(a.out() >= 0, ShapeError, "pad: ", pads, " leaves axis ", p.rank - 1 - k, " of ", shape, " with size ",
+               a.out());
     if (mode == PadMode::constant || !a.changes()) continue;
-    WEFT_CHECK(a.size > 0, ShapeError, "pad: ", mode_name(mode), " padding of axis ", p.rank - 1 - k, " of ", shape, ", which is empty");
+    WEFT_CHECK(a.size > 0, ShapeError, "pad: ", mode_name(mode), " padding of axis ", p.rank - 1 - k, " of ", shape,
+               ", which is empty");
     const int64_t most = std::max(a.lo, a.hi);
     if (mode == PadMode::reflect)
-      WEFT_CHECK(most < a.size, ShapeError, "pad: reflect padding ", most, " must be less than the size of axis ", p.rank - 1 - k, " of ", shape);
+      WEFT_CHECK(most < a.size, ShapeError, "pad: reflect padding ", most, " must be less than the size of axis ",
+                 p.rank - 1 - k, " of ", shape);
     if (mode == PadMode::circular) {
       const int64_t left = a.size + std::min<int64_t>(a.lo, 0) + std::min<int64_t>(a.hi, 0);
-      WEFT_CHECK(most <= left, ShapeError, "pad: circular padding ", most, " wraps axis ", p.rank - 1 - k, " of ", shape, " more than once");
+      WEFT_CHECK(most <= left, ShapeError, "pad: circular padding ", most, " wraps axis ", p.rank - 1 - k, " of ",
+                 shape, " more than once");
     }
   }
   return p;
@@ -62,7 +66,8 @@ Tensor pad_backward(const Tensor& g, const Shape& shape, const Shape& pads, PadM
   Tensor from = detail::dense_ordered(g.detach().to(compute_dtype(g.dtype())));  // halves are summed in f32
   Tensor y = detail::empty_ordered(shape, from.dtype(), from);
   kernels::pad_backward(g.device().type, mut_ref(y), ref(from), p);
-  return record("pad_backward", y.to(g.dtype()), {g}, [pads, mode](BackwardCtx& c) -> Grads { return {pad(c.grad(), pads, mode)}; });
+  return record("pad_backward", y.to(g.dtype()), {g},
+                [pads, mode](BackwardCtx& c) -> Grads { return {pad(c.grad(), pads, mode)}; });
 }
 
 }  // namespace weft

@@ -10,7 +10,8 @@ namespace weft {
 /// x with `pads` elements more at both ends of its axes: {last lo, last hi, second last lo, ...}; negative ones crop.
 /// constant fills with `value`; reflect mirrors without the edge (pads < size); replicate repeats the edge; circular
 /// wraps (pads <= size). Channels-last stays channels-last. Same as torch.nn.functional.pad.
-[[nodiscard]] WEFT_API Tensor pad(const Tensor& x, const Shape& pads, PadMode mode = PadMode::constant, double value = 0);
+[[nodiscard]] WEFT_API Tensor pad(const Tensor& x, const Shape& pads, PadMode mode = PadMode::constant,
+                                  double value = 0);
 
 /// Adjoint of `pad` for an x of `shape`: every element sums what it was copied to. Differentiable.
 [[nodiscard]] WEFT_API Tensor pad_backward(const Tensor& g, const Shape& shape, const Shape& pads, PadMode mode);

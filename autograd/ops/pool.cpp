@@ -18,8 +18,8 @@ struct Batched {
   Tensor x;
   bool added;
   Batched(const char* op, const Tensor& in, int D) : x(in), added(in.rank() == D + 1) {
-    WEFT_CHECK(in.rank() == D + 1 || in.rank() == D + 2, ShapeError, op, ": input ", in.shape(), " has rank ", in.rank(), "; expected ",
-               D + 2, " (or ", D + 1, " for one sample)");
+    WEFT_CHECK(in.rank() == D + 1 || in.rank() == D + 2, ShapeError, op, ": input ", in.shape(), " has rank ",
+               in.rank(), "; expected ", D + 2, " (or ", D + 1, " for one sample)");
     for (int i = 1; i <= D; ++i)
       WEFT_CHECK(in.shape()[-i] > 0, ShapeError, op, ": input ", in.shape(), " has an empty spatial axis");
     WEFT_CHECK(in.shape()[-D - 1] > 0, ShapeError, op, ": input ", in.shape(), " has no channels");
@@ -48,22 +48,23 @@ PoolGeometry geometry(const char* op, const Tensor& x, const Options& o, const D
     a = {x.size(2 + i), 1, o.kernel_size[i], o.stride[i], o.padding[i], o.padding_hi[i], dilation[i], false};
     if (a.stride == 0) a.stride = a.kernel;
     if (a.pad_hi == -1) a.pad_hi = a.pad_lo;
-    WEFT_CHECK(a.kernel > 0 && a.stride > 0 && a.dilation > 0, ValueError, op, ": kernel_size, stride and dilation must be positive, got ",
-               a.kernel, ", ", a.stride, " and ", a.dilation);
+    WEFT_CHECK(a.kernel > 0 && a.stride > 0 && a.dilation > 0, ValueError, op,
+               ": kernel_size, stride and dilation must be positive, got ", a.kernel, ", ", a.stride, " and ",
+               a.dilation);
     const int64_t extent = (a.kernel - 1) * a.dilation + 1;
-    WEFT_CHECK(a.pad_lo >= 0 && a.pad_hi >= 0 && a.pad_lo <= extent / 2 && a.pad_hi <= extent / 2, ValueError, op, ": padding ", a.pad_lo,
-               a.pad_hi != a.pad_lo ? str(" and ", a.pad_hi) : "", " must be at least 0 and at most half of the kernel's extent ", extent);
+    WEFT_CHECK(a.pad_lo >= 0 && a.pad_hi >= 0 && a.pad_lo <= extent / 2 && a.pad_hi <= extent / 2, ValueError, op,
+               ": padding ", a.pad_lo, a.pad_hi != a.pad_lo ? str(" and ", a.pad_hi) : "",
+               " must be at least 0 and at most half of the kernel's extent ", extent);
     const int64_t room = a.in + a.pad_lo + a.pad_hi - extent;
     a.out = (o.ceil_mode ? fn::ceil_div(room, a.stride) : fn::floor_div(room, a.stride)) + 1;
     if (o.ceil_mode && (a.out - 1) * a.stride >= a.in + a.pad_lo) --a.out;  // the last window must begin inside
-    WEFT_CHECK(a.out >= 1, ShapeError, op, ": input ", x.shape(), " is too small for kernel_size ", a.kernel, " with padding ", a.pad_lo,
-               " and dilation ", a.dilation, ": the output would have size ", a.out);
+    WEFT_CHECK(a.out >= 1, ShapeError, op, ": input ", x.shape(), " is too small for kernel_size ", a.kernel,
+               " with padding ", a.pad_lo, " and dilation ", a.dilation, ": the output would have size ", a.out);
   }
   return g;
 }
 
-template <int D>
-PoolGeometry adaptive_geometry(const char* op, const Tensor& x, const OutputSize<D>& size) {
+template <int D> PoolGeometry adaptive_geometry(const char* op, const Tensor& x, const OutputSize<D>& size) {
   PoolGeometry g;
   for (int i = 0; i < D; ++i) {
     PoolAxis& a = g.axis[3 - D + i];
@@ -86,14 +87,16 @@ Tensor pool_scatter(const Tensor& grad, const Tensor& taps, const PoolGeometry& 
   Tensor dx = empty(volume_shape(v.size(0), v.size(1), g, true), v.options(), MemoryFormat::channels_last);
   if (v.numel() > 0) kernels::max_pool_scatter(v.device().type, mut_ref(dx), ref(v), ref(taps), g);
   else dx.zero_();
-  return record("max_pool_backward", dx, {v}, [taps, g](BackwardCtx& c) -> Grads { return {pool_gather(c.grad(), taps, g)}; });
+  return record("max_pool_backward", dx, {v},
+                [taps, g](BackwardCtx& c) -> Grads { return {pool_gather(c.grad(), taps, g)}; });
 }
 /// [N, C, in] -> [N, C, out]: each window's winner.
 Tensor pool_gather(const Tensor& x, const Tensor& taps, const PoolGeometry& g) {
   const Tensor v = x.contiguous(MemoryFormat::channels_last);
   Tensor y = empty(volume_shape(v.size(0), v.size(1), g, false), v.options(), MemoryFormat::channels_last);
   if (y.numel() > 0) kernels::max_pool_gather(v.device().type, mut_ref(y), ref(v), ref(taps), g);
-  return record("max_pool_gather", y, {v}, [taps, g](BackwardCtx& c) -> Grads { return {pool_scatter(c.grad(), taps, g)}; });
+  return record("max_pool_gather", y, {v},
+                [taps, g](BackwardCtx& c) -> Grads { return {pool_scatter(c.grad(), taps, g)}; });
 }
 
 Pooled max_pool(const char* op, const Tensor& x, const PoolGeometry& g, bool with_indices) {
@@ -112,8 +115,7 @@ Pooled max_pool(const char* op, const Tensor& x, const PoolGeometry& g, bool wit
   return r;
 }
 
-template <int D>
-Pooled max_pool_of(const char* op, const Tensor& in, const MaxPoolOptions<D>& o, bool with_indices) {
+template <int D> Pooled max_pool_of(const char* op, const Tensor& in, const MaxPoolOptions<D>& o, bool with_indices) {
   const Batched b(op, in, D);
   Pooled r = max_pool(op, b.x, geometry<D>(op, b.x, o, o.dilation), with_indices);
   return {b.restore(r.output), with_indices ? b.restore(r.indices) : Tensor()};
@@ -127,7 +129,8 @@ Pooled adaptive_max_of(const char* op, const Tensor& in, const OutputSize<D>& si
 
 // Average pooling: a linear map per axis -------------------------------------------------------------------------------
 
-Tensor average(const char* op, const Tensor& x, const PoolGeometry& p, bool count_include_pad, std::optional<int64_t> divisor) {
+Tensor average(const char* op, const Tensor& x, const PoolGeometry& p, bool count_include_pad,
+               std::optional<int64_t> divisor) {
   WEFT_CHECK(x.is_floating(), DtypeError, op, ": input is ", x.dtype(), "; expected a floating dtype");
   WEFT_CHECK(!divisor || *divisor != 0, ValueError, op, ": divisor_override must not be 0");
   fn::SampleGeometry g;
@@ -141,47 +144,76 @@ Tensor average(const char* op, const Tensor& x, const PoolGeometry& p, bool coun
   }
   return detail::resample(op, x, g);
 }
-template <int D>
-Tensor average_of(const char* op, const Tensor& in, const AvgPoolOptions<D>& o) {
+template <int D> Tensor average_of(const char* op, const Tensor& in, const AvgPoolOptions<D>& o) {
   const Batched b(op, in, D);
   return b.restore(average(op, b.x, geometry<D>(op, b.x, o, Dims<D>(1)), o.count_include_pad, o.divisor_override));
 }
-template <int D>
-Tensor adaptive_average_of(const char* op, const Tensor& in, const OutputSize<D>& size) {
+template <int D> Tensor adaptive_average_of(const char* op, const Tensor& in, const OutputSize<D>& size) {
   const Batched b(op, in, D);
   return b.restore(average(op, b.x, adaptive_geometry<D>(op, b.x, size), true, std::nullopt));
 }
 
 }  // namespace
 
-Tensor max_pool1d(const Tensor& x, const MaxPoolOptions<1>& o) { return max_pool_of<1>("max_pool1d", x, o, false).output; }
-Tensor max_pool2d(const Tensor& x, const MaxPoolOptions<2>& o) { return max_pool_of<2>("max_pool2d", x, o, false).output; }
-Tensor max_pool3d(const Tensor& x, const MaxPoolOptions<3>& o) { return max_pool_of<3>("max_pool3d", x, o, false).output; }
-Pooled max_pool1d_with_indices(const Tensor& x, const MaxPoolOptions<1>& o) { return max_pool_of<1>("max_pool1d", x, o, true); }
-Pooled max_pool2d_with_indices(const Tensor& x, const MaxPoolOptions<2>& o) { return max_pool_of<2>("max_pool2d", x, o, true); }
-Pooled max_pool3d_with_indices(const Tensor& x, const MaxPoolOptions<3>& o) { return max_pool_of<3>("max_pool3d", x, o, true); }
+Tensor max_pool1d(const Tensor& x, const MaxPoolOptions<1>& o) {
+  return max_pool_of<1>("max_pool1d", x, o, false).output;
+}
+Tensor max_pool2d(const Tensor& x, const MaxPoolOptions<2>& o) {
+  return max_pool_of<2>("max_pool2d", x, o, false).output;
+}
+Tensor max_pool3d(const Tensor& x, const MaxPoolOptions<3>& o) {
+  return max_pool_of<3>("max_pool3d", x, o, false).output;
+}
+Pooled max_pool1d_with_indices(const Tensor& x, const MaxPoolOptions<1>& o) {
+  return max_pool_of<1>("max_pool1d", x, o, true);
+}
+Pooled max_pool2d_with_indices(const Tensor& x, const MaxPoolOptions<2>& o) {
+  return max_pool_of<2>("max_pool2d", x, o, true);
+}
+Pooled max_pool3d_with_indices(const Tensor& x, const MaxPoolOptions<3>& o) {
+  return max_pool_of<3>("max_pool3d", x, o, true);
+}
 
 Tensor avg_pool1d(const Tensor& x, const AvgPoolOptions<1>& o) { return average_of<1>("avg_pool1d", x, o); }
 Tensor avg_pool2d(const Tensor& x, const AvgPoolOptions<2>& o) { return average_of<2>("avg_pool2d", x, o); }
 Tensor avg_pool3d(const Tensor& x, const AvgPoolOptions<3>& o) { return average_of<3>("avg_pool3d", x, o); }
 
 Tensor max_unpool(const Tensor& x, const Tensor& indices, const Shape& output_size) {
-  WEFT_CHECK(x.rank() >= 3 && indices.shape() == x.shape() && output_size.size() == x.rank() - 2, ShapeError, "max_unpool: input ", x.shape(),
-             ", indices ", indices.shape(), " and output_size ", output_size, " do not fit");
+  WEFT_CHECK(x.rank() >= 3 && indices.shape() == x.shape() && output_size.size() == x.rank() - 2, ShapeError,
+             "max_unpool: input ", x.shape(), ", indices ", indices.shape(), " and output_size ", output_size,
+             " do not fit");
   const Shape flat{x.size(0), x.size(1), output_size.numel()}, pooled{x.size(0), x.size(1), x.shape().slice(2).numel()};
   Shape shape{x.size(0), x.size(1)};
   for (int64_t s : output_size) shape.push_back(s);
   return scatter(zeros(flat, x.options()), 2, indices.reshape(pooled), x.reshape(pooled)).reshape(shape);
 }
 
-Tensor adaptive_avg_pool1d(const Tensor& x, const OutputSize<1>& s) { return adaptive_average_of<1>("adaptive_avg_pool1d", x, s); }
-Tensor adaptive_avg_pool2d(const Tensor& x, const OutputSize<2>& s) { return adaptive_average_of<2>("adaptive_avg_pool2d", x, s); }
-Tensor adaptive_avg_pool3d(const Tensor& x, const OutputSize<3>& s) { return adaptive_average_of<3>("adaptive_avg_pool3d", x, s); }
-Tensor adaptive_max_pool1d(const Tensor& x, const OutputSize<1>& s) { return adaptive_max_of<1>("adaptive_max_pool1d", x, s, false).output; }
-Tensor adaptive_max_pool2d(const Tensor& x, const OutputSize<2>& s) { return adaptive_max_of<2>("adaptive_max_pool2d", x, s, false).output; }
-Tensor adaptive_max_pool3d(const Tensor& x, const OutputSize<3>& s) { return adaptive_max_of<3>("adaptive_max_pool3d", x, s, false).output; }
-Pooled adaptive_max_pool1d_with_indices(const Tensor& x, const OutputSize<1>& s) { return adaptive_max_of<1>("adaptive_max_pool1d", x, s, true); }
-Pooled adaptive_max_pool2d_with_indices(const Tensor& x, const OutputSize<2>& s) { return adaptive_max_of<2>("adaptive_max_pool2d", x, s, true); }
-Pooled adaptive_max_pool3d_with_indices(const Tensor& x, const OutputSize<3>& s) { return adaptive_max_of<3>("adaptive_max_pool3d", x, s, true); }
+Tensor adaptive_avg_pool1d(const Tensor& x, const OutputSize<1>& s) {
+  return adaptive_average_of<1>("adaptive_avg_pool1d", x, s);
+}
+Tensor adaptive_avg_pool2d(const Tensor& x, const OutputSize<2>& s) {
+  return adaptive_average_of<2>("adaptive_avg_pool2d", x, s);
+}
+Tensor adaptive_avg_pool3d(const Tensor& x, const OutputSize<3>& s) {
+  return adaptive_average_of<3>("adaptive_avg_pool3d", x, s);
+}
+Tensor adaptive_max_pool1d(const Tensor& x, const OutputSize<1>& s) {
+  return adaptive_max_of<1>("adaptive_max_pool1d", x, s, false).output;
+}
+Tensor adaptive_max_pool2d(const Tensor& x, const OutputSize<2>& s) {
+  return adaptive_max_of<2>("adaptive_max_pool2d", x, s, false).output;
+}
+Tensor adaptive_max_pool3d(const Tensor& x, const OutputSize<3>& s) {
+  return adaptive_max_of<3>("adaptive_max_pool3d", x, s, false).output;
+}
+Pooled adaptive_max_pool1d_with_indices(const Tensor& x, const OutputSize<1>& s) {
+  return adaptive_max_of<1>("adaptive_max_pool1d", x, s, true);
+}
+Pooled adaptive_max_pool2d_with_indices(const Tensor& x, const OutputSize<2>& s) {
+  return adaptive_max_of<2>("adaptive_max_pool2d", x, s, true);
+}
+Pooled adaptive_max_pool3d_with_indices(const Tensor& x, const OutputSize<3>& s) {
+  return adaptive_max_of<3>("adaptive_max_pool3d", x, s, true);
+}
 
 }  // namespace weft

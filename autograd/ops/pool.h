@@ -8,21 +8,19 @@
 
 namespace weft {
 
-template <int D>
-struct MaxPoolOptions {
+template <int D> struct MaxPoolOptions {
   Dims<D> kernel_size;
-  Dims<D> stride = 0;            ///< 0: kernel_size
-  Dims<D> padding = 0;           ///< of -inf, before and after each axis
-  Dims<D> padding_hi = -1;       ///< after each axis, where that differs; -1: as padding
+  Dims<D> stride = 0;       ///< 0: kernel_size
+  Dims<D> padding = 0;      ///< of -inf, before and after each axis
+  Dims<D> padding_hi = -1;  ///< after each axis, where that differs; -1: as padding
   Dims<D> dilation = 1;
-  bool ceil_mode = false;        ///< windows may hang over the end
+  bool ceil_mode = false;  ///< windows may hang over the end
 };
-template <int D>
-struct AvgPoolOptions {
+template <int D> struct AvgPoolOptions {
   Dims<D> kernel_size;
-  Dims<D> stride = 0;            ///< 0: kernel_size
+  Dims<D> stride = 0;  ///< 0: kernel_size
   Dims<D> padding = 0;
-  Dims<D> padding_hi = -1;       ///< as for MaxPoolOptions
+  Dims<D> padding_hi = -1;  ///< as for MaxPoolOptions
   bool ceil_mode = false;
   bool count_include_pad = true;  ///< divide by the window's size with its padding; otherwise by what is real
   std::optional<int64_t> divisor_override = std::nullopt;
@@ -50,14 +48,12 @@ WEFT_API Tensor avg_pool3d(const Tensor& x, const AvgPoolOptions<3>& o);
 WEFT_API Tensor max_unpool(const Tensor& x, const Tensor& indices, const Shape& output_size);
 
 /// Sizes of an adaptive pooling's result; an empty one keeps the input's size.
-template <int D>
-class OutputSize {
+template <int D> class OutputSize {
  public:
   OutputSize(int64_t all) { v_.fill(all); }
   OutputSize(const std::array<std::optional<int64_t>, D>& v) : v_(v) {}
   template <std::convertible_to<std::optional<int64_t>>... I>
-    requires(sizeof...(I) == D && D > 1)
-  OutputSize(I... i) : v_{std::optional<int64_t>(i)...} {}
+  requires(sizeof...(I) == D && D > 1) OutputSize(I... i) : v_{std::optional<int64_t>(i)...} {}
   const std::optional<int64_t>& operator[](int i) const { return v_[static_cast<size_t>(i)]; }
   friend bool operator==(const OutputSize&, const OutputSize&) = default;
 

@@ -8,7 +8,9 @@ namespace weft {
 namespace {
 
 Generator& choose(Generator* g) { return g ? *g : default_generator(); }
-uint64_t blocks(int64_t numel, bool wide = false) { return static_cast<uint64_t>(wide ? (numel + 1) / 2 : (numel + 3) / 4); }
+uint64_t blocks(int64_t numel, bool wide = false) {
+  return static_cast<uint64_t>(wide ? (numel + 1) / 2 : (numel + 3) / 4);
+}
 
 void check_probability(const char* op, double p) {
   WEFT_CHECK(p >= 0 && p <= 1, ValueError, op, ": the probability must be between 0 and 1, got ", p);
@@ -35,8 +37,8 @@ Tensor channel_mask(const char* op, const Tensor& x, double keep, double value, 
 
 Tensor feature_dropout(const char* op, const Tensor& x, int spatial, double p, bool training, Generator* g) {
   check_probability(op, p);
-  WEFT_CHECK(x.rank() == spatial + 1 || x.rank() == spatial + 2, ShapeError, op, ": expects ", spatial + 2, " dimensions (or ", spatial + 1,
-             " without a batch), got ", x.shape());
+  WEFT_CHECK(x.rank() == spatial + 1 || x.rank() == spatial + 2, ShapeError, op, ": expects ", spatial + 2,
+             " dimensions (or ", spatial + 1, " without a batch), got ", x.shape());
   if (!training || p == 0 || x.numel() == 0) return x;
   if (p == 1) return mul(x, 0);
   Shape shape = x.shape();
@@ -60,8 +62,7 @@ void check_in_place(const char* op, const Tensor& x) {
 }
 
 // Fills x through `fill`, by way of a dense tensor where x has gaps. Drawn in logical order, so that the layout does not matter.
-template <class F>
-Tensor& fill_with(Tensor& x, const F& fill) {
+template <class F> Tensor& fill_with(Tensor& x, const F& fill) {
   if (x.is_contiguous()) {
     fill(x);
   } else {
@@ -76,15 +77,23 @@ Tensor& fill_with(Tensor& x, const F& fill) {
 
 Tensor dropout(const Tensor& x, double p, bool training, Generator* g) {
   check_probability("dropout", p);
-  WEFT_CHECK(x.is_floating(), DtypeError, "dropout: dtype ", x.dtype(), " is not supported here; expected a floating one");
+  WEFT_CHECK(x.is_floating(), DtypeError, "dropout: dtype ", x.dtype(),
+             " is not supported here; expected a floating one");
   if (!training || p == 0 || x.numel() == 0) return x;
   if (p == 1) return mul(x, 0);
-  return masked(x, choose(g).reserve(blocks(x.numel())), 1 - p, x.is_dense() ? x.strides() : contiguous_strides(x.shape()));
+  return masked(x, choose(g).reserve(blocks(x.numel())), 1 - p,
+                x.is_dense() ? x.strides() : contiguous_strides(x.shape()));
 }
 
-Tensor dropout1d(const Tensor& x, double p, bool training, Generator* g) { return feature_dropout("dropout1d", x, 1, p, training, g); }
-Tensor dropout2d(const Tensor& x, double p, bool training, Generator* g) { return feature_dropout("dropout2d", x, 2, p, training, g); }
-Tensor dropout3d(const Tensor& x, double p, bool training, Generator* g) { return feature_dropout("dropout3d", x, 3, p, training, g); }
+Tensor dropout1d(const Tensor& x, double p, bool training, Generator* g) {
+  return feature_dropout("dropout1d", x, 1, p, training, g);
+}
+Tensor dropout2d(const Tensor& x, double p, bool training, Generator* g) {
+  return feature_dropout("dropout2d", x, 2, p, training, g);
+}
+Tensor dropout3d(const Tensor& x, double p, bool training, Generator* g) {
+  return feature_dropout("dropout3d", x, 3, p, training, g);
+}
 
 Tensor alpha_dropout(const Tensor& x, double p, bool training, Generator* g) {
   check_probability("alpha_dropout", p);

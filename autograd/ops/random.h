@@ -15,14 +15,17 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor dropout3d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
 /// Dropout that keeps mean and variance of SELU networks: dropped elements become -1.7580993 before an affine correction
 /// (Klambauer et al., 2017).
-[[nodiscard]] WEFT_API Tensor alpha_dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor alpha_dropout(const Tensor& x, double p = 0.5, bool training = true,
+                                            Generator* g = nullptr);
 /// alpha_dropout of whole channels; x: [N, C, ...].
-[[nodiscard]] WEFT_API Tensor feature_alpha_dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor feature_alpha_dropout(const Tensor& x, double p = 0.5, bool training = true,
+                                                    Generator* g = nullptr);
 
 /// 1 with the probability that p holds, else 0; no gradient. p: floating, values in [0, 1] (not checked).
 [[nodiscard]] WEFT_API Tensor bernoulli(const Tensor& p, Generator* g = nullptr);
 /// 1 with probability p, else 0.
-[[nodiscard]] WEFT_API Tensor bernoulli(const Shape& shape, double p, const TensorOptions& o = {}, Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor bernoulli(const Shape& shape, double p, const TensorOptions& o = {},
+                                        Generator* g = nullptr);
 
 // In place, only where no graph is recorded (see Tensor).
 /// U[low, high).

@@ -58,14 +58,17 @@ namespace {
 using namespace detail;
 
 /// Integers and bool are summed in i64.
-Dtype sum_dtype(const Tensor& x, std::optional<Dtype> dtype) { return dtype ? *dtype : x.is_floating() ? x.dtype() : Dtype::i64; }
+Dtype sum_dtype(const Tensor& x, std::optional<Dtype> dtype) {
+  return dtype ? *dtype : x.is_floating() ? x.dtype() : Dtype::i64;
+}
 
 void check_floating(const char* op, const Tensor& x) {
   WEFT_CHECK(x.is_floating(), DtypeError, op, ": expects a floating dtype, got ", x.dtype(), "; convert with to()");
 }
 void check_not_empty(const char* op, const Tensor& x, uint32_t mask) {
   for (int i = 0; i < x.rank(); ++i)
-    WEFT_CHECK(!(mask >> i & 1) || x.size(i) > 0, ShapeError, op, ": axis ", i, " of ", x.shape(), " is empty and has no extreme");
+    WEFT_CHECK(!(mask >> i & 1) || x.size(i) > 0, ShapeError, op, ": axis ", i, " of ", x.shape(),
+               " is empty and has no extreme");
 }
 }  // namespace
 
@@ -91,7 +94,8 @@ Tensor sum_to(const Tensor& g, const Shape& shape) {
 
 Tensor mean(const Tensor& x, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
   const Dtype d = dtype.value_or(x.dtype());
-  WEFT_CHECK(is_floating(d), DtypeError, "mean: expects a floating dtype, got ", d, "; give a floating dtype or convert with to()");
+  WEFT_CHECK(is_floating(d), DtypeError, "mean: expects a floating dtype, got ", d,
+             "; give a floating dtype or convert with to()");
   const uint32_t mask = dims.mask("mean", x.rank());
   const double count = static_cast<double>(reduced_count(x.shape(), mask));
   Tensor y = detail::reduce<fn::Mean>(x, mask, keepdim, d, {count});
@@ -162,12 +166,13 @@ Tensor var(const Tensor& x, const DimList& dims, const VarOptions& o) {
     y = cast(detail::reduce<fn::SumSquares>(centred, mask, o.keepdim, wide) / divisor, x.dtype());
   }
   if (!recording(x)) return unrecorded("var", std::move(y));
-  return record("var", std::move(y), {x}, [x = Saved(x), dims, mask, divisor, keepdim = o.keepdim](BackwardCtx& c) -> Grads {
-    Tensor a = c.get(x);
-    Tensor g = c.grad() * (2 / divisor);
-    if (!keepdim) g = g.reshape(reduced_shape(a.shape(), mask, true));
-    return {g * (a - mean(a, dims, true))};
-  });
+  return record("var", std::move(y), {x},
+                [x = Saved(x), dims, mask, divisor, keepdim = o.keepdim](BackwardCtx& c) -> Grads {
+                  Tensor a = c.get(x);
+                  Tensor g = c.grad() * (2 / divisor);
+                  if (!keepdim) g = g.reshape(reduced_shape(a.shape(), mask, true));
+                  return {g * (a - mean(a, dims, true))};
+                });
 }
 Tensor std(const Tensor& x, const DimList& dims, const VarOptions& o) {
   check_floating("std", x);
@@ -201,8 +206,7 @@ Tensor count_nonzero(const Tensor& x, const DimList& dims) {
 
 namespace {
 /// amax and amin: equal extremes share the gradient.
-template <class F>
-Tensor extreme(const Tensor& x, const DimList& dims, bool keepdim) {
+template <class F> Tensor extreme(const Tensor& x, const DimList& dims, bool keepdim) {
   const uint32_t mask = dims.mask(F::name, x.rank());
   check_not_empty(F::name, x, mask);
   Tensor y = detail::reduce<F>(x, mask, keepdim, x.dtype());
@@ -229,8 +233,7 @@ ValuesIndices extreme_along(const char* op, const Tensor& x, int64_t dim_in, boo
   const int dim = wrap_dim(op, dim_in, x.rank());
   ValuesIndices r = locate(op, x, dim, keepdim, largest, true);
   if (!recording(x)) return r;
-  r.values = record(op, std::move(r.values), {x},
-                    [shape = x.shape(), index = Saved(r.indices, "indices"), dim](BackwardCtx& c) -> Grads {
+  r.values = record(op, std::move(r.values), {x}, [shape = x.shape(), index = Saved(r.indices, "indices"), dim](BackwardCtx& c) -> Grads {
     if (shape.empty()) return {c.grad()};
     const Shape kept = reduced_shape(shape, 1u << dim, true);
     Shape line = Shape::filled(shape.size(), 1);
@@ -253,7 +256,11 @@ Tensor amax(const Tensor& x, const DimList& dims, bool keepdim) { return extreme
 Tensor amin(const Tensor& x, const DimList& dims, bool keepdim) { return extreme<fn::Min>(x, dims, keepdim); }
 ValuesIndices max(const Tensor& x, int64_t dim, bool keepdim) { return extreme_along("max", x, dim, keepdim, true); }
 ValuesIndices min(const Tensor& x, int64_t dim, bool keepdim) { return extreme_along("min", x, dim, keepdim, false); }
-Tensor argmax(const Tensor& x, std::optional<int64_t> dim, bool keepdim) { return arg_extreme("argmax", x, dim, keepdim, true); }
-Tensor argmin(const Tensor& x, std::optional<int64_t> dim, bool keepdim) { return arg_extreme("argmin", x, dim, keepdim, false); }
+Tensor argmax(const Tensor& x, std::optional<int64_t> dim, bool keepdim) {
+  return arg_extreme("argmax", x, dim, keepdim, true);
+}
+Tensor argmin(const Tensor& x, std::optional<int64_t> dim, bool keepdim) {
+  return arg_extreme("argmin", x, dim, keepdim, false);
+}
 
 }  // namespace weft

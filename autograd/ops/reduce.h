@@ -13,8 +13,7 @@ class DimList {
  public:
   DimList() = default;
   template <std::integral I>
-    requires(!std::same_as<I, bool>)
-  DimList(I dim) : dims_{static_cast<int64_t>(dim)} {}
+  requires(!std::same_as<I, bool>) DimList(I dim) : dims_{static_cast<int64_t>(dim)} {}
   DimList(std::initializer_list<int64_t> dims) : dims_(dims) {}
   DimList(const Shape& dims) : dims_(dims) {}
   DimList(const std::vector<int64_t>& dims) : dims_(dims) {}
@@ -61,7 +60,8 @@ WEFT_API Tensor argmin(const Tensor& x, std::optional<int64_t> dim = {}, bool ke
 /// (sum |x|^ord)^(1/ord) for any ord: inf and -inf are the greatest and smallest |x|, 0 counts what is not 0. Floating only.
 WEFT_API Tensor vector_norm(const Tensor& x, double ord = 2, const DimList& dims = {}, bool keepdim = false,
                             std::optional<Dtype> dtype = {});
-inline Tensor norm(const Tensor& x, double p = 2, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) {
+inline Tensor norm(const Tensor& x, double p = 2, const DimList& dims = {}, bool keepdim = false,
+                   std::optional<Dtype> dtype = {}) {
   return vector_norm(x, p, dims, keepdim, dtype);
 }
 /// log(sum(exp(x))), without overflow.

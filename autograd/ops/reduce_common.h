@@ -23,8 +23,7 @@ struct Reduced {
   MutTensorRef ref();
 };
 
-template <class F>
-Tensor reduce(const Tensor& x, uint32_t mask, bool keepdim, Dtype dtype, const F& f = {}) {
+template <class F> Tensor reduce(const Tensor& x, uint32_t mask, bool keepdim, Dtype dtype, const F& f = {}) {
   Reduced r(x, mask, keepdim, dtype);
   kernels::reduce.of<F>()(x.device().type, r.ref(), weft::ref(x), mask, &f);
   return std::move(r.y);

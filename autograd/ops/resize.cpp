@@ -19,7 +19,8 @@ Tensor resample_volume(const char* name, const Tensor& x, const fn::SampleGeomet
   for (const fn::SampleAxis& a : g.axis) shape.push_back(adjoint ? a.in : a.out);
   Tensor y = empty(shape, v.options(), MemoryFormat::channels_last);
   if (y.numel() > 0) kernels::resample(v.device().type, mut_ref(y), ref(v), g, adjoint);
-  return record(name, y, {v}, [name, g, adjoint](BackwardCtx& c) -> Grads { return {resample_volume(name, c.grad(), g, !adjoint)}; });
+  return record(name, y, {v},
+                [name, g, adjoint](BackwardCtx& c) -> Grads { return {resample_volume(name, c.grad(), g, !adjoint)}; });
 }
 
 }  // namespace
@@ -42,22 +43,28 @@ InterpolateMode interpolate_mode(std::string_view name) {
   if (name == "trilinear") return trilinear;
   if (name == "bicubic") return bicubic;
   if (name == "area") return area;
-  raise<ValueError>("interpolate: unknown mode '", name, "'; expected nearest, nearest-exact, linear, bilinear, trilinear, bicubic or area");
+  raise<ValueError>("interpolate: unknown mode '", name,
+                    "'; expected nearest, nearest-exact, linear, bilinear, trilinear, bicubic or area");
 }
 
 Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
   using enum InterpolateMode;
   const int D = x.rank() - 2;
-  WEFT_CHECK(D >= 1 && D <= 3, ShapeError, "interpolate: input ", x.shape(), " must be [N, C, spatial...] with 1 to 3 spatial axes");
+  WEFT_CHECK(D >= 1 && D <= 3, ShapeError, "interpolate: input ", x.shape(),
+             " must be [N, C, spatial...] with 1 to 3 spatial axes");
   WEFT_CHECK(o.size.empty() != o.scale_factor.empty(), ValueError, "interpolate: give either size or scale_factor");
   const size_t given = o.size.empty() ? o.scale_factor.size() : static_cast<size_t>(o.size.size());
   WEFT_CHECK(given == 1 || given == static_cast<size_t>(D), ShapeError, "interpolate: size or scale_factor has ", given,
              " entries but input ", x.shape(), " has ", D, " spatial axes");
-  const int wanted = o.mode == linear ? 1 : (o.mode == bilinear || o.mode == bicubic ? 2 : (o.mode == trilinear ? 3 : D));
-  WEFT_CHECK(wanted == D, ShapeError, "interpolate: this mode needs ", wanted, " spatial axes but input ", x.shape(), " has ", D);
+  const int wanted = o.mode == linear ? 1
+                                      : (o.mode == bilinear || o.mode == bicubic ? 2 : (o.mode == trilinear ? 3 : D));
+  WEFT_CHECK(wanted == D, ShapeError, "interpolate: this mode needs ", wanted, " spatial axes but input ", x.shape(),
+             " has ", D);
   const bool smooth = o.mode == linear || o.mode == bilinear || o.mode == trilinear || o.mode == bicubic;
-  WEFT_CHECK(smooth || !o.align_corners, ValueError, "interpolate: align_corners is only for linear, bilinear, trilinear and bicubic");
-  WEFT_CHECK(!o.recompute_scale_factor || o.size.empty(), ValueError, "interpolate: recompute_scale_factor needs a scale_factor, not a size");
+  WEFT_CHECK(smooth || !o.align_corners, ValueError,
+             "interpolate: align_corners is only for linear, bilinear, trilinear and bicubic");
+  WEFT_CHECK(!o.recompute_scale_factor || o.size.empty(), ValueError,
+             "interpolate: recompute_scale_factor needs a scale_factor, not a size");
   WEFT_CHECK(!smooth || x.is_floating() || x.dtype() == Dtype::u8, DtypeError, "interpolate: input is ", x.dtype(),
              "; expected a floating dtype (or u8)");
 
@@ -67,16 +74,20 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
     fn::SampleAxis& a = g.axis[3 - D + i];
     a.in = x.size(2 + i);
     const double factor = o.scale_factor.empty() ? 0 : o.scale_factor[i];
-    a.out = o.size.empty() ? static_cast<int64_t>(std::floor(static_cast<double>(a.in) * factor)) : o.size[o.size.size() == 1 ? 0 : i];
-    WEFT_CHECK(a.in > 0 && a.out > 0, ShapeError, "interpolate: sizes must be positive, but axis ", 2 + i, " goes from ", a.in, " to ", a.out);
+    a.out = o.size.empty() ? static_cast<int64_t>(std::floor(static_cast<double>(a.in) * factor))
+                           : o.size[o.size.size() == 1 ? 0 : i];
+    WEFT_CHECK(a.in > 0 && a.out > 0, ShapeError, "interpolate: sizes must be positive, but axis ", 2 + i,
+               " goes from ", a.in, " to ", a.out);
     a.align_corners = o.align_corners.value_or(false);
     const bool by_factor = factor > 0 && !o.recompute_scale_factor;
     if (a.align_corners) a.scale = a.out > 1 ? static_cast<double>(a.in - 1) / static_cast<double>(a.out - 1) : 0;
     else if (by_factor) a.scale = 1 / factor;
     else if (smooth) a.scale = static_cast<double>(a.in) / static_cast<double>(a.out);
     else a.scale = static_cast<double>(static_cast<float>(a.in) / static_cast<float>(a.out));
-    a.sampling = o.mode == nearest_exact ? fn::Sampling::nearest_exact
-                                         : (o.mode == bicubic ? fn::Sampling::cubic : (smooth ? fn::Sampling::linear : fn::Sampling::nearest));
+    a.sampling = o.mode == nearest_exact
+                     ? fn::Sampling::nearest_exact
+                     : (o.mode == bicubic ? fn::Sampling::cubic
+                                          : (smooth ? fn::Sampling::linear : fn::Sampling::nearest));
     out.push_back(a.out);
   }
   if (o.mode == area) {

@@ -37,11 +37,12 @@ class ScaleFactor {
 };
 
 struct InterpolateOptions {
-  Shape size = {};               ///< of the result, one for all axes or one for each; either this or scale_factor
+  Shape size = {};                ///< of the result, one for all axes or one for each; either this or scale_factor
   ScaleFactor scale_factor = {};  ///< size floor(in factor); sources are scaled by 1 / factor
   InterpolateMode mode = InterpolateMode::nearest;
-  std::optional<bool> align_corners = std::nullopt;  ///< corners' centres fall on one another; only for linear ... bicubic
-  bool recompute_scale_factor = false;               ///< scale by in / out instead
+  std::optional<bool> align_corners =
+      std::nullopt;                     ///< corners' centres fall on one another; only for linear ... bicubic
+  bool recompute_scale_factor = false;  ///< scale by in / out instead
 };
 /// Resizes the spatial axes of x [N, C, spatial...]; the result is stored channels-last. Errors: ValueError for size and
 /// scale_factor both or neither, ShapeError for a mode that does not fit the rank.

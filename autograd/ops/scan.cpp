@@ -10,14 +10,17 @@ namespace weft {
 namespace {
 using namespace detail;
 
-Tensor as_scanned(const Tensor& x, std::optional<Dtype> dtype) { return cast(x, dtype ? *dtype : x.is_floating() ? x.dtype() : Dtype::i64); }
+Tensor as_scanned(const Tensor& x, std::optional<Dtype> dtype) {
+  return cast(x, dtype ? *dtype : x.is_floating() ? x.dtype() : Dtype::i64);
+}
 
 /// Running sums from the front or from the back: each is the other's gradient.
 Tensor running_sum(const Tensor& x, int dim, bool reverse) {
   Tensor y = empty_like(x);
   kernels::cumsum(x.device().type, mut_ref(y), ref(x), dim, reverse);
   if (!recording(x)) return unrecorded("cumsum", std::move(y));
-  return record("cumsum", std::move(y), {x}, [dim, reverse](BackwardCtx& c) -> Grads { return {running_sum(c.grad(), dim, !reverse)}; });
+  return record("cumsum", std::move(y), {x},
+                [dim, reverse](BackwardCtx& c) -> Grads { return {running_sum(c.grad(), dim, !reverse)}; });
 }
 
 /// [.., k, i, ..]: the product of x_j for j <= i, j != k, and 0 for i < k. Exact at zeros to every order of derivative.

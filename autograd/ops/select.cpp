@@ -34,13 +34,14 @@ Tensor where(const Tensor& cond, const Tensor& x, const Tensor& y) {
     z = choose(cond, cast(x, d), cast(y, d));
   }
   if (!recording(x, y)) return unrecorded("where", std::move(z));
-  return record("where", std::move(z), {x, y}, [cond = Saved(cond, "cond"), sx = x.shape(), sy = y.shape()](BackwardCtx& c) -> Grads {
-    Grads r(2);
-    Tensor m = c.get(cond);
-    if (c.needs(0)) r[0] = sum_to(where(m, c.grad(), 0), sx);
-    if (c.needs(1)) r[1] = sum_to(where(m, 0, c.grad()), sy);
-    return r;
-  });
+  return record("where", std::move(z), {x, y},
+                [cond = Saved(cond, "cond"), sx = x.shape(), sy = y.shape()](BackwardCtx& c) -> Grads {
+                  Grads r(2);
+                  Tensor m = c.get(cond);
+                  if (c.needs(0)) r[0] = sum_to(where(m, c.grad(), 0), sx);
+                  if (c.needs(1)) r[1] = sum_to(where(m, 0, c.grad()), sy);
+                  return r;
+                });
 }
 Tensor where(const Tensor& cond, const Tensor& x, Scalar y) { return where(cond, x, number(y, x)); }
 Tensor where(const Tensor& cond, Scalar x, const Tensor& y) { return where(cond, number(x, y), y); }
@@ -52,41 +53,42 @@ Tensor where(const Tensor& cond, Scalar x, Scalar y) {
 Tensor lerp(const Tensor& x, const Tensor& end, const Tensor& weight) {
   return record("lerp", kernels::map3<fn::Lerp>(x, end, weight), {x, end, weight},
                 [x = Saved(x), end = Saved(end, "end"), w = Saved(weight, "weight")](BackwardCtx& c) -> Grads {
-    Grads r(3);
-    const Tensor a = c.get(x), b = c.get(end), t = c.get(w), g = c.grad();
-    if (c.needs(0)) r[0] = sum_to(g * (1 - t), a.shape());
-    if (c.needs(1)) r[1] = sum_to(g * t, b.shape());
-    if (c.needs(2)) r[2] = sum_to(g * (b - a), t.shape());
-    return r;
-  });
+                  Grads r(3);
+                  const Tensor a = c.get(x), b = c.get(end), t = c.get(w), g = c.grad();
+                  if (c.needs(0)) r[0] = sum_to(g * (1 - t), a.shape());
+                  if (c.needs(1)) r[1] = sum_to(g * t, b.shape());
+                  if (c.needs(2)) r[2] = sum_to(g * (b - a), t.shape());
+                  return r;
+                });
 }
 Tensor lerp(const Tensor& x, const Tensor& end, double weight) { return lerp(x, end, full({}, weight, x.options())); }
 
 Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) {
   const Dtype d = promote(promote(x.dtype(), a.dtype()), b.dtype());
-  WEFT_CHECK(is_floating(d) || !value.is_floating(), ValueError, "addcmul: value=", value, " must be an integer for dtype ", d);
+  WEFT_CHECK(is_floating(d) || !value.is_floating(), ValueError, "addcmul: value=", value,
+             " must be an integer for dtype ", d);
   return record("addcmul", kernels::map3<fn::Addcmul>(cast(x, d), cast(a, d), cast(b, d), {value}), {x, a, b},
                 [sx = x.shape(), a = Saved(a, "tensor1"), b = Saved(b, "tensor2"), value](BackwardCtx& c) -> Grads {
-    Grads r(3);
-    const Tensor p = c.get(a), q = c.get(b), g = c.grad();
-    if (c.needs(0)) r[0] = sum_to(g, sx);
-    if (c.needs(1)) r[1] = sum_to(g * q * value, p.shape());
-    if (c.needs(2)) r[2] = sum_to(g * p * value, q.shape());
-    return r;
-  });
+                  Grads r(3);
+                  const Tensor p = c.get(a), q = c.get(b), g = c.grad();
+                  if (c.needs(0)) r[0] = sum_to(g, sx);
+                  if (c.needs(1)) r[1] = sum_to(g * q * value, p.shape());
+                  if (c.needs(2)) r[2] = sum_to(g * p * value, q.shape());
+                  return r;
+                });
 }
 Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) {
   Dtype d = promote(promote(x.dtype(), a.dtype()), b.dtype());
   if (!is_floating(d)) d = Dtype::f32;
   return record("addcdiv", kernels::map3<fn::Addcdiv>(cast(x, d), cast(a, d), cast(b, d), {value}), {x, a, b},
                 [sx = x.shape(), a = Saved(a, "tensor1"), b = Saved(b, "tensor2"), value](BackwardCtx& c) -> Grads {
-    Grads r(3);
-    const Tensor p = c.get(a), q = c.get(b), g = c.grad();
-    if (c.needs(0)) r[0] = sum_to(g, sx);
-    if (c.needs(1)) r[1] = sum_to(g / q * value, p.shape());
-    if (c.needs(2)) r[2] = sum_to(neg(g * (p / (q * q)) * value), q.shape());
-    return r;
-  });
+                  Grads r(3);
+                  const Tensor p = c.get(a), q = c.get(b), g = c.grad();
+                  if (c.needs(0)) r[0] = sum_to(g, sx);
+                  if (c.needs(1)) r[1] = sum_to(g / q * value, p.shape());
+                  if (c.needs(2)) r[2] = sum_to(neg(g * (p / (q * q)) * value), q.shape());
+                  return r;
+                });
 }
 
 }  // namespace weft

@@ -51,12 +51,13 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
   for (size_t k = 0; k < tensors.size(); ++k) {
     const Tensor& t = tensors[k];
     dtype = promote(dtype, t.dtype());
-    WEFT_CHECK(t.device() == first->device(), DeviceError, "cat: tensor ", k, " is on ", t.device(), ", the others on ", first->device());
+    WEFT_CHECK(t.device() == first->device(), DeviceError, "cat: tensor ", k, " is on ", t.device(), ", the others on ",
+               first->device());
     if (skipped(t)) continue;
     bool fits = t.rank() == shape.size();
     for (int i = 0; fits && i < shape.size(); ++i) fits = i == d || t.shape()[i] == shape[i];
-    WEFT_CHECK(fits, ShapeError, "cat: tensor ", k, " is ", t.shape(), ", tensor 0 is ", first->shape(), "; they may differ along axis ", d,
-               " only");
+    WEFT_CHECK(fits, ShapeError, "cat: tensor ", k, " is ", t.shape(), ", tensor 0 is ", first->shape(),
+               "; they may differ along axis ", d, " only");
     shape[d] += t.shape()[d];
     if (!like && !(t.is_contiguous() && t.is_channels_last())) like = &t;
   }
@@ -92,8 +93,8 @@ Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) {
   std::vector<Tensor> raised;
   raised.reserve(tensors.size());
   for (size_t k = 0; k < tensors.size(); ++k) {
-    WEFT_CHECK(tensors[k].shape() == tensors[0].shape(), ShapeError, "stack: tensor ", k, " is ", tensors[k].shape(), ", tensor 0 is ",
-               tensors[0].shape(), "; all shapes must agree");
+    WEFT_CHECK(tensors[k].shape() == tensors[0].shape(), ShapeError, "stack: tensor ", k, " is ", tensors[k].shape(),
+               ", tensor 0 is ", tensors[0].shape(), "; all shapes must agree");
     raised.push_back(tensors[k].unsqueeze(d));
   }
   return cat(raised, d);
@@ -180,8 +181,9 @@ Tensor repeat_interleave(const Tensor& x, int64_t repeats) { return repeat_inter
 Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim) {
   const int d = wrap_dim("repeat_interleave", dim, x.rank());
   const int64_t n = x.rank() ? x.shape()[d] : 1;
-  WEFT_CHECK(!repeats.is_floating() && repeats.rank() <= 1 && (repeats.numel() == n || repeats.numel() == 1), ShapeError,
-             "repeat_interleave: repeats is ", repeats.dtype(), " ", repeats.shape(), " for axis ", d, " of size ", n);
+  WEFT_CHECK(!repeats.is_floating() && repeats.rank() <= 1 && (repeats.numel() == n || repeats.numel() == 1),
+             ShapeError, "repeat_interleave: repeats is ", repeats.dtype(), " ", repeats.shape(), " for axis ", d,
+             " of size ", n);
   const std::vector<int64_t> times = repeats.to_vector<int64_t>();
   std::vector<int64_t> at;
   for (int64_t i = 0; i < n; ++i) {
@@ -258,7 +260,8 @@ Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor) {
   const int64_t r = upscale_factor;
   WEFT_CHECK(r >= 1, ValueError, "pixel_shuffle: upscale_factor must be at least 1, got ", r);
   WEFT_CHECK(x.rank() >= 3, ShapeError, "pixel_shuffle: expects at least 3 dimensions, got ", x.shape());
-  WEFT_CHECK(x.size(-3) % (r * r) == 0, ShapeError, "pixel_shuffle: ", x.size(-3), " channels are not divisible by upscale_factor^2 = ", r * r);
+  WEFT_CHECK(x.size(-3) % (r * r) == 0, ShapeError, "pixel_shuffle: ", x.size(-3),
+             " channels are not divisible by upscale_factor^2 = ", r * r);
   Shape shape = x.shape();
   shape[-3] /= r * r;
   shape[-2] *= r;

@@ -10,7 +10,9 @@ namespace weft {
 inline Tensor reshape(const Tensor& x, const Shape& shape) { return x.reshape(shape); }
 inline Tensor permute(const Tensor& x, const Shape& dims) { return x.permute(dims); }
 inline Tensor transpose(const Tensor& x, int64_t dim0, int64_t dim1) { return x.transpose(dim0, dim1); }
-inline Tensor flatten(const Tensor& x, int64_t start_dim = 0, int64_t end_dim = -1) { return x.flatten(start_dim, end_dim); }
+inline Tensor flatten(const Tensor& x, int64_t start_dim = 0, int64_t end_dim = -1) {
+  return x.flatten(start_dim, end_dim);
+}
 inline Tensor unflatten(const Tensor& x, int64_t dim, const Shape& sizes) { return x.unflatten(dim, sizes); }
 inline Tensor squeeze(const Tensor& x) { return x.squeeze(); }
 inline Tensor squeeze(const Tensor& x, int64_t dim) { return x.squeeze(dim); }
@@ -18,15 +20,23 @@ inline Tensor squeeze(const Tensor& x, const Shape& dims) { return x.squeeze(dim
 inline Tensor unsqueeze(const Tensor& x, int64_t dim) { return x.unsqueeze(dim); }
 inline Tensor expand(const Tensor& x, const Shape& shape) { return x.expand(shape); }
 inline Tensor select(const Tensor& x, int64_t dim, int64_t index) { return x.select(dim, index); }
-inline Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) { return x.narrow(dim, start, length); }
-inline Tensor movedim(const Tensor& x, const Shape& source, const Shape& destination) { return x.movedim(source, destination); }
+inline Tensor narrow(const Tensor& x, int64_t dim, int64_t start, int64_t length) {
+  return x.narrow(dim, start, length);
+}
+inline Tensor movedim(const Tensor& x, const Shape& source, const Shape& destination) {
+  return x.movedim(source, destination);
+}
 inline Tensor movedim(const Tensor& x, int64_t source, int64_t destination) { return x.movedim(source, destination); }
-inline Tensor diagonal(const Tensor& x, int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1) { return x.diagonal(offset, dim1, dim2); }
+inline Tensor diagonal(const Tensor& x, int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1) {
+  return x.diagonal(offset, dim1, dim2);
+}
 inline std::vector<Tensor> split(const Tensor& x, int64_t size, int64_t dim = 0) { return x.split(size, dim); }
 inline std::vector<Tensor> split(const Tensor& x, const Shape& sizes, int64_t dim = 0) { return x.split(sizes, dim); }
 inline std::vector<Tensor> chunk(const Tensor& x, int64_t chunks, int64_t dim = 0) { return x.chunk(chunks, dim); }
 /// Tensor::unfold: windows along one axis (`unfold` is im2col, in fold.h).
-inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t step) { return x.unfold(dim, size, step); }
+inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t step) {
+  return x.unfold(dim, size, step);
+}
 
 /// The tensors side by side along `dim`; all other sizes agree. The dtype is the promoted one; channels-last stays channels-last.
 /// Tensors of shape [0] count for nothing. Errors: an empty list, sizes that differ elsewhere.

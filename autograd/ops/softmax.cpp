@@ -11,7 +11,8 @@ using namespace detail;
 
 Tensor softmax_op(const char* name, const Tensor& in, int64_t dim_in, std::optional<Dtype> dtype, bool log) {
   Tensor x = dtype ? cast(in, *dtype) : autocast(CastPolicy::fp32, in);
-  WEFT_CHECK(x.is_floating(), DtypeError, name, ": expects a floating dtype, got ", x.dtype(), "; give a floating dtype");
+  WEFT_CHECK(x.is_floating(), DtypeError, name, ": expects a floating dtype, got ", x.dtype(),
+             "; give a floating dtype");
   const int dim = wrap_dim(name, dim_in, x.rank());
   Tensor y = empty_like(x);
   kernels::softmax(x.device().type, mut_ref(y), ref(x), dim, log);
@@ -31,7 +32,9 @@ Tensor softmax_op(const char* name, const Tensor& in, int64_t dim_in, std::optio
 }
 }  // namespace
 
-Tensor softmax(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) { return softmax_op("softmax", x, dim, dtype, false); }
+Tensor softmax(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) {
+  return softmax_op("softmax", x, dim, dtype, false);
+}
 Tensor log_softmax(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) {
   return softmax_op("log_softmax", x, dim, dtype, true);
 }

@@ -17,7 +17,8 @@ constexpr double kTwoOverSqrtPi = 1.12837916709551257390;
 }  // namespace
 
 Tensor abs(const Tensor& x) {
-  return record("abs", map<fn::Abs>(x), {x}, [x = Saved(x)](BackwardCtx& c) -> Grads { return {c.grad() * sign(c.get(x))}; });
+  return record("abs", map<fn::Abs>(x), {x},
+                [x = Saved(x)](BackwardCtx& c) -> Grads { return {c.grad() * sign(c.get(x))}; });
 }
 Tensor neg(const Tensor& x) {
   return record("neg", map<fn::Neg>(x), {x}, [](BackwardCtx& c) -> Grads { return {neg(c.grad())}; });
@@ -25,38 +26,46 @@ Tensor neg(const Tensor& x) {
 Tensor sign(const Tensor& x) { return x.dtype() == Dtype::boolean ? x : flat<fn::Sign>(x); }
 Tensor square(const Tensor& in) {
   Tensor x = in.dtype() == Dtype::boolean ? in.to(Dtype::i64) : in;
-  return record("square", map<fn::Square>(x), {x}, [x = Saved(x)](BackwardCtx& c) -> Grads { return {c.grad() * c.get(x) * 2}; });
+  return record("square", map<fn::Square>(x), {x},
+                [x = Saved(x)](BackwardCtx& c) -> Grads { return {c.grad() * c.get(x) * 2}; });
 }
 Tensor sqrt(const Tensor& x) {
   return from_output<fn::Sqrt>(x, [](const Tensor& g, const Tensor& y) { return g / (y * 2); });
 }
 Tensor rsqrt(const Tensor& x) {
-  return from_output<fn::Rsqrt>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& y) { return g * (y * y * y) * -0.5; });
+  return from_output<fn::Rsqrt>(autocast(CastPolicy::fp32, x),
+                                [](const Tensor& g, const Tensor& y) { return g * (y * y * y) * -0.5; });
 }
 Tensor reciprocal(const Tensor& x) {
-  return from_output<fn::Reciprocal>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& y) { return neg(g * (y * y)); });
+  return from_output<fn::Reciprocal>(autocast(CastPolicy::fp32, x),
+                                     [](const Tensor& g, const Tensor& y) { return neg(g * (y * y)); });
 }
 
 Tensor exp(const Tensor& x) {
   return from_output<fn::Exp>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& y) { return g * y; });
 }
 Tensor exp2(const Tensor& x) {
-  return from_output<fn::Exp2>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& y) { return g * y * kLn2; });
+  return from_output<fn::Exp2>(autocast(CastPolicy::fp32, x),
+                               [](const Tensor& g, const Tensor& y) { return g * y * kLn2; });
 }
 Tensor expm1(const Tensor& x) {
-  return from_output<fn::Expm1>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& y) { return g * (y + 1); });
+  return from_output<fn::Expm1>(autocast(CastPolicy::fp32, x),
+                                [](const Tensor& g, const Tensor& y) { return g * (y + 1); });
 }
 Tensor log(const Tensor& x) {
   return from_input<fn::Log>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& x) { return g / x; });
 }
 Tensor log2(const Tensor& x) {
-  return from_input<fn::Log2>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& x) { return g / (x * kLn2); });
+  return from_input<fn::Log2>(autocast(CastPolicy::fp32, x),
+                              [](const Tensor& g, const Tensor& x) { return g / (x * kLn2); });
 }
 Tensor log10(const Tensor& x) {
-  return from_input<fn::Log10>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& x) { return g / (x * kLn10); });
+  return from_input<fn::Log10>(autocast(CastPolicy::fp32, x),
+                               [](const Tensor& g, const Tensor& x) { return g / (x * kLn10); });
 }
 Tensor log1p(const Tensor& x) {
-  return from_input<fn::Log1p>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& x) { return g / (x + 1); });
+  return from_input<fn::Log1p>(autocast(CastPolicy::fp32, x),
+                               [](const Tensor& g, const Tensor& x) { return g / (x + 1); });
 }
 
 Tensor sin(const Tensor& x) {
@@ -66,22 +75,27 @@ Tensor cos(const Tensor& x) {
   return from_input<fn::Cos>(x, [](const Tensor& g, const Tensor& x) { return neg(g * sin(x)); });
 }
 Tensor tan(const Tensor& x) {
-  return from_output<fn::Tan>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& y) { return g * (y * y + 1); });
+  return from_output<fn::Tan>(autocast(CastPolicy::fp32, x),
+                              [](const Tensor& g, const Tensor& y) { return g * (y * y + 1); });
 }
 Tensor asin(const Tensor& x) {
-  return from_input<fn::Asin>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& x) { return g * rsqrt(1 - x * x); });
+  return from_input<fn::Asin>(autocast(CastPolicy::fp32, x),
+                              [](const Tensor& g, const Tensor& x) { return g * rsqrt(1 - x * x); });
 }
 Tensor acos(const Tensor& x) {
-  return from_input<fn::Acos>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& x) { return neg(g * rsqrt(1 - x * x)); });
+  return from_input<fn::Acos>(autocast(CastPolicy::fp32, x),
+                              [](const Tensor& g, const Tensor& x) { return neg(g * rsqrt(1 - x * x)); });
 }
 Tensor atan(const Tensor& x) {
   return from_input<fn::Atan>(x, [](const Tensor& g, const Tensor& x) { return g / (x * x + 1); });
 }
 Tensor sinh(const Tensor& x) {
-  return from_input<fn::Sinh>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& x) { return g * cosh(x); });
+  return from_input<fn::Sinh>(autocast(CastPolicy::fp32, x),
+                              [](const Tensor& g, const Tensor& x) { return g * cosh(x); });
 }
 Tensor cosh(const Tensor& x) {
-  return from_input<fn::Cosh>(autocast(CastPolicy::fp32, x), [](const Tensor& g, const Tensor& x) { return g * sinh(x); });
+  return from_input<fn::Cosh>(autocast(CastPolicy::fp32, x),
+                              [](const Tensor& g, const Tensor& x) { return g * sinh(x); });
 }
 Tensor tanh(const Tensor& x) {
   return from_output_fused<fn::Tanh, fn::TanhGrad>(x, [](const Tensor& g, const Tensor& y) { return g * (1 - y * y); });
@@ -91,7 +105,8 @@ Tensor erf(const Tensor& x) {
   return from_input<fn::Erf>(x, [](const Tensor& g, const Tensor& x) { return g * exp(neg(x * x)) * kTwoOverSqrtPi; });
 }
 Tensor erfc(const Tensor& x) {
-  return from_input<fn::Erfc>(x, [](const Tensor& g, const Tensor& x) { return g * exp(neg(x * x)) * -kTwoOverSqrtPi; });
+  return from_input<fn::Erfc>(x,
+                              [](const Tensor& g, const Tensor& x) { return g * exp(neg(x * x)) * -kTwoOverSqrtPi; });
 }
 
 Tensor floor(const Tensor& x) { return x.is_floating() ? flat<fn::Floor>(x) : x; }

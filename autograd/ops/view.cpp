@@ -17,12 +17,12 @@ Tensor view_of(const Tensor& x, const Shape& shape, const Strides& strides, int6
 struct Layout {
   Shape shape;
   Strides strides;
-  explicit Layout(const Tensor& x) : shape(x.shape()), strides(x.is_dense() ? x.strides() : contiguous_strides(x.shape())) {}
+  explicit Layout(const Tensor& x)
+      : shape(x.shape()), strides(x.is_dense() ? x.strides() : contiguous_strides(x.shape())) {}
 };
 
 /// Zeros of `base`'s layout with g at the place that `at` views: the adjoint of a view that names no element twice.
-template <class At>
-Tensor embed(const char* name, const Tensor& g, const Layout& base, const At& at) {
+template <class At> Tensor embed(const char* name, const Tensor& g, const Layout& base, const At& at) {
   Tensor y = empty_strided(base.shape, base.strides, g.options());
   {
     NoGrad no_grad;
@@ -34,11 +34,9 @@ Tensor embed(const char* name, const Tensor& g, const Layout& base, const At& at
 }
 
 /// Records y, a view of x made by `at`, with embed as its gradient.
-template <class At>
-Tensor record_part(const char* name, Tensor y, const Tensor& x, const At& at) {
-  return record(name, std::move(y), {x}, [name, base = Layout(x), at](BackwardCtx& c) -> Grads {
-    return {embed(name, c.grad(), base, at)};
-  });
+template <class At> Tensor record_part(const char* name, Tensor y, const Tensor& x, const At& at) {
+  return record(name, std::move(y), {x},
+                [name, base = Layout(x), at](BackwardCtx& c) -> Grads { return {embed(name, c.grad(), base, at)}; });
 }
 
 Shape resolve_shape(const char* op, const Shape& shape, int64_t numel) {
@@ -87,7 +85,8 @@ std::optional<Strides> view_strides(const Tensor& x, const Shape& shape) {
 }
 
 Tensor record_reshape(Tensor y, const Tensor& x) {
-  return record("reshape", std::move(y), {x}, [shape = x.shape()](BackwardCtx& c) -> Grads { return {c.grad().reshape(shape)}; });
+  return record("reshape", std::move(y), {x},
+                [shape = x.shape()](BackwardCtx& c) -> Grads { return {c.grad().reshape(shape)}; });
 }
 
 Tensor copy_to_contiguous(const Tensor& x) {
@@ -115,7 +114,8 @@ Tensor Tensor::view(const Shape& wanted) const {
 }
 
 Tensor Tensor::permute(const Shape& dims) const {
-  WEFT_CHECK(dims.size() == rank(), ShapeError, "permute: ", dims, " must name each of the ", rank(), " dimensions once");
+  WEFT_CHECK(dims.size() == rank(), ShapeError, "permute: ", dims, " must name each of the ", rank(),
+             " dimensions once");
   Shape to, back = Shape::filled(rank(), -1);
   Strides strides;
   for (int i = 0; i < rank(); ++i) {
@@ -162,7 +162,8 @@ Tensor Tensor::select(int64_t dim, int64_t index) const {
   WEFT_CHECK(rank() > 0, ShapeError, "select: a rank-0 tensor has no axis to select from");
   int d = wrap_dim("select", dim, rank());
   int64_t n = shape()[d];
-  WEFT_CHECK(index >= -n && index < n, ValueError, "select: index ", index, " is out of range for axis ", d, " of size ", n);
+  WEFT_CHECK(index >= -n && index < n, ValueError, "select: index ", index, " is out of range for axis ", d,
+             " of size ", n);
   int64_t i = index < 0 ? index + n : index;
   Shape to = shape();
   Strides strides = impl_->strides;
@@ -193,8 +194,8 @@ Tensor Tensor::expand(const Shape& wanted) const {
     }
     int64_t have = shape()[i - extra];
     if (to[i] == -1) to[i] = have;
-    WEFT_CHECK(to[i] == have || have == 1, ShapeError, "expand: axis ", i - extra, " of ", shape(), " cannot grow to ", to[i],
-               "; only sizes of 1 do");
+    WEFT_CHECK(to[i] == have || have == 1, ShapeError, "expand: axis ", i - extra, " of ", shape(), " cannot grow to ",
+               to[i], "; only sizes of 1 do");
     if (to[i] == have) strides[i] = impl_->strides[i - extra];
   }
   if (to == shape()) return *this;
@@ -256,11 +257,13 @@ Tensor Tensor::unflatten(int64_t dim, const Shape& sizes) const {
 }
 
 Tensor Tensor::movedim(const Shape& source, const Shape& destination) const {
-  WEFT_CHECK(source.size() == destination.size(), ValueError, "movedim: ", source, " and ", destination, " differ in length");
+  WEFT_CHECK(source.size() == destination.size(), ValueError, "movedim: ", source, " and ", destination,
+             " differ in length");
   Shape order = Shape::filled(rank(), -1), taken;
   for (int i = 0; i < source.size(); ++i) {
     int s = wrap_dim("movedim", source[i], rank()), d = wrap_dim("movedim", destination[i], rank());
-    WEFT_CHECK(order[d] == -1 && !taken.contains(s), ValueError, "movedim: a dim stands twice in ", source, " or ", destination);
+    WEFT_CHECK(order[d] == -1 && !taken.contains(s), ValueError, "movedim: a dim stands twice in ", source, " or ",
+               destination);
     order[d] = s;
     taken.push_back(s);
   }
@@ -288,7 +291,8 @@ std::vector<Tensor> Tensor::split(const Shape& sizes, int64_t dim) const {
   int d = wrap_dim("split", dim, rank());
   int64_t total = 0;
   for (int64_t s : sizes) total += s;
-  WEFT_CHECK(rank() > 0 && total == shape()[d], ValueError, "split: sizes ", sizes, " do not add up to axis ", d, " of ", shape());
+  WEFT_CHECK(rank() > 0 && total == shape()[d], ValueError, "split: sizes ", sizes, " do not add up to axis ", d,
+             " of ", shape());
   std::vector<Tensor> out;
   int64_t at = 0;
   for (int64_t s : sizes) {
@@ -324,8 +328,8 @@ Tensor unfold_backward(const Tensor& g, const Shape& shape, int d, int64_t size,
 Tensor Tensor::unfold(int64_t dim, int64_t size, int64_t step) const {
   int d = wrap_dim("unfold", dim, rank());
   int64_t n = rank() ? shape()[d] : 1;
-  WEFT_CHECK(size >= 0 && size <= n && step > 0, ValueError, "unfold: windows of ", size, " every ", step, " do not fit axis ", d,
-             " of size ", n);
+  WEFT_CHECK(size >= 0 && size <= n && step > 0, ValueError, "unfold: windows of ", size, " every ", step,
+             " do not fit axis ", d, " of size ", n);
   Shape to = shape();
   Strides strides = impl_->strides;
   if (rank() == 0) return record_reshape(view_of(*this, {size}, {1}, impl_->offset), *this);
@@ -333,8 +337,9 @@ Tensor Tensor::unfold(int64_t dim, int64_t size, int64_t step) const {
   strides[d] *= step;
   to.push_back(size);
   strides.push_back(impl_->strides[d]);
-  return record("unfold", view_of(*this, to, strides, impl_->offset), {*this},
-                [=, from = shape()](BackwardCtx& c) -> Grads { return {unfold_backward(c.grad(), from, d, size, step)}; });
+  return record(
+      "unfold", view_of(*this, to, strides, impl_->offset), {*this},
+      [=, from = shape()](BackwardCtx& c) -> Grads { return {unfold_backward(c.grad(), from, d, size, step)}; });
 }
 
 Tensor Tensor::diagonal(int64_t offset, int64_t dim0, int64_t dim1) const {

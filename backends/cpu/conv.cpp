@@ -132,7 +132,8 @@ bool onednn_takes([[maybe_unused]] const ConvProblem& p) {
 #endif
 }
 
-void conv_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, const TensorRef& bias, const ConvParams& params) {
+void conv_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, const TensorRef& bias,
+                 const ConvParams& params) {
   const ConvProblem p(x, w, y, params);
   Scratch copy;
   const void* b = contiguous_vector(bias, copy);
@@ -144,7 +145,8 @@ void conv_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, 
   native::forward(y.mut, x, w, b, p);
 }
 
-void input_grad_kernel(const MutTensorRef& x_grad, const TensorRef& g, const TensorRef& w, const TensorRef& bias, const ConvParams& params) {
+void input_grad_kernel(const MutTensorRef& x_grad, const TensorRef& g, const TensorRef& w, const TensorRef& bias,
+                       const ConvParams& params) {
   const ConvProblem p(x_grad, w, g, params);
   Scratch copy;
   const void* b = contiguous_vector(bias, copy);
@@ -158,8 +160,8 @@ void input_grad_kernel(const MutTensorRef& x_grad, const TensorRef& g, const Ten
   if (b) add_channel_bias(x_grad.mut, b, p.n * p.in_size(), p.c, p.dtype);
 }
 
-void weight_grad_kernel(const MutTensorRef& w_grad, const MutTensorRef& bias_grad, const TensorRef& x, const TensorRef& g,
-                        const ConvParams& params) {
+void weight_grad_kernel(const MutTensorRef& w_grad, const MutTensorRef& bias_grad, const TensorRef& x,
+                        const TensorRef& g, const ConvParams& params) {
   const ConvProblem p(x, w_grad, g, params);
   if (winograd::takes(p) && policy::winograd_weight_grad(p)) {
     winograd::weight_grad(w_grad.mut, x, g, p);

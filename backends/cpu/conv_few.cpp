@@ -28,7 +28,8 @@ std::shared_ptr<Scratch> arranged(const TensorRef& w, const Problem& k, bool bac
   int64_t s[3] = {0, 0, 0};
   for (int i = 2; i < w.rank; ++i) s[5 - w.rank + i - 2] = w.strides[i];
   const int64_t so = w.strides[back ? 1 : 0], sc = w.strides[back ? 0 : 1];
-  const int layout = layout_number({'f', back, k.o, k.c, k.kernel[0], k.kernel[1], k.kernel[2], so, sc, s[0], s[1], s[2]});
+  const int layout = layout_number(
+      {'f', back, k.o, k.c, k.kernel[0], k.kernel[1], k.kernel[2], so, sc, s[0], s[1], s[2]});
   const int64_t taps = k.kernel[0] * k.kernel[1] * k.kernel[2];
   return packed(w, layout, static_cast<size_t>(taps * k.o * k.c) * sizeof(float), [&](const void* from, void* target) {
     float* to = static_cast<float*>(target);
@@ -45,26 +46,27 @@ std::shared_ptr<Scratch> arranged(const TensorRef& w, const Problem& k, bool bac
 }
 
 bool fits(const ConvProblem& p, int64_t from, int64_t to) {
-  return p.dtype == Dtype::f32 && p.groups == 1 && p.axes <= 3 && to <= kMostOutputs && from % kChannelStep == 0 && from <= 4096;
+  return p.dtype == Dtype::f32 && p.groups == 1 && p.axes <= 3 && to <= kMostOutputs && from % kChannelStep == 0 &&
+         from <= 4096;
 }
 
 }  // namespace
 
 bool takes_forward(const ConvProblem& p) { return fits(p, p.c, p.o); }
-bool takes_input_grad(const ConvProblem& p) {
-  return fits(p, p.o, p.c) && p.all(p.stride, 1) && p.regular();
-}
+bool takes_input_grad(const ConvProblem& p) { return fits(p, p.o, p.c) && p.all(p.stride, 1) && p.regular(); }
 
 void forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p) {
   Scratch copy;
   const Problem k = problem(p, false);
-  run(static_cast<float*>(y), static_cast<const float*>(channels_last(x, copy)), arranged(w, k, false)->as<float>(), static_cast<const float*>(bias), k);
+  run(static_cast<float*>(y), static_cast<const float*>(channels_last(x, copy)), arranged(w, k, false)->as<float>(),
+      static_cast<const float*>(bias), k);
 }
 
 void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const void* bias, const ConvProblem& p) {
   Scratch copy;
   const Problem k = problem(p, true);
-  run(static_cast<float*>(x_grad), static_cast<const float*>(channels_last(g, copy)), arranged(w, k, true)->as<float>(), static_cast<const float*>(bias), k);
+  run(static_cast<float*>(x_grad), static_cast<const float*>(channels_last(g, copy)), arranged(w, k, true)->as<float>(),
+      static_cast<const float*>(bias), k);
 }
 
 }  // namespace weft::cpu::few

@@ -66,8 +66,8 @@ MutTensorRef memory(void* data, Dtype dtype) {
 struct Windows {
   const ConvProblem& p;
   bool transposed;
-  int64_t channels;      // of the gathered tensor
-  int64_t group_width;   // channels per group of it
+  int64_t channels;     // of the gathered tensor
+  int64_t group_width;  // channels per group of it
 
   const int64_t* row_sizes() const { return transposed ? p.in : p.out; }
   const int64_t* sizes() const { return transposed ? p.out : p.in; }
@@ -93,38 +93,39 @@ struct Windows {
     return true;
   }
 
-  template <class C>
-  void gather(C* to, const C* from, int64_t group, int64_t first, int64_t count) const {
+  template <class C> void gather(C* to, const C* from, int64_t group, int64_t first, int64_t count) const {
     const int64_t taps = p.taps();
     const int64_t run = group_width;
-    parallel_for(count, std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, taps * run)), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        int64_t position[ConvProblem::kMostAxes], rest = first + r;
-        for (int i = p.axes - 1; i >= 0; --i) {
-          position[i] = rest % row_sizes()[i];
-          rest /= row_sizes()[i];
-        }
-        C* row = to + r * taps * run;
-        for (int64_t tap = 0; tap < taps; ++tap, row += run) {
-          int64_t k = tap, at = 0, step = 1;
-          bool inside = true;
-          for (int i = p.axes - 1; i >= 0 && inside; --i) {
-            const int64_t s = source(i, position[i], k % p.kernel[i]);
-            k /= p.kernel[i];
-            inside = s >= 0;
-            at += s * step;
-            step *= sizes()[i];
-          }
-          if (!inside) {
-            std::memset(row, 0, static_cast<size_t>(run) * sizeof(C));
-            continue;
-          }
-          int64_t image = 1;
-          for (int i = 0; i < p.axes; ++i) image *= sizes()[i];
-          std::memcpy(row, from + (rest * image + at) * channels + group * run, static_cast<size_t>(run) * sizeof(C));
-        }
-      }
-    });
+    parallel_for(count, std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, taps * run)),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t r = begin; r < end; ++r) {
+                     int64_t position[ConvProblem::kMostAxes], rest = first + r;
+                     for (int i = p.axes - 1; i >= 0; --i) {
+                       position[i] = rest % row_sizes()[i];
+                       rest /= row_sizes()[i];
+                     }
+                     C* row = to + r * taps * run;
+                     for (int64_t tap = 0; tap < taps; ++tap, row += run) {
+                       int64_t k = tap, at = 0, step = 1;
+                       bool inside = true;
+                       for (int i = p.axes - 1; i >= 0 && inside; --i) {
+                         const int64_t s = source(i, position[i], k % p.kernel[i]);
+                         k /= p.kernel[i];
+                         inside = s >= 0;
+                         at += s * step;
+                         step *= sizes()[i];
+                       }
+                       if (!inside) {
+                         std::memset(row, 0, static_cast<size_t>(run) * sizeof(C));
+                         continue;
+                       }
+                       int64_t image = 1;
+                       for (int i = 0; i < p.axes; ++i) image *= sizes()[i];
+                       std::memcpy(row, from + (rest * image + at) * channels + group * run,
+                                   static_cast<size_t>(run) * sizeof(C));
+                     }
+                   }
+                 });
   }
 };
 
@@ -132,7 +133,8 @@ constexpr int64_t kChunkElements = 1 << 19;
 
 // out [rows, out_channels] = windows times weights, group by group.
 template <class C>
-void windows_times_weights(void* out, Dtype out_dtype, int64_t out_channels, const Windows& windows, const C* from, const C* weights, const C* bias) {
+void windows_times_weights(void* out, Dtype out_dtype, int64_t out_channels, const Windows& windows, const C* from,
+                           const C* weights, const C* bias) {
   const ConvProblem& p = windows.p;
   const int64_t rows = windows.rows(), width = windows.width(), per_group = out_channels / p.groups;
   const bool direct = windows.plain(), same = out_dtype == dtype_v<C>;
@@ -174,8 +176,7 @@ void windows_times_weights(void* out, Dtype out_dtype, int64_t out_channels, con
 }
 
 // The weights of each group in turn, arranged for a product with windows of c (or, turned around, of o).
-template <class C>
-void arranged_groups(Scratch& to, const TensorRef& w, int64_t groups, bool channels_first) {
+template <class C> void arranged_groups(Scratch& to, const TensorRef& w, int64_t groups, bool channels_first) {
   to.reset(static_cast<size_t>(w.numel) * sizeof(C));
   int64_t shape[kMaxRank];
   for (int i = 0; i < w.rank; ++i) shape[i] = w.shape[i];
@@ -184,13 +185,13 @@ void arranged_groups(Scratch& to, const TensorRef& w, int64_t groups, bool chann
   part.shape = shape;
   part.numel = w.numel / groups;
   for (int64_t i = 0; i < groups; ++i) {
-    part.data = static_cast<const char*>(w.data) + i * shape[0] * w.strides[0] * static_cast<int64_t>(itemsize(w.dtype));
+    part.data = static_cast<const char*>(w.data) +
+                i * shape[0] * w.strides[0] * static_cast<int64_t>(itemsize(w.dtype));
     arrange_weight(memory(to.as<C>() + i * part.numel, dtype_v<C>), part, channels_first, false);
   }
 }
 
-template <class F>
-void dispatch_compute(Dtype d, const F& f) {
+template <class F> void dispatch_compute(Dtype d, const F& f) {
   if (d == Dtype::f64) f.template operator()<double>();
   else f.template operator()<float>();
 }
@@ -216,7 +217,8 @@ void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const Conv
     Scratch features, weights;
     const C* from = static_cast<const C*>(converted(g, dtype_v<C>, features));
     arranged_groups<C>(weights, w, p.groups, false);
-    windows_times_weights<C>(x_grad, p.dtype, p.c, Windows{p, true, p.o, p.o / p.groups}, from, weights.as<C>(), nullptr);
+    windows_times_weights<C>(x_grad, p.dtype, p.c, Windows{p, true, p.o, p.o / p.groups}, from, weights.as<C>(),
+                             nullptr);
   });
 }
 
@@ -259,7 +261,8 @@ void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const Con
     for (int i = p.axes + 1; i >= 0; --i) strides[i] = step, step *= shape[i];
     for (int64_t group = 0; group < p.groups; ++group) {
       const char* target = static_cast<char*>(w_grad) + group * step * static_cast<int64_t>(itemsize(p.dtype));
-      arrange_weight(memory(sums.as<C>() + group * step, dtype_v<C>), {target, shape, strides, p.axes + 2, p.dtype, step, 0, nullptr}, true, true);
+      arrange_weight(memory(sums.as<C>() + group * step, dtype_v<C>),
+                     {target, shape, strides, p.axes + 2, p.dtype, step, 0, nullptr}, true, true);
     }
   });
 }

@@ -38,7 +38,8 @@ constexpr int64_t kOwnRows = 8;
 
 bool own_is_faster(const Gemm& g) {
   if (g.batch * g.m * g.n * g.k < kOwnBelow) return true;
-  return (g.dtype == Dtype::f32 || g.dtype == Dtype::f64) && g.a_col == 1 && g.b_row == 1 && g.m <= kOwnRows && g.k >= 64 && !g.accumulate;
+  return (g.dtype == Dtype::f32 || g.dtype == Dtype::f64) && g.a_col == 1 && g.b_row == 1 && g.m <= kOwnRows &&
+         g.k >= 64 && !g.accumulate;
 }
 
 TensorRef operand(const void* data, const int64_t* shape, const int64_t* strides, Dtype dtype) {
@@ -46,9 +47,10 @@ TensorRef operand(const void* data, const int64_t* shape, const int64_t* strides
 }
 
 // A copy with unit column stride, for strides that no library takes.
-const void* compact(Scratch& scratch, const void* data, int64_t& batch, int64_t rows, int64_t cols, int64_t& row, int64_t& col,
-                    int64_t batches, Dtype dtype) {
-  int64_t shape[3] = {batch == 0 ? 1 : batches, rows, cols}, from[3] = {batch, row, col}, to[3] = {rows * cols, cols, 1};
+const void* compact(Scratch& scratch, const void* data, int64_t& batch, int64_t rows, int64_t cols, int64_t& row,
+                    int64_t& col, int64_t batches, Dtype dtype) {
+  int64_t shape[3] = {batch == 0 ? 1 : batches, rows, cols}, from[3] = {batch, row, col},
+          to[3] = {rows * cols, cols, 1};
   scratch.reset(static_cast<size_t>(shape[0] * rows * cols) * itemsize(dtype));
   MutTensorRef dst;
   static_cast<TensorRef&>(dst) = operand(scratch.as(), shape, to, dtype);

@@ -14,8 +14,7 @@ void bad_index(const char* op, int64_t value, int64_t dim, int64_t size) {
 namespace {
 
 // Calls use(coordinates) for every element that is not zero, in row-major order.
-template <class F>
-void for_each_nonzero(const TensorRef& x, const F& use) {
+template <class F> void for_each_nonzero(const TensorRef& x, const F& use) {
   dispatch_all(x.dtype, "nonzero", [&]<class T> {
     const T* data = x.as<T>();
     int64_t index[kMaxRank] = {}, at = 0;

@@ -46,7 +46,8 @@ Cache& cache() {
 
 }  // namespace
 
-std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes, const std::function<void(const void*, void*)>& pack) {
+std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes,
+                                const std::function<void(const void*, void*)>& pack) {
   if (!w.storage) {
     auto memory = std::make_shared<Scratch>(bytes);
     pack(w.data, memory->as());

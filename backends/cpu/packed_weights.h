@@ -17,7 +17,8 @@ int layout_number(std::initializer_list<int64_t> description);
 
 /// The packed elements of `w`, made by `pack(from, to)` if there are none of this version yet. `layout` names what `pack` makes,
 /// w's own strides included. The memory stays valid as long as the result.
-std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes, const std::function<void(const void*, void*)>& pack);
+std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes,
+                                const std::function<void(const void*, void*)>& pack);
 /// How many times weights have been packed.
 uint64_t packed_count();
 

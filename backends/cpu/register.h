@@ -5,9 +5,9 @@ namespace weft::cpu {
 
 void register_conv_slots();  ///< convolutions
 void register_gemm_slots();  ///< matrix products
-void register_services();  ///< memory, copies, threads
-void register_shape();     ///< cat, triangles
-void register_index();     ///< nonzero, one_hot
+void register_services();    ///< memory, copies, threads
+void register_shape();       ///< cat, triangles
+void register_index();       ///< nonzero, one_hot
 void register_sort();
 
 }  // namespace weft::cpu

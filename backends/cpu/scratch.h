@@ -17,10 +17,7 @@ class Scratch {
   Scratch& operator=(const Scratch&) = delete;
   /// Forgets what was there and takes `bytes` anew.
   void reset(size_t bytes);
-  template <class T = void>
-  WEFT_INLINE T* as() const {
-    return static_cast<T*>(data_);
-  }
+  template <class T = void> WEFT_INLINE T* as() const { return static_cast<T*>(data_); }
   size_t bytes() const { return bytes_; }
 
  private:

@@ -17,7 +17,8 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 // mmap gives 4 KiB alignment: ask for one huge page more and cut both ends.
 void* map_segment(size_t bytes) {
-  void* raw = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* raw = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                   0);
   if (raw == MAP_FAILED) return nullptr;
   uintptr_t begin = reinterpret_cast<uintptr_t>(raw), aligned = (begin + kHugePage - 1) / kHugePage * kHugePage;
   if (aligned != begin) munmap(raw, aligned - begin);
@@ -34,8 +35,8 @@ CachingAllocator& shared() {
 
 // Small blocks that this thread freed and may take again without a lock.
 struct ThreadCache {
-  static constexpr int kClasses = 36;            // up to 64 KiB
-  static constexpr size_t kBytes = 256 << 10;    // of one class, at most
+  static constexpr int kClasses = 36;          // up to 64 KiB
+  static constexpr size_t kBytes = 256 << 10;  // of one class, at most
   void* list[kClasses] = {};
   int count[kClasses] = {};
   ~ThreadCache();

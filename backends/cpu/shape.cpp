@@ -55,7 +55,8 @@ void cat_kernel(const MutTensorRef& out, const TensorRef* in, int count, int dim
     // row by row, so that out is written front to back
     parallel_for(rows, kSerialBelow * item / row + 1, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r)
-        for (const Run& p : runs) std::memcpy(y + r * row + p.offset, p.data + r * p.bytes, static_cast<size_t>(p.bytes));
+        for (const Run& p : runs)
+          std::memcpy(y + r * row + p.offset, p.data + r * p.bytes, static_cast<size_t>(p.bytes));
     });
   } else {
     for (int64_t r = 0; r < rows; ++r)

@@ -11,8 +11,7 @@ namespace weft::cpu {
 namespace {
 
 // The order of T as unsigned integers: NaN is the largest, both zeros are one. Sorting then compares whole words.
-template <class T>
-auto order_key(T v) {
+template <class T> auto order_key(T v) {
   if constexpr (std::is_floating_point_v<T>) {
     using U = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
     constexpr U sign = U{1} << (8 * sizeof(T) - 1);
@@ -20,9 +19,9 @@ auto order_key(T v) {
     const U bits = std::bit_cast<U>(v == T(0) ? T(0) : v);
     return static_cast<U>(bits & sign ? ~bits : bits | sign);
   } else if constexpr (sizeof(T) == 8) {
-    return static_cast<uint64_t>(v) ^ uint64_t{1} << 63;
+    return static_cast<uint64_t>(v) ^ uint64_t { 1 } << 63;
   } else if constexpr (sizeof(T) == 4) {
-    return static_cast<uint32_t>(v) ^ uint32_t{1} << 31;
+    return static_cast<uint32_t>(v) ^ uint32_t { 1 } << 31;
   } else {
     return static_cast<uint32_t>(v);
   }
@@ -38,8 +37,7 @@ int64_t position(uint64_t item) { return static_cast<int64_t>(item & 0xffffffffu
 int64_t position(const WideItem& item) { return item.at; }
 
 // The position is part of the order, which makes it total and any algorithm stable.
-template <class T, class Item>
-void sort_typed(const MutTensorRef& out, const TensorRef& x, int dim, bool descending) {
+template <class T, class Item> void sort_typed(const MutTensorRef& out, const TensorRef& x, int dim, bool descending) {
   const int64_t n = x.shape[dim], k = out.shape[dim], lines = x.numel / n;
   parallel_for(lines, kSerialBelow / 8 / n + 1, [&](int64_t begin, int64_t end) {
     thread_local std::vector<Item> items;  // kept: no allocation in a steady loop

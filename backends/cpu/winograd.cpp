@@ -18,8 +18,19 @@ namespace {
 Problem problem_of(const ConvProblem& p) {
   const bool deep = p.axes == 3;
   const int h = p.axes - 2, w = p.axes - 1;
-  return {p.n,           p.c,      p.o,      deep ? p.in[0] : 1,     p.in[h], p.in[w], deep ? p.out[0] : 1,
-          p.out[h],      p.out[w], deep ? p.kernel[0] : 1, deep ? p.lo[0] : 0, p.lo[h], p.lo[w]};
+  return {p.n,
+          p.c,
+          p.o,
+          deep ? p.in[0] : 1,
+          p.in[h],
+          p.in[w],
+          deep ? p.out[0] : 1,
+          p.out[h],
+          p.out[w],
+          deep ? p.kernel[0] : 1,
+          deep ? p.lo[0] : 0,
+          p.lo[h],
+          p.lo[w]};
 }
 
 // The problem whose forward is the input gradient: channels exchanged, windows turned, padding to full overlap less lo.

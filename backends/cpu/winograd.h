@@ -13,9 +13,9 @@ namespace weft::cpu::winograd {
 /// A convolution of stride 1 with windows [kd, 3, 3] over x [n, d, h, w, c] giving y [n, od, oh, ow, o]; 2-d has d = kd = 1.
 struct Problem {
   int64_t n, c, o;
-  int64_t d, h, w;     // input
-  int64_t od, oh, ow;  // output
-  int64_t kd;          // 1 or 3
+  int64_t d, h, w;              // input
+  int64_t od, oh, ow;           // output
+  int64_t kd;                   // 1 or 3
   int64_t pad_d, pad_h, pad_w;  // low sides; the high sides follow from the sizes
 };
 

@@ -118,6 +118,7 @@ int main(int argc, char** argv) {
   }
   for (int i = 0; i < 30; ++i) times.push_back(timed());
   std::sort(times.begin(), times.end());
-  std::cout << "{\"workload\": \"" << name << "\", \"peer\": \"libtorch " << TORCH_VERSION << "\", \"median_ms\": " << times[15]
-            << ", \"min_ms\": " << times[0] << ", \"losses\": [" << losses[0] << ", " << losses[1] << ", " << losses[2] << "]}\n";
+  std::cout << "{\"workload\": \"" << name << "\", \"peer\": \"libtorch " << TORCH_VERSION
+            << "\", \"median_ms\": " << times[15] << ", \"min_ms\": " << times[0] << ", \"losses\": [" << losses[0]
+            << ", " << losses[1] << ", " << losses[2] << "]}\n";
 }

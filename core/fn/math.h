@@ -12,8 +12,10 @@
 namespace weft::fn {
 inline namespace WEFT_ISA {
 
-template <class T> concept Real = std::is_floating_point_v<T>;
-template <class T> concept Integer = std::is_integral_v<T>;
+template <class T>
+concept Real = std::is_floating_point_v<T>;
+template <class T>
+concept Integer = std::is_integral_v<T>;
 
 template <class T> WEFT_HD WEFT_INLINE T lowest() {
   if constexpr (Real<T>) return -std::numeric_limits<T>::infinity();
@@ -118,7 +120,9 @@ template <Real T> WEFT_HD WEFT_INLINE T sigmoid(T x) {
   else return x >= T(0) ? T(1) / (T(1) + std::exp(-x)) : std::exp(x) / (T(1) + std::exp(x));
 }
 /// log(1 + exp(x)), without overflow.
-template <Real T> WEFT_HD WEFT_INLINE T softplus(T x) { return (x > T(0) ? x : T(0)) + fn::log1p(fn::exp(-fn::abs(x))); }
+template <Real T> WEFT_HD WEFT_INLINE T softplus(T x) {
+  return (x > T(0) ? x : T(0)) + fn::log1p(fn::exp(-fn::abs(x)));
+}
 
 template <class T> WEFT_HD WEFT_INLINE T pow(T x, T y) {
   if constexpr (std::is_same_v<T, float>) {

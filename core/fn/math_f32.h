@@ -29,8 +29,7 @@ WEFT_HD WEFT_INLINE float fma(float a, float b, float c) {
 #endif
 }
 /// c0 + c1 x + c2 x^2 + ...
-template <class... C>
-WEFT_HD WEFT_INLINE float poly(float x, float c0, C... c) {
+template <class... C> WEFT_HD WEFT_INLINE float poly(float x, float c0, C... c) {
   if constexpr (sizeof...(C) == 0) return c0;
   else return f32::fma(f32::poly(x, c...), x, c0);
 }
@@ -38,7 +37,9 @@ WEFT_HD WEFT_INLINE int32_t bits(float x) { return std::bit_cast<int32_t>(x); }
 WEFT_HD WEFT_INLINE float from_bits(int32_t i) { return std::bit_cast<float>(i); }
 WEFT_HD WEFT_INLINE float abs(float x) { return from_bits(bits(x) & 0x7fffffff); }
 /// Magnitude of x, sign of s.
-WEFT_HD WEFT_INLINE float with_sign(float x, float s) { return from_bits((bits(x) & 0x7fffffff) | (bits(s) & static_cast<int32_t>(0x80000000))); }
+WEFT_HD WEFT_INLINE float with_sign(float x, float s) {
+  return from_bits((bits(x) & 0x7fffffff) | (bits(s) & static_cast<int32_t>(0x80000000)));
+}
 /// 2^n for -126 <= n <= 127.
 WEFT_HD WEFT_INLINE float power_of_2(int32_t n) { return from_bits((n + 127) << 23); }
 /// y 2^n with one rounding, for |n| <= 252.
@@ -110,8 +111,8 @@ WEFT_HD WEFT_INLINE LogParts log_parts(float x) {
 }
 /// log(1 + f) - f, with `low` added before the larger terms.
 WEFT_HD WEFT_INLINE float log_tail(float f, float low) {
-  const float p = poly(f, 0.333333135f, -0.250000089f, 0.200020775f, -0.166679993f, 0.142201751f, -0.12405844f, 0.118848473f,
-                       -0.116734996f, 0.0675027966f);
+  const float p = poly(f, 0.333333135f, -0.250000089f, 0.200020775f, -0.166679993f, 0.142201751f, -0.12405844f,
+                       0.118848473f, -0.116734996f, 0.0675027966f);
   const float f2 = f * f;
   return f32::fma(f2, -0.5f, f32::fma(f2 * f, p, low));
 }
@@ -169,8 +170,9 @@ WEFT_HD WEFT_INLINE float sigmoid(float x) {
 // Error functions.
 /// erf(a) for 0 <= a <= 0.92.
 WEFT_HD WEFT_INLINE float erf_small(float a) {
-  return f32::fma(poly(a * a, 0.128379166f, -0.376126289f, 0.112836257f, -0.0268557277f, 0.00519237667f, -0.000804915151f,
-                       7.9925805e-05f), a, a);
+  return f32::fma(poly(a * a, 0.128379166f, -0.376126289f, 0.112836257f, -0.0268557277f, 0.00519237667f,
+                       -0.000804915151f, 7.9925805e-05f),
+                  a, a);
 }
 WEFT_HD WEFT_INLINE float erf(float x) {
   const float a = f32::abs(x), c = a > 4.f ? 4.f : a;
@@ -181,8 +183,8 @@ WEFT_HD WEFT_INLINE float erf(float x) {
 }
 WEFT_HD WEFT_INLINE float erfc(float x) {
   const float a = f32::abs(x), c = a > 10.1f ? 10.1f : a, t = (c - 4.f) / (c + 4.f);
-  const float p = poly(t, 1.23299515f, -0.139621124f, 0.0153757632f, 0.0680958629f, -0.100961827f, 0.0938121155f, -0.0668238103f,
-                       0.0362940393f, -0.0155247794f, 0.00757695921f, 0.00109736109f);
+  const float p = poly(t, 1.23299515f, -0.139621124f, 0.0153757632f, 0.0680958629f, -0.100961827f, 0.0938121155f,
+                       -0.0668238103f, 0.0362940393f, -0.0155247794f, 0.00757695921f, 0.00109736109f);
   const float s = c * c, e = f32::exp(-s), rest = f32::fma(-c, c, s);  // exp(-c^2) = e (1 + rest)
   const float y = f32::fma(e, rest, e) * (p / f32::fma(2.f, c, 1.f));
   return a < 0.5f ? 1.f - with_sign(erf_small(a), x) : x < 0.f ? 2.f - y : y;
@@ -207,7 +209,8 @@ WEFT_HD WEFT_INLINE TrigParts trig_parts_rare(float x) {
   const uint32_t u = std::bit_cast<uint32_t>(x);
   const int32_t e = static_cast<int32_t>((u >> 23) & 0xff) - 127;  // >= 16
   const uint64_t m = (u & 0x007fffff) | 0x00800000;
-  const int32_t shift = e - 23 - 2 + 32, word = shift >> 5, bit = shift & 31;  // the bits of weight 2 and below of x 2/pi
+  const int32_t shift = e - 23 - 2 + 32, word = shift >> 5,
+                bit = shift & 31;  // the bits of weight 2 and below of x 2/pi
   auto window = [&](int32_t k) {
     const uint64_t pair = (static_cast<uint64_t>(two_over_pi[k]) << 32) | two_over_pi[k + 1];
     return static_cast<uint32_t>(pair << bit >> 32);
@@ -255,7 +258,8 @@ WEFT_HD WEFT_INLINE float tan(float x) { return trig_rare(x) ? tan_of(trig_parts
 inline constexpr float kPi = 3.14159274f, kPiLo = -8.74227766e-08f, kHalfPi = 1.57079637f, kHalfPiLo = -4.37113883e-08f;
 /// asin(a) for 0 <= a <= 1/2.
 WEFT_HD WEFT_INLINE float asin_poly(float a, float z) {
-  return f32::fma(poly(z, 0.166666597f, 0.0750052184f, 0.0445133746f, 0.0318390913f, 0.0143148787f, 0.0376966894f), z * a, a);
+  return f32::fma(poly(z, 0.166666597f, 0.0750052184f, 0.0445133746f, 0.0318390913f, 0.0143148787f, 0.0376966894f),
+                  z * a, a);
 }
 WEFT_HD WEFT_INLINE float asin(float x) {
   const float a = f32::abs(x);
@@ -279,7 +283,8 @@ WEFT_HD WEFT_INLINE float atan_ratio(float a, float b) {
   const float num = far ? -b : mid ? a - b : a, den = far ? a : mid ? a + b : b;
   const float base = far ? kHalfPi : mid ? 0.785398185f : 0.f, low = far ? kHalfPiLo : mid ? -2.18556941e-08f : 0.f;
   const float t = num / den, z = t * t;
-  const float p = f32::fma(poly(z, -0.333333164f, 0.199985281f, -0.14244388f, 0.105991192f, -0.0608985834f), z * t, low);
+  const float p = f32::fma(poly(z, -0.333333164f, 0.199985281f, -0.14244388f, 0.105991192f, -0.0608985834f), z * t,
+                           low);
   return base + (t + p);
 }
 WEFT_HD WEFT_INLINE float atan(float x) { return with_sign(atan_ratio(f32::abs(x), 1.f), x); }
@@ -289,7 +294,8 @@ WEFT_HD WEFT_INLINE float atan2(float y, float x) {
   b = origin || corner ? 1.f : a == kInf ? 0.f : b;
   a = a == kInf ? 1.f : a;
   // halves keep a + b finite
-  const float t = atan_ratio(a * 0.5f, b * 0.5f), exact = a < 1e-37f && b < 1e-37f ? atan_ratio(a * 16777216.f, b * 16777216.f) : t;
+  const float t = atan_ratio(a * 0.5f, b * 0.5f),
+              exact = a < 1e-37f && b < 1e-37f ? atan_ratio(a * 16777216.f, b * 16777216.f) : t;
   const float r = bits(x) < 0 ? (kPi - exact) + kPiLo : exact;
   return x != x || y != y ? kNan : with_sign(r, y);
 }
@@ -303,14 +309,23 @@ WEFT_HD WEFT_INLINE float pow(float x, float y) {
   const double e = static_cast<double>((i >> 23) - (tiny ? 23 : 0));
   const double m = static_cast<double>(from_bits((i & 0x007fffff) + 0x3f3504f3));
   const double s = (m - 1) / (m + 1), z = s * s;
-  const double l = e + s * (2.8853900817779272 + z * (0.96179669392439282 + z * (0.57707801723623309 + z * (0.41219840264892482 +
-                   z * (0.32061638421536609 + z * (0.26144356597398449 + z * 0.24293136213597866))))));
+  const double l = e + s * (2.8853900817779272 +
+                            z * (0.96179669392439282 +
+                                 z * (0.57707801723623309 +
+                                      z * (0.41219840264892482 +
+                                           z * (0.32061638421536609 +
+                                                z * (0.26144356597398449 + z * 0.24293136213597866))))));
   double p = static_cast<double>(y) * l;
   p = p < -200 ? -200 : p;
   p = p > 200 ? 200 : p;
   const double w = p + 6755399441055744.0, r = p - (w - 6755399441055744.0);
-  const double q = 0.99999999996107269 + r * (0.693147180731154 + r * (0.24022651204158044 + r * (0.055504103472715179 +
-                   r * (0.0096180264420269671 + r * (0.0013333925485892191 + r * (0.00015469553167467436 + r * 1.5201717518138026e-05))))));
+  const double q = 0.99999999996107269 +
+                   r * (0.693147180731154 +
+                        r * (0.24022651204158044 +
+                             r * (0.055504103472715179 +
+                                  r * (0.0096180264420269671 +
+                                       r * (0.0013333925485892191 +
+                                            r * (0.00015469553167467436 + r * 1.5201717518138026e-05))))));
   const int64_t n = std::bit_cast<int64_t>(w) - 0x4338000000000000;
   float v = static_cast<float>(q * std::bit_cast<double>((n + 1023) << 52));
   // what is no finite positive number to a finite power

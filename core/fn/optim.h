@@ -36,8 +36,7 @@ struct Sgd {
   static constexpr unsigned states = 0;
   double lr, momentum, weight_decay;
   bool nesterov, maximize;
-  template <class T>
-  WEFT_HD WEFT_INLINE void operator()(T& p, T g, T&, T&, T&, const double*) const {
+  template <class T> WEFT_HD WEFT_INLINE void operator()(T& p, T g, T&, T&, T&, const double*) const {
     g = maximize ? -g : g;
     p -= T(lr) * (g + T(weight_decay) * p);
   }
@@ -47,8 +46,7 @@ struct Sgd {
 struct SgdMomentum : Sgd {
   static constexpr const char* name = "sgd_momentum";
   static constexpr unsigned states = 1;
-  template <class T>
-  WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& b, T&, T&, const double* scale) const {
+  template <class T> WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& b, T&, T&, const double* scale) const {
     g = (maximize ? -g : g) + T(weight_decay) * p;
     b = T(scale[0]) * b + T(scale[1]) * g;
     p -= T(lr) * (nesterov ? g + T(momentum) * b : b);
@@ -62,15 +60,13 @@ struct Adam {
   static constexpr unsigned states = 3;
   double beta1, beta2, eps, weight_decay, keep;
   bool maximize;
-  template <class T>
-  WEFT_HD WEFT_INLINE void moments(T& p, T g, T& m, T& v) const {
+  template <class T> WEFT_HD WEFT_INLINE void moments(T& p, T g, T& m, T& v) const {
     p *= T(keep);
     g = (maximize ? -g : g) + T(weight_decay) * p;
     m += T(1 - beta1) * (g - m);
     v = T(beta2) * v + T(1 - beta2) * g * g;
   }
-  template <class T>
-  WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& m, T& v, T&, const double* scale) const {
+  template <class T> WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& m, T& v, T&, const double* scale) const {
     moments(p, g, m, v);
     p -= T(scale[0]) * (m / (fn::sqrt(v) * T(scale[1]) + T(eps)));
   }
@@ -79,8 +75,7 @@ struct Adam {
 struct AdamAmsgrad : Adam {
   static constexpr const char* name = "adam_amsgrad";
   static constexpr unsigned states = 7;
-  template <class T>
-  WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& m, T& v, T& w, const double* scale) const {
+  template <class T> WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& m, T& v, T& w, const double* scale) const {
     moments(p, g, m, v);
     w = w < v || v != v ? v : w;
     p -= T(scale[0]) * (m / (fn::sqrt(w) * T(scale[1]) + T(eps)));
@@ -88,14 +83,12 @@ struct AdamAmsgrad : Adam {
 };
 
 /// v: running mean of g^2; centred: minus the square of the running mean a of g; b: momentum buffer.
-template <bool Centered, bool Momentum>
-struct RmsProp {
+template <bool Centered, bool Momentum> struct RmsProp {
   static constexpr const char* name = "rmsprop";
   static constexpr unsigned states = 1 | (Centered ? 2 : 0) | (Momentum ? 4 : 0);
   double lr, alpha, eps, weight_decay, momentum;
   bool maximize;
-  template <class T>
-  WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& v, T& a, T& b, const double*) const {
+  template <class T> WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& v, T& a, T& b, const double*) const {
     g = (maximize ? -g : g) + T(weight_decay) * p;
     v = T(alpha) * v + T(1 - alpha) * g * g;
     T mean_square = v;
@@ -118,8 +111,7 @@ struct Adagrad {
   static constexpr unsigned states = 1;
   double eps, weight_decay;
   bool maximize;
-  template <class T>
-  WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& s, T&, T&, const double* scale) const {
+  template <class T> WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& s, T&, T&, const double* scale) const {
     g = (maximize ? -g : g) + T(weight_decay) * p;
     s += g * g;
     p -= T(scale[0]) * (g / (fn::sqrt(s) + T(eps)));

@@ -15,8 +15,7 @@ struct PhiloxBlock {
 
 /// `Rounds` rounds on the counter c under the key (k0, k1). Recursive, because a loop in here would keep the loop over
 /// blocks from being vectorised.
-template <int Rounds>
-WEFT_HD WEFT_INLINE PhiloxBlock philox_rounds(const PhiloxBlock& c, uint32_t k0, uint32_t k1) {
+template <int Rounds> WEFT_HD WEFT_INLINE PhiloxBlock philox_rounds(const PhiloxBlock& c, uint32_t k0, uint32_t k1) {
   if constexpr (Rounds == 0) {
     return c;
   } else {

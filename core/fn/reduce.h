@@ -16,16 +16,9 @@
 namespace weft::fn {
 
 /// What most reductions share: merging is the same as stepping, finishing does nothing.
-template <class Self>
-struct PlainReduce {
-  template <class T>
-  WEFT_HD WEFT_INLINE T merge(T a, T b) const {
-    return static_cast<const Self*>(this)->step(a, b);
-  }
-  template <class T>
-  WEFT_HD WEFT_INLINE T finish(T a) const {
-    return a;
-  }
+template <class Self> struct PlainReduce {
+  template <class T> WEFT_HD WEFT_INLINE T merge(T a, T b) const { return static_cast<const Self*>(this)->step(a, b); }
+  template <class T> WEFT_HD WEFT_INLINE T finish(T a) const { return a; }
 };
 
 struct Sum : PlainReduce<Sum> {
@@ -107,7 +100,9 @@ struct NormP {
   static constexpr Domain domain = Domain::floating;
   double p = 2;
   template <class T> WEFT_HD WEFT_INLINE T init() const { return T(0); }
-  template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return a + (p == 0 ? T(x != T(0)) : pow(abs(x), T(p))); }
+  template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const {
+    return a + (p == 0 ? T(x != T(0)) : pow(abs(x), T(p)));
+  }
   template <class T> WEFT_HD WEFT_INLINE T merge(T a, T b) const { return a + b; }
   template <class T> WEFT_HD WEFT_INLINE T finish(T a) const { return p == 0 ? a : pow(a, T(1 / p)); }
 };

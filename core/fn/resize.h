@@ -42,9 +42,12 @@ struct SampleAxis {
   WEFT_HD WEFT_INLINE void tap(int64_t o, int64_t k, int64_t& index, double& weight) const {
     weight = 1;
     switch (sampling) {
-      case Sampling::nearest: index = clamp_index(static_cast<int64_t>(fn::floor(static_cast<float>(o) * static_cast<float>(scale)))); break;
+      case Sampling::nearest:
+        index = clamp_index(static_cast<int64_t>(fn::floor(static_cast<float>(o) * static_cast<float>(scale))));
+        break;
       case Sampling::nearest_exact:
-        index = clamp_index(static_cast<int64_t>(fn::floor((static_cast<float>(o) + 0.5f) * static_cast<float>(scale))));
+        index = clamp_index(
+            static_cast<int64_t>(fn::floor((static_cast<float>(o) + 0.5f) * static_cast<float>(scale))));
         break;
       case Sampling::linear: {
         const double s = source(o), at = s > 0 ? s : 0;
@@ -63,8 +66,9 @@ struct SampleAxis {
       }
       case Sampling::average:
         index = pool.start(o) + pool.first(o) + k;
-        weight = divisor != 0 ? 1 / divisor
-                              : 1 / static_cast<double>(count_include_pad ? pool.padded_size(o) : pool.last(o) - pool.first(o));
+        weight = divisor != 0
+                     ? 1 / divisor
+                     : 1 / static_cast<double>(count_include_pad ? pool.padded_size(o) : pool.last(o) - pool.first(o));
         break;
     }
   }

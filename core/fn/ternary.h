@@ -10,8 +10,7 @@ namespace weft::fn {
 struct Lerp {
   static constexpr const char* name = "lerp";
   static constexpr Domain domain = Domain::floating;
-  template <class T>
-  WEFT_HD WEFT_INLINE T operator()(T a, T b, T c) const {
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T a, T b, T c) const {
     return c < T(0.5) ? a + c * (b - a) : b - (b - a) * (T(1) - c);
   }
 };
@@ -20,8 +19,7 @@ struct Addcmul {
   static constexpr const char* name = "addcmul";
   static constexpr Domain domain = Domain::numeric;
   Number value = 1;
-  template <class T>
-  WEFT_HD WEFT_INLINE T operator()(T a, T b, T c) const {
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T a, T b, T c) const {
     return static_cast<T>(a + value.to<T>() * b * c);
   }
 };
@@ -30,10 +28,7 @@ struct Addcdiv {
   static constexpr const char* name = "addcdiv";
   static constexpr Domain domain = Domain::floating;
   Number value = 1;
-  template <class T>
-  WEFT_HD WEFT_INLINE T operator()(T a, T b, T c) const {
-    return a + value.to<T>() * (b / c);
-  }
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T a, T b, T c) const { return a + value.to<T>() * (b / c); }
 };
 
 using TernaryOps = TypeList<Lerp, Addcmul, Addcdiv>;

@@ -22,8 +22,7 @@ struct Number {
   Number() = default;
   Number(double v) : d(v), i(static_cast<int64_t>(v)) {}
   Number(const Scalar& s) : d(s.to_double()), i(s.to_int64()) {}
-  template <class T>
-  WEFT_HD WEFT_INLINE T to() const {
+  template <class T> WEFT_HD WEFT_INLINE T to() const {
     if constexpr (std::is_floating_point_v<T>) return static_cast<T>(d);
     else return static_cast<T>(i);
   }
@@ -33,28 +32,20 @@ struct Number {
 enum class Domain : uint8_t { floating, numeric, all };
 
 template <class F>
-concept Predicate = requires { requires F::predicate; };
+concept Predicate = requires {
+  requires F::predicate;
+};
 /// Element type of the result for inputs of type T.
-template <class F, class T>
-using result_t = std::conditional_t<Predicate<F>, bool, T>;
-template <class F>
-constexpr Dtype result_dtype(Dtype in) {
-  return Predicate<F> ? Dtype::boolean : in;
-}
+template <class F, class T> using result_t = std::conditional_t<Predicate<F>, bool, T>;
+template <class F> constexpr Dtype result_dtype(Dtype in) { return Predicate<F> ? Dtype::boolean : in; }
 
-template <class... T>
-struct TypeList {
+template <class... T> struct TypeList {
   static constexpr int size = sizeof...(T);
   /// Calls f.template operator()<T>() for each.
-  template <class F>
-  static constexpr void for_each(F&& f) {
-    (f.template operator()<T>(), ...);
-  }
+  template <class F> static constexpr void for_each(F&& f) { (f.template operator()<T>(), ...); }
 };
-template <class T, class L>
-struct IndexOf;
-template <class T, class... U>
-struct IndexOf<T, TypeList<U...>> {
+template <class T, class L> struct IndexOf;
+template <class T, class... U> struct IndexOf<T, TypeList<U...>> {
   static constexpr int find() {
     int i = 0, at = -1;
     ((std::is_same_v<T, U> ? void(at = i) : void(), ++i), ...);
@@ -64,8 +55,7 @@ struct IndexOf<T, TypeList<U...>> {
   static_assert(value >= 0, "functor is not in its list (core/fn)");
 };
 
-template <class F, class G>
-WEFT_INLINE void dispatch_domain(Dtype d, G&& g) {
+template <class F, class G> WEFT_INLINE void dispatch_domain(Dtype d, G&& g) {
   if constexpr (F::domain == Domain::floating) dispatch_floating(d, F::name, g);
   else if constexpr (F::domain == Domain::numeric) dispatch_numeric(d, F::name, g);
   else dispatch_all(d, F::name, g);

@@ -8,29 +8,24 @@
 namespace weft::fn {
 
 // Struct of a function that is one expression of x on floating types.
-#define WEFT_UNARY(Name, text, dom, ...)                          \
-  struct Name {                                                   \
-    static constexpr const char* name = text;                     \
-    static constexpr Domain domain = Domain::dom;                 \
-    template <class T>                                            \
-    WEFT_HD WEFT_INLINE auto operator()(T x) const {              \
-      return __VA_ARGS__;                                         \
-    }                                                             \
+#define WEFT_UNARY(Name, text, dom, ...)                                                      \
+  struct Name {                                                                               \
+    static constexpr const char* name = text;                                                 \
+    static constexpr Domain domain = Domain::dom;                                             \
+    template <class T> WEFT_HD WEFT_INLINE auto operator()(T x) const { return __VA_ARGS__; } \
   };
 
 // With a shorter form for arguments that are not `rare`: vector loops test a block, then take one of the two for all of it.
-#define WEFT_TRIG(Name, op)                                                            \
-  struct Name {                                                                        \
-    static constexpr const char* name = #op;                                           \
-    static constexpr Domain domain = Domain::floating;                                 \
-    template <class T>                                                                 \
-    WEFT_HD WEFT_INLINE T operator()(T x) const {                                      \
-      return op(x);                                                                    \
-    }                                                                                  \
-    WEFT_HD WEFT_INLINE float common(float x) const { return f32::op##_common(x); }    \
-    WEFT_HD WEFT_INLINE bool rare(float x) const { return f32::trig_rare(x); }         \
+#define WEFT_TRIG(Name, op)                                                          \
+  struct Name {                                                                      \
+    static constexpr const char* name = #op;                                         \
+    static constexpr Domain domain = Domain::floating;                               \
+    template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const { return op(x); } \
+    WEFT_HD WEFT_INLINE float common(float x) const { return f32::op##_common(x); }  \
+    WEFT_HD WEFT_INLINE bool rare(float x) const { return f32::trig_rare(x); }       \
   };
 
+// clang-format off: one line per function
 WEFT_UNARY(Abs, "abs", numeric, abs(x))
 WEFT_UNARY(Neg, "neg", numeric, T(-x))
 WEFT_UNARY(Exp, "exp", floating, exp(x))
@@ -42,7 +37,7 @@ WEFT_UNARY(Log1p, "log1p", floating, log1p(x))
 WEFT_UNARY(Expm1, "expm1", floating, expm1(x))
 WEFT_UNARY(Sqrt, "sqrt", floating, sqrt(x))
 WEFT_UNARY(Rsqrt, "rsqrt", floating, T(1) / sqrt(x))
-WEFT_UNARY(Square, "square", numeric, T(x * x))
+WEFT_UNARY(Square, "square", numeric, T(x* x))
 WEFT_TRIG(Sin, sin)
 WEFT_TRIG(Cos, cos)
 WEFT_TRIG(Tan, tan)
@@ -62,12 +57,12 @@ WEFT_UNARY(Ceil, "ceil", floating, ceil(x))
 WEFT_UNARY(Round, "round", floating, round_even(x))
 WEFT_UNARY(Trunc, "trunc", floating, trunc(x))
 WEFT_UNARY(Relu, "relu", numeric, x < T(0) ? T(0) : x)  // NaN stays NaN
-WEFT_UNARY(Silu, "silu", floating, x * sigmoid(x))
+WEFT_UNARY(Silu, "silu", floating, x* sigmoid(x))
 WEFT_UNARY(Gelu, "gelu", floating, T(0.5) * x * (T(1) + erf(x * T(0.70710678118654752440))))
 WEFT_UNARY(GeluTanh, "gelu", floating,
            T(0.5) * x * (T(1) + tanh(T(0.79788456080286535588) * (x + T(0.044715) * x * x * x))))
-WEFT_UNARY(Mish, "mish", floating, x * tanh(softplus(x)))
-WEFT_UNARY(Hardswish, "hardswish", floating, x * clamp(x + T(3), T(0), T(6)) * T(1.0 / 6))
+WEFT_UNARY(Mish, "mish", floating, x* tanh(softplus(x)))
+WEFT_UNARY(Hardswish, "hardswish", floating, x* clamp(x + T(3), T(0), T(6)) * T(1.0 / 6))
 
 WEFT_UNARY(Hardsigmoid, "hardsigmoid", floating, clamp(x + T(3), T(0), T(6)) * T(1.0 / 6))
 WEFT_UNARY(Logsigmoid, "logsigmoid", floating, (x < T(0) ? x : T(0)) - log1p(exp(-abs(x))))
@@ -80,18 +75,14 @@ struct LeakyRelu {
   static constexpr const char* name = "leaky_relu";
   static constexpr Domain domain = Domain::floating;
   double slope = 0.01;
-  template <class T>
-  WEFT_HD WEFT_INLINE T operator()(T x) const {
-    return x > T(0) ? x : x * T(slope);
-  }
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const { return x > T(0) ? x : x * T(slope); }
 };
 /// scale * (x > 0 ? x : alpha * (exp(input_scale * x) - 1)): elu and selu.
 struct Elu {
   static constexpr const char* name = "elu";
   static constexpr Domain domain = Domain::floating;
   double alpha = 1, scale = 1;
-  template <class T>
-  WEFT_HD WEFT_INLINE T operator()(T x) const {
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
     return x > T(0) ? T(scale) * x : T(scale * alpha) * expm1(x);
   }
 };
@@ -100,8 +91,7 @@ struct Softplus {
   static constexpr const char* name = "softplus";
   static constexpr Domain domain = Domain::floating;
   double beta = 1, threshold = 20;
-  template <class T>
-  WEFT_HD WEFT_INLINE T operator()(T x) const {
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
     T z = x * T(beta);
     return z > T(threshold) ? x : fn::softplus(z) / T(beta);
   }
@@ -111,8 +101,7 @@ struct Clamp {
   static constexpr const char* name = "clamp";
   static constexpr Domain domain = Domain::numeric;
   double lo = 0, hi = 0;
-  template <class T>
-  WEFT_HD WEFT_INLINE T operator()(T x) const {
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
     if constexpr (Real<T>) {
       x = x < T(lo) ? T(lo) : x;
       return x > T(hi) ? T(hi) : x;
@@ -129,8 +118,7 @@ struct RoundDecimals {
   static constexpr Domain domain = Domain::floating;
   double scale = 1;
   bool left = false;  // of the point: negative decimals
-  template <class T>
-  WEFT_HD WEFT_INLINE T operator()(T x) const {
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
     return left ? round_even(x / T(scale)) * T(scale) : round_even(x * T(scale)) / T(scale);
   }
 };
@@ -139,69 +127,55 @@ struct PowScalar {
   static constexpr const char* name = "pow";
   static constexpr Domain domain = Domain::numeric;
   Number exponent = 1;
-  template <class T>
-  WEFT_HD WEFT_INLINE T operator()(T x) const {
-    return pow(x, exponent.to<T>());
-  }
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const { return pow(x, exponent.to<T>()); }
 };
 // Arithmetic with a number.
-#define WEFT_WITH_NUMBER(Name, text, dom, ...)                    \
-  struct Name {                                                   \
-    static constexpr const char* name = text;                     \
-    static constexpr Domain domain = Domain::dom;                 \
-    Number number = 0;                                            \
-    template <class T>                                            \
-    WEFT_HD WEFT_INLINE T operator()(T x) const {                 \
-      const T s = number.to<T>();                                 \
-      return T(__VA_ARGS__);                                      \
-    }                                                             \
+#define WEFT_WITH_NUMBER(Name, text, dom, ...)                       \
+  struct Name {                                                      \
+    static constexpr const char* name = text;                        \
+    static constexpr Domain domain = Domain::dom;                    \
+    Number number = 0;                                               \
+    template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const { \
+      const T s = number.to<T>();                                    \
+      return T(__VA_ARGS__);                                         \
+    }                                                                \
   };
 WEFT_WITH_NUMBER(AddScalar, "add", numeric, x + s)
 WEFT_WITH_NUMBER(RsubScalar, "sub", numeric, s - x)
-WEFT_WITH_NUMBER(MulScalar, "mul", numeric, x * s)
+WEFT_WITH_NUMBER(MulScalar, "mul", numeric, x* s)
 WEFT_WITH_NUMBER(DivScalar, "div", floating, x / s)
+// clang-format on
 #undef WEFT_WITH_NUMBER
 
 struct Isnan {
   static constexpr const char* name = "isnan";
   static constexpr Domain domain = Domain::all;
   static constexpr bool predicate = true;
-  template <class T>
-  WEFT_HD WEFT_INLINE bool operator()(T x) const {
-    return x != x;
-  }
+  template <class T> WEFT_HD WEFT_INLINE bool operator()(T x) const { return x != x; }
 };
 struct Isinf {
   static constexpr const char* name = "isinf";
   static constexpr Domain domain = Domain::all;
   static constexpr bool predicate = true;
-  template <class T>
-  WEFT_HD WEFT_INLINE bool operator()(T x) const {
-    return !(x != x) && x - x != T(0);
-  }
+  template <class T> WEFT_HD WEFT_INLINE bool operator()(T x) const { return !(x != x) && x - x != T(0); }
 };
 struct Isfinite {
   static constexpr const char* name = "isfinite";
   static constexpr Domain domain = Domain::all;
   static constexpr bool predicate = true;
-  template <class T>
-  WEFT_HD WEFT_INLINE bool operator()(T x) const {
-    return x - x == T(0);
-  }
+  template <class T> WEFT_HD WEFT_INLINE bool operator()(T x) const { return x - x == T(0); }
 };
 struct LogicalNot {
   static constexpr const char* name = "logical_not";
   static constexpr Domain domain = Domain::all;
   static constexpr bool predicate = true;
-  template <class T>
-  WEFT_HD WEFT_INLINE bool operator()(T x) const {
-    return x == T(0);
-  }
+  template <class T> WEFT_HD WEFT_INLINE bool operator()(T x) const { return x == T(0); }
 };
 
 using UnaryOps =
-    TypeList<Abs, Neg, Exp, Exp2, Log, Log2, Log10, Log1p, Expm1, Sqrt, Rsqrt, Square, Sin, Cos, Tan, Asin, Acos, Atan, Sinh,
-             Cosh, Tanh, Erf, Erfc, Sigmoid, Reciprocal, Sign, Floor, Ceil, Round, Trunc, Relu, Silu, Gelu, GeluTanh, Mish,
-             Hardswish, Hardsigmoid, Logsigmoid, Softsign, LeakyRelu, Elu, Softplus, Clamp, RoundDecimals, PowScalar, AddScalar, RsubScalar, MulScalar, DivScalar, Isnan, Isinf, Isfinite, LogicalNot>;
+    TypeList<Abs, Neg, Exp, Exp2, Log, Log2, Log10, Log1p, Expm1, Sqrt, Rsqrt, Square, Sin, Cos, Tan, Asin, Acos, Atan,
+             Sinh, Cosh, Tanh, Erf, Erfc, Sigmoid, Reciprocal, Sign, Floor, Ceil, Round, Trunc, Relu, Silu, Gelu,
+             GeluTanh, Mish, Hardswish, Hardsigmoid, Logsigmoid, Softsign, LeakyRelu, Elu, Softplus, Clamp,
+             RoundDecimals, PowScalar, AddScalar, RsubScalar, MulScalar, DivScalar, Isnan, Isinf, Isfinite, LogicalNot>;
 
 }  // namespace weft::fn

@@ -39,10 +39,14 @@ TEST_SUITE("attention") {
   TEST_CASE("scaled_dot_product_attention: derivatives and errors") {
     Tensor q = ramp({1, 2, 3, 4}), k = ramp({1, 2, 5, 4}, -2, 2, 1), v = ramp({1, 2, 5, 3}, -2, 2, 2);
     for (Tensor* t : {&q, &k, &v}) t->set_requires_grad();
-    const GradFn f([](const std::vector<Tensor>& in) { return scaled_dot_product_attention(in[0], in[1], in[2], {.is_causal = true}); });
+    const GradFn f([](const std::vector<Tensor>& in) {
+      return scaled_dot_product_attention(in[0], in[1], in[2], {.is_causal = true});
+    });
     CHECK(gradcheck(f, {q, k, v}));
     CHECK(gradgradcheck(f, {q, k, v}));
     CHECK_THROWS_AS((void)scaled_dot_product_attention(q, v, k), ShapeError);
-    CHECK_THROWS_AS((void)scaled_dot_product_attention(q, k, v, {.attn_mask = ones({3, 5}, Dtype::boolean), .is_causal = true}), ValueError);
+    CHECK_THROWS_AS(
+        (void)scaled_dot_product_attention(q, k, v, {.attn_mask = ones({3, 5}, Dtype::boolean), .is_causal = true}),
+        ValueError);
   }
 }

@@ -13,8 +13,9 @@ struct Case {
   double (*reference)(double, double);
   double lo = -2, hi = 2;  // of both arguments
 };
-#define WEFT_CASE(expr_op, expr_ref) \
-  [](const Tensor& x, const Tensor& y) -> Tensor { return expr_op; }, [](double x, double y) -> double { return expr_ref; }
+#define WEFT_CASE(expr_op, expr_ref)                                  \
+  [](const Tensor& x, const Tensor& y) -> Tensor { return expr_op; }, \
+      [](double x, double y) -> double { return expr_ref; }
 
 const Case kCases[] = {
     {"add", WEFT_CASE(x + y, x + y)},
@@ -35,19 +36,20 @@ const Case kCases[] = {
     {"1.5 - x", WEFT_CASE((1.5 - x) * y, (1.5 - x) * y)},
     {"2 * x / 3", WEFT_CASE(2 * x / 3 - y, 2 * x / 3 - y)},
     {"2 / x", WEFT_CASE(2 / x + y, 2 / x + y), 0.5, 2},
-    {"x^3", WEFT_CASE(pow(x, 3) * y, x * x * x * y)},
-    {"x^2, x^-1, x^.5", WEFT_CASE(pow(x, 2) + pow(x, -1) * pow(y, 0.5), x * x + std::sqrt(y) / x), 0.5, 2},
+    {"x^3", WEFT_CASE(pow(x, 3) * y, x* x* x* y)},
+    {"x^2, x^-1, x^.5", WEFT_CASE(pow(x, 2) + pow(x, -1) * pow(y, 0.5), x* x + std::sqrt(y) / x), 0.5, 2},
     {"x^0 and x^1", WEFT_CASE(pow(x, 0) + pow(y, 1), 1 + y + 0 * x)},
     {"2^x", WEFT_CASE(pow(2, x) * y, std::exp2(x) * y)},
     {"lerp", WEFT_CASE(lerp(x, y, 0.3), x + 0.3 * (y - x))},
-    {"where", WEFT_CASE(where(gt(x, y), x * y, y), x > y ? x * y : y)},
+    {"where", WEFT_CASE(where(gt(x, y), x* y, y), x > y ? x * y : y)},
     {"clamp by tensors", WEFT_CASE(clamp(x, y, y + 0.75), std::fmin(std::fmax(x, y), y + 0.75))},
 };
 }  // namespace
 
 TEST_SUITE("binary") {
   TEST_CASE("values and derivatives, with broadcasting on either side") {
-    const std::pair<Shape, Shape> shapes[] = {{{3, 5}, {3, 5}}, {{3, 5}, {5}}, {{3, 1}, {2, 1, 4}}, {{}, {4}}, {{2, 3}, {}}, {{0, 3}, {1}}};
+    const std::pair<Shape, Shape> shapes[] = {{{3, 5}, {3, 5}}, {{3, 5}, {5}}, {{3, 1}, {2, 1, 4}},
+                                              {{}, {4}},        {{2, 3}, {}},  {{0, 3}, {1}}};
     for (const Case& c : kCases) {
       INFO(c.name);
       for (const auto& [sx, sy] : shapes) {
@@ -56,8 +58,10 @@ TEST_SUITE("binary") {
         const Tensor x = ramp(sx, c.lo, c.hi), y = ramp(sy, c.lo, c.hi, 1), z = c.op(x, y);
         const Shape s = broadcast_shapes("test", sx, sy);
         REQUIRE(z.shape() == s);
-        const std::vector<double> a = x.expand(s).to_vector<double>(), b = y.expand(s).to_vector<double>(), out = z.to_vector<double>();
-        for (size_t i = 0; i < out.size(); ++i) CHECK(out[i] == doctest::Approx(c.reference(a[i], b[i])).epsilon(1e-12).scale(1e-3));
+        const std::vector<double> a = x.expand(s).to_vector<double>(), b = y.expand(s).to_vector<double>(),
+                                  out = z.to_vector<double>();
+        for (size_t i = 0; i < out.size(); ++i)
+          CHECK(out[i] == doctest::Approx(c.reference(a[i], b[i])).epsilon(1e-12).scale(1e-3));
         check_derivatives([&](const std::vector<Tensor>& v) { return c.op(v[0], v[1]); }, {x, y});
       }
     }
@@ -71,14 +75,18 @@ TEST_SUITE("binary") {
     check_derivatives([](const std::vector<Tensor>& v) { return addcmul(v[0], v[1], v[2], 2.5); }, {x, a, b});
     check_derivatives([](const std::vector<Tensor>& v) { return addcdiv(v[0], v[1], v[2], 2.5); }, {x, a, b});
     check_derivatives([](const std::vector<Tensor>& v) { return lerp(v[0], v[1], v[2]); }, {x, a, b});
-    check_derivatives([](const std::vector<Tensor>& v) { return where(tensor(std::vector<bool>{true, false, true, true}), v[0], v[1]); },
-                      {x, b});
+    check_derivatives(
+        [](const std::vector<Tensor>& v) {
+          return where(tensor(std::vector<bool>{true, false, true, true}), v[0], v[1]);
+        },
+        {x, b});
     check_derivatives([](const std::vector<Tensor>& v) { return outer(v[0], v[1]); }, {ramp({3}), ramp({4})});
   }
 
   TEST_CASE("dtypes promote as in PyTorch") {
     auto of = [](Dtype d, const Shape& s = {2}) { return ones(s, d); };
-    const Dtype all[] = {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean};
+    const Dtype all[] = {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16,
+                         Dtype::i64, Dtype::i32, Dtype::u8,   Dtype::boolean};
     for (Dtype a : all)
       for (Dtype b : all) {
         CHECK((of(a) + of(b)).dtype() == promote(a, b));
@@ -114,7 +122,8 @@ TEST_SUITE("binary") {
     is(fmod(x, y), {1, -1, 1, -1});
     is(remainder(x, y), {1, 1, -1, -1});
     is(pow(y, 3), {8, 8, -8, -8});
-    is(x + (int64_t{1} << 60), {7 + (int64_t{1} << 60), -7 + (int64_t{1} << 60), 7 + (int64_t{1} << 60), -7 + (int64_t{1} << 60)});
+    is(x + (int64_t{1} << 60),
+       {7 + (int64_t{1} << 60), -7 + (int64_t{1} << 60), 7 + (int64_t{1} << 60), -7 + (int64_t{1} << 60)});
     is(maximum(x, y), {7, 2, 7, -2});
     CHECK((x / y).to_vector<float>() == std::vector<float>{3.5f, -3.5f, -3.5f, 3.5f});
     CHECK((tensor<int64_t>({2}).to(Dtype::u8) - 3).item<int64_t>() == 255);
@@ -173,8 +182,13 @@ TEST_SUITE("binary") {
 
   TEST_CASE("layouts: channels-last stays, and every pair of strides agrees with contiguous copies") {
     const Tensor base = ramp({2, 3, 4, 5});
-    const Tensor views[] = {base, base.contiguous(MemoryFormat::channels_last), ramp({5, 4, 3, 2}).permute({3, 2, 1, 0}),
-                            ramp({2, 3, 4, 10}).slice(3, 0, 10, 2), ramp({3, 1, 5}).expand({2, 3, 4, 5}), ramp({1, 3, 1, 1}), ramp({5}),
+    const Tensor views[] = {base,
+                            base.contiguous(MemoryFormat::channels_last),
+                            ramp({5, 4, 3, 2}).permute({3, 2, 1, 0}),
+                            ramp({2, 3, 4, 10}).slice(3, 0, 10, 2),
+                            ramp({3, 1, 5}).expand({2, 3, 4, 5}),
+                            ramp({1, 3, 1, 1}),
+                            ramp({5}),
                             ramp({2, 1, 4, 1})};
     for (const Tensor& x : views)
       for (const Tensor& y : views) {
@@ -192,7 +206,8 @@ TEST_SUITE("binary") {
 
   TEST_CASE("sizes around the vector width and the parallel threshold, every dtype") {
     for (int64_t n : {1, 2, 15, 16, 17, 63, 64, 65, 511, 512, 513, 16384, 16385, 40000})
-      for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean}) {
+      for (Dtype d :
+           {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean}) {
         CAPTURE(n);
         CAPTURE(d);
         // small integers: exact in every dtype, and true for bool where not zero

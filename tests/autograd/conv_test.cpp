@@ -35,7 +35,9 @@ double difference(const Tensor& a, const std::vector<double>& b, double terms) {
 // Products are multiples of 1/64 and sums of up to thousands of them below 2^17/64: f32 and f64 sums are exact but for
 // Winograd's algorithm, whose transforms (factors up to 8, divisions by 24) leave up to 70 eps of a typical sum, 0.4 sqrt(terms), in
 // the worst element; twice that is allowed. Halves round once to 8 or 11 bits, and sums stay below 4 sqrt(terms).
-double tolerance(Dtype d) { return d == Dtype::f64 ? 1e-14 : d == Dtype::f32 ? 2e-5 : d == Dtype::f16 ? 4.0 / 2048 : 4.0 / 256; }
+double tolerance(Dtype d) {
+  return d == Dtype::f64 ? 1e-14 : d == Dtype::f32 ? 2e-5 : d == Dtype::f16 ? 4.0 / 2048 : 4.0 / 256;
+}
 
 enum class Layout { contiguous, channels_last, sliced };
 
@@ -65,7 +67,8 @@ void check_case(const Case& k, Dtype dtype, Layout layout, std::mt19937& random)
   }
   const Tensor x = eighths(xs, dtype, random), w = eighths(ws, dtype, random), g = eighths(ys, dtype, random);
   const auto xv = x.to_vector<double>(), wv = w.to_vector<double>(), gv = g.to_vector<double>();
-  const Tensor xl = laid_out(x, layout), gl = laid_out(g, layout), wl = layout == Layout::sliced ? laid_out(w, layout) : w;
+  const Tensor xl = laid_out(x, layout), gl = laid_out(g, layout),
+               wl = layout == Layout::sliced ? laid_out(w, layout) : w;
   CAPTURE(xs);
   CAPTURE(ws);
   CAPTURE(k.p.stride);
@@ -76,7 +79,8 @@ void check_case(const Case& k, Dtype dtype, Layout layout, std::mt19937& random)
   CAPTURE(dtype);
   CAPTURE(static_cast<int>(layout));
   const double taps = static_cast<double>(k.kernel.numel());
-  CHECK(difference(conv(xl, wl, {}, k.p), reference_conv(xv, wv, {}, xs, ws, ys, k.p), taps * static_cast<double>(ws[1])) < tolerance(dtype));
+  CHECK(difference(conv(xl, wl, {}, k.p), reference_conv(xv, wv, {}, xs, ws, ys, k.p),
+                   taps * static_cast<double>(ws[1])) < tolerance(dtype));
   CHECK(difference(conv_input_grad(gl, wl, xs, k.p), reference_conv({}, wv, gv, xs, ws, ys, k.p),
                    taps * static_cast<double>(k.o / k.p.groups)) < tolerance(dtype));
   CHECK(difference(conv_weight_grad(xl, gl, ws, k.p), reference_conv(xv, {}, gv, xs, ws, ys, k.p),
@@ -84,7 +88,8 @@ void check_case(const Case& k, Dtype dtype, Layout layout, std::mt19937& random)
 }
 
 ConvParams square(int rank, int64_t stride, int64_t lo, int64_t hi, int64_t dilation, int64_t groups) {
-  return {Shape::filled(rank, stride), Shape::filled(rank, lo), Shape::filled(rank, hi), Shape::filled(rank, dilation), groups};
+  return {Shape::filled(rank, stride), Shape::filled(rank, lo), Shape::filled(rank, hi), Shape::filled(rank, dilation),
+          groups};
 }
 
 }  // namespace
@@ -93,7 +98,8 @@ TEST_SUITE("conv") {
   TEST_CASE("channel counts around the vector widths") {
     std::mt19937 random(1);
     for (int64_t c : {1, 3, 8, 16, 17, 64, 65})
-      for (int64_t o : {1, 3, 8, 16, 17, 64, 65}) check_case({2, c, o, {9, 10}, {3, 3}, square(2, 1, 1, 1, 1, 1)}, Dtype::f32, Layout::channels_last, random);
+      for (int64_t o : {1, 3, 8, 16, 17, 64, 65})
+        check_case({2, c, o, {9, 10}, {3, 3}, square(2, 1, 1, 1, 1, 1)}, Dtype::f32, Layout::channels_last, random);
   }
   TEST_CASE("random geometry of rank 1, 2 and 3, all dtypes and layouts") {
     std::mt19937 random(2);
@@ -121,17 +127,21 @@ TEST_SUITE("conv") {
   TEST_CASE("geometries with kernels of their own") {
     std::mt19937 random(3);
     for (Dtype d : {Dtype::f32, Dtype::bf16}) {
-      check_case({2, 64, 64, {14, 15}, {3, 3}, square(2, 1, 1, 1, 1, 1)}, d, Layout::channels_last, random);   // Winograd
+      check_case({2, 64, 64, {14, 15}, {3, 3}, square(2, 1, 1, 1, 1, 1)}, d, Layout::channels_last,
+                 random);  // Winograd
       check_case({1, 32, 48, {16, 33}, {3, 3}, square(2, 1, 0, 2, 1, 1)}, d, Layout::channels_last, random);
       check_case({1, 32, 32, {6, 15, 14}, {3, 3, 3}, square(3, 1, 1, 1, 1, 1)}, d, Layout::channels_last, random);
-      check_case({1, 32, 3, {20, 21}, {7, 7}, square(2, 1, 3, 3, 1, 1)}, d, Layout::channels_last, random);    // few outputs
-      check_case({2, 3, 32, {20, 21}, {9, 9}, square(2, 1, 4, 4, 1, 1)}, d, Layout::contiguous, random);       // few inputs
+      check_case({1, 32, 3, {20, 21}, {7, 7}, square(2, 1, 3, 3, 1, 1)}, d, Layout::channels_last,
+                 random);                                                                                 // few outputs
+      check_case({2, 3, 32, {20, 21}, {9, 9}, square(2, 1, 4, 4, 1, 1)}, d, Layout::contiguous, random);  // few inputs
       check_case({2, 3, 64, {30, 31}, {7, 7}, square(2, 2, 3, 3, 1, 1)}, d, Layout::contiguous, random);
-      check_case({2, 64, 32, {9, 9}, {1, 1}, square(2, 1, 0, 0, 1, 1)}, d, Layout::channels_last, random);     // 1x1
+      check_case({2, 64, 32, {9, 9}, {1, 1}, square(2, 1, 0, 0, 1, 1)}, d, Layout::channels_last, random);  // 1x1
       check_case({2, 64, 32, {9, 9}, {1, 1}, square(2, 2, 0, 0, 1, 1)}, d, Layout::channels_last, random);
-      check_case({2, 32, 48, {12, 14}, {2, 2}, square(2, 2, 0, 0, 1, 1)}, d, Layout::channels_last, random);   // kernel = stride
+      check_case({2, 32, 48, {12, 14}, {2, 2}, square(2, 2, 0, 0, 1, 1)}, d, Layout::channels_last,
+                 random);  // kernel = stride
       check_case({1, 16, 32, {6, 8, 10}, {2, 2, 2}, square(3, 2, 0, 0, 1, 1)}, d, Layout::channels_last, random);
-      check_case({2, 32, 48, {13, 15}, {2, 2}, square(2, 2, 0, 0, 1, 1)}, d, Layout::channels_last, random);   // a rest that no window reaches
+      check_case({2, 32, 48, {13, 15}, {2, 2}, square(2, 2, 0, 0, 1, 1)}, d, Layout::channels_last,
+                 random);  // a rest that no window reaches
     }
   }
   TEST_CASE("four spatial axes") {
@@ -151,8 +161,8 @@ TEST_SUITE("conv") {
           b.zero_grad();
           Tensor y = conv2d(x, w, b, {.padding = 1}), g = eighths(y.shape(), d, random);
           y.backward(g);
-          const auto yv = y.to_vector<double>(), pv = plain.to_vector<double>(), gv = g.to_vector<double>(), bv = b.to_vector<double>(),
-                     gb = b.grad().to_vector<double>();
+          const auto yv = y.to_vector<double>(), pv = plain.to_vector<double>(), gv = g.to_vector<double>(),
+                     bv = b.to_vector<double>(), gb = b.grad().to_vector<double>();
           std::vector<double> sums(static_cast<size_t>(o));
           double worst = 0;
           for (size_t i = 0; i < yv.size(); ++i) {
@@ -160,8 +170,10 @@ TEST_SUITE("conv") {
             sums[channel] += gv[i];
             worst = std::max(worst, std::abs(yv[i] - pv[i] - bv[channel]));
           }
-          CHECK(worst <= (d == Dtype::bf16 ? 0.07 : 1e-5));  // bf16: two roundings of values up to 8, half a unit of 2^-5 each
-          for (size_t i = 0; i < sums.size(); ++i) CHECK(std::abs(gb[i] - sums[i]) <= (d == Dtype::bf16 ? 0.04 * (1 + std::abs(sums[i])) : 1e-4));
+          CHECK(worst <=
+                (d == Dtype::bf16 ? 0.07 : 1e-5));  // bf16: two roundings of values up to 8, half a unit of 2^-5 each
+          for (size_t i = 0; i < sums.size(); ++i)
+            CHECK(std::abs(gb[i] - sums[i]) <= (d == Dtype::bf16 ? 0.04 * (1 + std::abs(sums[i])) : 1e-4));
         }
       }
   }
@@ -176,7 +188,8 @@ TEST_SUITE("conv") {
     Tensor x = eighths({2, 6, 11, 9}, Dtype::f64, random), w = eighths({8, 3, 3, 2}, Dtype::f64, random);
     const ConvOptions<2> o{.stride = {2, 3}, .padding = {1, 0}, .dilation = {1, 2}, .groups = 2};
     Tensor y = eighths(conv2d(x, w, {}, o).shape(), Dtype::f64, random);
-    Tensor back = conv_transpose2d(y, w, {}, {.stride = {2, 3}, .padding = {1, 0}, .output_padding = {0, 0}, .groups = 2, .dilation = {1, 2}});
+    Tensor back = conv_transpose2d(
+        y, w, {}, {.stride = {2, 3}, .padding = {1, 0}, .output_padding = {0, 0}, .groups = 2, .dilation = {1, 2}});
     REQUIRE(back.shape() == x.shape());
     auto inner = [](const Tensor& a, const Tensor& b) {
       const auto u = a.to_vector<double>(), v = b.to_vector<double>();
@@ -193,34 +206,56 @@ TEST_SUITE("conv") {
       CHECK(gradcheck(f, inputs, {.name = name}));
       CHECK(gradgradcheck(f, inputs, {.name = name}));
     };
-    check("conv1d", [](const std::vector<Tensor>& t) { return conv1d(t[0], t[1], t[2], {.stride = 2, .padding = {{1, 2}}, .dilation = 2}); },
+    check("conv1d",
+          [](const std::vector<Tensor>& t) {
+            return conv1d(t[0], t[1], t[2], {.stride = 2, .padding = {{1, 2}}, .dilation = 2});
+          },
           {leaf({2, 3, 9}), leaf({4, 3, 3}), leaf({4})});
-    check("conv2d", [](const std::vector<Tensor>& t) { return conv2d(t[0], t[1], t[2], {.stride = {1, 2}, .padding = {1, 0}, .groups = 2}); },
+    check("conv2d",
+          [](const std::vector<Tensor>& t) {
+            return conv2d(t[0], t[1], t[2], {.stride = {1, 2}, .padding = {1, 0}, .groups = 2});
+          },
           {leaf({2, 4, 5, 6}), leaf({6, 2, 3, 2}), leaf({6})});
-    check("conv3d", [](const std::vector<Tensor>& t) { return conv3d(t[0], t[1], {}, {.padding = "same"}); }, {leaf({2, 3, 4, 3}), leaf({2, 2, 2, 3, 1})});
+    check("conv3d", [](const std::vector<Tensor>& t) { return conv3d(t[0], t[1], {}, {.padding = "same"}); },
+          {leaf({2, 3, 4, 3}), leaf({2, 2, 2, 3, 1})});
     check("conv_transpose1d",
-          [](const std::vector<Tensor>& t) { return conv_transpose1d(t[0], t[1], t[2], {.stride = 3, .padding = 1, .output_padding = 2, .groups = 2, .dilation = 4}); },
+          [](const std::vector<Tensor>& t) {
+            return conv_transpose1d(t[0], t[1], t[2],
+                                    {.stride = 3, .padding = 1, .output_padding = 2, .groups = 2, .dilation = 4});
+          },
           {leaf({2, 4, 3}), leaf({4, 2, 3}), leaf({4})});
-    check("conv_transpose2d", [](const std::vector<Tensor>& t) { return conv_transpose2d(t[0], t[1], t[2], {.stride = 2, .padding = {{0, 1}, {1, 0}}}); },
+    check("conv_transpose2d",
+          [](const std::vector<Tensor>& t) {
+            return conv_transpose2d(t[0], t[1], t[2], {.stride = 2, .padding = {{0, 1}, {1, 0}}});
+          },
           {leaf({1, 2, 3, 3}), leaf({2, 3, 2, 3}), leaf({3})});
-    check("conv_transpose3d", [](const std::vector<Tensor>& t) { return conv_transpose3d(t[0], t[1], {}, {.stride = 2, .padding = 1, .output_padding = 1}); },
+    check("conv_transpose3d",
+          [](const std::vector<Tensor>& t) {
+            return conv_transpose3d(t[0], t[1], {}, {.stride = 2, .padding = 1, .output_padding = 1});
+          },
           {leaf({1, 2, 2, 2, 2}), leaf({2, 1, 3, 3, 3})});
   }
   TEST_CASE("transposed: output padding holds taps, or only the bias") {
     // kernel 1, stride 3: elements that no tap reaches have the bias
-    Tensor y = conv_transpose1d(tensor({1.f, 2.f}, Shape{1, 1, 2}), tensor({10.f}, Shape{1, 1, 1}), tensor({5.f}), {.stride = 3, .output_padding = 2});
+    Tensor y = conv_transpose1d(tensor({1.f, 2.f}, Shape{1, 1, 2}), tensor({10.f}, Shape{1, 1, 1}), tensor({5.f}),
+                                {.stride = 3, .output_padding = 2});
     CHECK((y.to_vector<float>() == std::vector<float>{15, 5, 5, 25, 5, 5}));
-    y = conv_transpose1d(tensor({1.f, 2.f}, Shape{1, 1, 2}), tensor({1.f, 10.f}, Shape{1, 1, 2}), {}, {.padding = 1, .output_padding = 1, .dilation = 2});
+    y = conv_transpose1d(tensor({1.f, 2.f}, Shape{1, 1, 2}), tensor({1.f, 10.f}, Shape{1, 1, 2}), {},
+                         {.padding = 1, .output_padding = 1, .dilation = 2});
     CHECK((y.to_vector<float>() == std::vector<float>{2, 10, 20}));
     for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16})
-      CHECK((conv_transpose2d(tensor({1.f, 2.f}, Shape{1, 1, 1, 2}).to(d), ones({1, 3, 2, 2}, d), {}, {.stride = 2}).to_vector<double>() ==
+      CHECK((conv_transpose2d(tensor({1.f, 2.f}, Shape{1, 1, 1, 2}).to(d), ones({1, 3, 2, 2}, d), {}, {.stride = 2})
+                 .to_vector<double>() ==
              std::vector<double>{1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2}));
   }
   TEST_CASE("same padding, unbatched and empty batches") {
     CHECK(conv2d(ones({3, 5, 6}), ones({4, 3, 2, 4}), {}, {.padding = "same"}).shape() == Shape{4, 5, 6});
-    CHECK((conv1d(tensor({1.f, 2.f, 3.f}, Shape{1, 3}), ones({1, 1, 2}), {}, {.padding = "same"}).to_vector<float>() == std::vector<float>{3, 5, 3}));
-    CHECK(conv2d(ones({1, 1, 4, 4}), ones({1, 1, 2, 2}), {}, {.padding = {{1, 0}, {0, 2}}}).shape() == Shape{1, 1, 4, 5});
-    Tensor x = zeros({0, 3, 5, 5}).set_requires_grad(), w = ones({4, 3, 3, 3}).set_requires_grad(), b = ones({4}).set_requires_grad();
+    CHECK((conv1d(tensor({1.f, 2.f, 3.f}, Shape{1, 3}), ones({1, 1, 2}), {}, {.padding = "same"}).to_vector<float>() ==
+           std::vector<float>{3, 5, 3}));
+    CHECK(conv2d(ones({1, 1, 4, 4}), ones({1, 1, 2, 2}), {}, {.padding = {{1, 0}, {0, 2}}}).shape() ==
+          Shape{1, 1, 4, 5});
+    Tensor x = zeros({0, 3, 5, 5}).set_requires_grad(), w = ones({4, 3, 3, 3}).set_requires_grad(),
+           b = ones({4}).set_requires_grad();
     Tensor y = conv2d(x, w, b);
     CHECK(y.shape() == Shape{0, 4, 3, 3});
     y.backward(zeros({0, 4, 3, 3}));
@@ -234,11 +269,13 @@ TEST_SUITE("conv") {
     CHECK(conv2d(x, w).to_vector<float>()[0] == 16);
     w.fill_(2);
     CHECK(conv2d(x, w).to_vector<float>()[0] == 32);
-    for (int i = 0; i < 3; ++i) CHECK(conv2d(x, full({16, 16, 1, 1}, i)).to_vector<float>()[0] == 16.f * static_cast<float>(i));
+    for (int i = 0; i < 3; ++i)
+      CHECK(conv2d(x, full({16, 16, 1, 1}, i)).to_vector<float>()[0] == 16.f * static_cast<float>(i));
   }
   TEST_CASE("errors say the values") {
     CHECK_THROWS_WITH_AS((void)conv2d(ones({1, 5, 8, 8}), ones({8, 3, 3, 3})),
-                         "conv2d: input has 5 channels but weight [8, 3, 3, 3] with groups=1 expects 3 (expected input to have 3 channels, but got 5 channels)",
+                         "conv2d: input has 5 channels but weight [8, 3, 3, 3] with groups=1 expects 3 (expected input "
+                         "to have 3 channels, but got 5 channels)",
                          ShapeError);
     CHECK_THROWS_AS((void)conv2d(ones({8, 8}), ones({8, 3, 3, 3})), ShapeError);
     CHECK_THROWS_AS((void)conv2d(ones({1, 3, 0, 8}), ones({8, 3, 3, 3}), {}, {.padding = 4}), ShapeError);
@@ -249,9 +286,11 @@ TEST_SUITE("conv") {
     CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}), ones({8, 3, 3, 3}), ones({7})), ShapeError);
     CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}), ones({8, 3, 3, 3}), {}, {.stride = 0}), ValueError);
     CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}), ones({8, 3, 3, 3}), {}, {.padding = -1}), ValueError);
-    CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}), ones({8, 3, 3, 3}), {}, {.stride = 2, .padding = "same"}), ValueError);
+    CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}), ones({8, 3, 3, 3}), {}, {.stride = 2, .padding = "same"}),
+                    ValueError);
     CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}), ones({8, 3, 3, 3}), {}, {.padding = "some"}), ValueError);
-    CHECK_THROWS_AS((void)conv_transpose2d(ones({1, 3, 8, 8}), ones({3, 8, 3, 3}), {}, {.output_padding = 1}), ValueError);
+    CHECK_THROWS_AS((void)conv_transpose2d(ones({1, 3, 8, 8}), ones({3, 8, 3, 3}), {}, {.output_padding = 1}),
+                    ValueError);
     CHECK_THROWS_AS((void)conv_transpose2d(ones({1, 3, 1, 1}), ones({3, 8, 1, 1}), {}, {.padding = 1}), ShapeError);
     CHECK_THROWS_AS((void)conv_transpose2d(ones({1, 4, 8, 8}), ones({3, 8, 3, 3})), ShapeError);
   }

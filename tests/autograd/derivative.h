@@ -29,12 +29,13 @@ inline Tensor ramp(const Shape& shape, double lo = -2, double hi = 2, int64_t se
 /// sum(f(x) * w) with fixed weights, so that every output element has its own gradient.
 inline Tensor weighed(const Tensor& y) { return sum(y * ramp(y.shape(), 0.5, 1.5, 3)); }
 
-inline void check_against_differences(const TensorFn& scalar_fn, const std::vector<Tensor>& at, const std::vector<Tensor>& grads,
-                                      double tolerance) {
+inline void check_against_differences(const TensorFn& scalar_fn, const std::vector<Tensor>& at,
+                                      const std::vector<Tensor>& grads, double tolerance) {
   NoGrad guard;
   for (size_t k = 0; k < at.size(); ++k) {
     const std::vector<double> x = at[k].to_vector<double>();
-    const std::vector<double> g = grads[k].defined() ? grads[k].to_vector<double>() : std::vector<double>(x.size(), 0.0);
+    const std::vector<double> g = grads[k].defined() ? grads[k].to_vector<double>()
+                                                     : std::vector<double>(x.size(), 0.0);
     REQUIRE(g.size() == x.size());
     if (grads[k].defined()) CHECK(grads[k].shape() == at[k].shape());
     for (size_t i = 0; i < x.size(); ++i) {

@@ -54,10 +54,18 @@ TEST_SUITE("einsum") {
       std::vector<Shape> shapes;
     };
     const Case cases[] = {
-        {"ij,jk->ik", {{2, 3}, {3, 4}}},         {"bij,bjk->bki", {{2, 3, 4}, {2, 4, 2}}}, {"ij->ji", {{2, 3}}},
-        {"ij->", {{2, 3}}},                      {"ii->i", {{3, 3}}},                      {"iij,jk->ki", {{2, 2, 3}, {3, 2}}},
-        {"i,j->ij", {{2}, {3}}},                 {"ij,ij->", {{2, 3}, {2, 3}}},            {"ij,kj,lk->il", {{2, 3}, {2, 3}, {4, 2}}},
-        {"abc,cd,be->aed", {{2, 2, 3}, {3, 2}, {2, 2}}}, {"iji->j", {{2, 3, 2}}},          {"ab,cd->", {{2, 2}, {2, 3}}},
+        {"ij,jk->ik", {{2, 3}, {3, 4}}},
+        {"bij,bjk->bki", {{2, 3, 4}, {2, 4, 2}}},
+        {"ij->ji", {{2, 3}}},
+        {"ij->", {{2, 3}}},
+        {"ii->i", {{3, 3}}},
+        {"iij,jk->ki", {{2, 2, 3}, {3, 2}}},
+        {"i,j->ij", {{2}, {3}}},
+        {"ij,ij->", {{2, 3}, {2, 3}}},
+        {"ij,kj,lk->il", {{2, 3}, {2, 3}, {4, 2}}},
+        {"abc,cd,be->aed", {{2, 2, 3}, {3, 2}, {2, 2}}},
+        {"iji->j", {{2, 3, 2}}},
+        {"ab,cd->", {{2, 2}, {2, 3}}},
         {"i,i,i->i", {{3}, {3}, {3}}},
     };
     for (const Case& c : cases) {
@@ -66,7 +74,8 @@ TEST_SUITE("einsum") {
       for (const Shape& s : c.shapes) x.push_back(rand(s, Dtype::f64).set_requires_grad());
       const std::vector<double> want = by_definition(c.equation, x), got = einsum(c.equation, x).to_vector<double>();
       REQUIRE(got.size() == want.size());
-      for (size_t i = 0; i < want.size(); ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-13));  // f64 sums in another order
+      for (size_t i = 0; i < want.size(); ++i)
+        CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-13));  // f64 sums in another order
       CHECK(gradcheck([&](const std::vector<Tensor>& t) { return einsum(c.equation, t); }, x));
       CHECK(gradgradcheck([&](const std::vector<Tensor>& t) { return einsum(c.equation, t); }, x));
     }

@@ -22,7 +22,8 @@ TEST_SUITE("fold") {
     const Tensor x = randint(-9, 9, {2, 3, 5, 6}).to(Dtype::f64);  // whole numbers: sums are exact in any order
     for (const Case& c : cases) {
       const Tensor y = unfold(x, c.kernel, c.o);
-      const int64_t kh = c.kernel[0], kw = c.kernel[1], oh = (5 + 2 * c.o.padding[0] - c.o.dilation[0] * (kh - 1) - 1) / c.o.stride[0] + 1;
+      const int64_t kh = c.kernel[0], kw = c.kernel[1],
+                    oh = (5 + 2 * c.o.padding[0] - c.o.dilation[0] * (kh - 1) - 1) / c.o.stride[0] + 1;
       const int64_t ow = (6 + 2 * c.o.padding[1] - c.o.dilation[1] * (kw - 1) - 1) / c.o.stride[1] + 1;
       REQUIRE(y.shape() == Shape{2, 3 * kh * kw, oh * ow});
       std::vector<double> want;

@@ -40,7 +40,9 @@ std::vector<std::pair<double, double>> taps(double g, int64_t size, const GridSa
   const double i = std::floor(c), t = c - i, a = -0.75;
   const auto near = [&](double x) { return (a + 2) * x * x * x - (a + 3) * x * x + 1; };
   const auto far = [&](double x) { return a * x * x * x - 5 * a * x * x + 8 * a * x - 4 * a; };
-  return {{bounded(i - 1, size, o), far(t + 1)}, {bounded(i, size, o), near(t)}, {bounded(i + 1, size, o), near(1 - t)},
+  return {{bounded(i - 1, size, o), far(t + 1)},
+          {bounded(i, size, o), near(t)},
+          {bounded(i + 1, size, o), near(1 - t)},
           {bounded(i + 2, size, o), far(2 - t)}};
 }
 
@@ -58,7 +60,8 @@ TEST_SUITE("resize") {
             double s = 0;
             for (const auto& [h, u] : taps(at.at({i[0], i[2], i[3], 1}), 4, o))
               for (const auto& [w, v] : taps(at.at({i[0], i[2], i[3], 0}), 5, o))
-                if (h >= 0 && w >= 0 && h < 4 && w < 5) s += u * v * in.at({i[0], i[1], static_cast<int64_t>(h), static_cast<int64_t>(w)});
+                if (h >= 0 && w >= 0 && h < 4 && w < 5)
+                  s += u * v * in.at({i[0], i[1], static_cast<int64_t>(h), static_cast<int64_t>(w)});
             return s;
           });
           CHECK(allclose(grid_sample(x, grid, o), tensor(want.v, want.shape), 1e-10, 1e-10));
@@ -69,7 +72,9 @@ TEST_SUITE("resize") {
     Tensor x = ramp({1, 2, 3, 4}).set_requires_grad(), grid = ramp({1, 2, 3, 2}, -1.4, 1.4, 2).set_requires_grad();
     for (const Mode mode : {Mode::bilinear, Mode::bicubic})
       for (const Padding padding : {Padding::zeros, Padding::border, Padding::reflection}) {
-        const GradFn f([=](const std::vector<Tensor>& in) { return grid_sample(in[0], in[1], {mode, padding, false}); });
+        const GradFn f([=](const std::vector<Tensor>& in) {
+          return grid_sample(in[0], in[1], {mode, padding, false});
+        });
         CHECK(gradcheck(f, {x, grid}));
         CHECK(gradgradcheck(f, {x, grid}));
       }

@@ -42,7 +42,9 @@ TEST_SUITE("index") {
   TEST_CASE("index tensors broadcast together; neighbours stay in place, others go in front") {
     const Tensor x = iota({2, 3, 4, 5});
     const Tensor a = ints({1, 0, -1}), b = ints({2, 0}).reshape({2, 1});
-    const auto at = [&](int64_t i, int64_t j, int64_t k, int64_t l) { return static_cast<double>(((i * 3 + j) * 4 + k) * 5 + l); };
+    const auto at = [&](int64_t i, int64_t j, int64_t k, int64_t l) {
+      return static_cast<double>(((i * 3 + j) * 4 + k) * 5 + l);
+    };
     const Tensor mid = x.index({Slice{}, std::cref(a), std::cref(b)});  // neighbours: [2, (2, 3), 5]
     REQUIRE(mid.shape() == Shape{2, 2, 3, 5});
     const Tensor far = x.index({Slice{}, std::cref(a), Slice{}, std::cref(b)});  // apart: [(2, 3), 2, 4]
@@ -79,30 +81,59 @@ TEST_SUITE("index") {
 
   TEST_CASE("derivatives") {
     const Tensor a = ints({1, 0, 1}), b = ints({2, 0, 2}), m = tensor({true, false, true});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(x[0].index({std::cref(a), Slice{}, std::cref(b)})); }, {{2, 2, 3}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(x[0].index({Slice{}, std::cref(m)})); }, {{2, 3}});
+    check_derivatives(
+        [&](const std::vector<Tensor>& x) {
+          return square(x[0].index({std::cref(a), Slice{}, std::cref(b)}));
+        },
+        {{2, 2, 3}});
+    check_derivatives(
+        [&](const std::vector<Tensor>& x) {
+          return square(x[0].index({Slice{}, std::cref(m)}));
+        },
+        {{2, 3}});
     check_derivatives([&](const std::vector<Tensor>& x) { return square(index_select(x[0], 1, b)); }, {{2, 3}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(index_add(x[0], 1, b, x[1], 0.5)); }, {{2, 4}, {2, 3}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(index_add(x[0], 1, b, x[1], 0.5)); },
+                      {{2, 4}, {2, 3}});
     const Tensor at = ints({0, 1, 1, 0, 0, 1}).reshape({2, 3});
     check_derivatives([&](const std::vector<Tensor>& x) { return square(gather(x[0], 0, at)); }, {{2, 4}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(scatter_add(x[0], 0, at, x[1])); }, {{2, 4}, {3, 3}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(scatter_add(x[0], 0, at, x[1])); },
+                      {{2, 4}, {3, 3}});
     check_derivatives([&](const std::vector<Tensor>& x) { return square(take_along_dim(x[0], at, 0)); }, {{2, 1}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(masked_fill(x[0], m, sum(x[1]))); }, {{2, 3}, {1}});
+    check_derivatives([&](const std::vector<Tensor>& x) { return square(masked_fill(x[0], m, sum(x[1]))); },
+                      {{2, 3}, {1}});
     check_derivatives([&](const std::vector<Tensor>& x) { return square(masked_select(x[0], m)); }, {{2, 3}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(index_put(x[0], {Slice{}, std::cref(a)}, x[1], true)); }, {{2, 2}, {3}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(index_put(x[0], {1, Slice{0, 2}}, x[1])); }, {{2, 3}, {1}});
+    check_derivatives(
+        [&](const std::vector<Tensor>& x) {
+          return square(index_put(x[0], {Slice{}, std::cref(a)}, x[1], true));
+        },
+        {{2, 2}, {3}});
+    check_derivatives(
+        [&](const std::vector<Tensor>& x) {
+          return square(index_put(x[0], {1, Slice{0, 2}}, x[1]));
+        },
+        {{2, 3}, {1}});
     const Tensor once = ints({2, 0});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(index_put(x[0], {Slice{}, std::cref(once)}, x[1])); }, {{2, 3}, {2, 2}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(scatter(x[0], 1, ints({2, 0}).reshape({1, 2}), x[1])); }, {{2, 3}, {1, 2}});
+    check_derivatives(
+        [&](const std::vector<Tensor>& x) {
+          return square(index_put(x[0], {Slice{}, std::cref(once)}, x[1]));
+        },
+        {{2, 3}, {2, 2}});
+    check_derivatives(
+        [&](const std::vector<Tensor>& x) {
+          return square(scatter(x[0], 1, ints({2, 0}).reshape({1, 2}), x[1]));
+        },
+        {{2, 3}, {1, 2}});
   }
 
   TEST_CASE("index_select, gather and scatter_add against loops, large enough for several threads") {
     const int64_t n = 37, m = 29, r = 53, k = 61;
     const Tensor x = rand({n, m, r}, Dtype::f64), at = randint(0, m, {k});
-    const Tensor y = index_select(x, 1, at), dense = index_select(x.permute({2, 0, 1}).contiguous().permute({1, 2, 0}), 1, at);
+    const Tensor y = index_select(x, 1, at),
+                 dense = index_select(x.permute({2, 0, 1}).contiguous().permute({1, 2, 0}), 1, at);
     const Tensor g = rand({n, k, r}, Dtype::f64);
     const Tensor added = index_add(zeros({n, m, r}, Dtype::f64), 1, at, g);
-    const Tensor index = randint(0, m, {n, k, r}), picked = gather(x, 1, index), scattered = scatter_add(x, 1, index, g);
+    const Tensor index = randint(0, m, {n, k, r}), picked = gather(x, 1, index),
+                 scattered = scatter_add(x, 1, index, g);
     const auto xv = values(x), gv = values(g), yv = values(y), pv = values(picked);
     const auto av = at.to_vector<int64_t>(), iv = index.to_vector<int64_t>();
     std::vector<double> add(static_cast<size_t>(n * m * r)), scatter = xv;
@@ -111,7 +142,8 @@ TEST_SUITE("index") {
       for (int64_t b = 0; b < k; ++b)
         for (int64_t c = 0; c < r; ++c) {
           const auto f = static_cast<size_t>((a * k + b) * r + c);
-          const auto s = static_cast<size_t>((a * m + av[static_cast<size_t>(b)]) * r + c), p = static_cast<size_t>((a * m + iv[f]) * r + c);
+          const auto s = static_cast<size_t>((a * m + av[static_cast<size_t>(b)]) * r + c),
+                     p = static_cast<size_t>((a * m + iv[f]) * r + c);
           same &= yv[f] == xv[s] && pv[f] == xv[p];
           add[s] += gv[f];
           scatter[p] += gv[f];
@@ -137,10 +169,17 @@ TEST_SUITE("index") {
 
   TEST_CASE("a bad index names value, axis and size, and nothing is written") {
     const Tensor x = iota({2, 3});
-    CHECK(message_of<ValueError>([&] { (void)index_select(x, 1, ints({0, 3})); }) == "index_select: index 3 is out of range for axis 1 of size 3");
-    CHECK(message_of<ValueError>([&] { (void)index_select(x, 1, ints({-1})); }) == "index_select: index -1 is out of range for axis 1 of size 3");
-    CHECK(message_of<ValueError>([&] { (void)x.index({std::vector<int64_t>{0, -3}}); }) == "index: index -3 is out of range for axis 0 of size 2");
-    CHECK(message_of<ValueError>([&] { (void)gather(x, 0, ints({0, 9, 0}).reshape({1, 3})); }) == "gather: index 9 is out of range for axis 0 of size 2");
+    CHECK(message_of<ValueError>([&] {
+            (void)index_select(x, 1, ints({0, 3}));
+          }) == "index_select: index 3 is out of range for axis 1 of size 3");
+    CHECK(message_of<ValueError>([&] { (void)index_select(x, 1, ints({-1})); }) ==
+          "index_select: index -1 is out of range for axis 1 of size 3");
+    CHECK(message_of<ValueError>([&] {
+            (void)x.index({std::vector<int64_t>{0, -3}});
+          }) == "index: index -3 is out of range for axis 0 of size 2");
+    CHECK(message_of<ValueError>([&] {
+            (void)gather(x, 0, ints({0, 9, 0}).reshape({1, 3}));
+          }) == "gather: index 9 is out of range for axis 0 of size 2");
     CHECK_THROWS_AS((void)scatter_add(x, 0, ints({0, 2, 0}).reshape({1, 3}), x), ValueError);
     CHECK_THROWS_AS((void)gather(x, 0, ints({0})), ShapeError);
     CHECK_THROWS_AS((void)index_select(x, 0, ones({1})), DtypeError);

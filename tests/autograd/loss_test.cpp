@@ -22,15 +22,18 @@ namespace {
 GradFn ops(const std::function<Tensor(const std::vector<Tensor>&)>& f) { return GradFn(f); }
 Tensor labels(const Shape& shape, int64_t classes, int64_t ignore) {
   std::vector<int64_t> v(static_cast<size_t>(shape.numel()));
-  for (size_t i = 0; i < v.size(); ++i) v[i] = i % 5 == 3 ? ignore : static_cast<int64_t>(i * 7 % static_cast<size_t>(classes));
+  for (size_t i = 0; i < v.size(); ++i)
+    v[i] = i % 5 == 3 ? ignore : static_cast<int64_t>(i * 7 % static_cast<size_t>(classes));
   return tensor(v, shape);
 }
 
 /// Losses per pixel and the weights that the mean divides by.
-std::pair<std::vector<double>, double> naive(const Array& x, const Tensor& target, const Tensor& weight, int64_t ignore, double smoothing) {
+std::pair<std::vector<double>, double> naive(const Array& x, const Tensor& target, const Tensor& weight, int64_t ignore,
+                                             double smoothing) {
   const int64_t N = x.size(0), C = x.size(1), S = N * C > 0 ? x.numel() / (N * C) : 0;
   const std::vector<int64_t> t = target.to_vector<int64_t>();
-  const std::vector<double> w = weight.defined() ? weight.to_vector<double>() : std::vector<double>(static_cast<size_t>(C), 1);
+  const std::vector<double> w = weight.defined() ? weight.to_vector<double>()
+                                                 : std::vector<double>(static_cast<size_t>(C), 1);
   std::vector<double> loss;
   double total = 0;
   for (int64_t n = 0; n < N; ++n)
@@ -41,7 +44,8 @@ std::pair<std::vector<double>, double> naive(const Array& x, const Tensor& targe
       const int64_t hit = t[static_cast<size_t>(n * S + s)];
       if (hit != ignore) {
         v = (1 - smoothing) * w[static_cast<size_t>(hit)] * (std::log(z) - at(hit));
-        for (int64_t c = 0; c < C; ++c) v += smoothing / static_cast<double>(C) * w[static_cast<size_t>(c)] * (std::log(z) - at(c));
+        for (int64_t c = 0; c < C; ++c)
+          v += smoothing / static_cast<double>(C) * w[static_cast<size_t>(c)] * (std::log(z) - at(c));
         total += w[static_cast<size_t>(hit)];
       }
       loss.push_back(v);
@@ -91,14 +95,17 @@ TEST_SUITE("loss") {
         const Tensor t = labels(pixels, shape[1], -100), w = ramp({shape[1]}, 0.5, 2, 1);
         for (const Reduction r : {Reduction::none, Reduction::mean, Reduction::sum})
           for (const double smoothing : {0.0, 0.1}) {
-            const auto f = ops([=](const auto& in) { return cross_entropy(in[0], t, {.weight = w, .reduction = r, .label_smoothing = smoothing}); });
+            const auto f = ops([=](const auto& in) {
+              return cross_entropy(in[0], t, {.weight = w, .reduction = r, .label_smoothing = smoothing});
+            });
             CHECK(gradcheck(f, {x}));
             if (shape[1] < 10) CHECK(gradgradcheck(f, {x}));
           }
       }
     }
     Tensor x = ramp({5}).set_requires_grad();
-    CHECK(cross_entropy(x, scalar(int64_t{2})).item<double>() == doctest::Approx(-log_softmax(x, 0)[2].template item<double>()));
+    CHECK(cross_entropy(x, scalar(int64_t{2})).item<double>() ==
+          doctest::Approx(-log_softmax(x, 0)[2].template item<double>()));
     CHECK(gradcheck(ops([](const auto& in) { return cross_entropy(in[0], scalar(int64_t{2})); }), {x}));
   }
 
@@ -114,7 +121,9 @@ TEST_SUITE("loss") {
     CHECK(cross_entropy(big, tensor(std::vector<int64_t>{1})).item<float>() == 2000);
     CHECK(std::isnan(cross_entropy(big, tensor(std::vector<int64_t>{-100})).item<float>()));
     CHECK(cross_entropy(big, tensor(std::vector<int64_t>{-100}), {.reduction = Reduction::sum}).item<float>() == 0);
-    CHECK(support::message_of<ValueError>([&] { (void)cross_entropy(big, tensor(std::vector<int64_t>{3})); }).find("[0, 3)") != std::string::npos);
+    CHECK(support::message_of<ValueError>([&] {
+            (void)cross_entropy(big, tensor(std::vector<int64_t>{3}));
+          }).find("[0, 3)") != std::string::npos);
     CHECK_THROWS_AS((void)nll_loss(big, tensor(std::vector<int64_t>{-1})), ValueError);
     CHECK_THROWS_AS((void)cross_entropy(big, tensor(std::vector<int64_t>{0, 1})), ShapeError);
     CHECK_THROWS_AS((void)cross_entropy(big, tensor(std::vector<int64_t>{0}), {.weight = ones({2})}), ShapeError);
@@ -149,22 +158,28 @@ TEST_SUITE("loss") {
     CHECK(l1_loss(x, t, {.reduction = Reduction::none}).to_vector<double>() == std::vector<double>{0.5, 2, 0});
     CHECK(smooth_l1_loss(x, t, 1, Reduction::none).to_vector<double>() == std::vector<double>{0.125, 1.5, 0});
     CHECK(smooth_l1_loss(x, t, 0, Reduction::none).to_vector<double>() == std::vector<double>{0.5, 2, 0});
-    CHECK(huber_loss(x, t, 0.5, {.reduction = Reduction::none}).to_vector<double>() == std::vector<double>{0.125, 0.875, 0});
+    CHECK(huber_loss(x, t, 0.5, {.reduction = Reduction::none}).to_vector<double>() ==
+          std::vector<double>{0.125, 0.875, 0});
     const Tensor p = tensor({0.25, 0., 1.}), q = tensor({1., 1., 1.});
     CHECK(allclose(binary_cross_entropy(p, q, {.reduction = Reduction::none}), tensor({-std::log(0.25), 100., 0.})));
     CHECK_THROWS_AS((void)binary_cross_entropy(x, t), ValueError);
     const Tensor z = tensor({2., -700., 700.}), y = tensor({1., 0.25, 0.});
-    CHECK(allclose(binary_cross_entropy_with_logits(z, y, {.reduction = Reduction::none}), tensor({std::log1p(std::exp(-2.)), 175., 700.})));
-    CHECK(allclose(binary_cross_entropy_with_logits(z[0], y[0], {.pos_weight = scalar(3., Dtype::f64)}), tensor({3 * std::log1p(std::exp(-2.))})[0]));
+    CHECK(allclose(binary_cross_entropy_with_logits(z, y, {.reduction = Reduction::none}),
+                   tensor({std::log1p(std::exp(-2.)), 175., 700.})));
+    CHECK(allclose(binary_cross_entropy_with_logits(z[0], y[0], {.pos_weight = scalar(3., Dtype::f64)}),
+                   tensor({3 * std::log1p(std::exp(-2.))})[0]));
     CHECK(kl_div(tensor({-1., -2.}), tensor({0.5, 0.}), {.reduction = Reduction::none}).to_vector<double>()[1] == 0);
-    CHECK(kl_div(tensor({-1., -2.}), tensor({0.5, 0.}), {.reduction = Reduction::sum}).item<double>() == doctest::Approx(0.5 * (std::log(0.5) + 1)));
-    CHECK(dice_loss(tensor({0., 1., 1., 0.}, Shape{1, 2, 2}), tensor(std::vector<int64_t>{1, 0}, Shape{1, 2}), {.apply_softmax = false})
+    CHECK(kl_div(tensor({-1., -2.}), tensor({0.5, 0.}), {.reduction = Reduction::sum}).item<double>() ==
+          doctest::Approx(0.5 * (std::log(0.5) + 1)));
+    CHECK(dice_loss(tensor({0., 1., 1., 0.}, Shape{1, 2, 2}), tensor(std::vector<int64_t>{1, 0}, Shape{1, 2}),
+                    {.apply_softmax = false})
               .item<double>() == doctest::Approx(1 - 2 / 2.0001));
     CHECK_THROWS_AS((void)mse_loss(x, t, {.reduction = Reduction::batchmean}), ValueError);
   }
 
   TEST_CASE("elementwise losses: derivatives") {
-    Tensor x = ramp({3, 4}, -2, 2), t = ramp({3, 4}, -2, 2, 2), p = ramp({3, 4}, 0.1, 0.9), q = ramp({3, 4}, 0.1, 0.9, 2), v = ramp({3, 4}, 0.5, 2, 5);
+    Tensor x = ramp({3, 4}, -2, 2), t = ramp({3, 4}, -2, 2, 2), p = ramp({3, 4}, 0.1, 0.9),
+           q = ramp({3, 4}, 0.1, 0.9, 2), v = ramp({3, 4}, 0.5, 2, 5);
     for (Tensor* i : {&x, &t, &p, &q, &v}) i->set_requires_grad();
     const std::vector<std::pair<GradFn, std::vector<Tensor>>> cases = {
         {ops([](const auto& in) { return mse_loss(in[0], in[1]); }), {x, t}},

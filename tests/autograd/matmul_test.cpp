@@ -1,6 +1,6 @@
 // Matrix products against naive loops, over layouts, ranks and dtypes; gradients against the products they are made of.
-#include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/matmul.h"
+#include "weft/autograd/ops/binary.h"
 
 #include <doctest/doctest.h>
 
@@ -38,13 +38,14 @@ std::vector<double> naive(const Tensor& a, const Tensor& b, Shape& shape) {
   const int64_t batch = shape.numel(), m = a.size(-2), k = a.size(-1), n = b.size(-1);
   Shape sa = shape, sb = shape;
   sa.push_back(m), sa.push_back(k), sb.push_back(k), sb.push_back(n);
-  std::vector<double> x = a.expand(sa).to_vector<double>(), y = b.expand(sb).to_vector<double>(), z(static_cast<size_t>(batch * m * n));
+  std::vector<double> x = a.expand(sa).to_vector<double>(), y = b.expand(sb).to_vector<double>(),
+                      z(static_cast<size_t>(batch * m * n));
   for (int64_t i = 0; i < batch; ++i)
     for (int64_t r = 0; r < m; ++r)
       for (int64_t c = 0; c < n; ++c)
         for (int64_t j = 0; j < k; ++j)
-          z[static_cast<size_t>((i * m + r) * n + c)] +=
-              x[static_cast<size_t>((i * m + r) * k + j)] * y[static_cast<size_t>((i * k + j) * n + c)];
+          z[static_cast<size_t>((i * m + r) * n + c)] += x[static_cast<size_t>((i * m + r) * k + j)] *
+                                                         y[static_cast<size_t>((i * k + j) * n + c)];
   shape.push_back(m), shape.push_back(n);
   return z;
 }
@@ -65,13 +66,15 @@ void check_product(const Tensor& a, const Tensor& b) {
 
 TEST_SUITE("matmul") {
   TEST_CASE("all dtypes, sizes around the blocks, both operands in every layout") {
-    const int64_t sizes[][3] = {{1, 1, 1}, {1, 7, 5}, {3, 1, 4}, {12, 32, 16}, {13, 33, 17}, {64, 64, 64}, {97, 300, 65}, {5, 400, 129}};
+    const int64_t sizes[][3] = {{1, 1, 1},    {1, 7, 5},    {3, 1, 4},     {12, 32, 16},
+                                {13, 33, 17}, {64, 64, 64}, {97, 300, 65}, {5, 400, 129}};
     for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8})
       for (const auto& s : sizes) {
         const int64_t m = s[0], k = s[1], n = s[2];
         // bf16 and u8: sums must stay below 256
         const bool narrow = d == Dtype::bf16 || d == Dtype::u8;
-        Tensor a = narrow ? some_ones({m, k}, d, 1) : numbers({m, k}, d, 1), b = narrow ? some_ones({k, n}, d, 2) : numbers({k, n}, d, 2);
+        Tensor a = narrow ? some_ones({m, k}, d, 1) : numbers({m, k}, d, 1),
+               b = narrow ? some_ones({k, n}, d, 2) : numbers({k, n}, d, 2);
         check_product(a, b);
         check_product(a.t().contiguous().t(), b);
         check_product(a, b.t().contiguous().t());
@@ -100,7 +103,8 @@ TEST_SUITE("matmul") {
     }
   }
   TEST_CASE("vectors") {
-    Tensor x = tensor({1.f, 2.f, 3.f}), y = tensor({4.f, 5.f, 6.f}), m = tensor({1.f, 0.f, 2.f, 0.f, 1.f, 1.f}, Shape{2, 3});
+    Tensor x = tensor({1.f, 2.f, 3.f}), y = tensor({4.f, 5.f, 6.f}),
+           m = tensor({1.f, 0.f, 2.f, 0.f, 1.f, 1.f}, Shape{2, 3});
     CHECK(matmul(x, y).shape() == Shape{});
     CHECK(dot(x, y).item<float>() == 32);
     CHECK((mv(m, x).to_vector<float>() == std::vector<float>{7, 5}));
@@ -112,8 +116,10 @@ TEST_SUITE("matmul") {
     CHECK((mm(ones({2, 0}), ones({0, 3})).to_vector<float>() == std::vector<float>(6, 0)));
     CHECK(mm(ones({0, 2}), ones({2, 3})).shape() == Shape{0, 3});
     CHECK(bmm(ones({0, 2, 3}), ones({0, 3, 4})).shape() == Shape{0, 2, 4});
-    CHECK((linear(ones({2, 0}), ones({3, 0}), tensor({1.f, 2.f, 3.f})).to_vector<float>() == std::vector<float>{1, 2, 3, 1, 2, 3}));
-    Tensor x = zeros({0, 5}).set_requires_grad(), w = ones({3, 5}).set_requires_grad(), b = ones({3}).set_requires_grad();
+    CHECK((linear(ones({2, 0}), ones({3, 0}), tensor({1.f, 2.f, 3.f})).to_vector<float>() ==
+           std::vector<float>{1, 2, 3, 1, 2, 3}));
+    Tensor x = zeros({0, 5}).set_requires_grad(), w = ones({3, 5}).set_requires_grad(),
+           b = ones({3}).set_requires_grad();
     Tensor y = linear(x, w, b);
     y.backward(ones({0, 3}));
     CHECK((w.grad().to_vector<float>() == std::vector<float>(15, 0)));
@@ -131,7 +137,8 @@ TEST_SUITE("matmul") {
         CHECK(y.shape() == expected);
         Tensor g = numbers(expected, d, 4);
         y.backward(g);
-        const auto xv = x.to_vector<double>(), wv = w.to_vector<double>(), bv = b.to_vector<double>(), gv = g.to_vector<double>();
+        const auto xv = x.to_vector<double>(), wv = w.to_vector<double>(), bv = b.to_vector<double>(),
+                   gv = g.to_vector<double>();
         const size_t rows = xv.size() / 3;
         std::vector<double> yv(rows * 4), gx(rows * 3), gw(12), gb(4);
         for (size_t r = 0; r < rows; ++r)
@@ -152,13 +159,15 @@ TEST_SUITE("matmul") {
     }
   }
   TEST_CASE("gradients have the operands' shapes, also where they broadcast") {
-    Tensor a = numbers({2, 1, 3, 4}, Dtype::f64, 1).set_requires_grad(), b = numbers({5, 4, 2}, Dtype::f64, 2).set_requires_grad();
+    Tensor a = numbers({2, 1, 3, 4}, Dtype::f64, 1).set_requires_grad(),
+           b = numbers({5, 4, 2}, Dtype::f64, 2).set_requires_grad();
     Tensor y = matmul(a, b);
     y.backward(ones(y.shape(), Dtype::f64));
     CHECK(a.grad().shape() == a.shape());
     CHECK(b.grad().shape() == b.shape());
     // with a gradient of ones: the sums of the other operand over its free axes
-    const auto bv = b.to_vector<double>(), av = a.to_vector<double>(), ga = a.grad().to_vector<double>(), gb = b.grad().to_vector<double>();
+    const auto bv = b.to_vector<double>(), av = a.to_vector<double>(), ga = a.grad().to_vector<double>(),
+               gb = b.grad().to_vector<double>();
     for (size_t k = 0; k < 4; ++k) {
       double sum_b = 0, sum_a = 0;
       for (size_t i = 0; i < 5; ++i) sum_b += bv[i * 8 + k * 2] + bv[i * 8 + k * 2 + 1];
@@ -169,7 +178,8 @@ TEST_SUITE("matmul") {
   }
   TEST_CASE("a product is differentiable twice") {
     // s = sum of (a b)^2; ds/da = 2 a b b', and its gradient along v again
-    Tensor a = numbers({3, 4}, Dtype::f64, 1).set_requires_grad(), b = numbers({4, 2}, Dtype::f64, 2).set_requires_grad();
+    Tensor a = numbers({3, 4}, Dtype::f64, 1).set_requires_grad(),
+           b = numbers({4, 2}, Dtype::f64, 2).set_requires_grad();
     Tensor y = mm(a, b);
     Tensor ga = grad(y, {a}, {.create_graph = true, .grad_outputs = {y}})[0];  // a b b'
     Tensor v = numbers({3, 4}, Dtype::f64, 3);
@@ -186,7 +196,8 @@ TEST_SUITE("matmul") {
     CHECK_THROWS_AS((void)addmm(ones({3, 2}), a, b), ShapeError);
   }
   TEST_CASE("errors say the values") {
-    CHECK_THROWS_WITH_AS((void)matmul(ones({32, 10}), ones({12, 5})), "matmul: inner dimensions differ: [32, 10] x [12, 5]", ShapeError);
+    CHECK_THROWS_WITH_AS((void)matmul(ones({32, 10}), ones({12, 5})),
+                         "matmul: inner dimensions differ: [32, 10] x [12, 5]", ShapeError);
     CHECK_THROWS_AS((void)matmul(ones({2, 2}), ones({2, 2}, Dtype::f64)), DtypeError);
     CHECK_THROWS_AS((void)matmul(ones({}), ones({2, 2})), ShapeError);
     CHECK_THROWS_AS((void)matmul(ones({2, 3, 4}), ones({3, 4, 5})), ShapeError);

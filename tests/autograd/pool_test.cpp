@@ -28,7 +28,8 @@ struct Plan {
 };
 
 /// Calls f(value, flat position in the plane) for the real elements of a window of x [N, C, H, W].
-void window(const Array& x, const Plan& p, const std::vector<int64_t>& o, const std::function<void(double, int64_t)>& f) {
+void window(const Array& x, const Plan& p, const std::vector<int64_t>& o,
+            const std::function<void(double, int64_t)>& f) {
   for (int64_t a = 0; a < p.kernel; ++a)
     for (int64_t b = 0; b < p.kernel; ++b) {
       const int64_t h = o[2] * p.stride - p.pad + a * p.dilation, w = o[3] * p.stride - p.pad + b * p.dilation;
@@ -36,7 +37,8 @@ void window(const Array& x, const Plan& p, const std::vector<int64_t>& o, const 
     }
 }
 constexpr double kInf = std::numeric_limits<double>::infinity();
-const Plan kPlans[] = {{2, 2, 0, 1, false}, {3, 2, 1, 1, false}, {3, 2, 0, 1, true}, {3, 1, 1, 2, false}, {2, 3, 1, 1, true}, {3, 2, 1, 2, true}};
+const Plan kPlans[] = {{2, 2, 0, 1, false}, {3, 2, 1, 1, false}, {3, 2, 0, 1, true},
+                       {3, 1, 1, 2, false}, {2, 3, 1, 1, true},  {3, 2, 1, 2, true}};
 GradFn ops(const std::function<Tensor(const std::vector<Tensor>&)>& f) { return GradFn(f); }
 
 }  // namespace
@@ -56,8 +58,11 @@ TEST_SUITE("pool") {
           return best;
         });
         for (const Tensor& layout : {x, support::channels_last(x), support::scattered(x)}) {
-          const Pooled r = max_pool2d_with_indices(layout, {.kernel_size = p.kernel, .stride = p.stride, .padding = p.pad,
-                                                            .dilation = p.dilation, .ceil_mode = p.ceil});
+          const Pooled r = max_pool2d_with_indices(layout, {.kernel_size = p.kernel,
+                                                            .stride = p.stride,
+                                                            .padding = p.pad,
+                                                            .dilation = p.dilation,
+                                                            .ceil_mode = p.ceil});
           REQUIRE(r.output.shape() == want.shape);
           CHECK(r.output.to_vector<double>() == want.v);
           CHECK(Array(r.indices).v == index.v);
@@ -94,13 +99,19 @@ TEST_SUITE("pool") {
           const Array want = support::generate({2, 5, p.out(9), p.out(8)}, [&](const auto& o) {
             double s = 0, n = 0, area = 1;
             window(in, p, o, [&](double v, int64_t) { s += v, n += 1; });
-            for (int d : {2, 3}) area *= static_cast<double>(std::min(o[static_cast<size_t>(d)] * p.stride - p.pad + p.kernel, in.size(d) + p.pad) -
-                                                             (o[static_cast<size_t>(d)] * p.stride - p.pad));
+            for (int d : {2, 3})
+              area *= static_cast<double>(
+                  std::min(o[static_cast<size_t>(d)] * p.stride - p.pad + p.kernel, in.size(d) + p.pad) -
+                  (o[static_cast<size_t>(d)] * p.stride - p.pad));
             return s / (divisor ? static_cast<double>(*divisor) : (include ? area : n));
           });
           for (const Tensor& layout : {x, support::channels_last(x)}) {
-            const Tensor y = avg_pool2d(layout, {.kernel_size = p.kernel, .stride = p.stride, .padding = p.pad, .ceil_mode = p.ceil,
-                                                 .count_include_pad = include, .divisor_override = divisor});
+            const Tensor y = avg_pool2d(layout, {.kernel_size = p.kernel,
+                                                 .stride = p.stride,
+                                                 .padding = p.pad,
+                                                 .ceil_mode = p.ceil,
+                                                 .count_include_pad = include,
+                                                 .divisor_override = divisor});
             REQUIRE(y.shape() == want.shape);
             CHECK(allclose(y, tensor(want.v, want.shape), 1e-12, 1e-12));
           }
@@ -141,13 +152,31 @@ TEST_SUITE("pool") {
       for (Tensor* t : {&x, &v, &l}) t->set_requires_grad();
       const std::vector<std::pair<GradFn, Tensor>> cases = {
           {ops([](const auto& in) { return max_pool2d(in[0], {.kernel_size = 3, .stride = 2, .padding = 1}); }), x},
-          {ops([](const auto& in) { return max_pool2d(in[0], {.kernel_size = {2, 3}, .stride = 1, .dilation = {2, 1}}); }), x},
-          {ops([](const auto& in) { return max_pool3d(in[0], {.kernel_size = 2, .stride = {2, 1, 1}, .ceil_mode = true}); }), v},
+          {ops([](const auto& in) {
+             return max_pool2d(in[0], {.kernel_size = {2, 3}, .stride = 1, .dilation = {2, 1}});
+           }),
+           x},
+          {ops([](const auto& in) {
+             return max_pool3d(in[0], {.kernel_size = 2, .stride = {2, 1, 1}, .ceil_mode = true});
+           }),
+           v},
           {ops([](const auto& in) { return max_pool1d(in[0], {.kernel_size = 3, .stride = 2}); }), l},
-          {ops([](const auto& in) { return avg_pool2d(in[0], {.kernel_size = 3, .stride = 2, .padding = 1, .count_include_pad = false}); }), x},
-          {ops([](const auto& in) { return avg_pool3d(in[0], {.kernel_size = {1, 2, 2}}); }), v},
-          {ops([](const auto& in) { return adaptive_avg_pool2d(in[0], {4, 3}); }), x},
-          {ops([](const auto& in) { return adaptive_max_pool2d(in[0], {4, 3}); }), x},
+          {ops([](const auto& in) {
+             return avg_pool2d(in[0], {.kernel_size = 3, .stride = 2, .padding = 1, .count_include_pad = false});
+           }),
+           x},
+          {ops([](const auto& in) {
+             return avg_pool3d(in[0], {.kernel_size = {1, 2, 2}});
+           }),
+           v},
+          {ops([](const auto& in) {
+             return adaptive_avg_pool2d(in[0], {4, 3});
+           }),
+           x},
+          {ops([](const auto& in) {
+             return adaptive_max_pool2d(in[0], {4, 3});
+           }),
+           x},
       };
       for (const auto& [f, at] : cases) {
         CHECK(gradcheck(f, {at}));
@@ -167,8 +196,9 @@ TEST_SUITE("pool") {
   }
 
   TEST_CASE("errors, empty batches, large kernels") {
-    CHECK(support::message_of<ValueError>([] { (void)max_pool2d(ones({1, 1, 6, 6}), {.kernel_size = 2, .padding = 2}); }).find("padding 2") !=
-          std::string::npos);
+    CHECK(support::message_of<ValueError>([] {
+            (void)max_pool2d(ones({1, 1, 6, 6}), {.kernel_size = 2, .padding = 2});
+          }).find("padding 2") != std::string::npos);
     CHECK_THROWS_AS((void)max_pool2d(ones({1, 1, 2, 2}), {.kernel_size = 3}), ShapeError);
     CHECK_THROWS_AS((void)avg_pool2d(ones({4, 4}), {.kernel_size = 2}), ShapeError);
     CHECK(max_pool2d(zeros({0, 3, 4, 4}), {.kernel_size = 2}).shape() == Shape{0, 3, 2, 2});

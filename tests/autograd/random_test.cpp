@@ -174,7 +174,7 @@ TEST_SUITE("dropout") {
     manual_seed(4);
     const Tensor x = randn({400000}, Dtype::f64);
     const Tensor y = alpha_dropout(x, 0.3);
-    CHECK(std::abs(mean(y).item<double>()) < 0.01);       // about six standard errors
+    CHECK(std::abs(mean(y).item<double>()) < 0.01);  // about six standard errors
     CHECK(std::abs(var(y).item<double>() - 1) < 0.02);
     const Tensor z = feature_alpha_dropout(randn({40, 500, 20}, Dtype::f64), 0.3);
     CHECK(std::abs(var(z).item<double>() - 1) < 0.05);

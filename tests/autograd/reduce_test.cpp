@@ -37,13 +37,23 @@ double smallest(const Line& v) { return *std::min_element(v.begin(), v.end()); }
 const Case kCases[] = {
     {"sum", WEFT_CASE(sum(x, d, k)), total},
     {"mean", WEFT_CASE(mean(x, d, k)), [](const Line& v) { return total(v) / static_cast<double>(v.size()); }},
-    {"prod", WEFT_CASE(prod(x, d, k)), [](const Line& v) { double p = 1; for (double x : v) p *= x; return p; }},
+    {"prod", WEFT_CASE(prod(x, d, k)),
+     [](const Line& v) {
+       double p = 1;
+       for (double x : v) p *= x;
+       return p;
+     }},
     {"amax", WEFT_CASE(amax(x, d, k)), largest},
     {"amin", WEFT_CASE(amin(x, d, k)), smallest},
     {"var", WEFT_CASE(var(x, d, {.keepdim = k})), [](const Line& v) { return variance(v, 1); }},
     {"var 0", WEFT_CASE(var(x, d, {.correction = 0, .keepdim = k})), [](const Line& v) { return variance(v, 0); }},
     {"std", WEFT_CASE(weft::std(x, d, {.keepdim = k})), [](const Line& v) { return std::sqrt(variance(v, 1)); }},
-    {"logsumexp", WEFT_CASE(logsumexp(x, d, k)), [](const Line& v) { double s = 0; for (double x : v) s += std::exp(x); return std::log(s); }},
+    {"logsumexp", WEFT_CASE(logsumexp(x, d, k)),
+     [](const Line& v) {
+       double s = 0;
+       for (double x : v) s += std::exp(x);
+       return std::log(s);
+     }},
     {"norm 2", WEFT_CASE(norm(x, 2, d, k)), [](const Line& v) { return power_norm(v, 2); }},
     {"norm 1", WEFT_CASE(norm(x, 1, d, k)), [](const Line& v) { return power_norm(v, 1); }},
     {"norm 3", WEFT_CASE(norm(x, 3, d, k)), [](const Line& v) { return power_norm(v, 3); }},
@@ -52,7 +62,11 @@ const Case kCases[] = {
     {"norm -2", WEFT_CASE(norm(x, -2, d, k)), [](const Line& v) { return power_norm(v, -2); }},
     {"norm inf", WEFT_CASE(norm(x, INFINITY, d, k)), [](const Line& v) { return std::fmax(largest(v), -smallest(v)); }},
     {"norm -inf", WEFT_CASE(norm(x, -INFINITY, d, k)),
-     [](const Line& v) { double m = INFINITY; for (double x : v) m = std::fmin(m, std::fabs(x)); return m; }},
+     [](const Line& v) {
+       double m = INFINITY;
+       for (double x : v) m = std::fmin(m, std::fabs(x));
+       return m;
+     }},
 };
 
 /// Every case against its reference on the lines of x, gathered by a naive loop over the logical order.
@@ -79,14 +93,16 @@ void check_values(const Case& c, const Tensor& x, const Shape& dims) {
   CHECK(c.op(x, dims, false).numel() == kept.numel());
   CHECK(c.op(x, dims, false).rank() == rank - std::popcount(mask));
   const std::vector<double> out = y.to_vector<double>();
-  for (size_t i = 0; i < out.size(); ++i) CHECK(out[i] == doctest::Approx(c.reference(lines[i])).epsilon(1e-11).scale(1e-6));
+  for (size_t i = 0; i < out.size(); ++i)
+    CHECK(out[i] == doctest::Approx(c.reference(lines[i])).epsilon(1e-11).scale(1e-6));
 }
 }  // namespace
 
 TEST_SUITE("reduce") {
   TEST_CASE("values over every set of axes, in three layouts") {
     const Tensor x = ramp({2, 3, 4, 5}, -1.9, 2);
-    const Tensor layouts[] = {x, x.contiguous(MemoryFormat::channels_last), ramp({5, 2, 4, 3}, -1.9, 2).permute({1, 3, 2, 0})};
+    const Tensor layouts[] = {x, x.contiguous(MemoryFormat::channels_last),
+                              ramp({5, 2, 4, 3}, -1.9, 2).permute({1, 3, 2, 0})};
     for (const Case& c : kCases) {
       INFO(c.name);
       for (const Tensor& t : layouts)
@@ -184,7 +200,8 @@ TEST_SUITE("reduce") {
     CHECK(prod(full({3}, 2, Dtype::i32)).item<int64_t>() == 8);
     CHECK(mean(ones({3}, Dtype::i64), {}, false, Dtype::f32).item<float>() == 1);
     CHECK(amax(tensor<int64_t>({1, 4, 2})).item<int64_t>() == 4);
-    CHECK(count_nonzero(tensor<double>({0, 1, 2, 0}, Shape{2, 2}), 0).to_vector<int64_t>() == std::vector<int64_t>{1, 1});
+    CHECK(count_nonzero(tensor<double>({0, 1, 2, 0}, Shape{2, 2}), 0).to_vector<int64_t>() ==
+          std::vector<int64_t>{1, 1});
     // halves accumulate in f32: 4096 ones in bf16 would stop at 256
     for (Dtype d : {Dtype::bf16, Dtype::f16}) {
       CHECK(sum(ones({4096}, d)).item<float>() == 4096);
@@ -203,7 +220,8 @@ TEST_SUITE("reduce") {
     CHECK(sum(x).item<float>() == doctest::Approx((1 << 24) + 4096).epsilon(1e-7));
     CHECK(mean(x).item<float>() == doctest::Approx(1).epsilon(1e-7));
     const Tensor tall = full({1 << 20, 3}, 0.1f);
-    for (float v : sum(tall, 0).to_vector<float>()) CHECK(v == doctest::Approx((1 << 20) * static_cast<double>(0.1f)).epsilon(2e-6));
+    for (float v : sum(tall, 0).to_vector<float>())
+      CHECK(v == doctest::Approx((1 << 20) * static_cast<double>(0.1f)).epsilon(2e-6));
   }
 
   TEST_CASE("nothing to reduce, and rank 0") {

@@ -18,8 +18,10 @@ namespace {
 /// (source, weight) of one axis, PyTorch's definition written out.
 std::vector<std::pair<int64_t, double>> taps(InterpolateMode mode, int64_t o, int64_t in, double scale, bool align) {
   const auto clip = [&](int64_t i) { return std::clamp<int64_t>(i, 0, in - 1); };
-  if (mode == nearest) return {{clip(static_cast<int64_t>(std::floor(static_cast<float>(o) * static_cast<float>(scale)))), 1}};
-  if (mode == nearest_exact) return {{clip(static_cast<int64_t>(std::floor((static_cast<float>(o) + 0.5f) * static_cast<float>(scale)))), 1}};
+  if (mode == nearest)
+    return {{clip(static_cast<int64_t>(std::floor(static_cast<float>(o) * static_cast<float>(scale)))), 1}};
+  if (mode == nearest_exact)
+    return {{clip(static_cast<int64_t>(std::floor((static_cast<float>(o) + 0.5f) * static_cast<float>(scale)))), 1}};
   double at = align ? static_cast<double>(o) * scale : (static_cast<double>(o) + 0.5) * scale - 0.5;
   if (mode == bicubic) {
     const double base = std::floor(at), t = at - base, a = -0.75;
@@ -53,7 +55,8 @@ TEST_SUITE("resize") {
             const Array want = support::generate({2, C, oh, ow}, [&](const auto& o) {
               double s = 0;
               for (const auto& [h, u] : taps(mode, o[2], 5, axis_scale(5, oh, align), align))
-                for (const auto& [w, v] : taps(mode, o[3], 6, axis_scale(6, ow, align), align)) s += u * v * in.at({o[0], o[1], h, w});
+                for (const auto& [w, v] : taps(mode, o[3], 6, axis_scale(6, ow, align), align))
+                  s += u * v * in.at({o[0], o[1], h, w});
               return s;
             });
             InterpolateOptions options{.size = {oh, ow}, .mode = mode};
@@ -69,20 +72,24 @@ TEST_SUITE("resize") {
 
   TEST_CASE("1-d and 3-d, scale factors, other dtypes") {
     const Tensor l = tensor({0., 1., 2., 3.}, Shape{1, 1, 4});
-    CHECK(interpolate(l, {.scale_factor = 2, .mode = linear}).to_vector<double>() == std::vector<double>{0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3});
+    CHECK(interpolate(l, {.scale_factor = 2, .mode = linear}).to_vector<double>() ==
+          std::vector<double>{0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3});
     CHECK(interpolate(l, {.scale_factor = 1.7}).shape() == Shape{1, 1, 6});
     // 1 / 1.7 per output, not 4 / 6: the third output reads floor(2 / 1.7) = 1, the last floor(5 / 1.7) = 2
     CHECK(interpolate(l, {.scale_factor = 1.7}).to_vector<double>() == std::vector<double>{0, 0, 1, 1, 2, 2});
-    CHECK(interpolate(l, {.scale_factor = 1.7, .recompute_scale_factor = true}).to_vector<double>() == std::vector<double>{0, 0, 1, 2, 2, 3});
+    CHECK(interpolate(l, {.scale_factor = 1.7, .recompute_scale_factor = true}).to_vector<double>() ==
+          std::vector<double>{0, 0, 1, 2, 2, 3});
     const Tensor v = ramp({1, 2, 3, 4, 5});
     CHECK(allclose(interpolate(v, {.size = {3, 4, 5}, .mode = trilinear}), v));
     CHECK(interpolate(v, {.size = {5, 2, 5}, .mode = nearest}).shape() == Shape{1, 2, 5, 2, 5});
     CHECK(interpolate(v, {.size = {2}, .mode = area}).shape() == Shape{1, 2, 2, 2, 2});
     const Tensor bytes = tensor(std::vector<uint8_t>{0, 10, 20, 31}, Shape{1, 1, 2, 2});
-    CHECK(interpolate(bytes, {.size = {4, 4}}).to_vector<int64_t>() == std::vector<int64_t>{0, 0, 10, 10, 0, 0, 10, 10, 20, 20, 31, 31, 20, 20, 31, 31});
+    CHECK(interpolate(bytes, {.size = {4, 4}}).to_vector<int64_t>() ==
+          std::vector<int64_t>{0, 0, 10, 10, 0, 0, 10, 10, 20, 20, 31, 31, 20, 20, 31, 31});
     CHECK(interpolate(bytes, {.size = {1}, .mode = bilinear}).to_vector<int64_t>() == std::vector<int64_t>{15});
     CHECK(allclose(interpolate(ramp({1, 3, 4, 4}).to(Dtype::bf16), {.size = {7, 7}, .mode = bilinear}).to(Dtype::f64),
-                   interpolate(ramp({1, 3, 4, 4}).to(Dtype::bf16).to(Dtype::f64), {.size = {7, 7}, .mode = bilinear}), 1. / 256, 1e-6));
+                   interpolate(ramp({1, 3, 4, 4}).to(Dtype::bf16).to(Dtype::f64), {.size = {7, 7}, .mode = bilinear}),
+                   1. / 256, 1e-6));
   }
 
   TEST_CASE("derivatives of every order") {
@@ -91,10 +98,22 @@ TEST_SUITE("resize") {
       if (rows) x = support::channels_last(x), v = support::channels_last(v);
       x.set_requires_grad(), v.set_requires_grad();
       const std::vector<std::pair<GradFn, Tensor>> cases = {
-          {ops([](const auto& in) { return interpolate(in[0], {.size = {7, 3}, .mode = bilinear}); }), x},
-          {ops([](const auto& in) { return interpolate(in[0], {.scale_factor = 2, .mode = bicubic, .align_corners = true}); }), x},
-          {ops([](const auto& in) { return interpolate(in[0], {.size = {7, 3}}); }), x},
-          {ops([](const auto& in) { return interpolate(in[0], {.size = {2, 5, 3}, .mode = trilinear}); }), v},
+          {ops([](const auto& in) {
+             return interpolate(in[0], {.size = {7, 3}, .mode = bilinear});
+           }),
+           x},
+          {ops([](const auto& in) {
+             return interpolate(in[0], {.scale_factor = 2, .mode = bicubic, .align_corners = true});
+           }),
+           x},
+          {ops([](const auto& in) {
+             return interpolate(in[0], {.size = {7, 3}});
+           }),
+           x},
+          {ops([](const auto& in) {
+             return interpolate(in[0], {.size = {2, 5, 3}, .mode = trilinear});
+           }),
+           v},
       };
       for (const auto& [f, at] : cases) {
         CHECK(gradcheck(f, {at}));

@@ -1,5 +1,5 @@
-#include "derivative.h"
 #include "weft/autograd/ops/scan.h"
+#include "derivative.h"
 
 using namespace weft;
 using namespace weft::test;
@@ -7,7 +7,8 @@ using namespace weft::test;
 TEST_SUITE("scan") {
   TEST_CASE("running sums and products along every axis, in every layout") {
     const Tensor x = ramp({2, 3, 4, 5}, 0.5, 1.5);
-    const Tensor layouts[] = {x, x.contiguous(MemoryFormat::channels_last), ramp({5, 4, 3, 2}, 0.5, 1.5).permute({3, 2, 1, 0})};
+    const Tensor layouts[] = {x, x.contiguous(MemoryFormat::channels_last),
+                              ramp({5, 4, 3, 2}, 0.5, 1.5).permute({3, 2, 1, 0})};
     for (const Tensor& t : layouts)
       for (int dim = -4; dim < 4; ++dim) {
         Tensor s = cumsum(t, dim), p = cumprod(t, dim), running = t.select(dim, 0), product = running;

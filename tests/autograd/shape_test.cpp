@@ -87,13 +87,19 @@ TEST_SUITE("shape") {
 
   TEST_CASE("cat refuses what does not fit") {
     CHECK(message_of<ValueError>([] { (void)cat({}); }) == "cat: the list of tensors is empty");
-    CHECK(message_of<ShapeError>([] { (void)cat({ones({2, 3}), ones({2, 4})}, 0); }).find("[2, 4]") != std::string::npos);
+    CHECK(message_of<ShapeError>([] {
+            (void)cat({ones({2, 3}), ones({2, 4})}, 0);
+          }).find("[2, 4]") != std::string::npos);
     CHECK_THROWS_AS((void)cat({ones({2, 3}), ones({2})}, 0), ShapeError);
     CHECK_THROWS_AS((void)stack({ones({2, 3}), ones({3, 2})}), ShapeError);
   }
 
   TEST_CASE("derivatives of cat and stack") {
-    check_derivatives([](const std::vector<Tensor>& x) { return square(cat({x[0], x[1], x[0]}, 1)); }, {{2, 3}, {2, 2}});
+    check_derivatives(
+        [](const std::vector<Tensor>& x) {
+          return square(cat({x[0], x[1], x[0]}, 1));
+        },
+        {{2, 3}, {2, 2}});
     check_derivatives([](const std::vector<Tensor>& x) { return square(stack({x[0], x[1]}, -1)); }, {{2, 3}, {2, 3}});
     Tensor a = ones({2}, Dtype::f32).set_requires_grad(), b = ones({3}, Dtype::f64).set_requires_grad();
     sum(cat({a, b})).backward();
@@ -165,11 +171,20 @@ TEST_SUITE("pad") {
       Shape pads;
     };
     const Case cases[] = {
-        {PadMode::constant, {1, 2}},           {PadMode::constant, {1, 2, 0, 3}},    {PadMode::constant, {-1, 2, 3, -2, 1, 1}},
-        {PadMode::constant, {-5, 3}},          {PadMode::reflect, {4, 3, 2, 1}},     {PadMode::reflect, {-1, 2, 1, -2}},
-        {PadMode::reflect, {0, 0, 3, 3}},      {PadMode::replicate, {3, 4, 2, 7}},   {PadMode::replicate, {-5, 7}},
-        {PadMode::replicate, {0, 0, 2, -4}},   {PadMode::circular, {5, 2, 4, 4}},    {PadMode::circular, {1, -1, -2, 2}},
-        {PadMode::reflect, {1, 1, 0, 0, 2, 0}}, {PadMode::replicate, {0, 0, 0, 0, 1, 1, 2, 1}},
+        {PadMode::constant, {1, 2}},
+        {PadMode::constant, {1, 2, 0, 3}},
+        {PadMode::constant, {-1, 2, 3, -2, 1, 1}},
+        {PadMode::constant, {-5, 3}},
+        {PadMode::reflect, {4, 3, 2, 1}},
+        {PadMode::reflect, {-1, 2, 1, -2}},
+        {PadMode::reflect, {0, 0, 3, 3}},
+        {PadMode::replicate, {3, 4, 2, 7}},
+        {PadMode::replicate, {-5, 7}},
+        {PadMode::replicate, {0, 0, 2, -4}},
+        {PadMode::circular, {5, 2, 4, 4}},
+        {PadMode::circular, {1, -1, -2, 2}},
+        {PadMode::reflect, {1, 1, 0, 0, 2, 0}},
+        {PadMode::replicate, {0, 0, 0, 0, 1, 1, 2, 1}},
     };
     const Tensor x = iota({2, 3, 4, 5});
     for (const Case& c : cases) {
@@ -206,7 +221,8 @@ TEST_SUITE("pad") {
       const Tensor zero = pad(x, c.pads, c.mode, 0);
       CHECK(sum(zero * g).item<double>() == sum(x * back).item<double>());
       CHECK(values(pad_backward(channels_last(g), x.shape(), c.pads, c.mode)) == values(back));
-      check_derivatives([&](const std::vector<Tensor>& t) { return square(pad(t[0], c.pads, c.mode)); }, {{1, 3, 4, 5}});
+      check_derivatives([&](const std::vector<Tensor>& t) { return square(pad(t[0], c.pads, c.mode)); },
+                        {{1, 3, 4, 5}});
     }
   }
 
@@ -223,7 +239,9 @@ TEST_SUITE("pad") {
 
   TEST_CASE("errors name the numbers") {
     const Tensor x = ones({2, 3});
-    CHECK(message_of<ShapeError>([&] { (void)pad(x, {3, 0}, PadMode::reflect); }).find("reflect padding 3") != std::string::npos);
+    CHECK(message_of<ShapeError>([&] {
+            (void)pad(x, {3, 0}, PadMode::reflect);
+          }).find("reflect padding 3") != std::string::npos);
     CHECK_THROWS_AS((void)pad(x, {4, 0}, PadMode::circular), ShapeError);
     CHECK_THROWS_AS((void)pad(x, {1}), ShapeError);
     CHECK_THROWS_AS((void)pad(x, {1, 1, 1, 1, 1, 1}), ShapeError);

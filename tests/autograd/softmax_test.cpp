@@ -21,7 +21,8 @@ TEST_SUITE("softmax") {
       for (int dim = 0; dim < 4; ++dim)
         for (bool log : {false, true}) {
           const Tensor x = ramp(s, -5, 5), want = reference(x, dim, log);
-          const Tensor layouts[] = {x, x.contiguous(MemoryFormat::channels_last), ramp(s, -5, 5).transpose(2, 3).contiguous().transpose(2, 3)};
+          const Tensor layouts[] = {x, x.contiguous(MemoryFormat::channels_last),
+                                    ramp(s, -5, 5).transpose(2, 3).contiguous().transpose(2, 3)};
           for (const Tensor& t : layouts) {
             const Tensor y = log ? log_softmax(t, dim) : softmax(t, dim);
             CHECK(y.strides() == (t.is_dense() ? t.strides() : contiguous_strides(s)));
@@ -31,7 +32,10 @@ TEST_SUITE("softmax") {
               // one rounding of the result, and of the input's exponent: |x| <= 10 times a few f32 eps
               const double eps = d == Dtype::f32 ? 3e-6 : d == Dtype::bf16 ? 4.0e-3 : 5.5e-4;
               CHECK(z.dtype() == d);
-              CHECK(allclose(z, reference(low.to(Dtype::f64), dim, log), eps, log ? 3e-6 : d == Dtype::f16 ? 1e-7 : 1e-9));
+              CHECK(allclose(z, reference(low.to(Dtype::f64), dim, log), eps,
+                             log               ? 3e-6
+                             : d == Dtype::f16 ? 1e-7
+                                               : 1e-9));
             }
           }
         }
@@ -43,14 +47,16 @@ TEST_SUITE("softmax") {
       check_derivatives([&](const std::vector<Tensor>& v) { return log_softmax(v[0], dim); }, {ramp({2, 3, 4})});
     }
     const Tensor last = ramp({2, 3, 2, 2}).contiguous(MemoryFormat::channels_last);
-    check_derivatives([&](const std::vector<Tensor>& v) { return softmax(v[0].contiguous(MemoryFormat::channels_last), 1); }, {last});
+    check_derivatives(
+        [&](const std::vector<Tensor>& v) { return softmax(v[0].contiguous(MemoryFormat::channels_last), 1); }, {last});
     // a gradient that is a broadcast view
     Tensor x = ramp({4, 6}).set_requires_grad();
     CHECK(allclose(grad(sum(log_softmax(x, 1)), {x})[0], 1 - 6 * softmax(x.detach(), 1), 1e-12));
   }
 
   TEST_CASE("extremes") {
-    CHECK(softmax(tensor<double>({1e4, 1e4 - 1}), 0).to_vector<double>()[0] == doctest::Approx(1 / (1 + std::exp(-1.0))));
+    CHECK(softmax(tensor<double>({1e4, 1e4 - 1}), 0).to_vector<double>()[0] ==
+          doctest::Approx(1 / (1 + std::exp(-1.0))));
     CHECK(softmax(tensor<double>({-INFINITY, 0}), 0).to_vector<double>() == std::vector<double>{0, 1});
     CHECK(std::isnan(softmax(full({2}, -INFINITY), 0).to_vector<float>()[0]));
     CHECK(log_softmax(tensor<float>({200, 0}), 0).to_vector<float>()[1] == -200);

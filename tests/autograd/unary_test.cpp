@@ -13,7 +13,8 @@ struct Case {
   double (*reference)(double);
   double lo = -2, hi = 2;  // where it is smooth, or its kinks are not hit
 };
-#define WEFT_CASE(expr_op, expr_ref) [](const Tensor& x) -> Tensor { return expr_op; }, [](double x) -> double { return expr_ref; }
+#define WEFT_CASE(expr_op, expr_ref) \
+  [](const Tensor& x) -> Tensor { return expr_op; }, [](double x) -> double { return expr_ref; }
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 
 const Case kCases[] = {
@@ -64,7 +65,8 @@ const Case kCases[] = {
     {"hardtanh", WEFT_CASE(hardtanh(x), std::fmin(std::fmax(x, -1), 1))},
     {"silu", WEFT_CASE(silu(x), x* logistic(x))},
     {"gelu", WEFT_CASE(gelu(x), 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))))},
-    {"gelu tanh", WEFT_CASE(gelu(x, Approximate::tanh), 0.5 * x * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))))},
+    {"gelu tanh",
+     WEFT_CASE(gelu(x, Approximate::tanh), 0.5 * x * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))))},
     {"mish", WEFT_CASE(mish(x), x* std::tanh(std::log1p(std::exp(x))))},
     {"softplus", WEFT_CASE(softplus(x, 2, 1.5), 2 * x > 1.5 ? x : std::log1p(std::exp(2 * x)) / 2)},
     {"softsign", WEFT_CASE(softsign(x), x / (1 + std::fabs(x)))},
@@ -77,7 +79,8 @@ TEST_SUITE("unary") {
       INFO(c.name);
       const Tensor x = ramp({5, 7}, c.lo, c.hi);
       const std::vector<double> in = x.to_vector<double>(), out = c.op(x).to_vector<double>();
-      for (size_t i = 0; i < in.size(); ++i) CHECK(out[i] == doctest::Approx(c.reference(in[i])).epsilon(1e-12).scale(1e-3));
+      for (size_t i = 0; i < in.size(); ++i)
+        CHECK(out[i] == doctest::Approx(c.reference(in[i])).epsilon(1e-12).scale(1e-3));
       check_derivatives([&](const std::vector<Tensor>& v) { return c.op(v[0]); }, {x});
       for (Dtype d : {Dtype::f32, Dtype::bf16, Dtype::f16}) {
         const Tensor low = x.to(d), y = c.op(low);
@@ -86,7 +89,8 @@ TEST_SUITE("unary") {
         // one rounding of the result and the functions' few ulp: 4 eps, relative to results down to 1e-3
         const double eps = d == Dtype::f32 ? 1.2e-7 : d == Dtype::bf16 ? 7.9e-3 : 9.8e-4;
         const std::vector<double> a = low.to_vector<double>(), b = y.to_vector<double>();
-        for (size_t i = 0; i < a.size(); ++i) CHECK(b[i] == doctest::Approx(c.reference(a[i])).epsilon(4 * eps).scale(0.05));
+        for (size_t i = 0; i < a.size(); ++i)
+          CHECK(b[i] == doctest::Approx(c.reference(a[i])).epsilon(4 * eps).scale(0.05));
       }
       CHECK(c.op(zeros({0, 3}, Dtype::f64)).shape() == Shape{0, 3});
       CHECK(c.op(full({}, 0.75, Dtype::f64)).item<double>() == doctest::Approx(c.reference(0.75)));
@@ -100,7 +104,8 @@ TEST_SUITE("unary") {
     CHECK(equal(exp(last), want));
     CHECK(equal(exp(x.transpose(1, 3)), want.transpose(1, 3)));
     CHECK(equal(exp(x.slice(3, 0, 5, 2)), want.slice(3, 0, 5, 2)));
-    CHECK(equal(exp(x.select(1, 1).unsqueeze(0).expand({3, 2, 4, 5})), want.select(1, 1).unsqueeze(0).expand({3, 2, 4, 5})));
+    CHECK(equal(exp(x.select(1, 1).unsqueeze(0).expand({3, 2, 4, 5})),
+                want.select(1, 1).unsqueeze(0).expand({3, 2, 4, 5})));
   }
 
   TEST_CASE("dtypes of integers and bool") {
@@ -145,7 +150,8 @@ TEST_SUITE("unary") {
   TEST_CASE("gradients at kinks are PyTorch's") {
     auto slope = [](Tensor (*f)(const Tensor&), double at) {
       Tensor x = full({}, at, Dtype::f64).set_requires_grad();
-      const double fused = grad(f(x), {x})[0].item<double>(), composite = grad(f(x), {x}, {.create_graph = true})[0].item<double>();
+      const double fused = grad(f(x), {x})[0].item<double>(),
+                   composite = grad(f(x), {x}, {.create_graph = true})[0].item<double>();
       CHECK(fused == composite);
       return fused;
     };
@@ -161,7 +167,8 @@ TEST_SUITE("unary") {
   }
 
   TEST_CASE("prelu: one weight, one per channel") {
-    check_derivatives([](const std::vector<Tensor>& v) { return prelu(v[0], v[1]); }, {ramp({2, 3, 4}), ramp({3}, 0.1, 0.4)});
+    check_derivatives([](const std::vector<Tensor>& v) { return prelu(v[0], v[1]); },
+                      {ramp({2, 3, 4}), ramp({3}, 0.1, 0.4)});
     check_derivatives([](const std::vector<Tensor>& v) { return prelu(v[0], v[1]); }, {ramp({5}), ramp({1}, 0.1, 0.4)});
     CHECK_THROWS_AS((void)prelu(ramp({2, 3}), ramp({4})), ShapeError);
   }

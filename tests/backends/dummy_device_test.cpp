@@ -54,7 +54,8 @@ CountingBackend& counting() {
 TEST_SUITE("backends") {
   TEST_CASE("a device that is not registered says so") {
     if (!has_backend(DeviceType::custom))
-      CHECK_THROWS_WITH_AS(zeros({1}, Device("custom")), "device: no custom backend is registered in this process", DeviceError);
+      CHECK_THROWS_WITH_AS(zeros({1}, Device("custom")), "device: no custom backend is registered in this process",
+                           DeviceError);
   }
 
   TEST_CASE("a second device: memory, copies, kernels and gradients") {
@@ -68,7 +69,8 @@ TEST_SUITE("backends") {
 
       // without kernels an op says which devices have one
       for (KernelSlot* slot : KernelSlot::all()) CHECK_FALSE(slot->has(DeviceType::custom));
-      CHECK_THROWS_WITH_AS(moved + moved, "add: no custom kernel (available: cpu); move the tensors with to(device)", NotSupported);
+      CHECK_THROWS_WITH_AS(moved + moved, "add: no custom kernel (available: cpu); move the tensors with to(device)",
+                           NotSupported);
       CHECK_THROWS_AS(moved + x, DeviceError);
 
       for (KernelSlot* slot : KernelSlot::all()) slot->share(DeviceType::cpu, DeviceType::custom);

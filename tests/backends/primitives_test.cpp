@@ -17,8 +17,9 @@ using namespace weft;
 
 TEST_SUITE("primitives") {
   TEST_CASE("after the first step nothing is compiled, and no memory taken from the system") {
-    Tensor w1 = randn({32, 3, 5, 5}).set_requires_grad(), b1 = zeros({32}).set_requires_grad(), w2 = randn({48, 32, 3, 3}).set_requires_grad(),
-           w3 = randn({48, 16, 2, 2}).set_requires_grad(), w4 = randn({10, 16 * 16 * 16}).set_requires_grad(), b4 = zeros({10}).set_requires_grad();
+    Tensor w1 = randn({32, 3, 5, 5}).set_requires_grad(), b1 = zeros({32}).set_requires_grad(),
+           w2 = randn({48, 32, 3, 3}).set_requires_grad(), w3 = randn({48, 16, 2, 2}).set_requires_grad(),
+           w4 = randn({10, 16 * 16 * 16}).set_requires_grad(), b4 = zeros({10}).set_requires_grad();
     auto step = [&] {
       Tensor x = randn({2, 3, 16, 16});
       Tensor y = conv2d(x, w1, b1, {.padding = 2});
@@ -49,7 +50,8 @@ TEST_SUITE("primitives") {
     CHECK(cpu::primitive_stats().weights_packed <= packed + 1);
   }
   TEST_CASE("views of one storage with other shapes are other weights") {
-    Tensor x = randn({1, 32, 20, 20}), z = randn({1, 64, 20, 20}), w = randn({64, 32, 3, 3}), v = w.reshape({32, 64, 3, 3});
+    Tensor x = randn({1, 32, 20, 20}), z = randn({1, 64, 20, 20}), w = randn({64, 32, 3, 3}),
+           v = w.reshape({32, 64, 3, 3});
     auto close = [](const Tensor& a, const Tensor& b) {
       const auto p = a.to_vector<double>(), q = b.to_vector<double>();
       double worst = 0;

@@ -46,7 +46,9 @@ double error_in_ulp(float got, double want) {
   if (std::isnan(got) || std::isnan(want)) return std::isnan(got) && std::isnan(want) ? 0 : INFINITY;
   if (std::isinf(rounded) || std::isinf(got)) {
     // near the largest float an error of one ulp may cross it
-    if (got == rounded || (std::isinf(got) != std::isinf(rounded) && std::fabs(want) > 3.40282e38 && std::fabs(want) < 3.40283e38)) return 0;
+    if (got == rounded ||
+        (std::isinf(got) != std::isinf(rounded) && std::fabs(want) > 3.40282e38 && std::fabs(want) < 3.40283e38))
+      return 0;
     return INFINITY;
   }
   int e;
@@ -67,8 +69,11 @@ void walk(const Function& f, uint64_t step) {
 }
 
 const float kInf = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
-const float kEdges[] = {0.f, -0.f, 1.f, -1.f, 2.f, -2.f, 3.f, 0.5f, -0.5f, 1.5f, -2.5f, 1e-40f, -1e-40f, 1.17549435e-38f, 3.4028235e38f, -3.4028235e38f,
-                        1e-20f, 1e20f, 16777215.f, 16777216.f, 8388609.f, -8388607.f, 0.99999994f, 1.0000001f, kInf, -kInf, kNan, 88.7228394f, 100.f, -103.97f};
+const float kEdges[] = {0.f,           -0.f,           1.f,        -1.f,  2.f,        -2.f,       3.f,
+                        0.5f,          -0.5f,          1.5f,       -2.5f, 1e-40f,     -1e-40f,    1.17549435e-38f,
+                        3.4028235e38f, -3.4028235e38f, 1e-20f,     1e20f, 16777215.f, 16777216.f, 8388609.f,
+                        -8388607.f,    0.99999994f,    1.0000001f, kInf,  -kInf,      kNan,       88.7228394f,
+                        100.f,         -103.97f};
 }  // namespace
 
 TEST_SUITE("math") {
@@ -94,13 +99,15 @@ TEST_SUITE("math") {
 
   TEST_CASE("pow and atan2 over all pairs of edges and a grid") {
     std::vector<float> values(std::begin(kEdges), std::end(kEdges));
-    for (uint64_t u = 0; u < (uint64_t{1} << 32); u += 20000003) values.push_back(std::bit_cast<float>(static_cast<uint32_t>(u)));
+    for (uint64_t u = 0; u < (uint64_t{1} << 32); u += 20000003)
+      values.push_back(std::bit_cast<float>(static_cast<uint32_t>(u)));
     for (float x = -4; x < 4; x += 0.37f) values.push_back(x);
     for (float x : values)
       for (float y : values) {
         CAPTURE(x);
         CAPTURE(y);
-        const double p = std::pow(static_cast<double>(x), static_cast<double>(y)), a = std::atan2(static_cast<double>(x), static_cast<double>(y));
+        const double p = std::pow(static_cast<double>(x), static_cast<double>(y)),
+                     a = std::atan2(static_cast<double>(x), static_cast<double>(y));
         CHECK(error_in_ulp(fn::pow(x, y), p) <= 1);
         CHECK(error_in_ulp(fn::atan2(x, y), a) <= 2);
         if (p == 0) CHECK(std::signbit(fn::pow(x, y)) == std::signbit(p));

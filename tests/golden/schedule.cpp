@@ -14,8 +14,7 @@ using namespace weft::optim;
 /// A schedule ready to be stepped; a metric goes to those that want one.
 using Step = std::function<void(double metric)>;
 
-template <class T, class... A>
-Step steps(A&&... a) {
+template <class T, class... A> Step steps(A&&... a) {
   auto schedule = std::make_shared<T>(std::forward<A>(a)...);
   return [schedule](double) { schedule->step(); };
 }
@@ -56,8 +55,7 @@ Step make_schedule(const std::string& name, Optimizer& opt, const Args& a) {
     return steps<CosineAnnealingLR>(opt, a.integer("T_max"), a.number("eta_min", 0));
   if (name == "optim.CosineAnnealingWarmRestarts")
     return steps<CosineAnnealingWarmRestarts>(opt, a.integer("T_0"), a.integer("T_mult", 1), a.number("eta_min", 0));
-  if (name == "optim.PolynomialLR")
-    return steps<PolynomialLR>(opt, a.integer("total_iters", 5), a.number("power", 1));
+  if (name == "optim.PolynomialLR") return steps<PolynomialLR>(opt, a.integer("total_iters", 5), a.number("power", 1));
   if (name == "optim.LinearLR")
     return steps<LinearLR>(opt, a.number("start_factor", 1.0 / 3), a.number("end_factor", 1),
                            a.integer("total_iters", 5));
@@ -84,15 +82,15 @@ void run_schedule(const Folder& folder, const Value& item, Failures& failures) {
   with_lr.members.emplace_back("lr", lr);
   const Value none;
   const Args common = folder.args(item, "args");
-  const std::unique_ptr<Optimizer> optimizer =
-      make_optimizer(item["optimizer"].as_string(), common.inner(with_lr),
-                     {{{weft::zeros({1}, Dtype::f64).set_requires_grad()}, &none}});
+  const std::unique_ptr<Optimizer> optimizer = make_optimizer(
+      item["optimizer"].as_string(), common.inner(with_lr),
+      {{{weft::zeros({1}, Dtype::f64).set_requires_grad()}, &none}});
   const Step step = make_schedule(item["scheduler"].as_string(), *optimizer, common);
   common.check_all_read();
 
   const bool momentum = item.has("momentums"), metric = item.has("metrics");
-  const std::vector<double> metrics =
-      metric ? folder.tensor(item, item["metrics"].as_string()).to_vector<double>() : std::vector<double>();
+  const std::vector<double> metrics = metric ? folder.tensor(item, item["metrics"].as_string()).to_vector<double>()
+                                             : std::vector<double>();
   std::vector<double> lrs, momentums;
   for (int64_t i = 0;; ++i) {
     lrs.push_back(optimizer->lr());

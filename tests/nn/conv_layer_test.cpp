@@ -13,8 +13,11 @@ TEST_SUITE_BEGIN("conv layers");
 TEST_CASE("printing, all optional parts") {
   CHECK(printed(nn::Conv2d(3, 8, {.kernel_size = 3, .stride = 2, .padding = 1, .bias = false})) ==
         "Conv2d(3, 8, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), bias=False)");
-  CHECK(printed(nn::Conv2d(4, 8, {.kernel_size = {3, 5}, .padding = "same", .dilation = 2, .groups = 2, .padding_mode = "circular"})) ==
-        "Conv2d(4, 8, kernel_size=(3, 5), stride=(1, 1), padding=same, dilation=(2, 2), groups=2, padding_mode=circular)");
+  CHECK(
+      printed(nn::Conv2d(
+          4, 8, {.kernel_size = {3, 5}, .padding = "same", .dilation = 2, .groups = 2, .padding_mode = "circular"})) ==
+      "Conv2d(4, 8, kernel_size=(3, 5), stride=(1, 1), padding=same, dilation=(2, 2), groups=2, "
+      "padding_mode=circular)");
   CHECK(printed(nn::Conv1d(4, 8, {.kernel_size = 1})) == "Conv1d(4, 8, kernel_size=(1,), stride=(1,))");
   CHECK(printed(nn::ConvTranspose2d(4, 8, {.kernel_size = 3, .stride = 2, .padding = 1, .output_padding = 1})) ==
         "ConvTranspose2d(4, 8, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), output_padding=(1, 1))");
@@ -73,9 +76,13 @@ TEST_CASE("call errors") {
   CHECK(has(message<ShapeError>([&] { conv(zeros({1, 4, 5, 5, 5})); }), {"3D", "4D"}));
   CHECK(has(message<ShapeError>([&] { nn::Conv2d(4, 4, {.kernel_size = 7})(zeros({1, 4, 5, 5})); }), {"ernel size"}));
   CHECK_THROWS_AS(conv(zeros({1, 4, 5, 5}, Dtype::f64)), DtypeError);
-  CHECK(has(message<ShapeError>([] { nn::Conv1d(2, 2, {.kernel_size = 3, .padding = 5, .padding_mode = "reflect"})(zeros({1, 2, 5})); }),
+  CHECK(has(message<ShapeError>([] {
+              nn::Conv1d(2, 2, {.kernel_size = 3, .padding = 5, .padding_mode = "reflect"})(zeros({1, 2, 5}));
+            }),
             {"padding"}));
-  CHECK(has(message<ShapeError>([] { nn::Conv1d(2, 2, {.kernel_size = 3, .padding = 6, .padding_mode = "circular"})(zeros({1, 2, 5})); }),
+  CHECK(has(message<ShapeError>([] {
+              nn::Conv1d(2, 2, {.kernel_size = 3, .padding = 6, .padding_mode = "circular"})(zeros({1, 2, 5}));
+            }),
             {"padding"}));
   nn::ConvTranspose2d up(4, 4, {.kernel_size = 3, .stride = 2, .padding = 1});
   CHECK(has(message([&] { up(zeros({1, 4, 6, 6}), Shape{10, 12}); }), {"output size", "11", "12"}));
@@ -83,9 +90,11 @@ TEST_CASE("call errors") {
 }
 
 TEST_CASE("output sizes") {
-  CHECK(nn::Conv2d(2, 3, {.kernel_size = 3, .padding = "same", .dilation = {1, 3}})(zeros({2, 2, 5, 9})).shape() == Shape{2, 3, 5, 9});
+  CHECK(nn::Conv2d(2, 3, {.kernel_size = 3, .padding = "same", .dilation = {1, 3}})(zeros({2, 2, 5, 9})).shape() ==
+        Shape{2, 3, 5, 9});
   CHECK(nn::Conv2d(2, 3, {.kernel_size = {2, 4}, .padding = "same"})(zeros({2, 5, 9})).shape() == Shape{3, 5, 9});
-  CHECK(nn::Conv2d(2, 3, {.kernel_size = 3, .padding = {{0, 1}, {2, 1}}})(zeros({1, 2, 5, 5})).shape() == Shape{1, 3, 4, 6});
+  CHECK(nn::Conv2d(2, 3, {.kernel_size = 3, .padding = {{0, 1}, {2, 1}}})(zeros({1, 2, 5, 5})).shape() ==
+        Shape{1, 3, 4, 6});
   CHECK(nn::Conv3d(1, 2, {.kernel_size = 2, .stride = 2})(zeros({0, 1, 4, 4, 4})).shape() == Shape{0, 2, 2, 2, 2});
   nn::ConvTranspose2d up(4, 3, {.kernel_size = 3, .stride = 2, .padding = 1, .output_padding = 1});
   CHECK(up(zeros({1, 4, 6, 6})).shape() == Shape{1, 3, 12, 12});
@@ -102,7 +111,8 @@ TEST_CASE("padding modes pad by index, then convolve") {
     conv.weight.copy_(tensor({1.f, 10.f, 100.f}, Shape{1, 1, 3}));
   }
   // 1 2 3 4 -> 3 2 1 2 3 4 3
-  CHECK(conv(tensor({1.f, 2.f, 3.f, 4.f}, Shape{1, 1, 4})).to_vector<float>() == std::vector<float>{123, 212, 321, 432, 343});
+  CHECK(conv(tensor({1.f, 2.f, 3.f, 4.f}, Shape{1, 1, 4})).to_vector<float>() ==
+        std::vector<float>{123, 212, 321, 432, 343});
   for (const char* mode : {"circular", "replicate"}) {
     nn::Conv2d two(2, 2, {.kernel_size = 3, .padding = 1, .padding_mode = mode});
     CHECK(two(randn({1, 2, 4, 4})).shape() == Shape{1, 2, 4, 4});
@@ -119,7 +129,8 @@ TEST_CASE("weight standardisation: values, both variants") {
     CHECK(b[i] == doctest::Approx(0.670820 * side).epsilon(1e-5));
   }
   // the floor: rows of equal elements give 0, not NaN
-  CHECK(nn::standardize_weight(full({1, 1, 4}, 3., Dtype::f64), gain).to_vector<double>() == std::vector<double>(4, 0.0));
+  CHECK(nn::standardize_weight(full({1, 1, 4}, 3., Dtype::f64), gain).to_vector<double>() ==
+        std::vector<double>(4, 0.0));
 }
 
 TEST_CASE("weight standardisation: gradients of all orders") {

@@ -14,11 +14,11 @@ namespace {
 /// conv-bn-relu twice with a skip.
 struct Residual : nn::Module {
   explicit Residual(int64_t channels) : c(channels) {}
-  int64_t c;                                                   // declared first: the initialisers below use it
-  nn::Conv2d      conv1 = add("conv1", nn::Conv2d(c, c, {.kernel_size = 3, .padding = 1, .bias = false}));
-  nn::BatchNorm2d bn1   = add("bn1",   nn::BatchNorm2d(c));
-  nn::WSConv2d    conv2 = add("conv2", nn::WSConv2d(c, c, {.kernel_size = 3, .padding = 1}));
-  Tensor          gain  = param("gain", zeros({1, c, 1, 1}));
+  int64_t c;  // declared first: the initialisers below use it
+  nn::Conv2d conv1 = add("conv1", nn::Conv2d(c, c, {.kernel_size = 3, .padding = 1, .bias = false}));
+  nn::BatchNorm2d bn1 = add("bn1", nn::BatchNorm2d(c));
+  nn::WSConv2d conv2 = add("conv2", nn::WSConv2d(c, c, {.kernel_size = 3, .padding = 1}));
+  Tensor gain = param("gain", zeros({1, c, 1, 1}));
 
   Tensor operator()(const Tensor& x) { return relu(x + gain * conv2(relu(bn1(conv1(x))))); }
 };
@@ -42,9 +42,10 @@ struct Batches {
 TEST_SUITE_BEGIN("design");
 
 TEST_CASE("the training loop of the design learns") {
-  const Device device = default_device();                      // cuda:0 if present, else cpu
+  const Device device = default_device();  // cuda:0 if present, else cpu
   manual_seed(0);
-  nn::Sequential model(nn::Conv2d(3, 32, {.kernel_size = 3, .padding = 1}), Residual(32), nn::Conv2d(32, 12, {.kernel_size = 1}));
+  nn::Sequential model(nn::Conv2d(3, 32, {.kernel_size = 3, .padding = 1}), Residual(32),
+                       nn::Conv2d(32, 12, {.kernel_size = 1}));
   model.to(device);
 
   optim::AdamW opt(model.parameters(), {.lr = 1e-2, .weight_decay = 1e-2});
@@ -61,7 +62,7 @@ TEST_CASE("the training loop of the design learns") {
       loss.backward();
       optim::clip_grad_norm(model.parameters(), 1.0);
       opt.step();
-      total = total + loss.detach();                           // no host sync inside the loop
+      total = total + loss.detach();  // no host sync inside the loop
     }
     losses.push_back(total.item<float>() / loader.batches());
   }
@@ -70,7 +71,8 @@ TEST_CASE("the training loop of the design learns") {
 
   std::string path = (std::filesystem::temp_directory_path() / "weft_design_loop.safetensors").string();
   io::save(model.state_dict(), path);
-  nn::Sequential other(nn::Conv2d(3, 32, {.kernel_size = 3, .padding = 1}), Residual(32), nn::Conv2d(32, 12, {.kernel_size = 1}));
+  nn::Sequential other(nn::Conv2d(3, 32, {.kernel_size = 3, .padding = 1}), Residual(32),
+                       nn::Conv2d(32, 12, {.kernel_size = 1}));
   io::load(other, path);
   std::filesystem::remove(path);
   model.eval();
@@ -85,7 +87,8 @@ TEST_CASE("the gradient penalty of the design") {
   nn::Sequential critic(nn::Linear(6, 16), nn::Tanh(), nn::Linear(16, 1));
   Tensor x = randn({4, 6}).set_requires_grad();
   Tensor score = sum(critic(x)), loss = mean(score);
-  Tensor g = grad(score, {x}, {.create_graph = true})[0]; (loss + 10 * square(norm(g) - 1)).backward();
+  Tensor g = grad(score, {x}, {.create_graph = true})[0];
+  (loss + 10 * square(norm(g) - 1)).backward();
   CHECK(critic.get("0.weight").grad().defined());
   CHECK(norm(critic.get("0.weight").grad()).item<float>() > 0);
   CHECK(x.grad().defined());

@@ -1,5 +1,5 @@
-#include "nn/support.h"
 #include "weft/nn/init.h"
+#include "nn/support.h"
 
 using namespace weft;
 using namespace weft::test;

@@ -24,15 +24,18 @@ TEST_CASE("layers print as PyTorch prints them") {
   CHECK(printed(nn::Bilinear(2, 3, 4)) == "Bilinear(in1_features=2, in2_features=3, out_features=4, bias=True)");
   CHECK(printed(nn::BatchNorm1d(3)) ==
         "BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)");
-  CHECK(printed(nn::BatchNorm2d(3, {.eps = 1e-3, .momentum = std::nullopt, .affine = false, .track_running_stats = false})) ==
+  CHECK(printed(nn::BatchNorm2d(
+            3, {.eps = 1e-3, .momentum = std::nullopt, .affine = false, .track_running_stats = false})) ==
         "BatchNorm2d(3, eps=0.001, momentum=None, affine=False, bias=False, track_running_stats=False)");
   CHECK(printed(nn::InstanceNorm2d(3)) ==
         "InstanceNorm2d(3, eps=1e-05, momentum=0.1, affine=False, bias=False, track_running_stats=False)");
   CHECK(printed(nn::GroupNorm(2, 6)) == "GroupNorm(2, 6, eps=1e-05, affine=True, bias=True)");
   CHECK(printed(nn::LayerNorm({4, 5})) == "LayerNorm((4, 5), eps=1e-05, elementwise_affine=True, bias=True)");
-  CHECK(printed(nn::LayerNorm(4, {.elementwise_affine = false})) == "LayerNorm((4,), eps=1e-05, elementwise_affine=False, bias=False)");
+  CHECK(printed(nn::LayerNorm(4, {.elementwise_affine = false})) ==
+        "LayerNorm((4,), eps=1e-05, elementwise_affine=False, bias=False)");
   CHECK(printed(nn::RMSNorm(4)) == "RMSNorm((4,), eps=None, elementwise_affine=True)");
-  CHECK(printed(nn::RMSNorm(4, {.eps = 1e-6, .elementwise_affine = false})) == "RMSNorm((4,), eps=1e-06, elementwise_affine=False)");
+  CHECK(printed(nn::RMSNorm(4, {.eps = 1e-6, .elementwise_affine = false})) ==
+        "RMSNorm((4,), eps=1e-06, elementwise_affine=False)");
   CHECK(printed(nn::ReLU()) == "ReLU()");
   CHECK(printed(nn::LeakyReLU()) == "LeakyReLU(negative_slope=0.01)");
   CHECK(printed(nn::ELU(0.5)) == "ELU(alpha=0.5)");
@@ -43,10 +46,12 @@ TEST_CASE("layers print as PyTorch prints them") {
   CHECK(printed(nn::Hardtanh()) == "Hardtanh(min_val=-1.0, max_val=1.0)");
   CHECK(printed(nn::Softmax(1)) == "Softmax(dim=1)");
   CHECK(printed(nn::MaxPool1d(2)) == "MaxPool1d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)");
-  CHECK(printed(nn::MaxPool2d({.kernel_size = {3, 2}, .stride = {2, 1}, .padding = {1, 0}, .dilation = 2, .ceil_mode = true})) ==
+  CHECK(printed(nn::MaxPool2d(
+            {.kernel_size = {3, 2}, .stride = {2, 1}, .padding = {1, 0}, .dilation = 2, .ceil_mode = true})) ==
         "MaxPool2d(kernel_size=(3, 2), stride=(2, 1), padding=(1, 0), dilation=2, ceil_mode=True)");
   CHECK(printed(nn::AvgPool1d(2)) == "AvgPool1d(kernel_size=(2,), stride=(2,), padding=(0,))");
-  CHECK(printed(nn::AvgPool2d({.kernel_size = {2, 3}, .stride = 1, .padding = 1})) == "AvgPool2d(kernel_size=(2, 3), stride=1, padding=1)");
+  CHECK(printed(nn::AvgPool2d({.kernel_size = {2, 3}, .stride = 1, .padding = 1})) ==
+        "AvgPool2d(kernel_size=(2, 3), stride=1, padding=1)");
   CHECK(printed(nn::AdaptiveAvgPool2d(1)) == "AdaptiveAvgPool2d(output_size=1)");
   CHECK(printed(nn::AdaptiveAvgPool2d({2, std::nullopt})) == "AdaptiveAvgPool2d(output_size=(2, None))");
   CHECK(printed(nn::AdaptiveMaxPool2d({2, 3})) == "AdaptiveMaxPool2d(output_size=(2, 3))");
@@ -68,7 +73,8 @@ TEST_CASE("layers print as PyTorch prints them") {
   CHECK(printed(nn::Unflatten(1, {2, 3})) == "Unflatten(dim=1, unflattened_size=(2, 3))");
   CHECK(printed(nn::Identity()) == "Identity()");
   CHECK(printed(nn::Embedding(10, 3)) == "Embedding(10, 3)");
-  CHECK(printed(nn::Embedding(10, 3, {.padding_idx = 0, .max_norm = 1.0})) == "Embedding(10, 3, padding_idx=0, max_norm=1.0)");
+  CHECK(printed(nn::Embedding(10, 3, {.padding_idx = 0, .max_norm = 1.0})) ==
+        "Embedding(10, 3, padding_idx=0, max_norm=1.0)");
   CHECK(printed(nn::CrossEntropyLoss()) == "CrossEntropyLoss()");
   CHECK(printed(nn::GramMatrix()) == "GramMatrix()");
 }
@@ -123,8 +129,8 @@ TEST_CASE("call errors leave the state as it was") {
   CHECK(has(message<ShapeError>([&] { bn(zeros({2, 4, 2, 2})); }), {"4", "3"}));
   CHECK(bn.num_batches_tracked.item<int64_t>() == 0);
   CHECK(bn.running_var.to_vector<float>() == std::vector<float>{1, 1, 1});
-  CHECK(has(message([] { nn::InstanceNorm2d (3)(zeros({2, 3, 1, 1})); }), {"more than 1 spatial"}));
-  CHECK(has(message<ShapeError>([] { nn::ReflectionPad2d (3)(zeros({1, 1, 3, 5})); }), {"adding"}));
+  CHECK(has(message([] { nn::InstanceNorm2d(3)(zeros({2, 3, 1, 1})); }), {"more than 1 spatial"}));
+  CHECK(has(message<ShapeError>([] { nn::ReflectionPad2d(3)(zeros({1, 1, 3, 5})); }), {"adding"}));
   CHECK(has(message<Error>([] { nn::MaxPool2d({.kernel_size = 2, .padding = 2})(zeros({1, 1, 6, 6})); }), {"pad"}));
   CHECK_THROWS_AS(nn::Linear(4, 2)(zeros({3, 5})), ShapeError);
 }
@@ -134,8 +140,8 @@ TEST_CASE("BatchNorm: running statistics and modes") {
   nn::BatchNorm1d bn(2);
   Tensor y = bn(x);
   CHECK(bn.num_batches_tracked.item<int64_t>() == 1);
-  CHECK(bn.running_mean.to_vector<float>()[0] == doctest::Approx(0.8));               // 0.1 * 8
-  CHECK(bn.running_var.to_vector<float>()[0] == doctest::Approx(0.9 + 0.1 * 112));    // unbiased (64 + 16 + 144) / 2
+  CHECK(bn.running_mean.to_vector<float>()[0] == doctest::Approx(0.8));             // 0.1 * 8
+  CHECK(bn.running_var.to_vector<float>()[0] == doctest::Approx(0.9 + 0.1 * 112));  // unbiased (64 + 16 + 144) / 2
   CHECK(mean(y).item<float>() == doctest::Approx(0).epsilon(1e-5));
   bn.eval();
   float expected = (0 - 0.8f) / std::sqrt(12.1f + 1e-5f);

@@ -33,21 +33,17 @@ std::vector<std::string> names(const std::vector<nn::NamedTensor>& v) {
 }
 using Names = std::vector<std::string>;
 
-template <class M>
-std::string printed(const M& m) {
+template <class M> std::string printed(const M& m) {
   std::ostringstream s;
   s << m;
   return s.str();
 }
 
 /// The message of the ValueError that f throws.
-template <class F>
-std::string message(F f) {
+template <class F> std::string message(F f) {
   try {
     f();
-  } catch (const ValueError& e) {
-    return e.what();
-  }
+  } catch (const ValueError& e) { return e.what(); }
   return "nothing was thrown";
 }
 

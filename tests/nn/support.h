@@ -13,8 +13,7 @@
 
 namespace weft::test {
 
-template <class M>
-std::string printed(const M& m) {
+template <class M> std::string printed(const M& m) {
   std::ostringstream s;
   s << m;
   return s.str();
@@ -28,13 +27,10 @@ inline std::string keys(const nn::Module& m) {
 }
 
 /// The message of the E that f throws.
-template <class E = ValueError, class F>
-std::string message(F f) {
+template <class E = ValueError, class F> std::string message(F f) {
   try {
     f();
-  } catch (const E& e) {
-    return e.what();
-  }
+  } catch (const E& e) { return e.what(); }
   return "nothing was thrown";
 }
 

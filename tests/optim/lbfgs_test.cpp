@@ -93,11 +93,12 @@ TEST_CASE("any optimiser takes a closure") {
   double loss = 0;
   for (int i = 0; i < 200; ++i)
     loss = opt.step([&] {
-      opt.zero_grad();
-      Tensor l = sum(square(x));
-      l.backward();
-      return l;
-    }).item<double>();
+                opt.zero_grad();
+                Tensor l = sum(square(x));
+                l.backward();
+                return l;
+              })
+               .item<double>();
   CHECK(loss < 1e-3);
 }
 

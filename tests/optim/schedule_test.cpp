@@ -14,8 +14,7 @@ struct Subject {
 };
 
 /// Rates at the start and after every step equal `expected` (PyTorch's numbers, 10 digits).
-template <class S>
-void follow(Subject& s, S& schedule, const std::vector<double>& expected) {
+template <class S> void follow(Subject& s, S& schedule, const std::vector<double>& expected) {
   for (size_t i = 0; i < expected.size(); ++i) {
     if (i) schedule.step();
     CHECK(s.opt.lr() == doctest::Approx(expected[i]).epsilon(1e-9));
@@ -47,8 +46,9 @@ TEST_CASE("steps and powers") {
 TEST_CASE("cosines") {
   Subject a, b;
   optim::CosineAnnealingLR cosine(a.opt, 10, 0.001);
-  follow(a, cosine, {0.1, 0.09757729756, 0.09054634122, 0.07959536999, 0.06579634122, 0.0505, 0.03520365878, 0.02140463001,
-                     0.01045365878, 0.003422702443, 0.001, 0.003422702443});
+  follow(a, cosine,
+         {0.1, 0.09757729756, 0.09054634122, 0.07959536999, 0.06579634122, 0.0505, 0.03520365878, 0.02140463001,
+          0.01045365878, 0.003422702443, 0.001, 0.003422702443});
   optim::CosineAnnealingWarmRestarts restarts(b.opt, 2, 2);
   follow(b, restarts, {0.1, 0.05, 0.1, 0.08535533906, 0.05, 0.01464466094, 0.1});
 }
@@ -56,8 +56,10 @@ TEST_CASE("cosines") {
 TEST_CASE("one cycle, with momentum") {
   Subject s;
   optim::OneCycleLR cycle(s.opt, {.max_lr = 0.1, .total_steps = 20});
-  const double lr[] = {0.004, 0.01316718427, 0.03716718427, 0.06683281573, 0.09083281573, 0.1, 0.09874640062, 0.0950484632};
-  const double momentum[] = {0.95, 0.9404508497, 0.9154508497, 0.8845491503, 0.8595491503, 0.85, 0.8512536044, 0.8549515566};
+  const double lr[] = {0.004,         0.01316718427, 0.03716718427, 0.06683281573,
+                       0.09083281573, 0.1,           0.09874640062, 0.0950484632};
+  const double momentum[] = {0.95,         0.9404508497, 0.9154508497, 0.8845491503,
+                             0.8595491503, 0.85,         0.8512536044, 0.8549515566};
   for (size_t i = 0; i < 8; ++i) {
     if (i) cycle.step();
     CHECK(s.opt.lr() == doctest::Approx(lr[i]).epsilon(1e-9));

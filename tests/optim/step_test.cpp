@@ -15,7 +15,9 @@ using namespace weft;
 namespace {
 
 /// Deterministic values that look random, in [-1, 1].
-double value(int64_t i, int64_t seed) { return std::sin(12.9898 * static_cast<double>(i + 1) + 78.233 * static_cast<double>(seed)); }
+double value(int64_t i, int64_t seed) {
+  return std::sin(12.9898 * static_cast<double>(i + 1) + 78.233 * static_cast<double>(seed));
+}
 
 Tensor values(const Shape& shape, int64_t seed, Dtype dtype = Dtype::f64) {
   std::vector<double> v;
@@ -23,7 +25,9 @@ Tensor values(const Shape& shape, int64_t seed, Dtype dtype = Dtype::f64) {
   return tensor(v, shape).to(dtype);
 }
 
-Tensor leaf(const Shape& shape, int64_t seed, Dtype dtype = Dtype::f64) { return values(shape, seed, dtype).set_requires_grad(); }
+Tensor leaf(const Shape& shape, int64_t seed, Dtype dtype = Dtype::f64) {
+  return values(shape, seed, dtype).set_requires_grad();
+}
 
 /// One element under an optimiser, in f64: p and named state, updated by `rule(p, g, t)`.
 template <class Opt, class Rule>
@@ -58,7 +62,9 @@ TEST_CASE("SGD: momentum, dampening, nesterov, decay, maximize") {
   struct Setting {
     optim::SGDOptions o;
   };
-  for (optim::SGDOptions o : {optim::SGDOptions{.lr = 0.1}, {.lr = 0.1, .momentum = 0.9}, {.lr = 0.1, .momentum = 0.9, .nesterov = true},
+  for (optim::SGDOptions o : {optim::SGDOptions{.lr = 0.1},
+                              {.lr = 0.1, .momentum = 0.9},
+                              {.lr = 0.1, .momentum = 0.9, .nesterov = true},
                               {.lr = 0.05, .momentum = 0.8, .dampening = 0.3, .weight_decay = 0.01},
                               {.lr = 0.1, .weight_decay = 0.2, .maximize = true}}) {
     auto rule = [o](double& p, double g, State& s, int step) {
@@ -87,13 +93,16 @@ TEST_CASE("Adam, AdamW and amsgrad") {
       p -= o.lr * (s[0] / (1 - std::pow(o.betas[0], step))) / (std::sqrt(v) + o.eps);
     };
   };
-  for (optim::AdamOptions o : {optim::AdamOptions{.lr = 0.01}, {.lr = 0.02, .betas = {0.8, 0.95}, .weight_decay = 0.1},
+  for (optim::AdamOptions o : {optim::AdamOptions{.lr = 0.01},
+                               {.lr = 0.02, .betas = {0.8, 0.95}, .weight_decay = 0.1},
                                {.lr = 0.02, .eps = 1e-3, .amsgrad = true, .maximize = true}}) {
     std::vector<Tensor> params = {leaf({3, 5}, 1), leaf({7}, 2)};
     optim::Adam opt(params, o);
     compare(opt, params, std::vector(2, rule(o, false)), 5);
     std::vector<Tensor> more = {leaf({3, 5}, 1)};
-    optim::AdamW decoupled(more, {.lr = o.lr, .betas = o.betas, .eps = o.eps, .weight_decay = 0.3, .amsgrad = o.amsgrad, .maximize = o.maximize});
+    optim::AdamW decoupled(
+        more,
+        {.lr = o.lr, .betas = o.betas, .eps = o.eps, .weight_decay = 0.3, .amsgrad = o.amsgrad, .maximize = o.maximize});
     optim::AdamOptions d = o;
     d.weight_decay = 0.3;
     compare(decoupled, more, std::vector(1, rule(d, true)), 5);
@@ -101,8 +110,11 @@ TEST_CASE("Adam, AdamW and amsgrad") {
 }
 
 TEST_CASE("RMSprop and Adagrad") {
-  for (optim::RMSpropOptions o : {optim::RMSpropOptions{}, {.lr = 0.02, .centered = true}, {.momentum = 0.9},
-                                  {.alpha = 0.9, .weight_decay = 0.01, .momentum = 0.5, .centered = true, .maximize = true}}) {
+  for (optim::RMSpropOptions o :
+       {optim::RMSpropOptions{},
+        {.lr = 0.02, .centered = true},
+        {.momentum = 0.9},
+        {.alpha = 0.9, .weight_decay = 0.01, .momentum = 0.5, .centered = true, .maximize = true}}) {
     auto rule = [o](double& p, double g, State& s, int) {
       g = (o.maximize ? -g : g) + o.weight_decay * p;
       s[0] = o.alpha * s[0] + (1 - o.alpha) * g * g;
@@ -246,7 +258,8 @@ TEST_CASE("clip_grad_norm: norms of any kind, over several dtypes") {
     reset();
     double expected = 0;
     for (const Tensor& t : {a, b})
-      for (double x : t.grad().to_vector<double>()) expected = p == inf ? std::max(expected, std::fabs(x)) : expected + std::pow(std::fabs(x), p);
+      for (double x : t.grad().to_vector<double>())
+        expected = p == inf ? std::max(expected, std::fabs(x)) : expected + std::pow(std::fabs(x), p);
     if (p != inf) expected = std::pow(expected, 1 / p);
     Tensor norm = optim::clip_grad_norm({a, b, c}, 0.5 * expected, {.norm_type = p});
     CHECK(norm.dtype() == Dtype::f64);

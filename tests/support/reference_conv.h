@@ -29,13 +29,15 @@ void for_each_product(const Shape& x, const Shape& w, const Shape& y, const Conv
           }
           if (!inside) continue;
           for (int64_t c = 0; c < w[1]; ++c)
-            visit((n * x[1] + o / o_per_group * w[1] + c) * in + source, (o * w[1] + c) * taps + tap, (n * y[1] + o) * out + at);
+            visit((n * x[1] + o / o_per_group * w[1] + c) * in + source, (o * w[1] + c) * taps + tap,
+                  (n * y[1] + o) * out + at);
         }
 }
 
 /// y, x_grad or w_grad (the one that is empty on entry is computed from the other two).
-inline std::vector<double> reference_conv(const std::vector<double>& x, const std::vector<double>& w, const std::vector<double>& g, const Shape& xs,
-                                          const Shape& ws, const Shape& ys, const ConvParams& p) {
+inline std::vector<double> reference_conv(const std::vector<double>& x, const std::vector<double>& w,
+                                          const std::vector<double>& g, const Shape& xs, const Shape& ws,
+                                          const Shape& ys, const ConvParams& p) {
   const Shape& shape = x.empty() ? xs : w.empty() ? ws : ys;
   std::vector<double> result(static_cast<size_t>(shape.numel()));
   for_each_product(xs, ws, ys, p, [&](int64_t i, int64_t j, int64_t k) {

@@ -9,7 +9,8 @@ namespace weft::cpu {
 bool gemm_blas(const Gemm& g) {
   bool ta, tb;
   int64_t lda, ldb;
-  if (!plain_matrix(g.m, g.k, g.a_row, g.a_col, ta, lda) || !plain_matrix(g.k, g.n, g.b_row, g.b_col, tb, ldb)) return false;
+  if (!plain_matrix(g.m, g.k, g.a_row, g.a_col, ta, lda) || !plain_matrix(g.k, g.n, g.b_row, g.b_col, tb, ldb))
+    return false;
   const int64_t limit = INT32_MAX;
   if (g.m > limit || g.n > limit || g.k > limit || lda > limit || ldb > limit || g.out_row > limit) return false;
   auto narrow = [](int64_t v) { return static_cast<blasint>(v); };

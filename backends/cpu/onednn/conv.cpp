@@ -27,7 +27,14 @@ struct Plan {
 
 Key key_of(char kind, const ConvProblem& p, const TensorRef& w, bool bias) {
   Key key(kind);
-  key.add(static_cast<int64_t>(p.dtype)).add(num_threads()).add(bias).add(p.axes).add(p.n).add(p.c).add(p.o).add(p.groups);
+  key.add(static_cast<int64_t>(p.dtype))
+      .add(num_threads())
+      .add(bias)
+      .add(p.axes)
+      .add(p.n)
+      .add(p.c)
+      .add(p.o)
+      .add(p.groups);
   for (const int64_t* v : {p.in, p.out, p.kernel, p.stride, p.lo, p.hi, p.dilation}) key.add(v, p.axes);
   key.add(w.strides, w.rank);
   return key;
@@ -50,8 +57,10 @@ struct Descs {
       w_steps = {w_strides[0], w_strides[1]};
     }
     for (int i = 0; i < p.axes; ++i) {
-      x_dims.push_back(p.in[i]), y_dims.push_back(p.out[i]), w_dims.push_back(p.kernel[i]), w_steps.push_back(w_strides[i + 2]);
-      stride.push_back(p.stride[i]), dilation.push_back(p.dilation[i] - 1), lo.push_back(p.lo[i]), hi.push_back(high(p, i));
+      x_dims.push_back(p.in[i]), y_dims.push_back(p.out[i]), w_dims.push_back(p.kernel[i]),
+          w_steps.push_back(w_strides[i + 2]);
+      stride.push_back(p.stride[i]), dilation.push_back(p.dilation[i] - 1), lo.push_back(p.lo[i]),
+          hi.push_back(high(p, i));
     }
     x = desc(x_dims, type, last);
     y = desc(y_dims, type, last);
@@ -73,18 +82,17 @@ constexpr auto kDirect = dnnl::algorithm::convolution_direct;
 
 dnnl::convolution_forward::primitive_desc forward_desc(const Descs& d, bool bias) {
   if (bias)
-    return {engine(), prop_kind::forward_training, kDirect, d.x, d.w_any, d.bias, d.y, d.stride, d.dilation, d.lo, d.hi, attributes()};
-  return {engine(), prop_kind::forward_training, kDirect, d.x, d.w_any, d.y, d.stride, d.dilation, d.lo, d.hi, attributes()};
+    return {
+        engine(),    prop_kind::forward_training, kDirect, d.x, d.w_any, d.bias, d.y, d.stride, d.dilation, d.lo, d.hi,
+        attributes()};
+  return {engine(),    prop_kind::forward_training, kDirect, d.x, d.w_any, d.y, d.stride, d.dilation, d.lo, d.hi,
+          attributes()};
 }
 
 // oneDNN's reference loops are slower than products over gathered windows.
-template <class Desc>
-bool is_reference(const Desc& d) {
-  return std::strncmp(d.impl_info_str(), "ref", 3) == 0;
-}
+template <class Desc> bool is_reference(const Desc& d) { return std::strncmp(d.impl_info_str(), "ref", 3) == 0; }
 
-template <class Make>
-Plan compiled(const Make& make) {
+template <class Make> Plan compiled(const Make& make) {
   try {
     return make();
   } catch (const dnnl::error& e) {
@@ -136,7 +144,10 @@ bool forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, 
       made.supported = !is_reference(primitive);
       if (!made.supported) return made;
       const desc packed = primitive.weights_desc();
-      made.conv = bias ? Compiled(primitive, {{DNNL_ARG_SRC, d.x}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_DST, d.y}, {DNNL_ARG_BIAS, d.bias}})
+      made.conv = bias ? Compiled(primitive, {{DNNL_ARG_SRC, d.x},
+                                              {DNNL_ARG_WEIGHTS, packed},
+                                              {DNNL_ARG_DST, d.y},
+                                              {DNNL_ARG_BIAS, d.bias}})
                        : Compiled(primitive, {{DNNL_ARG_SRC, d.x}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_DST, d.y}});
       made.weights = make_reorder(d.w_user, packed);
       made.layout = layout_id(d.w_user, packed);
@@ -160,8 +171,8 @@ bool input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const Conv
   const Plan& plan = plans().get(key, [&] {
     return compiled([&] {
       const Descs d(p, w.strides);
-      const dnnl::convolution_backward_data::primitive_desc primitive(engine(), kDirect, d.x, d.w_any, d.y, d.stride, d.dilation, d.lo, d.hi,
-                                                                      forward_desc(d, false), attributes());
+      const dnnl::convolution_backward_data::primitive_desc primitive(
+          engine(), kDirect, d.x, d.w_any, d.y, d.stride, d.dilation, d.lo, d.hi, forward_desc(d, false), attributes());
       Plan made;
       made.supported = !is_reference(primitive);
       if (!made.supported) return made;
@@ -194,25 +205,34 @@ bool weight_grad(void* w_grad, void* bias_grad, const TensorRef& x, const Tensor
       const desc any_x = blocked ? Descs::any_of(d.x) : d.x, any_y = blocked ? Descs::any_of(d.y) : d.y;
       const auto hint = forward_desc(d, false);
       using backward = dnnl::convolution_backward_weights::primitive_desc;
-      const auto primitive = bias_grad ? backward(engine(), kDirect, any_x, d.w_any, d.bias, any_y, d.stride, d.dilation, d.lo, d.hi, hint, attributes())
-                                       : backward(engine(), kDirect, any_x, d.w_any, any_y, d.stride, d.dilation, d.lo, d.hi, hint, attributes());
+      const auto primitive = bias_grad ? backward(engine(), kDirect, any_x, d.w_any, d.bias, any_y, d.stride,
+                                                  d.dilation, d.lo, d.hi, hint, attributes())
+                                       : backward(engine(), kDirect, any_x, d.w_any, any_y, d.stride, d.dilation, d.lo,
+                                                  d.hi, hint, attributes());
       Plan made;
       made.supported = !is_reference(primitive);
       if (!made.supported) return made;
-      const desc source = primitive.src_desc(), gradient = primitive.diff_dst_desc(), packed = primitive.diff_weights_desc();
-      made.conv = bias_grad ? Compiled(primitive, {{DNNL_ARG_SRC, source}, {DNNL_ARG_DIFF_DST, gradient}, {DNNL_ARG_DIFF_WEIGHTS, packed},
-                                                   {DNNL_ARG_DIFF_BIAS, d.bias}})
-                            : Compiled(primitive, {{DNNL_ARG_SRC, source}, {DNNL_ARG_DIFF_DST, gradient}, {DNNL_ARG_DIFF_WEIGHTS, packed}});
+      const desc source = primitive.src_desc(), gradient = primitive.diff_dst_desc(),
+                 packed = primitive.diff_weights_desc();
+      made.conv = bias_grad
+                      ? Compiled(primitive, {{DNNL_ARG_SRC, source},
+                                             {DNNL_ARG_DIFF_DST, gradient},
+                                             {DNNL_ARG_DIFF_WEIGHTS, packed},
+                                             {DNNL_ARG_DIFF_BIAS, d.bias}})
+                      : Compiled(
+                            primitive,
+                            {{DNNL_ARG_SRC, source}, {DNNL_ARG_DIFF_DST, gradient}, {DNNL_ARG_DIFF_WEIGHTS, packed}});
       made.source = make_reorder(d.x, source);
       made.gradient = make_reorder(d.y, gradient);
       made.weights = make_reorder(packed, d.w_user);
-      made.source_bytes = source.get_size(), made.gradient_bytes = gradient.get_size(), made.weights_bytes = packed.get_size();
+      made.source_bytes = source.get_size(), made.gradient_bytes = gradient.get_size(),
+      made.weights_bytes = packed.get_size();
       return made;
     });
   });
   if (!plan.supported) return false;
-  Scratch x_copy, g_copy, x_blocked(plan.source ? plan.source_bytes : 0), g_blocked(plan.gradient ? plan.gradient_bytes : 0),
-      packed(plan.weights ? plan.weights_bytes : 0);
+  Scratch x_copy, g_copy, x_blocked(plan.source ? plan.source_bytes : 0),
+      g_blocked(plan.gradient ? plan.gradient_bytes : 0), packed(plan.weights ? plan.weights_bytes : 0);
   const void *source = channels_last(x, x_copy), *gradient = channels_last(g, g_copy);
   if (plan.source) plan.source.run({source, x_blocked.as()}), source = x_blocked.as();
   if (plan.gradient) plan.gradient.run({gradient, g_blocked.as()}), gradient = g_blocked.as();

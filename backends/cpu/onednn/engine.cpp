@@ -60,7 +60,8 @@ void Compiled::init(dnnl::primitive p, const dnnl::memory::desc& scratchpad,
 
 void Compiled::run(std::initializer_list<const void*> pointers) const {
   size_t i = 0;
-  for (const void* p : pointers) check(dnnl_memory_set_data_handle(args_[i++].memory, const_cast<void*>(p)), "set_data_handle");
+  for (const void* p : pointers)
+    check(dnnl_memory_set_data_handle(args_[i++].memory, const_cast<void*>(p)), "set_data_handle");
   Scratch scratch(scratchpad_);
   if (scratchpad_ > 0) check(dnnl_memory_set_data_handle(args_[i++].memory, scratch.as()), "set_data_handle");
   check(dnnl_primitive_execute(primitive_.get(), stream(), static_cast<int>(args_.size()), args_.data()), "execute");

@@ -68,15 +68,15 @@ class Compiled {
  public:
   Compiled() = default;
   /// `args` names the arguments in the order in which `run` gets their pointers. Counted by primitive_stats.
-  template <class Desc>
-  Compiled(const Desc& desc, std::initializer_list<std::pair<int, dnnl::memory::desc>> args) {
+  template <class Desc> Compiled(const Desc& desc, std::initializer_list<std::pair<int, dnnl::memory::desc>> args) {
     init(dnnl::primitive(desc.get()), desc.scratchpad_desc(), args);
   }
   explicit operator bool() const { return !args_.empty(); }
   void run(std::initializer_list<const void*> pointers) const;
 
  private:
-  void init(dnnl::primitive p, const dnnl::memory::desc& scratchpad, std::initializer_list<std::pair<int, dnnl::memory::desc>> args);
+  void init(dnnl::primitive p, const dnnl::memory::desc& scratchpad,
+            std::initializer_list<std::pair<int, dnnl::memory::desc>> args);
   dnnl::primitive primitive_;
   std::vector<dnnl::memory> memory_;
   std::vector<dnnl_exec_arg_t> args_;
@@ -89,23 +89,18 @@ Compiled make_reorder(const dnnl::memory::desc& from, const dnnl::memory::desc& 
 dnnl::primitive_attr attributes();
 
 /// Calls `make`, with oneDNN's exceptions as weft's.
-template <class Make>
-auto guarded(const Make& make) {
+template <class Make> auto guarded(const Make& make) {
   try {
     return make();
-  } catch (const dnnl::error& e) {
-    raise<Error>("oneDNN: ", e.what());
-  }
+  } catch (const dnnl::error& e) { raise<Error>("oneDNN: ", e.what()); }
 }
 
 /// The least recently used of more than kCapacity values goes. One per thread: nothing is locked, and memory objects are
 /// used again.
-template <class T>
-class Lru {
+template <class T> class Lru {
  public:
   static constexpr size_t kCapacity = 1024;
-  template <class Make>
-  T& get(const Key& key, const Make& make) {
+  template <class Make> T& get(const Key& key, const Make& make) {
     if (auto it = index_.find(key); it != index_.end()) {
       order_.splice(order_.begin(), order_, it->second);
       return it->second->second;

@@ -9,15 +9,29 @@ bool gemm_onednn(const Gemm& g) {
   using namespace onednn;
   bool ta, tb;
   int64_t lda, ldb;
-  if (g.accumulate || !plain_matrix(g.m, g.k, g.a_row, g.a_col, ta, lda) || !plain_matrix(g.k, g.n, g.b_row, g.b_col, tb, ldb))
+  if (g.accumulate || !plain_matrix(g.m, g.k, g.a_row, g.a_col, ta, lda) ||
+      !plain_matrix(g.k, g.n, g.b_row, g.b_col, tb, ldb))
     return false;
   const int64_t ldc = g.m == 1 ? g.n : g.out_row;
   // A shared operand is a batch of one, which oneDNN broadcasts.
   const bool batched = g.batch > 1;
   const bool many_a = batched && g.a_batch != 0, many_b = batched && g.b_batch != 0;
   Key key('g');
-  key.add(static_cast<int64_t>(g.dtype)).add(g.bias != nullptr).add(num_threads()).add(g.batch).add(g.m).add(g.n).add(g.k);
-  key.add(ta).add(lda).add(tb).add(ldb).add(ldc).add(many_a ? g.a_batch : 0).add(many_b ? g.b_batch : 0).add(batched ? g.out_batch : 0);
+  key.add(static_cast<int64_t>(g.dtype))
+      .add(g.bias != nullptr)
+      .add(num_threads())
+      .add(g.batch)
+      .add(g.m)
+      .add(g.n)
+      .add(g.k);
+  key.add(ta)
+      .add(lda)
+      .add(tb)
+      .add(ldb)
+      .add(ldc)
+      .add(many_a ? g.a_batch : 0)
+      .add(many_b ? g.b_batch : 0)
+      .add(batched ? g.out_batch : 0);
 
   thread_local Lru<Compiled> cache;
   const Compiled& product = cache.get(key, [&] {

@@ -15,7 +15,8 @@ void binary_kernel(const ElementPlan& plan, void* z, const void* x, const void* 
 }
 
 template <class F>
-void ternary_kernel(const ElementPlan& plan, void* w, const void* a, const void* b, const void* c, Dtype dtype, const void* f) {
+void ternary_kernel(const ElementPlan& plan, void* w, const void* a, const void* b, const void* c, Dtype dtype,
+                    const void* f) {
   dispatch_compute<F>(dtype, [&]<class C> {
     const void* in[] = {a, b, c};
     walk(plan, w, fn::result_dtype<F>(dtype), in, dtype, ternary_loop<F, C>, f);
@@ -40,12 +41,8 @@ void where_kernel(const ElementPlan& plan, void* z, const void* cond, const void
 }  // namespace
 
 void register_binary() {
-  fn::BinaryOps::for_each([]<class F> {
-    kernels::binary.of<F>().set(DeviceType::cpu, binary_kernel<F>);
-  });
-  fn::TernaryOps::for_each([]<class F> {
-    kernels::ternary.of<F>().set(DeviceType::cpu, ternary_kernel<F>);
-  });
+  fn::BinaryOps::for_each([]<class F> { kernels::binary.of<F>().set(DeviceType::cpu, binary_kernel<F>); });
+  fn::TernaryOps::for_each([]<class F> { kernels::ternary.of<F>().set(DeviceType::cpu, ternary_kernel<F>); });
   kernels::where.set(DeviceType::cpu, where_kernel);
 }
 

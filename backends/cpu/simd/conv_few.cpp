@@ -18,8 +18,7 @@ typedef float Vector __attribute__((vector_size(kVectorBytes), aligned(4)));
 constexpr int kLanes = kVectorBytes / 4;
 
 // Pixels of a row that are computed together, so that their sums fill the registers.
-template <int O>
-constexpr int kPixels = kSums / O > 12 ? 12 : kSums / O;
+template <int O> constexpr int kPixels = kSums / O > 12 ? 12 : kSums / O;
 
 float sum_of(const Vector& v) {
   float s = 0;
@@ -28,7 +27,8 @@ float sum_of(const Vector& v) {
 }
 
 template <int O>
-void row(float* y, const float* x, const float* weight, const float* bias, const few::Problem& p, const float* zeros, int64_t z, int64_t line) {
+void row(float* y, const float* x, const float* weight, const float* bias, const few::Problem& p, const float* zeros,
+         int64_t z, int64_t line) {
   constexpr int P = kPixels<O>;
   for (int64_t first = 0; first < p.out[2]; first += P) {
     Vector sums[P][O] = {};
@@ -65,8 +65,7 @@ void row(float* y, const float* x, const float* weight, const float* bias, const
   }
 }
 
-template <int O>
-void all(float* y, const float* x, const float* weight, const float* bias, const few::Problem& p) {
+template <int O> void all(float* y, const float* x, const float* weight, const float* bias, const few::Problem& p) {
   constexpr int64_t kMostChannels = 4096;
   alignas(64) static const float zeros[kMostChannels] = {};
   const int64_t lines = p.n * p.out[0] * p.out[1];

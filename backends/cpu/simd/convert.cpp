@@ -5,16 +5,14 @@
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
-template <class D, class S>
-WEFT_INLINE D converted(S v) {
+template <class D, class S> WEFT_INLINE D converted(S v) {
   using C = compute_t<S>;
   if constexpr (std::is_same_v<D, bool>) return static_cast<C>(v) != C(0);
   else if constexpr (std::is_same_v<D, bf16> || std::is_same_v<D, f16>) return D(static_cast<float>(static_cast<C>(v)));
   else return static_cast<D>(static_cast<C>(v));
 }
 
-template <class D, class S>
-void contiguous(void* dst, const void* src, int64_t n) {
+template <class D, class S> void contiguous(void* dst, const void* src, int64_t n) {
   D* d = static_cast<D*>(dst);
   const S* s = static_cast<const S*>(src);
 #pragma omp simd
@@ -22,10 +20,10 @@ void contiguous(void* dst, const void* src, int64_t n) {
 }
 
 using Contiguous = void (*)(void*, const void*, int64_t);
-template <class D>
-constexpr Contiguous to(Dtype s) {
-  constexpr Contiguous table[kDtypes] = {contiguous<D, float>, contiguous<D, double>, contiguous<D, bf16>, contiguous<D, f16>,
-                                         contiguous<D, int64_t>, contiguous<D, int32_t>, contiguous<D, uint8_t>, contiguous<D, bool>};
+template <class D> constexpr Contiguous to(Dtype s) {
+  constexpr Contiguous table[kDtypes] = {contiguous<D, float>,   contiguous<D, double>,  contiguous<D, bf16>,
+                                         contiguous<D, f16>,     contiguous<D, int64_t>, contiguous<D, int32_t>,
+                                         contiguous<D, uint8_t>, contiguous<D, bool>};
   return table[static_cast<int>(s)];
 }
 Contiguous pair(Dtype d, Dtype s) {
@@ -83,7 +81,8 @@ void transpose_8x8(uint32_t* d, int64_t di, const uint32_t* s, int64_t sj) {
 
 }  // namespace
 
-void move_2d(void* dst, int64_t di, int64_t dj, const void* src, int64_t si, int64_t sj, int64_t ni, int64_t nj, int size) {
+void move_2d(void* dst, int64_t di, int64_t dj, const void* src, int64_t si, int64_t sj, int64_t ni, int64_t nj,
+             int size) {
   auto run = [&]<class T>(T) { move_typed(static_cast<T*>(dst), di, dj, static_cast<const T*>(src), si, sj, ni, nj); };
   if (size == 4) run(uint32_t{});
   else if (size == 8) run(uint64_t{});

@@ -68,7 +68,8 @@ bool copy_transposed(const CopyPlan& p, char* dst, const char* src, int size) {
       const int64_t i0 = t / tj % ti * kTile, j0 = t % tj * kTile;
       int64_t d = i0 * p.dst[i] + j0, s = i0 + j0 * p.src[j];
       p.offsets(t / tj / ti, 1u << i | 1u << j, d, s);
-      transpose_2d(dst + d * size, p.dst[i], src + s * size, p.src[j], std::min(kTile, p.shape[i] - i0), std::min(kTile, p.shape[j] - j0), size);
+      transpose_2d(dst + d * size, p.dst[i], src + s * size, p.src[j], std::min(kTile, p.shape[i] - i0),
+                   std::min(kTile, p.shape[j] - j0), size);
     }
   });
   return true;
@@ -82,7 +83,8 @@ void copy_kernel(const MutTensorRef& dst, const TensorRef& src) {
   const int64_t dsize = static_cast<int64_t>(itemsize(dst.dtype)), ssize = static_cast<int64_t>(itemsize(src.dtype));
   if (p.rank == 1) {
     parallel_for(p.shape[0], kSerialBelow, [&](int64_t begin, int64_t end) {
-      convert(to + begin * p.dst[0] * dsize, p.dst[0], dst.dtype, from + begin * p.src[0] * ssize, p.src[0], src.dtype, end - begin);
+      convert(to + begin * p.dst[0] * dsize, p.dst[0], dst.dtype, from + begin * p.src[0] * ssize, p.src[0], src.dtype,
+              end - begin);
     });
     return;
   }
@@ -96,10 +98,12 @@ void copy_kernel(const MutTensorRef& dst, const TensorRef& src) {
       int64_t d = 0, s = 0;
       p.offsets(r, 1u << j, d, s);
       if (dst.dtype == src.dtype) {
-        move_2d(to + d * dsize, p.dst[i], p.dst[j], from + s * ssize, p.src[i], p.src[j], n, p.shape[j], static_cast<int>(dsize));
+        move_2d(to + d * dsize, p.dst[i], p.dst[j], from + s * ssize, p.src[i], p.src[j], n, p.shape[j],
+                static_cast<int>(dsize));
       } else {
         for (int64_t k = 0; k < n; ++k)
-          convert(to + (d + k * p.dst[i]) * dsize, p.dst[j], dst.dtype, from + (s + k * p.src[i]) * ssize, p.src[j], src.dtype, p.shape[j]);
+          convert(to + (d + k * p.dst[i]) * dsize, p.dst[j], dst.dtype, from + (s + k * p.src[i]) * ssize, p.src[j],
+                  src.dtype, p.shape[j]);
       }
       r += n;
     }

@@ -16,10 +16,11 @@ void walk(const ElementPlan& plan, void* out, Dtype out_dtype, const void* const
 
 /// Has a short form for the usual f32 arguments, and a test for the others (sin, cos, tan).
 template <class F>
-concept WithRare = requires(const F& f, float x) { f.rare(x); };
+concept WithRare = requires(const F& f, float x) {
+  f.rare(x);
+};
 
-template <class F, class C>
-void unary_loop(const void* functor, void* out, const void* const* in, int64_t n) {
+template <class F, class C> void unary_loop(const void* functor, void* out, const void* const* in, int64_t n) {
   const F f = *static_cast<const F*>(functor);
   auto* o = static_cast<fn::result_t<F, C>*>(out);
   auto* a = static_cast<const C*>(in[0]);
@@ -42,8 +43,7 @@ void unary_loop(const void* functor, void* out, const void* const* in, int64_t n
   }
 }
 
-template <class F, class C>
-void binary_loop(const void* functor, void* out, const void* const* in, int64_t n) {
+template <class F, class C> void binary_loop(const void* functor, void* out, const void* const* in, int64_t n) {
   const F f = *static_cast<const F*>(functor);
   auto* o = static_cast<fn::result_t<F, C>*>(out);
   auto *a = static_cast<const C*>(in[0]), *b = static_cast<const C*>(in[1]);
@@ -51,8 +51,7 @@ void binary_loop(const void* functor, void* out, const void* const* in, int64_t 
   for (int64_t i = 0; i < n; ++i) o[i] = static_cast<fn::result_t<F, C>>(f(a[i], b[i]));
 }
 
-template <class F, class C>
-void ternary_loop(const void* functor, void* out, const void* const* in, int64_t n) {
+template <class F, class C> void ternary_loop(const void* functor, void* out, const void* const* in, int64_t n) {
   const F f = *static_cast<const F*>(functor);
   auto* o = static_cast<fn::result_t<F, C>*>(out);
   auto *a = static_cast<const C*>(in[0]), *b = static_cast<const C*>(in[1]), *c = static_cast<const C*>(in[2]);
@@ -61,10 +60,10 @@ void ternary_loop(const void* functor, void* out, const void* const* in, int64_t
 }
 
 /// Calls g.template operator()<C>() with the compute type of dtype, if F takes it.
-template <class F, class G>
-void dispatch_compute(Dtype dtype, G&& g) {
+template <class F, class G> void dispatch_compute(Dtype dtype, G&& g) {
   const Dtype c = compute_dtype(dtype);
-  if constexpr (F::domain == fn::Domain::floating) detail::dispatch_types<float, double>(c, F::name, "a floating dtype", g);
+  if constexpr (F::domain == fn::Domain::floating)
+    detail::dispatch_types<float, double>(c, F::name, "a floating dtype", g);
   else if constexpr (F::domain == fn::Domain::numeric)
     detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(c, F::name, "a number type, not bool", g);
   else detail::dispatch_types<float, double, int64_t, int32_t, uint8_t, bool>(c, F::name, "any", g);

@@ -7,8 +7,7 @@
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
-template <class T>
-void unfold_typed(const MutTensorRef& columns, const TensorRef& x, const SlidingBlocks& b) {
+template <class T> void unfold_typed(const MutTensorRef& columns, const TensorRef& x, const SlidingBlocks& b) {
   const int64_t C = x.shape[1], taps = b.kernel[0] * b.kernel[1], L = b.out[0] * b.out[1];
   T* y = columns.as_mut<T>();
   const T* from = x.as<T>();
@@ -45,8 +44,7 @@ void unfold_kernel(const MutTensorRef& columns, const TensorRef& x, const Slidin
 }
 
 // One image row at a time collects its taps in a fixed order: no two threads write one element.
-template <class T>
-void fold_typed(const MutTensorRef& x, const TensorRef& columns, const SlidingBlocks& b) {
+template <class T> void fold_typed(const MutTensorRef& x, const TensorRef& columns, const SlidingBlocks& b) {
   const int64_t taps = b.kernel[0] * b.kernel[1], L = b.out[0] * b.out[1], H = b.size[0], W = b.size[1];
   T* out = x.as_mut<T>();
   const T* from = columns.as<T>();

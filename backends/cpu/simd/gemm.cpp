@@ -20,8 +20,7 @@ constexpr int kVectors = 2;  // per row of the tile
 constexpr int64_t kDepth = 384, kBlockRows = 8 * kRows;
 constexpr int64_t kSerialWork = 1 << 16;  // multiply-adds
 
-template <class C>
-struct Tile {
+template <class C> struct Tile {
   typedef C V __attribute__((vector_size(kVectorBytes)));
   static constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(C));
   static constexpr int kCols = kVectors * kLanes;
@@ -58,8 +57,7 @@ struct Tile {
   }
 };
 
-template <class C, int Bytes>
-C sum_lanes(const C* v) {
+template <class C, int Bytes> C sum_lanes(const C* v) {
   constexpr int lanes = Bytes / static_cast<int>(sizeof(C));
   if constexpr (Bytes <= 16) {
     C s = v[0];
@@ -73,16 +71,16 @@ C sum_lanes(const C* v) {
 }
 
 // Products of rows with rows (x W^T): both run along k in memory, so that nothing is packed. For few rows of a.
-template <class T>
-struct Dots {
+template <class T> struct Dots {
   typedef T V __attribute__((vector_size(kVectorBytes), aligned(sizeof(T))));
   static constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
   static constexpr int kDown = kVectorBytes == 64 ? 4 : 2, kAcross = kVectorBytes == 64 ? 6 : 4;
 
-  static bool takes(const Gemm& g) { return g.a_col == 1 && g.b_row == 1 && g.k >= 4 * kLanes && g.m <= 64 && !g.accumulate; }
+  static bool takes(const Gemm& g) {
+    return g.a_col == 1 && g.b_row == 1 && g.k >= 4 * kLanes && g.m <= 64 && !g.accumulate;
+  }
 
-  template <int R>
-  static void tile(const Gemm& g, const T* a, const T* b, T* out, int64_t row, int64_t col) {
+  template <int R> static void tile(const Gemm& g, const T* a, const T* b, T* out, int64_t row, int64_t col) {
     const T *x[R], *w[kAcross];
     // Beyond the edge the last row is read again, and the result dropped.
     for (int r = 0; r < R; ++r) x[r] = a + std::min<int64_t>(row + r, g.m - 1) * g.a_row;
@@ -160,7 +158,8 @@ void write_tile(const Gemm& g, const C* t, int64_t batch, int64_t row, int64_t c
     T* out = static_cast<T*>(g.out) + batch * g.out_batch + (row + r) * g.out_row + col;
     const C* s = t + r * width;
     if (g.accumulate)
-      for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<T>(static_cast<C>(out[j]) + s[j] + (bias ? static_cast<C>(bias[j]) : C(0)));
+      for (int64_t j = 0; j < cols; ++j)
+        out[j] = static_cast<T>(static_cast<C>(out[j]) + s[j] + (bias ? static_cast<C>(bias[j]) : C(0)));
     else if (bias)
       for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<T>(s[j] + static_cast<C>(bias[j]));
     else
@@ -171,13 +170,13 @@ void write_tile(const Gemm& g, const C* t, int64_t batch, int64_t row, int64_t c
 int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
 int64_t round_up(int64_t n, int64_t size) { return blocks(n, size) * size; }
 
-template <class T>
-void run(const Gemm& g) {
+template <class T> void run(const Gemm& g) {
   using C = compute_t<T>;
   if constexpr (std::is_floating_point_v<T>)
     if (Dots<T>::takes(g)) return Dots<T>::run(g);
   constexpr int cols = Tile<C>::kCols;
-  int64_t block_rows = std::min(kBlockRows, round_up(g.m, kRows)), block_cols = std::min(Tile<C>::kBlockCols, round_up(g.n, cols));
+  int64_t block_rows = std::min(kBlockRows, round_up(g.m, kRows)),
+          block_cols = std::min(Tile<C>::kBlockCols, round_up(g.n, cols));
   const int64_t threads = g.batch * g.m * g.n * g.k < kSerialWork ? 1 : num_threads();
   auto count = [&] { return g.batch * blocks(g.m, block_rows) * blocks(g.n, block_cols); };
   while (count() < threads && block_cols > cols) block_cols = round_up(block_cols / 2, cols);
@@ -200,23 +199,27 @@ void run(const Gemm& g) {
     C* sums = pb + b_size;
     alignas(64) C one[kRows * cols];
     for (int64_t tile = tiles * p / pieces; tile < tiles * (p + 1) / pieces; ++tile) {
-      const int64_t batch = tile / (down * across), r0 = tile / across % down * block_rows, c0 = tile % across * block_cols;
+      const int64_t batch = tile / (down * across), r0 = tile / across % down * block_rows,
+                    c0 = tile % across * block_cols;
       const int64_t rows = std::min(block_rows, g.m - r0), width = std::min(block_cols, g.n - c0);
       const T* a = static_cast<const T*>(g.a) + batch * g.a_batch + r0 * g.a_row;
       const T* b = static_cast<const T*>(g.b) + batch * g.b_batch + c0 * g.b_col;
       for (int64_t k0 = 0; k0 < g.k; k0 += kDepth) {
         const int64_t kn = std::min(kDepth, g.k - k0);
         for (int64_t r = 0; r < rows; r += kRows)
-          pack<T, C>(pa + r * kn, kRows, a + r * g.a_row + k0 * g.a_col, kn, g.a_col, std::min<int64_t>(kRows, rows - r), g.a_row);
+          pack<T, C>(pa + r * kn, kRows, a + r * g.a_row + k0 * g.a_col, kn, g.a_col,
+                     std::min<int64_t>(kRows, rows - r), g.a_row);
         for (int64_t c = 0; c < width; c += cols)
-          pack<T, C>(pb + c * kn, cols, b + c * g.b_col + k0 * g.b_row, kn, g.b_row, std::min<int64_t>(cols, width - c), g.b_col);
+          pack<T, C>(pb + c * kn, cols, b + c * g.b_col + k0 * g.b_row, kn, g.b_row, std::min<int64_t>(cols, width - c),
+                     g.b_col);
         const bool last = k0 + kn == g.k;
         for (int64_t c = 0; c < width; c += cols)
           for (int64_t r = 0; r < rows; r += kRows) {
             C* t = single ? one : sums + (c / cols * blocks(block_rows, kRows) + r / kRows) * kRows * cols;
             Tile<C>::multiply(kn, pa + r * kn, pb + c * kn, t, k0 > 0);
             if (last)
-              write_tile<T, C>(g, t, batch, r0 + r, c0 + c, std::min<int64_t>(kRows, rows - r), std::min<int64_t>(cols, width - c));
+              write_tile<T, C>(g, t, batch, r0 + r, c0 + c, std::min<int64_t>(kRows, rows - r),
+                               std::min<int64_t>(cols, width - c));
           }
       }
     }

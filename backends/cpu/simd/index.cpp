@@ -13,15 +13,14 @@ struct FirstBad {
   int64_t at = INT64_MAX;
   void report(int64_t position) {
     int64_t seen = __atomic_load_n(&at, __ATOMIC_RELAXED);
-    while (position < seen && !__atomic_compare_exchange_n(&at, &seen, position, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-    }
+    while (position < seen &&
+           !__atomic_compare_exchange_n(&at, &seen, position, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
   }
   bool any() const { return at != INT64_MAX; }
 };
 
 // Appends an axis to a plan, merged into the last one where every operand allows.
-template <int Operands>
-void add_axis(ElementPlan& p, int64_t size, const int64_t (&strides)[Operands]) {
+template <int Operands> void add_axis(ElementPlan& p, int64_t size, const int64_t (&strides)[Operands]) {
   if (size == 1 && p.rank > 0) return;
   bool merge = p.rank > 0;
   for (int k = 0; merge && k < Operands; ++k) merge = p.strides[k][p.rank - 1] == strides[k] * size;
@@ -66,8 +65,7 @@ void index_offsets_kernel(const MutTensorRef& offsets, const TensorRef& index, c
 struct TableWalk {
   int rank = 0, table = -1;  // outer axes; which of them is looked up
   int64_t shape[kMaxRank + 1], so[kMaxRank + 1], sx[kMaxRank + 1];
-  template <class F>
-  void operator()(int64_t begin, int64_t end, const int64_t* offsets, const F& run) const {
+  template <class F> void operator()(int64_t begin, int64_t end, const int64_t* offsets, const F& run) const {
     int64_t index[kMaxRank + 1], o = 0, x = 0, rest = begin;
     for (int i = rank - 1; i >= 0; --i) {
       index[i] = rest % shape[i];
@@ -90,8 +88,7 @@ struct TableWalk {
   }
 };
 
-template <class T>
-void get_typed(const MutTensorRef& out, const TensorRef& x, const int64_t* offsets) {
+template <class T> void get_typed(const MutTensorRef& out, const TensorRef& x, const int64_t* offsets) {
   int order[kMaxRank + 1];
   const int n = order_axes(order, out, -1);
   TableWalk w;
@@ -144,8 +141,7 @@ void index_get_kernel(const MutTensorRef& out, const TensorRef& x, const TensorR
   dispatch_size(out.dtype, [&]<class T> { get_typed<T>(out, x, offsets.as<int64_t>()); });
 }
 
-template <bool Add, class T>
-WEFT_INLINE void put(T& d, T s) {
+template <bool Add, class T> WEFT_INLINE void put(T& d, T s) {
   if constexpr (Add && !std::is_same_v<T, bool>) d = static_cast<T>(d + s);
   else d = s;
 }
@@ -201,15 +197,15 @@ void index_put_kernel(const MutTensorRef& x, const TensorRef& src, const TensorR
   if (src.numel == 0) return;
   const int64_t n = offsets.numel;
   if (accumulate)
-    detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(x.dtype, "index_add", "f32, f64, i64, i32 or u8", [&]<class T> {
-      put_typed<true, T>(x, src, offsets.as<int64_t>(), n);
-    });
-  else
-    dispatch_size(x.dtype, [&]<class T> { put_typed<false, T>(x, src, offsets.as<int64_t>(), n); });
+    detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(
+        x.dtype, "index_add", "f32, f64, i64, i32 or u8",
+        [&]<class T> { put_typed<true, T>(x, src, offsets.as<int64_t>(), n); });
+  else dispatch_size(x.dtype, [&]<class T> { put_typed<false, T>(x, src, offsets.as<int64_t>(), n); });
 }
 
 // Plan over the axes of `index` but `dim`; operands: index, the second tensor's strides, x's strides.
-void lines_plan(ElementPlan& p, const TensorRef& by, const TensorRef& index, const TensorRef& other, const TensorRef& x, int dim) {
+void lines_plan(ElementPlan& p, const TensorRef& by, const TensorRef& index, const TensorRef& other, const TensorRef& x,
+                int dim) {
   int order[kMaxRank];
   const int n = order_axes(order, by, dim);
   p.rank = 0;
@@ -251,7 +247,8 @@ void for_each_line(const ElementPlan& p, int64_t m, int64_t stride_index, int64_
       x0 += first * s2;
       if (along) run(Stretch{m, i0, o0, x0, stride_index, stride_other, 0});
       else
-        for (int64_t j = 0; j < m; ++j) run(Stretch{count, i0 + j * stride_index, o0 + j * stride_other, x0, s0, s1, s2});
+        for (int64_t j = 0; j < m; ++j)
+          run(Stretch{count, i0 + j * stride_index, o0 + j * stride_other, x0, s0, s1, s2});
     }
   });
 }
@@ -260,8 +257,7 @@ void for_each_line(const ElementPlan& p, int64_t m, int64_t stride_index, int64_
 struct BadValue {
   int seen = 0;
   int64_t value = INT64_MIN;
-  template <class I>
-  void report(const I* at, int64_t step, int64_t count, int64_t size) {
+  template <class I> void report(const I* at, int64_t step, int64_t count, int64_t size) {
     for (int64_t t = 0; t < count; ++t) {
       const int64_t v = at[t * step];
       if (static_cast<uint64_t>(v) < static_cast<uint64_t>(size)) continue;
@@ -279,7 +275,8 @@ WEFT_INLINE bool each_index(const I* at, int64_t step, int64_t count, int64_t si
   bool bad = false;
   for (int64_t t = 0; t < count; ++t) {
     const int64_t v = at[t * step];
-    if (static_cast<uint64_t>(v) < static_cast<uint64_t>(size)) [[likely]] element(t, v);
+    if (static_cast<uint64_t>(v) < static_cast<uint64_t>(size)) [[likely]]
+      element(t, v);
     else bad = true;
   }
   return bad;
@@ -325,16 +322,16 @@ void scatter_typed(const MutTensorRef& out, const TensorRef& index, const Tensor
   });
 }
 
-void scatter_kernel(const MutTensorRef& out, const TensorRef& index, const TensorRef& src, int dim, bool accumulate, const char* op) {
+void scatter_kernel(const MutTensorRef& out, const TensorRef& index, const TensorRef& src, int dim, bool accumulate,
+                    const char* op) {
   if (index.numel == 0) return;
   BadValue bad;
   dispatch_index(index.dtype, op, [&]<class I> {
     if (accumulate)
-      detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(out.dtype, op, "f32, f64, i64, i32 or u8", [&]<class T> {
-        scatter_typed<true, T, I>(out, index, src, dim, bad);
-      });
-    else
-      dispatch_size(out.dtype, [&]<class T> { scatter_typed<false, T, I>(out, index, src, dim, bad); });
+      detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(
+          out.dtype, op, "f32, f64, i64, i32 or u8",
+          [&]<class T> { scatter_typed<true, T, I>(out, index, src, dim, bad); });
+    else dispatch_size(out.dtype, [&]<class T> { scatter_typed<false, T, I>(out, index, src, dim, bad); });
   });
   if (bad.seen) bad_index(op, bad.value, dim, out.shape[dim]);
 }

@@ -10,8 +10,7 @@ namespace weft::cpu::WEFT_ISA {
 using Run = void (*)(const void* run, const int64_t* at, int64_t count);
 
 /// One copy for all kernels: inlined into each of them, the walk was most of their code and of their compile time.
-template <int Operands>
-__attribute__((noinline)) void walk(const ElementPlan& p, Run call, const void* run) {
+template <int Operands> __attribute__((noinline)) void walk(const ElementPlan& p, Run call, const void* run) {
   const int inner = p.rank - 1;
   const int64_t length = p.shape[inner];
   if (p.numel == 0) return;
@@ -48,8 +47,7 @@ __attribute__((noinline)) void walk(const ElementPlan& p, Run call, const void* 
 }
 
 /// Calls run(offsets[operands], count) for innermost runs that cover the plan; offsets and strides in elements.
-template <int Operands, class F>
-void for_each_run(const ElementPlan& p, const F& run) {
+template <int Operands, class F> void for_each_run(const ElementPlan& p, const F& run) {
   walk<Operands>(
       p, [](const void* f, const int64_t* at, int64_t count) { (*static_cast<const F*>(f))(at, count); }, &run);
 }

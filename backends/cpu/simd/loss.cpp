@@ -14,12 +14,11 @@ namespace weft::cpu {
 namespace WEFT_ISA {
 namespace {
 
-constexpr int64_t kPixels = 128;     // of a block of planes
-constexpr int64_t kLongRow = 48;     // rows of at least this many classes are reduced along the row
+constexpr int64_t kPixels = 128;  // of a block of planes
+constexpr int64_t kLongRow = 48;  // rows of at least this many classes are reduced along the row
 constexpr int64_t kMaxPieces = 64;
 
-template <class T>
-struct Problem {
+template <class T> struct Problem {
   using A = compute_t<T>;
   const T* x;
   const int64_t* target;
@@ -30,8 +29,14 @@ struct Problem {
   A smoothing, weight_sum;  // smoothing / C
 
   Problem(const TensorRef& logits, const TensorRef& t, const TensorRef& w, const CrossEntropyParams& o)
-      : x(logits.as<T>()), target(t.as<int64_t>()), weight(w.as<A>()), N(logits.size(0)), C(logits.size(1)), S(1),
-        ignore(o.ignore_index), smoothing(static_cast<A>(o.label_smoothing / static_cast<double>(C))) {
+      : x(logits.as<T>()),
+        target(t.as<int64_t>()),
+        weight(w.as<A>()),
+        N(logits.size(0)),
+        C(logits.size(1)),
+        S(1),
+        ignore(o.ignore_index),
+        smoothing(static_cast<A>(o.label_smoothing / static_cast<double>(C))) {
     for (int i = 2; i < logits.rank; ++i) S *= logits.size(i);
     rows = S == 1 || (C > 1 && logits.stride(1) == 1);
     double sum = 0;
@@ -73,8 +78,7 @@ void plane_block(A* lse, A* smooth, const S* p, int64_t step, int64_t C, int64_t
   }
 }
 
-template <class T, class A>
-void long_row(A& lse, A& smooth, const T* p, int64_t C, const A* weight, bool smoothing) {
+template <class T, class A> void long_row(A& lse, A& smooth, const T* p, int64_t C, const A* weight, bool smoothing) {
   A top = fn::lowest<A>(), sum = 0, s = 0;
 #pragma omp simd reduction(max : top)
   for (int64_t c = 0; c < C; ++c) top = A(p[c]) > top ? A(p[c]) : top;
@@ -88,8 +92,7 @@ void long_row(A& lse, A& smooth, const T* p, int64_t C, const A* weight, bool sm
 }
 
 /// Calls body(first pixel, pixels) for blocks within one sample; `piece(k)` says which partial sums to use.
-template <class F>
-void for_blocks(int64_t N, int64_t S, int64_t C, int64_t pieces, const F& body) {
+template <class F> void for_blocks(int64_t N, int64_t S, int64_t C, int64_t pieces, const F& body) {
   const int64_t per_sample = (S + kPixels - 1) / kPixels, blocks = N * per_sample;
   parallel_for(pieces, N * S * C < kSerialBelow ? pieces : 1, [&](int64_t p0, int64_t p1) {
     for (int64_t p = p0; p < p1; ++p)
@@ -104,8 +107,7 @@ int64_t count_pieces(int64_t N, int64_t S, int64_t C) {
   return std::clamp<int64_t>(std::min(blocks, N * S * C / kSerialBelow), 1, kMaxPieces);
 }
 
-template <class T>
-void forward(compute_t<T>* loss, compute_t<T>* lse, double* totals, const Problem<T>& o) {
+template <class T> void forward(compute_t<T>* loss, compute_t<T>* lse, double* totals, const Problem<T>& o) {
   using A = compute_t<T>;
   // One sample of rows is as good as many: pixels of all samples are contiguous then.
   const int64_t N = o.rows ? 1 : o.N, S = o.rows ? o.N * o.S : o.S;
@@ -183,7 +185,8 @@ void backward(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* 
         const A k = scale[i], l = z[i], u = up[i];
         if (smoothing) {
 #pragma omp simd
-          for (int64_t c = 0; c < o.C; ++c) d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l) - u * (o.weight ? o.weight[c] : A(1)));
+          for (int64_t c = 0; c < o.C; ++c)
+            d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l) - u * (o.weight ? o.weight[c] : A(1)));
         } else {
 #pragma omp simd
           for (int64_t c = 0; c < o.C; ++c) d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l));
@@ -238,8 +241,9 @@ void backward(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* 
   });
 }
 
-void cross_entropy(const MutTensorRef& loss, const MutTensorRef& lse, const MutTensorRef& totals, const TensorRef& logits,
-                   const TensorRef& target, const TensorRef& weight, const CrossEntropyParams& o) {
+void cross_entropy(const MutTensorRef& loss, const MutTensorRef& lse, const MutTensorRef& totals,
+                   const TensorRef& logits, const TensorRef& target, const TensorRef& weight,
+                   const CrossEntropyParams& o) {
   with_floating(logits.dtype, [&]<class T> {
     using A = compute_t<T>;
     forward<T>(loss.as_mut<A>(), lse.as_mut<A>(), totals.as_mut<double>(), Problem<T>(logits, target, weight, o));
@@ -250,7 +254,8 @@ void cross_entropy_backward(const MutTensorRef& dx, const TensorRef& g, const Te
                             const TensorRef& target, const TensorRef& weight, const CrossEntropyParams& o) {
   with_floating(logits.dtype, [&]<class T> {
     using A = compute_t<T>;
-    backward<T>(dx.as_mut<T>(), g.as<A>(), g.numel > 1 || lse.numel == 1 ? 1 : 0, lse.as<A>(), Problem<T>(logits, target, weight, o));
+    backward<T>(dx.as_mut<T>(), g.as<A>(), g.numel > 1 || lse.numel == 1 ? 1 : 0, lse.as<A>(),
+                Problem<T>(logits, target, weight, o));
   });
 }
 

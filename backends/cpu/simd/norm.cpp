@@ -40,8 +40,7 @@ struct Walk {
 };
 
 /// `arrays` column vectors for each group.
-template <class A>
-class Columns {
+template <class A> class Columns {
  public:
   Columns(const Walk& k, int arrays)
       : width_(k.width), stride_(k.width * arrays), memory_(static_cast<size_t>(k.groups * stride_) * sizeof(A)) {}
@@ -54,8 +53,7 @@ class Columns {
 };
 
 /// Repeats f(c) for c in [0, C) over `width` columns.
-template <class A, class F>
-void tile(A* to, int64_t width, int64_t C, const F& f) {
+template <class A, class F> void tile(A* to, int64_t width, int64_t C, const F& f) {
   for (int64_t c = 0; c < C; ++c) to[c] = static_cast<A>(f(c));
   for (int64_t i = C; i < width; ++i) to[i] = to[i - C];
 }
@@ -68,8 +66,7 @@ WEFT_INLINE double param(const TensorRef& p, int64_t c, double missing) {
 
 // Statistics ---------------------------------------------------------------------------------------------------------
 
-template <class T>
-void stats_rows(double* mean, double* m2, const T* x, const Walk& k) {
+template <class T> void stats_rows(double* mean, double* m2, const T* x, const Walk& k) {
   using A = compute_t<T>;
   const int64_t W = k.width, tasks = k.groups * k.pieces;
   Scratch partial_memory(static_cast<size_t>(tasks * W) * 2 * (sizeof(double) + sizeof(A)));
@@ -88,7 +85,8 @@ void stats_rows(double* mean, double* m2, const T* x, const Walk& k) {
       for (int64_t r = begin; r < end; r += chunk) {
         const int64_t rows = std::min(chunk, end - r);
         column_moments(s, s + W, base + r * W, rows, W);
-        const double done = static_cast<double>(r - begin), share = static_cast<double>(rows) / (done + static_cast<double>(rows));
+        const double done = static_cast<double>(r - begin),
+                     share = static_cast<double>(rows) / (done + static_cast<double>(rows));
         const double weight = done * share;
 #pragma omp simd
         for (int64_t i = 0; i < W; ++i) {
@@ -116,15 +114,13 @@ void stats_rows(double* mean, double* m2, const T* x, const Walk& k) {
   });
 }
 
-template <class T>
-fn::Moments stats_planes(const T* x, const Walk& k, int64_t b, int64_t c) {
+template <class T> fn::Moments stats_planes(const T* x, const Walk& k, int64_t b, int64_t c) {
   fn::Moments m;
   for (int64_t n = b * k.samples(); n < (b + 1) * k.samples(); ++n) m.merge(moments(x + (n * k.C + c) * k.S, k.S));
   return m;
 }
 
-template <class T>
-void stats(double* mean, double* m2, const T* x, const Walk& k) {
+template <class T> void stats(double* mean, double* m2, const T* x, const Walk& k) {
   if (k.rows) return stats_rows(mean, m2, x, k);
   const int64_t grain = std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, k.count()));
   parallel_for(k.groups * k.C, grain, [&](int64_t i0, int64_t i1) {
@@ -140,8 +136,8 @@ void stats(double* mean, double* m2, const T* x, const Walk& k) {
 
 /// Column vectors mean, inv gamma and beta of every group.
 template <class A>
-void fill_affine(const Columns<A>& v, const double* mean, const double* inv, const TensorRef& gamma, const TensorRef& beta,
-                 const Walk& k) {
+void fill_affine(const Columns<A>& v, const double* mean, const double* inv, const TensorRef& gamma,
+                 const TensorRef& beta, const Walk& k) {
   parallel_for(k.groups, std::max<int64_t>(1, kSerialBelow / k.width), [&](int64_t b0, int64_t b1) {
     for (int64_t b = b0; b < b1; ++b) {
       tile(v(b, 0), k.width, k.C, [&](int64_t c) { return mean[b * k.C + c]; });
@@ -153,8 +149,7 @@ void fill_affine(const Columns<A>& v, const double* mean, const double* inv, con
 
 /// Calls body(group, first element, elements) for runs of up to `width` elements that begin at channel 0, in parallel. From
 /// the end towards the start: the statistics pass has just been there, so the end is what is still in the cache.
-template <class Body>
-void for_rows(const Walk& k, const Body& body) {
+template <class Body> void for_rows(const Walk& k, const Body& body) {
   const int64_t kBlock = std::max<int64_t>(64, (1 << 18) / k.width);  // long enough for the prefetcher
   const int64_t per_group = k.wide_rows + (k.tail ? 1 : 0);
   parallel_for(k.groups * per_group, std::max<int64_t>(1, kSerialBelow / k.width), [&](int64_t t0, int64_t t1) {
@@ -175,7 +170,8 @@ void apply_as(T* y, const T* x, const T* residual, const double* mean, const dou
     const Columns<A> v(k, 3);
     fill_affine(v, mean, inv, gamma, beta, k);
     for_rows(k, [&](int64_t b, int64_t at, int64_t n) {
-      apply_loop(y + at, x + at, residual ? residual + at : nullptr, n, v.column(b, 0), v.column(b, 1), v.column(b, 2), s);
+      apply_loop(y + at, x + at, residual ? residual + at : nullptr, n, v.column(b, 0), v.column(b, 1), v.column(b, 2),
+                 s);
     });
   } else {
     const int64_t split = std::clamp<int64_t>(k.S / kSerialBelow, 1, 16);
@@ -205,7 +201,8 @@ void forward_planes(T* y, double* mean, double* m2, double* inv, const T* x, con
       mean[i] = m.mean;
       m2[i] = m.m2;
       inv[i] = 1 / fn::sqrt(m.m2 / m.n + o.eps);
-      Uniform<A> vm{static_cast<A>(m.mean)}, sc{static_cast<A>(inv[i] * param(gamma, c, 1))}, sh{static_cast<A>(param(beta, c, 0))};
+      Uniform<A> vm{static_cast<A>(m.mean)}, sc{static_cast<A>(inv[i] * param(gamma, c, 1))},
+          sh{static_cast<A>(param(beta, c, 0))};
       for (int64_t n = (b + 1) * k.samples() - 1; n >= b * k.samples(); --n) {  // what was read last is cached best
         const int64_t at = (n * k.C + c) * k.S;
         apply_loop(y + at, x + at, residual ? residual + at : nullptr, k.S, vm, sc, sh, Gate<A>(o));
@@ -217,8 +214,7 @@ void forward_planes(T* y, double* mean, double* m2, double* inv, const T* x, con
 // Backward -----------------------------------------------------------------------------------------------------------
 
 /// Operands of the backward loops. `scale`, `k1`, `k2` (apply only): dx = scale g - k1 - xhat k2, all [groups, C].
-template <class T>
-struct Back {
+template <class T> struct Back {
   T *dx, *dres;
   const T *g, *x, *y;
   const double *mean, *inv;
@@ -226,8 +222,7 @@ struct Back {
   NormParams params;
 };
 
-template <class T, NormSource Src>
-void reduce_rows(double* s1, double* s2, const Back<T>& o, const Walk& k) {
+template <class T, NormSource Src> void reduce_rows(double* s1, double* s2, const Back<T>& o, const Walk& k) {
   using A = compute_t<T>;
   const int64_t W = k.width, tasks = k.groups * k.pieces;
   Scratch memory(static_cast<size_t>(tasks * W) * 2 * (sizeof(double) + sizeof(A)));
@@ -244,8 +239,8 @@ void reduce_rows(double* s1, double* s2, const Back<T>& o, const Walk& k) {
       for (int64_t i = 0; i < 2 * W; ++i) p1[i] = 0;
       const auto add = [&](int64_t at, int64_t rows, int64_t n) {
         for (int64_t i = 0; i < 2 * W; ++i) s[i] = A(0);
-        reduce_columns<Src>(s, s + W, o.g + at, o.x + at, o.y ? o.y + at : nullptr, rows, n, v.column(b, 0), v.column(b, 1),
-                                 v.column(b, 2), Gate<A>(o.params));
+        reduce_columns<Src>(s, s + W, o.g + at, o.x + at, o.y ? o.y + at : nullptr, rows, n, v.column(b, 0),
+                            v.column(b, 1), v.column(b, 2), Gate<A>(o.params));
         for (int64_t i = 0; i < 2 * W; ++i) p1[i] += static_cast<double>(s[i]);
       };
       const int64_t first = b * k.group_elements(), end = k.wide_rows * (p + 1) / k.pieces;
@@ -270,13 +265,14 @@ template <class T, NormSource Src>
 void reduce_plane(double& s1, double& s2, const Back<T>& o, const Walk& k, int64_t b, int64_t c) {
   using A = compute_t<T>;
   const int64_t i = b * k.C + c;
-  Uniform<A> m{static_cast<A>(o.mean[i])}, sc{static_cast<A>(o.inv[i] * param(o.gamma, c, 1))}, sh{static_cast<A>(param(o.beta, c, 0))};
+  Uniform<A> m{static_cast<A>(o.mean[i])}, sc{static_cast<A>(o.inv[i] * param(o.gamma, c, 1))},
+      sh{static_cast<A>(param(o.beta, c, 0))};
   double a = 0, q = 0;
   for (int64_t n = b * k.samples(); n < (b + 1) * k.samples(); ++n)
     for (int64_t at = (n * k.C + c) * k.S, end = at + k.S; at < end; at += 4096) {
       A pa = 0, pq = 0;
-      reduce_run<Src>(pa, pq, o.g + at, o.x + at, o.y ? o.y + at : nullptr, std::min<int64_t>(4096, end - at), m, sc, sh,
-                           Gate<A>(o.params));
+      reduce_run<Src>(pa, pq, o.g + at, o.x + at, o.y ? o.y + at : nullptr, std::min<int64_t>(4096, end - at), m, sc,
+                      sh, Gate<A>(o.params));
       a += static_cast<double>(pa);
       q += static_cast<double>(pq);
     }
@@ -287,11 +283,12 @@ void reduce_plane(double& s1, double& s2, const Back<T>& o, const Walk& k, int64
 template <class T, NormSource Src>
 void back_plane(const Back<T>& o, const Walk& k, int64_t n, int64_t c, int64_t i, double scale, double k1, double k2) {
   using A = compute_t<T>;
-  Uniform<A> m{static_cast<A>(o.mean[i])}, sc{static_cast<A>(o.inv[i] * param(o.gamma, c, 1))}, sh{static_cast<A>(param(o.beta, c, 0))};
+  Uniform<A> m{static_cast<A>(o.mean[i])}, sc{static_cast<A>(o.inv[i] * param(o.gamma, c, 1))},
+      sh{static_cast<A>(param(o.beta, c, 0))};
   Uniform<A> va{static_cast<A>(scale)}, vb{static_cast<A>(k1)}, vd{static_cast<A>(k2 * o.inv[i])};
   const int64_t at = (n * k.C + c) * k.S;
-  back_loop<Src>(o.dx + at, o.dres ? o.dres + at : nullptr, o.g + at, o.x + at, o.y ? o.y + at : nullptr, k.S, m, sc, sh,
-                      va, vb, vd, Gate<A>(o.params));
+  back_loop<Src>(o.dx + at, o.dres ? o.dres + at : nullptr, o.g + at, o.x + at, o.y ? o.y + at : nullptr, k.S, m, sc,
+                 sh, va, vb, vd, Gate<A>(o.params));
 }
 
 template <class T, NormSource Src>
@@ -317,13 +314,13 @@ void back_apply(const Back<T>& o, const double* scale, const double* k1, const d
     }
   });
   for_rows(k, [&](int64_t b, int64_t at, int64_t n) {
-    back_loop<Src>(o.dx + at, o.dres ? o.dres + at : nullptr, o.g + at, o.x + at, o.y ? o.y + at : nullptr, n, v.column(b, 0),
-                        v.column(b, 1), v.column(b, 2), v.column(b, 3), v.column(b, 4), v.column(b, 5), Gate<A>(o.params));
+    back_loop<Src>(o.dx + at, o.dres ? o.dres + at : nullptr, o.g + at, o.x + at, o.y ? o.y + at : nullptr, n,
+                   v.column(b, 0), v.column(b, 1), v.column(b, 2), v.column(b, 3), v.column(b, 4), v.column(b, 5),
+                   Gate<A>(o.params));
   });
 }
 
-template <class T, NormSource Src>
-void reduce(double* s1, double* s2, const Back<T>& o, const Walk& k) {
+template <class T, NormSource Src> void reduce(double* s1, double* s2, const Back<T>& o, const Walk& k) {
   if (k.rows) return reduce_rows<T, Src>(s1, s2, o, k);
   const int64_t grain = std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, k.count()));
   parallel_for(k.groups * k.C, grain, [&](int64_t i0, int64_t i1) {
@@ -332,8 +329,7 @@ void reduce(double* s1, double* s2, const Back<T>& o, const Walk& k) {
 }
 
 /// Both, channel by channel, while its planes are in the cache.
-template <class T, NormSource Src>
-void backward(double* s1, double* s2, const Back<T>& o, const Walk& k) {
+template <class T, NormSource Src> void backward(double* s1, double* s2, const Back<T>& o, const Walk& k) {
   const double count = static_cast<double>(k.count());
   if (k.rows) {
     reduce<T, Src>(s1, s2, o, k);
@@ -361,8 +357,7 @@ void backward(double* s1, double* s2, const Back<T>& o, const Walk& k) {
 
 // Slots --------------------------------------------------------------------------------------------------------------
 
-template <class F>
-void with_source(NormSource source, const F& f) {
+template <class F> void with_source(NormSource source, const F& f) {
   switch (source) {
     case NormSource::input: f.template operator()<NormSource::input>(); break;
     case NormSource::output: f.template operator()<NormSource::output>(); break;
@@ -375,8 +370,8 @@ void norm_stats(const MutTensorRef& mean, const MutTensorRef& m2, const TensorRe
   with_floating(x.dtype, [&]<class T> { stats(mean.as_mut<double>(), m2.as_mut<double>(), x.as<T>(), k); });
 }
 
-void norm_apply(const MutTensorRef& y, const TensorRef& x, const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma,
-                const TensorRef& beta, const TensorRef& residual, const NormParams& o) {
+void norm_apply(const MutTensorRef& y, const TensorRef& x, const TensorRef& mean, const TensorRef& inv,
+                const TensorRef& gamma, const TensorRef& beta, const TensorRef& residual, const NormParams& o) {
   const Walk k(x, mean.numel);
   with_floating(x.dtype, [&]<class T> {
     apply_as(y.as_mut<T>(), x.as<T>(), residual.as<T>(), mean.as<double>(), inv.as<double>(), gamma, beta, k, o);
@@ -384,7 +379,8 @@ void norm_apply(const MutTensorRef& y, const TensorRef& x, const TensorRef& mean
 }
 
 void norm_forward(const MutTensorRef& y, const MutTensorRef& mean, const MutTensorRef& m2, const MutTensorRef& inv,
-                  const TensorRef& x, const TensorRef& gamma, const TensorRef& beta, const TensorRef& residual, const NormParams& o) {
+                  const TensorRef& x, const TensorRef& gamma, const TensorRef& beta, const TensorRef& residual,
+                  const NormParams& o) {
   const Walk k(x, mean.numel);
   double *pm = mean.as_mut<double>(), *pq = m2.as_mut<double>(), *pi = inv.as_mut<double>();
   with_floating(x.dtype, [&]<class T> {
@@ -396,14 +392,16 @@ void norm_forward(const MutTensorRef& y, const MutTensorRef& mean, const MutTens
 }
 
 template <class T>
-Back<T> operands(const MutTensorRef& dx, const MutTensorRef& dres, const TensorRef& g, const TensorRef& x, const TensorRef& y,
-                 const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma, const TensorRef& beta, const NormParams& o) {
-  return {dx.as_mut<T>(), dres.as_mut<T>(), g.as<T>(), x.as<T>(), y.as<T>(), mean.as<double>(), inv.as<double>(), gamma, beta, o};
+Back<T> operands(const MutTensorRef& dx, const MutTensorRef& dres, const TensorRef& g, const TensorRef& x,
+                 const TensorRef& y, const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma,
+                 const TensorRef& beta, const NormParams& o) {
+  return {dx.as_mut<T>(),    dres.as_mut<T>(), g.as<T>(), x.as<T>(), y.as<T>(),
+          mean.as<double>(), inv.as<double>(), gamma,     beta,      o};
 }
 
-void norm_backward_reduce(const MutTensorRef& s1, const MutTensorRef& s2, const TensorRef& g, const TensorRef& x, const TensorRef& y,
-                          const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma, const TensorRef& beta,
-                          const NormParams& o) {
+void norm_backward_reduce(const MutTensorRef& s1, const MutTensorRef& s2, const TensorRef& g, const TensorRef& x,
+                          const TensorRef& y, const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma,
+                          const TensorRef& beta, const NormParams& o) {
   const Walk k(x, mean.numel);
   with_floating(x.dtype, [&]<class T> {
     const Back<T> v = operands<T>({}, {}, g, x, y, mean, inv, gamma, beta, o);
@@ -411,9 +409,10 @@ void norm_backward_reduce(const MutTensorRef& s1, const MutTensorRef& s2, const 
   });
 }
 
-void norm_backward_apply(const MutTensorRef& dx, const MutTensorRef& dres, const TensorRef& g, const TensorRef& x, const TensorRef& y,
-                         const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma, const TensorRef& beta,
-                         const TensorRef& scale, const TensorRef& k1, const TensorRef& k2, const NormParams& o) {
+void norm_backward_apply(const MutTensorRef& dx, const MutTensorRef& dres, const TensorRef& g, const TensorRef& x,
+                         const TensorRef& y, const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma,
+                         const TensorRef& beta, const TensorRef& scale, const TensorRef& k1, const TensorRef& k2,
+                         const NormParams& o) {
   const Walk k(x, mean.numel);
   with_floating(x.dtype, [&]<class T> {
     const Back<T> v = operands<T>(dx, dres, g, x, y, mean, inv, gamma, beta, o);
@@ -423,9 +422,9 @@ void norm_backward_apply(const MutTensorRef& dx, const MutTensorRef& dres, const
   });
 }
 
-void norm_backward(const MutTensorRef& dx, const MutTensorRef& dres, const MutTensorRef& s1, const MutTensorRef& s2, const TensorRef& g,
-                   const TensorRef& x, const TensorRef& y, const TensorRef& mean, const TensorRef& inv, const TensorRef& gamma,
-                   const TensorRef& beta, const NormParams& o) {
+void norm_backward(const MutTensorRef& dx, const MutTensorRef& dres, const MutTensorRef& s1, const MutTensorRef& s2,
+                   const TensorRef& g, const TensorRef& x, const TensorRef& y, const TensorRef& mean,
+                   const TensorRef& inv, const TensorRef& gamma, const TensorRef& beta, const NormParams& o) {
   const Walk k(x, mean.numel);
   with_floating(x.dtype, [&]<class T> {
     const Back<T> v = operands<T>(dx, dres, g, x, y, mean, inv, gamma, beta, o);

@@ -12,8 +12,7 @@
 namespace weft::cpu::WEFT_ISA {
 
 /// Calls f.operator()<T>() for a floating dtype; ops have checked that it is one.
-template <class F>
-WEFT_INLINE void with_floating(Dtype d, const F& f) {
+template <class F> WEFT_INLINE void with_floating(Dtype d, const F& f) {
   switch (d) {
     case Dtype::f32: f.template operator()<float>(); break;
     case Dtype::f64: f.template operator()<double>(); break;
@@ -23,25 +22,24 @@ WEFT_INLINE void with_floating(Dtype d, const F& f) {
 }
 
 /// A parameter per column, and one for a whole run: the loops below take either.
-template <class A>
-struct Column {
+template <class A> struct Column {
   const A* p;
   WEFT_INLINE A operator()(int64_t i) const { return p[i]; }
 };
-template <class A>
-struct Uniform {
+template <class A> struct Uniform {
   A v;
   WEFT_INLINE A operator()(int64_t) const { return v; }
 };
 
 /// An activation as three numbers, so that loops need no copy for each kind: v <= t ? (v <= zero ? 0 : v slope) : v. A NaN
 /// threshold is never reached. relu: t = 0, zero = inf; leaky_relu: t just below 0 and zero = NaN; none: t = NaN.
-template <class A>
-struct Gate {
+template <class A> struct Gate {
   A t, zero, slope;
   explicit Gate(const NormParams& o) : slope(static_cast<A>(o.slope)) {
     constexpr A nan = std::numeric_limits<A>::quiet_NaN();
-    t = o.activation == Activation::none ? nan : (o.activation == Activation::relu ? A(0) : -std::numeric_limits<A>::denorm_min());
+    t = o.activation == Activation::none
+            ? nan
+            : (o.activation == Activation::relu ? A(0) : -std::numeric_limits<A>::denorm_min());
     zero = o.activation == Activation::relu ? std::numeric_limits<A>::infinity() : nan;
   }
   WEFT_INLINE A forward(A v) const { return v <= t ? (v <= zero ? A(0) : v * slope) : v; }
@@ -51,10 +49,7 @@ struct Gate {
 };
 
 /// Gradient before the activation and x - mean, of one element.
-template <class A>
-struct Centered {
-  A g, x;
-};
+template <class A> struct Centered { A g, x; };
 template <NormSource Src, class A>
 WEFT_INLINE Centered<A> center(A g, A x, A y, A mean, A scale, A shift, const Gate<A>& gate) {
   if constexpr (Src == NormSource::folded) {
@@ -67,8 +62,7 @@ WEFT_INLINE Centered<A> center(A g, A x, A y, A mean, A scale, A shift, const Ga
 }
 
 /// Mean and sum of squared deviations of each column of x [rows, W].
-template <class A, class T>
-void column_moments(A* mean, A* m2, const T* x, int64_t rows, int64_t W) {
+template <class A, class T> void column_moments(A* mean, A* m2, const T* x, int64_t rows, int64_t W) {
 #pragma omp simd
   for (int64_t i = 0; i < W; ++i) mean[i] = m2[i] = A(0);
   int64_t r = 0;
@@ -104,8 +98,7 @@ void column_moments(A* mean, A* m2, const T* x, int64_t rows, int64_t W) {
 }
 
 /// Moments of a run of n elements.
-template <class T>
-fn::Moments moments(const T* x, int64_t n) {
+template <class T> fn::Moments moments(const T* x, int64_t n) {
   using A = compute_t<T>;
   fn::Moments all;
   for (int64_t at = 0; at < n; at += 4096) {
@@ -140,17 +133,18 @@ void apply_loop(T* y, const T* x, const T* residual, int64_t n, V mean, V scale,
 
 /// s1[i] += g, s2[i] += g (x - mean) for the columns of [rows, W] (rows lie `W` apart).
 template <NormSource Src, class T, class A>
-void reduce_columns(A* s1, A* s2, const T* g, const T* x, const T* y, int64_t rows, int64_t W, Column<A> mean, Column<A> scale,
-                    Column<A> shift, Gate<A> gate) {
+void reduce_columns(A* s1, A* s2, const T* g, const T* x, const T* y, int64_t rows, int64_t W, Column<A> mean,
+                    Column<A> scale, Column<A> shift, Gate<A> gate) {
   constexpr bool has_y = Src == NormSource::output;
   int64_t r = 0;
   for (; r + 2 <= rows; r += 2) {
     const int64_t at = r * W;
 #pragma omp simd
     for (int64_t i = 0; i < W; ++i) {
-      const Centered<A> a = center<Src>(A(g[at + i]), A(x[at + i]), has_y ? A(y[at + i]) : A(0), mean(i), scale(i), shift(i), gate);
-      const Centered<A> b = center<Src>(A(g[at + W + i]), A(x[at + W + i]), has_y ? A(y[at + W + i]) : A(0), mean(i), scale(i),
-                                             shift(i), gate);
+      const Centered<A> a = center<Src>(A(g[at + i]), A(x[at + i]), has_y ? A(y[at + i]) : A(0), mean(i), scale(i),
+                                        shift(i), gate);
+      const Centered<A> b = center<Src>(A(g[at + W + i]), A(x[at + W + i]), has_y ? A(y[at + W + i]) : A(0), mean(i),
+                                        scale(i), shift(i), gate);
       s1[i] += a.g + b.g;
       s2[i] += a.g * a.x + b.g * b.x;
     }
@@ -159,7 +153,8 @@ void reduce_columns(A* s1, A* s2, const T* g, const T* x, const T* y, int64_t ro
     const int64_t at = r * W;
 #pragma omp simd
     for (int64_t i = 0; i < W; ++i) {
-      const Centered<A> a = center<Src>(A(g[at + i]), A(x[at + i]), has_y ? A(y[at + i]) : A(0), mean(i), scale(i), shift(i), gate);
+      const Centered<A> a = center<Src>(A(g[at + i]), A(x[at + i]), has_y ? A(y[at + i]) : A(0), mean(i), scale(i),
+                                        shift(i), gate);
       s1[i] += a.g;
       s2[i] += a.g * a.x;
     }
@@ -168,8 +163,8 @@ void reduce_columns(A* s1, A* s2, const T* g, const T* x, const T* y, int64_t ro
 
 /// s1 += g, s2 += g (x - mean) over a run.
 template <NormSource Src, class T, class A>
-void reduce_run(A& s1, A& s2, const T* g, const T* x, const T* y, int64_t n, Uniform<A> mean, Uniform<A> scale, Uniform<A> shift,
-                Gate<A> gate) {
+void reduce_run(A& s1, A& s2, const T* g, const T* x, const T* y, int64_t n, Uniform<A> mean, Uniform<A> scale,
+                Uniform<A> shift, Gate<A> gate) {
   constexpr bool has_y = Src == NormSource::output;
   A a = 0, b = 0;
 #pragma omp simd reduction(+ : a, b)
@@ -184,7 +179,8 @@ void reduce_run(A& s1, A& s2, const T* g, const T* x, const T* y, int64_t n, Uni
 
 /// dx = a g - b - (x - mean) d, and the residual's gradient g, with g taken back through the activation.
 template <NormSource Src, class T, class V, class A>
-void back_loop(T* dx, T* dres, const T* g, const T* x, const T* y, int64_t n, V mean, V scale, V shift, V a, V b, V d, Gate<A> gate) {
+void back_loop(T* dx, T* dres, const T* g, const T* x, const T* y, int64_t n, V mean, V scale, V shift, V a, V b, V d,
+               Gate<A> gate) {
   constexpr bool has_y = Src == NormSource::output;
   if (has_y && dres) {
 #pragma omp simd

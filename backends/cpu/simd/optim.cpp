@@ -6,16 +6,14 @@
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
-template <class E>
-int64_t total(std::span<const E> table) {
+template <class E> int64_t total(std::span<const E> table) {
   int64_t n = 0;
   for (const E& e : table) n += e.numel;
   return n;
 }
 
 /// Calls f(entry, begin, end) for what [begin, end) of the whole row has of each entry.
-template <class E, class F>
-void for_pieces(std::span<const E> table, int64_t begin, int64_t end, const F& f) {
+template <class E, class F> void for_pieces(std::span<const E> table, int64_t begin, int64_t end, const F& f) {
   int64_t first = 0;
   for (const E& e : table) {
     if (first >= end) break;
@@ -27,8 +25,7 @@ void for_pieces(std::span<const E> table, int64_t begin, int64_t end, const F& f
   }
 }
 
-template <class F, class P>
-void step_piece(const fn::StepEntry& e, const F f, int64_t begin, int64_t end) {
+template <class F, class P> void step_piece(const fn::StepEntry& e, const F f, int64_t begin, int64_t end) {
   using T = compute_t<P>;
   constexpr bool half = !std::is_same_v<P, T>;
   constexpr bool has_s = F::states & 1, has_t = F::states & 2, has_u = F::states & 4;
@@ -54,8 +51,7 @@ void step_piece(const fn::StepEntry& e, const F f, int64_t begin, int64_t end) {
   }
 }
 
-template <class F>
-void step(std::span<const fn::StepEntry> table, const void* hypers) {
+template <class F> void step(std::span<const fn::StepEntry> table, const void* hypers) {
   const F* f = static_cast<const F*>(hypers);
   parallel_for(total(table), kSerialBelow, [&](int64_t begin, int64_t end) {
     for_pieces(table, begin, end, [&](const fn::StepEntry& e, int64_t from, int64_t to) {
@@ -70,8 +66,7 @@ void step(std::span<const fn::StepEntry> table, const void* hypers) {
 }
 
 /// Calls f.template operator()<T>() for a floating dtype; the ops have checked that it is one.
-template <class F>
-auto with_type(Dtype d, const F& f) {
+template <class F> auto with_type(Dtype d, const F& f) {
   switch (d) {
     case Dtype::f32: return f.template operator()<float>();
     case Dtype::f64: return f.template operator()<double>();
@@ -82,8 +77,7 @@ auto with_type(Dtype d, const F& f) {
 
 enum class Norm { one, two, inf, other };
 
-template <Norm N, class T>
-double partial(const T* x, int64_t n, double p) {
+template <Norm N, class T> double partial(const T* x, int64_t n, double p) {
   using C = compute_t<T>;
   double sum = 0;
   // f32 sums of 1024 elements keep enough digits; their sum is in f64
@@ -114,15 +108,15 @@ double partial(const T* x, int64_t n, double p) {
   return sum;
 }
 
-template <Norm N>
-double norm_of(std::span<const fn::FlatEntry> table, double* parts, double p) {
+template <Norm N> double norm_of(std::span<const fn::FlatEntry> table, double* parts, double p) {
   const int64_t n = total(table), chunks = (n + fn::kNormChunk - 1) / fn::kNormChunk;
   parallel_for(chunks, 1, [&](int64_t first, int64_t last) {
     for (int64_t c = first; c < last; ++c) {
       double sum = 0;
       int64_t end = (c + 1) * fn::kNormChunk;
       for_pieces(table, c * fn::kNormChunk, end < n ? end : n, [&](const fn::FlatEntry& e, int64_t from, int64_t to) {
-        double part = with_type(e.dtype, [&]<class T> { return partial<N>(static_cast<const T*>(e.data) + from, to - from, p); });
+        double part = with_type(
+            e.dtype, [&]<class T> { return partial<N>(static_cast<const T*>(e.data) + from, to - from, p); });
         if constexpr (N == Norm::inf) sum = part > sum || part != part ? part : sum;
         else sum += part;
       });
@@ -147,8 +141,7 @@ void multi_norm(const MutTensorRef& out, const MutTensorRef& scratch, std::span<
   else *out.as_mut<float>() = static_cast<float>(r);
 }
 
-template <class F>
-void change_all(std::span<const fn::FlatEntry> table, const F& f) {
+template <class F> void change_all(std::span<const fn::FlatEntry> table, const F& f) {
   parallel_for(total(table), kSerialBelow, [&](int64_t begin, int64_t end) {
     for_pieces(table, begin, end, [&](const fn::FlatEntry& e, int64_t from, int64_t to) {
       with_type(e.dtype, [&]<class T> {

@@ -54,8 +54,7 @@ struct Rows {
   }
 };
 
-template <class T>
-void pad_typed(const MutTensorRef& out, const TensorRef& x, const PadParams& p, T value) {
+template <class T> void pad_typed(const MutTensorRef& out, const TensorRef& x, const PadParams& p, T value) {
   const Rows r(x, out, p);
   int64_t rows = 1;
   for (int i = 0; i < r.outer; ++i) rows *= r.axis[i].out();
@@ -89,7 +88,8 @@ void pad_typed(const MutTensorRef& out, const TensorRef& x, const PadParams& p, 
       };
       for (int64_t o = 0; o < begin; ++o) edge(o);
       if (r.small_row == block) {
-        std::memcpy(d + begin * block, s + (begin - r.row.lo) * block, static_cast<size_t>((end - begin) * block) * sizeof(T));
+        std::memcpy(d + begin * block, s + (begin - r.row.lo) * block,
+                    static_cast<size_t>((end - begin) * block) * sizeof(T));
       } else {
         for (int64_t o = begin; o < end; ++o) edge(o);
       }
@@ -113,8 +113,7 @@ void pad_kernel(const MutTensorRef& out, const TensorRef& x, const PadParams& p)
 }
 
 // Every element of gx collects what it was copied to, in the order of g: no two threads write one element.
-template <class T>
-void pad_backward_typed(const MutTensorRef& gx, const TensorRef& g, const PadParams& p) {
+template <class T> void pad_backward_typed(const MutTensorRef& gx, const TensorRef& g, const PadParams& p) {
   const Rows r(gx, g, p);
   int64_t rows = 1;
   for (int i = 0; i < r.outer; ++i) rows *= r.axis[i].size;
@@ -175,7 +174,8 @@ void pad_backward_typed(const MutTensorRef& gx, const TensorRef& g, const PadPar
 
 void pad_backward_kernel(const MutTensorRef& gx, const TensorRef& g, const PadParams& p) {
   if (gx.numel == 0) return;
-  detail::dispatch_types<float, double>(gx.dtype, "pad_backward", "f32 or f64", [&]<class T> { pad_backward_typed<T>(gx, g, p); });
+  detail::dispatch_types<float, double>(gx.dtype, "pad_backward", "f32 or f64",
+                                        [&]<class T> { pad_backward_typed<T>(gx, g, p); });
 }
 
 }  // namespace

@@ -37,7 +37,8 @@ WEFT_INLINE void for_taps(const T* x, const Taps& t, const PoolGeometry& p, int6
       const int64_t d = t.start[0] + a * p.axis[0].dilation, h = t.start[1] + b * p.axis[1].dilation;
       const T* row = x + ((d * p.axis[1].in + h) * p.axis[2].in + t.start[2]) * C;
       const int32_t base = (static_cast<int32_t>(a) * kernel_h + static_cast<int32_t>(b)) * kernel_w;
-      for (int64_t c = t.first[2]; c < t.last[2]; ++c) f(row + c * p.axis[2].dilation * C, base + static_cast<int32_t>(c));
+      for (int64_t c = t.first[2]; c < t.last[2]; ++c)
+        f(row + c * p.axis[2].dilation * C, base + static_cast<int32_t>(c));
     }
 }
 WEFT_INLINE int32_t first_tap(const Taps& t, const PoolGeometry& p) {
@@ -68,8 +69,7 @@ void max_block(T* y, I* taps, const T* x, int64_t n, const Taps& t, const PoolGe
 }
 
 /// The same for Wide::kCount channels of float or double, kept in registers over the taps.
-template <class T>
-struct Wide {
+template <class T> struct Wide {
   static constexpr int kLanes = 64 / sizeof(T), kCount = 4 * kLanes;
   using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
   typedef T V __attribute__((vector_size(64), aligned(alignof(T)), may_alias));
@@ -84,24 +84,24 @@ WEFT_INLINE void max_wide(T* y, I* taps, const T* x, const Taps& t, const PoolGe
   M at[4];
   const typename W::Int none = first_tap(t, p);
   for (int j = 0; j < 4; ++j) best[j] = V{} + fn::lowest<T>(), at[j] = M{} + none;
-  for_taps(x, t, p, C, [&](const T* from, int32_t tap) __attribute__((always_inline)) {
-    const M here = M{} + typename W::Int(tap);
+  for_taps(
+      x, t, p, C, [&](const T* from, int32_t tap) __attribute__((always_inline)) {
+        const M here = M{} + typename W::Int(tap);
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) {
-      const V v = *reinterpret_cast<const V*>(from + j * W::kLanes);
-      const M wins = (v > best[j]) | (v != v);
-      best[j] = wins ? v : best[j];
-      at[j] = wins ? here : at[j];
-    }
-  });
+        for (int j = 0; j < 4; ++j) {
+          const V v = *reinterpret_cast<const V*>(from + j * W::kLanes);
+          const M wins = (v > best[j]) | (v != v);
+          best[j] = wins ? v : best[j];
+          at[j] = wins ? here : at[j];
+        }
+      });
   for (int j = 0; j < 4; ++j) *reinterpret_cast<V*>(y + j * W::kLanes) = best[j];
   const typename W::Int* winner = reinterpret_cast<const typename W::Int*>(at);
 #pragma omp simd
   for (int i = 0; i < W::kCount; ++i) taps[i] = static_cast<I>(winner[i]);
 }
 
-template <class T, class I>
-void forward(T* y, I* taps, const T* x, int64_t N, int64_t C, const PoolGeometry& p) {
+template <class T, class I> void forward(T* y, I* taps, const T* x, int64_t N, int64_t C, const PoolGeometry& p) {
   const int64_t O0 = p.axis[0].out, O1 = p.axis[1].out, O2 = p.axis[2].out;
   const int64_t plane = p.axis[0].in * p.axis[1].in * p.axis[2].in * C;
   const int64_t grain = std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, O2 * C * p.taps()));
@@ -129,7 +129,9 @@ struct Holders {
   int32_t tap;   // in the first window; each further one has it `step` taps earlier
   int32_t step;  // 0: irregular (dilation, adaptive): ask PoolAxis::tap
   Holders(const PoolAxis& p, int64_t i)
-      : first(p.first_window(i)), count(p.last_window(i) - first), tap(static_cast<int32_t>(i - p.start(first))),
+      : first(p.first_window(i)),
+        count(p.last_window(i) - first),
+        tap(static_cast<int32_t>(i - p.start(first))),
         step(p.dilation == 1 && !p.adaptive ? static_cast<int32_t>(p.stride) : 0) {}
   WEFT_INLINE int32_t at(const PoolAxis& p, int64_t i, int64_t k) const {
     return step ? tap - static_cast<int32_t>(k) * step : static_cast<int32_t>(p.tap(first + k, i));
@@ -172,18 +174,19 @@ void scatter(T* dx, const T* g, const I* taps, int64_t N, int64_t C, const PoolG
           using M = typename W::M;
           for (; c + W::kCount <= C; c += W::kCount) {
             V sum[4] = {};
-            for_holders(hd, hh, hw, d, h, w, p, C, [&](int64_t at, int32_t tap) __attribute__((always_inline)) {
-              const int64_t o = n * outputs + at + c;
-              M winners[4];  // compilers widen bytes well in a loop, and badly as a vector conversion
-              typename W::Int* winner = reinterpret_cast<typename W::Int*>(winners);
+            for_holders(
+                hd, hh, hw, d, h, w, p, C, [&](int64_t at, int32_t tap) __attribute__((always_inline)) {
+                  const int64_t o = n * outputs + at + c;
+                  M winners[4];  // compilers widen bytes well in a loop, and badly as a vector conversion
+                  typename W::Int* winner = reinterpret_cast<typename W::Int*>(winners);
 #pragma omp simd
-              for (int i = 0; i < W::kCount; ++i) winner[i] = taps[o + i];
+                  for (int i = 0; i < W::kCount; ++i) winner[i] = taps[o + i];
 #pragma GCC unroll 4
-              for (int j = 0; j < 4; ++j) {
-                const V v = *reinterpret_cast<const V*>(g + o + j * W::kLanes);
-                sum[j] += winners[j] == (M{} + typename W::Int(tap)) ? v : V{};
-              }
-            });
+                  for (int j = 0; j < 4; ++j) {
+                    const V v = *reinterpret_cast<const V*>(g + o + j * W::kLanes);
+                    sum[j] += winners[j] == (M{} + typename W::Int(tap)) ? v : V{};
+                  }
+                });
             for (int j = 0; j < 4; ++j) *reinterpret_cast<V*>(to + c + j * W::kLanes) = sum[j];
           }
         }
@@ -208,8 +211,7 @@ void scatter(T* dx, const T* g, const I* taps, int64_t N, int64_t C, const PoolG
 }
 
 /// Calls f(output element, input element) for every winner; both in channels-last order.
-template <class I, class F>
-void for_winners(const I* taps, int64_t N, int64_t C, const PoolGeometry& p, const F& f) {
+template <class I, class F> void for_winners(const I* taps, int64_t N, int64_t C, const PoolGeometry& p, const F& f) {
   const PoolAxis &pd = p.axis[0], &ph = p.axis[1], &pw = p.axis[2];
   const int64_t plane = pd.in * ph.in * pw.in;
   const int64_t grain = std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, pw.out * C));
@@ -222,7 +224,8 @@ void for_winners(const I* taps, int64_t N, int64_t C, const PoolGeometry& p, con
           const int64_t tap = static_cast<int64_t>(taps[at + c]);
           const int64_t kc = tap % pw.kernel, kb = tap / pw.kernel % ph.kernel, ka = tap / (pw.kernel * ph.kernel);
           // A window that lies in the padding alone (large dilation) has no winner: stay inside.
-          const int64_t at_d = std::min(d + ka * pd.dilation, pd.in - 1), at_h = std::min(h + kb * ph.dilation, ph.in - 1),
+          const int64_t at_d = std::min(d + ka * pd.dilation, pd.in - 1),
+                        at_h = std::min(h + kb * ph.dilation, ph.in - 1),
                         at_w = std::min(w + kc * pw.dilation, pw.in - 1);
           const int64_t spot = (at_d * ph.in + at_h) * pw.in + at_w;
           f(at + c, (base + spot) * C + c, spot);
@@ -232,13 +235,11 @@ void for_winners(const I* taps, int64_t N, int64_t C, const PoolGeometry& p, con
   });
 }
 
-template <class F>
-void with_taps(Dtype d, const F& f) {
+template <class F> void with_taps(Dtype d, const F& f) {
   if (d == Dtype::u8) f.template operator()<uint8_t>();
   else f.template operator()<int32_t>();
 }
-template <class F>
-void with_number(Dtype d, const F& f) {
+template <class F> void with_number(Dtype d, const F& f) {
   switch (d) {
     case Dtype::i64: f.template operator()<int64_t>(); break;
     case Dtype::i32: f.template operator()<int32_t>(); break;
@@ -249,7 +250,8 @@ void with_number(Dtype d, const F& f) {
 
 void max_pool(const MutTensorRef& y, const MutTensorRef& taps, const TensorRef& x, const PoolGeometry& p) {
   with_number(x.dtype, [&]<class T> {
-    with_taps(taps.dtype, [&]<class I> { forward(y.as_mut<T>(), taps.as_mut<I>(), x.as<T>(), x.size(0), x.size(1), p); });
+    with_taps(taps.dtype,
+              [&]<class I> { forward(y.as_mut<T>(), taps.as_mut<I>(), x.as<T>(), x.size(0), x.size(1), p); });
   });
 }
 

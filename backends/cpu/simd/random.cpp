@@ -12,8 +12,8 @@
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
-constexpr int64_t kTile = 256;          // words made at a time: 64 blocks, well inside the first cache
-constexpr int64_t kGrain = 4096;        // a drawn element costs several times a copied one
+constexpr int64_t kTile = 256;    // words made at a time: 64 blocks, well inside the first cache
+constexpr int64_t kGrain = 4096;  // a drawn element costs several times a copied one
 
 #if defined(__AVX2__)
 // Blocks in 64-bit lanes whose upper halves are ignored: the one multiplication that x86 has for 32 bits times 32 is of that form,
@@ -49,8 +49,8 @@ void draw(uint32_t* words, uint64_t seed, uint64_t block, int64_t count) {
     for (int round = 0; round < 10; ++round) {
       for (int h = 0; h < 2; ++h) {
         const Lanes p0 = multiply(c0[h], f0), p1 = multiply(c2[h], f1);
-        c0[h] = (p1 >> 32) ^ c1[h] ^ uint64_t{k0};
-        c2[h] = (p0 >> 32) ^ c3[h] ^ uint64_t{k1};
+        c0[h] = (p1 >> 32) ^ c1[h] ^ uint64_t { k0 };
+        c2[h] = (p0 >> 32) ^ c3[h] ^ uint64_t { k1 };
         c1[h] = p1;
         c3[h] = p0;
       }
@@ -78,8 +78,7 @@ void draw(uint32_t* words, uint64_t seed, uint64_t block, int64_t count) {
 #endif
 
 // Calls use(first, count, words) for pieces of [0, n) whose beginnings are multiples of a block's elements.
-template <int WordsPerElement, class F>
-void for_each_tile(int64_t n, Generator::State from, const F& use) {
+template <int WordsPerElement, class F> void for_each_tile(int64_t n, Generator::State from, const F& use) {
   constexpr int64_t tile = kTile / WordsPerElement;
   parallel_for((n + tile - 1) / tile, kGrain / tile, [&](int64_t begin, int64_t end) {
     alignas(64) uint32_t words[kTile];
@@ -92,8 +91,7 @@ void for_each_tile(int64_t n, Generator::State from, const F& use) {
 }
 
 // As many random bits as T holds below one, so that rounding never reaches 1.
-template <class T>
-T uniform_word(uint32_t w) {
+template <class T> T uniform_word(uint32_t w) {
   if constexpr (std::is_same_v<T, bf16>) return bf16(static_cast<float>(static_cast<int32_t>(w >> 24)) * 0x1p-8f);
   else if constexpr (std::is_same_v<T, f16>) return f16(static_cast<float>(static_cast<int32_t>(w >> 21)) * 0x1p-11f);
   else return fn::uniform01(w);
@@ -175,7 +173,8 @@ void randint_kernel(const MutTensorRef& out, Generator::State from, int64_t low,
 struct Keep {
   bool none;
   uint32_t last;
-  explicit Keep(double p) : none(fn::bernoulli_threshold(p) == 0), last(static_cast<uint32_t>(fn::bernoulli_threshold(p) - 1)) {}
+  explicit Keep(double p)
+      : none(fn::bernoulli_threshold(p) == 0), last(static_cast<uint32_t>(fn::bernoulli_threshold(p) - 1)) {}
 };
 
 void bernoulli_kernel(const MutTensorRef& out, Generator::State from, double p) {

@@ -18,8 +18,7 @@ struct ReduceLoops {
   void (*finish)(const void* f, void* acc, int64_t n) = nullptr;
 };
 
-template <class F, class C>
-struct LoopsOf {
+template <class F, class C> struct LoopsOf {
   static void init(const void* functor, void* acc, int64_t n) {
     const C v = static_cast<const F*>(functor)->template init<C>();
     for (int64_t i = 0; i < n; ++i) static_cast<C*>(acc)[i] = v;
@@ -113,7 +112,7 @@ struct Axes {
 constexpr int64_t kChunk = 2048;   // elements that one fold takes
 constexpr int64_t kColumns = 512;  // columns that are reduced together
 constexpr int kLevels = 32;
-constexpr int64_t kGroups = 64;    // parts of one result, at most
+constexpr int64_t kGroups = 64;  // parts of one result, at most
 
 struct Reducer {
   const ReduceLoops& loops;
@@ -133,7 +132,7 @@ struct Reducer {
   // ---- Rows: the fastest axis of x is reduced.
 
   int64_t run() const { return reduced.shape[reduced.rank - 1]; }
-  int64_t per_run() const { return (run() + kChunk - 1) / kChunk; }                  // chunks, or
+  int64_t per_run() const { return (run() + kChunk - 1) / kChunk; }  // chunks, or
   int64_t runs_per_chunk() const { return run() >= kChunk / 2 ? 1 : kChunk / run(); }
   int64_t chunks() const {
     const int64_t runs = reduced.numel() / run();
@@ -152,7 +151,8 @@ struct Reducer {
       convert(buffer, 1, c, p, stride, x_dtype, n);
       return loops.fold(f, acc, buffer, n);
     }
-    const int64_t first = number * runs_per_chunk(), count = runs - first < runs_per_chunk() ? runs - first : runs_per_chunk();
+    const int64_t first = number * runs_per_chunk(),
+                  count = runs - first < runs_per_chunk() ? runs - first : runs_per_chunk();
     if (count == 1 && stride == 1 && x_dtype == c) {
       reduced.offset(first, last, offset, none);
       return loops.fold(f, acc, at(offset), run());
@@ -177,7 +177,8 @@ struct Reducer {
     int depth = 0;
     for (int64_t i = begin; i < end; ++i) {
       chunk(base, i, stack[depth++]);
-      for (int64_t k = i - begin + 1; k % 2 == 0; k /= 2, --depth) loops.merge(f, stack[depth - 2], stack[depth - 1], 1);
+      for (int64_t k = i - begin + 1; k % 2 == 0; k /= 2, --depth)
+        loops.merge(f, stack[depth - 2], stack[depth - 1], 1);
     }
     for (; depth > 1; --depth) loops.merge(f, stack[depth - 2], stack[depth - 1], 1);
     __builtin_memcpy(acc, stack[0], static_cast<size_t>(size));
@@ -210,7 +211,8 @@ struct Reducer {
       int64_t base = 0, to = 0;
       kept.offset(o, kept.rank, base, to);
       for (int64_t w = 1; w < groups; w *= 2)
-        for (int64_t g = 0; g + w < groups; g += 2 * w) loops.merge(f, partial[o * groups + g], partial[o * groups + g + w], 1);
+        for (int64_t g = 0; g + w < groups; g += 2 * w)
+          loops.merge(f, partial[o * groups + g], partial[o * groups + g + w], 1);
       store(to, 1, partial[o * groups], 1);
     }
   }
@@ -220,7 +222,7 @@ struct Reducer {
   /// acc[0, width) = rows [begin, end) of the columns at `base`.
   void column_range(int64_t base, int64_t stride, int64_t width, int64_t begin, int64_t end, void* acc) const {
     alignas(64) char buffer[(kLevels + 1) * kColumns * 8];  // partial lines, and one converted
-    constexpr int64_t kRows = 64;  // stepped into one line before it is merged
+    constexpr int64_t kRows = 64;                           // stepped into one line before it is merged
     const int last = reduced.rank - 1;
     const int64_t line = kColumns * 8, length = reduced.shape[last], between = reduced.x[last];
     char* converted = buffer + kLevels * line;
@@ -238,7 +240,7 @@ struct Reducer {
         const int64_t rest = length - r % length;
         int64_t n = stop - r < rest ? stop - r : rest;
         r += n;
-        for (; n > 0; ) {
+        for (; n > 0;) {
           const int64_t take = n < wide ? n : wide;
           const char* p = at(offset);
           if (stride != 1 || x_dtype != c) {
@@ -250,7 +252,8 @@ struct Reducer {
           n -= take;
         }
       }
-      for (int64_t k = number; k % 2 == 0; k /= 2, --depth) loops.merge(f, buffer + (depth - 2) * line, buffer + (depth - 1) * line, width * wide);
+      for (int64_t k = number; k % 2 == 0; k /= 2, --depth)
+        loops.merge(f, buffer + (depth - 2) * line, buffer + (depth - 1) * line, width * wide);
     }
     for (; depth > 1; --depth) loops.merge(f, buffer + (depth - 2) * line, buffer + (depth - 1) * line, width * wide);
     if (begin == end) loops.init(f, buffer, width * wide);
@@ -298,16 +301,28 @@ struct Reducer {
       int64_t base, to, n;
       locate(u, base, to, n);
       for (int64_t w = 1; w < groups; w *= 2)
-        for (int64_t g = 0; g + w < groups; g += 2 * w) loops.merge(f, part(u * groups + g), part(u * groups + g + w), n);
+        for (int64_t g = 0; g + w < groups; g += 2 * w)
+          loops.merge(f, part(u * groups + g), part(u * groups + g + w), n);
       store(to, kept.out[last], part(u * groups), n);
     }
   }
 };
 
-void run_reduction(const ReduceLoops& loops, const void* f, Dtype c, const MutTensorRef& out, const TensorRef& x, uint32_t dims) {
+void run_reduction(const ReduceLoops& loops, const void* f, Dtype c, const MutTensorRef& out, const TensorRef& x,
+                   uint32_t dims) {
   if (out.numel == 0) return;
-  Reducer r{loops, f, c, x.dtype, out.dtype, static_cast<const char*>(x.data), static_cast<char*>(out.mut), {}, {},
-            static_cast<int64_t>(itemsize(c)), static_cast<int64_t>(itemsize(x.dtype)), static_cast<int64_t>(itemsize(out.dtype))};
+  Reducer r{loops,
+            f,
+            c,
+            x.dtype,
+            out.dtype,
+            static_cast<const char*>(x.data),
+            static_cast<char*>(out.mut),
+            {},
+            {},
+            static_cast<int64_t>(itemsize(c)),
+            static_cast<int64_t>(itemsize(x.dtype)),
+            static_cast<int64_t>(itemsize(out.dtype))};
   if (x.numel == 0) {  // the neutral element everywhere
     alignas(8) unsigned char acc[8];
     loops.init(f, acc, 1);
@@ -328,13 +343,13 @@ void run_reduction(const ReduceLoops& loops, const void* f, Dtype c, const MutTe
   r.kept.merge(true);
   r.reduced.merge(false);
   if (r.reduced.rank == 0) r.reduced.add(1, 0, 0);
-  const bool columns = r.kept.rank > 0 && (r.reduced.x[r.reduced.rank - 1] == 0 || r.kept.x[r.kept.rank - 1] < r.reduced.x[r.reduced.rank - 1]);
+  const bool columns = r.kept.rank > 0 && (r.reduced.x[r.reduced.rank - 1] == 0 ||
+                                           r.kept.x[r.kept.rank - 1] < r.reduced.x[r.reduced.rank - 1]);
   if (columns) r.columns();
   else r.rows();
 }
 
-template <class F>
-void reduce_kernel(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const void* functor) {
+template <class F> void reduce_kernel(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const void* functor) {
   // predicates look at x as it is; the others compute in the result's dtype
   const Dtype c = compute_dtype(fn::Predicate<F> ? x.dtype : out.dtype);
   const ReduceLoops* loops = nullptr;
@@ -350,7 +365,9 @@ void reduce_kernel(const MutTensorRef& out, const TensorRef& x, uint32_t dims, c
   }
   if constexpr (F::domain == fn::Domain::all)
     if (c == Dtype::boolean) loops = &LoopsOf<F, bool>::loops;
-  if (!loops) weft::detail::bad_dtype(c, F::name, F::domain == fn::Domain::floating ? "a floating dtype" : "a number type, not bool");
+  if (!loops)
+    weft::detail::bad_dtype(c, F::name,
+                            F::domain == fn::Domain::floating ? "a floating dtype" : "a number type, not bool");
   run_reduction(*loops, functor, c, out, x, dims);
 }
 

@@ -17,12 +17,10 @@ using fn::SampleAxis;
 using fn::SampleGeometry;
 
 /// What sums are kept in: f64 for f64 and wide integers, f32 for the rest.
-template <class T>
-using mix_t = std::conditional_t<sizeof(T) == 8 || std::is_same_v<T, int32_t>, double, float>;
+template <class T> using mix_t = std::conditional_t<sizeof(T) == 8 || std::is_same_v<T, int32_t>, double, float>;
 
 /// Output o mixes entries [begin[o], begin[o + 1]).
-template <class A>
-struct Lists {
+template <class A> struct Lists {
   const int32_t *begin, *index;
   const A* weight;
 };
@@ -34,12 +32,13 @@ int64_t entries(const SampleAxis& a) {
 }
 
 /// Memory for one axis' lists, forward or transposed.
-template <class A>
-class ListMemory {
+template <class A> class ListMemory {
  public:
   ListMemory(const SampleAxis& a, bool transposed)
-      : rows_(transposed ? a.in : a.out), n_(entries(a)),
-        memory_(static_cast<size_t>(2 * (rows_ + 2) + n_) * sizeof(int32_t) + static_cast<size_t>(n_) * sizeof(A) + 16) {
+      : rows_(transposed ? a.in : a.out),
+        n_(entries(a)),
+        memory_(static_cast<size_t>(2 * (rows_ + 2) + n_) * sizeof(int32_t) + static_cast<size_t>(n_) * sizeof(A) +
+                16) {
     begin_ = memory_.as<int32_t>();
     int32_t* next = begin_ + rows_ + 2;
     index_ = next + rows_ + 2;
@@ -57,8 +56,7 @@ class ListMemory {
   Lists<A> lists() const { return {begin_, index_, weight_}; }
 
  private:
-  template <class F>
-  static void for_entries(const SampleAxis& a, const F& f) {
+  template <class F> static void for_entries(const SampleAxis& a, const F& f) {
     for (int64_t o = 0; o < a.out; ++o)
       for (int64_t k = 0, n = a.taps(o); k < n; ++k) {
         int64_t i;
@@ -73,8 +71,7 @@ class ListMemory {
   A* weight_;
 };
 
-template <class T, class A>
-WEFT_INLINE T narrow(A v) {
+template <class T, class A> WEFT_INLINE T narrow(A v) {
   if constexpr (std::is_integral_v<T>) return static_cast<T>(fn::floor(v + A(0.5)));
   else return static_cast<T>(v);
 }
@@ -105,8 +102,7 @@ void blend_few(To* to, int64_t count, const From* const* p, const A* w, int64_t 
 }
 
 /// y[o] = sum of weighted pixels of the row `from`.
-template <class T, class S, class A>
-void mix_pixels(T* y, const S* from, const Lists<A>& w, int64_t out, int64_t C) {
+template <class T, class S, class A> void mix_pixels(T* y, const S* from, const Lists<A>& w, int64_t out, int64_t C) {
   constexpr int64_t kBlock = 256;
   for (int64_t o = 0; o < out; ++o, y += C) {
     const int32_t b = w.begin[o], n = w.begin[o + 1] - b;
@@ -143,11 +139,13 @@ void mix_pixels(T* y, const S* from, const Lists<A>& w, int64_t out, int64_t C) 
 
 /// A row of the output: the (depth, height) rows mixed into `room`, then the pixels.
 template <class T, class A>
-void mix_row(T* y, const T* x, A* room, const Lists<A>& wd, const Lists<A>& wh, const Lists<A>& ww, int64_t d, int64_t h,
-             int64_t in_h, int64_t length, int64_t out, int64_t C) {
+void mix_row(T* y, const T* x, A* room, const Lists<A>& wd, const Lists<A>& wh, const Lists<A>& ww, int64_t d,
+             int64_t h, int64_t in_h, int64_t length, int64_t out, int64_t C) {
   const int32_t d0 = wd.begin[d], h0 = wh.begin[h], across = wh.begin[h + 1] - h0;
   const int32_t count = (wd.begin[d + 1] - d0) * across;
-  const auto row = [&](int32_t k) { return x + (wd.index[d0 + k / across] * in_h + wh.index[h0 + k % across]) * length; };
+  const auto row = [&](int32_t k) {
+    return x + (wd.index[d0 + k / across] * in_h + wh.index[h0 + k % across]) * length;
+  };
   const auto weight = [&](int32_t k) { return wd.weight[d0 + k / across] * wh.weight[h0 + k % across]; };
   if (count == 1 && weight(0) == A(1)) return mix_pixels(y, row(0), ww, out, C);
   if (count == 0)
@@ -163,8 +161,7 @@ void mix_row(T* y, const T* x, A* room, const Lists<A>& wd, const Lists<A>& wh, 
   mix_pixels(y, static_cast<const A*>(room), ww, out, C);
 }
 
-template <class T>
-void mix(T* y, const T* x, int64_t N, int64_t C, const SampleGeometry& g, bool transposed) {
+template <class T> void mix(T* y, const T* x, int64_t N, int64_t C, const SampleGeometry& g, bool transposed) {
   using A = mix_t<T>;
   const ListMemory<A> md(g.axis[0], transposed), mh(g.axis[1], transposed), mw(g.axis[2], transposed);
   const Lists<A> wd = md.lists(), wh = mh.lists(), ww = mw.lists();
@@ -181,8 +178,8 @@ void mix(T* y, const T* x, int64_t N, int64_t C, const SampleGeometry& g, bool t
     for (int64_t p = p0; p < p1; ++p)
       for (int64_t r = rows * p / pieces; r < rows * (p + 1) / pieces; ++r) {
         const int64_t n = r / (out[0] * out[1]), d = r / out[1] % out[0], h = r % out[1];
-        mix_row(y + r * out[2] * C, x + n * in[0] * in[1] * length, memory.as<A>() + p * length, wd, wh, ww, d, h, in[1], length,
-                out[2], C);
+        mix_row(y + r * out[2] * C, x + n * in[0] * in[1] * length, memory.as<A>() + p * length, wd, wh, ww, d, h,
+                in[1], length, out[2], C);
       }
   });
 }

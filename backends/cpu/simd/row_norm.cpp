@@ -15,8 +15,7 @@ constexpr int64_t kRun = 4096;  // sums of a run are kept in the compute type, s
 
 int64_t rows_per_piece(int64_t D) { return std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, D)); }
 
-template <class T>
-double mean_square(const T* x, int64_t n) {
+template <class T> double mean_square(const T* x, int64_t n) {
   using A = compute_t<T>;
   double all = 0;
   for (int64_t at = 0; at < n; at += kRun) {
@@ -58,7 +57,8 @@ void forward(T* y, A* mean, A* inv, const T* x, const A* w, const A* b, int64_t 
 
 /// One run of a row: sums for dx, and what dw and db gain.
 template <bool Params, class T, class A>
-WEFT_INLINE void row_sums(double& s1, double& s2, A* dw, A* db, const T* g, const T* x, const A* w, int64_t n, A mu, A s) {
+WEFT_INLINE void row_sums(double& s1, double& s2, A* dw, A* db, const T* g, const T* x, const A* w, int64_t n, A mu,
+                          A s) {
   A a = 0, b = 0;
 #pragma omp simd reduction(+ : a, b)
   for (int64_t i = 0; i < n; ++i) {
@@ -76,7 +76,8 @@ WEFT_INLINE void row_sums(double& s1, double& s2, A* dw, A* db, const T* g, cons
 }
 
 template <class T, class A>
-void backward(T* dx, A* dw, A* db, const T* g, const T* x, const A* mean, const A* inv, const A* w, int64_t M, int64_t D) {
+void backward(T* dx, A* dw, A* db, const T* g, const T* x, const A* mean, const A* inv, const A* w, int64_t M,
+              int64_t D) {
   const int64_t pieces = std::clamp<int64_t>(M * D / (1 << 16), 1, std::min<int64_t>(32, std::max<int64_t>(1, M)));
   const bool params = dw || db;
   Scratch memory(params ? static_cast<size_t>(pieces * 2 * D) * sizeof(A) : 1);
@@ -96,11 +97,13 @@ void backward(T* dx, A* dw, A* db, const T* g, const T* x, const A* mean, const 
           else row_sums<false>(s1, s2, pw, pb, gr + at, xr + at, wr, n, mu, s);
         }
         if (!dx) continue;
-        const A m1 = mean ? static_cast<A>(s1 / static_cast<double>(D)) : A(0), m2 = static_cast<A>(s2 / static_cast<double>(D));
+        const A m1 = mean ? static_cast<A>(s1 / static_cast<double>(D)) : A(0),
+                m2 = static_cast<A>(s2 / static_cast<double>(D));
         T* out = dx + r * D;
         if (w) {
 #pragma omp simd
-          for (int64_t i = 0; i < D; ++i) out[i] = static_cast<T>(s * (A(gr[i]) * w[i] - m1 - (A(xr[i]) - mu) * s * m2));
+          for (int64_t i = 0; i < D; ++i)
+            out[i] = static_cast<T>(s * (A(gr[i]) * w[i] - m1 - (A(xr[i]) - mu) * s * m2));
         } else {
 #pragma omp simd
           for (int64_t i = 0; i < D; ++i) out[i] = static_cast<T>(s * (A(gr[i]) - m1 - (A(xr[i]) - mu) * s * m2));
@@ -122,8 +125,8 @@ void backward(T* dx, A* dw, A* db, const T* g, const T* x, const A* mean, const 
   });
 }
 
-void layer_norm(const MutTensorRef& y, const MutTensorRef& mean, const MutTensorRef& inv, const TensorRef& x, const TensorRef& w,
-                const TensorRef& b, double eps) {
+void layer_norm(const MutTensorRef& y, const MutTensorRef& mean, const MutTensorRef& inv, const TensorRef& x,
+                const TensorRef& w, const TensorRef& b, double eps) {
   const int64_t M = inv.numel, D = M ? x.numel / M : 0;
   with_floating(x.dtype, [&]<class T> {
     using A = compute_t<T>;
@@ -136,7 +139,8 @@ void layer_norm_backward(const MutTensorRef& dx, const MutTensorRef& dw, const M
   const int64_t M = inv.numel, D = M ? x.numel / M : 0;
   with_floating(x.dtype, [&]<class T> {
     using A = compute_t<T>;
-    backward<T, A>(dx.as_mut<T>(), dw.as_mut<A>(), db.as_mut<A>(), g.as<T>(), x.as<T>(), mean.as<A>(), inv.as<A>(), w.as<A>(), M, D);
+    backward<T, A>(dx.as_mut<T>(), dw.as_mut<A>(), db.as_mut<A>(), g.as<T>(), x.as<T>(), mean.as<A>(), inv.as<A>(),
+                   w.as<A>(), M, D);
   });
 }
 

@@ -25,8 +25,7 @@ void scan_lines(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse
   });
 }
 
-template <class F>
-void for_number_types(Dtype d, const F& f) {
+template <class F> void for_number_types(Dtype d, const F& f) {
   switch (d) {
     case Dtype::f32: return f.template operator()<float>();
     case Dtype::f64: return f.template operator()<double>();
@@ -53,7 +52,8 @@ void cumprod_kernel(const MutTensorRef& y, const TensorRef& x, int dim) {
 }
 
 template <class T>
-void arg_extreme_typed(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim, bool largest) {
+void arg_extreme_typed(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim,
+                       bool largest) {
   using C = compute_t<T>;
   const Lines lines(x, dim);
   const int64_t sx = x.rank ? x.strides[dim] : 0;
@@ -74,7 +74,8 @@ void arg_extreme_typed(const MutTensorRef& values, const MutTensorRef& indices, 
     }
   });
 }
-void arg_extreme_kernel(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim, bool largest) {
+void arg_extreme_kernel(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim,
+                        bool largest) {
   if (x.numel == 0) return;
   for_number_types(x.dtype, [&]<class T> { arg_extreme_typed<T>(values, indices, x, dim, largest); });
 }

@@ -11,8 +11,7 @@ namespace {
 constexpr int64_t kWidth = 256;   // lines side by side
 constexpr int64_t kPiece = 1024;  // of a line, whose sum is added to the others in f64
 
-template <class C>
-C greatest(const C* x, int64_t n) {
+template <class C> C greatest(const C* x, int64_t n) {
   C m = fn::lowest<C>();
 #pragma omp simd reduction(max : m)
   for (int64_t i = 0; i < n; ++i) m = x[i] > m ? x[i] : m;  // a NaN comes back through the sum
@@ -20,8 +19,7 @@ C greatest(const C* x, int64_t n) {
 }
 
 /// One line; y may be x.
-template <class C>
-void softmax_line(C* y, const C* x, int64_t n, bool log) {
+template <class C> void softmax_line(C* y, const C* x, int64_t n, bool log) {
   const C m = greatest(x, n);
   double total = 0;
   for (int64_t b = 0; b < n; b += kPiece) {
@@ -51,8 +49,7 @@ void softmax_line(C* y, const C* x, int64_t n, bool log) {
   }
 }
 
-template <class C>
-void grad_line(C* d, const C* g, const C* y, int64_t n, bool log) {
+template <class C> void grad_line(C* d, const C* g, const C* y, int64_t n, bool log) {
   double total = 0;
   for (int64_t b = 0; b < n; b += kPiece) {
     const int64_t e = n - b < kPiece ? n : b + kPiece;
@@ -77,8 +74,7 @@ void grad_line(C* d, const C* g, const C* y, int64_t n, bool log) {
 }
 
 /// `width` lines side by side: element i of line j is at [i * width + j]. y may be x.
-template <class C>
-void softmax_lines(C* y, const C* x, int64_t n, int64_t width, bool log) {
+template <class C> void softmax_lines(C* y, const C* x, int64_t n, int64_t width, bool log) {
   C m[kWidth], s[kWidth];
   for (int64_t j = 0; j < width; ++j) m[j] = fn::lowest<C>(), s[j] = 0;
   for (int64_t i = 0; i < n; ++i) {
@@ -114,8 +110,7 @@ void softmax_lines(C* y, const C* x, int64_t n, int64_t width, bool log) {
     }
   }
 }
-template <class C>
-void grad_lines(C* d, const C* g, const C* y, int64_t n, int64_t width, bool log) {
+template <class C> void grad_lines(C* d, const C* g, const C* y, int64_t n, int64_t width, bool log) {
   C s[kWidth];
   for (int64_t j = 0; j < width; ++j) s[j] = 0;
   for (int64_t i = 0; i < n; ++i) {
@@ -154,13 +149,15 @@ void for_lines(const MutTensorRef& out, const TensorRef* const* in, int dim, con
     side_axis = lines.axis[beside];
     blocks = (side + kWidth - 1) / kWidth;
     lines.count /= side;
-    for (int i = beside; i + 1 < lines.rank; ++i) lines.shape[i] = lines.shape[i + 1], lines.axis[i] = lines.axis[i + 1];
+    for (int i = beside; i + 1 < lines.rank; ++i)
+      lines.shape[i] = lines.shape[i + 1], lines.axis[i] = lines.axis[i + 1];
     --lines.rank;
   }
   const int64_t widest = side < kWidth ? side : kWidth, bytes = n * widest * static_cast<int64_t>(sizeof(C));
   const int64_t grain = kSerialBelow / (n * widest) + 1, units = lines.count * blocks;
   const int64_t pieces = units <= grain ? 1 : std::min<int64_t>(num_threads(), (units + grain - 1) / grain);
-  const Scratch scratch(static_cast<size_t>(bytes * (Inputs + 1) * pieces));  // here: a thread of the team must not throw
+  const Scratch scratch(
+      static_cast<size_t>(bytes * (Inputs + 1) * pieces));  // here: a thread of the team must not throw
   parallel_for(pieces, 1, [&](int64_t first, int64_t last) {
     for (int64_t piece = first; piece < last; ++piece)
       for (int64_t u = units * piece / pieces; u < units * (piece + 1) / pieces; ++u) {
@@ -168,7 +165,8 @@ void for_lines(const MutTensorRef& out, const TensorRef* const* in, int dim, con
         char* const buffer = scratch.as<char>() + bytes * (Inputs + 1) * piece;
         auto place = [&](const TensorRef& t) {
           return static_cast<const char*>(t.data) +
-                 (lines.offset(u / blocks, t) + (beside >= 0 ? from * t.strides[side_axis] : 0)) * static_cast<int64_t>(itemsize(t.dtype));
+                 (lines.offset(u / blocks, t) + (beside >= 0 ? from * t.strides[side_axis] : 0)) *
+                     static_cast<int64_t>(itemsize(t.dtype));
         };
         const C* src[Inputs];
         for (int k = 0; k < Inputs; ++k) {
@@ -202,8 +200,7 @@ void for_lines(const MutTensorRef& out, const TensorRef* const* in, int dim, con
   });
 }
 
-template <class C>
-void softmax_typed(const MutTensorRef& y, const TensorRef& x, int dim, bool log) {
+template <class C> void softmax_typed(const MutTensorRef& y, const TensorRef& x, int dim, bool log) {
   const TensorRef* in[] = {&x};
   for_lines<C, 1>(y, in, dim, [log](C* out, const C* const* src, int64_t n, int64_t width) {
     if (width == 1) softmax_line(out, src[0], n, log);

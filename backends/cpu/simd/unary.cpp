@@ -7,11 +7,9 @@
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
-template <class F>
-void unary_kernel(const ElementPlan& plan, void* y, const void* x, Dtype dtype, const void* f) {
-  dispatch_compute<F>(dtype, [&]<class C> {
-    walk(plan, y, fn::result_dtype<F>(dtype), &x, dtype, unary_loop<F, C>, f);
-  });
+template <class F> void unary_kernel(const ElementPlan& plan, void* y, const void* x, Dtype dtype, const void* f) {
+  dispatch_compute<F>(dtype,
+                      [&]<class C> { walk(plan, y, fn::result_dtype<F>(dtype), &x, dtype, unary_loop<F, C>, f); });
 }
 
 }  // namespace

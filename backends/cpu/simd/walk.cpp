@@ -13,8 +13,7 @@ constexpr int kMax = ElementPlan::kMaxOperands;
 using Load = void (*)(void* buffer, const void* from, int64_t stride, int64_t n);
 using Store = void (*)(void* to, int64_t stride, const void* buffer, int64_t n);
 
-template <class T>
-void load(void* buffer, const void* from, int64_t stride, int64_t n) {
+template <class T> void load(void* buffer, const void* from, int64_t stride, int64_t n) {
   using C = compute_t<T>;
   C* b = static_cast<C*>(buffer);
   const T* p = static_cast<const T*>(from);
@@ -28,8 +27,7 @@ void load(void* buffer, const void* from, int64_t stride, int64_t n) {
   }
 }
 
-template <class T>
-void save(void* to, int64_t stride, const void* buffer, int64_t n) {
+template <class T> void save(void* to, int64_t stride, const void* buffer, int64_t n) {
   using C = compute_t<T>;
   T* p = static_cast<T*>(to);
   const C* b = static_cast<const C*>(buffer);
@@ -71,7 +69,8 @@ struct Walker {
           continue;
         }
         // a broadcast value is loaded once
-        if (inner[k] != 0 || i == 0) loads[k](buffers[k], p[k] + i * inner[k] * step[k], inner[k], inner[k] ? m : std::min(kChunk, n));
+        if (inner[k] != 0 || i == 0)
+          loads[k](buffers[k], p[k] + i * inner[k] * step[k], inner[k], inner[k] ? m : std::min(kChunk, n));
         in[k - 1] = buffers[k];
       }
       char* out = p[0] + i * inner[0] * step[0];
@@ -116,7 +115,8 @@ void each_run(const Walker& w) {
 
 }  // namespace
 
-void walk(const ElementPlan& plan, void* out, Dtype out_dtype, const void* const* in, Dtype dtype, ContiguousLoop loop, const void* f) {
+void walk(const ElementPlan& plan, void* out, Dtype out_dtype, const void* const* in, Dtype dtype, ContiguousLoop loop,
+          const void* f) {
   if (plan.numel == 0) return;
   Walker w{plan, loop, f, {}, {}, {}, {}};
   for (int k = 0; k < plan.operands; ++k) {

@@ -24,11 +24,11 @@ constexpr int kLanes = 4, kRows = 6;
 typedef float Vec __attribute__((vector_size(kLanes * 4)));
 typedef float VecU __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
 
-constexpr int kPanel = 32;             // outputs of a packed panel
-constexpr int kCols = 2 * kLanes;      // outputs of a register tile
+constexpr int kPanel = 32;         // outputs of a packed panel
+constexpr int kCols = 2 * kLanes;  // outputs of a register tile
 // One cache line more between the 36 planes: a power of two would put all of them into one set of the cache.
 constexpr int64_t kSkew = 16;
-constexpr int64_t kBlock = 48;         // tiles that are transformed together: a multiple of kRows
+constexpr int64_t kBlock = 48;  // tiles that are transformed together: a multiple of kRows
 
 WEFT_INLINE Vec load(const float* p) { return *reinterpret_cast<const VecU*>(p); }
 WEFT_INLINE void store(float* p, Vec v) { *reinterpret_cast<VecU*>(p) = v; }
@@ -44,8 +44,7 @@ WEFT_INLINE void store_some(float* p, Vec v, int n) {
 int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 // The one-dimensional transforms, on any arithmetic type.
-template <class T>
-WEFT_INLINE void input_1d(const T* d, T* v) {  // B^T d
+template <class T> WEFT_INLINE void input_1d(const T* d, T* v) {  // B^T d
   v[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
   T a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1];
   v[1] = a + b;
@@ -55,16 +54,14 @@ WEFT_INLINE void input_1d(const T* d, T* v) {  // B^T d
   v[4] = c - e;
   v[5] = 4.0f * d[1] - 5.0f * d[3] + d[5];
 }
-template <class T>
-WEFT_INLINE void output_1d(const T* m, T* y) {  // A^T m
+template <class T> WEFT_INLINE void output_1d(const T* m, T* y) {  // A^T m
   T a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], d = m[3] - m[4];
   y[0] = m[0] + a + c;
   y[1] = b + 2.0f * d;
   y[2] = a + 4.0f * c;
   y[3] = b + 8.0f * d + m[5];
 }
-template <class T>
-WEFT_INLINE void filter_1d(const T* g, T* u) {  // G g
+template <class T> WEFT_INLINE void filter_1d(const T* g, T* u) {  // G g
   u[0] = 0.25f * g[0];
   T a = (-1.0f / 6) * (g[0] + g[2]), b = (-1.0f / 6) * g[1];
   u[1] = a + b;
@@ -74,8 +71,7 @@ WEFT_INLINE void filter_1d(const T* g, T* u) {  // G g
   u[4] = c - d;
   u[5] = g[2];
 }
-template <class T>
-WEFT_INLINE void output_grad_1d(const T* y, T* m) {  // A y
+template <class T> WEFT_INLINE void output_grad_1d(const T* y, T* m) {  // A y
   m[0] = y[0];
   T a = y[0] + y[2], b = y[1] + y[3];
   m[1] = a + b;
@@ -85,8 +81,7 @@ WEFT_INLINE void output_grad_1d(const T* y, T* m) {  // A y
   m[4] = c - d;
   m[5] = y[3];
 }
-template <class T>
-WEFT_INLINE void filter_grad_1d(const T* u, T* g) {  // G^T u
+template <class T> WEFT_INLINE void filter_grad_1d(const T* u, T* g) {  // G^T u
   T a = u[1] + u[2], b = u[2] - u[1], c = u[3] + u[4], d = u[3] - u[4];
   g[0] = 0.25f * u[0] - (1.0f / 6) * a + (1.0f / 24) * c;
   g[1] = (1.0f / 6) * b + (1.0f / 12) * d;
@@ -94,8 +89,7 @@ WEFT_INLINE void filter_grad_1d(const T* u, T* g) {  // G^T u
 }
 
 // Applies a transform of In to Out values to both axes of a square.
-template <int In, int Out, class F>
-WEFT_INLINE void both_axes(const Vec* in, Vec* out, const F& f) {
+template <int In, int Out, class F> WEFT_INLINE void both_axes(const Vec* in, Vec* out, const F& f) {
   Vec half[Out * In];
   for (int j = 0; j < In; ++j) {
     Vec column[In], result[Out];
@@ -201,8 +195,8 @@ WEFT_INLINE void multiply(float* m, int64_t m_pitch, const float* v, int64_t v_p
 
 // y of tiles [first, first + count) of a plane = A^T m A + bias.
 template <class Target>
-void transform_output(float* m, int64_t pitch, int64_t xi_pitch, int64_t count, const Problem& p, const float* bias, bool relu,
-                      const Target& target) {
+void transform_output(float* m, int64_t pitch, int64_t xi_pitch, int64_t count, const Problem& p, const float* bias,
+                      bool relu, const Target& target) {
   for (int64_t t = 0; t < count; ++t) {
     int64_t row, col;
     float* plane = target(t, row, col);
@@ -298,8 +292,8 @@ void run(float* y, const float* x, const float* packed, const float* bias, const
 }
 
 // acc[kRows of c][kCols of o] += sum over tiles of v[tile][c] * g[tile][o].
-WEFT_INLINE void multiply_transposed(float* acc, int64_t acc_pitch, const float* v, int64_t v_pitch, const float* g, int64_t g_pitch,
-                                     int64_t tiles, bool fresh) {
+WEFT_INLINE void multiply_transposed(float* acc, int64_t acc_pitch, const float* v, int64_t v_pitch, const float* g,
+                                     int64_t g_pitch, int64_t tiles, bool fresh) {
   Vec sum[kRows][2];
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
@@ -333,8 +327,10 @@ void weight_grad(float* dw, const WeightStrides& s, const float* x, const float*
   const int64_t c_rows = round_up(p.c, kRows);
   // transformed blocks should stay in the shared cache
   const int64_t per_tile = 36 * 4 * (c_pitch * p.kd + o_pitch);
-  const int64_t block = std::clamp<int64_t>((int64_t{6} << 20) / per_tile / 8 * 8, 16, std::max<int64_t>(16, round_up(tiles, 8)));
-  const int64_t v_plane = block * c_pitch + kSkew, g_plane = block * o_pitch + kSkew, m_plane = c_rows * o_pitch + kSkew;
+  const int64_t block = std::clamp<int64_t>((int64_t{6} << 20) / per_tile / 8 * 8, 16,
+                                            std::max<int64_t>(16, round_up(tiles, 8)));
+  const int64_t v_plane = block * c_pitch + kSkew, g_plane = block * o_pitch + kSkew,
+                m_plane = c_rows * o_pitch + kSkew;
   const int64_t v_size = 36 * v_plane, g_size = 36 * g_plane;
   Scratch room(static_cast<size_t>(v_size * p.kd + g_size + 36 * p.kd * m_plane) * sizeof(float));
   float *ring = room.as<float>(), *gt = ring + v_size * p.kd, *m = gt + g_size;
@@ -391,8 +387,8 @@ void weight_grad(float* dw, const WeightStrides& s, const float* x, const float*
             const float* v = ring + (z - p.pad_d + k + p.kd) % p.kd * v_size + xi * v_plane;
             for (int64_t o = 0; o < o_pitch; o += kCols)
               for (int64_t c = 0; c < c_rows; c += kRows)
-                multiply_transposed(m + product * m_plane + c * o_pitch + o, o_pitch, v + c, c_pitch, gt + xi * g_plane + o,
-                                    o_pitch, count, fresh);
+                multiply_transposed(m + product * m_plane + c * o_pitch + o, o_pitch, v + c, c_pitch,
+                                    gt + xi * g_plane + o, o_pitch, count, fresh);
           }
         });
         fresh = false;
@@ -409,7 +405,8 @@ void weight_grad(float* dw, const WeightStrides& s, const float* x, const float*
         const int lanes = static_cast<int>(std::min<int64_t>(kLanes, p.o - o));
         for (int l = 0; l < lanes; ++l)
           for (int i = 0; i < 3; ++i)
-            for (int j = 0; j < 3; ++j) dw[(o + l) * s.o + c * s.c + k * s.kd + i * s.kh + j * s.kw] = out[i * 3 + j][l];
+            for (int j = 0; j < 3; ++j)
+              dw[(o + l) * s.o + c * s.c + k * s.kd + i * s.kh + j * s.kw] = out[i * 3 + j][l];
       }
     }
   });
