@@ -59,8 +59,8 @@ template <class A> class ListMemory {
   template <class F> static void for_entries(const SampleAxis& a, const F& f) {
     for (int64_t o = 0; o < a.out; ++o)
       for (int64_t k = 0, n = a.taps(o); k < n; ++k) {
-        int64_t i;
-        double w;
+        int64_t i = 0;  // g++ cannot see that every mode sets them
+        double w = 0;
         a.tap(o, k, i, w);
         f(o, i, w);
       }
