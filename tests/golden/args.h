@@ -70,7 +70,7 @@ class Args {
     if (static_cast<int>(v.size()) != D)
       throw weft::ValueError(name + ": expected 1 or " + std::to_string(D) + " numbers, got " + value(name).text());
     std::array<int64_t, D> a;
-    std::copy(v.begin(), v.end(), a.begin());
+    for (int i = 0; i < D; ++i) a[static_cast<size_t>(i)] = v[static_cast<size_t>(i)];
     return Dims<D>(a);
   }
 
