@@ -29,7 +29,9 @@ Storage::Storage(void* data, size_t bytes, Device device, std::function<void()> 
       bytes_(bytes),
       id_(next_id()),
       device_(device),
-      release_(new std::function<void()>(std::move(release))) {}
+      release_(new std::function<void()>(std::move(release))) {
+  backend(device.type);  // kernels are there from the first tensor on, whoever owns its memory
+}
 
 Storage::~Storage() {
   if (cached_.load(std::memory_order_relaxed))

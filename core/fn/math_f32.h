@@ -199,7 +199,8 @@ struct TrigParts {
 };
 WEFT_HD WEFT_INLINE TrigParts trig_parts(float x) {
   const float z = f32::fma(x, 0.636619772f, kRound), n = z - kRound;
-  return {f32::fma(n, 1.71512451e-15f, f32::fma(n, 4.37113883e-08f, f32::fma(n, -1.57079637f, x))), bits(z)};
+  const float r = f32::fma(n, 1.71512451e-15f, f32::fma(n, 4.37113883e-08f, f32::fma(n, -1.57079637f, x)));
+  return {r == 0.f ? x : r, bits(z)};  // only zeros give 0: they keep their sign
 }
 WEFT_HD WEFT_INLINE TrigParts trig_parts_rare(float x) {
   if (!(f32::abs(x) < kInf)) return {kNan, 0};

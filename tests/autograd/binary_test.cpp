@@ -156,7 +156,7 @@ TEST_SUITE("binary") {
     CHECK(allclose(x, x, 0, 0, true));
   }
 
-  TEST_CASE("equal elements of maximum and minimum share the gradient; NaN wins") {
+  TEST_CASE("equal elements of maximum and minimum share the gradient, NaN wins") {
     Tensor x = tensor<double>({1, 2, 3}).set_requires_grad(), y = tensor<double>({3, 2, 1}).set_requires_grad();
     std::vector<Tensor> g = grad(sum(maximum(x, y)), {x, y});
     CHECK(g[0].to_vector<double>() == std::vector<double>{0, 0.5, 1});

@@ -83,7 +83,7 @@ TEST_SUITE("engine") {
     CHECK(message_of<ShapeError>([&] { (x * x).backward(ones({3}, Dtype::f64)); }).find("[3]") != std::string::npos);
   }
 
-  TEST_CASE("a second backward through a freed graph is refused; retain_graph keeps it") {
+  TEST_CASE("a second backward through a freed graph is refused, retain_graph keeps it") {
     Tensor x = leaf({3});
     const Tensor y = sum(x * x);
     y.backward({}, {.retain_graph = true});
@@ -190,7 +190,7 @@ TEST_SUITE("engine") {
     CHECK(message_of<Error>([&] { sum(y).backward(); }).find("worse: ") == 0);
   }
 
-  TEST_CASE("errors inside a formula name the op and leave the leaves alone; the graph can be walked again") {
+  TEST_CASE("errors inside a formula name the op and leave the leaves alone, the graph can be walked again") {
     Tensor x = leaf({1}), other = leaf({1});
     bool fail = true;
     const Tensor y = record("fragile", (x * 1.0).detach(), {x}, [&fail](BackwardCtx& c) -> Grads {

@@ -39,7 +39,7 @@ TEST_SUITE("index") {
     CHECK(values(x.index({std::cref(one), 2})) == std::vector<double>{20, 21, 22, 23});
   }
 
-  TEST_CASE("index tensors broadcast together; neighbours stay in place, others go in front") {
+  TEST_CASE("index tensors broadcast together, neighbours stay in place, others go in front") {
     const Tensor x = iota({2, 3, 4, 5});
     const Tensor a = ints({1, 0, -1}), b = ints({2, 0}).reshape({2, 1});
     const auto at = [&](int64_t i, int64_t j, int64_t k, int64_t l) {

@@ -250,7 +250,7 @@ TEST_SUITE("norm") {
     CHECK(gradgradcheck(ops(h), {a, w}));
   }
 
-  TEST_CASE("long rows keep f32 accuracy; halves round once") {
+  TEST_CASE("long rows keep f32 accuracy, halves round once") {
     const Tensor x = ramp({2, 20000}, 99, 101);
     CHECK(allclose(layer_norm(x.to(Dtype::f32), {20000}).to(Dtype::f64),
                    layer_norm(x.to(Dtype::f32).to(Dtype::f64), {20000}), 0, 2e-5));

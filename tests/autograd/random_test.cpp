@@ -131,7 +131,7 @@ TEST_SUITE("random") {
 }
 
 TEST_SUITE("dropout") {
-  TEST_CASE("keeps the mean; the gradient has the value's mask") {
+  TEST_CASE("keeps the mean, the gradient has the value's mask") {
     manual_seed(2);
     Tensor x = full({2, 64, 30, 31}, 2, Dtype::f32).set_requires_grad();
     const Tensor y = dropout(x, 0.25);

@@ -65,7 +65,7 @@ TEST_CASE("png: grey, colour, palette, alpha, interlaced, 1 to 16 bits") {
   CHECK_EQ(native("png/grey_alpha8.png").shape(), Shape{4, 5, 2});
 }
 
-TEST_CASE("png: channels are converted as asked; dropped alpha is laid over white") {
+TEST_CASE("png: channels are converted as asked, dropped alpha is laid over white") {
   CHECK(all_equal(io::read_image(seed("png/grey8.png")), [](int64_t i) { return pixel(i / 3, 1); }));
   CHECK(all_equal(io::read_image(seed("png/grey8.png"), {.channels = 4}),
                   [](int64_t i) { return i % 4 == 3 ? 255 : pixel(i / 4, 1); }));

@@ -91,7 +91,7 @@ TEST_SUITE("training") {
     }
   }
 
-  TEST_CASE("two runs give the same bits; one and two threads agree within rounding") {
+  TEST_CASE("two runs give the same bits, one and two threads agree within rounding") {
     const Golden golden;
     const int before = num_threads();
     set_num_threads(2);
