@@ -200,7 +200,7 @@ struct TrigParts {
 WEFT_HD WEFT_INLINE TrigParts trig_parts(float x) {
   const float z = f32::fma(x, 0.636619772f, kRound), n = z - kRound;
   const float r = f32::fma(n, 1.71512451e-15f, f32::fma(n, 4.37113883e-08f, f32::fma(n, -1.57079637f, x)));
-  return {r == 0.f ? x : r, bits(z)};  // only zeros give 0: they keep their sign
+  return {r == 0.f ? x : r, bits(z)};  // only zeros give 0
 }
 WEFT_HD WEFT_INLINE TrigParts trig_parts_rare(float x) {
   if (!(f32::abs(x) < kInf)) return {kNan, 0};
@@ -226,7 +226,8 @@ WEFT_HD WEFT_INLINE TrigParts trig_parts_rare(float x) {
 }
 WEFT_HD WEFT_INLINE float sin_poly(float r) {
   const float z = r * r;
-  return f32::fma(poly(z, -0.166666672f, 0.0083333794f, -0.000198530717f, 2.83268014e-06f), z * r, r);
+  const float y = f32::fma(poly(z, -0.166666672f, 0.0083333794f, -0.000198530717f, 2.83268014e-06f), z * r, r);
+  return r == 0.f ? r : y;  // a zero keeps its sign
 }
 WEFT_HD WEFT_INLINE float cos_poly(float r) {
   const float z = r * r;
