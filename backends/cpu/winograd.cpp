@@ -68,7 +68,7 @@ void forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, 
   Scratch copy;
   const auto* source = static_cast<const float*>(channels_last(x, copy));
   const auto weights = transformed(w, strides_of(w), q, false);
-  kernels.run(static_cast<float*>(y), source, weights->as<float>(), static_cast<const float*>(bias), q, false);
+  kernels.run(static_cast<float*>(y), source, weights->as<float>(), static_cast<const float*>(bias), q);
 }
 
 void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const ConvProblem& p) {
@@ -78,7 +78,7 @@ void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const Conv
   WeightStrides s = strides_of(w);
   std::swap(s.o, s.c);
   const auto weights = transformed(w, s, q, true);
-  kernels.run(static_cast<float*>(x_grad), source, weights->as<float>(), nullptr, q, false);
+  kernels.run(static_cast<float*>(x_grad), source, weights->as<float>(), nullptr, q);
 }
 
 void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const ConvProblem& p) {

@@ -39,8 +39,8 @@ struct Kernels {
   /// packed = G w G^T for all filters, in panels. `rotate`: the windows are turned by 180 degrees (input gradients, whose
   /// problem has the weight's c and o exchanged: give w's strides exchanged too).
   void (*pack)(float* packed, const float* w, const WeightStrides& s, const Problem& p, bool rotate);
-  /// y = conv(x, packed) + bias (null: none); `relu` clamps at 0.
-  void (*run)(float* y, const float* x, const float* packed, const float* bias, const Problem& p, bool relu);
+  /// y = conv(x, packed) + bias (null: none).
+  void (*run)(float* y, const float* x, const float* packed, const float* bias, const Problem& p);
   /// dw = gradient of the weight for g of y's shape.
   void (*weight_grad)(float* dw, const WeightStrides& s, const float* x, const float* g, const Problem& p);
 };

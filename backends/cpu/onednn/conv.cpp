@@ -117,6 +117,13 @@ int layout_id(const desc& from, const desc& to) {
   return static_cast<int>(layouts->size()) - 1;
 }
 
+// How packed_weights gets from the user's layout to the primitive's.
+void plan_packing(Plan& plan, const desc& user, const desc& packed) {
+  plan.weights = make_reorder(user, packed);
+  plan.layout = layout_id(user, packed);
+  plan.weights_bytes = packed.get_size();
+}
+
 // A weight that overlaps itself (expanded) has no oneDNN layout.
 bool dense(const TensorRef& w) {
   for (int i = 0; i < w.rank; ++i)
@@ -149,9 +156,7 @@ bool forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, 
                                               {DNNL_ARG_DST, d.y},
                                               {DNNL_ARG_BIAS, d.bias}})
                        : Compiled(primitive, {{DNNL_ARG_SRC, d.x}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_DST, d.y}});
-      made.weights = make_reorder(d.w_user, packed);
-      made.layout = layout_id(d.w_user, packed);
-      made.weights_bytes = packed.get_size();
+      plan_packing(made, d.w_user, packed);
       return made;
     });
   });
@@ -178,9 +183,7 @@ bool input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const Conv
       if (!made.supported) return made;
       const desc packed = primitive.weights_desc();
       made.conv = Compiled(primitive, {{DNNL_ARG_DIFF_DST, d.y}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_DIFF_SRC, d.x}});
-      made.weights = make_reorder(d.w_user, packed);
-      made.layout = layout_id(d.w_user, packed);
-      made.weights_bytes = packed.get_size();
+      plan_packing(made, d.w_user, packed);
       return made;
     });
   });

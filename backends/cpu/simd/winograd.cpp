@@ -196,7 +196,7 @@ WEFT_INLINE void multiply(float* m, int64_t m_pitch, const float* v, int64_t v_p
 // y of tiles [first, first + count) of a plane = A^T m A + bias.
 template <class Target>
 void transform_output(float* m, int64_t pitch, int64_t xi_pitch, int64_t count, const Problem& p, const float* bias,
-                      bool relu, const Target& target) {
+                      const Target& target) {
   for (int64_t t = 0; t < count; ++t) {
     int64_t row, col;
     float* plane = target(t, row, col);
@@ -211,8 +211,7 @@ void transform_output(float* m, int64_t pitch, int64_t xi_pitch, int64_t count, 
       const Vec b = !bias ? Vec{} : lanes == kLanes ? load(bias + o) : load_some(bias + o, lanes);
       for (int64_t i = 0; i < ny; ++i)
         for (int64_t j = 0; j < nx; ++j) {
-          Vec r = out[i * 4 + j] + b;
-          if (relu) r = r < Vec{} ? Vec{} : r;
+          const Vec r = out[i * 4 + j] + b;
           float* to = plane + ((y0 + i) * p.ow + x0 + j) * p.o + o;
           if (lanes == kLanes) store(to, r);
           else store_some(to, r, lanes);
@@ -223,7 +222,7 @@ void transform_output(float* m, int64_t pitch, int64_t xi_pitch, int64_t count, 
 
 // One unit of work: a block of tiles, walked through the output planes [z0, z1) with the transformed input planes in a ring.
 // Two-dimensional problems count their tiles over all images.
-void run(float* y, const float* x, const float* packed, const float* bias, const Problem& p, bool relu) {
+void run(float* y, const float* x, const float* packed, const float* bias, const Problem& p) {
   const Grid grid(p);
   const bool flat = p.kd == 1 && p.d == 1;
   const int64_t tiles = flat ? grid.tiles() * p.n : grid.tiles();
@@ -282,7 +281,7 @@ void run(float* y, const float* x, const float* packed, const float* bias, const
                   else multiply<true>(to, o_pitch, v, c_pitch, u, p.c);
                 }
               }
-        transform_output(m, o_pitch, m_plane, count, p, bias, relu, [&](int64_t t, int64_t& row, int64_t& col) {
+        transform_output(m, o_pitch, m_plane, count, p, bias, [&](int64_t t, int64_t& row, int64_t& col) {
           int64_t n = place(t, row, col);
           return y + (n * p.od + z) * p.oh * p.ow * p.o;
         });
