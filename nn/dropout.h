@@ -6,7 +6,7 @@
 namespace weft::nn {
 
 namespace detail {
-enum class DropoutKind : uint8_t { elements, channels1d, channels2d, channels3d, alpha };
+enum class WEFT_API DropoutKind : uint8_t { elements, channels1d, channels2d, channels3d, alpha };
 }
 
 /// Zeroes elements (or whole channels) with probability p and scales the rest by 1 / (1 - p). ValueError for p outside [0, 1].

@@ -1,25 +1,38 @@
 #include "weft/nn/gram.h"
 
+#include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/matmul.h"
 
 namespace weft {
+namespace {
 
-Tensor gram_matrix(const Tensor& x) {
-  WEFT_CHECK(x.rank() == 4, ShapeError, "gram_matrix: expected a 4-d input [B, C, H, W], got ", x.shape());
-  const int64_t B = x.size(0), C = x.size(1), pixels = x.size(2) * x.size(3);
-  const double scale = 1 / static_cast<double>(C * pixels);
-  // Sums of halves overflow f16: scaled before they are rounded.
-  Tensor wide = x.to(compute_dtype(x.dtype()));
-  Tensor g;
-  if (wide.is_channels_last()) {
-    Tensor rows = wide.permute({0, 2, 3, 1}).reshape({B, pixels, C});  // a view: no transposed copy of the features
-    g = matmul(rows.transpose(1, 2), rows);
-  } else {
-    Tensor rows = wide.reshape({B, C, pixels});
-    g = matmul(rows, rows.transpose(1, 2));
+/// scale * x^T x for x: [B, N, C] -> [B, C, C]. The gradient x (g + g^T) scale is one product, where that of a plain
+/// matmul of x with itself would be two and their sum.
+Tensor self_product(const Tensor& in, double scale) {
+  const Tensor x = autocast(CastPolicy::lower, in);
+  Tensor y;
+  {
+    NoGrad guard;
+    y = matmul(x.transpose(1, 2), x) * scale;
   }
-  return (g * scale).to(x.dtype());
+  return record("gram_matrix", std::move(y), {x}, [x = Saved::input(x), scale](BackwardCtx& c) -> Grads {
+    const Tensor& g = c.grad();
+    return {matmul(c.get(x), (g + g.transpose(1, 2)) * scale)};
+  });
+}
+
+}  // namespace
+
+Tensor gram_matrix(const Tensor& input) {
+  WEFT_CHECK(input.rank() == 4, ShapeError, "gram_matrix: expected a 4-d input [B, C, H, W], got ", input.shape());
+  // Sums of halves overflow f16: scaled before they are rounded.
+  const Tensor x = input.to(compute_dtype(input.dtype()));
+  const int64_t B = x.size(0), C = x.size(1), pixels = x.size(2) * x.size(3);
+  // Views for either layout: no transposed copy of the features.
+  const Tensor rows = x.is_channels_last() ? x.permute({0, 2, 3, 1}).reshape({B, pixels, C})
+                                           : x.reshape({B, C, pixels}).transpose(1, 2);
+  return self_product(rows, 1 / static_cast<double>(C * pixels)).to(input.dtype());
 }
 
 }  // namespace weft

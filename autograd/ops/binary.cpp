@@ -84,12 +84,14 @@ Scalar negated(const Scalar& s) { return s.is_floating() ? Scalar(-s.to_double()
 Tensor add(const Tensor& x, const Tensor& y, Scalar alpha) {
   if (is_one(alpha)) return add_scaled("add", apply<fn::Add>(x, y), x, y, alpha);
   check_alpha("add", alpha, result_dtype(x, y));
+  check_operands("add", x, y);
   return add_scaled("add", apply<fn::AddScaled>(x, y, {alpha}), x, y, alpha);
 }
 Tensor sub(const Tensor& x, const Tensor& y, Scalar alpha) {
   const Scalar a = negated(alpha);
   if (is_one(alpha)) return add_scaled("sub", apply<fn::Sub>(x, y), x, y, a);
   check_alpha("sub", alpha, result_dtype(x, y));
+  check_operands("sub", x, y);
   return add_scaled("sub", apply<fn::AddScaled>(x, y, {a}), x, y, a);
 }
 Tensor add(const Tensor& in, Scalar y, Scalar alpha) {
@@ -258,6 +260,7 @@ Tensor remainder(const Tensor& x, Scalar y) { return remainder(x, wrap(y, x)); }
 Tensor outer(const Tensor& x, const Tensor& y) {
   WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "outer: expects two vectors, got ", x.shape(), " and ",
              y.shape());
+  kernels::detail::check_same_device("outer", x, y);
   return x.unsqueeze(1) * y;
 }
 

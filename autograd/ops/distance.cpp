@@ -1,6 +1,7 @@
 #include "weft/autograd/ops/distance.h"
 
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/unary.h"
 
@@ -12,18 +13,21 @@ Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim, double e
     const Tensor n = vector_norm(x, 2, dim, true);
     return n + (clamp(n, eps) - n).detach();
   };
+  kernels::detail::check_same_device("cosine_similarity", a, b);
   const Shape shape = broadcast_shapes("cosine_similarity", a.shape(), b.shape());
   const Tensor x = a.expand(shape), y = b.expand(shape);
   return sum((x / bounded_norm(x)) * (y / bounded_norm(y)), dim);
 }
 
 Tensor pairwise_distance(const Tensor& a, const Tensor& b, const PairwiseDistanceOptions& o) {
+  detail::check_operands("pairwise_distance", a, b);
   return vector_norm(a - b + o.eps, o.p, -1, o.keepdim);
 }
 
 Tensor cdist(const Tensor& a, const Tensor& b, double p) {
   WEFT_CHECK(a.rank() >= 2 && b.rank() >= 2 && a.size(-1) == b.size(-1), ShapeError, "cdist: inputs ", a.shape(),
              " and ", b.shape(), " must be [..., P, M] and [..., R, M]");
+  detail::check_operands("cdist", a.unsqueeze(-2), b.unsqueeze(-3));
   WEFT_CHECK(p >= 0, ValueError, "cdist: p must not be negative, got ", p);
   return vector_norm(a.unsqueeze(-2) - b.unsqueeze(-3), p, -1);
 }

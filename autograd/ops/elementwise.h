@@ -12,6 +12,13 @@ WEFT_API Dtype result_dtype(const Tensor& a, const Tensor& b);
 /// With a C++ number: it raises the category only, to i64 or f32.
 WEFT_API Dtype result_dtype(const Tensor& a, const Scalar& s);
 
+/// Refuses operands that do not broadcast or lie on two devices in the name of a composed op, before one of its parts does
+/// so in another's.
+inline void check_operands(const char* op, const Tensor& x, const Tensor& y) {
+  kernels::detail::check_same_device(op, x, y);
+  if (x.shape() != y.shape()) (void)broadcast_shapes(op, x.shape(), y.shape());
+}
+
 inline Tensor cast(const Tensor& x, Dtype d) { return x.dtype() == d ? x : x.to(d); }
 /// x, or x as f32 if it holds integers.
 inline Tensor as_float(const Tensor& x) { return x.is_floating() ? x : x.to(Dtype::f32); }

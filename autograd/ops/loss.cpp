@@ -15,11 +15,13 @@
 namespace weft {
 namespace {
 
+using detail::check_operands;
 using detail::reduce_loss;
 
 /// Weighted elements: the mean is by the sum of the weights.
 Tensor weighted(const char* op, const Tensor& each, const ElementLossOptions& o) {
   if (!o.weight.defined()) return reduce_loss(op, each, o.reduction);
+  check_operands(op, each, o.weight);
   const Tensor product = each * o.weight;
   if (o.reduction == Reduction::mean) return sum(product) / sum(o.weight.expand(product.shape()));
   return reduce_loss(op, product, o.reduction);
@@ -28,6 +30,7 @@ Tensor weighted(const char* op, const Tensor& each, const ElementLossOptions& o)
 Tensor difference(const char* op, const Tensor& x, const Tensor& target) {
   WEFT_CHECK(x.is_floating() && target.is_floating(), DtypeError, op, ": input is ", x.dtype(), " and target ",
              target.dtype(), "; expected floating dtypes");
+  check_operands(op, x, target);
   return autocast(CastPolicy::fp32, x) - autocast(CastPolicy::fp32, target);
 }
 
@@ -79,6 +82,7 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target_in, const 
                if (c.needs(1)) r[1] = g * (clamp(log1p(neg(xs)), -100) - clamp(log(xs), -100));
                return r;
              });
+  if (o.weight.defined()) check_operands("binary_cross_entropy", x, o.weight);
   return reduce_loss("binary_cross_entropy", o.weight.defined() ? y * o.weight : y, o.reduction);
 }
 
@@ -86,6 +90,9 @@ Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& targe
   WEFT_CHECK(input.shape() == target_in.shape(), ShapeError, "binary_cross_entropy_with_logits: target ",
              target_in.shape(), " does not have the input's shape ", input.shape());
   const Tensor x = autocast(CastPolicy::fp32, input), t = autocast(CastPolicy::fp32, target_in);
+  kernels::detail::check_same_device("binary_cross_entropy_with_logits", x, t);
+  for (const Tensor& w : {o.weight, o.pos_weight})
+    if (w.defined()) check_operands("binary_cross_entropy_with_logits", x, w);
   Tensor tail = logsigmoid(x);
   if (o.pos_weight.defined()) tail = tail * ((o.pos_weight - 1) * t + 1);
   const Tensor each = (1 - t) * x - tail;
@@ -93,6 +100,7 @@ Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& targe
 }
 
 Tensor kl_div(const Tensor& input, const Tensor& target_in, const KlDivOptions& o) {
+  check_operands("kl_div", input, target_in);
   const Tensor x = autocast(CastPolicy::fp32, input), t = autocast(CastPolicy::fp32, target_in);
   Tensor each;
   if (o.log_target) {
@@ -115,11 +123,15 @@ Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, 
 }
 
 Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin, Reduction reduction) {
+  check_operands("margin_ranking_loss", a, b);
+  check_operands("margin_ranking_loss", a, y);
   return reduce_loss("margin_ranking_loss", relu(neg(y) * (a - b) + margin), reduction);
 }
 
 Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
                            const TripletMarginOptions& o) {
+  check_operands("triplet_margin_loss", anchor, positive);
+  check_operands("triplet_margin_loss", anchor, negative);
   const PairwiseDistanceOptions d{.p = o.p, .eps = o.eps};
   Tensor far = pairwise_distance(anchor, negative, d);
   if (o.swap) far = minimum(far, pairwise_distance(positive, negative, d));
@@ -127,6 +139,7 @@ Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const T
 }
 
 Tensor poisson_nll_loss(const Tensor& x, const Tensor& t, const PoissonNllOptions& o) {
+  check_operands("poisson_nll_loss", x, t);
   Tensor each = o.log_input ? exp(x) - t * x : x - t * log(x + o.eps);
   if (o.full) {
     const Tensor big = gt(t, 1), at = where(big, t, 1);
@@ -136,11 +149,13 @@ Tensor poisson_nll_loss(const Tensor& x, const Tensor& t, const PoissonNllOption
 }
 
 Tensor gaussian_nll_loss(const Tensor& x, const Tensor& t, const Tensor& var_in, const GaussianNllOptions& o) {
+  check_operands("gaussian_nll_loss", x, t);
   WEFT_CHECK(
       var_in.device().type != DeviceType::cpu || var_in.numel() == 0 || !any(lt(var_in.detach(), 0)).item<bool>(),
       ValueError, "gaussian_nll_loss: var has negative entries");
   Tensor var = var_in;
   if (var.shape() != x.shape() && var.rank() + 1 == x.rank()) var = var.unsqueeze(-1);
+  check_operands("gaussian_nll_loss", x, var);
   // The gradient passes the bound as if it were not there (PyTorch).
   var = var + (clamp(var, o.eps) - var).detach();
   Tensor each = (log(var) + square(x - t) / var) * 0.5;

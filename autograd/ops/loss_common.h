@@ -2,6 +2,7 @@
 #pragma once
 
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise.h"
 #include "weft/autograd/ops/loss.h"
 #include "weft/autograd/ops/reduce.h"
 

@@ -208,6 +208,10 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
   check_norm("batch_norm", x, running_mean, running_var, weight, bias);
   WEFT_CHECK(!o.residual.defined() || o.residual.shape() == x.shape(), ShapeError, "batch_norm: residual ",
              o.residual.shape(), " does not have the input's shape ", x.shape());
+  // With a residual the gradient reads the sign of the activation's input off its output.
+  WEFT_CHECK(!o.residual.defined() || o.activation != Activation::leaky_relu || o.slope > 0, ValueError,
+             "batch_norm: slope=", o.slope,
+             " must be positive for leaky_relu after a residual; apply leaky_relu to the result instead");
   const NormParams params{.eps = o.eps, .activation = o.activation, .slope = o.slope};
   if (!o.training) return fixed_norm("batch_norm", x, running_mean, running_var, weight, bias, o.residual, params);
   const int64_t n = x.size(1) > 0 ? x.numel() / x.size(1) : 0;

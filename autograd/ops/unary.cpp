@@ -136,6 +136,8 @@ Tensor clamp(const Tensor& in, std::optional<Scalar> min, std::optional<Scalar> 
 }
 Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max) {
   WEFT_CHECK(min.defined() || max.defined(), ValueError, "clamp: neither min nor max is given");
+  for (const Tensor& bound : {min, max})
+    if (bound.defined()) check_operands("clamp", x, bound);
   Tensor y = min.defined() ? maximum(x, min) : x;
   return max.defined() ? minimum(y, max) : y;
 }

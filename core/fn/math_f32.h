@@ -100,12 +100,16 @@ WEFT_HD WEFT_INLINE float expm1(float x) {
 }
 
 // Logarithms. x = 2^e m, sqrt(1/2) <= m < sqrt(2), f = m - 1.
+/// bits(x) - bits(sqrt(1/2)). Unsigned inside: for negative x, whose logarithm nobody takes, the difference wraps.
+WEFT_HD WEFT_INLINE int32_t over_sqrt_half(float x) {
+  return static_cast<int32_t>(static_cast<uint32_t>(bits(x)) - 0x3f3504f3u);
+}
 struct LogParts {
   float f, e;
 };
 WEFT_HD WEFT_INLINE LogParts log_parts(float x) {
   const bool tiny = x < 1.17549435e-38f;
-  const int32_t i = bits(tiny ? x * 8388608.f : x) - 0x3f3504f3;
+  const int32_t i = over_sqrt_half(tiny ? x * 8388608.f : x);
   const int32_t e = (i >> 23) - (tiny ? 23 : 0);
   return {from_bits((i & 0x007fffff) + 0x3f3504f3) - 1.f, static_cast<float>(e)};
 }
@@ -139,7 +143,7 @@ WEFT_HD WEFT_INLINE float log10(float x) {
 }
 WEFT_HD WEFT_INLINE float log1p(float x) {
   const float u = 1.f + x;
-  const int32_t i = bits(u) - 0x3f3504f3, e = i >> 23;
+  const int32_t i = over_sqrt_half(u), e = i >> 23;
   // f = 2^-e (1 + x) - 1 without the rounding of 1 + x, which no longer matters for large x
   const float t = power_of_2(-(e < 30 ? e : 30));
   const float f = x > 1e8f ? from_bits((i & 0x007fffff) + 0x3f3504f3) - 1.f : f32::fma(x, t, t - 1.f);

@@ -9,7 +9,7 @@
 
 namespace weft {
 
-enum class PadMode : uint8_t { constant, reflect, replicate, circular };
+enum class WEFT_API PadMode : uint8_t { constant, reflect, replicate, circular };
 
 namespace fn {
 

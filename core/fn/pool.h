@@ -12,8 +12,11 @@ inline namespace WEFT_ISA {
 WEFT_HD WEFT_INLINE int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
 WEFT_HD WEFT_INLINE int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
+}  // namespace WEFT_ISA
+
 /// One axis of a pooling. Window o is the inputs start(o) + k dilation for k in [first(o), last(o)), all of them real.
 /// Adaptive: window o covers [floor(o in / out), ceil((o + 1) in / out)).
+/// Part of kernels' signatures, so the same type in every instruction set: all members are inlined.
 struct PoolAxis {
   int64_t in = 1, out = 1, kernel = 1, stride = 1, pad_lo = 0, pad_hi = 0, dilation = 1;
   bool adaptive = false;  // kernel is then the longest window
@@ -58,5 +61,4 @@ struct PoolGeometry {
   WEFT_HD WEFT_INLINE int64_t taps() const { return axis[0].kernel * axis[1].kernel * axis[2].kernel; }
 };
 
-}  // namespace WEFT_ISA
 }  // namespace weft::fn

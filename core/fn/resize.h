@@ -9,8 +9,7 @@ namespace weft::fn {
 
 enum class Sampling : uint8_t { nearest, nearest_exact, linear, cubic, average };
 
-inline namespace WEFT_ISA {
-
+/// Part of kernels' signatures, so the same type in every instruction set: all members are inlined.
 /// One axis: output o = sum over k < taps(o) of weight x[index]. PyTorch's arithmetic; nearest in f32, as there.
 struct SampleAxis {
   int64_t in = 1, out = 1;
@@ -84,5 +83,4 @@ struct SampleGeometry {
   SampleAxis axis[3];
 };
 
-}  // namespace WEFT_ISA
 }  // namespace weft::fn

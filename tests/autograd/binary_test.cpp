@@ -52,7 +52,8 @@ TEST_SUITE("binary") {
                                               {{}, {4}},        {{2, 3}, {}},  {{0, 3}, {1}}};
     for (const Case& c : kCases) {
       INFO(c.name);
-      for (const auto& [sx, sy] : shapes) {
+      for (const auto& pair : shapes) {
+        const Shape &sx = pair.first, &sy = pair.second;
         CAPTURE(sx);
         CAPTURE(sy);
         const Tensor x = ramp(sx, c.lo, c.hi), y = ramp(sy, c.lo, c.hi, 1), z = c.op(x, y);

@@ -150,6 +150,14 @@ TEST_SUITE("loss") {
     CHECK(gradcheck(f, {x}));
   }
 
+  TEST_CASE("class weights changed in place before backward are noticed") {
+    Tensor x = ramp({3, 4}).set_requires_grad(), w = ramp({4}, 0.5, 2);
+    const Tensor loss = cross_entropy(x, tensor(std::vector<int64_t>{0, 3, 1}), {.weight = w});
+    w.mul_(2);
+    CHECK_THROWS_WITH_AS(loss.backward(), doctest::Contains("weight [4] saved for backward was modified in place"),
+                         Error);
+  }
+
   TEST_CASE("elementwise losses: values") {
     const Tensor x = tensor({0.5, -1., 3.}), t = tensor({0., 1., 3.});
     CHECK(mse_loss(x, t).item<double>() == doctest::Approx((0.25 + 4) / 3));
@@ -174,6 +182,8 @@ TEST_SUITE("loss") {
     CHECK(dice_loss(tensor({0., 1., 1., 0.}, Shape{1, 2, 2}), tensor(std::vector<int64_t>{1, 0}, Shape{1, 2}),
                     {.apply_softmax = false})
               .item<double>() == doctest::Approx(1 - 2 / 2.0001));
+    CHECK_THROWS_WITH_AS((void)mse_loss(x, ones({4})), doctest::Contains("mse_loss: shapes [3] and [4]"), ShapeError);
+    CHECK_THROWS_WITH_AS((void)kl_div(x, ones({4})), doctest::Contains("kl_div: shapes"), ShapeError);
     CHECK_THROWS_AS((void)mse_loss(x, t, {.reduction = Reduction::batchmean}), ValueError);
   }
 

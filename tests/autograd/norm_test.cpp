@@ -148,6 +148,10 @@ TEST_SUITE("norm") {
                  leaky_relu(plain, 0.1)));
     CHECK(allclose(batch_norm(x, {}, {}, {}, {}, {.training = true, .activation = Activation::relu, .residual = r}),
                    relu(plain + r)));
+    const BatchNormOptions falling{
+        .training = true, .activation = Activation::leaky_relu, .slope = -0.1, .residual = r};
+    CHECK_THROWS_WITH_AS((void)batch_norm(x, {}, {}, {}, {}, falling), doctest::Contains("batch_norm: slope=-0.1"),
+                         ValueError);
   }
 
   TEST_CASE("instance norm") {

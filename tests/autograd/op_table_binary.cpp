@@ -39,7 +39,7 @@ Op binary(const char* name, BinaryOp op, std::function<double(double, double)> r
   row.faults = {{[op] {
                    (void)op(weft::ones({2, 3}), weft::ones({4}));
                  },
-                 ": shapes [2, 3] and [4] cannot be broadcast together"}};
+                 weft::str(name, ": shapes [2, 3] and [4] cannot be broadcast together")}};
   return row;
 }
 
@@ -194,7 +194,7 @@ Op ternary(const char* name, TernaryOp op, std::function<double(double, double, 
   row.faults = {{[op] {
                    (void)op(weft::ones({2, 3}), weft::ones({4}), weft::ones({1}));
                  },
-                 ": shapes [2, 3] and [4] cannot be broadcast together"}};
+                 weft::str(name, ": shapes [2, 3] and [4] cannot be broadcast together")}};
   return row;
 }
 

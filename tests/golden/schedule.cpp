@@ -79,7 +79,7 @@ void run_schedule(const Folder& folder, const Value& item, Failures& failures) {
   Value lr;
   lr.kind = Value::Kind::number;
   lr.number = item["base_lr"].as_double();
-  with_lr.members.emplace_back("lr", lr);
+  with_lr.members.push_back({"lr", lr});
   const Value none;
   const Args common = folder.args(item, "args");
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(

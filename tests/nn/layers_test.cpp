@@ -1,5 +1,6 @@
 #include "nn/support.h"
 #include "weft/autograd/engine.h"
+#include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/nn/activation.h"
@@ -245,6 +246,11 @@ TEST_CASE("GramMatrix in both layouts") {
         CHECK(g.to_vector<double>()[b * 9 + i * 3 + j] == doctest::Approx(s / 60));
         CHECK(h.to_vector<double>()[b * 9 + i * 3 + j] == doctest::Approx(s / 60));
       }
+  for (const Tensor& in : {x, x.contiguous(MemoryFormat::channels_last)}) {
+    auto f = [](const std::vector<Tensor>& t) { return std::vector<Tensor>{gram_matrix(t[0])}; };
+    CHECK(gradcheck(f, {in.detach().clone().set_requires_grad()}));
+    CHECK(gradgradcheck(f, {in.detach().clone().set_requires_grad()}));
+  }
   CHECK(has(message<ShapeError>([] { gram_matrix(zeros({2, 3, 4})); }), {"4-d"}));
   // 300^2 overflows f16 unless scaled before rounding
   CHECK(gram_matrix(full({1, 1, 4, 4}, 200.0, Dtype::f16)).item<float>() == doctest::Approx(40000).epsilon(1e-3));

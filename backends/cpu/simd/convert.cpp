@@ -64,17 +64,17 @@ void transpose_8x8(uint32_t* d, int64_t di, const uint32_t* s, int64_t sj) {
   V8 a[8], b[8];
   for (int j = 0; j < 8; ++j) a[j] = load8(s + j * sj);
   for (int j = 0; j < 8; j += 2) {
-    b[j] = __builtin_shuffle(a[j], a[j + 1], V8{0, 8, 2, 10, 4, 12, 6, 14});
-    b[j + 1] = __builtin_shuffle(a[j], a[j + 1], V8{1, 9, 3, 11, 5, 13, 7, 15});
+    b[j] = __builtin_shufflevector(a[j], a[j + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+    b[j + 1] = __builtin_shufflevector(a[j], a[j + 1], 1, 9, 3, 11, 5, 13, 7, 15);
   }
   for (int j = 0; j < 8; j += 4)
     for (int k = 0; k < 2; ++k) {
-      a[j + k] = __builtin_shuffle(b[j + k], b[j + k + 2], V8{0, 1, 8, 9, 4, 5, 12, 13});
-      a[j + k + 2] = __builtin_shuffle(b[j + k], b[j + k + 2], V8{2, 3, 10, 11, 6, 7, 14, 15});
+      a[j + k] = __builtin_shufflevector(b[j + k], b[j + k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      a[j + k + 2] = __builtin_shufflevector(b[j + k], b[j + k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
     }
   for (int k = 0; k < 4; ++k) {
-    b[k] = __builtin_shuffle(a[k], a[k + 4], V8{0, 1, 2, 3, 8, 9, 10, 11});
-    b[k + 4] = __builtin_shuffle(a[k], a[k + 4], V8{4, 5, 6, 7, 12, 13, 14, 15});
+    b[k] = __builtin_shufflevector(a[k], a[k + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    b[k + 4] = __builtin_shufflevector(a[k], a[k + 4], 4, 5, 6, 7, 12, 13, 14, 15);
   }
   for (int i = 0; i < 8; ++i) __builtin_memcpy(d + i * di, &b[i], 32);
 }

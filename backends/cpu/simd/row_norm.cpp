@@ -20,10 +20,7 @@ template <class T> double mean_square(const T* x, int64_t n) {
   double all = 0;
   for (int64_t at = 0; at < n; at += kRun) {
     const int64_t m = std::min(kRun, n - at);
-    A s = 0;
-#pragma omp simd reduction(+ : s)
-    for (int64_t i = 0; i < m; ++i) s += A(x[at + i]) * A(x[at + i]);
-    all += static_cast<double>(s);
+    all += static_cast<double>(sum_of<A>(m, [&](int64_t i) { return A(x[at + i]) * A(x[at + i]); }));
   }
   return all / static_cast<double>(n);
 }
