@@ -124,13 +124,11 @@ const void* contiguous_vector(const TensorRef& v, Scratch& scratch) {
   return scratch.as();
 }
 
-bool onednn_takes([[maybe_unused]] const ConvProblem& p) {
 #if WEFT_HAS_ONEDNN
+bool onednn_takes(const ConvProblem& p) {
   return (p.dtype == Dtype::f32 || p.dtype == Dtype::bf16) && p.axes >= 1 && p.axes <= 3 && p.regular();
-#else
-  return false;
-#endif
 }
+#endif
 
 void conv_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, const TensorRef& bias,
                  const ConvParams& params) {
