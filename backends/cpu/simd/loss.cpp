@@ -181,15 +181,18 @@ void backward(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* 
     const T* p = o.x + base;
     T* d = dx + base;
     if (o.rows && !tiled) {
-      for (int64_t i = 0; i < m; ++i, p += o.C, d += o.C) {
+      const int64_t C = o.C;
+      for (int64_t i = 0; i < m; ++i, p += C, d += C) {
         const A k = scale[i], l = z[i], u = up[i];
-        if (smoothing) {
+        if (const A* weight = o.weight; smoothing && weight) {
 #pragma omp simd
-          for (int64_t c = 0; c < o.C; ++c)
-            d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l) - u * (o.weight ? o.weight[c] : A(1)));
+          for (int64_t c = 0; c < C; ++c) d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l) - u * weight[c]);
+        } else if (smoothing) {
+#pragma omp simd
+          for (int64_t c = 0; c < C; ++c) d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l) - u);
         } else {
 #pragma omp simd
-          for (int64_t c = 0; c < o.C; ++c) d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l));
+          for (int64_t c = 0; c < C; ++c) d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l));
         }
         if (t[i] == o.ignore) continue;
         // once more from the start, so that halves round once

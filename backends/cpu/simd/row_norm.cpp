@@ -25,6 +25,33 @@ template <class T> double mean_square(const T* x, int64_t n) {
   return all / static_cast<double>(n);
 }
 
+// Loops over a row are functions of their own: pointers that a lambda captured are read again after every store.
+template <class T, class A> void apply_row(T* y, const T* x, const A* w, const A* b, int64_t D, A mu, A s) {
+  if (w && b) {
+#pragma omp simd
+    for (int64_t i = 0; i < D; ++i) y[i] = static_cast<T>((A(x[i]) - mu) * s * w[i] + b[i]);
+  } else if (w) {
+#pragma omp simd
+    for (int64_t i = 0; i < D; ++i) y[i] = static_cast<T>((A(x[i]) - mu) * s * w[i]);
+  } else if (b) {
+#pragma omp simd
+    for (int64_t i = 0; i < D; ++i) y[i] = static_cast<T>((A(x[i]) - mu) * s + b[i]);
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < D; ++i) y[i] = static_cast<T>((A(x[i]) - mu) * s);
+  }
+}
+template <class T, class A>
+void input_grad_row(T* dx, const T* g, const T* x, const A* w, int64_t D, A mu, A s, A m1, A m2) {
+  if (w) {
+#pragma omp simd
+    for (int64_t i = 0; i < D; ++i) dx[i] = static_cast<T>(s * (A(g[i]) * w[i] - m1 - (A(x[i]) - mu) * s * m2));
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < D; ++i) dx[i] = static_cast<T>(s * (A(g[i]) - m1 - (A(x[i]) - mu) * s * m2));
+  }
+}
+
 template <class T, class A>
 void forward(T* y, A* mean, A* inv, const T* x, const A* w, const A* b, int64_t M, int64_t D, double eps) {
   parallel_for(M, rows_per_piece(D), [&](int64_t r0, int64_t r1) {
@@ -39,15 +66,7 @@ void forward(T* y, A* mean, A* inv, const T* x, const A* w, const A* b, int64_t 
       } else {
         s = inv[r] = static_cast<A>(1 / fn::sqrt(mean_square(p, D) + eps));
       }
-      if (w && b) {
-#pragma omp simd
-        for (int64_t i = 0; i < D; ++i) q[i] = static_cast<T>((A(p[i]) - mu) * s * w[i] + b[i]);
-      } else if (w) {
-#pragma omp simd
-        for (int64_t i = 0; i < D; ++i) q[i] = static_cast<T>((A(p[i]) - mu) * s * w[i]);
-      } else {
-        for (int64_t i = 0; i < D; ++i) q[i] = static_cast<T>((A(p[i]) - mu) * s + (b ? b[i] : A(0)));
-      }
+      apply_row(q, p, w, b, D, mu, s);
     }
   });
 }
@@ -97,14 +116,7 @@ void backward(T* dx, A* dw, A* db, const T* g, const T* x, const A* mean, const 
         const A m1 = mean ? static_cast<A>(s1 / static_cast<double>(D)) : A(0),
                 m2 = static_cast<A>(s2 / static_cast<double>(D));
         T* out = dx + r * D;
-        if (w) {
-#pragma omp simd
-          for (int64_t i = 0; i < D; ++i)
-            out[i] = static_cast<T>(s * (A(gr[i]) * w[i] - m1 - (A(xr[i]) - mu) * s * m2));
-        } else {
-#pragma omp simd
-          for (int64_t i = 0; i < D; ++i) out[i] = static_cast<T>(s * (A(gr[i]) - m1 - (A(xr[i]) - mu) * s * m2));
-        }
+        input_grad_row(out, gr, xr, w, D, mu, s, m1, m2);
       }
     }
   });
