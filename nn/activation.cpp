@@ -29,6 +29,8 @@ Hardtanh::Hardtanh(double min_val, double max_val)
 Softplus::Softplus(double beta, double threshold)
     : Module("Softplus", "beta=" + py(beta) + ", threshold=" + py(threshold)), beta(beta), threshold(threshold) {}
 
+Softshrink::Softshrink(double lambd) : Module("Softshrink", py(lambd)), lambd(lambd) {}
+
 Softmax::Softmax(int64_t dim) : Module("Softmax", "dim=" + py(dim)), dim(dim) {}
 
 LogSoftmax::LogSoftmax(int64_t dim) : Module("LogSoftmax", "dim=" + py(dim)), dim(dim) {}

@@ -80,6 +80,11 @@ struct WEFT_API Softplus : Module {
   Tensor operator()(const Tensor& x) const { return softplus(x, beta, threshold); }
   double beta, threshold;
 };
+struct WEFT_API Softshrink : Module {
+  explicit Softshrink(double lambd = 0.5);
+  Tensor operator()(const Tensor& x) const { return softshrink(x, lambd); }
+  double lambd;
+};
 struct WEFT_API Softsign : Module {
   Softsign() : Module("Softsign") {}
   Tensor operator()(const Tensor& x) const { return softsign(x); }

@@ -103,6 +103,7 @@ using weft::silu;
 using weft::smooth_l1_loss;
 using weft::softmax;
 using weft::softplus;
+using weft::softshrink;
 using weft::softsign;
 using weft::tanh;
 using weft::triplet_margin_loss;

@@ -106,6 +106,11 @@ Tensor softplus(const Tensor& x, double beta, double threshold) {
                                                           },
                                                           {beta, threshold}, {beta, threshold});
 }
+Tensor softshrink(const Tensor& x, double lambd) {
+  WEFT_CHECK(lambd >= 0, ValueError, "softshrink: lambd must not be negative, got ", lambd);
+  return from_input<fn::Softshrink>(
+      x, [lambd](const Tensor& g, const Tensor& x) { return where(le(abs(x), lambd), 0, g); }, {lambd});
+}
 Tensor softsign(const Tensor& x) {
   return from_input<fn::Softsign>(x, [](const Tensor& g, const Tensor& x) { return g / square(abs(x) + 1); });
 }

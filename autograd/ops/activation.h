@@ -37,6 +37,8 @@ WEFT_API Tensor gelu(const Tensor& x, Approximate approximate = Approximate::non
 WEFT_API Tensor mish(const Tensor& x);
 /// log(1 + exp(beta x)) / beta; x itself where beta x > threshold.
 WEFT_API Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20);
+/// x - lambd where x > lambd, x + lambd where x < -lambd, 0 between, with gradient 0 there. ValueError if lambd < 0.
+WEFT_API Tensor softshrink(const Tensor& x, double lambd = 0.5);
 /// x / (1 + |x|).
 WEFT_API Tensor softsign(const Tensor& x);
 

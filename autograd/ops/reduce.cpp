@@ -81,6 +81,17 @@ Tensor sum(const Tensor& in, const DimList& dims, bool keepdim, std::optional<Dt
     return {spread(c.grad(), shape, mask, keepdim)};
   });
 }
+Tensor nansum(const Tensor& in, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+  if (!in.is_floating() || (dtype && !is_floating(*dtype))) return sum(in, dims, keepdim, dtype);
+  Tensor x = autocast(CastPolicy::fp32, in);
+  const uint32_t mask = dims.mask("nansum", x.rank());
+  Tensor y = detail::reduce<fn::NanSum>(x, mask, keepdim, sum_dtype(x, dtype));
+  if (!recording(x)) return unrecorded("nansum", std::move(y));
+  return record("nansum", std::move(y), {x}, [x = Saved(x), mask, keepdim](BackwardCtx& c) -> Grads {
+    Tensor a = c.get(x);
+    return {where(isnan(a), 0, spread(c.grad(), a.shape(), mask, keepdim))};
+  });
+}
 Tensor sum_to(const Tensor& g, const Shape& shape) {
   if (g.shape() == shape) return g;
   const int lead = g.rank() - shape.size();

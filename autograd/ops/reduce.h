@@ -28,6 +28,9 @@ class DimList {
 
 /// Sum. Integers and bool give i64; `dtype` converts first. 0 for no elements.
 WEFT_API Tensor sum(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
+/// Sum of what is not NaN, whose gradient is 0. Integers and bool as in `sum`.
+WEFT_API Tensor nansum(const Tensor& x, const DimList& dims = {}, bool keepdim = false,
+                       std::optional<Dtype> dtype = {});
 /// Arithmetic mean; NaN for no elements. DtypeError for integers without a floating `dtype`.
 WEFT_API Tensor mean(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
 /// Product. Integers and bool give i64. The gradient is exact at zeros.

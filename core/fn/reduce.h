@@ -27,6 +27,12 @@ struct Sum : PlainReduce<Sum> {
   template <class T> WEFT_HD WEFT_INLINE T init() const { return T(0); }
   template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return a + x; }
 };
+/// The sum of what is not NaN.
+struct NanSum : Sum {
+  static constexpr const char* name = "nansum";
+  static constexpr Domain domain = Domain::floating;
+  template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return x != x ? a : a + x; }
+};
 /// sum / count
 struct Mean {
   static constexpr const char* name = "mean";
@@ -107,6 +113,6 @@ struct NormP {
   template <class T> WEFT_HD WEFT_INLINE T finish(T a) const { return p == 0 ? a : pow(a, T(1 / p)); }
 };
 
-using ReduceOps = TypeList<Sum, Mean, Prod, Max, Min, Any, All, SumAbs, Norm2, SumSquares, NormP>;
+using ReduceOps = TypeList<Sum, NanSum, Mean, Prod, Max, Min, Any, All, SumAbs, Norm2, SumSquares, NormP>;
 
 }  // namespace weft::fn

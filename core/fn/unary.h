@@ -77,7 +77,7 @@ struct LeakyRelu {
   double slope = 0.01;
   template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const { return x > T(0) ? x : x * T(slope); }
 };
-/// scale * (x > 0 ? x : alpha * (exp(input_scale * x) - 1)): elu and selu.
+/// scale * (x > 0 ? x : alpha * (exp(x) - 1)): elu and selu.
 struct Elu {
   static constexpr const char* name = "elu";
   static constexpr Domain domain = Domain::floating;
@@ -94,6 +94,16 @@ struct Softplus {
   template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
     T z = x * T(beta);
     return z > T(threshold) ? x : fn::softplus(z) / T(beta);
+  }
+};
+/// x moved towards 0 by `lambd`, 0 on the way; NaN stays NaN.
+struct Softshrink {
+  static constexpr const char* name = "softshrink";
+  static constexpr Domain domain = Domain::floating;
+  double lambd = 0.5;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
+    const T l = T(lambd);
+    return x > l ? x - l : x < -l ? x + l : x * T(0);
   }
 };
 /// min(max(x, lo), hi); NaN stays NaN. Also hardtanh and relu6.
@@ -175,7 +185,7 @@ struct LogicalNot {
 using UnaryOps =
     TypeList<Abs, Neg, Exp, Exp2, Log, Log2, Log10, Log1p, Expm1, Sqrt, Rsqrt, Square, Sin, Cos, Tan, Asin, Acos, Atan,
              Sinh, Cosh, Tanh, Erf, Erfc, Sigmoid, Reciprocal, Sign, Floor, Ceil, Round, Trunc, Relu, Silu, Gelu,
-             GeluTanh, Mish, Hardswish, Hardsigmoid, Logsigmoid, Softsign, LeakyRelu, Elu, Softplus, Clamp,
+             GeluTanh, Mish, Hardswish, Hardsigmoid, Logsigmoid, Softsign, LeakyRelu, Elu, Softplus, Softshrink, Clamp,
              RoundDecimals, PowScalar, AddScalar, RsubScalar, MulScalar, DivScalar, Isnan, Isinf, Isfinite, LogicalNot>;
 
 }  // namespace weft::fn

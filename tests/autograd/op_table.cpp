@@ -206,6 +206,12 @@ template <class F> void for_each_sample(const std::vector<Op>& ops, bool gradien
 
 }  // namespace
 
+Op& row(std::vector<Op>& table, const std::string& name) {
+  const auto at = std::find_if(table.begin(), table.end(), [&](const Op& op) { return op.name == name; });
+  REQUIRE_MESSAGE(at != table.end(), "no row is called ", name);
+  return *at;
+}
+
 void check(const std::vector<Op>& ops) {
   SUBCASE("values") {
     for_each_sample(ops, false, [](const Op& op, const Sample& s) { check_values(op, s, op.tolerance); });

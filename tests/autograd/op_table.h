@@ -47,6 +47,9 @@ struct Op {
   double grad_tolerance = 1e-6;  ///< of the finite differences
 };
 
+/// The row of that name, to add to it.
+Op& row(std::vector<Op>& table, const std::string& name);
+
 /// Runs all checks on all ops, as doctest subcases: values, first and second derivatives, layouts, halves, fused against
 /// composite gradients, freed graphs, in-place changes, faults.
 void check(const std::vector<Op>& ops);

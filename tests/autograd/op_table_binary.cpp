@@ -220,7 +220,8 @@ std::vector<Op> ternaries() {
           "clamp", [](const Tensor& x, const Tensor& y, const Tensor& z) { return weft::clamp(x, y - 1.5, z + 1.5); },
           [](double a, double b, double c) { return std::min(std::max(a, b - 1.5), c + 1.5); }),
   };
-  t[4].faults.push_back({[] { (void)weft::where(weft::ones({2}), weft::ones({2}), weft::ones({2})); }, "where: "});
+  row(t, "where")
+      .faults.push_back({[] { (void)weft::where(weft::ones({2}), weft::ones({2}), weft::ones({2})); }, "where: "});
   return t;
 }
 

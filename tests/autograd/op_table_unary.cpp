@@ -126,6 +126,9 @@ std::vector<Op> activations() {
       elementwise(
           "softplus", [](const Tensor& x) { return weft::softplus(x, 2, 3); },
           [](double x) { return 2 * x > 3 ? x : std::log1p(std::exp(2 * x)) / 2; }),
+      elementwise(
+          "softshrink", [](const Tensor& x) { return weft::softshrink(x, 0.75); },
+          [](double x) { return x - std::min(std::max(x, -0.75), 0.75); }),
       elementwise("softsign", weft::softsign, [](double x) { return x / (1 + std::abs(x)); }),
   };
   Op prelu{.name = "prelu"};
@@ -141,7 +144,8 @@ std::vector<Op> activations() {
                              }});
   prelu.faults = {{[] { (void)weft::prelu(weft::ones({2, 3}), weft::ones({4})); }, "prelu: "}};
   t.push_back(prelu);
-  t[9].faults = {{[] { (void)weft::hardtanh(weft::ones({2}), 1, -1); }, "hardtanh: "}};
+  row(t, "softshrink").faults = {{[] { (void)weft::softshrink(weft::ones({2}), -1); }, "softshrink: "}};
+  row(t, "hardtanh").faults = {{[] { (void)weft::hardtanh(weft::ones({2}), 1, -1); }, "hardtanh: "}};
   return t;
 }
 

@@ -139,6 +139,7 @@ TEST_SUITE("unary") {
       values(exp(x), {nan, inf, 0, 1, 1});
       values(tanh(x), {nan, 1, -1, 0, 0});
       values(sigmoid(x), {nan, 1, 0, 0.5, 0.5});
+      values(softshrink(x), {nan, inf, -inf, 0, 0});
       values(softplus(x), {nan, inf, 0, std::log(2.0), std::log(2.0)});
       values(log(x), {nan, inf, nan, -inf, -inf});
       values(clamp(x, -1, 1), {nan, 1, -1, 0, 0});
