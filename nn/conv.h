@@ -76,43 +76,58 @@ class WEFT_API ConvBase : public Module {
   void reset_parameters();
 
  protected:
+  // The options of a layer of any rank, before checks.
   struct Config {
-    const char* family;  // "Conv", "WSConvTranspose", ...
+    const char* family;  // "Conv", "WSConv", "ConvTranspose"
     int64_t in_channels, out_channels;
-    Shape kernel_size, stride, padding_lo, padding_hi, dilation, output_padding;
+    Shape kernel_size, stride, padding_lo, padding_hi, dilation;
     int64_t groups;
-    bool bias, transposed;
+    bool bias;
     std::string padding_text, padding_mode;
+    bool transposed = false;
+    Shape output_padding = Shape::filled(kernel_size.size(), 0);
   };
   explicit ConvBase(const Config& c);
-  template <int D, class Options> static Config config(const char* family, int64_t in, int64_t out, const Options& o) {
-    Shape extra = Shape::filled(D, 0);
-    if constexpr (requires { o.output_padding; }) extra = o.output_padding;
-    return {family, in, out, o.kernel_size, o.stride, o.padding.lo, o.padding.hi, o.dilation, extra, o.groups, o.bias,
-            requires {o.output_padding;
+  template <int D> static Config config(const char* family, int64_t in, int64_t out, const ConvOptions<D>& o) {
+    return {.family = family,
+            .in_channels = in,
+            .out_channels = out,
+            .kernel_size = o.kernel_size,
+            .stride = o.stride,
+            .padding_lo = o.padding.lo,
+            .padding_hi = o.padding.hi,
+            .dilation = o.dilation,
+            .groups = o.groups,
+            .bias = o.bias,
+            .padding_text = o.padding.text,
+            .padding_mode = o.padding_mode};
   }
-  , o.padding.text, o.padding_mode
-};
-}  // namespace weft::nn
-/// The convolution of x with `w` in weight's place.
-Tensor convolve(const Tensor& x, const Tensor& w) const;
-Tensor convolve_transposed(const Tensor& x, const Tensor& w, const std::optional<Shape>& output_size) const;
+  template <int D> static Config config(const char* family, int64_t in, int64_t out, const ConvTransposeOptions<D>& o) {
+    Config c = config<D>(
+        family, in, out,
+        ConvOptions<D>{o.kernel_size, o.stride, o.padding, o.dilation, o.groups, o.bias, o.padding_mode});
+    c.transposed = true;
+    c.output_padding = o.output_padding;
+    return c;
+  }
+  /// The convolution of x with `w` in weight's place.
+  Tensor convolve(const Tensor& x, const Tensor& w) const;
+  Tensor convolve_transposed(const Tensor& x, const Tensor& w, const std::optional<Shape>& output_size) const;
 
-private:
-void check(const Config& c) const;
-std::string extra_text(const Config& c) const;
-PadMode mode_ = PadMode::constant;
-ConvParams unpadded_;  // for modes other than zeros: the input is padded first
-Shape pads_;
-}
-;
+ private:
+  void check(const Config& c) const;
+  std::string extra_text(const Config& c) const;
+  PadMode mode_ = PadMode::constant;
+  ConvParams unpadded_;  // for modes other than zeros: the input is padded first
+  Shape pads_;
+};
 
 /// Cross-correlation, `Conv2d(3, 8, {.kernel_size = 3, .padding = 1})`. x: [N, C, spatial...] or [C, spatial...].
 /// ValueError for bad arguments, ShapeError for inputs that do not fit.
 template <int D> class WEFT_API Conv : public ConvBase {
  public:
   Conv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o)
-      : ConvBase(config<D>("Conv", in_channels, out_channels, o)) {}
+      : ConvBase(config("Conv", in_channels, out_channels, o)) {}
   Tensor operator()(const Tensor& x) const { return convolve(x, weight); }
 };
 using Conv1d = Conv<1>;
@@ -123,7 +138,7 @@ using Conv3d = Conv<3>;
 template <int D> class WEFT_API ConvTranspose : public ConvBase {
  public:
   ConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeOptions<D>& o)
-      : ConvBase(config<D>("ConvTranspose", in_channels, out_channels, o)) {}
+      : ConvBase(config("ConvTranspose", in_channels, out_channels, o)) {}
   /// output_size: spatial sizes (or all sizes) of the result, instead of output_padding. ValueError where it cannot be had.
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) const {
     return convolve_transposed(x, weight, output_size);

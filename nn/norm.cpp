@@ -31,12 +31,12 @@ void check_rank(const char* name, int d, const Tensor& x, int lower) {
 
 }  // namespace
 
-// BatchNorm
+// BatchNorm and InstanceNorm
 
-template <int D>
-BatchNorm<D>::BatchNorm(int64_t num_features, BatchNormOptions o)
-    : Module(weft::str("BatchNorm", D, "d"), norm_text(num_features, o)), num_features(num_features), options(o) {
-  WEFT_CHECK(num_features >= 0, ValueError, name(), ": num_features must not be negative, got ", num_features);
+template <class Options>
+ChannelNorm::ChannelNorm(std::string name, int64_t num_features, const Options& o)
+    : Module(std::move(name), norm_text(num_features, o)), num_features(num_features) {
+  WEFT_CHECK(num_features >= 0, ValueError, this->name(), ": num_features must not be negative, got ", num_features);
   if (o.affine) {
     weight = param("weight", ones({num_features}));
     if (o.bias) bias = param("bias", zeros({num_features}));
@@ -49,13 +49,17 @@ BatchNorm<D>::BatchNorm(int64_t num_features, BatchNormOptions o)
   }
 }
 
-template <int D> void BatchNorm<D>::reset_parameters() {
+void ChannelNorm::reset_parameters() {
   NoGrad guard;
   for (Tensor t : {weight, running_var})
     if (t.defined()) t.fill_(1);
   for (Tensor t : {bias, running_mean, num_batches_tracked})
     if (t.defined()) t.zero_();
 }
+
+template <int D>
+BatchNorm<D>::BatchNorm(int64_t num_features, BatchNormOptions o)
+    : ChannelNorm(weft::str("BatchNorm", D, "d"), num_features, o), options(o) {}
 
 template <int D> Tensor BatchNorm<D>::normalise(const Tensor& x, const Tensor& residual) const {
   check_rank("BatchNorm", D, x, D == 1 ? 2 : -1);
@@ -88,24 +92,11 @@ template class BatchNorm<1>;
 template class BatchNorm<2>;
 template class BatchNorm<3>;
 
-// InstanceNorm
-
 template <int D>
 InstanceNorm<D>::InstanceNorm(int64_t num_features, InstanceNormOptions o)
-    : Module(weft::str("InstanceNorm", D, "d"), norm_text(num_features, o)), num_features(num_features), options(o) {
-  if (o.affine) {
-    weight = param("weight", ones({num_features}));
-    if (o.bias) bias = param("bias", zeros({num_features}));
-  }
-  if (o.track_running_stats) {
-    running_mean = buffer("running_mean", zeros({num_features}));
-    running_var = buffer("running_var", ones({num_features}));
-    num_batches_tracked = buffer("num_batches_tracked", scalar(int64_t{0}));
-    state().may_miss = {"num_batches_tracked"};
-  } else {
-    // PyTorch before 0.4 saved them though they were not used
-    state().ignored = {"running_mean", "running_var", "num_batches_tracked"};
-  }
+    : ChannelNorm(weft::str("InstanceNorm", D, "d"), num_features, o), options(o) {
+  // PyTorch before 0.4 saved them though they were not used
+  if (!o.track_running_stats) state().ignored = {"running_mean", "running_var", "num_batches_tracked"};
 }
 
 template <int D> Tensor InstanceNorm<D>::operator()(const Tensor& x) const {

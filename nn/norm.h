@@ -6,6 +6,18 @@
 
 namespace weft::nn {
 
+/// What batch and instance norm share: the affine pair and the running statistics, as far as the options ask for them.
+class WEFT_API ChannelNorm : public Module {
+ public:
+  /// Back to the first values: weight and running_var 1, the others 0.
+  void reset_parameters();
+  int64_t num_features;
+  Tensor weight, bias, running_mean, running_var, num_batches_tracked;
+
+ protected:
+  template <class Options> ChannelNorm(std::string name, int64_t num_features, const Options& o);
+};
+
 struct BatchNormOptions {
   double eps = 1e-5;
   std::optional<double> momentum = 0.1;  ///< empty: cumulative average, 1 / num_batches_tracked
@@ -19,16 +31,13 @@ struct BatchNormOptions {
 /// y = (x - mean) / sqrt(var + eps) * weight + bias per channel: statistics of the batch in training, running ones in evaluation.
 /// State: weight (1), bias (0), running_mean (0), running_var (1), num_batches_tracked (i64). ValueError for another rank than
 /// the class takes, and for one value per channel in training.
-template <int D> class WEFT_API BatchNorm : public Module {
+template <int D> class WEFT_API BatchNorm : public ChannelNorm {
  public:
   explicit BatchNorm(int64_t num_features, BatchNormOptions o = {});
   Tensor operator()(const Tensor& x) const { return normalise(x, Tensor()); }
   /// act(bn(x) + residual) in one kernel.
   Tensor operator()(const Tensor& x, const Tensor& residual) const { return normalise(x, residual); }
-  void reset_parameters();
-  int64_t num_features;
   BatchNormOptions options;
-  Tensor weight, bias, running_mean, running_var, num_batches_tracked;
 
  private:
   Tensor normalise(const Tensor& x, const Tensor& residual) const;
@@ -50,13 +59,11 @@ struct InstanceNormOptions {
   double slope = 0.01;
 };
 /// As BatchNorm with statistics of each sample and channel. x: [N, C, spatial...] or [C, spatial...]. No state unless asked for.
-template <int D> class WEFT_API InstanceNorm : public Module {
+template <int D> class WEFT_API InstanceNorm : public ChannelNorm {
  public:
   explicit InstanceNorm(int64_t num_features, InstanceNormOptions o = {});
   Tensor operator()(const Tensor& x) const;
-  int64_t num_features;
   InstanceNormOptions options;
-  Tensor weight, bias, running_mean, running_var, num_batches_tracked;
 };
 using InstanceNorm1d = InstanceNorm<1>;
 using InstanceNorm2d = InstanceNorm<2>;

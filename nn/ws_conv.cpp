@@ -22,8 +22,8 @@ Tensor standardize_weight(const Tensor& w, const Tensor& gain, WSVariant variant
 }
 
 template <int D>
-WSConv<D>::WSConv(int64_t in_channels, int64_t out_channels, const WSConvOptions<D>& o)
-    : ConvBase(config<D>("WSConv", in_channels, out_channels, o)), variant(o.variant) {
+WSConv<D>::WSConv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o, WSVariant variant)
+    : ConvBase(config("WSConv", in_channels, out_channels, o)), variant(variant) {
   WEFT_CHECK(weight.numel() > weight.shape()[0], ValueError, name(), ": weight ", weight.shape(),
              " has one element per row, which cannot be standardised");
   gain = param("gain", ones({weight.shape()[0]}));

@@ -14,22 +14,11 @@ enum class WSVariant : uint8_t { elektronn3, nfnet };
 WEFT_API Tensor standardize_weight(const Tensor& w, const Tensor& gain, WSVariant variant = WSVariant::elektronn3,
                                    double eps = 1e-4);
 
-template <int D> struct WSConvOptions {
-  Dims<D> kernel_size;
-  Dims<D> stride = 1;
-  Padding<D> padding = 0;
-  Dims<D> dilation = 1;
-  int64_t groups = 1;
-  bool bias = true;
-  std::string padding_mode = "zeros";
-  WSVariant variant = WSVariant::elektronn3;
-};
-
 /// Conv whose weight is standardised in every call and scaled by `gain` [out_channels], ones at first. weight ~ N(0, 2 / fan in).
 /// State: weight, bias, gain. ValueError where a row has one element only.
 template <int D> class WEFT_API WSConv : public ConvBase {
  public:
-  WSConv(int64_t in_channels, int64_t out_channels, const WSConvOptions<D>& o);
+  WSConv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o, WSVariant variant = WSVariant::elektronn3);
   Tensor operator()(const Tensor& x, double eps = 1e-4) const { return convolve(x, standardize_weight(eps)); }
   Tensor standardize_weight(double eps = 1e-4) const { return nn::standardize_weight(weight, gain, variant, eps); }
   void reset_parameters();

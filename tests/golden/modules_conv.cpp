@@ -48,11 +48,10 @@ template <int D> void add_rank(Modules& m) {
             }};
   });
   m.add("elektronn3.WSConv" + rank, [](const Args& a) -> Built {
-    auto o = common<D, nn::WSConvOptions<D>>(a);
     const std::string variant = a.word("variant", "elektronn3");
     if (variant != "elektronn3" && variant != "nfnet") throw ValueError("WSConv: unknown variant " + variant);
-    o.variant = variant == "nfnet" ? nn::WSVariant::nfnet : nn::WSVariant::elektronn3;
-    nn::WSConv<D> conv(a.integer("in_channels"), a.integer("out_channels"), o);
+    nn::WSConv<D> conv(a.integer("in_channels"), a.integer("out_channels"), common<D, nn::ConvOptions<D>>(a),
+                       variant == "nfnet" ? nn::WSVariant::nfnet : nn::WSVariant::elektronn3);
     return {conv, [conv](const std::vector<Tensor>& x, const Args& call) {
               return std::vector<Tensor>{conv(x.at(0), call.number("eps", 1e-4))};
             }};

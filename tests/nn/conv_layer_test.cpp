@@ -139,7 +139,7 @@ TEST_CASE("weight standardisation: gradients of all orders") {
   auto f = [](const std::vector<Tensor>& in) { return std::vector<Tensor>{nn::standardize_weight(in[0], in[1])}; };
   CHECK(gradcheck(f, {w, gain}));
   CHECK(gradgradcheck(f, {w, gain}));
-  nn::WSConv2d conv(2, 3, {.kernel_size = 3, .padding = 1, .variant = nn::WSVariant::nfnet});
+  nn::WSConv2d conv(2, 3, {.kernel_size = 3, .padding = 1}, nn::WSVariant::nfnet);
   sum(conv(randn({2, 2, 5, 5}))).backward();
   CHECK(conv.gain.grad().defined());
   CHECK(conv.weight.grad().defined());
