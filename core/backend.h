@@ -25,12 +25,15 @@ class WEFT_API Backend {
  public:
   virtual ~Backend() = default;
   virtual int device_count() const = 0;
+  /// One line for people: "cpu, 2 threads".
   virtual std::string info(int device) const = 0;
   /// 64-byte aligned, never null (not even for 0 bytes); OutOfMemory otherwise.
   virtual void* allocate(size_t bytes, int device) = 0;
   virtual void deallocate(void* p, size_t bytes, int device) noexcept = 0;
-  /// One of both devices is this backend's, the other may be the CPU's.
+  /// One of both devices is this backend's, the other may be the CPU's. On return `src` may be freed, and what went to the
+  /// CPU may be read.
   virtual void copy(void* dst, Device dst_device, const void* src, Device src_device, size_t bytes) = 0;
+  /// Waits until all kernels and copies that were started on `device` are done.
   virtual void synchronize(int device) = 0;
   virtual MemoryStats memory_stats(int device) const = 0;
   virtual void reset_peak_memory_stats(int device) = 0;

@@ -43,8 +43,8 @@ class WEFT_API Optimizer {
   virtual double momentum(int64_t group = 0) const;
   virtual void set_momentum(double momentum, int64_t group);
 
-  /// `state.<parameter>.<name>` (PyTorch's names; parameters count through the groups), options as metadata
-  /// `group.<group>.<option>`.
+  /// `state.PARAMETER.NAME` (names as PyTorch has them; parameters count through the groups), options as metadata
+  /// `group.GROUP.OPTION`.
   StateDict state_dict() const;
   /// Error: another number of groups or parameters, or state of another shape; nothing is changed then.
   void load_state_dict(const StateDict& dict);

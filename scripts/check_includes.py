@@ -37,10 +37,10 @@ SYSTEM = re.compile(r"^(sys/|linux/|asm/|netinet/|arpa/)|^(unistd|fcntl|dlfcn|pt
                     r"errno|malloc|execinfo|stdlib|stdio|stdint|string|setjmp|math|time|limits|termios|cxxabi)\.h$")
 # Third-party header -> the places (path patterns) where it may stand.
 THIRD_PARTY = [
-    (r"^(dnnl.*\.h(pp)?|oneapi/.*)$", r"^backends/cpu/"),
-    (r"^(cblas|lapacke|openblas_config)\.h$", r"^backends/cpu/"),
-    (r"^(.*intrin\.h|arm_neon\.h)$", r"^(backends/|core/)"),
-    (r"^omp\.h$", r"^(backends/cpu/|core/|tests/|bench/)"),
+    (r"^(dnnl.*\.h(pp)?|oneapi/.*)$", r"^backends/cpu/onednn/"),
+    (r"^(cblas|lapacke|openblas_config)\.h$", r"^backends/cpu/blas/"),
+    (r"^(.*intrin\.h|arm_neon\.h)$", r"^backends/"),
+    (r"^omp\.h$", r"^core/parallel\.cpp$"),
     (r"^(cuda.*|cublas.*|cudnn.*|cub/.*|nvtx.*)$", r"^backends/cuda/"),
     (r"^(mpi|nccl)\.h$", r"^distributed/.*\.(cpp|cu)$"),
     (r"^(png|jpeglib|jerror|zlib)\.h$", r"^io/.*\.cpp$"),
@@ -166,7 +166,10 @@ def self_test():
         "nn/a.cpp": ("#include <dnnl.hpp>\n", "third-party"),
         "io/a.h": (note + "#include <png.h>\n", "third-party"),
         "io/b.cpp": ("#include <png.h>\n#include <nlohmann/json.hpp>\n", None),
-        "backends/cpu/a.cpp": ('#include <dnnl.hpp>\n#include "weft/core/tensor.h"\n', None),
+        "backends/cpu/onednn/a.cpp": ('#include <dnnl.hpp>\n#include "weft/core/tensor.h"\n', None),
+        "backends/cpu/c.cpp": ("#include <dnnl.hpp>\n", "third-party"),
+        "core/parallel.cpp": ("#include <omp.h>\n", None),
+        "core/i.cpp": ("#include <omp.h>\n", "third-party"),
         "backends/cpu/b.cpp": ('#include "weft/autograd/tape.h"\n', "backends/cpu may include only"),
         "tests/core/a.cpp": ('#include <doctest/doctest.h>\n#include "support/a.h"\n', None),
         "tests/support/a.h": (note, None),

@@ -41,7 +41,7 @@ template <class F> constexpr Dtype result_dtype(Dtype in) { return Predicate<F> 
 
 template <class... T> struct TypeList {
   static constexpr int size = sizeof...(T);
-  /// Calls f.template operator()<T>() for each.
+  /// Calls `f.template operator()<T>()` for each.
   template <class F> static constexpr void for_each(F&& f) { (f.template operator()<T>(), ...); }
 };
 template <class T, class L> struct IndexOf;

@@ -1,5 +1,5 @@
-// The training loop of docs/design.md, section 6, as it stands there. A data set in memory and a plain loop over batches
-// stand in for CamVid and the loader.
+// The training loop of docs/design.md, section 6, as it stands there but for sizes: the batches are made once, so that it
+// can be asked whether they were learnt.
 #include <doctest/doctest.h>
 #include <weft/weft.h>
 
