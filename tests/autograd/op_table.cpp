@@ -206,6 +206,12 @@ template <class F> void for_each_sample(const std::vector<Op>& ops, bool gradien
 
 }  // namespace
 
+Sample sample(const std::string& label, Tensors inputs, std::function<Tensor(const Tensors&)> op,
+              std::function<Array(const Arrays&)> reference) {
+  return {label, std::move(inputs), [op](const Tensors& x) { return Tensors{op(x)}; },
+          [reference](const Arrays& x) { return Arrays{reference(x)}; }};
+}
+
 Op& row(std::vector<Op>& table, const std::string& name) {
   const auto at = std::find_if(table.begin(), table.end(), [&](const Op& op) { return op.name == name; });
   REQUIRE_MESSAGE(at != table.end(), "no row is called ", name);

@@ -27,6 +27,10 @@ struct Sample {
   std::function<Arrays(const Arrays&)> reference;
 };
 
+/// A call of an op with one output.
+Sample sample(const std::string& label, Tensors inputs, std::function<Tensor(const Tensors&)> op,
+              std::function<Array(const Arrays&)> reference);
+
 /// A call that must be refused, with a piece of its message.
 struct Fault {
   std::function<void()> call;

@@ -12,12 +12,6 @@ namespace {
 using namespace op_table;
 using Index = std::vector<int64_t>;
 
-Sample sample(const std::string& label, Tensors inputs, std::function<Tensor(const Tensors&)> op,
-              std::function<Array(const Arrays&)> reference) {
-  return {label, std::move(inputs), [op](const Tensors& x) { return Tensors{op(x)}; },
-          [reference](const Arrays& x) { return Arrays{reference(x)}; }};
-}
-
 int64_t whole(double v) { return static_cast<int64_t>(v); }
 
 std::vector<Op> lookups() {

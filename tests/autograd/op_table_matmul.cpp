@@ -12,12 +12,6 @@ namespace {
 using namespace op_table;
 using Index = std::vector<int64_t>;
 
-Sample sample(const std::string& label, Tensors inputs, std::function<Tensor(const Tensors&)> op,
-              std::function<Array(const Arrays&)> reference) {
-  return {label, std::move(inputs), [op](const Tensors& x) { return Tensors{op(x)}; },
-          [reference](const Arrays& x) { return Arrays{reference(x)}; }};
-}
-
 /// numpy's matmul, one element at a time.
 Array product(Array a, Array b) {
   const bool row = a.shape.rank() == 1, column = b.shape.rank() == 1;

@@ -83,6 +83,9 @@ std::vector<Op> functions() {
       [](double x) { return std::min(std::max(x, -1.0), 0.5); }));
   t.push_back(elementwise(
       "clamp low", [](const Tensor& x) { return weft::clamp(x, -0.25); }, [](double x) { return std::max(x, -0.25); }));
+  t.push_back(elementwise(
+      "clamp high", [](const Tensor& x) { return weft::clamp(x, {}, 0.25); },
+      [](double x) { return std::min(x, 0.25); }));
   t.back().faults = {{[] { (void)weft::clamp(weft::ones({2}), std::nullopt, std::nullopt); }, "clamp: "}};
   return t;
 }
@@ -158,6 +161,9 @@ std::vector<Op> steps() {
   t.push_back(elementwise("trunc", weft::trunc, [](double x) { return std::trunc(x); }));
   t.push_back(elementwise(
       "round", [](const Tensor& x) { return weft::round(x); }, [](double x) { return std::nearbyint(x); }));
+  t.push_back(elementwise(
+      "round to tenths", [](const Tensor& x) { return weft::round(x, 1); },
+      [](double x) { return std::nearbyint(x * 10) / 10; }));
   t.push_back(predicate("isnan", weft::isnan, [](double x) { return std::isnan(x); }));
   t.push_back(predicate("isinf", weft::isinf, [](double x) { return std::isinf(x); }));
   t.push_back(predicate("isfinite", weft::isfinite, [](double x) { return std::isfinite(x); }));
