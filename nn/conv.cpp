@@ -24,20 +24,21 @@ bool all(const Shape& s, int64_t value) {
 // In the order of the messages that PyTorch gives.
 void ConvBase::check(const Config& c) const {
   const std::string& n = name();
+  const ConvParams& p = c.params;
   if (c.transposed)
     WEFT_CHECK(c.padding_mode == "zeros", ValueError, n, ": only \"zeros\" padding mode is supported for ", n,
                ", got padding_mode ", quoted(c.padding_mode));
-  WEFT_CHECK(c.groups > 0, ValueError, n, ": groups must be a positive integer, got ", c.groups);
-  WEFT_CHECK(c.in_channels % c.groups == 0, ValueError, n, ": in_channels must be divisible by groups, got ",
-             c.in_channels, " and ", c.groups);
-  WEFT_CHECK(c.out_channels % c.groups == 0, ValueError, n, ": out_channels must be divisible by groups, got ",
-             c.out_channels, " and ", c.groups);
+  WEFT_CHECK(p.groups > 0, ValueError, n, ": groups must be a positive integer, got ", p.groups);
+  WEFT_CHECK(c.in_channels % p.groups == 0, ValueError, n, ": in_channels must be divisible by groups, got ",
+             c.in_channels, " and ", p.groups);
+  WEFT_CHECK(c.out_channels % p.groups == 0, ValueError, n, ": out_channels must be divisible by groups, got ",
+             c.out_channels, " and ", p.groups);
   WEFT_CHECK(c.padding_text.empty() || !c.transposed, ValueError, n, ": padding must be numbers, got ",
              quoted(c.padding_text));
   WEFT_CHECK(c.padding_text.empty() || c.padding_text == "same" || c.padding_text == "valid", ValueError, n,
              ": padding ", quoted(c.padding_text), " is neither 'same' nor 'valid'");
-  WEFT_CHECK(c.padding_text != "same" || all(c.stride, 1), ValueError, n,
-             ": padding 'same' is not supported for strided convolutions, stride is ", py(c.stride));
+  WEFT_CHECK(c.padding_text != "same" || all(p.stride, 1), ValueError, n,
+             ": padding 'same' is not supported for strided convolutions, stride is ", py(p.stride));
   bool known = c.padding_mode == "zeros" || c.padding_mode == "reflect" || c.padding_mode == "replicate" ||
                c.padding_mode == "circular";
   WEFT_CHECK(known, ValueError, n, ": padding_mode must be one of 'zeros', 'reflect', 'replicate', 'circular', got ",
@@ -48,18 +49,18 @@ void ConvBase::check(const Config& c) const {
     for (int64_t v : s) WEFT_CHECK(v >= low, ValueError, n, ": ", what, " must be at least ", low, ", got ", py(s));
   };
   least("kernel_size", c.kernel_size, 1);
-  least("stride", c.stride, 1);
-  least("dilation", c.dilation, 1);
-  least("padding", c.padding_lo, 0);
-  least("padding", c.padding_hi, 0);
+  least("stride", p.stride, 1);
+  least("dilation", p.dilation, 1);
+  least("padding", p.padding_lo, 0);
+  least("padding", p.padding_hi, 0);
   if (!c.transposed) return;
-  WEFT_CHECK(c.padding_lo == c.padding_hi, ValueError, n,
+  WEFT_CHECK(p.padding_lo == p.padding_hi, ValueError, n,
              ": padding must be one number per axis, got different ones before and after");
   least("output_padding", c.output_padding, 0);
-  for (int i = 0; i < c.stride.size(); ++i)
-    WEFT_CHECK(c.output_padding[i] < c.stride[i] || c.output_padding[i] < c.dilation[i], ValueError, n,
+  for (int i = 0; i < p.stride.size(); ++i)
+    WEFT_CHECK(c.output_padding[i] < p.stride[i] || c.output_padding[i] < p.dilation[i], ValueError, n,
                ": output padding must be smaller than either stride or dilation, got output_padding ",
-               py(c.output_padding), ", stride ", py(c.stride), ", dilation ", py(c.dilation));
+               py(c.output_padding), ", stride ", py(p.stride), ", dilation ", py(p.dilation));
 }
 
 std::string ConvBase::extra_text(const Config& c) const {
@@ -67,17 +68,17 @@ std::string ConvBase::extra_text(const Config& c) const {
                             ", stride=", py(params.stride));
   if (!c.padding_text.empty()) {
     s += ", padding=" + c.padding_text;
-  } else if (c.padding_lo != c.padding_hi) {
+  } else if (params.padding_lo != params.padding_hi) {
     s += ", padding=(";
-    for (int i = 0; i < c.padding_lo.size(); ++i)
-      s += weft::str(i ? ", " : "", py(Shape{c.padding_lo[i], c.padding_hi[i]}));
-    s += c.padding_lo.size() == 1 ? ",)" : ")";
-  } else if (!all(c.padding_lo, 0)) {
-    s += ", padding=" + py(c.padding_lo);
+    for (int i = 0; i < params.padding_lo.size(); ++i)
+      s += weft::str(i ? ", " : "", py(Shape{params.padding_lo[i], params.padding_hi[i]}));
+    s += params.padding_lo.size() == 1 ? ",)" : ")";
+  } else if (!all(params.padding_lo, 0)) {
+    s += ", padding=" + py(params.padding_lo);
   }
-  if (!all(c.dilation, 1)) s += ", dilation=" + py(c.dilation);
+  if (!all(params.dilation, 1)) s += ", dilation=" + py(params.dilation);
   if (!all(c.output_padding, 0)) s += ", output_padding=" + py(c.output_padding);
-  if (c.groups != 1) s += ", groups=" + py(c.groups);
+  if (params.groups != 1) s += ", groups=" + py(params.groups);
   if (!c.bias) s += ", bias=False";
   if (c.padding_mode != "zeros") s += ", padding_mode=" + c.padding_mode;
   return s;
@@ -88,7 +89,7 @@ ConvBase::ConvBase(const Config& c)
       in_channels(c.in_channels),
       out_channels(c.out_channels),
       kernel_size(c.kernel_size),
-      params{c.stride, c.padding_lo, c.padding_hi, c.dilation, c.groups},
+      params(c.params),
       output_padding(c.output_padding),
       transposed(c.transposed),
       padding_mode(c.padding_mode) {

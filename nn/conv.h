@@ -80,8 +80,8 @@ class WEFT_API ConvBase : public Module {
   struct Config {
     const char* family;  // "Conv", "WSConv", "ConvTranspose"
     int64_t in_channels, out_channels;
-    Shape kernel_size, stride, padding_lo, padding_hi, dilation;
-    int64_t groups;
+    Shape kernel_size;
+    ConvParams params;
     bool bias;
     std::string padding_text, padding_mode;
     bool transposed = false;
@@ -93,11 +93,7 @@ class WEFT_API ConvBase : public Module {
             .in_channels = in,
             .out_channels = out,
             .kernel_size = o.kernel_size,
-            .stride = o.stride,
-            .padding_lo = o.padding.lo,
-            .padding_hi = o.padding.hi,
-            .dilation = o.dilation,
-            .groups = o.groups,
+            .params = {o.stride, o.padding.lo, o.padding.hi, o.dilation, o.groups},
             .bias = o.bias,
             .padding_text = o.padding.text,
             .padding_mode = o.padding_mode};

@@ -43,6 +43,7 @@ TEST_CASE("layers print as PyTorch prints them") {
   CHECK(printed(nn::GELU()) == "GELU(approximate='none')");
   CHECK(printed(nn::GELU(Approximate::tanh)) == "GELU(approximate='tanh')");
   CHECK(printed(nn::Softplus()) == "Softplus(beta=1.0, threshold=20.0)");
+  CHECK(printed(nn::Softshrink(0.25)) == "Softshrink(0.25)");
   CHECK(printed(nn::PReLU(3)) == "PReLU(num_parameters=3)");
   CHECK(printed(nn::Hardtanh()) == "Hardtanh(min_val=-1.0, max_val=1.0)");
   CHECK(printed(nn::Softmax(1)) == "Softmax(dim=1)");
