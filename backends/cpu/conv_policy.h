@@ -1,27 +1,37 @@
 // Which algorithm and layout a convolution gets: the one place where such choices stand. They depend on the problem only,
 // never on timings at run time, so that the same inputs give the same bits.
-// Measured with oneDNN 3.2 on Zen 5 (two threads, AVX-512).
+// Measured with oneDNN 3.2 on Zen 4 and Zen 5 (two threads, AVX-512).
 #pragma once
 
 #include "weft/backends/cpu/conv.h"
 
 namespace weft::cpu::policy {
 
-/// Weight gradients in f32 run 1.2 to 2.4 times faster on blocked features, which pays for reordering x and g unless there
-/// are many channels over small maps, or few output channels. bf16 shows no difference.
+/// Weight gradients in f32 of kernels wider than one element run up to 2.4 times faster on blocked features on Zen 5 and
+/// equally fast on Zen 4, reordering of x and g included, unless there are many channels over small maps, or few output
+/// channels. 1x1 and depthwise kernels run 1.5 to 2 times slower for it. bf16 shows no difference.
 inline bool blocked_weight_grad(const ConvProblem& p) {
-  if (p.dtype != Dtype::f32 || p.o <= 4) return false;
-  return p.c < 512 || p.o < 512;
+  if (p.dtype != Dtype::f32 || p.o <= 4 || p.groups > 1) return false;
+  int64_t taps = 1;
+  for (int i = 0; i < p.axes; ++i) taps *= p.kernel[i];
+  return taps > 1 && (p.c < 512 || p.o < 512);
 }
 
-/// Winograd's transforms pay from 32 channels on and where maps are not mostly edge: 1.6 to 2.4 times over the direct form.
-inline bool winograd(const ConvProblem& p) {
-  if (p.c < 32 || p.o < 32) return false;
-  return p.out[p.axes - 1] >= 14 && p.out[p.axes - 2] >= 14;
+/// 4x4 tiles of all planes of the batch.
+inline int64_t winograd_tiles(const ConvProblem& p) {
+  const int64_t planes = p.axes == 3 ? p.n * p.out[0] : p.n;
+  return planes * ((p.out[p.axes - 2] + 3) / 4) * ((p.out[p.axes - 1] + 3) / 4);
 }
-/// The same for weight gradients, whose sums of products are as large as the weight times 4: few channels over large maps.
+/// Winograd's transforms pay (1.3 to 3 times over the direct form) from 24 channels on, where maps are not mostly edge, and
+/// where there are tiles enough to make up for the transform of the weight: 256 channels at 14x14 lose with 16 tiles
+/// (1.6 against 1.0 ms) and win with 128 (4.6 against 9.4 ms).
+inline bool winograd(const ConvProblem& p) {
+  if (p.c < 24 || p.o < 24) return false;
+  return p.out[p.axes - 1] >= 14 && p.out[p.axes - 2] >= 14 && winograd_tiles(p) >= 48;
+}
+/// The same for weight gradients, whose sums of products are as large as the weight times 4.
 inline bool winograd_weight_grad(const ConvProblem& p) {
-  return winograd(p) && p.c <= 256 && p.o <= 256 && p.out[p.axes - 1] >= 28 && p.out[p.axes - 2] >= 28;
+  return winograd(p) && p.c >= 32 && p.o >= 32 && p.c <= 512 && p.o <= 512;
 }
 
 }  // namespace weft::cpu::policy
