@@ -202,7 +202,7 @@ void Run::finish_leaf(AutogradMeta& leaf, Tensor g) {
       leaf.grad = std::move(g);
     } else {
       Tensor own = empty_like(owner);
-      kernels::copy(own.device().type, mut_ref(own), ref(g));
+      kernels::copy(own.device(), mut_ref(own), ref(g));
       leaf.grad = own;
     }
   }

@@ -55,7 +55,7 @@ void check_finite(const char* name, const Tensor& y) {
   Tensor ok = kernels::map<fn::Isfinite>(y);
   Tensor all = empty(Shape::filled(y.rank(), 1), {Dtype::boolean, y.device()});
   fn::All f;
-  kernels::reduce.of<fn::All>()(y.device().type, mut_ref(all), ref(ok), (1u << y.rank()) - 1, &f);
+  kernels::reduce.of<fn::All>()(y.device(), mut_ref(all), ref(ok), (1u << y.rank()) - 1, &f);
   WEFT_CHECK(all.item<bool>(), Error, name, ": the result of shape ", y.shape(),
              " holds a NaN or an infinity (anomaly mode); look at this op's inputs");
 }

@@ -87,13 +87,13 @@ Tensor& Tensor::copy_(const Tensor& src) {
   check_in_place("copy_", *this, &src);
   Tensor from = src.shape() == shape() ? src.detach() : src.detach().expand(shape());
   if (from.device() != device()) from = from.to(device());
-  kernels::copy(device().type, mut_ref(*this), ref(from));
+  kernels::copy(device(), mut_ref(*this), ref(from));
   return *this;
 }
 
 Tensor& Tensor::fill_(Scalar value) {
   check_in_place("fill_", *this);
-  kernels::fill(device().type, mut_ref(*this), value);
+  kernels::fill(device(), mut_ref(*this), value);
   return *this;
 }
 
@@ -108,7 +108,7 @@ template <class F> void binary_in_place(const char* op, Tensor& x, const Tensor&
   const Tensor* in[] = {&x, &o};
   make_plan(plan, x, in, 2);
   void* p = x.mut_raw_data();
-  kernels::binary.of<F>()(x.device().type, plan, p, p, o.raw_data(), x.dtype(), &f);
+  kernels::binary.of<F>()(x.device(), plan, p, p, o.raw_data(), x.dtype(), &f);
 }
 }  // namespace
 

@@ -45,8 +45,7 @@ void CachingAllocator::deallocate(void* p, size_t bytes) noexcept {
   std::lock_guard lock(mutex_);
   if (bytes <= kSmallLimit) {
     int c = class_of(bytes);
-    next_of(p) = bins_[c];
-    bins_[c] = p;
+    push_small(c, p);
     stats_.active -= class_size(c);
   } else {
     free_large(p);
@@ -54,17 +53,28 @@ void CachingAllocator::deallocate(void* p, size_t bytes) noexcept {
   }
 }
 
+void CachingAllocator::push_small(int c, void* p) {
+  if (!source_.host_memory) return lists_[c].push_back(p);
+  next_of(p) = bins_[c];
+  bins_[c] = p;
+}
+
 void* CachingAllocator::pop_small(int c, size_t requested) {
-  if (!bins_[c]) {
+  if (!has_small(c)) {
     size_t size = class_size(c);
     char* slab = static_cast<char*>(take_large(kSlab, requested));
-    for (size_t n = kSlab / size; n-- > 0;) {
-      next_of(slab + n * size) = bins_[c];
-      bins_[c] = slab + n * size;
-    }
+    if (!source_.host_memory)
+      lists_[c].reserve(lists_[c].capacity() + kSlab / size);  // so that freeing never allocates
+    for (size_t n = kSlab / size; n-- > 0;) push_small(c, slab + n * size);
   }
-  void* p = bins_[c];
-  bins_[c] = next_of(p);
+  void* p;
+  if (source_.host_memory) {
+    p = bins_[c];
+    bins_[c] = next_of(p);
+  } else {
+    p = lists_[c].back();
+    lists_[c].pop_back();
+  }
   return p;
 }
 
@@ -85,8 +95,7 @@ void CachingAllocator::give(int c, void* list) noexcept {
   while (list) {
     void* p = list;
     list = next_of(p);
-    next_of(p) = bins_[c];
-    bins_[c] = p;
+    push_small(c, p);
   }
 }
 

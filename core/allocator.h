@@ -23,6 +23,7 @@ class CachingAllocator {
   struct Source {
     std::function<void*(size_t)> allocate;
     std::function<void(void*, size_t)> release;
+    bool host_memory = true;  ///< free blocks may be linked through their own first words
   };
   static constexpr size_t kAlignment = 64;
   static constexpr size_t kSmallLimit = size_t{1} << 20;   // larger blocks are cut from segments one by one
@@ -46,7 +47,7 @@ class CachingAllocator {
   // For caches in front of this one (one per thread): the bin of a small size, its block size, and whole lists of blocks.
   WEFT_API static int class_of(size_t bytes);
   WEFT_API static size_t class_size(int c);
-  /// Takes up to `count` blocks of class c, linked through their first word. Not counted as active.
+  /// Takes up to `count` blocks of class c, linked through their first word (host memory only). Not counted as active.
   WEFT_API void* take(int c, int count);
   WEFT_API void give(int c, void* list) noexcept;
 
@@ -68,13 +69,16 @@ class CachingAllocator {
   void* take_large(size_t size, size_t requested);
   void free_large(void* p) noexcept;
   void* pop_small(int c, size_t requested);
+  void push_small(int c, void* p);
+  bool has_small(int c) const { return bins_[c] || !lists_[c].empty(); }
   Block* new_segment(size_t size, size_t requested);
   void release_free_segments() noexcept;
 
   mutable std::mutex mutex_;
   std::string device_;
   Source source_;
-  void* bins_[kClasses] = {};
+  void* bins_[kClasses] = {};           // free small blocks of host memory
+  std::vector<void*> lists_[kClasses];  // and of other memory
   std::set<Block*, BySize> free_;
   std::unordered_map<void*, Block*> used_;
   MemoryStats stats_;

@@ -1,6 +1,7 @@
 #include "weft/core/backend.h"
 
 #include <atomic>
+#include <chrono>
 #include <mutex>
 
 #include "weft/core/error.h"
@@ -16,7 +17,24 @@ void ensure_backends() {
   static std::once_flag once;
   std::call_once(once, [] { register_cpu_backend(); });
 }
+void activate_device(Device d) { backend(d.type).activate(d.index); }
 }  // namespace detail
+
+DeviceProperties Backend::properties(int device) const { return {.name = info(device)}; }
+
+void* Backend::allocate_pinned(size_t bytes) { return allocate(bytes, 0); }
+void Backend::deallocate_pinned(void* p, size_t bytes) noexcept { deallocate(p, bytes, 0); }
+
+// Without queues an event is a moment.
+using Clock = std::chrono::steady_clock;
+void* Backend::new_event(int) { return new Clock::time_point(Clock::now()); }
+void Backend::free_event(int, void* event) noexcept { delete static_cast<Clock::time_point*>(event); }
+void Backend::record_event(int, void* event, void*) { *static_cast<Clock::time_point*>(event) = Clock::now(); }
+double Backend::elapsed_ms(void* from, void* to) {
+  return std::chrono::duration<double, std::milli>(*static_cast<Clock::time_point*>(to) -
+                                                   *static_cast<Clock::time_point*>(from))
+      .count();
+}
 
 void register_backend(DeviceType type, Backend* b) {
   g_backends[static_cast<int>(type)].store(b, std::memory_order_release);
@@ -24,13 +42,17 @@ void register_backend(DeviceType type, Backend* b) {
 
 bool has_backend(DeviceType type) {
   if (type == DeviceType::cpu) detail::ensure_backends();
+  else if (type == DeviceType::cuda && !g_backends[1].load(std::memory_order_acquire)) load_cuda_backend();
   return g_backends[static_cast<int>(type)].load(std::memory_order_acquire) != nullptr;
 }
 
 Backend& backend(DeviceType type) {
   Backend* b = g_backends[static_cast<int>(type)].load(std::memory_order_acquire);
   if (!b) [[unlikely]] {
-    WEFT_CHECK(has_backend(type), DeviceError, "device: no ", name(type), " backend is registered in this process");
+    if (!has_backend(type)) {
+      WEFT_CHECK(type != DeviceType::cuda, DeviceError, "cuda: ", load_cuda_backend());
+      raise<DeviceError>("device: no ", name(type), " backend is registered in this process");
+    }
     b = g_backends[static_cast<int>(type)].load(std::memory_order_acquire);
   }
   return *b;
@@ -41,5 +63,17 @@ void reset_peak_memory_stats(Device d) { backend(d.type).reset_peak_memory_stats
 void empty_cache(Device d) { backend(d.type).empty_cache(d.index); }
 void set_memory_limit(size_t bytes, Device d) { backend(d.type).set_memory_limit(bytes, d.index); }
 void synchronize(Device d) { backend(d.type).synchronize(d.index); }
+int device_count(DeviceType type) { return has_backend(type) ? backend(type).device_count() : 0; }
+DeviceProperties device_properties(Device d) { return backend(d.type).properties(d.index); }
+
+namespace {
+std::atomic<bool> g_tf32{false};
+}
+void set_float32_matmul_precision(std::string_view precision) {
+  WEFT_CHECK(precision == "highest" || precision == "high", ValueError,
+             "set_float32_matmul_precision: unknown precision \"", precision, "\"; expected highest or high");
+  g_tf32.store(precision == "high", std::memory_order_relaxed);
+}
+bool tf32_allowed() { return g_tf32.load(std::memory_order_relaxed); }
 
 }  // namespace weft

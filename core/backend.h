@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "weft/core/device.h"
 
@@ -20,34 +21,70 @@ struct MemoryStats {
   uint64_t system_allocations = 0;  ///< requests that went to the system
 };
 
-/// About ten services that a device offers.
+/// What a device is.
+struct DeviceProperties {
+  std::string name;
+  size_t total_memory = 0;   ///< bytes; 0: not known
+  int multiprocessors = 0;   ///< of a GPU
+  int major = 0, minor = 0;  ///< compute capability of a GPU
+};
+
+/// The services that a device offers: memory and copies, and for devices that run beside the CPU queues of work. A device
+/// without queues does everything on the caller's thread before it returns; the defaults below say so.
 class WEFT_API Backend {
  public:
   virtual ~Backend() = default;
   virtual int device_count() const = 0;
   /// One line for people: "cpu, 2 threads".
   virtual std::string info(int device) const = 0;
+  virtual DeviceProperties properties(int device) const;
+  /// Kernels and allocations of the calling thread go to `device` from now on.
+  virtual void activate(int) {}
   /// 64-byte aligned, never null (not even for 0 bytes); OutOfMemory otherwise.
   virtual void* allocate(size_t bytes, int device) = 0;
   virtual void deallocate(void* p, size_t bytes, int device) noexcept = 0;
   /// One of both devices is this backend's, the other may be the CPU's. On return `src` may be freed, and what went to the
-  /// CPU may be read.
-  virtual void copy(void* dst, Device dst_device, const void* src, Device src_device, size_t bytes) = 0;
+  /// CPU may be read; with `non_blocking`, which takes effect for pinned host memory, neither before the stream got there.
+  virtual void copy(void* dst, Device dst_device, const void* src, Device src_device, size_t bytes,
+                    bool non_blocking) = 0;
+  /// Host memory that the device reads and writes by itself. `bytes` as given to allocate_pinned.
+  virtual void* allocate_pinned(size_t bytes);
+  virtual void deallocate_pinned(void* p, size_t bytes) noexcept;
   /// Waits until all kernels and copies that were started on `device` are done.
   virtual void synchronize(int device) = 0;
   virtual MemoryStats memory_stats(int device) const = 0;
   virtual void reset_peak_memory_stats(int device) = 0;
   virtual void empty_cache(int device) = 0;
   virtual void set_memory_limit(size_t bytes, int device) = 0;
+
+  // Streams and events (core/stream.h). Null is the device's default stream.
+  virtual void* new_stream(int) { return nullptr; }
+  virtual void free_stream(int, void*) noexcept {}
+  virtual void* current_stream(int) { return nullptr; }  ///< of the calling thread
+  virtual void set_stream(int, void*) {}
+  virtual void synchronize_stream(int, void*) {}
+  /// The block's memory is not given to others before the stream has done what it was told so far.
+  virtual void record_stream(void*, int, void*) {}
+  virtual void* new_event(int device);
+  virtual void free_event(int device, void* event) noexcept;
+  virtual void record_event(int device, void* event, void* stream);
+  virtual void wait_event(int, void*, void*) {}  ///< the stream (second) goes on when the event (third) is done
+  virtual void synchronize_event(int, void*) {}
+  virtual bool event_done(int, void*) { return true; }
+  virtual double elapsed_ms(void* from, void* to);
 };
 
 /// Defined by backends/cpu: sets the CPU's kernels and registers its services. Called once, on first use of any device.
 void register_cpu_backend();
 
+/// Defined by backends/cuda: loads the plugin on first use and returns why there is no CUDA device, "" if there is one.
+const std::string& load_cuda_backend();
+
 /// Makes `backend` serve devices of that type. A second registration replaces the first.
 WEFT_API void register_backend(DeviceType type, Backend* backend);
 /// The backend of a type; DeviceError that says what is missing otherwise.
 WEFT_API Backend& backend(DeviceType type);
+/// Is there a device of that type? Looks for CUDA when first asked.
 WEFT_API bool has_backend(DeviceType type);
 
 WEFT_API MemoryStats memory_stats(Device d = {});
@@ -56,6 +93,15 @@ WEFT_API void reset_peak_memory_stats(Device d = {});
 WEFT_API void empty_cache(Device d = {});
 /// Upper bound of what is taken from the system; 0 removes it.
 WEFT_API void set_memory_limit(size_t bytes, Device d = {});
+/// Waits until all that was started on the device is done.
 WEFT_API void synchronize(Device d = {});
+/// Number of devices of a type, 0 if its backend is missing.
+WEFT_API int device_count(DeviceType type);
+WEFT_API DeviceProperties device_properties(Device d = {});
+
+/// How f32 products are computed on devices with reduced-precision units: "highest" in f32 (the default), "high" in TF32
+/// where the device has it (10 bits of mantissa). ValueError for anything else. PyTorch's switch of the same name.
+WEFT_API void set_float32_matmul_precision(std::string_view precision);
+WEFT_API bool tf32_allowed();
 
 }  // namespace weft

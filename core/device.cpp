@@ -19,13 +19,20 @@ Device::Device(std::string_view text) {
   for (int i = 0; i < kDeviceTypes; ++i)
     if (kind == name(static_cast<DeviceType>(i))) type = static_cast<DeviceType>(i), known = true;
   WEFT_CHECK(known, ValueError, "device: unknown device \"", text, "\"; expected cpu, cuda or cuda:N");
-  if (kind.size() == text.size()) return;
+  if (kind.size() == text.size()) {
+    if (type == DeviceType::cuda) backend(type);  // says what is missing
+    return;
+  }
   std::string_view number = text.substr(kind.size() + 1);
   int n = -1;
   auto [end, ec] = std::from_chars(number.data(), number.data() + number.size(), n);
   WEFT_CHECK(ec == std::errc() && end == number.data() + number.size() && n >= 0 && n < 128, ValueError,
              "device: bad index in \"", text, "\"; expected a number from 0 to 127 after the colon");
   index = static_cast<int8_t>(n);
+  if (type != DeviceType::cuda) return;
+  const int count = backend(type).device_count();
+  WEFT_CHECK(n < count, DeviceError, "device: there is no \"", text, "\"; this machine has ", count,
+             count == 1 ? " CUDA device" : " CUDA devices");
 }
 
 std::string str(const Device& d) {

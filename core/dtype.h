@@ -16,6 +16,23 @@ namespace weft {
 enum class Dtype : uint8_t { f32, f64, bf16, f16, i64, i32, u8, boolean };
 inline constexpr int kDtypes = 8;
 
+/// A set of dtypes.
+struct DtypeSet {
+  uint16_t bits = 0;
+  constexpr DtypeSet() = default;
+  template <class... D> constexpr explicit DtypeSet(D... d) : bits(((1u << static_cast<int>(d)) | ...)) {}
+  constexpr bool has(Dtype d) const { return bits >> static_cast<int>(d) & 1; }
+  friend constexpr DtypeSet operator&(DtypeSet a, DtypeSet b) {
+    a.bits &= b.bits;
+    return a;
+  }
+};
+inline constexpr DtypeSet kFloatingDtypes(Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16);
+inline constexpr DtypeSet kNumericDtypes(Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32,
+                                         Dtype::u8);
+inline constexpr DtypeSet kAllDtypes(Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8,
+                                     Dtype::boolean);
+
 /// bfloat16: the upper half of an f32, rounded to nearest even. Arithmetic goes through float.
 struct bf16 {
   uint16_t bits;

@@ -47,7 +47,7 @@ Tensor full(const Shape& shape, Scalar value, const TensorOptions& o) {
     void* p = y.mut_raw_data();
     dispatch_all(o.dtype, "full", [&]<class T> { *static_cast<T*>(p) = value.to<T>(); });
   } else {
-    kernels::fill(o.device.type, mut_ref(y), value);
+    kernels::fill(o.device, mut_ref(y), value);
   }
   return y;
 }
@@ -55,7 +55,7 @@ Tensor zeros(const Shape& shape, const TensorOptions& o) { return full(shape, 0,
 Tensor ones(const Shape& shape, const TensorOptions& o) { return full(shape, 1, o); }
 Tensor full_like(const Tensor& x, Scalar value) {
   Tensor y = empty_like(x);
-  kernels::fill(x.device().type, mut_ref(y), value);
+  kernels::fill(x.device(), mut_ref(y), value);
   return y;
 }
 Tensor zeros_like(const Tensor& x) { return full_like(x, 0); }

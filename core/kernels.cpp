@@ -10,7 +10,7 @@ std::vector<KernelSlot*>& slots() {
 }
 }  // namespace
 
-KernelSlot::KernelSlot(const char* name) : name_(name) { slots().push_back(this); }
+KernelSlot::KernelSlot(const char* name, DtypeSet takes) : name_(name), takes_(takes) { slots().push_back(this); }
 
 const std::vector<KernelSlot*>& KernelSlot::all() {
   detail::ensure_backends();
@@ -32,58 +32,58 @@ decltype(unary) unary;
 decltype(binary) binary;
 decltype(ternary) ternary;
 decltype(reduce) reduce;
-decltype(arg_extreme) arg_extreme{"max"};
-decltype(cumsum) cumsum{"cumsum"};
-decltype(cumprod) cumprod{"cumprod"};
-decltype(softmax) softmax{"softmax"};
-decltype(softmax_grad) softmax_grad{"softmax_grad"};
+decltype(arg_extreme) arg_extreme{"max", kNumericDtypes};
+decltype(cumsum) cumsum{"cumsum", kNumericDtypes};
+decltype(cumprod) cumprod{"cumprod", kNumericDtypes};
+decltype(softmax) softmax{"softmax", kFloatingDtypes};
+decltype(softmax_grad) softmax_grad{"softmax_grad", kFloatingDtypes};
 decltype(optim_step) optim_step;
-decltype(multi_norm) multi_norm{"multi_norm"};
-decltype(multi_clip) multi_clip{"multi_clip"};
-decltype(multi_clamp) multi_clamp{"multi_clamp"};
+decltype(multi_norm) multi_norm{"multi_norm", kFloatingDtypes};
+decltype(multi_clip) multi_clip{"multi_clip", kFloatingDtypes};
+decltype(multi_clamp) multi_clamp{"multi_clamp", kFloatingDtypes};
 decltype(copy) copy{"copy"};
 decltype(fill) fill{"fill"};
 decltype(where) where{"where"};
 
-decltype(matmul) matmul{"matmul"};
-decltype(norm_stats) norm_stats{"norm_stats"};
-decltype(norm_apply) norm_apply{"norm_apply"};
-decltype(norm_forward) norm_forward{"norm_forward"};
-decltype(norm_backward_reduce) norm_backward_reduce{"norm_backward_reduce"};
-decltype(norm_backward_apply) norm_backward_apply{"norm_backward_apply"};
-decltype(norm_backward) norm_backward{"norm_backward"};
-decltype(layer_norm) layer_norm{"layer_norm"};
-decltype(layer_norm_backward) layer_norm_backward{"layer_norm_backward"};
-decltype(max_pool) max_pool{"max_pool"};
-decltype(max_pool_scatter) max_pool_scatter{"max_pool_scatter"};
-decltype(max_pool_gather) max_pool_gather{"max_pool_gather"};
-decltype(max_pool_indices) max_pool_indices{"max_pool_indices"};
-decltype(resample) resample{"resample"};
-decltype(cross_entropy) cross_entropy{"cross_entropy"};
-decltype(cross_entropy_backward) cross_entropy_backward{"cross_entropy_backward"};
+decltype(matmul) matmul{"matmul", kNumericDtypes};
+decltype(norm_stats) norm_stats{"norm_stats", kFloatingDtypes};
+decltype(norm_apply) norm_apply{"norm_apply", kFloatingDtypes};
+decltype(norm_forward) norm_forward{"norm_forward", kFloatingDtypes};
+decltype(norm_backward_reduce) norm_backward_reduce{"norm_backward_reduce", kFloatingDtypes};
+decltype(norm_backward_apply) norm_backward_apply{"norm_backward_apply", kFloatingDtypes};
+decltype(norm_backward) norm_backward{"norm_backward", kFloatingDtypes};
+decltype(layer_norm) layer_norm{"layer_norm", kFloatingDtypes};
+decltype(layer_norm_backward) layer_norm_backward{"layer_norm_backward", kFloatingDtypes};
+decltype(max_pool) max_pool{"max_pool", kNumericDtypes};
+decltype(max_pool_scatter) max_pool_scatter{"max_pool_scatter", kNumericDtypes};
+decltype(max_pool_gather) max_pool_gather{"max_pool_gather", kNumericDtypes};
+decltype(max_pool_indices) max_pool_indices{"max_pool_indices", DtypeSet(Dtype::u8, Dtype::i32)};
+decltype(resample) resample{"resample", kFloatingDtypes};
+decltype(cross_entropy) cross_entropy{"cross_entropy", kFloatingDtypes};
+decltype(cross_entropy_backward) cross_entropy_backward{"cross_entropy_backward", kFloatingDtypes};
 decltype(cat) cat{"cat"};
 decltype(pad) pad{"pad"};
-decltype(pad_backward) pad_backward{"pad_backward"};
+decltype(pad_backward) pad_backward{"pad_backward", DtypeSet(Dtype::f32, Dtype::f64)};
 decltype(triangle) triangle{"triangle"};
-decltype(index_offsets) index_offsets{"index_offsets"};
+decltype(index_offsets) index_offsets{"index_offsets", DtypeSet(Dtype::i64, Dtype::i32)};
 decltype(index_get) index_get{"index_get"};
 decltype(index_put) index_put{"index_put"};
 decltype(gather) gather{"gather"};
 decltype(scatter) scatter{"scatter"};
 decltype(count_nonzero) count_nonzero{"count_nonzero"};
 decltype(nonzero) nonzero{"nonzero"};
-decltype(one_hot) one_hot{"one_hot"};
+decltype(one_hot) one_hot{"one_hot", DtypeSet(Dtype::i64, Dtype::i32)};
 decltype(sort_indices) sort_indices{"sort_indices"};
 decltype(unfold) unfold{"unfold"};
-decltype(fold) fold{"fold"};
-decltype(uniform) uniform{"uniform"};
-decltype(normal) normal{"normal"};
-decltype(randint) randint{"randint"};
+decltype(fold) fold{"fold", DtypeSet(Dtype::f32, Dtype::f64)};
+decltype(uniform) uniform{"uniform", kFloatingDtypes};
+decltype(normal) normal{"normal", kFloatingDtypes};
+decltype(randint) randint{"randint", kNumericDtypes};
 decltype(bernoulli) bernoulli{"bernoulli"};
-decltype(dropout) dropout{"dropout"};
-decltype(conv) conv{"conv"};
-decltype(conv_input_grad) conv_input_grad{"conv_input_grad"};
-decltype(conv_weight_grad) conv_weight_grad{"conv_weight_grad"};
+decltype(dropout) dropout{"dropout", kFloatingDtypes};
+decltype(conv) conv{"conv", kFloatingDtypes};
+decltype(conv_input_grad) conv_input_grad{"conv_input_grad", kFloatingDtypes};
+decltype(conv_weight_grad) conv_weight_grad{"conv_weight_grad", kFloatingDtypes};
 
 }  // namespace kernels
 }  // namespace weft

@@ -22,8 +22,9 @@
 namespace weft {
 
 namespace detail {
-WEFT_API void ensure_backends();  ///< registers the CPU backend once
-}
+WEFT_API void ensure_backends();          ///< registers the CPU backend once
+WEFT_API void activate_device(Device d);  ///< the calling thread's kernels go there from now on
+}  // namespace detail
 
 /// What all slots share: a name and one kernel per device type. Slots know each other, so that a table of them can be
 /// printed and a device can take another's kernels.
@@ -33,17 +34,23 @@ class WEFT_API KernelSlot {
   KernelSlot& operator=(const KernelSlot&) = delete;
   const char* name() const { return name_; }
   bool has(DeviceType d) const { return fn_[static_cast<int>(d)] != nullptr; }
+  /// The dtypes that a device's kernel takes; none without a kernel.
+  DtypeSet dtypes(DeviceType d) const { return has(d) ? takes_ & only_[static_cast<int>(d)] : DtypeSet(); }
   /// `to` runs what `from` runs (a device whose memory the other's kernels can reach).
-  void share(DeviceType from, DeviceType to) { fn_[static_cast<int>(to)] = fn_[static_cast<int>(from)]; }
+  void share(DeviceType from, DeviceType to) {
+    fn_[static_cast<int>(to)] = fn_[static_cast<int>(from)];
+    only_[static_cast<int>(to)] = only_[static_cast<int>(from)];
+  }
   /// Every slot there is.
   static const std::vector<KernelSlot*>& all();
 
  protected:
   using AnyFn = void (*)();
-  explicit KernelSlot(const char* name);
+  KernelSlot(const char* name, DtypeSet takes);
   [[noreturn]] void fail(DeviceType d) const;
   const char* name_;
   AnyFn fn_[kDeviceTypes] = {};
+  DtypeSet takes_, only_[kDeviceTypes];
 };
 
 /// A slot: one load and an indirect call.
@@ -51,14 +58,19 @@ template <class Sig> class Kernel;
 template <class... A> class Kernel<void(A...)> : public KernelSlot {
  public:
   using Fn = void (*)(A...);
-  explicit Kernel(const char* name = "") : KernelSlot(name) {}
-  void set(DeviceType d, Fn f) { fn_[static_cast<int>(d)] = reinterpret_cast<AnyFn>(f); }
+  explicit Kernel(const char* name = "", DtypeSet takes = kAllDtypes) : KernelSlot(name, takes) {}
+  /// `only`: the dtypes that this device's kernel is limited to.
+  void set(DeviceType d, Fn f, DtypeSet only = kAllDtypes) {
+    fn_[static_cast<int>(d)] = reinterpret_cast<AnyFn>(f);
+    only_[static_cast<int>(d)] = only;
+  }
   Fn get(DeviceType d) const { return reinterpret_cast<Fn>(fn_[static_cast<int>(d)]); }
-  void rename(const char* n) { name_ = n; }
-  void operator()(DeviceType d, A... a) const {
-    Fn f = get(d);
+  void describe(const char* name, DtypeSet takes) { name_ = name, takes_ = takes; }
+  void operator()(Device d, A... a) const {
+    Fn f = get(d.type);
     if (!f) [[unlikely]]
-      fail(d);
+      fail(d.type);
+    if (d.type != DeviceType::cpu) detail::activate_device(d);
     f(a...);
   }
 };
@@ -67,7 +79,7 @@ template <class... A> class Kernel<void(A...)> : public KernelSlot {
 template <class Sig, class List> class KernelFamily {
  public:
   KernelFamily() {
-    List::for_each([this]<class F> { of<F>().rename(F::name); });
+    List::for_each([this]<class F> { of<F>().describe(F::name, fn::dtypes_of<F>()); });
   }
   template <class F> Kernel<Sig>& of() { return slots_[fn::IndexOf<F, List>::value]; }
   using Functors = List;

@@ -18,7 +18,7 @@ template <class F> Tensor map(const Tensor& x, const F& f = {}) {
   const Tensor* in[] = {&x};
   Tensor y = empty_for(x.shape(), fn::result_dtype<F>(x.dtype()), in, 1);
   make_plan(plan, y, in, 1);
-  unary.of<F>()(x.device().type, plan, y.mut_raw_data(), x.raw_data(), x.dtype(), &f);
+  unary.of<F>()(x.device(), plan, y.mut_raw_data(), x.raw_data(), x.dtype(), &f);
   return y;
 }
 template <class F> Tensor map(Tensor&& x, const F& f = {}) {
@@ -26,7 +26,7 @@ template <class F> Tensor map(Tensor&& x, const F& f = {}) {
   ElementPlan plan;
   detail::plain_plan(plan, 2, x.numel());
   void* p = x.mut_raw_data();
-  unary.of<F>()(x.device().type, plan, p, p, x.dtype(), &f);
+  unary.of<F>()(x.device(), plan, p, p, x.dtype(), &f);
   return std::move(x);
 }
 
@@ -39,7 +39,7 @@ template <class F> Tensor map2(const Tensor& x, const Tensor& y, const F& f = {}
   Tensor z = empty_for(x.shape() == y.shape() ? x.shape() : broadcast_shapes(F::name, x.shape(), y.shape()),
                        fn::result_dtype<F>(x.dtype()), in, 2);
   make_plan(plan, z, in, 2);
-  binary.of<F>()(x.device().type, plan, z.mut_raw_data(), x.raw_data(), y.raw_data(), x.dtype(), &f);
+  binary.of<F>()(x.device(), plan, z.mut_raw_data(), x.raw_data(), y.raw_data(), x.dtype(), &f);
   return z;
 }
 /// The same, written over x where nobody else holds it (gradients on their way back).
@@ -49,7 +49,7 @@ template <class F> Tensor map2(Tensor&& x, const Tensor& y, const F& f = {}) {
   ElementPlan plan;
   detail::plain_plan(plan, 3, x.numel());
   void* p = x.mut_raw_data();
-  binary.of<F>()(x.device().type, plan, p, p, y.raw_data(), x.dtype(), &f);
+  binary.of<F>()(x.device(), plan, p, p, y.raw_data(), x.dtype(), &f);
   return std::move(x);
 }
 /// z = f(x, s) or f(s, x) for a number, converted to x's dtype.
@@ -68,7 +68,7 @@ template <class F> Tensor map3(const Tensor& a, const Tensor& b, const Tensor& c
   Shape shape = broadcast_shapes(F::name, broadcast_shapes(F::name, a.shape(), b.shape()), c.shape());
   Tensor w = empty_for(shape, fn::result_dtype<F>(a.dtype()), in, 3);
   make_plan(plan, w, in, 3);
-  ternary.of<F>()(a.device().type, plan, w.mut_raw_data(), a.raw_data(), b.raw_data(), c.raw_data(), a.dtype(), &f);
+  ternary.of<F>()(a.device(), plan, w.mut_raw_data(), a.raw_data(), b.raw_data(), c.raw_data(), a.dtype(), &f);
   return w;
 }
 

@@ -14,14 +14,14 @@ Generator& choose(Generator* g) { return g ? *g : default_generator(); }
 Tensor fill_uniform(Tensor y, Generator* g) {
   WEFT_CHECK(y.is_floating(), DtypeError, "rand: dtype ", y.dtype(),
              " is not supported here; expected a floating one, or use randint");
-  kernels::uniform(y.device().type, mut_ref(y), choose(g).reserve(blocks(y.numel(), y.dtype() == Dtype::f64)), 0, 1);
+  kernels::uniform(y.device(), mut_ref(y), choose(g).reserve(blocks(y.numel(), y.dtype() == Dtype::f64)), 0, 1);
   return y;
 }
 
 Tensor fill_normal(Tensor y, Generator* g) {
   WEFT_CHECK(y.is_floating(), DtypeError, "randn: dtype ", y.dtype(),
              " is not supported here; expected a floating one");
-  kernels::normal(y.device().type, mut_ref(y), choose(g).reserve(blocks(y.numel(), y.dtype() == Dtype::f64)), 0, 1);
+  kernels::normal(y.device(), mut_ref(y), choose(g).reserve(blocks(y.numel(), y.dtype() == Dtype::f64)), 0, 1);
   return y;
 }
 
@@ -37,7 +37,7 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOption
   Tensor y = empty(shape, o);
   const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
   const bool wide = range > (uint64_t{1} << 32);
-  kernels::randint(y.device().type, mut_ref(y), choose(g).reserve(blocks(y.numel(), wide)), low, range);
+  kernels::randint(y.device(), mut_ref(y), choose(g).reserve(blocks(y.numel(), wide)), low, range);
   return y;
 }
 

@@ -19,6 +19,7 @@ namespace weft {
 
 class Tensor;
 class AutogradMeta;  // autograd/node.h
+class Stream;        // core/stream.h
 WEFT_API void destroy(AutogradMeta* m);
 
 /// What a Tensor handle points to. Plain data; `contiguous` is kept true to shape and strides.
@@ -171,7 +172,13 @@ class WEFT_API Tensor {
 
   // Copies, recorded
   [[nodiscard]] Tensor to(Dtype dtype) const;
-  [[nodiscard]] Tensor to(Device device) const;
+  /// A copy on `device`, or this tensor if it is there. `non_blocking`: a copy from or to pinned host memory is only put into
+  /// the current stream; the source must stay as it is, the result on the CPU must not be read, until it is done.
+  [[nodiscard]] Tensor to(Device device, bool non_blocking = false) const;
+  /// A copy in host memory that CUDA devices read and write by themselves (pinned). On the CPU only.
+  [[nodiscard]] Tensor pin_memory() const;
+  /// The memory of this tensor, used by `stream` too, is not given to others before the stream is done with it.
+  void record_stream(const Stream& stream) const;
   [[nodiscard]] Tensor to(const TensorOptions& o) const { return to(o.dtype).to(o.device); }
   /// This tensor if it has that layout already, a copy otherwise.
   [[nodiscard]] Tensor contiguous(MemoryFormat format = MemoryFormat::contiguous) const;
@@ -214,6 +221,8 @@ class WEFT_API Tensor {
  private:
   void check_type(Dtype d) const {
     WEFT_CHECK(impl_->dtype == d, DtypeError, "data: tensor is ", name(impl_->dtype), ", asked for as ", name(d));
+    WEFT_CHECK(device().type != DeviceType::cuda, DeviceError, "data: tensor is on ", str(device()),
+               ", which the host cannot read; copy it with to(\"cpu\")");
   }
   Ref<TensorImpl> impl_;
 };

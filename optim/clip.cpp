@@ -41,7 +41,7 @@ struct Table {
     Tensor out = zeros({}, {f64 ? Dtype::f64 : Dtype::f32, device});
     if (entries.empty()) return out;
     Tensor scratch = empty({(numel + fn::kNormChunk - 1) / fn::kNormChunk}, {Dtype::f64, device});
-    kernels::multi_norm(device.type, mut_ref(out), mut_ref(scratch), entries, p);
+    kernels::multi_norm(device, mut_ref(out), mut_ref(scratch), entries, p);
     return out;
   }
 };
@@ -56,14 +56,14 @@ Tensor clip_grad_norm(const std::vector<Tensor>& params, double max_norm, const 
   Tensor norm = table.norm(o.norm_type);
   WEFT_CHECK(!o.error_if_nonfinite || std::isfinite(norm.item<double>()), Error,
              "clip_grad_norm: the norm of the gradients is ", norm.item<double>());
-  if (!table.entries.empty()) kernels::multi_clip(table.device.type, table.entries, ref(norm), max_norm);
+  if (!table.entries.empty()) kernels::multi_clip(table.device, table.entries, ref(norm), max_norm);
   return norm;
 }
 
 void clip_grad_value(const std::vector<Tensor>& params, double limit) {
   WEFT_CHECK(limit >= 0, ValueError, "clip_grad_value: the limit must not be negative, got ", limit);
   Table table(params, true);
-  if (!table.entries.empty()) kernels::multi_clamp(table.device.type, table.entries, limit);
+  if (!table.entries.empty()) kernels::multi_clamp(table.device, table.entries, limit);
 }
 
 }  // namespace weft::optim

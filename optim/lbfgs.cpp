@@ -23,7 +23,7 @@ double flat_norm(const Tensor& x, double p) {
   Tensor out = empty({}, {Dtype::f64, x.device()});
   Tensor scratch = empty({(x.numel() + fn::kNormChunk - 1) / fn::kNormChunk}, {Dtype::f64, x.device()});
   fn::FlatEntry e{const_cast<void*>(x.raw_data()), x.numel(), x.dtype()};
-  kernels::multi_norm(x.device().type, mut_ref(out), mut_ref(scratch), {&e, 1}, p);
+  kernels::multi_norm(x.device(), mut_ref(out), mut_ref(scratch), {&e, 1}, p);
   return out.item<double>();
 }
 double largest(const Tensor& x) { return flat_norm(x, std::numeric_limits<double>::infinity()); }

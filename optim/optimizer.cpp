@@ -119,11 +119,11 @@ void Optimizer::prepare(Slot& s, unsigned states, double initial) {
   pending_.push_back({&s, fresh, p.device()});
 }
 
-void Optimizer::launch(const void* hypers, void (*kernel)(DeviceType, std::span<const fn::StepEntry>, const void*)) {
+void Optimizer::launch(const void* hypers, void (*kernel)(Device, std::span<const fn::StepEntry>, const void*)) {
   bool one_device = true;
   for (const Pending& p : pending_) one_device &= p.device == pending_[0].device;
   if (one_device) {
-    kernel(pending_[0].device.type, table_, hypers);
+    kernel(pending_[0].device, table_, hypers);
   } else {
     std::vector<bool> done(table_.size());
     for (size_t i = 0; i < table_.size(); ++i) {
@@ -134,7 +134,7 @@ void Optimizer::launch(const void* hypers, void (*kernel)(DeviceType, std::span<
           part.push_back(table_[j]);
           done[j] = true;
         }
-      kernel(pending_[i].device.type, part, hypers);
+      kernel(pending_[i].device, part, hypers);
     }
   }
   for (const Pending& p : pending_) {

@@ -88,7 +88,7 @@ class WEFT_API Optimizer {
       ++pending_[i].slot->step;
       fill(*pending_[i].slot, table_[i].scale, pending_[i].fresh);
     }
-    launch(hypers.data(), [](DeviceType d, std::span<const fn::StepEntry> table, const void* h) {
+    launch(hypers.data(), [](Device d, std::span<const fn::StepEntry> table, const void* h) {
       kernels::optim_step.of<F>()(d, table, h);
     });
   }
@@ -102,7 +102,7 @@ class WEFT_API Optimizer {
   void begin();
   /// Appends the slot's entry if it has a gradient.
   void prepare(Slot& s, unsigned states, double initial);
-  void launch(const void* hypers, void (*kernel)(DeviceType, std::span<const fn::StepEntry>, const void*));
+  void launch(const void* hypers, void (*kernel)(Device, std::span<const fn::StepEntry>, const void*));
 
   std::vector<fn::StepEntry> table_;
   std::vector<Pending> pending_;   // beside the table

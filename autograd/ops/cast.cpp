@@ -3,12 +3,13 @@
 #include "weft/core/backend.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
+#include "weft/core/stream.h"
 
 namespace weft {
 namespace {
 
 Tensor copy_into(Tensor y, const Tensor& x) {
-  kernels::copy(x.device().type, mut_ref(y), ref(x));
+  kernels::copy(x.device(), mut_ref(y), ref(x));
   return y;
 }
 
@@ -24,13 +25,29 @@ Tensor Tensor::to(Dtype dtype) const {
   return record_copy("to", copy_into(empty_like(*this, dtype), *this), *this);
 }
 
-Tensor Tensor::to(Device device) const {
+Tensor Tensor::to(Device device, bool non_blocking) const {
   if (device == this->device()) return *this;
   Tensor from = is_dense() ? *this : clone();
   Tensor y = empty_strided(from.shape(), from.strides(), {dtype(), device});
   Backend& b = backend(device.type == DeviceType::cpu ? this->device().type : device.type);
-  b.copy(y.mut_raw_data(), device, from.raw_data(), this->device(), nbytes());
+  b.copy(y.mut_raw_data(), device, from.raw_data(), this->device(), nbytes(), non_blocking && from.impl() == impl());
   return record("to", y, {*this}, [back = this->device()](BackwardCtx& c) -> Grads { return {c.grad().to(back)}; });
+}
+
+Tensor Tensor::pin_memory() const {
+  WEFT_CHECK(device().type == DeviceType::cpu, DeviceError, "pin_memory: the tensor is on ", device(),
+             "; only memory of the CPU can be pinned");
+  Backend& b = backend(DeviceType::cuda);
+  const size_t bytes = nbytes();
+  void* p = b.allocate_pinned(bytes);
+  Tensor y = from_blob(p, shape(), options(), [&b, p, bytes] { b.deallocate_pinned(p, bytes); });
+  return record_copy("pin_memory", copy_into(std::move(y), *this), *this);
+}
+
+void Tensor::record_stream(const Stream& stream) const {
+  WEFT_CHECK(stream.device() == device(), DeviceError, "record_stream: the tensor is on ", device(),
+             " but the stream on ", stream.device());
+  backend(device().type).record_stream(impl()->storage->data(), device().index, stream.handle());
 }
 
 Tensor Tensor::contiguous(MemoryFormat format) const {

@@ -65,7 +65,7 @@ std::pair<Tensor, Tensor> weight_and_bias_grad(const Tensor& x, const Tensor& g,
     gw.zero_();
     if (with_bias) gb.zero_();
   } else {
-    kernels::conv_weight_grad(x.device().type, mut_ref(gw), mut_ref(gb), ref(x), ref(g), p);
+    kernels::conv_weight_grad(x.device(), mut_ref(gw), mut_ref(gb), ref(x), ref(g), p);
   }
   return {gw, gb};
 }
@@ -88,7 +88,7 @@ Tensor conv(const Tensor& input, const Tensor& weight, const Tensor& bias, const
   for (int i = 2; i < shape.size(); ++i)
     WEFT_CHECK(shape[i] > 0, ShapeError, op, ": no window fits: weight ", w.shape(), ", input ", x.shape());
   Tensor y = empty_channels_last(shape, x.options());
-  if (y.numel() > 0) kernels::conv(x.device().type, mut_ref(y), ref(x), ref(w), ref(b), p);
+  if (y.numel() > 0) kernels::conv(x.device(), mut_ref(y), ref(x), ref(w), ref(b), p);
   // A frozen weight keeps no activation alive, and the other way round.
   return record(op, std::move(y), {x, w, b},
                 [xs = saved_if(w.requires_grad(), x, "input"), ws = saved_if(x.requires_grad(), w, "weight"),
@@ -119,7 +119,7 @@ Tensor conv_input_grad(const Tensor& gradient, const Tensor& weight, const Shape
              ShapeError, "conv_input_grad: gradient ", g.shape(), " and weight ", w.shape(), " with groups=", p.groups,
              " do not fit input ", x_shape);
   Tensor y = empty_channels_last(x_shape, g.options());
-  if (y.numel() > 0) kernels::conv_input_grad(g.device().type, mut_ref(y), ref(g), ref(w), ref(b), p);
+  if (y.numel() > 0) kernels::conv_input_grad(g.device(), mut_ref(y), ref(g), ref(w), ref(b), p);
   return record("conv_transpose", std::move(y), {g, w, b},
                 [gs = saved_if(w.requires_grad(), g, "input"), ws = saved_if(g.requires_grad(), w, "weight"),
                  w_shape = w.shape(), p](BackwardCtx& c) -> Grads {

@@ -72,7 +72,7 @@ Tensor hard_cross_entropy(const Tensor& input, const Tensor& t, const CrossEntro
   const Tensor weight = o.weight.defined() ? o.weight.detach().to(ct).contiguous() : Tensor();
   const CrossEntropyParams params{o.ignore_index, o.label_smoothing};
   const TensorOptions options{ct, x.device()};
-  const DeviceType device = x.device().type;
+  const Device device = x.device();
   Tensor loss = empty(in.target.shape(), options), lse = empty(in.target.shape(), options);
   Tensor totals = zeros({3}, {Dtype::f64, x.device()});
   if (loss.numel() > 0) {

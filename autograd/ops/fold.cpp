@@ -34,7 +34,7 @@ Tensor unfold(const Tensor& x, const Dims<2>& kernel_size, const FoldOptions& o)
   const Dims<2> size(x.size(2), x.size(3));
   const SlidingBlocks b = blocks("unfold", size, kernel_size, o);
   Tensor y = empty({x.size(0), x.size(1) * b.kernel[0] * b.kernel[1], b.out[0] * b.out[1]}, x.options());
-  kernels::unfold(x.device().type, mut_ref(y), ref(x), b);
+  kernels::unfold(x.device(), mut_ref(y), ref(x), b);
   return record("unfold", y, {x}, [=](BackwardCtx& c) -> Grads { return {fold(c.grad(), size, kernel_size, o)}; });
 }
 
@@ -50,7 +50,7 @@ Tensor fold(const Tensor& columns, const Dims<2>& output_size, const Dims<2>& ke
              Shape(output_size), " holds ", b.out[0], " x ", b.out[1], " = ", L);
   const Tensor from = columns.detach().to(compute_dtype(columns.dtype())).contiguous();  // halves are summed in f32
   Tensor y = empty({columns.size(0), columns.size(1) / taps, b.size[0], b.size[1]}, from.options());
-  kernels::fold(y.device().type, mut_ref(y), ref(from), b);
+  kernels::fold(y.device(), mut_ref(y), ref(from), b);
   return record("fold", y.to(columns.dtype()), {columns},
                 [=](BackwardCtx& c) -> Grads { return {unfold(c.grad(), kernel_size, o)}; });
 }

@@ -71,7 +71,7 @@ Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
     for (int i = 0; i < x.rank(); ++i)
       WEFT_CHECK(i == d || index.shape()[i] <= x.shape()[i], ShapeError, "gather: index ", index.shape(), " exceeds ",
                  x.shape(), " along axis ", i);
-    kernels::gather(x.device().type, mut_ref(y), ref(x), ref(index), d, "gather");
+    kernels::gather(x.device(), mut_ref(y), ref(x), ref(index), d, "gather");
   }
   return record("gather", y, {x}, [d, shape = x.shape(), i = Saved(index, "index")](BackwardCtx& c) -> Grads {
     return {scatter_add(zeros(shape, c.grad().options()), d, c.get(i), c.grad())};
@@ -85,7 +85,7 @@ Tensor scatter_into(const char* op, const Tensor& x, int d, const Tensor& index,
   const Dtype compute = accumulate ? compute_dtype(x.dtype()) : x.dtype();
   Tensor y = x.detach().to(compute), from = src.detach().to(compute);
   if (compute == x.dtype()) y = y.clone();
-  kernels::scatter(x.device().type, mut_ref(y), ref(index), ref(from), d, accumulate, op);
+  kernels::scatter(x.device(), mut_ref(y), ref(index), ref(from), d, accumulate, op);
   return y.to(x.dtype());
 }
 
@@ -165,9 +165,9 @@ Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value) {
 
 Tensor nonzero(const Tensor& x) {
   Tensor count = empty({}, {Dtype::i64, x.device()});
-  kernels::count_nonzero(x.device().type, mut_ref(count), ref(x));
+  kernels::count_nonzero(x.device(), mut_ref(count), ref(x));
   Tensor y = empty({count.item<int64_t>(), x.rank()}, {Dtype::i64, x.device()});
-  if (y.numel() > 0) kernels::nonzero(x.device().type, mut_ref(y), ref(x));
+  if (y.numel() > 0) kernels::nonzero(x.device(), mut_ref(y), ref(x));
   return y;
 }
 
@@ -190,7 +190,7 @@ Tensor one_hot(const Tensor& x, int64_t num_classes) {
   shape.push_back(classes);
   const Tensor index = x.contiguous();
   Tensor y = empty(shape, {Dtype::i64, x.device()});
-  kernels::one_hot(x.device().type, mut_ref(y), ref(index));
+  kernels::one_hot(x.device(), mut_ref(y), ref(index));
   return y;
 }
 

@@ -13,7 +13,7 @@ Tensor offsets_of(const Lookup& l, const Strides& strides, Device device) {
   Tensor offsets = zeros({l.shape.numel()}, {Dtype::i64, device});
   for (int k = 0; k < l.dims.size(); ++k) {
     const auto d = static_cast<int>(l.dims[k]);
-    kernels::index_offsets(device.type, mut_ref(offsets), ref(l.indices[static_cast<size_t>(k)]),
+    kernels::index_offsets(device, mut_ref(offsets), ref(l.indices[static_cast<size_t>(k)]),
                            {l.op, d, l.base[d], strides[d], l.wrap});
   }
   return offsets;
@@ -95,7 +95,7 @@ Tensor lookup(const Tensor& x, const Lookup& l) {
   // one list of indices keeps x's order of axes
   Tensor y = l.shape.size() == 1 && l.dims.size() == 1 ? empty_ordered(shape, x.dtype(), x) : empty(shape, x.options());
   if (y.numel() > 0)
-    kernels::index_get(x.device().type, rows_of(y, l).over(mut_ref(y)), rest_of(x, l).over(ref(x)), ref(offsets));
+    kernels::index_get(x.device(), rows_of(y, l).over(mut_ref(y)), rest_of(x, l).over(ref(x)), ref(offsets));
   if (!(grad_enabled() && x.requires_grad())) return record(l.op, y, {x}, [](BackwardCtx&) -> Grads { return {}; });
   return record(l.op, y, {x}, [l, indices = saved(l)](BackwardCtx& c) -> Grads {
     check(c, indices);
@@ -107,7 +107,7 @@ void lookup_put(Tensor& y, const Lookup& l, const Tensor& src, bool accumulate) 
   const Tensor offsets = offsets_of(l, y.strides(), y.device());
   const Tensor from = l.shape.size() <= 1 ? src.detach() : src.detach().contiguous();
   if (from.numel() > 0)
-    kernels::index_put(y.device().type, rest_of(y, l).over(mut_ref(y)), rows_of(from, l).over(ref(from)), ref(offsets),
+    kernels::index_put(y.device(), rest_of(y, l).over(mut_ref(y)), rows_of(from, l).over(ref(from)), ref(offsets),
                        accumulate);
 }
 

@@ -94,7 +94,7 @@ Tensor product(const char* op, const Tensor& a, const Tensor& b, const Tensor& b
     MutTensorRef target;
     static_cast<TensorRef&>(target) = out.ref;
     target.mut = static_cast<char*>(ty.mut) + at_y * static_cast<int64_t>(itemsize(ty.dtype));
-    kernels::matmul(y.device().type, target, Operand(ta, at_a, n, rows, inner, sa, a_row, ta.stride(-1)).ref,
+    kernels::matmul(y.device(), target, Operand(ta, at_a, n, rows, inner, sa, a_row, ta.stride(-1)).ref,
                     Operand(tb, at_b, n, inner, cols, sb, tb.stride(-2), tb.stride(-1)).ref, tbias);
   }
   return y;

@@ -17,7 +17,7 @@ ChannelMoments channel_moments(const Tensor& x, bool per_sample) {
   const TensorOptions f64{Dtype::f64, x.device()};
   ChannelMoments m{empty(shape, f64), empty(shape, f64), 0};
   if (shape.numel() > 0) m.count = static_cast<double>(x.numel() / shape.numel());
-  if (x.numel() > 0) kernels::norm_stats(x.device().type, mut_ref(m.mean), mut_ref(m.m2), ref(x));
+  if (x.numel() > 0) kernels::norm_stats(x.device(), mut_ref(m.mean), mut_ref(m.m2), ref(x));
   else m.mean.zero_(), m.m2.zero_();
   return m;
 }
@@ -112,7 +112,7 @@ Tensor channel_norm(const char* name, const Tensor& input, const Tensor& weight,
                     ChannelMoments* moments) {
   const Tensor x = plain_features(input), w = wide(weight), b = wide(bias);
   const Tensor residual = layout_of(x, residual_in.defined() ? residual_in.to(x.dtype()) : residual_in);
-  const DeviceType device = x.device().type;
+  const Device device = x.device();
   Tensor y = empty_like(x);
   if (statistics == Statistics::fixed) {
     if (x.numel() > 0)
@@ -247,7 +247,7 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
   check_norm("group_norm", input, {}, {}, weight, bias);
   const Tensor x = plain_features(input), w = wide(weight), b = wide(bias);
   const NormParams params{.eps = o.eps, .activation = o.activation, .slope = o.slope};
-  const DeviceType device = x.device().type;
+  const Device device = x.device();
   Tensor y = empty_like(x), mean_c, inv_c;
   double per_channel = 0;
   if (x.numel() > 0) {

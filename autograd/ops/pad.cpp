@@ -50,7 +50,7 @@ Tensor pad(const Tensor& x, const Shape& pads, PadMode mode, double value) {
   Shape shape = x.shape();
   for (int i = 0; i < p.rank; ++i) shape[i] = p.axis[i].out();
   Tensor from = detail::dense_ordered(x), y = detail::empty_ordered(shape, x.dtype(), from);
-  kernels::pad(x.device().type, mut_ref(y), ref(from), p);
+  kernels::pad(x.device(), mut_ref(y), ref(from), p);
   return record("pad", y, {x}, [shape = x.shape(), pads, mode](BackwardCtx& c) -> Grads {
     return {pad_backward(c.grad(), shape, pads, mode)};
   });
@@ -65,7 +65,7 @@ Tensor pad_backward(const Tensor& g, const Shape& shape, const Shape& pads, PadM
   const PadParams p = params(shape, pads, mode, 0);
   Tensor from = detail::dense_ordered(g.detach().to(compute_dtype(g.dtype())));  // halves are summed in f32
   Tensor y = detail::empty_ordered(shape, from.dtype(), from);
-  kernels::pad_backward(g.device().type, mut_ref(y), ref(from), p);
+  kernels::pad_backward(g.device(), mut_ref(y), ref(from), p);
   return record("pad_backward", y.to(g.dtype()), {g},
                 [pads, mode](BackwardCtx& c) -> Grads { return {pad(c.grad(), pads, mode)}; });
 }

@@ -85,7 +85,7 @@ Tensor pool_gather(const Tensor& x, const Tensor& taps, const PoolGeometry& g);
 Tensor pool_scatter(const Tensor& grad, const Tensor& taps, const PoolGeometry& g) {
   const Tensor v = grad.contiguous(MemoryFormat::channels_last);
   Tensor dx = empty(volume_shape(v.size(0), v.size(1), g, true), v.options(), MemoryFormat::channels_last);
-  if (v.numel() > 0) kernels::max_pool_scatter(v.device().type, mut_ref(dx), ref(v), ref(taps), g);
+  if (v.numel() > 0) kernels::max_pool_scatter(v.device(), mut_ref(dx), ref(v), ref(taps), g);
   else dx.zero_();
   return record("max_pool_backward", dx, {v},
                 [taps, g](BackwardCtx& c) -> Grads { return {pool_gather(c.grad(), taps, g)}; });
@@ -94,7 +94,7 @@ Tensor pool_scatter(const Tensor& grad, const Tensor& taps, const PoolGeometry& 
 Tensor pool_gather(const Tensor& x, const Tensor& taps, const PoolGeometry& g) {
   const Tensor v = x.contiguous(MemoryFormat::channels_last);
   Tensor y = empty(volume_shape(v.size(0), v.size(1), g, false), v.options(), MemoryFormat::channels_last);
-  if (y.numel() > 0) kernels::max_pool_gather(v.device().type, mut_ref(y), ref(v), ref(taps), g);
+  if (y.numel() > 0) kernels::max_pool_gather(v.device(), mut_ref(y), ref(v), ref(taps), g);
   return record("max_pool_gather", y, {v},
                 [taps, g](BackwardCtx& c) -> Grads { return {pool_scatter(c.grad(), taps, g)}; });
 }
@@ -103,11 +103,11 @@ Pooled max_pool(const char* op, const Tensor& x, const PoolGeometry& g, bool wit
   const Tensor v = detail::volume(x);
   Tensor y = empty(volume_shape(v.size(0), v.size(1), g, false), v.options(), MemoryFormat::channels_last);
   Tensor taps = empty(y.shape(), {g.taps() <= 256 ? Dtype::u8 : Dtype::i32, v.device()}, MemoryFormat::channels_last);
-  if (y.numel() > 0) kernels::max_pool(v.device().type, mut_ref(y), mut_ref(taps), ref(v), g);
+  if (y.numel() > 0) kernels::max_pool(v.device(), mut_ref(y), mut_ref(taps), ref(v), g);
   Pooled r;
   if (with_indices) {
     r.indices = empty(y.shape(), {Dtype::i64, v.device()}, MemoryFormat::channels_last);
-    if (y.numel() > 0) kernels::max_pool_indices(v.device().type, mut_ref(r.indices), ref(taps), g);
+    if (y.numel() > 0) kernels::max_pool_indices(v.device(), mut_ref(r.indices), ref(taps), g);
     r.indices = flat_volume(r.indices, x.rank());
   }
   y = record(op, y, {v}, [taps, g](BackwardCtx& c) -> Grads { return {pool_scatter(c.grad(), taps, g)}; });

@@ -21,10 +21,10 @@ Tensor masked(const Tensor& x, Generator::State from, double keep, const Strides
   Tensor in = x.detach();
   if (in.strides() != strides) {
     in = empty_strided(x.shape(), strides, x.options());
-    kernels::copy(x.device().type, mut_ref(in), ref(x));
+    kernels::copy(x.device(), mut_ref(in), ref(x));
   }
   Tensor y = empty_strided(x.shape(), strides, x.options());
-  kernels::dropout(x.device().type, mut_ref(y), ref(in), from, keep, 1 / keep);
+  kernels::dropout(x.device(), mut_ref(y), ref(in), from, keep, 1 / keep);
   return record("dropout", y, {x}, [=](BackwardCtx& c) -> Grads { return {masked(c.grad(), from, keep, strides)}; });
 }
 
@@ -68,7 +68,7 @@ template <class F> Tensor& fill_with(Tensor& x, const F& fill) {
   } else {
     Tensor y = empty(x.shape(), x.options());
     fill(y);
-    kernels::copy(x.device().type, mut_ref(x), ref(y));
+    kernels::copy(x.device(), mut_ref(x), ref(y));
   }
   return x;
 }
@@ -119,7 +119,7 @@ Tensor bernoulli(const Tensor& p, Generator* g) {
 Tensor bernoulli(const Shape& shape, double p, const TensorOptions& o, Generator* g) {
   check_probability("bernoulli", p);
   Tensor y = empty(shape, o);
-  kernels::bernoulli(y.device().type, mut_ref(y), choose(g).reserve(blocks(y.numel())), p);
+  kernels::bernoulli(y.device(), mut_ref(y), choose(g).reserve(blocks(y.numel())), p);
   return y;
 }
 
@@ -127,21 +127,21 @@ Tensor& uniform_(Tensor& x, double low, double high, Generator* g) {
   check_in_place("uniform_", x);
   WEFT_CHECK(low <= high, ValueError, "uniform_: the range [", low, ", ", high, ") is empty");
   const Generator::State from = choose(g).reserve(blocks(x.numel(), x.dtype() == Dtype::f64));
-  return fill_with(x, [&](Tensor& y) { kernels::uniform(y.device().type, mut_ref(y), from, low, high); });
+  return fill_with(x, [&](Tensor& y) { kernels::uniform(y.device(), mut_ref(y), from, low, high); });
 }
 
 Tensor& normal_(Tensor& x, double mean, double std, Generator* g) {
   check_in_place("normal_", x);
   WEFT_CHECK(std >= 0, ValueError, "normal_: std must not be negative, got ", std);
   const Generator::State from = choose(g).reserve(blocks(x.numel(), x.dtype() == Dtype::f64));
-  return fill_with(x, [&](Tensor& y) { kernels::normal(y.device().type, mut_ref(y), from, mean, std); });
+  return fill_with(x, [&](Tensor& y) { kernels::normal(y.device(), mut_ref(y), from, mean, std); });
 }
 
 Tensor& bernoulli_(Tensor& x, double p, Generator* g) {
   check_probability("bernoulli_", p);
   check_in_place("bernoulli_", x);
   const Generator::State from = choose(g).reserve(blocks(x.numel()));
-  return fill_with(x, [&](Tensor& y) { kernels::bernoulli(y.device().type, mut_ref(y), from, p); });
+  return fill_with(x, [&](Tensor& y) { kernels::bernoulli(y.device(), mut_ref(y), from, p); });
 }
 
 }  // namespace weft

@@ -237,7 +237,7 @@ ValuesIndices locate(const char* op, const Tensor& x, int dim, bool keepdim, boo
   check_not_empty(op, x, mask);
   Reduced index(x, mask, keepdim, Dtype::i64);
   Reduced value(x, mask, keepdim, x.dtype());
-  kernels::arg_extreme(x.device().type, want_values ? value.ref() : MutTensorRef{}, index.ref(), ref(x), dim, largest);
+  kernels::arg_extreme(x.device(), want_values ? value.ref() : MutTensorRef{}, index.ref(), ref(x), dim, largest);
   return {want_values ? std::move(value.y) : Tensor(), std::move(index.y)};
 }
 ValuesIndices extreme_along(const char* op, const Tensor& x, int64_t dim_in, bool keepdim, bool largest) {

@@ -25,7 +25,7 @@ struct Reduced {
 
 template <class F> Tensor reduce(const Tensor& x, uint32_t mask, bool keepdim, Dtype dtype, const F& f = {}) {
   Reduced r(x, mask, keepdim, dtype);
-  kernels::reduce.of<F>()(x.device().type, r.ref(), weft::ref(x), mask, &f);
+  kernels::reduce.of<F>()(x.device(), r.ref(), weft::ref(x), mask, &f);
   return std::move(r.y);
 }
 

@@ -18,7 +18,7 @@ Tensor resample_volume(const char* name, const Tensor& x, const fn::SampleGeomet
   Shape shape{v.size(0), v.size(1)};
   for (const fn::SampleAxis& a : g.axis) shape.push_back(adjoint ? a.in : a.out);
   Tensor y = empty(shape, v.options(), MemoryFormat::channels_last);
-  if (y.numel() > 0) kernels::resample(v.device().type, mut_ref(y), ref(v), g, adjoint);
+  if (y.numel() > 0) kernels::resample(v.device(), mut_ref(y), ref(v), g, adjoint);
   return record(name, y, {v},
                 [name, g, adjoint](BackwardCtx& c) -> Grads { return {resample_volume(name, c.grad(), g, !adjoint)}; });
 }

@@ -22,7 +22,7 @@ Tensor row_norm(const char* name, const Tensor& input, const Shape& normalized, 
   const Tensor x = input.contiguous();
   const Tensor w = weight.defined() ? weight.to(t).contiguous() : weight,
                b = bias.defined() ? bias.to(t).contiguous() : bias;
-  const DeviceType device = x.device().type;
+  const Device device = x.device();
   const TensorOptions stats{t, x.device()};
   const int64_t M = input.shape().slice(0, lead).numel();
   Tensor y = empty_like(x), mean = centered ? empty({M}, stats) : Tensor(), inv = empty({M}, stats);

@@ -17,7 +17,7 @@ Tensor as_scanned(const Tensor& x, std::optional<Dtype> dtype) {
 /// Running sums from the front or from the back: each is the other's gradient.
 Tensor running_sum(const Tensor& x, int dim, bool reverse) {
   Tensor y = empty_like(x);
-  kernels::cumsum(x.device().type, mut_ref(y), ref(x), dim, reverse);
+  kernels::cumsum(x.device(), mut_ref(y), ref(x), dim, reverse);
   if (!recording(x)) return unrecorded("cumsum", std::move(y));
   return record("cumsum", std::move(y), {x},
                 [dim, reverse](BackwardCtx& c) -> Grads { return {running_sum(c.grad(), dim, !reverse)}; });
@@ -58,7 +58,7 @@ Tensor cumprod(const Tensor& in, int64_t dim_in, std::optional<Dtype> dtype) {
   Tensor x = as_scanned(autocast(CastPolicy::fp32, in), dtype);
   const int dim = wrap_dim("cumprod", dim_in, x.rank());
   Tensor y = empty_like(x);
-  kernels::cumprod(x.device().type, mut_ref(y), ref(x), dim);
+  kernels::cumprod(x.device(), mut_ref(y), ref(x), dim);
   if (!recording(x)) return unrecorded("cumprod", std::move(y));
   return record("cumprod", y, {x}, [x = Saved(x), y = Saved::output(y), dim](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x);

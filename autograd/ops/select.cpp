@@ -19,7 +19,7 @@ Tensor choose(const Tensor& cond, const Tensor& x, const Tensor& y) {
   const Tensor* layout[] = {&x, &y, &cond};
   Tensor z = empty_for(shape, x.dtype(), layout, 3);
   make_plan(plan, z, in, 3);
-  kernels::where(x.device().type, plan, z.mut_raw_data(), cond.raw_data(), x.raw_data(), y.raw_data(), x.dtype());
+  kernels::where(x.device(), plan, z.mut_raw_data(), cond.raw_data(), x.raw_data(), y.raw_data(), x.dtype());
   return z;
 }
 Tensor number(const Scalar& s, const Tensor& like) { return full({}, s, {result_dtype(like, s), like.device()}); }

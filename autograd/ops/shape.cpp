@@ -30,7 +30,7 @@ Tensor detail::empty_ordered(const Shape& shape, Dtype dtype, const Tensor& x) {
 Tensor detail::dense_ordered(const Tensor& x) {
   if (x.is_dense()) return x.detach();
   Tensor y = empty_ordered(x.shape(), x.dtype(), x);
-  kernels::copy(x.device().type, mut_ref(y), ref(x));
+  kernels::copy(x.device(), mut_ref(y), ref(x));
   return y;
 }
 
@@ -69,7 +69,7 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
     if (!skipped(t)) refs.push_back(ref(inputs.back()));
   }
   Tensor y = detail::empty_ordered(shape, dtype, like ? *like : *first);
-  kernels::cat(y.device().type, mut_ref(y), refs.data(), refs.size(), d);
+  kernels::cat(y.device(), mut_ref(y), refs.data(), refs.size(), d);
   SmallVec<int64_t, 8> sizes;
   for (const Tensor& t : tensors) sizes.push_back(skipped(t) ? -1 : t.shape()[d]);
   return record("cat", y, inputs, [d, sizes = std::move(sizes)](BackwardCtx& c) -> Grads {
@@ -117,7 +117,7 @@ Tensor flip(const Tensor& x, const Shape& dims) {
     TensorRef from = ref(x);  // read backwards from the last element
     from.data = static_cast<const char*>(from.data) + last * static_cast<int64_t>(itemsize(x.dtype()));
     from.strides = strides.data();
-    kernels::copy(x.device().type, mut_ref(y), from);
+    kernels::copy(x.device(), mut_ref(y), from);
   }
   return record("flip", y, {x}, [dims](BackwardCtx& c) -> Grads { return {flip(c.grad(), dims)}; });
 }
@@ -219,7 +219,7 @@ namespace {
 Tensor triangle(const char* name, const Tensor& x, int64_t diagonal, bool lower) {
   WEFT_CHECK(x.rank() >= 2, ShapeError, name, ": expects at least 2 dimensions, got ", x.shape());
   Tensor y = empty(x.shape(), x.options());
-  kernels::triangle(x.device().type, mut_ref(y), ref(x), diagonal, lower);
+  kernels::triangle(x.device(), mut_ref(y), ref(x), diagonal, lower);
   return record(name, y, {x}, [=](BackwardCtx& c) -> Grads { return {triangle(name, c.grad(), diagonal, lower)}; });
 }
 
@@ -248,7 +248,7 @@ void shuffle_copy(Tensor& to, const Tensor& from, int64_t r) {
   dst.shape = src.shape = shape.data();
   dst.strides = (shuffle ? w : m).data();
   src.strides = (shuffle ? m : w).data();
-  kernels::copy(to.device().type, dst, src);
+  kernels::copy(to.device(), dst, src);
 }
 
 }  // namespace
@@ -267,7 +267,7 @@ Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor) {
   shape[-2] *= r;
   shape[-1] *= r;
   Tensor y = detail::empty_ordered(shape, x.dtype(), x);
-  if (r == 1) kernels::copy(x.device().type, mut_ref(y), ref(x));
+  if (r == 1) kernels::copy(x.device(), mut_ref(y), ref(x));
   else shuffle_copy(y, x, r);
   return record("pixel_shuffle", y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_unshuffle(c.grad(), r)}; });
 }
@@ -283,7 +283,7 @@ Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor) {
   shape[-2] /= r;
   shape[-1] /= r;
   Tensor y = detail::empty_ordered(shape, x.dtype(), x);
-  if (r == 1) kernels::copy(x.device().type, mut_ref(y), ref(x));
+  if (r == 1) kernels::copy(x.device(), mut_ref(y), ref(x));
   else shuffle_copy(y, x, r);
   return record("pixel_unshuffle", y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_shuffle(c.grad(), r)}; });
 }

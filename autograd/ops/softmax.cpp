@@ -15,14 +15,14 @@ Tensor softmax_op(const char* name, const Tensor& in, int64_t dim_in, std::optio
              "; give a floating dtype");
   const int dim = wrap_dim(name, dim_in, x.rank());
   Tensor y = empty_like(x);
-  kernels::softmax(x.device().type, mut_ref(y), ref(x), dim, log);
+  kernels::softmax(x.device(), mut_ref(y), ref(x), dim, log);
   if (!recording(x)) return unrecorded(name, std::move(y));
   return record(name, y, {x}, [y = Saved::output(y), dim, log](BackwardCtx& c) -> Grads {
     Tensor p = c.get(y);
     const Tensor& g = c.grad();
     if (!c.create_graph()) {
       Tensor r = empty_like(p);
-      kernels::softmax_grad(p.device().type, mut_ref(r), ref(g), ref(p), dim, log);
+      kernels::softmax_grad(p.device(), mut_ref(r), ref(g), ref(p), dim, log);
       return {r};
     }
     if (log) return {g - exp(p) * sum(g, dim, true)};

@@ -12,7 +12,7 @@ Tensor positions(const Tensor& x, int d, int64_t k, bool descending) {
   Shape shape = x.shape();
   shape[d] = k;
   Tensor y = empty(shape, {Dtype::i64, x.device()});
-  kernels::sort_indices(x.device().type, mut_ref(y), ref(x), d, descending);
+  kernels::sort_indices(x.device(), mut_ref(y), ref(x), d, descending);
   return y;
 }
 

@@ -28,7 +28,7 @@ template <class At> Tensor embed(const char* name, const Tensor& g, const Layout
     NoGrad no_grad;
     y.zero_();
     Tensor place = at(y);
-    kernels::copy(g.device().type, mut_ref(place), ref(g));
+    kernels::copy(g.device(), mut_ref(place), ref(g));
   }
   return record(name, y, {g}, [at](BackwardCtx& c) -> Grads { return {at(c.grad())}; });
 }
@@ -91,7 +91,7 @@ Tensor record_reshape(Tensor y, const Tensor& x) {
 
 Tensor copy_to_contiguous(const Tensor& x) {
   Tensor y = empty(x.shape(), x.options());
-  kernels::copy(x.device().type, mut_ref(y), ref(x));
+  kernels::copy(x.device(), mut_ref(y), ref(x));
   return y;
 }
 

@@ -109,7 +109,7 @@ class CpuBackend final : public Backend {
     }
   }
 
-  void copy(void* dst, Device, const void* src, Device, size_t bytes) override { std::memcpy(dst, src, bytes); }
+  void copy(void* dst, Device, const void* src, Device, size_t bytes, bool) override { std::memcpy(dst, src, bytes); }
   void synchronize(int) override {}
 
   MemoryStats memory_stats(int) const override {

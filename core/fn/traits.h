@@ -39,6 +39,13 @@ concept Predicate = requires {
 template <class F, class T> using result_t = std::conditional_t<Predicate<F>, bool, T>;
 template <class F> constexpr Dtype result_dtype(Dtype in) { return Predicate<F> ? Dtype::boolean : in; }
 
+/// The dtypes of a functor's domain; floating where it names none (reductions and optimiser steps that say so elsewhere).
+template <class F> constexpr DtypeSet dtypes_of() {
+  if constexpr (requires { F::domain; })
+    return F::domain == Domain::floating ? kFloatingDtypes : F::domain == Domain::numeric ? kNumericDtypes : kAllDtypes;
+  else return kFloatingDtypes;
+}
+
 template <class... T> struct TypeList {
   static constexpr int size = sizeof...(T);
   /// Calls `f.template operator()<T>()` for each.

@@ -27,7 +27,7 @@ class CountingBackend final : public Backend {
     ++deallocations;
     std::free(p);
   }
-  void copy(void* dst, Device, const void* src, Device, size_t bytes) override {
+  void copy(void* dst, Device, const void* src, Device, size_t bytes, bool) override {
     ++copies;
     std::memcpy(dst, src, bytes);
   }

@@ -168,10 +168,7 @@ void multi_clamp(std::span<const fn::FlatEntry> table, double limit) {
 }  // namespace
 
 void register_optim() {
-  fn::OptimOps::for_each([]<class F> {
-    kernels::optim_step.of<F>().rename(F::name);
-    kernels::optim_step.of<F>().set(DeviceType::cpu, step<F>);
-  });
+  fn::OptimOps::for_each([]<class F> { kernels::optim_step.of<F>().set(DeviceType::cpu, step<F>); });
   kernels::multi_norm.set(DeviceType::cpu, multi_norm);
   kernels::multi_clip.set(DeviceType::cpu, multi_clip);
   kernels::multi_clamp.set(DeviceType::cpu, multi_clamp);

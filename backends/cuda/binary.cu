@@ -1,0 +1,22 @@
+#include "weft/backends/cuda/elementwise.cuh"
+#include "weft/backends/cuda/register.h"
+#include "weft/core/kernels.h"
+
+namespace weft::cuda {
+namespace {
+
+template <class F>
+void binary(const ElementPlan& plan, void* z, const void* a, const void* b, Dtype dtype, const void* f) {
+  fn::dispatch_domain<F>(dtype, [&]<class T> {
+    const void* const in[] = {a, b};
+    run_elementwise<F, fn::result_t<F, T>, T, 2>(plan, z, in, *static_cast<const F*>(f));
+  });
+}
+
+}  // namespace
+
+void register_binary() {
+  fn::BinaryOps::for_each([]<class F> { kernels::binary.of<F>().set(DeviceType::cuda, binary<F>); });
+}
+
+}  // namespace weft::cuda

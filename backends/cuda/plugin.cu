@@ -1,0 +1,14 @@
+// The plugin's only exported name.
+#include "weft/backends/cuda/abi.h"
+#include "weft/backends/cuda/register.h"
+
+extern "C" __attribute__((visibility("default"))) const char* weft_register(int abi) {
+  using namespace weft::cuda;
+  if (abi != kAbi) return "libweft_cuda.so belongs to another version of weft; build both from the same sources";
+  // Kernels first: a table of them can be printed on a machine without a card.
+  register_unary();
+  register_binary();
+  register_ternary();
+  register_copy();
+  return register_services();
+}

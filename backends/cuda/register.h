@@ -1,0 +1,14 @@
+// The parts of the plugin that weft_register calls, one per family of kernels.
+#pragma once
+
+namespace weft::cuda {
+
+/// Registers the backend; says what is missing, null when there is a card.
+const char* register_services();
+
+void register_unary();
+void register_binary();
+void register_ternary();
+void register_copy();
+
+}  // namespace weft::cuda

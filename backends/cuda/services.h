@@ -1,0 +1,58 @@
+// What the CUDA backend's host code shares: the current stream, scratch memory, errors. Definitions in services.cu.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "weft/core/device.h"
+
+namespace weft::cuda {
+
+/// Error that names the failed call and CUDA's reason, unless `e` (a cudaError_t) is success.
+void check(int e, const char* what);
+/// The calling thread's current stream on its current device (a cudaStream_t).
+void* stream();
+/// Of the calling thread's current device.
+int device();
+int multiprocessors();
+
+/// Device memory until the end of the scope, from the caching allocator. Freed in stream order: the kernels that were
+/// started before may still be using it.
+class Scratch {
+ public:
+  Scratch() = default;
+  explicit Scratch(size_t bytes) { reset(bytes); }
+  ~Scratch() { reset(0); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  void reset(size_t bytes);
+  template <class T = void> T* as() const { return static_cast<T*>(p_); }
+
+ private:
+  void* p_ = nullptr;
+  size_t bytes_ = 0;
+  int device_ = 0;
+};
+
+/// A copy of host bytes on the device, in stream order; `host` may change as soon as this returns.
+class Upload {
+ public:
+  Upload(const void* host, size_t bytes);
+  template <class T> const T* as() const { return memory_.as<const T>(); }
+
+ private:
+  Scratch memory_;
+};
+
+/// Where a kernel reports an index that is out of range, as nobody waits for it: the host looks when it next waits for the
+/// device, and raises ValueError in the op's name. Lies in host memory that the device can write.
+struct Fault {
+  int32_t site;  ///< 0: none
+  int64_t index, size;
+};
+/// The device's own.
+Fault* fault();
+/// Number of a place that may report; `op` is a literal.
+int32_t fault_site(const char* op, int64_t dim);
+
+}  // namespace weft::cuda
