@@ -31,7 +31,7 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A&
 }  // namespace weft::cuda
 
 #else
-#include "support/cuda_emulator.h"  // the tests'
+#include WEFT_CUDA_EMULATOR  // a test names its stand-in for the card
 #endif
 
 namespace weft::cuda {
