@@ -9,6 +9,7 @@ limit_all=100000000
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT
 cmake --install "$build" --prefix "$prefix" --strip > /dev/null
+find "$prefix" -name 'libweft_cuda.so' -delete      # a CPU installation goes without
 lib=$(find "$prefix" -name libweft.so -printf '%h\n')
 # What a machine without these packages would need beside it; libc and libstdc++ are everywhere.
 ldd "$lib/libweft.so" | awk '/libopenblas|libgfortran|libquadmath|libgomp|libpng|libjpeg/ {print $3}' |
