@@ -35,7 +35,8 @@ TEST_SUITE("errors") {
     CHECK_THROWS_AS(Device("cuda:-1"), ValueError);
     CHECK_THROWS_AS(Device("cuda:x"), ValueError);
     CHECK(str(Device("cpu")) == "cpu");
-    CHECK(Device("cuda:1").index == 1);
+    CHECK(Device(DeviceType::cuda, 1).index == 1);
+    CHECK_THROWS_AS(Device("cuda:99"), DeviceError);  // no machine has that many
     CHECK(message_of<DeviceError>([] { (void)zeros({2}, Device(DeviceType::custom)); }).find("custom") !=
           std::string::npos);
   }
