@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "derivative.h"
+#include "weft/autograd/ops/resize.h"
 #include "weft/autograd/ops/select.h"
 
 using namespace weft;
@@ -230,5 +231,22 @@ TEST_SUITE("binary") {
     CHECK_THROWS_WITH_AS((void)(ones({2, 3}) + ones({2, 4})), doctest::Contains("[2, 3]"), ShapeError);
     CHECK_THROWS_AS((void)where(ones({2}), ones({2}), ones({2})), DtypeError);
     CHECK_THROWS_AS((void)outer(ones({2, 2}), ones({2})), ShapeError);
+  }
+
+  // The op table leaves halves out where a rounded input may jump; these numbers are exact in both.
+  TEST_CASE("rounded quotients and sampling in halves") {
+    for (const Dtype d : {Dtype::f16, Dtype::bf16}) {
+      CAPTURE(name(d));
+      const Tensor x = tensor({7.5, -7.5, 5., -1.}).to(d), y = tensor({2., 2., -3., 0.5}).to(d);
+      CHECK(fmod(x, y).to_vector<float>() == std::vector<float>{1.5, -1.5, 2, 0});
+      CHECK(remainder(x, y).to_vector<float>() == std::vector<float>{1.5, 0.5, -1, 0});
+      CHECK(div(x, y, RoundingMode::trunc).to_vector<float>() == std::vector<float>{3, -3, -1, -2});
+      CHECK(div(x, y, RoundingMode::floor).to_vector<float>() == std::vector<float>{3, -4, -2, -2});
+      const Tensor image = tensor({1., 2., 3., 4.}, Shape{1, 1, 2, 2}).to(d),
+                   grid = tensor({-1., -1., 1., -1., 0., 0., 0., 1.}, Shape{1, 2, 2, 2}).to(d);
+      const Tensor sampled = grid_sample(image, grid, {.align_corners = true});
+      CHECK(sampled.dtype() == d);
+      CHECK(sampled.to_vector<float>() == std::vector<float>{1, 2, 2.5, 3.5});
+    }
   }
 }

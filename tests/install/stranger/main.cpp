@@ -7,7 +7,8 @@ using namespace weft;
 // One step of training: headers, library and backend as an installation has them.
 int main() try {
   manual_seed(1);
-  nn::Sequential model(nn::Conv2d(3, 8, {.kernel_size = 3, .padding = 1}), nn::ReLU(), nn::Conv2d(8, 2, {.kernel_size = 1}));
+  nn::Sequential model(nn::Conv2d(3, 8, {.kernel_size = 3, .padding = 1}), nn::ReLU(),
+                       nn::Conv2d(8, 2, {.kernel_size = 1}));
   optim::AdamW opt(model.parameters(), {.lr = 1e-2});
   const Tensor x = randn({2, 3, 8, 8}), y = randint(0, 2, {2, 8, 8});
   double first = 0, last = 0;
