@@ -34,7 +34,7 @@ system_error thread tuple type_traits typeindex typeinfo unordered_map unordered
 vector version
 """.split())
 SYSTEM = re.compile(r"^(sys/|linux/|asm/|netinet/|arpa/)|^(unistd|fcntl|dlfcn|pthread|sched|signal|poll|spawn|dirent|"
-                    r"errno|malloc|execinfo|stdlib|stdio|stdint|string|setjmp|math|time|limits|termios|cxxabi)\.h$")
+                    r"errno|malloc|execinfo|stdlib|stdio|stdint|string|setjmp|math|time|limits|termios|ucontext|cxxabi)\.h$")
 # Third-party header -> the places (path patterns) where it may stand.
 THIRD_PARTY = [
     (r"^(dnnl.*\.h(pp)?|oneapi/.*)$", r"^backends/cpu/onednn/"),
@@ -46,7 +46,7 @@ THIRD_PARTY = [
     (r"^(png|jpeglib|jerror|zlib)\.h$", r"^io/.*\.cpp$"),
     (r"^nlohmann/.*$", r"^(io/.*\.cpp$|tests/)"),
     (r"^CLI/.*$", r"^(examples|bench)/"),
-    (r"^doctest/.*$", r"^tests/"),
+    (r"^(doctest|sanitizer)/.*$", r"^tests/"),
     (r"^(torch|ATen|c10)/.*$", r"^bench/libtorch/"),
 ]
 LONG, TOO_LONG = 500, 700
