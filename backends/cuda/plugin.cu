@@ -10,5 +10,6 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   register_binary();
   register_ternary();
   register_copy();
+  register_random();
   return register_services();
 }

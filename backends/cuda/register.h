@@ -10,5 +10,6 @@ void register_unary();
 void register_binary();
 void register_ternary();
 void register_copy();
+void register_random();
 
 }  // namespace weft::cuda

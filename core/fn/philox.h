@@ -3,6 +3,7 @@
 // Owns arithmetic; core/generator.h owns seed and position.
 #pragma once
 
+#include "weft/core/dtype.h"
 #include "weft/core/fn/math.h"
 
 namespace weft::fn {
@@ -61,8 +62,23 @@ WEFT_HD WEFT_INLINE uint64_t bounded(uint64_t w, uint64_t n) {
   return wh * nh + (mid >> 32) + (mid2 >> 32);
 }
 
+/// U[0, 1) with as many of the word's bits as T holds below one, so that rounding never reaches 1.
+template <class T> WEFT_HD WEFT_INLINE T uniform_as(uint32_t w) {
+  if constexpr (std::is_same_v<T, bf16>) return bf16(static_cast<float>(static_cast<int32_t>(w >> 24)) * 0x1p-8f);
+  else if constexpr (std::is_same_v<T, f16>) return f16(static_cast<float>(static_cast<int32_t>(w >> 21)) * 0x1p-11f);
+  else return uniform01(w);
+}
+
 /// The threshold t with P(word < t) = p, for p in [0, 1]; 64 bits wide so that p = 1 is exact.
 WEFT_HD WEFT_INLINE uint64_t bernoulli_threshold(double p) { return static_cast<uint64_t>(p * 4294967296.0 + 0.5); }
+
+/// Words up to and including `last` are kept, `none` where the probability is 0: one comparison of 32 bits for an element.
+struct Keep {
+  bool none;
+  uint32_t last;
+  explicit Keep(double p)
+      : none(bernoulli_threshold(p) == 0), last(static_cast<uint32_t>(bernoulli_threshold(p) - 1)) {}
+};
 
 }  // namespace WEFT_ISA
 }  // namespace weft::fn

@@ -90,13 +90,6 @@ template <int WordsPerElement, class F> void for_each_tile(int64_t n, Generator:
   });
 }
 
-// As many random bits as T holds below one, so that rounding never reaches 1.
-template <class T> T uniform_word(uint32_t w) {
-  if constexpr (std::is_same_v<T, bf16>) return bf16(static_cast<float>(static_cast<int32_t>(w >> 24)) * 0x1p-8f);
-  else if constexpr (std::is_same_v<T, f16>) return f16(static_cast<float>(static_cast<int32_t>(w >> 21)) * 0x1p-11f);
-  else return fn::uniform01(w);
-}
-
 void uniform_kernel(const MutTensorRef& out, Generator::State from, double low, double high) {
   dispatch_floating(out.dtype, "uniform", [&]<class T> {
     T* y = out.as_mut<T>();
@@ -108,7 +101,7 @@ void uniform_kernel(const MutTensorRef& out, Generator::State from, double low, 
       const float a = static_cast<float>(low), range = static_cast<float>(high - low);
       for_each_tile<1>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
 #pragma omp simd
-        for (int64_t i = 0; i < count; ++i) y[first + i] = T(a + range * static_cast<float>(uniform_word<T>(w[i])));
+        for (int64_t i = 0; i < count; ++i) y[first + i] = T(a + range * static_cast<float>(fn::uniform_as<T>(w[i])));
       });
     }
   });
@@ -169,16 +162,8 @@ void randint_kernel(const MutTensorRef& out, Generator::State from, int64_t low,
   });
 }
 
-// Words up to and including `last` are kept, `none` where the probability is 0: one comparison of 32 bits for an element.
-struct Keep {
-  bool none;
-  uint32_t last;
-  explicit Keep(double p)
-      : none(fn::bernoulli_threshold(p) == 0), last(static_cast<uint32_t>(fn::bernoulli_threshold(p) - 1)) {}
-};
-
 void bernoulli_kernel(const MutTensorRef& out, Generator::State from, double p) {
-  const Keep keep(p);
+  const fn::Keep keep(p);
   dispatch_all(out.dtype, "bernoulli", [&]<class T> {
     T* y = out.as_mut<T>();
     const T one = keep.none ? T(0) : T(1), zero = T(0);
@@ -192,7 +177,7 @@ void bernoulli_kernel(const MutTensorRef& out, Generator::State from, double p) 
 }
 
 void dropout_kernel(const MutTensorRef& out, const TensorRef& in, Generator::State from, double p, double scale) {
-  const Keep keep(p);
+  const fn::Keep keep(p);
   dispatch_floating(out.dtype, "dropout", [&]<class T> {
     T* y = out.as_mut<T>();
     const T* x = in.as<T>();

@@ -1,0 +1,149 @@
+// Multi-tensor steps: one launch for all tensors of a list. A block takes a chunk of one tensor and finds it by bisection;
+// the list goes to the device once per call.
+#pragma once
+
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "weft/backends/cuda/block.cuh"
+#include "weft/backends/cuda/elementwise.cuh"
+#include "weft/core/fn/optim.h"
+#include "weft/core/tensor_ref.h"
+
+namespace weft::cuda {
+
+/// Elements of a chunk: several steps of a block.
+inline constexpr int64_t kListChunk = 8192;
+
+/// Entries and the number of each one's first chunk, on the device.
+template <class E> struct List {
+  const E* entry;
+  const int64_t* first;  // count + 1 of them
+  int32_t count;
+};
+
+/// A List in memory, with what else the kernel wants of the host (`more`, 16-byte aligned).
+template <class E> class ListUpload {
+ public:
+  ListUpload(std::span<const E> table, const void* more = nullptr, size_t more_bytes = 0)
+      : chunks_(0), more_at_((table.size_bytes() + (table.size() + 1) * sizeof(int64_t) + 15) / 16 * 16) {
+    static thread_local std::vector<unsigned char> host;  // as large as the last call's: no allocation in a steady state
+    host.resize(more_at_ + more_bytes);
+    unsigned char* p = host.data();
+    std::memcpy(p, table.data(), table.size_bytes());
+    p += table.size_bytes();
+    for (const E& e : table) {
+      std::memcpy(p, &chunks_, sizeof chunks_);
+      p += sizeof chunks_;
+      chunks_ += ceil_div(e.numel, kListChunk);
+    }
+    std::memcpy(p, &chunks_, sizeof chunks_);
+    if (more_bytes) std::memcpy(host.data() + more_at_, more, more_bytes);
+    if (chunks_ == 0) return;
+    memory_.emplace(host.data(), host.size());
+    const unsigned char* device = memory_->template as<unsigned char>();
+    list_ = {reinterpret_cast<const E*>(device), reinterpret_cast<const int64_t*>(device + table.size_bytes()),
+             static_cast<int32_t>(table.size())};
+  }
+  int64_t chunks() const { return chunks_; }
+  const List<E>& list() const { return list_; }
+  template <class T> const T* more() const {
+    return reinterpret_cast<const T*>(memory_->template as<unsigned char>() + more_at_);
+  }
+
+ private:
+  int64_t chunks_;
+  size_t more_at_;
+  std::optional<Upload> memory_;
+  List<E> list_{};
+};
+
+/// The entry that chunk c belongs to, and its elements [begin, end) there.
+struct Piece {
+  int32_t entry;
+  int64_t begin, end;
+};
+template <class E> WEFT_HD WEFT_INLINE Piece piece_of(const List<E>& list, int64_t chunk) {
+  int32_t low = 0, high = list.count;  // first[low] <= chunk < first[high]; empty entries have no chunk
+  while (high - low > 1) {
+    const int32_t middle = (low + high) / 2;
+    if (list.first[middle] <= chunk) low = middle;
+    else high = middle;
+  }
+  const int64_t begin = (chunk - list.first[low]) * kListChunk, rest = list.entry[low].numel - begin;
+  return {low, begin, begin + (rest < kListChunk ? rest : kListChunk)};
+}
+
+/// Calls f.operator()<T>() for a floating dtype; the ops have checked that it is one.
+template <class F> WEFT_HD WEFT_INLINE auto with_floating(Dtype d, const F& f) {
+  switch (d) {
+    case Dtype::f32: return f.template operator()<float>();
+    case Dtype::f64: return f.template operator()<double>();
+    case Dtype::bf16: return f.template operator()<bf16>();
+    default: return f.template operator()<f16>();
+  }
+}
+
+// Optimiser step -------------------------------------------------------------------------------------------------------
+
+/// V elements from i on.
+template <int V, class F, class P>
+WEFT_HD WEFT_INLINE void step_elements(const fn::StepEntry& e, const F& f, const double* scale, int64_t i) {
+  using T = compute_t<P>;
+  constexpr bool half = !std::is_same_v<P, T>;
+  using Values = Pack<T, V>;
+  using Stored = Pack<P, V>;
+  const auto at = [i](void* p) { return reinterpret_cast<Values*>(static_cast<T*>(p) + i); };
+  Values p = *at(e.master), s[3];
+  const Stored g = *reinterpret_cast<const Stored*>(static_cast<const P*>(e.grad) + i);
+  for (int k = 0; k < 3; ++k) {
+    if (F::states >> k & 1) s[k] = *at(e.state[k]);
+    else
+      for (int j = 0; j < V; ++j) s[k].v[j] = T(0);
+  }
+  for (int j = 0; j < V; ++j) f(p.v[j], static_cast<T>(g.v[j]), s[0].v[j], s[1].v[j], s[2].v[j], scale);
+  *at(e.master) = p;
+  if constexpr (half) {
+    Stored rounded;
+    for (int j = 0; j < V; ++j) rounded.v[j] = static_cast<P>(p.v[j]);
+    *reinterpret_cast<Stored*>(static_cast<P*>(e.param) + i) = rounded;
+  }
+  for (int k = 0; k < 3; ++k)
+    if (F::states >> k & 1) *at(e.state[k]) = s[k];
+}
+
+template <class F, class P>
+WEFT_HD WEFT_INLINE void step_piece(const fn::StepEntry& e, const F& f, const Piece& piece, int me, int threads) {
+  using T = compute_t<P>;
+  constexpr int V = 16 / sizeof(T);
+  // by value: the compiler must not fear that writing a parameter changes the entry
+  const double scale[2] = {e.scale[0], e.scale[1]};
+  uintptr_t all = reinterpret_cast<uintptr_t>(e.master) | reinterpret_cast<uintptr_t>(e.grad) * (sizeof(T) / sizeof(P)) |
+                  reinterpret_cast<uintptr_t>(e.param) * (sizeof(T) / sizeof(P));
+  for (int k = 0; k < 3; ++k)
+    if (F::states >> k & 1) all |= reinterpret_cast<uintptr_t>(e.state[k]);
+  int64_t i = piece.begin;
+  if (all % 16 == 0) {
+    const int64_t packs = (piece.end - piece.begin) / V;
+    for (int64_t k = me; k < packs; k += threads) step_elements<V, F, P>(e, f, scale, piece.begin + k * V);
+    i += packs * V;
+  }
+  for (i += me; i < piece.end; i += threads) step_elements<1, F, P>(e, f, scale, i);
+}
+
+template <class F> __global__ void __launch_bounds__(kBlock) step_kernel(List<fn::StepEntry> list, const F* hypers) {
+  const Piece piece = piece_of(list, blockIdx.x);
+  const fn::StepEntry e = list.entry[piece.entry];
+  const F f = hypers[e.hyper];
+  const int me = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+  with_floating(e.dtype, [&]<class P> { step_piece<F, P>(e, f, piece, me, threads); });
+}
+
+template <class F> void step(std::span<const fn::StepEntry> table, const void* hypers) {
+  int32_t last = -1;
+  for (const fn::StepEntry& e : table) last = e.hyper > last ? e.hyper : last;
+  const ListUpload<fn::StepEntry> upload(table, hypers, sizeof(F) * static_cast<size_t>(last + 1));
+  if (upload.chunks() == 0) return;
+  launch(step_kernel<F>, static_cast<unsigned>(upload.chunks()), kBlock, 0, upload.list(), upload.template more<F>());
+}
