@@ -2,12 +2,15 @@
 // the list goes to the device once per call.
 #pragma once
 
+#include <cmath>
 #include <cstring>
+#include <limits>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "weft/backends/cuda/block.cuh"
 #include "weft/backends/cuda/elementwise.cuh"
+#include "weft/backends/cuda/team.cuh"
 #include "weft/core/fn/optim.h"
 #include "weft/core/tensor_ref.h"
 
@@ -64,7 +67,7 @@ struct Piece {
   int32_t entry;
   int64_t begin, end;
 };
-template <class E> WEFT_HD WEFT_INLINE Piece piece_of(const List<E>& list, int64_t chunk) {
+template <class E> __device__ WEFT_INLINE Piece piece_of(const List<E>& list, int64_t chunk) {
   int32_t low = 0, high = list.count;  // first[low] <= chunk < first[high]; empty entries have no chunk
   while (high - low > 1) {
     const int32_t middle = (low + high) / 2;
@@ -76,7 +79,7 @@ template <class E> WEFT_HD WEFT_INLINE Piece piece_of(const List<E>& list, int64
 }
 
 /// Calls f.operator()<T>() for a floating dtype; the ops have checked that it is one.
-template <class F> WEFT_HD WEFT_INLINE auto with_floating(Dtype d, const F& f) {
+template <class F> __device__ WEFT_INLINE auto with_floating(Dtype d, const F& f) {
   switch (d) {
     case Dtype::f32: return f.template operator()<float>();
     case Dtype::f64: return f.template operator()<double>();
@@ -89,7 +92,7 @@ template <class F> WEFT_HD WEFT_INLINE auto with_floating(Dtype d, const F& f) {
 
 /// V elements from i on.
 template <int V, class F, class P>
-WEFT_HD WEFT_INLINE void step_elements(const fn::StepEntry& e, const F& f, const double* scale, int64_t i) {
+__device__ WEFT_INLINE void step_elements(const fn::StepEntry& e, const F& f, const double* scale, int64_t i) {
   using T = compute_t<P>;
   constexpr bool half = !std::is_same_v<P, T>;
   using Values = Pack<T, V>;
@@ -114,12 +117,13 @@ WEFT_HD WEFT_INLINE void step_elements(const fn::StepEntry& e, const F& f, const
 }
 
 template <class F, class P>
-WEFT_HD WEFT_INLINE void step_piece(const fn::StepEntry& e, const F& f, const Piece& piece, int me, int threads) {
+__device__ WEFT_INLINE void step_piece(const fn::StepEntry& e, const F& f, const Piece& piece, int me, int threads) {
   using T = compute_t<P>;
   constexpr int V = 16 / sizeof(T);
   // by value: the compiler must not fear that writing a parameter changes the entry
   const double scale[2] = {e.scale[0], e.scale[1]};
-  uintptr_t all = reinterpret_cast<uintptr_t>(e.master) | reinterpret_cast<uintptr_t>(e.grad) * (sizeof(T) / sizeof(P)) |
+  uintptr_t all = reinterpret_cast<uintptr_t>(e.master) |
+                  reinterpret_cast<uintptr_t>(e.grad) * (sizeof(T) / sizeof(P)) |
                   reinterpret_cast<uintptr_t>(e.param) * (sizeof(T) / sizeof(P));
   for (int k = 0; k < 3; ++k)
     if (F::states >> k & 1) all |= reinterpret_cast<uintptr_t>(e.state[k]);
@@ -147,3 +151,138 @@ template <class F> void step(std::span<const fn::StepEntry> table, const void* h
   if (upload.chunks() == 0) return;
   launch(step_kernel<F>, static_cast<unsigned>(upload.chunks()), kBlock, 0, upload.list(), upload.template more<F>());
 }
+
+// Norm, clip, clamp ----------------------------------------------------------------------------------------------------
+
+/// Calls f(pack) for the elements of a piece, in packs of V where they lie so, and one by one.
+template <class T, class F>
+__device__ WEFT_INLINE void for_packs(T* x, const Piece& piece, int me, int threads, const F& f) {
+  constexpr int V = 16 / sizeof(T);
+  int64_t i = piece.begin;
+  if (reinterpret_cast<uintptr_t>(x) % 16 == 0) {
+    const int64_t packs = (piece.end - piece.begin) / V;
+    for (int64_t k = me; k < packs; k += threads) f(*reinterpret_cast<Pack<T, V>*>(x + piece.begin + k * V));
+    i += packs * V;
+  }
+  for (i += me; i < piece.end; i += threads) f(*reinterpret_cast<Pack<T, 1>*>(x + i));
+}
+
+enum class Norm : uint8_t { one, two, inf, other };
+/// How partial norms merge.
+struct NormMerge {
+  bool largest;
+  __device__ void operator()(double& into, double from) const {
+    if (largest) into = from > into || from != from ? from : into;
+    else into += from;
+  }
+};
+
+/// parts[chunk] = sum of |x|^p, or the largest |x|.
+template <Norm N>
+__global__ void __launch_bounds__(kBlock) norm_kernel(double* parts, List<fn::FlatEntry> list, double p) {
+  WEFT_SHARED(room, double[kBlock]);
+  const Team<kBlock> team;
+  const Piece piece = piece_of(list, blockIdx.x);
+  const fn::FlatEntry e = list.entry[piece.entry];
+  const double mine = with_floating(e.dtype, [&]<class T> {
+    using C = std::conditional_t<N == Norm::other, double, compute_t<T>>;
+    C sum = 0;  // a thread has few elements
+    for_packs(static_cast<T*>(e.data), piece, team.lane, kBlock, [&](const auto& pack) {
+      for (const T& v : pack.v) {
+        const C a = fn::abs(static_cast<C>(static_cast<compute_t<T>>(v)));
+        if constexpr (N == Norm::one) sum += a;
+        else if constexpr (N == Norm::two) sum += a * a;
+        else if constexpr (N == Norm::inf) sum = a > sum || a != a ? a : sum;
+        else sum += std::pow(a, p);
+      }
+    });
+    return static_cast<double>(sum);
+  });
+  const double all = team.combine(mine, room, NormMerge{N == Norm::inf});
+  if (team.lane == 0) parts[blockIdx.x] = all;
+}
+
+template <class R>
+__global__ void __launch_bounds__(kBlock)
+    norm_finish_kernel(R* out, const double* parts, int64_t count, Norm n, double p) {
+  WEFT_SHARED(room, double[kBlock]);
+  const Team<kBlock> team;
+  const NormMerge merge{n == Norm::inf};
+  double mine = 0;
+  for (int64_t i = team.lane; i < count; i += kBlock) merge(mine, parts[i]);
+  const double all = team.combine(mine, room, merge);
+  if (team.lane == 0)
+    *out = static_cast<R>(n == Norm::two ? fn::sqrt(all) : (n == Norm::other ? std::pow(all, 1 / p) : all));
+}
+
+/// The op's scratch has a number per fn::kNormChunk elements: too few to fill a card, so there is an own one.
+inline void multi_norm(const MutTensorRef& out, const MutTensorRef&, std::span<const fn::FlatEntry> table, double p) {
+  const ListUpload<fn::FlatEntry> upload(table);
+  const int64_t chunks = upload.chunks();
+  const Scratch scratch(static_cast<size_t>(chunks > 0 ? chunks : 1) * sizeof(double));
+  const Norm n = p == 2                                         ? Norm::two
+                 : p == 1                                       ? Norm::one
+                 : p == std::numeric_limits<double>::infinity() ? Norm::inf
+                                                                : Norm::other;
+  const auto parts = [&]<Norm Which> {
+    if (chunks > 0)
+      launch(norm_kernel<Which>, static_cast<unsigned>(chunks), kBlock, 0, scratch.as<double>(), upload.list(), p);
+  };
+  switch (n) {
+    case Norm::one: parts.operator()<Norm::one>(); break;
+    case Norm::two: parts.operator()<Norm::two>(); break;
+    case Norm::inf: parts.operator()<Norm::inf>(); break;
+    case Norm::other: parts.operator()<Norm::other>(); break;
+  }
+  if (out.dtype == Dtype::f64)
+    launch(norm_finish_kernel<double>, 1, kBlock, 0, out.as_mut<double>(), scratch.as<double>(), chunks, n, p);
+  else launch(norm_finish_kernel<float>, 1, kBlock, 0, out.as_mut<float>(), scratch.as<double>(), chunks, n, p);
+}
+
+/// Every element *= min(1, max_norm / (norm + 1e-6)).
+template <class R>
+__global__ void __launch_bounds__(kBlock) clip_kernel(List<fn::FlatEntry> list, const R* norm, double max_norm) {
+  const double factor = max_norm / (static_cast<double>(*norm) + 1e-6);
+  if (factor >= 1) return;
+  const Piece piece = piece_of(list, blockIdx.x);
+  const fn::FlatEntry e = list.entry[piece.entry];
+  with_floating(e.dtype, [&]<class T> {
+    using C = compute_t<T>;
+    const C f = static_cast<C>(factor);
+    for_packs(static_cast<T*>(e.data), piece, static_cast<int>(threadIdx.x), kBlock, [&](auto& pack) {
+      auto y = pack;
+      for (T& v : y.v) v = static_cast<T>(static_cast<C>(v) * f);
+      pack = y;
+    });
+  });
+}
+inline void multi_clip(std::span<const fn::FlatEntry> table, const TensorRef& norm, double max_norm) {
+  const ListUpload<fn::FlatEntry> upload(table);
+  if (upload.chunks() == 0) return;
+  const auto chunks = static_cast<unsigned>(upload.chunks());
+  if (norm.dtype == Dtype::f64)
+    launch(clip_kernel<double>, chunks, kBlock, 0, upload.list(), norm.as<double>(), max_norm);
+  else launch(clip_kernel<float>, chunks, kBlock, 0, upload.list(), norm.as<float>(), max_norm);
+}
+
+/// Every element = min(max(element, -limit), limit). A template: as a function it would have to be defined once.
+template <int = 0> __global__ void __launch_bounds__(kBlock) clamp_kernel(List<fn::FlatEntry> list, double limit) {
+  const Piece piece = piece_of(list, blockIdx.x);
+  const fn::FlatEntry e = list.entry[piece.entry];
+  with_floating(e.dtype, [&]<class T> {
+    using C = compute_t<T>;
+    const C high = static_cast<C>(limit);
+    for_packs(static_cast<T*>(e.data), piece, static_cast<int>(threadIdx.x), kBlock, [&](auto& pack) {
+      auto y = pack;
+      for (T& v : y.v) v = static_cast<T>(fn::clamp(static_cast<C>(v), -high, high));
+      pack = y;
+    });
+  });
+}
+inline void multi_clamp(std::span<const fn::FlatEntry> table, double limit) {
+  const ListUpload<fn::FlatEntry> upload(table);
+  if (upload.chunks() == 0) return;
+  launch(clamp_kernel<>, static_cast<unsigned>(upload.chunks()), kBlock, 0, upload.list(), limit);
+}
+
+}  // namespace weft::cuda

@@ -11,5 +11,6 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   register_ternary();
   register_copy();
   register_random();
+  register_optim();
   return register_services();
 }

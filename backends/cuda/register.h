@@ -11,5 +11,6 @@ void register_binary();
 void register_ternary();
 void register_copy();
 void register_random();
+void register_optim();
 
 }  // namespace weft::cuda
