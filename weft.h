@@ -22,6 +22,7 @@
 #include "weft/autograd/ops/distance.h"
 #include "weft/autograd/ops/einsum.h"
 #include "weft/autograd/ops/embedding.h"
+#include "weft/autograd/ops/encoding.h"
 #include "weft/autograd/ops/fold.h"
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/loss.h"

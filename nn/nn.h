@@ -5,6 +5,7 @@
 #include "weft/nn/containers.h"
 #include "weft/nn/conv.h"
 #include "weft/nn/dropout.h"
+#include "weft/nn/encoding.h"
 #include "weft/nn/functional.h"
 #include "weft/nn/gram.h"
 #include "weft/nn/init.h"

@@ -84,7 +84,11 @@ std::optional<Dtype> Args::opt_dtype(const std::string& name) const {
 Tensor Args::tensor(const std::string& name) const {
   const Value& v = value(name);
   if (v.is_null()) return {};
-  if (v.has("$tensor")) return lookup_(v["$tensor"].as_string());
+  if (v.has("$tensor")) {
+    Tensor& t = looked_up_[name];
+    if (!t.defined()) t = lookup_(v["$tensor"].as_string());
+    return t;
+  }
   if (v.is_object()) {
     const Value& zeros = v["$zeros"];
     if (!zeros.is_list()) throw Skip("argument " + name + " = " + v.text());
@@ -93,6 +97,17 @@ Tensor Args::tensor(const std::string& name) const {
   std::vector<double> numbers;
   flatten(v, numbers);
   return weft::tensor(numbers, shape_of(v), weft::TensorOptions(dtype_));
+}
+
+std::vector<std::pair<std::string, Tensor>> Args::named_tensors() const {
+  std::vector<std::pair<std::string, Tensor>> all;
+  for (const auto& [name, v] : object_->members) {
+    if (!v.has("$tensor")) continue;
+    const bool known = read_.contains(name);
+    all.emplace_back(name, tensor(name));
+    if (!known) read_.erase(name);
+  }
+  return all;
 }
 
 void Args::check_all_read() const {

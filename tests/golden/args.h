@@ -54,8 +54,11 @@ class Args {
   std::optional<bool> opt_boolean(const std::string& name) const;
   std::optional<Shape> opt_ints(const std::string& name) const;
   std::optional<Dtype> opt_dtype(const std::string& name) const;
-  /// `{"$tensor": key}`, `{"$zeros": shape}`, or a (nested) list of numbers in the case's dtype; undefined if absent.
+  /// `{"$tensor": key}`, `{"$zeros": shape}`, or a (nested) list of numbers in the case's dtype; undefined if absent. The same
+  /// tensor each time.
   Tensor tensor(const std::string& name) const;
+  /// All that are given as `{"$tensor": key}`. Does not count as reading them.
+  std::vector<std::pair<std::string, Tensor>> named_tensors() const;
   /// D integers from one or from a list; an empty list counts as absent.
   template <int D> Dims<D> dims(const std::string& name, std::optional<Dims<D>> otherwise = {}) const {
     std::optional<Dims<D>> v = opt_dims<D>(name);
@@ -86,6 +89,7 @@ class Args {
   Dtype dtype_;
   Lookup lookup_;
   mutable std::set<std::string> read_;
+  mutable std::map<std::string, Tensor> looked_up_;
 };
 
 /// One call of a function: its positional tensors by name, and its other arguments.

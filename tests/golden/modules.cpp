@@ -13,6 +13,7 @@ const Modules& modules() {
     add_activation_modules(m);
     add_pool_modules(m);
     add_loss_modules(m);
+    add_encoding_modules(m);
     return m;
   }();
   return table;
@@ -36,6 +37,7 @@ void run_module(const Folder& folder, const Value& item, Failures& failures) {
   const Args call = folder.args(item, "call");
   Numeric run;
   run.inputs = folder.inputs(item);
+  run.named = call.named_tensors();
   run.forward = [&](const std::vector<Tensor>& inputs) {
     std::vector<Tensor> y = built.forward(inputs, call);
     call.check_all_read();
