@@ -154,10 +154,49 @@ void Scratch::reset(size_t bytes) {
   if (bytes) p_ = backend(DeviceType::cuda).allocate(bytes, device_);
 }
 
+namespace {
+
+/// Pinned memory that small uploads of a thread pass through: a copy from pageable memory may make the host wait. Segments
+/// are used in turn; one is used again when the copies from it are done, which by then they are.
+class Staging {
+ public:
+  /// Room for `bytes` that stays as it is until a copy that is put into `s` next has read it; null for too many.
+  void* take(size_t bytes, cudaStream_t s) {
+    if (bytes > kSegment) return nullptr;
+    if (!memory_) {
+      void* p = nullptr;
+      check(cudaHostAlloc(&p, kSegments * kSegment, cudaHostAllocDefault), "cudaHostAlloc");
+      memory_ = static_cast<char*>(p);
+      for (cudaEvent_t& e : events_) check(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "cudaEventCreate");
+      stream_ = s;
+    }
+    if (used_ + bytes > kSegment || s != stream_) {
+      check(cudaEventRecord(events_[segment_], stream_), "cudaEventRecord");
+      segment_ = (segment_ + 1) % kSegments;
+      check(cudaEventSynchronize(events_[segment_]), "cudaEventSynchronize");
+      used_ = 0;
+      stream_ = s;
+    }
+    void* p = memory_ + segment_ * kSegment + used_;
+    used_ += (bytes + 63) / 64 * 64;
+    return p;
+  }
+
+ private:
+  static constexpr size_t kSegment = size_t{512} << 10, kSegments = 8;
+  char* memory_ = nullptr;  // never freed: at the end of a thread the driver may be gone
+  cudaEvent_t events_[kSegments] = {};
+  cudaStream_t stream_ = nullptr;
+  size_t segment_ = 0, used_ = 0;
+};
+
+}  // namespace
+
 Upload::Upload(const void* host, size_t bytes) : memory_(bytes) {
-  // Pageable memory: the call returns when the bytes are in the driver's own staging buffer.
-  check(cudaMemcpyAsync(memory_.as(), host, bytes, cudaMemcpyHostToDevice, static_cast<cudaStream_t>(stream())),
-        "cudaMemcpyAsync");
+  thread_local Staging staging[kMostDevices];
+  auto s = static_cast<cudaStream_t>(stream());
+  if (void* p = staging[cuda::device()].take(bytes, s)) host = std::memcpy(p, host, bytes);
+  check(cudaMemcpyAsync(memory_.as(), host, bytes, cudaMemcpyHostToDevice, s), "cudaMemcpyAsync");
 }
 
 namespace {
