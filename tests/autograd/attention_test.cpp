@@ -1,17 +1,16 @@
 // Attention against a naive loop and finite differences.
-#include <doctest/doctest.h>
-
+#include "weft/autograd/ops/attention.h"
 #include "derivative.h"
+#include "support/here.h"
 #include "support/reference.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/attention.h"
 
 using namespace weft;
 using support::Array;
 using weft::test::ramp;
 
 TEST_SUITE("attention") {
-  TEST_CASE("scaled_dot_product_attention: plain, causal, masked, grouped heads") {
+  DEVICE_TEST_CASE("scaled_dot_product_attention: plain, causal, masked, grouped heads") {
     const Tensor q = ramp({2, 4, 3, 5}), k = ramp({2, 2, 6, 5}, -2, 2, 1), v = ramp({2, 2, 6, 7}, -2, 2, 2);
     const Tensor mask = gt(ramp({3, 6}, -1, 2, 3), 0), bias = ramp({3, 6}, -1, 1, 4);
     const Array Q(q), K(k), V(v), M(mask), B(bias);
@@ -32,11 +31,11 @@ TEST_SUITE("attention") {
       AttentionOptions o{.is_causal = kind == causal, .scale = 0.25, .enable_gqa = true};
       if (kind == masked) o.attn_mask = mask;
       if (kind == added) o.attn_mask = bias;
-      CHECK(allclose(scaled_dot_product_attention(q, k, v, o), tensor(want.v, want.shape), 1e-10, 1e-10));
+      CHECK(allclose(scaled_dot_product_attention(q, k, v, o), here::tensor(want.v, want.shape), 1e-10, 1e-10));
     }
   }
 
-  TEST_CASE("scaled_dot_product_attention: derivatives and errors") {
+  DEVICE_TEST_CASE("scaled_dot_product_attention: derivatives and errors") {
     Tensor q = ramp({1, 2, 3, 4}), k = ramp({1, 2, 5, 4}, -2, 2, 1), v = ramp({1, 2, 5, 3}, -2, 2, 2);
     for (Tensor* t : {&q, &k, &v}) t->set_requires_grad();
     const GradFn f([](const std::vector<Tensor>& in) {
@@ -45,8 +44,8 @@ TEST_SUITE("attention") {
     CHECK(gradcheck(f, {q, k, v}));
     CHECK(gradgradcheck(f, {q, k, v}));
     CHECK_THROWS_AS((void)scaled_dot_product_attention(q, v, k), ShapeError);
-    CHECK_THROWS_AS(
-        (void)scaled_dot_product_attention(q, k, v, {.attn_mask = ones({3, 5}, Dtype::boolean), .is_causal = true}),
-        ValueError);
+    CHECK_THROWS_AS((void)scaled_dot_product_attention(
+                        q, k, v, {.attn_mask = here::ones({3, 5}, Dtype::boolean), .is_causal = true}),
+                    ValueError);
   }
 }

@@ -1,8 +1,7 @@
 // Autocast: which ops compute in the half, what comes out, and that gradients come back in the parameters' dtype.
-#include <doctest/doctest.h>
-
 #include <cmath>
 
+#include "support/here.h"
 #include "support/ops.h"
 #include "support/throws.h"
 #include "weft/autograd/engine.h"
@@ -10,27 +9,27 @@
 using namespace weft;
 
 TEST_SUITE("autocast") {
-  TEST_CASE("products compute in the half, losses and softmax in f32, the rest as it comes") {
+  DEVICE_TEST_CASE("products compute in the half, losses and softmax in f32, the rest as it comes") {
     for (const Dtype half : {Dtype::bf16, Dtype::f16}) {
-      const Autocast cast(half);
-      const Tensor a = ones({2, 3}), b = ones({3, 2});
+      const Autocast cast(half, support::device());
+      const Tensor a = here::ones({2, 3}), b = here::ones({3, 2});
       CHECK(matmul(a, b).dtype() == half);
-      CHECK(linear(a, ones({4, 3}), ones({4})).dtype() == half);
+      CHECK(linear(a, here::ones({4, 3}), here::ones({4})).dtype() == half);
       CHECK((a + a).dtype() == Dtype::f32);
       CHECK((matmul(a, b) * matmul(a, b)).dtype() == half);
       CHECK(softmax(matmul(a, b), 1).dtype() == Dtype::f32);
-      CHECK(mse_loss(matmul(a, b), ones({2, 2})).dtype() == Dtype::f32);
+      CHECK(mse_loss(matmul(a, b), here::ones({2, 2})).dtype() == Dtype::f32);
       CHECK(sum(matmul(a, b)).dtype() == Dtype::f32);
-      CHECK(cat({matmul(a, b), ones({2, 2})}, 0).dtype() == Dtype::f32);
+      CHECK(cat({matmul(a, b), here::ones({2, 2})}, 0).dtype() == Dtype::f32);
     }
-    CHECK(matmul(ones({2, 3}), ones({3, 2})).dtype() == Dtype::f32);
+    CHECK(matmul(here::ones({2, 3}), here::ones({3, 2})).dtype() == Dtype::f32);
   }
 
-  TEST_CASE("gradients arrive in the leaf's dtype, through the recorded casts") {
-    Tensor w = full({3, 2}, 0.5).set_requires_grad(), x = ones({2, 3}).set_requires_grad();
+  DEVICE_TEST_CASE("gradients arrive in the leaf's dtype, through the recorded casts") {
+    Tensor w = here::full({3, 2}, 0.5).set_requires_grad(), x = here::ones({2, 3}).set_requires_grad();
     {
-      const Autocast cast(Dtype::bf16);
-      mse_loss(matmul(x, w), zeros({2, 2})).backward();
+      const Autocast cast(Dtype::bf16, support::device());
+      mse_loss(matmul(x, w), here::zeros({2, 2})).backward();
     }
     CHECK(w.grad().dtype() == Dtype::f32);
     CHECK(x.grad().dtype() == Dtype::f32);
@@ -39,25 +38,25 @@ TEST_SUITE("autocast") {
     CHECK(x.grad().to_vector<double>() == std::vector<double>(6, 0.75));
   }
 
-  TEST_CASE("formulas run without autocast even where backward is called inside it") {
-    Tensor w = full({3, 2}, 1.0 + 0x1p-12).set_requires_grad();  // not a bf16 number
-    const Autocast cast(Dtype::bf16);
+  DEVICE_TEST_CASE("formulas run without autocast even where backward is called inside it") {
+    Tensor w = here::full({3, 2}, 1.0 + 0x1p-12).set_requires_grad();  // not a bf16 number
+    const Autocast cast(Dtype::bf16, support::device());
     const Tensor y = sum(w * w);
     const Tensor g = grad(y, {w})[0];
     CHECK(g.dtype() == Dtype::f32);
     CHECK(g.to_vector<double>()[0] == 2 * (1.0 + 0x1p-12));
   }
 
-  TEST_CASE("it nests, can be switched off inside, and ends with the scope") {
-    const Tensor a = ones({2, 2});
+  DEVICE_TEST_CASE("it nests, can be switched off inside, and ends with the scope") {
+    const Tensor a = here::ones({2, 2});
     {
-      const Autocast outer(Dtype::bf16);
+      const Autocast outer(Dtype::bf16, support::device());
       {
-        const Autocast inner(Dtype::f16);
+        const Autocast inner(Dtype::f16, support::device());
         CHECK(matmul(a, a).dtype() == Dtype::f16);
       }
       {
-        const Autocast off(Dtype::bf16, {}, false);
+        const Autocast off(Dtype::bf16, support::device(), false);
         CHECK(matmul(a, a).dtype() == Dtype::f32);
       }
       CHECK(matmul(a, a).dtype() == Dtype::bf16);
@@ -66,8 +65,8 @@ TEST_SUITE("autocast") {
     CHECK_THROWS_AS((void)Autocast(Dtype::f64), DtypeError);
   }
 
-  TEST_CASE("f64 is left alone") {
-    const Autocast cast(Dtype::bf16);
-    CHECK(matmul(ones({2, 2}, Dtype::f64), ones({2, 2}, Dtype::f64)).dtype() == Dtype::f64);
+  DEVICE_TEST_CASE("f64 is left alone") {
+    const Autocast cast(Dtype::bf16, support::device());
+    CHECK(matmul(here::ones({2, 2}, Dtype::f64), here::ones({2, 2}, Dtype::f64)).dtype() == Dtype::f64);
   }
 }

@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "derivative.h"
+#include "support/here.h"
 #include "weft/autograd/ops/resize.h"
 #include "weft/autograd/ops/select.h"
 
@@ -48,7 +49,7 @@ const Case kCases[] = {
 }  // namespace
 
 TEST_SUITE("binary") {
-  TEST_CASE("values and derivatives, with broadcasting on either side") {
+  DEVICE_TEST_CASE("values and derivatives, with broadcasting on either side") {
     const std::pair<Shape, Shape> shapes[] = {{{3, 5}, {3, 5}}, {{3, 5}, {5}}, {{3, 1}, {2, 1, 4}},
                                               {{}, {4}},        {{2, 3}, {}},  {{0, 3}, {1}}};
     for (const Case& c : kCases) {
@@ -69,7 +70,7 @@ TEST_SUITE("binary") {
     }
   }
 
-  TEST_CASE("addcmul, addcdiv and lerp of three tensors") {
+  DEVICE_TEST_CASE("addcmul, addcdiv and lerp of three tensors") {
     const Tensor x = ramp({3, 4}), a = ramp({4}, 0.5, 2, 1), b = ramp({3, 1}, 0.5, 2, 2);
     CHECK(allclose(addcmul(x, a, b, 2.5), x + 2.5 * (a * b)));
     CHECK(allclose(addcdiv(x, a, b, 2.5), x + 2.5 * (a / b)));
@@ -79,14 +80,14 @@ TEST_SUITE("binary") {
     check_derivatives([](const std::vector<Tensor>& v) { return lerp(v[0], v[1], v[2]); }, {x, a, b});
     check_derivatives(
         [](const std::vector<Tensor>& v) {
-          return where(tensor(std::vector<bool>{true, false, true, true}), v[0], v[1]);
+          return where(here::tensor(std::vector<bool>{true, false, true, true}), v[0], v[1]);
         },
         {x, b});
     check_derivatives([](const std::vector<Tensor>& v) { return outer(v[0], v[1]); }, {ramp({3}), ramp({4})});
   }
 
-  TEST_CASE("dtypes promote as in PyTorch") {
-    auto of = [](Dtype d, const Shape& s = {2}) { return ones(s, d); };
+  DEVICE_TEST_CASE("dtypes promote as in PyTorch") {
+    auto of = [](Dtype d, const Shape& s = {2}) { return here::ones(s, d); };
     const Dtype all[] = {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16,
                          Dtype::i64, Dtype::i32, Dtype::u8,   Dtype::boolean};
     for (Dtype a : all)
@@ -110,14 +111,14 @@ TEST_SUITE("binary") {
     CHECK(pow(of(Dtype::i64), 2).dtype() == Dtype::i64);
     CHECK(pow(of(Dtype::i64), 2.0).dtype() == Dtype::f32);
     // the gradient has the dtype of its input
-    Tensor x = ones({2}, Dtype::f32).set_requires_grad(), y = ones({2}, Dtype::f64).set_requires_grad();
+    Tensor x = here::ones({2}, Dtype::f32).set_requires_grad(), y = here::ones({2}, Dtype::f64).set_requires_grad();
     std::vector<Tensor> g = grad(sum(x * y), {x, y});
     CHECK(g[0].dtype() == Dtype::f32);
     CHECK(g[1].dtype() == Dtype::f64);
   }
 
   TEST_CASE("integers") {
-    const Tensor x = tensor<int64_t>({7, -7, 7, -7}), y = tensor<int64_t>({2, 2, -2, -2});
+    const Tensor x = here::tensor<int64_t>({7, -7, 7, -7}), y = here::tensor<int64_t>({2, 2, -2, -2});
     auto is = [](const Tensor& t, std::vector<int64_t> want) { CHECK(t.to_vector<int64_t>() == want); };
     is(div(x, y, RoundingMode::trunc), {3, -3, -3, 3});
     is(div(x, y, RoundingMode::floor), {3, -4, -4, 3});
@@ -128,7 +129,7 @@ TEST_SUITE("binary") {
        {7 + (int64_t{1} << 60), -7 + (int64_t{1} << 60), 7 + (int64_t{1} << 60), -7 + (int64_t{1} << 60)});
     is(maximum(x, y), {7, 2, 7, -2});
     CHECK((x / y).to_vector<float>() == std::vector<float>{3.5f, -3.5f, -3.5f, 3.5f});
-    CHECK((tensor<int64_t>({2}).to(Dtype::u8) - 3).item<int64_t>() == 255);
+    CHECK((here::tensor<int64_t>({2}).to(Dtype::u8) - 3).item<int64_t>() == 255);
     CHECK_THROWS_AS((void)div(x, 0, RoundingMode::floor), ValueError);
     CHECK_THROWS_AS((void)remainder(x, 0), ValueError);
     CHECK_THROWS_AS((void)pow(x, -1), ValueError);
@@ -136,9 +137,9 @@ TEST_SUITE("binary") {
     CHECK_THROWS_AS((void)sub(gt(x, 0), gt(y, 0)), DtypeError);
   }
 
-  TEST_CASE("comparison and logic") {
+  DEVICE_TEST_CASE("comparison and logic") {
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    const Tensor x = tensor<double>({1, 2, 3, nan}), y = tensor<double>({2, 2, 2, nan});
+    const Tensor x = here::tensor<double>({1, 2, 3, nan}), y = here::tensor<double>({2, 2, 2, nan});
     auto is = [](const Tensor& t, std::vector<bool> want) { CHECK(t.to_vector<bool>() == want); };
     is(eq(x, y), {false, true, false, false});
     is(ne(x, y), {true, false, true, true});
@@ -147,8 +148,8 @@ TEST_SUITE("binary") {
     is(gt(x, y), {false, false, true, false});
     is(ge(x, y), {false, true, true, false});
     is(gt(x, 1.5), {false, true, true, false});
-    is(eq(tensor<int64_t>({1, 2}), 1.5), {false, false});
-    const Tensor a = tensor<double>({0, 0, 2, nan}), b = tensor<double>({0, 1, 1, 0});
+    is(eq(here::tensor<int64_t>({1, 2}), 1.5), {false, false});
+    const Tensor a = here::tensor<double>({0, 0, 2, nan}), b = here::tensor<double>({0, 1, 1, 0});
     is(logical_and(a, b), {false, false, true, false});
     is(logical_or(a, b), {false, true, true, true});
     is(logical_xor(a, b), {false, true, false, true});
@@ -158,31 +159,33 @@ TEST_SUITE("binary") {
     CHECK(allclose(x, x, 0, 0, true));
   }
 
-  TEST_CASE("equal elements of maximum and minimum share the gradient, NaN wins") {
-    Tensor x = tensor<double>({1, 2, 3}).set_requires_grad(), y = tensor<double>({3, 2, 1}).set_requires_grad();
+  DEVICE_TEST_CASE("equal elements of maximum and minimum share the gradient, NaN wins") {
+    Tensor x = here::tensor<double>({1, 2, 3}).set_requires_grad(),
+           y = here::tensor<double>({3, 2, 1}).set_requires_grad();
     std::vector<Tensor> g = grad(sum(maximum(x, y)), {x, y});
     CHECK(g[0].to_vector<double>() == std::vector<double>{0, 0.5, 1});
     CHECK(g[1].to_vector<double>() == std::vector<double>{1, 0.5, 0});
-    const Tensor nan = full({1}, std::numeric_limits<double>::quiet_NaN(), Dtype::f64), one = ones({1}, Dtype::f64);
+    const Tensor nan = here::full({1}, std::numeric_limits<double>::quiet_NaN(), Dtype::f64),
+                 one = here::ones({1}, Dtype::f64);
     CHECK(isnan(maximum(nan, one)).item<bool>());
     CHECK(isnan(minimum(one, nan)).item<bool>());
   }
 
-  TEST_CASE("gradients of pow at 0") {
+  DEVICE_TEST_CASE("gradients of pow at 0") {
     auto slope = [](double at, double e) {
-      Tensor x = full({}, at, Dtype::f64).set_requires_grad();
+      Tensor x = here::full({}, at, Dtype::f64).set_requires_grad();
       return grad(pow(x, e), {x})[0].item<double>();
     };
     CHECK(slope(0, 2) == 0);
     CHECK(slope(0, 0) == 0);
     CHECK(std::isinf(slope(0, 0.5)));
-    Tensor x = zeros({}, Dtype::f64).set_requires_grad(), e = full({}, 2, Dtype::f64).set_requires_grad();
+    Tensor x = here::zeros({}, Dtype::f64).set_requires_grad(), e = here::full({}, 2, Dtype::f64).set_requires_grad();
     std::vector<Tensor> g = grad(pow(x, e), {x, e});
     CHECK(g[0].item<double>() == 0);
     CHECK(g[1].item<double>() == 0);
   }
 
-  TEST_CASE("layouts: channels-last stays, and every pair of strides agrees with contiguous copies") {
+  DEVICE_TEST_CASE("layouts: channels-last stays, and every pair of strides agrees with contiguous copies") {
     const Tensor base = ramp({2, 3, 4, 5});
     const Tensor views[] = {base,
                             base.contiguous(MemoryFormat::channels_last),
@@ -206,7 +209,7 @@ TEST_SUITE("binary") {
     CHECK(where(gt(views[1], 0), views[1], 0).is_channels_last());
   }
 
-  TEST_CASE("sizes around the vector width and the parallel threshold, every dtype") {
+  DEVICE_TEST_CASE("sizes around the vector width and the parallel threshold, every dtype") {
     for (int64_t n : {1, 2, 15, 16, 17, 63, 64, 65, 511, 512, 513, 16384, 16385, 40000})
       for (Dtype d :
            {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean}) {
@@ -215,7 +218,7 @@ TEST_SUITE("binary") {
         // small integers: exact in every dtype, and true for bool where not zero
         std::vector<int64_t> a(static_cast<size_t>(n)), b(a);
         for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<int64_t>(i % 7), b[i] = static_cast<int64_t>(i % 5);
-        const Tensor x = tensor(a).to(d), y = tensor(b).to(d);
+        const Tensor x = here::tensor(a).to(d), y = here::tensor(b).to(d);
         const std::vector<int64_t> got = (x + y).to_vector<int64_t>(), less = lt(x, y).to_vector<int64_t>();
         bool ok = true;
         for (size_t i = 0; i < a.size(); ++i) {
@@ -227,23 +230,23 @@ TEST_SUITE("binary") {
       }
   }
 
-  TEST_CASE("errors name op and shapes") {
-    CHECK_THROWS_WITH_AS((void)(ones({2, 3}) + ones({2, 4})), doctest::Contains("[2, 3]"), ShapeError);
-    CHECK_THROWS_AS((void)where(ones({2}), ones({2}), ones({2})), DtypeError);
-    CHECK_THROWS_AS((void)outer(ones({2, 2}), ones({2})), ShapeError);
+  DEVICE_TEST_CASE("errors name op and shapes") {
+    CHECK_THROWS_WITH_AS((void)(here::ones({2, 3}) + here::ones({2, 4})), doctest::Contains("[2, 3]"), ShapeError);
+    CHECK_THROWS_AS((void)where(here::ones({2}), here::ones({2}), here::ones({2})), DtypeError);
+    CHECK_THROWS_AS((void)outer(here::ones({2, 2}), here::ones({2})), ShapeError);
   }
 
   // The op table leaves halves out where a rounded input may jump; these numbers are exact in both.
-  TEST_CASE("rounded quotients and sampling in halves") {
+  DEVICE_TEST_CASE("rounded quotients and sampling in halves") {
     for (const Dtype d : {Dtype::f16, Dtype::bf16}) {
       CAPTURE(name(d));
-      const Tensor x = tensor({7.5, -7.5, 5., -1.}).to(d), y = tensor({2., 2., -3., 0.5}).to(d);
+      const Tensor x = here::tensor({7.5, -7.5, 5., -1.}).to(d), y = here::tensor({2., 2., -3., 0.5}).to(d);
       CHECK(fmod(x, y).to_vector<float>() == std::vector<float>{1.5, -1.5, 2, 0});
       CHECK(remainder(x, y).to_vector<float>() == std::vector<float>{1.5, 0.5, -1, 0});
       CHECK(div(x, y, RoundingMode::trunc).to_vector<float>() == std::vector<float>{3, -3, -1, -2});
       CHECK(div(x, y, RoundingMode::floor).to_vector<float>() == std::vector<float>{3, -4, -2, -2});
-      const Tensor image = tensor({1., 2., 3., 4.}, Shape{1, 1, 2, 2}).to(d),
-                   grid = tensor({-1., -1., 1., -1., 0., 0., 0., 1.}, Shape{1, 2, 2, 2}).to(d);
+      const Tensor image = here::tensor({1., 2., 3., 4.}, Shape{1, 1, 2, 2}).to(d),
+                   grid = here::tensor({-1., -1., 1., -1., 0., 0., 0., 1.}, Shape{1, 2, 2, 2}).to(d);
       const Tensor sampled = grid_sample(image, grid, {.align_corners = true});
       CHECK(sampled.dtype() == d);
       CHECK(sampled.to_vector<float>() == std::vector<float>{1, 2, 2.5, 3.5});

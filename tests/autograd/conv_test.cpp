@@ -1,7 +1,6 @@
 // Convolutions against the loops of their definition, over random geometry; adjointness; second derivatives; errors.
 #include "weft/autograd/ops/conv.h"
-
-#include <doctest/doctest.h>
+#include "support/here.h"
 
 #include <cmath>
 #include <random>
@@ -20,7 +19,7 @@ namespace {
 Tensor eighths(const Shape& shape, Dtype dtype, std::mt19937& random) {
   std::vector<double> v(static_cast<size_t>(shape.numel()));
   for (double& x : v) x = static_cast<double>(static_cast<int>(random() % 17) - 8) / 8;
-  return tensor(v, shape).to(dtype);
+  return here::tensor(v, shape).to(dtype);
 }
 
 // Largest |a - b| relative to the size that the sums of `terms` products have.
@@ -47,7 +46,7 @@ Tensor laid_out(const Tensor& x, Layout layout) {
   Shape wide = x.shape();
   wide[1] += 3;
   wide[-1] *= 2;
-  Tensor all = full(wide, 99, x.dtype()), view = all.narrow(1, 2, x.size(1)).slice(-1, {}, {}, 2);
+  Tensor all = here::full(wide, 99, x.dtype()), view = all.narrow(1, 2, x.size(1)).slice(-1, {}, {}, 2);
   view.copy_(x);
   return view;
 }
@@ -95,13 +94,13 @@ ConvParams square(int rank, int64_t stride, int64_t lo, int64_t hi, int64_t dila
 }  // namespace
 
 TEST_SUITE("conv") {
-  TEST_CASE("channel counts around the vector widths") {
+  DEVICE_TEST_CASE("channel counts around the vector widths") {
     std::mt19937 random(1);
     for (int64_t c : {1, 3, 8, 16, 17, 64, 65})
       for (int64_t o : {1, 3, 8, 16, 17, 64, 65})
         check_case({2, c, o, {9, 10}, {3, 3}, square(2, 1, 1, 1, 1, 1)}, Dtype::f32, Layout::channels_last, random);
   }
-  TEST_CASE("random geometry of rank 1, 2 and 3, all dtypes and layouts") {
+  DEVICE_TEST_CASE("random geometry of rank 1, 2 and 3, all dtypes and layouts") {
     std::mt19937 random(2);
     auto pick = [&](std::initializer_list<int64_t> v) { return v.begin()[random() % v.size()]; };
     for (int i = 0; i < 240; ++i) {
@@ -124,7 +123,7 @@ TEST_SUITE("conv") {
       check_case(k, dtypes[i / 3 % 4], static_cast<Layout>(i / 12 % 3), random);
     }
   }
-  TEST_CASE("geometries with kernels of their own") {
+  DEVICE_TEST_CASE("geometries with kernels of their own") {
     std::mt19937 random(3);
     for (Dtype d : {Dtype::f32, Dtype::bf16}) {
       check_case({2, 64, 64, {14, 15}, {3, 3}, square(2, 1, 1, 1, 1, 1)}, d, Layout::channels_last,
@@ -144,12 +143,12 @@ TEST_SUITE("conv") {
                  random);  // a rest that no window reaches
     }
   }
-  TEST_CASE("four spatial axes") {
+  DEVICE_TEST_CASE("four spatial axes") {
     std::mt19937 random(4);
     for (Dtype d : {Dtype::f32, Dtype::f64})
       check_case({2, 3, 4, {4, 3, 5, 4}, {2, 1, 3, 2}, square(4, 1, 1, 0, 1, 1)}, d, Layout::contiguous, random);
   }
-  TEST_CASE("bias: forward, gradient with and without the weight's") {
+  DEVICE_TEST_CASE("bias: forward, gradient with and without the weight's") {
     std::mt19937 random(5);
     for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16})
       for (int64_t o : {3, 32}) {
@@ -177,12 +176,12 @@ TEST_SUITE("conv") {
         }
       }
   }
-  TEST_CASE("results are channels-last, and a channels-last input is not copied") {
-    Tensor x = ones({2, 16, 8, 8}).contiguous(MemoryFormat::channels_last);
-    CHECK(conv2d(x, ones({16, 16, 3, 3})).is_channels_last());
-    CHECK(conv3d(ones({1, 4, 3, 4, 5}), ones({8, 4, 1, 1, 1})).is_channels_last());
+  DEVICE_TEST_CASE("results are channels-last, and a channels-last input is not copied") {
+    Tensor x = here::ones({2, 16, 8, 8}).contiguous(MemoryFormat::channels_last);
+    CHECK(conv2d(x, here::ones({16, 16, 3, 3})).is_channels_last());
+    CHECK(conv3d(here::ones({1, 4, 3, 4, 5}), here::ones({8, 4, 1, 1, 1})).is_channels_last());
   }
-  TEST_CASE("transposed: the adjoint of the convolution") {
+  DEVICE_TEST_CASE("transposed: the adjoint of the convolution") {
     std::mt19937 random(6);
     // <conv(x), y> = <x, conv_transpose(y)>
     Tensor x = eighths({2, 6, 11, 9}, Dtype::f64, random), w = eighths({8, 3, 3, 2}, Dtype::f64, random);
@@ -199,7 +198,7 @@ TEST_SUITE("conv") {
     };
     CHECK(inner(conv2d(x, w, {}, o), y) == doctest::Approx(inner(x, back)));
   }
-  TEST_CASE("gradients of every order, in f64") {
+  DEVICE_TEST_CASE("gradients of every order, in f64") {
     std::mt19937 random(7);
     auto leaf = [&](const Shape& shape) { return eighths(shape, Dtype::f64, random).set_requires_grad(); };
     auto check = [](const char* name, auto f, const std::vector<Tensor>& inputs) {
@@ -235,63 +234,69 @@ TEST_SUITE("conv") {
           },
           {leaf({1, 2, 2, 2, 2}), leaf({2, 1, 3, 3, 3})});
   }
-  TEST_CASE("transposed: output padding holds taps, or only the bias") {
+  DEVICE_TEST_CASE("transposed: output padding holds taps, or only the bias") {
     // kernel 1, stride 3: elements that no tap reaches have the bias
-    Tensor y = conv_transpose1d(tensor({1.f, 2.f}, Shape{1, 1, 2}), tensor({10.f}, Shape{1, 1, 1}), tensor({5.f}),
-                                {.stride = 3, .output_padding = 2});
+    Tensor y = conv_transpose1d(here::tensor({1.f, 2.f}, Shape{1, 1, 2}), here::tensor({10.f}, Shape{1, 1, 1}),
+                                here::tensor({5.f}), {.stride = 3, .output_padding = 2});
     CHECK((y.to_vector<float>() == std::vector<float>{15, 5, 5, 25, 5, 5}));
-    y = conv_transpose1d(tensor({1.f, 2.f}, Shape{1, 1, 2}), tensor({1.f, 10.f}, Shape{1, 1, 2}), {},
+    y = conv_transpose1d(here::tensor({1.f, 2.f}, Shape{1, 1, 2}), here::tensor({1.f, 10.f}, Shape{1, 1, 2}), {},
                          {.padding = 1, .output_padding = 1, .dilation = 2});
     CHECK((y.to_vector<float>() == std::vector<float>{2, 10, 20}));
     for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16})
-      CHECK((conv_transpose2d(tensor({1.f, 2.f}, Shape{1, 1, 1, 2}).to(d), ones({1, 3, 2, 2}, d), {}, {.stride = 2})
+      CHECK((conv_transpose2d(here::tensor({1.f, 2.f}, Shape{1, 1, 1, 2}).to(d), here::ones({1, 3, 2, 2}, d), {},
+                              {.stride = 2})
                  .to_vector<double>() ==
              std::vector<double>{1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2}));
   }
-  TEST_CASE("same padding, unbatched and empty batches") {
-    CHECK(conv2d(ones({3, 5, 6}), ones({4, 3, 2, 4}), {}, {.padding = "same"}).shape() == Shape{4, 5, 6});
-    CHECK((conv1d(tensor({1.f, 2.f, 3.f}, Shape{1, 3}), ones({1, 1, 2}), {}, {.padding = "same"}).to_vector<float>() ==
-           std::vector<float>{3, 5, 3}));
-    CHECK(conv2d(ones({1, 1, 4, 4}), ones({1, 1, 2, 2}), {}, {.padding = {{1, 0}, {0, 2}}}).shape() ==
+  DEVICE_TEST_CASE("same padding, unbatched and empty batches") {
+    CHECK(conv2d(here::ones({3, 5, 6}), here::ones({4, 3, 2, 4}), {}, {.padding = "same"}).shape() == Shape{4, 5, 6});
+    CHECK((conv1d(here::tensor({1.f, 2.f, 3.f}, Shape{1, 3}), here::ones({1, 1, 2}), {}, {.padding = "same"})
+               .to_vector<float>() == std::vector<float>{3, 5, 3}));
+    CHECK(conv2d(here::ones({1, 1, 4, 4}), here::ones({1, 1, 2, 2}), {}, {.padding = {{1, 0}, {0, 2}}}).shape() ==
           Shape{1, 1, 4, 5});
-    Tensor x = zeros({0, 3, 5, 5}).set_requires_grad(), w = ones({4, 3, 3, 3}).set_requires_grad(),
-           b = ones({4}).set_requires_grad();
+    Tensor x = here::zeros({0, 3, 5, 5}).set_requires_grad(), w = here::ones({4, 3, 3, 3}).set_requires_grad(),
+           b = here::ones({4}).set_requires_grad();
     Tensor y = conv2d(x, w, b);
     CHECK(y.shape() == Shape{0, 4, 3, 3});
-    y.backward(zeros({0, 4, 3, 3}));
+    y.backward(here::zeros({0, 4, 3, 3}));
     CHECK((w.grad().to_vector<float>() == std::vector<float>(108, 0)));
     CHECK((b.grad().to_vector<float>() == std::vector<float>(4, 0)));
     CHECK(x.grad().shape() == x.shape());
-    CHECK(conv_transpose2d(x.detach(), ones({3, 2, 3, 3})).shape() == Shape{0, 2, 7, 7});
+    CHECK(conv_transpose2d(x.detach(), here::ones({3, 2, 3, 3})).shape() == Shape{0, 2, 7, 7});
   }
-  TEST_CASE("a changed weight is packed anew") {
-    Tensor x = ones({1, 16, 4, 4}), w = ones({16, 16, 1, 1});
+  DEVICE_TEST_CASE("a changed weight is packed anew") {
+    Tensor x = here::ones({1, 16, 4, 4}), w = here::ones({16, 16, 1, 1});
     CHECK(conv2d(x, w).to_vector<float>()[0] == 16);
     w.fill_(2);
     CHECK(conv2d(x, w).to_vector<float>()[0] == 32);
     for (int i = 0; i < 3; ++i)
-      CHECK(conv2d(x, full({16, 16, 1, 1}, i)).to_vector<float>()[0] == 16.f * static_cast<float>(i));
+      CHECK(conv2d(x, here::full({16, 16, 1, 1}, i)).to_vector<float>()[0] == 16.f * static_cast<float>(i));
   }
-  TEST_CASE("errors say the values") {
-    CHECK_THROWS_WITH_AS((void)conv2d(ones({1, 5, 8, 8}), ones({8, 3, 3, 3})),
+  DEVICE_TEST_CASE("errors say the values") {
+    CHECK_THROWS_WITH_AS((void)conv2d(here::ones({1, 5, 8, 8}), here::ones({8, 3, 3, 3})),
                          "conv2d: input has 5 channels but weight [8, 3, 3, 3] with groups=1 expects 3 (expected input "
                          "to have 3 channels, but got 5 channels)",
                          ShapeError);
-    CHECK_THROWS_AS((void)conv2d(ones({8, 8}), ones({8, 3, 3, 3})), ShapeError);
-    CHECK_THROWS_AS((void)conv2d(ones({1, 3, 0, 8}), ones({8, 3, 3, 3}), {}, {.padding = 4}), ShapeError);
-    CHECK_THROWS_AS((void)conv2d(ones({1, 3, 2, 8}), ones({8, 3, 3, 3})), ShapeError);
-    CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}), ones({8, 3, 3, 3}, Dtype::f64)), DtypeError);
-    CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}, Dtype::i64), ones({8, 3, 3, 3}, Dtype::i64)), DtypeError);
-    CHECK_THROWS_AS((void)conv2d(ones({1, 4, 8, 8}), ones({9, 2, 3, 3}), {}, {.groups = 2}), ShapeError);
-    CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}), ones({8, 3, 3, 3}), ones({7})), ShapeError);
-    CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}), ones({8, 3, 3, 3}), {}, {.stride = 0}), ValueError);
-    CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}), ones({8, 3, 3, 3}), {}, {.padding = -1}), ValueError);
-    CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}), ones({8, 3, 3, 3}), {}, {.stride = 2, .padding = "same"}),
+    CHECK_THROWS_AS((void)conv2d(here::ones({8, 8}), here::ones({8, 3, 3, 3})), ShapeError);
+    CHECK_THROWS_AS((void)conv2d(here::ones({1, 3, 0, 8}), here::ones({8, 3, 3, 3}), {}, {.padding = 4}), ShapeError);
+    CHECK_THROWS_AS((void)conv2d(here::ones({1, 3, 2, 8}), here::ones({8, 3, 3, 3})), ShapeError);
+    CHECK_THROWS_AS((void)conv2d(here::ones({1, 3, 8, 8}), here::ones({8, 3, 3, 3}, Dtype::f64)), DtypeError);
+    CHECK_THROWS_AS((void)conv2d(here::ones({1, 3, 8, 8}, Dtype::i64), here::ones({8, 3, 3, 3}, Dtype::i64)),
+                    DtypeError);
+    CHECK_THROWS_AS((void)conv2d(here::ones({1, 4, 8, 8}), here::ones({9, 2, 3, 3}), {}, {.groups = 2}), ShapeError);
+    CHECK_THROWS_AS((void)conv2d(here::ones({1, 3, 8, 8}), here::ones({8, 3, 3, 3}), here::ones({7})), ShapeError);
+    CHECK_THROWS_AS((void)conv2d(here::ones({1, 3, 8, 8}), here::ones({8, 3, 3, 3}), {}, {.stride = 0}), ValueError);
+    CHECK_THROWS_AS((void)conv2d(here::ones({1, 3, 8, 8}), here::ones({8, 3, 3, 3}), {}, {.padding = -1}), ValueError);
+    CHECK_THROWS_AS(
+        (void)conv2d(here::ones({1, 3, 8, 8}), here::ones({8, 3, 3, 3}), {}, {.stride = 2, .padding = "same"}),
+        ValueError);
+    CHECK_THROWS_AS((void)conv2d(here::ones({1, 3, 8, 8}), here::ones({8, 3, 3, 3}), {}, {.padding = "some"}),
                     ValueError);
-    CHECK_THROWS_AS((void)conv2d(ones({1, 3, 8, 8}), ones({8, 3, 3, 3}), {}, {.padding = "some"}), ValueError);
-    CHECK_THROWS_AS((void)conv_transpose2d(ones({1, 3, 8, 8}), ones({3, 8, 3, 3}), {}, {.output_padding = 1}),
-                    ValueError);
-    CHECK_THROWS_AS((void)conv_transpose2d(ones({1, 3, 1, 1}), ones({3, 8, 1, 1}), {}, {.padding = 1}), ShapeError);
-    CHECK_THROWS_AS((void)conv_transpose2d(ones({1, 4, 8, 8}), ones({3, 8, 3, 3})), ShapeError);
+    CHECK_THROWS_AS(
+        (void)conv_transpose2d(here::ones({1, 3, 8, 8}), here::ones({3, 8, 3, 3}), {}, {.output_padding = 1}),
+        ValueError);
+    CHECK_THROWS_AS((void)conv_transpose2d(here::ones({1, 3, 1, 1}), here::ones({3, 8, 1, 1}), {}, {.padding = 1}),
+                    ShapeError);
+    CHECK_THROWS_AS((void)conv_transpose2d(here::ones({1, 4, 8, 8}), here::ones({3, 8, 3, 3})), ShapeError);
   }
 }

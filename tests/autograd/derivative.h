@@ -1,12 +1,11 @@
 // Derivatives of scalar functions of tensors against central differences, for the op tests of this folder.
 #pragma once
 
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <functional>
 #include <vector>
 
+#include "support/devices.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/reduce.h"
@@ -23,7 +22,7 @@ inline Tensor ramp(const Shape& shape, double lo = -2, double hi = 2, int64_t se
   std::vector<double> v(static_cast<size_t>(n));
   for (int64_t i = 0; i < n; ++i)
     v[static_cast<size_t>(i)] = lo + (hi - lo) * (static_cast<double>((i * 37 + seed * 11 + 5) % 97) + 0.37) / 97;
-  return tensor(v, shape);
+  return support::here(tensor(v, shape));
 }
 
 /// sum(f(x) * w) with fixed weights, so that every output element has its own gradient.
@@ -45,7 +44,7 @@ inline void check_against_differences(const TensorFn& scalar_fn, const std::vect
         moved[i] = v;
         std::vector<Tensor> in;
         for (const Tensor& t : at) in.push_back(t.detach());
-        in[k] = tensor(moved, at[k].shape());
+        in[k] = support::here(tensor(moved, at[k].shape()));
         return scalar_fn(in).item<double>();
       };
       const double want = (eval(x[i] + h) - eval(x[i] - h)) / (2 * h);
@@ -73,7 +72,7 @@ inline void check_derivatives(const TensorFn& f, std::vector<Tensor> at, double 
     std::vector<Tensor> x;
     for (const Tensor& t : in) x.push_back(t.requires_grad() ? t : t.detach().set_requires_grad());
     const std::vector<Tensor> g = grad(first(x), x, {.create_graph = true, .allow_unused = true});
-    Tensor s = zeros({}, Dtype::f64);
+    Tensor s = zeros({}, support::on(Dtype::f64));
     for (const Tensor& t : g)
       if (t.defined()) s = s + weighed(t);
     return s;

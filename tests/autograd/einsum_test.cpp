@@ -1,9 +1,8 @@
 // einsum against loops over all labels.
-#include <doctest/doctest.h>
-
 #include <map>
 #include <string>
 
+#include "support/here.h"
 #include "support/ops.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/core/factory.h"
@@ -48,7 +47,7 @@ std::vector<double> by_definition(const std::string& equation, const std::vector
 }  // namespace
 
 TEST_SUITE("einsum") {
-  TEST_CASE("products, sums, diagonals and orders of axes, against the definition") {
+  DEVICE_TEST_CASE("products, sums, diagonals and orders of axes, against the definition") {
     struct Case {
       const char* equation;
       std::vector<Shape> shapes;
@@ -71,7 +70,7 @@ TEST_SUITE("einsum") {
     for (const Case& c : cases) {
       CAPTURE(c.equation);
       std::vector<Tensor> x;
-      for (const Shape& s : c.shapes) x.push_back(rand(s, Dtype::f64).set_requires_grad());
+      for (const Shape& s : c.shapes) x.push_back(here::rand(s, Dtype::f64).set_requires_grad());
       const std::vector<double> want = by_definition(c.equation, x), got = einsum(c.equation, x).to_vector<double>();
       REQUIRE(got.size() == want.size());
       for (size_t i = 0; i < want.size(); ++i)
@@ -81,8 +80,9 @@ TEST_SUITE("einsum") {
     }
   }
 
-  TEST_CASE("ellipsis, implicit results, axes of size 1") {
-    const Tensor a = rand({2, 3, 4, 5}, Dtype::f64), b = rand({3, 5, 2}, Dtype::f64), m = rand({3, 3}, Dtype::f64);
+  DEVICE_TEST_CASE("ellipsis, implicit results, axes of size 1") {
+    const Tensor a = here::rand({2, 3, 4, 5}, Dtype::f64), b = here::rand({3, 5, 2}, Dtype::f64),
+                 m = here::rand({3, 3}, Dtype::f64);
     CHECK(allclose(einsum("...ij,...jk->...ik", {a, b}), matmul(a, b), 1e-13, 0));
     CHECK(allclose(einsum("...ij, ...jk", {a, b}), matmul(a, b), 1e-13, 0));
     CHECK(allclose(einsum("b...->...b", {a}), a.permute({1, 2, 3, 0})));
@@ -90,16 +90,18 @@ TEST_SUITE("einsum") {
     CHECK(allclose(einsum("...ii ->...i", {m}), m.diagonal()));
     CHECK(einsum("ba", {m.narrow(1, 0, 2)}).shape() == Shape{2, 3});  // letters in their order
     CHECK(einsum("aB", {m.narrow(1, 0, 2)}).shape() == Shape{2, 3});  // capitals first
-    CHECK(allclose(einsum("ij,jk", {m, rand({1, 2}, Dtype::f64) * 0 + 1}), sum(m, 1, true).expand({3, 2}), 1e-13, 0));
-    CHECK(einsum("->", {scalar(2.0)}).item<double>() == 2);
-    CHECK(einsum("ij,jk->ik", {zeros({2, 0}), zeros({0, 3})}).to_vector<double>() == std::vector<double>(6));
+    CHECK(allclose(einsum("ij,jk", {m, here::rand({1, 2}, Dtype::f64) * 0 + 1}), sum(m, 1, true).expand({3, 2}), 1e-13,
+                   0));
+    CHECK(einsum("->", {here::scalar(2.0)}).item<double>() == 2);
+    CHECK(einsum("ij,jk->ik", {here::zeros({2, 0}), here::zeros({0, 3})}).to_vector<double>() ==
+          std::vector<double>(6));
   }
 
-  TEST_CASE("what is wrong is said") {
-    const Tensor x = ones({2, 3});
+  DEVICE_TEST_CASE("what is wrong is said") {
+    const Tensor x = here::ones({2, 3});
     CHECK_THROWS_AS((void)einsum("ij,jk->ik", {x}), ValueError);
     CHECK_THROWS_AS((void)einsum("ijk->i", {x}), ShapeError);
-    CHECK_THROWS_AS((void)einsum("ij,ij->", {x, ones({3, 2})}), ShapeError);
+    CHECK_THROWS_AS((void)einsum("ij,ij->", {x, here::ones({3, 2})}), ShapeError);
     CHECK_THROWS_AS((void)einsum("ii->i", {x}), ShapeError);
     CHECK_THROWS_AS((void)einsum("ij->k", {x}), ValueError);
     CHECK_THROWS_AS((void)einsum("ij->ii", {x}), ValueError);

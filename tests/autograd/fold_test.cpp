@@ -1,6 +1,5 @@
 // Sliding blocks: unfold against its definition, fold as its adjoint.
-#include <doctest/doctest.h>
-
+#include "support/here.h"
 #include "support/ops.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/core/factory.h"
@@ -8,7 +7,7 @@
 using namespace weft;
 
 TEST_SUITE("fold") {
-  TEST_CASE("unfold by its definition, fold as its adjoint, in every layout") {
+  DEVICE_TEST_CASE("unfold by its definition, fold as its adjoint, in every layout") {
     struct Case {
       Dims<2> kernel;
       FoldOptions o;
@@ -19,7 +18,7 @@ TEST_SUITE("fold") {
         {{1, 2}, {.dilation = {1, 3}, .padding = {0, 2}, .stride = {2, 1}}},
         {2, {.dilation = 2, .padding = 4, .stride = 3}},
     };
-    const Tensor x = randint(-9, 9, {2, 3, 5, 6}).to(Dtype::f64);  // whole numbers: sums are exact in any order
+    const Tensor x = here::randint(-9, 9, {2, 3, 5, 6}).to(Dtype::f64);  // whole numbers: sums are exact in any order
     for (const Case& c : cases) {
       const Tensor y = unfold(x, c.kernel, c.o);
       const int64_t kh = c.kernel[0], kw = c.kernel[1],
@@ -36,7 +35,7 @@ TEST_SUITE("fold") {
         }
       CHECK(y.to_vector<double>() == want);
       CHECK(equal(unfold(x.contiguous(MemoryFormat::channels_last), c.kernel, c.o), y));
-      const Tensor g = randint(-9, 9, y.shape()).to(Dtype::f64);
+      const Tensor g = here::randint(-9, 9, y.shape()).to(Dtype::f64);
       const Tensor back = fold(g, {5, 6}, c.kernel, c.o);
       CHECK(back.shape() == x.shape());
       CHECK(sum(y * g).item<double>() == sum(x * back).item<double>());
@@ -47,16 +46,16 @@ TEST_SUITE("fold") {
     }
   }
 
-  TEST_CASE("without a batch, and what does not fit") {
-    const Tensor x = rand({3, 4, 4});
+  DEVICE_TEST_CASE("without a batch, and what does not fit") {
+    const Tensor x = here::rand({3, 4, 4});
     CHECK(unfold(x, 2).shape() == Shape{12, 9});
     CHECK(fold(unfold(x, 2, {.stride = 2}), 4, 2, {.stride = 2}).shape() == x.shape());
     CHECK(equal(fold(unfold(x, 2, {.stride = 2}), 4, 2, {.stride = 2}), x));
-    CHECK(equal(fold(ones({1, 4, 1000}, Dtype::f32).narrow(2, 0, 9), 4, 2), fold(ones({1, 4, 9}), 4, 2)));
+    CHECK(equal(fold(here::ones({1, 4, 1000}, Dtype::f32).narrow(2, 0, 9), 4, 2), fold(here::ones({1, 4, 9}), 4, 2)));
     CHECK_THROWS_AS((void)unfold(x, 5), ShapeError);
-    CHECK_THROWS_AS((void)unfold(ones({2, 2}), 1), ShapeError);
+    CHECK_THROWS_AS((void)unfold(here::ones({2, 2}), 1), ShapeError);
     CHECK_THROWS_AS((void)unfold(x, 2, {.stride = 0}), ValueError);
-    CHECK_THROWS_AS((void)fold(ones({1, 5, 9}), 4, 2), ShapeError);
-    CHECK_THROWS_AS((void)fold(ones({1, 4, 8}), 4, 2), ShapeError);
+    CHECK_THROWS_AS((void)fold(here::ones({1, 5, 9}), 4, 2), ShapeError);
+    CHECK_THROWS_AS((void)fold(here::ones({1, 4, 8}), 4, 2), ShapeError);
   }
 }

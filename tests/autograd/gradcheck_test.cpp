@@ -1,8 +1,7 @@
 // gradcheck finds right formulas right and wrong ones wrong, and says where.
-#include <doctest/doctest.h>
-
 #include <cmath>
 
+#include "support/here.h"
 #include "support/ops.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/record.h"
@@ -25,7 +24,7 @@ Tensor leaf(const Shape& shape, uint64_t seed = 0) {
   std::vector<double> v(static_cast<size_t>(shape.numel()));
   for (size_t i = 0; i < v.size(); ++i)
     v[i] = std::sin(1.0 + 1.7 * static_cast<double>(i) + 3.1 * static_cast<double>(seed));
-  return tensor(v, shape).set_requires_grad();
+  return here::tensor(v, shape).set_requires_grad();
 }
 
 std::string message(const std::function<void()>& f) {
@@ -38,14 +37,14 @@ std::string message(const std::function<void()>& f) {
 }  // namespace
 
 TEST_SUITE("gradcheck") {
-  TEST_CASE("right formulas pass, first and second order") {
+  DEVICE_TEST_CASE("right formulas pass, first and second order") {
     const auto f = [](const std::vector<Tensor>& x) { return cube(x[0], 3) * x[1]; };
     const std::vector<Tensor> x = {leaf({2, 3}), leaf({3}, 1)};
     CHECK(gradcheck(f, x));
     CHECK(gradgradcheck(f, x));
   }
 
-  TEST_CASE("a wrong factor is found, with op, input and element") {
+  DEVICE_TEST_CASE("a wrong factor is found, with op, input and element") {
     const auto f = [](const std::vector<Tensor>& x) { return x[0] * cube(x[1], 2.9); };
     const std::vector<Tensor> x = {leaf({2}), leaf({2}, 1)};
     CHECK_FALSE(gradcheck(f, x, {.raise = false}));
@@ -55,7 +54,7 @@ TEST_SUITE("gradcheck") {
     CHECK(text.find("numeric") != std::string::npos);
   }
 
-  TEST_CASE("a backward that is not differentiable fails the second order only") {
+  DEVICE_TEST_CASE("a backward that is not differentiable fails the second order only") {
     const auto f = [](const std::vector<Tensor>& x) {
       return record("square", (x[0] * x[0]).detach(), {x[0]},
                     [s = Saved(x[0])](BackwardCtx& c) -> Grads { return {c.grad() * (c.get(s).detach() * 2.0)}; });
@@ -65,7 +64,7 @@ TEST_SUITE("gradcheck") {
     CHECK_FALSE(gradgradcheck(f, x, {.raise = false}));
   }
 
-  TEST_CASE("piecewise constant functions have zero derivatives of every order") {
+  DEVICE_TEST_CASE("piecewise constant functions have zero derivatives of every order") {
     const auto f = [](const std::vector<Tensor>& x) {
       return record("step", ones_like(x[0]), {x[0]}, [](BackwardCtx& c) -> Grads { return {zeros_like(c.grad())}; });
     };
@@ -73,9 +72,9 @@ TEST_SUITE("gradcheck") {
     CHECK(gradgradcheck(f, {leaf({3})}));
   }
 
-  TEST_CASE("inputs that cannot be checked are refused") {
+  DEVICE_TEST_CASE("inputs that cannot be checked are refused") {
     const auto f = [](const std::vector<Tensor>& x) { return x[0] * x[0]; };
-    CHECK_THROWS_AS((void)gradcheck(f, {ones({2}, Dtype::f64)}), ValueError);
-    CHECK_THROWS_AS((void)gradcheck(f, {ones({2}).set_requires_grad()}), DtypeError);
+    CHECK_THROWS_AS((void)gradcheck(f, {here::ones({2}, Dtype::f64)}), ValueError);
+    CHECK_THROWS_AS((void)gradcheck(f, {here::ones({2}).set_requires_grad()}), DtypeError);
   }
 }

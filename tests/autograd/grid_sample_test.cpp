@@ -1,7 +1,6 @@
 // grid_sample against a naive loop and finite differences.
-#include <doctest/doctest.h>
-
 #include "derivative.h"
+#include "support/here.h"
 #include "support/reference.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/resize.h"
@@ -49,7 +48,7 @@ std::vector<std::pair<double, double>> taps(double g, int64_t size, const GridSa
 }  // namespace
 
 TEST_SUITE("resize") {
-  TEST_CASE("grid_sample: modes, paddings, corners") {
+  DEVICE_TEST_CASE("grid_sample: modes, paddings, corners") {
     const Tensor x = ramp({2, 3, 4, 5}), grid = ramp({2, 3, 7, 2}, -2.3, 2.3, 2);
     const Array in(x), at(grid);
     for (const Mode mode : {Mode::bilinear, Mode::nearest, Mode::bicubic})
@@ -64,11 +63,11 @@ TEST_SUITE("resize") {
                   s += u * v * in.at({i[0], i[1], static_cast<int64_t>(h), static_cast<int64_t>(w)});
             return s;
           });
-          CHECK(allclose(grid_sample(x, grid, o), tensor(want.v, want.shape), 1e-10, 1e-10));
+          CHECK(allclose(grid_sample(x, grid, o), here::tensor(want.v, want.shape), 1e-10, 1e-10));
         }
   }
 
-  TEST_CASE("grid_sample: derivatives, 3-d, points at infinity") {
+  DEVICE_TEST_CASE("grid_sample: derivatives, 3-d, points at infinity") {
     Tensor x = ramp({1, 2, 3, 4}).set_requires_grad(), grid = ramp({1, 2, 3, 2}, -1.4, 1.4, 2).set_requires_grad();
     for (const Mode mode : {Mode::bilinear, Mode::bicubic})
       for (const Padding padding : {Padding::zeros, Padding::border, Padding::reflection}) {
@@ -84,10 +83,10 @@ TEST_SUITE("resize") {
     for (double d : {-1., 1.})
       for (double h : {-1., 1.})
         for (double w : {-1., 1.}) corners.insert(corners.end(), {w, h, d});
-    CHECK(allclose(grid_sample(v, tensor(corners, Shape{1, 2, 2, 2, 3}), {.align_corners = true}), v));
+    CHECK(allclose(grid_sample(v, here::tensor(corners, Shape{1, 2, 2, 2, 3}), {.align_corners = true}), v));
     const double inf = std::numeric_limits<double>::infinity();
-    const Tensor wild = tensor({inf, 0., -inf, 0., std::nan(""), 0.}, Shape{1, 1, 3, 2});
+    const Tensor wild = here::tensor({inf, 0., -inf, 0., std::nan(""), 0.}, Shape{1, 1, 3, 2});
     CHECK(grid_sample(x.detach(), wild, {Mode::nearest}).to_vector<double>() == std::vector<double>(6, 0));
-    CHECK_THROWS_AS((void)grid_sample(x, ones({2, 1, 1, 2}, Dtype::f64)), ShapeError);
+    CHECK_THROWS_AS((void)grid_sample(x, here::ones({2, 1, 1, 2}, Dtype::f64)), ShapeError);
   }
 }

@@ -1,6 +1,5 @@
 // Hooks: on tensors inside and at the ends of a graph, and after accumulation.
-#include <doctest/doctest.h>
-
+#include "support/here.h"
 #include "support/ops.h"
 #include "weft/autograd/engine.h"
 #include "weft/core/factory.h"
@@ -9,12 +8,12 @@ using namespace weft;
 using Values = std::vector<double>;
 
 namespace {
-Tensor leaf(const Values& v) { return tensor(v).set_requires_grad(); }
+Tensor leaf(const Values& v) { return here::tensor(v).set_requires_grad(); }
 Values values(const Tensor& t) { return t.to_vector<double>(); }
 }  // namespace
 
 TEST_SUITE("hooks") {
-  TEST_CASE("a hook sees the whole gradient once, and may replace it") {
+  DEVICE_TEST_CASE("a hook sees the whole gradient once, and may replace it") {
     Tensor x = leaf({1, 2});
     Tensor y = x * 3.0;
     int calls = 0;
@@ -28,7 +27,7 @@ TEST_SUITE("hooks") {
     CHECK(values(x.grad()) == Values{90, 90});
   }
 
-  TEST_CASE("hooks run in order and can be removed") {
+  DEVICE_TEST_CASE("hooks run in order and can be removed") {
     Tensor x = leaf({1});
     std::string order;
     x.register_hook([&](const Tensor& g) { return order += 'a', g + ones_like(g); });
@@ -42,15 +41,15 @@ TEST_SUITE("hooks") {
     CHECK(order == "abcac");
   }
 
-  TEST_CASE("a hook of the wrong shape is refused, and of a tensor without grad too") {
+  DEVICE_TEST_CASE("a hook of the wrong shape is refused, and of a tensor without grad too") {
     Tensor x = leaf({1, 2});
-    x.register_hook([](const Tensor&) { return ones({3}, Dtype::f64); });
+    x.register_hook([](const Tensor&) { return here::ones({3}, Dtype::f64); });
     CHECK_THROWS_AS(sum(x).backward(), ShapeError);
-    Tensor plain = tensor(Values{1});
+    Tensor plain = here::tensor(Values{1});
     CHECK_THROWS_AS(plain.register_hook([](const Tensor&) { return Tensor(); }), ValueError);
   }
 
-  TEST_CASE("the post-accumulate hook sees the leaf after each accumulation") {
+  DEVICE_TEST_CASE("the post-accumulate hook sees the leaf after each accumulation") {
     Tensor x = leaf({1}), w = leaf({2});
     std::vector<Values> seen;
     x.register_post_accumulate_hook([&](Tensor& t) { seen.push_back(values(t.grad())); });
@@ -61,7 +60,7 @@ TEST_SUITE("hooks") {
     CHECK(seen.size() == 2);
   }
 
-  TEST_CASE("retain_grad keeps the gradient of a tensor inside the graph") {
+  DEVICE_TEST_CASE("retain_grad keeps the gradient of a tensor inside the graph") {
     Tensor x = leaf({2});
     Tensor y = x * x;
     y.retain_grad();
@@ -70,7 +69,7 @@ TEST_SUITE("hooks") {
     CHECK(values(x.grad()) == Values{12});
   }
 
-  TEST_CASE("a tensor that is gone before backward takes its retained gradient along") {
+  DEVICE_TEST_CASE("a tensor that is gone before backward takes its retained gradient along") {
     Tensor x = leaf({2});
     Tensor z;
     {

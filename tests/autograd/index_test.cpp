@@ -1,6 +1,5 @@
 // Indexing by integers, slices, tensors and masks; gather and scatter; derivatives of both orders; bad indices.
-#include <doctest/doctest.h>
-
+#include "support/here.h"
 #include "support/ops.h"
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
@@ -12,9 +11,9 @@ using support::message_of;
 
 namespace {
 
-Tensor iota(const Shape& shape) { return arange(shape.numel()).to(Dtype::f64).reshape(shape); }
+Tensor iota(const Shape& shape) { return here::arange(shape.numel()).to(Dtype::f64).reshape(shape); }
 Tensor leaf(const Shape& shape) { return (iota(shape) * 0.37 - 1.1).set_requires_grad(); }
-Tensor ints(std::initializer_list<int64_t> v) { return tensor(std::vector<int64_t>(v)); }
+Tensor ints(std::initializer_list<int64_t> v) { return here::tensor(std::vector<int64_t>(v)); }
 std::vector<double> values(const Tensor& x) { return x.to_vector<double>(); }
 void check_derivatives(const GradFn& f, const std::vector<Shape>& shapes) {
   std::vector<Tensor> x;
@@ -26,7 +25,7 @@ void check_derivatives(const GradFn& f, const std::vector<Shape>& shapes) {
 }  // namespace
 
 TEST_SUITE("index") {
-  TEST_CASE("integers, slices, new axes and the ellipsis make views") {
+  DEVICE_TEST_CASE("integers, slices, new axes and the ellipsis make views") {
     const Tensor x = iota({2, 3, 4});
     const Tensor y = x.index({1, Slice{1, {}}, NewAxis{}, Slice{0, 4, 2}});
     CHECK(y.shape() == Shape{2, 1, 2});
@@ -35,11 +34,11 @@ TEST_SUITE("index") {
     CHECK(values(x.index({Ellipsis{}, -1})) == std::vector<double>{3, 7, 11, 15, 19, 23});
     CHECK(x.index({0, Ellipsis{}, NewAxis{}}).shape() == Shape{3, 4, 1});
     CHECK(x.index({}).shape() == x.shape());
-    const Tensor one = scalar(int64_t{1});
+    const Tensor one = here::scalar(int64_t{1});
     CHECK(values(x.index({std::cref(one), 2})) == std::vector<double>{20, 21, 22, 23});
   }
 
-  TEST_CASE("index tensors broadcast together, neighbours stay in place, others go in front") {
+  DEVICE_TEST_CASE("index tensors broadcast together, neighbours stay in place, others go in front") {
     const Tensor x = iota({2, 3, 4, 5});
     const Tensor a = ints({1, 0, -1}), b = ints({2, 0}).reshape({2, 1});
     const auto at = [&](int64_t i, int64_t j, int64_t k, int64_t l) {
@@ -63,24 +62,24 @@ TEST_SUITE("index") {
     CHECK(values(t.index({Slice{}, std::cref(a), Slice{}, std::cref(b)})) == values(far));
   }
 
-  TEST_CASE("masks") {
+  DEVICE_TEST_CASE("masks") {
     const Tensor x = iota({2, 3});
-    const Tensor m = gt(x, 2.5), rows = tensor({false, true});
+    const Tensor m = gt(x, 2.5), rows = here::tensor({false, true});
     CHECK(values(x.index({std::cref(m)})) == std::vector<double>{3, 4, 5});
     CHECK(values(x.index({std::cref(rows), 1})) == std::vector<double>{4});
-    const Tensor yes = scalar(true), no = scalar(false);
+    const Tensor yes = here::scalar(true), no = here::scalar(false);
     CHECK(x.index({std::cref(yes)}).shape() == Shape{1, 2, 3});
     CHECK(x.index({std::cref(no)}).shape() == Shape{0, 2, 3});
-    CHECK(values(masked_select(x, tensor({true, false, true}))) == std::vector<double>{0, 2, 3, 5});
+    CHECK(values(masked_select(x, here::tensor({true, false, true}))) == std::vector<double>{0, 2, 3, 5});
     CHECK(values(masked_fill(x, m, -1)) == std::vector<double>{0, 1, 2, -1, -1, -1});
     CHECK(nonzero(m).to_vector<int64_t>() == std::vector<int64_t>{1, 0, 1, 1, 1, 2});
-    CHECK(nonzero(scalar(3.0)).shape() == Shape{1, 0});
-    const Tensor bad = tensor({true, false, true});
+    CHECK(nonzero(here::scalar(3.0)).shape() == Shape{1, 0});
+    const Tensor bad = here::tensor({true, false, true});
     CHECK_THROWS_AS((void)x.index({std::cref(bad)}), ShapeError);
   }
 
-  TEST_CASE("derivatives") {
-    const Tensor a = ints({1, 0, 1}), b = ints({2, 0, 2}), m = tensor({true, false, true});
+  DEVICE_TEST_CASE("derivatives") {
+    const Tensor a = ints({1, 0, 1}), b = ints({2, 0, 2}), m = here::tensor({true, false, true});
     check_derivatives(
         [&](const std::vector<Tensor>& x) {
           return square(x[0].index({std::cref(a), Slice{}, std::cref(b)}));
@@ -125,14 +124,14 @@ TEST_SUITE("index") {
         {{2, 3}, {1, 2}});
   }
 
-  TEST_CASE("index_select, gather and scatter_add against loops, large enough for several threads") {
+  DEVICE_TEST_CASE("index_select, gather and scatter_add against loops, large enough for several threads") {
     const int64_t n = 37, m = 29, r = 53, k = 61;
-    const Tensor x = rand({n, m, r}, Dtype::f64), at = randint(0, m, {k});
+    const Tensor x = here::rand({n, m, r}, Dtype::f64), at = here::randint(0, m, {k});
     const Tensor y = index_select(x, 1, at),
                  dense = index_select(x.permute({2, 0, 1}).contiguous().permute({1, 2, 0}), 1, at);
-    const Tensor g = rand({n, k, r}, Dtype::f64);
-    const Tensor added = index_add(zeros({n, m, r}, Dtype::f64), 1, at, g);
-    const Tensor index = randint(0, m, {n, k, r}), picked = gather(x, 1, index),
+    const Tensor g = here::rand({n, k, r}, Dtype::f64);
+    const Tensor added = index_add(here::zeros({n, m, r}, Dtype::f64), 1, at, g);
+    const Tensor index = here::randint(0, m, {n, k, r}), picked = gather(x, 1, index),
                  scattered = scatter_add(x, 1, index, g);
     const auto xv = values(x), gv = values(g), yv = values(y), pv = values(picked);
     const auto av = at.to_vector<int64_t>(), iv = index.to_vector<int64_t>();
@@ -156,13 +155,13 @@ TEST_SUITE("index") {
     CHECK(values(last.permute({0, 2, 1})) == scatter);
   }
 
-  TEST_CASE("sums over repeated indices are the same with any number of threads") {
-    const Tensor at = randint(0, 50, {4000}), g = randn({4000, 96});
+  DEVICE_TEST_CASE("sums over repeated indices are the same with any number of threads") {
+    const Tensor at = here::randint(0, 50, {4000}), g = here::randn({4000, 96});
     const int before = num_threads();
     set_num_threads(1);
-    const Tensor one = index_add(zeros({50, 96}), 0, at, g);
+    const Tensor one = index_add(here::zeros({50, 96}), 0, at, g);
     set_num_threads(4);
-    const Tensor four = index_add(zeros({50, 96}), 0, at, g);
+    const Tensor four = index_add(here::zeros({50, 96}), 0, at, g);
     set_num_threads(before);
     CHECK(equal(one, four));
   }
@@ -182,7 +181,7 @@ TEST_SUITE("index") {
           }) == "gather: index 9 is out of range for axis 0 of size 2");
     CHECK_THROWS_AS((void)scatter_add(x, 0, ints({0, 2, 0}).reshape({1, 3}), x), ValueError);
     CHECK_THROWS_AS((void)gather(x, 0, ints({0})), ShapeError);
-    CHECK_THROWS_AS((void)index_select(x, 0, ones({1})), DtypeError);
+    CHECK_THROWS_AS((void)index_select(x, 0, here::ones({1})), DtypeError);
     CHECK_THROWS_AS((void)x.index({0, 0, 0}), ShapeError);
     CHECK_THROWS_AS((void)x.index({2}), ValueError);
     CHECK_THROWS_AS((void)x.index({Ellipsis{}, Ellipsis{}}), ValueError);
@@ -203,12 +202,12 @@ TEST_SUITE("index") {
     check_derivatives([&](const std::vector<Tensor>& x) { return square(embedding(at, x[0])); }, {{4, 3}});
     CHECK_THROWS_AS((void)embedding(ints({4}), w), ValueError);
     // halves: the sum of 1000 ones is exact in f32 and not in bf16
-    const Tensor half = ones({2, 2}, Dtype::bf16).set_requires_grad();
-    sum(embedding(zeros({1000}, Dtype::i64), half)).backward();
+    const Tensor half = here::ones({2, 2}, Dtype::bf16).set_requires_grad();
+    sum(embedding(here::zeros({1000}, Dtype::i64), half)).backward();
     CHECK(values(half.grad())[0] == 1000);
   }
 
-  TEST_CASE("an index tensor that changed before backward is noticed") {
+  DEVICE_TEST_CASE("an index tensor that changed before backward is noticed") {
     Tensor at = ints({0, 1}), x = leaf({3});
     const Tensor y = sum(index_select(x, 0, at)), z = sum(gather(x, 0, at));
     at.fill_(0);

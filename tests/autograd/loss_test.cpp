@@ -1,9 +1,8 @@
 // Losses against naive loops and finite differences.
-#include <doctest/doctest.h>
-
 #include <limits>
 
 #include "derivative.h"
+#include "support/here.h"
 #include "support/reference.h"
 #include "support/strided.h"
 #include "support/throws.h"
@@ -24,7 +23,7 @@ Tensor labels(const Shape& shape, int64_t classes, int64_t ignore) {
   std::vector<int64_t> v(static_cast<size_t>(shape.numel()));
   for (size_t i = 0; i < v.size(); ++i)
     v[i] = i % 5 == 3 ? ignore : static_cast<int64_t>(i * 7 % static_cast<size_t>(classes));
-  return tensor(v, shape);
+  return here::tensor(v, shape);
 }
 
 /// Losses per pixel and the weights that the mean divides by.
@@ -56,7 +55,7 @@ std::pair<std::vector<double>, double> naive(const Array& x, const Tensor& targe
 }  // namespace
 
 TEST_SUITE("loss") {
-  TEST_CASE("cross-entropy: class indices, every layout, weight, smoothing, reduction") {
+  DEVICE_TEST_CASE("cross-entropy: class indices, every layout, weight, smoothing, reduction") {
     for (const Shape& shape : {Shape{7, 5}, Shape{2, 5, 3}, Shape{2, 21, 9, 17}, Shape{2, 60, 3, 4}, Shape{3, 1, 4}}) {
       CAPTURE(shape);
       Shape pixels = shape;
@@ -75,7 +74,7 @@ TEST_SUITE("loss") {
             none.reduction = Reduction::none, all.reduction = Reduction::sum;
             CHECK(cross_entropy(in, t, o).item<double>() == doctest::Approx(sum / total).epsilon(1e-12));
             CHECK(cross_entropy(in, t, all).item<double>() == doctest::Approx(sum).epsilon(1e-12));
-            CHECK(allclose(cross_entropy(in, t, none), tensor(each, pixels), 1e-12, 1e-12));
+            CHECK(allclose(cross_entropy(in, t, none), here::tensor(each, pixels), 1e-12, 1e-12));
             // f32: log-sum-exp of 60 terms, an ulp of 8 each
             CHECK(cross_entropy(in.to(Dtype::f32), t, o).item<double>() == doctest::Approx(sum / total).epsilon(2e-6));
           }
@@ -83,7 +82,7 @@ TEST_SUITE("loss") {
     }
   }
 
-  TEST_CASE("cross-entropy: derivatives, fused against composite") {
+  DEVICE_TEST_CASE("cross-entropy: derivatives, fused against composite") {
     for (const Shape& shape : {Shape{4, 3}, Shape{2, 4, 3, 2}, Shape{2, 50, 3}}) {
       for (const bool rows : {false, true}) {
         if (rows && shape.size() < 3) continue;
@@ -104,12 +103,12 @@ TEST_SUITE("loss") {
       }
     }
     Tensor x = ramp({5}).set_requires_grad();
-    CHECK(cross_entropy(x, scalar(int64_t{2})).item<double>() ==
+    CHECK(cross_entropy(x, here::scalar(int64_t{2})).item<double>() ==
           doctest::Approx(-log_softmax(x, 0)[2].template item<double>()));
-    CHECK(gradcheck(ops([](const auto& in) { return cross_entropy(in[0], scalar(int64_t{2})); }), {x}));
+    CHECK(gradcheck(ops([](const auto& in) { return cross_entropy(in[0], here::scalar(int64_t{2})); }), {x}));
   }
 
-  TEST_CASE("cross-entropy with probabilities") {
+  DEVICE_TEST_CASE("cross-entropy with probabilities") {
     Tensor x = ramp({3, 4, 2}).set_requires_grad();
     Tensor p = softmax(ramp({3, 4, 2}, -1, 1, 4), 1).detach().set_requires_grad();
     CHECK(cross_entropy(x, p).item<double>() == doctest::Approx(-sum(log_softmax(x, 1) * p).item<double>() / 6));
@@ -117,20 +116,23 @@ TEST_SUITE("loss") {
   }
 
   TEST_CASE("cross-entropy: extremes and errors") {
-    const Tensor big = tensor({1000.f, -1000.f, 0.f}, Shape{1, 3});
-    CHECK(cross_entropy(big, tensor(std::vector<int64_t>{1})).item<float>() == 2000);
-    CHECK(std::isnan(cross_entropy(big, tensor(std::vector<int64_t>{-100})).item<float>()));
-    CHECK(cross_entropy(big, tensor(std::vector<int64_t>{-100}), {.reduction = Reduction::sum}).item<float>() == 0);
+    const Tensor big = here::tensor({1000.f, -1000.f, 0.f}, Shape{1, 3});
+    CHECK(cross_entropy(big, here::tensor(std::vector<int64_t>{1})).item<float>() == 2000);
+    CHECK(std::isnan(cross_entropy(big, here::tensor(std::vector<int64_t>{-100})).item<float>()));
+    CHECK(cross_entropy(big, here::tensor(std::vector<int64_t>{-100}), {.reduction = Reduction::sum}).item<float>() ==
+          0);
     CHECK(support::message_of<ValueError>([&] {
-            (void)cross_entropy(big, tensor(std::vector<int64_t>{3}));
+            (void)cross_entropy(big, here::tensor(std::vector<int64_t>{3}));
           }).find("[0, 3)") != std::string::npos);
-    CHECK_THROWS_AS((void)nll_loss(big, tensor(std::vector<int64_t>{-1})), ValueError);
-    CHECK_THROWS_AS((void)cross_entropy(big, tensor(std::vector<int64_t>{0, 1})), ShapeError);
-    CHECK_THROWS_AS((void)cross_entropy(big, tensor(std::vector<int64_t>{0}), {.weight = ones({2})}), ShapeError);
-    CHECK_THROWS_AS((void)cross_entropy(big, tensor(std::vector<int64_t>{0}), {.label_smoothing = 2}), ValueError);
+    CHECK_THROWS_AS((void)nll_loss(big, here::tensor(std::vector<int64_t>{-1})), ValueError);
+    CHECK_THROWS_AS((void)cross_entropy(big, here::tensor(std::vector<int64_t>{0, 1})), ShapeError);
+    CHECK_THROWS_AS((void)cross_entropy(big, here::tensor(std::vector<int64_t>{0}), {.weight = here::ones({2})}),
+                    ShapeError);
+    CHECK_THROWS_AS((void)cross_entropy(big, here::tensor(std::vector<int64_t>{0}), {.label_smoothing = 2}),
+                    ValueError);
   }
 
-  TEST_CASE("cross-entropy in halves is the f32 one, rounded") {
+  DEVICE_TEST_CASE("cross-entropy in halves is the f32 one, rounded") {
     const Tensor x = ramp({2, 21, 5, 5}, -4, 4).to(Dtype::bf16), t = labels({2, 5, 5}, 21, -100);
     Tensor h = support::channels_last(x).set_requires_grad(), f = x.to(Dtype::f32).set_requires_grad();
     const Tensor a = cross_entropy(h, t), b = cross_entropy(f, t);
@@ -140,7 +142,7 @@ TEST_SUITE("loss") {
     CHECK(allclose(h.grad().to(Dtype::f32), f.grad(), 1. / 256, 1e-6));
   }
 
-  TEST_CASE("nll_loss is cross-entropy without the softmax") {
+  DEVICE_TEST_CASE("nll_loss is cross-entropy without the softmax") {
     Tensor x = log_softmax(ramp({3, 4, 2}), 1).detach().set_requires_grad();
     const Tensor t = labels({3, 2}, 4, 1), w = ramp({4}, 0.5, 2, 1);
     for (const Reduction r : {Reduction::none, Reduction::mean, Reduction::sum})
@@ -150,44 +152,47 @@ TEST_SUITE("loss") {
     CHECK(gradcheck(f, {x}));
   }
 
-  TEST_CASE("class weights changed in place before backward are noticed") {
+  DEVICE_TEST_CASE("class weights changed in place before backward are noticed") {
     Tensor x = ramp({3, 4}).set_requires_grad(), w = ramp({4}, 0.5, 2);
-    const Tensor loss = cross_entropy(x, tensor(std::vector<int64_t>{0, 3, 1}), {.weight = w});
+    const Tensor loss = cross_entropy(x, here::tensor(std::vector<int64_t>{0, 3, 1}), {.weight = w});
     w.mul_(2);
     CHECK_THROWS_WITH_AS(loss.backward(), doctest::Contains("weight [4] saved for backward was modified in place"),
                          Error);
   }
 
   TEST_CASE("elementwise losses: values") {
-    const Tensor x = tensor({0.5, -1., 3.}), t = tensor({0., 1., 3.});
+    const Tensor x = here::tensor({0.5, -1., 3.}), t = here::tensor({0., 1., 3.});
     CHECK(mse_loss(x, t).item<double>() == doctest::Approx((0.25 + 4) / 3));
     CHECK(mse_loss(x, t, {.reduction = Reduction::sum}).item<double>() == doctest::Approx(4.25));
-    CHECK(mse_loss(x, t, {.weight = tensor({1., 2., 5.})}).item<double>() == doctest::Approx((0.25 + 8) / 8));
+    CHECK(mse_loss(x, t, {.weight = here::tensor({1., 2., 5.})}).item<double>() == doctest::Approx((0.25 + 8) / 8));
     CHECK(l1_loss(x, t, {.reduction = Reduction::none}).to_vector<double>() == std::vector<double>{0.5, 2, 0});
     CHECK(smooth_l1_loss(x, t, 1, Reduction::none).to_vector<double>() == std::vector<double>{0.125, 1.5, 0});
     CHECK(smooth_l1_loss(x, t, 0, Reduction::none).to_vector<double>() == std::vector<double>{0.5, 2, 0});
     CHECK(huber_loss(x, t, 0.5, {.reduction = Reduction::none}).to_vector<double>() ==
           std::vector<double>{0.125, 0.875, 0});
-    const Tensor p = tensor({0.25, 0., 1.}), q = tensor({1., 1., 1.});
-    CHECK(allclose(binary_cross_entropy(p, q, {.reduction = Reduction::none}), tensor({-std::log(0.25), 100., 0.})));
+    const Tensor p = here::tensor({0.25, 0., 1.}), q = here::tensor({1., 1., 1.});
+    CHECK(allclose(binary_cross_entropy(p, q, {.reduction = Reduction::none}),
+                   here::tensor({-std::log(0.25), 100., 0.})));
     CHECK_THROWS_AS((void)binary_cross_entropy(x, t), ValueError);
-    const Tensor z = tensor({2., -700., 700.}), y = tensor({1., 0.25, 0.});
+    const Tensor z = here::tensor({2., -700., 700.}), y = here::tensor({1., 0.25, 0.});
     CHECK(allclose(binary_cross_entropy_with_logits(z, y, {.reduction = Reduction::none}),
-                   tensor({std::log1p(std::exp(-2.)), 175., 700.})));
-    CHECK(allclose(binary_cross_entropy_with_logits(z[0], y[0], {.pos_weight = scalar(3., Dtype::f64)}),
-                   tensor({3 * std::log1p(std::exp(-2.))})[0]));
-    CHECK(kl_div(tensor({-1., -2.}), tensor({0.5, 0.}), {.reduction = Reduction::none}).to_vector<double>()[1] == 0);
-    CHECK(kl_div(tensor({-1., -2.}), tensor({0.5, 0.}), {.reduction = Reduction::sum}).item<double>() ==
+                   here::tensor({std::log1p(std::exp(-2.)), 175., 700.})));
+    CHECK(allclose(binary_cross_entropy_with_logits(z[0], y[0], {.pos_weight = here::scalar(3., Dtype::f64)}),
+                   here::tensor({3 * std::log1p(std::exp(-2.))})[0]));
+    CHECK(kl_div(here::tensor({-1., -2.}), here::tensor({0.5, 0.}), {.reduction = Reduction::none})
+              .to_vector<double>()[1] == 0);
+    CHECK(kl_div(here::tensor({-1., -2.}), here::tensor({0.5, 0.}), {.reduction = Reduction::sum}).item<double>() ==
           doctest::Approx(0.5 * (std::log(0.5) + 1)));
-    CHECK(dice_loss(tensor({0., 1., 1., 0.}, Shape{1, 2, 2}), tensor(std::vector<int64_t>{1, 0}, Shape{1, 2}),
-                    {.apply_softmax = false})
+    CHECK(dice_loss(here::tensor({0., 1., 1., 0.}, Shape{1, 2, 2}),
+                    here::tensor(std::vector<int64_t>{1, 0}, Shape{1, 2}), {.apply_softmax = false})
               .item<double>() == doctest::Approx(1 - 2 / 2.0001));
-    CHECK_THROWS_WITH_AS((void)mse_loss(x, ones({4})), doctest::Contains("mse_loss: shapes [3] and [4]"), ShapeError);
-    CHECK_THROWS_WITH_AS((void)kl_div(x, ones({4})), doctest::Contains("kl_div: shapes"), ShapeError);
+    CHECK_THROWS_WITH_AS((void)mse_loss(x, here::ones({4})), doctest::Contains("mse_loss: shapes [3] and [4]"),
+                         ShapeError);
+    CHECK_THROWS_WITH_AS((void)kl_div(x, here::ones({4})), doctest::Contains("kl_div: shapes"), ShapeError);
     CHECK_THROWS_AS((void)mse_loss(x, t, {.reduction = Reduction::batchmean}), ValueError);
   }
 
-  TEST_CASE("elementwise losses: derivatives") {
+  DEVICE_TEST_CASE("elementwise losses: derivatives") {
     Tensor x = ramp({3, 4}, -2, 2), t = ramp({3, 4}, -2, 2, 2), p = ramp({3, 4}, 0.1, 0.9),
            q = ramp({3, 4}, 0.1, 0.9, 2), v = ramp({3, 4}, 0.5, 2, 5);
     for (Tensor* i : {&x, &t, &p, &q, &v}) i->set_requires_grad();
@@ -213,9 +218,9 @@ TEST_SUITE("loss") {
     }
   }
 
-  TEST_CASE("distances") {
-    Tensor a = tensor({0., 0., 3., 4.}, Shape{2, 2}).set_requires_grad();
-    const Tensor b = tensor({0., 0., 6., 8.}, Shape{2, 2});
+  DEVICE_TEST_CASE("distances") {
+    Tensor a = here::tensor({0., 0., 3., 4.}, Shape{2, 2}).set_requires_grad();
+    const Tensor b = here::tensor({0., 0., 6., 8.}, Shape{2, 2});
     CHECK(cdist(a, b).to_vector<double>() == std::vector<double>{0, 10, 5, 5});
     CHECK(cdist(a, b, std::numeric_limits<double>::infinity()).to_vector<double>() == std::vector<double>{0, 8, 4, 4});
     sum(cdist(a, b)).backward();

@@ -1,8 +1,7 @@
 // Matrix products against naive loops, over layouts, ranks and dtypes; gradients against the products they are made of.
 #include "weft/autograd/ops/matmul.h"
+#include "support/here.h"
 #include "weft/autograd/ops/binary.h"
-
-#include <doctest/doctest.h>
 
 #include <cmath>
 #include <vector>
@@ -22,14 +21,14 @@ Tensor numbers(const Shape& shape, Dtype dtype, uint32_t seed, int range = 3) {
     x = static_cast<double>(seed >> 16) / 65536.0 * (2 * range + 1);
     x = std::floor(x) - (dtype == Dtype::u8 ? 0 : range);
   }
-  return tensor(v, shape).to(dtype);
+  return here::tensor(v, shape).to(dtype);
 }
 
 // Ones and zeros, about one in four.
 Tensor some_ones(const Shape& shape, Dtype dtype, uint32_t seed) {
   std::vector<double> v = numbers(shape, Dtype::f64, seed, 8).to_vector<double>();
   for (double& x : v) x = x > 4;
-  return tensor(v, shape).to(dtype);
+  return here::tensor(v, shape).to(dtype);
 }
 
 // [..., M, K] x [..., K, N], by the definition.
@@ -65,7 +64,7 @@ void check_product(const Tensor& a, const Tensor& b) {
 }  // namespace
 
 TEST_SUITE("matmul") {
-  TEST_CASE("all dtypes, sizes around the blocks, both operands in every layout") {
+  DEVICE_TEST_CASE("all dtypes, sizes around the blocks, both operands in every layout") {
     const int64_t sizes[][3] = {{1, 1, 1},    {1, 7, 5},    {3, 1, 4},     {12, 32, 16},
                                 {13, 33, 17}, {64, 64, 64}, {97, 300, 65}, {5, 400, 129}};
     for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8})
@@ -80,13 +79,13 @@ TEST_SUITE("matmul") {
         check_product(a, b.t().contiguous().t());
         check_product(a.t().contiguous().t(), b.t().contiguous().t());
         // neither axis has unit stride
-        Tensor wide = zeros({m, 2 * k}, d);
+        Tensor wide = here::zeros({m, 2 * k}, d);
         Tensor view = wide.slice(1, {}, {}, 2);
         view.copy_(a);
         check_product(view, b);
       }
   }
-  TEST_CASE("batches of every rank broadcast") {
+  DEVICE_TEST_CASE("batches of every rank broadcast") {
     for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::i32}) {
       Tensor m = numbers({6, 5}, d, 3), w = numbers({5, 4}, d, 4);
       check_product(numbers({3, 6, 5}, d, 1), numbers({3, 5, 4}, d, 2));
@@ -102,30 +101,30 @@ TEST_SUITE("matmul") {
       check_product(numbers({1, 40, 50}, d, 1).expand({4, 40, 50}), numbers({4, 50, 60}, d, 2));
     }
   }
-  TEST_CASE("vectors") {
-    Tensor x = tensor({1.f, 2.f, 3.f}), y = tensor({4.f, 5.f, 6.f}),
-           m = tensor({1.f, 0.f, 2.f, 0.f, 1.f, 1.f}, Shape{2, 3});
+  DEVICE_TEST_CASE("vectors") {
+    Tensor x = here::tensor({1.f, 2.f, 3.f}), y = here::tensor({4.f, 5.f, 6.f}),
+           m = here::tensor({1.f, 0.f, 2.f, 0.f, 1.f, 1.f}, Shape{2, 3});
     CHECK(matmul(x, y).shape() == Shape{});
     CHECK(dot(x, y).item<float>() == 32);
     CHECK((mv(m, x).to_vector<float>() == std::vector<float>{7, 5}));
-    CHECK((matmul(tensor({1.f, 2.f}), m).to_vector<float>() == std::vector<float>{1, 2, 4}));
-    CHECK(matmul(x, ones({4, 3, 2})).shape() == Shape{4, 2});
-    CHECK(matmul(ones({4, 2, 3}), x).shape() == Shape{4, 2});
+    CHECK((matmul(here::tensor({1.f, 2.f}), m).to_vector<float>() == std::vector<float>{1, 2, 4}));
+    CHECK(matmul(x, here::ones({4, 3, 2})).shape() == Shape{4, 2});
+    CHECK(matmul(here::ones({4, 2, 3}), x).shape() == Shape{4, 2});
   }
-  TEST_CASE("empty products are zeros, or the bias") {
-    CHECK((mm(ones({2, 0}), ones({0, 3})).to_vector<float>() == std::vector<float>(6, 0)));
-    CHECK(mm(ones({0, 2}), ones({2, 3})).shape() == Shape{0, 3});
-    CHECK(bmm(ones({0, 2, 3}), ones({0, 3, 4})).shape() == Shape{0, 2, 4});
-    CHECK((linear(ones({2, 0}), ones({3, 0}), tensor({1.f, 2.f, 3.f})).to_vector<float>() ==
+  DEVICE_TEST_CASE("empty products are zeros, or the bias") {
+    CHECK((mm(here::ones({2, 0}), here::ones({0, 3})).to_vector<float>() == std::vector<float>(6, 0)));
+    CHECK(mm(here::ones({0, 2}), here::ones({2, 3})).shape() == Shape{0, 3});
+    CHECK(bmm(here::ones({0, 2, 3}), here::ones({0, 3, 4})).shape() == Shape{0, 2, 4});
+    CHECK((linear(here::ones({2, 0}), here::ones({3, 0}), here::tensor({1.f, 2.f, 3.f})).to_vector<float>() ==
            std::vector<float>{1, 2, 3, 1, 2, 3}));
-    Tensor x = zeros({0, 5}).set_requires_grad(), w = ones({3, 5}).set_requires_grad(),
-           b = ones({3}).set_requires_grad();
+    Tensor x = here::zeros({0, 5}).set_requires_grad(), w = here::ones({3, 5}).set_requires_grad(),
+           b = here::ones({3}).set_requires_grad();
     Tensor y = linear(x, w, b);
-    y.backward(ones({0, 3}));
+    y.backward(here::ones({0, 3}));
     CHECK((w.grad().to_vector<float>() == std::vector<float>(15, 0)));
     CHECK((b.grad().to_vector<float>() == std::vector<float>(3, 0)));
   }
-  TEST_CASE("linear: any leading axes, gradients of all three") {
+  DEVICE_TEST_CASE("linear: any leading axes, gradients of all three") {
     for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16}) {
       Tensor w = numbers({4, 3}, d, 1).set_requires_grad(), b = numbers({4}, d, 2).set_requires_grad();
       for (const Shape& shape : {Shape{3}, Shape{5, 3}, Shape{2, 5, 3}, Shape{2, 1, 5, 3}}) {
@@ -158,11 +157,11 @@ TEST_SUITE("matmul") {
       }
     }
   }
-  TEST_CASE("gradients have the operands' shapes, also where they broadcast") {
+  DEVICE_TEST_CASE("gradients have the operands' shapes, also where they broadcast") {
     Tensor a = numbers({2, 1, 3, 4}, Dtype::f64, 1).set_requires_grad(),
            b = numbers({5, 4, 2}, Dtype::f64, 2).set_requires_grad();
     Tensor y = matmul(a, b);
-    y.backward(ones(y.shape(), Dtype::f64));
+    y.backward(here::ones(y.shape(), Dtype::f64));
     CHECK(a.grad().shape() == a.shape());
     CHECK(b.grad().shape() == b.shape());
     // with a gradient of ones: the sums of the other operand over its free axes
@@ -176,7 +175,7 @@ TEST_SUITE("matmul") {
       for (size_t i = 0; i < 5; ++i) CHECK(gb[i * 8 + k * 2] == sum_a);
     }
   }
-  TEST_CASE("a product is differentiable twice") {
+  DEVICE_TEST_CASE("a product is differentiable twice") {
     // s = sum of (a b)^2; ds/da = 2 a b b', and its gradient along v again
     Tensor a = numbers({3, 4}, Dtype::f64, 1).set_requires_grad(),
            b = numbers({4, 2}, Dtype::f64, 2).set_requires_grad();
@@ -189,22 +188,22 @@ TEST_SUITE("matmul") {
     CHECK((second[0].to_vector<double>() == mm(v, bb).to_vector<double>()));
     CHECK(second[1].shape() == b.shape());
   }
-  TEST_CASE("addmm: scales, broadcasting, beta = 0") {
-    Tensor a = ones({2, 3}), b = ones({3, 2}), x = tensor({1.f, 2.f});
+  DEVICE_TEST_CASE("addmm: scales, broadcasting, beta = 0") {
+    Tensor a = here::ones({2, 3}), b = here::ones({3, 2}), x = here::tensor({1.f, 2.f});
     CHECK((addmm(x, a, b, 2, 0.5).to_vector<float>() == std::vector<float>{3.5f, 5.5f, 3.5f, 5.5f}));
-    CHECK((addmm(full({2, 2}, NAN), a, b, 0).to_vector<float>() == std::vector<float>(4, 3)));
-    CHECK_THROWS_AS((void)addmm(ones({3, 2}), a, b), ShapeError);
+    CHECK((addmm(here::full({2, 2}, NAN), a, b, 0).to_vector<float>() == std::vector<float>(4, 3)));
+    CHECK_THROWS_AS((void)addmm(here::ones({3, 2}), a, b), ShapeError);
   }
-  TEST_CASE("errors say the values") {
-    CHECK_THROWS_WITH_AS((void)matmul(ones({32, 10}), ones({12, 5})),
+  DEVICE_TEST_CASE("errors say the values") {
+    CHECK_THROWS_WITH_AS((void)matmul(here::ones({32, 10}), here::ones({12, 5})),
                          "matmul: inner dimensions differ: [32, 10] x [12, 5]", ShapeError);
-    CHECK_THROWS_AS((void)matmul(ones({2, 2}), ones({2, 2}, Dtype::f64)), DtypeError);
-    CHECK_THROWS_AS((void)matmul(ones({}), ones({2, 2})), ShapeError);
-    CHECK_THROWS_AS((void)matmul(ones({2, 3, 4}), ones({3, 4, 5})), ShapeError);
-    CHECK_THROWS_AS((void)mm(ones({2, 3, 4}), ones({4, 5})), ShapeError);
-    CHECK_THROWS_AS((void)bmm(ones({2, 3, 4}), ones({1, 4, 5})), ShapeError);
-    CHECK_THROWS_WITH_AS((void)linear(ones({2, 10}), ones({4, 12})),
+    CHECK_THROWS_AS((void)matmul(here::ones({2, 2}), here::ones({2, 2}, Dtype::f64)), DtypeError);
+    CHECK_THROWS_AS((void)matmul(here::ones({}), here::ones({2, 2})), ShapeError);
+    CHECK_THROWS_AS((void)matmul(here::ones({2, 3, 4}), here::ones({3, 4, 5})), ShapeError);
+    CHECK_THROWS_AS((void)mm(here::ones({2, 3, 4}), here::ones({4, 5})), ShapeError);
+    CHECK_THROWS_AS((void)bmm(here::ones({2, 3, 4}), here::ones({1, 4, 5})), ShapeError);
+    CHECK_THROWS_WITH_AS((void)linear(here::ones({2, 10}), here::ones({4, 12})),
                          "linear: input [2, 10] has 10 features but weight [4, 12] expects 12", ShapeError);
-    CHECK_THROWS_AS((void)linear(ones({2, 3}), ones({4, 3}), ones({3})), ShapeError);
+    CHECK_THROWS_AS((void)linear(here::ones({2, 3}), here::ones({4, 3}), here::ones({3})), ShapeError);
   }
 }

@@ -1,13 +1,12 @@
 // Normalisations against naive loops and finite differences, in every layout and dtype.
-#include <doctest/doctest.h>
-
+#include "weft/autograd/ops/norm.h"
 #include "derivative.h"
+#include "support/here.h"
 #include "support/reference.h"
 #include "support/strided.h"
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/activation.h"
-#include "weft/autograd/ops/norm.h"
 #include "weft/core/kernels.h"
 
 using namespace weft;
@@ -44,7 +43,7 @@ GradFn ops(const std::function<Tensor(const std::vector<Tensor>&)>& f) { return 
 }  // namespace
 
 TEST_SUITE("norm") {
-  TEST_CASE("batch norm: values in every layout, running statistics, eval") {
+  DEVICE_TEST_CASE("batch norm: values in every layout, running statistics, eval") {
     // 5 channels: rows are taken several at a time, with a tail; 70 channels: one at a time
     for (const Shape& shape : {Shape{4, 5}, Shape{2, 5, 7}, Shape{3, 5, 4, 6}, Shape{2, 70, 3, 3}, Shape{2, 3, 2, 3, 4},
                                Shape{2, 1, 5, 5}}) {
@@ -62,7 +61,7 @@ TEST_SUITE("norm") {
       for (const Tensor& in : layouts(x.to(Dtype::bf16)))
         check_close(batch_norm(in, {}, {}, w, b, {.training = true}), want, 0.04);  // x is rounded to 8 bits, then y
 
-      Tensor rm = zeros({shape[1]}, Dtype::f64), rv = ones({shape[1]}, Dtype::f64);
+      Tensor rm = here::zeros({shape[1]}, Dtype::f64), rv = here::ones({shape[1]}, Dtype::f64);
       (void)batch_norm(x, rm, rv, {}, {}, {.training = true, .momentum = 0.25});
       const Array xs(x);
       for (int64_t c = 0; c < shape[1]; ++c) {
@@ -85,7 +84,7 @@ TEST_SUITE("norm") {
     }
   }
 
-  TEST_CASE("a large offset costs no accuracy in f32") {
+  DEVICE_TEST_CASE("a large offset costs no accuracy in f32") {
     const Tensor noise = ramp({4, 3, 16, 16}, -1, 1).to(Dtype::f32);
     const Tensor x = (noise + 4096)
                          .to(Dtype::f32);  // exact sums are not needed: compare with f64 on the same f32 numbers
@@ -95,7 +94,7 @@ TEST_SUITE("norm") {
                      1e-3));  // mean rounds to 2^-12: 4e-4 sigma
   }
 
-  TEST_CASE("batch norm: first and second derivatives, fused and composite, in each layout") {
+  DEVICE_TEST_CASE("batch norm: first and second derivatives, fused and composite, in each layout") {
     for (const bool rows : {false, true}) {
       CAPTURE(rows);
       for (const Activation act : {Activation::none, Activation::relu, Activation::leaky_relu}) {
@@ -119,7 +118,7 @@ TEST_SUITE("norm") {
     }
   }
 
-  TEST_CASE("fused and composite gradients agree, also for wide rows in f32") {
+  DEVICE_TEST_CASE("fused and composite gradients agree, also for wide rows in f32") {
     for (const Shape& shape : {Shape{6, 96, 9, 7}, Shape{3, 6, 33, 31}, Shape{40, 130}}) {
       for (const bool rows : {false, true}) {
         if (rows && shape.size() < 3) continue;
@@ -139,7 +138,7 @@ TEST_SUITE("norm") {
     }
   }
 
-  TEST_CASE("the fused activation is the activation") {
+  DEVICE_TEST_CASE("the fused activation is the activation") {
     const Tensor x = ramp({2, 3, 4, 5}), r = ramp({2, 3, 4, 5}, -1, 1, 3);
     const Tensor plain = batch_norm(x, {}, {}, {}, {}, {.training = true});
     CHECK(equal(batch_norm(x, {}, {}, {}, {}, {.training = true, .activation = Activation::relu}), relu(plain)));
@@ -154,15 +153,15 @@ TEST_SUITE("norm") {
                          ValueError);
   }
 
-  TEST_CASE("instance norm") {
+  DEVICE_TEST_CASE("instance norm") {
     for (const Shape& shape : {Shape{2, 5, 7}, Shape{3, 4, 4, 6}, Shape{2, 70, 3, 3}, Shape{2, 3, 2, 3, 4}}) {
       CAPTURE(shape);
       const Tensor x = ramp(shape, -3, 5);
       const Array want = normalised(Array(x), [&](const auto& i) { return i[0] * shape[1] + i[1]; });
       for (const Tensor& in : layouts(x)) check_close(instance_norm(in), want, 1e-12);
     }
-    Tensor rm = zeros({2}, Dtype::f64), rv = ones({2}, Dtype::f64);
-    const Tensor x = tensor({1., 3., 2., 6., 5., 9., 0., 8.}, Shape{2, 2, 2});
+    Tensor rm = here::zeros({2}, Dtype::f64), rv = here::ones({2}, Dtype::f64);
+    const Tensor x = here::tensor({1., 3., 2., 6., 5., 9., 0., 8.}, Shape{2, 2, 2});
     (void)instance_norm(x, rm, rv, {}, {}, {.momentum = 0.5});
     CHECK(rm.to_vector<double>() == std::vector<double>{0.5 * (2 + 7) / 2, 0.5 * (4 + 4) / 2});
     CHECK(rv.to_vector<double>() == std::vector<double>{0.5 + 0.5 * (2 + 8) / 2, 0.5 + 0.5 * (8 + 32) / 2});
@@ -179,7 +178,7 @@ TEST_SUITE("norm") {
     }
   }
 
-  TEST_CASE("the kernels' backward from the activated output alone is the one from the input") {
+  DEVICE_TEST_CASE("the kernels' backward from the activated output alone is the one from the input") {
     const Tensor x = ramp({4, 6, 5, 3}), g = ramp({4, 6, 5, 3}, -1, 1, 4), gamma = ramp({6}, 0.5, 2, 1) * -1.0,
                  beta = ramp({6}, -1, 1, 2);
     for (const bool rows : {false, true}) {
@@ -187,13 +186,13 @@ TEST_SUITE("norm") {
       const NormParams forward{.activation = Activation::leaky_relu, .slope = 0.1};
       NormParams folded = forward;
       folded.source = NormSource::folded;
-      Tensor y = empty_like(in), mean = zeros({6}, Dtype::f64), m2 = zeros({6}, Dtype::f64),
-             inv = zeros({6}, Dtype::f64);
+      Tensor y = empty_like(in), mean = here::zeros({6}, Dtype::f64), m2 = here::zeros({6}, Dtype::f64),
+             inv = here::zeros({6}, Dtype::f64);
       const DeviceType cpu = DeviceType::cpu;
       kernels::norm_forward(cpu, mut_ref(y), mut_ref(mean), mut_ref(m2), mut_ref(inv), ref(in), ref(gamma), ref(beta),
                             {}, forward);
-      Tensor s1 = zeros({6}, Dtype::f64), s2 = zeros({6}, Dtype::f64), t1 = zeros({6}, Dtype::f64),
-             t2 = zeros({6}, Dtype::f64);
+      Tensor s1 = here::zeros({6}, Dtype::f64), s2 = here::zeros({6}, Dtype::f64), t1 = here::zeros({6}, Dtype::f64),
+             t2 = here::zeros({6}, Dtype::f64);
       Tensor dx = empty_like(in), from_y = empty_like(in);
       kernels::norm_backward(cpu, mut_ref(dx), {}, mut_ref(s1), mut_ref(s2), ref(up), ref(in), {}, ref(mean), ref(inv),
                              ref(gamma), ref(beta), forward);
@@ -209,7 +208,7 @@ TEST_SUITE("norm") {
     }
   }
 
-  TEST_CASE("group norm") {
+  DEVICE_TEST_CASE("group norm") {
     for (const Shape& shape : {Shape{3, 6}, Shape{2, 6, 7}, Shape{3, 6, 4, 6}, Shape{2, 72, 3, 3}}) {
       CAPTURE(shape);
       const Tensor x = ramp(shape, -3, 5);
@@ -228,11 +227,11 @@ TEST_SUITE("norm") {
       CHECK(gradgradcheck(ops(f), {a, w, b}));
     }
     CHECK(support::message_of<ValueError>([] {
-            (void)group_norm(ones({2, 6, 3}), 4);
+            (void)group_norm(here::ones({2, 6, 3}), 4);
           }).find("divisible") != std::string::npos);
   }
 
-  TEST_CASE("layer norm and RMS norm") {
+  DEVICE_TEST_CASE("layer norm and RMS norm") {
     const Tensor x = ramp({3, 4, 5}, -3, 5);
     check_close(layer_norm(x, {4, 5}), normalised(Array(x), [](const auto& i) { return i[0]; }), 1e-12);
     check_close(layer_norm(support::scattered(x), {5}),
@@ -254,7 +253,7 @@ TEST_SUITE("norm") {
     CHECK(gradgradcheck(ops(h), {a, w}));
   }
 
-  TEST_CASE("long rows keep f32 accuracy, halves round once") {
+  DEVICE_TEST_CASE("long rows keep f32 accuracy, halves round once") {
     const Tensor x = ramp({2, 20000}, 99, 101);
     CHECK(allclose(layer_norm(x.to(Dtype::f32), {20000}).to(Dtype::f64),
                    layer_norm(x.to(Dtype::f32).to(Dtype::f64), {20000}), 0, 2e-5));
@@ -262,25 +261,25 @@ TEST_SUITE("norm") {
     CHECK(allclose(layer_norm(h, {20000}).to(Dtype::f64), layer_norm(h.to(Dtype::f64), {20000}), 1. / 256, 1e-5));
   }
 
-  TEST_CASE("empty batches and errors") {
-    Tensor x = zeros({0, 3, 4, 4}).set_requires_grad();
-    Tensor w = ones({3}).set_requires_grad();
+  DEVICE_TEST_CASE("empty batches and errors") {
+    Tensor x = here::zeros({0, 3, 4, 4}).set_requires_grad();
+    Tensor w = here::ones({3}).set_requires_grad();
     Tensor y = batch_norm(x, {}, {}, w, {}, {.training = true});
     CHECK(y.shape() == x.shape());
     sum(y).backward();
     CHECK(w.grad().to_vector<float>() == std::vector<float>{0, 0, 0});
-    CHECK(group_norm(zeros({0, 4, 2}), 2).shape() == Shape{0, 4, 2});
-    CHECK(layer_norm(zeros({0, 4}), {4}).shape() == Shape{0, 4});
+    CHECK(group_norm(here::zeros({0, 4, 2}), 2).shape() == Shape{0, 4, 2});
+    CHECK(layer_norm(here::zeros({0, 4}), {4}).shape() == Shape{0, 4});
     CHECK(support::message_of<ValueError>([] {
-            (void)batch_norm(ones({1, 3, 1, 1}), {}, {}, {}, {}, {.training = true});
+            (void)batch_norm(here::ones({1, 3, 1, 1}), {}, {}, {}, {}, {.training = true});
           }).find("more than 1 value per channel") != std::string::npos);
     CHECK(support::message_of<ValueError>([] {
-            (void)instance_norm(ones({2, 3, 1, 1}));
+            (void)instance_norm(here::ones({2, 3, 1, 1}));
           }).find("more than 1 spatial element") != std::string::npos);
     CHECK(support::message_of<ShapeError>([] {
-            (void)batch_norm(ones({2, 3, 4}), {}, {}, ones({4}), {}, {.training = true});
+            (void)batch_norm(here::ones({2, 3, 4}), {}, {}, here::ones({4}), {}, {.training = true});
           }).find("[4]") != std::string::npos);
-    CHECK_THROWS_AS((void)batch_norm(ones({2, 3}), {}, {}), ValueError);
-    CHECK_THROWS_AS((void)layer_norm(ones({2, 3}), {4}), ShapeError);
+    CHECK_THROWS_AS((void)batch_norm(here::ones({2, 3}), {}, {}), ValueError);
+    CHECK_THROWS_AS((void)layer_norm(here::ones({2, 3}), {4}), ShapeError);
   }
 }

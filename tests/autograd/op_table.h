@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "support/devices.h"
 #include "support/reference.h"
 #include "weft/autograd/engine.h"
 #include "weft/core/factory.h"
@@ -35,6 +36,7 @@ Sample sample(const std::string& label, Tensors inputs, std::function<Tensor(con
 struct Fault {
   std::function<void()> call;
   std::string text;
+  bool in_kernel = false;  ///< found by the kernel, so that only the CPU's and CUDA's own can report it
 };
 
 /// A row.
@@ -61,8 +63,10 @@ void check(const std::vector<Op>& ops);
 /// Fixed pseudo-random numbers in [low, high], well apart from each other and from small integers, so that no
 /// finite difference crosses a kink.
 Tensor uniform(const Shape& shape, double low = -2, double high = 2, uint64_t seed = 1);
-/// Fixed integers in [low, high).
+/// Fixed integers in [low, high). As all tensors made here, on the running test's device.
 Tensor integers(const Shape& shape, int64_t low, int64_t high, uint64_t seed = 1);
+Tensor ones(const Shape& shape, Dtype dtype = Dtype::f32);
+Tensor full(const Shape& shape, weft::Scalar value, Dtype dtype = Dtype::f32);
 
 /// The shapes that every elementwise op is tried with: rank 0, empty, one element, vectors, features of rank 3 to 5.
 const std::vector<Shape>& elementwise_shapes();

@@ -1,6 +1,4 @@
 // Rows of the op table: functions of two and three tensors, element by element, with broadcasting.
-#include <doctest/doctest.h>
-
 #include <cmath>
 
 #include "autograd/op_table.h"
@@ -37,7 +35,7 @@ Op binary(const char* name, BinaryOp op, std::function<double(double, double)> r
                            [op](const Tensors& x) { return Tensors{op(x[0], x[1])}; },
                            [reference](const Arrays& x) { return Arrays{support::map(x[0], x[1], reference)}; }});
   row.faults = {{[op] {
-                   (void)op(weft::ones({2, 3}), weft::ones({4}));
+                   (void)op(ones({2, 3}), ones({4}));
                  },
                  weft::str(name, ": shapes [2, 3] and [4] cannot be broadcast together")}};
   return row;
@@ -192,7 +190,7 @@ Op ternary(const char* name, TernaryOp op, std::function<double(double, double, 
            })};
          }});
   row.faults = {{[op] {
-                   (void)op(weft::ones({2, 3}), weft::ones({4}), weft::ones({1}));
+                   (void)op(ones({2, 3}), ones({4}), ones({1}));
                  },
                  weft::str(name, ": shapes [2, 3] and [4] cannot be broadcast together")}};
   return row;
@@ -220,16 +218,15 @@ std::vector<Op> ternaries() {
           "clamp", [](const Tensor& x, const Tensor& y, const Tensor& z) { return weft::clamp(x, y - 1.5, z + 1.5); },
           [](double a, double b, double c) { return std::min(std::max(a, b - 1.5), c + 1.5); }),
   };
-  row(t, "where")
-      .faults.push_back({[] { (void)weft::where(weft::ones({2}), weft::ones({2}), weft::ones({2})); }, "where: "});
+  row(t, "where").faults.push_back({[] { (void)weft::where(ones({2}), ones({2}), ones({2})); }, "where: "});
   return t;
 }
 
 }  // namespace
 
 TEST_SUITE("op table") {
-  TEST_CASE("arithmetic of two tensors") { check(arithmetic()); }
-  TEST_CASE("arithmetic with a number") { check(numbers()); }
-  TEST_CASE("comparison and logic") { check(comparisons()); }
-  TEST_CASE("functions of three tensors") { check(ternaries()); }
+  DEVICE_TEST_CASE("arithmetic of two tensors") { check(arithmetic()); }
+  DEVICE_TEST_CASE("arithmetic with a number") { check(numbers()); }
+  DEVICE_TEST_CASE("comparison and logic") { check(comparisons()); }
+  DEVICE_TEST_CASE("functions of three tensors") { check(ternaries()); }
 }

@@ -1,6 +1,4 @@
 // Rows of the op table: picking, placing, masking, sorting, padding, windows.
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <numeric>
 
@@ -15,7 +13,7 @@ using Index = std::vector<int64_t>;
 int64_t whole(double v) { return static_cast<int64_t>(v); }
 
 std::vector<Op> lookups() {
-  const Tensor rows = weft::tensor(std::vector<int64_t>{2, 0, 2});
+  const Tensor rows = support::here(weft::tensor(std::vector<int64_t>{2, 0, 2}));
   const Tensor places = integers({2, 4}, 0, 3, 4);
   std::vector<Op> t = {
       {"index_select",
@@ -33,7 +31,7 @@ std::vector<Op> lookups() {
               });
             })},
        {{[] {
-           (void)weft::index_select(weft::ones({2, 2}), 0, weft::tensor(std::vector<int64_t>{2}));
+           (void)weft::index_select(ones({2, 2}), 0, full({1}, 2, Dtype::i64));
          },
          "index_select: "}}},
       {"gather",
@@ -49,11 +47,11 @@ std::vector<Op> lookups() {
               return Array({0, 4});
             })},
        {{[] {
-           (void)weft::gather(weft::ones({2, 2}), 0, weft::full({1, 2}, 2, Dtype::i64));
+           (void)weft::gather(ones({2, 2}), 0, full({1, 2}, 2, Dtype::i64));
          },
          "gather: "},
         {[] {
-           (void)weft::gather(weft::ones({2, 2}), 0, weft::ones({1, 2}));
+           (void)weft::gather(ones({2, 2}), 0, ones({1, 2}));
          },
          "gather: "}}},
       {"scatter_add",
@@ -66,7 +64,7 @@ std::vector<Op> lookups() {
              return y;
            })},
        {{[] {
-           (void)weft::scatter_add(weft::ones({2, 2}), 0, weft::full({1, 2}, 5, Dtype::i64), weft::ones({1, 2}));
+           (void)weft::scatter_add(ones({2, 2}), 0, full({1, 2}, 5, Dtype::i64), ones({1, 2}));
          },
          "scatter_add: "}}},
       {"index_add",
@@ -95,7 +93,7 @@ std::vector<Op> lookups() {
              });
            })},
        {{[] {
-           (void)weft::embedding(weft::full({1}, 4, Dtype::i64), weft::ones({4, 2}));
+           (void)weft::embedding(full({1}, 4, Dtype::i64), ones({4, 2}));
          },
          "embedding: "}}},
       {"one_hot",
@@ -104,7 +102,7 @@ std::vector<Op> lookups() {
            [](const Arrays& x) {
              return support::generate({4, 3}, [&](Index i) { return x[0].at({i[0]}) == static_cast<double>(i[1]); });
            })},
-       {{[] { (void)weft::one_hot(weft::full({1}, 3, Dtype::i64), 3); }, "one_hot: "}},
+       {{[] { (void)weft::one_hot(full({1}, 3, Dtype::i64), 3); }, "one_hot: "}},
        false},
   };
   // numpy's indexing in all its kinds.
@@ -117,6 +115,7 @@ std::vector<Op> lookups() {
   using weft::Ellipsis;
   using weft::NewAxis;
   using weft::Slice;
+  // On the host: `index` takes its indices along.
   static const Tensor mask = weft::tensor(std::vector<bool>{true, false, true});
   static const Tensor picks = weft::tensor(std::vector<int64_t>{1, -1, 1, 0}, Shape{2, 2});
   t.push_back({"index",
@@ -150,18 +149,19 @@ std::vector<Op> lookups() {
                      return Index{2 * i[0], i[1]};
                    })},
                {{[] {
-                   (void)weft::ones({2, 2}).index({0, 0, 0});
+                   (void)ones({2, 2}).index({0, 0, 0});
                  },
                  "index: "},
                 {[] {
-                   (void)weft::ones({2, 2}).index({2});
+                   (void)ones({2, 2}).index({2});
                  },
                  ": "}}});
   return t;
 }
 
 std::vector<Op> masks() {
-  const Tensor mask = weft::tensor(std::vector<bool>{true, false, true, false, false, true}, Shape{2, 3});
+  const Tensor mask = support::here(
+      weft::tensor(std::vector<bool>{true, false, true, false, false, true}, Shape{2, 3}));
   return {
       {"masked_fill",
        {sample(
@@ -173,7 +173,7 @@ std::vector<Op> masks() {
             [](const Arrays& x) {
               return support::map(x[0], x[1], [&](double v, double m) { return m != 0 ? x[2].v[0] : v; });
             })},
-       {{[] { (void)weft::masked_fill(weft::ones({2}), weft::ones({2}), 1); }, "masked_fill: "}}},
+       {{[] { (void)weft::masked_fill(ones({2}), ones({2}), 1); }, "masked_fill: "}}},
       {"masked_select",
        {sample(
            "matrix", {uniform({2, 3}), mask}, [](const Tensors& x) { return weft::masked_select(x[0], x[1]); },
@@ -184,7 +184,7 @@ std::vector<Op> masks() {
              y.shape = {y.numel()};
              return y;
            })},
-       {{[] { (void)weft::masked_select(weft::ones({2}), weft::ones({2})); }, "masked_select: "}}},
+       {{[] { (void)weft::masked_select(ones({2}), ones({2})); }, "masked_select: "}}},
   };
 }
 
@@ -222,7 +222,7 @@ std::vector<Op> orders() {
                        sorted("sort", {7}, 7, true, [](const Tensor& x) { return weft::sort(x, -1, true); }),
                        sorted("topk", {2, 2, 5}, 3, true, [](const Tensor& x) { return weft::topk(x, 3); }),
                        sorted("topk", {6}, 2, false, [](const Tensor& x) { return weft::topk(x, 2, 0, false); })};
-  row(t, "topk").faults = {{[] { (void)weft::topk(weft::ones({3}), 4); }, "topk: "}};
+  row(t, "topk").faults = {{[] { (void)weft::topk(ones({3}), 4); }, "topk: "}};
   return t;
 }
 
@@ -257,7 +257,7 @@ std::vector<Op> windows() {
                  {}});
     if (mode == weft::PadMode::constant) t.back().samples.push_back(padded({2, 4}, {-1, 1, 1, -2}, {1, 4}));
     if (mode == weft::PadMode::reflect)
-      t.back().faults = {{[] { (void)weft::pad(weft::ones({1, 1, 3}), {3, 0}, weft::PadMode::reflect); }, "pad: "}};
+      t.back().faults = {{[] { (void)weft::pad(ones({1, 1, 3}), {3, 0}, weft::PadMode::reflect); }, "pad: "}};
   }
   // im2col of 2x2 blocks with stride 2, padding 1: block (a, b) begins at (2a - 1, 2b - 1).
   const auto unfold_at = [](Index i) {
@@ -274,7 +274,7 @@ std::vector<Op> windows() {
                      });
                    })},
                {{[] {
-                   (void)weft::unfold(weft::ones({1, 1, 2, 2}), 3);
+                   (void)weft::unfold(ones({1, 1, 2, 2}), 3);
                  },
                  "unfold: "}}});
   t.push_back({"fold",
@@ -290,7 +290,7 @@ std::vector<Op> windows() {
                      return y;
                    })},
                {{[] {
-                   (void)weft::fold(weft::ones({1, 8, 5}), 3, 2);
+                   (void)weft::fold(ones({1, 8, 5}), 3, 2);
                  },
                  "fold: "}}});
   return t;
@@ -299,8 +299,8 @@ std::vector<Op> windows() {
 }  // namespace
 
 TEST_SUITE("op table") {
-  TEST_CASE("indexing") { check(lookups()); }
-  TEST_CASE("masks") { check(masks()); }
-  TEST_CASE("sorting") { check(orders()); }
-  TEST_CASE("padding and windows") { check(windows()); }
+  DEVICE_TEST_CASE("indexing") { check(lookups()); }
+  DEVICE_TEST_CASE("masks") { check(masks()); }
+  DEVICE_TEST_CASE("sorting") { check(orders()); }
+  DEVICE_TEST_CASE("padding and windows") { check(windows()); }
 }

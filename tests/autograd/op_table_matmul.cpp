@@ -1,6 +1,4 @@
 // Rows of the op table: matrix products, einsum, distances, attention.
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <limits>
 
@@ -54,31 +52,31 @@ std::vector<Op> matrices() {
       {"matmul",
        {},
        {{[] {
-           (void)weft::matmul(weft::ones({3, 4}), weft::ones({5, 2}));
+           (void)weft::matmul(ones({3, 4}), ones({5, 2}));
          },
          "matmul: inner dimensions differ: [3, 4] x [5, 2]"},
         {[] {
-           (void)weft::matmul(weft::ones({}), weft::ones({5, 2}));
+           (void)weft::matmul(ones({}), ones({5, 2}));
          },
          "matmul: "},
         {[] {
-           (void)weft::matmul(weft::ones({2, 2}), weft::ones({2, 2}, Dtype::f64));
+           (void)weft::matmul(ones({2, 2}), ones({2, 2}, Dtype::f64));
          },
          "matmul: "}}},
       {"mm",
        {products({2, 3}, {3, 4}, weft::mm)},
        {{[] {
-           (void)weft::mm(weft::ones({2}), weft::ones({2, 2}));
+           (void)weft::mm(ones({2}), ones({2, 2}));
          },
          "mm: "}}},
       {"bmm",
        {products({2, 2, 3}, {2, 3, 2}, weft::bmm), products({0, 2, 3}, {0, 3, 2}, weft::bmm)},
        {{[] {
-           (void)weft::bmm(weft::ones({2, 2, 2}), weft::ones({1, 2, 2}));
+           (void)weft::bmm(ones({2, 2, 2}), ones({1, 2, 2}));
          },
          "bmm: "}}},
       {"mv", {products({2, 3}, {3}, weft::mv)}, {}},
-      {"dot", {products({4}, {4}, weft::dot)}, {{[] { (void)weft::dot(weft::ones({2}), weft::ones({3})); }, ": "}}},
+      {"dot", {products({4}, {4}, weft::dot)}, {{[] { (void)weft::dot(ones({2}), ones({3})); }, ": "}}},
       {"outer",
        {sample(
            "vectors", {uniform({2}), uniform({3}, -2, 2, 5)}, [](const Tensors& x) { return weft::outer(x[0], x[1]); },
@@ -86,7 +84,7 @@ std::vector<Op> matrices() {
              return support::generate({2, 3}, [&](Index i) { return x[0].at({i[0]}) * x[1].at({i[1]}); });
            })},
        {{[] {
-           (void)weft::outer(weft::ones({2, 2}), weft::ones({3}));
+           (void)weft::outer(ones({2, 2}), ones({3}));
          },
          "outer: "}}},
   };
@@ -108,7 +106,7 @@ std::vector<Op> matrices() {
                      return support::map(x[0], product(x[1], x[2]), [](double c, double p) { return 0.5 * c + 2 * p; });
                    })},
                {{[] {
-                   (void)weft::addmm(weft::ones({3}), weft::ones({2, 2}), weft::ones({2, 2}));
+                   (void)weft::addmm(ones({3}), ones({2, 2}), ones({2, 2}));
                  },
                  "addmm: "}}});
   const auto linear = [](const Shape& x, bool bias) {
@@ -131,7 +129,7 @@ std::vector<Op> matrices() {
   t.push_back({"linear",
                {linear({2, 3}, true), linear({3}, true), linear({2, 2, 3}, false), linear({0, 3}, true)},
                {{[] {
-                   (void)weft::linear(weft::ones({2, 5}), weft::ones({4, 3}));
+                   (void)weft::linear(ones({2, 5}), ones({4, 3}));
                  },
                  "linear: "}}});
   const auto einsum = [](const char* equation, Tensors in, std::function<Array(const Arrays&)> reference) {
@@ -165,11 +163,11 @@ std::vector<Op> matrices() {
                          });
                        })},
                {{[] {
-                   (void)weft::einsum("ij,jk", {weft::ones({2, 2})});
+                   (void)weft::einsum("ij,jk", {ones({2, 2})});
                  },
                  "einsum: "},
                 {[] {
-                   (void)weft::einsum("ij,jk->ik", {weft::ones({2, 2}), weft::ones({3, 2})});
+                   (void)weft::einsum("ij,jk->ik", {ones({2, 2}), ones({3, 2})});
                  },
                  "einsum: "}}});
   for (Op& op : t) op.half_eps = 16;  // sums of up to four products of numbers up to 2
@@ -202,7 +200,7 @@ std::vector<Op> distances() {
       {"cdist",
        {},
        {{[] {
-           (void)weft::cdist(weft::ones({2, 3}), weft::ones({2, 4}));
+           (void)weft::cdist(ones({2, 3}), ones({2, 4}));
          },
          "cdist: "}}},
   };
@@ -252,9 +250,9 @@ std::vector<Op> distances() {
   };
   t.push_back({"scaled_dot_product_attention",
                {attention(false, {}, "plain"), attention(true, {}, "causal"),
-                attention(false, weft::tensor(std::vector<bool>{true, false, true}), "masked")},
+                attention(false, support::here(weft::tensor(std::vector<bool>{true, false, true})), "masked")},
                {{[] {
-                   (void)weft::scaled_dot_product_attention(weft::ones({2, 3}), weft::ones({2, 4}), weft::ones({2, 4}));
+                   (void)weft::scaled_dot_product_attention(ones({2, 3}), ones({2, 4}), ones({2, 4}));
                  },
                  ": "}}});
   for (Op& op : t) op.half_eps = 16;
@@ -264,6 +262,6 @@ std::vector<Op> distances() {
 }  // namespace
 
 TEST_SUITE("op table") {
-  TEST_CASE("matrix products") { check(matrices()); }
-  TEST_CASE("distances and attention") { check(distances()); }
+  DEVICE_TEST_CASE("matrix products") { check(matrices()); }
+  DEVICE_TEST_CASE("distances and attention") { check(distances()); }
 }

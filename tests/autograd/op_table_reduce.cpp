@@ -1,6 +1,4 @@
 // Rows of the op table: reductions, running sums, softmax.
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -47,11 +45,11 @@ Op reduction(const char* name, ReduceOp op, std::function<double(const Cell&)> r
          [op, c](const Tensors& x) { return Tensors{op(x[0], c.axes, c.keepdim)}; },
          [reference, c](const Arrays& x) { return Arrays{support::reduce(x[0], c.axes, c.keepdim, reference)}; }});
   row.faults = {{[op] {
-                   (void)op(weft::ones({2, 3}), {2}, false);
+                   (void)op(ones({2, 3}), {2}, false);
                  },
                  ": dim 2 is out of range"},
                 {[op] {
-                   (void)op(weft::ones({2, 3}), {0, -2}, false);
+                   (void)op(ones({2, 3}), {0, -2}, false);
                  },
                  ": "}};
   // Sums of half numbers are rounded once at the end, but their gradients are products of rounded factors.
@@ -119,7 +117,7 @@ std::vector<Op> sums() {
       "vector_norm", [](const Tensor& x, const Axes& d, bool k) { return weft::vector_norm(x, 0, d, k); },
       [](const Cell& v) { return norm(v, 0); }));
   t.back().gradient = false;
-  row(t, "amax").faults.push_back({[] { (void)weft::amax(weft::ones({2, 0}), 1); }, "amax: "});
+  row(t, "amax").faults.push_back({[] { (void)weft::amax(ones({2, 0}), 1); }, "amax: "});
   return t;
 }
 
@@ -229,7 +227,7 @@ Op along(const char* name, std::function<Tensor(const Tensor&, int64_t)> op,
                              return Arrays{y};
                            }});
   }
-  row.faults = {{[op] { (void)op(weft::ones({2, 3}), 2); }, name + std::string(": dim 2 is out of range")}};
+  row.faults = {{[op] { (void)op(ones({2, 3}), 2); }, name + std::string(": dim 2 is out of range")}};
   row.half_eps = 8;
   return row;
 }
@@ -270,8 +268,8 @@ std::vector<Op> lines() {
 }  // namespace
 
 TEST_SUITE("op table") {
-  TEST_CASE("reductions") { check(sums()); }
-  TEST_CASE("variance") { check(spreads()); }
-  TEST_CASE("extremes and logic") { check(logic()); }
-  TEST_CASE("running sums and softmax") { check(lines()); }
+  DEVICE_TEST_CASE("reductions") { check(sums()); }
+  DEVICE_TEST_CASE("variance") { check(spreads()); }
+  DEVICE_TEST_CASE("extremes and logic") { check(logic()); }
+  DEVICE_TEST_CASE("running sums and softmax") { check(lines()); }
 }

@@ -1,6 +1,4 @@
 // Rows of the op table: functions of one tensor, element by element.
-#include <doctest/doctest.h>
-
 #include <cmath>
 
 #include "autograd/op_table.h"
@@ -86,7 +84,7 @@ std::vector<Op> functions() {
   t.push_back(elementwise(
       "clamp high", [](const Tensor& x) { return weft::clamp(x, {}, 0.25); },
       [](double x) { return std::min(x, 0.25); }));
-  t.back().faults = {{[] { (void)weft::clamp(weft::ones({2}), std::nullopt, std::nullopt); }, "clamp: "}};
+  t.back().faults = {{[] { (void)weft::clamp(ones({2}), std::nullopt, std::nullopt); }, "clamp: "}};
   return t;
 }
 
@@ -145,10 +143,10 @@ std::vector<Op> activations() {
                                  return v > 0 ? v : v * x[1].v[static_cast<size_t>(i[1])];
                                })};
                              }});
-  prelu.faults = {{[] { (void)weft::prelu(weft::ones({2, 3}), weft::ones({4})); }, "prelu: "}};
+  prelu.faults = {{[] { (void)weft::prelu(ones({2, 3}), ones({4})); }, "prelu: "}};
   t.push_back(prelu);
-  row(t, "softshrink").faults = {{[] { (void)weft::softshrink(weft::ones({2}), -1); }, "softshrink: "}};
-  row(t, "hardtanh").faults = {{[] { (void)weft::hardtanh(weft::ones({2}), 1, -1); }, "hardtanh: "}};
+  row(t, "softshrink").faults = {{[] { (void)weft::softshrink(ones({2}), -1); }, "softshrink: "}};
+  row(t, "hardtanh").faults = {{[] { (void)weft::hardtanh(ones({2}), 1, -1); }, "hardtanh: "}};
   return t;
 }
 
@@ -174,7 +172,7 @@ std::vector<Op> steps() {
 }  // namespace
 
 TEST_SUITE("op table") {
-  TEST_CASE("functions of one tensor") { check(functions()); }
-  TEST_CASE("activations") { check(activations()); }
-  TEST_CASE("rounding and tests of elements") { check(steps()); }
+  DEVICE_TEST_CASE("functions of one tensor") { check(functions()); }
+  DEVICE_TEST_CASE("activations") { check(activations()); }
+  DEVICE_TEST_CASE("rounding and tests of elements") { check(steps()); }
 }

@@ -1,9 +1,8 @@
 // Pooling against naive loops and finite differences.
-#include <doctest/doctest.h>
-
 #include <limits>
 
 #include "derivative.h"
+#include "support/here.h"
 #include "support/reference.h"
 #include "support/strided.h"
 #include "support/throws.h"
@@ -44,7 +43,7 @@ GradFn ops(const std::function<Tensor(const std::vector<Tensor>&)>& f) { return 
 }  // namespace
 
 TEST_SUITE("pool") {
-  TEST_CASE("max_pool2d: values, indices, layouts, dtypes") {
+  DEVICE_TEST_CASE("max_pool2d: values, indices, layouts, dtypes") {
     for (const Plan& p : kPlans) {
       for (const int64_t C : {3, 70}) {  // 70: a full block of channels and a tail
         const Tensor x = ramp({2, C, 9, 8});
@@ -72,24 +71,24 @@ TEST_SUITE("pool") {
     const Tensor f = max_pool2d(ramp({1, 2, 6, 6}).to(Dtype::bf16), {.kernel_size = 2});
     CHECK(f.dtype() == Dtype::bf16);
     CHECK(equal(f, max_pool2d(ramp({1, 2, 6, 6}), {.kernel_size = 2}).to(Dtype::bf16)));
-    CHECK(max_pool2d(ones({1, 4, 4}), {.kernel_size = 2}).shape() == Shape{1, 2, 2});
-    CHECK(max_pool2d(ones({2, 16, 8, 8}), {.kernel_size = 2}).is_channels_last());
+    CHECK(max_pool2d(here::ones({1, 4, 4}), {.kernel_size = 2}).shape() == Shape{1, 2, 2});
+    CHECK(max_pool2d(here::ones({2, 16, 8, 8}), {.kernel_size = 2}).is_channels_last());
   }
 
-  TEST_CASE("max pooling: ties go to the first, NaN wins, -inf counts") {
+  DEVICE_TEST_CASE("max pooling: ties go to the first, NaN wins, -inf counts") {
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    Tensor x = tensor({1., 1., 1., 1., 2., 0., 5., nan}, Shape{1, 1, 8}).set_requires_grad();
+    Tensor x = here::tensor({1., 1., 1., 1., 2., 0., 5., nan}, Shape{1, 1, 8}).set_requires_grad();
     const Pooled r = max_pool1d_with_indices(x, {.kernel_size = 4});
     CHECK(r.indices.to_vector<int64_t>() == std::vector<int64_t>{0, 7});
     CHECK(r.output.to_vector<double>()[0] == 1);
     CHECK(std::isnan(r.output.to_vector<double>()[1]));
-    r.output.backward(ones({1, 1, 2}, Dtype::f64));
+    r.output.backward(here::ones({1, 1, 2}, Dtype::f64));
     CHECK(x.grad().to_vector<double>() == std::vector<double>{1, 0, 0, 0, 0, 0, 0, 1});
-    const Pooled low = max_pool1d_with_indices(full({1, 1, 3}, -kInf), {.kernel_size = 3});
+    const Pooled low = max_pool1d_with_indices(here::full({1, 1, 3}, -kInf), {.kernel_size = 3});
     CHECK(low.indices.to_vector<int64_t>() == std::vector<int64_t>{0});
   }
 
-  TEST_CASE("average pooling: every way to count") {
+  DEVICE_TEST_CASE("average pooling: every way to count") {
     const Tensor x = ramp({2, 5, 9, 8});
     const Array in(x);
     for (const Plan& p : kPlans) {
@@ -113,13 +112,13 @@ TEST_SUITE("pool") {
                                                  .count_include_pad = include,
                                                  .divisor_override = divisor});
             REQUIRE(y.shape() == want.shape);
-            CHECK(allclose(y, tensor(want.v, want.shape), 1e-12, 1e-12));
+            CHECK(allclose(y, here::tensor(want.v, want.shape), 1e-12, 1e-12));
           }
         }
     }
   }
 
-  TEST_CASE("adaptive pooling") {
+  DEVICE_TEST_CASE("adaptive pooling") {
     const Tensor x = ramp({2, 3, 7, 5});
     const Array in(x);
     for (const auto& size : {std::pair<int64_t, int64_t>{3, 2}, {7, 5}, {1, 1}, {9, 4}}) {
@@ -138,14 +137,14 @@ TEST_SUITE("pool") {
         each(o, [&](double v) { best = std::max(best, v); });
         return best;
       });
-      CHECK(allclose(adaptive_avg_pool2d(x, {oh, ow}), tensor(mean.v, mean.shape), 1e-12, 1e-12));
+      CHECK(allclose(adaptive_avg_pool2d(x, {oh, ow}), here::tensor(mean.v, mean.shape), 1e-12, 1e-12));
       CHECK(adaptive_max_pool2d(x, {oh, ow}).to_vector<double>() == most.v);
     }
     CHECK(adaptive_avg_pool2d(x, {std::nullopt, 1}).shape() == Shape{2, 3, 7, 1});
-    CHECK(adaptive_max_pool3d(ones({1, 2, 4, 4, 4}), 2).shape() == Shape{1, 2, 2, 2, 2});
+    CHECK(adaptive_max_pool3d(here::ones({1, 2, 4, 4, 4}), 2).shape() == Shape{1, 2, 2, 2, 2});
   }
 
-  TEST_CASE("derivatives of every order") {
+  DEVICE_TEST_CASE("derivatives of every order") {
     for (const bool rows : {false, true}) {
       Tensor x = ramp({2, 3, 6, 5}), v = ramp({1, 2, 4, 5, 3}), l = ramp({2, 3, 7});
       if (rows) x = support::channels_last(x), v = support::channels_last(v);
@@ -185,7 +184,7 @@ TEST_SUITE("pool") {
     }
   }
 
-  TEST_CASE("max_unpool undoes max pooling") {
+  DEVICE_TEST_CASE("max_unpool undoes max pooling") {
     Tensor x = ramp({2, 3, 4, 6});
     const Pooled p = max_pool2d_with_indices(x, {.kernel_size = 2});
     const Tensor y = max_unpool(p.output, p.indices, {4, 6});
@@ -195,17 +194,17 @@ TEST_SUITE("pool") {
     CHECK(gradcheck(ops([&](const auto& in) { return max_unpool(in[0], p.indices, {4, 6}); }), {small}));
   }
 
-  TEST_CASE("errors, empty batches, large kernels") {
+  DEVICE_TEST_CASE("errors, empty batches, large kernels") {
     CHECK(support::message_of<ValueError>([] {
-            (void)max_pool2d(ones({1, 1, 6, 6}), {.kernel_size = 2, .padding = 2});
+            (void)max_pool2d(here::ones({1, 1, 6, 6}), {.kernel_size = 2, .padding = 2});
           }).find("padding 2") != std::string::npos);
-    CHECK_THROWS_AS((void)max_pool2d(ones({1, 1, 2, 2}), {.kernel_size = 3}), ShapeError);
-    CHECK_THROWS_AS((void)avg_pool2d(ones({4, 4}), {.kernel_size = 2}), ShapeError);
-    CHECK(max_pool2d(zeros({0, 3, 4, 4}), {.kernel_size = 2}).shape() == Shape{0, 3, 2, 2});
-    CHECK(avg_pool2d(zeros({0, 3, 4, 4}), {.kernel_size = 2}).shape() == Shape{0, 3, 2, 2});
+    CHECK_THROWS_AS((void)max_pool2d(here::ones({1, 1, 2, 2}), {.kernel_size = 3}), ShapeError);
+    CHECK_THROWS_AS((void)avg_pool2d(here::ones({4, 4}), {.kernel_size = 2}), ShapeError);
+    CHECK(max_pool2d(here::zeros({0, 3, 4, 4}), {.kernel_size = 2}).shape() == Shape{0, 3, 2, 2});
+    CHECK(avg_pool2d(here::zeros({0, 3, 4, 4}), {.kernel_size = 2}).shape() == Shape{0, 3, 2, 2});
     const Tensor x = ramp({1, 2, 20, 20});  // 400 taps do not fit one byte
     Tensor leaf = x.clone().set_requires_grad();
-    max_pool2d(leaf, {.kernel_size = 20}).backward(ones({1, 2, 1, 1}, Dtype::f64));
+    max_pool2d(leaf, {.kernel_size = 20}).backward(here::ones({1, 2, 1, 1}, Dtype::f64));
     CHECK(sum(leaf.grad()).item<double>() == 2);
     CHECK(sum(leaf.grad() * x).item<double>() == doctest::Approx(sum(adaptive_max_pool2d(x, 1)).item<double>()));
   }

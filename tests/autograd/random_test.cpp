@@ -1,10 +1,9 @@
 // Philox's published vectors, the moments of every distribution, and dropout: one mask in both directions, on any number of threads.
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
+#include "support/here.h"
 #include "support/ops.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/core/factory.h"
@@ -27,7 +26,7 @@ void check_moments(const Tensor& x, double mean_want, double var_want, double ku
 }  // namespace
 
 TEST_SUITE("random") {
-  TEST_CASE("Philox4x32-10: known answers of its authors (Random123)") {
+  DEVICE_TEST_CASE("Philox4x32-10: known answers of its authors (Random123)") {
     const fn::PhiloxBlock b = fn::philox(0, 0);
     CHECK(b.w0 == 0x6627e8d5u);
     CHECK(b.w1 == 0xe169c58du);
@@ -38,11 +37,11 @@ TEST_SUITE("random") {
     CHECK(fn::bernoulli_threshold(1) == uint64_t{1} << 32);
   }
 
-  TEST_CASE("element i depends on seed, offset and i alone") {
+  DEVICE_TEST_CASE("element i depends on seed, offset and i alone") {
     const uint64_t first = 0xffffff80;
     Generator g(0);
     g.set_state({0x123456789abcdef0, first});  // the counter's carry is inside
-    const auto words = randint(0, int64_t{1} << 32, {1009}, Dtype::i64, &g).to_vector<int64_t>();
+    const auto words = here::randint(0, int64_t{1} << 32, {1009}, Dtype::i64, &g).to_vector<int64_t>();
     bool same = true;
     for (int64_t i = 0; i < 1009; ++i) {
       const fn::PhiloxBlock b = fn::philox(0x123456789abcdef0, first + static_cast<uint64_t>(i / 4));
@@ -55,43 +54,43 @@ TEST_SUITE("random") {
     for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16}) {
       Generator a(7), b(7), c(7);
       set_num_threads(1);
-      const Tensor one = randn({100003}, d, &a);
+      const Tensor one = here::randn({100003}, d, &a);
       set_num_threads(3);
-      const Tensor three = randn({100003}, d, &b);
+      const Tensor three = here::randn({100003}, d, &b);
       set_num_threads(before);
       CHECK(equal(one, three));
-      CHECK(equal(randn({1001}, d, &c), one.narrow(0, 0, 1001)));
+      CHECK(equal(here::randn({1001}, d, &c), one.narrow(0, 0, 1001)));
       CHECK(a.state() == b.state());
     }
   }
 
-  TEST_CASE("moments and ranges") {
+  DEVICE_TEST_CASE("moments and ranges") {
     manual_seed(3);
     for (Dtype d : {Dtype::f32, Dtype::f64}) {
-      check_moments(rand({200001}, d), 0.5, 1.0 / 12, 1.8);
-      check_moments(randn({200001}, d), 0, 1, 3);
+      check_moments(here::rand({200001}, d), 0.5, 1.0 / 12, 1.8);
+      check_moments(here::randn({200001}, d), 0, 1, 3);
     }
     for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16}) {
-      const auto v = rand({70000}, d).to_vector<double>();
+      const auto v = here::rand({70000}, d).to_vector<double>();
       CHECK(*std::min_element(v.begin(), v.end()) >= 0);
       CHECK(*std::max_element(v.begin(), v.end()) < 1);
     }
-    const Tensor dice = randint(1, 7, {60000});
+    const Tensor dice = here::randint(1, 7, {60000});
     check_moments(dice.to(Dtype::f64), 3.5, 35.0 / 12, 1.73);
     CHECK(amax(dice).item<int64_t>() == 6);
     CHECK(amin(dice).item<int64_t>() == 1);
-    const auto wide = randint(INT64_MIN, INT64_MAX, {1000}).to_vector<int64_t>();
+    const auto wide = here::randint(INT64_MIN, INT64_MAX, {1000}).to_vector<int64_t>();
     CHECK(std::count_if(wide.begin(), wide.end(), [](int64_t i) { return i < 0; }) > 400);
-    CHECK_THROWS_AS((void)randint(3, 3, {1}), ValueError);
-    CHECK_THROWS_AS((void)rand({2}, Dtype::i64), DtypeError);
-    auto p = randperm(1000).to_vector<int64_t>();
+    CHECK_THROWS_AS((void)here::randint(3, 3, {1}), ValueError);
+    CHECK_THROWS_AS((void)here::rand({2}, Dtype::i64), DtypeError);
+    auto p = here::randperm(1000).to_vector<int64_t>();
     CHECK_FALSE(std::is_sorted(p.begin(), p.end()));
     std::sort(p.begin(), p.end());
     CHECK(p[0] == 0);
     CHECK(p[999] == 999);
     CHECK(std::adjacent_find(p.begin(), p.end()) == p.end());
     check_moments(bernoulli({100000}, 0.3, Dtype::f64), 0.3, 0.21, 1.77);
-    check_moments(bernoulli(full({100000}, 0.3, Dtype::f64)), 0.3, 0.21, 1.77);
+    check_moments(bernoulli(here::full({100000}, 0.3, Dtype::f64)), 0.3, 0.21, 1.77);
     CHECK(amin(bernoulli({1000}, 1)).item<float>() == 1);
     CHECK(amax(bernoulli({1000}, 0)).item<float>() == 0);
     Generator g(1);
@@ -102,8 +101,8 @@ TEST_SUITE("random") {
     }
   }
 
-  TEST_CASE("in-place fills") {
-    Tensor x = empty({40, 50}, Dtype::f64), t = empty({50, 40}, Dtype::f64).transpose(0, 1);
+  DEVICE_TEST_CASE("in-place fills") {
+    Tensor x = here::empty({40, 50}, Dtype::f64), t = here::empty({50, 40}, Dtype::f64).transpose(0, 1);
     manual_seed(5);
     normal_(x, 2, 0.5);
     check_moments(x, 2, 0.25, 3);
@@ -119,69 +118,69 @@ TEST_SUITE("random") {
     CHECK_THROWS_AS(normal_(t, 0, -1), ValueError);
   }
 
-  TEST_CASE("manual_seed repeats, threads of their own differ") {
+  DEVICE_TEST_CASE("manual_seed repeats, threads of their own differ") {
     manual_seed(11);
-    const Tensor a = rand({10});
+    const Tensor a = here::rand({10});
     manual_seed(11);
-    CHECK(equal(a, rand({10})));
-    CHECK_FALSE(equal(a, rand({10})));
+    CHECK(equal(a, here::rand({10})));
+    CHECK_FALSE(equal(a, here::rand({10})));
     CHECK(rand_like(a.reshape({2, 5})).shape() == Shape{2, 5});
     CHECK(randn_like(a).dtype() == Dtype::f32);
   }
 }
 
 TEST_SUITE("dropout") {
-  TEST_CASE("keeps the mean, the gradient has the value's mask") {
+  DEVICE_TEST_CASE("keeps the mean, the gradient has the value's mask") {
     manual_seed(2);
-    Tensor x = full({2, 64, 30, 31}, 2, Dtype::f32).set_requires_grad();
+    Tensor x = here::full({2, 64, 30, 31}, 2, Dtype::f32).set_requires_grad();
     const Tensor y = dropout(x, 0.25);
     check_moments(ne(y, 0).to(Dtype::f64), 0.75, 0.1875, 2.4);
-    CHECK(equal(y, where(ne(y, 0), scalar(2 / 0.75f), scalar(0.f)).expand(y.shape())));
+    CHECK(equal(y, where(ne(y, 0), here::scalar(2 / 0.75f), here::scalar(0.f)).expand(y.shape())));
     sum(y).backward();
     CHECK(equal(ne(x.grad(), 0), ne(y, 0)));
     CHECK(amax(x.grad()).item<float>() == doctest::Approx(1 / 0.75));
     const Tensor last = x.detach().contiguous(MemoryFormat::channels_last).set_requires_grad();
     const Tensor z = dropout(last, 0.5);
     CHECK(z.is_channels_last());
-    sum(z * ones(z.shape())).backward();  // a gradient of another layout
+    sum(z * here::ones(z.shape())).backward();  // a gradient of another layout
     CHECK(equal(ne(last.grad(), 0), ne(z, 0)));
   }
 
-  TEST_CASE("edges") {
-    const Tensor x = rand({4, 5});
+  DEVICE_TEST_CASE("edges") {
+    const Tensor x = here::rand({4, 5});
     CHECK(dropout(x, 0.5, false).is_same(x));
     CHECK(dropout(x, 0).is_same(x));
-    CHECK(equal(dropout(x, 1), zeros({4, 5})));
+    CHECK(equal(dropout(x, 1), here::zeros({4, 5})));
     CHECK_THROWS_AS((void)dropout(x, 1.5), ValueError);
     CHECK_THROWS_AS((void)dropout(x, -0.1), ValueError);
-    CHECK(dropout(zeros({0, 3})).shape() == Shape{0, 3});
+    CHECK(dropout(here::zeros({0, 3})).shape() == Shape{0, 3});
     CHECK_THROWS_AS((void)dropout2d(x), ShapeError);
   }
 
-  TEST_CASE("whole channels") {
+  DEVICE_TEST_CASE("whole channels") {
     manual_seed(9);
-    const Tensor x = ones({8, 16, 3, 4}), y = dropout2d(x, 0.5);
+    const Tensor x = here::ones({8, 16, 3, 4}), y = dropout2d(x, 0.5);
     CHECK(equal(amax(y, {2, 3}), amin(y, {2, 3})));
     const auto v = amax(y, {2, 3}).to_vector<float>();
     CHECK(std::all_of(v.begin(), v.end(), [](float a) { return a == 0 || a == 2; }));
     CHECK(std::count(v.begin(), v.end(), 0.f) > 40);
     CHECK(std::count(v.begin(), v.end(), 2.f) > 40);
-    CHECK(dropout1d(ones({4, 3}), 0.5).shape() == Shape{4, 3});
-    CHECK(dropout3d(ones({2, 4, 2, 2, 2}), 0.5).shape() == Shape{2, 4, 2, 2, 2});
+    CHECK(dropout1d(here::ones({4, 3}), 0.5).shape() == Shape{4, 3});
+    CHECK(dropout3d(here::ones({2, 4, 2, 2, 2}), 0.5).shape() == Shape{2, 4, 2, 2, 2});
   }
 
-  TEST_CASE("alpha_dropout keeps mean and variance") {
+  DEVICE_TEST_CASE("alpha_dropout keeps mean and variance") {
     manual_seed(4);
-    const Tensor x = randn({400000}, Dtype::f64);
+    const Tensor x = here::randn({400000}, Dtype::f64);
     const Tensor y = alpha_dropout(x, 0.3);
     CHECK(std::abs(mean(y).item<double>()) < 0.01);  // about six standard errors
     CHECK(std::abs(var(y).item<double>() - 1) < 0.02);
-    const Tensor z = feature_alpha_dropout(randn({40, 500, 20}, Dtype::f64), 0.3);
+    const Tensor z = feature_alpha_dropout(here::randn({40, 500, 20}, Dtype::f64), 0.3);
     CHECK(std::abs(var(z).item<double>() - 1) < 0.05);
   }
 
-  TEST_CASE("derivatives of both orders under one mask") {
-    Tensor x = (rand({3, 4, 2}, Dtype::f64) + 0.5).set_requires_grad();
+  DEVICE_TEST_CASE("derivatives of both orders under one mask") {
+    Tensor x = (here::rand({3, 4, 2}, Dtype::f64) + 0.5).set_requires_grad();
     for (auto f : {+[](const Tensor& t) { return dropout(t, 0.4); }, +[](const Tensor& t) { return dropout1d(t, 0.4); },
                    +[](const Tensor& t) { return alpha_dropout(t, 0.4); }}) {
       const auto g = [f](const std::vector<Tensor>& t) { return square(f(t[0])); };

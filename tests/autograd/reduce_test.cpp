@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "derivative.h"
+#include "support/here.h"
 #include "weft/autograd/ops/select.h"
 
 using namespace weft;
@@ -99,7 +100,7 @@ void check_values(const Case& c, const Tensor& x, const Shape& dims) {
 }  // namespace
 
 TEST_SUITE("reduce") {
-  TEST_CASE("values over every set of axes, in three layouts") {
+  DEVICE_TEST_CASE("values over every set of axes, in three layouts") {
     const Tensor x = ramp({2, 3, 4, 5}, -1.9, 2);
     const Tensor layouts[] = {x, x.contiguous(MemoryFormat::channels_last),
                               ramp({5, 2, 4, 3}, -1.9, 2).permute({1, 3, 2, 0})};
@@ -118,7 +119,7 @@ TEST_SUITE("reduce") {
     }
   }
 
-  TEST_CASE("long and wide: more than one chunk, more than one thread") {
+  DEVICE_TEST_CASE("long and wide: more than one chunk, more than one thread") {
     for (const Case& c : kCases) {
       if (c.name == std::string("prod")) continue;  // overflows
       INFO(c.name);
@@ -129,7 +130,7 @@ TEST_SUITE("reduce") {
     }
   }
 
-  TEST_CASE("derivatives") {
+  DEVICE_TEST_CASE("derivatives") {
     for (const Case& c : kCases) {
       INFO(c.name);
       const Tensor x = ramp({2, 3, 4}, 0.4, 2);
@@ -141,9 +142,9 @@ TEST_SUITE("reduce") {
     check_derivatives([](const std::vector<Tensor>& v) { return min(v[0], -2, true).values; }, {ramp({3, 4})});
   }
 
-  TEST_CASE("prod is exact at zeros, to second order") {
-    const Tensor cases[] = {tensor<double>({2, 0, 3}), tensor<double>({0, 0, 3}), tensor<double>({0, 0, 0}),
-                            tensor<double>({2, 0, 3, 1, 5, 0}, Shape{2, 3})};
+  DEVICE_TEST_CASE("prod is exact at zeros, to second order") {
+    const Tensor cases[] = {here::tensor<double>({2, 0, 3}), here::tensor<double>({0, 0, 3}),
+                            here::tensor<double>({0, 0, 0}), here::tensor<double>({2, 0, 3, 1, 5, 0}, Shape{2, 3})};
     for (const Tensor& x : cases) {
       check_derivatives([](const std::vector<Tensor>& v) { return prod(v[0]); }, {x});
       if (x.rank() == 2) {
@@ -153,28 +154,28 @@ TEST_SUITE("reduce") {
     }
   }
 
-  TEST_CASE("equal extremes share the gradient, or the first takes it") {
-    Tensor x = tensor<double>({1, 3, 3, 2}).set_requires_grad();
+  DEVICE_TEST_CASE("equal extremes share the gradient, or the first takes it") {
+    Tensor x = here::tensor<double>({1, 3, 3, 2}).set_requires_grad();
     CHECK(grad(amax(x), {x})[0].to_vector<double>() == Line{0, 0.5, 0.5, 0});
     CHECK(grad(max(x), {x})[0].to_vector<double>() == Line{0, 0.5, 0.5, 0});
     CHECK(grad(max(x, 0).values, {x})[0].to_vector<double>() == Line{0, 1, 0, 0});
     CHECK(grad(norm(x, INFINITY), {x})[0].to_vector<double>() == Line{0, 0.5, 0.5, 0});
   }
 
-  TEST_CASE("norms and std have gradient 0 at 0") {
+  DEVICE_TEST_CASE("norms and std have gradient 0 at 0") {
     for (double p : {0.0, 0.5, 1.0, 1.5, 2.0, 3.0, double(INFINITY)}) {
       CAPTURE(p);
-      Tensor x = zeros({3}, Dtype::f64).set_requires_grad();
+      Tensor x = here::zeros({3}, Dtype::f64).set_requires_grad();
       CHECK(grad(norm(x, p), {x})[0].to_vector<double>() == Line{0, 0, 0});
     }
-    Tensor x = ones({3}, Dtype::f64).set_requires_grad();
+    Tensor x = here::ones({3}, Dtype::f64).set_requires_grad();
     CHECK(grad(weft::std(x), {x})[0].to_vector<double>() == Line{0, 0, 0});
-    CHECK(norm(tensor<double>({1, 0, 2}), 0).item<double>() == 2);
+    CHECK(norm(here::tensor<double>({1, 0, 2}), 0).item<double>() == 2);
   }
 
-  TEST_CASE("positions: first of equals, NaN wins") {
+  DEVICE_TEST_CASE("positions: first of equals, NaN wins") {
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    const Tensor x = tensor<double>({1, 5, 5, 0, nan, 7, nan, 1}, Shape{2, 4});
+    const Tensor x = here::tensor<double>({1, 5, 5, 0, nan, 7, nan, 1}, Shape{2, 4});
     CHECK(argmax(x, 1).to_vector<int64_t>() == std::vector<int64_t>{1, 0});
     CHECK(argmin(x, -1).to_vector<int64_t>() == std::vector<int64_t>{3, 0});
     CHECK(argmax(x).item<int64_t>() == 4);
@@ -185,89 +186,89 @@ TEST_SUITE("reduce") {
     CHECK(isnan(m.values).to_vector<bool>() == std::vector<bool>{false, true});
     CHECK(isnan(amax(x)).item<bool>());
     CHECK(isnan(amin(x)).item<bool>());
-    CHECK(argmax(tensor<int64_t>({3, 9, 4})).item<int64_t>() == 1);
-    CHECK(argmax(scalar(2.5)).item<int64_t>() == 0);
+    CHECK(argmax(here::tensor<int64_t>({3, 9, 4})).item<int64_t>() == 1);
+    CHECK(argmax(here::scalar(2.5)).item<int64_t>() == 0);
     // channels-last, along the axis that is fastest there
     const Tensor y = ramp({2, 7, 5, 6});
     CHECK(equal(argmax(y.contiguous(MemoryFormat::channels_last), 1), argmax(y, 1)));
   }
 
-  TEST_CASE("dtypes") {
-    CHECK(sum(ones({3}, Dtype::i32)).dtype() == Dtype::i64);
-    CHECK(sum(ones({3}, Dtype::boolean)).item<int64_t>() == 3);
-    CHECK(sum(ones({300}, Dtype::u8)).item<int64_t>() == 300);
-    CHECK(sum(ones({3}, Dtype::f16), {}, false, Dtype::f64).dtype() == Dtype::f64);
-    CHECK(prod(full({3}, 2, Dtype::i32)).item<int64_t>() == 8);
-    CHECK(mean(ones({3}, Dtype::i64), {}, false, Dtype::f32).item<float>() == 1);
-    CHECK(amax(tensor<int64_t>({1, 4, 2})).item<int64_t>() == 4);
-    CHECK(count_nonzero(tensor<double>({0, 1, 2, 0}, Shape{2, 2}), 0).to_vector<int64_t>() ==
+  DEVICE_TEST_CASE("dtypes") {
+    CHECK(sum(here::ones({3}, Dtype::i32)).dtype() == Dtype::i64);
+    CHECK(sum(here::ones({3}, Dtype::boolean)).item<int64_t>() == 3);
+    CHECK(sum(here::ones({300}, Dtype::u8)).item<int64_t>() == 300);
+    CHECK(sum(here::ones({3}, Dtype::f16), {}, false, Dtype::f64).dtype() == Dtype::f64);
+    CHECK(prod(here::full({3}, 2, Dtype::i32)).item<int64_t>() == 8);
+    CHECK(mean(here::ones({3}, Dtype::i64), {}, false, Dtype::f32).item<float>() == 1);
+    CHECK(amax(here::tensor<int64_t>({1, 4, 2})).item<int64_t>() == 4);
+    CHECK(count_nonzero(here::tensor<double>({0, 1, 2, 0}, Shape{2, 2}), 0).to_vector<int64_t>() ==
           std::vector<int64_t>{1, 1});
     // halves accumulate in f32: 4096 ones in bf16 would stop at 256
     for (Dtype d : {Dtype::bf16, Dtype::f16}) {
-      CHECK(sum(ones({4096}, d)).item<float>() == 4096);
-      CHECK(mean(full({100000}, 3, d)).item<float>() == 3);
-      CHECK(sum(ones({4096, 2}, d), 0).to_vector<float>() == std::vector<float>{4096, 4096});
+      CHECK(sum(here::ones({4096}, d)).item<float>() == 4096);
+      CHECK(mean(here::full({100000}, 3, d)).item<float>() == 3);
+      CHECK(sum(here::ones({4096, 2}, d), 0).to_vector<float>() == std::vector<float>{4096, 4096});
     }
-    CHECK_THROWS_AS((void)mean(ones({3}, Dtype::i64)), DtypeError);
-    CHECK_THROWS_AS((void)var(ones({3}, Dtype::i64)), DtypeError);
-    CHECK_THROWS_AS((void)norm(ones({3}, Dtype::i64)), DtypeError);
-    CHECK_THROWS_AS((void)argmax(ones({3}, Dtype::boolean)), DtypeError);
+    CHECK_THROWS_AS((void)mean(here::ones({3}, Dtype::i64)), DtypeError);
+    CHECK_THROWS_AS((void)var(here::ones({3}, Dtype::i64)), DtypeError);
+    CHECK_THROWS_AS((void)norm(here::ones({3}, Dtype::i64)), DtypeError);
+    CHECK_THROWS_AS((void)argmax(here::ones({3}, Dtype::boolean)), DtypeError);
   }
 
-  TEST_CASE("f32 sums of many values are accurate") {
+  DEVICE_TEST_CASE("f32 sums of many values are accurate") {
     // 2^24 + k ones: a single running f32 sum would stick at 2^24; partial sums keep the error below n/2^24 of an ulp chain
-    const Tensor x = full({(1 << 24) + 4096}, 1);
+    const Tensor x = here::full({(1 << 24) + 4096}, 1);
     CHECK(sum(x).item<float>() == doctest::Approx((1 << 24) + 4096).epsilon(1e-7));
     CHECK(mean(x).item<float>() == doctest::Approx(1).epsilon(1e-7));
-    const Tensor tall = full({1 << 20, 3}, 0.1f);
+    const Tensor tall = here::full({1 << 20, 3}, 0.1f);
     for (float v : sum(tall, 0).to_vector<float>())
       CHECK(v == doctest::Approx((1 << 20) * static_cast<double>(0.1f)).epsilon(2e-6));
   }
 
-  TEST_CASE("nothing to reduce, and rank 0") {
-    CHECK(sum(zeros({0, 3})).item<float>() == 0);
-    CHECK(sum(zeros({2, 0}), 1).to_vector<float>() == std::vector<float>{0, 0});
-    CHECK(sum(zeros({0, 3}), 1).shape() == Shape{0});
-    CHECK(prod(zeros({0})).item<float>() == 1);
-    CHECK(std::isnan(mean(zeros({0})).item<float>()));
-    CHECK(std::isnan(var(zeros({1})).item<float>()));
-    CHECK(norm(zeros({0})).item<float>() == 0);
-    CHECK(std::isinf(logsumexp(zeros({0}), 0).item<float>()));
-    CHECK_FALSE(any(zeros({0})).item<bool>());
-    CHECK(all(zeros({0})).item<bool>());
-    CHECK(sum(scalar(3.5), 0).item<float>() == 3.5f);
-    CHECK(sum(scalar(3.5), -1).shape() == Shape{});
-    CHECK(amax(zeros({3, 0}), 0).shape() == Shape{0});
-    CHECK_THROWS_AS((void)amax(zeros({0, 2}), 0), ShapeError);
-    CHECK_THROWS_AS((void)max(zeros({0, 2})), ShapeError);
-    CHECK_THROWS_AS((void)argmax(zeros({0})), ShapeError);
-    CHECK_THROWS_AS((void)norm(zeros({0}), INFINITY), ShapeError);
-    CHECK_THROWS_AS((void)sum(zeros({2}), {0, 0}), ValueError);
-    CHECK_THROWS_AS((void)sum(zeros({2}), 1), Error);
+  DEVICE_TEST_CASE("nothing to reduce, and rank 0") {
+    CHECK(sum(here::zeros({0, 3})).item<float>() == 0);
+    CHECK(sum(here::zeros({2, 0}), 1).to_vector<float>() == std::vector<float>{0, 0});
+    CHECK(sum(here::zeros({0, 3}), 1).shape() == Shape{0});
+    CHECK(prod(here::zeros({0})).item<float>() == 1);
+    CHECK(std::isnan(mean(here::zeros({0})).item<float>()));
+    CHECK(std::isnan(var(here::zeros({1})).item<float>()));
+    CHECK(norm(here::zeros({0})).item<float>() == 0);
+    CHECK(std::isinf(logsumexp(here::zeros({0}), 0).item<float>()));
+    CHECK_FALSE(any(here::zeros({0})).item<bool>());
+    CHECK(all(here::zeros({0})).item<bool>());
+    CHECK(sum(here::scalar(3.5), 0).item<float>() == 3.5f);
+    CHECK(sum(here::scalar(3.5), -1).shape() == Shape{});
+    CHECK(amax(here::zeros({3, 0}), 0).shape() == Shape{0});
+    CHECK_THROWS_AS((void)amax(here::zeros({0, 2}), 0), ShapeError);
+    CHECK_THROWS_AS((void)max(here::zeros({0, 2})), ShapeError);
+    CHECK_THROWS_AS((void)argmax(here::zeros({0})), ShapeError);
+    CHECK_THROWS_AS((void)norm(here::zeros({0}), INFINITY), ShapeError);
+    CHECK_THROWS_AS((void)sum(here::zeros({2}), {0, 0}), ValueError);
+    CHECK_THROWS_AS((void)sum(here::zeros({2}), 1), Error);
   }
 
-  TEST_CASE("any and all") {
-    const Tensor x = tensor<double>({0, 1, 0, 0, 2, 3}, Shape{3, 2});
+  DEVICE_TEST_CASE("any and all") {
+    const Tensor x = here::tensor<double>({0, 1, 0, 0, 2, 3}, Shape{3, 2});
     CHECK(any(x, 1).to_vector<bool>() == std::vector<bool>{true, false, true});
     CHECK(all(x, 1).to_vector<bool>() == std::vector<bool>{false, false, true});
     CHECK(any(x, 0, true).shape() == Shape{1, 2});
-    CHECK(all(ones({100000})).item<bool>());
-    CHECK(any(isnan(full({5}, NAN))).item<bool>());
+    CHECK(all(here::ones({100000})).item<bool>());
+    CHECK(any(isnan(here::full({5}, NAN))).item<bool>());
   }
 
-  TEST_CASE("logsumexp neither overflows nor loses infinities") {
-    CHECK(logsumexp(tensor<double>({1000, 1000}), 0).item<double>() == doctest::Approx(1000 + std::log(2.0)));
-    CHECK(logsumexp(full({2}, -INFINITY), 0).item<float>() == -INFINITY);
-    CHECK(logsumexp(tensor<double>({INFINITY, 1}), 0).item<double>() == INFINITY);
-    CHECK(logsumexp(tensor<int64_t>({0, 0}), 0).item<float>() == doctest::Approx(std::log(2.0)));
+  DEVICE_TEST_CASE("logsumexp neither overflows nor loses infinities") {
+    CHECK(logsumexp(here::tensor<double>({1000, 1000}), 0).item<double>() == doctest::Approx(1000 + std::log(2.0)));
+    CHECK(logsumexp(here::full({2}, -INFINITY), 0).item<float>() == -INFINITY);
+    CHECK(logsumexp(here::tensor<double>({INFINITY, 1}), 0).item<double>() == INFINITY);
+    CHECK(logsumexp(here::tensor<int64_t>({0, 0}), 0).item<float>() == doctest::Approx(std::log(2.0)));
   }
 
-  TEST_CASE("sum_to undoes every broadcast") {
+  DEVICE_TEST_CASE("sum_to undoes every broadcast") {
     const Tensor x = ramp({2, 3, 4});
     CHECK(sum_to(x, {2, 3, 4}).is_same(x));
     CHECK(allclose(sum_to(x, {3, 1}), sum(x, {0, 2}).reshape({3, 1})));
     CHECK(allclose(sum_to(x, {}), sum(x)));
     CHECK(allclose(sum_to(x, {1, 1, 4}), sum(x, {0, 1}, true)));
-    CHECK(sum_to(ones({1, 3}), {3}).shape() == Shape{3});
+    CHECK(sum_to(here::ones({1, 3}), {3}).shape() == Shape{3});
   }
 }

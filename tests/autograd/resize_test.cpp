@@ -1,12 +1,11 @@
 // Resizing against naive loops and finite differences.
-#include <doctest/doctest.h>
-
+#include "weft/autograd/ops/resize.h"
 #include "derivative.h"
+#include "support/here.h"
 #include "support/reference.h"
 #include "support/strided.h"
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/resize.h"
 
 using namespace weft;
 using support::Array;
@@ -43,7 +42,7 @@ GradFn ops(const std::function<Tensor(const std::vector<Tensor>&)>& f) { return 
 }  // namespace
 
 TEST_SUITE("resize") {
-  TEST_CASE("2-d modes, sizes up and down, layouts") {
+  DEVICE_TEST_CASE("2-d modes, sizes up and down, layouts") {
     for (const int64_t C : {3, 70}) {
       const Tensor x = ramp({2, C, 5, 6});
       const Array in(x);
@@ -64,14 +63,14 @@ TEST_SUITE("resize") {
             for (const Tensor& layout : {x, support::channels_last(x), support::scattered(x)}) {
               const Tensor y = interpolate(layout, options);
               REQUIRE(y.shape() == want.shape);
-              CHECK(allclose(y, tensor(want.v, want.shape), 1e-12, 1e-12));
+              CHECK(allclose(y, here::tensor(want.v, want.shape), 1e-12, 1e-12));
             }
           }
     }
   }
 
-  TEST_CASE("1-d and 3-d, scale factors, other dtypes") {
-    const Tensor l = tensor({0., 1., 2., 3.}, Shape{1, 1, 4});
+  DEVICE_TEST_CASE("1-d and 3-d, scale factors, other dtypes") {
+    const Tensor l = here::tensor({0., 1., 2., 3.}, Shape{1, 1, 4});
     CHECK(interpolate(l, {.scale_factor = 2, .mode = linear}).to_vector<double>() ==
           std::vector<double>{0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3});
     CHECK(interpolate(l, {.scale_factor = 1.7}).shape() == Shape{1, 1, 6});
@@ -83,7 +82,7 @@ TEST_SUITE("resize") {
     CHECK(allclose(interpolate(v, {.size = {3, 4, 5}, .mode = trilinear}), v));
     CHECK(interpolate(v, {.size = {5, 2, 5}, .mode = nearest}).shape() == Shape{1, 2, 5, 2, 5});
     CHECK(interpolate(v, {.size = {2}, .mode = area}).shape() == Shape{1, 2, 2, 2, 2});
-    const Tensor bytes = tensor(std::vector<uint8_t>{0, 10, 20, 31}, Shape{1, 1, 2, 2});
+    const Tensor bytes = here::tensor(std::vector<uint8_t>{0, 10, 20, 31}, Shape{1, 1, 2, 2});
     CHECK(interpolate(bytes, {.size = {4, 4}}).to_vector<int64_t>() ==
           std::vector<int64_t>{0, 0, 10, 10, 0, 0, 10, 10, 20, 20, 31, 31, 20, 20, 31, 31});
     CHECK(interpolate(bytes, {.size = {1}, .mode = bilinear}).to_vector<int64_t>() == std::vector<int64_t>{15});
@@ -92,7 +91,7 @@ TEST_SUITE("resize") {
                    1. / 256, 1e-6));
   }
 
-  TEST_CASE("derivatives of every order") {
+  DEVICE_TEST_CASE("derivatives of every order") {
     for (const bool rows : {false, true}) {
       Tensor x = ramp({2, 3, 4, 5}), v = ramp({1, 2, 3, 2, 3});
       if (rows) x = support::channels_last(x), v = support::channels_last(v);
@@ -122,8 +121,8 @@ TEST_SUITE("resize") {
     }
   }
 
-  TEST_CASE("errors") {
-    const Tensor x = ones({1, 1, 4, 4});
+  DEVICE_TEST_CASE("errors") {
+    const Tensor x = here::ones({1, 1, 4, 4});
     CHECK_THROWS_AS((void)interpolate(x, {}), ValueError);
     CHECK_THROWS_AS((void)interpolate(x, {.size = {2, 2}, .scale_factor = 2}), ValueError);
     CHECK_THROWS_AS((void)interpolate(x, {.size = {2}, .mode = linear}), ShapeError);

@@ -1,8 +1,7 @@
 // Joining, repeating, flipping, padding: values against index formulas written out, layouts kept, derivatives of both orders.
-#include <doctest/doctest.h>
-
 #include <functional>
 
+#include "support/here.h"
 #include "support/ops.h"
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
@@ -13,7 +12,7 @@ using support::message_of;
 
 namespace {
 
-Tensor iota(const Shape& shape, Dtype d = Dtype::f64) { return arange(shape.numel()).to(d).reshape(shape); }
+Tensor iota(const Shape& shape, Dtype d = Dtype::f64) { return here::arange(shape.numel()).to(d).reshape(shape); }
 Tensor leaf(const Shape& shape) { return (iota(shape) * 0.37 - 1.1).set_requires_grad(); }
 Tensor channels_last(const Tensor& x) { return x.contiguous(MemoryFormat::channels_last); }
 std::vector<double> values(const Tensor& x) { return x.to_vector<double>(); }
@@ -43,7 +42,7 @@ int64_t source(PadMode mode, int64_t size, int64_t lo, int64_t hi, int64_t o) {
 }  // namespace
 
 TEST_SUITE("shape") {
-  TEST_CASE("cat joins along any axis, in any layout, and promotes") {
+  DEVICE_TEST_CASE("cat joins along any axis, in any layout, and promotes") {
     for (int64_t dim : {0, 1, 2, -1}) {
       const int d = dim < 0 ? 3 : static_cast<int>(dim);
       Shape sa{2, 3, 4, 5}, sb{2, 3, 4, 5};
@@ -61,52 +60,52 @@ TEST_SUITE("shape") {
       const Tensor permuted = cat({a.permute(turn), b.permute(turn)}, turned[d]);
       CHECK(values(permuted) == values(plain.permute(turn)));
     }
-    CHECK(cat({ones({2}, Dtype::i64), ones({1}, Dtype::f32)}).dtype() == Dtype::f32);
-    CHECK(cat({zeros({0}), ones({2, 2})}, 1).shape() == Shape{2, 2});  // an empty list to begin with
-    CHECK(cat({zeros({2, 0}), ones({2, 3})}, 1).shape() == Shape{2, 3});
-    CHECK(cat({zeros({2, 0}), zeros({2, 0})}, 0).shape() == Shape{4, 0});
+    CHECK(cat({here::ones({2}, Dtype::i64), here::ones({1}, Dtype::f32)}).dtype() == Dtype::f32);
+    CHECK(cat({here::zeros({0}), here::ones({2, 2})}, 1).shape() == Shape{2, 2});  // an empty list to begin with
+    CHECK(cat({here::zeros({2, 0}), here::ones({2, 3})}, 1).shape() == Shape{2, 3});
+    CHECK(cat({here::zeros({2, 0}), here::zeros({2, 0})}, 0).shape() == Shape{4, 0});
   }
 
-  TEST_CASE("cat of large channels-last tensors") {  // above the sizes that are done by one thread
-    const Tensor a = channels_last(rand({2, 24, 40, 40})), b = channels_last(rand({2, 8, 40, 40}));
+  DEVICE_TEST_CASE("cat of large channels-last tensors") {  // above the sizes that are done by one thread
+    const Tensor a = channels_last(here::rand({2, 24, 40, 40})), b = channels_last(here::rand({2, 8, 40, 40}));
     const Tensor y = cat({a, b}, 1);
     CHECK(y.is_channels_last());
     CHECK(equal(y.narrow(1, 0, 24), a));
     CHECK(equal(y.narrow(1, 24, 8), b));
-    const Tensor crop = a.narrow(2, 4, 30).narrow(3, 5, 30), smaller = channels_last(rand({2, 8, 30, 30}));
+    const Tensor crop = a.narrow(2, 4, 30).narrow(3, 5, 30), smaller = channels_last(here::rand({2, 8, 30, 30}));
     const Tensor joined = cat({crop, smaller}, 1);  // a part of a channels-last tensor counts as one
     CHECK(joined.is_channels_last());
     CHECK(equal(joined.narrow(1, 0, 24), crop));
     CHECK(pad(crop, {1, 1}).is_channels_last());
     CHECK(equal(pad(crop, {1, 1}), pad(crop.contiguous(), {1, 1})));
     CHECK(roll(a, {3}, {2}).is_channels_last());
-    CHECK(cat({ones({2, 1, 3, 1}).expand({2, 3, 3, 3}), ones({2, 1, 3, 3})}, 1).is_contiguous());
-    const Tensor long_a = rand({100000}), long_b = rand({30000});
+    CHECK(cat({here::ones({2, 1, 3, 1}).expand({2, 3, 3, 3}), here::ones({2, 1, 3, 3})}, 1).is_contiguous());
+    const Tensor long_a = here::rand({100000}), long_b = here::rand({30000});
     CHECK(equal(cat({long_a, long_b}).narrow(0, 100000, 30000), long_b));
   }
 
-  TEST_CASE("cat refuses what does not fit") {
+  DEVICE_TEST_CASE("cat refuses what does not fit") {
     CHECK(message_of<ValueError>([] { (void)cat({}); }) == "cat: the list of tensors is empty");
     CHECK(message_of<ShapeError>([] {
-            (void)cat({ones({2, 3}), ones({2, 4})}, 0);
+            (void)cat({here::ones({2, 3}), here::ones({2, 4})}, 0);
           }).find("[2, 4]") != std::string::npos);
-    CHECK_THROWS_AS((void)cat({ones({2, 3}), ones({2})}, 0), ShapeError);
-    CHECK_THROWS_AS((void)stack({ones({2, 3}), ones({3, 2})}), ShapeError);
+    CHECK_THROWS_AS((void)cat({here::ones({2, 3}), here::ones({2})}, 0), ShapeError);
+    CHECK_THROWS_AS((void)stack({here::ones({2, 3}), here::ones({3, 2})}), ShapeError);
   }
 
-  TEST_CASE("derivatives of cat and stack") {
+  DEVICE_TEST_CASE("derivatives of cat and stack") {
     check_derivatives(
         [](const std::vector<Tensor>& x) {
           return square(cat({x[0], x[1], x[0]}, 1));
         },
         {{2, 3}, {2, 2}});
     check_derivatives([](const std::vector<Tensor>& x) { return square(stack({x[0], x[1]}, -1)); }, {{2, 3}, {2, 3}});
-    Tensor a = ones({2}, Dtype::f32).set_requires_grad(), b = ones({3}, Dtype::f64).set_requires_grad();
+    Tensor a = here::ones({2}, Dtype::f32).set_requires_grad(), b = here::ones({3}, Dtype::f64).set_requires_grad();
     sum(cat({a, b})).backward();
     CHECK(a.grad().dtype() == Dtype::f32);  // the promoting cast is undone
   }
 
-  TEST_CASE("flip, roll, repeat, tile, repeat_interleave, meshgrid") {
+  DEVICE_TEST_CASE("flip, roll, repeat, tile, repeat_interleave, meshgrid") {
     const Tensor x = iota({2, 3});
     CHECK(values(flip(x, {1})) == std::vector<double>{2, 1, 0, 5, 4, 3});
     CHECK(values(flip(x, {0, -1})) == std::vector<double>{5, 4, 3, 2, 1, 0});
@@ -120,7 +119,8 @@ TEST_SUITE("shape") {
     CHECK_THROWS_AS((void)repeat(x, {2}), ShapeError);
     CHECK(values(tile(x, {2})) == std::vector<double>{0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5});
     CHECK(values(repeat_interleave(x, 2, 0)) == std::vector<double>{0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5});
-    CHECK(values(repeat_interleave(x, tensor({2, 0, 1}).to(Dtype::i64), 1)) == std::vector<double>{0, 0, 2, 3, 3, 5});
+    CHECK(values(repeat_interleave(x, here::tensor({2, 0, 1}).to(Dtype::i64), 1)) ==
+          std::vector<double>{0, 0, 2, 3, 3, 5});
     const auto grids = meshgrid({iota({2}), iota({3})});
     CHECK(values(grids[0]) == std::vector<double>{0, 0, 0, 1, 1, 1});
     CHECK(values(grids[1]) == std::vector<double>{0, 1, 2, 0, 1, 2});
@@ -132,7 +132,7 @@ TEST_SUITE("shape") {
     check_derivatives([](const std::vector<Tensor>& x) { return square(repeat_interleave(x[0], 2, 1)); }, {{2, 3}});
   }
 
-  TEST_CASE("tril and triu") {
+  DEVICE_TEST_CASE("tril and triu") {
     const Tensor x = iota({2, 3, 4}) + 1;
     for (int64_t diagonal : {-4, -1, 0, 2, 5}) {
       const Tensor low = tril(x, diagonal), high = triu(x.permute({0, 2, 1}).contiguous().permute({0, 2, 1}), diagonal);
@@ -142,11 +142,11 @@ TEST_SUITE("shape") {
           CHECK(high[1][i][j].item<double>() == (j - i >= diagonal ? x[1][i][j].item<double>() : 0));
         }
     }
-    CHECK_THROWS_AS((void)tril(ones({3})), ShapeError);
+    CHECK_THROWS_AS((void)tril(here::ones({3})), ShapeError);
     check_derivatives([](const std::vector<Tensor>& x) { return square(triu(x[0], 1)); }, {{3, 3}});
   }
 
-  TEST_CASE("pixel_shuffle and its inverse, channels-last kept") {
+  DEVICE_TEST_CASE("pixel_shuffle and its inverse, channels-last kept") {
     const Tensor x = iota({2, 8, 3, 2});
     const Tensor y = pixel_shuffle(x, 2);
     REQUIRE(y.shape() == Shape{2, 2, 6, 4});
@@ -165,7 +165,7 @@ TEST_SUITE("shape") {
 }
 
 TEST_SUITE("pad") {
-  TEST_CASE("every mode, with growing and cropping sides, in every layout") {
+  DEVICE_TEST_CASE("every mode, with growing and cropping sides, in every layout") {
     struct Case {
       PadMode mode;
       Shape pads;
@@ -226,19 +226,19 @@ TEST_SUITE("pad") {
     }
   }
 
-  TEST_CASE("large reflect padding runs in parallel with the same result") {
-    const Tensor x = rand({1, 16, 60, 50}, Dtype::f64);
+  DEVICE_TEST_CASE("large reflect padding runs in parallel with the same result") {
+    const Tensor x = here::rand({1, 16, 60, 50}, Dtype::f64);
     const Tensor y = pad(x, {3, 3, 3, 3}, PadMode::reflect);
     CHECK(equal(y, pad(channels_last(x), {3, 3, 3, 3}, PadMode::reflect)));
     CHECK(equal(y.narrow(2, 3, 60).narrow(3, 3, 50), x));
     CHECK(equal(y.select(2, 0), y.select(2, 6)));
-    const Tensor g = rand(y.shape(), Dtype::f64);
+    const Tensor g = here::rand(y.shape(), Dtype::f64);
     CHECK(allclose(pad_backward(g, x.shape(), {3, 3, 3, 3}, PadMode::reflect),
                    pad_backward(channels_last(g), x.shape(), {3, 3, 3, 3}, PadMode::reflect), 1e-15, 1e-15));
   }
 
-  TEST_CASE("errors name the numbers") {
-    const Tensor x = ones({2, 3});
+  DEVICE_TEST_CASE("errors name the numbers") {
+    const Tensor x = here::ones({2, 3});
     CHECK(message_of<ShapeError>([&] {
             (void)pad(x, {3, 0}, PadMode::reflect);
           }).find("reflect padding 3") != std::string::npos);
@@ -246,8 +246,8 @@ TEST_SUITE("pad") {
     CHECK_THROWS_AS((void)pad(x, {1}), ShapeError);
     CHECK_THROWS_AS((void)pad(x, {1, 1, 1, 1, 1, 1}), ShapeError);
     CHECK_THROWS_AS((void)pad(x, {-2, -2}), ShapeError);
-    CHECK_THROWS_AS((void)pad(ones({2, 0}), {1, 1}, PadMode::replicate), ShapeError);
-    CHECK(pad(ones({2, 0}), {1, 1}).shape() == Shape{2, 2});
+    CHECK_THROWS_AS((void)pad(here::ones({2, 0}), {1, 1}, PadMode::replicate), ShapeError);
+    CHECK(pad(here::ones({2, 0}), {1, 1}).shape() == Shape{2, 2});
     CHECK(pad(x, {}).shape() == x.shape());
   }
 }

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "derivative.h"
+#include "support/here.h"
 #include "weft/autograd/ops/softmax.h"
 
 using namespace weft;
@@ -15,7 +16,7 @@ Tensor reference(const Tensor& x, int64_t dim, bool log) {
 }  // namespace
 
 TEST_SUITE("softmax") {
-  TEST_CASE("values in every dtype, along every axis, in every layout") {
+  DEVICE_TEST_CASE("values in every dtype, along every axis, in every layout") {
     const Shape shapes[] = {{2, 3, 4, 5}, {3, 33, 2, 7}, {2, 1, 3, 3}, {1, 200, 20, 30}};
     for (const Shape& s : shapes)
       for (int dim = 0; dim < 4; ++dim)
@@ -41,7 +42,7 @@ TEST_SUITE("softmax") {
         }
   }
 
-  TEST_CASE("derivatives, fused and composite") {
+  DEVICE_TEST_CASE("derivatives, fused and composite") {
     for (int dim : {0, 1, 2}) {
       check_derivatives([&](const std::vector<Tensor>& v) { return softmax(v[0], dim); }, {ramp({2, 3, 4})});
       check_derivatives([&](const std::vector<Tensor>& v) { return log_softmax(v[0], dim); }, {ramp({2, 3, 4})});
@@ -54,17 +55,17 @@ TEST_SUITE("softmax") {
     CHECK(allclose(grad(sum(log_softmax(x, 1)), {x})[0], 1 - 6 * softmax(x.detach(), 1), 1e-12));
   }
 
-  TEST_CASE("extremes") {
-    CHECK(softmax(tensor<double>({1e4, 1e4 - 1}), 0).to_vector<double>()[0] ==
+  DEVICE_TEST_CASE("extremes") {
+    CHECK(softmax(here::tensor<double>({1e4, 1e4 - 1}), 0).to_vector<double>()[0] ==
           doctest::Approx(1 / (1 + std::exp(-1.0))));
-    CHECK(softmax(tensor<double>({-INFINITY, 0}), 0).to_vector<double>() == std::vector<double>{0, 1});
-    CHECK(std::isnan(softmax(full({2}, -INFINITY), 0).to_vector<float>()[0]));
-    CHECK(log_softmax(tensor<float>({200, 0}), 0).to_vector<float>()[1] == -200);
-    CHECK(softmax(scalar(3.0), 0).item<float>() == 1);
-    CHECK(softmax(zeros({0, 3}), 1).shape() == Shape{0, 3});
-    CHECK(softmax(zeros({3, 0}), 1).shape() == Shape{3, 0});
-    CHECK(softmax(ones({2}, Dtype::i64), 0, Dtype::f32).dtype() == Dtype::f32);
-    CHECK_THROWS_AS((void)softmax(ones({2}, Dtype::i64), 0), DtypeError);
-    CHECK_THROWS_AS((void)softmax(ones({2}), 1), Error);
+    CHECK(softmax(here::tensor<double>({-INFINITY, 0}), 0).to_vector<double>() == std::vector<double>{0, 1});
+    CHECK(std::isnan(softmax(here::full({2}, -INFINITY), 0).to_vector<float>()[0]));
+    CHECK(log_softmax(here::tensor<float>({200, 0}), 0).to_vector<float>()[1] == -200);
+    CHECK(softmax(here::scalar(3.0), 0).item<float>() == 1);
+    CHECK(softmax(here::zeros({0, 3}), 1).shape() == Shape{0, 3});
+    CHECK(softmax(here::zeros({3, 0}), 1).shape() == Shape{3, 0});
+    CHECK(softmax(here::ones({2}, Dtype::i64), 0, Dtype::f32).dtype() == Dtype::f32);
+    CHECK_THROWS_AS((void)softmax(here::ones({2}, Dtype::i64), 0), DtypeError);
+    CHECK_THROWS_AS((void)softmax(here::ones({2}), 1), Error);
   }
 }

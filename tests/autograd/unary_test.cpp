@@ -3,13 +3,14 @@
 #include <limits>
 
 #include "derivative.h"
+#include "support/here.h"
 #include "weft/autograd/ops/activation.h"
 
 using namespace weft;
 using namespace weft::test;
 
 TEST_SUITE("unary") {
-  TEST_CASE("layouts are kept and strides are walked") {
+  DEVICE_TEST_CASE("layouts are kept and strides are walked") {
     const Tensor x = ramp({2, 3, 4, 5}, 0.1, 1.9), last = x.contiguous(MemoryFormat::channels_last);
     const Tensor want = exp(x);
     CHECK(exp(last).is_channels_last());
@@ -20,8 +21,8 @@ TEST_SUITE("unary") {
                 want.select(1, 1).unsqueeze(0).expand({3, 2, 4, 5})));
   }
 
-  TEST_CASE("dtypes of integers and bool") {
-    const Tensor i = tensor<int64_t>({-3, 0, 4}), b = tensor(std::vector<bool>{true, false});
+  DEVICE_TEST_CASE("dtypes of integers and bool") {
+    const Tensor i = here::tensor<int64_t>({-3, 0, 4}), b = here::tensor(std::vector<bool>{true, false});
     CHECK(exp(i).dtype() == Dtype::f32);
     CHECK(sigmoid(b).dtype() == Dtype::f32);
     CHECK(abs(i).to_vector<int64_t>() == std::vector<int64_t>{3, 0, 4});
@@ -39,14 +40,16 @@ TEST_SUITE("unary") {
     CHECK_THROWS_AS((void)hardtanh(exp(i), 1, -1), ValueError);
   }
 
-  TEST_CASE("NaN, infinities and zeros") {
+  DEVICE_TEST_CASE("NaN, infinities and zeros") {
     const double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
     for (Dtype d : {Dtype::f32, Dtype::f64}) {
-      const Tensor x = tensor<double>({nan, inf, -inf, -0.0, 0.0}).to(d);
+      const Tensor x = here::tensor<double>({nan, inf, -inf, -0.0, 0.0}).to(d);
       CHECK(isnan(x).to_vector<bool>() == std::vector<bool>{true, false, false, false, false});
       CHECK(isinf(x).to_vector<bool>() == std::vector<bool>{false, true, true, false, false});
       CHECK(isfinite(x).to_vector<bool>() == std::vector<bool>{false, false, false, true, true});
-      auto values = [&](const Tensor& y, std::vector<double> want) { CHECK(allclose(y, tensor(want), 1e-6, 0, true)); };
+      auto values = [&](const Tensor& y, std::vector<double> want) {
+        CHECK(allclose(y, here::tensor(want), 1e-6, 0, true));
+      };
       values(relu(x), {nan, inf, 0, 0, 0});
       values(exp(x), {nan, inf, 0, 1, 1});
       values(tanh(x), {nan, 1, -1, 0, 0});
@@ -60,9 +63,9 @@ TEST_SUITE("unary") {
     }
   }
 
-  TEST_CASE("gradients at kinks are PyTorch's") {
+  DEVICE_TEST_CASE("gradients at kinks are PyTorch's") {
     auto slope = [](Tensor (*f)(const Tensor&), double at) {
-      Tensor x = full({}, at, Dtype::f64).set_requires_grad();
+      Tensor x = here::full({}, at, Dtype::f64).set_requires_grad();
       const double fused = grad(f(x), {x})[0].item<double>(),
                    composite = grad(f(x), {x}, {.create_graph = true})[0].item<double>();
       CHECK(fused == composite);
@@ -79,15 +82,15 @@ TEST_SUITE("unary") {
     CHECK(slope(hardsigmoid, 3) == 0);
   }
 
-  TEST_CASE("prelu: one weight, one per channel") {
+  DEVICE_TEST_CASE("prelu: one weight, one per channel") {
     check_derivatives([](const std::vector<Tensor>& v) { return prelu(v[0], v[1]); },
                       {ramp({2, 3, 4}), ramp({3}, 0.1, 0.4)});
     check_derivatives([](const std::vector<Tensor>& v) { return prelu(v[0], v[1]); }, {ramp({5}), ramp({1}, 0.1, 0.4)});
     CHECK_THROWS_AS((void)prelu(ramp({2, 3}), ramp({4})), ShapeError);
   }
 
-  TEST_CASE("second derivatives stay finite far from the kink") {
-    Tensor x = tensor<double>({200, -200}).set_requires_grad();
+  DEVICE_TEST_CASE("second derivatives stay finite far from the kink") {
+    Tensor x = here::tensor<double>({200, -200}).set_requires_grad();
     Tensor g = grad(sum(elu(x)), {x}, {.create_graph = true})[0];
     CHECK(all(isfinite(grad(sum(g), {x})[0])).item<bool>());
   }

@@ -1,55 +1,14 @@
-// A device from outside: a backend that counts its calls and lends the CPU's kernels. What it needs is what any backend needs:
-// the services of core/backend.h and its kernels in the slots.
+// A second device beside the CPU: support/lent_device.h is a complete one.
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-#include <cstring>
-
+#include "support/lent_device.h"
 #include "support/ops.h"
 #include "weft/autograd/engine.h"
-#include "weft/core/backend.h"
 #include "weft/core/factory.h"
-#include "weft/core/kernels.h"
 
 using namespace weft;
-
-namespace {
-
-class CountingBackend final : public Backend {
- public:
-  int device_count() const override { return 1; }
-  std::string info(int) const override { return "counts and lends the CPU's kernels"; }
-  void* allocate(size_t bytes, int) override {
-    ++allocations;
-    return std::aligned_alloc(64, (bytes + 64) / 64 * 64);
-  }
-  void deallocate(void* p, size_t, int) noexcept override {
-    ++deallocations;
-    std::free(p);
-  }
-  void copy(void* dst, Device, const void* src, Device, size_t bytes, bool) override {
-    ++copies;
-    std::memcpy(dst, src, bytes);
-  }
-  void synchronize(int) override {}
-  MemoryStats memory_stats(int) const override { return {}; }
-  void reset_peak_memory_stats(int) override {}
-  void empty_cache(int) override {}
-  void set_memory_limit(size_t, int) override {}
-
-  int allocations = 0, deallocations = 0, copies = 0;
-};
-
-CountingBackend& counting() {
-  static CountingBackend* b = [] {
-    auto* made = new CountingBackend;
-    register_backend(DeviceType::custom, made);
-    return made;
-  }();
-  return *b;
-}
-
-}  // namespace
+using support::CountingBackend;
+using support::counting;
 
 TEST_SUITE("backends") {
   TEST_CASE("a device that is not registered says so") {
@@ -73,7 +32,7 @@ TEST_SUITE("backends") {
                            NotSupported);
       CHECK_THROWS_AS(moved + x, DeviceError);
 
-      for (KernelSlot* slot : KernelSlot::all()) slot->share(DeviceType::cpu, DeviceType::custom);
+      support::lend_cpu();
       moved.set_requires_grad();
       Tensor loss = sum(moved * moved);
       loss.backward();
@@ -84,6 +43,7 @@ TEST_SUITE("backends") {
     }
     CHECK(b.allocations > 3);
     CHECK(b.allocations == b.deallocations);
+    CHECK(b.active == 0);
   }
 
   TEST_CASE("every slot has a name and a CPU kernel") {

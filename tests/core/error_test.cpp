@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "support/throws.h"
+#include "weft/core/backend.h"
 #include "weft/core/factory.h"
 
 using namespace weft;
@@ -37,8 +38,9 @@ TEST_SUITE("errors") {
     CHECK(str(Device("cpu")) == "cpu");
     CHECK(Device(DeviceType::cuda, 1).index == 1);
     CHECK_THROWS_AS(Device("cuda:99"), DeviceError);  // no machine has that many
-    CHECK(message_of<DeviceError>([] { (void)zeros({2}, Device(DeviceType::custom)); }).find("custom") !=
-          std::string::npos);
+    if (!has_backend(DeviceType::custom))             // another test may have registered one
+      CHECK(message_of<DeviceError>([] { (void)zeros({2}, Device(DeviceType::custom)); }).find("custom") !=
+            std::string::npos);
   }
 
   TEST_CASE("a throwing in-place op changes nothing, not even the version") {

@@ -1,9 +1,8 @@
 // Tensors: creation, queries, elements, copies and conversions.
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <limits>
 
+#include "support/here.h"
 #include "support/strided.h"
 #include "support/throws.h"
 #include "weft/core/factory.h"
@@ -13,46 +12,46 @@ using support::message_of;
 using Values = std::vector<double>;
 
 TEST_SUITE("tensor") {
-  TEST_CASE("creation") {
-    CHECK(zeros({2, 2}).to_vector<float>() == std::vector<float>(4, 0));
-    CHECK(ones({3}, Dtype::u8).to_vector<int64_t>() == std::vector<int64_t>(3, 1));
-    CHECK(full({2}, 1.5, Dtype::f16).to_vector<double>() == Values{1.5, 1.5});
-    CHECK(scalar(3).dtype() == Dtype::i64);
-    CHECK(scalar(3.0).dtype() == Dtype::f32);
-    CHECK(scalar(true).dtype() == Dtype::boolean);
-    CHECK(scalar(2.5).shape() == Shape{});
-    CHECK(tensor({1, 2, 3}).dtype() == Dtype::i32);
-    CHECK(tensor({1.0, 2.0}, Shape{2, 1}).shape() == Shape{2, 1});
-    CHECK(tensor(std::vector<bool>{true, false}).to_vector<int64_t>() == std::vector<int64_t>{1, 0});
-    CHECK(eye(2, 3).to_vector<double>() == Values{1, 0, 0, 0, 1, 0});
-    CHECK(zeros({0, 3}).numel() == 0);
+  DEVICE_TEST_CASE("creation") {
+    CHECK(here::zeros({2, 2}).to_vector<float>() == std::vector<float>(4, 0));
+    CHECK(here::ones({3}, Dtype::u8).to_vector<int64_t>() == std::vector<int64_t>(3, 1));
+    CHECK(here::full({2}, 1.5, Dtype::f16).to_vector<double>() == Values{1.5, 1.5});
+    CHECK(here::scalar(3).dtype() == Dtype::i64);
+    CHECK(here::scalar(3.0).dtype() == Dtype::f32);
+    CHECK(here::scalar(true).dtype() == Dtype::boolean);
+    CHECK(here::scalar(2.5).shape() == Shape{});
+    CHECK(here::tensor({1, 2, 3}).dtype() == Dtype::i32);
+    CHECK(here::tensor({1.0, 2.0}, Shape{2, 1}).shape() == Shape{2, 1});
+    CHECK(here::tensor(std::vector<bool>{true, false}).to_vector<int64_t>() == std::vector<int64_t>{1, 0});
+    CHECK(here::eye(2, 3).to_vector<double>() == Values{1, 0, 0, 0, 1, 0});
+    CHECK(here::zeros({0, 3}).numel() == 0);
     CHECK(message_of<ShapeError>([] {
-            (void)tensor({1.0, 2.0}, Shape{3});
+            (void)here::tensor({1.0, 2.0}, Shape{3});
           }) == "tensor: 2 values do not fill shape [3]");
-    CHECK_THROWS_AS((void)zeros({-1}), ShapeError);
+    CHECK_THROWS_AS((void)here::zeros({-1}), ShapeError);
   }
 
-  TEST_CASE("arange and linspace") {
-    CHECK(arange(4).to_vector<int64_t>() == std::vector<int64_t>{0, 1, 2, 3});
-    CHECK(arange(1, 8, 3).to_vector<int64_t>() == std::vector<int64_t>{1, 4, 7});
-    CHECK(arange(5, 0, -2).to_vector<int64_t>() == std::vector<int64_t>{5, 3, 1});
-    CHECK(arange(0.0, 1.0, 0.25).to_vector<double>() == Values{0, 0.25, 0.5, 0.75});
-    CHECK(arange(3, 3).numel() == 0);
-    CHECK_THROWS_AS((void)arange(0, 1, 0), ValueError);
-    CHECK_THROWS_AS((void)arange(0, 1, -1), ValueError);
-    CHECK(linspace(0, 1, 5, Dtype::f64).to_vector<double>() == Values{0, 0.25, 0.5, 0.75, 1});
-    CHECK(linspace(2, 3, 1).to_vector<double>() == Values{2});
-    CHECK(linspace(0, 1, 0).numel() == 0);
+  DEVICE_TEST_CASE("arange and linspace") {
+    CHECK(here::arange(4).to_vector<int64_t>() == std::vector<int64_t>{0, 1, 2, 3});
+    CHECK(here::arange(1, 8, 3).to_vector<int64_t>() == std::vector<int64_t>{1, 4, 7});
+    CHECK(here::arange(5, 0, -2).to_vector<int64_t>() == std::vector<int64_t>{5, 3, 1});
+    CHECK(here::arange(0.0, 1.0, 0.25).to_vector<double>() == Values{0, 0.25, 0.5, 0.75});
+    CHECK(here::arange(3, 3).numel() == 0);
+    CHECK_THROWS_AS((void)here::arange(0, 1, 0), ValueError);
+    CHECK_THROWS_AS((void)here::arange(0, 1, -1), ValueError);
+    CHECK(here::linspace(0, 1, 5, Dtype::f64).to_vector<double>() == Values{0, 0.25, 0.5, 0.75, 1});
+    CHECK(here::linspace(2, 3, 1).to_vector<double>() == Values{2});
+    CHECK(here::linspace(0, 1, 0).numel() == 0);
   }
 
-  TEST_CASE("queries") {
-    const Tensor x = zeros({2, 3, 4});
+  DEVICE_TEST_CASE("queries") {
+    const Tensor x = here::zeros({2, 3, 4});
     CHECK(x.size(-1) == 4);
     CHECK(x.nbytes() == 96);
     CHECK(x.is_contiguous());
     CHECK(x.is_dense());
     CHECK_FALSE(x.is_channels_last());
-    const Tensor y = empty({2, 3, 4, 5}, {}, MemoryFormat::channels_last);
+    const Tensor y = here::empty({2, 3, 4, 5}, {}, MemoryFormat::channels_last);
     CHECK(y.is_channels_last());
     CHECK_FALSE(y.is_contiguous());
     CHECK(y.is_dense());
@@ -62,17 +61,17 @@ TEST_SUITE("tensor") {
   }
 
   TEST_CASE("typed access is checked") {
-    Tensor x = zeros({2});
+    Tensor x = here::zeros({2});
     CHECK(message_of<DtypeError>([&] { (void)x.data<double>(); }) == "data: tensor is f32, asked for as f64");
-    CHECK(zeros({1}, Dtype::i32).item<double>() == 0);
+    CHECK(here::zeros({1}, Dtype::i32).item<double>() == 0);
     CHECK(message_of<ShapeError>([&] { (void)x.item<float>(); }) ==
           "item: needs a tensor of one element, got shape [2]");
-    CHECK(full({1, 1}, 7, Dtype::i64).item<int64_t>() == 7);
-    CHECK(scalar(int64_t{9007199254740993}).item<int64_t>() == 9007199254740993);
+    CHECK(here::full({1, 1}, 7, Dtype::i64).item<int64_t>() == 7);
+    CHECK(here::scalar(int64_t{9007199254740993}).item<int64_t>() == 9007199254740993);
   }
 
   TEST_CASE("only writable pointers bump the version, and views and detach share it") {
-    Tensor x = zeros({4});
+    Tensor x = here::zeros({4});
     const uint32_t v = x.version();
     (void)x.data<float>();
     CHECK(x.version() == v);
@@ -85,12 +84,12 @@ TEST_SUITE("tensor") {
     CHECK(x.version() == v + 2);
   }
 
-  TEST_CASE("conversions between all dtypes") {
+  DEVICE_TEST_CASE("conversions between all dtypes") {
     const Values v = {0, 1, 2.75, 200};
     for (int a = 0; a < kDtypes; ++a)
       for (int b = 0; b < kDtypes; ++b) {
         const auto from = static_cast<Dtype>(a), to = static_cast<Dtype>(b);
-        const Tensor y = tensor(v).to(from).to(to);
+        const Tensor y = here::tensor(v).to(from).to(to);
         REQUIRE(y.dtype() == to);
         const bool cut = !is_floating(from) || !is_floating(to), truth = from == Dtype::boolean || to == Dtype::boolean;
         INFO(name(from), " to ", name(to));
@@ -98,14 +97,15 @@ TEST_SUITE("tensor") {
       }
   }
 
-  TEST_CASE("conversion truncates towards zero, and NaN is true") {
-    CHECK(tensor(Values{-1.9, 1.9}).to(Dtype::i64).to_vector<int64_t>() == std::vector<int64_t>{-1, 1});
-    CHECK(tensor(Values{std::numeric_limits<double>::quiet_NaN(), 0, -0.0}).to(Dtype::boolean).to_vector<int64_t>() ==
-          std::vector<int64_t>{1, 0, 0});
+  DEVICE_TEST_CASE("conversion truncates towards zero, and NaN is true") {
+    CHECK(here::tensor(Values{-1.9, 1.9}).to(Dtype::i64).to_vector<int64_t>() == std::vector<int64_t>{-1, 1});
+    CHECK(here::tensor(Values{std::numeric_limits<double>::quiet_NaN(), 0, -0.0})
+              .to(Dtype::boolean)
+              .to_vector<int64_t>() == std::vector<int64_t>{1, 0, 0});
   }
 
-  TEST_CASE("to() and contiguous() give the same tensor back where nothing changes") {
-    const Tensor x = zeros({2, 3, 2, 2});
+  DEVICE_TEST_CASE("to() and contiguous() give the same tensor back where nothing changes") {
+    const Tensor x = here::zeros({2, 3, 2, 2});
     CHECK(x.to(Dtype::f32).is_same(x));
     CHECK(x.contiguous().is_same(x));
     const Tensor y = x.contiguous(MemoryFormat::channels_last);
@@ -113,44 +113,44 @@ TEST_SUITE("tensor") {
     CHECK(y.contiguous(MemoryFormat::channels_last).is_same(y));
   }
 
-  TEST_CASE("clone owns its memory and keeps a dense layout") {
-    Tensor x = support::channels_last(arange(24).reshape({1, 2, 3, 4}));
+  DEVICE_TEST_CASE("clone owns its memory and keeps a dense layout") {
+    Tensor x = support::channels_last(here::arange(24).reshape({1, 2, 3, 4}));
     Tensor y = x.clone();
     CHECK(y.strides() == x.strides());
     y.fill_(0);
-    CHECK(x.to_vector<int64_t>() == arange(24).to_vector<int64_t>());
+    CHECK(x.to_vector<int64_t>() == here::arange(24).to_vector<int64_t>());
     CHECK(support::scattered(x).clone().is_contiguous());
   }
 
-  TEST_CASE("to_vector and copies are in logical order whatever the layout") {
-    const Tensor x = arange(24).reshape({2, 3, 4});
+  DEVICE_TEST_CASE("to_vector and copies are in logical order whatever the layout") {
+    const Tensor x = here::arange(24).reshape({2, 3, 4});
     const std::vector<int64_t> want = x.to_vector<int64_t>();
     for (const Tensor& y :
          {support::scattered(x), support::channels_last(x), x.permute({2, 0, 1}).contiguous().permute({1, 2, 0})}) {
       CHECK(y.to_vector<int64_t>() == want);
       CHECK(y.contiguous().to_vector<int64_t>() == want);
-      Tensor z = zeros({2, 3, 4}, Dtype::i64);
+      Tensor z = here::zeros({2, 3, 4}, Dtype::i64);
       z.copy_(y);
       CHECK(z.to_vector<int64_t>() == want);
-      Tensor w = support::scattered(zeros({2, 3, 4}, Dtype::i64));
+      Tensor w = support::scattered(here::zeros({2, 3, 4}, Dtype::i64));
       w.copy_(y);
       CHECK(w.to_vector<int64_t>() == want);
     }
   }
 
-  TEST_CASE("in-place arithmetic") {
-    Tensor x = tensor(Values{1, 2, 3, 4}, Shape{2, 2});
-    x.add_(tensor(Values{10, 20}), 0.5);
+  DEVICE_TEST_CASE("in-place arithmetic") {
+    Tensor x = here::tensor(Values{1, 2, 3, 4}, Shape{2, 2});
+    x.add_(here::tensor(Values{10, 20}), 0.5);
     CHECK(x.to_vector<double>() == Values{6, 12, 8, 14});
     x.mul_(2);
     CHECK(x.to_vector<double>() == Values{12, 24, 16, 28});
     x.select(0, 1).zero_();
     CHECK(x.to_vector<double>() == Values{12, 24, 0, 0});
-    CHECK_THROWS_AS(x.add_(ones({3, 2}, Dtype::f64)), ShapeError);
+    CHECK_THROWS_AS(x.add_(here::ones({3, 2}, Dtype::f64)), ShapeError);
     CHECK(x.to_vector<double>() == Values{12, 24, 0, 0});
-    Tensor row = zeros({2}, Dtype::f64);
+    Tensor row = here::zeros({2}, Dtype::f64);
     CHECK_THROWS_AS(row.add_(x), ShapeError);  // the result would be larger than what is written
-    row.copy_(scalar(4.0));
+    row.copy_(here::scalar(4.0));
     CHECK(row.to_vector<double>() == Values{4, 4});
   }
 

@@ -1,4 +1,5 @@
 #include "nn/support.h"
+#include "support/here.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/binary.h"
@@ -10,7 +11,7 @@ using namespace weft::test;
 
 TEST_SUITE_BEGIN("conv layers");
 
-TEST_CASE("printing, all optional parts") {
+DEVICE_TEST_CASE("printing, all optional parts") {
   CHECK(printed(nn::Conv2d(3, 8, {.kernel_size = 3, .stride = 2, .padding = 1, .bias = false})) ==
         "Conv2d(3, 8, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), bias=False)");
   CHECK(
@@ -27,25 +28,25 @@ TEST_CASE("printing, all optional parts") {
         "WSConv2d(4, 6, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))");
 }
 
-TEST_CASE("state and first values") {
+DEVICE_TEST_CASE("state and first values") {
   manual_seed(1);
   CHECK(keys(nn::Conv2d(4, 6, {.kernel_size = 3, .groups = 2})) == "weight [6, 2, 3, 3], bias [6]");
   CHECK(keys(nn::Conv2d(4, 6, {.kernel_size = 3, .bias = false})) == "weight [6, 4, 3, 3]");
   CHECK(keys(nn::ConvTranspose3d(4, 6, {.kernel_size = {1, 2, 3}, .groups = 2})) == "weight [4, 3, 1, 2, 3], bias [6]");
   CHECK(keys(nn::WSConv2d(4, 6, {.kernel_size = 3})) == "weight [6, 4, 3, 3], bias [6], gain [6]");
-  nn::Conv1d conv(16, 64, {.kernel_size = 5, .groups = 4});
+  auto conv = here::module(nn::Conv1d(16, 64, {.kernel_size = 5, .groups = 4}));
   check_uniform(conv.weight, 1 / std::sqrt(20.0));
   check_uniform(conv.bias, 1 / std::sqrt(20.0));
-  nn::ConvTranspose2d transposed(64, 32, {.kernel_size = 3, .groups = 2});
+  auto transposed = here::module(nn::ConvTranspose2d(64, 32, {.kernel_size = 3, .groups = 2}));
   check_uniform(transposed.weight, 1 / 12.0);
   check_uniform(transposed.bias, 1 / 12.0);
-  nn::WSConv2d ws(16, 32, {.kernel_size = 3});
+  auto ws = here::module(nn::WSConv2d(16, 32, {.kernel_size = 3}));
   check_normal(ws.weight, std::sqrt(2.0 / 144));
   check_uniform(ws.bias, 1 / 12.0);
   CHECK(ws.gain.to_vector<float>() == std::vector<float>(32, 1));
 }
 
-TEST_CASE("construction errors, in PyTorch's order") {
+DEVICE_TEST_CASE("construction errors, in PyTorch's order") {
   using C = nn::ConvOptions<2>;
   auto text = [](int64_t in, int64_t out, const C& o) { return message([&] { nn::Conv2d(in, out, o); }); };
   CHECK(has(text(4, 4, {.kernel_size = 3, .groups = 0}), {"groups", "0"}));
@@ -71,56 +72,62 @@ TEST_CASE("construction errors, in PyTorch's order") {
 }
 
 TEST_CASE("call errors") {
-  nn::Conv2d conv(4, 4, {.kernel_size = 3});
-  CHECK(has(message<ShapeError>([&] { conv(zeros({1, 3, 5, 5})); }), {"channels", "4", "3"}));
-  CHECK(has(message<ShapeError>([&] { conv(zeros({1, 4, 5, 5, 5})); }), {"3D", "4D"}));
-  CHECK(has(message<ShapeError>([&] { nn::Conv2d(4, 4, {.kernel_size = 7})(zeros({1, 4, 5, 5})); }), {"ernel size"}));
-  CHECK_THROWS_AS(conv(zeros({1, 4, 5, 5}, Dtype::f64)), DtypeError);
+  auto conv = here::module(nn::Conv2d(4, 4, {.kernel_size = 3}));
+  CHECK(has(message<ShapeError>([&] { conv(here::zeros({1, 3, 5, 5})); }), {"channels", "4", "3"}));
+  CHECK(has(message<ShapeError>([&] { conv(here::zeros({1, 4, 5, 5, 5})); }), {"3D", "4D"}));
+  CHECK(has(message<ShapeError>([&] {
+              nn::Conv2d(4, 4, {.kernel_size = 7})(here::zeros({1, 4, 5, 5}));
+            }),
+            {"ernel size"}));
+  CHECK_THROWS_AS(conv(here::zeros({1, 4, 5, 5}, Dtype::f64)), DtypeError);
   CHECK(has(message<ShapeError>([] {
-              nn::Conv1d(2, 2, {.kernel_size = 3, .padding = 5, .padding_mode = "reflect"})(zeros({1, 2, 5}));
+              nn::Conv1d(2, 2, {.kernel_size = 3, .padding = 5, .padding_mode = "reflect"})(here::zeros({1, 2, 5}));
             }),
             {"padding"}));
   CHECK(has(message<ShapeError>([] {
-              nn::Conv1d(2, 2, {.kernel_size = 3, .padding = 6, .padding_mode = "circular"})(zeros({1, 2, 5}));
+              nn::Conv1d(2, 2, {.kernel_size = 3, .padding = 6, .padding_mode = "circular"})(here::zeros({1, 2, 5}));
             }),
             {"padding"}));
-  nn::ConvTranspose2d up(4, 4, {.kernel_size = 3, .stride = 2, .padding = 1});
-  CHECK(has(message([&] { up(zeros({1, 4, 6, 6}), Shape{10, 12}); }), {"output size", "11", "12"}));
-  CHECK(has(message([&] { up(zeros({1, 4, 6, 6}), Shape{9, 12, 12}); }), {"output_size", "2", "4", "3"}));
+  auto up = here::module(nn::ConvTranspose2d(4, 4, {.kernel_size = 3, .stride = 2, .padding = 1}));
+  CHECK(has(message([&] { up(here::zeros({1, 4, 6, 6}), Shape{10, 12}); }), {"output size", "11", "12"}));
+  CHECK(has(message([&] { up(here::zeros({1, 4, 6, 6}), Shape{9, 12, 12}); }), {"output_size", "2", "4", "3"}));
 }
 
 TEST_CASE("output sizes") {
-  CHECK(nn::Conv2d(2, 3, {.kernel_size = 3, .padding = "same", .dilation = {1, 3}})(zeros({2, 2, 5, 9})).shape() ==
-        Shape{2, 3, 5, 9});
-  CHECK(nn::Conv2d(2, 3, {.kernel_size = {2, 4}, .padding = "same"})(zeros({2, 5, 9})).shape() == Shape{3, 5, 9});
-  CHECK(nn::Conv2d(2, 3, {.kernel_size = 3, .padding = {{0, 1}, {2, 1}}})(zeros({1, 2, 5, 5})).shape() ==
+  CHECK(
+      nn::Conv2d(2, 3, {.kernel_size = 3, .padding = "same", .dilation = {1, 3}})(here::zeros({2, 2, 5, 9})).shape() ==
+      Shape{2, 3, 5, 9});
+  CHECK(nn::Conv2d(2, 3, {.kernel_size = {2, 4}, .padding = "same"})(here::zeros({2, 5, 9})).shape() == Shape{3, 5, 9});
+  CHECK(nn::Conv2d(2, 3, {.kernel_size = 3, .padding = {{0, 1}, {2, 1}}})(here::zeros({1, 2, 5, 5})).shape() ==
         Shape{1, 3, 4, 6});
-  CHECK(nn::Conv3d(1, 2, {.kernel_size = 2, .stride = 2})(zeros({0, 1, 4, 4, 4})).shape() == Shape{0, 2, 2, 2, 2});
-  nn::ConvTranspose2d up(4, 3, {.kernel_size = 3, .stride = 2, .padding = 1, .output_padding = 1});
-  CHECK(up(zeros({1, 4, 6, 6})).shape() == Shape{1, 3, 12, 12});
-  CHECK(up(zeros({1, 4, 6, 6}), Shape{11, 12}).shape() == Shape{1, 3, 11, 12});
-  CHECK(up(zeros({1, 4, 6, 6}), Shape{1, 3, 11, 11}).shape() == Shape{1, 3, 11, 11});
-  CHECK(up(zeros({4, 6, 6}), Shape{3, 12, 11}).shape() == Shape{3, 12, 11});
+  CHECK(nn::Conv3d(1, 2, {.kernel_size = 2, .stride = 2})(here::zeros({0, 1, 4, 4, 4})).shape() ==
+        Shape{0, 2, 2, 2, 2});
+  auto up = here::module(nn::ConvTranspose2d(4, 3, {.kernel_size = 3, .stride = 2, .padding = 1, .output_padding = 1}));
+  CHECK(up(here::zeros({1, 4, 6, 6})).shape() == Shape{1, 3, 12, 12});
+  CHECK(up(here::zeros({1, 4, 6, 6}), Shape{11, 12}).shape() == Shape{1, 3, 11, 12});
+  CHECK(up(here::zeros({1, 4, 6, 6}), Shape{1, 3, 11, 11}).shape() == Shape{1, 3, 11, 11});
+  CHECK(up(here::zeros({4, 6, 6}), Shape{3, 12, 11}).shape() == Shape{3, 12, 11});
 }
 
-TEST_CASE("padding modes pad by index, then convolve") {
+DEVICE_TEST_CASE("padding modes pad by index, then convolve") {
   manual_seed(2);
-  nn::Conv1d conv(1, 1, {.kernel_size = 3, .padding = {{2, 1}}, .bias = false, .padding_mode = "reflect"});
+  auto conv = here::module(
+      nn::Conv1d(1, 1, {.kernel_size = 3, .padding = {{2, 1}}, .bias = false, .padding_mode = "reflect"}));
   {
     NoGrad guard;
-    conv.weight.copy_(tensor({1.f, 10.f, 100.f}, Shape{1, 1, 3}));
+    conv.weight.copy_(here::tensor({1.f, 10.f, 100.f}, Shape{1, 1, 3}));
   }
   // 1 2 3 4 -> 3 2 1 2 3 4 3
-  CHECK(conv(tensor({1.f, 2.f, 3.f, 4.f}, Shape{1, 1, 4})).to_vector<float>() ==
+  CHECK(conv(here::tensor({1.f, 2.f, 3.f, 4.f}, Shape{1, 1, 4})).to_vector<float>() ==
         std::vector<float>{123, 212, 321, 432, 343});
   for (const char* mode : {"circular", "replicate"}) {
-    nn::Conv2d two(2, 2, {.kernel_size = 3, .padding = 1, .padding_mode = mode});
-    CHECK(two(randn({1, 2, 4, 4})).shape() == Shape{1, 2, 4, 4});
+    auto two = here::module(nn::Conv2d(2, 2, {.kernel_size = 3, .padding = 1, .padding_mode = mode}));
+    CHECK(two(here::randn({1, 2, 4, 4})).shape() == Shape{1, 2, 4, 4});
   }
 }
 
-TEST_CASE("weight standardisation: values, both variants") {
-  Tensor w = tensor({1., 2., 3., 4.}, Shape{1, 1, 4}), gain = ones({1}, Dtype::f64);
+DEVICE_TEST_CASE("weight standardisation: values, both variants") {
+  Tensor w = here::tensor({1., 2., 3., 4.}, Shape{1, 1, 4}), gain = here::ones({1}, Dtype::f64);
   auto a = nn::standardize_weight(w, gain).to_vector<double>();
   auto b = nn::standardize_weight(w, gain, nn::WSVariant::nfnet).to_vector<double>();
   for (size_t i = 0; i < 4; ++i) {
@@ -129,18 +136,19 @@ TEST_CASE("weight standardisation: values, both variants") {
     CHECK(b[i] == doctest::Approx(0.670820 * side).epsilon(1e-5));
   }
   // the floor: rows of equal elements give 0, not NaN
-  CHECK(nn::standardize_weight(full({1, 1, 4}, 3., Dtype::f64), gain).to_vector<double>() ==
+  CHECK(nn::standardize_weight(here::full({1, 1, 4}, 3., Dtype::f64), gain).to_vector<double>() ==
         std::vector<double>(4, 0.0));
 }
 
-TEST_CASE("weight standardisation: gradients of all orders") {
+DEVICE_TEST_CASE("weight standardisation: gradients of all orders") {
   manual_seed(3);
-  Tensor w = randn({3, 2, 2}, Dtype::f64).set_requires_grad(), gain = randn({3}, Dtype::f64).set_requires_grad();
+  Tensor w = here::randn({3, 2, 2}, Dtype::f64).set_requires_grad(),
+         gain = here::randn({3}, Dtype::f64).set_requires_grad();
   auto f = [](const std::vector<Tensor>& in) { return std::vector<Tensor>{nn::standardize_weight(in[0], in[1])}; };
   CHECK(gradcheck(f, {w, gain}));
   CHECK(gradgradcheck(f, {w, gain}));
-  nn::WSConv2d conv(2, 3, {.kernel_size = 3, .padding = 1}, nn::WSVariant::nfnet);
-  sum(conv(randn({2, 2, 5, 5}))).backward();
+  auto conv = here::module(nn::WSConv2d(2, 3, {.kernel_size = 3, .padding = 1}, nn::WSVariant::nfnet));
+  sum(conv(here::randn({2, 2, 5, 5}))).backward();
   CHECK(conv.gain.grad().defined());
   CHECK(conv.weight.grad().defined());
 }

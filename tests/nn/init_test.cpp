@@ -1,5 +1,6 @@
 #include "weft/nn/init.h"
 #include "nn/support.h"
+#include "support/here.h"
 
 using namespace weft;
 using namespace weft::test;
@@ -7,7 +8,7 @@ using namespace weft::nn;
 
 TEST_SUITE_BEGIN("init");
 
-TEST_CASE("gains and fans") {
+DEVICE_TEST_CASE("gains and fans") {
   CHECK(init::calculate_gain(init::Nonlinearity::relu) == doctest::Approx(std::sqrt(2.0)));
   CHECK(init::calculate_gain(init::Nonlinearity::leaky_relu, std::sqrt(5.0)) == doctest::Approx(std::sqrt(1.0 / 3)));
   CHECK(init::calculate_gain(init::Nonlinearity::tanh) == doctest::Approx(5.0 / 3));
@@ -17,9 +18,9 @@ TEST_CASE("gains and fans") {
   CHECK_THROWS_AS(init::calculate_fans({8}), ShapeError);
 }
 
-TEST_CASE("distributions") {
+DEVICE_TEST_CASE("distributions") {
   manual_seed(1);
-  Tensor w = empty({50, 40});
+  Tensor w = here::empty({50, 40});
   init::uniform_(w, -0.3, 0.3);
   check_uniform(w, 0.3);
   init::normal_(w, 0, 0.2);
@@ -43,21 +44,21 @@ TEST_CASE("distributions") {
   CHECK(sum / 2000 == doctest::Approx(0.4455).epsilon(0.15));
 }
 
-TEST_CASE("exact ones") {
-  Tensor w = empty({2, 3});
+DEVICE_TEST_CASE("exact ones") {
+  Tensor w = here::empty({2, 3});
   init::eye_(w);
   CHECK(w.to_vector<float>() == std::vector<float>{1, 0, 0, 0, 1, 0});
   init::constant_(w, 4);
   CHECK(w.to_vector<float>() == std::vector<float>(6, 4));
-  Tensor c = empty({2, 2, 3});
+  Tensor c = here::empty({2, 2, 3});
   init::dirac_(c);
   CHECK(c.to_vector<float>() == std::vector<float>{0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0});
 }
 
-TEST_CASE("orthogonal: the shorter side's vectors") {
+DEVICE_TEST_CASE("orthogonal: the shorter side's vectors") {
   manual_seed(2);
   for (Shape s : {Shape{4, 7}, Shape{7, 4}, Shape{3, 2, 5}}) {
-    Tensor w = empty(s, Dtype::f64);
+    Tensor w = here::empty(s, Dtype::f64);
     init::orthogonal_(w, 2);
     auto v = w.to_vector<double>();
     size_t rows = static_cast<size_t>(s[0]), columns = v.size() / rows;

@@ -1,4 +1,5 @@
 #include "nn/support.h"
+#include "support/here.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/binary.h"
@@ -18,7 +19,7 @@ using namespace weft::test;
 
 TEST_SUITE_BEGIN("layers");
 
-TEST_CASE("layers print as PyTorch prints them") {
+DEVICE_TEST_CASE("layers print as PyTorch prints them") {
   // every right-hand side is PyTorch's own output
   CHECK(printed(nn::Linear(4, 2)) == "Linear(in_features=4, out_features=2, bias=True)");
   CHECK(printed(nn::Linear(4, 2, {.bias = false})) == "Linear(in_features=4, out_features=2, bias=False)");
@@ -81,7 +82,7 @@ TEST_CASE("layers print as PyTorch prints them") {
   CHECK(printed(nn::GramMatrix()) == "GramMatrix()");
 }
 
-TEST_CASE("state keys and shapes") {
+DEVICE_TEST_CASE("state keys and shapes") {
   CHECK(keys(nn::Linear(4, 2)) == "weight [2, 4], bias [2]");
   CHECK(keys(nn::Linear(4, 2, {.bias = false})) == "weight [2, 4]");
   CHECK(keys(nn::BatchNorm2d(3)) == "weight [3], bias [3], running_mean [3], running_var [3], num_batches_tracked []");
@@ -96,27 +97,27 @@ TEST_CASE("state keys and shapes") {
   CHECK(keys(nn::RMSNorm(4)) == "weight [4]");
   CHECK(keys(nn::PReLU(3)) == "weight [3]");
   CHECK(keys(nn::Embedding(10, 3)) == "weight [10, 3]");
-  CHECK(keys(nn::CrossEntropyLoss({.weight = ones({4})})) == "weight [4]");
+  CHECK(keys(nn::CrossEntropyLoss({.weight = here::ones({4})})) == "weight [4]");
   CHECK(keys(nn::CrossEntropyLoss()).empty());
   CHECK(keys(nn::DiceLoss()) == "weight []");
 }
 
-TEST_CASE("first values") {
+DEVICE_TEST_CASE("first values") {
   manual_seed(3);
-  nn::Linear linear(16, 100);
+  auto linear = here::module(nn::Linear(16, 100));
   check_uniform(linear.weight, 0.25);
   check_uniform(linear.bias, 0.25);
   check_normal(nn::Embedding(100, 20).weight, 1);
-  nn::Embedding padded(10, 3, {.padding_idx = -1});
+  auto padded = here::module(nn::Embedding(10, 3, {.padding_idx = -1}));
   CHECK(padded.weight.detach().select(0, 9).to_vector<float>() == std::vector<float>{0, 0, 0});
   CHECK(nn::PReLU(2).weight.to_vector<double>() == std::vector<double>{0.25, 0.25});
-  nn::BatchNorm1d bn(2);
+  auto bn = here::module(nn::BatchNorm1d(2));
   CHECK(bn.weight.to_vector<float>() == std::vector<float>{1, 1});
   CHECK(bn.running_var.to_vector<float>() == std::vector<float>{1, 1});
   CHECK(bn.num_batches_tracked.dtype() == Dtype::i64);
 }
 
-TEST_CASE("construction errors") {
+DEVICE_TEST_CASE("construction errors") {
   CHECK(has(message([] { nn::GroupNorm(4, 6); }), {"divisible", "4", "6"}));
   CHECK(has(message([] { nn::Dropout(1.5); }), {"probability", "1.5"}));
   CHECK(has(message([] { nn::Embedding(4, 2, {.padding_idx = 4}); }), {"padding_idx"}));
@@ -124,22 +125,25 @@ TEST_CASE("construction errors") {
   CHECK(has(message([] { nn::PixelShuffle(0); }), {"upscale_factor"}));
 }
 
-TEST_CASE("call errors leave the state as it was") {
-  nn::BatchNorm2d bn(3);
-  CHECK(has(message([&] { bn(zeros({1, 3, 1, 1})); }), {"more than 1 value"}));
-  CHECK(has(message([&] { bn(zeros({2, 3, 4})); }), {"4D"}));
-  CHECK(has(message<ShapeError>([&] { bn(zeros({2, 4, 2, 2})); }), {"4", "3"}));
+DEVICE_TEST_CASE("call errors leave the state as it was") {
+  auto bn = here::module(nn::BatchNorm2d(3));
+  CHECK(has(message([&] { bn(here::zeros({1, 3, 1, 1})); }), {"more than 1 value"}));
+  CHECK(has(message([&] { bn(here::zeros({2, 3, 4})); }), {"4D"}));
+  CHECK(has(message<ShapeError>([&] { bn(here::zeros({2, 4, 2, 2})); }), {"4", "3"}));
   CHECK(bn.num_batches_tracked.item<int64_t>() == 0);
   CHECK(bn.running_var.to_vector<float>() == std::vector<float>{1, 1, 1});
-  CHECK(has(message([] { nn::InstanceNorm2d(3)(zeros({2, 3, 1, 1})); }), {"more than 1 spatial"}));
-  CHECK(has(message<ShapeError>([] { nn::ReflectionPad2d(3)(zeros({1, 1, 3, 5})); }), {"adding"}));
-  CHECK(has(message<Error>([] { nn::MaxPool2d({.kernel_size = 2, .padding = 2})(zeros({1, 1, 6, 6})); }), {"pad"}));
-  CHECK_THROWS_AS(nn::Linear(4, 2)(zeros({3, 5})), ShapeError);
+  CHECK(has(message([] { nn::InstanceNorm2d(3)(here::zeros({2, 3, 1, 1})); }), {"more than 1 spatial"}));
+  CHECK(has(message<ShapeError>([] { nn::ReflectionPad2d(3)(here::zeros({1, 1, 3, 5})); }), {"adding"}));
+  CHECK(has(message<Error>([] {
+              nn::MaxPool2d({.kernel_size = 2, .padding = 2})(here::zeros({1, 1, 6, 6}));
+            }),
+            {"pad"}));
+  CHECK_THROWS_AS(nn::Linear(4, 2)(here::zeros({3, 5})), ShapeError);
 }
 
-TEST_CASE("BatchNorm: running statistics and modes") {
-  Tensor x = tensor({0., 2., 4., 10., 20., 30.}, Shape{3, 2}).to(Dtype::f32);  // columns 0 4 20 and 2 10 30
-  nn::BatchNorm1d bn(2);
+DEVICE_TEST_CASE("BatchNorm: running statistics and modes") {
+  Tensor x = here::tensor({0., 2., 4., 10., 20., 30.}, Shape{3, 2}).to(Dtype::f32);  // columns 0 4 20 and 2 10 30
+  auto bn = here::module(nn::BatchNorm1d(2));
   Tensor y = bn(x);
   CHECK(bn.num_batches_tracked.item<int64_t>() == 1);
   CHECK(bn.running_mean.to_vector<float>()[0] == doctest::Approx(0.8));             // 0.1 * 8
@@ -150,46 +154,46 @@ TEST_CASE("BatchNorm: running statistics and modes") {
   CHECK(bn(x).to_vector<float>()[0] == doctest::Approx(expected));
   CHECK(bn.num_batches_tracked.item<int64_t>() == 1);
 
-  nn::BatchNorm1d cumulative(2, {.momentum = std::nullopt});
+  auto cumulative = here::module(nn::BatchNorm1d(2, {.momentum = std::nullopt}));
   cumulative(x);
   cumulative(x + 3);
   CHECK(cumulative.running_mean.to_vector<float>()[0] == doctest::Approx(9.5));  // mean of 8 and 11
 
-  nn::BatchNorm1d untracked(2, {.track_running_stats = false});
+  auto untracked = here::module(nn::BatchNorm1d(2, {.track_running_stats = false}));
   untracked.eval();
   CHECK(mean(untracked(x)).item<float>() == doctest::Approx(0).epsilon(1e-5));
 
-  nn::BatchNorm1d fused(2, {.activation = Activation::relu});
+  auto fused = here::module(nn::BatchNorm1d(2, {.activation = Activation::relu}));
   CHECK(amin(fused(x)).item<float>() == 0);
-  CHECK(amin(fused(x, full({3, 2}, 100.f))).item<float>() > 90);
+  CHECK(amin(fused(x, here::full({3, 2}, 100.f))).item<float>() > 90);
 }
 
-TEST_CASE("old checkpoints: num_batches_tracked may be missing, unused statistics are dropped") {
-  nn::BatchNorm2d bn(2);
+DEVICE_TEST_CASE("old checkpoints: num_batches_tracked may be missing, unused statistics are dropped") {
+  auto bn = here::module(nn::BatchNorm2d(2));
   StateDict dict = bn.state_dict();
   dict.erase("num_batches_tracked");
   bn.load_state_dict(dict);
-  nn::InstanceNorm2d norm(2);
+  auto norm = here::module(nn::InstanceNorm2d(2));
   norm.load_state_dict(dict.child("none"));
   StateDict old;
-  old.insert("running_mean", zeros({2}));
-  old.insert("running_var", ones({2}));
+  old.insert("running_mean", here::zeros({2}));
+  old.insert("running_var", here::ones({2}));
   norm.load_state_dict(old);
   CHECK(keys(norm).empty());
 }
 
-TEST_CASE("InstanceNorm takes unbatched inputs") {
+DEVICE_TEST_CASE("InstanceNorm takes unbatched inputs") {
   manual_seed(4);
-  Tensor x = randn({3, 4, 5});
-  nn::InstanceNorm2d norm(3);
+  Tensor x = here::randn({3, 4, 5});
+  auto norm = here::module(nn::InstanceNorm2d(3));
   CHECK(norm(x).to_vector<float>() == norm(x.unsqueeze(0)).to_vector<float>());
   CHECK(norm(x).shape() == Shape{3, 4, 5});
 }
 
-TEST_CASE("Dropout follows the mode") {
+DEVICE_TEST_CASE("Dropout follows the mode") {
   manual_seed(5);
-  nn::Dropout drop(0.5);
-  Tensor x = ones({1000});
+  auto drop = here::module(nn::Dropout(0.5));
+  Tensor x = here::ones({1000});
   auto y = drop(x).to_vector<float>();
   int64_t zero = 0;
   for (float v : y) {
@@ -200,24 +204,24 @@ TEST_CASE("Dropout follows the mode") {
   CHECK(zero < 600);
   drop.eval();
   CHECK(drop(x).to_vector<float>() == x.to_vector<float>());
-  nn::Dropout2d channels(0.5);
-  auto z = channels(ones({4, 8, 2, 2})).contiguous().to_vector<float>();
+  auto channels = here::module(nn::Dropout2d(0.5));
+  auto z = channels(here::ones({4, 8, 2, 2})).contiguous().to_vector<float>();
   for (size_t i = 0; i < z.size(); ++i) CHECK(z[i] == z[i / 4 * 4]);
 }
 
-TEST_CASE("Linear, Bilinear, Embedding: values and gradients") {
+DEVICE_TEST_CASE("Linear, Bilinear, Embedding: values and gradients") {
   manual_seed(6);
-  nn::Linear linear(3, 2);
-  Tensor x = randn({2, 4, 3});
+  auto linear = here::module(nn::Linear(3, 2));
+  Tensor x = here::randn({2, 4, 3});
   Tensor y = linear(x);
   CHECK(y.shape() == Shape{2, 4, 2});
   auto w = linear.weight.to_vector<double>(), b = linear.bias.to_vector<double>(), v = x.to_vector<double>();
   CHECK(y.to_vector<double>()[3] == doctest::Approx(v[3] * w[3] + v[4] * w[4] + v[5] * w[5] + b[1]));
-  CHECK(linear(randn({3})).shape() == Shape{2});
+  CHECK(linear(here::randn({3})).shape() == Shape{2});
 
-  nn::Bilinear bilinear(2, 3, 4);
+  auto bilinear = here::module(nn::Bilinear(2, 3, 4));
   bilinear.to(Dtype::f64);
-  Tensor p = randn({5, 2}, Dtype::f64), q = randn({5, 3}, Dtype::f64);
+  Tensor p = here::randn({5, 2}, Dtype::f64), q = here::randn({5, 3}, Dtype::f64);
   auto got = bilinear(p, q).to_vector<double>();
   auto bw = bilinear.weight.to_vector<double>(), pv = p.to_vector<double>(), qv = q.to_vector<double>();
   double expected = bilinear.bias.to_vector<double>()[1];
@@ -225,17 +229,17 @@ TEST_CASE("Linear, Bilinear, Embedding: values and gradients") {
     for (size_t j = 0; j < 3; ++j) expected += pv[2 + i] * bw[6 + i * 3 + j] * qv[3 + j];
   CHECK(got[5] == doctest::Approx(expected));
 
-  nn::Embedding embedding(5, 2, {.padding_idx = 0, .max_norm = 0.5});
-  Tensor rows = embedding(tensor(std::vector<int64_t>{0, 3, 3}));
+  auto embedding = here::module(nn::Embedding(5, 2, {.padding_idx = 0, .max_norm = 0.5}));
+  Tensor rows = embedding(here::tensor(std::vector<int64_t>{0, 3, 3}));
   CHECK(vector_norm(rows.select(0, 1)).item<double>() <= 0.5 + 1e-6);
   sum(rows).backward();
   auto g = embedding.weight.grad().to_vector<float>();
   CHECK(g == std::vector<float>{0, 0, 0, 0, 0, 0, 2, 2, 0, 0});
 }
 
-TEST_CASE("GramMatrix in both layouts") {
+DEVICE_TEST_CASE("GramMatrix in both layouts") {
   manual_seed(7);
-  Tensor x = randn({2, 3, 4, 5}, Dtype::f64);
+  Tensor x = here::randn({2, 3, 4, 5}, Dtype::f64);
   auto v = x.to_vector<double>();
   Tensor g = nn::GramMatrix()(x), h = gram_matrix(x.contiguous(MemoryFormat::channels_last));
   CHECK(g.shape() == Shape{2, 3, 3});
@@ -252,19 +256,20 @@ TEST_CASE("GramMatrix in both layouts") {
     CHECK(gradcheck(f, {in.detach().clone().set_requires_grad()}));
     CHECK(gradgradcheck(f, {in.detach().clone().set_requires_grad()}));
   }
-  CHECK(has(message<ShapeError>([] { gram_matrix(zeros({2, 3, 4})); }), {"4-d"}));
+  CHECK(has(message<ShapeError>([] { gram_matrix(here::zeros({2, 3, 4})); }), {"4-d"}));
   // 300^2 overflows f16 unless scaled before rounding
-  CHECK(gram_matrix(full({1, 1, 4, 4}, 200.0, Dtype::f16)).item<float>() == doctest::Approx(40000).epsilon(1e-3));
+  CHECK(gram_matrix(here::full({1, 1, 4, 4}, 200.0, Dtype::f16)).item<float>() == doctest::Approx(40000).epsilon(1e-3));
 }
 
-TEST_CASE("losses: weights are buffers and move along") {
-  nn::CrossEntropyLoss loss({.weight = tensor({1.f, 2.f, 0.5f}), .reduction = Reduction::sum});
+DEVICE_TEST_CASE("losses: weights are buffers and move along") {
+  auto loss = here::module(
+      nn::CrossEntropyLoss({.weight = here::tensor({1.f, 2.f, 0.5f}), .reduction = Reduction::sum}));
   loss.to(Dtype::f64);
   CHECK(loss.options.weight.dtype() == Dtype::f64);
-  Tensor x = zeros({2, 3}, Dtype::f64);
-  CHECK(loss(x, tensor(std::vector<int64_t>{1, 2})).item<double>() == doctest::Approx(2.5 * std::log(3.0)));
-  CHECK(nn::MSELoss()(ones({4}), zeros({4})).item<float>() == 1);
-  CHECK(nn::L1Loss(Reduction::sum)(ones({4}), zeros({4})).item<float>() == 4);
+  Tensor x = here::zeros({2, 3}, Dtype::f64);
+  CHECK(loss(x, here::tensor(std::vector<int64_t>{1, 2})).item<double>() == doctest::Approx(2.5 * std::log(3.0)));
+  CHECK(nn::MSELoss()(here::ones({4}), here::zeros({4})).item<float>() == 1);
+  CHECK(nn::L1Loss(Reduction::sum)(here::ones({4}), here::zeros({4})).item<float>() == 4);
 }
 
 TEST_SUITE_END();

@@ -1,7 +1,6 @@
-#include <doctest/doctest.h>
-
 #include <cmath>
 
+#include "support/here.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/matmul.h"
@@ -26,8 +25,8 @@ Tensor rosenbrock(const Tensor& x) {
 
 TEST_SUITE_BEGIN("lbfgs");
 
-TEST_CASE("strong Wolfe on Rosenbrock's function goes PyTorch's way") {
-  Tensor x = tensor({-1.2, 1.0, -0.5, 2.0}).set_requires_grad();
+DEVICE_TEST_CASE("strong Wolfe on Rosenbrock's function goes PyTorch's way") {
+  Tensor x = here::tensor({-1.2, 1.0, -0.5, 2.0}).set_requires_grad();
   optim::LBFGS opt({x}, {.max_iter = 10, .line_search = optim::LineSearch::strong_wolfe});
   auto closure = [&] {
     opt.zero_grad();
@@ -42,10 +41,11 @@ TEST_CASE("strong Wolfe on Rosenbrock's function goes PyTorch's way") {
   for (double v : x.to_vector<double>()) CHECK(v == doctest::Approx(1).epsilon(1e-5));
 }
 
-TEST_CASE("a quadratic of n variables takes about n steps, over several parameters") {
+DEVICE_TEST_CASE("a quadratic of n variables takes about n steps, over several parameters") {
   // f = 0.5 sum k_i a_i^2 + 0.5 sum b_i^2 - sum b_i
-  Tensor a = tensor({3., -2., 1.}).set_requires_grad(), b = full({2, 2}, 5.0, Dtype::f64).set_requires_grad();
-  Tensor k = tensor({1., 4., 9.});
+  Tensor a = here::tensor({3., -2., 1.}).set_requires_grad(),
+         b = here::full({2, 2}, 5.0, Dtype::f64).set_requires_grad();
+  Tensor k = here::tensor({1., 4., 9.});
   optim::LBFGS opt({a, b}, {.max_iter = 25, .line_search = optim::LineSearch::strong_wolfe});
   Tensor first = opt.step([&] {
     opt.zero_grad();
@@ -59,7 +59,7 @@ TEST_CASE("a quadratic of n variables takes about n steps, over several paramete
   CHECK(opt.evaluations() < 31);
 }
 
-TEST_CASE("saving and loading continues bit by bit") {
+DEVICE_TEST_CASE("saving and loading continues bit by bit") {
   auto run = [](optim::LBFGS& opt, Tensor& x, int steps) {
     for (int i = 0; i < steps; ++i)
       opt.step([&] {
@@ -70,7 +70,7 @@ TEST_CASE("saving and loading continues bit by bit") {
       });
   };
   optim::LBFGSOptions o{.max_iter = 3, .history_size = 4, .line_search = optim::LineSearch::strong_wolfe};
-  Tensor x = tensor({-1.2, 1.0, 0.3}).set_requires_grad(), y = tensor({-1.2, 1.0, 0.3}).set_requires_grad();
+  Tensor x = here::tensor({-1.2, 1.0, 0.3}).set_requires_grad(), y = here::tensor({-1.2, 1.0, 0.3}).set_requires_grad();
   optim::LBFGS one({x}, o), two({y}, o), three({y});
   run(one, x, 5);
   run(two, y, 2);
@@ -80,15 +80,15 @@ TEST_CASE("saving and loading continues bit by bit") {
   CHECK(x.to_vector<double>() == y.to_vector<double>());
 }
 
-TEST_CASE("it needs a closure and one kind of parameter") {
-  Tensor x = zeros({2}).set_requires_grad(), y = zeros({2}, Dtype::f64).set_requires_grad();
+DEVICE_TEST_CASE("it needs a closure and one kind of parameter") {
+  Tensor x = here::zeros({2}).set_requires_grad(), y = here::zeros({2}, Dtype::f64).set_requires_grad();
   optim::LBFGS opt({x});
   CHECK_THROWS_AS(opt.step(), ValueError);
   CHECK_THROWS_AS(optim::LBFGS({x, y}), ValueError);
 }
 
-TEST_CASE("any optimiser takes a closure") {
-  Tensor x = full({3}, 2.0, Dtype::f64).set_requires_grad();
+DEVICE_TEST_CASE("any optimiser takes a closure") {
+  Tensor x = here::full({3}, 2.0, Dtype::f64).set_requires_grad();
   optim::Adam opt({x}, {.lr = 0.1});
   double loss = 0;
   for (int i = 0; i < 200; ++i)

@@ -1,8 +1,7 @@
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <limits>
 
+#include "support/here.h"
 #include "weft/core/factory.h"
 #include "weft/core/parallel.h"
 #include "weft/optim/adam.h"
@@ -22,7 +21,7 @@ double value(int64_t i, int64_t seed) {
 Tensor values(const Shape& shape, int64_t seed, Dtype dtype = Dtype::f64) {
   std::vector<double> v;
   for (int64_t i = 0; i < shape.numel(); ++i) v.push_back(value(i, seed));
-  return tensor(v, shape).to(dtype);
+  return here::tensor(v, shape).to(dtype);
 }
 
 Tensor leaf(const Shape& shape, int64_t seed, Dtype dtype = Dtype::f64) {
@@ -58,7 +57,7 @@ using State = std::vector<double>;
 
 TEST_SUITE_BEGIN("optim");
 
-TEST_CASE("SGD: momentum, dampening, nesterov, decay, maximize") {
+DEVICE_TEST_CASE("SGD: momentum, dampening, nesterov, decay, maximize") {
   struct Setting {
     optim::SGDOptions o;
   };
@@ -81,7 +80,7 @@ TEST_CASE("SGD: momentum, dampening, nesterov, decay, maximize") {
   }
 }
 
-TEST_CASE("Adam, AdamW and amsgrad") {
+DEVICE_TEST_CASE("Adam, AdamW and amsgrad") {
   auto rule = [](optim::AdamOptions o, bool decoupled) {
     return [=](double& p, double g, State& s, int step) {
       if (decoupled) p *= 1 - o.lr * o.weight_decay;
@@ -109,7 +108,7 @@ TEST_CASE("Adam, AdamW and amsgrad") {
   }
 }
 
-TEST_CASE("RMSprop and Adagrad") {
+DEVICE_TEST_CASE("RMSprop and Adagrad") {
   for (optim::RMSpropOptions o :
        {optim::RMSpropOptions{},
         {.lr = 0.02, .centered = true},
@@ -139,12 +138,12 @@ TEST_CASE("RMSprop and Adagrad") {
   compare(opt, params, std::vector(1, rule), 3);
 }
 
-TEST_CASE("groups have options of their own") {
+DEVICE_TEST_CASE("groups have options of their own") {
   std::vector<Tensor> a = {leaf({4}, 1)}, b = {leaf({4}, 1)}, c = {leaf({4}, 1)};
   optim::SGD opt({{a, {.lr = 0.1}}, {b, {.lr = 0.2, .momentum = 0.9}}, {c, {.lr = 0.2}}});
   CHECK(opt.num_groups() == 3);
   opt.set_lr(0.5, 2);
-  for (const Tensor& t : {a[0], b[0], c[0]}) Tensor(t).set_grad(ones({4}, Dtype::f64));
+  for (const Tensor& t : {a[0], b[0], c[0]}) Tensor(t).set_grad(here::ones({4}, Dtype::f64));
   opt.step();
   double x = value(0, 1);
   CHECK(a[0].to_vector<double>()[0] == doctest::Approx(x - 0.1));
@@ -152,26 +151,26 @@ TEST_CASE("groups have options of their own") {
   CHECK(c[0].to_vector<double>()[0] == doctest::Approx(x - 0.5));
 }
 
-TEST_CASE("a parameter without gradient is skipped with its state") {
+DEVICE_TEST_CASE("a parameter without gradient is skipped with its state") {
   Tensor a = leaf({2}, 1), b = leaf({2}, 2);
   optim::Adam opt({a, b});
-  a.set_grad(ones({2}, Dtype::f64));
+  a.set_grad(here::ones({2}, Dtype::f64));
   opt.step();
   CHECK(b.to_vector<double>() == values({2}, 2).to_vector<double>());
   CHECK(opt.state_dict().contains("state.0.exp_avg"));
   CHECK_FALSE(opt.state_dict().contains("state.1.exp_avg"));
   opt.zero_grad();
   CHECK_FALSE(a.grad().defined());
-  Tensor g = ones({2}, Dtype::f64);
+  Tensor g = here::ones({2}, Dtype::f64);
   a.set_grad(g);
   opt.zero_grad(false);
   CHECK(a.grad().is_same(g));
   CHECK(g.to_vector<double>() == std::vector<double>{0, 0});
 }
 
-TEST_CASE("layouts: a gradient in another order than its parameter") {
+DEVICE_TEST_CASE("layouts: a gradient in another order than its parameter") {
   Shape shape{2, 3, 4, 5};
-  Tensor p = empty(shape, Dtype::f64, MemoryFormat::channels_last).copy_(values(shape, 1)).set_requires_grad();
+  Tensor p = here::empty(shape, Dtype::f64, MemoryFormat::channels_last).copy_(values(shape, 1)).set_requires_grad();
   Tensor g = values(shape, 2);
   p.set_grad(g);
   optim::SGD opt({p}, {.lr = 0.5, .momentum = 0.9});
@@ -180,12 +179,12 @@ TEST_CASE("layouts: a gradient in another order than its parameter") {
   for (size_t i = 0; i < y.size(); ++i) CHECK(y[i] == doctest::Approx(x[i] - 0.5 * d[i]));
 }
 
-TEST_CASE("halves are stepped in a master copy, which follows who writes the parameter") {
+DEVICE_TEST_CASE("halves are stepped in a master copy, which follows who writes the parameter") {
   for (Dtype dtype : {Dtype::bf16, Dtype::f16}) {
-    Tensor p = ones({4}, dtype).set_requires_grad();
+    Tensor p = here::ones({4}, dtype).set_requires_grad();
     optim::SGD opt({p}, {.lr = 1e-4});
     for (int i = 0; i < 100; ++i) {
-      p.set_grad(ones({4}, dtype));
+      p.set_grad(here::ones({4}, dtype));
       opt.step();
     }
     // 1 - 100 * 1e-4 in the dtype's steps (2^-8 or 2^-11 below 1); without a master every step would be lost in bf16
@@ -195,13 +194,13 @@ TEST_CASE("halves are stepped in a master copy, which follows who writes the par
       NoGrad guard;
       p.fill_(5);
     }
-    p.set_grad(ones({4}, dtype));
+    p.set_grad(here::ones({4}, dtype));
     opt.step();
     CHECK(opt.state_dict().at("state.0.master").to_vector<double>()[0] == doctest::Approx(4.9999).epsilon(1e-6));
   }
 }
 
-TEST_CASE("saving and loading continues bit by bit") {
+DEVICE_TEST_CASE("saving and loading continues bit by bit") {
   auto step = [](optim::Optimizer& opt, Tensor p, int from, int to) {
     for (int i = from; i < to; ++i) {
       p.set_grad(values(p.shape(), i, p.dtype()));
@@ -227,9 +226,9 @@ TEST_CASE("saving and loading continues bit by bit") {
   }
 }
 
-TEST_CASE("loading the wrong state is refused") {
+DEVICE_TEST_CASE("loading the wrong state is refused") {
   Tensor a = leaf({3}, 1), b = leaf({4}, 1);
-  a.set_grad(ones({3}, Dtype::f64));
+  a.set_grad(here::ones({3}, Dtype::f64));
   optim::Adam one({a}), other({b}), both({a, b});
   one.step();
   CHECK_THROWS_AS(other.load_state_dict(one.state_dict()), ValueError);
@@ -237,17 +236,17 @@ TEST_CASE("loading the wrong state is refused") {
   CHECK_THROWS_AS(one.load_state_dict(StateDict()), ValueError);
 }
 
-TEST_CASE("bad options and parameters") {
+DEVICE_TEST_CASE("bad options and parameters") {
   Tensor p = leaf({3}, 1);
   CHECK_THROWS_AS(optim::SGD(std::vector<Tensor>{}), ValueError);
   CHECK_THROWS_AS(optim::SGD({p, p}), ValueError);
   CHECK_THROWS_AS(optim::SGD({p}, {.lr = -1}), ValueError);
   CHECK_THROWS_AS(optim::SGD({p}, {.nesterov = true}), ValueError);
   CHECK_THROWS_AS(optim::Adam({p}, {.betas = {1.0, 0.9}}), ValueError);
-  CHECK_THROWS_AS(optim::Adam({zeros({2}, Dtype::i64)}), DtypeError);
+  CHECK_THROWS_AS(optim::Adam({here::zeros({2}, Dtype::i64)}), DtypeError);
 }
 
-TEST_CASE("clip_grad_norm: norms of any kind, over several dtypes") {
+DEVICE_TEST_CASE("clip_grad_norm: norms of any kind, over several dtypes") {
   Tensor a = leaf({3, 4}, 1, Dtype::f32), b = leaf({70000}, 2, Dtype::f64), c = leaf({2}, 3);
   auto reset = [&] {
     a.set_grad(values({3, 4}, 5, Dtype::f32));
@@ -272,11 +271,11 @@ TEST_CASE("clip_grad_norm: norms of any kind, over several dtypes") {
   optim::clip_grad_value({a, b}, 0.25);
   for (double x : b.grad().to_vector<double>()) CHECK(std::fabs(x) <= 0.25);
   CHECK(optim::clip_grad_norm({c}, 1.0).item<float>() == 0);
-  a.set_grad(full({3, 4}, inf));
+  a.set_grad(here::full({3, 4}, inf));
   CHECK_THROWS_AS(optim::clip_grad_norm({a}, 1.0, {.error_if_nonfinite = true}), Error);
 }
 
-TEST_CASE("the norm's bits do not depend on the number of threads") {
+DEVICE_TEST_CASE("the norm's bits do not depend on the number of threads") {
   Tensor a = leaf({300001}, 1, Dtype::f32);
   a.set_grad(values({300001}, 2, Dtype::f32));
   int before = num_threads();

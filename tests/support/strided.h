@@ -1,5 +1,5 @@
 // Tensors of any layout, for tests: gaps, permuted axes, expanded axes.
-// Knows Tensor and the CPU only.
+// Knows Tensor only.
 #pragma once
 
 #include <algorithm>
@@ -14,12 +14,12 @@ namespace support {
 inline weft::Tensor with_strides(const weft::Tensor& x, const weft::Strides& strides, int64_t offset = 0) {
   int64_t last = offset;
   for (int i = 0; i < x.rank(); ++i) last += std::max<int64_t>(x.shape()[i] - 1, 0) * strides[i];
-  weft::Tensor base = weft::empty({last + 1}, x.options());
+  weft::Tensor base = weft::empty({last + 1}, x.dtype());  // on the host; it moves when it is filled
   char* bytes = static_cast<char*>(base.mut_raw_data());
   const size_t size = weft::itemsize(x.dtype());
   if (x.dtype() == weft::Dtype::boolean) std::memset(bytes, 1, base.nbytes());
   else std::memset(bytes, 0xff, base.nbytes());
-  const weft::Tensor plain = x.detach().contiguous();
+  const weft::Tensor plain = x.detach().to(weft::Device()).contiguous();
   const char* from = static_cast<const char*>(plain.raw_data());
   for (int64_t e = 0; e < x.numel(); ++e) {
     int64_t rest = e, at = offset;
@@ -29,6 +29,7 @@ inline weft::Tensor with_strides(const weft::Tensor& x, const weft::Strides& str
     }
     std::memcpy(bytes + static_cast<size_t>(at) * size, from + static_cast<size_t>(e) * size, size);
   }
+  base = base.to(x.device());
   return weft::Tensor(weft::make_ref<weft::TensorImpl>(base.impl()->storage, x.shape(), strides, offset, x.dtype()));
 }
 
