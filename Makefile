@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help build test demo bench lint docs install clean deps
+.PHONY: help build test demo bench coverage lint docs install clean deps
 .DEFAULT_GOAL := build
 
 help:            ## this list
@@ -29,6 +29,10 @@ demo: build      ## stylise a photo: writes .demo/astronaut_*.png (DEMO_ARGS="--
 
 bench: build     ## weft against PyTorch, in turns: writes docs/benchmarks.md
 	bench/compare.py --build $(BUILD) $(BENCH_ARGS)
+
+coverage: deps $(BUILD)/build.ninja   ## writes docs/coverage.md from the kernels that are there (needs the CUDA toolkit)
+	cmake --build $(BUILD) -j $(JOBS) --target weft_test_backends weft_cuda
+	WEFT_WRITE_COVERAGE=docs/coverage.md $(BUILD)/bin/weft_test_backends -ts=coverage
 
 lint:            ## formatting, include rules and clang-tidy
 	@scripts/deps.sh --dev

@@ -22,6 +22,7 @@ std::vector<double> run(const bench::Step& step, int iters, double seconds, weft
   while (true) {
     Clock::time_point t = Clock::now();
     last = step();
+    weft::synchronize(bench::device());
     times.push_back(ms_since(t));
     bool done = iters ? static_cast<int>(times.size()) >= iters
                       : (ms_since(begin) > seconds * 1e3 && times.size() >= 5) || times.size() >= 2000;
@@ -59,15 +60,16 @@ bench::Step make(const bench::Config& c) {
 int main(int argc, char** argv) try {
   CLI::App app("Times one workload and prints a JSON line.");
   bench::Config config;
-  std::string dtype = "f32";
+  std::string dtype = "f32", device = "cpu";
   int iters = 0, warmup = 3;
   double seconds = 4;
   bool serve = false, list = false;
   app.add_option("workload", config.workload, "which one (see --list)");
   app.add_option("--threads", config.threads, "threads")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--dtype", dtype, "f32, or bf16 for autocast")
+  app.add_option("--dtype", dtype, "f32, tf32 (f32 whose products may use TF32) or bf16 for autocast")
       ->capture_default_str()
-      ->check(CLI::IsMember({"f32", "bf16"}));
+      ->check(CLI::IsMember({"f32", "tf32", "bf16"}));
+  app.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--iters", iters, "iterations; 0: as many as --seconds allows")->capture_default_str();
   app.add_option("--warmup", warmup, "iterations before, at least 3 (their losses are printed)")->capture_default_str();
   app.add_option("--seconds", seconds, "time to fill")->capture_default_str();
@@ -82,6 +84,8 @@ int main(int argc, char** argv) try {
   }
 
   config.dtype = dtype == "bf16" ? weft::Dtype::bf16 : weft::Dtype::f32;
+  if (dtype == "tf32") weft::set_float32_matmul_precision("high");
+  bench::device() = weft::Device(device);
   weft::set_num_threads(config.threads);
   weft::manual_seed(0);
   Clock::time_point begin = Clock::now();
@@ -110,9 +114,9 @@ int main(int argc, char** argv) try {
   double sys_ms = static_cast<double>(after.ru_stime.tv_sec - before.ru_stime.tv_sec) * 1e3 +
                   static_cast<double>(after.ru_stime.tv_usec - before.ru_stime.tv_usec) * 1e-3;
   std::cout << "{\"workload\": \"" << config.workload << "\", \"peer\": \"weft " << weft::version()
-            << "\", \"threads\": " << config.threads << ", \"dtype\": \"" << dtype << "\", \"iters\": " << times.size()
-            << ", \"median_ms\": " << times[times.size() / 2] << ", \"min_ms\": " << times[0]
-            << ", \"peak_rss_mb\": " << peak_rss_mb() << ", \"losses\": ";
+            << "\", \"threads\": " << config.threads << ", \"device\": \"" << device << "\", \"dtype\": \"" << dtype
+            << "\", \"iters\": " << times.size() << ", \"median_ms\": " << times[times.size() / 2]
+            << ", \"min_ms\": " << times[0] << ", \"peak_rss_mb\": " << peak_rss_mb() << ", \"losses\": ";
   print_list(losses);
   std::cout << ", \"final\": " << last.item<double>() << ", \"warm_s\": " << warm_s
             << ", \"minflt_per_iter\": " << static_cast<double>(after.ru_minflt - before.ru_minflt) / n

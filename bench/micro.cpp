@@ -29,7 +29,7 @@ Step layer(Tensor x, std::function<Tensor(const Tensor&)> op, std::vector<Tensor
 Tensor features(const Shape& shape) { return fill(shape, 1).contiguous(MemoryFormat::channels_last); }
 
 Step add1(const Config&) {
-  Tensor a = ones({1}), b = ones({1});
+  Tensor a = ones({1}, device()), b = ones({1}, device());
   return [=] {
     NoGrad no_grad;
     Tensor c;
@@ -39,7 +39,7 @@ Step add1(const Config&) {
 }
 
 Step add1_ag(const Config&) {
-  Tensor a = ones({1}), b = ones({1});
+  Tensor a = ones({1}, device()), b = ones({1}, device());
   a.set_requires_grad();
   return [=]() mutable {
     Tensor c;
@@ -60,6 +60,42 @@ Step addmul(const Config&) {
   };
 }
 
+// What a card's memory and product units can do, as a yardstick for the rest.
+Step copy64m(const Config&) {
+  Tensor x = fill({64 << 20}, 1), y = empty_like(x);
+  return [=]() mutable {
+    NoGrad no_grad;
+    y.copy_(x);
+    return y[0];
+  };
+}
+
+Step add64m(const Config&) {
+  Tensor x = fill({64 << 20}, 1), y = fill({64 << 20}, 2);
+  return [=] {
+    NoGrad no_grad;
+    return (x + y)[0];
+  };
+}
+
+/// dim: the axis of 8192 x 8192 that goes; -1: both.
+template <int dim> Step sum64m(const Config&) {
+  Tensor x = fill({8192, 8192}, 1);
+  return [=] {
+    NoGrad no_grad;
+    return dim < 0 ? sum(x) : sum(x, dim)[0];
+  };
+}
+
+Step matmul4096(const Config& c) {
+  const Dtype dtype = c.dtype == Dtype::bf16 ? Dtype::bf16 : Dtype::f32;
+  Tensor a = fill({4096, 4096}, 1).to(dtype), b = fill({4096, 4096}, 2).to(dtype);
+  return [=] {
+    NoGrad no_grad;
+    return matmul(a, b)[0][0].to(Dtype::f32);
+  };
+}
+
 Step gelu_chain(const Config&) {
   Tensor x = fill({16 << 20}, 1);
   x.set_requires_grad();
@@ -76,13 +112,13 @@ Step softmax_step(const Config&) {
 }
 
 Step layernorm(const Config&) {
-  nn::LayerNorm m(Shape{1024});
+  nn::LayerNorm m = placed(nn::LayerNorm(Shape{1024}));
   return layer(
       fill({4096, 1024}, 1), [m](const Tensor& x) mutable { return m(x); }, m.parameters());
 }
 
 Step bnrelu(const Config&) {
-  nn::BatchNorm2d m(64, {.activation = Activation::relu});
+  nn::BatchNorm2d m = placed(nn::BatchNorm2d(64, {.activation = Activation::relu}));
   return layer(
       features({8, 64, 112, 112}), [m](const Tensor& x) mutable { return m(x); }, m.parameters());
 }
@@ -172,6 +208,12 @@ const std::vector<Workload>& micro_workloads() {
       {"add1", "10000 additions of one-element tensors, no grad", add1},
       {"add1_ag", "2000 times an addition and its backward", add1_ag},
       {"addmul", "x * y + y over 16 Mi elements, no grad", addmul},
+      {"copy64m", "a copy of 64 Mi f32: 512 MiB read and written", copy64m},
+      {"add64m", "x + y over 64 Mi elements, no grad", add64m},
+      {"sum64m", "sum of 8192 x 8192, no grad", sum64m<-1>},
+      {"sum64m_rows", "sum of 8192 x 8192 along rows, no grad", sum64m<1>},
+      {"sum64m_columns", "sum of 8192 x 8192 along columns, no grad", sum64m<0>},
+      {"matmul4096", "product of 4096 x 4096 matrices, no grad", matmul4096},
       {"gelu_chain", "mean(gelu(1.5 x + 0.5) x) over 16 Mi elements, forward and backward", gelu_chain},
       {"softmax", "softmax of 4096 x 1024, forward and backward", softmax_step},
       {"layernorm", "LayerNorm(1024) of 4096 x 1024, forward and backward", layernorm},

@@ -83,7 +83,7 @@ Step resnet18_infer(const Config& c) {
   Tensor x = fill({batch, 3, 224, 224}, 1);
   return [=]() mutable {
     Inference inference;
-    Autocast cast(Dtype::bf16, Device(), c.dtype == Dtype::bf16);
+    Autocast cast(Dtype::bf16, device(), c.dtype == Dtype::bf16);
     return mean(m(x).to(Dtype::f32));
   };
 }

@@ -21,6 +21,17 @@ struct Config {
   int64_t batch = 0;         ///< 0: the workload's own
 };
 
+/// Where the tensors of this run are: set once, before a workload is made.
+inline Device& device() {
+  static Device d;
+  return d;
+}
+/// A module there.
+template <class M> M placed(M model) {
+  model.to(device());
+  return model;
+}
+
 /// One iteration; returns its loss (rank 0, or anything with one element).
 using Step = std::function<Tensor()>;
 /// Makes the step of a workload. Its state lives in the step.
@@ -49,20 +60,21 @@ inline Tensor fill(const Shape& shape, uint32_t seed, double bound = 1.0) {
   float* p = t.mut_data<float>();
   for (int64_t i = 0; i < t.numel(); ++i)
     p[i] = static_cast<float>((hashed(static_cast<uint32_t>(i), seed) * 0x1p-24 * 2 - 1) * bound);
-  return t;
+  return t.to(device());
 }
 
 inline Tensor labels(const Shape& shape, uint32_t classes, uint32_t seed = 2) {
   Tensor t = empty(shape, Dtype::i64);
   int64_t* p = t.mut_data<int64_t>();
   for (int64_t i = 0; i < t.numel(); ++i) p[i] = hashed(static_cast<uint32_t>(i), seed) % classes;
-  return t;
+  return t.to(device());
 }
 
 /// Fills the parameters of a model, in order: matrices and filters by hash with bound sqrt(3 / fan_in), scales 1, biases 0.
 /// Parameters whose name contains one of `transposed` count fan_in along axis 0 only.
 template <class M> M init(M model, const std::vector<std::string>& transposed = {}, uint32_t base = 1000) {
   NoGrad no_grad;
+  model.to(device());
   uint32_t k = base;
   for (auto& [name, p] : model.named_parameters()) {
     Tensor t = p;
@@ -85,7 +97,7 @@ template <class Optimizer, class Loss> Step trainer(std::shared_ptr<Optimizer> o
     optimizer->zero_grad();
     Tensor loss;
     {
-      Autocast cast(Dtype::bf16, Device(), dtype == Dtype::bf16);
+      Autocast cast(Dtype::bf16, device(), dtype == Dtype::bf16);
       loss = loss_of();
     }
     loss.backward();

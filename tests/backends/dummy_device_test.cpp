@@ -28,8 +28,7 @@ TEST_SUITE("backends") {
 
       // without kernels an op says which devices have one
       for (KernelSlot* slot : KernelSlot::all()) CHECK_FALSE(slot->has(DeviceType::custom));
-      CHECK_THROWS_WITH_AS(moved + moved, "add: no custom kernel (available: cpu); move the tensors with to(device)",
-                           NotSupported);
+      CHECK_THROWS_WITH_AS(moved + moved, doctest::Contains("add: no custom kernel (available: cpu"), NotSupported);
       CHECK_THROWS_AS(moved + x, DeviceError);
 
       support::lend_cpu();

@@ -22,6 +22,11 @@ Shape shape_of(const Value& v) {
 
 }  // namespace
 
+weft::Device& device() {
+  static weft::Device d;
+  return d;
+}
+
 Dtype dtype_of(const std::string& word) {
   for (int i = 0; i < weft::kDtypes; ++i)
     if (word == weft::name(static_cast<Dtype>(i))) return static_cast<Dtype>(i);
@@ -92,11 +97,11 @@ Tensor Args::tensor(const std::string& name) const {
   if (v.is_object()) {
     const Value& zeros = v["$zeros"];
     if (!zeros.is_list()) throw Skip("argument " + name + " = " + v.text());
-    return weft::zeros(Shape(zeros.as_ints()), dtype_);
+    return weft::zeros(Shape(zeros.as_ints()), {dtype_, device()});
   }
   std::vector<double> numbers;
   flatten(v, numbers);
-  return weft::tensor(numbers, shape_of(v), weft::TensorOptions(dtype_));
+  return weft::tensor(numbers, shape_of(v), weft::TensorOptions(dtype_, device()));
 }
 
 std::vector<std::pair<std::string, Tensor>> Args::named_tensors() const {

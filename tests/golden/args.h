@@ -26,6 +26,11 @@ struct Skip : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Where all tensors of a run are.
+weft::Device& device();
+/// x there.
+inline Tensor here(const Tensor& x) { return x.defined() ? x.to(device()) : x; }
+
 /// "f32", "bool", ...
 Dtype dtype_of(const std::string& word);
 

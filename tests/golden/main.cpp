@@ -3,18 +3,29 @@
 #include <iostream>
 
 #include "golden/folder.h"
+#include "support/lent_device.h"
+#include "weft/core/error.h"
 
 int main(int argc, char** argv) {
   golden::Options options;
   std::vector<std::string> folders;
+  std::string device = "cpu";
   for (int i = 1; i < argc; ++i) {
     if (!std::strcmp(argv[i], "--filter") && i + 1 < argc) options.filter = argv[++i];
+    else if (!std::strcmp(argv[i], "--device") && i + 1 < argc) device = argv[++i];
     else if (!std::strcmp(argv[i], "--verbose")) options.verbose = true;
     else folders.emplace_back(argv[i]);
   }
   if (folders.empty()) {
-    std::cerr << "usage: golden_driver [--filter TEXT] [--verbose] FOLDER...\n";
+    std::cerr << "usage: golden_driver [--device cpu|cuda] [--filter TEXT] [--verbose] FOLDER...\n";
     return 2;
+  }
+  try {
+    if (device == "custom") support::lend_cpu();  // the CPU under another name
+    golden::device() = weft::Device(device);
+  } catch (const weft::Error& e) {
+    std::cerr << e.what() << '\n';
+    return 1;
   }
   golden::Report report;
   for (const std::string& folder : folders) {

@@ -38,6 +38,7 @@ class Modules {
     const auto it = table_.find(name);
     if (it == table_.end()) throw Skip("module " + name);
     Built b = it->second(args);
+    b.module.to(device());
     if (const std::optional<Dtype> own = args.opt_dtype("dtype")) b.module.to(*own);
     args.check_all_read();
     return b;

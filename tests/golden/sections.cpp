@@ -23,9 +23,9 @@ std::vector<Tensor> zero_inputs(const Value& item) {
   for (size_t i = 0; i < item["input_shapes"].list.size(); ++i) {
     const Value& shape = item["input_shapes"].list[i];
     const bool own = i < words.list.size() && words.list[i].is_string();
-    x.push_back(shape.is_null()
-                    ? Tensor()
-                    : weft::zeros(Shape(shape.as_ints()), own ? dtype_of(words.list[i].string) : Folder::dtype(item)));
+    x.push_back(shape.is_null() ? Tensor()
+                                : weft::zeros(Shape(shape.as_ints()),
+                                              {own ? dtype_of(words.list[i].string) : Folder::dtype(item), device()}));
   }
   return x;
 }
@@ -149,7 +149,7 @@ void run_error(const Folder& folder, const Value& item, Failures& failures) {
 void run_init(const Folder& folder, const Value& item, Failures& failures) {
   Built b = build(folder, item);
   for (const Value& shape : item["call_shapes"].list)
-    (void)b.forward({weft::zeros(Shape(shape.as_ints()))}, folder.args(item, "call"));
+    (void)b.forward({weft::zeros(Shape(shape.as_ints()), device())}, folder.args(item, "call"));
   const weft::StateDict state = b.module.state_dict();
   for (const auto& [name, want] : item["params"].members) {
     if (want.has("mup_type")) throw Skip("mup_type");

@@ -4,5 +4,10 @@ if(TARGET golden_driver)
     add_test(NAME "golden: ${family}" COMMAND golden_driver "${CMAKE_CURRENT_LIST_DIR}/data/${family}")
     set_tests_properties("golden: ${family}" PROPERTIES LABELS golden ENVIRONMENT "OMP_NUM_THREADS=2" TIMEOUT 300
       FAIL_REGULAR_EXPRESSION "(^|\n)0 passed, 0 failed, 0 skipped")
+    # The CPU under another name: all tensors of a case must follow the device.
+    add_test(NAME "golden: ${family} on a second device"
+      COMMAND golden_driver --device custom "${CMAKE_CURRENT_LIST_DIR}/data/${family}")
+    set_tests_properties("golden: ${family} on a second device" PROPERTIES LABELS "golden;devices;slow"
+      ENVIRONMENT "OMP_NUM_THREADS=2" TIMEOUT 300 FAIL_REGULAR_EXPRESSION "(^|\n)0 passed, 0 failed, 0 skipped")
   endforeach()
 endif()
