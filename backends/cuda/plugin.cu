@@ -12,5 +12,9 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   register_copy();
   register_random();
   register_optim();
+  register_shape();
+  register_index();
+  register_sort();
+  register_gemm();
   return register_services();
 }

@@ -12,5 +12,9 @@ void register_ternary();
 void register_copy();
 void register_random();
 void register_optim();
+void register_shape();
+void register_index();
+void register_sort();
+void register_gemm();
 
 }  // namespace weft::cuda

@@ -1,0 +1,61 @@
+#include "weft/backends/cuda/index.cuh"
+
+#include "weft/backends/cuda/nonzero.cuh"
+#include "weft/backends/cuda/register.h"
+#include "weft/core/kernels.h"
+
+namespace weft::cuda {
+namespace {
+
+template <class F> void dispatch_added(Dtype d, const char* op, const F& f) {
+  detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(d, op, "f32, f64, i64, i32 or u8", f);
+}
+
+void index_offsets_slot(const MutTensorRef& offsets, const TensorRef& index, const kernels::IndexAxis& a) {
+  dispatch_index(index.dtype, a.op,
+                 [&]<class I> { index_offsets<I>(offsets, index, a.op, a.dim, a.size, a.stride, a.wrap); });
+}
+
+void index_get_slot(const MutTensorRef& out, const TensorRef& x, const TensorRef& offsets) {
+  dispatch_size(out.dtype, [&]<class T> { index_get<T>(out, x, offsets); });
+}
+
+void index_put_slot(const MutTensorRef& x, const TensorRef& src, const TensorRef& offsets, bool accumulate) {
+  if (accumulate) dispatch_added(x.dtype, "index_add", [&]<class T> { index_put<true, T>(x, src, offsets); });
+  else dispatch_size(x.dtype, [&]<class T> { index_put<false, T>(x, src, offsets); });
+}
+
+void gather_slot(const MutTensorRef& out, const TensorRef& x, const TensorRef& index, int dim, const char* op) {
+  dispatch_index(index.dtype, op,
+                 [&]<class I> { dispatch_size(x.dtype, [&]<class T> { gather<T, I>(out, x, index, dim, op); }); });
+}
+
+void scatter_slot(const MutTensorRef& out, const TensorRef& index, const TensorRef& src, int dim, bool accumulate,
+                  const char* op) {
+  dispatch_index(index.dtype, op, [&]<class I> {
+    if (accumulate) dispatch_added(out.dtype, op, [&]<class T> { scatter<true, T, I>(out, index, src, dim, op); });
+    else dispatch_size(out.dtype, [&]<class T> { scatter<false, T, I>(out, index, src, dim, op); });
+  });
+}
+
+}  // namespace
+
+void register_index() {
+  constexpr DeviceType cuda = DeviceType::cuda;
+  kernels::index_offsets.set(cuda, index_offsets_slot);
+  kernels::index_get.set(cuda, index_get_slot);
+  kernels::index_put.set(cuda, index_put_slot);
+  kernels::gather.set(cuda, gather_slot);
+  kernels::scatter.set(cuda, scatter_slot);
+  kernels::one_hot.set(cuda, [](const MutTensorRef& out, const TensorRef& index) {
+    dispatch_index(index.dtype, "one_hot", [&]<class I> { one_hot<I>(out, index); });
+  });
+  kernels::count_nonzero.set(cuda, [](const MutTensorRef& count, const TensorRef& x) {
+    dispatch_all(x.dtype, "nonzero", [&]<class T> { count_nonzero<T>(count, x); });
+  });
+  kernels::nonzero.set(cuda, [](const MutTensorRef& out, const TensorRef& x) {
+    dispatch_all(x.dtype, "nonzero", [&]<class T> { nonzero<T>(out, x); });
+  });
+}
+
+}  // namespace weft::cuda

@@ -1,0 +1,282 @@
+// Lookups by index, and sums over them. Where several sources go to one element they are added in the order of the CPU's
+// kernel: few sources by one thread per element, many after a stable sort by destination, one thread per run of equals.
+// A bad index is reported and never used.
+#pragma once
+
+#include "weft/backends/cuda/fault.cuh"
+#include "weft/backends/cuda/sort.cuh"
+
+namespace weft::cuda {
+
+/// What an offset with a bad index is: any sum with it stays negative.
+inline constexpr int64_t kNoOffset = INT64_MIN / 2;
+/// Up to so many sources per element are walked without sorting.
+inline constexpr int64_t kFewSources = 64;
+
+/// Where a kernel reports to.
+struct FaultSite {
+  Fault* fault;
+  int32_t site;
+  int64_t size;
+  FaultSite(const char* op, int64_t dim, int64_t size_)
+      : fault(cuda::fault()), site(fault_site(op, dim)), size(size_) {}
+  __device__ bool good(int64_t index) const { return index >= 0 && index < size; }
+  __device__ void report(int64_t index) const { report_fault(fault, site, index, size); }
+};
+
+template <class Index> struct AddOffset {
+  int64_t* offsets;
+  const Index* index;
+  int64_t stride;
+  bool wrap;
+  FaultSite site;
+  template <class I> __device__ void operator()(I i) const {
+    const int64_t given = index[i], v = given < 0 && wrap ? given + site.size : given;
+    if (site.good(v)) {
+      offsets[i] += v * stride;
+    } else {
+      offsets[i] = kNoOffset;
+      site.report(given);
+    }
+  }
+};
+template <class Index>
+void index_offsets(const MutTensorRef& offsets, const TensorRef& index, const char* op, int64_t dim, int64_t size,
+                   int64_t stride, bool wrap) {
+  for_each_number(index.numel, AddOffset<Index>{offsets.as_mut<int64_t>(), index.as<Index>(), stride, wrap,
+                                                FaultSite(op, dim, size)});
+}
+
+template <class T> struct GetElement {
+  T* out;
+  const T* x;
+  const int64_t* offsets;
+  Walk<3> walk;  // out, x, offsets
+  template <class I> __device__ void operator()(I number) const {
+    int64_t at[3];
+    walk.offsets(number, at);
+    const int64_t offset = offsets[at[2]];
+    out[at[0]] = offset < 0 ? T(0) : x[at[1] + offset];
+  }
+};
+template <class T> void index_get(const MutTensorRef& out, const TensorRef& x, const TensorRef& offsets) {
+  Walk<3> walk;
+  int order[kMaxRank + 1];
+  const int rank = memory_order(order, out);
+  for (int k = 0; k < rank; ++k) {
+    const int i = order[k];
+    walk.add(out.shape[i], {out.strides[i], i == 0 ? 0 : x.strides[i - 1], i == 0 ? 1 : 0});
+  }
+  for_each_number(out.numel, GetElement<T>{out.as_mut<T>(), x.as<T>(), offsets.as<int64_t>(), walk});
+}
+
+template <class T, class Index> struct GatherElement {
+  T* out;
+  const T* x;
+  const Index* index;
+  int64_t step;
+  Walk<3> walk;  // out, x, index
+  FaultSite site;
+  template <class I> __device__ void operator()(I number) const {
+    int64_t at[3];
+    walk.offsets(number, at);
+    const int64_t v = index[at[2]];
+    if (site.good(v)) {
+      out[at[0]] = x[at[1] + v * step];
+    } else {
+      out[at[0]] = T(0);
+      site.report(v);
+    }
+  }
+};
+template <class T, class Index>
+void gather(const MutTensorRef& out, const TensorRef& x, const TensorRef& index, int dim, const char* op) {
+  if (out.numel == 0) return;
+  Walk<3> walk;
+  int order[kMaxRank];
+  const int rank = memory_order(order, out);
+  for (int k = 0; k < rank; ++k) {
+    const int i = order[k];
+    walk.add(out.shape[i], {out.strides[i], i == dim ? 0 : x.strides[i], index.strides[i]});
+  }
+  for_each_number(out.numel, GatherElement<T, Index>{out.as_mut<T>(), x.as<T>(), index.as<Index>(), x.strides[dim],
+                                                     walk, FaultSite(op, dim, x.shape[dim])});
+}
+
+template <bool Add, class T> WEFT_HD WEFT_INLINE void put_value(T& to, T value) {
+  if constexpr (Add) to = static_cast<T>(to + value);
+  else to = value;
+}
+
+/// One element of the rest, all sources in turn.
+template <bool Add, class T> struct PutInTurn {
+  T* x;
+  const T* src;
+  const int64_t* offsets;
+  int64_t sources, step;
+  Walk<2> rest;  // x, src
+  template <class I> __device__ void operator()(I number) const {
+    int64_t at[2];
+    rest.offsets(number, at);
+    for (int64_t b = 0; b < sources; ++b)
+      if (const int64_t offset = offsets[b]; offset >= 0) put_value<Add>(x[at[0] + offset], src[at[1] + b * step]);
+  }
+};
+
+struct DestinationOfOffset {
+  WideItem* items;
+  const int64_t* offsets;
+  template <class I> __device__ void operator()(I b) const {
+    items[b] = {static_cast<uint64_t>(offsets[b]), static_cast<int64_t>(b)};
+  }
+};
+
+/// The thread of the first of a run of equal destinations adds all of them, that of the last one stores. Bad destinations
+/// are negative.
+template <bool Add, class T, class Source> struct PutRuns {
+  T* x;
+  const T* src;
+  const WideItem* items;
+  int64_t sources, per_source;
+  Walk<2> rest;   // x, src
+  Source source;  // where the source of an item is in src
+  template <class I> __device__ void operator()(I number) const {
+    const auto p = static_cast<int64_t>(number / static_cast<I>(per_source));
+    const WideItem me = items[p];
+    if (static_cast<int64_t>(me.key) < 0) return;
+    int64_t at[2];
+    rest.offsets(number % static_cast<I>(per_source), at);
+    T* to = x + static_cast<int64_t>(me.key) + at[0];
+    if constexpr (!Add) {
+      if (p + 1 < sources && items[p + 1].key == me.key) return;
+      *to = src[at[1] + source(me.position)];
+    } else {
+      if (p > 0 && items[p - 1].key == me.key) return;
+      T sum = *to;
+      for (int64_t k = p; k < sources && items[k].key == me.key; ++k)
+        sum = static_cast<T>(sum + src[at[1] + source(items[k].position)]);
+      *to = sum;
+    }
+  }
+};
+
+struct SourceRow {
+  int64_t step;
+  __device__ int64_t operator()(int64_t b) const { return b * step; }
+};
+
+template <bool Add, class T> void index_put(const MutTensorRef& x, const TensorRef& src, const TensorRef& offsets) {
+  const int64_t sources = offsets.numel;
+  if (src.numel == 0) return;
+  Walk<2> rest;
+  int order[kMaxRank];
+  const int rank = memory_order(order, x);
+  for (int k = 0; k < rank; ++k) rest.add(x.shape[order[k]], {x.strides[order[k]], src.strides[order[k] + 1]});
+  const int64_t per_source = src.numel / sources, step = src.strides[0];
+  if (sources <= kFewSources) {
+    for_each_number(per_source,
+                    PutInTurn<Add, T>{x.as_mut<T>(), src.as<T>(), offsets.as<int64_t>(), sources, step, rest});
+    return;
+  }
+  Scratch memory(static_cast<size_t>(2 * sources) * sizeof(WideItem));
+  WideItem* items = memory.as<WideItem>();
+  for_each_number(sources, DestinationOfOffset{items, offsets.as<int64_t>()});
+  items = sort_items(items, items + sources, 1, sources);
+  for_each_number(src.numel, PutRuns<Add, T, SourceRow>{x.as_mut<T>(), src.as<T>(), items, sources, per_source, rest,
+                                                        SourceRow{step}});
+}
+
+/// One line along the looked-up axis, in the order of that axis.
+template <bool Add, class T, class Index> struct ScatterLine {
+  T* out;
+  const Index* index;
+  const T* src;
+  int64_t length, step_index, step_src, step_out;
+  Walk<3> walk;  // out, index, src
+  FaultSite site;
+  template <class I> __device__ void operator()(I line) const {
+    int64_t at[3];
+    walk.offsets(line, at);
+    for (int64_t i = 0; i < length; ++i) {
+      const int64_t v = index[at[1] + i * step_index];
+      if (site.good(v)) put_value<Add>(out[at[0] + v * step_out], src[at[2] + i * step_src]);
+      else site.report(v);
+    }
+  }
+};
+
+template <class Index> struct DestinationOfIndex {
+  WideItem* items;
+  const Index* index;
+  int64_t step_out;
+  Walk<2> walk;  // out (0 along the axis), index
+  FaultSite site;
+  template <class I> __device__ void operator()(I number) const {
+    int64_t at[2];
+    walk.offsets(number, at);
+    const int64_t v = index[at[1]];
+    if (!site.good(v)) site.report(v);
+    items[number] = {static_cast<uint64_t>(site.good(v) ? at[0] + v * step_out : kNoOffset),
+                     static_cast<int64_t>(number)};
+  }
+};
+struct SourceElement {
+  Walk<1> walk;
+  __device__ int64_t operator()(int64_t number) const {
+    int64_t at[1];
+    walk.offsets(number, at);
+    return at[0];
+  }
+};
+
+template <bool Add, class T, class Index>
+void scatter(const MutTensorRef& out, const TensorRef& index, const TensorRef& src, int dim, const char* op) {
+  if (index.numel == 0) return;
+  const int64_t length = index.shape[dim], lines = index.numel / length, step_out = out.strides[dim];
+  const FaultSite site(op, dim, out.shape[dim]);
+  if (length <= kFewSources || lines >= int64_t{1} << 16) {
+    Walk<3> walk;
+    int order[kMaxRank];
+    const int rank = memory_order(order, src, dim);
+    for (int k = 0; k < rank; ++k) {
+      const int i = order[k];
+      walk.add(index.shape[i], {out.strides[i], index.strides[i], src.strides[i]});
+    }
+    for_each_number(lines, ScatterLine<Add, T, Index>{out.as_mut<T>(), index.as<Index>(), src.as<T>(), length,
+                                                      index.strides[dim], src.strides[dim], step_out, walk, site});
+    return;
+  }
+  Walk<2> walk;
+  SourceElement source;
+  for (int i = 0; i < index.rank; ++i) {
+    walk.add(index.shape[i], {i == dim ? 0 : out.strides[i], index.strides[i]});
+    source.walk.add(index.shape[i], {src.strides[i]});
+  }
+  Scratch memory(static_cast<size_t>(2 * index.numel) * sizeof(WideItem));
+  WideItem* items = memory.as<WideItem>();
+  for_each_number(index.numel, DestinationOfIndex<Index>{items, index.as<Index>(), step_out, walk, site});
+  items = sort_items(items, items + index.numel, 1, index.numel);
+  for_each_number(index.numel,
+                  PutRuns<Add, T, SourceElement>{out.as_mut<T>(), src.as<T>(), items, index.numel, 1, {}, source});
+}
+
+template <class Index> struct OneHotElement {
+  int64_t* out;
+  const Index* index;
+  int64_t width;  // at least 1, so that bad indices into nothing are seen
+  FaultSite site;
+  template <class I> __device__ void operator()(I number) const {
+    const I row = number / static_cast<I>(width);
+    const auto here = static_cast<int64_t>(number - row * static_cast<I>(width));
+    const int64_t v = index[row];
+    if (here == 0 && !site.good(v)) site.report(v);
+    if (site.size > 0) out[number] = v == here;
+  }
+};
+template <class Index> void one_hot(const MutTensorRef& out, const TensorRef& index) {
+  const int64_t classes = out.size(-1), width = classes > 0 ? classes : 1;
+  for_each_number(index.numel * width, OneHotElement<Index>{out.as_mut<int64_t>(), index.as<Index>(), width,
+                                                            FaultSite("one_hot", out.rank - 1, classes)});
+}
+
+}  // namespace weft::cuda

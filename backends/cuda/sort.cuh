@@ -1,0 +1,180 @@
+// Sorting along an axis: tiles by a bitonic network in shared memory, then runs are merged pairwise, every element finding
+// its place by a binary search in the other run. The position is part of the order: it is total, and the sort stable.
+#pragma once
+
+#include <bit>
+
+#include "weft/backends/cuda/walk.cuh"
+
+namespace weft::cuda {
+
+/// Key and position in one word, for keys of 32 bits.
+struct NarrowItem {
+  uint64_t word;
+  static WEFT_HD WEFT_INLINE NarrowItem make(uint64_t key, int64_t at) {
+    return {key << 32 | static_cast<uint64_t>(at)};
+  }
+  static WEFT_HD WEFT_INLINE NarrowItem last() { return {~uint64_t{0}}; }
+  WEFT_HD WEFT_INLINE int64_t at() const { return static_cast<int64_t>(word & 0xffffffffu); }
+  WEFT_HD WEFT_INLINE bool before(const NarrowItem& o) const { return word < o.word; }
+};
+struct WideItem {
+  uint64_t key;
+  int64_t position;
+  static WEFT_HD WEFT_INLINE WideItem make(uint64_t key, int64_t at) { return {key, at}; }
+  static WEFT_HD WEFT_INLINE WideItem last() { return {~uint64_t{0}, INT64_MAX}; }
+  WEFT_HD WEFT_INLINE int64_t at() const { return position; }
+  WEFT_HD WEFT_INLINE bool before(const WideItem& o) const {
+    return key != o.key ? key < o.key : position < o.position;
+  }
+};
+
+/// The order of T as unsigned integers: NaN is the largest, both zeros are one.
+template <class T> WEFT_HD WEFT_INLINE auto sort_key(T v) {
+  if constexpr (std::is_floating_point_v<T>) {
+    using U = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
+    constexpr U sign = U{1} << (8 * sizeof(T) - 1);
+    if (v != v) return static_cast<U>(~U{0});
+    const U bits = std::bit_cast<U>(v == T(0) ? T(0) : v);
+    return static_cast<U>((bits & sign) != 0 ? ~bits : bits | sign);
+  } else if constexpr (sizeof(T) == 8) {
+    return static_cast<uint64_t>(v) ^ uint64_t { 1 } << 63;
+  } else if constexpr (sizeof(T) == 4) {
+    return static_cast<uint32_t>(v) ^ uint32_t { 1 } << 31;
+  } else {
+    return static_cast<uint32_t>(v);
+  }
+}
+
+inline constexpr int kSortTile = 1024;
+
+/// Sorts tiles of `tile` items (a power of two <= kSortTile) of lines of n; a block has kSortTile of them.
+template <class Item>
+__global__ void __launch_bounds__(kBlock)
+    sort_tiles_kernel(Item* items, int64_t n, int64_t tiles_per_line, int64_t tiles, int tile) {
+  WEFT_SHARED(s, Item[kSortTile]);
+  const int per_block = kSortTile / tile;
+  for (int64_t group = blockIdx.x; group * per_block < tiles; group += gridDim.x) {
+    const auto place = [&](int i, int64_t& at) {
+      const int64_t t = group * per_block + i / tile, within = t % tiles_per_line * tile + i % tile;
+      at = t / tiles_per_line * n + within;
+      return t < tiles && within < n;
+    };
+    for (int i = threadIdx.x; i < kSortTile; i += kBlock) {
+      int64_t at;
+      s[i] = place(i, at) ? items[at] : Item::last();
+    }
+    for (int size = 2; size <= tile; size *= 2) {
+      for (int step = size / 2; step > 0; step /= 2) {
+        __syncthreads();
+        for (int k = threadIdx.x; k < kSortTile / 2; k += kBlock) {
+          const int low = k / step * step * 2 + k % step, high = low + step;
+          const bool rising = (low & (tile - 1) & size) == 0;
+          const Item a = s[low], b = s[high];
+          if (rising ? b.before(a) : a.before(b)) {
+            s[low] = b;
+            s[high] = a;
+          }
+        }
+      }
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < kSortTile; i += kBlock) {
+      int64_t at;
+      if (place(i, at)) items[at] = s[i];
+    }
+    __syncthreads();
+  }
+}
+
+/// Merges neighbouring sorted runs of `width`.
+template <class Item> struct MergeItem {
+  const Item* from;
+  Item* to;
+  int64_t n, width;
+  template <class I> __device__ void operator()(I number) const {
+    const auto line = static_cast<int64_t>(number / static_cast<I>(n)) * n, at = static_cast<int64_t>(number) - line;
+    const int64_t begin = at / (2 * width) * (2 * width), middle = begin + width < n ? begin + width : n,
+                  end = begin + 2 * width < n ? begin + 2 * width : n;
+    const bool left = at < middle;
+    const Item me = from[number];
+    int64_t low = left ? middle : begin, high = left ? end : middle;
+    const int64_t other = low;
+    while (low < high) {  // how many of the other run stand before me
+      const int64_t half = low + (high - low) / 2;
+      if (from[line + half].before(me)) low = half + 1;
+      else high = half;
+    }
+    to[line + begin + (at - (left ? begin : middle)) + (low - other)] = me;
+  }
+};
+
+/// Sorts `lines` lines of n items each; the result lies in `items` or in `spare`.
+template <class Item> Item* sort_items(Item* items, Item* spare, int64_t lines, int64_t n) {
+  if (n < 2 || lines == 0) return items;
+  int tile = 2;
+  while (tile < n && tile < kSortTile) tile *= 2;
+  const int64_t per_line = ceil_div(n, tile), tiles = per_line * lines;
+  launch(sort_tiles_kernel<Item>, grid_for(tiles * tile, kSortTile), kBlock, 0, items, n, per_line, tiles, tile);
+  for (int64_t width = tile; width < n; width *= 2) {
+    for_each_number(lines * n, MergeItem<Item>{items, spare, n, width});
+    Item* t = items;
+    items = spare;
+    spare = t;
+  }
+  return items;
+}
+
+template <class T, class Item> struct LoadItem {
+  Item* items;
+  const T* x;
+  Walk<1> walk;  // lines, then the axis
+  int64_t n;
+  bool descending;
+  template <class I> __device__ void operator()(I number) const {
+    int64_t at[1];
+    walk.offsets(number, at);
+    auto key = sort_key(static_cast<compute_t<T>>(x[at[0]]));
+    if (descending) key = static_cast<decltype(key)>(~key);
+    items[number] = Item::make(key, static_cast<int64_t>(number % static_cast<I>(n)));
+  }
+};
+template <class Item> struct StorePosition {
+  int64_t* out;
+  const Item* items;
+  Walk<2> walk;  // out, items
+  template <class I> __device__ void operator()(I number) const {
+    int64_t at[2];
+    walk.offsets(number, at);
+    out[at[0]] = items[at[1]].at();
+  }
+};
+
+template <class T, class Item>
+void sort_indices_as(const MutTensorRef& out, const TensorRef& x, int dim, bool descending) {
+  const int64_t n = x.shape[dim], lines = x.numel / n;
+  Scratch memory(static_cast<size_t>(2 * x.numel) * sizeof(Item));
+  Walk<1> load;
+  Walk<2> store;
+  int64_t line = x.numel;
+  for (int i = 0; i < x.rank; ++i) {
+    if (i == dim) continue;
+    line /= x.shape[i];
+    load.add(x.shape[i], {x.strides[i]});
+    store.add(x.shape[i], {out.strides[i], line});
+  }
+  load.add(n, {x.strides[dim]});
+  store.add(out.shape[dim], {out.strides[dim], 1});
+  Item* items = memory.as<Item>();
+  for_each_number(x.numel, LoadItem<T, Item>{items, x.as<T>(), load, n, descending});
+  items = sort_items(items, items + x.numel, lines, n);
+  for_each_number(out.numel, StorePosition<Item>{out.as_mut<int64_t>(), items, store});
+}
+template <class T> void sort_indices(const MutTensorRef& out, const TensorRef& x, int dim, bool descending) {
+  if (out.numel == 0) return;
+  if constexpr (sizeof(T) <= 4)
+    if (x.shape[dim] < int64_t{UINT32_MAX}) return sort_indices_as<T, NarrowItem>(out, x, dim, descending);
+  sort_indices_as<T, WideItem>(out, x, dim, descending);
+}
+
+}  // namespace weft::cuda
