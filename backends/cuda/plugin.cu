@@ -16,5 +16,6 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   register_index();
   register_sort();
   register_gemm();
+  register_conv();
   return register_services();
 }

@@ -16,5 +16,6 @@ void register_shape();
 void register_index();
 void register_sort();
 void register_gemm();
+void register_conv();
 
 }  // namespace weft::cuda

@@ -1,0 +1,335 @@
+// What convolution does around its products: gathering windows (im2col) and its adjoint (col2im, in gather form as well: every
+// element is summed by one thread, in the order of the taps), depthwise convolution, sums over rows.
+// Features are channels-last: [n, spatial..., c]; columns [row, group, tap, channel of the group].
+#pragma once
+
+#include "weft/backends/cuda/walk.cuh"
+#include "weft/core/conv_params.h"
+
+namespace weft::cuda {
+
+/// One convolution of up to three spatial axes, with axes of size 1 in front where there are fewer.
+struct ConvGeometry {
+  int64_t n, c, o, groups;
+  int64_t in[3], out[3], kernel[3], stride[3], lo[3], dilation[3];
+
+  ConvGeometry(const TensorRef& x, const TensorRef& w, const TensorRef& y, const ConvParams& p)
+      : n(x.size(0)), c(x.size(1)), o(y.size(1)), groups(p.groups) {
+    const int axes = x.rank - 2;
+    WEFT_CHECK(axes <= 3, NotSupported, "conv: ", axes, " spatial dimensions; on cuda there are at most 3");
+    for (int i = 0; i < 3; ++i) {
+      const int from = i - (3 - axes);
+      in[i] = from < 0 ? 1 : x.size(from + 2), out[i] = from < 0 ? 1 : y.size(from + 2);
+      kernel[i] = from < 0 ? 1 : w.size(from + 2);
+      stride[i] = from < 0 ? 1 : p.stride[from], lo[i] = from < 0 ? 0 : p.padding_lo[from];
+      dilation[i] = from < 0 ? 1 : p.dilation[from];
+    }
+    WEFT_CHECK(in_size() < int64_t{1} << 30 && out_size() < int64_t{1} << 30, NotSupported,
+               "conv: an image has more than 2^30 positions");
+  }
+  WEFT_HD int64_t in_size() const { return in[0] * in[1] * in[2]; }
+  WEFT_HD int64_t out_size() const { return out[0] * out[1] * out[2]; }
+  WEFT_HD int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  int64_t group_c() const { return c / groups; }
+  int64_t group_o() const { return o / groups; }
+  /// Every group has one input channel.
+  bool depthwise() const { return groups == c && groups > 1; }
+  bool unit_stride() const { return stride[0] == 1 && stride[1] == 1 && stride[2] == 1; }
+  /// The windows lie in memory as a product needs them.
+  bool plain() const {
+    bool same = taps() == 1 && unit_stride();
+    for (int i = 0; i < 3; ++i) same = same && lo[i] == 0 && in[i] == out[i];
+    return same;
+  }
+};
+
+/// Which element of `source` a row sees at a tap: (row * stride + tap * dilation - lo) / divide along each axis, none if that
+/// is no whole number or outside.
+struct Windows {
+  int64_t source[3], rows[3], kernel[3], stride[3], lo[3], dilation[3], divide[3];
+  int64_t channels, groups;
+
+  /// Of x, for each output position.
+  static Windows of_input(const ConvGeometry& p) {
+    Windows w{};
+    for (int i = 0; i < 3; ++i) {
+      w.source[i] = p.in[i], w.rows[i] = p.out[i], w.kernel[i] = p.kernel[i], w.stride[i] = p.stride[i];
+      w.lo[i] = p.lo[i], w.dilation[i] = p.dilation[i], w.divide[i] = 1;
+    }
+    w.channels = p.c, w.groups = p.groups;
+    return w;
+  }
+  /// Of the gradient, for each input position: the outputs that it fed.
+  static Windows of_gradient(const ConvGeometry& p) {
+    Windows w{};
+    for (int i = 0; i < 3; ++i) {
+      w.source[i] = p.out[i], w.rows[i] = p.in[i], w.kernel[i] = p.kernel[i], w.stride[i] = 1;
+      w.lo[i] = -p.lo[i], w.dilation[i] = -p.dilation[i], w.divide[i] = p.stride[i];
+    }
+    w.channels = p.o, w.groups = p.groups;
+    return w;
+  }
+  int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  int64_t width() const { return taps() * channels; }
+  int64_t image_rows() const { return rows[0] * rows[1] * rows[2]; }
+};
+
+/// Columns of the rows from `first` on, in units U of one or more elements.
+template <class U> struct GatherWindow {
+  U* columns;
+  const U* source;
+  Windows w;
+  FastDivisor units, kernel[3], groups, rows[3];
+  int64_t units_per_pixel, image, first_in_image;
+  __device__ void operator()(uint32_t number) const {
+    uint32_t rest = number;
+    const auto next = [&rest](const FastDivisor& d) {
+      const uint32_t q = d.divide(rest), r = rest - q * d.divisor;
+      rest = q;
+      return static_cast<int64_t>(r);
+    };
+    const int64_t unit = next(units);
+    int64_t tap[3], at = 0, step = 1;
+    for (int i = 2; i >= 0; --i) tap[i] = next(kernel[i]);
+    const int64_t group = next(groups);
+    rest += static_cast<uint32_t>(first_in_image);
+    bool inside = true;
+    for (int i = 2; i >= 0; --i) {
+      int64_t v = next(rows[i]) * w.stride[i] + tap[i] * w.dilation[i] - w.lo[i];
+      if (w.divide[i] > 1) {
+        inside = inside && v % w.divide[i] == 0;
+        v /= w.divide[i];
+      }
+      inside = inside && v >= 0 && v < w.source[i];
+      at += v * step;
+      step *= w.source[i];
+    }
+    const int64_t pixel = (image + static_cast<int64_t>(rest)) * step + at;
+    columns[number] = inside ? source[pixel * units_per_pixel + group * units.divisor + unit] : U{};
+  }
+};
+
+template <class U, class F> __global__ void __launch_bounds__(kBlock) each_narrow_kernel(uint32_t n, F f) {
+  for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) f(i);
+}
+
+template <class U>
+void gather_windows_as(void* columns, const void* source, size_t item, const Windows& w, int64_t first, int64_t count) {
+  const int64_t per_unit = static_cast<int64_t>(sizeof(U) / item), image_rows = w.image_rows();
+  GatherWindow<U> f;
+  f.columns = static_cast<U*>(columns);
+  f.source = static_cast<const U*>(source);
+  f.w = w;
+  f.units = FastDivisor(static_cast<uint32_t>(w.channels / w.groups / per_unit));
+  f.groups = FastDivisor(static_cast<uint32_t>(w.groups));
+  for (int i = 0; i < 3; ++i) {
+    f.kernel[i] = FastDivisor(static_cast<uint32_t>(w.kernel[i]));
+    f.rows[i] = FastDivisor(static_cast<uint32_t>(w.rows[i]));
+  }
+  f.units_per_pixel = w.channels / per_unit;
+  f.image = first / image_rows;
+  f.first_in_image = first % image_rows;
+  const int64_t n = count * w.width() / per_unit;
+  WEFT_CHECK(n < int64_t{1} << 31, NotSupported, "conv: windows of ", w.width(), " elements");
+  launch(each_narrow_kernel<U, GatherWindow<U>>, grid_for(n), kBlock, 0, static_cast<uint32_t>(n), f);
+}
+
+/// Columns [count, groups, taps, channels of a group] of the rows from `first` on, by the widest unit that fits.
+inline void gather_windows(void* columns, const void* source, Dtype dtype, const Windows& w, int64_t first,
+                           int64_t count) {
+  const size_t item = itemsize(dtype), run = static_cast<size_t>(w.channels / w.groups) * item;
+  const auto fits = [&](size_t bytes) { return run % bytes == 0 && reinterpret_cast<uintptr_t>(source) % bytes == 0; };
+  if (fits(16)) gather_windows_as<Pack<uint64_t, 2>>(columns, source, item, w, first, count);
+  else if (fits(8)) gather_windows_as<uint64_t>(columns, source, item, w, first, count);
+  else if (fits(4)) gather_windows_as<uint32_t>(columns, source, item, w, first, count);
+  else gather_windows_as<uint16_t>(columns, source, item, w, first, count);
+}
+
+/// The output that input position i fed through tap k along an axis, or -1.
+WEFT_HD WEFT_INLINE int64_t fed_output(const ConvGeometry& p, int axis, int64_t i, int64_t k) {
+  const int64_t v = i + p.lo[axis] - k * p.dilation[axis];
+  if (v < 0 || v % p.stride[axis] != 0) return -1;
+  return v / p.stride[axis] < p.out[axis] ? v / p.stride[axis] : -1;
+}
+
+/// x_grad of images [first, ...) from the columns of their output positions, in C.
+template <class T> struct SpreadColumns {
+  using C = compute_t<T>;
+  T* x_grad;
+  const C* columns;
+  ConvGeometry p;
+  template <class I> __device__ void operator()(I number) const {
+    I rest = number;
+    const auto next = [&rest](int64_t size) {
+      const I q = rest / static_cast<I>(size), r = rest - q * static_cast<I>(size);
+      rest = q;
+      return static_cast<int64_t>(r);
+    };
+    const int64_t channel = next(p.c);
+    int64_t position[3];
+    for (int i = 2; i >= 0; --i) position[i] = next(p.in[i]);
+    const int64_t group_c = p.c / p.groups, group = channel / group_c, within = channel % group_c, taps = p.taps();
+    C sum = 0;
+    int64_t tap = 0;
+    for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
+      for (int64_t k1 = 0; k1 < p.kernel[1]; ++k1)
+        for (int64_t k2 = 0; k2 < p.kernel[2]; ++k2, ++tap) {
+          const int64_t a = fed_output(p, 0, position[0], k0), b = fed_output(p, 1, position[1], k1),
+                        c = fed_output(p, 2, position[2], k2);
+          if (a < 0 || b < 0 || c < 0) continue;
+          const int64_t row = ((static_cast<int64_t>(rest) * p.out[0] + a) * p.out[1] + b) * p.out[2] + c;
+          sum += columns[((row * p.groups + group) * taps + tap) * group_c + within];
+        }
+    x_grad[number] = static_cast<T>(sum);
+  }
+};
+
+/// Forward and input gradient of a depthwise convolution; w: [taps, o].
+template <class T> struct DepthwiseForward {
+  T* y;
+  const T* x;
+  const T* w;
+  const T* bias;
+  ConvGeometry p;
+  template <class I> __device__ void operator()(I number) const {
+    using C = compute_t<T>;
+    I rest = number;
+    const auto next = [&rest](int64_t size) {
+      const I q = rest / static_cast<I>(size), r = rest - q * static_cast<I>(size);
+      rest = q;
+      return static_cast<int64_t>(r);
+    };
+    const int64_t o = next(p.o), c = o / (p.o / p.groups);
+    int64_t at[3];
+    for (int i = 2; i >= 0; --i) at[i] = next(p.out[i]) * p.stride[i] - p.lo[i];
+    C sum = bias ? static_cast<C>(bias[o]) : C(0);
+    int64_t tap = 0;
+    for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
+      for (int64_t k1 = 0; k1 < p.kernel[1]; ++k1)
+        for (int64_t k2 = 0; k2 < p.kernel[2]; ++k2, ++tap) {
+          const int64_t i0 = at[0] + k0 * p.dilation[0], i1 = at[1] + k1 * p.dilation[1],
+                        i2 = at[2] + k2 * p.dilation[2];
+          if (i0 < 0 || i0 >= p.in[0] || i1 < 0 || i1 >= p.in[1] || i2 < 0 || i2 >= p.in[2]) continue;
+          const int64_t pixel = ((static_cast<int64_t>(rest) * p.in[0] + i0) * p.in[1] + i1) * p.in[2] + i2;
+          sum += static_cast<C>(x[pixel * p.c + c]) * static_cast<C>(w[tap * p.o + o]);
+        }
+    y[number] = static_cast<T>(sum);
+  }
+};
+template <class T> struct DepthwiseInputGrad {
+  T* x_grad;
+  const T* g;
+  const T* w;
+  ConvGeometry p;
+  template <class I> __device__ void operator()(I number) const {
+    using C = compute_t<T>;
+    I rest = number;
+    const auto next = [&rest](int64_t size) {
+      const I q = rest / static_cast<I>(size), r = rest - q * static_cast<I>(size);
+      rest = q;
+      return static_cast<int64_t>(r);
+    };
+    const int64_t c = next(p.c), many = p.o / p.groups;
+    int64_t position[3];
+    for (int i = 2; i >= 0; --i) position[i] = next(p.in[i]);
+    C sum = 0;
+    int64_t tap = 0;
+    for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
+      for (int64_t k1 = 0; k1 < p.kernel[1]; ++k1)
+        for (int64_t k2 = 0; k2 < p.kernel[2]; ++k2, ++tap) {
+          const int64_t a = fed_output(p, 0, position[0], k0), b = fed_output(p, 1, position[1], k1),
+                        d = fed_output(p, 2, position[2], k2);
+          if (a < 0 || b < 0 || d < 0) continue;
+          const int64_t row = ((static_cast<int64_t>(rest) * p.out[0] + a) * p.out[1] + b) * p.out[2] + d;
+          for (int64_t o = c * many; o < (c + 1) * many; ++o)
+            sum += static_cast<C>(g[row * p.o + o]) * static_cast<C>(w[tap * p.o + o]);
+        }
+    x_grad[number] = static_cast<T>(sum);
+  }
+};
+
+/// g[row, column]: sums of it are the bias gradient.
+template <class T> struct GradientTerm {
+  const T* g;
+  int64_t channels;
+  __device__ compute_t<T> operator()(int64_t row, int64_t column) const {
+    return static_cast<compute_t<T>>(g[row * channels + column]);
+  }
+};
+/// What output position `row` adds to column (tap, o) of a depthwise weight gradient.
+template <class T> struct DepthwiseTerm {
+  const T* x;
+  const T* g;
+  ConvGeometry p;
+  __device__ compute_t<T> operator()(int64_t row, int64_t column) const {
+    using C = compute_t<T>;
+    const int64_t o = column % p.o, c = o / (p.o / p.groups);
+    int64_t tap = column / p.o, rest = row, at = 0, step = 1;
+    for (int i = 2; i >= 0; --i) {
+      const int64_t v = rest % p.out[i] * p.stride[i] + tap % p.kernel[i] * p.dilation[i] - p.lo[i];
+      if (v < 0 || v >= p.in[i]) return C(0);
+      rest /= p.out[i];
+      tap /= p.kernel[i];
+      at += v * step;
+      step *= p.in[i];
+    }
+    return static_cast<C>(x[(rest * step + at) * p.c + c]) * static_cast<C>(g[row * p.o + o]);
+  }
+};
+
+/// Sums over rows in two steps of fixed shape: of blocks of rows in the compute type, of blocks and chunks in f64.
+inline constexpr int64_t kRowsPerBlock = 128, kMostRowChunks = 512;
+template <class Term> struct SumRowChunk {
+  double* partials;  // [chunks, columns]
+  int64_t rows, per_chunk, columns;
+  Term term;
+  template <class I> __device__ void operator()(I number) const {
+    const auto chunk = static_cast<int64_t>(number / static_cast<I>(columns)),
+               column = static_cast<int64_t>(number % static_cast<I>(columns));
+    const int64_t begin = chunk * per_chunk, end = begin + per_chunk < rows ? begin + per_chunk : rows;
+    double sum = 0;
+    for (int64_t row = begin; row < end;) {
+      const int64_t stop = row + kRowsPerBlock < end ? row + kRowsPerBlock : end;
+      auto part = term(row, column);
+      for (++row; row < stop; ++row) part += term(row, column);
+      sum += static_cast<double>(part);
+    }
+    partials[number] = sum;
+  }
+};
+template <class T> struct SumChunks {
+  T* out;
+  const double* partials;
+  int64_t chunks, columns;
+  Walk<1> walk;  // where the sum of a column goes
+  template <class I> __device__ void operator()(I column) const {
+    double sum = 0;
+    for (int64_t k = 0; k < chunks; ++k) sum += partials[k * columns + static_cast<int64_t>(column)];
+    int64_t at[1];
+    walk.offsets(column, at);
+    out[at[0]] = static_cast<T>(static_cast<compute_t<T>>(sum));
+  }
+};
+template <class T, class Term>
+void sum_rows(T* out, const Walk<1>& walk, int64_t rows, int64_t columns, const Term& term) {
+  const int64_t least = ceil_div(rows, kMostRowChunks), per_chunk = ceil_div(least, kRowsPerBlock) * kRowsPerBlock,
+                chunks = ceil_div(rows, per_chunk);
+  Scratch partials(static_cast<size_t>(chunks * columns) * sizeof(double));
+  for_each_number(chunks * columns, SumRowChunk<Term>{partials.as<double>(), rows, per_chunk, columns, term});
+  for_each_number(columns, SumChunks<T>{out, partials.as<double>(), chunks, columns, walk});
+}
+
+/// out [o, c, taps] = sums [o, taps, c], rounded.
+template <class T> struct StoreWeightGrad {
+  T* out;
+  const compute_t<T>* sums;
+  int64_t taps, channels;
+  template <class I> __device__ void operator()(I number) const {
+    const I tap = number % static_cast<I>(taps), row = number / static_cast<I>(taps),
+            c = row % static_cast<I>(channels), o = row / static_cast<I>(channels);
+    out[number] = static_cast<T>(
+        sums[(static_cast<int64_t>(o) * taps + static_cast<int64_t>(tap)) * channels + static_cast<int64_t>(c)]);
+  }
+};
+
+}  // namespace weft::cuda
