@@ -111,6 +111,7 @@ std::vector<Tensor> gradients(const Run& run, const std::vector<bool>& wanted, c
 }  // namespace
 
 std::vector<Tensor> checkpoint(const Segment& fn, const std::vector<Tensor>& inputs) {
+  WEFT_CHECK(fn, ValueError, "checkpoint: the function is empty");
   if (!grad_enabled()) return fn(inputs);
   auto run = std::make_shared<Run>();
   run->fn = fn;

@@ -31,8 +31,8 @@ class Run {
   Run& operator=(const Run&) = delete;
 
   /// Collects gradients of these instead of accumulating into leaves; restricts the walk to nodes that lead there.
-  void capture(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs);
-  void seed(const Tensor& output, const Tensor& gradient) { arrive(detail::edge_to(output), gradient); }
+  void capture(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, bool allow_unused);
+  void seed(const Tensor& output, const Tensor& gradient) { arrive(detail::edge_to(output), gradient, "backward"); }
   void execute();
   Tensor captured(size_t i) { return captured_[i]; }
 
@@ -41,20 +41,25 @@ class Run {
     Node* node;
     uint32_t index;
   };
+  struct Arrived {
+    Tensor g;
+    const char* from = "";  // the op that gave the first of them
+  };
   static void forget(Node* n) {
     n->pending.clear();
     n->queued = false;
   }
   bool is_wanted(const Node* n) const { return !restricted_ || wanted_.count(n); }
-  void arrive(const Edge& e, Tensor g);
+  void arrive(const Edge& e, Tensor g, const char* from);
   void run_node(Node& n);
-  void finish_leaf(AutogradMeta& leaf, Tensor g);
+  void check_leaf(AutogradMeta& leaf, Arrived& a);
+  void finish_leaf(AutogradMeta& leaf, Arrived& a);
   void apply_hooks(Node& n, SmallVec<Tensor, 1>& grads);
 
   bool create_graph_, retain_graph_, restricted_ = false;
   std::vector<Node*> heap_;
   std::vector<Ref<Node>> alive_;  // the heap's nodes: an edge may be the last to hold one
-  std::unordered_map<AutogradMeta*, Tensor> leaves_;
+  std::unordered_map<AutogradMeta*, Arrived> leaves_;
   std::vector<AutogradMeta*> leaf_order_;
   std::vector<Ref<Node>> leaf_refs_;
   std::unordered_set<const Node*> wanted_;
@@ -62,11 +67,22 @@ class Run {
   std::vector<Tensor> captured_;
 };
 
-void Run::capture(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs) {
+[[noreturn]] void raise_unused(size_t i, const Tensor& x) {
+  raise<ValueError>("grad: the outputs do not depend on input ", i, " of shape ", x.shape(),
+                    "; pass allow_unused if that is meant");
+}
+
+void check_gradient(const char* from, const Tensor& g, const Shape& expected) {
+  WEFT_CHECK(g.shape() == expected, ShapeError, from, ": its backward gave a gradient of shape ", g.shape(),
+             " for an input of shape ", expected, "; sum_to() undoes broadcasting");
+}
+
+void Run::capture(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, bool allow_unused) {
   restricted_ = true;
   captured_.resize(inputs.size());
   std::unordered_set<const Node*> goals;
   for (const Tensor& x : inputs) {
+    check_defined("grad", x);
     Edge e = detail::edge_to(x);
     WEFT_CHECK(e.node, ValueError, "grad: an input of shape ", x.shape(),
                " does not require grad; call set_requires_grad() first");
@@ -94,9 +110,12 @@ void Run::capture(const std::vector<Tensor>& outputs, const std::vector<Tensor>&
     for (const Edge& e : n->edges) wanted = wanted || (e.node && wanted_.count(e.node.get()));
     if (wanted) wanted_.insert(n);
   }
+  // before the run, which frees the graph
+  for (size_t i = 0; !allow_unused && i < inputs.size(); ++i)
+    if (!wanted_.count(targets_[i].node)) raise_unused(i, inputs[i]);
 }
 
-void Run::arrive(const Edge& e, Tensor g) {
+void Run::arrive(const Edge& e, Tensor g, const char* from) {
   Node* n = e.node.get();
   if (!n || !g.defined() || !is_wanted(n)) return;
   if (g.dtype() != e.dtype) g = g.to(e.dtype);
@@ -106,12 +125,14 @@ void Run::arrive(const Edge& e, Tensor g) {
     if (fresh) {
       leaf_order_.push_back(leaf);
       leaf_refs_.push_back(e.node);
-      it->second = std::move(g);
+      it->second = {std::move(g), from};
     } else {
-      it->second = add_grads(std::move(it->second), g, create_graph_);
+      check_gradient(from, g, it->second.g.shape());
+      it->second.g = add_grads(std::move(it->second.g), g, create_graph_);
     }
     return;
   }
+  check_gradient(from, g, n->outputs[static_cast<int>(e.index)].shape);
   if (!n->queued) {
     n->queued = true;
     n->pending.resize(std::max(1, n->outputs.size()));
@@ -125,14 +146,16 @@ void Run::arrive(const Edge& e, Tensor g) {
 
 void Run::apply_hooks(Node& n, SmallVec<Tensor, 1>& grads) {
   if (!n.hooks) return;
-  for (size_t i = 0; i < n.hooks->size(); ++i) {
-    GradHook& h = (*n.hooks)[i];
+  for (size_t i = 0; i < n.hooks->size();) {
+    const GradHook h = (*n.hooks)[i];  // shares its state with the original, which may remove itself
     Tensor& g = grads[static_cast<int>(h.index)];
-    if (!g.defined()) continue;
-    Tensor changed = h.call(g);
+    Tensor changed = g.defined() ? h.call(g) : Tensor();
+    if (i < n.hooks->size() && (*n.hooks)[i].handle == h.handle && (*n.hooks)[i].index == h.index) ++i;
     if (!changed.defined()) continue;
     WEFT_CHECK(changed.shape() == g.shape(), ShapeError, "hook: a hook on the output of ", n.name(), " returned shape ",
                changed.shape(), ", expected ", g.shape());
+    WEFT_CHECK(changed.dtype() == g.dtype(), DtypeError, "hook: a hook on the output of ", n.name(), " returned ",
+               changed.dtype(), ", expected ", g.dtype());
     g = changed;
   }
 }
@@ -175,28 +198,38 @@ void Run::run_node(Node& n) {
   for (int i = 0; i < out.size(); ++i) {
     if (!n.edges[i].node || !out[i].defined()) continue;
     if (detail::thread_mode().anomaly) detail::check_finite(n.name(), out[i]);
-    arrive(n.edges[i], std::move(out[i]));
+    arrive(n.edges[i], std::move(out[i]), n.name());
   }
 }
 
-void Run::finish_leaf(AutogradMeta& leaf, Tensor g) {
-  if (leaf.hooks) {
-    SmallVec<Tensor, 1> one(1);
-    one[0] = std::move(g);
-    apply_hooks(leaf, one);
-    g = std::move(one[0]);
+// What can go wrong with a leaf's gradient, before the first leaf changes (a single one without hooks: when it does).
+void Run::check_leaf(AutogradMeta& leaf, Arrived& a) {
+  {
+    std::lock_guard lock(leaf.mutex);
+    if (leaf.owner) check_gradient(a.from, a.g, leaf.owner->shape);
   }
+  if (!leaf.hooks) return;
+  SmallVec<Tensor, 1> one(1);
+  one[0] = std::move(a.g);
+  apply_hooks(leaf, one);
+  a.g = std::move(one[0]);
+}
+
+void Run::finish_leaf(AutogradMeta& leaf, Arrived& a) {
+  Tensor& g = a.g;
   bool target = false;
   for (size_t i = 0; i < targets_.size(); ++i)
     if (targets_[i].node == &leaf) captured_[i] = g, target = true;
   if (target || restricted_) return;
+  Tensor owner;  // outlives the lock, which its destructor takes
   std::lock_guard lock(leaf.mutex);
   if (!leaf.owner) return;  // nobody can ask for it any more
+  check_gradient(a.from, g, leaf.owner->shape);
   if (leaf.grad.defined()) {
     leaf.grad = add_grads(std::move(leaf.grad), g, create_graph_);
   } else {
+    owner = Tensor(Ref<TensorImpl>(leaf.owner));
     // steal what nobody else holds and what has the leaf's layout; otherwise copy into that layout
-    Tensor owner{Ref<TensorImpl>(leaf.owner)};
     bool fits = g.is_unique() && (create_graph_ || kernels::detail::same_layout(g, owner));
     if (fits || create_graph_) {
       leaf.grad = std::move(g);
@@ -206,9 +239,11 @@ void Run::finish_leaf(AutogradMeta& leaf, Tensor g) {
       leaf.grad = own;
     }
   }
-  if (leaf.post_hooks) {
-    Tensor owner{Ref<TensorImpl>(leaf.owner)};
-    for (auto& hook : *leaf.post_hooks) hook(owner);
+  if (!leaf.post_hooks) return;
+  owner = Tensor(Ref<TensorImpl>(leaf.owner));
+  for (size_t i = 0; i < leaf.post_hooks->size(); ++i) {
+    const auto hook = (*leaf.post_hooks)[i];  // it may register another
+    hook(owner);
   }
 }
 
@@ -229,7 +264,10 @@ void Run::execute() {
     heap_.pop_back();
     run_node(*n);
   }
-  for (AutogradMeta* leaf : leaf_order_) finish_leaf(*leaf, std::move(leaves_[leaf]));
+  const bool several = restricted_ || leaf_order_.size() > 1;
+  for (AutogradMeta* leaf : leaf_order_)
+    if (several || leaf->hooks) check_leaf(*leaf, leaves_[leaf]);
+  for (AutogradMeta* leaf : leaf_order_) finish_leaf(*leaf, leaves_[leaf]);
 }
 
 // a + b, over a's memory when nobody else holds it.
@@ -269,15 +307,14 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
   WEFT_CHECK(o.grad_outputs.empty() || o.grad_outputs.size() == outputs.size(), ValueError,
              "grad: ", o.grad_outputs.size(), " gradients for ", outputs.size(), " outputs");
   Run run(o.create_graph, o.retain_graph);
-  run.capture(outputs, inputs);
+  run.capture(outputs, inputs, o.allow_unused);
   for (size_t i = 0; i < outputs.size(); ++i)
     run.seed(outputs[i], seed_of("grad", outputs[i], o.grad_outputs.empty() ? Tensor() : o.grad_outputs[i]));
   run.execute();
   std::vector<Tensor> result;
   for (size_t i = 0; i < inputs.size(); ++i) {
     result.push_back(run.captured(i));
-    WEFT_CHECK(o.allow_unused || result.back().defined(), ValueError, "grad: the outputs do not depend on input ", i,
-               " of shape ", inputs[i].shape(), "; pass allow_unused if that is meant");
+    if (!o.allow_unused && !result.back().defined()) raise_unused(i, inputs[i]);
   }
   return result;
 }

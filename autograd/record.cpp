@@ -14,6 +14,7 @@ Saved Saved::input(const Tensor& x, const char* what) {
 }
 
 Saved Saved::output(const Tensor& y, uint32_t index) {
+  check_defined("Saved::output", y);
   Saved s;
   if (!grad_enabled()) return s;
   s.tensor_ = Tensor(y.impl()->detached());

@@ -29,7 +29,10 @@ Tensor empty_strided(const Shape& shape, const Strides& strides, const TensorOpt
   int64_t n = checked_numel("empty_strided", shape), last = 0;
   for (int i = 0; i < shape.size(); ++i) {
     WEFT_CHECK(strides[i] >= 0, ValueError, "empty_strided: negative stride in ", strides);
-    last += std::max<int64_t>(shape[i] - 1, 0) * strides[i];
+    int64_t reach = 0;
+    WEFT_CHECK(!__builtin_mul_overflow(std::max<int64_t>(shape[i] - 1, 0), strides[i], &reach) &&
+                   !__builtin_add_overflow(last, reach, &last) && last < (int64_t{1} << 59),
+               ShapeError, "empty_strided: shape ", shape, " with strides ", strides, " takes too much memory");
   }
   return make(shape, strides, n ? last + 1 : 0, o);
 }
@@ -112,6 +115,7 @@ Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o
 }
 
 Tensor eye(int64_t n, int64_t m, const TensorOptions& o) {
+  WEFT_CHECK(m >= -1, ValueError, "eye: m must not be negative, got ", m);
   if (m < 0) m = n;
   Tensor y = zeros({n, m}, TensorOptions(o.dtype));
   int64_t count = std::min(n, m);
@@ -124,6 +128,7 @@ Tensor eye(int64_t n, int64_t m, const TensorOptions& o) {
 
 Tensor from_blob(void* data, const Shape& shape, const TensorOptions& o, std::function<void()> release) {
   int64_t n = checked_numel("from_blob", shape);
+  WEFT_CHECK(data || n == 0, ValueError, "from_blob: the pointer is null, but shape ", shape, " has ", n, " elements");
   auto storage = make_ref<Storage>(data, static_cast<size_t>(n) * itemsize(o.dtype), o.device, std::move(release));
   return Tensor(make_ref<TensorImpl>(std::move(storage), shape, contiguous_strides(shape), 0, o.dtype));
 }

@@ -14,6 +14,7 @@ WEFT_API void plain_plan(ElementPlan& plan, int operands, int64_t numel);
 
 /// y = f(x). x may be overwritten when it is an rvalue that nobody else holds.
 template <class F> Tensor map(const Tensor& x, const F& f = {}) {
+  check_defined(F::name, x);
   ElementPlan plan;
   const Tensor* in[] = {&x};
   Tensor y = empty_for(x.shape(), fn::result_dtype<F>(x.dtype()), in, 1);
@@ -32,6 +33,7 @@ template <class F> Tensor map(Tensor&& x, const F& f = {}) {
 
 /// z = f(x, y) with broadcasting; x and y must share dtype and device.
 template <class F> Tensor map2(const Tensor& x, const Tensor& y, const F& f = {}) {
+  check_defined(F::name, x, y);
   WEFT_CHECK(x.dtype() == y.dtype(), DtypeError, F::name, ": dtypes differ: ", x.dtype(), " and ", y.dtype());
   detail::check_same_device(F::name, x, y);
   ElementPlan plan;
@@ -59,6 +61,7 @@ template <class F> Tensor map2(const Tensor& x, const Scalar& s, const F& f = {}
 
 /// w = f(a, b, c) with broadcasting; one dtype and device.
 template <class F> Tensor map3(const Tensor& a, const Tensor& b, const Tensor& c, const F& f = {}) {
+  check_defined(F::name, a, b, c);
   WEFT_CHECK(a.dtype() == b.dtype() && b.dtype() == c.dtype(), DtypeError, F::name, ": dtypes differ: ", a.dtype(),
              ", ", b.dtype(), " and ", c.dtype());
   detail::check_same_device(F::name, a, b);

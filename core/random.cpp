@@ -34,6 +34,13 @@ Tensor randn_like(const Tensor& x, Generator* g) { return fill_normal(empty_like
 
 Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOptions& o, Generator* g) {
   WEFT_CHECK(low < high, ValueError, "randint: the range [", low, ", ", high, ") is empty");
+  auto fits = [&](int64_t least, int64_t most) {
+    WEFT_CHECK(low >= least && high - 1 <= most, ValueError, "randint: the range [", low, ", ", high, ") does not fit ",
+               o.dtype);
+  };
+  if (o.dtype == Dtype::u8) fits(0, UINT8_MAX);
+  if (o.dtype == Dtype::i32) fits(INT32_MIN, INT32_MAX);
+  if (o.dtype == Dtype::boolean) fits(0, 1);
   Tensor y = empty(shape, o);
   const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
   const bool wide = range > (uint64_t{1} << 32);

@@ -6,9 +6,14 @@
 #include "weft/core/kernels.h"
 
 namespace weft {
+
+void detail::raise_undefined(const char* op) {
+  raise<ValueError>(op, ": got an undefined Tensor (default-made or moved from); see defined()");
+}
+
 int64_t Tensor::size(int64_t dim) const {
   WEFT_CHECK(rank() > 0, ShapeError, "size: a rank-0 tensor has no dim ", dim);
-  return impl_->shape[wrap_dim("size", dim, rank())];
+  return shape()[wrap_dim("size", dim, rank())];
 }
 
 bool Tensor::is_channels_last() const {
@@ -26,7 +31,7 @@ bool Tensor::is_channels_last() const {
 }
 
 bool Tensor::is_dense() const {
-  if (impl_->contiguous) return true;
+  if (is_contiguous()) return true;
   if (is_channels_last()) return true;
   // axes ordered by stride: each must continue where the previous ended
   int order[kMaxRank], n = 0;
@@ -45,7 +50,7 @@ bool Tensor::is_dense() const {
 }
 
 Scalar Tensor::item_scalar() const {
-  WEFT_CHECK(defined(), ValueError, "item: the tensor is undefined");
+  check_defined("item", *this);
   WEFT_CHECK(numel() == 1, ShapeError, "item: needs a tensor of one element, got shape ", shape());
   alignas(8) char value[8];
   if (device().type == DeviceType::cpu) std::copy_n(static_cast<const char*>(raw_data()), itemsize(dtype()), value);

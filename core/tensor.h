@@ -73,33 +73,39 @@ struct BackwardOptions {
   bool create_graph = false;  ///< record the gradients' own graph (implies retain_graph)
 };
 
+namespace detail {
+/// ValueError: `op` was given an undefined Tensor.
+[[noreturn]] WEFT_API void raise_undefined(const char* op);
+}  // namespace detail
+
 /// An n-dimensional array on a device, and a node of the tape when gradients are asked for. Copies share everything;
-/// `clone()` copies the elements. A default-made Tensor is undefined: `defined()` is false and nothing else works.
+/// `clone()` copies the elements. A default-made or moved-from Tensor is undefined: `defined()` is
+/// false, and anything else is a ValueError.
 class WEFT_API Tensor {
  public:
   Tensor() = default;
   explicit Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
 
-  // Queries
+  // Queries. On an undefined Tensor they throw a ValueError in the name of the function that asks: leave `from` alone.
   bool defined() const { return static_cast<bool>(impl_); }
   explicit operator bool() const = delete;  // use defined() or item<bool>()
-  const Shape& shape() const { return impl_->shape; }
+  const Shape& shape(const char* from = __builtin_FUNCTION()) const { return at(from).shape; }
   /// Size of one axis; negative counts from the end.
   int64_t size(int64_t dim) const;
-  const Strides& strides() const { return impl_->strides; }  ///< in elements
-  int rank() const { return impl_->shape.size(); }
-  int64_t numel() const { return impl_->numel; }
-  Dtype dtype() const { return impl_->dtype; }
-  Device device() const { return impl_->storage->device(); }
-  size_t nbytes() const { return static_cast<size_t>(impl_->numel) * itemsize(impl_->dtype); }
-  TensorOptions options() const { return {dtype(), device()}; }
-  bool is_contiguous() const { return impl_->contiguous; }
+  const Strides& strides(const char* from = __builtin_FUNCTION()) const { return at(from).strides; }  ///< in elements
+  int rank(const char* from = __builtin_FUNCTION()) const { return at(from).shape.size(); }
+  int64_t numel(const char* from = __builtin_FUNCTION()) const { return at(from).numel; }
+  Dtype dtype(const char* from = __builtin_FUNCTION()) const { return at(from).dtype; }
+  Device device(const char* from = __builtin_FUNCTION()) const { return at(from).storage->device(); }
+  size_t nbytes() const { return static_cast<size_t>(at().numel) * itemsize(at().dtype); }
+  TensorOptions options(const char* from = __builtin_FUNCTION()) const { return {dtype(from), device()}; }
+  bool is_contiguous(const char* from = __builtin_FUNCTION()) const { return at(from).contiguous; }
   /// Rank >= 3 and stored with axis 1 fastest (what 2-d and 3-d features are in).
   bool is_channels_last() const;
   /// Strides are a permutation of a contiguous tensor's: no gaps, no overlap.
   bool is_dense() const;
-  bool is_floating() const { return weft::is_floating(dtype()); }
-  TensorImpl* impl() const { return impl_.get(); }
+  bool is_floating(const char* from = __builtin_FUNCTION()) const { return weft::is_floating(dtype(from)); }
+  TensorImpl* impl() const { return impl_.get(); }  ///< null: undefined
   /// Same handle target.
   bool is_same(const Tensor& o) const { return impl_ == o.impl_; }
   /// This handle is the only one of its impl, and its impl the only one of its storage: safe to overwrite.
@@ -116,14 +122,13 @@ class WEFT_API Tensor {
     return static_cast<T*>(mut_raw_data());
   }
   const void* raw_data() const {
-    return static_cast<const char*>(impl_->storage->data()) +
-           impl_->offset * static_cast<int64_t>(itemsize(impl_->dtype));
+    return static_cast<const char*>(at().storage->data()) + at().offset * static_cast<int64_t>(itemsize(at().dtype));
   }
   void* mut_raw_data() {
-    impl_->storage->bump();
+    at().storage->bump();
     return const_cast<void*>(raw_data());
   }
-  uint32_t version() const { return impl_->storage->version(); }
+  uint32_t version() const { return at().storage->version(); }
   /// The value of a one-element tensor, converted. Waits for the device.
   template <class T> T item() const { return item_scalar().to<T>(); }
   Scalar item_scalar() const;
@@ -220,12 +225,25 @@ class WEFT_API Tensor {
 
  private:
   void check_type(Dtype d) const {
-    WEFT_CHECK(impl_->dtype == d, DtypeError, "data: tensor is ", name(impl_->dtype), ", asked for as ", name(d));
+    WEFT_CHECK(at().dtype == d, DtypeError, "data: tensor is ", name(impl_->dtype), ", asked for as ", name(d));
     WEFT_CHECK(device().type != DeviceType::cuda, DeviceError, "data: tensor is on ", str(device()),
                ", which the host cannot read; copy it with to(\"cpu\")");
   }
+  /// What every query goes through.
+  TensorImpl& at(const char* from = __builtin_FUNCTION()) const {
+    if (!impl_) [[unlikely]]
+      detail::raise_undefined(from);
+    return *impl_;
+  }
   Ref<TensorImpl> impl_;
 };
+
+/// ValueError that names `op` if one of the tensors is undefined. Queries of an undefined Tensor throw by themselves, in the
+/// name of their caller: for functions that work for ops of other names.
+template <class... T> void check_defined(const char* op, const T&... tensors) {
+  if (!(tensors.defined() && ...)) [[unlikely]]
+    detail::raise_undefined(op);
+}
 
 /// Prints as PyTorch does (summarised when large).
 WEFT_API std::ostream& operator<<(std::ostream& os, const Tensor& t);

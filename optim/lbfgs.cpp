@@ -213,6 +213,7 @@ int64_t LBFGS::search(Evaluator& at, Point& best, const Tensor& g, double f, dou
 }
 
 Tensor LBFGS::step(const std::function<Tensor()>& closure) {
+  WEFT_CHECK(closure, ValueError, "LBFGS: the closure is empty");
   NoGrad guard;
   const LBFGSOptions& o = options();
   const int64_t max_eval = o.max_eval >= 0 ? o.max_eval : o.max_iter * 5 / 4;

@@ -10,6 +10,7 @@ namespace weft::optim {
 Optimizer::~Optimizer() = default;
 
 Tensor Optimizer::step(const std::function<Tensor()>& closure) {
+  WEFT_CHECK(closure, ValueError, "step: the closure is empty");
   Tensor loss;
   {
     EnableGrad guard;

@@ -123,8 +123,11 @@ template <class Options> class OptimizerOf : public Optimizer {
   using Optimizer::step;
 
   const std::vector<Group>& groups() const { return groups_; }
-  Options& options(int64_t group = 0) { return groups_.at(static_cast<size_t>(group)).options; }
-  const Options& options(int64_t group = 0) const { return groups_.at(static_cast<size_t>(group)).options; }
+  Options& options(int64_t group = 0) {
+    WEFT_CHECK(group >= 0 && group < num_groups(), ValueError, Options::name, ": group ", group, " of ", num_groups());
+    return groups_[static_cast<size_t>(group)].options;
+  }
+  const Options& options(int64_t group = 0) const { return const_cast<OptimizerOf*>(this)->options(group); }
   /// Adds parameters later (unfreezing a trunk).
   void add_group(Group g) {
     g.options.check();

@@ -35,7 +35,10 @@ class WEFT_API Schedule {
 /// base * f(i).
 class WEFT_API LambdaLR : public Schedule {
  public:
-  LambdaLR(Optimizer& opt, std::function<double(int64_t)> f) : Schedule(opt), f_(std::move(f)) { apply(); }
+  LambdaLR(Optimizer& opt, std::function<double(int64_t)> f) : Schedule(opt), f_(std::move(f)) {
+    WEFT_CHECK(f_, ValueError, "LambdaLR: the function is empty");
+    apply();
+  }
 
  protected:
   double rate(int64_t i, double base) const override { return base * f_(i); }

@@ -37,6 +37,7 @@ using kernels::map2;
 
 /// f(x, y) in their common dtype, not recorded.
 template <class F> Tensor apply(const Tensor& x, const Tensor& y, const F& f = {}) {
+  check_defined(F::name, x, y);
   if (x.dtype() == y.dtype()) return map2<F>(x, y, f);
   NoGrad guard;
   const Dtype d = result_dtype(x, y);
@@ -44,14 +45,21 @@ template <class F> Tensor apply(const Tensor& x, const Tensor& y, const F& f = {
 }
 /// The same in floating arithmetic: integers go to f32.
 template <class F> Tensor apply_float(const Tensor& x, const Tensor& y, const F& f = {}) {
+  check_defined(F::name, x, y);
   const Dtype d = result_dtype(x, y);
   if (is_floating(d)) return apply<F>(x, y, f);
   return map2<F>(x.to(Dtype::f32), y.to(Dtype::f32), f);
 }
 /// A number as a tensor that promotes with x as the number does.
-Tensor wrap(const Scalar& s, const Tensor& x) { return full({}, s, {result_dtype(x, s), x.device()}); }
+Tensor wrap(const char* op, const Scalar& s, const Tensor& x) {
+  check_defined(op, x);
+  return full({}, s, {result_dtype(x, s), x.device()});
+}
 /// x in the dtype of its result with s.
-Tensor raised(const Tensor& x, const Scalar& s) { return cast(x, result_dtype(x, s)); }
+Tensor raised(const char* op, const Tensor& x, const Scalar& s) {
+  check_defined(op, x);
+  return cast(x, result_dtype(x, s));
+}
 
 void check_alpha(const char* op, const Scalar& alpha, Dtype result) {
   WEFT_CHECK(!alpha.is_floating() || is_floating(result), ValueError, op, ": alpha=", alpha,
@@ -64,6 +72,18 @@ Tensor times(const Tensor& g, const Scalar& a) { return is_one(a) ? g : g * a; }
 void check_divisor(const char* op, const Tensor& x, const Tensor& y) {
   if (is_floating(result_dtype(x, y))) return;
   WEFT_CHECK(!any(eq(y, 0)).item<bool>(), ValueError, op, ": integer division by zero");
+}
+
+/// div, fmod and remainder of integers: the processor traps on the least one by -1, though -x wraps.
+template <class F> Tensor apply_divided(const Tensor& x, const Tensor& y, bool quotient) {
+  check_divisor(F::name, x, y);
+  const Dtype d = result_dtype(x, y);
+  if (d != Dtype::i64 && d != Dtype::i32) return apply<F>(x, y);
+  NoGrad guard;
+  Tensor minus = eq(y, -1);
+  if (y.dtype() == Dtype::u8 || y.dtype() == Dtype::boolean || !any(minus).item<bool>()) return apply<F>(x, y);
+  Tensor z = apply<F>(x, where(minus, 1, y));
+  return quotient ? where(minus, neg(cast(x, d)), z) : z;
 }
 
 /// x + a * y for a = alpha or -alpha, recorded.
@@ -95,7 +115,7 @@ Tensor sub(const Tensor& x, const Tensor& y, Scalar alpha) {
   return add_scaled("sub", apply<fn::AddScaled>(x, y, {a}), x, y, a);
 }
 Tensor add(const Tensor& in, Scalar y, Scalar alpha) {
-  Tensor x = raised(in, y);
+  Tensor x = raised("add", in, y);
   check_alpha("add", alpha, x.dtype());
   if (x.dtype() == Dtype::boolean) return map2<fn::Add>(x, y);
   const Scalar b = is_one(alpha)            ? y
@@ -111,7 +131,7 @@ Tensor sub(const Tensor& x, Scalar y, Scalar alpha) {
 }
 Tensor sub(Scalar x, const Tensor& in) {
   WEFT_CHECK(in.dtype() != Dtype::boolean || !x.is_bool(), DtypeError, "sub: not defined for bool; use logical_xor");
-  Tensor y = raised(in, x);
+  Tensor y = raised("sub", in, x);
   Tensor z = map<fn::RsubScalar>(y, {x});
   if (!recording(y)) return unrecorded("sub", std::move(z));
   return record("sub", std::move(z), {y}, [](BackwardCtx& c) -> Grads { return {neg(c.grad())}; });
@@ -129,7 +149,7 @@ Tensor mul(const Tensor& x, const Tensor& y) {
   });
 }
 Tensor mul(const Tensor& in, Scalar y) {
-  Tensor x = raised(in, y);
+  Tensor x = raised("mul", in, y);
   if (x.dtype() == Dtype::boolean) return map2<fn::Mul>(x, y);
   Tensor z = map<fn::MulScalar>(x, {y});
   if (!recording(x)) return unrecorded("mul", std::move(z));
@@ -141,8 +161,8 @@ Tensor mul(const Tensor& in, Scalar y) {
 
 Tensor div(const Tensor& x, const Tensor& y, RoundingMode mode) {
   if (mode != RoundingMode::none) {
-    check_divisor("div", x, y);
-    Tensor z = mode == RoundingMode::trunc ? apply<fn::DivTrunc>(x, y) : apply<fn::DivFloor>(x, y);
+    Tensor z = mode == RoundingMode::trunc ? apply_divided<fn::DivTrunc>(x, y, true)
+                                           : apply_divided<fn::DivFloor>(x, y, true);
     return record("div", std::move(z), {x, y}, [sx = x.shape(), sy = y.shape()](BackwardCtx& c) -> Grads {
       Tensor g = zeros_like(c.grad());
       return {sum_to(g, sx), sum_to(g, sy)};
@@ -160,14 +180,15 @@ Tensor div(const Tensor& x, const Tensor& y, RoundingMode mode) {
   });
 }
 Tensor div(const Tensor& in, Scalar y, RoundingMode mode) {
-  if (mode != RoundingMode::none) return div(in, wrap(y, in), mode);
+  if (mode != RoundingMode::none) return div(in, wrap("div", y, in), mode);
+  check_defined("div", in);
   Tensor x = as_float(in);
   Tensor z = map<fn::DivScalar>(x, {y});
   if (!recording(x)) return unrecorded("div", std::move(z));
   return record("div", std::move(z), {x}, [y](BackwardCtx& c) -> Grads { return {c.grad() / y}; });
 }
 Tensor div(Scalar x, const Tensor& y, RoundingMode mode) {
-  if (mode != RoundingMode::none) return div(wrap(x, y), y, mode);
+  if (mode != RoundingMode::none) return div(wrap("div", x, y), y, mode);
   return mul(reciprocal(y), x);
 }
 
@@ -188,7 +209,7 @@ Tensor pow(const Tensor& x, const Tensor& y) {
                 });
 }
 Tensor pow(const Tensor& in, Scalar e) {
-  Tensor x = raised(autocast(CastPolicy::fp32, in), e);
+  Tensor x = raised("pow", autocast(CastPolicy::fp32, in), e);
   if (x.dtype() == Dtype::boolean) x = x.to(Dtype::i64);
   WEFT_CHECK(x.is_floating() || e.to_int64() >= 0, ValueError, "pow: integers to the negative power ", e,
              "; convert to floating first");
@@ -204,7 +225,7 @@ Tensor pow(const Tensor& in, Scalar e) {
     return {c.grad() * (pow(c.get(x), p - 1) * p)};
   });
 }
-Tensor pow(Scalar x, const Tensor& y) { return pow(wrap(x, y), y); }
+Tensor pow(Scalar x, const Tensor& y) { return pow(wrap("pow", x, y), y); }
 
 namespace {
 /// maximum and minimum: all of g where x wins, halves where they are equal.
@@ -242,20 +263,20 @@ Tensor atan2(const Tensor& y, const Tensor& x) {
 namespace {
 /// fmod and remainder: x - y * n, with n the quotient rounded by `mode`.
 template <class F> Tensor modulo(const Tensor& x, const Tensor& y, RoundingMode mode) {
-  check_divisor(F::name, x, y);
-  return record(F::name, apply<F>(x, y), {x, y}, [x = Saved(x), y = Saved(y, "other"), mode](BackwardCtx& c) -> Grads {
-    Grads r(2);
-    Tensor a = c.get(x), b = c.get(y);
-    if (c.needs(0)) r[0] = sum_to(c.grad(), a.shape());
-    if (c.needs(1)) r[1] = sum_to(neg(c.grad() * div(a, b, mode)), b.shape());
-    return r;
-  });
+  return record(F::name, apply_divided<F>(x, y, false), {x, y},
+                [x = Saved(x), y = Saved(y, "other"), mode](BackwardCtx& c) -> Grads {
+                  Grads r(2);
+                  Tensor a = c.get(x), b = c.get(y);
+                  if (c.needs(0)) r[0] = sum_to(c.grad(), a.shape());
+                  if (c.needs(1)) r[1] = sum_to(neg(c.grad() * div(a, b, mode)), b.shape());
+                  return r;
+                });
 }
 }  // namespace
 Tensor fmod(const Tensor& x, const Tensor& y) { return modulo<fn::Fmod>(x, y, RoundingMode::trunc); }
-Tensor fmod(const Tensor& x, Scalar y) { return fmod(x, wrap(y, x)); }
+Tensor fmod(const Tensor& x, Scalar y) { return fmod(x, wrap("fmod", y, x)); }
 Tensor remainder(const Tensor& x, const Tensor& y) { return modulo<fn::Remainder>(x, y, RoundingMode::floor); }
-Tensor remainder(const Tensor& x, Scalar y) { return remainder(x, wrap(y, x)); }
+Tensor remainder(const Tensor& x, Scalar y) { return remainder(x, wrap("remainder", y, x)); }
 
 Tensor outer(const Tensor& x, const Tensor& y) {
   WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "outer: expects two vectors, got ", x.shape(), " and ",
@@ -270,12 +291,12 @@ Tensor lt(const Tensor& x, const Tensor& y) { return apply<fn::Lt>(x, y); }
 Tensor le(const Tensor& x, const Tensor& y) { return apply<fn::Le>(x, y); }
 Tensor gt(const Tensor& x, const Tensor& y) { return apply<fn::Gt>(x, y); }
 Tensor ge(const Tensor& x, const Tensor& y) { return apply<fn::Ge>(x, y); }
-Tensor eq(const Tensor& x, Scalar y) { return eq(x, wrap(y, x)); }
-Tensor ne(const Tensor& x, Scalar y) { return ne(x, wrap(y, x)); }
-Tensor lt(const Tensor& x, Scalar y) { return lt(x, wrap(y, x)); }
-Tensor le(const Tensor& x, Scalar y) { return le(x, wrap(y, x)); }
-Tensor gt(const Tensor& x, Scalar y) { return gt(x, wrap(y, x)); }
-Tensor ge(const Tensor& x, Scalar y) { return ge(x, wrap(y, x)); }
+Tensor eq(const Tensor& x, Scalar y) { return eq(x, wrap("eq", y, x)); }
+Tensor ne(const Tensor& x, Scalar y) { return ne(x, wrap("ne", y, x)); }
+Tensor lt(const Tensor& x, Scalar y) { return lt(x, wrap("lt", y, x)); }
+Tensor le(const Tensor& x, Scalar y) { return le(x, wrap("le", y, x)); }
+Tensor gt(const Tensor& x, Scalar y) { return gt(x, wrap("gt", y, x)); }
+Tensor ge(const Tensor& x, Scalar y) { return ge(x, wrap("ge", y, x)); }
 Tensor logical_and(const Tensor& x, const Tensor& y) { return apply<fn::LogicalAnd>(x, y); }
 Tensor logical_or(const Tensor& x, const Tensor& y) { return apply<fn::LogicalOr>(x, y); }
 Tensor logical_xor(const Tensor& x, const Tensor& y) { return apply<fn::LogicalXor>(x, y); }

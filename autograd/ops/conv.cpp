@@ -10,7 +10,23 @@ namespace {
 
 const char* name_of(int rank) { return rank == 1 ? "conv1d" : rank == 2 ? "conv2d" : rank == 3 ? "conv3d" : "conv"; }
 
+// The adjoints trust their arguments that the gradient is no larger than a convolution of x.
+void check_reach(const char* op, const Shape& g, const Shape& w, const Shape& x, const ConvParams& p) {
+  check_conv_params(op, p, x.size() - 2);
+  for (int i = 2; i < x.size(); ++i)
+    WEFT_CHECK(g[i] <= p.output_size(i - 2, x[i], w[i]), ShapeError, op, ": gradient ", g, " and weight ", w,
+               " do not fit input ", x);
+}
+
+// The part of a convolution's result that has `shape`: a transposed one may have been enlarged by more than its stride.
+Tensor cut(Tensor y, const Shape& shape) {
+  for (int i = 2; i < shape.size(); ++i)
+    if (y.size(i) > shape[i]) y = y.narrow(i, 0, shape[i]);
+  return y;
+}
+
 void check_dtypes(const char* op, const Tensor& x, const Tensor& w, const char* what) {
+  check_defined(op, x, w);
   WEFT_CHECK(x.is_floating() && x.dtype() == w.dtype(), DtypeError, op, ": input is ", x.dtype(), " but ", what, " is ",
              w.dtype(), "; both must have one floating dtype, convert with to(dtype)");
   WEFT_CHECK(x.device() == w.device(), DeviceError, op, ": input is on ", x.device(), " but ", what, " on ",
@@ -26,6 +42,7 @@ void check_bias(const char* op, const Tensor& x, const Tensor& bias, int64_t cha
 
 // What conv and its transpose ask of input and weight alike; `w_rank` spatial axes.
 void check_operands(const char* op, const Tensor& x, const Tensor& w, const ConvParams& p) {
+  check_defined(op, x, w);
   const int rank = p.stride.size();
   WEFT_CHECK(w.rank() == rank + 2, ShapeError, op, ": weight must have ", rank + 2, " dimensions, got ", w.shape());
   WEFT_CHECK(x.rank() == rank + 1 || x.rank() == rank + 2, ShapeError, op, ": expected ", rank + 1, "D (unbatched) or ",
@@ -118,14 +135,15 @@ Tensor conv_input_grad(const Tensor& gradient, const Tensor& weight, const Shape
                  x_shape[1] == w.size(1) * p.groups,
              ShapeError, "conv_input_grad: gradient ", g.shape(), " and weight ", w.shape(), " with groups=", p.groups,
              " do not fit input ", x_shape);
+  check_reach("conv_input_grad", g.shape(), w.shape(), x_shape, p);
   Tensor y = empty_channels_last(x_shape, g.options());
   if (y.numel() > 0) kernels::conv_input_grad(g.device(), mut_ref(y), ref(g), ref(w), ref(b), p);
   return record("conv_transpose", std::move(y), {g, w, b},
                 [gs = saved_if(w.requires_grad(), g, "input"), ws = saved_if(g.requires_grad(), w, "weight"),
-                 w_shape = w.shape(), p](BackwardCtx& c) -> Grads {
+                 g_shape = g.shape(), w_shape = w.shape(), p](BackwardCtx& c) -> Grads {
                   const Tensor& q = c.grad();
                   Grads grads(3);
-                  if (c.needs(0)) grads[0] = conv(q, c.get(ws), {}, p);
+                  if (c.needs(0)) grads[0] = cut(conv(q, c.get(ws), {}, p), g_shape);
                   if (c.needs(1)) grads[1] = conv_weight_grad(q, c.get(gs), w_shape, p);
                   if (c.needs(2)) grads[2] = channel_sum(q);
                   return grads;
@@ -139,14 +157,15 @@ Tensor conv_weight_grad(const Tensor& input, const Tensor& gradient, const Shape
                  x.size(1) == w_shape[1] * p.groups,
              ShapeError, "conv_weight_grad: input ", x.shape(), " and gradient ", g.shape(), " with groups=", p.groups,
              " do not fit weight ", w_shape);
+  check_reach("conv_weight_grad", g.shape(), w_shape, x.shape(), p);
   Tensor gw = weight_and_bias_grad(x, g, w_shape, p, false).first;
   return record("conv_weight_grad", std::move(gw), {x, g},
                 [xs = saved_if(g.requires_grad(), x, "input"), gs = saved_if(x.requires_grad(), g, "gradient"),
-                 x_shape = x.shape(), p](BackwardCtx& c) -> Grads {
+                 x_shape = x.shape(), g_shape = g.shape(), p](BackwardCtx& c) -> Grads {
                   const Tensor& q = c.grad();
                   Tensor gx, gg;
                   if (c.needs(0)) gx = conv_input_grad(c.get(gs), q, x_shape, p);
-                  if (c.needs(1)) gg = conv(c.get(xs), q, {}, p);
+                  if (c.needs(1)) gg = cut(conv(c.get(xs), q, {}, p), g_shape);
                   return {gx, gg};
                 });
 }
@@ -154,7 +173,10 @@ Tensor conv_weight_grad(const Tensor& input, const Tensor& gradient, const Shape
 void check_conv_params(const char* op, const ConvParams& p, int rank) {
   auto entries = [&](const Shape& s, const char* what, int64_t least) {
     WEFT_CHECK(s.size() == rank, ValueError, op, ": ", what, " must have ", rank, " entries, got ", s);
-    for (int64_t v : s) WEFT_CHECK(v >= least, ValueError, op, ": ", what, " must be at least ", least, ", got ", s);
+    for (int64_t v : s) {
+      WEFT_CHECK(v >= least, ValueError, op, ": ", what, " must be at least ", least, ", got ", s);
+      WEFT_CHECK(v <= INT32_MAX, ValueError, op, ": ", what, " is too large, got ", s);
+    }
   };
   WEFT_CHECK(p.groups > 0, ValueError, op, ": groups must be a positive integer, got ", p.groups);
   entries(p.stride, "stride", 1);

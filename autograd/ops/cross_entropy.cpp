@@ -18,9 +18,9 @@ struct Classes {
   Tensor x, target;
   bool single;
   Classes(const char* op, const Tensor& input, const Tensor& t, const Tensor& weight)
-      : x(input), single(input.rank() == 1) {
+      : x(input), single(input.rank(op) == 1) {
     WEFT_CHECK(x.is_floating(), DtypeError, op, ": input is ", x.dtype(), "; expected a floating dtype");
-    WEFT_CHECK(t.dtype() == Dtype::i64 || t.dtype() == Dtype::i32 || t.dtype() == Dtype::u8, DtypeError, op,
+    WEFT_CHECK(t.dtype(op) == Dtype::i64 || t.dtype() == Dtype::i32 || t.dtype() == Dtype::u8, DtypeError, op,
                ": target is ", t.dtype(), "; expected class indices (i64)");
     WEFT_CHECK(x.rank() >= 1, ShapeError, op, ": input needs a class axis, got rank 0");
     Shape expected = x.shape();

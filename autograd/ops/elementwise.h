@@ -15,6 +15,7 @@ WEFT_API Dtype result_dtype(const Tensor& a, const Scalar& s);
 /// Refuses operands that do not broadcast or lie on two devices in the name of a composed op, before one of its parts does
 /// so in another's.
 inline void check_operands(const char* op, const Tensor& x, const Tensor& y) {
+  check_defined(op, x, y);
   kernels::detail::check_same_device(op, x, y);
   if (x.shape() != y.shape()) (void)broadcast_shapes(op, x.shape(), y.shape());
 }
@@ -36,6 +37,7 @@ inline Tensor unrecorded(const char* name, Tensor y) {
 
 /// y = F(x); the gradient is `back(g, x)`, made of ops.
 template <class F, class Back> Tensor from_input(const Tensor& in, Back back, const F& f = {}) {
+  check_defined(F::name, in);
   Tensor x = as_float(in);
   Tensor y = kernels::map<F>(x, f);
   if (!recording(x)) return unrecorded(F::name, std::move(y));
@@ -44,6 +46,7 @@ template <class F, class Back> Tensor from_input(const Tensor& in, Back back, co
 }
 /// y = F(x); the gradient is `back(g, y)`.
 template <class F, class Back> Tensor from_output(const Tensor& in, Back back, const F& f = {}) {
+  check_defined(F::name, in);
   Tensor x = as_float(in);
   Tensor y = kernels::map<F>(x, f);
   if (!recording(x)) return unrecorded(F::name, std::move(y));
@@ -53,6 +56,7 @@ template <class F, class Back> Tensor from_output(const Tensor& in, Back back, c
 /// The same with a fused gradient kernel G(g, x) beside the composite `back`.
 template <class F, class G, class Back>
 Tensor from_input_fused(const Tensor& in, Back back, const F& f = {}, const G& fused = {}) {
+  check_defined(F::name, in);
   Tensor x = as_float(in);
   Tensor y = kernels::map<F>(x, f);
   if (!recording(x)) return unrecorded(F::name, std::move(y));
@@ -64,6 +68,7 @@ Tensor from_input_fused(const Tensor& in, Back back, const F& f = {}, const G& f
 }
 template <class F, class G, class Back>
 Tensor from_output_fused(const Tensor& in, Back back, const F& f = {}, const G& fused = {}) {
+  check_defined(F::name, in);
   Tensor x = as_float(in);
   Tensor y = kernels::map<F>(x, f);
   if (!recording(x)) return unrecorded(F::name, std::move(y));

@@ -10,7 +10,7 @@ namespace {
 
 using detail::Lookup;
 
-bool is_mask(const Tensor& t) { return t.dtype() == Dtype::boolean || t.dtype() == Dtype::u8; }
+bool is_mask(const Tensor& t) { return t.dtype("index") == Dtype::boolean || t.dtype() == Dtype::u8; }
 
 // Axes of x that an entry uses up.
 int axes_of(const Index& e) {
@@ -26,6 +26,7 @@ struct Parsed {
   std::vector<Tensor> tensors;
 
   Parsed(const Tensor& x, const std::vector<Index>& at) : view(x) {
+    check_defined("index", x);
     int used = 0, ellipses = 0, d = 0;
     for (const Index& e : at) {
       used += axes_of(e);

@@ -18,7 +18,7 @@ namespace {
 Tensor at_least_1d(const Tensor& x) { return x.rank() == 0 ? x.reshape({1}) : x; }
 
 void check_index_dtype(const char* op, const Tensor& index) {
-  WEFT_CHECK(index.dtype() == Dtype::i64 || index.dtype() == Dtype::i32, DtypeError, op, ": index is ", index.dtype(),
+  WEFT_CHECK(index.dtype(op) == Dtype::i64 || index.dtype() == Dtype::i32, DtypeError, op, ": index is ", index.dtype(),
              "; expected i64 or i32");
 }
 

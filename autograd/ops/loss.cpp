@@ -28,7 +28,7 @@ Tensor weighted(const char* op, const Tensor& each, const ElementLossOptions& o)
 }
 /// x - target in autocast's dtype.
 Tensor difference(const char* op, const Tensor& x, const Tensor& target) {
-  WEFT_CHECK(x.is_floating() && target.is_floating(), DtypeError, op, ": input is ", x.dtype(), " and target ",
+  WEFT_CHECK(x.is_floating(op) && target.is_floating(op), DtypeError, op, ": input is ", x.dtype(), " and target ",
              target.dtype(), "; expected floating dtypes");
   check_operands(op, x, target);
   return autocast(CastPolicy::fp32, x) - autocast(CastPolicy::fp32, target);

@@ -10,6 +10,7 @@ namespace weft {
 namespace {
 
 void check_pair(const char* op, const Tensor& a, const Tensor& b, const char* what_a, const char* what_b) {
+  check_defined(op, a, b);
   WEFT_CHECK(a.dtype() == b.dtype(), DtypeError, op, ": ", what_a, " is ", a.dtype(), " but ", what_b, " is ",
              b.dtype(), "; convert one with to(dtype)");
   WEFT_CHECK(a.device() == b.device(), DeviceError, op, ": ", what_a, " is on ", a.device(), " but ", what_b, " on ",

@@ -77,6 +77,7 @@ using detail::layout_of;
 using detail::plain_features;
 
 void check_input(const char* op, const Tensor& x, int min_rank) {
+  check_defined(op, x);
   WEFT_CHECK(x.is_floating(), DtypeError, op, ": input is ", x.dtype(), "; expected a floating dtype");
   WEFT_CHECK(x.rank() >= min_rank, ShapeError, op, ": input ", x.shape(), " has rank ", x.rank(),
              "; expected [N, C, ...] of rank >= ", min_rank);

@@ -13,6 +13,8 @@ const char* mode_name(PadMode m) {
   return names[static_cast<int>(m)];
 }
 
+constexpr int64_t kMost = int64_t{1} << 48;  // sums must not overflow
+
 PadParams params(const Shape& shape, const Shape& pads, PadMode mode, double value) {
   WEFT_CHECK(pads.size() % 2 == 0 && pads.size() <= 2 * shape.size(), ShapeError, "pad: ", pads,
              " must hold two numbers for each padded axis of ", shape, ", the last axis first");
@@ -25,6 +27,8 @@ PadParams params(const Shape& shape, const Shape& pads, PadMode mode, double val
     fn::PadAxis& a = p.axis[p.rank - 1 - k];
     a.lo = pads[2 * k];
     a.hi = pads[2 * k + 1];
+    for (int64_t v : {a.lo, a.hi})
+      WEFT_CHECK(v >= -kMost && v <= kMost, ValueError, "pad: ", v, " in ", pads, " is too large");
     WEFT_CHECK(a.out() >= 0, ShapeError, "pad: ", pads, " leaves axis ", p.rank - 1 - k, " of ", shape, " with size ",
                a.out());
     if (mode == PadMode::constant || !a.changes()) continue;

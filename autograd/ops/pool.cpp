@@ -17,7 +17,7 @@ using fn::PoolGeometry;
 struct Batched {
   Tensor x;
   bool added;
-  Batched(const char* op, const Tensor& in, int D) : x(in), added(in.rank() == D + 1) {
+  Batched(const char* op, const Tensor& in, int D) : x(in), added(in.rank(op) == D + 1) {
     WEFT_CHECK(in.rank() == D + 1 || in.rank() == D + 2, ShapeError, op, ": input ", in.shape(), " has rank ",
                in.rank(), "; expected ", D + 2, " (or ", D + 1, " for one sample)");
     for (int i = 1; i <= D; ++i)
@@ -51,6 +51,8 @@ PoolGeometry geometry(const char* op, const Tensor& x, const Options& o, const D
     WEFT_CHECK(a.kernel > 0 && a.stride > 0 && a.dilation > 0, ValueError, op,
                ": kernel_size, stride and dilation must be positive, got ", a.kernel, ", ", a.stride, " and ",
                a.dilation);
+    for (int64_t v : {a.kernel, a.stride, a.dilation, a.pad_lo, a.pad_hi})
+      WEFT_CHECK(v <= INT32_MAX, ValueError, op, ": ", v, " is too large for a size, stride, padding or dilation");
     const int64_t extent = (a.kernel - 1) * a.dilation + 1;
     WEFT_CHECK(a.pad_lo >= 0 && a.pad_hi >= 0 && a.pad_lo <= extent / 2 && a.pad_hi <= extent / 2, ValueError, op,
                ": padding ", a.pad_lo, a.pad_hi != a.pad_lo ? str(" and ", a.pad_hi) : "",
@@ -71,6 +73,7 @@ template <int D> PoolGeometry adaptive_geometry(const char* op, const Tensor& x,
     a.in = x.size(2 + i);
     a.out = size[i].value_or(a.in);
     WEFT_CHECK(a.out >= 0, ShapeError, op, ": output size ", a.out, " is negative");
+    WEFT_CHECK(a.out <= INT32_MAX, ShapeError, op, ": output size ", a.out, " is too large");
     a.adaptive = true;
     for (int64_t k = 0; k < a.out; ++k) a.kernel = std::max(a.kernel, a.last(k));
   }

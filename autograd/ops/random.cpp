@@ -30,14 +30,15 @@ Tensor masked(const Tensor& x, Generator::State from, double keep, const Strides
 
 // [N, C, 1, ...] of 0 and `value`, for `spatial` axes behind the channels.
 Tensor channel_mask(const char* op, const Tensor& x, double keep, double value, Shape shape, Generator* g) {
-  WEFT_CHECK(x.is_floating(), DtypeError, op, ": dtype ", x.dtype(), " is not supported here; expected a floating one");
+  WEFT_CHECK(x.is_floating(op), DtypeError, op, ": dtype ", x.dtype(),
+             " is not supported here; expected a floating one");
   Tensor mask = bernoulli(shape, keep, x.options(), g);
   return value == 1 ? mask : mul(mask, value);
 }
 
 Tensor feature_dropout(const char* op, const Tensor& x, int spatial, double p, bool training, Generator* g) {
   check_probability(op, p);
-  WEFT_CHECK(x.rank() == spatial + 1 || x.rank() == spatial + 2, ShapeError, op, ": expects ", spatial + 2,
+  WEFT_CHECK(x.rank(op) == spatial + 1 || x.rank() == spatial + 2, ShapeError, op, ": expects ", spatial + 2,
              " dimensions (or ", spatial + 1, " without a batch), got ", x.shape());
   if (!training || p == 0 || x.numel() == 0) return x;
   if (p == 1) return mul(x, 0);
@@ -56,7 +57,8 @@ Tensor alpha_masked(const char* op, const Tensor& x, double p, const Shape& shap
 }
 
 void check_in_place(const char* op, const Tensor& x) {
-  WEFT_CHECK(x.is_floating(), DtypeError, op, ": dtype ", x.dtype(), " is not supported here; expected a floating one");
+  WEFT_CHECK(x.is_floating(op), DtypeError, op, ": dtype ", x.dtype(),
+             " is not supported here; expected a floating one");
   WEFT_CHECK(!(grad_enabled() && x.requires_grad()), Error, op, ": an in-place change of a tensor ", x.shape(),
              " that requires grad cannot be recorded; do it under NoGrad");
 }
@@ -68,7 +70,8 @@ template <class F> Tensor& fill_with(Tensor& x, const F& fill) {
   } else {
     Tensor y = empty(x.shape(), x.options());
     fill(y);
-    kernels::copy(x.device(), mut_ref(x), ref(y));
+    NoGrad guard;
+    x.copy_(y);
   }
   return x;
 }

@@ -63,7 +63,7 @@ Dtype sum_dtype(const Tensor& x, std::optional<Dtype> dtype) {
 }
 
 void check_floating(const char* op, const Tensor& x) {
-  WEFT_CHECK(x.is_floating(), DtypeError, op, ": expects a floating dtype, got ", x.dtype(), "; convert with to()");
+  WEFT_CHECK(x.is_floating(op), DtypeError, op, ": expects a floating dtype, got ", x.dtype(), "; convert with to()");
 }
 void check_not_empty(const char* op, const Tensor& x, uint32_t mask) {
   for (int i = 0; i < x.rank(); ++i)
@@ -218,7 +218,7 @@ Tensor count_nonzero(const Tensor& x, const DimList& dims) {
 namespace {
 /// amax and amin: equal extremes share the gradient.
 template <class F> Tensor extreme(const Tensor& x, const DimList& dims, bool keepdim) {
-  const uint32_t mask = dims.mask(F::name, x.rank());
+  const uint32_t mask = dims.mask(F::name, x.rank(F::name));
   check_not_empty(F::name, x, mask);
   Tensor y = detail::reduce<F>(x, mask, keepdim, x.dtype());
   if (!recording(x)) return unrecorded(F::name, std::move(y));
@@ -241,7 +241,7 @@ ValuesIndices locate(const char* op, const Tensor& x, int dim, bool keepdim, boo
   return {want_values ? std::move(value.y) : Tensor(), std::move(index.y)};
 }
 ValuesIndices extreme_along(const char* op, const Tensor& x, int64_t dim_in, bool keepdim, bool largest) {
-  const int dim = wrap_dim(op, dim_in, x.rank());
+  const int dim = wrap_dim(op, dim_in, x.rank(op));
   ValuesIndices r = locate(op, x, dim, keepdim, largest, true);
   if (!recording(x)) return r;
   r.values = record(op, std::move(r.values), {x}, [shape = x.shape(), index = Saved(r.indices, "indices"), dim](BackwardCtx& c) -> Grads {
@@ -255,7 +255,7 @@ ValuesIndices extreme_along(const char* op, const Tensor& x, int64_t dim_in, boo
   return r;
 }
 Tensor arg_extreme(const char* op, const Tensor& x, std::optional<int64_t> dim, bool keepdim, bool largest) {
-  WEFT_CHECK(x.dtype() != Dtype::boolean, DtypeError, op, ": not defined for bool");
+  WEFT_CHECK(x.dtype(op) != Dtype::boolean, DtypeError, op, ": not defined for bool");
   if (dim) return locate(op, x, wrap_dim(op, *dim, x.rank()), keepdim, largest, false).indices;
   Tensor flat = x.detach().reshape({-1});
   Tensor y = locate(op, flat, 0, false, largest, false).indices;

@@ -74,6 +74,8 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
     fn::SampleAxis& a = g.axis[3 - D + i];
     a.in = x.size(2 + i);
     const double factor = o.scale_factor.empty() ? 0 : o.scale_factor[i];
+    WEFT_CHECK(!o.size.empty() || (factor > 0 && factor < 1e9), ValueError, "interpolate: scale_factor ", factor,
+               " must be a positive number");
     a.out = o.size.empty() ? static_cast<int64_t>(std::floor(static_cast<double>(a.in) * factor))
                            : o.size[o.size.size() == 1 ? 0 : i];
     WEFT_CHECK(a.in > 0 && a.out > 0, ShapeError, "interpolate: sizes must be positive, but axis ", 2 + i,

@@ -11,7 +11,7 @@ namespace {
 /// layer_norm (centered) and rms_norm.
 Tensor row_norm(const char* name, const Tensor& input, const Shape& normalized, const Tensor& weight,
                 const Tensor& bias, double eps, bool centered) {
-  WEFT_CHECK(input.is_floating(), DtypeError, name, ": input is ", input.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(input.is_floating(name), DtypeError, name, ": input is ", input.dtype(), "; expected a floating dtype");
   const int k = normalized.size(), lead = input.rank() - k;
   WEFT_CHECK(k >= 1 && lead >= 0 && input.shape().slice(lead) == normalized, ShapeError, name, ": input ",
              input.shape(), " does not end in normalized_shape ", normalized);

@@ -51,10 +51,12 @@ Tensor cumprod_grad(const Tensor& g, const Tensor& x, const Tensor& y, int dim, 
 }  // namespace
 
 Tensor cumsum(const Tensor& in, int64_t dim, std::optional<Dtype> dtype) {
+  check_defined("cumsum", in);
   Tensor x = as_scanned(autocast(CastPolicy::fp32, in), dtype);
   return running_sum(x, wrap_dim("cumsum", dim, x.rank()), false);
 }
 Tensor cumprod(const Tensor& in, int64_t dim_in, std::optional<Dtype> dtype) {
+  check_defined("cumprod", in);
   Tensor x = as_scanned(autocast(CastPolicy::fp32, in), dtype);
   const int dim = wrap_dim("cumprod", dim_in, x.rank());
   Tensor y = empty_like(x);

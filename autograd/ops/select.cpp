@@ -26,6 +26,7 @@ Tensor number(const Scalar& s, const Tensor& like) { return full({}, s, {result_
 }  // namespace
 
 Tensor where(const Tensor& cond, const Tensor& x, const Tensor& y) {
+  check_defined("where", cond, x, y);
   WEFT_CHECK(cond.dtype() == Dtype::boolean, DtypeError, "where: cond must be bool, got ", cond.dtype());
   Tensor z;
   {

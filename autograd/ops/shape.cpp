@@ -145,7 +145,10 @@ Tensor repeat(const Tensor& x, const Shape& repeats) {
   for (int i = 0; i < repeats.size(); ++i) {
     const int64_t r = repeats[i], n = i < extra ? 1 : x.shape()[i - extra];
     WEFT_CHECK(r >= 0, ValueError, "repeat: negative number of repeats in ", repeats);
-    shape.push_back(r * n);
+    int64_t size = 0;
+    WEFT_CHECK(!__builtin_mul_overflow(r, n, &size), ShapeError, "repeat: ", repeats, " times ", x.shape(),
+               " has too many elements");
+    shape.push_back(size);
     if (r != 1 && n != 1) {
       split.push_back(1);
       grown.push_back(r);
@@ -153,9 +156,10 @@ Tensor repeat(const Tensor& x, const Shape& repeats) {
       grown.push_back(n);
     } else {
       split.push_back(n);
-      grown.push_back(r * n);
+      grown.push_back(size);
     }
   }
+  (void)checked_numel("repeat", shape);
   if (grown == split) return x.reshape(shape).clone();
   return x.reshape(split).expand(grown).reshape(shape).contiguous();
 }
@@ -172,6 +176,7 @@ Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t dim) {
   const int d = wrap_dim("repeat_interleave", dim, x.rank());
   Shape grown = x.shape(), shape = x.shape();
   grown.insert(d + 1, repeats);
+  (void)checked_numel("repeat_interleave", grown);
   shape[d] *= repeats;
   return x.unsqueeze(d + 1).expand(grown).reshape(shape).contiguous();
 }
@@ -185,13 +190,17 @@ Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim) {
              ShapeError, "repeat_interleave: repeats is ", repeats.dtype(), " ", repeats.shape(), " for axis ", d,
              " of size ", n);
   const std::vector<int64_t> times = repeats.to_vector<int64_t>();
-  std::vector<int64_t> at;
+  auto count = [&](int64_t i) { return times[times.size() == 1 ? 0 : static_cast<size_t>(i)]; };
+  int64_t total = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const int64_t r = times[times.size() == 1 ? 0 : static_cast<size_t>(i)];
-    WEFT_CHECK(r >= 0, ValueError, "repeat_interleave: negative number of repeats ", r);
-    at.insert(at.end(), static_cast<size_t>(r), i);
+    WEFT_CHECK(count(i) >= 0, ValueError, "repeat_interleave: negative number of repeats ", count(i));
+    WEFT_CHECK(!__builtin_add_overflow(total, count(i), &total), ShapeError,
+               "repeat_interleave: the repeats add up to too many elements");
   }
-  return index_select(x, d, tensor(at).to(x.device()));
+  Tensor at = empty({total}, Dtype::i64);
+  auto* p = at.mut_data<int64_t>();
+  for (int64_t i = 0; i < n; ++i) p = std::fill_n(p, count(i), i);
+  return index_select(x, d, at.to(x.device()));
 }
 
 std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, bool xy) {
@@ -256,9 +265,13 @@ void shuffle_copy(Tensor& to, const Tensor& from, int64_t r) {
 Tensor tril(const Tensor& x, int64_t diagonal) { return triangle("tril", x, diagonal, true); }
 Tensor triu(const Tensor& x, int64_t diagonal) { return triangle("triu", x, diagonal, false); }
 
+namespace {
+constexpr int64_t kMaxFactor = 1 << 16;  // its square times a size must not overflow
+}
 Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor) {
   const int64_t r = upscale_factor;
-  WEFT_CHECK(r >= 1, ValueError, "pixel_shuffle: upscale_factor must be at least 1, got ", r);
+  WEFT_CHECK(r >= 1 && r <= kMaxFactor, ValueError, "pixel_shuffle: upscale_factor must be 1 to ", kMaxFactor, ", got ",
+             r);
   WEFT_CHECK(x.rank() >= 3, ShapeError, "pixel_shuffle: expects at least 3 dimensions, got ", x.shape());
   WEFT_CHECK(x.size(-3) % (r * r) == 0, ShapeError, "pixel_shuffle: ", x.size(-3),
              " channels are not divisible by upscale_factor^2 = ", r * r);
@@ -274,7 +287,8 @@ Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor) {
 
 Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor) {
   const int64_t r = downscale_factor;
-  WEFT_CHECK(r >= 1, ValueError, "pixel_unshuffle: downscale_factor must be at least 1, got ", r);
+  WEFT_CHECK(r >= 1 && r <= kMaxFactor, ValueError, "pixel_unshuffle: downscale_factor must be 1 to ", kMaxFactor,
+             ", got ", r);
   WEFT_CHECK(x.rank() >= 3, ShapeError, "pixel_unshuffle: expects at least 3 dimensions, got ", x.shape());
   WEFT_CHECK(x.size(-2) % r == 0 && x.size(-1) % r == 0, ShapeError, "pixel_unshuffle: height and width of ", x.shape(),
              " are not divisible by downscale_factor ", r);

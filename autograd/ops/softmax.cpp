@@ -10,6 +10,7 @@ namespace {
 using namespace detail;
 
 Tensor softmax_op(const char* name, const Tensor& in, int64_t dim_in, std::optional<Dtype> dtype, bool log) {
+  check_defined(name, in);
   Tensor x = dtype ? cast(in, *dtype) : autocast(CastPolicy::fp32, in);
   WEFT_CHECK(x.is_floating(), DtypeError, name, ": expects a floating dtype, got ", x.dtype(),
              "; give a floating dtype");

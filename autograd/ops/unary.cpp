@@ -124,6 +124,7 @@ Tensor frac(const Tensor& x) { return x - trunc(x); }
 
 Tensor clamp(const Tensor& in, std::optional<Scalar> min, std::optional<Scalar> max) {
   WEFT_CHECK(min || max, ValueError, "clamp: neither min nor max is given");
+  check_defined("clamp", in);
   Tensor x = in;
   if (min) x = cast(x, result_dtype(x, *min));
   if (max) x = cast(x, result_dtype(x, *max));

@@ -49,14 +49,15 @@ Shape resolve_shape(const char* op, const Shape& shape, int64_t numel) {
       unknown = i;
     } else {
       WEFT_CHECK(out[i] >= 0, ShapeError, op, ": negative size in ", shape);
-      known *= out[i];
+      WEFT_CHECK(!__builtin_mul_overflow(known, out[i], &known), ShapeError, op, ": ", numel, " elements do not fit ",
+                 shape);
     }
   }
   if (unknown >= 0) {
     WEFT_CHECK(known > 0 && numel % known == 0, ShapeError, op, ": ", numel, " elements do not fit ", shape);
     out[unknown] = numel / known;
   }
-  WEFT_CHECK(out.numel() == numel, ShapeError, op, ": ", numel, " elements do not fit ", shape);
+  WEFT_CHECK(checked_numel(op, out) == numel, ShapeError, op, ": ", numel, " elements do not fit ", shape);
   return out;
 }
 
@@ -151,8 +152,8 @@ Tensor Tensor::slice(int64_t dim, std::optional<int64_t> start, std::optional<in
   int64_t a = bound(start.value_or(0)), b = std::max(a, bound(stop.value_or(n)));
   Shape to = shape();
   Strides strides = impl_->strides;
-  to[d] = (b - a + step - 1) / step;
-  strides[d] *= step;
+  to[d] = b > a ? (b - a - 1) / step + 1 : 0;
+  strides[d] *= std::min(step, std::max<int64_t>(n, 1));  // a longer one is never taken
   int64_t offset = impl_->offset + (to[d] > 0 ? a * impl_->strides[d] : 0);
   return record_part("slice", view_of(*this, to, strides, offset), *this,
                      [d, a, b, step](const Tensor& t) { return t.slice(d, a, b, step); });
@@ -177,8 +178,8 @@ Tensor Tensor::narrow(int64_t dim, int64_t start, int64_t length) const {
   WEFT_CHECK(rank() > 0, ShapeError, "narrow: a rank-0 tensor has no axis to narrow");
   int d = wrap_dim("narrow", dim, rank());
   int64_t n = shape()[d], a = start < 0 ? start + n : start;
-  WEFT_CHECK(a >= 0 && length >= 0 && a + length <= n, ValueError, "narrow: start ", start, " and length ", length,
-             " do not fit axis ", d, " of size ", n);
+  WEFT_CHECK(a >= 0 && length >= 0 && a <= n && length <= n - a, ValueError, "narrow: start ", start, " and length ",
+             length, " do not fit axis ", d, " of size ", n);
   return slice(d, a, a + length, 1);
 }
 
@@ -199,6 +200,7 @@ Tensor Tensor::expand(const Shape& wanted) const {
     if (to[i] == have) strides[i] = impl_->strides[i - extra];
   }
   if (to == shape()) return *this;
+  (void)checked_numel("expand", to);
   return record("expand", view_of(*this, to, strides, impl_->offset), {*this},
                 [from = shape()](BackwardCtx& c) -> Grads { return {sum_to(c.grad(), from)}; });
 }
@@ -334,7 +336,7 @@ Tensor Tensor::unfold(int64_t dim, int64_t size, int64_t step) const {
   Strides strides = impl_->strides;
   if (rank() == 0) return record_reshape(view_of(*this, {size}, {1}, impl_->offset), *this);
   to[d] = (n - size) / step + 1;
-  strides[d] *= step;
+  strides[d] *= std::min(step, std::max<int64_t>(n, 1));  // a longer one is never taken
   to.push_back(size);
   strides.push_back(impl_->strides[d]);
   return record(
@@ -361,6 +363,6 @@ Tensor Tensor::diagonal(int64_t offset, int64_t dim0, int64_t dim1) const {
                      [offset, a, b](const Tensor& t) { return t.diagonal(offset, a, b); });
 }
 
-Tensor Tensor::detach() const { return Tensor(impl_->detached()); }
+Tensor Tensor::detach() const { return Tensor(at().detached()); }
 
 }  // namespace weft

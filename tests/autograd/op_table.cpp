@@ -189,6 +189,25 @@ void check_in_place(const Op& op, const Sample& s) {
   }
 }
 
+// An undefined input is an error, unless it is optional; several are an error in any case.
+void check_undefined(const Op&, const Sample& s) {
+  auto refused = [&](const Tensors& x) {
+    try {
+      (void)s.call(x);
+    } catch (const weft::Error& e) {
+      CHECK_MESSAGE(std::string(e.what()).find(": ") != std::string::npos, e.what());
+      return true;
+    }
+    return false;
+  };
+  for (size_t i = 0; i < s.inputs.size(); ++i) {
+    Tensors x = s.inputs;
+    x[i] = Tensor();
+    CHECK_MESSAGE((refused(x) || i > 0), "an undefined first input was taken");
+  }
+  if (!s.inputs.empty()) CHECK(refused(Tensors(s.inputs.size())));
+}
+
 template <class F> void for_each_sample(const std::vector<Op>& ops, bool gradient_only, F f) {
   for (const Op& op : ops) {
     if (gradient_only && !op.gradient) continue;
@@ -246,6 +265,9 @@ void check(const std::vector<Op>& ops) {
   }
   SUBCASE("in-place changes") {
     for_each_sample(ops, true, [](const Op& op, const Sample& s) { check_in_place(op, s); });
+  }
+  SUBCASE("undefined inputs") {
+    for_each_sample(ops, false, [](const Op& op, const Sample& s) { check_undefined(op, s); });
   }
   SUBCASE("errors") {
     for (const Op& op : ops) {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <stdexcept>
 #include <vector>
 
 #include "weft/core/error.h"
@@ -38,5 +39,18 @@ TEST_SUITE("parallel") {
     CHECK(inner >= outer);
   }
 
-  TEST_CASE("less than one thread is refused") { CHECK_THROWS_AS(set_num_threads(0), ValueError); }
+  TEST_CASE("less than one thread is refused, and more than a machine can start") {
+    CHECK_THROWS_AS(set_num_threads(0), ValueError);
+    CHECK_THROWS_AS(set_num_threads(1000000), ValueError);
+  }
+
+  TEST_CASE("what a piece throws reaches the caller") {
+    const int before = num_threads();
+    set_num_threads(2);
+    CHECK_THROWS_AS(parallel_for(100, 1, [](int64_t, int64_t) { throw std::logic_error("piece"); }), std::logic_error);
+    std::atomic<int> seen = 0;
+    parallel_for(100, 1, [&](int64_t begin, int64_t end) { seen += static_cast<int>(end - begin); });
+    CHECK(seen == 100);
+    set_num_threads(before);
+  }
 }

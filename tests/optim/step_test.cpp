@@ -6,7 +6,9 @@
 #include "weft/core/parallel.h"
 #include "weft/optim/adam.h"
 #include "weft/optim/clip.h"
+#include "weft/optim/lbfgs.h"
 #include "weft/optim/rmsprop.h"
+#include "weft/optim/schedule.h"
 #include "weft/optim/sgd.h"
 
 using namespace weft;
@@ -244,6 +246,18 @@ DEVICE_TEST_CASE("bad options and parameters") {
   CHECK_THROWS_AS(optim::SGD({p}, {.nesterov = true}), ValueError);
   CHECK_THROWS_AS(optim::Adam({p}, {.betas = {1.0, 0.9}}), ValueError);
   CHECK_THROWS_AS(optim::Adam({here::zeros({2}, Dtype::i64)}), DtypeError);
+}
+
+TEST_CASE("groups that do not exist and empty closures are errors") {
+  Tensor p = ones({2}).set_requires_grad();
+  optim::SGD sgd({p}, {.lr = 1});
+  CHECK_THROWS_AS((void)sgd.options(1), ValueError);
+  CHECK_THROWS_AS((void)sgd.options(-1), ValueError);
+  CHECK_THROWS_AS(sgd.set_lr(1, 7), ValueError);
+  CHECK_THROWS_AS((void)sgd.step(std::function<Tensor()>()), ValueError);
+  optim::LBFGS lbfgs({p});
+  CHECK_THROWS_AS((void)lbfgs.step(std::function<Tensor()>()), ValueError);
+  CHECK_THROWS_AS(optim::LambdaLR(sgd, nullptr), ValueError);
 }
 
 DEVICE_TEST_CASE("clip_grad_norm: norms of any kind, over several dtypes") {
