@@ -52,7 +52,8 @@ bench::Step make(const bench::Config& c) {
   for (const auto* list : {&bench::micro_workloads(), &bench::network_workloads()})
     for (const bench::Workload& w : *list)
       if (c.workload == w.name) return w.make(c);
-  throw weft::ValueError("weft-bench: unknown workload " + c.workload + "; --list shows them");
+  throw weft::ValueError(c.workload.empty() ? std::string("weft-bench: no workload is given; --list shows them")
+                                            : "weft-bench: unknown workload " + c.workload + "; --list shows them");
 }
 
 }  // namespace
@@ -65,15 +66,21 @@ int main(int argc, char** argv) try {
   double seconds = 4;
   bool serve = false, list = false;
   app.add_option("workload", config.workload, "which one (see --list)");
-  app.add_option("--threads", config.threads, "threads")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--threads", config.threads, "threads")->capture_default_str()->check(CLI::Range(1, 1024));
   app.add_option("--dtype", dtype, "f32, tf32 (f32 whose products may use TF32) or bf16 for autocast")
       ->capture_default_str()
       ->check(CLI::IsMember({"f32", "tf32", "bf16"}));
   app.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
-  app.add_option("--iters", iters, "iterations; 0: as many as --seconds allows")->capture_default_str();
-  app.add_option("--warmup", warmup, "iterations before, at least 3 (their losses are printed)")->capture_default_str();
-  app.add_option("--seconds", seconds, "time to fill")->capture_default_str();
-  app.add_option("--batch", config.batch, "batch size; 0: the workload's own")->capture_default_str();
+  app.add_option("--iters", iters, "iterations; 0: as many as --seconds allows")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1000000));
+  app.add_option("--warmup", warmup, "iterations before, at least 3 (their losses are printed)")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1000000));
+  app.add_option("--seconds", seconds, "time to fill")->capture_default_str()->check(CLI::Range(0.0, 86400.0));
+  app.add_option("--batch", config.batch, "batch size; 0: the workload's own")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 65536));
   app.add_flag("--serve", serve, "read numbers from standard input, run so many iterations, print their times");
   app.add_flag("--list", list, "list the workloads");
   CLI11_PARSE(app, argc, argv);
@@ -83,6 +90,7 @@ int main(int argc, char** argv) try {
     return 0;
   }
 
+  if (!(seconds >= 0)) throw weft::ValueError("weft-bench: --seconds must be a number >= 0");  // Range lets NaN through
   config.dtype = dtype == "bf16" ? weft::Dtype::bf16 : weft::Dtype::f32;
   if (dtype == "tf32") weft::set_float32_matmul_precision("high");
   bench::device() = weft::Device(device);

@@ -2,6 +2,7 @@
 //   style_transfer styles --out .demo
 //   style_transfer optimise --content photo.jpg --style .demo/waves.png --features vgg16_relu3_3.safetensors --out out.png
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <iostream>
 
 #include "optimise.h"
@@ -16,6 +17,16 @@ struct Arguments {
   int64_t size = 256, style_size = 0, threads = 0, styles_size = 512;
   uint64_t seed = 1;
 };
+
+/// A finite number above 0, or 0 itself too: CLI11's own checks let NaN through.
+CLI::Validator finite_number(bool zero) {
+  auto check = [zero](const std::string& text) -> std::string {
+    double v = NAN;
+    if (CLI::detail::lexical_cast(text, v) && std::isfinite(v) && (v > 0 || (zero && v == 0))) return "";
+    return text + " is no finite number " + (zero ? ">= 0" : "> 0");
+  };
+  return {check, zero ? ">= 0" : "> 0"};
+}
 
 void add_optimise(CLI::App& app, Arguments& a) {
   OptimiseOptions& o = a.optimise;
@@ -36,13 +47,13 @@ void add_optimise(CLI::App& app, Arguments& a) {
   app.add_option("--optimizer", o.optimizer, "adam or lbfgs")
       ->capture_default_str()
       ->check(CLI::IsMember({"adam", "lbfgs"}));
-  app.add_option("--lr", o.lr, "learning rate; default: 5 with adam, 1 with lbfgs")->check(CLI::PositiveNumber);
-  app.add_option("--content-weight", o.content_weight)->capture_default_str()->check(CLI::NonNegativeNumber);
-  app.add_option("--style-weight", o.style_weight)->capture_default_str()->check(CLI::NonNegativeNumber);
+  app.add_option("--lr", o.lr, "learning rate; default: 5 with adam, 1 with lbfgs")->check(finite_number(false));
+  app.add_option("--content-weight", o.content_weight)->capture_default_str()->check(finite_number(true));
+  app.add_option("--style-weight", o.style_weight)->capture_default_str()->check(finite_number(true));
   app.add_option("--tv-weight", o.tv_weight, "of the differences of neighbours: smoother")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--every", o.every, "also write the picture every N steps")->check(CLI::NonNegativeNumber);
+      ->check(finite_number(true));
+  app.add_option("--every", o.every, "also write the picture every N steps")->check(CLI::Range(0, 1000000));
   app.add_option("--triptych", a.triptych, "also write content | style | result");
   app.add_option("--curve", a.curve, "also write the loss curve (SVG)");
   app.add_option("--device", a.device, "cpu, cuda or cuda:N")->capture_default_str();
@@ -51,6 +62,10 @@ void add_optimise(CLI::App& app, Arguments& a) {
 }
 
 void run_optimise(const Arguments& a) {
+  // before hours of work, not after
+  check_output(a.optimise.out, true);
+  if (!a.triptych.empty()) check_output(a.triptych, true);
+  if (!a.curve.empty()) check_output(a.curve, false);
   if (a.threads > 0) weft::set_num_threads(static_cast<int>(a.threads));
   weft::Device device(a.device);
   bool random = a.features == "random";

@@ -1,8 +1,10 @@
 #include "optimise.h"
 
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <functional>
+#include <iostream>
 
 using namespace weft;
 
@@ -36,10 +38,10 @@ class Target {
   Target(const Vgg& vgg, const Tensor& content, const Tensor& style, const OptimiseOptions& o) : vgg_(vgg), o_(o) {
     NoGrad guard;
     features_ = vgg(content).at("relu2_2");
-    features_scale_ = squares(features_).item<double>();
+    features_scale_ = scale("content", features_);
     for (const auto& [tap, f] : vgg(style)) {
       Tensor g = gram_matrix(f);
-      grams_.push_back({tap, g, squares(g).item<double>()});
+      grams_.push_back({tap, g, scale("style", g)});
     }
   }
 
@@ -58,6 +60,12 @@ class Target {
   }
 
  private:
+  static double scale(const char* picture, const Tensor& features) {
+    double s = squares(features).item<double>();
+    WEFT_CHECK(s > 0 && std::isfinite(s), ValueError, "optimise: the features of the ", picture,
+               " picture have the size ", s, ", nothing to measure against; are these the right weights?");
+    return s;
+  }
   struct Gram {
     std::string tap;
     Tensor target;
@@ -94,14 +102,22 @@ Optimised optimise(const Vgg& vgg, const Tensor& content, const Tensor& style, c
   Optimised result;
   io::Progress bar("optimise", o.steps);
   auto start = std::chrono::steady_clock::now();
+  auto save_step = [&](int64_t done) {
+    try {
+      save_picture(picture(), numbered(o.out, done));
+    } catch (const Error& e) { std::cerr << "style_transfer: " << e.what() << "; going on\n"; }
+  };
   auto evaluate = [&] {
     Losses parts;
     Tensor loss = target(adam ? x : bounded(x), parts);
+    WEFT_CHECK(std::isfinite(parts.total), ValueError, "optimise: the loss is ", parts.total, " at step ",
+               result.losses.size() + 1, " (content ", parts.content, ", style ", parts.style,
+               "); lower --lr or the weights");
     loss.backward();
     result.losses.push_back(parts);
     auto done = static_cast<int64_t>(result.losses.size());
     if (bar.shown()) bar.update(done, "loss " + str(parts.total));
-    if (o.every > 0 && done % o.every == 0) save_picture(picture(), numbered(o.out, done));
+    if (o.every > 0 && done % o.every == 0) save_step(done);
     if (g_interrupted) throw Interrupted();
     return loss;
   };

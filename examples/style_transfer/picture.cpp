@@ -1,11 +1,15 @@
 #include "picture.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 using namespace weft;
 
@@ -14,6 +18,28 @@ Tensor load_picture(const std::string& path, int64_t size) {
   double scale = static_cast<double>(size) / static_cast<double>(std::max(image.size(0), image.size(1)));
   auto scaled = [&](int64_t n) { return std::max<int64_t>(8, std::lround(static_cast<double>(n) * scale) / 8 * 8); };
   return io::image_to_batch(io::resize_image(image, scaled(image.size(0)), scaled(image.size(1))));
+}
+
+namespace {
+/// A pipe or a device: written to, never replaced.
+bool is_device(const std::filesystem::path& p) {
+  std::error_code none;
+  return std::filesystem::exists(p, none) && !std::filesystem::is_regular_file(p, none);
+}
+}  // namespace
+
+void check_output(const std::string& path, bool picture) {
+  const std::filesystem::path p(path), folder = p.has_parent_path() ? p.parent_path() : ".";
+  std::string ending = p.extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  WEFT_CHECK(!picture || ending == ".png" || ending == ".jpg" || ending == ".jpeg", IoError, "the name '", path,
+             "' must end in .png, .jpg or .jpeg");
+  std::error_code none;
+  WEFT_CHECK(!std::filesystem::is_directory(p, none), IoError, path, ": is a folder");
+  if (is_device(p)) return;
+  WEFT_CHECK(std::filesystem::is_directory(folder, none), IoError, path, ": there is no folder ", folder.string());
+  WEFT_CHECK(access(folder.c_str(), W_OK | X_OK) == 0, IoError, path, ": the folder ", folder.string(),
+             " may not be written to");
 }
 
 void save_picture(const Tensor& x, const std::string& path) { io::write_image(io::batch_to_image(x), path); }
@@ -55,7 +81,7 @@ void save_curve(const std::vector<Losses>& rows, const std::string& path) {
     return kLeft + kWidth * static_cast<double>(i) / static_cast<double>(std::max<size_t>(1, rows.size() - 1));
   };
 
-  std::ofstream svg(path);
+  std::ostringstream svg;
   svg << "<svg xmlns='http://www.w3.org/2000/svg' width='720' height='370' font-family='sans-serif' font-size='12'>\n"
       << "<rect width='720' height='370' fill='white'/>\n";
   for (double d = bottom; d <= top; ++d)
@@ -70,5 +96,15 @@ void save_curve(const std::vector<Losses>& rows, const std::string& path) {
   }
   svg << "<text x='" << kLeft + kWidth << "' y='" << kTop + kHeight + 18 << "' text-anchor='end'>step " << rows.size()
       << "</text>\n</svg>\n";
-  WEFT_CHECK(svg.flush(), IoError, path, ": cannot be written");
+
+  const std::string whole = std::filesystem::is_symlink(path) ? std::filesystem::weakly_canonical(path).string() : path;
+  const std::string part = is_device(whole) ? whole : whole + ".part";
+  std::ofstream file(part);
+  bool done = static_cast<bool>((file << svg.str()).flush());
+  file.close();
+  if (part != whole) {
+    done = done && std::rename(part.c_str(), whole.c_str()) == 0;
+    if (!done) std::remove(part.c_str());
+  }
+  WEFT_CHECK(done, IoError, path, ": cannot be written");
 }

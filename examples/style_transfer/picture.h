@@ -9,6 +9,9 @@
 
 /// A photo as [1, 3, H, W] with 0..255: the longer side `size`, both multiples of 8.
 weft::Tensor load_picture(const std::string& path, int64_t size);
+/// IoError where `path` will not do for a result: no folder to write to, or a folder itself; for pictures another ending than
+/// .png, .jpg or .jpeg.
+void check_output(const std::string& path, bool picture);
 /// Clamped and rounded.
 void save_picture(const weft::Tensor& x, const std::string& path);
 /// The pictures side by side, all as high as the last.
@@ -18,7 +21,7 @@ void save_side_by_side(const std::vector<weft::Tensor>& pictures, const std::str
 struct Losses {
   double total, content, style;
 };
-/// An SVG drawing of the losses over the steps, with a logarithmic scale.
+/// An SVG drawing of the losses over the steps, with a logarithmic scale. A failure leaves what was there.
 void save_curve(const std::vector<Losses>& rows, const std::string& path);
 
 /// "out.png" -> "out-0010.png".

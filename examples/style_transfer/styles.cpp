@@ -128,7 +128,10 @@ void waves(Canvas& canvas) {
 }  // namespace
 
 void draw_styles(const std::string& folder, int64_t size) {
-  std::filesystem::create_directories(folder);
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  WEFT_CHECK(std::filesystem::is_directory(folder), IoError, "'", folder,
+             "': cannot be made a folder: ", failed ? failed.message() : "something else has that name");
   const std::array<std::pair<const char*, void (*)(Canvas&)>, 3> painters = {
       {{"woven", woven}, {"mosaic", mosaic}, {"waves", waves}}};
   for (const auto& [name, paint] : painters) {

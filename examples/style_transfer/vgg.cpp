@@ -23,6 +23,8 @@ constexpr Place kPlaces[] = {{0, 3, 64, "", false},
                              {19, 512, 512, "", false},
                              {21, 512, 512, "relu4_3", false}};
 
+constexpr int kContentIndex = 7;  // the content is measured behind it
+
 /// Both conventions are (rgb - mean) with other first weights. So: the mean in RGB, and what one unit of colour is worth.
 struct Convention {
   bool bgr;
@@ -49,17 +51,28 @@ Vgg::Vgg(const StateDict& weights, std::string input, Device device) : input_(st
   mean_ = tensor(std::span<const float>(c.mean), {1, 3, 1, 1}).to(device);
   for (const Place& p : kPlaces) {
     const Tensor* file_weight = weights.find(key(p.index, "weight"));
-    if (!file_weight) break;
+    if (!file_weight) {
+      WEFT_CHECK(p.index > kContentIndex, ValueError, "features: ", key(p.index, "weight"),
+                 " is missing; VGG16's features.0 to ", kContentIndex, " are needed");
+      break;
+    }
     WEFT_CHECK(file_weight->shape() == Shape({p.out, p.in, 3, 3}), ShapeError, "features: ", key(p.index, "weight"),
                " is ", file_weight->shape(), ", not VGG16's ", Shape{p.out, p.in, 3, 3});
-    Tensor weight = file_weight->to(Dtype::f32), bias = weights.at(key(p.index, "bias")).to(Dtype::f32);
+    const Tensor& file_bias = weights.at(key(p.index, "bias"));
+    WEFT_CHECK(file_bias.shape() == Shape{p.out}, ShapeError, "features: ", key(p.index, "bias"), " is ",
+               file_bias.shape(), ", not VGG16's ", Shape{p.out});
+    for (const Tensor* t : {file_weight, &file_bias}) {
+      const char* what = t == file_weight ? "weight" : "bias";
+      WEFT_CHECK(t->is_floating(), DtypeError, "features: ", key(p.index, what), " is ", t->dtype(), ", not floating");
+      WEFT_CHECK(all(isfinite(*t)).item<bool>(), ValueError, "features: ", key(p.index, what),
+                 " holds a NaN or an infinity");
+    }
+    Tensor weight = file_weight->to(Dtype::f32), bias = file_bias.to(Dtype::f32);
     if (p.index == 0)
       weight = (c.bgr ? reversed(weight) : weight) * tensor(std::span<const float>(c.scale), {1, 3, 1, 1});
     layers_.push_back({weight.to(device), bias.to(device), p.tap, p.pool});
   }
   while (!layers_.empty() && layers_.back().tap.empty()) layers_.pop_back();
-  WEFT_CHECK(!layers_.empty(), ValueError,
-             "features: the file holds no VGG16 (features.0.weight, features.2.weight, ...)");
 }
 
 std::map<std::string, Tensor> Vgg::operator()(const Tensor& rgb) const {
