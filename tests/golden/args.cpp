@@ -13,7 +13,7 @@ void flatten(const Value& v, std::vector<double>& out) {
 
 Shape shape_of(const Value& v) {
   Shape s;
-  for (const Value* p = &v; p->is_list(); p = &p->list[0]) {
+  for (const Value* p = &v; p->is_list(); p = &p->list.at(0)) {
     s.push_back(static_cast<int64_t>(p->list.size()));
     if (p->list.empty()) break;
   }
@@ -71,7 +71,7 @@ std::optional<int64_t> Args::opt_integer(const std::string& name) const {
   if (!has(name)) return std::nullopt;
   const Value& v = value(name);
   // PyTorch takes [n] wherever it takes n.
-  return v.is_list() && v.list.size() == 1 ? v.list[0].as_int() : v.as_int();
+  return v.is_list() && v.list.size() == 1 ? v.list.at(0).as_int() : v.as_int();
 }
 std::optional<double> Args::opt_number(const std::string& name) const {
   return has(name) ? std::optional(value(name).as_double()) : std::nullopt;

@@ -64,7 +64,8 @@ std::vector<Tensor> Folder::inputs(const Value& item) const {
 Tolerance Folder::tolerance(const Value& item, const std::string& section, const std::string& name) {
   const Value& tol = item["tol"];
   for (const std::string& key : {name, section})
-    if (!key.empty() && tol[key].is_list()) return {tol[key].list[0].as_double(), tol[key].list[1].as_double()};
+    if (!key.empty() && tol[key].is_list() && tol[key].list.size() == 2)
+      return {tol[key].list.at(0).as_double(), tol[key].list.at(1).as_double()};
   return {item["rtol"].is_null() ? 0 : item["rtol"].as_double(), item["atol"].is_null() ? 0 : item["atol"].as_double()};
 }
 

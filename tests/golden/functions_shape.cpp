@@ -31,7 +31,7 @@ Tensor getitem(const Call& c) {
   const Value& index = c.value("index");
   const size_t n = index.is_list() ? index.list.size() : 1;
   keep.reserve(n);  // entries refer to it
-  for (size_t i = 0; i < n; ++i) at.push_back(index_entry(c, index.is_list() ? index.list[i] : index, keep));
+  for (size_t i = 0; i < n; ++i) at.push_back(index_entry(c, index.is_list() ? index.list.at(i) : index, keep));
   return c.in("input").index(at);
 }
 

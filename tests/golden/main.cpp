@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
     if (!std::strcmp(argv[i], "--filter") && i + 1 < argc) options.filter = argv[++i];
     else if (!std::strcmp(argv[i], "--device") && i + 1 < argc) device = argv[++i];
     else if (!std::strcmp(argv[i], "--verbose")) options.verbose = true;
+    else if (!std::strncmp(argv[i], "--", 2)) folders.clear(), i = argc;
     else folders.emplace_back(argv[i]);
   }
   if (folders.empty()) {
@@ -39,5 +40,6 @@ int main(int argc, char** argv) {
   for (const auto& [reason, count] : report.skip_reasons) std::cout << "skipped " << count << ": " << reason << '\n';
   std::cout << report.passed << " passed, " << report.failed << " failed, " << report.skipped << " skipped"
             << std::endl;
-  return report.failed ? 1 : 0;
+  if (report.passed + report.failed + report.skipped == 0) std::cerr << "golden_driver: no case was found\n";
+  return report.failed || report.passed + report.skipped == 0 ? 1 : 0;
 }

@@ -102,7 +102,7 @@ void check_second(const Folder& folder, const Value& item, const std::vector<Ten
   Tensor s;
   for (size_t i = 0; i < first.size(); ++i) {
     if (!first[i].defined()) continue;
-    const std::string& name = second["of"].list[i].as_string();
+    const std::string& name = second["of"].list.at(i).as_string();
     if (item["grads"].has(name))
       failures.add("grad (create_graph) " + name,
                    difference(first[i], folder.tensor(item, item["grads"][name].as_string()),

@@ -120,7 +120,7 @@ void run_optim(const Folder& folder, const Value& item, Failures& failures) {
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(item["optimizer"].as_string(), args, groups);
   for (size_t step = 0; step < item["step_grads"].list.size(); ++step) {
     for (auto& [name, t] : params) {
-      const Value& key = item["step_grads"].list[step][name];
+      const Value& key = item["step_grads"].list.at(step)[name];
       t.set_grad(key.is_null() ? Tensor() : folder.tensor(item, key.as_string()).clone());
     }
     optimizer->step();

@@ -28,14 +28,14 @@ inline weft::PadMode pad_mode(const std::string& word) {
 }
 
 /// A list of one pair per axis?
-inline bool is_pairs(const Value& v) { return v.is_list() && !v.list.empty() && v.list[0].is_list(); }
+inline bool is_pairs(const Value& v) { return v.is_list() && !v.list.empty() && v.list.at(0).is_list(); }
 
 /// Both ends of `[[lo, hi], ...]`.
 template <int D> void read_pairs(const Value& v, Dims<D>& lo, Dims<D>& hi) {
   if (v.list.size() != D) throw weft::ValueError("padding: expected " + std::to_string(D) + " pairs, got " + v.text());
   for (int i = 0; i < D; ++i) {
-    lo[i] = v.list[static_cast<size_t>(i)].list.at(0).as_int();
-    hi[i] = v.list[static_cast<size_t>(i)].list.at(1).as_int();
+    lo[i] = v.list.at(static_cast<size_t>(i)).list.at(0).as_int();
+    hi[i] = v.list.at(static_cast<size_t>(i)).list.at(1).as_int();
   }
 }
 
@@ -72,7 +72,7 @@ template <int D> weft::OutputSize<D> output_size(const Args& a) {
   const Value& v = a.value("output_size");
   std::array<std::optional<int64_t>, D> size;
   for (size_t i = 0; i < D; ++i) {
-    const Value& e = !v.is_list() ? v : v.list.size() == 1 ? v.list[0] : v.list.at(i);
+    const Value& e = !v.is_list() ? v : v.list.size() == 1 ? v.list.at(0) : v.list.at(i);
     if (!e.is_null()) size[i] = e.as_int();
   }
   return weft::OutputSize<D>(size);
