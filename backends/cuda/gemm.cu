@@ -3,6 +3,7 @@
 
 #include <cublasLt.h>
 
+#include <algorithm>
 #include <array>
 #include <unordered_map>
 
@@ -20,7 +21,7 @@ void check_lt(cublasStatus_t s, const char* what) {
 }
 
 // All that the library's choice of an algorithm depends on.
-using Key = std::array<int64_t, 22>;
+using Key = std::array<int64_t, 20>;
 struct KeyHash {
   size_t operator()(const Key& k) const {
     uint64_t h = 0xcbf29ce484222325u;
@@ -76,9 +77,9 @@ cublasLtEpilogue_t epilogue_of(Epilogue e) {
   }
 }
 
-class Layout {
+class LibraryLayout {
  public:
-  Layout(const LtMatrix& m, Dtype dtype, int64_t batch) {
+  LibraryLayout(const LtMatrix& m, Dtype dtype, int64_t batch) {
     check_lt(cublasLtMatrixLayoutInit(&layout_, type_of(dtype), static_cast<uint64_t>(m.rows),
                                       static_cast<uint64_t>(m.cols), m.ld),
              "cublasLtMatrixLayoutInit");
@@ -115,8 +116,10 @@ bool by_library(const Gemm& g, const LtProblem& p) {
   set(CUBLASLT_MATMUL_DESC_TRANSB, op(p.b));
   set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(g.epilogue));
   if (has_bias(g.epilogue)) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, g.bias);
-  Layout a(p.a, g.dtype, g.batch), b(p.b, g.dtype, g.batch), d(p.d, g.out_dtype, g.batch);
-  const uint32_t align_a = alignment(g.b), align_b = alignment(g.a), align_d = alignment(g.out);
+  LibraryLayout a(p.a, g.dtype, g.batch), b(p.b, g.dtype, g.batch), d(p.d, g.out_dtype, g.batch);
+  // The library loads the bias as it stores d: with the alignment that is promised for d.
+  const uint32_t align_a = alignment(g.b), align_b = alignment(g.a),
+                 align_d = std::min(alignment(g.out), has_bias(g.epilogue) ? alignment(g.bias) : 256u);
 
   const Key key{p.m,
                 p.n,
@@ -137,9 +140,7 @@ bool by_library(const Gemm& g, const LtProblem& p) {
                 tf32,
                 align_a,
                 align_b,
-                align_d,
-                has_bias(g.epilogue) ? alignment(g.bias) : 0,
-                g.alpha != 1};
+                align_d};
   auto at = l.choices.find(key);
   if (at == l.choices.end()) {
     if (l.choices.size() >= kMostChoices) l.choices.clear();  // shapes that never come back must not pile up

@@ -1,6 +1,7 @@
 // Products on a card: how they look to a library that thinks in columns, and the own kernel.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -107,16 +108,17 @@ TEST_SUITE("cuda gemm") {
 
   TEST_CASE("matmul: every dtype and layout, with and without bias") {
     for (const Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8})
-      for (const auto& [batch, m, n, k] : {std::array<int64_t, 4>{1, 1, 1, 1},
-                                           {2, 31, 33, 5},
-                                           {3, 65, 1, 40},
-                                           {1, 2, 3, 0},
-                                           {1, 1, 100, 33},
-                                           {0, 3, 3, 3},
-                                           {2, 64, 32, 32}}) {
+      for (const auto& s : std::vector<std::array<int64_t, 4>>{{1, 1, 1, 1},
+                                                               {2, 31, 33, 5},
+                                                               {3, 65, 1, 40},
+                                                               {1, 2, 3, 0},
+                                                               {1, 1, 100, 33},
+                                                               {0, 3, 3, 3},
+                                                               {2, 64, 32, 32}}) {
+        const int64_t batch = s[0], m = s[1], n = s[2], k = s[3];
         CAPTURE(d);
         CAPTURE(m);
-        // Halves of small integers: all sums are exact.
+        // Small integers: all sums are exact.
         const Tensor a = support::sample_index({batch, m, k}, 0, 4).to(d),
                      b = support::scattered(support::sample_index({batch, k, n}, 0, 4, Dtype::i64, 2).to(d)),
                      bias = support::scattered(support::sample_index({n}, 0, 9, Dtype::i64, 3).to(d));
