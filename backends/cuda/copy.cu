@@ -1,72 +1,28 @@
-// Copies between any strides and dtypes, fills, and where.
-#include "weft/backends/cuda/elementwise.cuh"
+#include "weft/backends/cuda/copy.cuh"
 #include "weft/backends/cuda/register.h"
 #include "weft/core/kernels.h"
 
 namespace weft::cuda {
 namespace {
 
-struct Same {
-  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const { return x; }
-};
-template <class R> struct Convert {
-  template <class T> WEFT_HD WEFT_INLINE R operator()(T x) const {
-    if constexpr (std::is_same_v<R, bool>) return x != T(0);
-    else return static_cast<R>(x);
-  }
-};
-
 void copy(const MutTensorRef& dst, const TensorRef& src) {
-  const ElementPlan plan = plan_of(dst, {&src});
-  const void* const in[] = {src.data};
   if (dst.dtype == src.dtype) {
-    dispatch_size(dst.dtype, [&]<class T> { run_elementwise<Same, T, T, 1>(plan, dst.mut, in, {}); });
+    dispatch_size(dst.dtype, [&]<class T> { run_copy<T, T>(dst, src); });
     return;
   }
   dispatch_all(src.dtype, "copy", [&]<class T> {
     dispatch_all(dst.dtype, "copy", [&]<class R> {
-      if constexpr (!std::is_same_v<R, T>) run_elementwise<Convert<R>, R, T, 1>(plan, dst.mut, in, {});
+      if constexpr (!std::is_same_v<R, T>) run_copy<R, T>(dst, src);
     });
   });
-}
-
-template <class T>
-__global__ void __launch_bounds__(kBlock) fill_kernel(T* out, Layout<1> layout, uint32_t n, T value) {
-  for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
-    uint32_t at[1];
-    layout.offsets(i, at);
-    out[at[0]] = value;
-  }
 }
 
 void fill(const MutTensorRef& dst, const Scalar& value) {
-  dispatch_all(dst.dtype, "fill", [&]<class T> {
-    for_each_part<1>(plan_of(dst, {}), [&](const Layout<1>& layout, int64_t n, const int64_t* first) {
-      launch(fill_kernel<T>, grid_for(n), kBlock, 0, dst.as_mut<T>() + first[0], layout, static_cast<uint32_t>(n),
-             value.to<T>());
-    });
-  });
-}
-
-// Moves values without looking at them: by size.
-template <class T>
-__global__ void __launch_bounds__(kBlock)
-    where_kernel(T* z, const bool* cond, const T* x, const T* y, Layout<4> layout, uint32_t n) {
-  for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
-    uint32_t at[4];
-    layout.offsets(i, at);
-    z[at[0]] = cond[at[1]] ? x[at[2]] : y[at[3]];
-  }
+  dispatch_all(dst.dtype, "fill", [&]<class T> { run_fill<T>(dst, value.to<T>()); });
 }
 
 void where(const ElementPlan& plan, void* z, const void* cond, const void* x, const void* y, Dtype dtype) {
-  dispatch_size(dtype, [&]<class T> {
-    for_each_part<4>(plan, [&](const Layout<4>& layout, int64_t n, const int64_t* first) {
-      launch(where_kernel<T>, grid_for(n), kBlock, 0, static_cast<T*>(z) + first[0],
-             static_cast<const bool*>(cond) + first[1], static_cast<const T*>(x) + first[2],
-             static_cast<const T*>(y) + first[3], layout, static_cast<uint32_t>(n));
-    });
-  });
+  dispatch_size(dtype, [&]<class T> { run_where<T>(plan, z, cond, x, y); });
 }
 
 }  // namespace

@@ -70,18 +70,17 @@ template <int N> struct Layout {
 };
 
 /// Calls f(layout, numel, first) for parts of the plan whose offsets fit 31 bits; `first[k]` is where operand k starts.
-/// Strides are not negative.
-template <int N, class F> void for_each_part(const ElementPlan& plan, const F& f) {
-  constexpr int64_t kMost = int64_t{1} << 31;
+/// Strides are not negative. `most`: sizes and offsets stay below.
+template <int N, class F> void for_each_part(const ElementPlan& plan, const F& f, int64_t most = int64_t{1} << 31) {
   struct Part {
     int64_t shape[kMaxRank], first[N], numel;
   };
   const auto fits = [&](const Part& p) {
-    if (p.numel >= kMost) return false;
+    if (p.numel >= most) return false;
     for (int k = 0; k < N; ++k) {
       int64_t last = 0;
       for (int i = 0; i < plan.rank; ++i) last += (p.shape[i] - 1) * plan.strides[k][i];
-      if (last >= kMost) return false;
+      if (last >= most) return false;
     }
     return true;
   };

@@ -1,0 +1,288 @@
+// Reductions over any axes of a tensor with any strides. Where there are few results of many elements each, the elements are
+// divided into parts first and the parts merged by a second launch; how many depends on the sizes alone, so that the same
+// input gives the same bits on every card.
+//
+// What is reduced is said by an operation (copied into the kernel):
+//   using Value, Accumulator;                            // of the input; copied as bytes
+//   Accumulator init() const;
+//   Accumulator step(Accumulator, Value x, int64_t index) const;   // index: of x among the reduced elements
+//   Accumulator merge(Accumulator, Accumulator) const;
+//   void write(int64_t result, Accumulator) const;       // results are numbered in the order of the kept axes
+#pragma once
+
+#include "weft/backends/cuda/axes.cuh"
+#include "weft/backends/cuda/block.cuh"
+#include "weft/core/dtype.h"
+
+namespace weft::cuda {
+
+/// What a reduction walks over: `outer` (kept) and `inner` (reduced) axes of the input.
+struct ReduceShape {
+  Axes<1> outer, inner;
+  int64_t results, count;  // how many, and of how many elements each
+  int64_t parts, per_part;
+};
+
+// Steps that one accumulator takes before it is merged into the next: rounding errors grow with the square root of the count.
+inline constexpr int kRun = 16, kUnroll = 4;
+
+/// acc = elements begin, begin + by, ... below end.
+template <class Op>
+__device__ WEFT_INLINE typename Op::Accumulator reduce_range(const Op& op, const typename Op::Value* x,
+                                                             const Axes<1>& axes, int64_t begin, int64_t end,
+                                                             int64_t by) {
+  using A = typename Op::Accumulator;
+  const auto at = [&](int64_t i) {
+    int64_t offset[1];
+    axes.offsets(i, offset);
+    return x[offset[0]];
+  };
+  A total = op.init();
+  int64_t i = begin;
+  while (i + (kUnroll - 1) * by < end) {
+    A acc[kUnroll];
+    for (int k = 0; k < kUnroll; ++k) acc[k] = op.init();
+    for (int run = 0; run < kRun && i + (kUnroll - 1) * by < end; ++run, i += kUnroll * by) {
+      typename Op::Value v[kUnroll];
+#pragma unroll
+      for (int k = 0; k < kUnroll; ++k) v[k] = at(i + k * by);
+#pragma unroll
+      for (int k = 0; k < kUnroll; ++k) acc[k] = op.step(acc[k], v[k], i + k * by);
+    }
+    total = op.merge(total, op.merge(op.merge(acc[0], acc[1]), op.merge(acc[2], acc[3])));
+  }
+  for (; i < end; i += by) total = op.step(total, at(i), i);
+  return total;
+}
+
+/// The fastest axis is reduced: `lanes` (a power of two; or the whole block) threads share a result, or a part of one.
+template <class Op>
+__global__ void __launch_bounds__(kBlock)
+    reduce_rows(Op op, const typename Op::Value* x, ReduceShape s, typename Op::Accumulator* partial, int lanes) {
+  using A = typename Op::Accumulator;
+  WEFT_SHARED(shared, A[kBlock / kWarp]);
+  const auto merge = [&](const A& a, const A& b) { return op.merge(a, b); };
+  const int thread = static_cast<int>(threadIdx.x), per_block = kBlock / lanes, lane = thread % lanes;
+  const int64_t units = s.results * s.parts;
+  for (int64_t first = int64_t{blockIdx.x} * per_block; first < units; first += int64_t{gridDim.x} * per_block) {
+    const int64_t unit = first + thread / lanes, result = unit / s.parts, part = unit % s.parts;
+    A acc = op.init();
+    if (unit < units) {
+      int64_t base[1];
+      s.outer.offsets(result, base);
+      const int64_t begin = part * s.per_part, end = begin + s.per_part < s.count ? begin + s.per_part : s.count;
+      acc = reduce_range(op, x + base[0], s.inner, begin + lane, end, lanes);
+    }
+    acc = lanes == kBlock ? block_reduce(acc, merge, shared) : warp_reduce(acc, merge, lanes);
+    if (unit < units && lane == 0) {
+      if (partial) partial[unit] = acc;
+      else op.write(result, acc);
+    }
+  }
+}
+
+/// The fastest axis stays: threads side by side take results side by side; `width` of them, the others take other elements.
+template <class Op>
+__global__ void __launch_bounds__(kBlock)
+    reduce_columns(Op op, const typename Op::Value* x, ReduceShape s, typename Op::Accumulator* partial, int width) {
+  using A = typename Op::Accumulator;
+  WEFT_SHARED(shared, A[kBlock]);
+  const int thread = static_cast<int>(threadIdx.x), column = thread % width, row = thread / width, rows = kBlock / width;
+  const int64_t tiles = (s.results + width - 1) / width, units = tiles * s.parts;
+  for (int64_t unit = blockIdx.x; unit < units; unit += gridDim.x) {
+    const int64_t result = unit % tiles * width + column, part = unit / tiles;
+    A acc = op.init();
+    if (result < s.results) {
+      int64_t base[1];
+      s.outer.offsets(result, base);
+      const int64_t begin = part * s.per_part, end = begin + s.per_part < s.count ? begin + s.per_part : s.count;
+      acc = reduce_range(op, x + base[0], s.inner, begin + row, end, rows);
+    }
+    shared[thread] = acc;
+    for (int r = rows / 2; r > 0; r /= 2) {
+      __syncthreads();
+      if (row < r) shared[thread] = op.merge(shared[thread], shared[thread + r * width]);
+    }
+    if (row == 0 && result < s.results) {
+      if (partial) partial[result * s.parts + part] = shared[thread];
+      else op.write(result, shared[thread]);
+    }
+    __syncthreads();
+  }
+}
+
+/// Merges the parts of each result: a warp per result.
+template <class Op>
+__global__ void __launch_bounds__(kBlock)
+    reduce_parts(Op op, const typename Op::Accumulator* partial, int64_t results, int64_t parts) {
+  using A = typename Op::Accumulator;
+  const int warps = kBlock / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
+  for (int64_t first = int64_t{blockIdx.x} * warps; first < results; first += int64_t{gridDim.x} * warps) {
+    const int64_t result = first + threadIdx.x / kWarp;
+    A acc = op.init();
+    if (result < results)
+      for (int64_t p = lane; p < parts; p += kWarp) acc = op.merge(acc, partial[result * parts + p]);
+    acc = warp_reduce(acc, [&](const A& a, const A& b) { return op.merge(a, b); });
+    if (result < results && lane == 0) op.write(result, acc);
+  }
+}
+
+/// Reduces the axes of the mask `dims`; the others are `outer` (their order numbers the results). x may be empty.
+template <class Op> void run_reduce(const Op& op, const TensorRef& x, const Axes<1>& outer, const Axes<1>& inner) {
+  ReduceShape s{outer, inner, outer.numel(), inner.numel(), 1, 0};
+  if (s.results == 0) return;
+  // Enough parts to fill a large card, none smaller than what is worth a block, the results of both launches still few.
+  const auto parts_for = [&](int64_t units) {
+    const int64_t most = std::min<int64_t>(1024, s.count / 4096), wanted = ceil_div(1024, units);
+    return std::max<int64_t>(1, std::min(most, wanted));
+  };
+  // A broadcast axis (stride 0) costs nothing to reduce last.
+  const bool columns = outer.rank > 0 && inner.rank > 0 && outer.inner(0) < inner.inner(0) && outer.inner(0) != 0;
+  int width = 1, lanes = kBlock;
+  if (columns) {
+    while (width < kWarp && width < outer.shape[0]) width *= 2;
+    s.parts = parts_for(ceil_div(s.results, width));
+  } else {
+    if (s.count < kBlock * kUnroll)
+      for (lanes = 1; lanes < kWarp && lanes * 2 < s.count;) lanes *= 2;
+    s.parts = lanes == kBlock ? parts_for(s.results) : 1;
+  }
+  s.per_part = ceil_div(s.count, s.parts);
+  const Scratch partial(s.parts > 1 ? static_cast<size_t>(s.results * s.parts) * sizeof(typename Op::Accumulator) : 0);
+  auto* parts = partial.template as<typename Op::Accumulator>();
+  const auto* data = x.as<typename Op::Value>();
+  if (columns)
+    launch(reduce_columns<Op>, grid_for(ceil_div(s.results, width) * s.parts, 1), kBlock, 0, op, data, s, parts, width);
+  else launch(reduce_rows<Op>, grid_for(s.results * s.parts, kBlock / lanes), kBlock, 0, op, data, s, parts, lanes);
+  if (s.parts > 1) launch(reduce_parts<Op>, grid_for(s.results, kBlock / kWarp), kBlock, 0, op, parts, s.results, s.parts);
+}
+
+// ---- The functors of core/fn/reduce.h.
+
+/// Where results go, in any dtype that a C may become.
+struct ReduceOutput {
+  void* data;
+  Dtype dtype;
+  Axes<1> axes;  // of the output, in the order of the results
+  template <class C> __device__ WEFT_INLINE void write(int64_t result, C v) const {
+    int64_t at[1];
+    axes.offsets(result, at);
+    if constexpr (std::is_same_v<C, float>) {
+      if (dtype == Dtype::bf16) return void(static_cast<bf16*>(data)[at[0]] = bf16(v));
+      if (dtype == Dtype::f16) return void(static_cast<f16*>(data)[at[0]] = f16(v));
+    }
+    if (dtype == Dtype::boolean) static_cast<bool*>(data)[at[0]] = v != C(0);
+    else static_cast<C*>(data)[at[0]] = v;
+  }
+};
+
+/// A functor F over elements X in compute type C.
+template <class F, class X, class C> struct ReduceFunctor {
+  using Value = X;
+  using Accumulator = C;
+  F f;
+  ReduceOutput out;
+  __device__ WEFT_INLINE C init() const { return f.template init<C>(); }
+  __device__ WEFT_INLINE C step(C acc, X x, int64_t) const {
+    if constexpr (std::is_same_v<C, bool>) return f.template step<C>(acc, x != X(0));
+    else return f.template step<C>(acc, static_cast<C>(x));
+  }
+  __device__ WEFT_INLINE C merge(C a, C b) const { return f.template merge<C>(a, b); }
+  __device__ WEFT_INLINE void write(int64_t result, C acc) const { out.write(result, f.template finish<C>(acc)); }
+};
+
+/// The kept axes of x, and the output's in the same order.
+struct KeptAxes {
+  Axes<1> x, out;
+  KeptAxes(const TensorRef& t, const TensorRef& o, uint32_t dims) {
+    const Axes<2> both = axes_of(t, o, ~dims);
+    x.rank = out.rank = both.rank;
+    for (int i = 0; i < both.rank; ++i) {
+      x.shape[i] = out.shape[i] = both.shape[i];
+      x.size[i] = out.size[i] = both.size[i];
+      x.stride[0][i] = both.stride[0][i];
+      out.stride[0][i] = both.stride[1][i];
+    }
+  }
+};
+
+template <class F, class X, class C>
+void run_reduce_functor(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const F& f) {
+  const KeptAxes kept(x, out, dims);
+  run_reduce(ReduceFunctor<F, X, C>{f, {out.mut, out.dtype, kept.out}}, x, kept.x, axes_of(x, dims));
+}
+
+/// Counts what is not zero, over all axes.
+template <class X> struct CountNonzero {
+  using Value = X;
+  using Accumulator = int64_t;
+  int64_t* out;
+  __device__ WEFT_INLINE int64_t init() const { return 0; }
+  __device__ WEFT_INLINE int64_t step(int64_t acc, X x, int64_t) const { return acc + (x != X(0)); }
+  __device__ WEFT_INLINE int64_t merge(int64_t a, int64_t b) const { return a + b; }
+  __device__ WEFT_INLINE void write(int64_t, int64_t acc) const { *out = acc; }
+};
+template <class X> void run_count_nonzero(const MutTensorRef& count, const TensorRef& x) {
+  run_reduce(CountNonzero<X>{count.as_mut<int64_t>()}, x, Axes<1>(), axes_of(x, ~0u));
+}
+
+/// The greatest or smallest element and the first place where it is; the first NaN wins.
+template <class C> struct Extreme {
+  C value;
+  int64_t index;  // -1: none yet
+};
+template <class X, bool largest> struct ArgExtreme {
+  using C = compute_t<X>;
+  using Value = X;
+  using Accumulator = Extreme<C>;
+  X* values;  // may be null
+  Axes<1> values_axes;
+  int64_t* indices;
+  Axes<1> indices_axes;
+
+  __device__ WEFT_INLINE Accumulator init() const { return {C(0), -1}; }
+  __device__ WEFT_INLINE Accumulator step(Accumulator a, X x, int64_t index) const {
+    return merge(a, {static_cast<C>(x), index});
+  }
+  __device__ WEFT_INLINE Accumulator merge(Accumulator a, Accumulator b) const {
+    if (a.index < 0) return b;
+    if (b.index < 0) return a;
+    const bool a_nan = a.value != a.value, b_nan = b.value != b.value;
+    if (a_nan != b_nan) return a_nan ? a : b;
+    if (!a_nan && a.value != b.value) return (largest ? a.value > b.value : a.value < b.value) ? a : b;
+    return a.index < b.index ? a : b;
+  }
+  __device__ WEFT_INLINE void write(int64_t result, Accumulator acc) const {
+    int64_t at[1];
+    indices_axes.offsets(result, at);
+    indices[at[0]] = acc.index;
+    if (!values) return;
+    values_axes.offsets(result, at);
+    values[at[0]] = static_cast<X>(acc.value);
+  }
+};
+template <class X>
+void run_arg_extreme(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim, bool largest) {
+  if (x.numel == 0) return;
+  const uint32_t dims = x.rank ? 1u << dim : 0;
+  // x's axes in x's order, and unmerged: values and indices need not agree on what can be merged
+  Axes<3> all;
+  for (int i = 0; i < x.rank; ++i)
+    if (i != dim) all.add(x.shape[i], {x.strides[i], values.defined() ? values.strides[i] : indices.strides[i], indices.strides[i]});
+  all.merge();
+  Axes<1> one[3];
+  for (int k = 0; k < 3; ++k) {
+    one[k].rank = all.rank;
+    for (int i = 0; i < all.rank; ++i) {
+      one[k].shape[i] = all.shape[i];
+      one[k].size[i] = all.size[i];
+      one[k].stride[0][i] = all.stride[k][i];
+    }
+  }
+  const Axes<1> inner = axes_of(x, dims);
+  if (largest)
+    run_reduce(ArgExtreme<X, true>{values.as_mut<X>(), one[1], indices.as_mut<int64_t>(), one[2]}, x, one[0], inner);
+  else run_reduce(ArgExtreme<X, false>{values.as_mut<X>(), one[1], indices.as_mut<int64_t>(), one[2]}, x, one[0], inner);
+}
+
+}  // namespace weft::cuda
