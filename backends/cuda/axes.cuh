@@ -37,7 +37,7 @@ template <int N> struct Axes {
     }
     if (rank) rank = r + 1;
     for (int i = 0; i < rank; ++i)
-      if (shape[i] < (int64_t{1} << 31)) size[i] = FastDivisor(static_cast<uint32_t>(shape[i]));
+      if (shape[i] > 0 && shape[i] < (int64_t{1} << 31)) size[i] = FastDivisor(static_cast<uint32_t>(shape[i]));
   }
   int64_t numel() const {
     int64_t n = 1;
@@ -68,6 +68,18 @@ template <int N> struct Axes {
     }
   }
 };
+
+/// Those of tensor k alone, in the same order.
+template <int N> Axes<1> axes_of(const Axes<N>& all, int k) {
+  Axes<1> a;
+  a.rank = all.rank;
+  for (int i = 0; i < all.rank; ++i) {
+    a.shape[i] = all.shape[i];
+    a.size[i] = all.size[i];
+    a.stride[0][i] = all.stride[k][i];
+  }
+  return a;
+}
 
 /// The axes of x that are in the bit mask, or those that are not.
 inline Axes<1> axes_of(const TensorRef& x, uint32_t mask) {

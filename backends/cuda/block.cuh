@@ -50,25 +50,28 @@ template <class T, class Merge> __device__ WEFT_INLINE T block_reduce(T v, const
   return r;
 }
 
-/// Running totals: thread i gets merge of the values of threads 0 .. i. `total`: of the whole block. Barriers as above.
+/// Running totals: thread i gets merge of the values of the threads before it, the first one `none`. `total`: of the whole
+/// block. Barriers and `shared` as above.
 template <class T, class Merge>
-__device__ WEFT_INLINE T block_scan(T v, const Merge& merge, T* shared, T& total) {
+__device__ WEFT_INLINE T block_scan(T v, T none, const Merge& merge, T* shared, T& total) {
   const int warps = static_cast<int>(blockDim.x) / kWarp, warp = static_cast<int>(threadIdx.x) / kWarp,
             lane = static_cast<int>(threadIdx.x) % kWarp;
   for (int w = 1; w < kWarp; w *= 2) {
     const T before = from_up(v, static_cast<unsigned>(w));
     if (lane >= w) v = merge(before, v);
   }
+  T mine = from_up(v, 1);
+  if (lane == 0) mine = none;
   __syncthreads();
   if (lane == kWarp - 1) shared[warp] = v;
   __syncthreads();
-  T all = shared[0], before = all;
-  for (int i = 1; i < warps; ++i) {
-    if (i == warp) before = all;
+  T all = none;
+  for (int i = 0; i < warps; ++i) {
+    if (i == warp) mine = merge(all, mine);
     all = merge(all, shared[i]);
   }
   total = all;
-  return warp == 0 ? v : merge(before, v);
+  return mine;
 }
 
 struct AddValues {

@@ -17,5 +17,9 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   register_sort();
   register_gemm();
   register_conv();
+  register_reduce();
+  register_scan();
+  register_softmax();
+  register_loss();
   return register_services();
 }

@@ -10,6 +10,8 @@
 //   void write(int64_t result, Accumulator) const;       // results are numbered in the order of the kept axes
 #pragma once
 
+#include <algorithm>
+
 #include "weft/backends/cuda/axes.cuh"
 #include "weft/backends/cuda/block.cuh"
 #include "weft/core/dtype.h"
@@ -44,9 +46,7 @@ __device__ WEFT_INLINE typename Op::Accumulator reduce_range(const Op& op, const
     for (int k = 0; k < kUnroll; ++k) acc[k] = op.init();
     for (int run = 0; run < kRun && i + (kUnroll - 1) * by < end; ++run, i += kUnroll * by) {
       typename Op::Value v[kUnroll];
-#pragma unroll
       for (int k = 0; k < kUnroll; ++k) v[k] = at(i + k * by);
-#pragma unroll
       for (int k = 0; k < kUnroll; ++k) acc[k] = op.step(acc[k], v[k], i + k * by);
     }
     total = op.merge(total, op.merge(op.merge(acc[0], acc[1]), op.merge(acc[2], acc[3])));
@@ -87,7 +87,8 @@ __global__ void __launch_bounds__(kBlock)
     reduce_columns(Op op, const typename Op::Value* x, ReduceShape s, typename Op::Accumulator* partial, int width) {
   using A = typename Op::Accumulator;
   WEFT_SHARED(shared, A[kBlock]);
-  const int thread = static_cast<int>(threadIdx.x), column = thread % width, row = thread / width, rows = kBlock / width;
+  const int thread = static_cast<int>(threadIdx.x), column = thread % width, row = thread / width,
+            rows = kBlock / width;
   const int64_t tiles = (s.results + width - 1) / width, units = tiles * s.parts;
   for (int64_t unit = blockIdx.x; unit < units; unit += gridDim.x) {
     const int64_t result = unit % tiles * width + column, part = unit / tiles;
@@ -127,7 +128,7 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-/// Reduces the axes of the mask `dims`; the others are `outer` (their order numbers the results). x may be empty.
+/// Reduces the `inner` axes of x; the order of the `outer` ones numbers the results. x may be empty.
 template <class Op> void run_reduce(const Op& op, const TensorRef& x, const Axes<1>& outer, const Axes<1>& inner) {
   ReduceShape s{outer, inner, outer.numel(), inner.numel(), 1, 0};
   if (s.results == 0) return;
@@ -154,7 +155,8 @@ template <class Op> void run_reduce(const Op& op, const TensorRef& x, const Axes
   if (columns)
     launch(reduce_columns<Op>, grid_for(ceil_div(s.results, width) * s.parts, 1), kBlock, 0, op, data, s, parts, width);
   else launch(reduce_rows<Op>, grid_for(s.results * s.parts, kBlock / lanes), kBlock, 0, op, data, s, parts, lanes);
-  if (s.parts > 1) launch(reduce_parts<Op>, grid_for(s.results, kBlock / kWarp), kBlock, 0, op, parts, s.results, s.parts);
+  if (s.parts > 1)
+    launch(reduce_parts<Op>, grid_for(s.results, kBlock / kWarp), kBlock, 0, op, parts, s.results, s.parts);
 }
 
 // ---- The functors of core/fn/reduce.h.
@@ -191,25 +193,10 @@ template <class F, class X, class C> struct ReduceFunctor {
   __device__ WEFT_INLINE void write(int64_t result, C acc) const { out.write(result, f.template finish<C>(acc)); }
 };
 
-/// The kept axes of x, and the output's in the same order.
-struct KeptAxes {
-  Axes<1> x, out;
-  KeptAxes(const TensorRef& t, const TensorRef& o, uint32_t dims) {
-    const Axes<2> both = axes_of(t, o, ~dims);
-    x.rank = out.rank = both.rank;
-    for (int i = 0; i < both.rank; ++i) {
-      x.shape[i] = out.shape[i] = both.shape[i];
-      x.size[i] = out.size[i] = both.size[i];
-      x.stride[0][i] = both.stride[0][i];
-      out.stride[0][i] = both.stride[1][i];
-    }
-  }
-};
-
 template <class F, class X, class C>
 void run_reduce_functor(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const F& f) {
-  const KeptAxes kept(x, out, dims);
-  run_reduce(ReduceFunctor<F, X, C>{f, {out.mut, out.dtype, kept.out}}, x, kept.x, axes_of(x, dims));
+  const Axes<2> kept = axes_of(x, out, ~dims);
+  run_reduce(ReduceFunctor<F, X, C>{f, {out.mut, out.dtype, axes_of(kept, 1)}}, x, axes_of(kept, 0), axes_of(x, dims));
 }
 
 /// Counts what is not zero, over all axes.
@@ -262,27 +249,20 @@ template <class X, bool largest> struct ArgExtreme {
   }
 };
 template <class X>
-void run_arg_extreme(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim, bool largest) {
+void run_arg_extreme(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim,
+                     bool largest) {
   if (x.numel == 0) return;
   const uint32_t dims = x.rank ? 1u << dim : 0;
-  // x's axes in x's order, and unmerged: values and indices need not agree on what can be merged
-  Axes<3> all;
+  const MutTensorRef& v = values.defined() ? values : indices;
+  Axes<3> kept;
   for (int i = 0; i < x.rank; ++i)
-    if (i != dim) all.add(x.shape[i], {x.strides[i], values.defined() ? values.strides[i] : indices.strides[i], indices.strides[i]});
-  all.merge();
-  Axes<1> one[3];
-  for (int k = 0; k < 3; ++k) {
-    one[k].rank = all.rank;
-    for (int i = 0; i < all.rank; ++i) {
-      one[k].shape[i] = all.shape[i];
-      one[k].size[i] = all.size[i];
-      one[k].stride[0][i] = all.stride[k][i];
-    }
-  }
+    if (i != dim) kept.add(x.shape[i], {x.strides[i], v.strides[i], indices.strides[i]});
+  kept.merge();
+  const Axes<1> outer = axes_of(kept, 0), to = axes_of(kept, 1), at = axes_of(kept, 2);
   const Axes<1> inner = axes_of(x, dims);
-  if (largest)
-    run_reduce(ArgExtreme<X, true>{values.as_mut<X>(), one[1], indices.as_mut<int64_t>(), one[2]}, x, one[0], inner);
-  else run_reduce(ArgExtreme<X, false>{values.as_mut<X>(), one[1], indices.as_mut<int64_t>(), one[2]}, x, one[0], inner);
+  auto* index = indices.as_mut<int64_t>();
+  if (largest) run_reduce(ArgExtreme<X, true>{values.as_mut<X>(), to, index, at}, x, outer, inner);
+  else run_reduce(ArgExtreme<X, false>{values.as_mut<X>(), to, index, at}, x, outer, inner);
 }
 
 }  // namespace weft::cuda

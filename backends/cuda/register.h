@@ -17,5 +17,9 @@ void register_index();
 void register_sort();
 void register_gemm();
 void register_conv();
+void register_reduce();
+void register_scan();
+void register_softmax();
+void register_loss();
 
 }  // namespace weft::cuda

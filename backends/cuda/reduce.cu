@@ -1,0 +1,55 @@
+#include "weft/backends/cuda/reduce.cuh"
+
+#include "weft/backends/cuda/register.h"
+#include "weft/core/kernels.h"
+
+namespace weft::cuda {
+namespace {
+
+template <class F> void reduce(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const void* functor) {
+  const F& f = *static_cast<const F*>(functor);
+  // predicates look at x as it is; the others compute in the result's dtype
+  const Dtype c = compute_dtype(fn::Predicate<F> ? x.dtype : out.dtype);
+  if (compute_dtype(x.dtype) == c) {
+    fn::dispatch_domain<F>(x.dtype, [&]<class X> { run_reduce_functor<F, X, compute_t<X>>(out, x, dims, f); });
+    return;
+  }
+  if constexpr (F::domain == fn::Domain::numeric) {
+    if (c == Dtype::i64 && is_integral(x.dtype)) {
+      dispatch_integral(x.dtype, F::name, [&]<class X> { run_reduce_functor<F, X, int64_t>(out, x, dims, f); });
+      return;
+    }
+  }
+  // Another dtype was asked for: convert first.
+  const Scratch memory(static_cast<size_t>(x.numel) * itemsize(c));
+  int64_t strides[kMaxRank], step = 1;
+  for (int i = x.rank - 1; i >= 0; --i) {
+    strides[i] = step;
+    step *= x.shape[i];
+  }
+  MutTensorRef converted;
+  static_cast<TensorRef&>(converted) = x;
+  converted.data = converted.mut = memory.as<>();
+  converted.strides = strides;
+  converted.dtype = c;
+  if (x.numel > 0) kernels::copy.get(DeviceType::cuda)(converted, x);
+  fn::dispatch_domain<F>(c, [&]<class X> { run_reduce_functor<F, X, compute_t<X>>(out, converted, dims, f); });
+}
+
+void count_nonzero(const MutTensorRef& count, const TensorRef& x) {
+  dispatch_all(x.dtype, "count_nonzero", [&]<class X> { run_count_nonzero<X>(count, x); });
+}
+
+void arg_extreme(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim, bool largest) {
+  dispatch_all(x.dtype, "argmax", [&]<class X> { run_arg_extreme<X>(values, indices, x, dim, largest); });
+}
+
+}  // namespace
+
+void register_reduce() {
+  fn::ReduceOps::for_each([]<class F> { kernels::reduce.of<F>().set(DeviceType::cuda, reduce<F>); });
+  kernels::count_nonzero.set(DeviceType::cuda, count_nonzero);
+  kernels::arg_extreme.set(DeviceType::cuda, arg_extreme);
+}
+
+}  // namespace weft::cuda
