@@ -41,17 +41,13 @@ template <class T> struct CrossEntropy {
   Team team() const { return Team::of(classes, plane != 0); }
 };
 
-/// Sum of the weights, as the backward pass needs it too.
-template <class T, class A> __device__ WEFT_INLINE A weight_sum(const CrossEntropy<T>& o, A* shared) {
-  if (!o.weight) return static_cast<A>(o.classes);
+/// Sum of the weights; called by the whole block.
+template <class T> __device__ WEFT_INLINE compute_t<T> weight_sum(const CrossEntropy<T>& o) {
+  WEFT_SHARED(sums, double[kBlock / kWarp]);
+  if (!o.weight) return static_cast<compute_t<T>>(o.classes);
   double sum = 0;
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    for (int64_t c = 0; c < o.classes; ++c) sum += static_cast<double>(o.weight[c]);
-    *shared = static_cast<A>(sum);
-  }
-  __syncthreads();
-  return *shared;
+  for (int64_t c = threadIdx.x; c < o.classes; c += kBlock) sum += static_cast<double>(o.weight[c]);
+  return static_cast<compute_t<T>>(block_reduce(sum, AddValues(), sums));
 }
 
 template <class T>
@@ -60,7 +56,7 @@ __global__ void __launch_bounds__(kBlock) cross_entropy_kernel(compute_t<T>* los
   using A = compute_t<T>;
   WEFT_SHARED(shared, A[kBlock]);
   const bool smooth = o.smoothing != A(0);
-  const A all_weights = smooth ? weight_sum(o, shared) : A(0);
+  const A all_weights = smooth ? weight_sum(o) : A(0);
   for (int64_t base = int64_t{blockIdx.x} * per_block; base < o.pixels; base += int64_t{gridDim.x} * per_block) {
     const int64_t pixel = base + team.line();
     const bool mine = pixel < o.pixels;
@@ -127,9 +123,8 @@ __global__ void __launch_bounds__(kBlock)
     cross_entropy_backward_kernel(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* lse,
                                   CrossEntropy<T> o, Team team, int per_block) {
   using A = compute_t<T>;
-  WEFT_SHARED(shared, A[1]);
   const bool smooth = o.smoothing != A(0);
-  const A all_weights = smooth ? weight_sum(o, shared) : A(0);
+  const A all_weights = smooth ? weight_sum(o) : A(0);
   for (int64_t base = int64_t{blockIdx.x} * per_block; base < o.pixels; base += int64_t{gridDim.x} * per_block) {
     const int64_t pixel = base + team.line();
     if (pixel >= o.pixels) continue;

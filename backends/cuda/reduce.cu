@@ -10,16 +10,14 @@ template <class F> void reduce(const MutTensorRef& out, const TensorRef& x, uint
   const F& f = *static_cast<const F*>(functor);
   // predicates look at x as it is; the others compute in the result's dtype
   const Dtype c = compute_dtype(fn::Predicate<F> ? x.dtype : out.dtype);
-  if (compute_dtype(x.dtype) == c) {
-    fn::dispatch_domain<F>(x.dtype, [&]<class X> { run_reduce_functor<F, X, compute_t<X>>(out, x, dims, f); });
-    return;
-  }
-  if constexpr (F::domain == fn::Domain::numeric) {
-    if (c == Dtype::i64 && is_integral(x.dtype)) {
-      dispatch_integral(x.dtype, F::name, [&]<class X> { run_reduce_functor<F, X, int64_t>(out, x, dims, f); });
-      return;
-    }
-  }
+  const auto run = [&](const TensorRef& from) {
+    dispatch_reduce(from.dtype, [&]<class C> {
+      if constexpr (std::is_same_v<C, int64_t> && F::domain == fn::Domain::floating)
+        weft::detail::bad_dtype(from.dtype, F::name, "a floating dtype");
+      else run_reduce_functor<F, C>(out, from, dims, f);
+    });
+  };
+  if (compute_dtype(x.dtype) == c || (is_integral(x.dtype) && is_integral(c))) return run(x);
   // Another dtype was asked for: convert first.
   const Scratch memory(static_cast<size_t>(x.numel) * itemsize(c));
   int64_t strides[kMaxRank], step = 1;
@@ -33,15 +31,15 @@ template <class F> void reduce(const MutTensorRef& out, const TensorRef& x, uint
   converted.strides = strides;
   converted.dtype = c;
   if (x.numel > 0) kernels::copy.get(DeviceType::cuda)(converted, x);
-  fn::dispatch_domain<F>(c, [&]<class X> { run_reduce_functor<F, X, compute_t<X>>(out, converted, dims, f); });
+  run(converted);
 }
 
 void count_nonzero(const MutTensorRef& count, const TensorRef& x) {
-  dispatch_all(x.dtype, "count_nonzero", [&]<class X> { run_count_nonzero<X>(count, x); });
+  dispatch_reduce(x.dtype, [&]<class C> { run_count_nonzero<C>(count, x); });
 }
 
 void arg_extreme(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim, bool largest) {
-  dispatch_all(x.dtype, "argmax", [&]<class X> { run_arg_extreme<X>(values, indices, x, dim, largest); });
+  dispatch_reduce(x.dtype, [&]<class C> { run_arg_extreme<C>(values, indices, x, dim, largest); });
 }
 
 }  // namespace

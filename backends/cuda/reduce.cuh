@@ -3,7 +3,7 @@
 // input gives the same bits on every card.
 //
 // What is reduced is said by an operation (copied into the kernel):
-//   using Value, Accumulator;                            // of the input; copied as bytes
+//   using Value, Accumulator;     // Value: float, double or int64_t, what elements are read as; copied as bytes
 //   Accumulator init() const;
 //   Accumulator step(Accumulator, Value x, int64_t index) const;   // index: of x among the reduced elements
 //   Accumulator merge(Accumulator, Accumulator) const;
@@ -28,37 +28,83 @@ struct ReduceShape {
 // Steps that one accumulator takes before it is merged into the next: rounding errors grow with the square root of the count.
 inline constexpr int kRun = 16, kUnroll = 4;
 
-/// acc = elements begin, begin + by, ... below end.
+/// Elements that are read as C: f32, bf16 and f16 as float, f64 as double, all integers and bool as int64_t. A kernel per
+/// dtype would be three times as many; the switch costs nothing beside the memory.
+template <class C> struct ReduceInput {
+  const void* data;
+  Dtype dtype;
+  /// v[k] = element at + k * step.
+  template <int K> __device__ WEFT_INLINE void load(C (&v)[K], int64_t at, int64_t step) const {
+    if constexpr (std::is_same_v<C, float>) {
+      if (dtype == Dtype::f32) load_as<float>(v, at, step);
+      else if (dtype == Dtype::bf16) load_as<bf16>(v, at, step);
+      else load_as<f16>(v, at, step);
+    } else if constexpr (std::is_same_v<C, double>) {
+      load_as<double>(v, at, step);
+    } else {
+      if (dtype == Dtype::i64) load_as<int64_t>(v, at, step);
+      else if (dtype == Dtype::i32) load_as<int32_t>(v, at, step);
+      else if (dtype == Dtype::u8) load_as<uint8_t>(v, at, step);
+      else load_as<bool>(v, at, step);
+    }
+  }
+  __device__ WEFT_INLINE C at(int64_t i) const {
+    C v[1];
+    load(v, i, 0);
+    return v[0];
+  }
+
+ private:
+  template <class X, int K> __device__ WEFT_INLINE void load_as(C (&v)[K], int64_t at, int64_t step) const {
+    for (int k = 0; k < K; ++k) v[k] = static_cast<C>(static_cast<const X*>(data)[at + k * step]);
+  }
+};
+/// The C of a dtype.
+template <class F> void dispatch_reduce(Dtype d, const F& f) {
+  if (is_integral(d)) f.template operator()<int64_t>();
+  else if (d == Dtype::f64) f.template operator()<double>();
+  else f.template operator()<float>();
+}
+
+/// acc = elements begin, begin + by, ... below end, counted from `base`.
 template <class Op>
-__device__ WEFT_INLINE typename Op::Accumulator reduce_range(const Op& op, const typename Op::Value* x,
-                                                             const Axes<1>& axes, int64_t begin, int64_t end,
-                                                             int64_t by) {
+__device__ WEFT_INLINE typename Op::Accumulator reduce_range(const Op& op, const ReduceInput<typename Op::Value>& x,
+                                                             int64_t base, const Axes<1>& axes, int64_t begin,
+                                                             int64_t end, int64_t by) {
   using A = typename Op::Accumulator;
-  const auto at = [&](int64_t i) {
-    int64_t offset[1];
-    axes.offsets(i, offset);
-    return x[offset[0]];
-  };
   A total = op.init();
   int64_t i = begin;
-  while (i + (kUnroll - 1) * by < end) {
-    A acc[kUnroll];
-    for (int k = 0; k < kUnroll; ++k) acc[k] = op.init();
-    for (int run = 0; run < kRun && i + (kUnroll - 1) * by < end; ++run, i += kUnroll * by) {
-      typename Op::Value v[kUnroll];
-      for (int k = 0; k < kUnroll; ++k) v[k] = at(i + k * by);
-      for (int k = 0; k < kUnroll; ++k) acc[k] = op.step(acc[k], v[k], i + k * by);
+  if (axes.rank <= 1) {
+    const int64_t stride = axes.rank ? axes.stride[0][0] : 0;
+    while (i + (kUnroll - 1) * by < end) {
+      A acc[kUnroll];
+      for (int k = 0; k < kUnroll; ++k) acc[k] = op.init();
+      for (int run = 0; run < kRun && i + (kUnroll - 1) * by < end; ++run, i += kUnroll * by) {
+        typename Op::Value v[kUnroll];
+        x.load(v, base + i * stride, by * stride);
+        for (int k = 0; k < kUnroll; ++k) acc[k] = op.step(acc[k], v[k], i + k * by);
+      }
+      total = op.merge(total, op.merge(op.merge(acc[0], acc[1]), op.merge(acc[2], acc[3])));
     }
-    total = op.merge(total, op.merge(op.merge(acc[0], acc[1]), op.merge(acc[2], acc[3])));
+    for (; i < end; i += by) total = op.step(total, x.at(base + i * stride), i);
+    return total;
   }
-  for (; i < end; i += by) total = op.step(total, at(i), i);
+  while (i < end) {
+    A acc = op.init();
+    for (int run = 0; run < kRun && i < end; ++run, i += by) {
+      int64_t at[1];
+      axes.offsets(i, at);
+      acc = op.step(acc, x.at(base + at[0]), i);
+    }
+    total = op.merge(total, acc);
+  }
   return total;
 }
 
 /// The fastest axis is reduced: `lanes` (a power of two; or the whole block) threads share a result, or a part of one.
 template <class Op>
 __global__ void __launch_bounds__(kBlock)
-    reduce_rows(Op op, const typename Op::Value* x, ReduceShape s, typename Op::Accumulator* partial, int lanes) {
+    reduce_rows(Op op, ReduceInput<typename Op::Value> x, ReduceShape s, typename Op::Accumulator* partial, int lanes) {
   using A = typename Op::Accumulator;
   WEFT_SHARED(shared, A[kBlock / kWarp]);
   const auto merge = [&](const A& a, const A& b) { return op.merge(a, b); };
@@ -71,7 +117,7 @@ __global__ void __launch_bounds__(kBlock)
       int64_t base[1];
       s.outer.offsets(result, base);
       const int64_t begin = part * s.per_part, end = begin + s.per_part < s.count ? begin + s.per_part : s.count;
-      acc = reduce_range(op, x + base[0], s.inner, begin + lane, end, lanes);
+      acc = reduce_range(op, x, base[0], s.inner, begin + lane, end, lanes);
     }
     acc = lanes == kBlock ? block_reduce(acc, merge, shared) : warp_reduce(acc, merge, lanes);
     if (unit < units && lane == 0) {
@@ -83,8 +129,8 @@ __global__ void __launch_bounds__(kBlock)
 
 /// The fastest axis stays: threads side by side take results side by side; `width` of them, the others take other elements.
 template <class Op>
-__global__ void __launch_bounds__(kBlock)
-    reduce_columns(Op op, const typename Op::Value* x, ReduceShape s, typename Op::Accumulator* partial, int width) {
+__global__ void __launch_bounds__(kBlock) reduce_columns(Op op, ReduceInput<typename Op::Value> x, ReduceShape s,
+                                                         typename Op::Accumulator* partial, int width) {
   using A = typename Op::Accumulator;
   WEFT_SHARED(shared, A[kBlock]);
   const int thread = static_cast<int>(threadIdx.x), column = thread % width, row = thread / width,
@@ -97,7 +143,7 @@ __global__ void __launch_bounds__(kBlock)
       int64_t base[1];
       s.outer.offsets(result, base);
       const int64_t begin = part * s.per_part, end = begin + s.per_part < s.count ? begin + s.per_part : s.count;
-      acc = reduce_range(op, x + base[0], s.inner, begin + row, end, rows);
+      acc = reduce_range(op, x, base[0], s.inner, begin + row, end, rows);
     }
     shared[thread] = acc;
     for (int r = rows / 2; r > 0; r /= 2) {
@@ -151,7 +197,7 @@ template <class Op> void run_reduce(const Op& op, const TensorRef& x, const Axes
   s.per_part = ceil_div(s.count, s.parts);
   const Scratch partial(s.parts > 1 ? static_cast<size_t>(s.results * s.parts) * sizeof(typename Op::Accumulator) : 0);
   auto* parts = partial.template as<typename Op::Accumulator>();
-  const auto* data = x.as<typename Op::Value>();
+  const ReduceInput<typename Op::Value> data{x.data, x.dtype};
   if (columns)
     launch(reduce_columns<Op>, grid_for(ceil_div(s.results, width) * s.parts, 1), kBlock, 0, op, data, s, parts, width);
   else launch(reduce_rows<Op>, grid_for(s.results * s.parts, kBlock / lanes), kBlock, 0, op, data, s, parts, lanes);
@@ -169,48 +215,53 @@ struct ReduceOutput {
   template <class C> __device__ WEFT_INLINE void write(int64_t result, C v) const {
     int64_t at[1];
     axes.offsets(result, at);
+    if (dtype == Dtype::boolean) return put<bool>(at[0], v != C(0));
     if constexpr (std::is_same_v<C, float>) {
-      if (dtype == Dtype::bf16) return void(static_cast<bf16*>(data)[at[0]] = bf16(v));
-      if (dtype == Dtype::f16) return void(static_cast<f16*>(data)[at[0]] = f16(v));
+      if (dtype == Dtype::bf16) return put<bf16>(at[0], bf16(v));
+      if (dtype == Dtype::f16) return put<f16>(at[0], f16(v));
     }
-    if (dtype == Dtype::boolean) static_cast<bool*>(data)[at[0]] = v != C(0);
-    else static_cast<C*>(data)[at[0]] = v;
+    if constexpr (std::is_same_v<C, int64_t>) {
+      if (dtype == Dtype::i32) return put<int32_t>(at[0], static_cast<int32_t>(v));
+      if (dtype == Dtype::u8) return put<uint8_t>(at[0], static_cast<uint8_t>(v));
+    }
+    put<C>(at[0], v);
   }
+
+ private:
+  template <class R> __device__ WEFT_INLINE void put(int64_t at, R v) const { static_cast<R*>(data)[at] = v; }
 };
 
-/// A functor F over elements X in compute type C.
-template <class F, class X, class C> struct ReduceFunctor {
-  using Value = X;
+/// A functor F in compute type C.
+template <class F, class C> struct ReduceFunctor {
+  using Value = C;
   using Accumulator = C;
   F f;
   ReduceOutput out;
   __device__ WEFT_INLINE C init() const { return f.template init<C>(); }
-  __device__ WEFT_INLINE C step(C acc, X x, int64_t) const {
-    if constexpr (std::is_same_v<C, bool>) return f.template step<C>(acc, x != X(0));
-    else return f.template step<C>(acc, static_cast<C>(x));
-  }
+  __device__ WEFT_INLINE C step(C acc, C x, int64_t) const { return f.template step<C>(acc, x); }
   __device__ WEFT_INLINE C merge(C a, C b) const { return f.template merge<C>(a, b); }
   __device__ WEFT_INLINE void write(int64_t result, C acc) const { out.write(result, f.template finish<C>(acc)); }
 };
 
-template <class F, class X, class C>
+/// C: see ReduceInput; out's dtype may be any that dispatch_reduce gives the same C, or bool.
+template <class F, class C>
 void run_reduce_functor(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const F& f) {
   const Axes<2> kept = axes_of(x, out, ~dims);
-  run_reduce(ReduceFunctor<F, X, C>{f, {out.mut, out.dtype, axes_of(kept, 1)}}, x, axes_of(kept, 0), axes_of(x, dims));
+  run_reduce(ReduceFunctor<F, C>{f, {out.mut, out.dtype, axes_of(kept, 1)}}, x, axes_of(kept, 0), axes_of(x, dims));
 }
 
 /// Counts what is not zero, over all axes.
-template <class X> struct CountNonzero {
-  using Value = X;
+template <class C> struct CountNonzero {
+  using Value = C;
   using Accumulator = int64_t;
   int64_t* out;
   __device__ WEFT_INLINE int64_t init() const { return 0; }
-  __device__ WEFT_INLINE int64_t step(int64_t acc, X x, int64_t) const { return acc + (x != X(0)); }
+  __device__ WEFT_INLINE int64_t step(int64_t acc, C x, int64_t) const { return acc + (x != C(0)); }
   __device__ WEFT_INLINE int64_t merge(int64_t a, int64_t b) const { return a + b; }
   __device__ WEFT_INLINE void write(int64_t, int64_t acc) const { *out = acc; }
 };
-template <class X> void run_count_nonzero(const MutTensorRef& count, const TensorRef& x) {
-  run_reduce(CountNonzero<X>{count.as_mut<int64_t>()}, x, Axes<1>(), axes_of(x, ~0u));
+template <class C> void run_count_nonzero(const MutTensorRef& count, const TensorRef& x) {
+  run_reduce(CountNonzero<C>{count.as_mut<int64_t>()}, x, Axes<1>(), axes_of(x, ~0u));
 }
 
 /// The greatest or smallest element and the first place where it is; the first NaN wins.
@@ -218,51 +269,43 @@ template <class C> struct Extreme {
   C value;
   int64_t index;  // -1: none yet
 };
-template <class X, bool largest> struct ArgExtreme {
-  using C = compute_t<X>;
-  using Value = X;
+template <class C> struct ArgExtreme {
+  using Value = C;
   using Accumulator = Extreme<C>;
-  X* values;  // may be null
-  Axes<1> values_axes;
+  bool largest;
+  ReduceOutput values;  // data may be null
   int64_t* indices;
   Axes<1> indices_axes;
 
   __device__ WEFT_INLINE Accumulator init() const { return {C(0), -1}; }
-  __device__ WEFT_INLINE Accumulator step(Accumulator a, X x, int64_t index) const {
-    return merge(a, {static_cast<C>(x), index});
-  }
+  __device__ WEFT_INLINE Accumulator step(Accumulator a, C x, int64_t index) const { return merge(a, {x, index}); }
   __device__ WEFT_INLINE Accumulator merge(Accumulator a, Accumulator b) const {
     if (a.index < 0) return b;
     if (b.index < 0) return a;
     const bool a_nan = a.value != a.value, b_nan = b.value != b.value;
     if (a_nan != b_nan) return a_nan ? a : b;
-    if (!a_nan && a.value != b.value) return (largest ? a.value > b.value : a.value < b.value) ? a : b;
+    if (!a_nan && a.value != b.value) return (a.value > b.value) == largest ? a : b;
     return a.index < b.index ? a : b;
   }
   __device__ WEFT_INLINE void write(int64_t result, Accumulator acc) const {
     int64_t at[1];
     indices_axes.offsets(result, at);
     indices[at[0]] = acc.index;
-    if (!values) return;
-    values_axes.offsets(result, at);
-    values[at[0]] = static_cast<X>(acc.value);
+    if (values.data) values.write(result, acc.value);
   }
 };
-template <class X>
+template <class C>
 void run_arg_extreme(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim,
                      bool largest) {
   if (x.numel == 0) return;
-  const uint32_t dims = x.rank ? 1u << dim : 0;
   const MutTensorRef& v = values.defined() ? values : indices;
   Axes<3> kept;
   for (int i = 0; i < x.rank; ++i)
     if (i != dim) kept.add(x.shape[i], {x.strides[i], v.strides[i], indices.strides[i]});
   kept.merge();
-  const Axes<1> outer = axes_of(kept, 0), to = axes_of(kept, 1), at = axes_of(kept, 2);
-  const Axes<1> inner = axes_of(x, dims);
-  auto* index = indices.as_mut<int64_t>();
-  if (largest) run_reduce(ArgExtreme<X, true>{values.as_mut<X>(), to, index, at}, x, outer, inner);
-  else run_reduce(ArgExtreme<X, false>{values.as_mut<X>(), to, index, at}, x, outer, inner);
+  run_reduce(
+      ArgExtreme<C>{largest, {values.mut, values.dtype, axes_of(kept, 1)}, indices.as_mut<int64_t>(), axes_of(kept, 2)},
+      x, axes_of(kept, 0), axes_of(x, x.rank ? 1u << dim : 0));
 }
 
 }  // namespace weft::cuda

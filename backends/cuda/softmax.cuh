@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(kBlock)
   using C = compute_t<T>;
   WEFT_SHARED(shared, C[kBlock]);
   WEFT_DYN_SHARED(C, cache);
-  C* const mine = cache + team.line() * l.length;
+  C* const mine = cached ? cache + team.line() * l.length : nullptr;
   for (int64_t first = int64_t{blockIdx.x} * per_block; first < l.lines; first += int64_t{gridDim.x} * per_block) {
     const int64_t line = first + team.line(), length = line < l.lines ? l.length : 0;
     int64_t at[2] = {};

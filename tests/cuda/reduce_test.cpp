@@ -24,9 +24,9 @@ Shape kept_shape(const Tensor& x, uint32_t dims) {
   return s;
 }
 /// By the CUDA kernel.
-template <class F, class X, class C> Tensor reduced(const Tensor& x, uint32_t dims, Dtype dtype, const F& f = {}) {
+template <class F, class C> Tensor reduced(const Tensor& x, uint32_t dims, Dtype dtype, const F& f = {}) {
   Tensor y = empty(kept_shape(x, dims), {dtype});
-  cuda::run_reduce_functor<F, X, C>(mut_ref(y), ref(x), dims, f);
+  cuda::run_reduce_functor<F, C>(mut_ref(y), ref(x), dims, f);
   return y;
 }
 /// By the CPU's, in f64 where the result is a number with rounding.
@@ -84,15 +84,14 @@ TEST_CASE("sums, any axes, any layout") {
     const Tensor wide = x.to(Dtype::f64);
     // at most kRun additions in one chain, then merges: 64 roundings are a generous bound
     const double size = *expected<fn::SumAbs>(wide, (1u << x.rank()) - 1, Dtype::f64).data<double>();
-    CHECK(distance(reduced<fn::Sum, float, float>(x, dims, Dtype::f32), expected<fn::Sum>(wide, dims, Dtype::f64)) <=
+    CHECK(distance(reduced<fn::Sum, float>(x, dims, Dtype::f32), expected<fn::Sum>(wide, dims, Dtype::f64)) <=
           64 * 6e-8 * size);
-    CHECK(distance(reduced<fn::Sum, double, double>(wide, dims, Dtype::f64),
-                   expected<fn::Sum>(wide, dims, Dtype::f64)) <= 64 * 1.2e-16 * size);
-    CHECK(agree(reduced<fn::Max, float, float>(x, dims, Dtype::f32), expected<fn::Max>(x, dims, Dtype::f32)));
+    CHECK(distance(reduced<fn::Sum, double>(wide, dims, Dtype::f64), expected<fn::Sum>(wide, dims, Dtype::f64)) <=
+          64 * 1.2e-16 * size);
+    CHECK(agree(reduced<fn::Max, float>(x, dims, Dtype::f32), expected<fn::Max>(x, dims, Dtype::f32)));
     const Tensor i = kernels::map<fn::Round>(x * 10).to(Dtype::i32);
-    CHECK(agree(reduced<fn::Sum, int32_t, int64_t>(i, dims, Dtype::i64), expected<fn::Sum>(i, dims, Dtype::i64)));
-    CHECK(
-        agree(reduced<fn::All, int32_t, int32_t>(i, dims, Dtype::boolean), expected<fn::All>(i, dims, Dtype::boolean)));
+    CHECK(agree(reduced<fn::Sum, int64_t>(i, dims, Dtype::i64), expected<fn::Sum>(i, dims, Dtype::i64)));
+    CHECK(agree(reduced<fn::All, int64_t>(i, dims, Dtype::boolean), expected<fn::All>(i, dims, Dtype::boolean)));
   });
 }
 
@@ -103,14 +102,14 @@ TEST_CASE("every functor, in every order of threads") {
       const uint32_t dims = 1u << (x.rank() - 1);
       const Tensor wide = x.to(Dtype::f64);
       const auto near = [&]<class F>(const F& f = {}) {
-        const Tensor e = expected<F>(wide, dims, Dtype::f64, f), y = reduced<F, float, float>(x, dims, Dtype::f32, f);
+        const Tensor e = expected<F>(wide, dims, Dtype::f64, f), y = reduced<F, float>(x, dims, Dtype::f32, f);
         CAPTURE(F::name);
         // f32 results of 1500 terms: relative to the result, a few times sqrt(n) roundings for the product
         for (int64_t i = 0; i < e.numel(); ++i) {
           const double want = e.data<double>()[i];
           CHECK(std::abs(y.data<float>()[i] - want) <= 1e-5 * std::abs(want));
         }
-        CHECK(distance(reduced<F, double, double>(wide, dims, Dtype::f64, f), e) <= 1e-11 * (1 + distance(e, e * 0)));
+        CHECK(distance(reduced<F, double>(wide, dims, Dtype::f64, f), e) <= 1e-11 * (1 + distance(e, e * 0)));
       };
       near.operator()<fn::Sum>();
       near.operator()<fn::NanSum>();
@@ -123,7 +122,7 @@ TEST_CASE("every functor, in every order of threads") {
       near.operator()<fn::NormP>({.p = 3});
       near.operator()<fn::NormP>({.p = 0});
       const Tensor few = x.narrow(x.rank() - 1, 0, 70);
-      CHECK(distance(reduced<fn::Prod, float, float>(few, dims, Dtype::f32),
+      CHECK(distance(reduced<fn::Prod, float>(few, dims, Dtype::f32),
                      expected<fn::Prod>(few.to(Dtype::f64), dims, Dtype::f64)) <= 1e-3);
     }
   });
@@ -134,31 +133,29 @@ TEST_CASE("all dtypes; halves are summed in f32 and rounded once") {
   for (const Dtype d : {Dtype::bf16, Dtype::f16}) {
     const Tensor h = x.to(d);
     const Tensor e = expected<fn::Sum>(h, 2, d);
-    if (d == Dtype::bf16) CHECK(agree(reduced<fn::Sum, bf16, float>(h, 2, d), e));
-    else CHECK(agree(reduced<fn::Sum, f16, float>(h, 2, d), e));
+    CHECK(agree(reduced<fn::Sum, float>(h, 2, d), e));
   }
-  for (const Dtype d : {Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean})
-    dispatch_integral(d, "test", [&]<class T> {
-      const Tensor i = kernels::map<fn::Abs>(x).to(d);
-      CHECK(agree(reduced<fn::Max, T, T>(i, 2, d), expected<fn::Max>(i, 2, d)));
-      CHECK(agree(reduced<fn::Min, T, T>(i, 1, d), expected<fn::Min>(i, 1, d)));
-      CHECK(agree(reduced<fn::Any, T, T>(i, 1, Dtype::boolean), expected<fn::Any>(i, 1, Dtype::boolean)));
-      CHECK(agree(reduced<fn::Sum, T, int64_t>(i, 3, Dtype::i64), expected<fn::Sum>(i, 3, Dtype::i64)));
-    });
+  for (const Dtype d : {Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean}) {
+    const Tensor i = kernels::map<fn::Abs>(x).to(d);
+    CHECK(agree(reduced<fn::Max, int64_t>(i, 2, d), expected<fn::Max>(i, 2, d)));
+    CHECK(agree(reduced<fn::Min, int64_t>(i, 1, d), expected<fn::Min>(i, 1, d)));
+    CHECK(agree(reduced<fn::Any, int64_t>(i, 1, Dtype::boolean), expected<fn::Any>(i, 1, Dtype::boolean)));
+    CHECK(agree(reduced<fn::Sum, int64_t>(i, 3, Dtype::i64), expected<fn::Sum>(i, 3, Dtype::i64)));
+  }
 }
 
 TEST_CASE("a NaN wins, and nansum leaves it out") {
   Tensor x = randn({9001});
   x.mut_data<float>()[8000] = NAN;
-  CHECK(std::isnan(*reduced<fn::Max, float, float>(x, 1, Dtype::f32).data<float>()));
-  CHECK(std::isnan(*reduced<fn::Min, float, float>(x, 1, Dtype::f32).data<float>()));
-  CHECK(distance(reduced<fn::NanSum, float, float>(x, 1, Dtype::f32), expected<fn::NanSum>(x, 1, Dtype::f32)) < 1e-2);
+  CHECK(std::isnan(*reduced<fn::Max, float>(x, 1, Dtype::f32).data<float>()));
+  CHECK(std::isnan(*reduced<fn::Min, float>(x, 1, Dtype::f32).data<float>()));
+  CHECK(distance(reduced<fn::NanSum, float>(x, 1, Dtype::f32), expected<fn::NanSum>(x, 1, Dtype::f32)) < 1e-2);
 }
 
 TEST_CASE("the number of launches follows the sizes") {
   const auto launches = [](const Tensor& x, uint32_t dims) {
     const int64_t before = cuda_emulator::launches();
-    reduced<fn::Sum, float, float>(x, dims, Dtype::f32);
+    reduced<fn::Sum, float>(x, dims, Dtype::f32);
     return cuda_emulator::launches() - before;
   };
   CHECK(launches(randn({1000}), 1) == 1);
@@ -169,17 +166,17 @@ TEST_CASE("the number of launches follows the sizes") {
 
 TEST_CASE("extremes and where they are: the first, or the first NaN") {
   const auto check = [](const Tensor& x, int dim, Dtype d) {
-    dispatch_all(d, "test", [&]<class T> {
+    cuda::dispatch_reduce(d, [&]<class C> {
       const uint32_t dims = x.rank() ? 1u << dim : 0;
       for (const bool largest : {true, false}) {
         Tensor v = empty(kept_shape(x, dims), {d}), i = empty(kept_shape(x, dims), {Dtype::i64});
         Tensor ev = empty(v.shape(), {d}), ei = empty(v.shape(), {Dtype::i64});
         kernels::arg_extreme(Device(), mut_ref(ev), mut_ref(ei), ref(x), dim, largest);
-        cuda::run_arg_extreme<T>(mut_ref(v), mut_ref(i), ref(x), dim, largest);
+        cuda::run_arg_extreme<C>(mut_ref(v), mut_ref(i), ref(x), dim, largest);
         CHECK(agree(v, ev));
         CHECK(agree(i, ei));
         Tensor only = empty(v.shape(), {Dtype::i64});
-        cuda::run_arg_extreme<T>({}, mut_ref(only), ref(x), dim, largest);
+        cuda::run_arg_extreme<C>({}, mut_ref(only), ref(x), dim, largest);
         CHECK(agree(only, ei));
       }
     });
@@ -209,7 +206,7 @@ TEST_CASE("what is not zero is counted") {
     cuda::run_count_nonzero<float>(mut_ref(count), ref(x));
     CHECK(agree(count, e));
     const Tensor s = support::scattered(x.to(Dtype::boolean));
-    cuda::run_count_nonzero<bool>(mut_ref(count), ref(s));
+    cuda::run_count_nonzero<int64_t>(mut_ref(count), ref(s));
     CHECK(agree(count, e));
   }
 }
