@@ -4,9 +4,11 @@
 #   weft-gpu/gpu-check.sh run [PART..] with the card, in the unpacked archive; parts: tests golden sanitize bench style
 #   scripts/gpu-check.sh build         with the card, from the sources, where the packed programs do not start; then run
 # Environment: OUT, the folder of the report (gpu-report); WEFT_CHECK_DEVICE, cuda, or cpu for a rehearsal without a card;
-# SECONDS_EACH, the time of a benchmark (2).
+# SECONDS_EACH, the time of a benchmark (2); WEFT_CHECK_PRESET, what to build (gpu-check).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+preset=${WEFT_CHECK_PRESET:-gpu-check}
+built=build/$preset
 
 libraries_of() {      # what a machine without weft's packages may lack; the C and C++ runtimes and CUDA's libraries are its own
   ldd "$@" | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u |
@@ -16,17 +18,17 @@ libraries_of() {      # what a machine without weft's packages may lack; the C a
 pack() {
   cd "$here/.."
   local root=.gpu/weft-gpu
-  cmake --preset gpu-check > /dev/null
-  cmake --build --preset gpu-check ${WEFT_JOBS:+-j "$WEFT_JOBS"}
+  cmake --preset "$preset" > /dev/null
+  cmake --build --preset "$preset" ${WEFT_JOBS:+-j "$WEFT_JOBS"}
   rm -rf .gpu
   mkdir -p $root/lib $root/tests/golden $root/tests/fuzz $root/docs $root/bench
-  cmake --install build/gpu-check --prefix $root --strip > /dev/null
-  cmake --install build/gpu-check --prefix $root --strip --component check > /dev/null
+  cmake --install "$built" --prefix $root --strip > /dev/null
+  cmake --install "$built" --prefix $root --strip --component check > /dev/null
   rm -rf $root/include $root/lib/cmake $root/share
   local library
   # Of the built library: the installed one finds its own copies only.
-  for library in $(libraries_of build/gpu-check/lib/libweft.so) \
-    $(ldd build/gpu-check/lib/libweft.so | awk '/libopenblas/ {print $3}' | xargs -r ldd |
+  for library in $(libraries_of "$built/lib/libweft.so") \
+    $(ldd "$built/lib/libweft.so" | awk '/libopenblas/ {print $3}' | xargs -r ldd |
       awk '$1 ~ /lib(gfortran|quadmath)/ {print $3}'); do
     cp -L "$library" "$root/lib/$(basename "$library")"
   done
@@ -47,23 +49,24 @@ pack() {
 
 build() {
   cd "$here/.."
-  cmake --preset gpu-check -DWEFT_ONEDNN=OFF -DWEFT_BLAS=OFF -DWEFT_FETCH_DEPS=OFF "$@"
-  cmake --build --preset gpu-check
-  echo "now: ROOT=build/gpu-check WEFT_TEST_DATA=$PWD/tests scripts/gpu-check.sh run"
+  cmake --preset "$preset" -DWEFT_ONEDNN=OFF -DWEFT_BLAS=OFF -DWEFT_FETCH_DEPS=OFF "$@"
+  cmake --build --preset "$preset"
+  echo "now: ROOT=$built WEFT_TEST_DATA=$PWD/tests scripts/gpu-check.sh run"
 }
 
 say() { printf '%s\n' "$*" | tee -a "$report"; }
 number() { sed -n "s/.*\"$1\": \([-0-9.e+]*\).*/\1/p" | tail -n 1; }     # of a JSON line
 
-# cuBLASLt: the toolkit's folder, or PyTorch's wheels.
-find_cuda() {
+# How weft's programs are started: cuBLASLt lies in the toolkit's folder or in PyTorch's wheels, and what the archive's libraries
+# need themselves beside them. PyTorch is left with its own.
+find_libraries() {
   local wheels folder path=''
   wheels=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2> /dev/null || true)
   for folder in "${CUDA_HOME:-/usr/local/cuda}/lib64" ${wheels:+"$wheels"/*/lib}; do
     if [ -e "$folder/libcublasLt.so.13" ]; then path=$path:$folder; fi
   done
   [ -n "$path" ] || say "cuBLASLt 13: not found, neither in the toolkit nor in PyTorch's wheels"
-  export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}${path#:}
+  ours=(env "LD_LIBRARY_PATH=$root/lib$path${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}")
 }
 
 environment() {
@@ -85,7 +88,7 @@ tests() {
   for program in "$root"/bin/weft_test_*; do
     name=$(basename "$program")
     rc=0
-    timeout 300 "$program" > "$out/$name.log" 2>&1 || rc=$?
+    timeout 300 "${ours[@]}" "$program" > "$out/$name.log" 2>&1 || rc=$?
     line=$(sed -n 's/.*test cases: *//p' "$out/$name.log" | tail -n 1)
     say "- $name: $([ $rc = 0 ] && echo ok || echo "**FAILED ($rc)**"): ${line:-no summary}"
     if [ $rc != 0 ]; then
@@ -106,7 +109,7 @@ golden() {
   local family rc
   for family in nn ops conv optim encoding; do
     rc=0
-    timeout 200 "$root/bin/golden_driver" --device "$device" "$WEFT_TEST_DATA/golden/data/$family" \
+    timeout 200 "${ours[@]}" "$root/bin/golden_driver" --device "$device" "$WEFT_TEST_DATA/golden/data/$family" \
       > "$out/golden_$family.log" 2>&1 || rc=$?
     [ $rc = 0 ] || failed=$((failed + 1))
     say "- $family: $([ $rc = 0 ] && echo ok || echo "**FAILED ($rc)**"): $(tail -n 1 "$out/golden_$family.log")"
@@ -124,7 +127,7 @@ sanitize() {
   tool=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2> /dev/null || true)
   if [ -z "$tool" ]; then say "skipped: there is no compute-sanitizer"; say ""; return 0; fi
   probe=0
-  WEFT_TEST_DEVICES=cuda timeout 120 "$tool" --error-exitcode 9 "$root/bin/weft_test_core" -ts=streams \
+  WEFT_TEST_DEVICES=cuda timeout 120 "${ours[@]}" "$tool" --error-exitcode 9 "$root/bin/weft_test_core" -ts=streams \
     > "$out/sanitizer_probe.log" 2>&1 || probe=$?
   if [ $probe != 0 ]; then
     say "skipped: it does not run here (exit $probe): $(tail -n 1 "$out/sanitizer_probe.log")"
@@ -132,16 +135,16 @@ sanitize() {
     return 0
   fi
   # Suites with kernels of their own; the whole table would take hours under it.
-  while read -r name kind program suites; do
+  while read -r name kind program suites <&3; do
     rc=0
-    WEFT_TEST_DEVICES=cuda timeout 400 "$tool" --tool "$kind" --error-exitcode 9 "$root/bin/$program" -ts="$suites" \
+    WEFT_TEST_DEVICES=cuda timeout 400 "${ours[@]}" "$tool" --tool "$kind" --error-exitcode 9 "$root/bin/$program" -ts="$suites" \
       > "$out/$name.log" 2>&1 || rc=$?
     case $rc in
       0) say "- $kind, $program $suites: ok" ;;
       124) say "- $kind, $program $suites: not finished in 400 s" ;;
       *) failed=$((failed + 1)); say "- $kind, $program $suites: **FAILED ($rc)**: $(grep -a -m 1 '=====' "$out/$name.log")" ;;
     esac
-  done << 'END'
+  done 3<< 'END'
 memcheck_core memcheck weft_test_core tensor,views,streams
 memcheck_ops memcheck weft_test_autograd reduce,softmax,norm,pool,loss,index,random,shape,conv,matmul
 memcheck_optim memcheck weft_test_optim optim
@@ -160,8 +163,8 @@ bench() {
   say "|---|---|---|---|---|---|---|"
   local torch=0 copy='' workload dtype mega flops mine theirs tuned best ratio rate part
   python3 -c 'import torch, numpy' > /dev/null 2>&1 && torch=1
-  while read -r workload dtype mega flops; do
-    mine=$("$root/bin/weft-bench" "$workload" --device "$device" --dtype "$dtype" --seconds "$seconds" 2> "$out/bench.err" |
+  while read -r workload dtype mega flops <&3; do
+    mine=$("${ours[@]}" "$root/bin/weft-bench" "$workload" --device "$device" --dtype "$dtype" --seconds "$seconds" 2> "$out/bench.err" |
       tee -a "$out/bench.jsonl" | number median_ms) || true
     if [ -z "$mine" ]; then
       say "| $workload $dtype | $(head -n 1 "$out/bench.err" | cut -c1-100) | | | | | |"
@@ -185,7 +188,7 @@ bench() {
       rate=$(awk -v f="$flops" -v t="$mine" 'BEGIN {printf "%.1f TFLOP/s", f / t / 1e9}')
     fi
     say "| $workload $dtype | $mine | ${theirs:--} | ${tuned:--} | $ratio | $rate | $part |"
-  done << 'END'
+  done 3<< 'END'
 copy64m f32 512 0
 add64m f32 768 0
 addmul f32 384 0
@@ -216,10 +219,10 @@ style() {
   say "## style_transfer optimise"
   say ""
   local place rc
-  "$root/bin/style_transfer" styles --out "$out" --size 256 > /dev/null
+  "${ours[@]}" "$root/bin/style_transfer" styles --out "$out" --size 256 > /dev/null
   for place in cpu "$device"; do
     rc=0
-    "$root/bin/style_transfer" optimise --content "$out/woven.png" --style "$out/waves.png" --features random --steps 20 \
+    "${ours[@]}" "$root/bin/style_transfer" optimise --content "$out/woven.png" --style "$out/waves.png" --features random --steps 20 \
       --size 256 --device "$place" --out "$out/style_$place.png" > "$out/style_$place.log" 2>&1 || rc=$?
     [ $rc = 0 ] || failed=$((failed + 1))
     say "- $place: $([ $rc = 0 ] && echo ok || echo "**FAILED ($rc)**"): $(grep -a 'steps in' "$out/style_$place.log" || tail -n 1 "$out/style_$place.log")"
@@ -246,7 +249,7 @@ run() {
     : > "$report"
   fi
   [ -s "$report" ] || environment
-  find_cuda
+  find_libraries
   for part in "${parts[@]}"; do
     case $part in
       tests | golden | sanitize | bench | style) $part ;;
@@ -262,5 +265,5 @@ case ${1:-} in
   pack) pack ;;
   build) shift; build "$@" ;;
   run) shift; run "$@" ;;
-  *) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+  *) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac

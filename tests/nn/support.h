@@ -1,13 +1,12 @@
 // Small helpers of the module tests.
 #pragma once
 
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "support/devices.h"
 #include "weft/core/factory.h"
 #include "weft/nn/module.h"
 

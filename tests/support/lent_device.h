@@ -2,6 +2,7 @@
 // the services of core/backend.h and its kernels in the slots.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -18,6 +19,7 @@ class CountingBackend final : public weft::Backend {
   void* allocate(size_t bytes, int) override {
     ++allocations;
     active += bytes;
+    peak = std::max<size_t>(peak, active);
     return std::aligned_alloc(64, (bytes + 64) / 64 * 64);
   }
   void deallocate(void* p, size_t bytes, int) noexcept override {
@@ -30,12 +32,14 @@ class CountingBackend final : public weft::Backend {
     std::memcpy(dst, src, bytes);
   }
   void synchronize(int) override {}
-  weft::MemoryStats memory_stats(int) const override { return {.active = active, .allocations = allocations}; }
-  void reset_peak_memory_stats(int) override {}
+  weft::MemoryStats memory_stats(int) const override {
+    return {.active = active, .peak_active = peak, .allocations = allocations};
+  }
+  void reset_peak_memory_stats(int) override { peak = active.load(); }
   void empty_cache(int) override {}
   void set_memory_limit(size_t, int) override {}
 
-  std::atomic<size_t> allocations = 0, deallocations = 0, copies = 0, active = 0;
+  std::atomic<size_t> allocations = 0, deallocations = 0, copies = 0, active = 0, peak = 0;
 };
 
 /// Registered as DeviceType::custom on first use, without kernels.
