@@ -27,19 +27,19 @@ template <int N> struct Lines {
 
 /// `size` threads (a power of two up to kBlock) share a line, kBlock / size lines a block. Neighbouring threads are neighbours
 /// along the line, or (`beside`) on neighbouring lines.
-struct Team {
+struct LineTeam {
   int size;
   bool beside;
   int per_block() const { return kBlock / size; }
 
   /// What is best for lines of this length; `beside`: the lines lie closer to each other than their elements.
-  static Team of(int64_t length, bool beside) {
+  static LineTeam of(int64_t length, bool beside) {
     const int most = beside ? 8 : length <= 1024 ? kWarp : kBlock;
     int size = 1;
     while (size < most && size * 2 <= length) size *= 2;
     return {size, beside};
   }
-  template <int N> static Team of(const Lines<N>& l) {
+  template <int N> static LineTeam of(const Lines<N>& l) {
     return of(l.length, l.outer.rank > 0 && l.outer.stride[0][0] < l.stride[0]);
   }
 

@@ -38,7 +38,7 @@ template <class T> struct CrossEntropy {
   __device__ WEFT_INLINE int64_t step() const { return plane == 0 ? 1 : plane; }
   __device__ WEFT_INLINE A class_weight(int64_t c) const { return weight ? weight[c] : A(1); }
   __device__ WEFT_INLINE bool in_range(int64_t t) const { return t >= 0 && t < classes; }
-  Team team() const { return Team::of(classes, plane != 0); }
+  LineTeam team() const { return LineTeam::of(classes, plane != 0); }
 };
 
 /// Sum of the weights; called by the whole block.
@@ -51,8 +51,9 @@ template <class T> __device__ WEFT_INLINE compute_t<T> weight_sum(const CrossEnt
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock) cross_entropy_kernel(compute_t<T>* loss, compute_t<T>* lse, CrossEntropy<T> o,
-                                                               Team team, int per_block, Fault* fault, int32_t site) {
+__global__ void __launch_bounds__(kBlock)
+    cross_entropy_kernel(compute_t<T>* loss, compute_t<T>* lse, CrossEntropy<T> o, LineTeam team, int per_block,
+                         Fault* fault, int32_t site) {
   using A = compute_t<T>;
   WEFT_SHARED(shared, A[kBlock]);
   const bool smooth = o.smoothing != A(0);
@@ -121,7 +122,7 @@ template <class T> struct TotalLoss {
 template <class T>
 __global__ void __launch_bounds__(kBlock)
     cross_entropy_backward_kernel(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* lse,
-                                  CrossEntropy<T> o, Team team, int per_block) {
+                                  CrossEntropy<T> o, LineTeam team, int per_block) {
   using A = compute_t<T>;
   const bool smooth = o.smoothing != A(0);
   const A all_weights = smooth ? weight_sum(o) : A(0);
@@ -148,7 +149,7 @@ void run_cross_entropy(const MutTensorRef& loss, const MutTensorRef& lse, const 
                        const CrossEntropyParams& params) {
   using A = compute_t<T>;
   const CrossEntropy<T> o(logits, target, weight, params);
-  const Team team = o.team();
+  const LineTeam team = o.team();
   if (o.pixels > 0)
     launch(cross_entropy_kernel<T>, grid_for(o.pixels, team.per_block()), kBlock, 0, loss.as_mut<A>(), lse.as_mut<A>(),
            o, team, team.per_block(), fault(), fault_site("cross_entropy", 1));
@@ -165,7 +166,7 @@ void run_cross_entropy_backward(const MutTensorRef& dx, const TensorRef& g, cons
   using A = compute_t<T>;
   const CrossEntropy<T> o(logits, target, weight, params);
   if (o.pixels == 0) return;
-  const Team team = o.team();
+  const LineTeam team = o.team();
   launch(cross_entropy_backward_kernel<T>, grid_for(o.pixels, team.per_block()), kBlock, 0, dx.as_mut<T>(), g.as<A>(),
          g.numel > 1 || lse.numel == 1 ? 1 : 0, lse.as<A>(), o, team, team.per_block());
 }

@@ -34,10 +34,6 @@ template <class F> void reduce(const MutTensorRef& out, const TensorRef& x, uint
   run(converted);
 }
 
-void count_nonzero(const MutTensorRef& count, const TensorRef& x) {
-  dispatch_reduce(x.dtype, [&]<class C> { run_count_nonzero<C>(count, x); });
-}
-
 void arg_extreme(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim, bool largest) {
   dispatch_reduce(x.dtype, [&]<class C> { run_arg_extreme<C>(values, indices, x, dim, largest); });
 }
@@ -46,7 +42,6 @@ void arg_extreme(const MutTensorRef& values, const MutTensorRef& indices, const 
 
 void register_reduce() {
   fn::ReduceOps::for_each([]<class F> { kernels::reduce.of<F>().set(DeviceType::cuda, reduce<F>); });
-  kernels::count_nonzero.set(DeviceType::cuda, count_nonzero);
   kernels::arg_extreme.set(DeviceType::cuda, arg_extreme);
 }
 

@@ -250,20 +250,6 @@ void run_reduce_functor(const MutTensorRef& out, const TensorRef& x, uint32_t di
   run_reduce(ReduceFunctor<F, C>{f, {out.mut, out.dtype, axes_of(kept, 1)}}, x, axes_of(kept, 0), axes_of(x, dims));
 }
 
-/// Counts what is not zero, over all axes.
-template <class C> struct CountNonzero {
-  using Value = C;
-  using Accumulator = int64_t;
-  int64_t* out;
-  __device__ WEFT_INLINE int64_t init() const { return 0; }
-  __device__ WEFT_INLINE int64_t step(int64_t acc, C x, int64_t) const { return acc + (x != C(0)); }
-  __device__ WEFT_INLINE int64_t merge(int64_t a, int64_t b) const { return a + b; }
-  __device__ WEFT_INLINE void write(int64_t, int64_t acc) const { *out = acc; }
-};
-template <class C> void run_count_nonzero(const MutTensorRef& count, const TensorRef& x) {
-  run_reduce(CountNonzero<C>{count.as_mut<int64_t>()}, x, Axes<1>(), axes_of(x, ~0u));
-}
-
 /// The greatest or smallest element and the first place where it is; the first NaN wins.
 template <class C> struct Extreme {
   C value;

@@ -10,7 +10,7 @@ namespace weft::cuda {
 /// `cached`: each thread keeps the elements that it reads in dynamic shared memory (at their places: no other one looks).
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    softmax_kernel(T* y, const T* x, Lines<2> l, Team team, int per_block, bool log, bool cached) {
+    softmax_kernel(T* y, const T* x, Lines<2> l, LineTeam team, int per_block, bool log, bool cached) {
   using C = compute_t<T>;
   WEFT_SHARED(shared, C[kBlock]);
   WEFT_DYN_SHARED(C, cache);
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kBlock)
 
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    softmax_grad_kernel(T* dx, const T* g, const T* y, Lines<3> l, Team team, int per_block, bool log) {
+    softmax_grad_kernel(T* dx, const T* g, const T* y, Lines<3> l, LineTeam team, int per_block, bool log) {
   using C = compute_t<T>;
   WEFT_SHARED(shared, C[kBlock]);
   for (int64_t first = int64_t{blockIdx.x} * per_block; first < l.lines; first += int64_t{gridDim.x} * per_block) {
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(kBlock)
 template <class T> void run_softmax(const MutTensorRef& y, const TensorRef& x, int dim, bool log) {
   if (x.numel == 0) return;
   const Lines<2> l({&x, &y}, dim);
-  const Team team = Team::of(l);
+  const LineTeam team = LineTeam::of(l);
   const int64_t bytes = l.length * team.per_block() * static_cast<int64_t>(sizeof(compute_t<T>));
   const bool cached = bytes <= 32 << 10;
   launch(softmax_kernel<T>, grid_for(l.lines, team.per_block()), kBlock, cached ? static_cast<size_t>(bytes) : 0,
@@ -78,7 +78,7 @@ template <class T>
 void run_softmax_grad(const MutTensorRef& dx, const TensorRef& g, const TensorRef& y, int dim, bool log) {
   if (y.numel == 0) return;
   const Lines<3> l({&g, &y, &dx}, dim);
-  const Team team = Team::of(l);
+  const LineTeam team = LineTeam::of(l);
   launch(softmax_grad_kernel<T>, grid_for(l.lines, team.per_block()), kBlock, 0, dx.as_mut<T>(), g.as<T>(), y.as<T>(),
          l, team, team.per_block(), log);
 }

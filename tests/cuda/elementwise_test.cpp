@@ -67,7 +67,7 @@ std::vector<std::vector<int64_t>> walk(const ElementPlan& plan, int64_t most, in
 
 }  // namespace
 
-TEST_SUITE_BEGIN("threads cuda elementwise");
+TEST_SUITE_BEGIN("cuda elementwise");
 
 TEST_CASE("division by multiplication") {
   std::vector<uint32_t> numbers;

@@ -178,7 +178,7 @@ int wrong_of(const std::vector<float>& out) {
 
 }  // namespace
 
-TEST_SUITE_BEGIN("threads cuda emulator");
+TEST_SUITE_BEGIN("cuda emulator");
 
 TEST_CASE("every thread of every block runs once") {
   for_each_schedule([] {

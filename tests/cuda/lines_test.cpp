@@ -67,7 +67,7 @@ __global__ void reduce_kernel(double* out, int lanes) {
 
 }  // namespace
 
-TEST_SUITE_BEGIN("threads cuda lines");
+TEST_SUITE_BEGIN("cuda lines");
 
 TEST_CASE("block and warp: totals and running totals") {
   for_each_schedule([] {
