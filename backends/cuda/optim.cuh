@@ -9,8 +9,8 @@
 #include <span>
 #include <vector>
 
+#include "weft/backends/cuda/crew.cuh"
 #include "weft/backends/cuda/elementwise.cuh"
-#include "weft/backends/cuda/team.cuh"
 #include "weft/core/fn/optim.h"
 #include "weft/core/tensor_ref.h"
 
@@ -181,7 +181,7 @@ struct NormMerge {
 template <Norm N>
 __global__ void __launch_bounds__(kBlock) norm_kernel(double* parts, List<fn::FlatEntry> list, double p) {
   WEFT_SHARED(room, double[kBlock]);
-  const Team<kBlock> team;
+  const Crew<kBlock> team;
   const Piece piece = piece_of(list, blockIdx.x);
   const fn::FlatEntry e = list.entry[piece.entry];
   const double mine = with_floating(e.dtype, [&]<class T> {
@@ -206,7 +206,7 @@ template <class R>
 __global__ void __launch_bounds__(kBlock)
     norm_finish_kernel(R* out, const double* parts, int64_t count, Norm n, double p) {
   WEFT_SHARED(room, double[kBlock]);
-  const Team<kBlock> team;
+  const Crew<kBlock> team;
   const NormMerge merge{n == Norm::inf};
   double mine = 0;
   for (int64_t i = team.lane; i < count; i += kBlock) merge(mine, parts[i]);

@@ -21,5 +21,9 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   register_scan();
   register_softmax();
   register_loss();
+  register_norm();
+  register_row_norm();
+  register_pool();
+  register_resample();
   return register_services();
 }

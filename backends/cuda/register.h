@@ -21,5 +21,9 @@ void register_reduce();
 void register_scan();
 void register_softmax();
 void register_loss();
+void register_norm();
+void register_row_norm();
+void register_pool();
+void register_resample();
 
 }  // namespace weft::cuda

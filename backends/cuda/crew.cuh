@@ -6,12 +6,12 @@
 namespace weft::cuda {
 
 /// A warp or a block of kBlock threads that work together; a block holds several teams of one warp.
-template <int Lanes> struct Team {
+template <int Lanes> struct Crew {
   static_assert(Lanes == kWarp || Lanes == kBlock);
   static constexpr int kTeams = kBlock / Lanes;  // of a block
   int lane, index;                               // of this thread in its team, and of the team in the block
 
-  __device__ Team() : lane(static_cast<int>(threadIdx.x) % Lanes), index(static_cast<int>(threadIdx.x) / Lanes) {}
+  __device__ Crew() : lane(static_cast<int>(threadIdx.x) % Lanes), index(static_cast<int>(threadIdx.x) / Lanes) {}
   __device__ void wait() const {
     if constexpr (Lanes == kWarp) __syncwarp();
     else __syncthreads();

@@ -1,0 +1,44 @@
+// What a normalisation does to one element around its affine map: the activation, and the way back through both.
+// The same arithmetic on CPU and CUDA; knows no tensors.
+#pragma once
+
+#include <limits>
+
+#include "weft/core/export.h"
+#include "weft/core/norm_params.h"
+
+namespace weft::fn {
+inline namespace WEFT_ISA {
+
+/// An activation as three numbers, so that loops need no copy for each kind: v <= t ? (v <= zero ? 0 : v slope) : v. A NaN
+/// threshold is never reached. relu: t = 0, zero = inf; leaky_relu: t just below 0 and zero = NaN; none: t = NaN.
+template <class A> struct Gate {
+  A t, zero, slope;
+  explicit Gate(const NormParams& o) : slope(static_cast<A>(o.slope)) {
+    constexpr A nan = std::numeric_limits<A>::quiet_NaN();
+    t = o.activation == Activation::none
+            ? nan
+            : (o.activation == Activation::relu ? A(0) : -std::numeric_limits<A>::denorm_min());
+    zero = o.activation == Activation::relu ? std::numeric_limits<A>::infinity() : nan;
+  }
+  WEFT_HD WEFT_INLINE A forward(A v) const { return v <= t ? (v <= zero ? A(0) : v * slope) : v; }
+  /// Gradient through the activation, by the sign that it saw.
+  WEFT_HD WEFT_INLINE A backward(A sign, A g) const { return sign <= t ? (sign <= zero ? A(0) : g * slope) : g; }
+  WEFT_HD WEFT_INLINE A inverse(A y) const { return y <= t ? y / slope : y; }
+};
+
+/// Gradient before the activation and x - mean, of one element.
+template <class A> struct Centered { A g, x; };
+template <NormSource Src, class A>
+WEFT_HD WEFT_INLINE Centered<A> center(A g, A x, A y, A mean, A scale, A shift, const Gate<A>& gate) {
+  if constexpr (Src == NormSource::folded) {
+    return {gate.backward(x, g), gate.inverse(x) - mean};
+  } else {
+    const A d = x - mean;
+    if constexpr (Src == NormSource::output) return {gate.backward(y, g), d};
+    else return {gate.backward(d * scale + shift, g), d};
+  }
+}
+
+}  // namespace WEFT_ISA
+}  // namespace weft::fn

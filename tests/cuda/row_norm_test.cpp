@@ -1,0 +1,91 @@
+// Layer norm and RMS norm against the CPU's kernels.
+#include "weft/backends/cuda/row_norm.cuh"
+#include "cuda/against_cpu.h"
+
+namespace {
+
+using namespace weft;
+using namespace support;
+
+Tensor normal(const Shape& s, Dtype d, uint64_t seed, double mean = 0) {
+  Tensor x = empty(s, d);
+  kernels::normal(DeviceType::cpu, mut_ref(x), Generator(seed).state(), mean, 1.0);
+  return x;
+}
+
+struct Result {
+  Tensor y, mean, inv, dx, dw, db;
+};
+
+void check_rows(int64_t M, int64_t D, Dtype d, bool rms, bool weight, bool bias) {
+  CAPTURE(M);
+  CAPTURE(D);
+  CAPTURE(d);
+  CAPTURE(rms);
+  const Dtype c = compute_dtype(d);
+  const Tensor x = normal({M, D}, d, 1, 5), g = normal({M, D}, d, 2);
+  Tensor none;
+  const Tensor w = weight ? normal({D}, c, 3, 1) : none, b = bias ? normal({D}, c, 4) : none;
+  const auto run = [&](bool emulated, const Tensor* mean, const Tensor* inv) {
+    Result r;
+    for (Tensor* t : {&r.y, &r.dx}) *t = unwritten({M, D}, d);
+    for (Tensor* t : {&r.mean, &r.inv}) *t = unwritten({M}, c);
+    for (Tensor* t : {&r.dw, &r.db}) *t = unwritten({D}, c);
+    const auto forward = emulated ? cuda::layer_norm : kernels::layer_norm.get(DeviceType::cpu);
+    const auto backward = emulated ? cuda::layer_norm_backward : kernels::layer_norm_backward.get(DeviceType::cpu);
+    forward(mut_ref(r.y), mut_ref(rms ? none : r.mean), mut_ref(r.inv), ref(x), ref(w), ref(b), 1e-5);
+    // both backwards from one forward's statistics
+    backward(mut_ref(r.dx), mut_ref(weight ? r.dw : none), mut_ref(bias ? r.db : none), ref(g), ref(x),
+             rms ? ref(none) : ref(mean ? *mean : r.mean), ref(inv ? *inv : r.inv), ref(w));
+    return r;
+  };
+  const Result b1 = run(false, nullptr, nullptr), a = run(true, &b1.mean, &b1.inv);
+  // sums of at most 4096 (CPU) f32 numbers in different orders; a single column is noise over sqrt(eps)
+  const double t = d == Dtype::f64 ? 1e-12 : 1e-5, rounding = is_half(d) ? epsilon(d) : 0;
+  const double scale = D == 1 && !rms ? 300 : 1;
+  if (!rms) CHECK(difference(a.mean, b1.mean) <= t);
+  CHECK(difference(a.inv, b1.inv) <= t * scale);
+  CHECK(difference(a.y, b1.y) <= (3 * t + rounding) * scale);
+  CHECK(difference(a.dx, b1.dx, scale) <= 10 * t + rounding);
+  const double rows = std::sqrt(static_cast<double>(M));
+  if (weight) CHECK(difference(a.dw, b1.dw, rows) <= 10 * t);
+  if (bias) CHECK(difference(a.db, b1.db, rows) <= t);
+}
+
+}  // namespace
+
+TEST_SUITE("cuda row norm") {
+  TEST_CASE("layer norm and RMS norm agree with the CPU") {
+    for (const Dtype d : kFloats)
+      for (const bool rms : {false, true})
+        for (const int64_t D : {1, 31, 33, 64, 1023, 1025, 8200}) {
+          check_rows(3, D, d, rms, true, true);
+          if (D < 64) check_rows(1, D, d, rms, false, false);
+          if (D < 64) check_rows(33, D, d, rms, true, false);
+          if (D < 64) check_rows(17, D, d, rms, false, true);
+        }
+  }
+
+  TEST_CASE("many rows: gradients of weight and bias in several pieces, the same under any schedule") {
+    check_rows(4100, 3, Dtype::f32, false, true, true);
+    const int64_t M = 2100, D = 20;
+    const Tensor x = normal({M, D}, Dtype::f32, 1), g = normal({M, D}, Dtype::f32, 2), none;
+    const Tensor mean = zeros({M}), inv = ones({M});
+    Tensor dw = unwritten({D}, Dtype::f32), db = twin(dw), first, nothing;
+    cuda_emulator::for_each_schedule([&] {
+      cuda::layer_norm_backward(mut_ref(nothing), mut_ref(dw), mut_ref(db), ref(g), ref(x), ref(mean), ref(inv),
+                                ref(none));
+      if (!first.defined()) first = twin(dw);
+      CHECK(same_bits(dw, first));
+    });
+  }
+
+  TEST_CASE("no rows: the gradients of weight and bias are zero") {
+    const Tensor x = zeros({0, 5}), none, rows = zeros({0});
+    Tensor y = zeros({0, 5}), dw = unwritten({5}, Dtype::f32), db = twin(dw), mean = zeros({0}), inv = zeros({0});
+    cuda::layer_norm(mut_ref(y), mut_ref(mean), mut_ref(inv), ref(x), ref(none), ref(none), 1e-5);
+    cuda::layer_norm_backward(mut_ref(y), mut_ref(dw), mut_ref(db), ref(x), ref(x), ref(rows), ref(rows), ref(none));
+    CHECK(same_bits(dw, zeros({5})));
+    CHECK(same_bits(db, zeros({5})));
+  }
+}
