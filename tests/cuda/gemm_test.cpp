@@ -81,7 +81,7 @@ TEST_SUITE("cuda gemm") {
                 }
   }
 
-  TEST_CASE("axes of size 1 have any stride; what overlaps or has no unit stride is copied") {
+  TEST_CASE("axes of size 1 have any stride, what overlaps or has no unit stride is copied") {
     cuda::LtMatrix m;
     CHECK(cuda::lt_operand(m, 1, 5, 0, 1, 0));
     CHECK(m.ld == 5);
@@ -132,7 +132,7 @@ TEST_SUITE("cuda gemm") {
       }
   }
 
-  TEST_CASE("alpha, beta and epilogues; f32 from halves") {
+  TEST_CASE("alpha, beta and epilogues, f32 from halves") {
     const Tensor a = sample({1, 33, 5}, Dtype::bf16), b = sample({1, 5, 40}, Dtype::bf16, 2),
                  bias = sample({40}, Dtype::f32, 3), start = sample({1, 33, 40}, Dtype::f32, 4);
     const std::vector<double> av = a.to(Dtype::f64).to_vector<double>(), bv = b.to(Dtype::f64).to_vector<double>(),

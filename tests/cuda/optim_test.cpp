@@ -130,7 +130,7 @@ TEST_SUITE("cuda optim") {
       }
   }
 
-  TEST_CASE("a NaN makes the norm NaN; an empty list has norm 0") {
+  TEST_CASE("a NaN makes the norm NaN, an empty list has norm 0") {
     for (const double p : {1.0, 2.0, 3.0, kInf}) {
       Flat list, empty(true);
       Tensor scratch = unwritten({16}, Dtype::f64), norm = unwritten({}, Dtype::f64);

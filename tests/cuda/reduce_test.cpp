@@ -128,7 +128,7 @@ TEST_CASE("every functor, in every order of threads") {
   });
 }
 
-TEST_CASE("all dtypes; halves are summed in f32 and rounded once") {
+TEST_CASE("all dtypes, halves are summed in f32 and rounded once") {
   const Tensor x = kernels::map<fn::Round>(randn({3, 700}) * 3);
   for (const Dtype d : {Dtype::bf16, Dtype::f16}) {
     const Tensor h = x.to(d);
