@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The proof with a card, in two halves, so that no time of the machine with the card goes into building. docs/gpu.md says more.
-#   scripts/gpu-check.sh pack          with the CUDA toolkit: builds for sm_90 and makes .gpu/weft-gpu.tgz (less than 40 MB)
+#   scripts/gpu-check.sh pack          with the CUDA toolkit: builds for sm_90 and makes .gpu/weft-gpu.tgz (less than 40 MB);
+#                                      pack --built: of what is built already
 #   weft-gpu/gpu-check.sh run [PART..] with the card, in the unpacked archive; parts: tests golden sanitize bench style
 #   scripts/gpu-check.sh build         with the card, from the sources, where the packed programs do not start; then run
 # Environment: OUT, the folder of the report (gpu-report); WEFT_CHECK_DEVICE, cuda, or cpu for a rehearsal without a card;
@@ -18,14 +19,24 @@ libraries_of() {      # what a machine without weft's packages may lack; the C a
 pack() {
   cd "$here/.."
   local root=.gpu/weft-gpu
-  cmake --preset "$preset" > /dev/null
-  cmake --build --preset "$preset" ${WEFT_JOBS:+-j "$WEFT_JOBS"}
+  if [ "${1:-}" != --built ]; then
+    cmake --preset "$preset" > /dev/null
+    cmake --build --preset "$preset" ${WEFT_JOBS:+-j "$WEFT_JOBS"}
+  fi
   rm -rf .gpu
   mkdir -p $root/lib $root/tests/golden $root/tests/fuzz $root/docs $root/bench
   cmake --install "$built" --prefix $root --strip > /dev/null
   cmake --install "$built" --prefix $root --strip --component check > /dev/null
   rm -rf $root/include $root/lib/cmake $root/share
-  local library
+  local library part missing=''
+  for part in lib/libweft.so lib/libweft_cuda.so lib/libweft_test_plugin.so bin/golden_driver bin/weft-bench \
+    bin/style_transfer bin/weft_test_{core,autograd,nn,optim,io,backends,cuda}; do
+    [ -e "$root/$part" ] || missing+=" $part"
+  done
+  if [ -n "$missing" ]; then
+    echo "gpu-check: not built:$missing" >&2
+    [ "${1:-}" = --built ] || return 1
+  fi
   # Of the built library: the installed one finds its own copies only.
   for library in $(libraries_of "$built/lib/libweft.so") \
     $(ldd "$built/lib/libweft.so" | awk '/libopenblas/ {print $3}' | xargs -r ldd |
@@ -262,8 +273,8 @@ run() {
 }
 
 case ${1:-} in
-  pack) pack ;;
+  pack) shift; pack "$@" ;;
   build) shift; build "$@" ;;
   run) shift; run "$@" ;;
-  *) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac
