@@ -10,7 +10,7 @@
 namespace weft {
 namespace {
 
-struct Run {
+struct Recomputation {
   Segment fn;
   size_t count = 0;            // of inputs
   std::vector<Tensor> leaves;  // that fn uses besides its inputs: parameters
@@ -21,7 +21,7 @@ struct Run {
 // The modes and random numbers of the first run, for as long as it lives.
 class Replay {
  public:
-  explicit Replay(const Run& run) : mode_(detail::thread_mode()), random_(default_generator().state()) {
+  explicit Replay(const Recomputation& run) : mode_(detail::thread_mode()), random_(default_generator().state()) {
     detail::thread_mode() = run.mode;
     detail::thread_mode().grad = true;
     detail::thread_mode().anomaly = mode_.anomaly;
@@ -77,7 +77,7 @@ std::vector<Tensor> find_leaves(const std::vector<Tensor>& outputs, const std::v
 }
 
 // (inputs, upstream gradients) -> gradients of the wanted inputs, then of the leaves; zeros where nothing arrives.
-std::vector<Tensor> gradients(const Run& run, const std::vector<bool>& wanted, const std::vector<Tensor>& args) {
+std::vector<Tensor> gradients(const Recomputation& run, const std::vector<bool>& wanted, const std::vector<Tensor>& args) {
   const bool create_graph = grad_enabled();
   std::vector<Tensor> x(args.begin(), args.begin() + static_cast<std::ptrdiff_t>(run.count)), sources;
   for (size_t i = 0; i < run.count; ++i)
@@ -113,7 +113,7 @@ std::vector<Tensor> gradients(const Run& run, const std::vector<bool>& wanted, c
 std::vector<Tensor> checkpoint(const Segment& fn, const std::vector<Tensor>& inputs) {
   WEFT_CHECK(fn, ValueError, "checkpoint: the function is empty");
   if (!grad_enabled()) return fn(inputs);
-  auto run = std::make_shared<Run>();
+  auto run = std::make_shared<Recomputation>();
   run->fn = fn;
   run->count = inputs.size();
   run->random = default_generator().state();
