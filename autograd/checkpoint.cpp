@@ -77,7 +77,8 @@ std::vector<Tensor> find_leaves(const std::vector<Tensor>& outputs, const std::v
 }
 
 // (inputs, upstream gradients) -> gradients of the wanted inputs, then of the leaves; zeros where nothing arrives.
-std::vector<Tensor> gradients(const Recomputation& run, const std::vector<bool>& wanted, const std::vector<Tensor>& args) {
+std::vector<Tensor> gradients(const Recomputation& run, const std::vector<bool>& wanted,
+                              const std::vector<Tensor>& args) {
   const bool create_graph = grad_enabled();
   std::vector<Tensor> x(args.begin(), args.begin() + static_cast<std::ptrdiff_t>(run.count)), sources;
   for (size_t i = 0; i < run.count; ++i)

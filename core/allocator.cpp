@@ -14,6 +14,11 @@ size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
 
 }  // namespace
 
+CachingAllocator::~CachingAllocator() {
+  for (Block* b : free_) delete b;
+  for (auto& [data, b] : used_) delete b;
+}
+
 // 64, 128, ..., 512, then four steps per doubling up to kSmallLimit.
 int CachingAllocator::class_of(size_t bytes) {
   size_t units = (std::max<size_t>(bytes, 1) + 63) / 64;

@@ -34,6 +34,10 @@ class CachingAllocator {
   static constexpr int kClasses = 52;
 
   CachingAllocator(std::string device, Source source) : device_(std::move(device)), source_(std::move(source)) {}
+  /// Forgets its blocks; what is handed out or cached stays with the system.
+  WEFT_API ~CachingAllocator();
+  CachingAllocator(const CachingAllocator&) = delete;
+  CachingAllocator& operator=(const CachingAllocator&) = delete;
 
   /// kAlignment-aligned, uninitialised. OutOfMemory, after the cache was emptied and tried again.
   WEFT_API void* allocate(size_t bytes);

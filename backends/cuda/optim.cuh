@@ -34,7 +34,7 @@ template <class E> class ListUpload {
     static thread_local std::vector<unsigned char> host;  // as large as the last call's: no allocation in a steady state
     host.resize(more_at_ + more_bytes);
     unsigned char* p = host.data();
-    std::memcpy(p, table.data(), table.size_bytes());
+    if (!table.empty()) std::memcpy(p, table.data(), table.size_bytes());
     p += table.size_bytes();
     for (const E& e : table) {
       std::memcpy(p, &chunks_, sizeof chunks_);

@@ -77,7 +77,8 @@ template <class A> class MixLists {
 };
 
 template <class T, class A> __device__ WEFT_INLINE T narrow(A v) {
-  if constexpr (std::is_integral_v<T>) return static_cast<T>(fn::floor(v + A(0.5)));
+  // through i64: a negative sum of u8 wraps, as on the CPU
+  if constexpr (std::is_integral_v<T>) return static_cast<T>(static_cast<int64_t>(fn::floor(v + A(0.5))));
   else return static_cast<T>(v);
 }
 

@@ -27,7 +27,6 @@ namespace weft::fn {
 
 // clang-format off: one line per function
 WEFT_UNARY(Abs, "abs", numeric, abs(x))
-WEFT_UNARY(Neg, "neg", numeric, T(-x))
 WEFT_UNARY(Exp, "exp", floating, exp(x))
 WEFT_UNARY(Exp2, "exp2", floating, exp2(x))
 WEFT_UNARY(Log, "log", floating, log(x))
@@ -71,6 +70,15 @@ WEFT_UNARY(Softsign, "softsign", floating, x / (T(1) + abs(x)))
 #undef WEFT_UNARY
 #undef WEFT_TRIG
 
+/// Integers wrap: the least one stays as it is.
+struct Neg {
+  static constexpr const char* name = "neg";
+  static constexpr Domain domain = Domain::numeric;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
+    if constexpr (std::is_integral_v<T>) return static_cast<T>(0 - static_cast<std::make_unsigned_t<T>>(x));
+    else return -x;
+  }
+};
 struct LeakyRelu {
   static constexpr const char* name = "leaky_relu";
   static constexpr Domain domain = Domain::floating;
