@@ -72,7 +72,7 @@ template <class A> class ListMemory {
 };
 
 template <class T, class A> WEFT_INLINE T narrow(A v) {
-  if constexpr (std::is_integral_v<T>) return static_cast<T>(fn::floor(v + A(0.5)));
+  if constexpr (std::is_integral_v<T>) return static_cast<T>(static_cast<int64_t>(fn::floor(v + A(0.5))));
   else return static_cast<T>(v);
 }
 
