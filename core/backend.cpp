@@ -42,7 +42,8 @@ void register_backend(DeviceType type, Backend* b) {
 
 bool has_backend(DeviceType type) {
   if (type == DeviceType::cpu) detail::ensure_backends();
-  else if (type == DeviceType::cuda && !g_backends[1].load(std::memory_order_acquire)) load_cuda_backend();
+  else if (type == DeviceType::cuda && !g_backends[static_cast<int>(type)].load(std::memory_order_acquire))
+    load_cuda_backend();
   return g_backends[static_cast<int>(type)].load(std::memory_order_acquire) != nullptr;
 }
 

@@ -1,7 +1,5 @@
 #include "weft/nn/encoding.h"
 
-#include <cmath>
-
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/encoding.h"
@@ -55,7 +53,7 @@ Encoding::Encoding(int64_t D, int64_t K, EncodingOptions o)
   reset_parameters();
 }
 void Encoding::reset_parameters() {
-  const double bound = 1 / std::sqrt(static_cast<double>(K * D));
+  const double bound = init::default_bound(K * D);
   init::uniform_(codewords, -bound, bound);
   init::uniform_(scale, -1, 0);
 }
@@ -74,7 +72,7 @@ EncodingCosine::EncodingCosine(int64_t D, int64_t K, EncodingOptions o)
     : Module("EncodingCosine", encoding_text(D, K)), D(D), K(K), layout(o.layout) {
   check_sizes("EncodingCosine", D, K);
   codewords = param("codewords", empty({K, D}));
-  const double bound = 1 / std::sqrt(static_cast<double>(K * D));
+  const double bound = init::default_bound(K * D);
   init::uniform_(codewords, -bound, bound);
 }
 Tensor EncodingCosine::operator()(const Tensor& x) const {

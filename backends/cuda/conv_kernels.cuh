@@ -83,19 +83,14 @@ template <class U> struct GatherWindow {
   int64_t units_per_pixel, image, first_in_image;
   __device__ void operator()(uint32_t number) const {
     uint32_t rest = number;
-    const auto next = [&rest](const FastDivisor& d) {
-      const uint32_t q = d.divide(rest), r = rest - q * d.divisor;
-      rest = q;
-      return static_cast<int64_t>(r);
-    };
-    const int64_t unit = next(units);
+    const int64_t unit = take_digit(rest, units);
     int64_t tap[3], at = 0, step = 1;
-    for (int i = 2; i >= 0; --i) tap[i] = next(kernel[i]);
-    const int64_t group = next(groups);
+    for (int i = 2; i >= 0; --i) tap[i] = take_digit(rest, kernel[i]);
+    const int64_t group = take_digit(rest, groups);
     rest += static_cast<uint32_t>(first_in_image);
     bool inside = true;
     for (int i = 2; i >= 0; --i) {
-      int64_t v = next(rows[i]) * w.stride[i] + tap[i] * w.dilation[i] - w.lo[i];
+      int64_t v = take_digit(rest, rows[i]) * w.stride[i] + tap[i] * w.dilation[i] - w.lo[i];
       if (w.divide[i] > 1) {
         inside = inside && v % w.divide[i] == 0;
         v /= w.divide[i];
@@ -108,10 +103,6 @@ template <class U> struct GatherWindow {
     columns[number] = inside ? source[pixel * units_per_pixel + group * units.divisor + unit] : U{};
   }
 };
-
-template <class U, class F> __global__ void __launch_bounds__(kBlock) each_narrow_kernel(uint32_t n, F f) {
-  for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) f(i);
-}
 
 template <class U>
 void gather_windows_as(void* columns, const void* source, size_t item, const Windows& w, int64_t first, int64_t count) {
@@ -131,7 +122,7 @@ void gather_windows_as(void* columns, const void* source, size_t item, const Win
   f.first_in_image = first % image_rows;
   const int64_t n = count * w.width() / per_unit;
   WEFT_CHECK(n < int64_t{1} << 31, NotSupported, "conv: windows of ", w.width(), " elements");
-  launch(each_narrow_kernel<U, GatherWindow<U>>, grid_for(n), kBlock, 0, static_cast<uint32_t>(n), f);
+  launch(each_kernel<uint32_t, GatherWindow<U>>, grid_for(n), kBlock, 0, static_cast<uint32_t>(n), f);
 }
 
 /// Columns [count, groups, taps, channels of a group] of the rows from `first` on, by the widest unit that fits.
@@ -160,14 +151,9 @@ template <class T> struct SpreadColumns {
   ConvGeometry p;
   template <class I> __device__ void operator()(I number) const {
     I rest = number;
-    const auto next = [&rest](int64_t size) {
-      const I q = rest / static_cast<I>(size), r = rest - q * static_cast<I>(size);
-      rest = q;
-      return static_cast<int64_t>(r);
-    };
-    const int64_t channel = next(p.c);
+    const int64_t channel = take_digit(rest, p.c);
     int64_t position[3];
-    for (int i = 2; i >= 0; --i) position[i] = next(p.in[i]);
+    for (int i = 2; i >= 0; --i) position[i] = take_digit(rest, p.in[i]);
     const int64_t group_c = p.c / p.groups, group = channel / group_c, within = channel % group_c, taps = p.taps();
     C sum = 0;
     int64_t tap = 0;
@@ -194,14 +180,9 @@ template <class T> struct DepthwiseForward {
   template <class I> __device__ void operator()(I number) const {
     using C = compute_t<T>;
     I rest = number;
-    const auto next = [&rest](int64_t size) {
-      const I q = rest / static_cast<I>(size), r = rest - q * static_cast<I>(size);
-      rest = q;
-      return static_cast<int64_t>(r);
-    };
-    const int64_t o = next(p.o), c = o / (p.o / p.groups);
+    const int64_t o = take_digit(rest, p.o), c = o / (p.o / p.groups);
     int64_t at[3];
-    for (int i = 2; i >= 0; --i) at[i] = next(p.out[i]) * p.stride[i] - p.lo[i];
+    for (int i = 2; i >= 0; --i) at[i] = take_digit(rest, p.out[i]) * p.stride[i] - p.lo[i];
     C sum = bias ? static_cast<C>(bias[o]) : C(0);
     int64_t tap = 0;
     for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
@@ -224,14 +205,9 @@ template <class T> struct DepthwiseInputGrad {
   template <class I> __device__ void operator()(I number) const {
     using C = compute_t<T>;
     I rest = number;
-    const auto next = [&rest](int64_t size) {
-      const I q = rest / static_cast<I>(size), r = rest - q * static_cast<I>(size);
-      rest = q;
-      return static_cast<int64_t>(r);
-    };
-    const int64_t c = next(p.c), many = p.o / p.groups;
+    const int64_t c = take_digit(rest, p.c), many = p.o / p.groups;
     int64_t position[3];
-    for (int i = 2; i >= 0; --i) position[i] = next(p.in[i]);
+    for (int i = 2; i >= 0; --i) position[i] = take_digit(rest, p.in[i]);
     C sum = 0;
     int64_t tap = 0;
     for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)

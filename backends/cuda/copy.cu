@@ -6,10 +6,7 @@ namespace weft::cuda {
 namespace {
 
 void copy(const MutTensorRef& dst, const TensorRef& src) {
-  if (dst.dtype == src.dtype) {
-    dispatch_size(dst.dtype, [&]<class T> { run_copy<T, T>(dst, src); });
-    return;
-  }
+  if (dst.dtype == src.dtype) return move(dst, src);
   dispatch_all(src.dtype, "copy", [&]<class T> {
     dispatch_all(dst.dtype, "copy", [&]<class R> {
       if constexpr (!std::is_same_v<R, T>) run_copy<R, T>(dst, src);

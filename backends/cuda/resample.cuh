@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "weft/backends/cuda/pool.cuh"
+#include "weft/core/fn/narrow.h"
 #include "weft/core/fn/resize.h"
 
 namespace weft::cuda {
@@ -76,12 +77,6 @@ template <class A> class MixLists {
   MixList<A> list_[3];
 };
 
-template <class T, class A> __device__ WEFT_INLINE T narrow(A v) {
-  // through i64: a negative sum of u8 wraps, as on the CPU
-  if constexpr (std::is_integral_v<T>) return static_cast<T>(static_cast<int64_t>(fn::floor(v + A(0.5))));
-  else return static_cast<T>(v);
-}
-
 /// Sums weighted packs by fours: fours in a row, then onto what is there.
 template <class A, int V> struct Mixer {
   A sum[V], four[V];
@@ -130,7 +125,7 @@ __global__ void __launch_bounds__(kBlock)
     }
     all.finish();
     Pack<T, V> out;
-    for (int v = 0; v < V; ++v) out.v[v] = narrow<T>(all.sum[v]);
+    for (int v = 0; v < V; ++v) out.v[v] = fn::narrow<T>(all.sum[v]);
     *reinterpret_cast<Pack<T, V>*>(y + s.pixel * C + s.pack * V) = out;
   });
 }

@@ -72,6 +72,7 @@ struct Live {
 /// What a device owns. Never destroyed: the driver may be gone by then.
 struct DeviceState {
   int index = 0;
+  std::once_flag ready;
   std::mutex mutex;
   std::unordered_map<cudaStream_t, std::unique_ptr<Pool>> pools;
   std::unordered_map<void*, Live> live;
@@ -97,14 +98,13 @@ DeviceState& state(int device) {
     return s;
   }();
   DeviceState& s = all[device];
-  std::lock_guard lock(s.mutex);
-  if (!s.fault) {
+  std::call_once(s.ready, [&] {  // asked for with every launch: no lock after the first time
     use(device);
     void* p = nullptr;
     check(cudaHostAlloc(&p, sizeof(Fault), cudaHostAllocMapped), "cudaHostAlloc");
     s.fault = new (p) Fault{};
     check(cudaDeviceGetAttribute(&s.multiprocessors, cudaDevAttrMultiProcessorCount, device), "cudaDeviceGetAttribute");
-  }
+  });
   return s;
 }
 

@@ -2,7 +2,7 @@
 // in a few tensors. Sizes may exceed 32 bits; where they do not, divisions are narrow.
 #pragma once
 
-#include "weft/backends/cuda/elementwise.cuh"
+#include "weft/backends/cuda/copy.cuh"
 #include "weft/core/tensor_ref.h"
 
 namespace weft::cuda {
@@ -17,6 +17,18 @@ template <class F> void for_each_number(int64_t n, const F& f) {
   if (n <= 0) return;
   if (n < int64_t{1} << 31) launch(each_kernel<uint32_t, F>, grid_for(n), kBlock, 0, static_cast<uint32_t>(n), f);
   else launch(each_kernel<int64_t, F>, grid_for(n), kBlock, 0, n, f);
+}
+
+/// The last digit of `number` in base `size`; what is left takes its place.
+template <class I> __device__ WEFT_INLINE int64_t take_digit(I& number, int64_t size) {
+  const I rest = number / static_cast<I>(size), digit = number - rest * static_cast<I>(size);
+  number = rest;
+  return static_cast<int64_t>(digit);
+}
+__device__ WEFT_INLINE int64_t take_digit(uint32_t& number, const FastDivisor& size) {
+  const uint32_t rest = size.divide(number), digit = number - rest * size.divisor;
+  number = rest;
+  return static_cast<int64_t>(digit);
 }
 
 /// The axes of an index space, the outermost first, with the strides of N tensors. Neighbours are merged where all allow.
@@ -54,16 +66,6 @@ inline int memory_order(int* order, const TensorRef& t, int skip = -1) {
     order[j] = i;
   }
   return n;
-}
-
-struct MoveFunctor {
-  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const { return x; }
-};
-/// dst = src: one shape, one dtype, any strides.
-inline void move(const MutTensorRef& dst, const TensorRef& src) {
-  const ElementPlan plan = plan_of(dst, {&src});
-  const void* const in[] = {src.data};
-  dispatch_size(dst.dtype, [&]<class T> { run_elementwise<MoveFunctor, T, T, 1>(plan, dst.mut, in, {}); });
 }
 
 }  // namespace weft::cuda

@@ -5,6 +5,7 @@
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
 #include "weft/backends/cpu/simd/register.h"
+#include "weft/core/fn/narrow.h"
 #include "weft/core/fn/resize.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
@@ -71,11 +72,6 @@ template <class A> class ListMemory {
   A* weight_;
 };
 
-template <class T, class A> WEFT_INLINE T narrow(A v) {
-  if constexpr (std::is_integral_v<T>) return static_cast<T>(static_cast<int64_t>(fn::floor(v + A(0.5))));
-  else return static_cast<T>(v);
-}
-
 /// to = [to +] sum of N weighted runs.
 template <int N, bool Add, class To, class From, class A>
 WEFT_INLINE void blend(To* to, const From* const* p, const A* w, int64_t n) {
@@ -88,7 +84,7 @@ WEFT_INLINE void blend(To* to, const From* const* p, const A* w, int64_t n) {
     if constexpr (N > 2) v += w2 * static_cast<A>(p2[i]);
     if constexpr (N > 3) v += w3 * static_cast<A>(p3[i]);
     if constexpr (Add) v += static_cast<A>(to[i]);
-    to[i] = narrow<To>(v);
+    to[i] = fn::narrow<To>(v);
   }
 }
 template <bool Add, class To, class From, class A>
@@ -132,7 +128,7 @@ template <class T, class S, class A> void mix_pixels(T* y, const S* from, const 
         blend_few<true>(sum, std::min(4, n - k), p, w.weight + b + k, m);
       }
 #pragma omp simd
-      for (int64_t i = 0; i < m; ++i) y[c + i] = narrow<T>(sum[i]);
+      for (int64_t i = 0; i < m; ++i) y[c + i] = fn::narrow<T>(sum[i]);
     }
   }
 }
