@@ -40,6 +40,10 @@
 #include "weft/autograd/ops/sort.h"
 #include "weft/autograd/ops/unary.h"
 
+#include "weft/distributed/process_group.h"
+#include "weft/distributed/sync_batch_norm.h"
+#include "weft/distributed/thread_group.h"
+
 #include "weft/nn/nn.h"
 #include "weft/optim/optim.h"
 

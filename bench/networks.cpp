@@ -136,6 +136,19 @@ Step unet3d(const Config& c) {
                  [=]() mutable { return cross_entropy(m(x), y); });
 }
 
+/// 1x1 convolutions, so that the norms are much of the time; each writes its result over the convolution's.
+Step abn(const Config& c) {
+  nn::Sequential m;
+  for (int i = 0; i < 8; ++i) {
+    m.push_back(nn::Conv2d(64, 64, {.kernel_size = 1, .bias = false}));
+    m.push_back(nn::SyncBatchNorm(64, {.activation = Activation::leaky_relu}));
+  }
+  init(m);
+  Tensor x = fill({c.batch ? c.batch : 16, 64, 56, 56}, 1);
+  return trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.01, .momentum = 0.9}), c.dtype,
+                 [=]() mutable { return mean(square(m(x).to(Dtype::f32))); });
+}
+
 }  // namespace
 
 const std::vector<Workload>& network_workloads() {
@@ -145,6 +158,8 @@ const std::vector<Workload>& network_workloads() {
       {"resnet18", "ResNet-18, batch 8 at 224, SGD with momentum: one step", resnet18},
       {"resnet18_infer", "ResNet-18, eval, batch 8", resnet18_infer},
       {"unet3d", "3-D U-Net with batch norm, 32 x 128 x 128, SGD with momentum: one step", unet3d},
+      {"abn", "8 x (1x1 convolution, in-place activated batch norm), 16 x 64 x 56 x 56, SGD with momentum: one step",
+       abn},
   };
   return list;
 }

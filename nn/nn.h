@@ -16,4 +16,5 @@
 #include "weft/nn/padding.h"
 #include "weft/nn/pool.h"
 #include "weft/nn/resample.h"
+#include "weft/nn/sync_batch_norm.h"
 #include "weft/nn/ws_conv.h"

@@ -57,6 +57,19 @@ void ChannelNorm::reset_parameters() {
     if (t.defined()) t.zero_();
 }
 
+template ChannelNorm::ChannelNorm(std::string, int64_t, const BatchNormOptions&);  // for SyncBatchNorm
+
+double ChannelNorm::share_of_batch(std::optional<double> momentum) const {
+  return momentum ? *momentum : 1 / (num_batches_tracked.item<double>() + 1);
+}
+
+void ChannelNorm::count_batch() const {
+  NoGrad guard;
+  Tensor count = num_batches_tracked;
+  if (count.device().type == DeviceType::cpu) ++*count.mut_data<int64_t>();
+  else count.add_(scalar(int64_t{1}, count.options()));
+}
+
 template <int D>
 BatchNorm<D>::BatchNorm(int64_t num_features, BatchNormOptions o)
     : ChannelNorm(weft::str("BatchNorm", D, "d"), num_features, o), options(o) {}
@@ -66,25 +79,15 @@ template <int D> Tensor BatchNorm<D>::normalise(const Tensor& x, const Tensor& r
   WEFT_CHECK(x.size(1) == num_features, ShapeError, name(), ": input ", x.shape(), " has ", x.size(1),
              " channels, expected ", num_features);
   const bool tracking = running_mean.defined(), training = is_training();
-  double momentum = options.momentum.value_or(0);
-  if (training && tracking) {
-    Tensor count = num_batches_tracked;
-    if (!options.momentum) momentum = 1 / (count.item<double>() + 1);
-  }
   Tensor y = batch_norm(x, training && !tracking ? Tensor() : running_mean,
                         training && !tracking ? Tensor() : running_var, weight, bias,
                         {.training = training || !tracking,
-                         .momentum = momentum,
+                         .momentum = training && tracking ? share_of_batch(options.momentum) : 0,
                          .eps = options.eps,
                          .activation = options.activation,
                          .slope = options.slope,
                          .residual = residual});
-  if (training && tracking) {  // after the op: a refused input leaves the state as it was
-    NoGrad guard;
-    Tensor count = num_batches_tracked;
-    if (count.device().type == DeviceType::cpu) ++*count.mut_data<int64_t>();
-    else count.add_(scalar(int64_t{1}, count.options()));
-  }
+  if (training && tracking) count_batch();  // after the op: a refused input leaves the state as it was
   return y;
 }
 

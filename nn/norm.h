@@ -16,6 +16,9 @@ class WEFT_API ChannelNorm : public Module {
 
  protected:
   template <class Options> ChannelNorm(std::string name, int64_t num_features, const Options& o);
+  /// The next batch's share in the running statistics: `momentum`, or 1 / (number of batches, that one included).
+  double share_of_batch(std::optional<double> momentum) const;
+  void count_batch() const;
 };
 
 struct BatchNormOptions {

@@ -10,7 +10,38 @@
 #include "weft/core/kernels.h"
 
 namespace weft {
+namespace {
+
+void check_input(const char* op, const Tensor& x, int min_rank) {
+  check_defined(op, x);
+  WEFT_CHECK(x.is_floating(), DtypeError, op, ": input is ", x.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(x.rank() >= min_rank, ShapeError, op, ": input ", x.shape(), " has rank ", x.rank(),
+             "; expected [N, C, ...] of rank >= ", min_rank);
+}
+void check_channels(const char* op, const char* what, const Tensor& p, const Tensor& x) {
+  if (!p.defined()) return;
+  WEFT_CHECK(p.rank() == 1 && p.size(0) == x.size(1), ShapeError, op, ": ", what, " ", p.shape(),
+             " does not fit input ", x.shape(), "; expected [", x.size(1), "]");
+  WEFT_CHECK(p.device() == x.device(), DeviceError, op, ": ", what, " is on ", p.device(), " but input on ",
+             x.device());
+}
+void check_norm(const char* op, const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                const Tensor& weight, const Tensor& bias) {
+  check_channels(op, "running_mean", running_mean, x);
+  check_channels(op, "running_var", running_var, x);
+  check_channels(op, "weight", weight, x);
+  check_channels(op, "bias", bias, x);
+}
+
+}  // namespace
+
 namespace detail {
+
+void check_batch_norm(const char* op, const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                      const Tensor& weight, const Tensor& bias) {
+  check_input(op, x, 2);
+  check_norm(op, x, running_mean, running_var, weight, bias);
+}
 
 ChannelMoments channel_moments(const Tensor& x, bool per_sample) {
   const Shape shape = per_sample ? Shape{x.size(0), x.size(1)} : Shape{x.size(1)};
@@ -76,19 +107,6 @@ using detail::ChannelMoments;
 using detail::layout_of;
 using detail::plain_features;
 
-void check_input(const char* op, const Tensor& x, int min_rank) {
-  check_defined(op, x);
-  WEFT_CHECK(x.is_floating(), DtypeError, op, ": input is ", x.dtype(), "; expected a floating dtype");
-  WEFT_CHECK(x.rank() >= min_rank, ShapeError, op, ": input ", x.shape(), " has rank ", x.rank(),
-             "; expected [N, C, ...] of rank >= ", min_rank);
-}
-void check_channels(const char* op, const char* what, const Tensor& p, const Tensor& x) {
-  if (!p.defined()) return;
-  WEFT_CHECK(p.rank() == 1 && p.size(0) == x.size(1), ShapeError, op, ": ", what, " ", p.shape(),
-             " does not fit input ", x.shape(), "; expected [", x.size(1), "]");
-  WEFT_CHECK(p.device() == x.device(), DeviceError, op, ": ", what, " is on ", p.device(), " but input on ",
-             x.device());
-}
 /// f32 or f64, as the kernels want them.
 Tensor wide(const Tensor& p) { return p.defined() && is_half(p.dtype()) ? p.to(Dtype::f32) : p; }
 Tensor reshape_if(const Tensor& p, const Shape& s) { return p.defined() ? p.reshape(s) : p; }
@@ -179,13 +197,6 @@ Tensor channel_norm(const char* name, const Tensor& input, const Tensor& weight,
       });
 }
 
-void check_norm(const char* op, const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
-                const Tensor& weight, const Tensor& bias) {
-  check_channels(op, "running_mean", running_mean, x);
-  check_channels(op, "running_var", running_var, x);
-  check_channels(op, "weight", weight, x);
-  check_channels(op, "bias", bias, x);
-}
 /// y from running statistics.
 Tensor fixed_norm(const char* name, const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
                   const Tensor& weight, const Tensor& bias, const Tensor& residual, const NormParams& params) {
@@ -205,8 +216,7 @@ Tensor fixed_norm(const char* name, const Tensor& x, const Tensor& running_mean,
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                   const Tensor& bias, const BatchNormOptions& o) {
   if (x.rank() == 1 && x.numel() == 0) return mul(x, 1);  // no elements, no channels: PyTorch lets it pass
-  check_input("batch_norm", x, 2);
-  check_norm("batch_norm", x, running_mean, running_var, weight, bias);
+  detail::check_batch_norm("batch_norm", x, running_mean, running_var, weight, bias);
   WEFT_CHECK(!o.residual.defined() || o.residual.shape() == x.shape(), ShapeError, "batch_norm: residual ",
              o.residual.shape(), " does not have the input's shape ", x.shape());
   // With a residual the gradient reads the sign of the activation's input off its output.
@@ -220,7 +230,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& run
              x.shape());
   ChannelMoments m;
   Tensor y = channel_norm("batch_norm", x, weight, bias, o.residual, Statistics::batch, {}, {}, params, &m);
-  if (n > 0) detail::update_running(running_mean, running_var, m, o.momentum);
+  if (n > 0) detail::update_running(running_mean, running_var, m, o.momentum, o.biased_running_var);
   return y;
 }
 

@@ -14,6 +14,7 @@ struct BatchNormOptions {
   Activation activation = Activation::none;  ///< fused: y = act(bn(x) + residual)
   double slope = 0.01;                       ///< of leaky_relu
   Tensor residual = {};                      ///< added before the activation; x's shape
+  bool biased_running_var = false;           ///< the running variance takes the biased one (PyTorch-Encoding's rule)
 };
 /// y = (x - mean) / sqrt(var + eps) * weight + bias per channel, var biased. x [N, C, ...]; weight, bias, running_mean, running_var
 /// [C] or undefined. In training the running statistics, if given, are updated in place (with the unbiased variance).
@@ -63,6 +64,9 @@ WEFT_API ChannelMoments channel_moments(const Tensor& x, bool per_sample = false
 /// In place: running = (1 - momentum) running + momentum (mean, m2 / (count - 1)); m2 / count if `biased`.
 WEFT_API void update_running(const Tensor& running_mean, const Tensor& running_var, const ChannelMoments& m,
                              double momentum, bool biased = false);
+/// What batch_norm asks of its tensors: a floating x [N, C, ...]; the others [C] on x's device, or undefined. Errors name `op`.
+WEFT_API void check_batch_norm(const char* op, const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
+                               const Tensor& weight, const Tensor& bias);
 
 /// The gradients of any of these norms as ops that can be differentiated again (the composite twin of the kernels).
 struct NormComposite {

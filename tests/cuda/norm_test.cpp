@@ -133,6 +133,10 @@ TEST_SUITE("cuda norm") {
           kernels::norm_apply(DeviceType::cpu, mut_ref(b), ref(x), ref(mean), ref(inv), ref(gamma), ref(beta),
                               output ? ref(y) : ref(none), o);
           CHECK(same_bits(a, b));
+          Tensor over_x = twin(x), over_g = twin(g);  // in-place activated norm: the result over what is read
+          cuda::norm_apply(mut_ref(over_x), ref(over_x), ref(mean), ref(inv), ref(gamma), ref(beta),
+                           output ? ref(y) : ref(none), o);
+          CHECK(same_bits(over_x, b));
           cuda::norm_backward_apply(mut_ref(a), mut_ref(output ? da : none), ref(g), ref(x),
                                     output ? ref(y) : ref(none), ref(mean), ref(inv), ref(gamma), ref(beta), ref(inv),
                                     ref(k1), ref(k2), o);
@@ -141,6 +145,9 @@ TEST_SUITE("cuda norm") {
                                        ref(inv), ref(k1), ref(k2), o);
           CHECK(same_bits(a, b));
           CHECK(same_bits(da, db));
+          cuda::norm_backward_apply(mut_ref(over_g), {}, ref(over_g), ref(x), output ? ref(y) : ref(none), ref(mean),
+                                    ref(inv), ref(gamma), ref(beta), ref(inv), ref(k1), ref(k2), o);
+          CHECK(same_bits(over_g, b));
           Tensor a1 = unwritten({n}, Dtype::f64), a2 = twin(a1), b1 = twin(a1), b2 = twin(a1);
           cuda::norm_backward_reduce(mut_ref(a1), mut_ref(a2), ref(g), ref(x), output ? ref(y) : ref(none), ref(mean),
                                      ref(inv), ref(gamma), ref(beta), o);

@@ -14,6 +14,7 @@ const Modules& modules() {
     add_pool_modules(m);
     add_loss_modules(m);
     add_encoding_modules(m);
+    add_sync_modules(m);
     return m;
   }();
   return table;

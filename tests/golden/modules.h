@@ -57,5 +57,6 @@ void add_activation_modules(Modules& m);
 void add_pool_modules(Modules& m);
 void add_loss_modules(Modules& m);
 void add_encoding_modules(Modules& m);
+void add_sync_modules(Modules& m);
 
 }  // namespace golden

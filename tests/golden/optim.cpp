@@ -166,6 +166,5 @@ void run_train(const Folder&, const Value& item, Failures&) {
   throw Skip("kind train with " +
              (item["optimizer"].is_object() ? item["optimizer"]["module"].text() : item["optimizer"].text()));
 }
-void run_sync(const Folder&, const Value& item, Failures&) { throw Skip("kind sync of " + item["module"].as_string()); }
 
 }  // namespace golden
