@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ostream>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "weft/autograd/grad_mode.h"
+#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/reduce.h"
 #include "weft/core/factory.h"
 
 namespace weft::nn {
@@ -246,6 +249,27 @@ StateDict Module::state_dict() const {
   return out;
 }
 
+namespace {
+
+/// Names that stand for one tensor of the module though their entries differ: a line for each.
+std::string untied(const Module& root, const StateDict& dict) {
+  std::unordered_map<TensorImpl*, std::pair<std::string, const Tensor*>> first;
+  std::string out;
+  for (const auto& [key, t] : root.state_dict()) {
+    const Tensor* from = dict.find(key);
+    if (!from || from->shape() != t.shape()) continue;
+    auto [it, fresh] = first.try_emplace(t.impl(), key, from);
+    if (fresh || it->second.second->is_same(*from)) continue;
+    const Tensor a = it->second.second->detach(), b = from->detach().to(a.options());
+    // NaN twice is the same
+    if (any(logical_and(ne(a, b), logical_or(eq(a, a), eq(b, b)))).item<bool>())
+      out += weft::str("\n  ", it->second.first, " and ", key, " are one tensor of the module, but differ in the dict");
+  }
+  return out;
+}
+
+}  // namespace
+
 LoadResult Module::load_state_dict(const StateDict& dict, bool strict) {
   LoadResult result;
   std::string misshapen;
@@ -274,6 +298,7 @@ LoadResult Module::load_state_dict(const StateDict& dict, bool strict) {
     if (!known.contains(key)) result.unexpected.push_back(key);
 
   std::string wrong = misshapen;
+  if (strict) wrong += untied(*this, dict);
   auto list = [&](const char* what, const std::vector<std::string>& keys) {
     if (keys.empty()) return;
     wrong += weft::str("\n  ", what, " ");

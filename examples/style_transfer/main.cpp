@@ -1,10 +1,9 @@
 // Redraws a photo in the style of another picture.
 //   style_transfer styles --out .demo
 //   style_transfer optimise --content photo.jpg --style .demo/waves.png --features vgg16_relu3_3.safetensors --out out.png
-#include <CLI/CLI.hpp>
-#include <cmath>
 #include <iostream>
 
+#include "cli.h"
 #include "optimise.h"
 #include "styles.h"
 
@@ -14,19 +13,9 @@ struct Arguments {
   OptimiseOptions optimise;
   std::string content, style, features, features_input, device = "cpu", triptych, curve, folder = ".",
                                                         weights = "random.safetensors";
-  int64_t size = 256, style_size = 0, threads = 0, styles_size = 512;
+  int64_t size = 256, style_size = 0, threads = 0, styles_size = 512, scenes = 24;
   uint64_t seed = 1;
 };
-
-/// A finite number above 0, or 0 itself too: CLI11's own checks let NaN through.
-CLI::Validator finite_number(bool zero) {
-  auto check = [zero](const std::string& text) -> std::string {
-    double v = NAN;
-    if (CLI::detail::lexical_cast(text, v) && std::isfinite(v) && (v > 0 || (zero && v == 0))) return "";
-    return text + " is no finite number " + (zero ? ">= 0" : "> 0");
-  };
-  return {check, zero ? ">= 0" : "> 0"};
-}
 
 void add_optimise(CLI::App& app, Arguments& a) {
   OptimiseOptions& o = a.optimise;
@@ -63,9 +52,9 @@ void add_optimise(CLI::App& app, Arguments& a) {
 
 void run_optimise(const Arguments& a) {
   // before hours of work, not after
-  check_output(a.optimise.out, true);
-  if (!a.triptych.empty()) check_output(a.triptych, true);
-  if (!a.curve.empty()) check_output(a.curve, false);
+  check_output(a.optimise.out, kPictureEndings);
+  if (!a.triptych.empty()) check_output(a.triptych, kPictureEndings);
+  if (!a.curve.empty()) check_output(a.curve, {});
   if (a.threads > 0) weft::set_num_threads(static_cast<int>(a.threads));
   weft::Device device(a.device);
   bool random = a.features == "random";
@@ -89,13 +78,24 @@ void run_optimise(const Arguments& a) {
 
 int main(int argc, char** argv) try {
   Arguments a;
-  CLI::App app("Redraws a photo in the style of another picture (Gatys, Ecker and Bethge 2016).");
+  CLI::App app(
+      "Redraws a photo in the style of another picture: by optimising its pixels (Gatys, Ecker and Bethge 2016), or "
+      "with "
+      "a network trained for several styles (Zhang and Dana 2017).");
   app.require_subcommand(1);
   CLI::App* optimise = app.add_subcommand("optimise", "redraw a photo by optimising its pixels");
   add_optimise(*optimise, a);
-  CLI::App* styles = app.add_subcommand("styles", "draw three style pictures: woven.png, mosaic.png, waves.png");
+  std::string command_line = "style_transfer";
+  for (int i = 1; i < argc; ++i) command_line += std::string(" ") + argv[i];
+  add_msgnet_commands(app, command_line);
+  CLI::App* styles = app.add_subcommand("styles",
+                                        "draw the style pictures: woven, mosaic, waves, marble, shards, dots");
   styles->add_option("--out", a.folder, "folder")->capture_default_str();
   styles->add_option("--size", a.styles_size, "pixels of a side")->capture_default_str()->check(CLI::Range(16, 8192));
+  CLI::App* scenes = app.add_subcommand("scenes", "draw landscapes and still lifes to learn on");
+  scenes->add_option("--out", a.folder, "folder")->capture_default_str();
+  scenes->add_option("--size", a.styles_size, "pixels of a side")->capture_default_str()->check(CLI::Range(16, 8192));
+  scenes->add_option("--count", a.scenes)->capture_default_str()->check(CLI::Range(1, 999));
   CLI::App* features = app.add_subcommand("random-features",
                                           "write random weights, for tests where VGG16 is not at hand");
   features->add_option("--out", a.weights)->capture_default_str();
@@ -105,6 +105,7 @@ int main(int argc, char** argv) try {
 
   if (*optimise) run_optimise(a);
   if (*styles) draw_styles(a.folder, a.styles_size);
+  if (*scenes) draw_scenes(a.folder, a.scenes, a.styles_size);
   if (*features) weft::io::save(Vgg::random(a.seed, a.features_input), a.weights);
   return 0;
 } catch (const std::exception& e) {

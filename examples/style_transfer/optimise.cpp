@@ -2,57 +2,29 @@
 
 #include <chrono>
 #include <cmath>
-#include <csignal>
 #include <functional>
 #include <iostream>
+
+#include "interrupt.h"
+#include "loss.h"
 
 using namespace weft;
 
 namespace {
 
-volatile std::sig_atomic_t g_interrupted = 0;
-
-/// Ctrl-C sets a flag while this lives; a second one ends the program as usual.
-struct InterruptFlag {
-  InterruptFlag() {
-    g_interrupted = 0;
-    std::signal(SIGINT, [](int) {
-      g_interrupted = 1;
-      std::signal(SIGINT, SIG_DFL);
-    });
-  }
-  ~InterruptFlag() { std::signal(SIGINT, SIG_DFL); }
-};
-
-/// Sum of squares.
-Tensor squares(const Tensor& x) { return sum(square(x)); }
-
-/// Mean absolute difference of neighbours.
-Tensor total_variation(const Tensor& x) {
-  return mean(abs(x.slice(2, 1) - x.slice(2, 0, -1))) + mean(abs(x.slice(3, 1) - x.slice(3, 0, -1)));
-}
-
-/// What the picture is measured against: content features, and a Gram matrix for each tap.
+/// What the picture is measured against.
 class Target {
  public:
-  Target(const Vgg& vgg, const Tensor& content, const Tensor& style, const OptimiseOptions& o) : vgg_(vgg), o_(o) {
+  Target(const Vgg& vgg, const Tensor& content, const Tensor& style, const OptimiseOptions& o)
+      : vgg_(vgg), o_(o), style_(vgg, style) {
     NoGrad guard;
-    features_ = vgg(content).at("relu2_2");
-    features_scale_ = scale("content", features_);
-    for (const auto& [tap, f] : vgg(style)) {
-      Tensor g = gram_matrix(f);
-      grams_.push_back({tap, g, scale("style", g)});
-    }
+    features_ = vgg(content, kContentTap).at(kContentTap);
+    features_scale_ = feature_scale("content", features_);
   }
 
-  /// Errors relative to the targets' own size, so that the weights mean the same for any pictures and network.
   Tensor operator()(const Tensor& x, Losses& parts) const {
     auto taps = vgg_(x);
-    Tensor content = squares(taps.at("relu2_2") - features_) / features_scale_, style;
-    for (const auto& g : grams_) {
-      Tensor s = squares(gram_matrix(taps.at(g.tap)) - g.target) / (g.scale * static_cast<double>(grams_.size()));
-      style = style.defined() ? style + s : s;
-    }
+    Tensor content = squares(taps.at(kContentTap) - features_) / features_scale_, style = style_.relative_error(taps);
     Tensor total = content * o_.content_weight + style * o_.style_weight;
     if (o_.tv_weight > 0) total = total + total_variation(x) * o_.tv_weight;
     parts = {total.item<double>(), content.item<double>() * o_.content_weight, style.item<double>() * o_.style_weight};
@@ -60,22 +32,11 @@ class Target {
   }
 
  private:
-  static double scale(const char* picture, const Tensor& features) {
-    double s = squares(features).item<double>();
-    WEFT_CHECK(s > 0 && std::isfinite(s), ValueError, "optimise: the features of the ", picture,
-               " picture have the size ", s, ", nothing to measure against; are these the right weights?");
-    return s;
-  }
-  struct Gram {
-    std::string tap;
-    Tensor target;
-    double scale;
-  };
   const Vgg& vgg_;
   const OptimiseOptions& o_;
+  StyleTarget style_;
   Tensor features_;
   double features_scale_;
-  std::vector<Gram> grams_;
 };
 
 /// For L-BFGS, which knows no bounds, the picture is a sigmoid of what is optimised, a little wider than 0..255 so that
@@ -118,7 +79,7 @@ Optimised optimise(const Vgg& vgg, const Tensor& content, const Tensor& style, c
     auto done = static_cast<int64_t>(result.losses.size());
     if (bar.shown()) bar.update(done, "loss " + str(parts.total));
     if (o.every > 0 && done % o.every == 0) save_step(done);
-    if (g_interrupted) throw Interrupted();
+    if (flag.raised()) throw Interrupted();
     return loss;
   };
   try {

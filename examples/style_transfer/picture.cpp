@@ -28,12 +28,15 @@ bool is_device(const std::filesystem::path& p) {
 }
 }  // namespace
 
-void check_output(const std::string& path, bool picture) {
+void check_output(const std::string& path, const std::vector<std::string>& endings) {
   const std::filesystem::path p(path), folder = p.has_parent_path() ? p.parent_path() : ".";
   std::string ending = p.extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
-  WEFT_CHECK(!picture || ending == ".png" || ending == ".jpg" || ending == ".jpeg", IoError, "the name '", path,
-             "' must end in .png, .jpg or .jpeg");
+  std::string all;
+  for (size_t i = 0; i < endings.size(); ++i)
+    all += (i == 0 ? "" : i + 1 == endings.size() ? " or " : ", ") + endings[i];
+  WEFT_CHECK(endings.empty() || std::find(endings.begin(), endings.end(), ending) != endings.end(), IoError,
+             "the name '", path, "' must end in ", all);
   std::error_code none;
   WEFT_CHECK(!std::filesystem::is_directory(p, none), IoError, path, ": is a folder");
   if (is_device(p)) return;

@@ -9,9 +9,10 @@
 
 /// A photo as [1, 3, H, W] with 0..255: the longer side `size`, both multiples of 8.
 weft::Tensor load_picture(const std::string& path, int64_t size);
-/// IoError where `path` will not do for a result: no folder to write to, or a folder itself; for pictures another ending than
-/// .png, .jpg or .jpeg.
-void check_output(const std::string& path, bool picture);
+inline const std::vector<std::string> kPictureEndings = {".png", ".jpg", ".jpeg"};
+/// IoError where `path` will not do for a result: no folder to write to, or a folder itself, or another ending than these
+/// (when there are any).
+void check_output(const std::string& path, const std::vector<std::string>& endings);
 /// Clamped and rounded.
 void save_picture(const weft::Tensor& x, const std::string& path);
 /// The pictures side by side, all as high as the last.

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <iostream>
 
-#include "canvas.h"
+#include "painters.h"
 
 namespace {
 
@@ -127,18 +127,40 @@ void waves(Canvas& canvas) {
 
 }  // namespace
 
-void draw_styles(const std::string& folder, int64_t size) {
+namespace {
+
+void make_folder(const std::string& folder) {
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
   WEFT_CHECK(std::filesystem::is_directory(folder), IoError, "'", folder,
              "': cannot be made a folder: ", failed ? failed.message() : "something else has that name");
-  const std::array<std::pair<const char*, void (*)(Canvas&)>, 3> painters = {
-      {{"woven", woven}, {"mosaic", mosaic}, {"waves", waves}}};
+}
+
+void save(const Canvas& canvas, const std::string& path) {
+  weft::io::write_image(canvas.image(), path);
+  std::cout << path << '\n';
+}
+
+}  // namespace
+
+void draw_styles(const std::string& folder, int64_t size) {
+  make_folder(folder);
+  const std::array<std::pair<const char*, void (*)(Canvas&)>, 6> painters = {
+      {{"woven", woven}, {"mosaic", mosaic}, {"waves", waves}, {"marble", marble}, {"shards", shards}, {"dots", dots}}};
   for (const auto& [name, paint] : painters) {
     Canvas canvas(size);
     paint(canvas);
-    std::string path = folder + "/" + name + ".png";
-    weft::io::write_image(canvas.image(), path);
-    std::cout << path << '\n';
+    save(canvas, folder + "/" + name + ".png");
+  }
+}
+
+void draw_scenes(const std::string& folder, int64_t count, int64_t size) {
+  make_folder(folder);
+  for (int64_t i = 0; i < count; ++i) {
+    Canvas canvas(size);
+    scene(canvas, static_cast<uint32_t>(i));
+    char name[32];
+    std::snprintf(name, sizeof name, "/scene-%03d.png", static_cast<int>(i));
+    save(canvas, folder + name);
   }
 }

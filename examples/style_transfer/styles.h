@@ -5,5 +5,8 @@
 #include <cstdint>
 #include <string>
 
-/// Writes woven.png, mosaic.png and waves.png of size x size pixels into `folder`, and prints their paths.
+/// Writes woven.png, mosaic.png, waves.png, marble.png, shards.png and dots.png of size x size pixels into `folder`, and
+/// prints their paths.
 void draw_styles(const std::string& folder, int64_t size);
+/// The same with scene-000.png, ...: landscapes and still lifes, to learn on where photos are few.
+void draw_scenes(const std::string& folder, int64_t count, int64_t size);

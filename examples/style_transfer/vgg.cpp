@@ -75,13 +75,15 @@ Vgg::Vgg(const StateDict& weights, std::string input, Device device) : input_(st
   while (!layers_.empty() && layers_.back().tap.empty()) layers_.pop_back();
 }
 
-std::map<std::string, Tensor> Vgg::operator()(const Tensor& rgb) const {
+std::map<std::string, Tensor> Vgg::operator()(const Tensor& rgb, const std::string& last) const {
   std::map<std::string, Tensor> taps;
   Tensor x = rgb - mean_;
   for (const Layer& layer : layers_) {
     if (layer.pool) x = max_pool2d(x, {.kernel_size = 2});
     x = relu(conv2d(x, layer.weight, layer.bias, {.padding = 1}));
-    if (!layer.tap.empty()) taps[layer.tap] = x;
+    if (layer.tap.empty()) continue;
+    taps[layer.tap] = x;
+    if (layer.tap == last) break;
   }
   return taps;
 }

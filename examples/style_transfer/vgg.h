@@ -20,8 +20,8 @@ class Vgg {
   /// entry `input` of the weights decides, and without it kRgbImagenet holds.
   Vgg(const weft::StateDict& weights, std::string input, weft::Device device);
 
-  /// rgb: [1, 3, H, W] with 0..255 -> the features by name of their tap. Its weights get no gradient.
-  std::map<std::string, weft::Tensor> operator()(const weft::Tensor& rgb) const;
+  /// rgb: [N, 3, H, W] with 0..255 -> the features by name of their tap, up to `last` if one is named. Its weights get no gradient.
+  std::map<std::string, weft::Tensor> operator()(const weft::Tensor& rgb, const std::string& last = "") const;
   const std::string& input() const { return input_; }
 
   /// Random weights, the same function whichever `input` they are written for. They see colours and grain, no strokes.

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <sstream>
 
 #include "weft/autograd/grad_mode.h"
@@ -105,6 +106,26 @@ TEST_CASE("a clone of a container calls the clones, tied parameters stay tied") 
   CHECK(copy(zeros({2})).to_vector<float>() == std::vector<float>{5, 5});
   CHECK(net(zeros({2})).to_vector<float>() == std::vector<float>{0, 0});
   CHECK(tied.is_training());
+}
+
+TEST_CASE("one child under two names: both are saved, and must agree when they are loaded") {
+  Leaf tied(2);
+  nn::Sequential net(tied, Leaf(3), tied);
+  StateDict dict;
+  for (const auto& [key, t] : net.state_dict()) dict.insert(key, t.detach().clone());
+  CHECK(dict.contains("0.weight"));
+  CHECK(dict.contains("2.weight"));
+  CHECK(names(net.named_parameters()) == Names{"0.weight", "1.weight"});
+  net.load_state_dict(dict);
+  for (const char* key : {"0.weight", "2.weight"}) dict.set(key, full({2}, NAN));
+  net.load_state_dict(dict);
+  dict.set("2.weight", full({2}, 4.0));
+  CHECK(message([&] { net.load_state_dict(dict); }) ==
+        "load_state_dict: the dict does not fit Sequential:\n  0.weight and 2.weight are one tensor of the module, but "
+        "differ in the dict");
+  CHECK(std::isnan(tied.weight.to_vector<float>()[0]));
+  net.load_state_dict(dict, false);  // the last one holds
+  CHECK(tied.weight.to_vector<float>()[0] == 4);
 }
 
 TEST_CASE("modes and trainability are two things") {
