@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "weft/core/kernels/encoding.h"
+
 namespace weft {
 namespace {
 std::vector<KernelSlot*>& slots() {
@@ -81,6 +83,8 @@ decltype(normal) normal{"normal", kFloatingDtypes};
 decltype(randint) randint{"randint", kNumericDtypes};
 decltype(bernoulli) bernoulli{"bernoulli"};
 decltype(dropout) dropout{"dropout", kFloatingDtypes};
+decltype(encode) encode{"encode", kFloatingDtypes};
+decltype(encode_backward) encode_backward{"encode_backward", kFloatingDtypes};
 decltype(conv) conv{"conv", kFloatingDtypes};
 decltype(conv_input_grad) conv_input_grad{"conv_input_grad", kFloatingDtypes};
 decltype(conv_weight_grad) conv_weight_grad{"conv_weight_grad", kFloatingDtypes};

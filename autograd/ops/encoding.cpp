@@ -6,6 +6,8 @@
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/softmax.h"
 #include "weft/autograd/ops/unary.h"
+#include "weft/core/factory.h"
+#include "weft/core/kernels/encoding.h"
 
 namespace weft {
 namespace {
@@ -54,34 +56,54 @@ Tensor aggregate(const Tensor& a, const Tensor& x, const Tensor& codewords) {
   return gather_residuals(a, x - centre, codewords - centre);
 }
 
-Tensor encode(const Tensor& input, const Tensor& codewords, const Tensor& scale) {
-  check_features("encode", input, codewords);
+namespace {
+
+/// The gradients of encode, made of ops.
+Grads encode_composite(BackwardCtx& ctx, const Tensor& g, const Tensor& features, const Tensor& codewords,
+                       const Tensor& s) {
+  const Tensor centre = centre_of(codewords), c = codewords - centre, x = features - centre;
+  const Tensor d2 = distances(x, c), a = softmax(d2 * s, -1);
+  const Tensor ga = matmul(x, g.transpose(1, 2)) - sum(g * c, -1).unsqueeze(1);
+  const Tensor gl = a * (ga - sum(a * ga, -1, true)), w = gl * s * 2;  // [B, N, K]
+  Grads grads(3);
+  if (ctx.needs(0)) grads[0] = matmul(a, g) + sum(w, -1, true) * x - matmul(w, c);
+  if (ctx.needs(1))
+    grads[1] = sum(sum(w, 1).unsqueeze(-1) * c - sum(a, 1).unsqueeze(-1) * g - matmul(w.transpose(1, 2), x), 0);
+  if (ctx.needs(2)) grads[2] = sum(gl * d2, {0, 1});
+  return grads;
+}
+
+}  // namespace
+
+Tensor encode(const Tensor& x, const Tensor& codewords, const Tensor& scale) {
+  check_features("encode", x, codewords);
   check_scale("encode", codewords, scale);
-  const Dtype compute = compute_dtype(input.dtype());
-  const Tensor x = input.to(compute), c = codewords.to(compute), s = scale.to(compute);
-  Tensor y;
-  {
-    NoGrad guard;
-    const Tensor centre = centre_of(c), xs = x - centre, cs = c - centre;
-    y = gather_residuals(softmax(distances(xs, cs) * s, -1), xs, cs);
-  }
+  WEFT_CHECK(is_floating(x.dtype()), DtypeError, "encode: features are ", x.dtype(), "; expected a floating dtype");
+  const Dtype compute = compute_dtype(x.dtype());
+  const Device device = x.device();
+  const Tensor c = codewords.to(compute).contiguous(), s = scale.to(compute).contiguous();
+  const bool nothing = x.numel() == 0 || c.numel() == 0;
+  const Shape shape{x.size(0), c.size(0), x.size(2)};
+  Tensor y = nothing ? zeros(shape, x.options()) : empty(shape, x.options());
+  if (!nothing) kernels::encode(device, mut_ref(y), ref(x), ref(c), ref(s));
   // The assignment is made again, from what is kept anyway.
-  auto backward = [xs = Saved::input(x), cs = Saved::input(c, "codewords"),
-                   ss = Saved::input(s, "scale")](BackwardCtx& ctx) -> Grads {
-    const Tensor& g = ctx.grad();  // [B, K, D]
-    const Tensor s = ctx.get(ss), raw = ctx.get(cs), centre = centre_of(raw), c = raw - centre,
-                 x = ctx.get(xs) - centre;
-    const Tensor d2 = distances(x, c), a = softmax(d2 * s, -1);
-    const Tensor ga = matmul(x, g.transpose(1, 2)) - sum(g * c, -1).unsqueeze(1);
-    const Tensor gl = a * (ga - sum(a * ga, -1, true)), w = gl * s * 2;  // [B, N, K]
-    Grads grads(3);
-    if (ctx.needs(0)) grads[0] = matmul(a, g) + sum(w, -1, true) * x - matmul(w, c);
-    if (ctx.needs(1))
-      grads[1] = sum(sum(w, 1).unsqueeze(-1) * c - sum(a, 1).unsqueeze(-1) * g - matmul(w.transpose(1, 2), x), 0);
-    if (ctx.needs(2)) grads[2] = sum(gl * d2, {0, 1});
-    return grads;
+  auto backward = [xs = Saved::input(x), cs = Saved::input(c, "codewords"), ss = Saved::input(s, "scale"), compute,
+                   device, nothing](BackwardCtx& ctx) -> Grads {
+    const Tensor x = ctx.get(xs), c = ctx.get(cs), s = ctx.get(ss);
+    if (ctx.create_graph()) return encode_composite(ctx, ctx.grad().to(compute), x.to(compute), c, s);
+    const Tensor g = ctx.grad().contiguous();
+    Tensor x_grad = ctx.needs(0) ? empty_like(x) : Tensor(), c_grad = ctx.needs(1) ? empty_like(c) : Tensor(),
+           s_grad = ctx.needs(2) ? empty_like(s) : Tensor();
+    if (nothing) {
+      for (Tensor* t : {&x_grad, &c_grad, &s_grad})
+        if (t->defined()) t->zero_();
+    } else {
+      kernels::encode_backward(device, mut_ref(x_grad), mut_ref(c_grad), mut_ref(s_grad), ref(g), ref(x), ref(c),
+                               ref(s));
+    }
+    return {x_grad, c_grad, s_grad};
   };
-  return record("encode", std::move(y), {x, c, s}, std::move(backward)).to(input.dtype());
+  return record("encode", std::move(y), {x, c, s}, std::move(backward));
 }
 
 Tensor pairwise_cosine(const Tensor& x, const Tensor& codewords, bool normalize) {

@@ -25,5 +25,6 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   register_row_norm();
   register_pool();
   register_resample();
+  register_encoding();
   return register_services();
 }

@@ -25,5 +25,6 @@ void register_norm();
 void register_row_norm();
 void register_pool();
 void register_resample();
+void register_encoding();
 
 }  // namespace weft::cuda

@@ -2,6 +2,7 @@
 
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/register.h"
+#include "weft/backends/cpu/simd/tile.h"
 #include "weft/core/parallel.h"
 
 // Blocks of a and b are packed into panels that the kernel reads in order; the tile of `kRows` x `kCols` results stays in
@@ -9,53 +10,9 @@
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kRows = 12;
-#elif defined(__AVX2__)
-constexpr int kVectorBytes = 32, kRows = 6;
-#else
-constexpr int kVectorBytes = 16, kRows = 6;
-#endif
-constexpr int kVectors = 2;  // per row of the tile
+constexpr int kVectorBytes = Tile<float>::kVectorBytes, kRows = Tile<float>::kRows;
 constexpr int64_t kDepth = 384, kBlockRows = 8 * kRows;
 constexpr int64_t kSerialWork = 1 << 16;  // multiply-adds
-
-template <class C> struct Tile {
-  typedef C V __attribute__((vector_size(kVectorBytes)));
-  static constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(C));
-  static constexpr int kCols = kVectors * kLanes;
-  static constexpr int64_t kBlockCols = 8 * kCols;
-
-  // t = (load ? t : 0) + sum over k of a's column times b's row; a: panel [k][kRows], b: panel [k][kCols].
-  static void multiply(int64_t k, const C* a, const C* b, C* t, bool load) {
-    V acc[kRows][kVectors];
-    V* tv = reinterpret_cast<V*>(t);
-    if (load) {
-#pragma GCC unroll 12
-      for (int r = 0; r < kRows; ++r)
-        for (int v = 0; v < kVectors; ++v) acc[r][v] = tv[r * kVectors + v];
-    } else {
-#pragma GCC unroll 12
-      for (int r = 0; r < kRows; ++r)
-        for (int v = 0; v < kVectors; ++v) acc[r][v] = V{};
-    }
-    const V* bv = reinterpret_cast<const V*>(b);
-    for (int64_t i = 0; i < k; ++i) {
-      const V b0 = bv[0], b1 = bv[1];
-#pragma GCC unroll 12
-      for (int r = 0; r < kRows; ++r) {
-        const C s = a[r];
-        acc[r][0] += s * b0;
-        acc[r][1] += s * b1;
-      }
-      a += kRows;
-      bv += kVectors;
-    }
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r)
-      for (int v = 0; v < kVectors; ++v) tv[r * kVectors + v] = acc[r][v];
-  }
-};
 
 template <class C, int Bytes> C sum_lanes(const C* v) {
   constexpr int lanes = Bytes / static_cast<int>(sizeof(C));
@@ -176,7 +133,7 @@ template <class T> void run(const Gemm& g) {
     if (Dots<T>::takes(g)) return Dots<T>::run(g);
   constexpr int cols = Tile<C>::kCols;
   int64_t block_rows = std::min(kBlockRows, round_up(g.m, kRows)),
-          block_cols = std::min(Tile<C>::kBlockCols, round_up(g.n, cols));
+          block_cols = std::min<int64_t>(8 * cols, round_up(g.n, cols));
   const int64_t threads = g.batch * g.m * g.n * g.k < kSerialWork ? 1 : num_threads();
   auto count = [&] { return g.batch * blocks(g.m, block_rows) * blocks(g.n, block_cols); };
   while (count() < threads && block_cols > cols) block_cols = round_up(block_cols / 2, cols);
@@ -216,7 +173,7 @@ template <class T> void run(const Gemm& g) {
         for (int64_t c = 0; c < width; c += cols)
           for (int64_t r = 0; r < rows; r += kRows) {
             C* t = single ? one : sums + (c / cols * blocks(block_rows, kRows) + r / kRows) * kRows * cols;
-            Tile<C>::multiply(kn, pa + r * kn, pb + c * kn, t, k0 > 0);
+            Tile<C>::template multiply<kRows>(kn, pa + r * kn, kRows, pb + c * kn, cols, t, cols, k0 > 0);
             if (last)
               write_tile<T, C>(g, t, batch, r0 + r, c0 + c, std::min<int64_t>(kRows, rows - r),
                                std::min<int64_t>(cols, width - c));

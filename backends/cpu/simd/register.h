@@ -24,5 +24,6 @@ void register_index();
 void register_pad();
 void register_fold();
 void register_random();
+void register_encoding();
 
 }  // namespace weft::cpu::WEFT_ISA

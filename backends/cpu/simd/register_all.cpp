@@ -23,6 +23,7 @@ void register_all() {
   register_pad();
   register_fold();
   register_random();
+  register_encoding();
 }
 
 }  // namespace weft::cpu::WEFT_ISA
