@@ -1,11 +1,15 @@
-// Adam and AdamW.
+// Adam and its kin: steps along a running mean of the gradients, scaled by the size of past ones.
 #pragma once
 
 #include "weft/optim/optimizer.h"
 
 namespace weft::optim {
 
-/// Options of both; only the default decay differs.
+namespace detail {
+WEFT_API void check_betas(const char* name, const std::array<double, 2>& betas);
+}
+
+/// Options of Adam and AdamW; only the defaults of the decay differ.
 template <bool Decoupled> struct AdamOptionsOf {
   double lr = 1e-3;
   std::array<double, 2> betas = {0.9, 0.999};
@@ -13,37 +17,25 @@ template <bool Decoupled> struct AdamOptionsOf {
   double weight_decay = Decoupled ? 1e-2 : 0;
   bool amsgrad = false;
   bool maximize = false;
+  bool decoupled_weight_decay = Decoupled;  ///< p *= 1 - lr weight_decay, instead of weight_decay p in g
 
   static constexpr const char* name = Decoupled ? "AdamW" : "Adam";
-  /// ValueError for a negative rate, eps or decay, and for betas outside [0, 1).
-  void check() const {
-    WEFT_CHECK(lr >= 0, ValueError, name, ": invalid lr ", lr);
-    WEFT_CHECK(eps >= 0, ValueError, name, ": invalid eps ", eps);
-    WEFT_CHECK(weight_decay >= 0, ValueError, name, ": invalid weight_decay ", weight_decay);
-    for (double b : betas)
-      WEFT_CHECK(b >= 0 && b < 1, ValueError, name, ": invalid betas (", betas[0], ", ", betas[1], ")");
-  }
+  static constexpr StateNames state_names = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
+  /// ValueError for betas outside [0, 1).
+  void check() const { detail::check_betas(name, betas); }
   template <class F> static void visit(AdamOptionsOf& o, const F& f) {
-    f("lr", o.lr), f("beta1", o.betas[0]), f("beta2", o.betas[1]), f("eps", o.eps);
-    f("weight_decay", o.weight_decay), f("amsgrad", o.amsgrad), f("maximize", o.maximize);
+    f("lr", o.lr), f("beta1", o.betas[0]), f("beta2", o.betas[1]), f("eps", o.eps), f("weight_decay", o.weight_decay);
+    f("amsgrad", o.amsgrad), f("maximize", o.maximize), f("decoupled_weight_decay", o.decoupled_weight_decay);
   }
 };
 using AdamOptions = AdamOptionsOf<false>;
 using AdamWOptions = AdamOptionsOf<true>;
 
 template <bool Decoupled> class WEFT_API AdamOf : public OptimizerOf<AdamOptionsOf<Decoupled>> {
-  using Base = OptimizerOf<AdamOptionsOf<Decoupled>>;
-
  public:
-  explicit AdamOf(std::vector<Tensor> params, AdamOptionsOf<Decoupled> o = {}) : Base({{std::move(params), o}}) {}
-  explicit AdamOf(std::vector<typename Base::Group> groups) : Base(std::move(groups)) {}
+  using OptimizerOf<AdamOptionsOf<Decoupled>>::OptimizerOf;
   using Optimizer::step;
   void step() override;
-  double momentum(int64_t group = 0) const override { return this->options(group).betas[0]; }
-  void set_momentum(double m, int64_t group) override { this->options(group).betas[0] = m; }
-
- protected:
-  std::array<const char*, 3> state_names() const override { return {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"}; }
 };
 
 extern template class AdamOf<false>;
@@ -54,5 +46,91 @@ extern template class AdamOf<true>;
 using Adam = AdamOf<false>;
 /// Adam with decay apart from the gradient: p *= 1 - lr weight_decay first (Loshchilov & Hutter 2019).
 using AdamW = AdamOf<true>;
+
+struct WEFT_API RAdamOptions {
+  double lr = 1e-3;
+  std::array<double, 2> betas = {0.9, 0.999};
+  double eps = 1e-8;
+  double weight_decay = 0;
+  bool decoupled_weight_decay = false;
+  bool maximize = false;
+
+  static constexpr const char* name = "RAdam";
+  static constexpr StateNames state_names = {"exp_avg", "exp_avg_sq"};
+  void check() const { detail::check_betas(name, betas); }
+  template <class F> static void visit(RAdamOptions& o, const F& f) {
+    f("lr", o.lr), f("beta1", o.betas[0]), f("beta2", o.betas[1]), f("eps", o.eps), f("weight_decay", o.weight_decay);
+    f("decoupled_weight_decay", o.decoupled_weight_decay), f("maximize", o.maximize);
+  }
+};
+
+/// Adam whose first steps, rho_t <= 5, are p -= lr m'; later ones are p -= lr r_t m' sqrt(1 - beta2^t) / (sqrt(v) + eps) with
+/// rho = 2 / (1 - beta2) - 1, rho_t = rho - 2 t beta2^t / (1 - beta2^t),
+/// r_t^2 = (rho_t - 4) (rho_t - 2) rho / ((rho - 4) (rho - 2) rho_t). (Liu et al. 2020.) As PyTorch's RAdam.
+class WEFT_API RAdam : public OptimizerOf<RAdamOptions> {
+ public:
+  using OptimizerOf::OptimizerOf;
+  using Optimizer::step;
+  void step() override;
+};
+
+struct WEFT_API NAdamOptions {
+  double lr = 2e-3;
+  std::array<double, 2> betas = {0.9, 0.999};
+  double eps = 1e-8;
+  double weight_decay = 0;
+  double momentum_decay = 4e-3;
+  bool decoupled_weight_decay = false;
+  bool maximize = false;
+
+  static constexpr const char* name = "NAdam";
+  static constexpr StateNames state_names = {"exp_avg", "exp_avg_sq"};
+  void check() const { detail::check_betas(name, betas); }
+  template <class F> static void visit(NAdamOptions& o, const F& f) {
+    f("lr", o.lr), f("beta1", o.betas[0]), f("beta2", o.betas[1]), f("eps", o.eps), f("weight_decay", o.weight_decay);
+    f("momentum_decay", o.momentum_decay), f("decoupled_weight_decay", o.decoupled_weight_decay);
+    f("maximize", o.maximize);
+  }
+};
+
+/// p -= lr (a g + b m) / (sqrt(v') + eps) with mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2), a = (1 - mu_t) / (1 - mu_1 ... mu_t),
+/// b = mu_(t+1) / (1 - mu_1 ... mu_(t+1)); m, v' as Adam's. (Dozat 2016.) As PyTorch's NAdam: the products of mu are in f32.
+class WEFT_API NAdam : public OptimizerOf<NAdamOptions> {
+ public:
+  using OptimizerOf::OptimizerOf;
+  using Optimizer::step;
+  void step() override;
+
+ protected:
+  void save_extra(StateDict& dict) const override;
+  std::function<void()> load_extra(StateReader& in) override;
+
+ private:
+  std::vector<float> mu_product_;  // by slot
+};
+
+struct WEFT_API AdamaxOptions {
+  double lr = 2e-3;
+  std::array<double, 2> betas = {0.9, 0.999};
+  double eps = 1e-8;
+  double weight_decay = 0;
+  bool maximize = false;
+
+  static constexpr const char* name = "Adamax";
+  static constexpr StateNames state_names = {"exp_avg", "exp_inf"};
+  void check() const { detail::check_betas(name, betas); }
+  template <class F> static void visit(AdamaxOptions& o, const F& f) {
+    f("lr", o.lr), f("beta1", o.betas[0]), f("beta2", o.betas[1]), f("eps", o.eps), f("weight_decay", o.weight_decay);
+    f("maximize", o.maximize);
+  }
+};
+
+/// u = max(beta2 u, |g| + eps), p -= lr / (1 - beta1^t) m / u. (Kingma & Ba 2015, 7.1.) As PyTorch's Adamax.
+class WEFT_API Adamax : public OptimizerOf<AdamaxOptions> {
+ public:
+  using OptimizerOf::OptimizerOf;
+  using Optimizer::step;
+  void step() override;
+};
 
 }  // namespace weft::optim

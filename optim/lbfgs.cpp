@@ -1,7 +1,6 @@
 #include "weft/optim/lbfgs.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "weft/autograd/ops/binary.h"
@@ -42,12 +41,12 @@ double cubic_minimum(double x1, double f1, double g1, double x2, double f2, doub
 }  // namespace
 
 void LBFGSOptions::check() const {
-  WEFT_CHECK(lr >= 0, ValueError, "LBFGS: invalid lr ", lr);
+  WEFT_CHECK(line_search <= LineSearch::strong_wolfe, ValueError, "LBFGS: there is no such line search");
   WEFT_CHECK(max_iter >= 0 && history_size > 0, ValueError, "LBFGS: invalid max_iter ", max_iter, " or history_size ",
              history_size);
 }
 
-LBFGS::LBFGS(std::vector<Tensor> params, LBFGSOptions o) : OptimizerOf({{std::move(params), o}}) {
+LBFGS::LBFGS(std::vector<Tensor> params, LBFGSOptions o) : OptimizerOf(std::move(params), o) {
   for (const Slot& s : slots_)
     WEFT_CHECK(s.param.dtype() == slots_[0].param.dtype() && s.param.device() == slots_[0].param.device(), ValueError,
                "LBFGS: the parameters must share dtype and device");
@@ -259,59 +258,49 @@ Tensor LBFGS::step(const std::function<Tensor()>& closure) {
 }
 
 void LBFGS::save_extra(StateDict& dict) const {
-  auto number = [](double x) {
-    char text[40];
-    return std::string(text, std::to_chars(text, text + sizeof text, x).ptr);
-  };
   dict.metadata["iterations"] = std::to_string(iterations_);
   dict.metadata["evaluations"] = std::to_string(evaluations_);
-  dict.metadata["t"] = number(t_);
-  dict.metadata["h"] = number(h_);
-  if (d_.defined()) dict.insert("d", d_);
-  if (previous_grad_.defined()) dict.insert("previous_grad", previous_grad_);
+  dict.metadata["t"] = number_text(t_);
+  dict.metadata["h"] = number_text(h_);
+  dict.metadata["history"] = std::to_string(history_.size());
+  if (iterations_ == 0) return;
+  dict.insert("d", d_);
+  dict.insert("previous_grad", previous_grad_);
   for (size_t i = 0; i < history_.size(); ++i) {
     dict.insert(weft::str("history.", i, ".y"), history_[i].y);
     dict.insert(weft::str("history.", i, ".s"), history_[i].s);
-    dict.metadata[weft::str("history.", i, ".rho")] = number(history_[i].rho);
+    dict.metadata[weft::str("history.", i, ".rho")] = number_text(history_[i].rho);
   }
 }
 
-void LBFGS::load_extra(const StateDict& dict) {
-  auto number = [&](const std::string& key) {
-    auto it = dict.metadata.find(key);
-    WEFT_CHECK(it != dict.metadata.end(), ValueError, "load_state_dict: no entry '", key, "' in LBFGS's state");
-    double x = 0;
-    auto [end, error] = std::from_chars(it->second.data(), it->second.data() + it->second.size(), x);
-    WEFT_CHECK(error == std::errc(), ValueError, "load_state_dict: '", key, "' is '", it->second, "', not a number");
-    return x;
-  };
-  const Tensor& p = slots_[0].param;
+std::function<void()> LBFGS::load_extra(StateReader& in) {
   int64_t n = 0;
   for (const Slot& s : slots_) n += s.param.numel();
-  auto take = [&](const std::string& key) {
-    const Tensor* t = dict.find(key);
-    if (!t) return Tensor();
-    WEFT_CHECK(t->shape() == Shape({n}), ValueError, "load_state_dict: ", key, " has shape ", t->shape(),
-               ", expected [", n, "]");
-    Tensor own = empty({n}, p.options());
-    own.copy_(t->detach().to(p.device()));
-    return own;
-  };
+  const Tensor like = empty({n}, slots_[0].param.options());
+  const int64_t iterations = in.count("iterations"), evaluations = in.count("evaluations");
+  const double t = in.number("t"), h = in.number("h");
+  Tensor d, previous;
   std::deque<Pair> history;
-  for (size_t i = 0; dict.contains(weft::str("history.", i, ".y")); ++i) {
-    Tensor s = take(weft::str("history.", i, ".s"));
-    WEFT_CHECK(s.defined(), ValueError, "load_state_dict: history.", i, ".s is missing");
-    history.push_back({take(weft::str("history.", i, ".y")), s, number(weft::str("history.", i, ".rho"))});
+  if (iterations > 0) {
+    d = in.tensor("d", like, like.dtype());
+    previous = in.tensor("previous_grad", like, like.dtype());
+    // A wrong count ends at the first pair that is not there.
+    for (int64_t i = 0, pairs = in.count("history"); i < pairs; ++i) {
+      auto key = [&](const char* part) { return weft::str("history.", i, ".", part); };
+      history.push_back(
+          {in.tensor(key("y"), like, like.dtype()), in.tensor(key("s"), like, like.dtype()), in.number(key("rho"))});
+      if (!in.dict().contains(key("y"))) break;
+    }
   }
-  Tensor d = take("d"), previous = take("previous_grad");
-  double iterations = number("iterations"), evaluations = number("evaluations"), t = number("t"), h = number("h");
-  d_ = d;
-  previous_grad_ = previous;
-  history_ = std::move(history);
-  iterations_ = static_cast<int64_t>(iterations);
-  evaluations_ = static_cast<int64_t>(evaluations);
-  t_ = t;
-  h_ = h;
+  return [=, this] {
+    d_ = d;
+    previous_grad_ = previous;
+    history_ = history;
+    iterations_ = iterations;
+    evaluations_ = evaluations;
+    t_ = t;
+    h_ = h;
+  };
 }
 
 }  // namespace weft::optim

@@ -21,6 +21,8 @@ struct WEFT_API LBFGSOptions {
   bool maximize = false;
 
   static constexpr const char* name = "LBFGS";
+  static constexpr StateNames state_names = {};
+  static bool any_sign(std::string_view option) { return option != "lr"; }
   void check() const;
   template <class F> static void visit(LBFGSOptions& o, const F& f) {
     f("lr", o.lr), f("max_iter", o.max_iter), f("max_eval", o.max_eval), f("tolerance_grad", o.tolerance_grad);
@@ -43,9 +45,8 @@ class WEFT_API LBFGS : public OptimizerOf<LBFGSOptions> {
   int64_t evaluations() const { return evaluations_; }
 
  protected:
-  std::array<const char*, 3> state_names() const override { return {}; }
   void save_extra(StateDict& dict) const override;
-  void load_extra(const StateDict& dict) override;
+  std::function<void()> load_extra(StateReader& in) override;
 
  private:
   struct Pair {

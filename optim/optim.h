@@ -3,6 +3,7 @@
 
 #include "weft/optim/adam.h"
 #include "weft/optim/clip.h"
+#include "weft/optim/ema.h"
 #include "weft/optim/lbfgs.h"
 #include "weft/optim/rmsprop.h"
 #include "weft/optim/schedule.h"

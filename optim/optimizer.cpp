@@ -1,6 +1,7 @@
 #include "weft/optim/optimizer.h"
 
-#include <charconv>
+#include <algorithm>
+#include <sstream>
 #include <unordered_set>
 
 #include "weft/core/factory.h"
@@ -53,26 +54,6 @@ void Optimizer::add_params(const std::vector<Tensor>& params, int32_t group) {
 
 // The table of a step
 
-namespace {
-
-/// Equal order of elements: strides agree where they matter.
-bool same_order(const Tensor& a, const Tensor& b) {
-  if (a.is_contiguous() && b.is_contiguous()) return true;
-  for (int i = 0; i < a.rank(); ++i)
-    if (a.shape()[i] > 1 && a.strides()[i] != b.strides()[i]) return false;
-  return true;
-}
-
-/// t in the order of `like`, in `dtype` and on its device; t itself if it is.
-Tensor fitted(const Tensor& t, const Tensor& like, Dtype dtype) {
-  if (t.dtype() == dtype && t.device() == like.device() && same_order(t, like)) return t;
-  Tensor out = empty_like(like, dtype);
-  out.copy_(t.detach().to(like.device()));
-  return out;
-}
-
-}  // namespace
-
 void Optimizer::begin() {
   table_.clear();
   pending_.clear();
@@ -85,7 +66,7 @@ void Optimizer::prepare(Slot& s, unsigned states, double initial) {
   Tensor& p = s.param;
   WEFT_CHECK(p.is_dense(), ValueError, "step: parameter ", p.shape(), " with strides ", p.strides(),
              " has gaps; optimise the tensor that it is a view of");
-  Tensor fit = fitted(g, p, p.dtype());
+  Tensor fit = detail::fitted(g, p, p.dtype());
   if (!fit.is_same(g)) converted_.push_back(fit);
 
   const Dtype compute = compute_dtype(p.dtype());
@@ -98,7 +79,7 @@ void Optimizer::prepare(Slot& s, unsigned states, double initial) {
       t = empty_like(p, compute).fill_(initial);
       fresh = true;
     } else {
-      t = fitted(t, p, compute);
+      t = detail::fitted(t, p, compute);
     }
     e.state[i] = t.mut_raw_data();
   }
@@ -109,7 +90,7 @@ void Optimizer::prepare(Slot& s, unsigned states, double initial) {
     // Who wrote the parameter since (loaded a model, averaged weights) meant the new value: the master follows.
     bool stale = s.seen != p.impl()->storage->id() || s.seen_version + 1 != p.version();
     if (!s.master.defined() || stale) s.master = empty_like(p, compute).copy_(p.detach());
-    else s.master = fitted(s.master, p, compute);
+    else s.master = detail::fitted(s.master, p, compute);
     e.master = s.master.mut_raw_data();
   }
   e.grad = fit.raw_data();
@@ -149,29 +130,33 @@ void Optimizer::launch(const void* hypers, void (*kernel)(Device, std::span<cons
 
 namespace {
 
-std::string number_text(double x) {
-  char text[40];
-  auto end = std::to_chars(text, text + sizeof text, x).ptr;
-  return std::string(text, end);
-}
-
 std::string state_key(size_t i, const char* name) { return weft::str("state.", i, ".", name); }
+std::string option_key(int64_t group, const char* name) { return weft::str("group.", group, ".", name); }
 
 }  // namespace
 
+// A parameter's entries are listed as metadata `state.PARAMETER`, so that a missing one is seen whatever the options say.
 StateDict Optimizer::state_dict() const {
   StateDict out;
   auto names = state_names();
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& s = slots_[i];
-    if (s.step) out.insert(state_key(i, "step"), scalar(s.step));
-    for (size_t k = 0; k < 3; ++k)
-      if (s.state[k].defined()) out.insert(state_key(i, names[k]), s.state[k]);
-    if (s.master.defined()) out.insert(state_key(i, "master"), s.master);
+    std::string list;
+    auto put = [&](const char* name, const Tensor& t) {
+      if (!t.defined()) return;
+      out.insert(state_key(i, name), t);
+      list += list.empty() ? name : weft::str(" ", name);
+    };
+    if (s.step) put("step", scalar(s.step));
+    for (size_t k = 0; k < 3; ++k) put(names[k], s.state[k]);
+    put("master", s.master);
+    if (!list.empty()) out.metadata[weft::str("state.", i)] = list;
   }
-  for (int64_t g = 0; g < num_groups(); ++g)
-    read_options(
-        g, [&](const char* name, double& x) { out.metadata[weft::str("group.", g, ".", name)] = number_text(x); });
+  for (int64_t g = 0; g < num_groups(); ++g) {
+    read_options(g, [&](const char* name, double& x) { out.metadata[option_key(g, name)] = number_text(x); });
+    if (static_cast<size_t>(g) < initial_lr_.size() && initial_lr_[static_cast<size_t>(g)])
+      out.metadata[option_key(g, "initial_lr")] = number_text(*initial_lr_[static_cast<size_t>(g)]);
+  }
   out.metadata["parameters"] = std::to_string(slots_.size());
   out.metadata["groups"] = std::to_string(num_groups());
   save_extra(out);
@@ -180,63 +165,79 @@ StateDict Optimizer::state_dict() const {
 
 void Optimizer::load_state_dict(const StateDict& dict) {
   NoGrad guard;
-  auto count = [&](const char* what, size_t mine) {
-    auto it = dict.metadata.find(what);
-    WEFT_CHECK(it != dict.metadata.end(), ValueError, "load_state_dict: not the state of an optimiser: no entry '",
-               what, "'");
-    WEFT_CHECK(it->second == std::to_string(mine), ValueError, "load_state_dict: the dict has ", it->second, " ", what,
-               ", the optimiser ", mine);
+  StateReader in(dict, "the optimiser");
+  auto same_count = [&](const char* what, size_t mine) {
+    const int64_t saved = in.count(what);
+    WEFT_CHECK(!dict.metadata.contains(what) || saved == static_cast<int64_t>(mine), ValueError,
+               "load_state_dict: the dict has ", saved, " ", what, ", the optimiser ", mine);
   };
-  count("parameters", slots_.size());
-  count("groups", static_cast<size_t>(num_groups()));
-  auto names = state_names();
+  same_count("parameters", slots_.size());
+  same_count("groups", static_cast<size_t>(num_groups()));
+
+  const StateNames names = state_names();
   std::vector<Slot> loaded(slots_);
   for (size_t i = 0; i < loaded.size(); ++i) {
     Slot& s = loaded[i];
-    const Dtype compute = compute_dtype(s.param.dtype());
-    auto take = [&](const char* name) -> Tensor {
-      const Tensor* t = name ? dict.find(state_key(i, name)) : nullptr;
-      if (!t) return {};
-      WEFT_CHECK(t->shape() == s.param.shape(), ValueError, "load_state_dict: ", state_key(i, name), " has shape ",
-                 t->shape(), ", the parameter ", s.param.shape());
-      return empty_like(s.param, compute).copy_(t->detach().to(s.param.device()));
-    };
-    for (size_t k = 0; k < 3; ++k) s.state[k] = take(names[k]);
-    s.master = take("master");
-    const Tensor* step = dict.find(state_key(i, "step"));
-    s.step = step ? step->item<int64_t>() : 0;
-    if (s.master.defined()) {
-      // The master counts only with the parameter that was saved beside it.
-      bool same = true;
-      Tensor rounded = s.master.to(s.param.dtype());
-      auto a = rounded.to_vector<double>(), b = s.param.to_vector<double>();
-      for (size_t j = 0; j < a.size(); ++j) same &= a[j] == b[j] || a[j] != a[j];
-      if (!same) s.master = Tensor();
-      s.seen = s.param.impl()->storage->id();
-      s.seen_version = s.param.version();
+    s.step = 0;
+    s.state = {};
+    s.master = {};
+    auto list = dict.metadata.find(weft::str("state.", i));
+    if (list == dict.metadata.end()) continue;
+    std::istringstream words(list->second);
+    for (std::string word; words >> word;) {
+      const std::string key = state_key(i, word.c_str());
+      auto name = std::find_if(names.begin(), names.end(), [&](const char* n) { return n && word == n; });
+      if (word == "step") {
+        Tensor step = in.tensor(key, scalar(int64_t(0)), Dtype::i64);
+        if (step.defined()) s.step = step.item<int64_t>();
+        if (s.step < 0) in.fault(weft::str(key, " is ", s.step));
+      } else if (word == "master") {
+        s.master = in.tensor(key, s.param, compute_dtype(s.param.dtype()));
+      } else if (name != names.end()) {
+        s.state[static_cast<size_t>(name - names.begin())] = in.tensor(key, s.param, compute_dtype(s.param.dtype()));
+      } else {
+        in.fault(key + " is unknown to this optimiser");
+      }
     }
+    if (!s.master.defined()) continue;
+    // The master counts only with the parameter that was saved beside it.
+    bool same = true;
+    Tensor rounded = s.master.to(s.param.dtype());
+    auto a = rounded.to_vector<double>(), b = s.param.to_vector<double>();
+    for (size_t j = 0; j < a.size(); ++j) same &= a[j] == b[j] || a[j] != a[j];
+    if (!same) s.master = Tensor();
+    s.seen = s.param.impl()->storage->id();
+    s.seen_version = s.param.version();
   }
-  std::vector<std::pair<int64_t, std::vector<double>>> options;
+
+  std::vector<std::function<void()>> put_in_place;
+  std::vector<std::optional<double>> initial;
   for (int64_t g = 0; g < num_groups(); ++g) {
-    std::vector<double> values;
-    read_options(g, [&](const char* name, double& x) {
-      auto it = dict.metadata.find(weft::str("group.", g, ".", name));
-      WEFT_CHECK(it != dict.metadata.end(), ValueError, "load_state_dict: no option ", name, " of group ", g);
-      const std::string& text = it->second;
-      double value = x;
-      auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-      WEFT_CHECK(error == std::errc() && end == text.data() + text.size(), ValueError, "load_state_dict: option ", name,
-                 " of group ", g, " is '", text, "', not a number");
-      values.push_back(value);
-    });
-    options.emplace_back(g, std::move(values));
+    try {
+      put_in_place.push_back(visit_options(g, [&](const char* name, double& x) {
+        // What is missing leaves the option as it is: it is a fault already.
+        const double saved = in.number(option_key(g, name));
+        if (dict.metadata.contains(option_key(g, name))) x = saved;
+      }));
+    } catch (const ValueError& e) { in.fault(weft::str("group ", g, ": ", e.what())); }
+    const std::string key = option_key(g, "initial_lr");
+    initial.push_back(dict.metadata.contains(key) ? std::optional(in.number(key)) : std::nullopt);
   }
-  load_extra(dict);
+  put_in_place.push_back(load_extra(in));
+  in.finish();
+  for (const auto& put : put_in_place) put();
   slots_ = std::move(loaded);
-  for (const auto& group : options) {  // no structured binding: clang 14 cannot capture one
-    size_t at = 0;
-    write_options(group.first, [&](const char*, double& x) { x = group.second[at++]; });
-  }
+  initial_lr_ = std::move(initial);
+}
+
+double Optimizer::initial_lr(int64_t group) const {
+  const size_t g = static_cast<size_t>(group);
+  return g < initial_lr_.size() && initial_lr_[g] ? *initial_lr_[g] : lr(group);
+}
+
+void Optimizer::keep_initial_lr() {
+  initial_lr_.resize(static_cast<size_t>(num_groups()));
+  for (int64_t g = 0; g < num_groups(); ++g) initial_lr_[static_cast<size_t>(g)] = initial_lr(g);
 }
 
 }  // namespace weft::optim

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <functional>
+#include <optional>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "weft/autograd/grad_mode.h"
 #include "weft/core/kernels.h"
 #include "weft/core/state_dict.h"
+#include "weft/optim/state.h"
 
 namespace weft::optim {
 
@@ -19,6 +21,9 @@ template <class Options> struct ParamGroup {
   std::vector<Tensor> params;
   Options options = {};
 };
+
+/// Names of a parameter's state tensors; null: not used.
+using StateNames = std::array<const char*, 3>;
 
 /// Base of all optimisers. A parameter without a gradient is skipped, and its state with it. Halves (f16, bf16) are
 /// stepped in an f32 master copy, so that small steps are not lost.
@@ -42,11 +47,15 @@ class WEFT_API Optimizer {
   /// Momentum, or Adam's beta1. NotSupported where there is none.
   virtual double momentum(int64_t group = 0) const;
   virtual void set_momentum(double momentum, int64_t group);
+  /// What a group's rate was when its first schedule was made; the present rate where there was none.
+  double initial_lr(int64_t group) const;
+  /// Called by schedules: keeps the present rates as the initial ones, unless there are some.
+  void keep_initial_lr();
 
   /// `state.PARAMETER.NAME` (names as PyTorch has them; parameters count through the groups), options as metadata
   /// `group.GROUP.OPTION`.
   StateDict state_dict() const;
-  /// Error: another number of groups or parameters, or state of another shape; nothing is changed then.
+  /// One ValueError for all that is missing, unexpected, misshapen or no valid option, by name; nothing is changed then.
   void load_state_dict(const StateDict& dict);
 
  protected:
@@ -63,15 +72,17 @@ class WEFT_API Optimizer {
   std::vector<Slot> slots_;
 
   void add_params(const std::vector<Tensor>& params, int32_t group);
-  /// Names of state[0..2]; null: not used by this optimiser.
-  virtual std::array<const char*, 3> state_names() const = 0;
+  virtual StateNames state_names() const = 0;
   using Visit = std::function<void(const char* name, double& number)>;
-  /// Calls f for every option of the group; changes are kept by `write_options`.
+  /// Calls f for every option of the group, which f may change; returns what puts the changes in place. ValueError for
+  /// values that the optimiser does not take.
+  virtual std::function<void()> visit_options(int64_t group, const Visit& f) = 0;
   virtual void read_options(int64_t group, const Visit& f) const = 0;
-  virtual void write_options(int64_t group, const Visit& f) = 0;
-  /// Other text that has to survive, by key.
+  /// Other state that has to survive; loading returns what puts it in place.
   virtual void save_extra(StateDict&) const {}
-  virtual void load_extra(const StateDict&) {}
+  virtual std::function<void()> load_extra(StateReader&) {
+    return [] {};
+  }
 
   /// One step of functor F for the parameters with a gradient in groups for which `uses(group)` holds; hypers: one per
   /// group. `fill(slot, scale, fresh)` sets the entry's scale after the slot's step count was raised; `fresh`: its state
@@ -104,20 +115,22 @@ class WEFT_API Optimizer {
   void prepare(Slot& s, unsigned states, double initial);
   void launch(const void* hypers, void (*kernel)(Device, std::span<const fn::StepEntry>, const void*));
 
+  std::vector<std::optional<double>> initial_lr_;  // by group
   std::vector<fn::StepEntry> table_;
   std::vector<Pending> pending_;   // beside the table
   std::vector<Tensor> converted_;  // gradients that had another layout than their parameter
 };
 
-/// An optimiser whose groups carry `Options`, an aggregate with a static `visit(options, f)`.
+/// An optimiser whose groups carry `Options`: an aggregate with `lr`, a `name`, `state_names`, a static `visit(options, f)`,
+/// and, where they say more than "not negative", `check()` and `any_sign(name of an option)`. `momentum` or `betas` among
+/// the options is what schedules cycle.
 template <class Options> class OptimizerOf : public Optimizer {
  public:
   using Group = ParamGroup<Options>;
-  explicit OptimizerOf(std::vector<Group> groups) : groups_(std::move(groups)) {
-    for (size_t g = 0; g < groups_.size(); ++g) {
-      groups_[g].options.check();
-      add_params(groups_[g].params, static_cast<int32_t>(g));
-    }
+  explicit OptimizerOf(std::vector<Tensor> params, Options o = {})
+      : OptimizerOf(std::vector<Group>{Group{std::move(params), o}}) {}
+  explicit OptimizerOf(std::vector<Group> groups) {
+    for (Group& g : groups) add_group(std::move(g));
     WEFT_CHECK(!slots_.empty(), ValueError, Options::name, ": the list of parameters is empty");
   }
   using Optimizer::step;
@@ -130,20 +143,33 @@ template <class Options> class OptimizerOf : public Optimizer {
   const Options& options(int64_t group = 0) const { return const_cast<OptimizerOf*>(this)->options(group); }
   /// Adds parameters later (unfreezing a trunk).
   void add_group(Group g) {
-    g.options.check();
+    check(g.options);
     add_params(g.params, static_cast<int32_t>(groups_.size()));
     groups_.push_back(std::move(g));
   }
   int64_t num_groups() const override { return static_cast<int64_t>(groups_.size()); }
   double lr(int64_t group = 0) const override { return options(group).lr; }
   void set_lr(double lr, int64_t group) override { options(group).lr = lr; }
+  double momentum(int64_t group = 0) const override {
+    return has_momentum ? momentum_of(const_cast<Options&>(options(group))) : Optimizer::momentum(group);
+  }
+  void set_momentum(double m, int64_t group) override {
+    if constexpr (has_momentum) momentum_of(options(group)) = m;
+    else Optimizer::set_momentum(m, group);
+  }
 
  protected:
+  StateNames state_names() const override { return Options::state_names; }
   void read_options(int64_t group, const Visit& f) const override {
     Options copy = options(group);
     visit(copy, f);
   }
-  void write_options(int64_t group, const Visit& f) override { visit(options(group), f); }
+  std::function<void()> visit_options(int64_t group, const Visit& f) override {
+    Options copy = options(group);
+    visit(copy, f);
+    check(copy);
+    return [this, group, copy] { options(group) = copy; };
+  }
   /// One functor per group.
   template <class F, class Make> std::vector<F> hypers(const Make& make) const {
     std::vector<F> out;
@@ -153,11 +179,36 @@ template <class Options> class OptimizerOf : public Optimizer {
   std::vector<Group> groups_;
 
  private:
+  static constexpr bool has_betas = requires(Options o) { o.betas; };
+  static constexpr bool has_momentum = has_betas || requires(Options o) { o.momentum; };
+  static double& momentum_of(Options& o) {
+    if constexpr (has_betas) return o.betas[0];
+    else if constexpr (has_momentum) return o.momentum;
+    else return o.lr;  // never asked for
+  }
+  static void check(Options o) {
+    visit(o, [](const char* name, double& x) {
+      bool any_sign = false;
+      if constexpr (requires { Options::any_sign(name); }) any_sign = Options::any_sign(name);
+      WEFT_CHECK(x >= 0 || (any_sign && x < 0), ValueError, Options::name, ": invalid ", name, " ", x);
+    });
+    if constexpr (requires { o.check(); }) o.check();
+  }
   static void visit(Options& o, const Visit& f) {
     Options::visit(o, [&](const char* name, auto& value) {
+      using T = std::remove_reference_t<decltype(value)>;
       double number = static_cast<double>(value);
       f(name, number);
-      value = static_cast<std::remove_reference_t<decltype(value)>>(number);
+      if constexpr (std::is_same_v<T, double>) {
+        value = number;
+      } else {
+        // Counts, switches and enumerators hold whole numbers.
+        const bool whole = number > -1e15 && number < 1e15;
+        const T converted = whole ? static_cast<T>(static_cast<int64_t>(number)) : T();
+        WEFT_CHECK(whole && static_cast<double>(converted) == number, ValueError, Options::name, ": invalid ", name,
+                   " ", number);
+        value = converted;
+      }
     });
   }
 };

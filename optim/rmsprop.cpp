@@ -2,12 +2,6 @@
 
 namespace weft::optim {
 
-void RMSpropOptions::check() const {
-  for (double x : {lr, eps, momentum, weight_decay, alpha})
-    WEFT_CHECK(x >= 0, ValueError, "RMSprop: no option may be negative, got ", x,
-               " among lr, eps, momentum, weight_decay, alpha");
-}
-
 template <bool Centered, bool Momentum> void RMSprop::step_as() {
   using F = fn::RmsProp<Centered, Momentum>;
   auto make = [](const RMSpropOptions& o) { return F{o.lr, o.alpha, o.eps, o.weight_decay, o.momentum, o.maximize}; };
@@ -23,12 +17,6 @@ void RMSprop::step() {
   step_as<true, true>();
 }
 
-void AdagradOptions::check() const {
-  for (double x : {lr, lr_decay, weight_decay, initial_accumulator_value, eps})
-    WEFT_CHECK(x >= 0, ValueError, "Adagrad: no option may be negative, got ", x,
-               " among lr, lr_decay, weight_decay, initial_accumulator_value, eps");
-}
-
 void Adagrad::step() {
   auto make = [](const AdagradOptions& o) { return fn::Adagrad{o.eps, o.weight_decay, o.maximize}; };
   auto fill = [&](Slot& s, double* scale, bool) {
@@ -38,6 +26,15 @@ void Adagrad::step() {
   run<fn::Adagrad>(
       hypers<fn::Adagrad>(make), [](int32_t) { return true; }, fill,
       [&](int32_t g) { return options(g).initial_accumulator_value; });
+}
+
+void AdadeltaOptions::check() const { WEFT_CHECK(rho <= 1, ValueError, "Adadelta: invalid rho ", rho); }
+
+void Adadelta::step() {
+  auto make = [](const AdadeltaOptions& o) { return fn::Adadelta{o.lr, o.rho, o.eps, o.weight_decay, o.maximize}; };
+  run<fn::Adadelta>(
+      hypers<fn::Adadelta>(make), [](int32_t) { return true; }, [](Slot&, double*, bool) {},
+      [](int32_t) { return 0.0; });
 }
 
 }  // namespace weft::optim

@@ -1,4 +1,4 @@
-// RMSprop and Adagrad: steps scaled by the size of past gradients.
+// RMSprop, Adagrad and Adadelta: steps scaled by the size of past gradients.
 #pragma once
 
 #include "weft/optim/optimizer.h"
@@ -15,7 +15,7 @@ struct WEFT_API RMSpropOptions {
   bool maximize = false;
 
   static constexpr const char* name = "RMSprop";
-  void check() const;
+  static constexpr StateNames state_names = {"square_avg", "grad_avg", "momentum_buffer"};
   template <class F> static void visit(RMSpropOptions& o, const F& f) {
     f("lr", o.lr), f("alpha", o.alpha), f("eps", o.eps), f("weight_decay", o.weight_decay), f("momentum", o.momentum);
     f("centered", o.centered), f("maximize", o.maximize);
@@ -25,15 +25,9 @@ struct WEFT_API RMSpropOptions {
 /// v = alpha v + (1 - alpha) g^2, p -= lr g / (sqrt(v) + eps); centred and with momentum as PyTorch's RMSprop.
 class WEFT_API RMSprop : public OptimizerOf<RMSpropOptions> {
  public:
-  explicit RMSprop(std::vector<Tensor> params, RMSpropOptions o = {}) : OptimizerOf({{std::move(params), o}}) {}
-  explicit RMSprop(std::vector<Group> groups) : OptimizerOf(std::move(groups)) {}
+  using OptimizerOf::OptimizerOf;
   using Optimizer::step;
   void step() override;
-  double momentum(int64_t group = 0) const override { return options(group).momentum; }
-  void set_momentum(double m, int64_t group) override { options(group).momentum = m; }
-
- protected:
-  std::array<const char*, 3> state_names() const override { return {"square_avg", "grad_avg", "momentum_buffer"}; }
 
  private:
   template <bool Centered, bool Momentum> void step_as();
@@ -48,7 +42,7 @@ struct WEFT_API AdagradOptions {
   bool maximize = false;
 
   static constexpr const char* name = "Adagrad";
-  void check() const;
+  static constexpr StateNames state_names = {"sum"};
   template <class F> static void visit(AdagradOptions& o, const F& f) {
     f("lr", o.lr), f("lr_decay", o.lr_decay), f("weight_decay", o.weight_decay);
     f("initial_accumulator_value", o.initial_accumulator_value), f("eps", o.eps), f("maximize", o.maximize);
@@ -58,13 +52,34 @@ struct WEFT_API AdagradOptions {
 /// s += g^2, p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps). (Duchi et al. 2011.) As PyTorch's Adagrad.
 class WEFT_API Adagrad : public OptimizerOf<AdagradOptions> {
  public:
-  explicit Adagrad(std::vector<Tensor> params, AdagradOptions o = {}) : OptimizerOf({{std::move(params), o}}) {}
-  explicit Adagrad(std::vector<Group> groups) : OptimizerOf(std::move(groups)) {}
+  using OptimizerOf::OptimizerOf;
   using Optimizer::step;
   void step() override;
+};
 
- protected:
-  std::array<const char*, 3> state_names() const override { return {"sum", nullptr, nullptr}; }
+struct WEFT_API AdadeltaOptions {
+  double lr = 1;
+  double rho = 0.9;  ///< of both running means
+  double eps = 1e-6;
+  double weight_decay = 0;
+  bool maximize = false;
+
+  static constexpr const char* name = "Adadelta";
+  static constexpr StateNames state_names = {"square_avg", "acc_delta"};
+  /// ValueError for rho above 1.
+  void check() const;
+  template <class F> static void visit(AdadeltaOptions& o, const F& f) {
+    f("lr", o.lr), f("rho", o.rho), f("eps", o.eps), f("weight_decay", o.weight_decay), f("maximize", o.maximize);
+  }
+};
+
+/// v = rho v + (1 - rho) g^2, d = sqrt(a + eps) / sqrt(v + eps) g, a = rho a + (1 - rho) d^2, p -= lr d. (Zeiler 2012.)
+/// As PyTorch's Adadelta.
+class WEFT_API Adadelta : public OptimizerOf<AdadeltaOptions> {
+ public:
+  using OptimizerOf::OptimizerOf;
+  using Optimizer::step;
+  void step() override;
 };
 
 }  // namespace weft::optim

@@ -1,29 +1,12 @@
 #include "weft/optim/schedule.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 
 namespace weft::optim {
 
 namespace {
-
-std::string text(double x) {
-  char buffer[40];
-  return std::string(buffer, std::to_chars(buffer, buffer + sizeof buffer, x).ptr);
-}
-
-double number(const StateDict& dict, const std::string& key) {
-  auto it = dict.metadata.find(key);
-  WEFT_CHECK(it != dict.metadata.end(), ValueError, "load_state_dict: no entry '", key, "' in the schedule's state");
-  if (it->second == "inf") return std::numeric_limits<double>::infinity();
-  if (it->second == "-inf") return -std::numeric_limits<double>::infinity();
-  double x = 0;
-  auto [end, error] = std::from_chars(it->second.data(), it->second.data() + it->second.size(), x);
-  WEFT_CHECK(error == std::errc(), ValueError, "load_state_dict: '", key, "' is '", it->second, "', not a number");
-  return x;
-}
 
 double ratio(int64_t a, int64_t b) { return static_cast<double>(a) / static_cast<double>(b); }
 double half_cosine(double share) { return (1 + std::cos(M_PI * share)) / 2; }
@@ -35,31 +18,53 @@ void positive(const char* name, const char* what, int64_t x) {
 }  // namespace
 
 Schedule::Schedule(Optimizer& opt) : opt_(opt) {
-  for (int64_t g = 0; g < opt.num_groups(); ++g) base_.push_back(opt.lr(g));
+  opt.keep_initial_lr();
+  for (int64_t g = 0; g < opt.num_groups(); ++g) base_.push_back(opt.initial_lr(g));
 }
 Schedule::~Schedule() = default;
+
+std::optional<double> Schedule::momentum(int64_t) const { return {}; }
 
 void Schedule::step() {
   ++i_;
   apply();
 }
 void Schedule::apply() {
-  for (size_t g = 0; g < base_.size(); ++g) opt_.set_lr(rate(i_, base_[g]), static_cast<int64_t>(g));
+  const std::optional<double> m = momentum(i_);
+  for (size_t g = 0; g < base_.size(); ++g) {
+    opt_.set_lr(rate(i_, base_[g]), static_cast<int64_t>(g));
+    if (m) opt_.set_momentum(*m, static_cast<int64_t>(g));
+  }
 }
 
 StateDict Schedule::state_dict() const {
   StateDict out;
   out.metadata["steps"] = std::to_string(i_);
-  for (size_t g = 0; g < base_.size(); ++g) out.metadata[weft::str("base.", g)] = text(base_[g]);
+  for (size_t g = 0; g < base_.size(); ++g) out.metadata[weft::str("base.", g)] = number_text(base_[g]);
   return out;
 }
 void Schedule::load_state_dict(const StateDict& dict) {
-  double i = number(dict, "steps");
+  StateReader in(dict, "the schedule");
+  int64_t i = in.count("steps");
   std::vector<double> base;
-  for (size_t g = 0; g < base_.size(); ++g) base.push_back(number(dict, weft::str("base.", g)));
-  i_ = static_cast<int64_t>(i);
+  for (size_t g = 0; g < base_.size(); ++g) base.push_back(in.number(weft::str("base.", g)));
+  in.finish();
+  i_ = i;
   base_ = std::move(base);
   apply();
+}
+
+MultiplicativeLR::MultiplicativeLR(Optimizer& opt, std::function<double(int64_t)> f) : Schedule(opt), f_(std::move(f)) {
+  WEFT_CHECK(f_, ValueError, "MultiplicativeLR: the function is empty");
+  apply();
+}
+double MultiplicativeLR::rate(int64_t i, double base) const {
+  if (i < at_) {
+    at_ = 0;
+    product_ = 1;
+  }
+  while (at_ < i) product_ *= f_(++at_);
+  return base * product_;
 }
 
 StepLR::StepLR(Optimizer& opt, int64_t step_size, double gamma) : Schedule(opt), step_size_(step_size), gamma_(gamma) {
@@ -154,11 +159,66 @@ double OneCycleLR::rate(int64_t i, double) const {
   const double first = o_.max_lr / o_.div_factor;
   return along(i, first, o_.max_lr, first / o_.final_div_factor);
 }
-void OneCycleLR::apply() {
-  Schedule::apply();
-  if (!o_.cycle_momentum) return;
-  for (int64_t g = 0; g < opt_.num_groups(); ++g)
-    opt_.set_momentum(along(i_, o_.max_momentum, o_.base_momentum, o_.max_momentum), g);
+std::optional<double> OneCycleLR::momentum(int64_t i) const {
+  if (!o_.cycle_momentum) return {};
+  return along(i, o_.max_momentum, o_.base_momentum, o_.max_momentum);
+}
+
+CyclicLR::CyclicLR(Optimizer& opt, const CyclicOptions& o) : Schedule(opt), o_(o) {
+  positive("CyclicLR", "step_size_up", o.step_size_up);
+  if (o.step_size_down == 0) o_.step_size_down = o.step_size_up;
+  positive("CyclicLR", "step_size_down", o_.step_size_down);
+  apply();
+}
+/// How far up at step i, in [0, 1] times the cycle's own height.
+double CyclicLR::height(int64_t i) const {
+  const int64_t period = o_.step_size_up + o_.step_size_down, cycle = i / period, at = i % period;
+  const double up = at <= o_.step_size_up ? ratio(at, o_.step_size_up)
+                                          : 1 - ratio(at - o_.step_size_up, o_.step_size_down);
+  switch (o_.mode) {
+    case CyclicOptions::Mode::triangular: return up;
+    case CyclicOptions::Mode::triangular2: return up / std::exp2(static_cast<double>(cycle));
+    default: return up * std::pow(o_.gamma, static_cast<double>(i));
+  }
+}
+double CyclicLR::rate(int64_t i, double) const { return o_.base_lr + (o_.max_lr - o_.base_lr) * height(i); }
+std::optional<double> CyclicLR::momentum(int64_t i) const {
+  if (!o_.cycle_momentum) return {};
+  return o_.max_momentum - (o_.max_momentum - o_.base_momentum) * height(i);
+}
+
+double ChainedScheduler::rate(int64_t i, double base) const {
+  for (const auto& part : parts_) base = part->rate(i, base);
+  return base;
+}
+std::optional<double> ChainedScheduler::momentum(int64_t i) const {
+  std::optional<double> last;
+  for (const auto& part : parts_)
+    if (auto m = part->momentum(i)) last = m;
+  return last;
+}
+
+void SequentialLR::check() const {
+  WEFT_CHECK(milestones_.size() + 1 == parts_.size(), ValueError, "SequentialLR: ", parts_.size(), " schedules need ",
+             parts_.size() - 1, " milestones, got ", milestones_.size());
+  int64_t before = 0;
+  for (int64_t m : milestones_) {
+    WEFT_CHECK(m > before, ValueError, "SequentialLR: milestones must rise from above 0, got ", m, " after ", before);
+    before = m;
+  }
+}
+std::pair<const Schedule*, int64_t> SequentialLR::part(int64_t i) const {
+  const auto next = std::upper_bound(milestones_.begin(), milestones_.end(), i);
+  const int64_t start = next == milestones_.begin() ? 0 : next[-1];
+  return {parts_[static_cast<size_t>(next - milestones_.begin())].get(), i - start};
+}
+double SequentialLR::rate(int64_t i, double base) const {
+  const auto [schedule, steps] = part(i);
+  return schedule->rate(steps, base);
+}
+std::optional<double> SequentialLR::momentum(int64_t i) const {
+  const auto [schedule, steps] = part(i);
+  return schedule->momentum(steps);
 }
 
 ReduceLROnPlateau::ReduceLROnPlateau(Optimizer& opt, const PlateauOptions& o)
@@ -194,14 +254,17 @@ void ReduceLROnPlateau::step(double metric) {
 }
 StateDict ReduceLROnPlateau::state_dict() const {
   StateDict out;
-  out.metadata = {{"best", text(best_)}, {"bad", std::to_string(bad_)}, {"cooling", std::to_string(cooling_)}};
+  out.metadata = {{"best", number_text(best_)}, {"bad", std::to_string(bad_)}, {"cooling", std::to_string(cooling_)}};
   return out;
 }
 void ReduceLROnPlateau::load_state_dict(const StateDict& dict) {
-  double best = number(dict, "best"), bad = number(dict, "bad"), cooling = number(dict, "cooling");
+  StateReader in(dict, "the schedule");
+  double best = in.number("best");
+  int64_t bad = in.count("bad"), cooling = in.count("cooling");
+  in.finish();
   best_ = best;
-  bad_ = static_cast<int64_t>(bad);
-  cooling_ = static_cast<int64_t>(cooling);
+  bad_ = bad;
+  cooling_ = cooling;
 }
 
 WarmupPolyLR::WarmupPolyLR(Optimizer& opt, int64_t total, int64_t warmup, double power)
@@ -224,6 +287,23 @@ WarmupCosineLR::WarmupCosineLR(Optimizer& opt, int64_t total, int64_t warmup, do
 double WarmupCosineLR::rate(int64_t i, double base) const {
   if (i < warmup_) return base * ratio(i + 1, warmup_);
   return base * (min_factor_ + (1 - min_factor_) * half_cosine(ratio(std::min(i, total_) - warmup_, total_ - warmup_)));
+}
+
+EncodingLR::EncodingLR(Optimizer& opt, const EncodingLROptions& o) : Schedule(opt), o_(o) {
+  positive("EncodingLR", "iters_per_epoch", o.iters_per_epoch);
+  WEFT_CHECK(o.warmup_epochs >= 0 && o.num_epochs > o.warmup_epochs, ValueError,
+             "EncodingLR: needs num_epochs > warmup_epochs >= 0, got ", o.num_epochs, " and ", o.warmup_epochs);
+  if (o.mode == EncodingLROptions::Mode::step) positive("EncodingLR", "lr_step", o.lr_step);
+  apply();
+}
+double EncodingLR::rate(int64_t i, double base) const {
+  const int64_t warmup = o_.warmup_epochs * o_.iters_per_epoch, total = o_.num_epochs * o_.iters_per_epoch - warmup;
+  if (i < warmup) return base * ratio(i, warmup);
+  switch (o_.mode) {
+    case EncodingLROptions::Mode::cos: return base * half_cosine(ratio(i - warmup, total));
+    case EncodingLROptions::Mode::poly: return base * std::pow(1 - ratio(std::min(i - warmup, total), total), 0.9);
+    default: return base * std::pow(0.1, static_cast<double>(i / o_.iters_per_epoch / o_.lr_step));
+  }
 }
 
 }  // namespace weft::optim

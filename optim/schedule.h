@@ -2,7 +2,10 @@
 // Knows optimisers through what every one of them has.
 #pragma once
 
+#include <concepts>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "weft/optim/optimizer.h"
@@ -10,23 +13,27 @@
 namespace weft::optim {
 
 /// Base of the schedules. The first rate is set on construction; `step()` once per iteration or epoch, after the optimiser's.
-/// i counts the calls of step(), base is a group's rate at construction. The optimiser must outlive the schedule.
+/// i counts the calls of step(), base is a group's initial rate: what it had when the optimiser's first schedule was made, as in
+/// PyTorch. The optimiser must outlive the schedule.
 class WEFT_API Schedule {
  public:
   explicit Schedule(Optimizer& opt);
   virtual ~Schedule();
-  Schedule(const Schedule&) = delete;
+  Schedule(Schedule&&) = default;  // into a ChainedScheduler or SequentialLR
   Schedule& operator=(const Schedule&) = delete;
   void step();
   int64_t steps() const { return i_; }
-  /// Steps so far and base rates, as metadata.
+  /// The rate after i steps.
+  virtual double rate(int64_t i, double base) const = 0;
+  /// The momentum after i steps, of schedules that change it.
+  virtual std::optional<double> momentum(int64_t i) const;
+  /// Steps so far and base rates, as metadata. Functions are not saved.
   StateDict state_dict() const;
+  /// ValueError that names what is missing or no number; nothing is changed then.
   void load_state_dict(const StateDict& dict);
 
  protected:
-  /// The rate after i steps.
-  virtual double rate(int64_t i, double base) const = 0;
-  virtual void apply();
+  void apply();
   Optimizer& opt_;
   std::vector<double> base_;
   int64_t i_ = 0;
@@ -39,20 +46,28 @@ class WEFT_API LambdaLR : public Schedule {
     WEFT_CHECK(f_, ValueError, "LambdaLR: the function is empty");
     apply();
   }
-
- protected:
   double rate(int64_t i, double base) const override { return base * f_(i); }
 
  private:
   std::function<double(int64_t)> f_;
 };
 
+/// base * f(1) * ... * f(i).
+class WEFT_API MultiplicativeLR : public Schedule {
+ public:
+  MultiplicativeLR(Optimizer& opt, std::function<double(int64_t)> f);
+  double rate(int64_t i, double base) const override;
+
+ private:
+  std::function<double(int64_t)> f_;
+  mutable int64_t at_ = 0;  // the product up to here
+  mutable double product_ = 1;
+};
+
 /// base * gamma^floor(i / step_size).
 class WEFT_API StepLR : public Schedule {
  public:
   StepLR(Optimizer& opt, int64_t step_size, double gamma = 0.1);
-
- protected:
   double rate(int64_t i, double base) const override;
 
  private:
@@ -64,8 +79,6 @@ class WEFT_API StepLR : public Schedule {
 class WEFT_API MultiStepLR : public Schedule {
  public:
   MultiStepLR(Optimizer& opt, std::vector<int64_t> milestones, double gamma = 0.1);
-
- protected:
   double rate(int64_t i, double base) const override;
 
  private:
@@ -77,8 +90,6 @@ class WEFT_API MultiStepLR : public Schedule {
 class WEFT_API ExponentialLR : public Schedule {
  public:
   ExponentialLR(Optimizer& opt, double gamma) : Schedule(opt), gamma_(gamma) { apply(); }
-
- protected:
   double rate(int64_t i, double base) const override;
 
  private:
@@ -89,8 +100,6 @@ class WEFT_API ExponentialLR : public Schedule {
 class WEFT_API CosineAnnealingLR : public Schedule {
  public:
   CosineAnnealingLR(Optimizer& opt, int64_t T_max, double eta_min = 0);
-
- protected:
   double rate(int64_t i, double base) const override;
 
  private:
@@ -102,8 +111,6 @@ class WEFT_API CosineAnnealingLR : public Schedule {
 class WEFT_API CosineAnnealingWarmRestarts : public Schedule {
  public:
   CosineAnnealingWarmRestarts(Optimizer& opt, int64_t T_0, int64_t T_mult = 1, double eta_min = 0);
-
- protected:
   double rate(int64_t i, double base) const override;
 
  private:
@@ -115,8 +122,6 @@ class WEFT_API CosineAnnealingWarmRestarts : public Schedule {
 class WEFT_API PolynomialLR : public Schedule {
  public:
   explicit PolynomialLR(Optimizer& opt, int64_t total_iters = 5, double power = 1);
-
- protected:
   double rate(int64_t i, double base) const override;
 
  private:
@@ -128,8 +133,6 @@ class WEFT_API PolynomialLR : public Schedule {
 class WEFT_API LinearLR : public Schedule {
  public:
   explicit LinearLR(Optimizer& opt, double start_factor = 1.0 / 3, double end_factor = 1, int64_t total_iters = 5);
-
- protected:
   double rate(int64_t i, double base) const override;
 
  private:
@@ -141,8 +144,6 @@ class WEFT_API LinearLR : public Schedule {
 class WEFT_API ConstantLR : public Schedule {
  public:
   explicit ConstantLR(Optimizer& opt, double factor = 1.0 / 3, int64_t total_iters = 5);
-
- protected:
   double rate(int64_t i, double base) const override;
 
  private:
@@ -165,14 +166,79 @@ struct OneCycleOptions {
 class WEFT_API OneCycleLR : public Schedule {
  public:
   OneCycleLR(Optimizer& opt, const OneCycleOptions& o);
-
- protected:
   double rate(int64_t i, double base) const override;
-  void apply() override;
+  std::optional<double> momentum(int64_t i) const override;
 
  private:
   double along(int64_t i, double first, double top, double last) const;
   OneCycleOptions o_;
+};
+
+struct CyclicOptions {
+  enum class Mode : uint8_t { triangular, triangular2, exp_range };
+  double base_lr, max_lr;
+  int64_t step_size_up = 2000;
+  int64_t step_size_down = 0;  ///< 0: as step_size_up
+  Mode mode = Mode::triangular;
+  double gamma = 1;            ///< of exp_range
+  bool cycle_momentum = true;  ///< momentum goes the other way
+  double base_momentum = 0.8, max_momentum = 0.9;
+};
+/// Straight up from base_lr to max_lr and down again (Smith 2017), with heights 1; 1, 1/2, 1/4, ... (triangular2); or gamma^i
+/// (exp_range). NotSupported for cycle_momentum where the optimiser has no momentum.
+class WEFT_API CyclicLR : public Schedule {
+ public:
+  CyclicLR(Optimizer& opt, const CyclicOptions& o);
+  double rate(int64_t i, double base) const override;
+  std::optional<double> momentum(int64_t i) const override;
+
+ private:
+  double height(int64_t i) const;
+  CyclicOptions o_;
+};
+
+/// What schedules of schedules share. Parts are made in place, `ChainedScheduler(opt, LinearLR(opt), ExponentialLR(opt, 0.9))`,
+/// and belong to it; they are asked for rates and never stepped.
+class WEFT_API CompositeSchedule : public Schedule {
+ protected:
+  template <std::derived_from<Schedule>... S>
+  requires(sizeof...(S) > 0) explicit CompositeSchedule(Optimizer& opt, S... parts) : Schedule(opt) {
+    (parts_.push_back(std::make_unique<S>(std::move(parts))), ...);
+  }
+  std::vector<std::unique_ptr<Schedule>> parts_;
+};
+
+/// All at once: each takes the rate of the one before as its base, so that factors multiply. As PyTorch's for schedules that
+/// multiply the rate (with eta_min = 0 for the cosines); the momentum is that of the last one that has any.
+class WEFT_API ChainedScheduler : public CompositeSchedule {
+ public:
+  template <std::derived_from<Schedule>... S>
+  explicit ChainedScheduler(Optimizer& opt, S... parts) : CompositeSchedule(opt, std::move(parts)...) {
+    apply();
+  }
+  double rate(int64_t i, double base) const override;
+  std::optional<double> momentum(int64_t i) const override;
+};
+
+/// One after the other: part k from step milestones[k - 1] on, counting from there.
+///     SequentialLR schedule(opt, {5}, LinearLR(opt, 0.1, 1, 5), CosineAnnealingLR(opt, 95));
+class WEFT_API SequentialLR : public CompositeSchedule {
+ public:
+  /// ValueError unless there is one milestone less than parts, in rising order.
+  template <std::derived_from<Schedule>... S>
+  SequentialLR(Optimizer& opt, std::vector<int64_t> milestones, S... parts)
+      : CompositeSchedule(opt, std::move(parts)...), milestones_(std::move(milestones)) {
+    check();
+    apply();
+  }
+  double rate(int64_t i, double base) const override;
+  std::optional<double> momentum(int64_t i) const override;
+
+ private:
+  void check() const;
+  /// The part that rules step i, and how many steps it has had.
+  std::pair<const Schedule*, int64_t> part(int64_t i) const;
+  std::vector<int64_t> milestones_;
 };
 
 struct PlateauOptions {
@@ -188,6 +254,7 @@ struct PlateauOptions {
 /// rate *= factor when `metric` has not improved for more than `patience` calls of step(metric).
 class WEFT_API ReduceLROnPlateau {
  public:
+  /// ValueError for a factor of 1 or more.
   explicit ReduceLROnPlateau(Optimizer& opt, const PlateauOptions& o = {});
   void step(double metric);
   StateDict state_dict() const;
@@ -205,8 +272,6 @@ class WEFT_API ReduceLROnPlateau {
 class WEFT_API WarmupPolyLR : public Schedule {
  public:
   WarmupPolyLR(Optimizer& opt, int64_t total, int64_t warmup = 0, double power = 0.9);
-
- protected:
   double rate(int64_t i, double base) const override;
 
  private:
@@ -218,13 +283,29 @@ class WEFT_API WarmupPolyLR : public Schedule {
 class WEFT_API WarmupCosineLR : public Schedule {
  public:
   WarmupCosineLR(Optimizer& opt, int64_t total, int64_t warmup = 0, double min_factor = 0);
-
- protected:
   double rate(int64_t i, double base) const override;
 
  private:
   int64_t total_, warmup_;
   double min_factor_;
+};
+
+struct EncodingLROptions {
+  enum class Mode : uint8_t { cos, poly, step } mode;
+  int64_t num_epochs, iters_per_epoch;
+  int64_t lr_step = 0;  ///< epochs of `step`
+  int64_t warmup_epochs = 0;
+};
+/// PyTorch-Encoding's LR_Scheduler. i < W = warmup_epochs iters_per_epoch: base i / W, so that the first step changes nothing (its
+/// quirk). From there, with s = (i - W) / ((num_epochs - warmup_epochs) iters_per_epoch): base (1 + cos(pi s)) / 2, base (1 - s)^0.9, or
+/// base 0.1^floor(epoch / lr_step). Groups keep their own base, where the original gives all but the first ten times the rate.
+class WEFT_API EncodingLR : public Schedule {
+ public:
+  EncodingLR(Optimizer& opt, const EncodingLROptions& o);
+  double rate(int64_t i, double base) const override;
+
+ private:
+  EncodingLROptions o_;
 };
 
 }  // namespace weft::optim

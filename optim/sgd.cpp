@@ -3,9 +3,6 @@
 namespace weft::optim {
 
 void SGDOptions::check() const {
-  WEFT_CHECK(lr >= 0, ValueError, "SGD: invalid lr ", lr);
-  WEFT_CHECK(momentum >= 0, ValueError, "SGD: invalid momentum ", momentum);
-  WEFT_CHECK(weight_decay >= 0, ValueError, "SGD: invalid weight_decay ", weight_decay);
   WEFT_CHECK(!nesterov || (momentum > 0 && dampening == 0), ValueError,
              "SGD: nesterov needs momentum > 0 and dampening 0, got ", momentum, " and ", dampening);
 }

@@ -14,7 +14,9 @@ struct WEFT_API SGDOptions {
   bool maximize = false;
 
   static constexpr const char* name = "SGD";
-  /// ValueError for a negative rate or decay, and for nesterov without momentum or with dampening.
+  static constexpr StateNames state_names = {"momentum_buffer"};
+  static bool any_sign(std::string_view option) { return option == "dampening"; }
+  /// ValueError for nesterov without momentum or with dampening.
   void check() const;
   template <class F> static void visit(SGDOptions& o, const F& f) {
     f("lr", o.lr), f("momentum", o.momentum), f("dampening", o.dampening), f("weight_decay", o.weight_decay);
@@ -26,15 +28,9 @@ struct WEFT_API SGDOptions {
 /// b with momentum, g' without. As PyTorch's SGD.
 class WEFT_API SGD : public OptimizerOf<SGDOptions> {
  public:
-  explicit SGD(std::vector<Tensor> params, SGDOptions o = {}) : OptimizerOf({{std::move(params), o}}) {}
-  explicit SGD(std::vector<Group> groups) : OptimizerOf(std::move(groups)) {}
+  using OptimizerOf::OptimizerOf;
   using Optimizer::step;
   void step() override;
-  double momentum(int64_t group = 0) const override { return options(group).momentum; }
-  void set_momentum(double m, int64_t group) override { options(group).momentum = m; }
-
- protected:
-  std::array<const char*, 3> state_names() const override { return {"momentum_buffer", nullptr, nullptr}; }
 };
 
 }  // namespace weft::optim

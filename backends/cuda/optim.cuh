@@ -121,7 +121,7 @@ __device__ WEFT_INLINE void step_piece(const fn::StepEntry& e, const F& f, const
   using T = compute_t<P>;
   constexpr int V = 16 / sizeof(T);
   // by value: the compiler must not fear that writing a parameter changes the entry
-  const double scale[2] = {e.scale[0], e.scale[1]};
+  const double scale[3] = {e.scale[0], e.scale[1], e.scale[2]};
   uintptr_t all = reinterpret_cast<uintptr_t>(e.master) |
                   reinterpret_cast<uintptr_t>(e.grad) * (sizeof(T) / sizeof(P)) |
                   reinterpret_cast<uintptr_t>(e.param) * (sizeof(T) / sizeof(P));

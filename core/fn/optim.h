@@ -15,7 +15,7 @@ struct StepEntry {
   void* master = nullptr;
   void* state[3] = {};
   int64_t numel = 0;
-  double scale[2] = {};  ///< what depends on the tensor's own step count; see the functors
+  double scale[3] = {};  ///< what depends on the tensor's own step count; see the functors
   int32_t hyper = 0;     ///< index of its hyper-parameters
   Dtype dtype = Dtype::f32;
 };
@@ -60,11 +60,13 @@ struct Adam {
   static constexpr unsigned states = 3;
   double beta1, beta2, eps, weight_decay, keep;
   bool maximize;
-  template <class T> WEFT_HD WEFT_INLINE void moments(T& p, T g, T& m, T& v) const {
+  /// Updates both means and returns the gradient that went into them.
+  template <class T> WEFT_HD WEFT_INLINE T moments(T& p, T g, T& m, T& v) const {
     p *= T(keep);
     g = (maximize ? -g : g) + T(weight_decay) * p;
     m += T(1 - beta1) * (g - m);
     v = T(beta2) * v + T(1 - beta2) * g * g;
+    return g;
   }
   template <class T> WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& m, T& v, T&, const double* scale) const {
     moments(p, g, m, v);
@@ -79,6 +81,37 @@ struct AdamAmsgrad : Adam {
     moments(p, g, m, v);
     w = w < v || v != v ? v : w;
     p -= T(scale[0]) * (m / (fn::sqrt(w) * T(scale[1]) + T(eps)));
+  }
+};
+
+/// Adam's step with factor scale[0] where the variance of its root is tractable; scale[1] times m before.
+struct RAdam : Adam {
+  static constexpr const char* name = "radam";
+  template <class T> WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& m, T& v, T&, const double* scale) const {
+    moments(p, g, m, v);
+    p -= scale[1] != 0 ? T(scale[1]) * m : T(scale[0]) * (m / (fn::sqrt(v) + T(eps)));
+  }
+};
+/// Adam with Nesterov's look ahead. scale: factors of g and of m, 1 / sqrt(1 - beta2^t).
+struct NAdam : Adam {
+  static constexpr const char* name = "nadam";
+  template <class T> WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& m, T& v, T&, const double* scale) const {
+    g = moments(p, g, m, v);
+    p -= (T(scale[0]) * g + T(scale[1]) * m) / (fn::sqrt(v) * T(scale[2]) + T(eps));
+  }
+};
+/// u: decayed maximum of |g|. scale[0]: lr / (1 - beta1^t).
+struct Adamax {
+  static constexpr const char* name = "adamax";
+  static constexpr unsigned states = 3;
+  double beta1, beta2, eps, weight_decay;
+  bool maximize;
+  template <class T> WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& m, T& u, T&, const double* scale) const {
+    g = (maximize ? -g : g) + T(weight_decay) * p;
+    m += T(1 - beta1) * (g - m);
+    const T before = T(beta2) * u, now = fn::abs(g) + T(eps);
+    u = before != before || before > now ? before : now;
+    p -= T(scale[0]) * (m / u);
   }
 };
 
@@ -118,8 +151,32 @@ struct Adagrad {
   }
 };
 
-using OptimOps = TypeList<Sgd, SgdMomentum, Adam, AdamAmsgrad, RmsProp<false, false>, RmsProp<true, false>,
-                          RmsProp<false, true>, RmsProp<true, true>, Adagrad>;
+/// v, a: running means of g^2 and of the squared steps.
+struct Adadelta {
+  static constexpr const char* name = "adadelta";
+  static constexpr unsigned states = 3;
+  double lr, rho, eps, weight_decay;
+  bool maximize;
+  template <class T> WEFT_HD WEFT_INLINE void operator()(T& p, T g, T& v, T& a, T&, const double*) const {
+    g = (maximize ? -g : g) + T(weight_decay) * p;
+    v = T(rho) * v + T(1 - rho) * g * g;
+    const T d = fn::sqrt(a + T(eps)) / fn::sqrt(v + T(eps)) * g;
+    a = T(rho) * a + T(1 - rho) * d * d;
+    p -= T(lr) * d;
+  }
+};
+
+/// No optimiser: p moves towards g, an average of weights towards the weights. scale[0]: 1 - decay.
+struct Ema {
+  static constexpr const char* name = "ema";
+  static constexpr unsigned states = 0;
+  template <class T> WEFT_HD WEFT_INLINE void operator()(T& p, T g, T&, T&, T&, const double* scale) const {
+    p += T(scale[0]) * (g - p);
+  }
+};
+
+using OptimOps = TypeList<Sgd, SgdMomentum, Adam, AdamAmsgrad, RAdam, NAdam, Adamax, RmsProp<false, false>,
+                          RmsProp<true, false>, RmsProp<false, true>, RmsProp<true, true>, Adagrad, Adadelta, Ema>;
 
 /// Elements that one partial sum of a norm covers: fixed, so that the result does not depend on the number of threads.
 inline constexpr int64_t kNormChunk = 65536;

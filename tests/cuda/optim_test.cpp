@@ -38,6 +38,7 @@ struct Parameters {
         e.numel = n;
         e.scale[0] = 0.01 * (1 + count % 5);
         e.scale[1] = 1.5;
+        e.scale[2] = 0.7;
         e.hyper = count++ % hypers;
         e.dtype = d;
         table.push_back(e);
@@ -63,6 +64,9 @@ template <> std::vector<fn::SgdMomentum> hypers() {
 }
 template <> std::vector<fn::Adam> hypers() { return {adam(false), adam(true)}; }
 template <> std::vector<fn::AdamAmsgrad> hypers() { return {{adam(false)}, {adam(true)}}; }
+template <> std::vector<fn::RAdam> hypers() { return {{adam(false)}, {adam(true)}}; }
+template <> std::vector<fn::NAdam> hypers() { return {{adam(false)}, {adam(true)}}; }
+template <> std::vector<fn::Adamax> hypers() { return {{0.9, 0.99, 1e-8, 0, false}, {0.8, 0.9, 1e-3, 0.01, true}}; }
 template <bool C, bool M> std::vector<fn::RmsProp<C, M>> rms() {
   return {{0.01, 0.99, 1e-8, 0, 0.9, false}, {0.02, 0.9, 1, 0.01, 0.8, true}};
 }
@@ -71,6 +75,8 @@ template <> std::vector<fn::RmsProp<true, false>> hypers() { return rms<true, fa
 template <> std::vector<fn::RmsProp<false, true>> hypers() { return rms<false, true>(); }
 template <> std::vector<fn::RmsProp<true, true>> hypers() { return rms<true, true>(); }
 template <> std::vector<fn::Adagrad> hypers() { return {{1e-10, 0, false}, {1e-5, 0.01, true}}; }
+template <> std::vector<fn::Adadelta> hypers() { return {{1, 0.9, 1e-6, 0, false}, {0.1, 0.5, 1e-3, 0.01, true}}; }
+template <> std::vector<fn::Ema> hypers() { return {{}, {}}; }
 
 struct Flat {
   std::vector<Tensor> x;

@@ -57,8 +57,12 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name, const Args& a
   if (name == "optim.SGD") return make<SGD, SGDOptions>(args, groups);
   if (name == "optim.Adam") return make<Adam, AdamOptions>(args, groups);
   if (name == "optim.AdamW") return make<AdamW, AdamWOptions>(args, groups);
+  if (name == "optim.RAdam") return make<RAdam, RAdamOptions>(args, groups);
+  if (name == "optim.NAdam") return make<NAdam, NAdamOptions>(args, groups);
+  if (name == "optim.Adamax") return make<Adamax, AdamaxOptions>(args, groups);
   if (name == "optim.RMSprop") return make<RMSprop, RMSpropOptions>(args, groups);
   if (name == "optim.Adagrad") return make<Adagrad, AdagradOptions>(args, groups);
+  if (name == "optim.Adadelta") return make<Adadelta, AdadeltaOptions>(args, groups);
   if (name == "optim.LBFGS" && groups.size() == 1)
     return std::make_unique<LBFGS>(groups[0].params, options<LBFGSOptions>(args, args.inner(*groups[0].overrides)));
   throw Skip("optimizer " + name);

@@ -47,6 +47,36 @@ Step one_cycle(Optimizer& opt, const Args& a) {
   return steps<OneCycleLR>(opt, o);
 }
 
+Step cyclic(Optimizer& opt, const Args& a) {
+  CyclicOptions o{.base_lr = a.number("base_lr", 0), .max_lr = a.number("max_lr", 0)};
+  o.step_size_up = a.integer("step_size_up", o.step_size_up);
+  o.step_size_down = a.integer("step_size_down", o.step_size_down);
+  const std::string mode = a.word("mode", "triangular");
+  if (mode != "triangular" && mode != "triangular2" && mode != "exp_range") throw Skip("mode " + mode);
+  o.mode = mode == "triangular"    ? CyclicOptions::Mode::triangular
+           : mode == "triangular2" ? CyclicOptions::Mode::triangular2
+                                   : CyclicOptions::Mode::exp_range;
+  o.gamma = a.number("gamma", o.gamma);
+  o.cycle_momentum = a.boolean("cycle_momentum", true);
+  o.base_momentum = a.number("base_momentum", o.base_momentum);
+  o.max_momentum = a.number("max_momentum", o.max_momentum);
+  return steps<CyclicLR>(opt, o);
+}
+
+Step encoding(Optimizer& opt, const Args& a) {
+  const std::string mode = a.word("mode", "");
+  if (mode != "cos" && mode != "poly" && mode != "step") throw Skip("mode " + mode);
+  using Mode = EncodingLROptions::Mode;
+  (void)a.number("base_lr", 0);  // the case's base_lr
+  return steps<EncodingLR>(opt, EncodingLROptions{.mode = mode == "cos"    ? Mode::cos
+                                                          : mode == "poly" ? Mode::poly
+                                                                           : Mode::step,
+                                                  .num_epochs = a.integer("num_epochs"),
+                                                  .iters_per_epoch = a.integer("iters_per_epoch", 0),
+                                                  .lr_step = a.integer("lr_step", 0),
+                                                  .warmup_epochs = a.integer("warmup_epochs", 0)});
+}
+
 Step make_schedule(const std::string& name, Optimizer& opt, const Args& a) {
   if (name == "optim.StepLR") return steps<StepLR>(opt, a.integer("step_size"), a.number("gamma", 0.1));
   if (name == "optim.MultiStepLR") return steps<MultiStepLR>(opt, a.ints("milestones"), a.number("gamma", 0.1));
@@ -67,6 +97,8 @@ Step make_schedule(const std::string& name, Optimizer& opt, const Args& a) {
     return steps<WarmupPolyLR>(opt, a.integer("total"), a.integer("warmup", 0), a.number("power", 0.9));
   if (name == "optim.WarmupCosineLR")
     return steps<WarmupCosineLR>(opt, a.integer("total"), a.integer("warmup", 0), a.number("min_factor", 0));
+  if (name == "optim.CyclicLR") return cyclic(opt, a);
+  if (name == "optim.encoding.LR_Scheduler") return encoding(opt, a);
   throw Skip("scheduler " + name);
 }
 

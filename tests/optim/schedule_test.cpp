@@ -1,6 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <string>
+
 #include "weft/core/factory.h"
+#include "weft/optim/rmsprop.h"
 #include "weft/optim/schedule.h"
 #include "weft/optim/sgd.h"
 
@@ -71,6 +75,94 @@ TEST_CASE("one cycle, with momentum") {
   CHECK_THROWS_AS(cycle.step(), ValueError);
 }
 
+TEST_CASE("one cycle in three phases, cycles") {
+  auto momentum_too = [](auto& s, auto& schedule, const std::vector<double>& lr, const std::vector<double>& momentum) {
+    for (size_t i = 0; i < lr.size(); ++i) {
+      if (i) schedule.step();
+      CHECK(s.opt.lr() == doctest::Approx(lr[i]).epsilon(1e-9));
+      CHECK(s.opt.momentum() == doctest::Approx(momentum[i]).epsilon(1e-9));
+    }
+  };
+  Subject a, b, c, d;
+  optim::OneCycleLR three(a.opt, {.max_lr = 0.1, .total_steps = 12, .cosine = false, .three_phase = true});
+  momentum_too(
+      a, three,
+      {0.004, 0.04092307692, 0.07784615385, 0.08523076923, 0.04830769231, 0.01138461538, 0.003448331034, 0.002758744828,
+       0.002069158621, 0.001379572414, 0.0006899862069, 4e-07},
+      {0.95, 0.9115384615, 0.8730769231, 0.8653846154, 0.9038461538, 0.9423076923, 0.95, 0.95, 0.95, 0.95, 0.95, 0.95});
+  using Mode = optim::CyclicOptions::Mode;
+  optim::CyclicLR cycle(b.opt, {.base_lr = 0.01, .max_lr = 0.1, .step_size_up = 2, .step_size_down = 3});
+  momentum_too(b, cycle, {0.01, 0.055, 0.1, 0.07, 0.04, 0.01, 0.055},
+               {0.9, 0.85, 0.8, 0.8333333333, 0.8666666667, 0.9, 0.85});
+  optim::CyclicLR halving(
+      c.opt, {.base_lr = 0.01, .max_lr = 0.1, .step_size_up = 2, .step_size_down = 3, .mode = Mode::triangular2});
+  momentum_too(
+      c, halving, {0.01, 0.055, 0.1, 0.07, 0.04, 0.01, 0.0325, 0.055, 0.04, 0.025, 0.01, 0.02125, 0.0325},
+      {0.9, 0.85, 0.8, 0.8333333333, 0.8666666667, 0.9, 0.875, 0.85, 0.8666666667, 0.8833333333, 0.9, 0.8875, 0.875});
+  optim::CyclicLR range(d.opt, {.base_lr = 0.01,
+                                .max_lr = 0.1,
+                                .step_size_up = 2,
+                                .step_size_down = 3,
+                                .mode = Mode::exp_range,
+                                .gamma = 0.9,
+                                .cycle_momentum = false});
+  follow(d, range, {0.01, 0.0505, 0.0829, 0.05374, 0.029683, 0.01, 0.033914845, 0.053046721, 0.0358280326});
+  CHECK(d.opt.momentum() == 0.9);
+  CHECK_THROWS_AS(optim::CyclicLR(d.opt, {.base_lr = 0, .max_lr = 1, .step_size_up = 0}), ValueError);
+  Tensor p = zeros({1}).set_requires_grad();
+  optim::Adagrad none({p});
+  CHECK_THROWS_AS(optim::CyclicLR(none, {.base_lr = 0, .max_lr = 1}), NotSupported);
+}
+
+TEST_CASE("chained, sequential, multiplicative") {
+  Subject a, b, c, d;
+  optim::MultiplicativeLR product(a.opt, [](int64_t i) { return 1 - static_cast<double>(i) / 10; });
+  follow(a, product, {0.1, 0.09, 0.072, 0.0504, 0.03024, 0.01512});
+  optim::ChainedScheduler chain(b.opt, optim::ConstantLR(b.opt, 0.1, 2), optim::ExponentialLR(b.opt, 0.9),
+                                optim::CosineAnnealingLR(b.opt, 5));
+  follow(b, chain, {0.01, 0.008140576475, 0.05301518827, 0.02518633056, 0.0062651975, 0});
+  optim::SequentialLR sequence(c.opt, {3, 6}, optim::LinearLR(c.opt, 0.1, 1, 3), optim::CosineAnnealingLR(c.opt, 4),
+                               optim::ConstantLR(c.opt, 0.5, 2));
+  follow(c, sequence, {0.01, 0.04, 0.07, 0.1, 0.08535533906, 0.05, 0.05, 0.05, 0.1, 0.1});
+  // momentum comes and goes with the part that has one
+  optim::SequentialLR cycle(d.opt, {2}, optim::ConstantLR(d.opt, 0.1, 2),
+                            optim::OneCycleLR(d.opt, {.max_lr = 0.1, .total_steps = 6}));
+  for (double m : {0.95, 0.95, 0.95, 0.8505584587, 0.8688255099}) {
+    CHECK(d.opt.momentum() == doctest::Approx(m).epsilon(1e-9));
+    cycle.step();
+  }
+  CHECK_THROWS_AS(optim::SequentialLR(a.opt, {2}, optim::ConstantLR(a.opt)), ValueError);
+  CHECK_THROWS_AS(optim::SequentialLR(a.opt, {0}, optim::ConstantLR(a.opt), optim::ConstantLR(a.opt)), ValueError);
+  CHECK_THROWS_AS(optim::MultiplicativeLR(a.opt, nullptr), ValueError);
+}
+
+TEST_CASE("PyTorch-Encoding's schedule") {
+  using Mode = optim::EncodingLROptions::Mode;
+  Subject a, b, c;
+  optim::EncodingLR poly(a.opt, {.mode = Mode::poly, .num_epochs = 3, .iters_per_epoch = 2, .warmup_epochs = 1});
+  follow(a, poly, {0, 0.05, 0.1, 0.1 * std::pow(0.75, 0.9), 0.1 * std::pow(0.5, 0.9), 0.1 * std::pow(0.25, 0.9), 0, 0});
+  optim::EncodingLR cosine(b.opt, {.mode = Mode::cos, .num_epochs = 2, .iters_per_epoch = 2});
+  follow(b, cosine, {0.1, 0.08535533906, 0.05, 0.01464466094});
+  optim::EncodingLR step(c.opt, {.mode = Mode::step, .num_epochs = 9, .iters_per_epoch = 2, .lr_step = 2});
+  follow(c, step, {0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01, 0.001});
+  CHECK_THROWS_AS(optim::EncodingLR(c.opt, {.mode = Mode::step, .num_epochs = 9, .iters_per_epoch = 2}), ValueError);
+}
+
+TEST_CASE("base is the rate before the first schedule, also after saving") {
+  Subject a;
+  optim::ConstantLR first(a.opt, 0.5, 2);
+  optim::ExponentialLR second(a.opt, 0.9);
+  CHECK(a.opt.lr() == 0.1);
+  second.step();
+  CHECK(a.opt.lr() == doctest::Approx(0.09));
+  Subject b;
+  b.opt.load_state_dict(a.opt.state_dict());
+  CHECK(b.opt.lr() == doctest::Approx(0.09));
+  CHECK(b.opt.initial_lr(0) == 0.1);
+  optim::ExponentialLR third(b.opt, 0.9);
+  CHECK(b.opt.lr() == 0.1);
+}
+
 TEST_CASE("plateau") {
   Subject s;
   optim::ReduceLROnPlateau plateau(s.opt, {.factor = 0.5, .patience = 2});
@@ -100,6 +192,54 @@ TEST_CASE("a schedule resumes at its step") {
   CHECK(b.opt.lr() == a.opt.lr());
   CHECK(two.steps() == 4);
   CHECK_THROWS_AS(two.load_state_dict(StateDict()), ValueError);
+
+  // every kind, from any step, and nothing changed by a dict that does not fit
+  auto resume = [](auto make) {
+    Subject x, y;
+    auto one = make(x.opt), two = make(y.opt);
+    for (int i = 0; i < 7; ++i) one.step();
+    StateDict saved = one.state_dict();
+    two.load_state_dict(saved);
+    for (int i = 0; i < 4; ++i) {
+      CHECK(x.opt.lr() == y.opt.lr());
+      CHECK(x.opt.momentum() == y.opt.momentum());
+      one.step();
+      two.step();
+    }
+    const double lr = y.opt.lr();
+    saved.metadata["base.0"] = "nan";
+    saved.metadata["steps"] = "-3";
+    try {
+      two.load_state_dict(saved);
+      FAIL("must throw");
+    } catch (const ValueError& e) {
+      CHECK(std::string(e.what()).find("base.0 is 'nan'") != std::string::npos);
+      CHECK(std::string(e.what()).find("steps is -3") != std::string::npos);
+    }
+    CHECK(two.steps() == 11);
+    CHECK(y.opt.lr() == lr);
+  };
+  using optim::Optimizer;
+  resume([](Optimizer& o) {
+    return optim::MultiplicativeLR(o, [](int64_t i) { return 1 / static_cast<double>(i + 1); });
+  });
+  resume([](Optimizer& o) { return optim::CyclicLR(o, {.base_lr = 0.1, .max_lr = 1, .step_size_up = 3}); });
+  resume([](Optimizer& o) { return optim::OneCycleLR(o, {.max_lr = 1, .total_steps = 20}); });
+  resume([](Optimizer& o) { return optim::ChainedScheduler(o, optim::LinearLR(o, 0.1, 1, 5), optim::StepLR(o, 3)); });
+  resume([](Optimizer& o) {
+    return optim::SequentialLR(o, {5}, optim::LinearLR(o, 0.1, 1, 5), optim::CosineAnnealingWarmRestarts(o, 3));
+  });
+
+  Subject c, d;
+  optim::ReduceLROnPlateau plateau(c.opt, {.patience = 1, .cooldown = 2}), again(d.opt, {.patience = 1, .cooldown = 2});
+  for (double metric : {1.0, 2.0, 3.0, 2.0}) plateau.step(metric);
+  again.load_state_dict(plateau.state_dict());
+  d.opt.set_lr(c.opt.lr(), 0);
+  for (int i = 0; i < 6; ++i) {
+    plateau.step(2);
+    again.step(2);
+    CHECK(c.opt.lr() == d.opt.lr());
+  }
 }
 
 TEST_SUITE_END();

@@ -35,7 +35,7 @@ template <class F, class P> void step_piece(const fn::StepEntry& e, const F f, i
   T* __restrict state0 = static_cast<T*>(e.state[0]);
   T* __restrict state1 = static_cast<T*>(e.state[1]);
   T* __restrict state2 = static_cast<T*>(e.state[2]);
-  const double scale[2] = {e.scale[0], e.scale[1]};
+  const double scale[3] = {e.scale[0], e.scale[1], e.scale[2]};
 #pragma omp simd
   for (int64_t i = begin; i < end; ++i) {
     T p = master[i], s = 0, t = 0, u = 0;
