@@ -2,10 +2,12 @@
 // Knows StateDict, no module; a file that lies about itself is refused before anything is allocated for it.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "weft/core/state_dict.h"
 
@@ -24,9 +26,21 @@ WEFT_API StateDict load_safetensors(std::span<const std::byte> bytes, std::strin
 /// is kept when anything fails. ValueError for a name or text that is not UTF-8, or the reserved name `__metadata__`.
 WEFT_API void save(const StateDict& dict, const std::string& path);
 
-/// Loads the file's tensors into a module, an optimiser, ...: `model.load_state_dict(load(path), strict)`.
-template <class Model> auto load(Model& model, const std::string& path, bool strict = true) {
-  return model.load_state_dict(load(path), strict);
-}
+/// A module, an optimiser, a schedule, an average of weights: what gives and takes a StateDict.
+template <class T>
+concept Stateful = requires(T& t, const StateDict& dict) {
+  { std::as_const(t).state_dict() } -> std::convertible_to<StateDict>;
+  t.load_state_dict(dict);
+};
+
+/// Saves the state of a model, an optimiser, ... as the dict's `save` does.
+template <Stateful T> void save(const T& model, const std::string& path) { save(model.state_dict(), path); }
+
+/// Loads the file into it: `model.load_state_dict(load(path), strict)`. One ValueError lists every missing, unexpected and
+/// misshapen key, and nothing is changed then; modules take what fits with `strict` off and return the other keys.
+template <Stateful T> auto load(T& model, const std::string& path) { return model.load_state_dict(load(path)); }
+template <Stateful T>
+requires requires(T& t, const StateDict& dict) { t.load_state_dict(dict, false); }
+auto load(T& model, const std::string& path, bool strict) { return model.load_state_dict(load(path), strict); }
 
 }  // namespace weft::io

@@ -18,16 +18,6 @@ std::string refused(const std::string& content) {
   return refusal([&] { (void)io::load_safetensors(bytes_of(content), "x.safetensors"); });
 }
 
-struct Model {
-  StateDict got;
-  bool strict = false;
-  int load_state_dict(const StateDict& d, bool s) {
-    got = d;
-    strict = s;
-    return 7;
-  }
-};
-
 }  // namespace
 
 TEST_SUITE_BEGIN("safetensors");
@@ -90,17 +80,6 @@ TEST_CASE("safetensors: misaligned data is copied") {
   Folder folder;
   write_file(folder / "m", content);
   CHECK_EQ(io::load(folder / "m").at("b").to_vector<float>(), std::vector<float>{1.5f, -2.f});
-}
-
-TEST_CASE("safetensors: a module is loaded through its state dict") {
-  Folder folder;
-  StateDict dict;
-  dict.insert("w", ones({2}));
-  io::save(dict, folder / "m");
-  Model model;
-  CHECK_EQ(io::load(model, folder / "m"), 7);
-  CHECK(model.strict);
-  CHECK(model.got.contains("w"));
 }
 
 TEST_CASE("safetensors: a failed write leaves the old file and nothing else") {
