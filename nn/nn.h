@@ -16,5 +16,7 @@
 #include "weft/nn/padding.h"
 #include "weft/nn/pool.h"
 #include "weft/nn/resample.h"
+#include "weft/nn/summary.h"
 #include "weft/nn/sync_batch_norm.h"
+#include "weft/nn/utils.h"
 #include "weft/nn/ws_conv.h"
