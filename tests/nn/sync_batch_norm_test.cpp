@@ -54,6 +54,7 @@ template <class Block> std::pair<size_t, size_t> memory_of(const std::vector<Blo
   const size_t before = memory_stats(device).active;
   reset_peak_memory_stats(device);
   const size_t kept = run() - before;
+  CHECK(memory_stats(device).active == before);  // the graph is gone
   return {kept, memory_stats(device).peak_active - before};
 }
 
@@ -214,6 +215,18 @@ TEST_SUITE("sync batch norm") {
     }
     const Tensor w = here::tensor({0.5, 0.01, -2.0}).set_requires_grad(), u = in.x * 2.0;
     CHECK(sync_batch_norm(u, {}, {}, w, in.b, kAbn).is_same(u));
+  }
+
+  DEVICE_TEST_CASE("a graph that nobody runs is freed, and so is one that was differentiated twice") {
+    AbnInputs in({2, 3, 4, 5});
+    const auto once = [&](bool twice) {
+      const Tensor z = in.abn(in.x * 2.0);
+      if (twice) (void)grad(sum(square(grad(sum(square(z)), {in.x}, {.create_graph = true})[0])), {in.x, in.w});
+    };
+    once(false), once(true);
+    const size_t before = memory_stats(support::device()).active;
+    once(false), once(true);
+    CHECK(memory_stats(support::device()).active == before);
   }
 
   DEVICE_TEST_CASE("a change after the fact is detected") {
