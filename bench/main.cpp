@@ -48,8 +48,12 @@ void print_list(const std::vector<double>& v) {
   std::cout << ']';
 }
 
+std::vector<const std::vector<bench::Workload>*> lists() {
+  return {&bench::micro_workloads(), &bench::network_workloads(), &bench::vision_workloads()};
+}
+
 bench::Step make(const bench::Config& c) {
-  for (const auto* list : {&bench::micro_workloads(), &bench::network_workloads()})
+  for (const auto* list : lists())
     for (const bench::Workload& w : *list)
       if (c.workload == w.name) return w.make(c);
   throw weft::ValueError(c.workload.empty() ? std::string("weft-bench: no workload is given; --list shows them")
@@ -85,7 +89,7 @@ int main(int argc, char** argv) try {
   app.add_flag("--list", list, "list the workloads");
   CLI11_PARSE(app, argc, argv);
   if (list) {
-    for (const auto* l : {&bench::micro_workloads(), &bench::network_workloads()})
+    for (const auto* l : lists())
       for (const bench::Workload& w : *l) std::cout << w.name << ": " << w.what << '\n';
     return 0;
   }

@@ -156,6 +156,17 @@ Step conv33(const Config&) {
       features({4, 64, 112, 112}), [m](const Tensor& x) mutable { return m(x); }, m.parameters());
 }
 
+Step encoding(const Config&) {
+  Tensor x = fill({4, 3600, 128}, 1), c = fill({32, 128}, 2, 0.3), s = fill({32}, 3, 0.5) - 0.5;
+  for (Tensor* t : {&x, &c, &s}) t->set_requires_grad();
+  return [=]() mutable {
+    for (Tensor* t : {&x, &c, &s}) t->zero_grad();
+    Tensor loss = mean(square(encode(x, c, s)));
+    loss.backward();
+    return loss.detach();
+  };
+}
+
 Step gram(const Config&) {
   Tensor x = features({1, 64, 256, 256});
   x.set_requires_grad();
@@ -223,6 +234,8 @@ const std::vector<Workload>& micro_workloads() {
       {"bilinear", "4 x 64 x 64 x 64 to 128 x 128, forward and backward", bilinear},
       {"ce2d", "cross-entropy of 4 x 21 x 256 x 256, forward and backward", ce2d},
       {"conv33", "Conv2d 64 to 64, 3 x 3, at 4 x 64 x 112 x 112, forward and backward", conv33},
+      {"encoding", "residual encoding of 4 x 3600 x 128 by 32 codewords, forward and backward", encoding},
+      {"encoding_mm", "the same, for the peer that is written with matrix products", encoding},
       {"gram", "Gram matrix of 1 x 64 x 256 x 256, forward and backward", gram},
       {"adam25m", "Adam step over 25 M parameters", adam25m},
       {"sgd25m", "SGD step with momentum over 25 M parameters", sgd25m},

@@ -42,6 +42,7 @@ struct Workload {
 };
 const std::vector<Workload>& micro_workloads();
 const std::vector<Workload>& network_workloads();
+const std::vector<Workload>& vision_workloads();
 
 /// Word i of the hash that fills tensors: 24 random bits.
 inline uint32_t hashed(uint32_t i, uint32_t seed) {
@@ -70,7 +71,8 @@ inline Tensor labels(const Shape& shape, uint32_t classes, uint32_t seed = 2) {
   return t.to(device());
 }
 
-/// Fills the parameters of a model, in order: matrices and filters by hash with bound sqrt(3 / fan_in), scales 1, biases 0.
+/// Fills the parameters of a model, in order: matrices and filters by hash with bound sqrt(3 / fan_in), scales and gains 1,
+/// biases 0.
 /// Parameters whose name contains one of `transposed` count fan_in along axis 0 only.
 template <class M> M init(M model, const std::vector<std::string>& transposed = {}, uint32_t base = 1000) {
   NoGrad no_grad;
@@ -84,7 +86,7 @@ template <class M> M init(M model, const std::vector<std::string>& transposed = 
       double fan = static_cast<double>(along0 ? t.size(0) : t.numel() / t.size(0));
       t.copy_(fill(t.shape(), k, std::sqrt(3.0 / fan)));
     } else {
-      t.fill_(name.ends_with("weight") ? 1 : 0);
+      t.fill_(name.ends_with("weight") || name.ends_with("gain") ? 1 : 0);
     }
     ++k;
   }

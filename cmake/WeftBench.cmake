@@ -2,7 +2,7 @@
 file(GLOB _bench CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.cpp")
 if(_bench)
   find_package(CLI11 REQUIRED)
-  weft_add_program(weft-bench ${_bench})
+  weft_add_program(weft-bench ${_bench} "${PROJECT_SOURCE_DIR}/examples/style_transfer/msgnet.cpp")
   target_link_libraries(weft-bench PRIVATE CLI11::CLI11)
   install(TARGETS weft-bench RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endif()
