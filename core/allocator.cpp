@@ -159,6 +159,7 @@ CachingAllocator::Block* CachingAllocator::new_segment(size_t size, size_t reque
   void* p = fits(bytes) ? source_.allocate(bytes) : nullptr;
   if (!p && fits(bytes)) {
     release_free_segments();
+    bytes = round_up(size, kSlab);
     p = source_.allocate(bytes);
   }
   if (!p)

@@ -43,23 +43,11 @@ struct Site {
 std::mutex g_sites_mutex;
 std::vector<Site> g_sites{{"", 0}};
 
+struct DeviceState;
+
 /// Memory that was allocated on one stream; it is used again in that stream's order.
 struct Pool {
-  Pool(int device, cudaStream_t s)
-      : stream(s),
-        memory("cuda:" + std::to_string(device), {.allocate = [device, s](size_t n) -> void* {
-                                                    use(device);
-                                                    void* p = nullptr;
-                                                    if (cudaMallocAsync(&p, n, s) == cudaSuccess) return p;
-                                                    (void)cudaGetLastError();
-                                                    return nullptr;
-                                                  },
-                                                  .release =
-                                                      [device, s](void* p, size_t) {
-                                                        use(device);
-                                                        (void)cudaFreeAsync(p, s);
-                                                      },
-                                                  .host_memory = false}) {}
+  Pool(DeviceState& device, cudaStream_t s);
   cudaStream_t stream;
   CachingAllocator memory;
 };
@@ -79,17 +67,39 @@ struct DeviceState {
   std::vector<cudaStream_t> retired;  // streams that nobody holds any more
   Fault* fault = nullptr;
   int multiprocessors = 0;
-  size_t limit = 0;
+  size_t limit = 0, reserved = 0;  // of all pools together
 
   Pool& pool(cudaStream_t s) {
     std::unique_ptr<Pool>& p = pools[s];
     if (!p) {
-      p = std::make_unique<Pool>(index, s);
-      p->memory.set_limit(limit);
+      p = std::make_unique<Pool>(*this, s);
+      p->memory.set_limit(limit);  // for its messages
     }
     return *p;
   }
 };
+
+Pool::Pool(DeviceState& device, cudaStream_t s)
+    : stream(s),
+      memory("cuda:" + std::to_string(device.index), {.allocate = [&device, s](size_t n) -> void* {
+                                                        if (device.limit && device.reserved + n > device.limit)
+                                                          return nullptr;
+                                                        use(device.index);
+                                                        void* p = nullptr;
+                                                        if (cudaMallocAsync(&p, n, s) == cudaSuccess) {
+                                                          device.reserved += n;
+                                                          return p;
+                                                        }
+                                                        (void)cudaGetLastError();
+                                                        return nullptr;
+                                                      },
+                                                      .release =
+                                                          [&device, s](void* p, size_t n) {
+                                                            use(device.index);
+                                                            (void)cudaFreeAsync(p, s);
+                                                            device.reserved -= n;
+                                                          },
+                                                      .host_memory = false}) {}
 
 DeviceState& state(int device) {
   static DeviceState* all = [] {
@@ -323,8 +333,10 @@ class CudaBackend final : public Backend {
     check(cudaMemPoolTrimTo(pool, 0), "cudaMemPoolTrimTo");
   }
   void set_memory_limit(size_t bytes, int device) override {
-    state(device).limit = bytes;
-    each_pool(device, [bytes](Pool& p) { p.memory.set_limit(bytes); });
+    DeviceState& s = state(device);
+    std::lock_guard lock(s.mutex);
+    s.limit = bytes;
+    for (auto& [stream, pool] : s.pools) pool->memory.set_limit(bytes);
   }
 
   void* new_stream(int device) override {
