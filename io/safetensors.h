@@ -36,11 +36,25 @@ concept Stateful = requires(T& t, const StateDict& dict) {
 /// Saves the state of a model, an optimiser, ... as the dict's `save` does.
 template <Stateful T> void save(const T& model, const std::string& path) { save(model.state_dict(), path); }
 
+namespace detail {
+/// f(load(path)); a ValueError begins with the file's name.
+template <class F> auto with_file(const std::string& path, const F& f) {
+  const StateDict dict = load(path);
+  try {
+    return f(dict);
+  } catch (const ValueError& e) { raise<ValueError>(path, ": ", e.what()); }
+}
+}  // namespace detail
+
 /// Loads the file into it: `model.load_state_dict(load(path), strict)`. One ValueError lists every missing, unexpected and
 /// misshapen key, and nothing is changed then; modules take what fits with `strict` off and return the other keys.
-template <Stateful T> auto load(T& model, const std::string& path) { return model.load_state_dict(load(path)); }
+template <Stateful T> auto load(T& model, const std::string& path) {
+  return detail::with_file(path, [&](const StateDict& dict) { return model.load_state_dict(dict); });
+}
 template <Stateful T>
 requires requires(T& t, const StateDict& dict) { t.load_state_dict(dict, false); }
-auto load(T& model, const std::string& path, bool strict) { return model.load_state_dict(load(path), strict); }
+auto load(T& model, const std::string& path, bool strict) {
+  return detail::with_file(path, [&](const StateDict& dict) { return model.load_state_dict(dict, strict); });
+}
 
 }  // namespace weft::io
