@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstring>
 #include <functional>
 #include <iosfwd>
 #include <memory>
@@ -161,9 +162,16 @@ class WEFT_API CloneScope {
 };
 
 template <class M> M copy_members(const M& m, const CloneScope& scope) {
-  M copy = m;
-  scope.relink(&copy, sizeof(M));
-  return copy;
+  // Made in zeroed memory: what a copy leaves unwritten (the unused end of a Shape) must not look like a handle.
+  union Room {
+    Room() { std::memset(static_cast<void*>(this), 0, sizeof *this); }
+    ~Room() {}
+    M object;
+  } room;
+  asm volatile("" : : "r"(&room) : "memory");  // the zeros count, though a constructor follows
+  const std::unique_ptr<M, void (*)(M*)> copy(std::construct_at(&room.object, m), [](M* p) { std::destroy_at(p); });
+  scope.relink(copy.get(), sizeof(M));
+  return std::move(*copy);
 }
 
 }  // namespace detail

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
+#include <cstring>
 #include <sstream>
 
 #include "weft/autograd/grad_mode.h"
@@ -87,6 +89,26 @@ TEST_CASE("copies share, clones do not") {
     c.gain.fill_(7);
   }
   CHECK(a.gain.item<float>() == 3);
+}
+
+TEST_CASE("a clone: what copying leaves unwritten is not taken for a handle") {
+  struct Loose : nn::Module {
+    Tensor weight = param("weight", ones({2}));
+    Shape shape{3};
+  };
+  Loose m;
+  // memory full of what looks like handles of the parameter, as an old stack may be
+  alignas(Loose) std::array<std::byte, sizeof(Loose)> room;
+  const TensorImpl* word = m.weight.impl();
+  for (size_t at = 0; at + sizeof word <= room.size(); at += sizeof word) std::memcpy(&room[at], &word, sizeof word);
+  asm volatile("" : : "r"(room.data()) : "memory");
+  auto* copy = new (room.data()) Loose(nn::clone(m));
+  const TensorImpl* last;
+  std::memcpy(&last, &copy->shape[kMaxRank - 1], sizeof last);
+  CHECK(last == word);
+  CHECK(!copy->weight.is_same(m.weight));
+  copy->~Loose();
+  CHECK(m.weight.to_vector<float>() == std::vector<float>{1, 1});
 }
 
 TEST_CASE("a clone of a container calls the clones, tied parameters stay tied") {
