@@ -39,6 +39,7 @@
 #include "weft/autograd/ops/softmax.h"
 #include "weft/autograd/ops/sort.h"
 #include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/weight.h"
 
 #include "weft/distributed/process_group.h"
 #include "weft/distributed/sync_batch_norm.h"

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "weft/core/kernels/encoding.h"
+#include "weft/core/kernels/weight.h"
 
 namespace weft {
 namespace {
@@ -56,6 +57,8 @@ decltype(norm_backward_apply) norm_backward_apply{"norm_backward_apply", kFloati
 decltype(norm_backward) norm_backward{"norm_backward", kFloatingDtypes};
 decltype(layer_norm) layer_norm{"layer_norm", kFloatingDtypes};
 decltype(layer_norm_backward) layer_norm_backward{"layer_norm_backward", kFloatingDtypes};
+decltype(standardize_weight) standardize_weight{"standardize_weight", kFloatingDtypes};
+decltype(standardize_weight_backward) standardize_weight_backward{"standardize_weight_backward", kFloatingDtypes};
 decltype(max_pool) max_pool{"max_pool", kNumericDtypes};
 decltype(max_pool_scatter) max_pool_scatter{"max_pool_scatter", kNumericDtypes};
 decltype(max_pool_gather) max_pool_gather{"max_pool_gather", kNumericDtypes};

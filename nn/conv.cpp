@@ -1,5 +1,7 @@
 #include "weft/nn/conv.h"
 
+#include <algorithm>
+
 #include "weft/autograd/ops/conv.h"
 #include "weft/core/factory.h"
 #include "weft/nn/init.h"
@@ -43,7 +45,7 @@ void ConvBase::check(const Config& c) const {
                c.padding_mode == "circular";
   WEFT_CHECK(known, ValueError, n, ": padding_mode must be one of 'zeros', 'reflect', 'replicate', 'circular', got ",
              quoted(c.padding_mode));
-  WEFT_CHECK(c.in_channels > 0, ValueError, n, ": in_channels must be positive, got ", c.in_channels);
+  WEFT_CHECK(c.in_channels > 0 || c.lazy, ValueError, n, ": in_channels must be positive, got ", c.in_channels);
   WEFT_CHECK(c.out_channels > 0, ValueError, n, ": out_channels must be positive, got ", c.out_channels);
   auto least = [&](const char* what, const Shape& s, int64_t low) {
     for (int64_t v : s) WEFT_CHECK(v >= low, ValueError, n, ": ", what, " must be at least ", low, ", got ", py(s));
@@ -63,8 +65,9 @@ void ConvBase::check(const Config& c) const {
                py(c.output_padding), ", stride ", py(p.stride), ", dilation ", py(p.dilation));
 }
 
-std::string ConvBase::extra_text(const Config& c) const {
-  std::string s = weft::str(in_channels, ", ", out_channels, ", kernel_size=", py(kernel_size),
+std::string ConvBase::extra_text(const Config& c) {
+  const ConvParams& params = c.params;
+  std::string s = weft::str(c.in_channels, ", ", c.out_channels, ", kernel_size=", py(c.kernel_size),
                             ", stride=", py(params.stride));
   if (!c.padding_text.empty()) {
     s += ", padding=" + c.padding_text;
@@ -85,7 +88,7 @@ std::string ConvBase::extra_text(const Config& c) const {
 }
 
 ConvBase::ConvBase(const Config& c)
-    : Module(weft::str(c.family, c.kernel_size.size(), "d")),
+    : Module(c.name),
       in_channels(c.in_channels),
       out_channels(c.out_channels),
       kernel_size(c.kernel_size),
@@ -113,21 +116,30 @@ ConvBase::ConvBase(const Config& c)
     unpadded_ = params;
     unpadded_.padding_lo = unpadded_.padding_hi = Shape::filled(rank, 0);
   }
-  Shape shape{transposed ? in_channels : out_channels, (transposed ? out_channels : in_channels) / params.groups};
-  for (int64_t k : kernel_size) shape.push_back(k);
-  weight = param("weight", empty(shape));
-  if (c.bias) bias = param("bias", empty({out_channels}));
+  weight = param("weight", empty(c.lazy ? Shape{0} : weight_shape(c)));
+  if (c.bias) bias = param("bias", empty({c.lazy ? 0 : out_channels}));
   reset_parameters();
 }
 
-void ConvBase::reset_parameters() {
-  double bound = init::default_bound(weight.numel() / weight.shape()[0]);
+Shape ConvBase::weight_shape(const Config& c) {
+  Shape shape{c.transposed ? c.in_channels : c.out_channels,
+              (c.transposed ? c.out_channels : c.in_channels) / c.params.groups};
+  for (int64_t k : c.kernel_size) shape.push_back(k);
+  return shape;
+}
+
+void ConvBase::reset(const Tensor& weight, const Tensor& bias) {
+  if (weight.numel() == 0) return;  // a lazy layer before its first call
+  const double bound = init::default_bound(weight.numel() / weight.shape()[0]);
   init::uniform_(weight, -bound, bound);
   if (bias.defined()) init::uniform_(bias, -bound, bound);
 }
 
+void ConvBase::reset_parameters() { reset(weight, bias); }
+
 Tensor ConvBase::convolve(const Tensor& x, const Tensor& w) const {
-  const char* op = kernel_size.size() == 1 ? "conv1d" : (kernel_size.size() == 2 ? "conv2d" : "conv3d");
+  const char* names[] = {"conv1d", "conv2d", "conv3d", "conv"};
+  const char* op = names[std::min(kernel_size.size(), 4) - 1];
   // An input of another rank is the convolution's to refuse
   int spatial = kernel_size.size();
   if (mode_ == PadMode::constant || (x.rank() != spatial + 1 && x.rank() != spatial + 2))

@@ -274,17 +274,21 @@ LoadResult Module::load_state_dict(const StateDict& dict, bool strict) {
   LoadResult result;
   std::string misshapen;
   std::vector<std::pair<Tensor, Tensor>> copies;
+  std::vector<std::pair<State*, Shape>> waiting;
   std::unordered_set<std::string> known;
-  walk(*this, "", [&](const std::string& prefix, const State& s) {
+  walk(*this, "", [&](const std::string& prefix, State& s) {
+    const Tensor* first = s.lazy ? dict.find(joined(prefix, s.params.front().first)) : nullptr;
+    if (first && first->numel() == 0) first = nullptr;  // from a module that is lazy itself
+    if (first) waiting.emplace_back(&s, first->shape());
     auto take = [&](const std::string& name, const Tensor& to) {
+      const Shape shape = first ? s.lazy->shape(name, first->shape()) : to.shape();
       std::string key = joined(prefix, name);
       known.insert(key);
       const Tensor* from = dict.find(key);
       if (!from) {
         if (std::find(s.may_miss.begin(), s.may_miss.end(), name) == s.may_miss.end()) result.missing.push_back(key);
-      } else if (from->shape() != to.shape()) {
-        misshapen += weft::str("\n  size mismatch for ", key, ": the dict has ", from->shape(), ", the module ",
-                               to.shape());
+      } else if (from->shape() != shape) {
+        misshapen += weft::str("\n  size mismatch for ", key, ": the dict has ", from->shape(), ", the module ", shape);
       } else {
         copies.emplace_back(to, *from);
       }
@@ -311,9 +315,19 @@ LoadResult Module::load_state_dict(const StateDict& dict, bool strict) {
   WEFT_CHECK(wrong.empty(), ValueError, "load_state_dict: the dict does not fit ", name(), ":", wrong);
 
   NoGrad guard;
+  for (auto& [s, shape] : waiting)
+    if (s->lazy) detail::materialize(*s, shape);
   for (auto& [to, from] : copies)
     if (!to.is_same(from)) to.copy_(from.detach());
   return result;
+}
+
+detail::LazyShapes::~LazyShapes() = default;
+
+void detail::materialize(Module::State& s, const Shape& first) {
+  const std::shared_ptr<const LazyShapes> lazy = s.lazy;
+  lazy->materialize(s, first);
+  s.lazy.reset();
 }
 
 // Printing

@@ -22,6 +22,7 @@ class Module;
 namespace detail {
 class CloneScope;
 class AnyModule;
+class LazyShapes;
 }  // namespace detail
 
 using NamedTensor = std::pair<std::string, Tensor>;
@@ -138,9 +139,23 @@ struct Module::State {
   std::vector<Child> children;
   /// Entries that old checkpoints lack, and own keys that they have though the module does not.
   std::vector<std::string> may_miss, ignored;
+  /// Set while the parameters wait, without elements, for the shapes of an input or of a state dict.
+  std::shared_ptr<const detail::LazyShapes> lazy;
 };
 
 namespace detail {
+
+/// How a lazy module's parameters get their shapes. `first`: the shape that its first parameter has in a state dict.
+class WEFT_API LazyShapes {
+ public:
+  virtual ~LazyShapes();
+  /// The shape that parameter `name` must have then.
+  virtual Shape shape(const std::string& name, const Shape& first) const = 0;
+  /// Gives all parameters of s their shapes and first values.
+  virtual void materialize(Module::State& s, const Shape& first) const = 0;
+};
+/// Once: s is lazy no longer.
+WEFT_API void materialize(Module::State& s, const Shape& first);
 
 /// While it lives, copying a module of the tree of `root` on this thread gives the module's clone.
 class WEFT_API CloneScope {

@@ -1,43 +1,66 @@
 #include "weft/nn/ws_conv.h"
 
-#include <cmath>
+#include <mutex>
 
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/grad_mode.h"
 #include "weft/core/factory.h"
+#include "weft/core/stream.h"
 #include "weft/nn/init.h"
 
 namespace weft::nn {
 
-Tensor standardize_weight(const Tensor& w, const Tensor& gain, WSVariant variant, double eps) {
-  const int64_t rows = w.size(0), n = rows ? w.numel() / rows : 0;
-  const bool elektronn3 = variant == WSVariant::elektronn3;
-  Tensor flat = w.to(compute_dtype(w.dtype())).reshape({rows, n});
-  Tensor centred = flat - mean(flat, 1, true);
-  Tensor variance = sum(square(centred), 1, true) / static_cast<double>(elektronn3 ? n - 1 : n);
-  Tensor scale = rsqrt(clamp(variance * static_cast<double>(elektronn3 ? w.numel() : n), eps)) *
-                 gain.to(flat.dtype()).reshape({rows, 1});
-  return (centred * scale).reshape(w.shape()).to(w.dtype());
-}
+struct WSConvBase::Kept {
+  /// What the weight was made of and, so that nobody reads it too early, the queue it was made in.
+  struct Origin {
+    uint64_t weight_storage = 0, gain_storage = 0;
+    uint32_t weight_version = 0, gain_version = 0;
+    const void *weight_data = nullptr, *gain_data = nullptr;
+    WSVariant variant{};
+    double eps = 0;
+    void* queue = nullptr;
+    bool operator==(const Origin&) const = default;
+  };
+  std::mutex mutex;
+  Origin from;
+  Tensor weight;
+};
 
-template <int D>
-WSConv<D>::WSConv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o, WSVariant variant)
-    : ConvBase(config("WSConv", in_channels, out_channels, o)), variant(variant) {
+WSConvBase::WSConvBase(const Config& c, WSVariant variant)
+    : ConvBase(c), variant(variant), kept_(std::make_shared<Kept>()) {
   WEFT_CHECK(weight.numel() > weight.shape()[0], ValueError, name(), ": weight ", weight.shape(),
              " has one element per row, which cannot be standardised");
   gain = param("gain", ones({weight.shape()[0]}));
+  if (variant == WSVariant::nfnet) set_extra(state().extra + ", variant=nfnet");
   reset_parameters();
 }
 
-template <int D> void WSConv<D>::reset_parameters() {
+void WSConvBase::reset_parameters() {
   ConvBase::reset_parameters();
   init::kaiming_normal_(weight, {.nonlinearity = init::Nonlinearity::relu});
   init::ones_(gain);
 }
 
-template class WSConv<1>;
-template class WSConv<2>;
-template class WSConv<3>;
+Tensor WSConvBase::weight_for_call(double eps) const {
+  std::lock_guard lock(kept_->mutex);
+  if (grad_enabled() && (weight.requires_grad() || gain.requires_grad())) {
+    kept_->weight = Tensor();  // training: the memory is worth more
+    return standardize_weight(eps);
+  }
+  const Device device = weight.device();
+  const Kept::Origin now{.weight_storage = weight.impl()->storage->id(),
+                         .gain_storage = gain.impl()->storage->id(),
+                         .weight_version = weight.version(),
+                         .gain_version = gain.version(),
+                         .weight_data = weight.raw_data(),
+                         .gain_data = gain.raw_data(),
+                         .variant = variant,
+                         .eps = eps,
+                         .queue = device.type == DeviceType::cpu ? nullptr : Stream::current(device).handle()};
+  if (!kept_->weight.defined() || kept_->from != now) {
+    kept_->weight = standardize_weight(eps);
+    kept_->from = now;
+  }
+  return kept_->weight;
+}
 
 }  // namespace weft::nn

@@ -1,32 +1,62 @@
 // Convolutions with standardised weights (Qiao et al. 2019; Brock et al. 2021), as in elektronn3.
+// Arithmetic is the op's (autograd/ops/weight.h).
 #pragma once
 
+#include <memory>
+
+#include "weft/autograd/ops/weight.h"
 #include "weft/nn/conv.h"
 
 namespace weft::nn {
 
-/// Which variance and which fan-in `standardize_weight` takes; see there.
-enum class WSVariant : uint8_t { elektronn3, nfnet };
+using weft::standardize_weight;
+using weft::WSVariant;
 
-/// (w - mean) gain / sqrt(max(var N, eps)) for each row of axis 0. `elektronn3`: variance by n - 1, N = all elements of w (so that
-/// signals shrink with the number of rows; kept for its checkpoints). `nfnet`: variance by n, N = n, the elements of a row: right for
-/// new networks. w: [R, ...], gain: [R]. Halves compute in f32.
-WEFT_API Tensor standardize_weight(const Tensor& w, const Tensor& gain, WSVariant variant = WSVariant::elektronn3,
-                                   double eps = 1e-4);
-
-/// Conv whose weight is standardised in every call and scaled by `gain` [out_channels], ones at first. weight ~ N(0, 2 / fan in).
-/// State: weight, bias, gain. ValueError where a row has one element only.
-template <int D> class WEFT_API WSConv : public ConvBase {
+/// What they share. weight ~ N(0, 2 / fan in), bias as the plain layer's, gain 1. State: weight, bias, gain. ValueError where a
+/// row of the weight has one element only. Where no gradient is asked for, the standardised weight is computed once and kept
+/// until weight or gain change; a change through a pointer that was taken before is not seen.
+class WEFT_API WSConvBase : public ConvBase {
  public:
-  WSConv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o, WSVariant variant = WSVariant::elektronn3);
-  Tensor operator()(const Tensor& x, double eps = 1e-4) const { return convolve(x, standardize_weight(eps)); }
-  Tensor standardize_weight(double eps = 1e-4) const { return nn::standardize_weight(weight, gain, variant, eps); }
-  void reset_parameters();
   WSVariant variant;
-  Tensor gain;
+  Tensor gain;  ///< [weight.size(0)]
+  /// The standardised weight, differentiable, in a tensor of its own.
+  Tensor standardize_weight(double eps = 1e-4) const { return weft::standardize_weight(weight, gain, variant, eps); }
+  void reset_parameters();
+
+ protected:
+  WSConvBase(const Config& c, WSVariant variant);
+  /// The same for use in a call: may be shared with other calls.
+  Tensor weight_for_call(double eps) const;
+
+ private:
+  struct Kept;
+  std::shared_ptr<Kept> kept_;
+};
+
+/// Conv whose weight is standardised in every call and scaled by `gain`, one per output channel.
+template <int D> class WEFT_API WSConv : public WSConvBase {
+ public:
+  WSConv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o, WSVariant variant = WSVariant::elektronn3)
+      : WSConvBase(config("WSConv", in_channels, out_channels, o), variant) {}
+  Tensor operator()(const Tensor& x, double eps = 1e-4) const { return convolve(x, weight_for_call(eps)); }
 };
 using WSConv1d = WSConv<1>;
 using WSConv2d = WSConv<2>;
 using WSConv3d = WSConv<3>;
+
+/// ConvTranspose in the same way. Rows, and so `gain`, are per *input* channel.
+template <int D> class WEFT_API WSConvTranspose : public WSConvBase {
+ public:
+  WSConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeOptions<D>& o,
+                  WSVariant variant = WSVariant::elektronn3)
+      : WSConvBase(config("WSConvTranspose", in_channels, out_channels, o), variant) {}
+  /// output_size: as ConvTranspose.
+  Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}, double eps = 1e-4) const {
+    return convolve_transposed(x, weight_for_call(eps), output_size);
+  }
+};
+using WSConvTranspose1d = WSConvTranspose<1>;
+using WSConvTranspose2d = WSConvTranspose<2>;
+using WSConvTranspose3d = WSConvTranspose<3>;
 
 }  // namespace weft::nn

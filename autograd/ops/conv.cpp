@@ -1,6 +1,7 @@
 #include "weft/autograd/ops/conv.h"
 
 #include "weft/autograd/engine.h"
+#include "weft/autograd/ops/pad.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
@@ -195,6 +196,38 @@ void resolve_same_padding(const char* op, const Shape& kernel, ConvParams& p) {
   }
 }
 
+namespace {
+
+/// Beyond three spatial axes: the taps of the first one become channels, its positions samples.
+Tensor conv_folded(const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvParams& p) {
+  const int axes = p.stride.size();
+  if (axes <= 3) return conv(input, weight, bias, p);
+  Shape pads = Shape::filled(2 * axes, 0), order{0, 2, 1};
+  pads[-2] = p.padding_lo[0], pads[-1] = p.padding_hi[0];
+  const int64_t taps = weight.size(2);
+  Tensor x = p.padding_lo[0] + p.padding_hi[0] > 0 ? pad(input, pads) : input;
+  x = x.unfold(2, p.dilation[0] * (taps - 1) + 1, p.stride[0]).slice(-1, {}, {}, p.dilation[0]);
+  order.push_back(axes + 2);
+  for (int i = 3; i < axes + 2; ++i) order.push_back(i);
+  x = x.permute(order);  // [N, L', C, k, rest...]
+  const int64_t samples = x.size(0), positions = x.size(1);
+  Shape folded = x.shape().slice(3);
+  folded[0] = x.size(2) * taps;
+  folded.insert(0, samples * positions);
+  Shape w_shape = weight.shape().slice(2);
+  w_shape[0] *= weight.size(1);
+  w_shape.insert(0, weight.size(0));
+  const auto rest = [](const Shape& s) { return s.slice(1); };
+  const ConvParams q{rest(p.stride), rest(p.padding_lo), rest(p.padding_hi), rest(p.dilation), p.groups};
+  const Tensor y = conv_folded(x.reshape(folded), weight.reshape(w_shape), bias, q);
+  Shape shape = y.shape();
+  shape[0] = positions;
+  shape.insert(0, samples);
+  return y.reshape(shape).movedim(1, 2);
+}
+
+}  // namespace
+
 Tensor conv_nd(const char* op, const Tensor& input, const Tensor& w, const Tensor& bias, const ConvParams& p) {
   const int rank = p.stride.size();
   check_conv_params(op, p, rank);
@@ -215,8 +248,8 @@ Tensor conv_nd(const char* op, const Tensor& input, const Tensor& w, const Tenso
                ", padded input size ", padded, " along spatial dimension ", i, " (input ", input.shape(), ", weight ",
                w.shape(), ")");
   }
-  if (batched) return conv(input, w, bias, p);
-  return conv(input.unsqueeze(0), w, bias, p).squeeze(0);
+  if (batched) return conv_folded(input, w, bias, p);
+  return conv_folded(input.unsqueeze(0), w, bias, p).squeeze(0);
 }
 
 Tensor conv_transpose_nd(const char* op, const Tensor& input, const Tensor& w, const Tensor& bias, const ConvParams& p,

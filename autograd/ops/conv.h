@@ -73,6 +73,7 @@ template <int D> struct ConvOptions {
 [[nodiscard]] WEFT_API Tensor conv3d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                                      const ConvOptions<3>& o = {});
 /// The same for any rank, from parameters that are resolved already: x: [N, C, L...] or [C, L...]. `op` names the caller in errors.
+/// More than three spatial axes: the first ones' windows are copied next to each other and convolved over the last three.
 [[nodiscard]] WEFT_API Tensor conv_nd(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
                                       const ConvParams& p);
 

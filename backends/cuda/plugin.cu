@@ -23,6 +23,7 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   register_loss();
   register_norm();
   register_row_norm();
+  register_weight();
   register_pool();
   register_resample();
   register_encoding();

@@ -23,6 +23,7 @@ void register_softmax();
 void register_loss();
 void register_norm();
 void register_row_norm();
+void register_weight();
 void register_pool();
 void register_resample();
 void register_encoding();

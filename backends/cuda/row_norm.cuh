@@ -54,6 +54,23 @@ template <class T, class Columns, int V> struct RowReader {
   }
 };
 
+/// What Columns make of row r of x [., D], merged over the team.
+template <class Columns, int V, int Lanes, class T, class Merge>
+__device__ WEFT_INLINE Part reduce_row(const Crew<Lanes>& team, const T* x, int64_t D, int64_t r, Part* room,
+                                       const Merge& merge) {
+  RowReader<T, Columns, V> reader{{}, x};
+  const int64_t packs = D / V;
+  Place at{r * D + int64_t{team.lane} * V, r};
+  feed(reader, team.lane < packs ? (packs - team.lane + Lanes - 1) / Lanes : 0, [&] {
+    const Place here = at;
+    at.at += int64_t{Lanes} * V;
+    return here;
+  });
+  Part all = reader.sums.part(0);
+  for (int v = 1; v < V; ++v) merge(all, reader.sums.part(v));
+  return team.combine(all, room, merge);
+}
+
 /// row(team, r, room): what a team does with row r.
 template <class T> struct RowForward {
   using A = compute_t<T>;
@@ -64,24 +81,9 @@ template <class T> struct RowForward {
   int64_t D;
   double eps;
 
-  template <class Columns, int V, class Group, class Merge>
-  __device__ WEFT_INLINE Part reduce(const Group& team, int lanes, int64_t r, Part* room, const Merge& merge) const {
-    RowReader<T, Columns, V> reader{{}, x};
-    const int64_t packs = D / V;
-    Place at{r * D + int64_t{team.lane} * V, r};
-    feed(reader, team.lane < packs ? (packs - team.lane + lanes - 1) / lanes : 0, [&] {
-      const Place here = at;
-      at.at += int64_t{lanes} * V;
-      return here;
-    });
-    Part all = reader.sums.part(0);
-    for (int v = 1; v < V; ++v) merge(all, reader.sums.part(v));
-    return team.combine(all, room, merge);
-  }
-
   template <int V, int Lanes> __device__ WEFT_INLINE void row(const Crew<Lanes>& team, int64_t r, Part* room) const {
-    const Part all = mean ? reduce<ColumnMoments<T, V>, V>(team, Lanes, r, room, MergeMoments{})
-                          : reduce<ColumnSquares<T, V>, V>(team, Lanes, r, room, MergeSquares{});
+    const Part all = mean ? reduce_row<ColumnMoments<T, V>, V>(team, x, D, r, room, MergeMoments{})
+                          : reduce_row<ColumnSquares<T, V>, V>(team, x, D, r, room, MergeSquares{});
     const A mu = mean ? static_cast<A>(all.a) : A(0), s = static_cast<A>(1 / fn::sqrt(all.b / all.n + eps));
     if (team.lane == 0) {
       if (mean) mean[r] = mu;

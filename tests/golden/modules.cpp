@@ -9,6 +9,7 @@ const Modules& modules() {
   static const Modules table = [] {
     Modules m;
     add_conv_modules(m);
+    add_ws_modules(m);
     add_norm_modules(m);
     add_activation_modules(m);
     add_pool_modules(m);

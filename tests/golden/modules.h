@@ -52,6 +52,7 @@ class Modules {
 const Modules& modules();
 
 void add_conv_modules(Modules& m);
+void add_ws_modules(Modules& m);
 void add_norm_modules(Modules& m);
 void add_activation_modules(Modules& m);
 void add_pool_modules(Modules& m);

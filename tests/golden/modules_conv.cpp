@@ -1,61 +1,44 @@
-// Convolution layers, plain, transposed and weight-standardised; Linear and GramMatrix.
-#include "golden/modules.h"
-#include "golden/words.h"
-#include "weft/nn/conv.h"
+// Convolution layers, plain, transposed, lazy and of any rank; Linear and GramMatrix.
+#include "golden/conv_options.h"
+#include "weft/nn/conv_nd.h"
 #include "weft/nn/gram.h"
+#include "weft/nn/lazy_conv.h"
 #include "weft/nn/linear.h"
-#include "weft/nn/ws_conv.h"
 
 namespace golden {
 namespace {
 
 using namespace weft;
 
-template <int D> nn::Padding<D> padding(const Args& a) {
-  const Value& v = a.value("padding");
-  if (v.is_string()) return nn::Padding<D>(v.string);
-  nn::Padding<D> p(0);
-  if (is_pairs(v)) {
-    read_pairs<D>(v, p.lo, p.hi);
-    return p;
-  }
-  return nn::Padding<D>(a.dims<D>("padding", Dims<D>(0)));
-}
-
-/// The options that all of them have.
-template <int D, class O> O common(const Args& a) {
-  O o{.kernel_size = a.dims<D>("kernel_size")};
-  o.stride = a.dims<D>("stride", Dims<D>(1));
-  o.padding = padding<D>(a);
-  o.dilation = a.dims<D>("dilation", Dims<D>(1));
-  o.groups = a.integer("groups", 1);
-  o.bias = a.boolean("bias", true);
-  o.padding_mode = a.word("padding_mode", "zeros");
-  return o;
-}
-
 template <int D> void add_rank(Modules& m) {
   const std::string rank = std::to_string(D) + "d";
   m.add("nn.Conv" + rank, [](const Args& a) {
-    return layer(nn::Conv<D>(a.integer("in_channels"), a.integer("out_channels"), common<D, nn::ConvOptions<D>>(a)));
+    return layer(
+        nn::Conv<D>(a.integer("in_channels"), a.integer("out_channels"), conv_options<D, nn::ConvOptions<D>>(a)));
   });
-  m.add("nn.ConvTranspose" + rank, [](const Args& a) -> Built {
-    auto o = common<D, nn::ConvTransposeOptions<D>>(a);
-    o.output_padding = a.dims<D>("output_padding", Dims<D>(0));
-    nn::ConvTranspose<D> conv(a.integer("in_channels"), a.integer("out_channels"), o);
-    return {conv, [conv](const std::vector<Tensor>& x, const Args& call) {
-              return std::vector<Tensor>{conv(x.at(0), call.opt_ints("output_size"))};
-            }};
+  m.add("nn.ConvTranspose" + rank, [](const Args& a) {
+    return transposed_layer(
+        nn::ConvTranspose<D>(a.integer("in_channels"), a.integer("out_channels"), transpose_options<D>(a)));
   });
-  m.add("elektronn3.WSConv" + rank, [](const Args& a) -> Built {
-    const std::string variant = a.word("variant", "elektronn3");
-    if (variant != "elektronn3" && variant != "nfnet") throw ValueError("WSConv: unknown variant " + variant);
-    nn::WSConv<D> conv(a.integer("in_channels"), a.integer("out_channels"), common<D, nn::ConvOptions<D>>(a),
-                       variant == "nfnet" ? nn::WSVariant::nfnet : nn::WSVariant::elektronn3);
-    return {conv, [conv](const std::vector<Tensor>& x, const Args& call) {
-              return std::vector<Tensor>{conv(x.at(0), call.number("eps", 1e-4))};
-            }};
+  m.add("nn.LazyConv" + rank, [](const Args& a) {
+    return layer(nn::LazyConv<D>(a.integer("out_channels"), conv_options<D, nn::ConvOptions<D>>(a)));
   });
+  m.add("nn.LazyConvTranspose" + rank, [](const Args& a) {
+    return transposed_layer(nn::LazyConvTranspose<D>(a.integer("out_channels"), transpose_options<D>(a)));
+  });
+}
+
+/// `padding` of any rank. An entry that is no pair cannot be written in C++; here it is the ValueError it would be.
+std::vector<std::pair<int64_t, int64_t>> pairs(const Args& a) {
+  std::vector<std::pair<int64_t, int64_t>> out;
+  if (!a.has("padding")) return out;
+  const Value& v = a.value("padding");
+  for (const Value& entry : v.list) {
+    if (!entry.is_list() || entry.list.size() != 2) throw ValueError("padding: not a list of pairs: " + v.text());
+    out.emplace_back(entry.list[0].as_int(), entry.list[1].as_int());
+  }
+  if (!v.is_list()) throw ValueError("padding: not a list of pairs: " + v.text());
+  return out;
 }
 
 }  // namespace
@@ -64,6 +47,15 @@ void add_conv_modules(Modules& m) {
   add_rank<1>(m);
   add_rank<2>(m);
   add_rank<3>(m);
+  m.add("tripy.Conv", [](const Args& a) {
+    return layer(nn::ConvNd(a.integer("in_channels"), a.integer("out_channels"),
+                            {.kernel_size = Shape(a.ints("kernel_dims")),
+                             .stride = a.opt_ints("stride").value_or(Shape{}),
+                             .padding = pairs(a),
+                             .dilation = a.opt_ints("dilation").value_or(Shape{}),
+                             .groups = a.has("groups") ? a.integer("groups") : 1,
+                             .bias = a.opt_boolean("bias").value_or(true)}));
+  });
   m.add("encoding.GramMatrix", [](const Args&) { return layer(nn::GramMatrix()); });
   m.add("nn.Linear", [](const Args& a) {
     return layer(nn::Linear(a.integer("in_features"), a.integer("out_features"), {.bias = a.boolean("bias", true)}));

@@ -1,10 +1,7 @@
 #include "nn/support.h"
 #include "support/here.h"
-#include "weft/autograd/engine.h"
-#include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/nn/ws_conv.h"
+#include "weft/autograd/grad_mode.h"
+#include "weft/nn/conv.h"
 
 using namespace weft;
 using namespace weft::test;
@@ -24,8 +21,6 @@ DEVICE_TEST_CASE("printing, all optional parts") {
         "ConvTranspose2d(4, 8, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), output_padding=(1, 1))");
   CHECK(printed(nn::Conv2d(4, 8, {.kernel_size = 3, .padding = {{0, 1}, {2, 1}}})) ==
         "Conv2d(4, 8, kernel_size=(3, 3), stride=(1, 1), padding=((0, 1), (2, 1)))");
-  CHECK(printed(nn::WSConv2d(4, 6, {.kernel_size = 3, .padding = 1})) ==
-        "WSConv2d(4, 6, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))");
 }
 
 DEVICE_TEST_CASE("state and first values") {
@@ -33,17 +28,12 @@ DEVICE_TEST_CASE("state and first values") {
   CHECK(keys(nn::Conv2d(4, 6, {.kernel_size = 3, .groups = 2})) == "weight [6, 2, 3, 3], bias [6]");
   CHECK(keys(nn::Conv2d(4, 6, {.kernel_size = 3, .bias = false})) == "weight [6, 4, 3, 3]");
   CHECK(keys(nn::ConvTranspose3d(4, 6, {.kernel_size = {1, 2, 3}, .groups = 2})) == "weight [4, 3, 1, 2, 3], bias [6]");
-  CHECK(keys(nn::WSConv2d(4, 6, {.kernel_size = 3})) == "weight [6, 4, 3, 3], bias [6], gain [6]");
   auto conv = here::module(nn::Conv1d(16, 64, {.kernel_size = 5, .groups = 4}));
   check_uniform(conv.weight, 1 / std::sqrt(20.0));
   check_uniform(conv.bias, 1 / std::sqrt(20.0));
   auto transposed = here::module(nn::ConvTranspose2d(64, 32, {.kernel_size = 3, .groups = 2}));
   check_uniform(transposed.weight, 1 / 12.0);
   check_uniform(transposed.bias, 1 / 12.0);
-  auto ws = here::module(nn::WSConv2d(16, 32, {.kernel_size = 3}));
-  check_normal(ws.weight, std::sqrt(2.0 / 144));
-  check_uniform(ws.bias, 1 / 12.0);
-  CHECK(ws.gain.to_vector<float>() == std::vector<float>(32, 1));
 }
 
 DEVICE_TEST_CASE("construction errors, in PyTorch's order") {
@@ -68,7 +58,6 @@ DEVICE_TEST_CASE("construction errors, in PyTorch's order") {
   CHECK(has(transposed({.kernel_size = 3, .padding = "same"}), {"padding"}));
   CHECK(has(transposed({.kernel_size = 3, .padding = {{0, 1}, {1, 1}}}), {"padding"}));
   CHECK(has(transposed({.kernel_size = 3, .stride = 2, .output_padding = 2}), {"output"}));
-  CHECK(has(message([] { nn::WSConv2d(4, 4, {.kernel_size = 1, .groups = 4}); }), {"weight"}));
 }
 
 TEST_CASE("call errors") {
@@ -124,33 +113,6 @@ DEVICE_TEST_CASE("padding modes pad by index, then convolve") {
     auto two = here::module(nn::Conv2d(2, 2, {.kernel_size = 3, .padding = 1, .padding_mode = mode}));
     CHECK(two(here::randn({1, 2, 4, 4})).shape() == Shape{1, 2, 4, 4});
   }
-}
-
-DEVICE_TEST_CASE("weight standardisation: values, both variants") {
-  Tensor w = here::tensor({1., 2., 3., 4.}, Shape{1, 1, 4}), gain = here::ones({1}, Dtype::f64);
-  auto a = nn::standardize_weight(w, gain).to_vector<double>();
-  auto b = nn::standardize_weight(w, gain, nn::WSVariant::nfnet).to_vector<double>();
-  for (size_t i = 0; i < 4; ++i) {
-    double side = (static_cast<double>(i) - 1.5) / 1.5;
-    CHECK(a[i] == doctest::Approx(0.580948 * side).epsilon(1e-5));
-    CHECK(b[i] == doctest::Approx(0.670820 * side).epsilon(1e-5));
-  }
-  // the floor: rows of equal elements give 0, not NaN
-  CHECK(nn::standardize_weight(here::full({1, 1, 4}, 3., Dtype::f64), gain).to_vector<double>() ==
-        std::vector<double>(4, 0.0));
-}
-
-DEVICE_TEST_CASE("weight standardisation: gradients of all orders") {
-  manual_seed(3);
-  Tensor w = here::randn({3, 2, 2}, Dtype::f64).set_requires_grad(),
-         gain = here::randn({3}, Dtype::f64).set_requires_grad();
-  auto f = [](const std::vector<Tensor>& in) { return std::vector<Tensor>{nn::standardize_weight(in[0], in[1])}; };
-  CHECK(gradcheck(f, {w, gain}));
-  CHECK(gradgradcheck(f, {w, gain}));
-  auto conv = here::module(nn::WSConv2d(2, 3, {.kernel_size = 3, .padding = 1}, nn::WSVariant::nfnet));
-  sum(conv(here::randn({2, 2, 5, 5}))).backward();
-  CHECK(conv.gain.grad().defined());
-  CHECK(conv.weight.grad().defined());
 }
 
 TEST_SUITE_END();

@@ -16,6 +16,7 @@ void register_conv_few();
 void register_winograd();
 void register_norm();
 void register_row_norm();
+void register_weight();
 void register_pool();
 void register_resize();
 void register_loss();

@@ -15,6 +15,7 @@ void register_all() {
   register_winograd();
   register_norm();
   register_row_norm();
+  register_weight();
   register_pool();
   register_resize();
   register_loss();

@@ -1,0 +1,36 @@
+// Convolution whose number of spatial axes is known at run time: tripy's Conv.
+// Arithmetic is the ops' (autograd/ops/conv.h).
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "weft/nn/conv.h"
+
+namespace weft::nn {
+
+/// One entry per spatial axis; lists left empty take their defaults.
+struct ConvNdOptions {
+  Shape kernel_size;
+  Shape stride = {};                                      ///< 1 each
+  std::vector<std::pair<int64_t, int64_t>> padding = {};  ///< zeros before and after; none
+  Shape dilation = {};                                    ///< 1 each
+  int64_t groups = 1;
+  bool bias = true;
+};
+
+/// Cross-correlation over kernel_size.size() axes, `ConvNd(3, 8, {.kernel_size = {3, 5}})`. x: [N, C, spatial...], always with a
+/// batch -> [N, out, (D + before + after - dilation (k - 1) - 1) / stride + 1 ...]. Up to three axes it is Conv1d to Conv3d; beyond,
+/// windows of the first axes are copied. First values and state as Conv. ValueError for bad arguments, ShapeError for inputs
+/// that do not fit.
+class WEFT_API ConvNd : public ConvBase {
+ public:
+  ConvNd(int64_t in_channels, int64_t out_channels, const ConvNdOptions& o)
+      : ConvBase(config(in_channels, out_channels, o)) {}
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  static Config config(int64_t in, int64_t out, const ConvNdOptions& o);
+};
+
+}  // namespace weft::nn

@@ -1,0 +1,64 @@
+// Weight standardisation around any layer, which rewrites the layer's weight in place: elektronn3's FWS.
+// Arithmetic is the op's (autograd/ops/weight.h).
+#pragma once
+
+#include "weft/autograd/ops/weight.h"
+#include "weft/nn/module.h"
+
+namespace weft::nn {
+
+struct FWSOptions {
+  bool learnable_gain = true;  ///< gain is a parameter, otherwise a buffer
+  bool const_eval = false;     ///< in evaluation mode the weight is used as it is
+  double eps = 1e-4;           ///< floor of var N
+  WSVariant variant = WSVariant::elektronn3;
+};
+
+/// What FWS of all layers share.
+class WEFT_API FWSBase : public Module {
+ public:
+  Tensor gain;         ///< [weight.size(0)], ones
+  Tensor fan_in, eps;  ///< buffers, i64 and f32, rank 0: N and the floor, from checkpoints too
+  bool const_eval;
+  WSVariant variant;
+
+ protected:
+  FWSBase(const Tensor& weight, const FWSOptions& o);
+  bool rewrites() const { return is_training() || !const_eval; }
+  /// `weight` standardised in place, as a tensor that passes gradients to it and to gain.
+  Tensor rewritten(const Tensor& weight);
+
+ private:
+  /// A buffer's value on the host, read again when it changed.
+  struct Number {
+    uint64_t storage = 0;
+    uint32_t version = 0;
+    double value = 0;
+    double of(const Tensor& t);
+  };
+  Number fan_in_, eps_;
+};
+
+/// `layer(args...)` after layer.weight <- (weight - mean) gain / sqrt(max(var N, eps)) row by row (see `standardize_weight`), in
+/// place and without a gradient through mean and variance: weight gets the gradient of the rewritten one, gain its own. N is
+/// `fan_in`. State: gain, fan_in, eps, layer.*. Two calls before one backward: the second rewrites what the first saved, and
+/// backward says so. ValueError for a weight of rank 1 or with one element per row.
+/// The original's gain never gets a gradient.
+template <std::derived_from<Module> M>
+requires requires(M m) { m.weight.set_requires_grad(); }
+class FWS : public FWSBase {
+ public:
+  explicit FWS(M wrapped, const FWSOptions& o = {})
+      : FWSBase(wrapped.weight, o), layer(add("layer", std::move(wrapped))) {}
+  template <class... A>
+  requires std::invocable<M&, A...>
+  auto operator()(A&&... args) {
+    if (!rewrites()) return layer(std::forward<A>(args)...);
+    M once = layer;
+    once.weight = rewritten(layer.weight);
+    return once(std::forward<A>(args)...);
+  }
+  M layer;
+};
+
+}  // namespace weft::nn
