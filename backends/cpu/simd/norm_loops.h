@@ -101,16 +101,32 @@ template <class T> fn::Moments moments(const T* x, int64_t n) {
   return all;
 }
 
-/// y = act((x - mean) scale + shift [+ residual])
+/// to[i] = f(i) for i < n. Halves wait in a block: gcc makes no vectors of a loop that both selects and rounds.
+template <class T, class F> WEFT_INLINE void store_each(T* to, int64_t n, const F& f) {
+  if constexpr (sizeof(T) == 2) {
+    constexpr int64_t kBlock = 256;
+    compute_t<T> block[kBlock];
+    for (int64_t at = 0; at < n; at += kBlock) {
+      const int64_t m = std::min(kBlock, n - at);
+#pragma omp simd
+      for (int64_t i = 0; i < m; ++i) block[i] = f(at + i);
+#pragma omp simd
+      for (int64_t i = 0; i < m; ++i) to[at + i] = static_cast<T>(block[i]);
+    }
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) to[i] = f(i);
+  }
+}
+
+/// y = act((x - mean) scale + shift [+ residual]); y may be x.
 template <class T, class V, class A>
 void apply_loop(T* y, const T* x, const T* residual, int64_t n, V mean, V scale, V shift, Gate<A> gate) {
   if (residual) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i)
-      y[i] = static_cast<T>(gate.forward((A(x[i]) - mean(i)) * scale(i) + shift(i) + A(residual[i])));
+    store_each(y, n,
+               [&](int64_t i) { return gate.forward((A(x[i]) - mean(i)) * scale(i) + shift(i) + A(residual[i])); });
   } else {
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(gate.forward((A(x[i]) - mean(i)) * scale(i) + shift(i)));
+    store_each(y, n, [&](int64_t i) { return gate.forward((A(x[i]) - mean(i)) * scale(i) + shift(i)); });
   }
 }
 
@@ -160,25 +176,29 @@ void reduce_run(A& s1, A& s2, const T* g, const T* x, const T* y, int64_t n, Uni
   s2 += b;
 }
 
-/// dx = a g - b - (x - mean) d, and the residual's gradient g, with g taken back through the activation.
+/// dx = a g - b - (x - mean) d, and the residual's gradient g, with g taken back through the activation. dx may be g where
+/// there is no residual.
 template <NormSource Src, class T, class V, class A>
 void back_loop(T* dx, T* dres, const T* g, const T* x, const T* y, int64_t n, V mean, V scale, V shift, V a, V b, V d,
                Gate<A> gate) {
   constexpr bool has_y = Src == NormSource::output;
-  if (has_y && dres) {
+  const auto at = [&](int64_t i) {
+    return center<Src>(A(g[i]), A(x[i]), has_y ? A(y[i]) : A(0), mean(i), scale(i), shift(i), gate);
+  };
+  if (has_y && dres && sizeof(T) > 2) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
-      const Centered<A> e = center<Src>(A(g[i]), A(x[i]), has_y ? A(y[i]) : A(0), mean(i), scale(i), shift(i), gate);
+      const Centered<A> e = at(i);
       dx[i] = static_cast<T>(a(i) * e.g - b(i) - e.x * d(i));
       dres[i] = static_cast<T>(e.g);
     }
-  } else {
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) {
-      const Centered<A> e = center<Src>(A(g[i]), A(x[i]), has_y ? A(y[i]) : A(0), mean(i), scale(i), shift(i), gate);
-      dx[i] = static_cast<T>(a(i) * e.g - b(i) - e.x * d(i));
-    }
+    return;
   }
+  if (has_y && dres) store_each(dres, n, [&](int64_t i) { return at(i).g; });
+  store_each(dx, n, [&](int64_t i) {
+    const Centered<A> e = at(i);
+    return a(i) * e.g - b(i) - e.x * d(i);
+  });
 }
 
 }  // namespace weft::cpu::WEFT_ISA
