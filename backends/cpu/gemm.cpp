@@ -37,7 +37,7 @@ constexpr int64_t kOwnBelow = 48 * 48 * 48;
 constexpr int64_t kOwnRows = 8;
 
 bool own_is_faster(const Gemm& g) {
-  if (g.batch * g.m * g.n * g.k < kOwnBelow) return true;
+  if (g.batch * g.m * g.n * g.k < kOwnBelow || symmetric_product(g)) return true;
   return (g.dtype == Dtype::f32 || g.dtype == Dtype::f64) && g.a_col == 1 && g.b_row == 1 && g.m <= kOwnRows &&
          g.k >= 64 && !g.accumulate;
 }

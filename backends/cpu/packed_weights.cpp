@@ -60,18 +60,21 @@ std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes,
   Entry* found = nullptr;
   for (Entry& e : list)
     if (e.offset == w.offset && e.layout == layout) found = &e;
-  if (found && found->version == version) return found->memory;
+  const bool again = found && found->version == version;
+  if (again && found->memory) return found->memory;
   if (!found) {
     w.storage->mark_cached();
-    list.push_back({w.offset, layout, version, std::make_shared<Scratch>(bytes)});
+    list.push_back({w.offset, layout, version, nullptr});
     found = &list.back();
-  } else if (found->memory.use_count() > 1) {
-    found->memory = std::make_shared<Scratch>(bytes);  // another thread computes with the old ones
   }
-  pack(w.data, found->memory->as());
+  std::shared_ptr<Scratch> memory = std::move(found->memory);
+  // none yet, or another thread computes with the old ones
+  if (!memory || memory.use_count() > 1) memory = std::make_shared<Scratch>(bytes);
+  pack(w.data, memory->as());
   found->version = version;
+  if (again) found->memory = memory;
   ++c.count;
-  return found->memory;
+  return memory;
 }
 
 int layout_number(std::initializer_list<int64_t> description) {

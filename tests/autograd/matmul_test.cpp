@@ -85,6 +85,22 @@ TEST_SUITE("matmul") {
         check_product(view, b);
       }
   }
+  TEST_CASE("on the CPU a matrix by its own transpose is symmetric to the bit") {
+    for (const Dtype d : {Dtype::f32, Dtype::f64})
+      for (const int64_t n : {32, 64, 96, 256, 544})
+        for (const int64_t k : {256, 2500}) {
+          CAPTURE(n);
+          CAPTURE(k);
+          // every second row, so that rows are further apart than they are long
+          const Tensor x = randn({2, 2 * k, n}, d).slice(1, {}, {}, 2), y = matmul(x.transpose(1, 2), x);
+          CHECK(equal(y, y.transpose(1, 2)));
+          const Tensor copy = x.transpose(1, 2).contiguous(), other = matmul(copy, x);
+          // sums that grow to k, rounded at each step
+          const double eps = d == Dtype::f64 ? 0x1p-52 : 0x1p-23;
+          CHECK(allclose(y, other, 0, 20 * eps * static_cast<double>(k)));
+        }
+  }
+
   DEVICE_TEST_CASE("batches of every rank broadcast") {
     for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::i32}) {
       Tensor m = numbers({6, 5}, d, 3), w = numbers({5, 4}, d, 4);

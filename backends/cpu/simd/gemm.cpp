@@ -13,6 +13,10 @@ namespace {
 constexpr int kVectorBytes = Tile<float>::kVectorBytes, kRows = Tile<float>::kRows;
 constexpr int64_t kDepth = 384, kBlockRows = 8 * kRows;
 constexpr int64_t kSerialWork = 1 << 16;  // multiply-adds
+constexpr int64_t kMostGroup = 128;       // rows of a symmetric result at once
+
+int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
+int64_t round_up(int64_t n, int64_t size) { return blocks(n, size) * size; }
 
 template <class C, int Bytes> C sum_lanes(const C* v) {
   constexpr int lanes = Bytes / static_cast<int>(sizeof(C));
@@ -80,6 +84,54 @@ template <class T> struct Dots {
   }
 };
 
+// sum = or += part, kCols wide.
+template <class T> void add_block(T* sum, int64_t row, const T* part, int64_t rows, bool first) {
+  constexpr int64_t kCols = Tile<T>::kCols;
+  for (int64_t r = 0; r < rows; ++r, sum += row, part += kCols)
+    for (int64_t c = 0; c < kCols; ++c) sum[c] = first ? part[c] : sum[c] + part[c];
+}
+
+// x^T x: the tiles that touch the diagonal or lie above it; the others are their mirror image. Rows of x are cut into pieces
+// whose sums are added in order, whatever the number of threads, and those of a few hundred rows before: sums of many rows
+// would lose digits.
+template <class T> void run_symmetric(const Gemm& g) {
+  constexpr int64_t kCols = Tile<T>::kCols, kMostBytes = 4 << 20, kCacheBytes = 128 << 10;
+  const int64_t n = g.n, bytes = n * n * static_cast<int64_t>(sizeof(T));
+  const int64_t pieces = std::clamp<int64_t>(std::min(g.k / 1024, kMostBytes / bytes), 1, 16);
+  const int64_t group = n <= kMostGroup ? n : 4 * kRows, groups = blocks(n, group);  // of rows of the result
+  const int64_t depth = std::clamp<int64_t>(kCacheBytes / n / static_cast<int64_t>(sizeof(T)), 64, 512);
+  const Scratch sums(static_cast<size_t>(g.batch * pieces * bytes));
+  parallel_for(g.batch * pieces * groups, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t u = begin; u < end; ++u) {
+      const int64_t piece = u / groups % pieces, batch = u / groups / pieces, half = u % groups / 2;
+      const int64_t first = (u % groups % 2 ? groups - 1 - half : half) * group;  // long ones and short ones in turns
+      const T* x = static_cast<const T*>(g.a) + batch * g.a_batch;
+      T* sum = sums.as<T>() + u / groups * n * n;
+      const int64_t k0 = g.k * piece / pieces, k1 = g.k * (piece + 1) / pieces;
+      alignas(64) T one[kMostGroup * Tile<T>::kCols];
+      for (int64_t k = k0; k < k1; k += depth) {
+        const T* rows = x + k * g.a_col;
+        for (int64_t c = first / kCols * kCols; c < n; c += kCols) {
+          const int64_t height = std::min(std::min(group, n - first), c + kCols - first);
+          Tile<T>::multiply_all(height, kCols, std::min(depth, k1 - k), rows + first, g.a_col, rows + c, g.a_col, one,
+                                kCols, false);
+          add_block(sum + first * n + c, n, one, height, k == k0);
+        }
+      }
+    }
+  });
+  for (int64_t batch = 0; batch < g.batch; ++batch) {
+    T* out = static_cast<T*>(g.out) + batch * g.out_batch;
+    const T* from = sums.as<T>() + batch * pieces * n * n;
+    for (int64_t r = 0; r < n; ++r)
+      for (int64_t c = r; c < n; ++c) {
+        T s = from[r * n + c];
+        for (int64_t p = 1; p < pieces; ++p) s += from[p * n * n + r * n + c];
+        out[r * g.out_row + c] = out[c * g.out_row + r] = s;
+      }
+  }
+}
+
 // panel[i][0..width) = src[i * along + j * across] for j < count, zeros beyond.
 template <class T, class C>
 void pack(C* panel, int width, const T* src, int64_t depth, int64_t along, int64_t count, int64_t across) {
@@ -124,13 +176,12 @@ void write_tile(const Gemm& g, const C* t, int64_t batch, int64_t row, int64_t c
   }
 }
 
-int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
-int64_t round_up(int64_t n, int64_t size) { return blocks(n, size) * size; }
-
 template <class T> void run(const Gemm& g) {
   using C = compute_t<T>;
-  if constexpr (std::is_floating_point_v<T>)
+  if constexpr (std::is_floating_point_v<T>) {
+    if (symmetric_product(g)) return run_symmetric<T>(g);
     if (Dots<T>::takes(g)) return Dots<T>::run(g);
+  }
   constexpr int cols = Tile<C>::kCols;
   int64_t block_rows = std::min(kBlockRows, round_up(g.m, kRows)),
           block_cols = std::min<int64_t>(8 * cols, round_up(g.n, cols));
