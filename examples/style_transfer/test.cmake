@@ -114,6 +114,15 @@ if(NOT out MATCHES "is no style model")
   message(FATAL_ERROR "unclear: ${out}")
 endif()
 
+# The shipped model, whole and in tiles, at a size that is no multiple of 4.
+file(SIZE "${MODELS}/patterns.safetensors" bytes)
+if(bytes GREATER 1500000)
+  message(FATAL_ERROR "the shipped model has ${bytes} bytes")
+endif()
+run(0 apply --model ${MODELS}/patterns.safetensors --content mosaic.png --style waves --size 301 --out shipped.png)
+run(0 apply --model ${MODELS}/patterns.safetensors --content mosaic.png --style waves --size 301 --memory 16 --out tiled.png)
+expect_files(shipped.png tiled.png)
+
 # What cannot work is said in a line.
 run(1 optimise ${pictures} --features none.safetensors --out x.png)
 if(NOT out MATCHES "^style_transfer: none.safetensors: cannot be opened")
