@@ -33,6 +33,29 @@ Softshrink::Softshrink(double lambd) : Module("Softshrink", py(lambd)), lambd(la
 
 Softmax::Softmax(int64_t dim) : Module("Softmax", "dim=" + py(dim)), dim(dim) {}
 
+Tensor Softmax2d::operator()(const Tensor& x) const {
+  WEFT_CHECK(x.rank() == 3 || x.rank() == 4, ShapeError, "Softmax2d: expected 3D or 4D input, got ", x.shape());
+  return softmax(x, -3);
+}
+
+Softmin::Softmin(int64_t dim) : Module("Softmin", "dim=" + py(dim)), dim(dim) {}
+
+CELU::CELU(double alpha) : Module("CELU", "alpha=" + py(alpha)), alpha(alpha) {
+  WEFT_CHECK(alpha > 0, ValueError, "CELU: alpha must be positive, got ", alpha);
+}
+
+GLU::GLU(int64_t dim) : Module("GLU", "dim=" + py(dim)), dim(dim) {}
+
+Hardshrink::Hardshrink(double lambd) : Module("Hardshrink", py(lambd)), lambd(lambd) {}
+
+Threshold::Threshold(double threshold, double value)
+    : Module("Threshold", "threshold=" + py(threshold) + ", value=" + py(value)), threshold(threshold), value(value) {}
+
+RReLU::RReLU(double lower, double upper)
+    : Module("RReLU", "lower=" + py(lower) + ", upper=" + py(upper)), lower(lower), upper(upper) {
+  WEFT_CHECK(lower <= upper, ValueError, "RReLU: lower ", lower, " is greater than upper ", upper);
+}
+
 LogSoftmax::LogSoftmax(int64_t dim) : Module("LogSoftmax", "dim=" + py(dim)), dim(dim) {}
 
 }  // namespace weft::nn

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "weft/autograd/ops/activation.h"
+#include "weft/autograd/ops/random.h"
 #include "weft/autograd/ops/softmax.h"
 #include "weft/autograd/ops/unary.h"
 #include "weft/nn/module.h"
@@ -89,9 +90,49 @@ struct WEFT_API Softsign : Module {
   Softsign() : Module("Softsign") {}
   Tensor operator()(const Tensor& x) const { return softsign(x); }
 };
+struct WEFT_API CELU : Module {
+  explicit CELU(double alpha = 1);
+  Tensor operator()(const Tensor& x) const { return celu(x, alpha); }
+  double alpha;
+};
+struct WEFT_API GLU : Module {
+  explicit GLU(int64_t dim = -1);
+  Tensor operator()(const Tensor& x) const { return glu(x, dim); }
+  int64_t dim;
+};
+struct WEFT_API Hardshrink : Module {
+  explicit Hardshrink(double lambd = 0.5);
+  Tensor operator()(const Tensor& x) const { return hardshrink(x, lambd); }
+  double lambd;
+};
+struct WEFT_API Tanhshrink : Module {
+  Tanhshrink() : Module("Tanhshrink") {}
+  Tensor operator()(const Tensor& x) const { return tanhshrink(x); }
+};
+struct WEFT_API Threshold : Module {
+  Threshold(double threshold, double value);
+  Tensor operator()(const Tensor& x) const { return weft::threshold(x, threshold, value); }
+  double threshold, value;
+};
+/// Random slopes in training mode only.
+struct WEFT_API RReLU : Module {
+  explicit RReLU(double lower = 1.0 / 8, double upper = 1.0 / 3);
+  Tensor operator()(const Tensor& x) const { return rrelu(x, lower, upper, is_training()); }
+  double lower, upper;
+};
 struct WEFT_API Softmax : Module {
   explicit Softmax(int64_t dim);
   Tensor operator()(const Tensor& x) const { return softmax(x, dim); }
+  int64_t dim;
+};
+/// Softmax over the channels of [N, C, H, W] or [C, H, W]. ShapeError for another rank.
+struct WEFT_API Softmax2d : Module {
+  Softmax2d() : Module("Softmax2d") {}
+  Tensor operator()(const Tensor& x) const;
+};
+struct WEFT_API Softmin : Module {
+  explicit Softmin(int64_t dim);
+  Tensor operator()(const Tensor& x) const { return softmin(x, dim); }
   int64_t dim;
 };
 struct WEFT_API LogSoftmax : Module {

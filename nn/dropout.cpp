@@ -8,7 +8,8 @@ namespace weft::nn {
 using detail::DropoutKind;
 
 namespace {
-constexpr const char* kNames[] = {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout"};
+constexpr const char* kNames[] = {"Dropout",   "Dropout1d",    "Dropout2d",
+                                  "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"};
 }
 
 template <DropoutKind Kind>
@@ -22,7 +23,8 @@ template <DropoutKind Kind> Tensor DropoutOf<Kind>::operator()(const Tensor& x) 
   else if constexpr (Kind == DropoutKind::channels1d) return dropout1d(x, p, is_training());
   else if constexpr (Kind == DropoutKind::channels2d) return dropout2d(x, p, is_training());
   else if constexpr (Kind == DropoutKind::channels3d) return dropout3d(x, p, is_training());
-  else return alpha_dropout(x, p, is_training());
+  else if constexpr (Kind == DropoutKind::alpha) return alpha_dropout(x, p, is_training());
+  else return feature_alpha_dropout(x, p, is_training());
 }
 
 template class DropoutOf<DropoutKind::elements>;
@@ -30,5 +32,6 @@ template class DropoutOf<DropoutKind::channels1d>;
 template class DropoutOf<DropoutKind::channels2d>;
 template class DropoutOf<DropoutKind::channels3d>;
 template class DropoutOf<DropoutKind::alpha>;
+template class DropoutOf<DropoutKind::feature_alpha>;
 
 }  // namespace weft::nn

@@ -6,7 +6,7 @@
 namespace weft::nn {
 
 namespace detail {
-enum class WEFT_API DropoutKind : uint8_t { elements, channels1d, channels2d, channels3d, alpha };
+enum class WEFT_API DropoutKind : uint8_t { elements, channels1d, channels2d, channels3d, alpha, feature_alpha };
 }
 
 /// Zeroes elements (or whole channels) with probability p and scales the rest by 1 / (1 - p). ValueError for p outside [0, 1].
@@ -22,5 +22,7 @@ using Dropout2d = DropoutOf<detail::DropoutKind::channels2d>;
 using Dropout3d = DropoutOf<detail::DropoutKind::channels3d>;
 /// For SELU networks: dropped elements take SELU's lower limit, then mean and variance are restored.
 using AlphaDropout = DropoutOf<detail::DropoutKind::alpha>;
+/// The same for whole channels of [N, C, ...].
+using FeatureAlphaDropout = DropoutOf<detail::DropoutKind::feature_alpha>;
 
 }  // namespace weft::nn

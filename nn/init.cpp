@@ -160,4 +160,19 @@ void orthogonal_(Tensor t, double gain) {
   write(t, values);
 }
 
+void sparse_(Tensor t, double sparsity, double std) {
+  WEFT_CHECK(t.rank() == 2, ShapeError, "sparse_: needs a matrix, got ", t.shape());
+  WEFT_CHECK(sparsity >= 0 && sparsity <= 1, ValueError, "sparse_: sparsity must be in [0, 1], got ", sparsity);
+  const int64_t rows = t.size(0), columns = t.size(1);
+  const auto zeros = static_cast<size_t>(std::ceil(sparsity * static_cast<double>(rows)));
+  Tensor draws = empty({rows, columns}, Dtype::f64);
+  weft::normal_(draws, 0, std);
+  std::vector<double> values = draws.to_vector<double>();
+  for (int64_t c = 0; c < columns; ++c) {
+    const std::vector<int64_t> order = randperm(rows).to_vector<int64_t>();
+    for (size_t k = 0; k < zeros; ++k) values[static_cast<size_t>(order[k] * columns + c)] = 0;
+  }
+  write(t, values);
+}
+
 }  // namespace weft::nn::init

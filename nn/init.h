@@ -53,6 +53,10 @@ WEFT_API void kaiming_normal_(Tensor t, const KaimingOptions& o = {});
 /// Rows (or columns, where there are more rows) are orthonormal, times gain; axes from the second on are one. (Saxe et al. 2013.)
 WEFT_API void orthogonal_(Tensor t, double gain = 1);
 
+/// A matrix of N(0, std^2) with ceil(sparsity rows) zeros, at random places, in each column. ShapeError unless a matrix, ValueError
+/// for sparsity outside [0, 1]. (Martens 2010.)
+WEFT_API void sparse_(Tensor t, double sparsity, double std = 0.01);
+
 /// b = 1 / sqrt(fan): the bound of a linear or convolution layer's weight and bias; 0 for no inputs.
 WEFT_API double default_bound(int64_t fan_in);
 

@@ -1,12 +1,7 @@
 #include "weft/nn/linear.h"
 
-#include <algorithm>
-
-#include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/embedding.h"
 #include "weft/autograd/ops/matmul.h"
-#include "weft/autograd/ops/reduce.h"
 #include "weft/core/factory.h"
 #include "weft/nn/init.h"
 #include "weft/nn/repr.h"
@@ -50,20 +45,7 @@ Bilinear::Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_featu
   }
 }
 
-Tensor Bilinear::operator()(const Tensor& a, const Tensor& b) const {
-  WEFT_CHECK(a.rank() >= 1 && b.rank() == a.rank() &&
-                 a.shape().slice(0, a.rank() - 1) == b.shape().slice(0, b.rank() - 1) && a.size(-1) == in1_features &&
-                 b.size(-1) == in2_features,
-             ShapeError, "Bilinear: inputs ", a.shape(), " and ", b.shape(), " do not fit [..., ", in1_features,
-             "] and [..., ", in2_features, "]");
-  Shape out = a.shape();
-  out[-1] = out_features;
-  Tensor x = a.reshape({-1, in1_features}), y = b.reshape({-1, in2_features});
-  // [N, in1] x [in1, O in2] -> [N, O, in2], then against y
-  Tensor half = matmul(x, weight.permute({1, 0, 2}).reshape({in1_features, out_features * in2_features}));
-  Tensor z = matmul(half.reshape({x.shape()[0], out_features, in2_features}), y.unsqueeze(2)).reshape(out);
-  return bias.defined() ? z + bias : z;
-}
+Tensor Bilinear::operator()(const Tensor& a, const Tensor& b) const { return bilinear(a, b, weight, bias); }
 
 Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o)
     : Module("Embedding"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
@@ -85,19 +67,38 @@ Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOpt
 }
 
 Tensor Embedding::operator()(const Tensor& x) const {
-  if (options.max_norm) {
-    NoGrad guard;
-    std::vector<int64_t> rows = x.to_vector<int64_t>();
-    std::sort(rows.begin(), rows.end());
-    rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
-    for (int64_t row : rows) {
-      if (row < 0 || row >= num_embeddings) continue;  // the op says so
-      Tensor r = weight.detach().select(0, row);
-      double size = vector_norm(r, options.norm_type).item<double>();
-      if (size > *options.max_norm) r.mul_(*options.max_norm / (size + 1e-7));
-    }
-  }
+  if (options.max_norm) embedding_renorm_(weight, x, *options.max_norm, options.norm_type);
   return embedding(x, weight, {.padding_idx = options.padding_idx, .scale_grad_by_freq = options.scale_grad_by_freq});
+}
+
+EmbeddingBag::EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o)
+    : Module("EmbeddingBag"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
+  if (options.padding_idx) {
+    int64_t& row = *options.padding_idx;
+    WEFT_CHECK(row >= -num_embeddings && row < num_embeddings, ValueError, "EmbeddingBag: padding_idx ", row,
+               " is not a row of ", num_embeddings);
+    if (row < 0) row += num_embeddings;
+  }
+  std::string extra = weft::str(num_embeddings, ", ", embedding_dim);
+  if (options.max_norm) extra += ", max_norm=" + py(*options.max_norm);
+  if (options.norm_type != 2) extra += ", norm_type=" + py(options.norm_type);
+  if (options.scale_grad_by_freq) extra += ", scale_grad_by_freq=True";
+  extra += o.mode == BagMode::sum ? ", mode='sum'" : o.mode == BagMode::max ? ", mode='max'" : ", mode='mean'";
+  if (options.padding_idx) extra += ", padding_idx=" + py(*options.padding_idx);
+  set_extra(extra);
+  weight = param("weight", empty({num_embeddings, embedding_dim}));
+  init::normal_(weight);
+  if (options.padding_idx) init::zeros_(weight.detach().select(0, *options.padding_idx));
+}
+
+Tensor EmbeddingBag::operator()(const Tensor& x, const Tensor& offsets, const Tensor& per_sample_weights) const {
+  if (options.max_norm) embedding_renorm_(weight, x, *options.max_norm, options.norm_type);
+  return embedding_bag(x, weight, offsets,
+                       {.mode = options.mode,
+                        .per_sample_weights = per_sample_weights,
+                        .include_last_offset = options.include_last_offset,
+                        .padding_idx = options.padding_idx,
+                        .scale_grad_by_freq = options.scale_grad_by_freq});
 }
 
 Flatten::Flatten(int64_t start_dim, int64_t end_dim)

@@ -1,6 +1,7 @@
 // Layers on the last axis and on indices, and those that only change shapes.
 #pragma once
 
+#include "weft/autograd/ops/embedding.h"
 #include "weft/nn/module.h"
 
 namespace weft::nn {
@@ -44,6 +45,24 @@ class WEFT_API Embedding : public Module {
   Tensor operator()(const Tensor& x) const;
   int64_t num_embeddings, embedding_dim;
   EmbeddingOptions options;
+  Tensor weight;
+};
+
+struct EmbeddingBagOptions {
+  std::optional<double> max_norm = std::nullopt;  ///< as for Embedding
+  double norm_type = 2;
+  bool scale_grad_by_freq = false;
+  BagMode mode = BagMode::mean;
+  bool include_last_offset = false;  ///< offsets end with the end of the last bag
+  std::optional<int64_t> padding_idx = std::nullopt;
+};
+/// The sum, mean or maximum of rows of weight for each bag of indices: embedding_bag. x: [B, n], or [n] with offsets [B] -> [B, D].
+class WEFT_API EmbeddingBag : public Module {
+ public:
+  EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o = {});
+  Tensor operator()(const Tensor& x, const Tensor& offsets = {}, const Tensor& per_sample_weights = {}) const;
+  int64_t num_embeddings, embedding_dim;
+  EmbeddingBagOptions options;
   Tensor weight;
 };
 

@@ -2,6 +2,7 @@
 // so that they move with the module.
 #pragma once
 
+#include "weft/autograd/ops/ctc_loss.h"
 #include "weft/autograd/ops/loss.h"
 #include "weft/nn/module.h"
 
@@ -79,6 +80,32 @@ class WEFT_API DiceLoss : public Module {
   explicit DiceLoss(const DiceLossOptions& o = {});
   Tensor operator()(const Tensor& x, const Tensor& target) const;
   DiceLossOptions options;
+};
+
+class WEFT_API PoissonNLLLoss : public Module {
+ public:
+  explicit PoissonNLLLoss(const PoissonNllOptions& o = {}) : Module("PoissonNLLLoss"), options(o) {}
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return poisson_nll_loss(x, target, options); }
+  PoissonNllOptions options;
+};
+class WEFT_API GaussianNLLLoss : public Module {
+ public:
+  explicit GaussianNLLLoss(const GaussianNllOptions& o = {}) : Module("GaussianNLLLoss"), options(o) {}
+  Tensor operator()(const Tensor& x, const Tensor& target, const Tensor& var) const {
+    return gaussian_nll_loss(x, target, var, options);
+  }
+  GaussianNllOptions options;
+};
+
+/// log_probs: [T, N, C], from log_softmax; targets, input_lengths, target_lengths: integers.
+class WEFT_API CTCLoss : public Module {
+ public:
+  explicit CTCLoss(const CtcLossOptions& o = {}) : Module("CTCLoss"), options(o) {}
+  Tensor operator()(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
+                    const Tensor& target_lengths) const {
+    return ctc_loss(log_probs, targets, input_lengths, target_lengths, options);
+  }
+  CtcLossOptions options;
 };
 
 }  // namespace weft::nn

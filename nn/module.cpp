@@ -361,7 +361,7 @@ std::string text_of(const Module& m) {
     i = end;
   }
   std::string out = m.name() + "(";
-  if (lines.empty()) return out + s.extra + ")";
+  if (lines.empty() && s.extra.find('\n') == std::string::npos) return out + s.extra + ")";
   if (!s.extra.empty()) out += "\n  " + indented(s.extra);
   for (const std::string& line : lines) out += "\n  " + line;
   return out + "\n)";

@@ -1,7 +1,6 @@
 #include "weft/nn/norm.h"
 
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/norm.h"
 #include "weft/core/factory.h"
 #include "weft/nn/repr.h"
 
@@ -165,5 +164,12 @@ RMSNorm::RMSNorm(const Shape& normalized_shape, RMSNormOptions o)
 }
 
 Tensor RMSNorm::operator()(const Tensor& x) const { return rms_norm(x, normalized_shape, weight, options.eps); }
+
+LocalResponseNorm::LocalResponseNorm(int64_t size, LocalResponseNormOptions o)
+    : Module("LocalResponseNorm", weft::str(size, ", alpha=", py(o.alpha), ", beta=", py(o.beta), ", k=", py(o.k))),
+      size(size),
+      options(o) {
+  WEFT_CHECK(size > 0, ValueError, "LocalResponseNorm: size must be positive, got ", size);
+}
 
 }  // namespace weft::nn

@@ -1,7 +1,7 @@
 // Normalisation layers. Statistics, formulas and errors are those of the ops (autograd/ops/norm.h).
 #pragma once
 
-#include "weft/core/norm_params.h"
+#include "weft/autograd/ops/norm.h"
 #include "weft/nn/module.h"
 
 namespace weft::nn {
@@ -118,6 +118,15 @@ class WEFT_API RMSNorm : public Module {
   Shape normalized_shape;
   RMSNormOptions options;
   Tensor weight;
+};
+
+/// local_response_norm over `size` neighbouring channels.
+class WEFT_API LocalResponseNorm : public Module {
+ public:
+  explicit LocalResponseNorm(int64_t size, LocalResponseNormOptions o = {});
+  Tensor operator()(const Tensor& x) const { return local_response_norm(x, size, options); }
+  int64_t size;
+  LocalResponseNormOptions options;
 };
 
 }  // namespace weft::nn

@@ -91,6 +91,40 @@ template <int D> Tensor AdaptiveMaxPool<D>::operator()(const Tensor& x) const {
                     [](const Tensor& t, const auto& s) { return adaptive_max_pool3d(t, s); })(x, output_size);
 }
 
+template <int D> Pooled AdaptiveMaxPool<D>::with_indices(const Tensor& x) const {
+  return by_rank<D>([](const Tensor& t, const auto& s) { return adaptive_max_pool1d_with_indices(t, s); },
+                    [](const Tensor& t, const auto& s) { return adaptive_max_pool2d_with_indices(t, s); },
+                    [](const Tensor& t, const auto& s) { return adaptive_max_pool3d_with_indices(t, s); })(x,
+                                                                                                           output_size);
+}
+
+template <int D> LPPool<D>::LPPool(const LpPoolOptions<D>& o) : Module(weft::str("LPPool", D, "d")), options(o) {
+  check<D>(name(), o);
+  WEFT_CHECK(o.norm_type != 0, ValueError, name(), ": norm_type must not be 0");
+  const auto whole = static_cast<int64_t>(o.norm_type);
+  set_extra("norm_type=" + (static_cast<double>(whole) == o.norm_type ? py(whole) : py(o.norm_type)) +
+            ", kernel_size=" + py_short(o.kernel_size) +
+            ", stride=" + (o.stride == Dims<D>(0) ? "None" : py_short(o.stride)) + ", ceil_mode=" + py(o.ceil_mode));
+}
+template <int D> Tensor LPPool<D>::operator()(const Tensor& x) const {
+  return by_rank<D>([](const Tensor& t, const auto& o) { return lp_pool1d(t, o); },
+                    [](const Tensor& t, const auto& o) { return lp_pool2d(t, o); },
+                    [](const Tensor& t, const auto& o) { return lp_pool3d(t, o); })(x, options);
+}
+
+template <int D>
+MaxUnpool<D>::MaxUnpool(const MaxUnpoolOptions<D>& o) : Module(weft::str("MaxUnpool", D, "d")), options(o) {
+  check<D>(name(), o);
+  set_extra("kernel_size=" + py(Shape(o.kernel_size)) + ", stride=" + py(Shape(steps(o))) +
+            ", padding=" + py(Shape(o.padding)));
+}
+template <int D>
+Tensor MaxUnpool<D>::operator()(const Tensor& x, const Tensor& indices, const std::optional<Shape>& output_size) const {
+  return by_rank<D>([&](const auto& o) { return max_unpool1d(x, indices, o, output_size); },
+                    [&](const auto& o) { return max_unpool2d(x, indices, o, output_size); },
+                    [&](const auto& o) { return max_unpool3d(x, indices, o, output_size); })(options);
+}
+
 template class MaxPool<1>;
 template class MaxPool<2>;
 template class MaxPool<3>;
@@ -103,5 +137,12 @@ template class AdaptiveAvgPool<3>;
 template class AdaptiveMaxPool<1>;
 template class AdaptiveMaxPool<2>;
 template class AdaptiveMaxPool<3>;
+
+template class LPPool<1>;
+template class LPPool<2>;
+template class LPPool<3>;
+template class MaxUnpool<1>;
+template class MaxUnpool<2>;
+template class MaxUnpool<3>;
 
 }  // namespace weft::nn

@@ -48,10 +48,34 @@ template <int D> class WEFT_API AdaptiveMaxPool : public Module {
  public:
   explicit AdaptiveMaxPool(const OutputSize<D>& output_size);
   Tensor operator()(const Tensor& x) const;
+  Pooled with_indices(const Tensor& x) const;
   OutputSize<D> output_size;
 };
 using AdaptiveMaxPool1d = AdaptiveMaxPool<1>;
 using AdaptiveMaxPool2d = AdaptiveMaxPool<2>;
 using AdaptiveMaxPool3d = AdaptiveMaxPool<3>;
+
+/// The p-norm of each window: `LPPool2d({.norm_type = 2, .kernel_size = 3})`.
+template <int D> class WEFT_API LPPool : public Module {
+ public:
+  explicit LPPool(const LpPoolOptions<D>& o);
+  Tensor operator()(const Tensor& x) const;
+  LpPoolOptions<D> options;
+};
+using LPPool1d = LPPool<1>;
+using LPPool2d = LPPool<2>;
+using LPPool3d = LPPool<3>;
+
+/// Puts maxima back where MaxPool::with_indices found them, zeros elsewhere.
+template <int D> class WEFT_API MaxUnpool : public Module {
+ public:
+  explicit MaxUnpool(const MaxUnpoolOptions<D>& o);
+  explicit MaxUnpool(int64_t kernel_size) : MaxUnpool(MaxUnpoolOptions<D>{.kernel_size = kernel_size}) {}
+  Tensor operator()(const Tensor& x, const Tensor& indices, const std::optional<Shape>& output_size = {}) const;
+  MaxUnpoolOptions<D> options;
+};
+using MaxUnpool1d = MaxUnpool<1>;
+using MaxUnpool2d = MaxUnpool<2>;
+using MaxUnpool3d = MaxUnpool<3>;
 
 }  // namespace weft::nn

@@ -45,6 +45,16 @@ Upsample::Upsample(const InterpolateOptions& o) : Module("Upsample", upsample_te
   WEFT_CHECK(o.size.empty() != o.scale_factor.empty(), ValueError, "Upsample: give either size or scale_factor");
 }
 
+UpsamplingNearest2d::UpsamplingNearest2d(const UpsamplingOptions& o)
+    : Upsample({.size = o.size, .scale_factor = o.scale_factor}) {
+  set_name("UpsamplingNearest2d");
+}
+UpsamplingBilinear2d::UpsamplingBilinear2d(const UpsamplingOptions& o)
+    : Upsample(
+          {.size = o.size, .scale_factor = o.scale_factor, .mode = InterpolateMode::bilinear, .align_corners = true}) {
+  set_name("UpsamplingBilinear2d");
+}
+
 PixelShuffle::PixelShuffle(int64_t upscale_factor)
     : Module("PixelShuffle", "upscale_factor=" + py(upscale_factor)), upscale_factor(upscale_factor) {
   WEFT_CHECK(upscale_factor > 0, ValueError, "PixelShuffle: upscale_factor must be positive, got ", upscale_factor);
@@ -57,5 +67,10 @@ PixelUnshuffle::PixelUnshuffle(int64_t downscale_factor)
              downscale_factor);
 }
 Tensor PixelUnshuffle::operator()(const Tensor& x) const { return pixel_unshuffle(x, downscale_factor); }
+
+ChannelShuffle::ChannelShuffle(int64_t groups) : Module("ChannelShuffle", "groups=" + py(groups)), groups(groups) {
+  WEFT_CHECK(groups > 0, ValueError, "ChannelShuffle: groups must be positive, got ", groups);
+}
+Tensor ChannelShuffle::operator()(const Tensor& x) const { return channel_shuffle(x, groups); }
 
 }  // namespace weft::nn

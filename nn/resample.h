@@ -1,4 +1,4 @@
-// Layers that change the resolution: Upsample and the pixel shuffles.
+// Layers that change the resolution: Upsample and the pixel shuffles; and ChannelShuffle.
 #pragma once
 
 #include "weft/autograd/ops/resize.h"
@@ -14,6 +14,21 @@ class WEFT_API Upsample : public Module {
   InterpolateOptions options;
 };
 
+struct UpsamplingOptions {
+  Shape size = {};  ///< of the result, or
+  ScaleFactor scale_factor = {};
+};
+/// Upsample by repetition: `UpsamplingNearest2d({.scale_factor = 2})`.
+class WEFT_API UpsamplingNearest2d : public Upsample {
+ public:
+  explicit UpsamplingNearest2d(const UpsamplingOptions& o);
+};
+/// Upsample bilinearly with aligned corners.
+class WEFT_API UpsamplingBilinear2d : public Upsample {
+ public:
+  explicit UpsamplingBilinear2d(const UpsamplingOptions& o);
+};
+
 /// [.., C r^2, H, W] -> [.., C, H r, W r].
 class WEFT_API PixelShuffle : public Module {
  public:
@@ -27,6 +42,14 @@ class WEFT_API PixelUnshuffle : public Module {
   explicit PixelUnshuffle(int64_t downscale_factor);
   Tensor operator()(const Tensor& x) const;
   int64_t downscale_factor;
+};
+
+/// Channels of [N, C, ...] dealt out among the groups: channel_shuffle.
+class WEFT_API ChannelShuffle : public Module {
+ public:
+  explicit ChannelShuffle(int64_t groups);
+  Tensor operator()(const Tensor& x) const;
+  int64_t groups;
 };
 
 }  // namespace weft::nn

@@ -114,5 +114,21 @@ Tensor softshrink(const Tensor& x, double lambd) {
 Tensor softsign(const Tensor& x) {
   return from_input<fn::Softsign>(x, [](const Tensor& g, const Tensor& x) { return g / square(abs(x) + 1); });
 }
+Tensor celu(const Tensor& x, double alpha) {
+  WEFT_CHECK(alpha > 0, ValueError, "celu: alpha must be positive, got ", alpha);
+  return alpha == 1 ? elu(x) : elu(x * (1 / alpha)) * alpha;
+}
+Tensor glu(const Tensor& x, int64_t dim) {
+  WEFT_CHECK(x.rank() > 0, ShapeError, "glu: needs an axis to halve, got rank 0");
+  const int d = wrap_dim("glu", dim, x.rank());
+  const int64_t n = x.size(d) / 2;
+  WEFT_CHECK(x.size(d) == 2 * n, ShapeError, "glu: axis ", d, " of ", x.shape(), " must be even to be halved");
+  return x.narrow(d, 0, n) * sigmoid(x.narrow(d, n, n));
+}
+Tensor hardshrink(const Tensor& x, double lambd) { return where(le(abs(x), lambd), 0, x); }
+Tensor tanhshrink(const Tensor& x) { return x - tanh(x); }
+Tensor threshold(const Tensor& x, double threshold, double value) {
+  return where(le(x, threshold), Scalar(value), x).to(x.dtype());
+}
 
 }  // namespace weft

@@ -3,11 +3,15 @@
 #include <cmath>
 #include <limits>
 
+#include "weft/autograd/checkpoint.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/matmul.h"
 #include "weft/autograd/ops/random.h"
+#include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/shape.h"
 #include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/unary.h"
 #include "weft/core/factory.h"
 
 namespace weft {
@@ -20,6 +24,64 @@ Tensor repeat_heads(const Tensor& x, int64_t times) {
   grown.insert(x.rank() - 2, times);
   flat[-3] *= times;
   return x.unsqueeze(-3).expand(grown).reshape(flat);
+}
+
+constexpr double kNever = -std::numeric_limits<double>::infinity();
+
+/// softmax(q k^T scale + mask) v with heads repeated and shapes checked.
+Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask, double scale,
+              const AttentionOptions& o) {
+  Tensor scores = matmul(query * scale, key.transpose(-2, -1)), blind;
+  if (o.is_causal) {
+    const int64_t L = query.size(-2), S = key.size(-2);
+    const TensorOptions index{Dtype::i64, query.device()};
+    scores = where(ge(arange(0, L, 1, index).unsqueeze(1), arange(0, S, 1, index)), scores, kNever);
+  } else if (mask.defined()) {
+    // rows that see nothing: any finite mask, so that no NaN arises
+    const bool choice = mask.dtype() == Dtype::boolean;
+    const Tensor seen = choice ? mask : ne(mask.detach(), kNever);
+    blind = logical_not(any(seen, -1, true));
+    scores = choice ? where(mask, scores, where(blind, 0.0, kNever).to(scores.dtype()))
+                    : scores + where(blind, 0.0, mask);
+  }
+  Tensor weights = softmax(scores, -1);
+  if (o.dropout_p > 0) weights = dropout(weights, o.dropout_p);
+  const Tensor y = matmul(weights, value);
+  return blind.defined() ? where(blind, 0.0, y) : y;
+}
+
+// Above this many scores they are computed in pieces, and again in backward.
+constexpr int64_t kManyScores = int64_t(1) << 22, kScoresAtOnce = int64_t(1) << 20;
+
+/// How many equal pieces of the first axis have few enough scores each; 1 where it cannot be cut.
+int64_t pieces_of(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask) {
+  const int rank = query.rank();
+  if (rank < 3 || key.rank() != rank || value.rank() != rank || (mask.defined() && mask.rank() > rank)) return 1;
+  const int64_t N = query.size(0);
+  if (key.size(0) != N || value.size(0) != N) return 1;
+  int64_t scores = query.size(-2) * key.size(-2), pieces = 1;
+  for (int i = 0; i < rank - 2; ++i) scores *= query.size(i);
+  while (pieces < N && (N % pieces != 0 || scores / pieces > kScoresAtOnce)) ++pieces;
+  return pieces;
+}
+
+/// The same without keeping the scores.
+Tensor attend_in_pieces(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask, double scale,
+                        const AttentionOptions& o) {
+  const int64_t pieces = pieces_of(query, key, value, mask);
+  const bool split_mask = mask.defined() && mask.rank() == query.rank() && mask.size(0) > 1;
+  const auto cut = [&](const Tensor& x) { return unbind(x.unflatten(0, {pieces, x.size(0) / pieces})); };
+  const std::vector<Tensor> q = cut(query), k = cut(key), v = cut(value),
+                            m = split_mask ? cut(mask) : std::vector<Tensor>(q.size(), mask);
+  const AttentionOptions rest{.dropout_p = o.dropout_p, .is_causal = o.is_causal};
+  std::vector<Tensor> y;
+  for (size_t i = 0; i < q.size(); ++i)
+    y.push_back(checkpoint(
+        [rest, scale](const std::vector<Tensor>& x) {
+          return std::vector<Tensor>{attend(x[0], x[1], x[2], x[3], scale, rest)};
+        },
+        {q[i], k[i], v[i], m[i]})[0]);
+  return y.size() == 1 ? y[0] : cat(y);
 }
 
 }  // namespace
@@ -43,18 +105,10 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key_in, c
              query.shape(), ", key ", key.shape(), " and value ", value.shape(),
              " do not fit; expected [..., L, E], [..., S, E], [..., S, V]");
   const double scale = o.scale.value_or(1 / std::sqrt(static_cast<double>(query.size(-1))));
-  Tensor scores = matmul(query * scale, key.transpose(-2, -1));
-  constexpr double kNever = -std::numeric_limits<double>::infinity();
-  if (o.is_causal) {
-    const int64_t L = query.size(-2), S = key.size(-2);
-    const TensorOptions index{Dtype::i64, query.device()};
-    scores = where(ge(arange(0, L, 1, index).unsqueeze(1), arange(0, S, 1, index)), scores, kNever);
-  } else if (o.attn_mask.defined()) {
-    scores = o.attn_mask.dtype() == Dtype::boolean ? where(o.attn_mask, scores, kNever) : scores + o.attn_mask;
-  }
-  Tensor weights = softmax(scores, -1);
-  if (o.dropout_p > 0) weights = dropout(weights, o.dropout_p);
-  return matmul(weights, value);
+  int64_t scores = query.size(-2) * key.size(-2);
+  for (int i = 0; i < query.rank() - 2; ++i) scores *= query.size(i);
+  const auto run = scores > kManyScores ? attend_in_pieces : attend;
+  return run(query, key, value, o.attn_mask, scale, o);
 }
 
 }  // namespace weft

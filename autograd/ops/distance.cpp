@@ -2,8 +2,10 @@
 
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/elementwise.h"
+#include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/unary.h"
+#include "weft/core/factory.h"
 
 namespace weft {
 
@@ -22,6 +24,19 @@ Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim, double e
 Tensor pairwise_distance(const Tensor& a, const Tensor& b, const PairwiseDistanceOptions& o) {
   detail::check_operands("pairwise_distance", a, b);
   return vector_norm(a - b + o.eps, o.p, -1, o.keepdim);
+}
+
+Tensor pdist(const Tensor& x, double p) {
+  WEFT_CHECK(x.rank() == 2, ShapeError, "pdist: expects [N, M], got ", x.shape());
+  WEFT_CHECK(p >= 0, ValueError, "pdist: p must not be negative, got ", p);
+  std::vector<int64_t> first, second;
+  for (int64_t i = 0; i < x.size(0); ++i)
+    for (int64_t j = i + 1; j < x.size(0); ++j) {
+      first.push_back(i);
+      second.push_back(j);
+    }
+  const auto rows = [&](const std::vector<int64_t>& at) { return index_select(x, 0, tensor(at).to(x.device())); };
+  return vector_norm(rows(first) - rows(second), p, -1);
 }
 
 Tensor cdist(const Tensor& a, const Tensor& b, double p) {

@@ -14,4 +14,21 @@ struct EmbeddingOptions {
 /// the order of `index`. Same as torch.nn.functional.embedding.
 [[nodiscard]] WEFT_API Tensor embedding(const Tensor& index, const Tensor& weight, const EmbeddingOptions& o = {});
 
+/// Scales the rows of `weight` that `index` names down to max_norm where their norm is above it, in place and unrecorded.
+WEFT_API void embedding_renorm_(const Tensor& weight, const Tensor& index, double max_norm, double norm_type = 2);
+
+enum class BagMode : uint8_t { sum, mean, max };
+struct EmbeddingBagOptions {
+  BagMode mode = BagMode::mean;
+  Tensor per_sample_weights = {};    ///< factors of the rows, of index's shape; mode sum only (NotSupported otherwise)
+  bool include_last_offset = false;  ///< offsets has one more entry, the end of the last bag
+  std::optional<int64_t> padding_idx = std::nullopt;  ///< this row counts for nothing
+  bool scale_grad_by_freq = false;
+};
+/// The sum, mean or maximum of the rows of each bag; 0 for an empty one. weight: [V, D]; index: [B, n], a bag in each row, or [n]
+/// with offsets [B], where each bag begins -> [B, D]. ValueError for offsets that do not rise from 0 within index.
+/// Same as torch.nn.functional.embedding_bag.
+[[nodiscard]] WEFT_API Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& offsets = {},
+                                            const EmbeddingBagOptions& o = {});
+
 }  // namespace weft

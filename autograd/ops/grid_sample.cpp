@@ -2,10 +2,13 @@
 
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/index.h"
+#include "weft/autograd/ops/matmul.h"
 #include "weft/autograd/ops/resize.h"
 #include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/shape.h"
 #include "weft/autograd/ops/unary.h"
 #include "weft/autograd/record.h"
+#include "weft/core/factory.h"
 
 namespace weft {
 namespace {
@@ -113,6 +116,29 @@ Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions&
   Shape shape{N, C};
   for (int64_t s : out) shape.push_back(s);
   return y.reshape(shape);
+}
+
+Tensor affine_grid(const Tensor& theta, const Shape& size, bool align_corners) {
+  const int D = size.size() - 2;
+  WEFT_CHECK((D == 2 || D == 3) && size.slice(1).numel() > 0, ShapeError,
+             "affine_grid: size must be [N, C, H, W] or [N, C, D, H, W] without an empty axis, got ", size);
+  WEFT_CHECK(theta.is_floating(), DtypeError, "affine_grid: theta is ", theta.dtype(), "; expected a floating dtype");
+  WEFT_CHECK((theta.shape() == Shape{size[0], D, D + 1}), ShapeError, "affine_grid: theta ", theta.shape(), " must be ",
+             Shape{size[0], D, D + 1}, " for size ", size);
+  const Shape spatial = size.slice(2);
+  std::vector<Tensor> points;  // x first
+  for (int i = D - 1; i >= 0; --i) {
+    const int64_t n = spatial[i];
+    const double reach = n == 1 ? 0 : align_corners ? 1 : static_cast<double>(n - 1) / static_cast<double>(n);
+    Shape view = Shape::filled(D, 1);
+    view[i] = n;
+    points.push_back(linspace(-reach, reach, n, theta.options()).reshape(view).expand(spatial));
+  }
+  points.push_back(ones(spatial, theta.options()));
+  Shape shape{size[0]};
+  for (int64_t s : spatial) shape.push_back(s);
+  shape.push_back(D);
+  return matmul(stack(points, -1).reshape({spatial.numel(), D + 1}), theta.transpose(1, 2)).reshape(shape);
 }
 
 }  // namespace weft

@@ -130,6 +130,7 @@ Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, do
 
 Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
                            const TripletMarginOptions& o) {
+  WEFT_CHECK(o.margin > 0, ValueError, "triplet_margin_loss: margin must be greater than 0, got ", o.margin);
   check_operands("triplet_margin_loss", anchor, positive);
   check_operands("triplet_margin_loss", anchor, negative);
   const PairwiseDistanceOptions d{.p = o.p, .eps = o.eps};

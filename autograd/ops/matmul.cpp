@@ -220,4 +220,21 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   return record("linear", std::move(y), {x, w, b}, std::move(backward));
 }
 
+Tensor bilinear(const Tensor& a, const Tensor& b, const Tensor& weight, const Tensor& bias) {
+  WEFT_CHECK(weight.rank() == 3, ShapeError, "bilinear: weight must be [out, in1, in2], got ", weight.shape());
+  const int64_t out = weight.size(0), in1 = weight.size(1), in2 = weight.size(2);
+  WEFT_CHECK(a.rank() >= 1 && b.rank() == a.rank() &&
+                 a.shape().slice(0, a.rank() - 1) == b.shape().slice(0, b.rank() - 1) && a.size(-1) == in1 &&
+                 b.size(-1) == in2,
+             ShapeError, "bilinear: inputs ", a.shape(), " and ", b.shape(), " do not fit [..., ", in1, "] and [..., ",
+             in2, "]");
+  Shape shape = a.shape();
+  shape[-1] = out;
+  const Tensor x = as_matrix(a.rank() == 1 ? a.unsqueeze(0) : a), y = as_matrix(b.rank() == 1 ? b.unsqueeze(0) : b);
+  // [N, in1] x [in1, out in2] -> [N, out, in2], then against y
+  const Tensor half = matmul(x, weight.permute({1, 0, 2}).reshape({in1, out * in2}));
+  const Tensor z = matmul(half.reshape({x.size(0), out, in2}), y.unsqueeze(2)).reshape(shape);
+  return bias.defined() ? z + bias : z;
+}
+
 }  // namespace weft

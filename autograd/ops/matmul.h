@@ -23,5 +23,7 @@ namespace weft {
                                     Scalar alpha = 1);
 /// x W^T + b. x: [..., I], weight: [O, I] or [I], bias: [O] or undefined -> [..., O] or [...]. Autocast: lower. Equivalent: F.linear.
 [[nodiscard]] WEFT_API Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+/// y_o = a^T W_o b + bias_o. a: [..., I], b: [..., J], weight: [O, I, J], bias: [O] or undefined -> [..., O].
+[[nodiscard]] WEFT_API Tensor bilinear(const Tensor& a, const Tensor& b, const Tensor& weight, const Tensor& bias = {});
 
 }  // namespace weft

@@ -3,6 +3,7 @@
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/feature_layout.h"
+#include "weft/autograd/ops/pool.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/select.h"
 #include "weft/autograd/ops/unary.h"
@@ -306,6 +307,18 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
         }
         return {dx, ws.defined() ? sum(s2, 0) : Tensor(), bs.defined() ? sum(s1, 0) : Tensor()};
       });
+}
+
+Tensor local_response_norm(const Tensor& x, int64_t size, const LocalResponseNormOptions& o) {
+  WEFT_CHECK(x.rank() >= 3, ShapeError, "local_response_norm: expects [N, C, spatial...] of rank 3 or more, got ",
+             x.shape());
+  WEFT_CHECK(size > 0, ValueError, "local_response_norm: size must be positive, got ", size);
+  if (x.numel() == 0) return x;
+  // one image per sample, whose rows are the channels
+  const Tensor image = square(x).reshape({x.size(0), 1, x.size(1), x.shape().slice(2).numel()});
+  const Tensor near = avg_pool2d(
+      image, {.kernel_size = {size, 1}, .stride = 1, .padding = {size / 2, 0}, .padding_hi = {(size - 1) / 2, 0}});
+  return x / pow(near.reshape(x.shape()) * o.alpha + o.k, o.beta);
 }
 
 Tensor normalize(const Tensor& x, double p, int64_t dim, double eps) {

@@ -50,6 +50,13 @@ WEFT_API Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const
 WEFT_API Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {},
                          std::optional<double> eps = {});
 
+struct LocalResponseNormOptions {
+  double alpha = 1e-4, beta = 0.75, k = 1;
+};
+/// x / (k + alpha mean(x^2 over `size` neighbouring channels))^beta; zeros stand beyond the first and the last channel.
+/// x: [N, C, spatial...] of rank 3 or more. (Krizhevsky et al. 2012.)
+WEFT_API Tensor local_response_norm(const Tensor& x, int64_t size, const LocalResponseNormOptions& o = {});
+
 /// x / max(norm_p(x, dim), eps).
 WEFT_API Tensor normalize(const Tensor& x, double p = 2, int64_t dim = 1, double eps = 1e-12);
 

@@ -1,8 +1,10 @@
 #include "weft/autograd/ops/pool.h"
 
+#include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/feature_layout.h"
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/resample.h"
+#include "weft/autograd/ops/select.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
@@ -156,7 +158,58 @@ template <int D> Tensor adaptive_average_of(const char* op, const Tensor& in, co
   return b.restore(average(op, b.x, adaptive_geometry<D>(op, b.x, size), true, std::nullopt));
 }
 
+// Of other poolings -----------------------------------------------------------------------------------------------------
+
+template <int D> Tensor lp_pool_of(const char* op, const Tensor& x, const LpPoolOptions<D>& o) {
+  WEFT_CHECK(o.norm_type != 0, ValueError, op, ": norm_type must not be 0");
+  const Tensor m = average_of<D>(op, pow(x, o.norm_type),
+                                 {.kernel_size = o.kernel_size, .stride = o.stride, .ceil_mode = o.ceil_mode});
+  // the choice keeps the root's infinite slope at 0 out of the gradient
+  return pow(where(ne(m, 0), m, 0) * static_cast<double>(Shape(o.kernel_size).numel()), 1 / o.norm_type);
+}
+
+template <int D>
+Tensor max_unpool_of(const char* op, const Tensor& in, const Tensor& indices, const MaxUnpoolOptions<D>& o,
+                     const std::optional<Shape>& output_size) {
+  const Batched b(op, in, D);
+  WEFT_CHECK(indices.shape() == in.shape(), ShapeError, op, ": indices ", indices.shape(),
+             " do not have the input's shape ", in.shape());
+  Shape size;
+  for (int i = 0; i < D; ++i) {
+    const int64_t stride = o.stride[i] == 0 ? o.kernel_size[i] : o.stride[i];
+    WEFT_CHECK(o.kernel_size[i] > 0 && stride > 0 && o.padding[i] >= 0, ValueError, op,
+               ": kernel_size and stride must be positive and padding not negative, got ", o.kernel_size[i], ", ",
+               stride, " and ", o.padding[i]);
+    size.push_back((b.x.size(2 + i) - 1) * stride - 2 * o.padding[i] + o.kernel_size[i]);
+    if (!output_size) continue;
+    WEFT_CHECK(output_size->size() >= D && output_size->size() <= D + 2, ValueError, op, ": output_size ", *output_size,
+               " must have ", D, " axes, or those of the whole result");
+    const int64_t given = (*output_size)[i - D];
+    WEFT_CHECK(given > size[i] - stride && given < size[i] + stride, ValueError, op, ": output_size ", *output_size,
+               " is not valid: axis ", i, " must be between ", size[i] - stride, " and ", size[i] + stride,
+               " (both excluded)");
+    size[i] = given;
+  }
+  return b.restore(max_unpool(b.x, b.added ? indices.unsqueeze(0) : indices, size));
+}
+
 }  // namespace
+
+Tensor lp_pool1d(const Tensor& x, const LpPoolOptions<1>& o) { return lp_pool_of<1>("lp_pool1d", x, o); }
+Tensor lp_pool2d(const Tensor& x, const LpPoolOptions<2>& o) { return lp_pool_of<2>("lp_pool2d", x, o); }
+Tensor lp_pool3d(const Tensor& x, const LpPoolOptions<3>& o) { return lp_pool_of<3>("lp_pool3d", x, o); }
+Tensor max_unpool1d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<1>& o,
+                    const std::optional<Shape>& output_size) {
+  return max_unpool_of<1>("max_unpool1d", x, indices, o, output_size);
+}
+Tensor max_unpool2d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<2>& o,
+                    const std::optional<Shape>& output_size) {
+  return max_unpool_of<2>("max_unpool2d", x, indices, o, output_size);
+}
+Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<3>& o,
+                    const std::optional<Shape>& output_size) {
+  return max_unpool_of<3>("max_unpool3d", x, indices, o, output_size);
+}
 
 Tensor max_pool1d(const Tensor& x, const MaxPoolOptions<1>& o) {
   return max_pool_of<1>("max_pool1d", x, o, false).output;

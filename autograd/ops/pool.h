@@ -43,6 +43,31 @@ WEFT_API Tensor avg_pool1d(const Tensor& x, const AvgPoolOptions<1>& o);
 WEFT_API Tensor avg_pool2d(const Tensor& x, const AvgPoolOptions<2>& o);
 WEFT_API Tensor avg_pool3d(const Tensor& x, const AvgPoolOptions<3>& o);
 
+template <int D> struct LpPoolOptions {
+  double norm_type;
+  Dims<D> kernel_size;
+  Dims<D> stride = 0;  ///< 0: kernel_size
+  bool ceil_mode = false;
+};
+/// (sum over each window of x^norm_type)^(1 / norm_type); the gradient is 0 where the sum is. A window that hangs over the end
+/// (ceil_mode) counts as the mean of what it has times its full size, as in PyTorch.
+WEFT_API Tensor lp_pool1d(const Tensor& x, const LpPoolOptions<1>& o);
+WEFT_API Tensor lp_pool2d(const Tensor& x, const LpPoolOptions<2>& o);
+WEFT_API Tensor lp_pool3d(const Tensor& x, const LpPoolOptions<3>& o);
+
+template <int D> struct MaxUnpoolOptions {
+  Dims<D> kernel_size;
+  Dims<D> stride = 0;  ///< 0: kernel_size
+  Dims<D> padding = 0;
+};
+/// Partial inverse of max_pool*d with the same options: max_unpool to the size (in - 1) stride - 2 padding + kernel_size, or to
+/// `output_size` (of the spatial axes, or the whole shape), which may differ from that by less than a stride. ValueError otherwise.
+WEFT_API Tensor max_unpool1d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<1>& o,
+                             const std::optional<Shape>& output_size = {});
+WEFT_API Tensor max_unpool2d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<2>& o,
+                             const std::optional<Shape>& output_size = {});
+WEFT_API Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<3>& o,
+                             const std::optional<Shape>& output_size = {});
 /// Puts each element of x [N, C, spatial...] where `indices` (as max_pool*_with_indices gave them) says, zeros elsewhere; the result
 /// has the spatial sizes `output_size`. Where indices repeat, one of their elements stays. ValueError for one out of range.
 WEFT_API Tensor max_unpool(const Tensor& x, const Tensor& indices, const Shape& output_size);

@@ -1,6 +1,12 @@
 #include "weft/autograd/ops/random.h"
 
+#include "weft/autograd/ops/activation.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/index.h"
+#include "weft/autograd/ops/reduce.h"
+#include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/unary.h"
 #include "weft/autograd/record.h"
 #include "weft/core/kernels.h"
 
@@ -111,6 +117,22 @@ Tensor feature_alpha_dropout(const Tensor& x, double p, bool training, Generator
   Shape shape = x.shape();
   for (int i = 2; i < x.rank(); ++i) shape[i] = 1;
   return alpha_masked("feature_alpha_dropout", x, p, shape, g);
+}
+
+Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generator* g) {
+  WEFT_CHECK(lower <= upper, ValueError, "rrelu: lower ", lower, " is greater than upper ", upper);
+  if (!training) return leaky_relu(x, (lower + upper) / 2);
+  return where(le(x, 0), x * (rand(x.shape(), x.options(), g) * (upper - lower) + lower), x);
+}
+
+Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Generator* g) {
+  WEFT_CHECK(x.is_floating(), DtypeError, "gumbel_softmax: dtype ", x.dtype(),
+             " is not supported here; expected a floating one");
+  const Tensor noise = neg(log(neg(log(rand(x.shape(), x.options(), g)))));
+  const Tensor soft = softmax((x + noise) / tau, dim);
+  if (!hard) return soft;
+  const Tensor at = soft.detach();
+  return scatter(zeros(x.shape(), x.options()), dim, argmax(at, dim, true), 1) - at + soft;
 }
 
 Tensor bernoulli(const Tensor& p, Generator* g) {

@@ -21,6 +21,15 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor feature_alpha_dropout(const Tensor& x, double p = 0.5, bool training = true,
                                                     Generator* g = nullptr);
 
+/// leaky_relu whose slope is drawn from U[lower, upper) for each element in training, and is their mean otherwise.
+/// (Xu et al. 2015.) ValueError if lower > upper.
+[[nodiscard]] WEFT_API Tensor rrelu(const Tensor& x, double lower = 1.0 / 8, double upper = 1.0 / 3,
+                                    bool training = false, Generator* g = nullptr);
+/// softmax((x + Gumbel noise) / tau) along `dim`: a draw from the categorical distribution with logits x that has a gradient.
+/// hard: one-hot, with the gradient of the soft draw. (Jang et al. 2017.)
+[[nodiscard]] WEFT_API Tensor gumbel_softmax(const Tensor& x, double tau = 1, bool hard = false, int64_t dim = -1,
+                                             Generator* g = nullptr);
+
 /// 1 with the probability that p holds, else 0; no gradient. p: floating, values in [0, 1] (not checked).
 [[nodiscard]] WEFT_API Tensor bernoulli(const Tensor& p, Generator* g = nullptr);
 /// 1 with probability p, else 0.

@@ -48,6 +48,11 @@ struct InterpolateOptions {
 /// scale_factor both or neither, ShapeError for a mode that does not fit the rank.
 WEFT_API Tensor interpolate(const Tensor& x, const InterpolateOptions& o);
 
+/// The points that grid_sample takes for an affine map: grid[n, i...] = theta[n] (x, y[, z], 1)^T, where (x, y[, z]) is the centre of
+/// element i in [-1, 1] (align_corners: the corners' centres are -1 and 1). theta: [N, 2, 3] and size [N, C, H, W] -> [N, H, W, 2], or
+/// [N, 3, 4] and [N, C, D, H, W] -> [N, D, H, W, 3].
+WEFT_API Tensor affine_grid(const Tensor& theta, const Shape& size, bool align_corners = false);
+
 struct GridSampleOptions {
   enum class Mode : uint8_t { bilinear, nearest, bicubic } mode = Mode::bilinear;
   enum class Padding : uint8_t { zeros, border, reflection } padding_mode = Padding::zeros;

@@ -100,6 +100,20 @@ Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) {
   return cat(raised, d);
 }
 
+std::vector<Tensor> unbind(const Tensor& x, int64_t dim_in) {
+  WEFT_CHECK(x.rank("unbind") > 0, ShapeError, "unbind: needs an axis, got rank 0");
+  const int dim = wrap_dim("unbind", dim_in, x.rank());
+  const Tensor at = x.detach();
+  std::vector<Tensor> slices;
+  for (int64_t i = 0; i < x.size(dim); ++i) slices.push_back(at.select(dim, i));
+  if (slices.empty()) return slices;
+  return record_n("unbind", std::move(slices), {x}, [dim, n = x.size(dim)](BackwardCtx& c) -> Grads {
+    std::vector<Tensor> g;
+    for (int64_t i = 0; i < n; ++i) g.push_back(c.grad(static_cast<int>(i)));
+    return {stack(g, dim)};
+  });
+}
+
 Tensor flip(const Tensor& x, const Shape& dims) {
   Strides strides = x.strides();
   int64_t last = 0;
@@ -300,6 +314,13 @@ Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor) {
   if (r == 1) kernels::copy(x.device(), mut_ref(y), ref(x));
   else shuffle_copy(y, x, r);
   return record("pixel_unshuffle", y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_shuffle(c.grad(), r)}; });
+}
+
+Tensor channel_shuffle(const Tensor& x, int64_t groups) {
+  WEFT_CHECK(x.rank() >= 3, ShapeError, "channel_shuffle: expects at least 3 dimensions, got ", x.shape());
+  WEFT_CHECK(groups > 0 && x.size(1) % groups == 0, ValueError, "channel_shuffle: the channels of ", x.shape(),
+             " are not divisible by groups ", groups);
+  return x.unflatten(1, {groups, x.size(1) / groups}).transpose(1, 2).flatten(1, 2);
 }
 
 }  // namespace weft

@@ -44,6 +44,9 @@ inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t 
 /// The tensors, all of one shape, along a new axis `dim`.
 [[nodiscard]] WEFT_API Tensor stack(const std::vector<Tensor>& tensors, int64_t dim = 0);
 
+/// The slices along `dim`, without that axis: views. Their gradients meet in one tensor.
+[[nodiscard]] WEFT_API std::vector<Tensor> unbind(const Tensor& x, int64_t dim = 0);
+
 /// Reversed along `dims`.
 [[nodiscard]] WEFT_API Tensor flip(const Tensor& x, const Shape& dims);
 /// Shifted round along dims, shifts[i] places towards higher indices along dims[i].
@@ -74,6 +77,8 @@ inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t 
 [[nodiscard]] WEFT_API Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor);
 /// Its inverse: [.., C, H r, W r] -> [.., C r^2, H, W].
 [[nodiscard]] WEFT_API Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor);
+/// x: [N, C, ...] -> channel k (C / groups) + i becomes channel i groups + k. ValueError unless groups divides C.
+[[nodiscard]] WEFT_API Tensor channel_shuffle(const Tensor& x, int64_t groups);
 
 namespace detail {
 /// Uninitialised and dense, with its axes in memory in the order that x has them in, be x dense or a part of something

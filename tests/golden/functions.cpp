@@ -18,6 +18,7 @@ const Functions& functions() {
     add_norm(f);
     add_resize(f);
     add_loss(f);
+    add_catalogue(f);
     add_encoding(f);
     return f;
   }();

@@ -14,6 +14,8 @@ const Modules& modules() {
     add_activation_modules(m);
     add_pool_modules(m);
     add_loss_modules(m);
+    add_margin_loss_modules(m);
+    add_sequence_modules(m);
     add_encoding_modules(m);
     add_sync_modules(m);
     return m;

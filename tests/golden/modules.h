@@ -28,6 +28,13 @@ template <class M> Built pair_layer(M m) {
           [m](const std::vector<Tensor>& x, const Args&) mutable { return std::vector<Tensor>{m(x.at(0), x.at(1))}; }};
 }
 
+/// A module of three tensors.
+template <class M> Built triple_layer(M m) {
+  return {m, [m](const std::vector<Tensor>& x, const Args&) mutable {
+            return std::vector<Tensor>{m(x.at(0), x.at(1), x.at(2))};
+          }};
+}
+
 /// Names -> constructors.
 class Modules {
  public:
@@ -57,6 +64,8 @@ void add_norm_modules(Modules& m);
 void add_activation_modules(Modules& m);
 void add_pool_modules(Modules& m);
 void add_loss_modules(Modules& m);
+void add_margin_loss_modules(Modules& m);
+void add_sequence_modules(Modules& m);
 void add_encoding_modules(Modules& m);
 void add_sync_modules(Modules& m);
 

@@ -72,6 +72,22 @@ void add_conv_modules(Modules& m) {
     o.scale_grad_by_freq = a.boolean("scale_grad_by_freq", false);
     return layer(nn::Embedding(a.integer("num_embeddings"), a.integer("embedding_dim"), o));
   });
+  m.add("nn.EmbeddingBag", [](const Args& a) -> Built {
+    nn::EmbeddingBagOptions o;
+    o.max_norm = a.opt_number("max_norm");
+    o.norm_type = a.number("norm_type", 2);
+    o.scale_grad_by_freq = a.boolean("scale_grad_by_freq", false);
+    const std::string mode = a.word("mode", "mean");
+    if (mode != "sum" && mode != "mean" && mode != "max") throw ValueError("EmbeddingBag: unknown mode " + mode);
+    o.mode = mode == "sum" ? BagMode::sum : mode == "max" ? BagMode::max : BagMode::mean;
+    o.include_last_offset = a.boolean("include_last_offset", false);
+    o.padding_idx = a.opt_integer("padding_idx");
+    const nn::EmbeddingBag bag(a.integer("num_embeddings"), a.integer("embedding_dim"), o);
+    return {bag, [bag](const std::vector<Tensor>& x, const Args& call) {
+              return std::vector<Tensor>{bag(x.at(0), x.size() > 1 ? x[1] : call.tensor("offsets"),
+                                             x.size() > 2 ? x[2] : call.tensor("per_sample_weights"))};
+            }};
+  });
   m.add("nn.Identity", [](const Args&) { return layer(nn::Identity()); });
   m.add("nn.Flatten",
         [](const Args& a) { return layer(nn::Flatten(a.integer("start_dim", 1), a.integer("end_dim", -1))); });

@@ -33,6 +33,24 @@ void add_loss_modules(Modules& m) {
   m.add("nn.KLDivLoss", [](const Args& a) {
     return pair_layer(nn::KLDivLoss({.reduction = reduction(a), .log_target = a.boolean("log_target", false)}));
   });
+  m.add("nn.PoissonNLLLoss", [](const Args& a) {
+    return pair_layer(nn::PoissonNLLLoss({.log_input = a.boolean("log_input", true),
+                                          .full = a.boolean("full", false),
+                                          .eps = a.number("eps", 1e-8),
+                                          .reduction = reduction(a)}));
+  });
+  m.add("nn.GaussianNLLLoss", [](const Args& a) {
+    return triple_layer(nn::GaussianNLLLoss(
+        {.full = a.boolean("full", false), .eps = a.number("eps", 1e-6), .reduction = reduction(a)}));
+  });
+  m.add("nn.CTCLoss", [](const Args& a) -> Built {
+    const nn::CTCLoss loss({.blank = a.integer("blank", 0),
+                            .reduction = reduction(a),
+                            .zero_infinity = a.boolean("zero_infinity", false)});
+    return {loss, [loss](const std::vector<Tensor>& x, const Args&) {
+              return std::vector<Tensor>{loss(x.at(0), x.at(1), x.at(2), x.at(3))};
+            }};
+  });
   m.add("elektronn3.DiceLoss", [](const Args& a) {
     return pair_layer(nn::DiceLoss({.apply_softmax = a.boolean("apply_softmax", true),
                                     .weight = a.tensor("weight"),

@@ -51,6 +51,10 @@ void add_norm_modules(Modules& m) {
         nn::RMSNorm(Shape(a.ints("normalized_shape")),
                     {.eps = a.opt_number("eps"), .elementwise_affine = a.boolean("elementwise_affine", true)}));
   });
+  m.add("nn.LocalResponseNorm", [](const Args& a) {
+    return layer(nn::LocalResponseNorm(
+        a.integer("size"), {.alpha = a.number("alpha", 1e-4), .beta = a.number("beta", 0.75), .k = a.number("k", 1)}));
+  });
   const auto p = [](const Args& a) {
     (void)a.boolean("inplace", false);  // changes no number
     return a.number("p", 0.5);
@@ -59,6 +63,7 @@ void add_norm_modules(Modules& m) {
   m.add("nn.Dropout1d", [p](const Args& a) { return layer(nn::Dropout1d(p(a))); });
   m.add("nn.Dropout2d", [p](const Args& a) { return layer(nn::Dropout2d(p(a))); });
   m.add("nn.Dropout3d", [p](const Args& a) { return layer(nn::Dropout3d(p(a))); });
+  m.add("nn.FeatureAlphaDropout", [p](const Args& a) { return layer(nn::FeatureAlphaDropout(p(a))); });
   m.add("nn.AlphaDropout", [p](const Args& a) { return layer(nn::AlphaDropout(p(a))); });
 }
 

@@ -56,6 +56,7 @@ void add_pool(Functions& f);
 void add_norm(Functions& f);
 void add_resize(Functions& f);
 void add_loss(Functions& f);
+void add_catalogue(Functions& f);
 void add_encoding(Functions& f);
 
 }  // namespace golden

@@ -44,6 +44,20 @@ DEVICE_TEST_CASE("distributions") {
   CHECK(sum / 2000 == doctest::Approx(0.4455).epsilon(0.15));
 }
 
+DEVICE_TEST_CASE("sparse_: zeros in each column") {
+  manual_seed(3);
+  Tensor w = here::empty({10, 7});
+  init::sparse_(w, 0.25, 0.5);
+  const auto v = w.to_vector<float>();
+  for (size_t c = 0; c < 7; ++c) {
+    int zeros = 0;
+    for (size_t r = 0; r < 10; ++r) zeros += v[r * 7 + c] == 0;
+    CHECK(zeros == 3);
+  }
+  CHECK_THROWS_AS(init::sparse_(here::empty({2, 2, 2}), 0.5), ShapeError);
+  CHECK_THROWS_AS(init::sparse_(w, 1.5), ValueError);
+}
+
 DEVICE_TEST_CASE("exact ones") {
   Tensor w = here::empty({2, 3});
   init::eye_(w);

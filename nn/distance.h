@@ -1,0 +1,24 @@
+// Distances and similarities of vectors as layers. Formulas are those of the ops (autograd/ops/distance.h).
+#pragma once
+
+#include "weft/autograd/ops/distance.h"
+#include "weft/nn/module.h"
+
+namespace weft::nn {
+
+class WEFT_API CosineSimilarity : public Module {
+ public:
+  explicit CosineSimilarity(int64_t dim = 1, double eps = 1e-8) : Module("CosineSimilarity"), dim(dim), eps(eps) {}
+  Tensor operator()(const Tensor& a, const Tensor& b) const { return cosine_similarity(a, b, dim, eps); }
+  int64_t dim;
+  double eps;
+};
+
+class WEFT_API PairwiseDistance : public Module {
+ public:
+  explicit PairwiseDistance(const PairwiseDistanceOptions& o = {}) : Module("PairwiseDistance"), options(o) {}
+  Tensor operator()(const Tensor& a, const Tensor& b) const { return pairwise_distance(a, b, options); }
+  PairwiseDistanceOptions options;
+};
+
+}  // namespace weft::nn

@@ -1,0 +1,27 @@
+#include "weft/nn/fold.h"
+
+#include "weft/nn/repr.h"
+
+namespace weft::nn {
+
+using detail::py_short;
+
+namespace {
+
+std::string blocks_text(const Dims<2>& kernel_size, const FoldOptions& o) {
+  return "kernel_size=" + py_short(kernel_size) + ", dilation=" + py_short(o.dilation) +
+         ", padding=" + py_short(o.padding) + ", stride=" + py_short(o.stride);
+}
+
+}  // namespace
+
+Unfold::Unfold(const Dims<2>& kernel_size, const FoldOptions& o)
+    : Module("Unfold", blocks_text(kernel_size, o)), kernel_size(kernel_size), options(o) {}
+
+Fold::Fold(const Dims<2>& output_size, const Dims<2>& kernel_size, const FoldOptions& o)
+    : Module("Fold", "output_size=" + py_short(output_size) + ", " + blocks_text(kernel_size, o)),
+      output_size(output_size),
+      kernel_size(kernel_size),
+      options(o) {}
+
+}  // namespace weft::nn

@@ -1,0 +1,119 @@
+// Recurrent layers RNN, LSTM, GRU and their cells. Formulas are those of the ops (autograd/ops/rnn.h).
+// All weights begin as U(+-1 / sqrt(hidden_size)).
+#pragma once
+
+#include "weft/autograd/ops/rnn.h"
+#include "weft/nn/module.h"
+
+namespace weft::nn {
+
+enum class RNNNonlinearity : uint8_t { tanh, relu };
+
+struct RNNOptions {
+  int64_t num_layers = 1;  ///< each takes the output of the one before
+  RNNNonlinearity nonlinearity = RNNNonlinearity::tanh;
+  bool bias = true;
+  bool batch_first = false;    ///< x and the output are [N, T, ...] instead of [T, N, ...]; states are as ever
+  double dropout = 0;          ///< in training, of every layer's output but the last one's
+  bool bidirectional = false;  ///< a second net from the last step to the first; outputs side by side
+};
+struct GRUOptions {
+  int64_t num_layers = 1;
+  bool bias = true;
+  bool batch_first = false;
+  double dropout = 0;
+  bool bidirectional = false;
+};
+struct LSTMOptions {
+  int64_t num_layers = 1;
+  bool bias = true;
+  bool batch_first = false;
+  double dropout = 0;
+  bool bidirectional = false;
+  int64_t proj_size = 0;  ///< h is projected to this many features; 0: not
+};
+
+/// What the three share. With L layers, D directions and P = hidden_size (lstm: proj_size, if given):
+/// x: [T, N, input_size] or [T, input_size] -> output [T, N, D P] or [T, D P], states [L D, N, P] or [L D, P] (c: hidden_size).
+/// State: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 (, weight_hr_l0), then ..._l0_reverse, ..._l1, ...
+class WEFT_API RNNBase : public Module {
+ public:
+  int64_t input_size, hidden_size, num_layers, proj_size;
+  bool bias, batch_first, bidirectional;
+  double dropout;
+  void reset_parameters();
+
+ protected:
+  RNNBase(std::string name, RnnKind kind, int64_t input_size, int64_t hidden_size, const LSTMOptions& o);
+  RnnSequence run(const Tensor& x, const RnnState& first) const;
+
+ private:
+  RnnWeights weights(int64_t layer, int64_t direction) const;
+  RnnKind kind_;
+};
+
+struct RNNResult {
+  Tensor output;
+  Tensor h;  ///< of the last step, for each layer and direction
+};
+class WEFT_API RNN : public RNNBase {
+ public:
+  RNN(int64_t input_size, int64_t hidden_size, const RNNOptions& o = {});
+  /// The first state is zero unless given.
+  RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const;
+};
+class WEFT_API GRU : public RNNBase {
+ public:
+  GRU(int64_t input_size, int64_t hidden_size, const GRUOptions& o = {});
+  RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const;
+};
+struct LSTMResult {
+  Tensor output, h, c;
+};
+class WEFT_API LSTM : public RNNBase {
+ public:
+  LSTM(int64_t input_size, int64_t hidden_size, const LSTMOptions& o = {});
+  /// Both states or none.
+  LSTMResult operator()(const Tensor& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const;
+};
+
+struct RNNCellOptions {
+  bool bias = true;
+  RNNNonlinearity nonlinearity = RNNNonlinearity::tanh;
+};
+struct CellOptions {
+  bool bias = true;
+};
+/// One step: x [N, input_size] or [input_size], states [N, hidden_size] or [hidden_size], zero unless given.
+/// State: weight_ih, weight_hh, bias_ih, bias_hh.
+class WEFT_API RNNCellBase : public Module {
+ public:
+  int64_t input_size, hidden_size;
+  bool bias;
+  Tensor weight_ih, weight_hh, bias_ih, bias_hh;
+
+ protected:
+  RNNCellBase(std::string name, RnnKind kind, int64_t input_size, int64_t hidden_size, bool bias);
+  RnnState step(const Tensor& x, const RnnState& s) const;
+
+ private:
+  RnnKind kind_;
+};
+class WEFT_API RNNCell : public RNNCellBase {
+ public:
+  RNNCell(int64_t input_size, int64_t hidden_size, RNNCellOptions o = {});
+  Tensor operator()(const Tensor& x, const Tensor& h = {}) const { return step(x, {h}).h; }
+};
+class WEFT_API GRUCell : public RNNCellBase {
+ public:
+  GRUCell(int64_t input_size, int64_t hidden_size, CellOptions o = {});
+  Tensor operator()(const Tensor& x, const Tensor& h = {}) const { return step(x, {h}).h; }
+};
+class WEFT_API LSTMCell : public RNNCellBase {
+ public:
+  LSTMCell(int64_t input_size, int64_t hidden_size, CellOptions o = {});
+  /// Both states or none.
+  RnnState operator()(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const { return step(x, {h, c}); }
+};
+
+}  // namespace weft::nn

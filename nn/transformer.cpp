@@ -1,0 +1,124 @@
+#include "weft/nn/transformer.h"
+
+#include "weft/autograd/ops/activation.h"
+#include "weft/autograd/ops/binary.h"
+
+namespace weft::nn {
+
+namespace {
+
+MultiheadAttention attention_of(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o) {
+  return {d_model, nhead, {.dropout = o.dropout, .bias = o.bias, .batch_first = o.batch_first}};
+}
+LayerNorm norm_of(int64_t d_model, const TransformerLayerOptions& o) {
+  return LayerNorm(d_model, {.eps = o.layer_norm_eps, .bias = o.bias});
+}
+Tensor activated(const Tensor& x, const TransformerLayerOptions& o) {
+  return o.activation == TransformerActivation::gelu ? gelu(x) : relu(x);
+}
+/// One block with its skip.
+template <class F> Tensor block(const Tensor& x, const LayerNorm& norm, bool norm_first, const F& f) {
+  return norm_first ? x + f(norm(x)) : norm(x + f(x));
+}
+
+template <class Stack, class Layer> void fill(Stack& stack, const Layer& layer, int64_t num_layers) {
+  WEFT_CHECK(num_layers >= 0, ValueError, stack.name(), ": num_layers must not be negative, got ", num_layers);
+  for (int64_t i = 0; i < num_layers; ++i) {
+    const Tensor& weight = layer.linear1.weight;
+    Layer copy(layer.self_attn.embed_dim, layer.self_attn.num_heads, layer.options);
+    copy.to(weight.device()).to(weight.dtype());
+    copy.load_state_dict(layer.state_dict());
+    stack.layers.push_back(copy);
+  }
+}
+
+}  // namespace
+
+TransformerEncoderLayer::TransformerEncoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o)
+    : Module("TransformerEncoderLayer"),
+      options(o),
+      self_attn(add("self_attn", attention_of(d_model, nhead, o))),
+      linear1(add("linear1", Linear(d_model, o.dim_feedforward, {.bias = o.bias}))),
+      dropout(add("dropout", Dropout(o.dropout))),
+      linear2(add("linear2", Linear(o.dim_feedforward, d_model, {.bias = o.bias}))),
+      norm1(add("norm1", norm_of(d_model, o))),
+      norm2(add("norm2", norm_of(d_model, o))),
+      dropout1(add("dropout1", Dropout(o.dropout))),
+      dropout2(add("dropout2", Dropout(o.dropout))) {}
+
+Tensor TransformerEncoderLayer::operator()(const Tensor& src, const TransformerEncoderCall& call) const {
+  const Tensor x = block(src, norm1, options.norm_first, [&](const Tensor& t) {
+    return dropout1(self_attn(t, t, t,
+                              {.key_padding_mask = call.src_key_padding_mask,
+                               .attn_mask = call.mask,
+                               .need_weights = false,
+                               .is_causal = call.is_causal})
+                        .output);
+  });
+  return block(x, norm2, options.norm_first,
+               [&](const Tensor& t) { return dropout2(linear2(dropout(activated(linear1(t), options)))); });
+}
+
+TransformerDecoderLayer::TransformerDecoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o)
+    : Module("TransformerDecoderLayer"),
+      options(o),
+      self_attn(add("self_attn", attention_of(d_model, nhead, o))),
+      multihead_attn(add("multihead_attn", attention_of(d_model, nhead, o))),
+      linear1(add("linear1", Linear(d_model, o.dim_feedforward, {.bias = o.bias}))),
+      dropout(add("dropout", Dropout(o.dropout))),
+      linear2(add("linear2", Linear(o.dim_feedforward, d_model, {.bias = o.bias}))),
+      norm1(add("norm1", norm_of(d_model, o))),
+      norm2(add("norm2", norm_of(d_model, o))),
+      norm3(add("norm3", norm_of(d_model, o))),
+      dropout1(add("dropout1", Dropout(o.dropout))),
+      dropout2(add("dropout2", Dropout(o.dropout))),
+      dropout3(add("dropout3", Dropout(o.dropout))) {}
+
+Tensor TransformerDecoderLayer::operator()(const Tensor& tgt, const Tensor& memory,
+                                           const TransformerDecoderCall& call) const {
+  Tensor x = block(tgt, norm1, options.norm_first, [&](const Tensor& t) {
+    return dropout1(self_attn(t, t, t,
+                              {.key_padding_mask = call.tgt_key_padding_mask,
+                               .attn_mask = call.tgt_mask,
+                               .need_weights = false,
+                               .is_causal = call.tgt_is_causal})
+                        .output);
+  });
+  x = block(x, norm2, options.norm_first, [&](const Tensor& t) {
+    return dropout2(multihead_attn(t, memory, memory,
+                                   {.key_padding_mask = call.memory_key_padding_mask,
+                                    .attn_mask = call.memory_mask,
+                                    .need_weights = false,
+                                    .is_causal = call.memory_is_causal})
+                        .output);
+  });
+  return block(x, norm3, options.norm_first,
+               [&](const Tensor& t) { return dropout3(linear2(dropout(activated(linear1(t), options)))); });
+}
+
+TransformerEncoder::TransformerEncoder(const TransformerEncoderLayer& layer, int64_t num_layers,
+                                       const std::optional<LayerNorm>& norm)
+    : Module("TransformerEncoder"), layers(add("layers", ModuleList())) {
+  fill(*this, layer, num_layers);
+  if (norm) this->norm = add("norm", *norm);
+}
+Tensor TransformerEncoder::operator()(const Tensor& src, const TransformerEncoderCall& call) const {
+  Tensor x = src;
+  for (int64_t i = 0; i < layers.size(); ++i) x = layers.at<TransformerEncoderLayer>(i)(x, call);
+  return norm ? (*norm)(x) : x;
+}
+
+TransformerDecoder::TransformerDecoder(const TransformerDecoderLayer& layer, int64_t num_layers,
+                                       const std::optional<LayerNorm>& norm)
+    : Module("TransformerDecoder"), layers(add("layers", ModuleList())) {
+  fill(*this, layer, num_layers);
+  if (norm) this->norm = add("norm", *norm);
+}
+Tensor TransformerDecoder::operator()(const Tensor& tgt, const Tensor& memory,
+                                      const TransformerDecoderCall& call) const {
+  Tensor x = tgt;
+  for (int64_t i = 0; i < layers.size(); ++i) x = layers.at<TransformerDecoderLayer>(i)(x, memory, call);
+  return norm ? (*norm)(x) : x;
+}
+
+}  // namespace weft::nn

@@ -1,0 +1,81 @@
+// Transformer layers and their stacks (Vaswani et al. 2017). Dropouts act in training mode.
+#pragma once
+
+#include "weft/nn/attention.h"
+#include "weft/nn/containers.h"
+#include "weft/nn/dropout.h"
+#include "weft/nn/norm.h"
+
+namespace weft::nn {
+
+enum class TransformerActivation : uint8_t { relu, gelu };
+
+struct TransformerLayerOptions {
+  int64_t dim_feedforward = 2048;
+  double dropout = 0.1;
+  TransformerActivation activation = TransformerActivation::relu;
+  double layer_norm_eps = 1e-5;
+  bool batch_first = false;  ///< [N, L, E] instead of [L, N, E]
+  bool norm_first = false;   ///< x + f(norm(x)) instead of norm(x + f(x))
+  bool bias = true;
+};
+
+struct TransformerEncoderCall {
+  Tensor mask = {};                  ///< as MultiheadAttention's attn_mask
+  Tensor src_key_padding_mask = {};  ///< as its key_padding_mask
+  bool is_causal = false;            ///< mask is the causal one
+};
+/// Self-attention, then linear2(act(linear1(x))), each with a skip and a norm. src: [L, N, d_model] or [L, d_model] -> the same.
+/// State: self_attn, linear1, linear2, norm1, norm2.
+class WEFT_API TransformerEncoderLayer : public Module {
+ public:
+  TransformerEncoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o = {});
+  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const;
+  TransformerLayerOptions options;
+  MultiheadAttention self_attn;
+  Linear linear1;
+  Dropout dropout;
+  Linear linear2;
+  LayerNorm norm1, norm2;
+  Dropout dropout1, dropout2;
+};
+
+struct TransformerDecoderCall {
+  Tensor tgt_mask = {}, memory_mask = {};
+  Tensor tgt_key_padding_mask = {}, memory_key_padding_mask = {};
+  bool tgt_is_causal = false, memory_is_causal = false;
+};
+/// The same with attention to `memory` between the two. tgt: [L, N, d_model], memory: [S, N, d_model] -> [L, N, d_model], or all
+/// without N. State: self_attn, multihead_attn, linear1, linear2, norm1, norm2, norm3.
+class WEFT_API TransformerDecoderLayer : public Module {
+ public:
+  TransformerDecoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o = {});
+  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const;
+  TransformerLayerOptions options;
+  MultiheadAttention self_attn, multihead_attn;
+  Linear linear1;
+  Dropout dropout;
+  Linear linear2;
+  LayerNorm norm1, norm2, norm3;
+  Dropout dropout1, dropout2, dropout3;
+};
+
+/// `num_layers` copies of a layer, one after the other, then `norm` if given. State: layers.0, layers.1, ..., norm.
+class WEFT_API TransformerEncoder : public Module {
+ public:
+  TransformerEncoder(const TransformerEncoderLayer& layer, int64_t num_layers,
+                     const std::optional<LayerNorm>& norm = {});
+  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const;
+  ModuleList layers;
+  std::optional<LayerNorm> norm;
+};
+class WEFT_API TransformerDecoder : public Module {
+ public:
+  TransformerDecoder(const TransformerDecoderLayer& layer, int64_t num_layers,
+                     const std::optional<LayerNorm>& norm = {});
+  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const;
+  ModuleList layers;
+  std::optional<LayerNorm> norm;
+};
+
+}  // namespace weft::nn
