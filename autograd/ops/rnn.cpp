@@ -119,7 +119,7 @@ RnnState plain_step(RnnKind kind, const Tensor& gx, const RnnState& s, const Ten
   return {h, c};
 }
 
-struct Run {
+struct RnnRun {
   RnnKind kind;
   bool reverse;
   std::vector<Kept> kept;  // in order of time
@@ -129,7 +129,7 @@ struct Run {
 };
 
 /// Gradients of gx, h0, c0, w_hh, b_hh without graph.
-Grads backward_steps(const Run& run, BackwardCtx& ctx, const Tensor& y, const Tensor& h0, const Tensor& w_hh) {
+Grads backward_steps(const RnnRun& run, BackwardCtx& ctx, const Tensor& y, const Tensor& h0, const Tensor& w_hh) {
   const int64_t T = y.size(0), N = y.size(1), H = y.size(2), G = gates_of(run.kind);
   const bool gru = run.kind == RnnKind::gru;
   Tensor dgx = empty({T, N, G * H}, y.options()), dgh = gru ? empty_like(dgx) : dgx;
@@ -187,7 +187,7 @@ Tensor alias(const Tensor& x) {
 }
 
 /// The same gradients as ops: the steps are run again, recorded.
-Grads backward_recorded(const Run& run, BackwardCtx& ctx, const std::vector<Tensor>& inputs) {
+Grads backward_recorded(const RnnRun& run, BackwardCtx& ctx, const std::vector<Tensor>& inputs) {
   std::vector<Tensor> x = inputs, sources;
   for (size_t i = 0; i < x.size(); ++i) {
     if (!x[i].defined()) continue;
@@ -233,7 +233,7 @@ RnnSequence rnn_layer(RnnKind kind, const Tensor& x, const RnnState& state, cons
   const bool keep = grad_enabled() &&
                     (gx.requires_grad() || h0.requires_grad() || w_hh.requires_grad() ||
                      (c0.defined() && c0.requires_grad()) || (b_hh.defined() && b_hh.requires_grad()));
-  Run run{kind, reverse, {}, {}};
+  RnnRun run{kind, reverse, {}, {}};
   const bool has_gates = kind == RnnKind::lstm || kind == RnnKind::gru;
   if (keep && has_gates) run.kept.resize(static_cast<size_t>(T));
   if (keep && kind == RnnKind::lstm) run.cs.resize(static_cast<size_t>(T));
