@@ -3,6 +3,7 @@
 #include <memory>
 #include <unordered_set>
 
+#include "weft/autograd/ops/format.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/core/generator.h"
@@ -16,12 +17,16 @@ struct Recomputation {
   std::vector<Tensor> leaves;  // that fn uses besides its inputs: parameters
   Generator::State random;
   detail::ThreadMode mode;
+  std::optional<SimulateFormat::Formats> formats;
 };
 
 // The modes and random numbers of the first run, for as long as it lives.
 class Replay {
  public:
-  explicit Replay(const Recomputation& run) : mode_(detail::thread_mode()), random_(default_generator().state()) {
+  explicit Replay(const Recomputation& run)
+      : mode_(detail::thread_mode()),
+        formats_(std::exchange(SimulateFormat::current(), run.formats)),
+        random_(default_generator().state()) {
     detail::thread_mode() = run.mode;
     detail::thread_mode().grad = true;
     detail::thread_mode().anomaly = mode_.anomaly;
@@ -29,6 +34,7 @@ class Replay {
   }
   ~Replay() {
     detail::thread_mode() = mode_;
+    SimulateFormat::current() = formats_;
     default_generator().set_state(random_);
   }
   Replay(const Replay&) = delete;
@@ -36,6 +42,7 @@ class Replay {
 
  private:
   detail::ThreadMode mode_;
+  std::optional<SimulateFormat::Formats> formats_;
   Generator::State random_;
 };
 
@@ -119,6 +126,7 @@ std::vector<Tensor> checkpoint(const Segment& fn, const std::vector<Tensor>& inp
   run->count = inputs.size();
   run->random = default_generator().state();
   run->mode = detail::thread_mode();
+  run->formats = SimulateFormat::current();
 
   // The first run is recorded, so that the parameters inside are found, and then forgotten.
   std::vector<Tensor> ys;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "weft/core/kernels/encoding.h"
+#include "weft/core/kernels/format.h"
 #include "weft/core/kernels/weight.h"
 
 namespace weft {
@@ -88,6 +89,7 @@ decltype(bernoulli) bernoulli{"bernoulli"};
 decltype(dropout) dropout{"dropout", kFloatingDtypes};
 decltype(encode) encode{"encode", kFloatingDtypes};
 decltype(encode_backward) encode_backward{"encode_backward", kFloatingDtypes};
+decltype(quantise) quantise{"quantise", kFloatingDtypes};
 decltype(conv) conv{"conv", kFloatingDtypes};
 decltype(conv_input_grad) conv_input_grad{"conv_input_grad", kFloatingDtypes};
 decltype(conv_weight_grad) conv_weight_grad{"conv_weight_grad", kFloatingDtypes};

@@ -137,17 +137,18 @@ void ConvBase::reset(const Tensor& weight, const Tensor& bias) {
 
 void ConvBase::reset_parameters() { reset(weight, bias); }
 
-Tensor ConvBase::convolve(const Tensor& x, const Tensor& w) const {
+Tensor ConvBase::convolve(const Tensor& x, const Tensor& w, const Tensor& b) const {
   const char* names[] = {"conv1d", "conv2d", "conv3d", "conv"};
   const char* op = names[std::min(kernel_size.size(), 4) - 1];
   // An input of another rank is the convolution's to refuse
   int spatial = kernel_size.size();
   if (mode_ == PadMode::constant || (x.rank() != spatial + 1 && x.rank() != spatial + 2))
-    return conv_nd(op, x, w, bias, params);
-  return conv_nd(op, pad(x, pads_, mode_), w, bias, unpadded_);
+    return conv_nd(op, x, w, b, params);
+  return conv_nd(op, pad(x, pads_, mode_), w, b, unpadded_);
 }
 
-Tensor ConvBase::convolve_transposed(const Tensor& x, const Tensor& w, const std::optional<Shape>& output_size) const {
+Tensor ConvBase::convolve_transposed(const Tensor& x, const Tensor& w, const Tensor& b,
+                                     const std::optional<Shape>& output_size) const {
   const int spatial = kernel_size.size(), leading = x.rank() - spatial;
   const char* op = spatial == 1 ? "conv_transpose1d" : (spatial == 2 ? "conv_transpose2d" : "conv_transpose3d");
   Shape more = output_padding;
@@ -168,7 +169,7 @@ Tensor ConvBase::convolve_transposed(const Tensor& x, const Tensor& w, const std
                  ")");
     for (int i = 0; i < spatial; ++i) more[i] = size[i] - least[i];
   }
-  return conv_transpose_nd(op, x, w, bias, params, more);
+  return conv_transpose_nd(op, x, w, b, params, more);
 }
 
 }  // namespace weft::nn

@@ -107,9 +107,14 @@ class WEFT_API ConvBase : public Module {
     c.output_padding = o.output_padding;
     return c;
   }
-  /// The convolution of x with `w` in weight's place.
-  Tensor convolve(const Tensor& x, const Tensor& w) const;
-  Tensor convolve_transposed(const Tensor& x, const Tensor& w, const std::optional<Shape>& output_size) const;
+  /// The convolution of x with `w` in weight's place, and `b` in bias's.
+  Tensor convolve(const Tensor& x, const Tensor& w) const { return convolve(x, w, bias); }
+  Tensor convolve(const Tensor& x, const Tensor& w, const Tensor& b) const;
+  Tensor convolve_transposed(const Tensor& x, const Tensor& w, const std::optional<Shape>& output_size) const {
+    return convolve_transposed(x, w, bias, output_size);
+  }
+  Tensor convolve_transposed(const Tensor& x, const Tensor& w, const Tensor& b,
+                             const std::optional<Shape>& output_size) const;
   static Shape weight_shape(const Config& c);
   /// What is printed between the parentheses.
   static std::string extra_text(const Config& c);

@@ -28,5 +28,6 @@
 #include "weft/nn/summary.h"
 #include "weft/nn/sync_batch_norm.h"
 #include "weft/nn/transformer.h"
+#include "weft/nn/unit_scaled/unit_scaled.h"
 #include "weft/nn/utils.h"
 #include "weft/nn/ws_conv.h"

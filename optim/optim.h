@@ -8,3 +8,4 @@
 #include "weft/optim/rmsprop.h"
 #include "weft/optim/schedule.h"
 #include "weft/optim/sgd.h"
+#include "weft/optim/unit_scaled.h"

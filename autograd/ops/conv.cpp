@@ -1,6 +1,7 @@
 #include "weft/autograd/ops/conv.h"
 
 #include "weft/autograd/engine.h"
+#include "weft/autograd/ops/format.h"
 #include "weft/autograd/ops/pad.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/core/factory.h"
@@ -229,6 +230,9 @@ Tensor conv_folded(const Tensor& input, const Tensor& weight, const Tensor& bias
 }  // namespace
 
 Tensor conv_nd(const char* op, const Tensor& input, const Tensor& w, const Tensor& bias, const ConvParams& p) {
+  if (SimulateFormat::current()) [[unlikely]]
+    return detail::simulated(input, w,
+                             [&](const Tensor& xq, const Tensor& wq) { return conv_nd(op, xq, wq, bias, p); });
   const int rank = p.stride.size();
   check_conv_params(op, p, rank);
   if (!detail::thread_mode().autocast) check_operands(op, input, w, p);
@@ -254,6 +258,10 @@ Tensor conv_nd(const char* op, const Tensor& input, const Tensor& w, const Tenso
 
 Tensor conv_transpose_nd(const char* op, const Tensor& input, const Tensor& w, const Tensor& bias, const ConvParams& p,
                          const Shape& output_padding) {
+  if (SimulateFormat::current()) [[unlikely]]
+    return detail::simulated(input, w, [&](const Tensor& xq, const Tensor& wq) {
+      return conv_transpose_nd(op, xq, wq, bias, p, output_padding);
+    });
   const int rank = p.stride.size();
   check_conv_params(op, p, rank);
   WEFT_CHECK(output_padding.size() == rank, ValueError, op, ": output_padding must have ", rank, " entries, got ",

@@ -2,6 +2,7 @@
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/format.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
@@ -183,6 +184,8 @@ Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta,
 }
 
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
+  if (SimulateFormat::current()) [[unlikely]]
+    return detail::simulated(input, weight, [&](const Tensor& x, const Tensor& w) { return linear(x, w, bias); });
   const Tensor x = autocast(CastPolicy::lower, input), w = autocast(CastPolicy::lower, weight),
                b = autocast(CastPolicy::lower, bias);
   if (w.rank() == 1) {  // one output feature without an axis of its own, as PyTorch takes it

@@ -11,6 +11,7 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   register_ternary();
   register_copy();
   register_random();
+  register_format();
   register_optim();
   register_shape();
   register_index();

@@ -11,6 +11,7 @@ void register_binary();
 void register_ternary();
 void register_copy();
 void register_random();
+void register_format();
 void register_optim();
 void register_shape();
 void register_index();

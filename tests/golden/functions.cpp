@@ -20,6 +20,7 @@ const Functions& functions() {
     add_loss(f);
     add_catalogue(f);
     add_encoding(f);
+    add_unit(f);
     return f;
   }();
   return table;

@@ -18,6 +18,7 @@ const Modules& modules() {
     add_sequence_modules(m);
     add_encoding_modules(m);
     add_sync_modules(m);
+    add_unit_modules(m);
     return m;
   }();
   return table;

@@ -68,5 +68,6 @@ void add_margin_loss_modules(Modules& m);
 void add_sequence_modules(Modules& m);
 void add_encoding_modules(Modules& m);
 void add_sync_modules(Modules& m);
+void add_unit_modules(Modules& m);
 
 }  // namespace golden

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "golden/folder.h"
+#include "golden/mup.h"
 #include "golden/optimizers.h"
 #include "support/ops.h"
 #include "weft/autograd/grad_mode.h"
@@ -65,7 +66,7 @@ std::unique_ptr<Optimizer> make_optimizer(const std::string& name, const Args& a
   if (name == "optim.Adadelta") return make<Adadelta, AdadeltaOptions>(args, groups);
   if (name == "optim.LBFGS" && groups.size() == 1)
     return std::make_unique<LBFGS>(groups[0].params, options<LBFGSOptions>(args, args.inner(*groups[0].overrides)));
-  throw Skip("optimizer " + name);
+  return make_unit_optimizer(name, args, groups);
 }
 
 namespace {
@@ -113,8 +114,8 @@ void run_optim(const Folder& folder, const Value& item, Failures& failures) {
   std::vector<Group> groups;
   std::map<std::string, Tensor> params;
   for (const Value& p : item["params"].list) {
-    if (p.has("mup_type")) throw Skip("mup_type");
     Tensor t = folder.tensor(item, p["tensor"].as_string()).clone().set_requires_grad();
+    weft::unit_scaled::set_mup_info(t, mup_info(p));
     params[p["name"].as_string()] = t;
     const Value& overrides = p["group"];
     if (groups.empty() || groups.back().overrides->text() != overrides.text()) groups.push_back({{}, &overrides});
@@ -122,6 +123,13 @@ void run_optim(const Folder& folder, const Value& item, Failures& failures) {
   }
   const Args args = folder.args(item, "args");
   const std::unique_ptr<Optimizer> optimizer = make_optimizer(item["optimizer"].as_string(), args, groups);
+  for (size_t i = 0; i < item["params"].list.size() && item.has("lrs"); ++i) {
+    const Value& want = item["lrs"][item["params"].list[i]["name"].as_string()];
+    if (want.is_null()) continue;
+    const double got = optimizer->lr(static_cast<int64_t>(i)), lr = want.as_double();
+    if (std::abs(got - lr) > 1e-9 * std::abs(lr))
+      failures.add("lr of parameter " + std::to_string(i), weft::str("is ", got, ", expected ", lr));
+  }
   for (size_t step = 0; step < item["step_grads"].list.size(); ++step) {
     for (auto& [name, t] : params) {
       const Value& key = item["step_grads"].list.at(step)[name];
@@ -164,11 +172,6 @@ void run_optim_fn(const Folder& folder, const Value& item, Failures& failures) {
     failures.add("final_loss", difference(objective(params), folder.tensor(item, item["final_loss"].as_string()),
                                           Folder::tolerance(item, "outputs", "final_loss")));
   }
-}
-
-void run_train(const Folder&, const Value& item, Failures&) {
-  throw Skip("kind train with " +
-             (item["optimizer"].is_object() ? item["optimizer"]["module"].text() : item["optimizer"].text()));
 }
 
 }  // namespace golden

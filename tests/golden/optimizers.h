@@ -18,5 +18,8 @@ struct Group {
 /// The optimiser of a case; Skip for an unknown one.
 std::unique_ptr<weft::optim::Optimizer> make_optimizer(const std::string& name, const Args& args,
                                                        const std::vector<Group>& groups);
+/// The same for those of unit scaling.
+std::unique_ptr<weft::optim::Optimizer> make_unit_optimizer(const std::string& name, const Args& args,
+                                                            const std::vector<Group>& groups);
 
 }  // namespace golden

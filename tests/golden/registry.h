@@ -58,5 +58,6 @@ void add_resize(Functions& f);
 void add_loss(Functions& f);
 void add_catalogue(Functions& f);
 void add_encoding(Functions& f);
+void add_unit(Functions& f);
 
 }  // namespace golden

@@ -26,5 +26,6 @@ void register_pad();
 void register_fold();
 void register_random();
 void register_encoding();
+void register_format();
 
 }  // namespace weft::cpu::WEFT_ISA

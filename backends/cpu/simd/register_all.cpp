@@ -25,6 +25,7 @@ void register_all() {
   register_fold();
   register_random();
   register_encoding();
+  register_format();
 }
 
 }  // namespace weft::cpu::WEFT_ISA

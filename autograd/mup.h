@@ -1,0 +1,21 @@
+// u-muP's tags of parameters (Blake et al. 2024): what kind of parameter it is, and how deep the stack is that it is a layer of.
+// They lie beside the gradient, survive nn::clone, and are read by the optimisers of unit_scaled alone.
+#pragma once
+
+#include <string_view>
+
+#include "weft/autograd/node.h"
+
+namespace weft::unit_scaled {
+
+using MupInfo = AutogradMeta::ParamInfo;
+/// none, weight, bias, norm or output.
+using MupType = MupInfo::MupType;
+
+/// The tags of p; {none, no depth} if it has none.
+WEFT_API MupInfo mup_info(const Tensor& p);
+WEFT_API void set_mup_info(const Tensor& p, MupInfo info);
+/// "weight", "bias", "norm" or "output" as a MupType. ValueError that names it otherwise.
+WEFT_API MupType mup_type(std::string_view word);
+
+}  // namespace weft::unit_scaled

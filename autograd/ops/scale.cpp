@@ -1,0 +1,78 @@
+#include "weft/autograd/ops/scale.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/record.h"
+#include "weft/core/map.h"
+
+namespace weft::unit_scaled {
+
+Tensor detail::scaled(const char* op, const Tensor& x, double forward, double backward) {
+  WEFT_CHECK(x.is_floating(op), DtypeError, op, ": dtype ", x.dtype(),
+             " is not supported here; expected a floating one");
+  if (forward == 1 && backward == 1) return x;
+  Tensor y = forward == 1 ? x.detach() : kernels::map<fn::MulScalar>(x, {forward});
+  return record(op, std::move(y), {x}, [backward](BackwardCtx& c) -> Grads {
+    if (backward == 1) return {c.grad()};
+    if (!c.create_graph()) return {kernels::map<fn::MulScalar>(c.take_grad(), {backward})};
+    return {c.grad() * backward};
+  });
+}
+
+Tensor scale_fwd(const Tensor& x, double scale) { return detail::scaled("scale_fwd", x, scale, 1); }
+Tensor scale_bwd(const Tensor& x, double scale) { return detail::scaled("scale_bwd", x, 1, scale); }
+
+namespace {
+constexpr const char* kConstraints[] = {"none",
+                                        "gmean",
+                                        "hmean",
+                                        "amean",
+                                        "to_output_scale",
+                                        "to_grad_input_scale",
+                                        "to_left_grad_scale",
+                                        "to_right_grad_scale"};
+}
+
+Constraint constraint(std::string_view word) {
+  if (word.empty()) return Constraint::none;
+  const auto* at = std::find(std::begin(kConstraints), std::end(kConstraints), word);
+  WEFT_CHECK(at != std::end(kConstraints), ValueError, "constraint: '", std::string(word),
+             "' is unknown; expected none, gmean, hmean, amean, to_output_scale, to_grad_input_scale, "
+             "to_left_grad_scale or to_right_grad_scale");
+  return static_cast<Constraint>(at - std::begin(kConstraints));
+}
+
+const char* name(Constraint c) { return kConstraints[static_cast<int>(c)]; }
+
+void check_constraint(const char* op, Constraint c, size_t scales) {
+  const size_t wanted = c == Constraint::to_grad_input_scale   ? 2
+                        : c == Constraint::to_left_grad_scale  ? 3
+                        : c == Constraint::to_right_grad_scale ? 3
+                                                               : scales;
+  WEFT_CHECK(scales == wanted, ValueError, op, ": constraint '", name(c), "' is for ops of ", wanted - 1,
+             " input(s) with a scale, here there are ", scales - 1);
+}
+
+void apply_constraint(const char* op, Constraint c, std::span<double> scales) {
+  check_constraint(op, c, scales.size());
+  if (c == Constraint::none || scales.empty()) return;
+  const double n = static_cast<double>(scales.size());
+  double product = 1, sum = 0, inverse = 0;
+  for (double s : scales) product *= s, sum += s, inverse += 1 / s;
+  double all = scales[0];
+  switch (c) {
+    case Constraint::gmean: all = std::pow(product, 1 / n); break;
+    case Constraint::hmean: all = n / inverse; break;
+    case Constraint::amean: all = sum / n; break;
+    case Constraint::to_grad_input_scale:
+    case Constraint::to_left_grad_scale: all = scales[1]; break;
+    case Constraint::to_right_grad_scale: all = scales[2]; break;
+    default: break;
+  }
+  for (double& s : scales) s = all;
+}
+
+}  // namespace weft::unit_scaled

@@ -1,0 +1,155 @@
+// Unit-scaled layers but convolutions. Scales are those of the ops (functional.h), printing is that of the nn layer of the name.
+// Weights begin as N(0, 1), biases as 0; parameters carry u-muP's tags (autograd/mup.h), which the optimisers of unit_scaled read.
+#pragma once
+
+#include "weft/autograd/mup.h"
+#include "weft/nn/containers.h"
+#include "weft/nn/dropout.h"
+#include "weft/nn/linear.h"
+#include "weft/nn/norm.h"
+#include "weft/nn/unit_scaled/functional.h"
+
+namespace weft::unit_scaled {
+
+struct LinearLayerOptions {
+  bool bias = false;
+  Constraint constraint = Constraint::to_output_scale;
+  MupType weight_mup_type = MupType::weight;
+};
+/// x: [..., in_features] -> [..., out_features]. ValueError for an unfit constraint and a mup type that is none.
+class WEFT_API Linear : public nn::Module {
+ public:
+  Linear(int64_t in_features, int64_t out_features, LinearLayerOptions o = {})
+      : Linear("Linear", in_features, out_features, o) {}
+  Tensor operator()(const Tensor& x) const { return unit_scaled::linear(x, weight, bias, {.constraint = constraint}); }
+  void reset_parameters();
+  int64_t in_features, out_features;
+  Constraint constraint;
+  Tensor weight, bias;  ///< bias undefined without
+
+ protected:
+  Linear(const char* name, int64_t in_features, int64_t out_features, const LinearLayerOptions& o);
+};
+struct LinearReadoutLayerOptions {
+  bool bias = false;
+  Constraint constraint = Constraint::none;
+  MupType weight_mup_type = MupType::output;
+};
+/// The last layer of a network: linear_readout, weight tagged "output".
+class WEFT_API LinearReadout : public Linear {
+ public:
+  LinearReadout(int64_t in_features, int64_t out_features, LinearReadoutLayerOptions o = {})
+      : Linear("LinearReadout", in_features, out_features, {o.bias, o.constraint, o.weight_mup_type}) {}
+  Tensor operator()(const Tensor& x) const {
+    return unit_scaled::linear_readout(x, weight, bias, {.constraint = constraint});
+  }
+};
+
+class WEFT_API GELU : public nn::Module {
+ public:
+  explicit GELU(const GeluOptions& o = {});
+  Tensor operator()(const Tensor& x) const { return unit_scaled::gelu(x, options); }
+  GeluOptions options;
+};
+class WEFT_API SiLU : public nn::Module {
+ public:
+  explicit SiLU(const SiluOptions& o = {});
+  Tensor operator()(const Tensor& x) const { return unit_scaled::silu(x, options); }
+  SiluOptions options;
+};
+class WEFT_API Softmax : public nn::Module {
+ public:
+  explicit Softmax(int64_t dim, const SoftmaxOptions& o = {});
+  Tensor operator()(const Tensor& x) const { return unit_scaled::softmax(x, dim, options); }
+  int64_t dim;
+  SoftmaxOptions options;
+};
+class WEFT_API Dropout : public nn::Dropout {
+ public:
+  explicit Dropout(double p = 0.5) : nn::Dropout(p) {}
+  Tensor operator()(const Tensor& x) const { return unit_scaled::dropout(x, p, is_training()); }
+};
+
+struct LayerNormOptions {
+  double eps = 1e-5;
+  bool elementwise_affine = false;
+  bool bias = true;  ///< with elementwise_affine
+};
+/// weight (tagged "norm") begins as 1.
+class WEFT_API LayerNorm : public nn::LayerNorm {
+ public:
+  explicit LayerNorm(const Shape& normalized_shape, const LayerNormOptions& o = {});
+  explicit LayerNorm(int64_t size, const LayerNormOptions& o = {}) : LayerNorm(Shape{size}, o) {}
+  Tensor operator()(const Tensor& x) const {
+    return unit_scaled::layer_norm(x, normalized_shape, weight, bias, options.eps);
+  }
+};
+struct RMSNormOptions {
+  double eps = 1e-5;
+  bool elementwise_affine = false;
+};
+class WEFT_API RMSNorm : public nn::RMSNorm {
+ public:
+  explicit RMSNorm(const Shape& normalized_shape, const RMSNormOptions& o = {});
+  explicit RMSNorm(int64_t size, const RMSNormOptions& o = {}) : RMSNorm(Shape{size}, o) {}
+  Tensor operator()(const Tensor& x) const { return unit_scaled::rms_norm(x, normalized_shape, weight, *options.eps); }
+};
+
+/// Options: padding_idx alone is carried over to unit scaling. ValueError for the others.
+class WEFT_API Embedding : public nn::Embedding {
+ public:
+  Embedding(int64_t num_embeddings, int64_t embedding_dim, std::optional<int64_t> padding_idx = {});
+  Tensor operator()(const Tensor& index) const {
+    return unit_scaled::embedding(index, weight, {.padding_idx = options.padding_idx});
+  }
+};
+
+/// Errors at construction: mult, reduction, weight, label_smoothing (see cross_entropy).
+class WEFT_API CrossEntropyLoss : public nn::Module {
+ public:
+  explicit CrossEntropyLoss(const CrossEntropyOptions& o = {});
+  Tensor operator()(const Tensor& x, const Tensor& target) const {
+    return unit_scaled::cross_entropy(x, target, options);
+  }
+  CrossEntropyOptions options;
+};
+
+namespace detail {
+/// Tags every parameter below m with the number of m's children. ValueError, and nothing is changed, for a parameter without a
+/// type or with a depth already.
+WEFT_API void set_depth(const nn::Module& m);
+}  // namespace detail
+
+/// A stack of layers of one kind, u-muP's "depth": an optimiser divides the learning rate of all parameters in it by the
+/// square root of the number of its layers. ValueError for a parameter without a mup type, and for a stack in a stack.
+class WEFT_API DepthSequential : public nn::Sequential {
+ public:
+  template <nn::Layer... M>
+  requires(sizeof...(M) > 0) explicit DepthSequential(M... layers) : Sequential(std::move(layers)...) {
+    set_name("DepthSequential");
+    detail::set_depth(*this);
+  }
+  template <nn::Layer M> explicit DepthSequential(std::vector<M> layers) {
+    for (M& m : layers) Sequential::push_back(std::move(m));
+    set_name("DepthSequential");
+    detail::set_depth(*this);
+  }
+  template <class... A> void push_back(A&&...) = delete;  // the depth is that of construction
+};
+/// The same for modules whose owner calls them.
+class WEFT_API DepthModuleList : public nn::ModuleList {
+ public:
+  template <std::derived_from<nn::Module>... M>
+  requires(sizeof...(M) > 0) explicit DepthModuleList(M... modules) : ModuleList(std::move(modules)...) {
+    set_name("DepthModuleList");
+    detail::set_depth(*this);
+  }
+  template <std::derived_from<nn::Module> M> explicit DepthModuleList(std::vector<M> modules) {
+    for (M& m : modules) ModuleList::push_back(std::move(m));
+    set_name("DepthModuleList");
+    detail::set_depth(*this);
+  }
+  template <class... A> void push_back(A&&...) = delete;
+};
+
+}  // namespace weft::unit_scaled
