@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks who includes whom, against section 1 of docs/design.md, and how long files are.
+"""Checks who includes whom, against section 1 of docs/design.md, how long files are, and the names of tests.
 
   scripts/check_includes.py [ROOT]      one line per breach, exit 1 when there is one
   scripts/check_includes.py --self-test seeds one breach of every kind and expects it to be found
@@ -52,6 +52,7 @@ THIRD_PARTY = [
 LONG, TOO_LONG = 500, 700
 SOURCES = (".h", ".cpp", ".cu", ".cuh")
 TOP = ("core", "autograd", "nn", "optim", "backends", "io", "data", "distributed", "examples", "tests", "bench")
+TEST_NAME_SPLIT = re.compile(r'TEST_CASE\("[^"]*;')
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
@@ -134,6 +135,8 @@ def check(root):
                 wrong = check_include(path, m[1], m[2], root)
                 if wrong:
                     breaches.append(f"{path}:{number}: {line.strip()}: {wrong}")
+            if TEST_NAME_SPLIT.search(line):
+                breaches.append(f"{path}:{number}: a test's name has a semicolon, at which ctest splits it")
         if path.endswith((".h", ".cuh")):
             if not any(line.startswith("#pragma once") for line in lines):
                 breaches.append(f"{path}: no #pragma once")
@@ -175,6 +178,7 @@ def self_test():
         "tests/support/a.h": (note, None),
         "examples/x/a.cpp": ('#include <weft/core/tensor.h>\n#include <CLI/CLI.hpp>\n', "nothing else of weft"),
         "examples/x/b.cpp": ("#include <weft/weft.h>\n", None),
+        "tests/core/b.cpp": ('TEST_CASE("one; two") {\n', "semicolon"),
         "weft.h": (note + '#include "weft/core/tensor.h"\n', None),
     }
     with tempfile.TemporaryDirectory() as root:

@@ -136,7 +136,7 @@ DEVICE_TEST_CASE("ties, saturation, NaN and -0") {
   }
 }
 
-DEVICE_TEST_CASE("what the format has stays, whatever the rounding; other dtypes go through f32") {
+DEVICE_TEST_CASE("what the format has stays, whatever the rounding, and other dtypes go through f32") {
   Generator g(3);
   const Tensor x = randn({37, 29}, {}, &g).to(support::device());
   for (const FPRounding r : {kNearest, kEven, kStochastic}) {
@@ -157,7 +157,7 @@ DEVICE_TEST_CASE("what the format has stays, whatever the rounding; other dtypes
   CHECK(quantise(here::scalar(1.07), f).item<float>() == 1.125f);
 }
 
-DEVICE_TEST_CASE("stochastic rounding keeps the mean, with all bits and with few; a seed repeats it") {
+DEVICE_TEST_CASE("stochastic rounding keeps the mean, with all bits and with few, and a seed repeats it") {
   // 2^16 draws of a step of 1/8: the mean has a standard deviation of at most 1/8 / 2 / 256 = 0.00025.
   constexpr int64_t n = 1 << 16;
   for (const float v : {1.0375f, 1.1f, -1.2f, 0x1.4p-10f}) {

@@ -128,7 +128,7 @@ TEST_CASE("errors at construction") {
   CHECK(has(message_of<ValueError>([] { us::mup_type("wieght"); }), {"mup_type", "wieght"}));
 }
 
-DEVICE_TEST_CASE("a layer is its op; padding modes pad once; output_size") {
+DEVICE_TEST_CASE("a layer is its op, padding modes pad once, output_size") {
   manual_seed(4);
   const Tensor x = here::randn({2, 4, 7});
   const auto plain = here::module(
