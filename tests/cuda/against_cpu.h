@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "support/same_bits.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
 
@@ -15,23 +16,12 @@ namespace support {
 
 inline constexpr weft::Dtype kFloats[] = {weft::Dtype::f32, weft::Dtype::f64, weft::Dtype::bf16, weft::Dtype::f16};
 
-/// A copy with the same strides, for a kernel that changes its argument.
-inline weft::Tensor twin(const weft::Tensor& x) {
-  weft::Tensor y = weft::empty_like(x);
-  std::memcpy(y.mut_raw_data(), x.raw_data(), x.nbytes());
-  return y;
-}
 /// Filled with bytes that make any float a NaN: what a kernel forgets to write shows.
 inline weft::Tensor unwritten(const weft::Shape& shape, weft::Dtype d,
                               weft::MemoryFormat format = weft::MemoryFormat::contiguous) {
   weft::Tensor y = weft::empty(shape, d, format);
   std::memset(y.mut_raw_data(), d == weft::Dtype::boolean ? 1 : 0xff, y.nbytes());
   return y;
-}
-
-inline bool same_bits(const weft::Tensor& a, const weft::Tensor& b) {
-  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
-         (a.numel() == 0 || std::memcmp(a.raw_data(), b.raw_data(), a.nbytes()) == 0);
 }
 
 /// The largest |a - b| / (scale + |b|), infinite where one is NaN and the other not.
