@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The proof with a card, in two halves, so that no time of the machine with the card goes into building. docs/gpu.md says more.
-#   scripts/gpu-check.sh pack          with the CUDA toolkit: builds for sm_90 and makes .gpu/weft-gpu.tgz (less than 40 MB);
+#   scripts/gpu-check.sh pack          with the CUDA toolkit: builds for sm_90 and makes .gpu/weft-gpu.txz (less than 40 MB);
 #                                      pack --built: of what is built already
 #   weft-gpu/gpu-check.sh run [PART..] with the card, in the unpacked archive; parts: tests golden sanitize bench style
 #   scripts/gpu-check.sh build         with the card, from the sources, where the packed programs do not start; then run
@@ -30,7 +30,7 @@ pack() {
   rm -rf $root/include $root/lib/cmake $root/share
   local library part missing=''
   for part in lib/libweft.so lib/libweft_cuda.so lib/libweft_test_plugin.so bin/golden_driver bin/weft-bench \
-    bin/style_transfer bin/weft_test_{core,autograd,nn,optim,io,backends,cuda}; do
+    bin/style_transfer bin/weft_test_{core,autograd,nn,optim,io,distributed,backends,cuda}; do
     [ -e "$root/$part" ] || missing+=" $part"
   done
   if [ -n "$missing" ]; then
@@ -50,11 +50,11 @@ pack() {
   cp bench/peer_torch.py $root/bench/
   cp scripts/gpu-check.sh $root/
   git rev-parse HEAD > $root/commit 2> /dev/null || true
-  tar -C .gpu -cf - weft-gpu | gzip -9 > .gpu/weft-gpu.tgz      # gzip: zstd may be missing there
+  tar -C .gpu -cf - weft-gpu | xz -6 -T0 > .gpu/weft-gpu.txz      # gzip takes 46 MiB; python3 -m tarfile -e unpacks it too
   rm -rf $root
   local bytes
-  bytes=$(stat -c %s .gpu/weft-gpu.tgz)
-  echo ".gpu/weft-gpu.tgz: $((bytes >> 20)) MiB"
+  bytes=$(stat -c %s .gpu/weft-gpu.txz)
+  echo ".gpu/weft-gpu.txz: $((bytes >> 20)) MiB"
   [ "$bytes" -lt $((40 * 1000 * 1000)) ] || { echo "gpu-check: more than 40 MB" >&2; return 1; }
 }
 
@@ -118,7 +118,7 @@ golden() {
   say "## Golden vectors on $device"
   say ""
   local family rc
-  for family in nn ops conv optim encoding; do
+  for family in nn ops conv optim encoding modules; do
     rc=0
     timeout 200 "${ours[@]}" "$root/bin/golden_driver" --device "$device" "$WEFT_TEST_DATA/golden/data/$family" \
       > "$out/golden_$family.log" 2>&1 || rc=$?
