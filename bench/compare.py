@@ -92,6 +92,19 @@ def peers_of(workload, args):
     return peers
 
 
+HEAD = ["| workload | weft ms | fastest PyTorch ms | ratio (quartiles) | target | against default | peak MB, weft and PyTorch | losses differ by |",
+        "|---|---|---|---|---|---|---|---|"]
+
+
+def line_of(row):
+    b = row["results"][row["best"]]
+    target = TARGETS.get(row["workload"])
+    default = row["results"].get("default")
+    theirs = format(row["peer_rss"], ".0f") if row["peer_rss"] else "-"
+    return (f"| {row['workload']} | {b['weft_ms']:.3g} | {b['peer_ms']:.3g} ({row['best']}) | **{b['ratio']:.2f}** ({b['q1']:.2f}-{b['q3']:.2f}) | "
+            f"{target or '-'} | {format(default['ratio'], '.2f') if default else '-'} | {row['rss']:.0f}, {theirs} | {row['loss_error']:.1e} |")
+
+
 def processor():
     with open("/proc/cpuinfo") as f:
         text = f.read()
@@ -138,18 +151,19 @@ def main():
         if args.json:
             with open(args.json, "a") as f:
                 f.write(json.dumps(row) + "\n")
-    table = ["| workload | weft ms | fastest PyTorch ms | ratio (quartiles) | target | against default | losses differ by |", "|---|---|---|---|---|---|---|"]
-    for r in rows:
-        b = r["results"][r["best"]]
-        target = TARGETS.get(r["workload"])
-        default = r["results"].get("default")
-        table.append(f"| {r['workload']} | {b['weft_ms']:.3g} | {b['peer_ms']:.3g} ({r['best']}) | **{b['ratio']:.2f}** ({b['q1']:.2f}-{b['q3']:.2f}) | "
-                     f"{target or '-'} | {format(default['ratio'], '.2f') if default else '-'} | {r['loss_error']:.1e} |")
-    text = f"{date.today()}, {processor()}, {args.threads} threads, {args.dtype}.\n\n" + "\n".join(table) + "\n"
+    text = f"{date.today()}, {processor()}, {args.threads} threads, {args.dtype}.\n\n"
     begin, end = f"<!-- table {args.dtype} -->\n", "<!-- end -->"
     with open(args.out) as f:
         page = f.read()
-    if begin in page and not args.workloads:
+    table = {}
+    if begin in page and args.workloads:  # the rows of the other workloads stay
+        for line in page.split(begin, 1)[1].split(end, 1)[0].splitlines():
+            if line.startswith("| ") and not line.startswith(HEAD[0][:10]):
+                table[line.split("|")[1].strip()] = line
+    for r in rows:
+        table[r["workload"]] = line_of(r)
+    text += "\n".join(HEAD + [table[w] for w in TARGETS if w in table]) + "\n"
+    if begin in page:
         head, rest = page.split(begin, 1)
         with open(args.out, "w") as f:
             f.write(head + begin + text + end + rest.split(end, 1)[1])
