@@ -128,9 +128,10 @@ int main(int argc, char** argv) try {
   std::cout << "{\"workload\": \"" << config.workload << "\", \"peer\": \"weft " << weft::version()
             << "\", \"threads\": " << config.threads << ", \"device\": \"" << device << "\", \"dtype\": \"" << dtype
             << "\", \"iters\": " << times.size() << ", \"median_ms\": " << times[times.size() / 2]
-            << ", \"min_ms\": " << times[0] << ", \"peak_rss_mb\": " << peak_rss_mb()
-            << ", \"peak_active_mb\": " << static_cast<double>(weft::memory_stats(bench::device()).peak_active) / (1 << 20)
-            << ", \"reserved_mb\": " << static_cast<double>(weft::memory_stats(bench::device()).reserved) / (1 << 20) << ", \"losses\": ";
+            << ", \"min_ms\": " << times[0] << ", \"peak_rss_mb\": " << peak_rss_mb() << ", \"peak_active_mb\": "
+            << static_cast<double>(weft::memory_stats(bench::device()).peak_active) / (1 << 20)
+            << ", \"reserved_mb\": " << static_cast<double>(weft::memory_stats(bench::device()).reserved) / (1 << 20)
+            << ", \"losses\": ";
   print_list(losses);
   std::cout << ", \"final\": " << last.item<double>() << ", \"warm_s\": " << warm_s
             << ", \"minflt_per_iter\": " << static_cast<double>(after.ru_minflt - before.ru_minflt) / n
