@@ -1,11 +1,40 @@
 #include "weft/nn/loss.h"
 
 #include "weft/core/factory.h"
+#include "weft/nn/repr.h"
 
 namespace weft::nn {
 
+using detail::py;
+
 CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyOptions& o) : Module("CrossEntropyLoss"), options(o) {
   options.weight = buffer("weight", o.weight);
+}
+LinearCrossEntropyLoss::LinearCrossEntropyLoss(int64_t in_features, int64_t num_classes,
+                                               const LinearCrossEntropyLossOptions& o)
+    : Module("LinearCrossEntropyLoss"),
+      num_classes(num_classes),
+      options(o),
+      linear(add("linear", Linear(in_features, num_classes * o.out_features.numel(), {.bias = o.bias}))) {
+  WEFT_CHECK(!o.weight.defined() || o.weight.shape() == Shape{num_classes}, ShapeError, name(),
+             ": expected weight shape to be ", Shape{num_classes}, ", got ", o.weight.shape());
+  WEFT_CHECK(o.label_smoothing >= 0 && o.label_smoothing <= 1, ValueError, name(),
+             ": expected label_smoothing to be in range [0, 1], got ", o.label_smoothing);
+  options.weight = buffer("weight", o.weight);
+  constexpr const char* words[] = {"none", "mean", "sum", "batchmean"};
+  set_extra(weft::str("in_features=", in_features, ", num_classes=", num_classes, ", out_features=", py(o.out_features),
+                      ", bias=", py(o.bias), ", reduction=", words[static_cast<int>(o.reduction)], ", ignore_index=",
+                      py(o.ignore_index), ", label_smoothing=", py(o.label_smoothing), ", options=None"));
+}
+Tensor LinearCrossEntropyLoss::operator()(const Tensor& x, const Tensor& target) const {
+  Shape classes{num_classes};
+  for (const int64_t n : options.out_features) classes.push_back(n);
+  return linear_cross_entropy(x, linear.weight.unflatten(0, classes), target,
+                              options.bias ? linear.bias.reshape(classes) : Tensor(),
+                              {.weight = options.weight,
+                               .ignore_index = options.ignore_index.value_or(-100),
+                               .reduction = options.reduction,
+                               .label_smoothing = options.label_smoothing});
 }
 NLLLoss::NLLLoss(const NllLossOptions& o) : Module("NLLLoss"), options(o) {
   options.weight = buffer("weight", o.weight);

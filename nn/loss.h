@@ -4,7 +4,7 @@
 
 #include "weft/autograd/ops/ctc_loss.h"
 #include "weft/autograd/ops/loss.h"
-#include "weft/nn/module.h"
+#include "weft/nn/linear.h"
 
 namespace weft::nn {
 
@@ -13,6 +13,25 @@ class WEFT_API CrossEntropyLoss : public Module {
   explicit CrossEntropyLoss(const CrossEntropyOptions& o = {});
   Tensor operator()(const Tensor& x, const Tensor& target) const { return cross_entropy(x, target, options); }
   CrossEntropyOptions options;
+};
+struct LinearCrossEntropyLossOptions {
+  Shape out_features = {};  ///< axes of the logits behind the classes
+  bool bias = false;
+  Tensor weight = {};  ///< of the classes, [num_classes]; a buffer
+  Reduction reduction = Reduction::mean;
+  std::optional<int64_t> ignore_index = std::nullopt;  ///< -100 unless given
+  double label_smoothing = 0;
+};
+/// A linear layer to num_classes logits and their cross entropy in one: linear_cross_entropy. x: [N, in_features] or [in_features], target:
+/// [N, out_features...] integers or [N, num_classes, out_features...] probabilities. State: linear.weight [num_classes out_features...,
+/// in_features] (, linear.bias).
+class WEFT_API LinearCrossEntropyLoss : public Module {
+ public:
+  LinearCrossEntropyLoss(int64_t in_features, int64_t num_classes, const LinearCrossEntropyLossOptions& o = {});
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
+  int64_t num_classes;
+  LinearCrossEntropyLossOptions options;
+  Linear linear;
 };
 class WEFT_API NLLLoss : public Module {
  public:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "weft/nn/activation.h"
+#include "weft/nn/adaptive_softmax.h"
 #include "weft/nn/attention.h"
 #include "weft/nn/containers.h"
 #include "weft/nn/conv.h"
@@ -20,6 +21,7 @@
 #include "weft/nn/margin_loss.h"
 #include "weft/nn/module.h"
 #include "weft/nn/norm.h"
+#include "weft/nn/packed_sequence.h"
 #include "weft/nn/padding.h"
 #include "weft/nn/parameter_list.h"
 #include "weft/nn/pool.h"

@@ -1,6 +1,9 @@
 #include "weft/nn/norm.h"
 
 #include "weft/autograd/grad_mode.h"
+#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/pool.h"
+#include "weft/autograd/ops/unary.h"
 #include "weft/core/factory.h"
 #include "weft/nn/repr.h"
 
@@ -170,6 +173,26 @@ LocalResponseNorm::LocalResponseNorm(int64_t size, LocalResponseNormOptions o)
       size(size),
       options(o) {
   WEFT_CHECK(size > 0, ValueError, "LocalResponseNorm: size must be positive, got ", size);
+}
+
+CrossMapLRN2d::CrossMapLRN2d(int64_t size, LocalResponseNormOptions o)
+    : Module("CrossMapLRN2d", weft::str(size, ", alpha=", py(o.alpha), ", beta=", py(o.beta),
+                                        ", k=", o.k == 1 ? "1" : py(o.k))),  // PyTorch's default is an int here
+      size(size),
+      options(o) {
+  WEFT_CHECK(size > 0, ValueError, "CrossMapLRN2d: size must be positive, got ", size);
+}
+
+Tensor CrossMapLRN2d::operator()(const Tensor& x) const {
+  WEFT_CHECK(x.rank() == 4, ShapeError, "CrossMapLRN2d: expected input to be 4D, got ", x.shape());
+  if (x.numel() == 0) return x;
+  const int64_t C = x.size(1), reach = (size + 1) / 2, window = 2 * reach - 1;
+  const Tensor squares = square(x);
+  const Tensor near = avg_pool2d(squares.reshape({x.size(0), 1, C, x.size(2) * x.size(3)}),
+                                 {.kernel_size = {window, 1}, .stride = 1, .padding = {reach - 1, 0}});
+  const Tensor left = ge(arange(0, C, 1, {Dtype::i64, x.device()}), reach).to(x.dtype()).reshape({C, 1, 1});
+  const Tensor total = near.reshape(x.shape()) * window + squares.narrow(1, 0, 1) * left;
+  return x * pow(total * (options.alpha / static_cast<double>(size)) + options.k, -options.beta);
 }
 
 }  // namespace weft::nn

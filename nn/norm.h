@@ -129,4 +129,15 @@ class WEFT_API LocalResponseNorm : public Module {
   LocalResponseNormOptions options;
 };
 
+/// x / (k + alpha / size s)^beta, where s is the sum of x^2 over channel 0 and the (size + 1) / 2 - 1 channels on both sides of each:
+/// torch.nn.CrossMapLRN2d, whose sums never lose their first channel again, and cover size - 1 channels for even sizes; LocalResponseNorm
+/// is what the paper has. x: [N, C, H, W]. The gradient is this formula's (PyTorch's own is shifted by a channel and has no second).
+class WEFT_API CrossMapLRN2d : public Module {
+ public:
+  explicit CrossMapLRN2d(int64_t size, LocalResponseNormOptions o = {});
+  Tensor operator()(const Tensor& x) const;
+  int64_t size;
+  LocalResponseNormOptions options;
+};
+
 }  // namespace weft::nn

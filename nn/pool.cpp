@@ -125,6 +125,33 @@ Tensor MaxUnpool<D>::operator()(const Tensor& x, const Tensor& indices, const st
                     [&](const auto& o) { return max_unpool3d(x, indices, o, output_size); })(options);
 }
 
+template <int D>
+FractionalMaxPool<D>::FractionalMaxPool(const FractionalMaxPoolOptions<D>& o)
+    : Module(weft::str("FractionalMaxPool", D, "d")), options(o) {
+  buffer("_random_samples", o.random_samples);
+  const bool sized = o.output_size != Dims<D>(0);
+  WEFT_CHECK(sized || !o.output_ratio.empty(), ValueError, name(),
+             ": requires specifying either an output_size or an output_ratio");
+  WEFT_CHECK(!sized || o.output_ratio.empty(), ValueError, name(),
+             ": only one of output_size and output_ratio may be specified");
+  for (int i = 0; i < D; ++i) {
+    WEFT_CHECK(o.kernel_size[i] > 0, ValueError, name(), ": kernel_size must be greater than 0, got ",
+               py_short(o.kernel_size));
+    if (sized) continue;
+    WEFT_CHECK(
+        (o.output_ratio.size() == 1 || o.output_ratio.size() == D) && o.output_ratio[i] > 0 && o.output_ratio[i] < 1,
+        ValueError, name(), ": output_ratio must be between 0 and 1, one number or ", D, ", got ", o.output_ratio[i]);
+  }
+}
+template <int D> Tensor FractionalMaxPool<D>::operator()(const Tensor& x) const {
+  if constexpr (D == 2) return fractional_max_pool2d(x, options);
+  else return fractional_max_pool3d(x, options);
+}
+template <int D> Pooled FractionalMaxPool<D>::with_indices(const Tensor& x) const {
+  if constexpr (D == 2) return fractional_max_pool2d_with_indices(x, options);
+  else return fractional_max_pool3d_with_indices(x, options);
+}
+
 template class MaxPool<1>;
 template class MaxPool<2>;
 template class MaxPool<3>;
@@ -144,5 +171,7 @@ template class LPPool<3>;
 template class MaxUnpool<1>;
 template class MaxUnpool<2>;
 template class MaxUnpool<3>;
+template class FractionalMaxPool<2>;
+template class FractionalMaxPool<3>;
 
 }  // namespace weft::nn

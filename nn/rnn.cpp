@@ -1,7 +1,11 @@
 #include "weft/nn/rnn.h"
 
+#include <algorithm>
+
+#include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/random.h"
 #include "weft/autograd/ops/shape.h"
+#include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/nn/init.h"
 #include "weft/nn/repr.h"
@@ -21,6 +25,68 @@ Tensor state_or_zeros(const Module& m, const char* what, const Tensor& state, co
   WEFT_CHECK(state.shape() == shape, ShapeError, m.name(), ": expected ", what, " of size ", shape, ", got ",
              state.shape());
   return state;
+}
+
+/// Steps of a packed batch in which the same sequences go on: `steps * batch` rows of data from `row` on.
+struct Span {
+  int64_t row, steps, batch;
+};
+std::vector<Span> spans_of(const std::vector<int64_t>& batch_sizes) {
+  std::vector<Span> spans;
+  int64_t row = 0;
+  for (const int64_t n : batch_sizes) {
+    if (spans.empty() || spans.back().batch != n) spans.push_back({row, 0, n});
+    ++spans.back().steps;
+    row += n;
+  }
+  return spans;
+}
+
+/// The data of each span, [steps, batch, features]. One node, so that their gradients meet in one tensor.
+std::vector<Tensor> pieces(const Tensor& data, const std::vector<Span>& spans) {
+  const Tensor at = data.detach();
+  std::vector<Tensor> parts;
+  for (const Span& s : spans) parts.push_back(at.narrow(0, s.row, s.steps * s.batch).unflatten(0, {s.steps, s.batch}));
+  return record_n("split", std::move(parts), {data}, [n = spans.size()](BackwardCtx& c) -> Grads {
+    std::vector<Tensor> g;
+    for (size_t i = 0; i < n; ++i) g.push_back(c.grad(static_cast<int>(i)).flatten(0, 1));
+    return {cat(g)};
+  });
+}
+
+/// rnn_layer over packed data: a pass for each span. Forwards, sequences leave the batch where they end; backwards, they join it there,
+/// each with its own first state.
+RnnSequence packed_layer(RnnKind kind, const Tensor& data, const std::vector<Span>& spans, const RnnState& first,
+                         const RnnWeights& w, bool reverse) {
+  const auto rows = [](const RnnState& s, int64_t begin, int64_t end) -> RnnState {
+    const auto part = [&](const Tensor& t) { return t.defined() ? t.narrow(0, begin, end - begin) : t; };
+    return {part(s.h), part(s.c)};
+  };
+  const auto joined = [](const std::vector<RnnState>& parts) -> RnnState {
+    std::vector<Tensor> h, c;
+    for (const RnnState& s : parts) h.push_back(s.h), c.push_back(s.c);
+    return {cat(h), c[0].defined() ? cat(c) : Tensor()};
+  };
+  const std::vector<Tensor> xs = pieces(data, spans);
+  std::vector<Tensor> outputs(spans.size());
+  std::vector<RnnState> ended;  // the shortest first
+  RnnState s = reverse ? rows(first, 0, spans.back().batch) : first;
+  for (size_t i = 0; i < spans.size(); ++i) {
+    const size_t at = reverse ? spans.size() - 1 - i : i;
+    const int64_t running = s.h.size(0), batch = spans[at].batch;
+    if (batch < running) {
+      ended.push_back(rows(s, batch, running));
+      s = rows(s, 0, batch);
+    } else if (batch > running) {
+      s = joined({s, rows(first, running, batch)});
+    }
+    const RnnSequence r = rnn_layer(kind, xs[at], s, w, reverse);
+    outputs[at] = r.output.flatten(0, 1);
+    s = r.state;
+  }
+  ended.push_back(s);
+  std::reverse(ended.begin(), ended.end());
+  return {cat(outputs), joined(ended)};
 }
 
 }  // namespace
@@ -80,40 +146,75 @@ RnnWeights RNNBase::weights(int64_t layer, int64_t direction) const {
   return w;
 }
 
-RnnSequence RNNBase::run(const Tensor& input, const RnnState& first) const {
-  WEFT_CHECK(input.rank() == 2 || input.rank() == 3, ShapeError, name(), ": expected input to be 2D or 3D, got ",
-             input.shape());
-  const bool batched = input.rank() == 3;
-  WEFT_CHECK(input.size(-1) == input_size, ShapeError, name(),
-             ": input.size(-1) must be equal to input_size, expected ", input_size, ", got ", input.size(-1));
-  Tensor x = !batched ? input.unsqueeze(1) : batch_first ? input.transpose(0, 1) : input;
-  const int64_t N = x.size(1), directions = bidirectional ? 2 : 1, states = num_layers * directions;
-  const auto start = [&](const char* what, const Tensor& s, int64_t features) {
-    const Shape shape = batched ? Shape{states, N, features} : Shape{states, features};
-    const Tensor all = state_or_zeros(*this, what, s, shape, x);
-    return unbind(batched ? all : all.unsqueeze(1));
-  };
-  const std::vector<Tensor> h0 = start("hidden state", first.h, proj_size ? proj_size : hidden_size);
-  const std::vector<Tensor> c0 = kind_ == RnnKind::lstm ? start("cell state", first.c, hidden_size)
-                                                        : std::vector<Tensor>(h0.size());
+void RNNBase::check_features(const Tensor& x) const {
+  WEFT_CHECK(x.size(-1) == input_size, ShapeError, name(), ": input.size(-1) must be equal to input_size, expected ",
+             input_size, ", got ", x.size(-1));
+}
 
+RnnState RNNBase::first_states(const RnnState& given, const Tensor& x, std::optional<int64_t> N) const {
+  const auto start = [&](const char* what, const Tensor& s, int64_t features) {
+    Shape shape{num_layers * (bidirectional ? 2 : 1), features};
+    if (N) shape.insert(1, *N);
+    return state_or_zeros(*this, what, s, shape, x);
+  };
+  return {start("hidden state", given.h, proj_size ? proj_size : hidden_size),
+          kind_ == RnnKind::lstm ? start("cell state", given.c, hidden_size) : Tensor()};
+}
+
+RnnSequence RNNBase::stacked(Tensor x, const RnnState& first, const Pass& pass) const {
+  const std::vector<Tensor> h0 = unbind(first.h);
+  const std::vector<Tensor> c0 = first.c.defined() ? unbind(first.c) : std::vector<Tensor>(h0.size());
   std::vector<Tensor> h, c;
   for (int64_t layer = 0; layer < num_layers; ++layer) {
     std::vector<Tensor> outputs;
-    for (int64_t direction = 0; direction < directions; ++direction) {
+    for (int64_t direction = 0; direction < (bidirectional ? 2 : 1); ++direction) {
       const size_t at = h.size();
-      RnnSequence s = rnn_layer(kind_, x, {h0[at], c0[at]}, weights(layer, direction), direction == 1);
+      RnnSequence s = pass(x, {h0[at], c0[at]}, weights(layer, direction), direction == 1);
       outputs.push_back(s.output);
       h.push_back(s.state.h);
       c.push_back(s.state.c);
     }
-    x = outputs.size() == 1 ? outputs[0] : cat(outputs, 2);
+    x = outputs.size() == 1 ? outputs[0] : cat(outputs, -1);
     if (dropout > 0 && layer + 1 < num_layers) x = weft::dropout(x, dropout, is_training());
   }
-  const auto all = [&](const std::vector<Tensor>& s) { return batched ? stack(s) : stack(s).squeeze(1); };
-  if (!batched) x = x.squeeze(1);
-  else if (batch_first) x = x.transpose(0, 1);
-  return {x, {all(h), kind_ == RnnKind::lstm ? all(c) : Tensor()}};
+  return {x, {stack(h), first.c.defined() ? stack(c) : Tensor()}};
+}
+
+RnnSequence RNNBase::run(const Tensor& input, const RnnState& first) const {
+  WEFT_CHECK(input.rank() == 2 || input.rank() == 3, ShapeError, name(), ": expected input to be 2D or 3D, got ",
+             input.shape());
+  check_features(input);
+  const auto pass = [&](const Tensor& x, const RnnState& s, const RnnWeights& w, bool reverse) {
+    return rnn_layer(kind_, x, s, w, reverse);
+  };
+  if (input.rank() == 3) {
+    const Tensor x = batch_first ? input.transpose(0, 1) : input;
+    RnnSequence r = stacked(x, first_states(first, x, x.size(1)), pass);
+    if (batch_first) r.output = r.output.transpose(0, 1);
+    return r;
+  }
+  const auto as_batch = [](const Tensor& t) { return t.defined() ? t.unsqueeze(1) : t; };
+  const auto as_one = [](const Tensor& t) { return t.defined() ? t.squeeze(1) : t; };
+  const RnnState s = first_states(first, input, std::nullopt);
+  const RnnSequence r = stacked(as_batch(input), {as_batch(s.h), as_batch(s.c)}, pass);
+  return {as_one(r.output), {as_one(r.state.h), as_one(r.state.c)}};
+}
+
+RNNBase::PackedRun RNNBase::run(const PackedSequence& x, const RnnState& first) const {
+  const std::vector<Span> spans = spans_of(detail::checked_batch_sizes(name(), x));
+  WEFT_CHECK(x.data.rank() == 2, ShapeError, name(), ": packed data must be [rows, ", input_size, "], got ",
+             x.data.shape());
+  check_features(x.data);
+  const auto in_order = [](const Tensor& t, const Tensor& order) {
+    return t.defined() && order.defined() ? index_select(t, 1, order) : t;
+  };
+  const RnnState s = first_states(first, x.data, spans[0].batch);
+  const RnnSequence r = stacked(x.data, {in_order(s.h, x.sorted_indices), in_order(s.c, x.sorted_indices)},
+                                [&](const Tensor& data, const RnnState& at, const RnnWeights& w, bool reverse) {
+                                  return packed_layer(kind_, data, spans, at, w, reverse);
+                                });
+  return {{r.output, x.batch_sizes, x.sorted_indices, x.unsorted_indices},
+          {in_order(r.state.h, x.unsorted_indices), in_order(r.state.c, x.unsorted_indices)}};
 }
 
 RNN::RNN(int64_t input_size, int64_t hidden_size, const RNNOptions& o)
@@ -125,6 +226,10 @@ RNN::RNN(int64_t input_size, int64_t hidden_size, const RNNOptions& o)
                .bidirectional = o.bidirectional}) {}
 RNNResult RNN::operator()(const Tensor& x, const Tensor& h0) const {
   const RnnSequence s = run(x, {h0});
+  return {s.output, s.state.h};
+}
+PackedRNNResult RNN::operator()(const PackedSequence& x, const Tensor& h0) const {
+  const PackedRun s = run(x, {h0});
   return {s.output, s.state.h};
 }
 
@@ -139,12 +244,21 @@ RNNResult GRU::operator()(const Tensor& x, const Tensor& h0) const {
   const RnnSequence s = run(x, {h0});
   return {s.output, s.state.h};
 }
+PackedRNNResult GRU::operator()(const PackedSequence& x, const Tensor& h0) const {
+  const PackedRun s = run(x, {h0});
+  return {s.output, s.state.h};
+}
 
 LSTM::LSTM(int64_t input_size, int64_t hidden_size, const LSTMOptions& o)
     : RNNBase("LSTM", RnnKind::lstm, input_size, hidden_size, o) {}
 LSTMResult LSTM::operator()(const Tensor& x, const Tensor& h0, const Tensor& c0) const {
   WEFT_CHECK(h0.defined() == c0.defined(), ValueError, "LSTM: give both states or none");
   const RnnSequence s = run(x, {h0, c0});
+  return {s.output, s.state.h, s.state.c};
+}
+PackedLSTMResult LSTM::operator()(const PackedSequence& x, const Tensor& h0, const Tensor& c0) const {
+  WEFT_CHECK(h0.defined() == c0.defined(), ValueError, "LSTM: give both states or none");
+  const PackedRun s = run(x, {h0, c0});
   return {s.output, s.state.h, s.state.c};
 }
 

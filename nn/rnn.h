@@ -2,8 +2,12 @@
 // All weights begin as U(+-1 / sqrt(hidden_size)).
 #pragma once
 
+#include <functional>
+#include <optional>
+
 #include "weft/autograd/ops/rnn.h"
 #include "weft/nn/module.h"
+#include "weft/nn/packed_sequence.h"
 
 namespace weft::nn {
 
@@ -35,6 +39,9 @@ struct LSTMOptions {
 
 /// What the three share. With L layers, D directions and P = hidden_size (lstm: proj_size, if given):
 /// x: [T, N, input_size] or [T, input_size] -> output [T, N, D P] or [T, D P], states [L D, N, P] or [L D, P] (c: hidden_size).
+/// Packed sequences with data [rows, input_size] give packed sequences with data [rows, D P], and the states after each one's own last
+/// step (reverse: its first), in the caller's order. No step of the padding is computed: they run as one pass for each different
+/// length, so a batch of few different lengths is the fastest.
 /// State: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 (, weight_hr_l0), then ..._l0_reverse, ..._l1, ...
 class WEFT_API RNNBase : public Module {
  public:
@@ -46,8 +53,19 @@ class WEFT_API RNNBase : public Module {
  protected:
   RNNBase(std::string name, RnnKind kind, int64_t input_size, int64_t hidden_size, const LSTMOptions& o);
   RnnSequence run(const Tensor& x, const RnnState& first) const;
+  struct PackedRun {
+    PackedSequence output;
+    RnnState state;
+  };
+  PackedRun run(const PackedSequence& x, const RnnState& first) const;
 
  private:
+  /// One layer in one direction.
+  using Pass = std::function<RnnSequence(const Tensor& x, const RnnState& first, const RnnWeights& w, bool reverse)>;
+  RnnSequence stacked(Tensor x, const RnnState& first, const Pass& pass) const;
+  void check_features(const Tensor& x) const;
+  /// The first states as [L D, N, P], zero unless given, without N where not batched.
+  RnnState first_states(const RnnState& given, const Tensor& x, std::optional<int64_t> N) const;
   RnnWeights weights(int64_t layer, int64_t direction) const;
   RnnKind kind_;
 };
@@ -56,25 +74,36 @@ struct RNNResult {
   Tensor output;
   Tensor h;  ///< of the last step, for each layer and direction
 };
+struct PackedRNNResult {
+  PackedSequence output;
+  Tensor h;  ///< of each sequence's last step
+};
 class WEFT_API RNN : public RNNBase {
  public:
   RNN(int64_t input_size, int64_t hidden_size, const RNNOptions& o = {});
   /// The first state is zero unless given.
   RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const;
+  PackedRNNResult operator()(const PackedSequence& x, const Tensor& h0 = {}) const;
 };
 class WEFT_API GRU : public RNNBase {
  public:
   GRU(int64_t input_size, int64_t hidden_size, const GRUOptions& o = {});
   RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const;
+  PackedRNNResult operator()(const PackedSequence& x, const Tensor& h0 = {}) const;
 };
 struct LSTMResult {
   Tensor output, h, c;
+};
+struct PackedLSTMResult {
+  PackedSequence output;
+  Tensor h, c;
 };
 class WEFT_API LSTM : public RNNBase {
  public:
   LSTM(int64_t input_size, int64_t hidden_size, const LSTMOptions& o = {});
   /// Both states or none.
   LSTMResult operator()(const Tensor& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const;
+  PackedLSTMResult operator()(const PackedSequence& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const;
 };
 
 struct RNNCellOptions {

@@ -1,7 +1,12 @@
 #include "weft/nn/transformer.h"
 
+#include <limits>
+
 #include "weft/autograd/ops/activation.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/shape.h"
+#include "weft/core/factory.h"
+#include "weft/nn/init.h"
 
 namespace weft::nn {
 
@@ -30,6 +35,17 @@ template <class Stack, class Layer> void fill(Stack& stack, const Layer& layer, 
     copy.load_state_dict(layer.state_dict());
     stack.layers.push_back(copy);
   }
+}
+
+/// The options of one layer of a whole transformer.
+TransformerLayerOptions layer_of(const TransformerOptions& o) {
+  return {.dim_feedforward = o.dim_feedforward,
+          .dropout = o.dropout,
+          .activation = o.activation,
+          .layer_norm_eps = o.layer_norm_eps,
+          .batch_first = o.batch_first,
+          .norm_first = o.norm_first,
+          .bias = o.bias};
 }
 
 }  // namespace
@@ -119,6 +135,47 @@ Tensor TransformerDecoder::operator()(const Tensor& tgt, const Tensor& memory,
   Tensor x = tgt;
   for (int64_t i = 0; i < layers.size(); ++i) x = layers.at<TransformerDecoderLayer>(i)(x, memory, call);
   return norm ? (*norm)(x) : x;
+}
+
+Transformer::Transformer(const TransformerOptions& o)
+    : Module("Transformer"),
+      d_model(o.d_model),
+      nhead(o.nhead),
+      batch_first(o.batch_first),
+      encoder(add("encoder", o.custom_encoder
+                                 ? *o.custom_encoder
+                                 : TransformerEncoder(TransformerEncoderLayer(d_model, nhead, layer_of(o)),
+                                                      o.num_encoder_layers, norm_of(d_model, layer_of(o))))),
+      decoder(add("decoder", o.custom_decoder
+                                 ? *o.custom_decoder
+                                 : TransformerDecoder(TransformerDecoderLayer(d_model, nhead, layer_of(o)),
+                                                      o.num_decoder_layers, norm_of(d_model, layer_of(o))))) {
+  for (const Tensor& p : parameters())
+    if (p.rank() > 1) init::xavier_uniform_(p);
+}
+
+Tensor Transformer::operator()(const Tensor& src, const Tensor& tgt, const TransformerCall& call) const {
+  WEFT_CHECK((src.rank() == 2 || src.rank() == 3) && tgt.rank() == src.rank(), ShapeError, "Transformer: src ",
+             src.shape(), " and tgt ", tgt.shape(), " should both be unbatched 2D or batched 3D tensors");
+  const int batch = batch_first ? 0 : 1;
+  WEFT_CHECK(src.rank() == 2 || src.size(batch) == tgt.size(batch), ShapeError, "Transformer: the batch number of src ",
+             src.shape(), " and tgt ", tgt.shape(), " must be equal",
+             batch_first ? "" : "; samples lie along axis 1 without batch_first");
+  WEFT_CHECK(src.size(-1) == d_model && tgt.size(-1) == d_model, ShapeError, "Transformer: the feature number of src ",
+             src.shape(), " and tgt ", tgt.shape(), " must be equal to d_model ", d_model);
+  const Tensor memory = encoder(
+      src, {.mask = call.src_mask, .src_key_padding_mask = call.src_key_padding_mask, .is_causal = call.src_is_causal});
+  return decoder(tgt, memory,
+                 {.tgt_mask = call.tgt_mask,
+                  .memory_mask = call.memory_mask,
+                  .tgt_key_padding_mask = call.tgt_key_padding_mask,
+                  .memory_key_padding_mask = call.memory_key_padding_mask,
+                  .tgt_is_causal = call.tgt_is_causal,
+                  .memory_is_causal = call.memory_is_causal});
+}
+
+Tensor Transformer::generate_square_subsequent_mask(int64_t size, const TensorOptions& o) {
+  return triu(full({size, size}, -std::numeric_limits<double>::infinity(), o), 1);
 }
 
 }  // namespace weft::nn

@@ -78,4 +78,35 @@ class WEFT_API TransformerDecoder : public Module {
   std::optional<LayerNorm> norm;
 };
 
+struct TransformerOptions {
+  int64_t d_model = 512, nhead = 8;
+  int64_t num_encoder_layers = 6, num_decoder_layers = 6;
+  int64_t dim_feedforward = 2048;
+  double dropout = 0.1;
+  TransformerActivation activation = TransformerActivation::relu;
+  std::optional<TransformerEncoder> custom_encoder = std::nullopt;  ///< instead of the layers that the numbers ask for
+  std::optional<TransformerDecoder> custom_decoder = std::nullopt;
+  double layer_norm_eps = 1e-5;
+  bool batch_first = false, norm_first = false, bias = true;  ///< as for the layers
+};
+struct TransformerCall {
+  Tensor src_mask = {}, tgt_mask = {}, memory_mask = {};
+  Tensor src_key_padding_mask = {}, tgt_key_padding_mask = {}, memory_key_padding_mask = {};
+  bool src_is_causal = false, tgt_is_causal = false, memory_is_causal = false;
+};
+/// decoder(tgt, encoder(src)), both with a norm at their end. src: [S, N, d_model], tgt: [T, N, d_model] -> [T, N, d_model] (batch_first:
+/// N in front), or all without N. Weights begin as xavier_uniform_, those of a custom encoder or decoder too. State: encoder, decoder.
+/// As torch.nn.Transformer. ShapeError for another number of samples or of features.
+class WEFT_API Transformer : public Module {
+ public:
+  explicit Transformer(const TransformerOptions& o = {});
+  Tensor operator()(const Tensor& src, const Tensor& tgt, const TransformerCall& call = {}) const;
+  /// [size, size]: -inf above the diagonal, 0 elsewhere; a mask for what must not see its future.
+  static Tensor generate_square_subsequent_mask(int64_t size, const TensorOptions& o = {});
+  int64_t d_model, nhead;
+  bool batch_first;
+  TransformerEncoder encoder;
+  TransformerDecoder decoder;
+};
+
 }  // namespace weft::nn

@@ -3,6 +3,7 @@
 #include "weft/autograd/ops/feature_layout.h"
 #include "weft/autograd/ops/loss.h"
 #include "weft/autograd/ops/loss_common.h"
+#include "weft/autograd/ops/matmul.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/select.h"
 #include "weft/autograd/ops/softmax.h"
@@ -149,6 +150,20 @@ Tensor nll_loss(const Tensor& input, const Tensor& t, const NllLossOptions& o) {
   const Tensor loss = neg(sum(where(ne(weights, 0), x * weights, 0), 1));
   if (o.reduction == Reduction::none) return in.restore(loss);
   return o.reduction == Reduction::sum ? sum(loss) : sum(loss) / sum(weights);
+}
+
+Tensor linear_cross_entropy(const Tensor& x, const Tensor& linear_weight, const Tensor& target,
+                            const Tensor& linear_bias, const CrossEntropyOptions& o) {
+  WEFT_CHECK(linear_weight.rank() >= 2 && (x.rank() == 2 || (x.rank() == 1 && linear_weight.rank() == 2)) &&
+                 linear_weight.size(-1) == x.size(-1),
+             ShapeError, "linear_cross_entropy: input ", x.shape(), " and linear_weight ", linear_weight.shape(),
+             " should be [N, in] and [C, ..., in], or [in] and [C, in]");
+  const Shape classes = linear_weight.shape().slice(0, linear_weight.rank() - 1);
+  WEFT_CHECK(!linear_bias.defined() || linear_bias.shape() == classes, ShapeError, "linear_cross_entropy: linear_bias ",
+             linear_bias.shape(), " should be ", classes);
+  const Tensor logits = linear(x, linear_weight.flatten(0, -2),
+                               linear_bias.defined() ? linear_bias.flatten() : Tensor());
+  return cross_entropy(logits.unflatten(-1, classes), target, o);
 }
 
 }  // namespace weft

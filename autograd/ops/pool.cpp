@@ -1,10 +1,13 @@
 #include "weft/autograd/ops/pool.h"
 
+#include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/feature_layout.h"
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/resample.h"
 #include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/ops/unary.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
@@ -193,7 +196,91 @@ Tensor max_unpool_of(const char* op, const Tensor& in, const Tensor& indices, co
   return b.restore(max_unpool(b.x, b.added ? indices.unsqueeze(0) : indices, size));
 }
 
+// Fractional max pooling ------------------------------------------------------------------------------------------------
+
+/// Where the windows of an axis begin, for samples u [N, C]: [N, C, out] i64. Rounded in u's dtype step by step, as PyTorch does.
+Tensor window_starts(const Tensor& u, int64_t in, int64_t out, int64_t kernel) {
+  const Tensor last = full({u.size(0), u.size(1), 1}, in - kernel, {Dtype::i64, u.device()});
+  if (out == 1) return last;
+  const Tensor a = full({1}, in - kernel, u.options()) / full({1}, out - 1, u.options());
+  const Tensor i = arange(0, out - 1, 1, {Dtype::i64, u.device()}).to(u.dtype()), first = u.unsqueeze(-1);
+  return cat({((i + first) * a).to(Dtype::i64) - (first * a).to(Dtype::i64), last}, -1);
+}
+
+template <int D>
+Pooled fractional_of(const char* op, const Tensor& in, const FractionalMaxPoolOptions<D>& o, bool with_indices,
+                     Generator* generator) {
+  const Batched b(op, in, D);
+  const Tensor& x = b.x;
+  WEFT_CHECK(x.is_floating(), DtypeError, op, ": input is ", x.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(o.output_size != Dims<D>(0) || o.output_ratio.size() == 1 || o.output_ratio.size() == D, ValueError, op,
+             ": needs either an output_size or an output_ratio, of one number or ", D);
+  const int64_t N = x.size(0), C = x.size(1);
+  Dims<D> size = o.output_size;
+  for (int i = 0; i < D; ++i) {
+    const int64_t have = x.size(2 + i), kernel = o.kernel_size[i];
+    if (o.output_size == Dims<D>(0)) size[i] = static_cast<int64_t>(static_cast<double>(have) * o.output_ratio[i]);
+    WEFT_CHECK(kernel > 0 && size[i] > 0, ValueError, op, ": kernel_size and output_size must be greater than 0, got ",
+               kernel, " and ", size[i], " for axis ", i, " of input ", in.shape());
+    WEFT_CHECK(size[i] <= have && kernel <= have - size[i] + 1, ShapeError, op, ": kernel_size ", kernel,
+               " is too large for axis ", i, " of input ", in.shape(), ": with output_size ", size[i], " at most ",
+               have - size[i] + 1, " fits");
+  }
+  const Tensor u = o.random_samples.defined() ? o.random_samples.detach() : rand({N, C, D}, x.options(), generator);
+  WEFT_CHECK(u.rank() == 3 && u.size(0) >= N && u.size(1) == C && u.size(2) == D, ShapeError, op, ": random_samples ",
+             u.shape(), " should be ", Shape{N, C, D});
+  WEFT_CHECK(u.dtype() == x.dtype(), DtypeError, op, ": random_samples are ", u.dtype(), " but the input is ",
+             x.dtype());
+
+  const Tensor flat = x.reshape({N, C, x.shape().slice(2).numel()});
+  Shape pooled{N, C};
+  for (const int64_t s : size) pooled.push_back(s);
+  Tensor best_at;
+  {
+    const NoGrad off;
+    // the first element of each window, and how far from it the others are
+    Tensor first = zeros({1}, {Dtype::i64, x.device()});
+    std::vector<int64_t> offsets{0};
+    for (int i = 0; i < D; ++i) {
+      const int64_t step = x.shape().slice(3 + i).numel(), sample = D == 2 ? 1 - i : i;
+      Shape along{N, C};
+      for (int k = 0; k < D; ++k) along.push_back(k == i ? size[k] : 1);
+      const Tensor starts = window_starts(u.narrow(0, 0, N).select(2, sample), x.size(2 + i), size[i],
+                                          o.kernel_size[i]);
+      first = first + starts.reshape(along) * step;
+      std::vector<int64_t> all;
+      for (const int64_t before : offsets)
+        for (int64_t k = 0; k < o.kernel_size[i]; ++k) all.push_back(before + k * step);
+      offsets = std::move(all);
+    }
+    first = best_at = first.reshape({N, C, Shape(size).numel()});
+    const Tensor values = flat.detach();
+    Tensor best = gather(values, 2, first);
+    for (size_t k = 1; k < offsets.size(); ++k) {
+      const Tensor at = first + offsets[k], next = gather(values, 2, at),
+                   better = logical_or(gt(next, best), isnan(next));
+      best = where(better, next, best);
+      best_at = where(better, at, best_at);
+    }
+  }
+  const Tensor y = gather(flat, 2, best_at).reshape(pooled).contiguous(MemoryFormat::channels_last);
+  return {b.restore(y), with_indices ? b.restore(best_at.reshape(pooled)) : Tensor()};
+}
+
 }  // namespace
+
+Tensor fractional_max_pool2d(const Tensor& x, const FractionalMaxPoolOptions<2>& o, Generator* g) {
+  return fractional_of<2>("fractional_max_pool2d", x, o, false, g).output;
+}
+Tensor fractional_max_pool3d(const Tensor& x, const FractionalMaxPoolOptions<3>& o, Generator* g) {
+  return fractional_of<3>("fractional_max_pool3d", x, o, false, g).output;
+}
+Pooled fractional_max_pool2d_with_indices(const Tensor& x, const FractionalMaxPoolOptions<2>& o, Generator* g) {
+  return fractional_of<2>("fractional_max_pool2d", x, o, true, g);
+}
+Pooled fractional_max_pool3d_with_indices(const Tensor& x, const FractionalMaxPoolOptions<3>& o, Generator* g) {
+  return fractional_of<3>("fractional_max_pool3d", x, o, true, g);
+}
 
 Tensor lp_pool1d(const Tensor& x, const LpPoolOptions<1>& o) { return lp_pool_of<1>("lp_pool1d", x, o); }
 Tensor lp_pool2d(const Tensor& x, const LpPoolOptions<2>& o) { return lp_pool_of<2>("lp_pool2d", x, o); }

@@ -4,7 +4,8 @@
 
 #include <optional>
 
-#include "weft/core/tensor.h"
+#include "weft/autograd/ops/resize.h"
+#include "weft/core/generator.h"
 
 namespace weft {
 
@@ -71,6 +72,27 @@ WEFT_API Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const MaxUn
 /// Puts each element of x [N, C, spatial...] where `indices` (as max_pool*_with_indices gave them) says, zeros elsewhere; the result
 /// has the spatial sizes `output_size`. Where indices repeat, one of their elements stays. ValueError for one out of range.
 WEFT_API Tensor max_unpool(const Tensor& x, const Tensor& indices, const Shape& output_size);
+
+template <int D> struct FractionalMaxPoolOptions {
+  Dims<D> kernel_size;
+  Dims<D> output_size = 0;        ///< of the spatial axes; 0: from output_ratio
+  ScaleFactor output_ratio = {};  ///< sizes floor(ratio in), one ratio for all axes or one for each
+  /// [N, C, D] in [0, 1), x's dtype: where the windows lie, for axes (W, H) or (D, H, W); more samples than N are left unread. Drawn
+  /// unless given.
+  Tensor random_samples = {};
+};
+/// The greatest element of each of output_size windows whose starts are spread over an axis at random: with a = (in - kernel) / (out - 1)
+/// and a sample u, window i begins at floor((i + u) a) - floor(u a), the last at in - kernel. The gradient goes to the first of equals; NaN
+/// wins. A pass over the output for each element of the kernel. As torch's fractional_max_pool2d, 3d (Graham 2014). ValueError for neither
+/// or bad sizes; ShapeError where out + kernel - 1 > in, or for samples of another shape. `g` defaults to this thread's generator.
+[[nodiscard]] WEFT_API Tensor fractional_max_pool2d(const Tensor& x, const FractionalMaxPoolOptions<2>& o,
+                                                    Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor fractional_max_pool3d(const Tensor& x, const FractionalMaxPoolOptions<3>& o,
+                                                    Generator* g = nullptr);
+[[nodiscard]] WEFT_API Pooled fractional_max_pool2d_with_indices(const Tensor& x, const FractionalMaxPoolOptions<2>& o,
+                                                                 Generator* g = nullptr);
+[[nodiscard]] WEFT_API Pooled fractional_max_pool3d_with_indices(const Tensor& x, const FractionalMaxPoolOptions<3>& o,
+                                                                 Generator* g = nullptr);
 
 /// Sizes of an adaptive pooling's result; an empty one keeps the input's size.
 template <int D> class OutputSize {

@@ -1,6 +1,7 @@
 // Losses as modules.
 #include "golden/modules.h"
 #include "golden/words.h"
+#include "weft/nn/adaptive_softmax.h"
 #include "weft/nn/loss.h"
 
 namespace golden {
@@ -49,6 +50,28 @@ void add_loss_modules(Modules& m) {
                             .zero_infinity = a.boolean("zero_infinity", false)});
     return {loss, [loss](const std::vector<Tensor>& x, const Args&) {
               return std::vector<Tensor>{loss(x.at(0), x.at(1), x.at(2), x.at(3))};
+            }};
+  });
+  m.add("nn.LinearCrossEntropyLoss", [](const Args& a) {
+    return pair_layer(nn::LinearCrossEntropyLoss(a.integer("in_features"), a.integer("num_classes"),
+                                                 {.out_features = a.opt_ints("out_features").value_or(Shape{}),
+                                                  .bias = a.boolean("bias", false),
+                                                  .weight = a.tensor("weight"),
+                                                  .reduction = reduction(a),
+                                                  .ignore_index = a.opt_integer("ignore_index"),
+                                                  .label_smoothing = a.number("label_smoothing", 0)}));
+  });
+  m.add("nn.AdaptiveLogSoftmaxWithLoss", [](const Args& a) -> Built {
+    const nn::AdaptiveLogSoftmaxWithLoss net(
+        a.integer("in_features"), a.integer("n_classes"), a.ints("cutoffs"),
+        {.div_value = a.number("div_value", 4), .head_bias = a.boolean("head_bias", false)});
+    return {net, [net](const std::vector<Tensor>& x, const Args& call) {
+              const std::string method = call.word("method", "forward");
+              if (method == "log_prob") return std::vector<Tensor>{net.log_prob(x.at(0))};
+              if (method == "predict") return std::vector<Tensor>{net.predict(x.at(0))};
+              if (method != "forward") throw Skip("method " + method);
+              const nn::AdaptiveLogSoftmaxResult r = net(x.at(0), x.at(1));
+              return std::vector<Tensor>{r.output, r.loss};
             }};
   });
   m.add("elektronn3.DiceLoss", [](const Args& a) {

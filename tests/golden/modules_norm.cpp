@@ -55,6 +55,10 @@ void add_norm_modules(Modules& m) {
     return layer(nn::LocalResponseNorm(
         a.integer("size"), {.alpha = a.number("alpha", 1e-4), .beta = a.number("beta", 0.75), .k = a.number("k", 1)}));
   });
+  m.add("nn.CrossMapLRN2d", [](const Args& a) {
+    return layer(nn::CrossMapLRN2d(
+        a.integer("size"), {.alpha = a.number("alpha", 1e-4), .beta = a.number("beta", 0.75), .k = a.number("k", 1)}));
+  });
   const auto p = [](const Args& a) {
     (void)a.boolean("inplace", false);  // changes no number
     return a.number("p", 0.5);

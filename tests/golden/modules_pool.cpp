@@ -48,6 +48,26 @@ template <int D> void add_pools(Modules& m) {
   });
 }
 
+template <int D> void add_fractional(Modules& m) {
+  m.add("nn.FractionalMaxPool" + std::to_string(D) + "d", [](const Args& a) -> Built {
+    FractionalMaxPoolOptions<D> o{.kernel_size = a.dims<D>("kernel_size"),
+                                  .output_size = a.dims<D>("output_size", Dims<D>(0)),
+                                  .random_samples = a.tensor("_random_samples")};
+    if (a.has("output_ratio")) {
+      const Value& v = a.value("output_ratio");
+      std::vector<double> ratios;
+      for (const Value& e : v.list) ratios.push_back(e.as_double());
+      o.output_ratio = v.is_list() ? ScaleFactor(ratios) : ScaleFactor(v.as_double());
+    }
+    nn::FractionalMaxPool<D> pool(o);
+    if (!a.boolean("return_indices", false)) return layer(pool);
+    return {pool, [pool](const std::vector<Tensor>& x, const Args&) {
+              const Pooled p = pool.with_indices(x.at(0));
+              return std::vector<Tensor>{p.output, p.indices};
+            }};
+  });
+}
+
 FoldOptions fold_options(const Args& a) {
   return {.dilation = a.dims<2>("dilation", Dims<2>(1)),
           .padding = a.dims<2>("padding", Dims<2>(0)),
@@ -79,6 +99,8 @@ void add_pool_modules(Modules& m) {
   add_pools<1>(m);
   add_pools<2>(m);
   add_pools<3>(m);
+  add_fractional<2>(m);
+  add_fractional<3>(m);
   add_pads<1>(m);
   add_pads<2>(m);
   add_pads<3>(m);

@@ -27,9 +27,22 @@ template <class O> O common(const Args& a) {
 
 Tensor nth(const std::vector<Tensor>& x, size_t i) { return i < x.size() ? x[i] : Tensor(); }
 
+/// The padded x as packed sequences of `lengths`, and back.
+nn::PackedSequence packed(const Tensor& x, const Args& call, bool batch_first) {
+  return nn::pack_padded_sequence(x, call.tensor("lengths").to(Dtype::i64),
+                                  {.batch_first = batch_first, .enforce_sorted = call.boolean("enforce_sorted", true)});
+}
+Tensor padded(const nn::PackedSequence& s, bool batch_first) {
+  return nn::pad_packed_sequence(s, {.batch_first = batch_first}).output;
+}
+
 /// A layer whose result has an output and the last h.
 template <class M> Built recurrent(M m) {
-  return {m, [m](const std::vector<Tensor>& x, const Args&) {
+  return {m, [m](const std::vector<Tensor>& x, const Args& call) {
+            if (call.has("lengths")) {
+              const nn::PackedRNNResult r = m(packed(x.at(0), call, m.batch_first), nth(x, 1));
+              return std::vector<Tensor>{padded(r.output, m.batch_first), r.h};
+            }
             const nn::RNNResult r = m(x.at(0), nth(x, 1));
             return std::vector<Tensor>{r.output, r.h};
           }};
@@ -106,7 +119,12 @@ void add_sequence_modules(Modules& m) {
     auto o = common<nn::LSTMOptions>(a);
     o.proj_size = a.integer("proj_size", 0);
     nn::LSTM lstm(in(a), hidden(a), o);
-    return {lstm, [lstm](const std::vector<Tensor>& x, const Args&) {
+    return {lstm, [lstm](const std::vector<Tensor>& x, const Args& call) {
+              if (call.has("lengths")) {
+                const bool first = lstm.batch_first;
+                const nn::PackedLSTMResult r = lstm(packed(x.at(0), call, first), nth(x, 1), nth(x, 2));
+                return std::vector<Tensor>{padded(r.output, first), r.h, r.c};
+              }
               const nn::LSTMResult r = lstm(x.at(0), nth(x, 1), nth(x, 2));
               return std::vector<Tensor>{r.output, r.h, r.c};
             }};
@@ -142,6 +160,32 @@ void add_sequence_modules(Modules& m) {
               c.is_causal = call.boolean("is_causal", false);
               const nn::AttentionResult r = attention(x.at(0), x.at(1), x.at(2), c);
               return c.need_weights ? std::vector<Tensor>{r.output, r.weights} : std::vector<Tensor>{r.output};
+            }};
+  });
+  m.add("nn.Transformer", [](const Args& a) -> Built {
+    const nn::TransformerLayerOptions layer = transformer(a);
+    nn::Transformer net({.d_model = a.integer("d_model", 512),
+                         .nhead = a.integer("nhead", 8),
+                         .num_encoder_layers = a.integer("num_encoder_layers", 6),
+                         .num_decoder_layers = a.integer("num_decoder_layers", 6),
+                         .dim_feedforward = layer.dim_feedforward,
+                         .dropout = layer.dropout,
+                         .activation = layer.activation,
+                         .layer_norm_eps = layer.layer_norm_eps,
+                         .batch_first = layer.batch_first,
+                         .norm_first = layer.norm_first,
+                         .bias = layer.bias});
+    return {net, [net](const std::vector<Tensor>& x, const Args& call) {
+              const nn::TransformerCall c{.src_mask = call.tensor("src_mask"),
+                                          .tgt_mask = call.tensor("tgt_mask"),
+                                          .memory_mask = call.tensor("memory_mask"),
+                                          .src_key_padding_mask = call.tensor("src_key_padding_mask"),
+                                          .tgt_key_padding_mask = call.tensor("tgt_key_padding_mask"),
+                                          .memory_key_padding_mask = call.tensor("memory_key_padding_mask"),
+                                          .src_is_causal = call.boolean("src_is_causal", false),
+                                          .tgt_is_causal = call.boolean("tgt_is_causal", false),
+                                          .memory_is_causal = call.boolean("memory_is_causal", false)};
+              return std::vector<Tensor>{net(x.at(0), x.at(1), c)};
             }};
   });
   m.add("nn.TransformerEncoderLayer",
