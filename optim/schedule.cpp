@@ -25,16 +25,16 @@ Schedule::~Schedule() = default;
 
 std::optional<double> Schedule::momentum(int64_t) const { return {}; }
 
-void Schedule::step() {
-  ++i_;
-  apply();
-}
-void Schedule::apply() {
-  const std::optional<double> m = momentum(i_);
-  for (size_t g = 0; g < base_.size(); ++g) {
-    opt_.set_lr(rate(i_, base_[g]), static_cast<int64_t>(g));
-    if (m) opt_.set_momentum(*m, static_cast<int64_t>(g));
-  }
+void Schedule::step() { apply(i_ + 1, base_); }
+void Schedule::apply(int64_t i, std::vector<double> base) {
+  const std::optional<double> m = momentum(i);
+  std::vector<double> rates;
+  for (double b : base) rates.push_back(rate(i, b));
+  const auto groups = static_cast<int64_t>(rates.size());
+  for (int64_t g = 0; m && g < groups; ++g) opt_.set_momentum(*m, g);  // refused by the first group, if at all
+  for (int64_t g = 0; g < groups; ++g) opt_.set_lr(rates[static_cast<size_t>(g)], g);
+  i_ = i;
+  base_ = std::move(base);
 }
 
 StateDict Schedule::state_dict() const {
@@ -49,9 +49,7 @@ void Schedule::load_state_dict(const StateDict& dict) {
   std::vector<double> base;
   for (size_t g = 0; g < base_.size(); ++g) base.push_back(in.number(weft::str("base.", g)));
   in.finish();
-  i_ = i;
-  base_ = std::move(base);
-  apply();
+  apply(i, std::move(base));
 }
 
 MultiplicativeLR::MultiplicativeLR(Optimizer& opt, std::function<double(int64_t)> f) : Schedule(opt), f_(std::move(f)) {
@@ -146,16 +144,17 @@ OneCycleLR::OneCycleLR(Optimizer& opt, const OneCycleOptions& o) : Schedule(opt)
 double OneCycleLR::along(int64_t i, double first, double top, double last) const {
   const double n = static_cast<double>(o_.total_steps), x = static_cast<double>(i);
   const double up = o_.pct_start * n - 1;
-  auto between = [&](double a, double b, double share) {
+  auto between = [&](double a, double b, double at, double length) {
+    const double share = length > 0 ? at / length : 1;  // a phase may have no length
     return o_.cosine ? b + (a - b) * half_cosine(share) : a + (b - a) * share;
   };
-  if (x <= up) return between(first, top, x / up);
-  if (!o_.three_phase) return between(top, last, (x - up) / (n - 1 - up));
+  if (x <= up) return between(first, top, x, up);
+  if (!o_.three_phase) return between(top, last, x - up, n - 1 - up);
   const double down = 2 * o_.pct_start * n - 2;
-  return x <= down ? between(top, first, (x - up) / (down - up)) : between(first, last, (x - down) / (n - 1 - down));
+  return x <= down ? between(top, first, x - up, down - up) : between(first, last, x - down, n - 1 - down);
 }
 double OneCycleLR::rate(int64_t i, double) const {
-  WEFT_CHECK(i < o_.total_steps, ValueError, "OneCycleLR: step ", i, " of a cycle of ", o_.total_steps, " steps");
+  WEFT_CHECK(i <= o_.total_steps, ValueError, "OneCycleLR: step ", i, " of a cycle of ", o_.total_steps, " steps");
   const double first = o_.max_lr / o_.div_factor;
   return along(i, first, o_.max_lr, first / o_.final_div_factor);
 }

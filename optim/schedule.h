@@ -33,10 +33,14 @@ class WEFT_API Schedule {
   void load_state_dict(const StateDict& dict);
 
  protected:
-  void apply();
+  void apply() { apply(i_, base_); }
   Optimizer& opt_;
   std::vector<double> base_;
   int64_t i_ = 0;
+
+ private:
+  /// Goes to step i with these base rates; stays where it is when that throws.
+  void apply(int64_t i, std::vector<double> base);
 };
 
 /// base * f(i).
@@ -156,13 +160,14 @@ struct OneCycleOptions {
   int64_t total_steps;
   double pct_start = 0.3;      ///< share of the steps in which the rate rises
   bool cosine = true;          ///< linear otherwise
-  bool cycle_momentum = true;  ///< momentum goes the other way, where the optimiser has one
+  bool cycle_momentum = true;  ///< momentum goes the other way
   double base_momentum = 0.85, max_momentum = 0.95;
   double div_factor = 25;         ///< the first rate is max_lr / div_factor
   double final_div_factor = 1e4;  ///< the last one is the first / final_div_factor
   bool three_phase = false;       ///< up, down to the first rate, then down to the last
 };
-/// Up to max_lr and down again in total_steps (Smith & Topin 2019). ValueError for more steps than that.
+/// Up to max_lr and down again in total_steps rates (Smith & Topin 2019); one step more goes on along the curve, ValueError beyond,
+/// as in PyTorch. NotSupported for cycle_momentum where the optimiser has no momentum.
 class WEFT_API OneCycleLR : public Schedule {
  public:
   OneCycleLR(Optimizer& opt, const OneCycleOptions& o);

@@ -72,7 +72,30 @@ TEST_CASE("one cycle, with momentum") {
   for (int i = 8; i < 20; ++i) cycle.step();
   CHECK(s.opt.lr() == doctest::Approx(4e-7));
   CHECK(s.opt.momentum() == doctest::Approx(0.95));
+  // a loop that steps after each of 20 batches ends here; PyTorch goes on along the cosine
+  cycle.step();
+  CHECK(s.opt.lr() == doctest::Approx(0.0012539993765).epsilon(1e-9));
+  CHECK(s.opt.momentum() == doctest::Approx(0.9487463956).epsilon(1e-9));
   CHECK_THROWS_AS(cycle.step(), ValueError);
+  StateDict late = cycle.state_dict();
+  late.metadata["steps"] = "21";
+  CHECK_THROWS_AS(cycle.load_state_dict(late), ValueError);
+  CHECK(cycle.steps() == 20);
+  CHECK(s.opt.lr() == doctest::Approx(0.0012539993765).epsilon(1e-9));
+  CHECK(s.opt.momentum() == doctest::Approx(0.9487463956).epsilon(1e-9));
+}
+
+TEST_CASE("one cycle: phases without a length, and an optimiser without momentum") {
+  Subject a, b;
+  optim::OneCycleLR at_once(a.opt, {.max_lr = 0.1, .total_steps = 10, .pct_start = 0.1});
+  CHECK(a.opt.lr() == doctest::Approx(0.1));
+  optim::OneCycleLR rising(b.opt, {.max_lr = 0.1, .total_steps = 4, .pct_start = 1});
+  for (int i = 0; i < 4; ++i) rising.step();
+  CHECK(b.opt.lr() == doctest::Approx(4e-7));
+  Tensor p = zeros({1}).set_requires_grad();
+  optim::Adagrad none({p}, {.lr = 0.5});
+  CHECK_THROWS_AS(optim::OneCycleLR(none, {.max_lr = 1, .total_steps = 5}), NotSupported);
+  CHECK(none.lr() == 0.5);
 }
 
 TEST_CASE("one cycle in three phases, cycles") {
