@@ -49,6 +49,7 @@ class WEFT_API LBFGS : public OptimizerOf<LBFGSOptions> {
   std::function<void()> load_extra(StateReader& in) override;
 
  private:
+  using OptimizerOf::add_group;  // there is one only
   struct Pair {
     Tensor y, s;  // change of the gradient, and of the parameters
     double rho;

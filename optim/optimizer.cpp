@@ -58,14 +58,16 @@ void Optimizer::begin() {
   table_.clear();
   pending_.clear();
   converted_.clear();
+  // before the first change
+  for (const Slot& s : slots_)
+    WEFT_CHECK(s.param.is_dense() || !s.param.grad().defined(), ValueError, "step: parameter ", s.param.shape(),
+               " with strides ", s.param.strides(), " has gaps; optimise the tensor that it is a view of");
 }
 
 void Optimizer::prepare(Slot& s, unsigned states, double initial) {
   Tensor g = s.param.grad();
   if (!g.defined()) return;
   Tensor& p = s.param;
-  WEFT_CHECK(p.is_dense(), ValueError, "step: parameter ", p.shape(), " with strides ", p.strides(),
-             " has gaps; optimise the tensor that it is a view of");
   Tensor fit = detail::fitted(g, p, p.dtype());
   if (!fit.is_same(g)) converted_.push_back(fit);
 

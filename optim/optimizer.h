@@ -130,7 +130,7 @@ template <class Options> class OptimizerOf : public Optimizer {
   explicit OptimizerOf(std::vector<Tensor> params, Options o = {})
       : OptimizerOf(std::vector<Group>{Group{std::move(params), o}}) {}
   explicit OptimizerOf(std::vector<Group> groups) {
-    for (Group& g : groups) add_group(std::move(g));
+    add_groups(std::move(groups));
     WEFT_CHECK(!slots_.empty(), ValueError, Options::name, ": the list of parameters is empty");
   }
   using Optimizer::step;
@@ -159,6 +159,17 @@ template <class Options> class OptimizerOf : public Optimizer {
   }
 
  protected:
+  /// All of them, or none where one is refused.
+  void add_groups(std::vector<Group> groups) {
+    const size_t params = slots_.size(), before = groups_.size();
+    try {
+      for (Group& g : groups) add_group(std::move(g));
+    } catch (...) {
+      slots_.resize(params);
+      groups_.resize(before);
+      throw;
+    }
+  }
   StateNames state_names() const override { return Options::state_names; }
   void read_options(int64_t group, const Visit& f) const override {
     Options copy = options(group);

@@ -73,7 +73,7 @@ template <bool Decoupled>
 AdamOf<Decoupled>::AdamOf(const std::vector<Group>& groups) : Base(adam_groups<Decoupled>(groups)) {}
 
 template <bool Decoupled> void AdamOf<Decoupled>::add_group(const Group& g) {
-  for (auto& each : adam_groups<Decoupled>({g})) Base::add_group(std::move(each));
+  Base::add_groups(adam_groups<Decoupled>({g}));
 }
 
 template class AdamOf<false>;
@@ -81,8 +81,6 @@ template class AdamOf<true>;
 
 SGD::SGD(const std::vector<Group>& groups) : optim::SGD(sgd_groups(groups)) {}
 
-void SGD::add_group(const Group& g) {
-  for (auto& each : sgd_groups({g})) optim::SGD::add_group(std::move(each));
-}
+void SGD::add_group(const Group& g) { add_groups(sgd_groups({g})); }
 
 }  // namespace weft::unit_scaled

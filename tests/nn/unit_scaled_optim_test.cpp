@@ -95,6 +95,11 @@ DEVICE_TEST_CASE("groups with options of their own, groups that come later, stat
   CHECK(p[1].to_vector<double>()[0] == doctest::Approx(1.8));
   CHECK(p[2].to_vector<double>()[0] == doctest::Approx(1.6));
 
+  // one that is refused takes all of its group along
+  CHECK_THROWS_AS(opt.add_group({{tagged_leaf({4}, MupType::bias), p[0]}, {.lr = 0.4}}), ValueError);
+  CHECK(opt.num_groups() == 4);
+  CHECK_NOTHROW(opt.step());
+
   us::Adam adam({p[0], p[1]}, {.lr = 0.1}), other({p[0], p[1]}, {.lr = 0.7});
   adam.step();
   other.load_state_dict(adam.state_dict());

@@ -252,6 +252,17 @@ DEVICE_TEST_CASE("layouts: a gradient in another order than its parameter") {
   for (size_t i = 0; i < y.size(); ++i) CHECK(y[i] == doctest::Approx(x[i] - 0.5 * d[i]));
 }
 
+DEVICE_TEST_CASE("a step that is refused changes nothing") {
+  Tensor whole = leaf({3}, 1), gaps = here::zeros({3, 2}, Dtype::f64).select(1, 0).set_requires_grad();
+  optim::SGD opt({whole, gaps}, {.lr = 0.5, .momentum = 0.9, .dampening = 0.5});
+  whole.set_grad(values({3}, 2));
+  gaps.set_grad(values({3}, 3));
+  const uint32_t version = whole.version();
+  CHECK_THROWS_AS(opt.step(), ValueError);
+  CHECK(whole.version() == version);
+  CHECK_FALSE(opt.state_dict().contains("state.0.momentum_buffer"));
+}
+
 DEVICE_TEST_CASE("halves are stepped in a master copy, which follows who writes the parameter") {
   for (Dtype dtype : {Dtype::bf16, Dtype::f16}) {
     Tensor p = here::ones({4}, dtype).set_requires_grad();
