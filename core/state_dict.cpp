@@ -73,14 +73,22 @@ bool StateDict::erase(std::string_view name) {
 
 StateDict StateDict::child(std::string_view prefix) const {
   StateDict out;
+  const std::string start = std::string(prefix) + ".";
   for (const auto& [name, tensor] : entries_)
-    if (name.size() > prefix.size() && name.starts_with(prefix) && name[prefix.size()] == '.')
-      out.insert(name.substr(prefix.size() + 1), tensor);
+    if (name.starts_with(start)) out.insert(name.substr(start.size()), tensor);
+  for (const auto& [name, text] : metadata)
+    if (name.starts_with(start)) out.metadata[name.substr(start.size())] = text;
   return out;
 }
 
 void StateDict::merge(const StateDict& other, std::string_view prefix) {
-  for (const auto& [name, tensor] : other) insert(prefix.empty() ? name : std::string(prefix) + "." + name, tensor);
+  const std::string start = prefix.empty() ? "" : std::string(prefix) + ".";
+  StateDict all = *this;
+  for (const auto& [name, tensor] : other) all.insert(start + name, tensor);
+  for (const auto& [name, text] : other.metadata)
+    WEFT_CHECK(all.metadata.try_emplace(start + name, text).first->second == text, ValueError, "state_dict: metadata '",
+               start + name, "' says '", all.metadata[start + name], "', to be merged with '", text, "'");
+  *this = std::move(all);
 }
 
 }  // namespace weft

@@ -38,9 +38,9 @@ class WEFT_API StateDict {
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }
 
-  /// Entries whose name begins with `prefix + "."`, without it: the state of a child.
+  /// Entries and metadata whose name begins with `prefix + "."`, without it: the state of a child.
   StateDict child(std::string_view prefix) const;
-  /// Appends all entries of `other` under `prefix + "."` (as they are when prefix is empty); metadata is not taken.
+  /// Appends entries and metadata of `other` under `prefix + "."` (as they are when it is empty); all or, with ValueError, none.
   void merge(const StateDict& other, std::string_view prefix = "");
 
  private:

@@ -46,9 +46,20 @@ void ExponentialMovingAverage::check_idle(const char* what) const {
   WEFT_CHECK(!in_use_, Error, "ExponentialMovingAverage: ", what, " while the parameters hold the averages");
 }
 
+/// A model that was moved or cast takes its averages along.
+void ExponentialMovingAverage::follow() {
+  for (Entry& e : entries_) {
+    const Dtype dtype = e.source.dtype();
+    const Tensor exact = e.master.defined() ? e.master : e.average;
+    e.average = detail::fitted(is_half(dtype) ? e.average : exact, e.source, dtype);
+    e.master = is_half(dtype) ? detail::fitted(exact, e.source, Dtype::f32) : Tensor();
+  }
+}
+
 void ExponentialMovingAverage::update() {
   check_idle("update");
   NoGrad guard;
+  follow();
   const double t = static_cast<double>(updates_ + 1);
   const double decay = o_.warmup ? std::min(o_.decay, (1 + t) / (10 + t)) : o_.decay;
   std::vector<fn::StepEntry> table;
@@ -58,18 +69,13 @@ void ExponentialMovingAverage::update() {
       e.average.copy_(e.source);
       continue;
     }
-    // A model that was moved or cast takes its averages along.
-    const Dtype dtype = e.source.dtype();
-    const Tensor exact = e.master.defined() ? e.master : e.average;
-    e.average = detail::fitted(is_half(dtype) ? e.average : exact, e.source, dtype);
-    e.master = is_half(dtype) ? detail::fitted(exact, e.source, Dtype::f32) : Tensor();
     fn::StepEntry s;
     s.param = e.average.mut_raw_data();
     s.grad = e.source.raw_data();
     s.master = e.master.defined() ? e.master.mut_raw_data() : s.param;
     s.numel = e.source.numel();
     s.scale[0] = 1 - decay;
-    s.dtype = dtype;
+    s.dtype = e.source.dtype();
     table.push_back(s);
     devices.push_back(e.source.device());
   }
@@ -88,6 +94,10 @@ void ExponentialMovingAverage::swap() {
 
 ExponentialMovingAverage::Scope ExponentialMovingAverage::average_parameters() {
   check_idle("average_parameters");
+  {
+    NoGrad guard;
+    follow();
+  }
   swap();
   return Scope(this);
 }

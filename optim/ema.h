@@ -60,6 +60,7 @@ class WEFT_API ExponentialMovingAverage {
     Tensor master;   // f32, of halves
   };
   void check_idle(const char* what) const;
+  void follow();
   void swap();
   EmaOptions o_;
   std::vector<Entry> entries_;

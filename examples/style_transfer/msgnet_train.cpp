@@ -72,9 +72,7 @@ class Training {
   void save(const std::string& path) const {
     StateDict file;
     file.merge(net_.state_dict(), "net");
-    const StateDict adam = adam_->state_dict();
-    file.merge(adam, "adam");
-    for (const auto& [key, text] : adam.metadata) file.metadata["adam." + key] = text;
+    file.merge(adam_->state_dict(), "adam");
     std::vector<double> rows;
     for (const Losses& l : losses_) rows.insert(rows.end(), {l.total, l.content, l.style});
     file.insert("losses", tensor(rows, Shape{static_cast<int64_t>(losses_.size()), 3}));
@@ -94,10 +92,7 @@ class Training {
     const std::string step = text("step"), generator = text("generator");
     try {
       net_.load_state_dict(file.child("net"));
-      StateDict adam = file.child("adam");
-      for (const auto& [key, value] : file.metadata)
-        if (key.starts_with("adam.")) adam.metadata[key.substr(5)] = value;
-      adam_->load_state_dict(adam);
+      adam_->load_state_dict(file.child("adam"));
       size_t end = 0;
       done_ = std::stoll(step);
       Generator::State g;

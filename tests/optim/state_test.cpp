@@ -124,6 +124,31 @@ DEVICE_TEST_CASE("every fault of a saved state is named, and nothing changes") {
   check_refused(other, good, {"the dict has 2 parameters, the optimiser 1"});
 }
 
+DEVICE_TEST_CASE("an optimiser's state as a part of another dict, options too") {
+  Tensor a = state_leaf({3}, 1), b = state_leaf({3}, 1);
+  optim::SGD one({a}, {.lr = 0.25, .momentum = 0.5}), two({b}, {.lr = 1});
+  a.set_grad(state_values({3}, 2, Dtype::f64));
+  one.step();
+  StateDict file;
+  file.insert("weights", a);
+  file.metadata["epoch"] = "3";
+  file.merge(one.state_dict(), "optimiser");
+  two.load_state_dict(file.child("optimiser"));
+  CHECK(two.state_dict().metadata == one.state_dict().metadata);
+  CHECK(two.lr() == 0.25);
+  const size_t entries = file.size();
+  const auto metadata = file.metadata;
+  StateDict other, said_otherwise;
+  other.insert("new", a);
+  other.insert("weights", a);
+  CHECK_THROWS_AS(file.merge(other), ValueError);
+  said_otherwise.insert("new", a);
+  said_otherwise.metadata["epoch"] = "4";
+  CHECK_THROWS_AS(file.merge(said_otherwise), ValueError);
+  CHECK(file.size() == entries);
+  CHECK(file.metadata == metadata);
+}
+
 DEVICE_TEST_CASE("a momentum that begins late is saved without a buffer") {
   Tensor a = state_leaf({3}, 1), b = state_leaf({3}, 1);
   auto step = [](optim::Optimizer& opt, Tensor p) {
@@ -215,6 +240,22 @@ DEVICE_TEST_CASE("averages of weights: values, warm-up, scopes") {
       ema.copy_to_parameters();
       CHECK(p.to_vector<double>() != weights);
     }
+}
+
+DEVICE_TEST_CASE("averages of weights follow a model that was cast") {
+  Tensor p = state_leaf({5}, 1, Dtype::f32);
+  optim::ExponentialMovingAverage ema({p}, {.decay = 0.5});
+  const std::vector<double> first = p.to_vector<double>();
+  Tensor wide = p.detach().to(Dtype::f64);
+  p.swap_contents(wide);  // as Module::to
+  {
+    auto scope = ema.average_parameters();
+    CHECK(p.dtype() == Dtype::f64);
+    CHECK(p.to_vector<double>() == first);
+  }
+  CHECK(p.dtype() == Dtype::f64);
+  ema.update();
+  CHECK(ema.state_dict().at("average.0").dtype() == Dtype::f64);
 }
 
 DEVICE_TEST_CASE("averages of weights: state and errors") {
