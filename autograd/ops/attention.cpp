@@ -1,5 +1,6 @@
 #include "weft/autograd/ops/attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -53,35 +54,33 @@ Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const
 // Above this many scores they are computed in pieces, and again in backward.
 constexpr int64_t kManyScores = int64_t(1) << 22, kScoresAtOnce = int64_t(1) << 20;
 
-/// How many equal pieces of the first axis have few enough scores each; 1 where it cannot be cut.
-int64_t pieces_of(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask) {
-  const int rank = query.rank();
-  if (rank < 3 || key.rank() != rank || value.rank() != rank || (mask.defined() && mask.rank() > rank)) return 1;
-  const int64_t N = query.size(0);
-  if (key.size(0) != N || value.size(0) != N) return 1;
-  int64_t scores = query.size(-2) * key.size(-2), pieces = 1;
-  for (int i = 0; i < rank - 2; ++i) scores *= query.size(i);
-  while (pieces < N && (N % pieces != 0 || scores / pieces > kScoresAtOnce)) ++pieces;
-  return pieces;
+int64_t count_scores(const Tensor& query, const Tensor& key) {
+  return query.shape().slice(0, query.rank() - 1).numel() * key.size(-2);
 }
 
-/// The same without keeping the scores.
+/// The same without keeping the scores: the leading axes from `axis` on are cut until pieces have few enough of them.
 Tensor attend_in_pieces(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask, double scale,
-                        const AttentionOptions& o) {
-  const int64_t pieces = pieces_of(query, key, value, mask);
-  const bool split_mask = mask.defined() && mask.rank() == query.rank() && mask.size(0) > 1;
-  const auto cut = [&](const Tensor& x) { return unbind(x.unflatten(0, {pieces, x.size(0) / pieces})); };
-  const std::vector<Tensor> q = cut(query), k = cut(key), v = cut(value),
-                            m = split_mask ? cut(mask) : std::vector<Tensor>(q.size(), mask);
-  const AttentionOptions rest{.dropout_p = o.dropout_p, .is_causal = o.is_causal};
+                        const AttentionOptions& o, int axis = 0) {
+  const int64_t scores = count_scores(query, key);
+  if (axis == query.rank() - 2 || scores <= kScoresAtOnce) {
+    const AttentionOptions rest{.dropout_p = o.dropout_p, .is_causal = o.is_causal};
+    const auto run = [rest, scale](const std::vector<Tensor>& x) {
+      return std::vector<Tensor>{attend(x[0], x[1], x[2], x[3], scale, rest)};
+    };
+    return checkpoint(run, {query, key, value, mask})[0];
+  }
+  const int dim = axis - query.rank();  // the same for all of them
+  const int64_t n = query.size(dim), step = std::max<int64_t>(1, kScoresAtOnce / (scores / n));
+  const auto size = [&](const Tensor& x) { return x.defined() && x.rank() >= -dim ? x.size(dim) : 1; };
+  bool fits = n > step;
+  for (const Tensor& x : {key, value, mask}) fits = fits && (size(x) == n || size(x) == 1);
+  if (!fits) return attend_in_pieces(query, key, value, mask, scale, o, axis + 1);
   std::vector<Tensor> y;
-  for (size_t i = 0; i < q.size(); ++i)
-    y.push_back(checkpoint(
-        [rest, scale](const std::vector<Tensor>& x) {
-          return std::vector<Tensor>{attend(x[0], x[1], x[2], x[3], scale, rest)};
-        },
-        {q[i], k[i], v[i], m[i]})[0]);
-  return y.size() == 1 ? y[0] : cat(y);
+  for (int64_t at = 0; at < n; at += step) {
+    const auto cut = [&](const Tensor& x) { return size(x) > 1 ? x.narrow(dim, at, std::min(step, n - at)) : x; };
+    y.push_back(attend_in_pieces(cut(query), cut(key), cut(value), cut(mask), scale, o, axis + 1));
+  }
+  return cat(y, dim);
 }
 
 }  // namespace
@@ -105,10 +104,8 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key_in, c
              query.shape(), ", key ", key.shape(), " and value ", value.shape(),
              " do not fit; expected [..., L, E], [..., S, E], [..., S, V]");
   const double scale = o.scale.value_or(1 / std::sqrt(static_cast<double>(query.size(-1))));
-  int64_t scores = query.size(-2) * key.size(-2);
-  for (int i = 0; i < query.rank() - 2; ++i) scores *= query.size(i);
-  const auto run = scores > kManyScores ? attend_in_pieces : attend;
-  return run(query, key, value, o.attn_mask, scale, o);
+  if (count_scores(query, key) > kManyScores) return attend_in_pieces(query, key, value, o.attn_mask, scale, o);
+  return attend(query, key, value, o.attn_mask, scale, o);
 }
 
 }  // namespace weft

@@ -4,6 +4,10 @@
 #include "support/here.h"
 #include "support/reference.h"
 #include "weft/autograd/gradcheck.h"
+#include "weft/autograd/ops/matmul.h"
+#include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/softmax.h"
+#include "weft/core/generator.h"
 
 using namespace weft;
 using support::Array;
@@ -33,6 +37,37 @@ TEST_SUITE("attention") {
       if (kind == added) o.attn_mask = bias;
       CHECK(allclose(scaled_dot_product_attention(q, k, v, o), here::tensor(want.v, want.shape), 1e-10, 1e-10));
     }
+  }
+
+  DEVICE_TEST_CASE("scaled_dot_product_attention: many scores, in pieces of any axis") {
+    manual_seed(3);
+    // One sample with a prime number of heads; a prime number of samples with keys for all heads, a mask for each head; keys for all.
+    struct Case {
+      int64_t length;
+      Shape query, key, mask;
+    };
+    const Shape none{};
+    for (const Case& c :
+         {Case{775, {1, 7}, {1, 7}, none}, Case{650, {5, 2}, {5, 1}, {2, 650, 650}}, Case{775, {7}, {1}, none}}) {
+      const auto leaf = [&](Shape lead) {
+        lead.push_back(c.length), lead.push_back(2);
+        return here::randn(lead).set_requires_grad();
+      };
+      const Tensor q = leaf(c.query), k = leaf(c.key), v = leaf(c.key);
+      const Tensor mask = c.mask.empty() ? Tensor() : gt(here::randn(c.mask), 0);
+      // the same without the op
+      Tensor scores = matmul(q * 0.5, k.transpose(-2, -1));
+      if (mask.defined()) scores = where(mask, scores, -1e30);
+      const Tensor want = matmul(softmax(scores, -1), v);
+      const Tensor y = scaled_dot_product_attention(q, k, v, {.attn_mask = mask, .scale = 0.5});
+      CHECK(allclose(y, want, 1e-5, 1e-5));
+      const std::vector<Tensor> a = grad(sum(y * y), {q, k, v}), b = grad(sum(want * want), {q, k, v});
+      for (size_t i = 0; i < 3; ++i) CHECK(allclose(a[i], b[i], 1e-3, 1e-4));
+    }
+    // pieces of two samples would fit the two keys
+    CHECK_THROWS_AS((void)scaled_dot_product_attention(here::zeros({4, 1500, 2}), here::zeros({2, 1500, 2}),
+                                                       here::zeros({2, 1500, 2})),
+                    ShapeError);
   }
 
   DEVICE_TEST_CASE("scaled_dot_product_attention: derivatives and errors") {
