@@ -8,6 +8,7 @@
 #include "weft/autograd/ops/unary.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels/encoding.h"
+#include "weft/core/map.h"
 
 namespace weft {
 namespace {
@@ -16,10 +17,12 @@ void check_features(const char* op, const Tensor& x, const Tensor& codewords) {
   WEFT_CHECK(x.rank() == 3, ShapeError, op, ": expected features [B, N, D], got ", x.shape());
   WEFT_CHECK(codewords.rank() == 2 && codewords.size(1) == x.size(2), ShapeError, op, ": codewords ", codewords.shape(),
              " do not fit features ", x.shape(), "; expected [K, ", x.size(2), "]");
+  kernels::detail::check_same_device(op, x, codewords);
 }
 void check_scale(const char* op, const Tensor& codewords, const Tensor& scale) {
   WEFT_CHECK(scale.shape() == Shape{codewords.size(0)}, ShapeError, op, ": scale ", scale.shape(),
              " must have one number for each of the codewords ", codewords.shape());
+  kernels::detail::check_same_device(op, codewords, scale);
 }
 
 // |x - c|^2 does not change when both move together, but the form with products cancels badly where both are far from the
@@ -90,7 +93,7 @@ Tensor encode(const Tensor& x, const Tensor& codewords, const Tensor& scale) {
   auto backward = [xs = Saved::input(x), cs = Saved::input(c, "codewords"), ss = Saved::input(s, "scale"), compute,
                    device, nothing](BackwardCtx& ctx) -> Grads {
     const Tensor x = ctx.get(xs), c = ctx.get(cs), s = ctx.get(ss);
-    if (ctx.create_graph()) return encode_composite(ctx, ctx.grad().to(compute), x.to(compute), c, s);
+    if (ctx.create_graph() && !nothing) return encode_composite(ctx, ctx.grad().to(compute), x.to(compute), c, s);
     const Tensor g = ctx.grad().contiguous();
     Tensor x_grad = ctx.needs(0) ? empty_like(x) : Tensor(), c_grad = ctx.needs(1) ? empty_like(c) : Tensor(),
            s_grad = ctx.needs(2) ? empty_like(s) : Tensor();

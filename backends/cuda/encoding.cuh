@@ -66,14 +66,16 @@ template <class T> struct EncodeProblem {
   __device__ WEFT_INLINE int64_t tiles() const { return (N + kEncodeTile - 1) / kEncodeTile; }
 };
 
-template <class C> struct EncodeCentre {
-  C* centre;
-  const C* codewords;
-  int64_t K, D;
-  template <class I> __device__ void operator()(I d) const {
+/// A column's sum, divided: n rows of numbers that are `row` apart.
+template <class C> struct EncodeColumn {
+  C* to;
+  const C* from;
+  int64_t n, row;
+  double divisor;
+  template <class I> __device__ void operator()(I column) const {
     double sum = 0;
-    for (int64_t k = 0; k < K; ++k) sum += static_cast<double>(codewords[k * D + static_cast<int64_t>(d)]);
-    centre[d] = static_cast<C>(sum / static_cast<double>(K));
+    for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(from[i * row + static_cast<int64_t>(column)]);
+    to[column] = static_cast<C>(sum / divisor);
   }
 };
 /// <c_k, g_k> for every image.
@@ -255,16 +257,6 @@ template <class T> struct EncodeCodewordsGrad {
     grad[number] = all;
   }
 };
-template <class C> struct EncodeScaleGrad {
-  C* grad;
-  const C* over;
-  int64_t K, pieces;
-  template <class I> __device__ void operator()(I k) const {
-    C sum = 0;
-    for (int64_t piece = 0; piece < pieces; ++piece) sum += over[piece * 3 * K + 2 * K + static_cast<int64_t>(k)];
-    grad[k] = sum;
-  }
-};
 
 /// The problem of a call, and the memory that it needs.
 template <class T> struct EncodeCall {
@@ -293,7 +285,7 @@ template <class T> struct EncodeCall {
     p.pieces = wanted < most ? wanted : most;
     centre.reset(static_cast<size_t>(p.D) * sizeof(C));
     p.centre = centre.as<C>();
-    for_each_number(p.D, EncodeCentre<C>{centre.as<C>(), p.codewords, p.K, p.D});
+    for_each_number(p.D, EncodeColumn<C>{centre.as<C>(), p.codewords, p.K, p.D, static_cast<double>(p.K)});
     grid = grid_for(p.B * p.pieces, 1);
     shared = static_cast<size_t>(tiles * kEncodeTile * p.K) * sizeof(C);
     if (static_cast<int64_t>(shared + sizeof(EncodeStaging<C>)) <= kEncodeShared) return;
@@ -332,7 +324,7 @@ inline void encode_backward(const MutTensorRef& x_grad, const MutTensorRef& code
       for_each_number(p.K * p.D,
                       EncodeCodewordsGrad<T>{codewords_grad.as_mut<C>(), sums.as<C>(), over.as<C>(), g.as<T>(), p});
     if (scale_grad.defined())
-      for_each_number(p.K, EncodeScaleGrad<C>{scale_grad.as_mut<C>(), over.as<C>(), p.K, p.B * p.pieces});
+      for_each_number(p.K, EncodeColumn<C>{scale_grad.as_mut<C>(), over.as<C>() + 2 * p.K, p.B * p.pieces, 3 * p.K, 1});
   });
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "support/here.h"
+#include "support/lent_device.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/binary.h"
@@ -147,6 +148,19 @@ TEST_SUITE("encoding kernel") {
       CHECK(g[0].shape() == shape);
       for (const double v : g[1].to_vector<double>()) CHECK(v == 0);
     }
+    // no codewords: nothing depends on x
+    const Tensor x = leaf(here::ones({2, 5, 3})), y = encode(x, here::zeros({0, 3}), here::zeros({0}));
+    CHECK(y.shape() == Shape{2, 0, 3});
+    for (const bool again : {false, true})
+      for (const double v : grad(sum(y), {x}, {.create_graph = again, .retain_graph = true})[0].to_vector<double>())
+        CHECK(v == 0);
+  }
+
+  TEST_CASE("parameters on another device than the features") {
+    support::lend_cpu();
+    const Tensor x = zeros({1, 5, 3}), c = zeros({4, 3}), s = zeros({4});
+    CHECK_THROWS_AS((void)encode(x, c.to(Device("custom")), s), DeviceError);
+    CHECK_THROWS_AS((void)encode(x, c, s.to(Device("custom"))), DeviceError);
   }
 
   TEST_CASE("one thread or two: the same bits") {
