@@ -47,23 +47,35 @@ Bilinear::Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_featu
 
 Tensor Bilinear::operator()(const Tensor& a, const Tensor& b) const { return bilinear(a, b, weight, bias); }
 
+namespace {
+
+/// A padding row below 0 counts from the end.
+void wrap_padding(const Module& m, std::optional<int64_t>& row, int64_t rows) {
+  if (!row) return;
+  WEFT_CHECK(*row >= -rows && *row < rows, ValueError, m.name(), ": padding_idx ", *row, " is not a row of ", rows);
+  if (*row < 0) *row += rows;
+}
+template <class Options> std::string renorm_text(const Options& o) {
+  return (o.max_norm ? ", max_norm=" + py(*o.max_norm) : "") +
+         (o.norm_type != 2 ? ", norm_type=" + py(o.norm_type) : "") +
+         (o.scale_grad_by_freq ? ", scale_grad_by_freq=True" : "");
+}
+void init_rows(const Tensor& weight, std::optional<int64_t> padding) {
+  init::normal_(weight);
+  if (padding) init::zeros_(weight.detach().select(0, *padding));
+}
+
+}  // namespace
+
 Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o)
     : Module("Embedding"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
-  if (options.padding_idx) {
-    int64_t& row = *options.padding_idx;
-    WEFT_CHECK(row >= -num_embeddings && row < num_embeddings, ValueError, "Embedding: padding_idx ", row,
-               " is not a row of ", num_embeddings);
-    if (row < 0) row += num_embeddings;
-  }
+  wrap_padding(*this, options.padding_idx, num_embeddings);
   std::string extra = weft::str(num_embeddings, ", ", embedding_dim);
   if (options.padding_idx) extra += ", padding_idx=" + py(*options.padding_idx);
-  if (options.max_norm) extra += ", max_norm=" + py(*options.max_norm);
-  if (options.norm_type != 2) extra += ", norm_type=" + py(options.norm_type);
-  if (options.scale_grad_by_freq) extra += ", scale_grad_by_freq=True";
+  extra += renorm_text(options);
   set_extra(extra);
   weight = param("weight", empty({num_embeddings, embedding_dim}));
-  init::normal_(weight);
-  if (options.padding_idx) init::zeros_(weight.detach().select(0, *options.padding_idx));
+  init_rows(weight, options.padding_idx);
 }
 
 Tensor Embedding::operator()(const Tensor& x) const {
@@ -73,22 +85,14 @@ Tensor Embedding::operator()(const Tensor& x) const {
 
 EmbeddingBag::EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o)
     : Module("EmbeddingBag"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
-  if (options.padding_idx) {
-    int64_t& row = *options.padding_idx;
-    WEFT_CHECK(row >= -num_embeddings && row < num_embeddings, ValueError, "EmbeddingBag: padding_idx ", row,
-               " is not a row of ", num_embeddings);
-    if (row < 0) row += num_embeddings;
-  }
+  wrap_padding(*this, options.padding_idx, num_embeddings);
   std::string extra = weft::str(num_embeddings, ", ", embedding_dim);
-  if (options.max_norm) extra += ", max_norm=" + py(*options.max_norm);
-  if (options.norm_type != 2) extra += ", norm_type=" + py(options.norm_type);
-  if (options.scale_grad_by_freq) extra += ", scale_grad_by_freq=True";
+  extra += renorm_text(options);
   extra += o.mode == BagMode::sum ? ", mode='sum'" : o.mode == BagMode::max ? ", mode='max'" : ", mode='mean'";
   if (options.padding_idx) extra += ", padding_idx=" + py(*options.padding_idx);
   set_extra(extra);
   weight = param("weight", empty({num_embeddings, embedding_dim}));
-  init::normal_(weight);
-  if (options.padding_idx) init::zeros_(weight.detach().select(0, *options.padding_idx));
+  init_rows(weight, options.padding_idx);
 }
 
 Tensor EmbeddingBag::operator()(const Tensor& x, const Tensor& offsets, const Tensor& per_sample_weights) const {

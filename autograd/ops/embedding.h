@@ -14,7 +14,7 @@ struct EmbeddingOptions {
 /// the order of `index`. Same as torch.nn.functional.embedding.
 [[nodiscard]] WEFT_API Tensor embedding(const Tensor& index, const Tensor& weight, const EmbeddingOptions& o = {});
 
-/// Scales the rows of `weight` that `index` names down to max_norm where their norm is above it, in place and unrecorded.
+/// Scales rows of `weight` that `index` names down to a norm of max_norm, in place, unrecorded. ValueError as embedding. Waits.
 WEFT_API void embedding_renorm_(const Tensor& weight, const Tensor& index, double max_norm, double norm_type = 2);
 
 enum class BagMode : uint8_t { sum, mean, max };

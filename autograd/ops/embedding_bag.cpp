@@ -37,12 +37,11 @@ void embedding_renorm_(const Tensor& weight, const Tensor& index, double max_nor
   std::vector<int64_t> rows = index.to_vector<int64_t>();
   std::sort(rows.begin(), rows.end());
   rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
-  for (int64_t row : rows) {
-    if (row < 0 || row >= weight.size(0)) continue;  // the lookup says so
-    Tensor r = weight.detach().select(0, row);
-    const double size = vector_norm(r, norm_type).item<double>();
-    if (size > max_norm) r.mul_(max_norm / (size + 1e-7));
-  }
+  if (rows.empty()) return;
+  const Tensor w = weight.detach(), named = index_select(w, 0, tensor(rows).to(w.device()));
+  const std::vector<double> sizes = vector_norm(named, norm_type, 1).to_vector<double>();
+  for (size_t i = 0; i < rows.size(); ++i)
+    if (sizes[i] > max_norm) w.select(0, rows[i]).mul_(max_norm / (sizes[i] + 1e-7));
 }
 
 Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& offsets, const EmbeddingBagOptions& o) {
@@ -54,6 +53,7 @@ Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& of
              ": offsets are for an index of rank 1, which needs them; index is ", index.shape());
   WEFT_CHECK(!offsets.defined() || offsets.rank() == 1, ShapeError, kName, ": offsets must be [B], got ",
              offsets.shape());
+  WEFT_CHECK(!offsets.defined() || is_integral(offsets.dtype()), DtypeError, kName, ": offsets are ", offsets.dtype());
   const Tensor& factors = o.per_sample_weights;
   WEFT_CHECK(!factors.defined() || o.mode == BagMode::sum, NotSupported, kName,
              ": per_sample_weights are for mode sum only");

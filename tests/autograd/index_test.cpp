@@ -207,6 +207,22 @@ TEST_SUITE("index") {
     CHECK(values(half.grad())[0] == 1000);
   }
 
+  DEVICE_TEST_CASE("embedding_renorm_ scales what is too long, or nothing where an index is bad") {
+    const Tensor w = here::tensor<float>({3, 4, 0.3f, 0.4f, 6, 8}, Shape{3, 2});
+    const auto before = w.to_vector<float>();
+    if (support::device().type == DeviceType::cpu) {  // cards say it later
+      CHECK_THROWS_AS(embedding_renorm_(w, ints({0, 3}), 1), ValueError);
+      CHECK(w.to_vector<float>() == before);
+    }
+    embedding_renorm_(w, ints({0, 1, 0}), 1);
+    const auto after = w.to_vector<float>();
+    CHECK(after[0] == doctest::Approx(0.6));
+    CHECK(after[1] == doctest::Approx(0.8));
+    for (size_t i = 2; i < 6; ++i) CHECK(after[i] == before[i]);
+    embedding_renorm_(w, here::zeros({0}, Dtype::i64), 1);
+    CHECK_THROWS_AS((void)embedding_bag(ints({0, 1}), w, here::zeros({1})), DtypeError);
+  }
+
   DEVICE_TEST_CASE("an index tensor that changed before backward is noticed") {
     Tensor at = ints({0, 1}), x = leaf({3});
     const Tensor y = sum(index_select(x, 0, at)), z = sum(gather(x, 0, at));
