@@ -21,6 +21,8 @@ constexpr double kImpossible = -1e30;  // finite, so that no gradient is 0 times
 std::vector<int64_t> lengths_of(const char* what, const Tensor& lengths, int64_t N, int64_t most) {
   WEFT_CHECK(lengths.rank() <= 1 && lengths.numel() == N, ShapeError, kCtcLoss, ": ", what, " ", lengths.shape(),
              " must have one entry for each of ", N, " samples");
+  WEFT_CHECK(is_integral(lengths.dtype()), DtypeError, kCtcLoss, ": ", what, " are ", lengths.dtype(),
+             "; expected integers");
   std::vector<int64_t> v = lengths.to_vector<int64_t>();
   for (int64_t n : v)
     WEFT_CHECK(n >= 0 && n <= most, ValueError, kCtcLoss, ": expected ", what, " of 0 to ", most, ", got ", n);
@@ -59,10 +61,13 @@ Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Tensor& in
   WEFT_CHECK((log_probs.rank(kCtcLoss) == 2 || log_probs.rank() == 3) && log_probs.is_floating(), ShapeError, kCtcLoss,
              ": log_probs must be floating [T, N, C] or [T, C], got ", log_probs.shape());
   const bool batched = log_probs.rank() == 3;
-  const Tensor in = autocast(CastPolicy::fp32, log_probs), x = batched ? in : in.unsqueeze(1);
+  const Tensor in = autocast(CastPolicy::fp32, log_probs), wide = in.to(compute_dtype(in.dtype())),
+               x = batched ? wide : wide.unsqueeze(1);
   const int64_t T = x.size(0), N = x.size(1), C = x.size(2);
   WEFT_CHECK(T > 0, ShapeError, kCtcLoss, ": log_probs ", log_probs.shape(), " has no time step");
   WEFT_CHECK(o.blank >= 0 && o.blank < C, ValueError, kCtcLoss, ": blank ", o.blank, " is not one of ", C, " classes");
+  WEFT_CHECK(is_integral(targets.dtype()), DtypeError, kCtcLoss, ": targets are ", targets.dtype(),
+             "; expected integers");
   WEFT_CHECK(targets.rank() == 1 || (targets.rank() == 2 && targets.size(0) == N), ShapeError, kCtcLoss, ": targets ",
              targets.shape(), " must be [", N, ", S] or of rank 1");
   const std::vector<int64_t> steps = lengths_of("input_lengths", input_lengths, N, T);
@@ -99,8 +104,10 @@ Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Tensor& in
   const Tensor never = where(nothing, logical_not(empty_target), gt(each, -kImpossible / 10));
   each = where(logical_and(nothing, empty_target), 0, each);
   each = where(never, o.zero_infinity ? 0.0 : std::numeric_limits<double>::infinity(), each);
-  if (o.reduction == Reduction::mean) return mean(each / clamp(length.squeeze(1), 1).to(each.dtype()));
-  return detail::reduce_loss(kCtcLoss, batched ? each : each.squeeze(0), o.reduction);
+  const Tensor loss = o.reduction == Reduction::mean
+                          ? mean(each / clamp(length.squeeze(1), 1).to(each.dtype()))
+                          : detail::reduce_loss(kCtcLoss, batched ? each : each.squeeze(0), o.reduction);
+  return loss.to(in.dtype());
 }
 
 }  // namespace weft

@@ -8,6 +8,7 @@
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/activation.h"
+#include "weft/autograd/ops/ctc_loss.h"
 #include "weft/autograd/ops/distance.h"
 #include "weft/autograd/ops/loss.h"
 #include "weft/autograd/ops/softmax.h"
@@ -216,6 +217,21 @@ TEST_SUITE("loss") {
       CHECK(gradcheck(f, at));
       CHECK(gradgradcheck(f, at));
     }
+  }
+
+  DEVICE_TEST_CASE("ctc_loss: halves are f32 inside, integers are asked for") {
+    const Tensor x = log_softmax(ramp({40, 2, 5}).to(Dtype::f32), -1),
+                 target = here::tensor<int64_t>({1, 2, 3, 1}, Shape{2, 2});
+    const Tensor steps = here::tensor<int64_t>({40, 40}), lengths = here::tensor<int64_t>({2, 2});
+    for (const Dtype d : {Dtype::bf16, Dtype::f16}) {
+      const Tensor half = x.to(d).set_requires_grad(), wide = x.to(d).to(Dtype::f32).set_requires_grad();
+      const Tensor a = ctc_loss(half, target, steps, lengths), b = ctc_loss(wide, target, steps, lengths);
+      CHECK(a.dtype() == d);
+      CHECK(a.to_vector<double>() == b.to(d).to_vector<double>());
+      CHECK(grad(a, {half})[0].to_vector<double>() == grad(b, {wide})[0].to(d).to_vector<double>());
+    }
+    CHECK_THROWS_AS((void)ctc_loss(x, target.to(Dtype::f32), steps, lengths), DtypeError);
+    CHECK_THROWS_AS((void)ctc_loss(x, target, steps, lengths.to(Dtype::f64)), DtypeError);
   }
 
   DEVICE_TEST_CASE("distances") {
