@@ -1,5 +1,6 @@
 #include "weft/distributed/thread_group.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstring>
 #include <exception>
@@ -34,39 +35,46 @@ bool agree(const Request& a, const Request& b) {
   return a.collective == b.collective && a.dtype == b.dtype && a.count == b.count && a.root == b.root;
 }
 
-template <class T> void sum_ranks(const std::vector<Request>& ranks) {
-  std::vector<T> sum(static_cast<const T*>(ranks[0].in), static_cast<const T*>(ranks[0].in) + ranks[0].count);
-  for (size_t r = 1; r < ranks.size(); ++r)
-    for (size_t i = 0; i < sum.size(); ++i) sum[i] += static_cast<const T*>(ranks[r].in)[i];
-  for (const Request& r : ranks) std::memcpy(r.out, sum.data(), sum.size() * sizeof(T));
+/// Elements [begin, end) of the sum, for all ranks: results may lie over what was summed.
+template <class T> void sum_ranks(const std::vector<Request>& ranks, int64_t begin, int64_t end) {
+  constexpr int64_t kBlock = 512;
+  T sum[kBlock];
+  for (int64_t at = begin; at < end; at += kBlock) {
+    const int64_t n = std::min(kBlock, end - at);
+    std::copy_n(static_cast<const T*>(ranks[0].in) + at, n, sum);
+    for (size_t r = 1; r < ranks.size(); ++r)
+      for (int64_t i = 0; i < n; ++i) sum[i] += static_cast<const T*>(ranks[r].in)[at + i];
+    for (const Request& to : ranks) std::copy_n(sum, n, static_cast<T*>(to.out) + at);
+  }
 }
 
-/// All ranks' requests are here and agree.
-void perform(const std::vector<Request>& ranks) {
-  const Request& first = ranks[0];
-  const size_t bytes = static_cast<size_t>(first.count) * itemsize(first.dtype);
+/// What rank `me` does of the work when all requests are here and agree. Nobody writes what another reads.
+void perform(const std::vector<Request>& ranks, int me) {
+  const Request& mine = ranks[static_cast<size_t>(me)];
+  const size_t bytes = static_cast<size_t>(mine.count) * itemsize(mine.dtype);
   if (bytes == 0) return;
-  switch (first.collective) {
+  switch (mine.collective) {
     case Collective::all_gather:
-      for (const Request& to : ranks)
-        for (size_t r = 0; r < ranks.size(); ++r)
-          std::memcpy(static_cast<char*>(to.out) + r * bytes, ranks[r].in, bytes);
+      for (size_t r = 0; r < ranks.size(); ++r)
+        std::memcpy(static_cast<char*>(mine.out) + r * bytes, ranks[r].in, bytes);
       break;
-    case Collective::all_reduce:
-      if (first.dtype == Dtype::f32) sum_ranks<float>(ranks);
-      else if (first.dtype == Dtype::f64) sum_ranks<double>(ranks);
-      else sum_ranks<int64_t>(ranks);
+    case Collective::all_reduce: {
+      const auto all = static_cast<int64_t>(ranks.size());
+      const int64_t begin = mine.count * me / all, end = mine.count * (me + 1) / all;
+      if (mine.dtype == Dtype::f32) sum_ranks<float>(ranks, begin, end);
+      else if (mine.dtype == Dtype::f64) sum_ranks<double>(ranks, begin, end);
+      else sum_ranks<int64_t>(ranks, begin, end);
       break;
+    }
     case Collective::broadcast:
-      for (const Request& to : ranks)
-        if (const void* from = ranks[static_cast<size_t>(first.root)].in; to.out != from)
-          std::memcpy(to.out, from, bytes);
+      if (const void* from = ranks[static_cast<size_t>(mine.root)].in; mine.out != from)
+        std::memcpy(mine.out, from, bytes);
       break;
     case Collective::barrier: break;
   }
 }
 
-/// Where the ranks meet. The last to come does the work of all under the lock; messages are short.
+/// Where the ranks meet: before the work, and after it, as nobody may leave while others read its memory.
 class Meeting {
  public:
   explicit Meeting(int ranks) : requests_(static_cast<size_t>(ranks)), state_(static_cast<size_t>(ranks)) {}
@@ -76,19 +84,14 @@ class Meeting {
     requests_[static_cast<size_t>(rank)] = r;
     state_[static_cast<size_t>(rank)] = State::waits;
     if (failure_.empty()) look_for_trouble();
-    if (failure_.empty() && ++arrived_ == requests_.size()) {
-      perform(requests_);
-      arrived_ = 0;
-      ++round_;
-      for (State& s : state_) s = State::works;
-      changed_.notify_all();
-      return;
+    if (!meet(lock)) {
+      state_[static_cast<size_t>(rank)] = State::failed;
+      throw CommError(str(collective_name(r.collective), ": ", failure_));
     }
-    const uint64_t round = round_;
-    changed_.wait(lock, [&] { return round_ != round || !failure_.empty(); });
-    if (round_ != round) return;
-    state_[static_cast<size_t>(rank)] = State::failed;
-    throw CommError(str(collective_name(r.collective), ": ", failure_));
+    lock.unlock();
+    perform(requests_, rank);
+    lock.lock();
+    (void)meet(lock);  // whoever could fail is here
   }
   void leave(int rank) {
     std::lock_guard lock(mutex_);
@@ -108,6 +111,19 @@ class Meeting {
  private:
   enum class State : uint8_t { works, waits, left, failed };
 
+  /// Waits for all ranks; false if the group fails before.
+  bool meet(std::unique_lock<std::mutex>& lock) {
+    const uint64_t round = round_;
+    if (failure_.empty() && ++arrived_ == requests_.size()) {
+      arrived_ = 0;
+      ++round_;
+      for (State& s : state_) s = State::works;
+      changed_.notify_all();
+      return true;
+    }
+    changed_.wait(lock, [&] { return round_ != round || !failure_.empty(); });
+    return round_ != round;
+  }
   void look_for_trouble() {
     const size_t none = state_.size();
     size_t waits = none, left = none;

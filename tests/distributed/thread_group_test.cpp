@@ -95,6 +95,21 @@ TEST_SUITE("distributed threads") {
     for (const float v : results) CHECK(v == 0.3f);  // any other order loses the digits of 0.3
   }
 
+  TEST_CASE("long messages, of which each rank sums a part") {
+    std::vector<std::vector<double>> got(3);
+    std::vector<double> want;
+    for (int i = 0; i < 2000; ++i) want.push_back(6.0 * i + 3);
+    run_threads(3, [&](const Group& g) {
+      Tensor x = arange(0, 2000, 1, {Dtype::f64}) * (g->rank() + 1) + g->rank();
+      for (int repeat = 0; repeat < 3; ++repeat) {
+        Tensor sum = x.clone();
+        g->all_reduce(sum);
+        got[static_cast<size_t>(g->rank())] = sum.to_vector<double>();
+      }
+    });
+    for (const auto& sum : got) CHECK(sum == want);
+  }
+
   TEST_CASE("ranks have the caller's modes and their share of its threads") {
     std::atomic<int> wrong{0};
     const int before = num_threads();
