@@ -28,13 +28,7 @@ template <class F> Tensor block(const Tensor& x, const LayerNorm& norm, bool nor
 
 template <class Stack, class Layer> void fill(Stack& stack, const Layer& layer, int64_t num_layers) {
   WEFT_CHECK(num_layers >= 0, ValueError, stack.name(), ": num_layers must not be negative, got ", num_layers);
-  for (int64_t i = 0; i < num_layers; ++i) {
-    const Tensor& weight = layer.linear1.weight;
-    Layer copy(layer.self_attn.embed_dim, layer.self_attn.num_heads, layer.options);
-    copy.to(weight.device()).to(weight.dtype());
-    copy.load_state_dict(layer.state_dict());
-    stack.layers.push_back(copy);
-  }
+  for (int64_t i = 0; i < num_layers; ++i) stack.layers.push_back(clone(layer));
 }
 
 /// The options of one layer of a whole transformer.

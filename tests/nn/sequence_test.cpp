@@ -10,6 +10,7 @@
 #include "weft/autograd/ops/unary.h"
 #include "weft/nn/attention.h"
 #include "weft/nn/rnn.h"
+#include "weft/nn/transformer.h"
 
 using namespace weft;
 using namespace weft::test;
@@ -186,6 +187,26 @@ DEVICE_TEST_CASE("a query that may see nothing gets 0, and no gradient") {
     CHECK(amax(abs(q.grad().select(1, 1))).item<float>() == 0);
     CHECK(!any(isnan(q.grad())).item<bool>());
   }
+}
+
+DEVICE_TEST_CASE("a stack of layers: copies of the given one, nothing is drawn") {
+  manual_seed(19);
+  auto layer = here::module(nn::TransformerEncoderLayer(6, 2, {.dim_feedforward = 5}));
+  layer.eval();
+  layer.linear1.weight.set_requires_grad(false);
+  const auto before = default_generator().state();
+  const nn::TransformerEncoder stack(layer, 2);
+  CHECK(default_generator().state().offset == before.offset);
+  for (const char* name : {"layers.0.linear1.weight", "layers.1.linear1.weight"}) {
+    const Tensor w = stack.get(name);
+    CHECK(equal(w, layer.linear1.weight));
+    CHECK(!w.is_same(layer.linear1.weight));
+    CHECK(w.raw_data() != layer.linear1.weight.raw_data());
+    CHECK(!w.requires_grad());
+  }
+  CHECK(stack.get("layers.1.linear2.weight").requires_grad());
+  const Tensor x = here::randn({4, 3, 6});
+  CHECK(equal(stack(x), layer(layer(x))));  // in evaluation mode, as the layer was
 }
 
 DEVICE_TEST_CASE("attention with many scores runs in pieces, and gives the same") {
