@@ -7,6 +7,7 @@
 #include "weft/core/dtype.h"
 #include "weft/core/fn/norm.h"
 #include "weft/core/fn/welford.h"
+#include "weft/core/parallel.h"
 
 namespace weft::cpu::WEFT_ISA {
 
@@ -19,6 +20,12 @@ template <class F> WEFT_INLINE void with_floating(Dtype d, const F& f) {
     default: f.template operator()<f16>(); break;
   }
 }
+
+/// Sums of a run are kept in the compute type, sums of runs in f64.
+inline constexpr int64_t kRun = 4096;
+
+/// Rows of n elements that one thread takes at least.
+inline int64_t rows_per_piece(int64_t n) { return std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, n)); }
 
 /// A parameter per column, and one for a whole run: the loops below take either.
 template <class A> struct Column {
@@ -91,8 +98,8 @@ template <class A, class F> WEFT_INLINE A sum_of(int64_t n, const F& f) {
 template <class T> fn::Moments moments(const T* x, int64_t n) {
   using A = compute_t<T>;
   fn::Moments all;
-  for (int64_t at = 0; at < n; at += 4096) {
-    const int64_t m = std::min<int64_t>(4096, n - at);
+  for (int64_t at = 0; at < n; at += kRun) {
+    const int64_t m = std::min(kRun, n - at);
     const T* p = x + at;
     const A mean = sum_of<A>(m, [&](int64_t i) { return A(p[i]); }) / static_cast<A>(m);
     const A squares = sum_of<A>(m, [&](int64_t i) { return (A(p[i]) - mean) * (A(p[i]) - mean); });

@@ -5,15 +5,10 @@
 #include "weft/backends/cpu/simd/norm_loops.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/core/kernels.h"
-#include "weft/core/parallel.h"
 
 namespace weft::cpu {
 namespace WEFT_ISA {
 namespace {
-
-constexpr int64_t kRun = 4096;  // sums of a run are kept in the compute type, sums of runs in f64
-
-int64_t rows_per_piece(int64_t D) { return std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, D)); }
 
 template <class T> double mean_square(const T* x, int64_t n) {
   using A = compute_t<T>;
