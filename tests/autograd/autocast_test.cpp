@@ -58,6 +58,7 @@ TEST_SUITE("autocast") {
       {
         const Autocast off(Dtype::bf16, support::device(), false);
         CHECK(matmul(a, a).dtype() == Dtype::f32);
+        CHECK_NOTHROW((void)Autocast(Dtype::f32, support::device(), false));  // as a program's --dtype f32 says it
       }
       CHECK(matmul(a, a).dtype() == Dtype::bf16);
     }
