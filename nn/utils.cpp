@@ -72,7 +72,8 @@ Tensor WeightNormRule::weight(bool) const { return v * (g / norm_except(v, dim))
 
 SpectralNormRule::SpectralNormRule(const Tensor& weight, const SpectralNormOptions& o) : options(o), original(weight) {
   check_weight("spectral_norm", weight);
-  WEFT_CHECK(weight.rank() > 1, ValueError, "spectral_norm: a weight ", weight.shape(), " is no matrix");
+  WEFT_CHECK(weight.rank() > 1 && weight.numel() > 0, ValueError, "spectral_norm: a weight ", weight.shape(),
+             " is no matrix with elements");
   WEFT_CHECK(o.n_power_iterations > 0, ValueError, "spectral_norm: n_power_iterations must be positive, got ",
              o.n_power_iterations);
   options.dim = wrap_dim("spectral_norm", o.dim.value_or(0), weight.rank());
