@@ -1,6 +1,7 @@
 // FWS: the weight is rewritten in place, gradients go straight through.
 #include "weft/nn/fws.h"
 #include "nn/support.h"
+#include "support/difference.h"
 #include "support/here.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
@@ -11,18 +12,7 @@
 
 using namespace weft;
 using namespace weft::test;
-
-namespace {
-
-double largest_difference(const Tensor& a, const Tensor& b) {
-  const auto u = a.to_vector<double>(), v = b.to_vector<double>();
-  REQUIRE(u.size() == v.size());
-  double most = 0;
-  for (size_t i = 0; i < u.size(); ++i) most = std::max(most, std::isnan(u[i]) ? 1e9 : std::fabs(u[i] - v[i]));
-  return most;
-}
-
-}  // namespace
+using support::largest_difference;
 
 TEST_SUITE_BEGIN("conv layers");
 

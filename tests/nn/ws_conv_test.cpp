@@ -1,6 +1,7 @@
 // Weight-standardised convolutions: printing, state, values, gradients, and the weight that evaluation keeps.
 #include "weft/nn/ws_conv.h"
 #include "nn/support.h"
+#include "support/difference.h"
 #include "support/here.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/gradcheck.h"
@@ -11,6 +12,7 @@
 
 using namespace weft;
 using namespace weft::test;
+using support::largest_difference;
 
 namespace {
 
@@ -31,14 +33,6 @@ template <class M> void check_ws_gradients(const M& made, const Shape& x) {
   // the weight's scale is that of its noise: differences of 1e-6 have errors of 1e-9 of second derivatives around 1e2
   CHECK(gradcheck(f, in, {.atol = 1e-5, .rtol = 1e-5}));
   CHECK(gradgradcheck(f, in, {.atol = 1e-4, .rtol = 1e-4}));
-}
-
-double distance(const Tensor& a, const Tensor& b) {
-  const auto u = a.to_vector<double>(), v = b.to_vector<double>();
-  REQUIRE(u.size() == v.size());
-  double most = 0;
-  for (size_t i = 0; i < u.size(); ++i) most = std::max(most, std::isnan(u[i]) ? 1e9 : std::fabs(u[i] - v[i]));
-  return most;
 }
 
 }  // namespace
@@ -86,18 +80,19 @@ DEVICE_TEST_CASE("weight standardisation: the layer is the plain one with the st
   auto conv = here::module(nn::WSConv2d(4, 6, {.kernel_size = 3, .stride = 2, .padding = 1, .groups = 2}));
   Tensor x = here::randn({2, 4, 7, 6});
   const ConvOptions<2> o{.stride = 2, .padding = 1, .groups = 2};
-  CHECK(distance(conv(x, 1e-2), conv2d(x, conv.standardize_weight(1e-2), conv.bias, o)) == 0);
+  CHECK(largest_difference(conv(x, 1e-2), conv2d(x, conv.standardize_weight(1e-2), conv.bias, o)) == 0);
   auto mirrored = here::module(nn::WSConv1d(2, 3, {.kernel_size = 3, .padding = 2, .padding_mode = "reflect"}));
   auto plain = here::module(nn::Conv1d(2, 3, {.kernel_size = 3, .padding = 2, .padding_mode = "reflect"}));
   plain.weight = mirrored.standardize_weight(), plain.bias = mirrored.bias;
   x = here::randn({2, 2, 5});
-  CHECK(distance(mirrored(x), plain(x)) == 0);
+  CHECK(largest_difference(mirrored(x), plain(x)) == 0);
   auto up = here::module(nn::WSConvTranspose2d(3, 2, {.kernel_size = 3, .stride = 2, .padding = 1}));
   x = here::randn({1, 3, 6, 6});
   CHECK(up(x).shape() == Shape{1, 2, 11, 11});
   CHECK(up(x, Shape{1, 2, 12, 12}).shape() == Shape{1, 2, 12, 12});
-  CHECK(distance(up(x, Shape{12, 11}), conv_transpose2d(x, up.standardize_weight(), up.bias,
-                                                        {.stride = 2, .padding = 1, .output_padding = {1, 0}})) == 0);
+  CHECK(largest_difference(up(x, Shape{12, 11}),
+                           conv_transpose2d(x, up.standardize_weight(), up.bias,
+                                            {.stride = 2, .padding = 1, .output_padding = {1, 0}})) == 0);
 }
 
 DEVICE_TEST_CASE("weight standardisation: gradients of all orders, every class") {
@@ -128,7 +123,7 @@ DEVICE_TEST_CASE("weight standardisation: halves compute in f32 and round once")
     // the same numbers but for their last f32 bits, rounded: at most a unit in the last place of the largest
     const double unit = d == Dtype::f16 ? 0x1p-10 : 0x1p-7;
     const auto close = [&](const Tensor& a, const Tensor& b) {
-      return distance(a, b.to(d)) <= unit * distance(b, here::zeros(b.shape()));
+      return largest_difference(a, b.to(d)) <= unit * largest_difference(b, here::zeros(b.shape()));
     };
     CHECK(close(y, z));
     CHECK(close(half_w.grad(), wide_w.grad()));
@@ -148,20 +143,20 @@ DEVICE_TEST_CASE("weight standardisation: evaluation keeps the weight, training 
     NoGrad guard;
     return conv(x, eps);
   };
-  CHECK(distance(kept(), fresh()) == 0);
-  CHECK(distance(kept(), fresh()) == 0);
-  CHECK(distance(kept(1e9), fresh(1e9)) == 0);  // every eps its own
-  CHECK(distance(kept(), fresh(1e9)) > 0.01);
+  CHECK(largest_difference(kept(), fresh()) == 0);
+  CHECK(largest_difference(kept(), fresh()) == 0);
+  CHECK(largest_difference(kept(1e9), fresh(1e9)) == 0);  // every eps its own
+  CHECK(largest_difference(kept(), fresh(1e9)) > 0.01);
   {
     NoGrad guard;
     conv.weight.mul_(here::randn(conv.weight.shape()));
   }
-  CHECK(distance(kept(), fresh()) == 0);
+  CHECK(largest_difference(kept(), fresh()) == 0);
   {
     NoGrad guard;
     conv.gain.mul_(3);
   }
-  CHECK(distance(kept(), fresh()) == 0);
+  CHECK(largest_difference(kept(), fresh()) == 0);
   // a copy of the module sees the same changes, a clone none
   auto copy = conv;
   auto apart = nn::clone(conv);
@@ -169,8 +164,8 @@ DEVICE_TEST_CASE("weight standardisation: evaluation keeps the weight, training 
     NoGrad guard;
     (void)copy(x), (void)apart(x);
     conv.gain.fill_(0);
-    CHECK(distance(copy(x), fresh()) == 0);
-    CHECK(distance(apart(x), fresh()) > 0.01);
+    CHECK(largest_difference(copy(x), fresh()) == 0);
+    CHECK(largest_difference(apart(x), fresh()) > 0.01);
     conv.gain.fill_(1);
   }
   optim::SGD opt(conv.parameters(), {.lr = 0.1});
@@ -178,17 +173,17 @@ DEVICE_TEST_CASE("weight standardisation: evaluation keeps the weight, training 
     (void)kept();
     Tensor y = conv(x);
     CHECK(y.requires_grad());
-    CHECK(distance(y, fresh()) == 0);
+    CHECK(largest_difference(y, fresh()) == 0);
     opt.zero_grad();
     sum(y * y).backward();
     CHECK(conv.gain.grad().defined());
     opt.step();
-    CHECK(distance(kept(), fresh()) == 0);
+    CHECK(largest_difference(kept(), fresh()) == 0);
   }
   conv.variant = WSVariant::nfnet;
-  CHECK(distance(kept(), fresh()) == 0);
+  CHECK(largest_difference(kept(), fresh()) == 0);
   conv.load_state_dict(nn::WSConv2d(3, 4, {.kernel_size = 3}).state_dict());
-  CHECK(distance(kept(), fresh()) == 0);
+  CHECK(largest_difference(kept(), fresh()) == 0);
   conv.to(Dtype::f64);
   NoGrad guard;
   CHECK(conv(x.to(Dtype::f64)).dtype() == Dtype::f64);
