@@ -277,7 +277,8 @@ LoadResult Module::load_state_dict(const StateDict& dict, bool strict) {
   std::vector<std::pair<State*, Shape>> waiting;
   std::unordered_set<std::string> known;
   walk(*this, "", [&](const std::string& prefix, State& s) {
-    const Tensor* first = s.lazy ? dict.find(joined(prefix, s.params.front().first)) : nullptr;
+    const auto first_name = [&] { return s.params.empty() ? s.buffers.front().name : s.params.front().first; };
+    const Tensor* first = s.lazy ? dict.find(joined(prefix, first_name())) : nullptr;
     if (first && first->numel() == 0) first = nullptr;  // from a module that is lazy itself
     if (first) waiting.emplace_back(&s, first->shape());
     auto take = [&](const std::string& name, const Tensor& to) {

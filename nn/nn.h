@@ -15,6 +15,7 @@
 #include "weft/nn/fws.h"
 #include "weft/nn/gram.h"
 #include "weft/nn/init.h"
+#include "weft/nn/lazy.h"
 #include "weft/nn/lazy_conv.h"
 #include "weft/nn/linear.h"
 #include "weft/nn/loss.h"
