@@ -24,11 +24,12 @@ struct Gemm {
 /// Picks the engine by dtype, size and layout. Empty products (k = 0) give bias or 0.
 void gemm(const Gemm& g);
 
-/// A product of a matrix with its own transpose, in the form that the own kernel makes with half of the multiplications: rows
-/// of features of which each has its numbers side by side.
+/// A product of a matrix with its own transpose, in the form that the own kernel makes with half of the multiplications: rows of
+/// features of which each has its numbers side by side. From 1024 features on a library's whole product is as fast.
 inline bool symmetric_product(const Gemm& g) {
   return (g.dtype == Dtype::f32 || g.dtype == Dtype::f64) && g.a == g.b && g.m == g.n && g.a_row == 1 && g.b_col == 1 &&
-         g.a_col == g.b_row && g.a_batch == g.b_batch && !g.bias && !g.accumulate && g.n % 32 == 0 && g.k >= 256;
+         g.a_col == g.b_row && g.a_batch == g.b_batch && !g.bias && !g.accumulate && g.n <= 512 && g.n % 32 == 0 &&
+         g.k >= 256;
 }
 
 /// The own kernel: all dtypes but bool, all strides. Set by simd/gemm.cpp for the instruction set in use.
