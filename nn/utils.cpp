@@ -42,7 +42,8 @@ void detail::unregister(Module& m, const std::string& name) {
 namespace {
 
 void check_weight(const char* op, const Tensor& w) {
-  WEFT_CHECK(w.defined() && w.rank() > 0, ValueError, op, ": the layer has no weight of its own yet");
+  WEFT_CHECK(w.defined() && w.rank() > 0 && w.numel() > 0, ValueError, op,
+             ": the layer has no weight of its own yet; a lazy one must see an input first");
 }
 
 /// |v| for each index of axis dim, kept as axes of 1; a scalar for all.
@@ -72,8 +73,7 @@ Tensor WeightNormRule::weight(bool) const { return v * (g / norm_except(v, dim))
 
 SpectralNormRule::SpectralNormRule(const Tensor& weight, const SpectralNormOptions& o) : options(o), original(weight) {
   check_weight("spectral_norm", weight);
-  WEFT_CHECK(weight.rank() > 1 && weight.numel() > 0, ValueError, "spectral_norm: a weight ", weight.shape(),
-             " is no matrix with elements");
+  WEFT_CHECK(weight.rank() > 1, ValueError, "spectral_norm: a weight ", weight.shape(), " is no matrix");
   WEFT_CHECK(o.n_power_iterations > 0, ValueError, "spectral_norm: n_power_iterations must be positive, got ",
              o.n_power_iterations);
   options.dim = wrap_dim("spectral_norm", o.dim.value_or(0), weight.rank());

@@ -100,6 +100,7 @@ DEVICE_TEST_CASE("spectral_norm: PyTorch's keys, values, gradients and iteration
         "weight_orig [2, 3, 1, 1], weight_u [3], weight_v [2]");
   CHECK_THROWS_AS(nn::spectral_norm(nn::BatchNorm2d(3)), ValueError);
   CHECK_THROWS_AS(nn::spectral_norm(nn::Linear(2, 0)), ValueError);
+  CHECK_THROWS_AS(nn::weight_norm(nn::LazyConv2d(2, {.kernel_size = 3})), ValueError);
   CHECK_THROWS_AS(nn::spectral_norm(nn::Linear(2, 3), {.n_power_iterations = 0}), ValueError);
 }
 
