@@ -13,13 +13,25 @@
 namespace weft {
 namespace {
 
-/// Positions in the flat index, one bag in each row, -1 beyond its end.
-Tensor bag_positions(const Tensor& index, const Tensor& offsets, bool include_last) {
+/// Where bags begin in an index of n entries, and where the last one ends.
+std::vector<int64_t> bag_bounds(const Tensor& offsets, int64_t n, bool include_last) {
   std::vector<int64_t> from = offsets.to_vector<int64_t>();
-  const int64_t n = index.numel();
   if (!include_last) from.push_back(n);
   WEFT_CHECK(!from.empty() && from.front() == 0 && from.back() <= n && std::is_sorted(from.begin(), from.end()),
              ValueError, "embedding_bag: offsets must rise from 0 to at most the ", n, " entries of the index");
+  return from;
+}
+
+/// The bag of each entry.
+Tensor bag_numbers(const std::vector<int64_t>& from, const Device& device) {
+  std::vector<int64_t> bag(static_cast<size_t>(from.back()));
+  for (size_t b = 0; b + 1 < from.size(); ++b)
+    std::fill(bag.begin() + from[b], bag.begin() + from[b + 1], static_cast<int64_t>(b));
+  return tensor(bag).to(device);
+}
+
+/// Positions in the flat index, one bag in each row, -1 beyond its end.
+Tensor bag_positions(const std::vector<int64_t>& from, const Device& device) {
   const size_t bags = from.size() - 1;
   int64_t width = 0;
   for (size_t b = 0; b < bags; ++b) width = std::max(width, from[b + 1] - from[b]);
@@ -27,7 +39,7 @@ Tensor bag_positions(const Tensor& index, const Tensor& offsets, bool include_la
   for (size_t b = 0; b < bags; ++b)
     for (int64_t i = from[b]; i < from[b + 1]; ++i)
       at[b * static_cast<size_t>(width) + static_cast<size_t>(i - from[b])] = i;
-  return tensor(at, Shape{static_cast<int64_t>(bags), width}).to(index.device());
+  return tensor(at, Shape{static_cast<int64_t>(bags), width}).to(device);
 }
 
 }  // namespace
@@ -67,9 +79,22 @@ Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& of
   if (o.padding_idx && skipped < 0) skipped += weight.size(0);
   Tensor counts = o.padding_idx ? ne(flat, skipped) : full({flat.numel()}, true, {Dtype::boolean, flat.device()});
   const int64_t D = weight.size(1);
+  const auto averaged = [&](const Tensor& total, const Tensor& n) {
+    return o.mode == BagMode::mean ? total / clamp(n, 1).to(rows.dtype()) : total;
+  };
   Shape bags = index.shape();
   if (offsets.defined()) {
-    const Tensor at = bag_positions(index, offsets, o.include_last_offset);
+    const std::vector<int64_t> from = bag_bounds(offsets, flat.numel(), o.include_last_offset);
+    if (o.mode != BagMode::max) {
+      const Tensor bag = bag_numbers(from, flat.device());
+      const auto summed = [&](const Tensor& each) {  // [n, width] -> [B, width]
+        return index_add(zeros({static_cast<int64_t>(from.size()) - 1, each.size(1)}, each.options()), 0, bag,
+                         each.narrow(0, 0, from.back()));
+      };
+      const Tensor counted = counts.unsqueeze(1);
+      return averaged(summed(where(counted, rows, 0)), summed(counted.to(compute_dtype(rows.dtype()))));
+    }
+    const Tensor at = bag_positions(from, flat.device());  // a maximum wants them side by side
     bags = at.shape();
     if (flat.numel() > 0) {
       const Tensor inside = ge(at, 0).reshape({bags.numel()}), safe = clamp(at, 0).reshape({bags.numel()});
@@ -84,8 +109,7 @@ Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& of
     const Tensor most = max(where(counts, rows, -std::numeric_limits<double>::infinity()), 1).values;
     return where(eq(n, 0), 0, most);
   }
-  const Tensor total = sum(where(counts, rows, 0), 1);
-  return o.mode == BagMode::mean ? total / clamp(n, 1).to(rows.dtype()) : total;
+  return averaged(sum(where(counts, rows, 0), 1), n);
 }
 
 }  // namespace weft

@@ -223,6 +223,33 @@ TEST_SUITE("index") {
     CHECK_THROWS_AS((void)embedding_bag(ints({0, 1}), w, here::zeros({1})), DtypeError);
   }
 
+  DEVICE_TEST_CASE("embedding_bag: one long bag among thousands of short ones") {
+    const Tensor w = iota({7, 2}) * 0.25;
+    std::vector<int64_t> index, offsets;
+    std::vector<double> sums, means;
+    for (int64_t bag = 0; bag < 3000; ++bag) {
+      const int64_t length = bag == 1000 ? 3000 : bag % 3;
+      offsets.push_back(static_cast<int64_t>(index.size()));
+      double sum = 0;
+      for (int64_t i = 0; i < length; ++i) {
+        index.push_back((bag + 5 * i) % 7);
+        sum += 0.5 * static_cast<double>(index.back());
+      }
+      sums.push_back(sum);
+      means.push_back(sum / static_cast<double>(std::max<int64_t>(length, 1)));
+    }
+    const Tensor at = here::tensor(index), from = here::tensor(offsets);
+    const auto first = [&](BagMode mode) { return values(embedding_bag(at, w, from, {.mode = mode}).select(1, 0)); };
+    CHECK(first(BagMode::sum) == sums);
+    const std::vector<double> got = first(BagMode::mean);
+    for (size_t i = 0; i < means.size(); ++i) CHECK(got[i] == doctest::Approx(means[i]).epsilon(1e-14));
+    const Tensor none = here::zeros({0}, Dtype::i64);
+    for (const BagMode mode : {BagMode::sum, BagMode::mean, BagMode::max}) {
+      CHECK(values(embedding_bag(none, w, ints({0, 0}), {.mode = mode})) == std::vector<double>(4, 0));
+      CHECK(embedding_bag(none, w, none, {.mode = mode}).shape() == Shape{0, 2});
+    }
+  }
+
   DEVICE_TEST_CASE("an index tensor that changed before backward is noticed") {
     Tensor at = ints({0, 1}), x = leaf({3});
     const Tensor y = sum(index_select(x, 0, at)), z = sum(gather(x, 0, at));
