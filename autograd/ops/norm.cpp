@@ -156,7 +156,7 @@ Tensor channel_norm(const char* name, const Tensor& input, const Tensor& weight,
        residual = Saved::input(residual, "residual"), y = needs_output ? Saved::output(y) : Saved(), mean, inv,
        statistics, back, device](BackwardCtx& c) -> Grads {
         const Tensor xs = c.get(x), ws = w.defined() ? c.get(w) : Tensor(), bs = b.defined() ? c.get(b) : Tensor();
-        const Shape shape = mean.shape();
+        const Shape& shape = mean.shape();
         if (c.create_graph()) {
           detail::NormComposite o{.eps = back.eps, .activation = back.activation, .slope = back.slope};
           o.dims = spatial_dims(xs, statistics == Statistics::batch);

@@ -200,7 +200,7 @@ Tensor max_unpool_of(const char* op, const Tensor& in, const Tensor& indices, co
 
 /// Where the windows of an axis begin, for samples u [N, C]: [N, C, out] i64. Rounded in u's dtype step by step, as PyTorch does.
 Tensor window_starts(const Tensor& u, int64_t in, int64_t out, int64_t kernel) {
-  const Tensor last = full({u.size(0), u.size(1), 1}, in - kernel, {Dtype::i64, u.device()});
+  Tensor last = full({u.size(0), u.size(1), 1}, in - kernel, {Dtype::i64, u.device()});
   if (out == 1) return last;
   const Tensor a = full({1}, in - kernel, u.options()) / full({1}, out - 1, u.options());
   const Tensor i = arange(0, out - 1, 1, {Dtype::i64, u.device()}).to(u.dtype()), first = u.unsqueeze(-1);

@@ -129,7 +129,7 @@ Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Gener
   WEFT_CHECK(x.is_floating(), DtypeError, "gumbel_softmax: dtype ", x.dtype(),
              " is not supported here; expected a floating one");
   const Tensor noise = neg(log(neg(log(rand(x.shape(), x.options(), g)))));
-  const Tensor soft = softmax((x + noise) / tau, dim);
+  Tensor soft = softmax((x + noise) / tau, dim);
   if (!hard) return soft;
   const Tensor at = soft.detach();
   return scatter(zeros(x.shape(), x.options()), dim, argmax(at, dim, true), 1) - at + soft;
