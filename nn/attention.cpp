@@ -95,6 +95,7 @@ std::vector<Tensor> MultiheadAttention::project(const Tensor& query, const Tenso
 
 AttentionResult MultiheadAttention::operator()(const Tensor& query, const Tensor& key, const Tensor& value,
                                                const MultiheadAttentionCall& call) const {
+  check_defined("MultiheadAttention", query, key, value);
   WEFT_CHECK((query.rank() == 2 || query.rank() == 3) && key.rank() == query.rank() && value.rank() == query.rank(),
              ShapeError, "MultiheadAttention: query ", query.shape(), ", key ", key.shape(), " and value ",
              value.shape(), " should all be unbatched 2D or batched 3D tensors");

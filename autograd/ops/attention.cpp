@@ -91,6 +91,8 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key_in, c
   WEFT_CHECK(query.rank() >= 2 && key_in.rank() >= 2 && value_in.rank() >= 2, ShapeError, kName, ": query ",
              query.shape(), ", key ", key_in.shape(), " and value ", value_in.shape(), " need at least 2 axes");
   WEFT_CHECK(!o.is_causal || !o.attn_mask.defined(), ValueError, kName, ": attn_mask must not be given with is_causal");
+  WEFT_CHECK(!o.attn_mask.defined() || o.attn_mask.dtype() == Dtype::boolean || o.attn_mask.is_floating(), DtypeError,
+             kName, ": attn_mask is ", o.attn_mask.dtype(), "; expected bool or a floating dtype");
   Tensor key = key_in, value = value_in;
   if (o.enable_gqa) {
     WEFT_CHECK(query.rank() >= 3 && key.rank() >= 3 && value.rank() >= 3 && key.size(-3) > 0 && value.size(-3) > 0 &&

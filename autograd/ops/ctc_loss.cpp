@@ -19,8 +19,8 @@ constexpr const char* kCtcLoss = "ctc_loss";
 constexpr double kImpossible = -1e30;  // finite, so that no gradient is 0 times infinity
 
 std::vector<int64_t> lengths_of(const char* what, const Tensor& lengths, int64_t N, int64_t most) {
-  WEFT_CHECK(lengths.rank() <= 1 && lengths.numel() == N, ShapeError, kCtcLoss, ": ", what, " ", lengths.shape(),
-             " must have one entry for each of ", N, " samples");
+  WEFT_CHECK(lengths.rank(kCtcLoss) <= 1 && lengths.numel() == N, ShapeError, kCtcLoss, ": ", what, " ",
+             lengths.shape(), " must have one entry for each of ", N, " samples");
   WEFT_CHECK(is_integral(lengths.dtype()), DtypeError, kCtcLoss, ": ", what, " are ", lengths.dtype(),
              "; expected integers");
   std::vector<int64_t> v = lengths.to_vector<int64_t>();

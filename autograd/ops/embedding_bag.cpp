@@ -45,6 +45,7 @@ Tensor bag_positions(const std::vector<int64_t>& from, const Device& device) {
 }  // namespace
 
 void embedding_renorm_(const Tensor& weight, const Tensor& index, double max_norm, double norm_type) {
+  check_defined("embedding_renorm_", weight, index);
   const NoGrad off;
   std::vector<int64_t> rows = index.to_vector<int64_t>();
   std::sort(rows.begin(), rows.end());

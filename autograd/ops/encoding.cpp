@@ -14,13 +14,14 @@ namespace weft {
 namespace {
 
 void check_features(const char* op, const Tensor& x, const Tensor& codewords) {
+  check_defined(op, x, codewords);
   WEFT_CHECK(x.rank() == 3, ShapeError, op, ": expected features [B, N, D], got ", x.shape());
   WEFT_CHECK(codewords.rank() == 2 && codewords.size(1) == x.size(2), ShapeError, op, ": codewords ", codewords.shape(),
              " do not fit features ", x.shape(), "; expected [K, ", x.size(2), "]");
   kernels::detail::check_same_device(op, x, codewords);
 }
 void check_scale(const char* op, const Tensor& codewords, const Tensor& scale) {
-  WEFT_CHECK(scale.shape() == Shape{codewords.size(0)}, ShapeError, op, ": scale ", scale.shape(),
+  WEFT_CHECK(scale.shape(op) == Shape{codewords.size(0)}, ShapeError, op, ": scale ", scale.shape(),
              " must have one number for each of the codewords ", codewords.shape());
   kernels::detail::check_same_device(op, codewords, scale);
 }
@@ -52,8 +53,8 @@ Tensor scaled_l2(const Tensor& x, const Tensor& codewords, const Tensor& scale) 
 
 Tensor aggregate(const Tensor& a, const Tensor& x, const Tensor& codewords) {
   check_features("aggregate", x, codewords);
-  WEFT_CHECK(a.shape() == Shape({x.size(0), x.size(1), codewords.size(0)}), ShapeError, "aggregate: weights ",
-             a.shape(), " do not fit features ", x.shape(), " and codewords ", codewords.shape(),
+  WEFT_CHECK(a.shape("aggregate") == Shape({x.size(0), x.size(1), codewords.size(0)}), ShapeError,
+             "aggregate: weights ", a.shape(), " do not fit features ", x.shape(), " and codewords ", codewords.shape(),
              "; expected [B, N, K]");
   const Tensor centre = centre_of(codewords);
   return gather_residuals(a, x - centre, codewords - centre);

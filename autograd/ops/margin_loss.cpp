@@ -18,7 +18,7 @@ using detail::reduce_loss;
 
 /// Scores [N, C] of x, [N, C] or [C].
 Tensor score_rows(const char* op, const Tensor& x) {
-  WEFT_CHECK((x.rank() == 1 || x.rank() == 2) && x.size(-1) > 0, ShapeError, op,
+  WEFT_CHECK((x.rank(op) == 1 || x.rank() == 2) && x.size(-1) > 0, ShapeError, op,
              ": expects scores [N, C] or [C] with at least one class, got ", x.shape());
   return x.rank() == 1 ? x.unsqueeze(0) : x;
 }

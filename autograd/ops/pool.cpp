@@ -164,6 +164,7 @@ template <int D> Tensor adaptive_average_of(const char* op, const Tensor& in, co
 // Of other poolings -----------------------------------------------------------------------------------------------------
 
 template <int D> Tensor lp_pool_of(const char* op, const Tensor& x, const LpPoolOptions<D>& o) {
+  check_defined(op, x);
   WEFT_CHECK(o.norm_type != 0, ValueError, op, ": norm_type must not be 0");
   const Tensor m = average_of<D>(op, pow(x, o.norm_type),
                                  {.kernel_size = o.kernel_size, .stride = o.stride, .ceil_mode = o.ceil_mode});
@@ -175,7 +176,7 @@ template <int D>
 Tensor max_unpool_of(const char* op, const Tensor& in, const Tensor& indices, const MaxUnpoolOptions<D>& o,
                      const std::optional<Shape>& output_size) {
   const Batched b(op, in, D);
-  WEFT_CHECK(indices.shape() == in.shape(), ShapeError, op, ": indices ", indices.shape(),
+  WEFT_CHECK(indices.shape(op) == in.shape(), ShapeError, op, ": indices ", indices.shape(),
              " do not have the input's shape ", in.shape());
   Shape size;
   for (int i = 0; i < D; ++i) {
@@ -184,6 +185,8 @@ Tensor max_unpool_of(const char* op, const Tensor& in, const Tensor& indices, co
                ": kernel_size and stride must be positive and padding not negative, got ", o.kernel_size[i], ", ",
                stride, " and ", o.padding[i]);
     size.push_back((b.x.size(2 + i) - 1) * stride - 2 * o.padding[i] + o.kernel_size[i]);
+    WEFT_CHECK(output_size || size[i] >= 0, ShapeError, op, ": padding ", o.padding[i], " leaves nothing of input ",
+               in.shape());
     if (!output_size) continue;
     WEFT_CHECK(output_size->size() >= D && output_size->size() <= D + 2, ValueError, op, ": output_size ", *output_size,
                " must have ", D, " axes, or those of the whole result");

@@ -79,6 +79,8 @@ TEST_SUITE("attention") {
     CHECK(gradcheck(f, {q, k, v}));
     CHECK(gradgradcheck(f, {q, k, v}));
     CHECK_THROWS_AS((void)scaled_dot_product_attention(q, v, k), ShapeError);
+    CHECK_THROWS_AS((void)scaled_dot_product_attention(q, k, v, {.attn_mask = here::ones({3, 5}, Dtype::i64)}),
+                    DtypeError);
     CHECK_THROWS_AS((void)scaled_dot_product_attention(
                         q, k, v, {.attn_mask = here::ones({3, 5}, Dtype::boolean), .is_causal = true}),
                     ValueError);

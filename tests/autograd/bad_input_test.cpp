@@ -9,6 +9,9 @@
 #include "support/ops.h"
 #include "support/throws.h"
 #include "weft/autograd/engine.h"
+#include "weft/autograd/ops/ctc_loss.h"
+#include "weft/autograd/ops/encoding.h"
+#include "weft/autograd/ops/margin_loss.h"
 #include "weft/core/factory.h"
 
 using namespace weft;
@@ -36,6 +39,18 @@ TEST_SUITE("bad input") {
     CHECK(starts(message_of<ValueError>([&] { (void)matmul(none, x); }), "matmul: "));
     CHECK(starts(message_of<ValueError>([&] { (void)none.reshape({2}); }), "reshape: "));
     CHECK(starts(message_of<ValueError>([&] { (void)none.item<float>(); }), "item: "));
+    // what helpers check is said in the op's name too
+    const Tensor at = zeros({1}, Dtype::i64), wide = ones({1, 1, 2}, Dtype::f64);
+    CHECK(starts(message_of<ValueError>([&] { (void)multi_margin_loss(none, at); }), "multi_margin_loss: "));
+    CHECK(starts(message_of<ValueError>([&] { (void)ctc_loss(wide, at, none, at); }), "ctc_loss: "));
+    CHECK(starts(message_of<ValueError>([&] { (void)encode(wide, none, x); }), "encode: "));
+    CHECK(starts(message_of<ValueError>([&] { (void)encode(wide, x.reshape({1, 2}), none); }), "encode: "));
+    CHECK(
+        starts(message_of<ValueError>([&] { (void)max_unpool1d(wide, none, {.kernel_size = 2}); }), "max_unpool1d: "));
+    CHECK(starts(message_of<ValueError>([&] {
+                   embedding_renorm_(x.reshape({1, 2}), none, 1);
+                 }),
+                 "embedding_renorm_: "));
     CHECK_THROWS_AS((void)none.shape(), ValueError);
     CHECK_THROWS_AS((void)none.requires_grad(), ValueError);
     CHECK_THROWS_AS((void)none.data<float>(), ValueError);
