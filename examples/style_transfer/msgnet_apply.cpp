@@ -58,6 +58,11 @@ Tensor paint(MsgNet& net, const Tensor& G, const Tensor& picture, int64_t memory
   net.set_target(G);
   if (h * w <= pixels) return to_picture(net(to_network(picture, device)), 0, 0, h, w);
   const int64_t inner = (static_cast<int64_t>(std::sqrt(static_cast<double>(pixels))) - 2 * margin) / 4 * 4;
+  // whatever happens: the next picture has its own statistics again
+  const struct Reset {
+    NormStatistics& norms;
+    ~Reset() { norms.from = NormStatistics::From::picture; }
+  } reset{net.norms()};
   sample_statistics(net, picture, pixels);
   std::vector<Tensor> rows;
   for (int64_t y = 0; y < h; y += inner) {
@@ -70,6 +75,5 @@ Tensor paint(MsgNet& net, const Tensor& G, const Tensor& picture, int64_t memory
     }
     rows.push_back(cat(row, 1));
   }
-  net.norms().from = NormStatistics::From::picture;
   return cat(rows, 0);
 }
