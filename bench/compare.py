@@ -27,7 +27,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TARGETS = {
     "add1": 0.3, "add1_ag": 0.15, "mlp": 0.5, "mlp1k": 0.6, "addmul": None, "gelu_chain": None, "softmax": None,
     "layernorm": None, "bnrelu": 0.5, "inrelu": None, "maxpool": 0.6, "bilinear": None, "ce2d": None, "conv33": 1.0,
-    "gram": 0.4, "encoding": 0.1, "encoding_mm": None, "adam25m": 1.1, "sgd25m": None, "resnet18": 1.0,
+    "gram": 0.4, "encoding": 0.1, "encoding_mm": None, "lstm": 1.0, "lstm_infer": 1.0, "adam25m": 1.1, "sgd25m": None, "resnet18": 1.0,
     "resnet18_infer": None, "unet3d": 1.0, "abn": None, "msgnet_train": 0.8, "msgnet_infer": 0.7, "unet2d": None,
     "squeezenet_infer": None, "ws_unet3d": 0.8,
 }

@@ -179,6 +179,26 @@ Step gram(const Config&) {
   };
 }
 
+constexpr int64_t kLstmSteps = 64, kLstmBatch = 16, kLstmSize = 256;
+
+Step lstm(const Config& c) {
+  nn::LSTM m = init(nn::LSTM(kLstmSize, kLstmSize));
+  Tensor x = fill({kLstmSteps, c.batch ? c.batch : kLstmBatch, kLstmSize}, 1);
+  return trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.1}), c.dtype,
+                 [=]() mutable { return mean(square(m(x).output.to(Dtype::f32))); });
+}
+
+Step lstm_infer(const Config& c) {
+  nn::LSTM m = init(nn::LSTM(kLstmSize, kLstmSize));
+  Tensor x = fill({kLstmSteps, c.batch ? c.batch : kLstmBatch, kLstmSize}, 1);
+  m.eval();
+  return [=] {
+    NoGrad no_grad;
+    Autocast cast(Dtype::bf16, device(), c.dtype == Dtype::bf16);
+    return mean(m(x).output.to(Dtype::f32));
+  };
+}
+
 std::vector<Tensor> many_tensors() {
   std::vector<Tensor> ps;
   auto add = [&](const Shape& shape) {
@@ -237,6 +257,8 @@ const std::vector<Workload>& micro_workloads() {
       {"encoding", "residual encoding of 4 x 3600 x 128 by 32 codewords, forward and backward", encoding},
       {"encoding_mm", "the same, for the peer that is written with matrix products", encoding},
       {"gram", "Gram matrix of 1 x 64 x 256 x 256, forward and backward", gram},
+      {"lstm", "LSTM(256, 256) over 64 steps of 16 samples, mean square, SGD", lstm},
+      {"lstm_infer", "the same layer, forward", lstm_infer},
       {"adam25m", "Adam step over 25 M parameters", adam25m},
       {"sgd25m", "SGD step with momentum over 25 M parameters", sgd25m},
   };

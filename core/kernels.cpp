@@ -4,6 +4,7 @@
 
 #include "weft/core/kernels/encoding.h"
 #include "weft/core/kernels/format.h"
+#include "weft/core/kernels/rnn.h"
 #include "weft/core/kernels/weight.h"
 
 namespace weft {
@@ -90,6 +91,8 @@ decltype(dropout) dropout{"dropout", kFloatingDtypes};
 decltype(encode) encode{"encode", kFloatingDtypes};
 decltype(encode_backward) encode_backward{"encode_backward", kFloatingDtypes};
 decltype(quantise) quantise{"quantise", kFloatingDtypes};
+decltype(rnn) rnn{"rnn", kFloatingDtypes};
+decltype(rnn_backward) rnn_backward{"rnn_backward", kFloatingDtypes};
 decltype(conv) conv{"conv", kFloatingDtypes};
 decltype(conv_input_grad) conv_input_grad{"conv_input_grad", kFloatingDtypes};
 decltype(conv_weight_grad) conv_weight_grad{"conv_weight_grad", kFloatingDtypes};

@@ -2,13 +2,10 @@
 // Stacked layers, directions and dropout between them are nn/rnn.h's.
 #pragma once
 
+#include "weft/core/rnn_params.h"
 #include "weft/core/tensor.h"
 
 namespace weft {
-
-/// Gates G of each kind, in the order of the weights' rows: tanh, relu: 1; lstm: 4 (input, forget, cell, output); gru: 3 (reset,
-/// update, new).
-enum class RnnKind : uint8_t { tanh, relu, lstm, gru };
 
 /// x: I features, h: H, or P with a projection.
 struct RnnWeights {

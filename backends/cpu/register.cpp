@@ -53,6 +53,7 @@ void register_cpu_backend() {
   cpu::register_shape();
   cpu::register_index();
   cpu::register_sort();
+  cpu::register_rnn_slots();
 }
 
 }  // namespace weft

@@ -9,5 +9,6 @@ void register_services();    ///< memory, copies, threads
 void register_shape();       ///< cat, triangles
 void register_index();       ///< nonzero, one_hot
 void register_sort();
+void register_rnn_slots();  ///< recurrent layers
 
 }  // namespace weft::cpu

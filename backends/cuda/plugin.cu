@@ -28,5 +28,6 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   register_pool();
   register_resample();
   register_encoding();
+  register_rnn();
   return register_services();
 }

@@ -28,5 +28,6 @@ void register_weight();
 void register_pool();
 void register_resample();
 void register_encoding();
+void register_rnn();
 
 }  // namespace weft::cuda

@@ -27,5 +27,6 @@ void register_fold();
 void register_random();
 void register_encoding();
 void register_format();
+void register_rnn();
 
 }  // namespace weft::cpu::WEFT_ISA

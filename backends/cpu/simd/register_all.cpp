@@ -26,6 +26,7 @@ void register_all() {
   register_random();
   register_encoding();
   register_format();
+  register_rnn();
 }
 
 }  // namespace weft::cpu::WEFT_ISA
