@@ -1,6 +1,7 @@
 #include "weft/autograd/ops/conv.h"
 
 #include "weft/autograd/engine.h"
+#include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/format.h"
 #include "weft/autograd/ops/pad.h"
 #include "weft/autograd/ops/reduce.h"
@@ -16,8 +17,8 @@ const char* name_of(int rank) { return rank == 1 ? "conv1d" : rank == 2 ? "conv2
 void check_reach(const char* op, const Shape& g, const Shape& w, const Shape& x, const ConvParams& p) {
   check_conv_params(op, p, x.size() - 2);
   for (int i = 2; i < x.size(); ++i)
-    WEFT_CHECK(g[i] <= p.output_size(i - 2, x[i], w[i]), ShapeError, op, ": gradient ", g, " and weight ", w,
-               " do not fit input ", x);
+    WEFT_CHECK(w[i] > 0 && g[i] <= p.output_size(i - 2, x[i], w[i]), ShapeError, op, ": gradient ", g, " and weight ",
+               w, " do not fit input ", x);
 }
 
 // The part of a convolution's result that has `shape`: a transposed one may have been enlarged by more than its stride.
@@ -68,6 +69,18 @@ Tensor empty_channels_last(const Shape& shape, const TensorOptions& o) {
   return empty(shape, o, MemoryFormat::channels_last);
 }
 
+// A result that no product adds to, for want of channels: the bias, or zeros.
+void fill_without_products(Tensor& y, const Tensor& bias) {
+  const NoGrad off;
+  if (!bias.defined()) {
+    y.zero_();
+    return;
+  }
+  Shape column = Shape::filled(y.rank(), 1);
+  column[1] = bias.numel();
+  y.copy_(bias.detach().reshape(column));
+}
+
 // Sums over all axes but the channels.
 Tensor channel_sum(const Tensor& g) {
   std::vector<int64_t> dims{0};
@@ -107,7 +120,8 @@ Tensor conv(const Tensor& input, const Tensor& weight, const Tensor& bias, const
   for (int i = 2; i < shape.size(); ++i)
     WEFT_CHECK(shape[i] > 0, ShapeError, op, ": no window fits: weight ", w.shape(), ", input ", x.shape());
   Tensor y = empty_channels_last(shape, x.options());
-  if (y.numel() > 0) kernels::conv(x.device(), mut_ref(y), ref(x), ref(w), ref(b), p);
+  if (y.numel() > 0 && x.numel() == 0) fill_without_products(y, b);
+  else if (y.numel() > 0) kernels::conv(x.device(), mut_ref(y), ref(x), ref(w), ref(b), p);
   // A frozen weight keeps no activation alive, and the other way round.
   return record(op, std::move(y), {x, w, b},
                 [xs = saved_if(w.requires_grad(), x, "input"), ws = saved_if(x.requires_grad(), w, "weight"),
@@ -139,7 +153,8 @@ Tensor conv_input_grad(const Tensor& gradient, const Tensor& weight, const Shape
              " do not fit input ", x_shape);
   check_reach("conv_input_grad", g.shape(), w.shape(), x_shape, p);
   Tensor y = empty_channels_last(x_shape, g.options());
-  if (y.numel() > 0) kernels::conv_input_grad(g.device(), mut_ref(y), ref(g), ref(w), ref(b), p);
+  if (y.numel() > 0 && g.numel() == 0) fill_without_products(y, b);
+  else if (y.numel() > 0) kernels::conv_input_grad(g.device(), mut_ref(y), ref(g), ref(w), ref(b), p);
   return record("conv_transpose", std::move(y), {g, w, b},
                 [gs = saved_if(w.requires_grad(), g, "input"), ws = saved_if(g.requires_grad(), w, "weight"),
                  g_shape = g.shape(), w_shape = w.shape(), p](BackwardCtx& c) -> Grads {
