@@ -108,6 +108,7 @@ Tensor pool_gather(const Tensor& x, const Tensor& taps, const PoolGeometry& g) {
 }
 
 Pooled max_pool(const char* op, const Tensor& x, const PoolGeometry& g, bool with_indices) {
+  WEFT_CHECK(x.dtype() != Dtype::boolean, DtypeError, op, ": input is bool; expected numbers");
   const Tensor v = detail::volume(x);
   Tensor y = empty(volume_shape(v.size(0), v.size(1), g, false), v.options(), MemoryFormat::channels_last);
   Tensor taps = empty(y.shape(), {g.taps() <= 256 ? Dtype::u8 : Dtype::i32, v.device()}, MemoryFormat::channels_last);
@@ -178,6 +179,7 @@ Tensor max_unpool_of(const char* op, const Tensor& in, const Tensor& indices, co
   const Batched b(op, in, D);
   WEFT_CHECK(indices.shape(op) == in.shape(), ShapeError, op, ": indices ", indices.shape(),
              " do not have the input's shape ", in.shape());
+  WEFT_CHECK(!indices.is_floating(), DtypeError, op, ": indices are ", indices.dtype(), "; expected i64 or i32");
   Shape size;
   for (int i = 0; i < D; ++i) {
     const int64_t stride = o.stride[i] == 0 ? o.kernel_size[i] : o.stride[i];

@@ -65,8 +65,8 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
              "interpolate: align_corners is only for linear, bilinear, trilinear and bicubic");
   WEFT_CHECK(!o.recompute_scale_factor || o.size.empty(), ValueError,
              "interpolate: recompute_scale_factor needs a scale_factor, not a size");
-  WEFT_CHECK(!smooth || x.is_floating() || x.dtype() == Dtype::u8, DtypeError, "interpolate: input is ", x.dtype(),
-             "; expected a floating dtype (or u8)");
+  WEFT_CHECK((!smooth && x.dtype() != Dtype::boolean) || x.is_floating() || x.dtype() == Dtype::u8, DtypeError,
+             "interpolate: input is ", x.dtype(), "; expected a floating dtype (or u8)");
 
   fn::SampleGeometry g;
   Shape out;
