@@ -128,8 +128,9 @@ Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generat
 Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Generator* g) {
   WEFT_CHECK(x.is_floating(), DtypeError, "gumbel_softmax: dtype ", x.dtype(),
              " is not supported here; expected a floating one");
-  const Tensor noise = neg(log(neg(log(rand(x.shape(), x.options(), g)))));
-  Tensor soft = softmax((x + noise) / tau, dim);
+  // Halves would draw 0 and 1 again and again, whose noise is infinite; f32 draws 0 once in 2^24.
+  const Tensor u = clamp(rand(x.shape(), {compute_dtype(x.dtype()), x.device()}, g), 0x1p-25);
+  Tensor soft = softmax((x + neg(log(neg(log(u)))).to(x.dtype())) / tau, dim);
   if (!hard) return soft;
   const Tensor at = soft.detach();
   return scatter(zeros(x.shape(), x.options()), dim, argmax(at, dim, true), 1) - at + soft;

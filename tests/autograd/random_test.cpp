@@ -188,4 +188,27 @@ TEST_SUITE("dropout") {
       CHECK(gradgradcheck(g, {x}));
     }
   }
+
+  DEVICE_TEST_CASE("gumbel_softmax is the softmax of logits and noise, hard or soft") {
+    const auto drawn = [](const Tensor& x, double tau, bool hard = false) {
+      manual_seed(6);
+      return gumbel_softmax(x, tau, hard);
+    };
+    const Tensor x = here::randn({3, 4}, Dtype::f64).set_requires_grad(), u = here::randn({3, 4}, Dtype::f64);
+    const Tensor noise = log(drawn(zeros_like(x.detach()), 1));  // up to a constant of each row
+    const Tensor soft = drawn(x, 0.6), hard = drawn(x, 0.6, true);
+    CHECK(allclose(soft, softmax((x + noise) / 0.6, -1), 1e-12, 1e-12));
+    CHECK(allclose(hard, one_hot(argmax(soft, -1), 4).to(Dtype::f64), 0, 1e-12));
+    CHECK(allclose(grad(sum(hard * u), {x})[0], grad(sum(soft * u), {x})[0], 1e-12, 1e-12));
+    const auto f = [&](const std::vector<Tensor>& t) { return drawn(t[0], 0.6); };
+    CHECK(gradcheck(f, {x}));
+    CHECK(gradgradcheck(f, {x}));
+    // halves have too few digits for the noise itself
+    for (const Dtype d : {Dtype::f32, Dtype::bf16, Dtype::f16}) {
+      const Tensor y = gumbel_softmax(here::zeros({20000, 4}, d), 1, true);
+      CHECK(y.dtype() == d);
+      for (const double share : mean(y.to(Dtype::f32), 0).to_vector<double>())
+        CHECK(std::abs(share - 0.25) < 0.02);  // six standard errors
+    }
+  }
 }
