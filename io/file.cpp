@@ -51,6 +51,7 @@ Source Source::map(const std::string& path) {
 }
 
 void Source::fail(const std::string& reason) const { raise<IoError>(name, ": ", reason); }
+void Source::not_supported(const std::string& what) const { raise<NotSupported>(name, ": ", what); }
 
 Tensor Source::tensor(size_t offset, const Shape& shape, Dtype dtype) const {
   size_t size = static_cast<size_t>(shape.numel()) * itemsize(dtype);

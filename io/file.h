@@ -37,6 +37,8 @@ struct Source {
 
   static Source map(const std::string& path);
   [[noreturn]] void fail(const std::string& reason) const;
+  /// NotSupported instead of IoError: the file is right, weft lacks what it holds.
+  [[noreturn]] void not_supported(const std::string& what) const;
   /// The tensor that lies at `offset` in row-major order. Over the mapping where its alignment allows, a copy otherwise.
   /// The caller has checked that it lies inside. Refuses bools that are neither 0 nor 1.
   Tensor tensor(size_t offset, const Shape& shape, Dtype dtype) const;

@@ -49,6 +49,9 @@ class HeaderReader {
     std::string_view descr = quoted();
     for (const NamedDtype& n : kNames)
       if (descr == n.name) dtype = n.dtype;
+    if (descr == "<c8" || descr == "<c16")
+      source_.not_supported("is complex ('" + std::string(descr) +
+                            "'), which weft does not offer; save its real and imaginary parts");
     if (!dtype)
       source_.fail("has the dtype '" + printable(descr) +
                    "', which weft does not offer (little-endian f8 f4 f2 i8 i4, u1, b1)");

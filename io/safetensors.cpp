@@ -73,6 +73,9 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     } else if (state_ == State::entry && key_ == "dtype" && !entries.back().dtype) {
       for (const NamedDtype& n : kNames)
         if (text == n.name) entries.back().dtype = n.dtype;
+      if (text == "C64" || text == "C128")
+        source_.not_supported("tensor '" + printable(entries.back().name) + "' is complex (" + text +
+                              "), which weft does not offer; save its real and imaginary parts");
       if (!entries.back().dtype) fail("has the dtype " + printable(text) + ", which weft does not offer");
     } else {
       unexpected("the text '" + printable(text) + "'");

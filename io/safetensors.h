@@ -15,7 +15,8 @@ namespace weft::io {
 
 /// Reads a safetensors file: f64 f32 f16 bf16 i64 i32 u8 bool tensors in the order of its header, and its metadata.
 /// The file is mapped: tensors whose data is aligned share the mapping (changes to them stay in the process), others are
-/// copies. The file must not be shortened while tensors of it live. IoError names the file and what is wrong with it.
+/// copies. The file must not be shortened while tensors of it live. IoError names the file and what is wrong with it;
+/// NotSupported names a complex tensor.
 /// Format: https://github.com/huggingface/safetensors
 WEFT_API StateDict load(const std::string& path);
 

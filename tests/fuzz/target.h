@@ -1,4 +1,5 @@
-// The frame of a libFuzzer target: a reader takes the bytes or throws IoError; any other exception is a find.
+// The frame of a libFuzzer target: a reader takes the bytes, or throws IoError, or NotSupported for what is right but not
+// offered; any other exception is a find.
 // Knows no format.
 #pragma once
 
@@ -14,7 +15,8 @@
   extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) { \
     try {                                                                   \
       fuzz_one({reinterpret_cast<const std::byte*>(data), size});           \
-    } catch (const weft::IoError&) {}                                       \
+    } catch (const weft::IoError&) {                                        \
+    } catch (const weft::NotSupported&) {}                                  \
     return 0;                                                               \
   }                                                                         \
   static void fuzz_one(std::span<const std::byte> bytes)

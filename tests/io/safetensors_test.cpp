@@ -160,6 +160,14 @@ TEST_CASE("safetensors: what is wrong with a file is said, with its name") {
     CHECK(message.starts_with("x.safetensors: "));
     CHECK(message.find(reason) != std::string::npos);
   }
+  for (const char* word : {"C64", "C128"}) {
+    const std::string complex = file(weft::str(R"({"a":{"dtype":")", word, R"(","shape":[0],"data_offsets":[0,0]}})"));
+    std::string message;
+    try {
+      (void)io::load_safetensors(bytes_of(complex), "x.safetensors");
+    } catch (const NotSupported& e) { message = e.what(); }
+    CHECK(message.find(weft::str("tensor 'a' is complex (", word, ")")) != std::string::npos);
+  }
   std::string boolean = file(R"({"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", 1);
   boolean.back() = 2;
   CHECK(refused(boolean).find("a bool at byte") != std::string::npos);
