@@ -5,11 +5,30 @@
 
 #include "weft/autograd/node.h"
 #include "weft/nn/containers.h"
+#include "weft/nn/utils.h"
 
 namespace weft::nn::detail {
 
 namespace {
 thread_local CloneScope* current_scope = nullptr;
+thread_local const Substitution* current_substitution = nullptr;
+}  // namespace
+
+Substitution::Substitution(const Module& m, const std::vector<NamedTensor>& tensors) {
+  std::unordered_map<std::string, Tensor> own;
+  for (const auto& [name, t] : m.named_parameters()) own.emplace(name, t);
+  for (const auto& [name, t] : m.named_buffers()) own.emplace(name, t);
+  for (const auto& [name, t] : tensors) {
+    const auto it = own.find(name);
+    WEFT_CHECK(it != own.end(), ValueError, "with_tensors: ", m.name(), " has no parameter or buffer '", name, "'");
+    given_[it->second.impl()] = t;
+  }
+  before_ = std::exchange(current_substitution, this);
+}
+Substitution::~Substitution() { current_substitution = before_; }
+Tensor Substitution::of(const Tensor& t) const {
+  const auto it = given_.find(t.impl());
+  return it == given_.end() ? t : it->second;
 }
 
 struct CloneScope::Impl {
@@ -18,7 +37,9 @@ struct CloneScope::Impl {
 
   Tensor copy(const Tensor& t) {
     auto [it, fresh] = tensors.try_emplace(t.impl());
-    if (fresh) {
+    if (fresh && current_substitution) {
+      it->second = current_substitution->of(t);
+    } else if (fresh) {
       it->second = t.detach().clone();
       if (t.requires_grad()) it->second.set_requires_grad(true);
       if (t.impl()->autograd && t.impl()->autograd->param_info)

@@ -1,8 +1,10 @@
-// Parameters as one vector, and layers whose weight is computed from other parameters in every call.
+// Parameters as one vector, modules with other tensors for parameters, and layers whose weight is computed from other parameters
+// in every call.
 // Knows Module, no layer.
 #pragma once
 
 #include <optional>
+#include <unordered_map>
 
 #include "weft/nn/module.h"
 
@@ -13,6 +15,31 @@ namespace weft::nn {
 /// Copies the vector's elements into the parameters, in the same order. ShapeError unless it has as many as they; nothing is
 /// changed then.
 WEFT_API void vector_to_parameters(const Tensor& vector, const std::vector<Tensor>& params);
+
+namespace detail {
+/// While it lives, clones that this thread makes share their tensors with the original, but for the given ones.
+class WEFT_API Substitution {
+ public:
+  Substitution(const Module& m, const std::vector<NamedTensor>& tensors);
+  ~Substitution();
+  Substitution(const Substitution&) = delete;
+  Substitution& operator=(const Substitution&) = delete;
+  Tensor of(const Tensor& t) const;
+
+ private:
+  std::unordered_map<const TensorImpl*, Tensor> given_;
+  const Substitution* before_;
+};
+}  // namespace detail
+
+/// m with the given tensors in the place of the parameters and buffers of those (dotted) names, and everything else shared with m:
+/// `with_tensors(net, {{"fc.weight", w}})(x)` has a gradient with respect to w. m stays as it is. ValueError for an unknown name.
+/// Same as torch.func.functional_call, in two steps.
+template <std::derived_from<Module> M>
+[[nodiscard]] M with_tensors(const M& m, const std::vector<NamedTensor>& tensors) {
+  const detail::Substitution substitution(m, tensors);
+  return clone(m);
+}
 
 /// A module with a parameter `weight` that its call uses.
 template <class M>
