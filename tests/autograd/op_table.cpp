@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "support/devices.h"
+#include "support/misfits.h"
 #include "support/strided.h"
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/gradcheck.h"
@@ -70,7 +71,7 @@ std::string difference(const Tensor& got, const Tensor& want, double tolerance) 
   return got.defined() ? difference(Array(got), Array(want), tolerance) : "";
 }
 
-void expect_same(const Tensors& got, const Tensors& want, double tolerance, const char* what) {
+void expect_same(const Tensors& got, const Tensors& want, double tolerance, const std::string& what) {
   CHECK_MESSAGE(got.size() == want.size(), what);
   for (size_t i = 0; i < std::min(got.size(), want.size()); ++i) {
     const std::string d = difference(got[i], want[i], tolerance);
@@ -268,6 +269,9 @@ void check(const std::vector<Op>& ops) {
   }
   SUBCASE("undefined inputs") {
     for_each_sample(ops, false, [](const Op& op, const Sample& s) { check_undefined(op, s); });
+  }
+  SUBCASE("misfits") {
+    for_each_sample(ops, false, [](const Op&, const Sample& s) { support::check_misfits(s.inputs, s.call); });
   }
   SUBCASE("errors") {
     for (const Op& op : ops) {

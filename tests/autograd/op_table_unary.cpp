@@ -131,6 +131,16 @@ std::vector<Op> activations() {
           "softshrink", [](const Tensor& x) { return weft::softshrink(x, 0.75); },
           [](double x) { return x - std::min(std::max(x, -0.75), 0.75); }),
       elementwise("softsign", weft::softsign, [](double x) { return x / (1 + std::abs(x)); }),
+      elementwise(
+          "celu", [](const Tensor& x) { return weft::celu(x, 0.7); },
+          [](double x) { return x > 0 ? x : 0.7 * std::expm1(x / 0.7); }),
+      elementwise(
+          "hardshrink", [](const Tensor& x) { return weft::hardshrink(x, 0.75); },
+          [](double x) { return std::abs(x) > 0.75 ? x : 0; }),
+      elementwise("tanhshrink", weft::tanhshrink, [](double x) { return x - std::tanh(x); }),
+      elementwise(
+          "threshold", [](const Tensor& x) { return weft::threshold(x, 0.25, -3); },
+          [](double x) { return x > 0.25 ? x : -3; }),
   };
   Op prelu{.name = "prelu"};
   for (const Shape& s : {Shape{2, 3}, Shape{1, 3, 2, 2}})
