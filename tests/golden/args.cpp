@@ -49,7 +49,7 @@ int64_t Args::integer(const std::string& name, int64_t otherwise) const {
   return opt_integer(name).value_or(otherwise);
 }
 int64_t Args::integer(const std::string& name) const {
-  if (!has(name)) throw std::runtime_error("argument " + name + " is missing");
+  if (!has(name)) throw Misfit("argument " + name + " is missing");
   return *opt_integer(name);
 }
 double Args::number(const std::string& name, double otherwise) const { return opt_number(name).value_or(otherwise); }
@@ -116,8 +116,12 @@ std::vector<std::pair<std::string, Tensor>> Args::named_tensors() const {
 }
 
 void Args::check_all_read() const {
-  for (const auto& [name, v] : object_->members)
-    if (!read_.contains(name)) throw Skip("argument " + name);
+  static const std::set<std::string> kNoNumber = {"inplace", "foreach",      "fused",  "capturable", "differentiable",
+                                                  "device",  "size_average", "reduce", "verbose"};
+  for (const auto& [name, v] : object_->members) {
+    const bool start = name == "last_epoch" && v.is_integer() && v.integer == -1;  // of a schedule, as by default
+    if (!v.is_null() && !start && !read_.contains(name) && !kNoNumber.contains(name)) throw Skip("argument " + name);
+  }
 }
 
 Tensor Call::positional(const std::string& name) const {

@@ -68,7 +68,7 @@ class Args {
   template <int D> Dims<D> dims(const std::string& name, std::optional<Dims<D>> otherwise = {}) const {
     std::optional<Dims<D>> v = opt_dims<D>(name);
     if (!v) v = otherwise;
-    if (!v) throw std::runtime_error("argument " + name + " is missing");
+    if (!v) throw Misfit("argument " + name + " is missing");
     return *v;
   }
   template <int D> std::optional<Dims<D>> opt_dims(const std::string& name) const {
@@ -84,7 +84,7 @@ class Args {
 
   Dtype dtype() const { return dtype_; }
   Tensor lookup(const std::string& key) const { return lookup_(key); }
-  /// Skip that names an argument which was given and never read.
+  /// Skip that names an argument which was given (not as null) and never read, but for those that change no number.
   void check_all_read() const;
   /// Arguments of a sub-module.
   Args inner(const Value& object) const { return Args(object, dtype_, lookup_); }

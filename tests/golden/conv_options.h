@@ -20,8 +20,6 @@ template <int D> weft::nn::Padding<D> conv_padding(const Args& a) {
   if (v.is_string()) return weft::nn::Padding<D>(v.string);
   weft::nn::Padding<D> p(0);
   if (!is_pairs(v)) return weft::nn::Padding<D>(conv_dims<D>(a, "padding", Dims<D>(0)));
-  for (const Value& pair : v.list)
-    if (!pair.is_list() || pair.list.size() != 2) throw weft::ValueError("padding: not a list of pairs: " + v.text());
   read_pairs<D>(v, p.lo, p.hi);
   return p;
 }

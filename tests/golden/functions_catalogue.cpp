@@ -29,6 +29,22 @@ void add_lp(Functions& f, Tensor (*pool)(const Tensor&, const LpPoolOptions<D>&)
   });
 }
 
+/// Dropouts, which are certain without training, and for p = 0 and 1.
+void add_dropouts(Functions& f) {
+  const std::pair<const char*, Tensor (*)(const Tensor&, double, bool, Generator*)> all[] = {
+      {"F.dropout", dropout},
+      {"F.dropout1d", dropout1d},
+      {"F.dropout2d", dropout2d},
+      {"F.dropout3d", dropout3d},
+      {"F.alpha_dropout", alpha_dropout},
+      {"F.feature_alpha_dropout", feature_alpha_dropout}};
+  for (const auto& entry : all)
+    f.add(entry.first, {"input"},
+          [op = entry.second, training = entry.first[2] != 'a' && entry.first[2] != 'f'](const Call& c) {
+            return op(c.in("input"), c.number("p", 0.5), c.boolean("training", training), nullptr);
+          });
+}
+
 void add_margin_losses(Functions& f) {
   f.add("F.hinge_embedding_loss", {"input", "target"}, [](const Call& c) {
     return hinge_embedding_loss(c.in("input"), c.in("target"), c.number("margin", 1), reduction(c));
@@ -87,7 +103,7 @@ void add_catalogue(Functions& f) {
   f.add("F.threshold", {"input"},
         [](const Call& c) { return threshold(c.in("input"), c.number("threshold", 0), c.number("value", 0)); });
   f.add("F.softmin", {"input"},
-        [](const Call& c) { return softmin(c.in("input"), c.integer("dim"), c.opt_dtype("dtype")); });
+        [](const Call& c) { return softmin(c.in("input"), softmax_dim(c, c.in("input")), c.opt_dtype("dtype")); });
   f.add("F.rrelu", {"input"}, [](const Call& c) {
     return rrelu(c.in("input"), c.number("lower", 1.0 / 8), c.number("upper", 1.0 / 3), c.boolean("training", false));
   });
@@ -114,6 +130,7 @@ void add_catalogue(Functions& f) {
   add_lp<1>(f, lp_pool1d, max_unpool1d);
   add_lp<2>(f, lp_pool2d, max_unpool2d);
   add_lp<3>(f, lp_pool3d, max_unpool3d);
+  add_dropouts(f);
   add_margin_losses(f);
 }
 

@@ -1,5 +1,6 @@
 // Reductions, running sums, softmax.
 #include "golden/registry.h"
+#include "golden/words.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/scan.h"
@@ -76,10 +77,12 @@ void add_reduce(Functions& f) {
         [](const Call& c) { return weft::cumsum(c.in("input"), c.integer("dim"), c.opt_dtype("dtype")); });
   f.add("F.cumprod", {"input"},
         [](const Call& c) { return weft::cumprod(c.in("input"), c.integer("dim"), c.opt_dtype("dtype")); });
-  f.add("F.softmax", {"input"},
-        [](const Call& c) { return weft::softmax(c.in("input"), c.integer("dim"), c.opt_dtype("dtype")); });
-  f.add("F.log_softmax", {"input"},
-        [](const Call& c) { return weft::log_softmax(c.in("input"), c.integer("dim"), c.opt_dtype("dtype")); });
+  f.add("F.softmax", {"input"}, [](const Call& c) {
+    return weft::softmax(c.in("input"), softmax_dim(c, c.in("input")), c.opt_dtype("dtype"));
+  });
+  f.add("F.log_softmax", {"input"}, [](const Call& c) {
+    return weft::log_softmax(c.in("input"), softmax_dim(c, c.in("input")), c.opt_dtype("dtype"));
+  });
 }
 
 }  // namespace golden

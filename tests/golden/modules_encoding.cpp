@@ -12,6 +12,7 @@ namespace {
 
 nn::EncodingOptions options(const Args& a) {
   const std::string layout = a.word("layout", "auto");
+  if (layout != "auto" && layout != "bdn" && layout != "bnd") throw ValueError("layout: unknown word " + layout);
   return {.layout = layout == "bdn"   ? nn::EncodingLayout::bdn
                     : layout == "bnd" ? nn::EncodingLayout::bnd
                                       : nn::EncodingLayout::automatic};

@@ -17,6 +17,7 @@ template <int D> void add_rank(Modules& m) {
     const Value& momentum = a.value("momentum");
     if (a.given("momentum")) o.momentum = momentum.is_null() ? std::nullopt : std::optional(momentum.as_double());
     o.affine = a.boolean("affine", true);
+    o.bias = a.boolean("bias", true);
     o.track_running_stats = a.boolean("track_running_stats", true);
     return layer(nn::BatchNorm<D>(a.integer("num_features"), o));
   });
@@ -25,6 +26,7 @@ template <int D> void add_rank(Modules& m) {
     o.eps = a.number("eps", 1e-5);
     o.momentum = a.number("momentum", 0.1);
     o.affine = a.boolean("affine", false);
+    o.bias = a.boolean("bias", true);
     o.track_running_stats = a.boolean("track_running_stats", false);
     return layer(nn::InstanceNorm<D>(a.integer("num_features"), o));
   });
@@ -37,8 +39,9 @@ void add_norm_modules(Modules& m) {
   add_rank<2>(m);
   add_rank<3>(m);
   m.add("nn.GroupNorm", [](const Args& a) {
-    return layer(nn::GroupNorm(a.integer("num_groups"), a.integer("num_channels"),
-                               {.eps = a.number("eps", 1e-5), .affine = a.boolean("affine", true)}));
+    return layer(nn::GroupNorm(
+        a.integer("num_groups"), a.integer("num_channels"),
+        {.eps = a.number("eps", 1e-5), .affine = a.boolean("affine", true), .bias = a.boolean("bias", true)}));
   });
   m.add("nn.LayerNorm", [](const Args& a) {
     return layer(

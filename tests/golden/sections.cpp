@@ -47,7 +47,7 @@ std::vector<Tensor> call_function(const Folder& folder, const Value& item, const
   return y;
 }
 
-/// The message of the weft::Error that f throws; empty if it does not throw.
+/// The message of the weft::Error that f throws; empty if it does not throw. What C++ does not take as an argument is refused, too.
 template <class F> std::string refusal(const Value& item, F f) {
   try {
     f();
@@ -56,7 +56,7 @@ template <class F> std::string refusal(const Value& item, F f) {
       std::cout << "note " << item["name"].as_string() << ": another class than " << item["error"].string << ": "
                 << e.what() << '\n';
     return e.what();
-  }
+  } catch (const Misfit& e) { return e.what() + (" in " + item["args"].text()) + item["call"].text(); }
   return "";
 }
 

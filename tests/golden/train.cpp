@@ -2,6 +2,7 @@
 #include "golden/folder.h"
 #include "golden/modules.h"
 #include "golden/optimizers.h"
+#include "golden/registry.h"
 
 namespace golden {
 
@@ -11,7 +12,6 @@ void run_train(const Folder& folder, const Value& item, Failures& failures) {
     b.module.to(Folder::dtype(item));
     return b;
   };
-  if (!item["loss"].has("module")) throw Skip("kind train with a loss that is no module");
   std::vector<Built> layers;
   weft::StateDict state;  // "<index>.<name>": handles of what the layers hold
   std::vector<Tensor> params;
@@ -21,7 +21,22 @@ void run_train(const Folder& folder, const Value& item, Failures& failures) {
     for (const auto& [name, t] : layers.back().module.state_dict()) state.set(prefix + name, t);
     for (const Tensor& p : layers.back().module.parameters()) params.push_back(p);
   }
-  const Built loss = build(item["loss"]);
+  const Value& loss_of = item["loss"];
+  std::function<Tensor(const Tensor&, const Tensor&)> loss;
+  if (loss_of.has("module")) {
+    loss = [of = build(loss_of), no_call = folder.args(item, "")](const Tensor& y, const Tensor& target) {
+      return of.forward({y, target}, no_call).at(0);
+    };
+  } else {
+    const Function& function = functions().at(loss_of["function"].as_string());
+    const Args args = folder.args(item, "").inner(loss_of[loss_of.has("call") ? "call" : "args"]);
+    loss = [&function, args](const Tensor& y, const Tensor& target) {
+      const Call call(args, {y, target}, function.tensors);
+      const Tensor value = function.call(call).at(0);
+      call.check_all_read();
+      return value;
+    };
+  }
 
   {
     const weft::NoGrad off;
@@ -42,7 +57,7 @@ void run_train(const Folder& folder, const Value& item, Failures& failures) {
   for (int64_t step = 0; step < item["steps"].as_int(); ++step) {
     std::vector<Tensor> y = inputs;
     for (const Built& layer : layers) y = layer.forward(y, no_call);
-    const Tensor value = loss.forward({y.at(0), target}, no_call).at(0);
+    const Tensor value = loss(y.at(0), target);
     losses.push_back(value.item<double>());
     optimizer->zero_grad();
     value.backward();

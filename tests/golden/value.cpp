@@ -4,7 +4,6 @@
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 
 namespace golden {
 namespace {
@@ -47,7 +46,7 @@ Value convert(const Json& j) {
 }
 
 [[noreturn]] void wrong(const Value& v, const char* expected) {
-  throw std::runtime_error("expected " + std::string(expected) + ", got " + v.text());
+  throw Misfit("expected " + std::string(expected) + ", got " + v.text());
 }
 
 }  // namespace
@@ -61,7 +60,8 @@ const Value& Value::operator[](const std::string& name) const {
 
 int64_t Value::as_int() const {
   if (kind == Kind::integer) return integer;
-  if (kind == Kind::number && number == std::floor(number)) return static_cast<int64_t>(number);
+  if (kind == Kind::number && number == std::floor(number) && std::abs(number) < 0x1p62)
+    return static_cast<int64_t>(number);
   if (kind == Kind::boolean) return boolean;
   wrong(*this, "an integer");
 }

@@ -3,13 +3,19 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace golden {
 
-/// One JSON value. Reading it as another kind than it has throws std::runtime_error with the value.
+/// A value that the argument it is for cannot have in C++: of another kind, or a list of another length.
+struct Misfit : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// One JSON value. Reading it as another kind than it has is a Misfit that shows it.
 class Value {
  public:
   enum class Kind { null, boolean, integer, number, string, list, object };

@@ -27,6 +27,12 @@ inline weft::PadMode pad_mode(const std::string& word) {
   throw weft::ValueError("pad: unknown mode " + word);
 }
 
+/// `dim` of a softmax; without it what PyTorch takes (and warns of).
+inline int64_t softmax_dim(const Args& a, const weft::Tensor& x) {
+  if (a.has("dim")) return a.integer("dim");
+  return x.rank() == 0 || x.rank() == 1 || x.rank() == 3 ? 0 : 1;
+}
+
 /// A list of one pair per axis?
 inline bool is_pairs(const Value& v) { return v.is_list() && !v.list.empty() && v.list.at(0).is_list(); }
 
@@ -34,8 +40,9 @@ inline bool is_pairs(const Value& v) { return v.is_list() && !v.list.empty() && 
 template <int D> void read_pairs(const Value& v, Dims<D>& lo, Dims<D>& hi) {
   if (v.list.size() != D) throw weft::ValueError("padding: expected " + std::to_string(D) + " pairs, got " + v.text());
   for (int i = 0; i < D; ++i) {
-    lo[i] = v.list.at(static_cast<size_t>(i)).list.at(0).as_int();
-    hi[i] = v.list.at(static_cast<size_t>(i)).list.at(1).as_int();
+    const std::vector<int64_t> pair = v.list.at(static_cast<size_t>(i)).as_ints();
+    if (pair.size() != 2) throw weft::ValueError("padding: not a list of pairs: " + v.text());
+    lo[i] = pair[0], hi[i] = pair[1];
   }
 }
 
@@ -71,6 +78,8 @@ template <int D> weft::AvgPoolOptions<D> avg_pool_options(const Args& a) {
 template <int D> weft::OutputSize<D> output_size(const Args& a) {
   const Value& v = a.value("output_size");
   std::array<std::optional<int64_t>, D> size;
+  if (v.is_list() && v.list.size() != 1 && v.list.size() != D)
+    throw weft::ValueError("output_size: expected 1 or " + std::to_string(D) + " numbers, got " + v.text());
   for (size_t i = 0; i < D; ++i) {
     const Value& e = !v.is_list() ? v : v.list.size() == 1 ? v.list.at(0) : v.list.at(i);
     if (!e.is_null()) size[i] = e.as_int();
