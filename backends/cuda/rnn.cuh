@@ -25,7 +25,7 @@ template <class T, RnnKind kind> struct RnnStep {
     if constexpr (kind == RnnKind::lstm) {
       for (int k = 0; k < 4; ++k) a[k] = of_h(k) + of_x(k);
       C state = static_cast<C>(c[at]);
-      y[at] = static_cast<T>(fn::lstm<T>(a[0], a[1], a[2], a[3], state));
+      y[at] = static_cast<T>(fn::lstm(a[0], a[1], a[2], a[3], state));
       c[at] = static_cast<T>(state);
       if (kept) kept[(n * K + 4) * H + u] = c[at];
     } else if constexpr (kind == RnnKind::gru) {

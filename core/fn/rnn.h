@@ -11,9 +11,9 @@ inline namespace WEFT_ISA {
 template <class T, class C> WEFT_HD WEFT_INLINE C kept_as(C v) { return static_cast<C>(static_cast<T>(v)); }
 
 /// Sums in, gates out. c: before and after. Returns h.
-template <class T, class C> WEFT_HD WEFT_INLINE C lstm(C& i, C& f, C& g, C& o, C& c) {
+template <class C> WEFT_HD WEFT_INLINE C lstm(C& i, C& f, C& g, C& o, C& c) {
   i = fn::sigmoid(i), f = fn::sigmoid(f), g = fn::tanh(g), o = fn::sigmoid(o);
-  c = kept_as<T>(f * c + i * g);
+  c = f * c + i * g;
   return o * fn::tanh(c);
 }
 /// Gates in, gradients of their sums out. dc: of c as later steps see it, in; of c before, out.

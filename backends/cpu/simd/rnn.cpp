@@ -21,9 +21,9 @@ constexpr int64_t kSerialWork = 1 << 17;  // multiply-adds of a step
 template <class C> struct Block {
   static constexpr int64_t kRows = Tile<C>::kRows, kCols = Tile<C>::kCols, kSize = kRows * kCols;
 };
-/// What a block is worked on in: numbers of its gates, and of h.
+/// What a block is worked on in: numbers of its gates, of h, and of one row's c.
 template <class C, RnnKind kind> struct Workspace {
-  alignas(64) C gates[(rnn_gates(kind) == 1 ? 1 : 4) * Block<C>::kSize], h[Block<C>::kSize];
+  alignas(64) C gates[(rnn_gates(kind) == 1 ? 1 : 4) * Block<C>::kSize], h[Block<C>::kSize], c[Block<C>::kCols];
 };
 
 int64_t ceil_div(int64_t n, int64_t size) { return (n + size - 1) / size; }
@@ -97,16 +97,16 @@ template <RnnKind kind, class T, class C> void plain_row(int64_t n, const C* a, 
     h[u] = fn::kept_as<T>(kind == RnnKind::tanh ? fn::tanh(s) : (s < C(0) ? C(0) : s));  // a NaN stays
   }
 }
-template <class T, class C> void lstm_row(int64_t n, int64_t H, C* a, const T* x, T* c, C* h) {
+template <class T, class C> void lstm_row(int64_t n, int64_t H, C* a, const T* x, C* c, C* h) {
   C *ai = a, *af = a + Block<C>::kSize, *ag = a + 2 * Block<C>::kSize, *ao = a + 3 * Block<C>::kSize;
   const T *xf = x + H, *xg = xf + H, *xo = xg + H;
 #pragma omp simd
   for (int64_t u = 0; u < n; ++u) {
     C i = ai[u] + static_cast<C>(x[u]), f = af[u] + static_cast<C>(xf[u]), g = ag[u] + static_cast<C>(xg[u]),
-      o = ao[u] + static_cast<C>(xo[u]), state = static_cast<C>(c[u]);
-    h[u] = fn::kept_as<T>(fn::lstm<T>(i, f, g, o, state));
+      o = ao[u] + static_cast<C>(xo[u]), state = c[u];
+    h[u] = fn::kept_as<T>(fn::lstm(i, f, g, o, state));
     ai[u] = i, af[u] = f, ag[u] = g, ao[u] = o;
-    c[u] = static_cast<T>(state);
+    c[u] = state;
   }
 }
 // Gate 3 of a: h's part of the new gate.
@@ -195,14 +195,17 @@ void forward_typed(const MutTensorRef& y, const MutTensorRef& c, const MutTensor
         const int64_t sample = p * Block<C>::kRows + r, unit = sample * H + j;
         const T* x = gx.as<T>() + (t * N + sample) * G * H + j;
         C *gates = a + r * Block<C>::kCols, *hr = h + r * Block<C>::kCols;
-        if constexpr (kind == RnnKind::lstm) lstm_row(n, H, gates, x, c.as_mut<T>() + unit, hr);
-        else if constexpr (kind == RnnKind::gru) gru_row(n, H, gates, x, bias.as<T>() + j, past + unit, hr);
+        if constexpr (kind == RnnKind::lstm) {
+          load(own.c, c.as_mut<T>() + unit, n);
+          lstm_row(n, H, gates, x, own.c, hr);
+          store(c.as_mut<T>() + unit, own.c, n);
+        } else if constexpr (kind == RnnKind::gru) gru_row(n, H, gates, x, bias.as<T>() + j, past + unit, hr);
         else plain_row<kind>(n, gates, x, hr);
         store(y.as_mut<T>() + t * N * H + unit, hr, n);
         if (!kept.defined()) continue;
         T* to = kept.as_mut<T>() + (t * N + sample) * K * H + j;
         for (int64_t g = 0; g < std::min<int64_t>(K, 4); ++g) store(to + g * H, gates + g * B, n);
-        if constexpr (kind == RnnKind::lstm) load(to + 4 * H, c.as_mut<T>() + unit, n);
+        if constexpr (kind == RnnKind::lstm) store(to + 4 * H, own.c, n);
       }
       panels.put(next, p, j, h, n);
     });
