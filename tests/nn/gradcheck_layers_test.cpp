@@ -8,6 +8,7 @@
 #include "weft/nn/encoding.h"
 #include "weft/nn/fold.h"
 #include "weft/nn/gram.h"
+#include "weft/nn/lazy.h"
 #include "weft/nn/lazy_conv.h"
 #include "weft/nn/linear.h"
 #include "weft/nn/norm.h"
@@ -181,6 +182,15 @@ std::vector<LayerRow> norms() {
                  return layer_case(nn::LocalResponseNorm(d.from(1, 4), {.alpha = 0.7, .beta = 0.6, .k = 2}), d,
                                    d.leaf(d.features(d.from(1, 4), static_cast<int>(d.from(1, 2)), 1, 3)));
                }});
+  t.push_back({"CrossMapLRN2d", [](Draw& d) {
+                 return layer_case(nn::CrossMapLRN2d(d.from(1, 4), {.alpha = 0.7, .beta = 0.6, .k = 2}), d,
+                                   d.leaf(d.features(d.from(1, 4), 2, 1, 3)));
+               }});
+  t.push_back({"LazyBatchNorm2d", [](Draw& d) {
+                 nn::LazyBatchNorm2d norm;
+                 (void)norm(d.values({2, 3, 2, 2}));
+                 return layer_case(norm, d, d.leaf(d.features(3, 2, 2, 3)));
+               }});
   t.push_back({"SyncBatchNorm", [](Draw& d) {
                  const int64_t c = d.from(1, 3);
                  return layer_case(nn::SyncBatchNorm(c, {.activation = activation(d), .inplace = false}), d,
@@ -301,6 +311,14 @@ std::vector<LayerRow> pools() {
          if (mode == Mode::bilinear || mode == Mode::bicubic) o.align_corners = d.coin();
          return layer_case(nn::Upsample(o), d, d.leaf(d.features(2, 2, 2, 4)));
        }});
+  t.push_back({"FractionalMaxPool2d", [](Draw& d) {
+                 return layer_case(nn::FractionalMaxPool2d({.kernel_size = 2, .output_ratio = 0.6}), d,
+                                   d.leaf(d.features(2, 2, 4, 6)));
+               }});
+  t.push_back({"FractionalMaxPool3d", [](Draw& d) {
+                 return layer_case(nn::FractionalMaxPool3d({.kernel_size = 2, .output_ratio = 0.6}), d,
+                                   d.leaf(d.features(1, 3, 4, 4)));
+               }});
   t.push_back({"UpsamplingNearest2d", [](Draw& d) {
                  return layer_case(nn::UpsamplingNearest2d({.size = {d.from(1, 5), d.from(1, 5)}}), d,
                                    d.leaf(d.features(2, 2, 2, 3)));
@@ -362,6 +380,11 @@ std::vector<LayerRow> products() {
                  const int64_t in = d.from(1, 4);
                  return layer_case(nn::Linear(in, d.from(1, 4), {.bias = d.coin()}), d,
                                    d.leaf(d.coin() ? Shape{in} : Shape{2, d.from(1, 3), in}));
+               }});
+  t.push_back({"LazyLinear", [](Draw& d) {
+                 nn::LazyLinear linear(d.from(1, 3));
+                 (void)linear(zeros({1, 4}));
+                 return layer_case(linear, d, d.leaf({d.from(1, 3), 4}));
                }});
   t.push_back({"Bilinear", [](Draw& d) {
                  const int64_t a = d.from(1, 3), b = d.from(1, 3), n = d.from(1, 3);

@@ -4,6 +4,7 @@
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/softmax.h"
 #include "weft/autograd/ops/unary.h"
+#include "weft/nn/adaptive_softmax.h"
 #include "weft/nn/attention.h"
 #include "weft/nn/containers.h"
 #include "weft/nn/conv.h"
@@ -82,6 +83,19 @@ std::vector<LayerRow> class_losses() {
   t.push_back({"LabelSmoothing", [](Draw& d) {
                  const int64_t n = d.from(1, 3), c = d.from(2, 4);
                  return loss_case(nn::LabelSmoothing(0.2), d, d.leaf({n, c}), {d.classes({n}, c)});
+               }});
+  t.push_back({"LinearCrossEntropyLoss", [](Draw& d) {
+                 const int64_t n = d.from(1, 3), in = d.from(1, 3), c = d.from(2, 4);
+                 const nn::LinearCrossEntropyLossOptions o{.bias = d.coin(), .label_smoothing = d.pick({0.0, 0.2})};
+                 return loss_case(nn::LinearCrossEntropyLoss(in, c, o), d, d.leaf({n, in}), {d.classes({n}, c)});
+               }});
+  t.push_back({"AdaptiveLogSoftmaxWithLoss", [](Draw& d) {
+                 const int64_t n = d.from(2, 4);
+                 return layer_case(nn::AdaptiveLogSoftmaxWithLoss(4, 6, {2, 4}, {.div_value = 2}), d, {d.leaf({n, 4})},
+                                   [at = d.classes({n}, 6)](auto& m, const Tensors& x) -> Tensors {
+                                     const auto r = m(x[0], at);
+                                     return {r.output, r.loss, m.log_prob(x[0])};
+                                   });
                }});
   t.push_back({"SegmentationLosses", [](Draw& d) {
                  const int64_t c = d.from(2, 3);
@@ -281,6 +295,20 @@ std::vector<LayerRow> sequences() {
                                        [](auto& m, const Tensors& x) { return m(x[0]); });
                    },
                .second = false,  // of the layer's
+               .tolerance = 1e-5});
+  t.push_back({.name = "Transformer",
+               .make =
+                   [](Draw& d) {
+                     const nn::Transformer m({.d_model = 2,
+                                              .nhead = 1,
+                                              .num_encoder_layers = 1,
+                                              .num_decoder_layers = 1,
+                                              .dim_feedforward = 2,
+                                              .dropout = 0});
+                     return layer_case(m, d, {d.leaf({2, 1, 2}), d.leaf({1, 1, 2})},
+                                       [](auto& m, const Tensors& x) { return m(x[0], x[1]); });
+                   },
+               .second = false,
                .tolerance = 1e-5});
   t.push_back({.name = "TransformerDecoder",
                .make =
