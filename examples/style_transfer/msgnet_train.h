@@ -12,14 +12,14 @@
 
 struct TrainOptions {
   int64_t ngf = 32, blocks = 3;
-  int64_t steps = 4000, batch = 4, size = 128, style_size = 288, style_crop = 192;
+  int64_t steps = 10000, batch = 2, size = 128, style_size = 288, style_crop = 192;
   /// Steps in the beginning that only learn to give the photo back: they need no features and are cheap.
   int64_t reconstruct = 200;
   double lr = 1e-3;
   int64_t warmup = 50;  ///< steps in which the rate rises; it falls as a cosine to the last step
   int64_t ramp = 400;   ///< steps after the reconstruction in which the style's weight rises
   double clip = 2;      ///< of the gradient's norm; 0: none
-  double content_weight = 2, style_weight = 15, tv_weight = 0.005;
+  double content_weight = 2, style_weight = 15, tv_weight = 0.01;
   bool relative = true;    ///< errors in units of the targets' own size; otherwise as published
   bool published = false;  ///< PyTorch's first values instead of init_for_training, no warm-up, one rate
   bool augment = true;     ///< random pieces of the photos; otherwise the photos in turn
