@@ -1,5 +1,6 @@
 // The deep copy of a module tree. The tree of states is copied first; then copying the user's object, under the
 // scope, makes its module members (through Module's copy constructor) and tensor members (relink) name the copy.
+#include <algorithm>
 #include <cstring>
 #include <unordered_map>
 
@@ -34,6 +35,7 @@ Tensor Substitution::of(const Tensor& t) const {
 struct CloneScope::Impl {
   std::unordered_map<const Module::State*, std::shared_ptr<Module::State>> states;
   std::unordered_map<const TensorImpl*, Tensor> tensors;
+  std::unordered_map<const TensorImpl*, int64_t> references;  // to the originals, beside those of copied objects
 
   Tensor copy(const Tensor& t) {
     auto [it, fresh] = tensors.try_emplace(t.impl());
@@ -62,6 +64,8 @@ struct CloneScope::Impl {
 
 CloneScope::CloneScope(const Module& root) : impl_(std::make_unique<Impl>()), before_(nullptr) {
   impl_->copy_state(root);
+  for (const auto& [original, copy] : impl_->tensors)
+    impl_->references[original] = original ? original->use_count() : 0;
   before_ = std::exchange(current_scope, this);
   // Second pass: a child is copied under the scope, so that it names its clone.
   try {
@@ -85,14 +89,28 @@ std::shared_ptr<Module::State> CloneScope::find(const Module::State* s) const {
 }
 
 void CloneScope::relink(void* object, size_t size) const {
-  // A Tensor is one pointer to its impl: a word of the object that equals a registered parameter's is that handle.
+  // A Tensor is one pointer to its impl: a word of the object that equals a registered parameter's is that handle, or what an
+  // empty optional has kept of older bytes. Both get the clone's pointer, and as many references move as copying has made.
   static_assert(sizeof(Tensor) == sizeof(TensorImpl*) && alignof(Tensor) == alignof(TensorImpl*));
   char* bytes = static_cast<char*>(object);
+  std::unordered_map<TensorImpl*, int64_t> words;
   for (size_t at = 0; at + sizeof(Tensor) <= size; at += alignof(Tensor)) {
-    const TensorImpl* word;
+    TensorImpl* word;
     std::memcpy(&word, bytes + at, sizeof word);
     auto it = impl_->tensors.find(word);
-    if (it != impl_->tensors.end()) *reinterpret_cast<Tensor*>(bytes + at) = it->second;
+    if (!word || it == impl_->tensors.end() || it->second.impl() == word) continue;
+    TensorImpl* clone = it->second.impl();
+    std::memcpy(bytes + at, &clone, sizeof clone);
+    ++words[word];
+  }
+  for (const auto& [original, n] : words) {
+    int64_t& before = impl_->references[original];
+    const int64_t handles = std::clamp<int64_t>(static_cast<int64_t>(original->use_count()) - before, 0, n);
+    for (int64_t i = 0; i < handles; ++i) {
+      if (const TensorImpl* clone = impl_->tensors[original].impl()) clone->retain();
+      (void)original->drop();  // never the last: the original's state has one
+    }
+    before = static_cast<int64_t>(original->use_count());
   }
 }
 
