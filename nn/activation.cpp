@@ -11,9 +11,10 @@ LeakyReLU::LeakyReLU(double negative_slope)
     : Module("LeakyReLU", "negative_slope=" + py(negative_slope)), negative_slope(negative_slope) {}
 
 PReLU::PReLU(int64_t num_parameters, double init)
-    : Module("PReLU", "num_parameters=" + py(num_parameters)),
-      num_parameters(num_parameters),
-      weight(param("weight", full({num_parameters}, init))) {}
+    : Module("PReLU", "num_parameters=" + py(num_parameters)), num_parameters(num_parameters) {
+  WEFT_CHECK(num_parameters >= 0, ValueError, "PReLU: num_parameters must not be negative, got ", num_parameters);
+  weight = param("weight", full({num_parameters}, init));
+}
 
 ELU::ELU(double alpha) : Module("ELU", "alpha=" + py(alpha)), alpha(alpha) {}
 

@@ -49,8 +49,10 @@ Tensor Bilinear::operator()(const Tensor& a, const Tensor& b) const { return bil
 
 namespace {
 
-/// A padding row below 0 counts from the end.
-void wrap_padding(const Module& m, std::optional<int64_t>& row, int64_t rows) {
+/// Checks the table's sizes; a padding row below 0 counts from the end.
+void check_table(const Module& m, int64_t rows, int64_t features, std::optional<int64_t>& row) {
+  WEFT_CHECK(rows >= 0 && features >= 0, ValueError, m.name(),
+             ": num_embeddings and embedding_dim must not be negative, got ", rows, " and ", features);
   if (!row) return;
   WEFT_CHECK(*row >= -rows && *row < rows, ValueError, m.name(), ": padding_idx ", *row, " is not a row of ", rows);
   if (*row < 0) *row += rows;
@@ -69,7 +71,7 @@ void init_rows(const Tensor& weight, std::optional<int64_t> padding) {
 
 Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o)
     : Module("Embedding"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
-  wrap_padding(*this, options.padding_idx, num_embeddings);
+  check_table(*this, num_embeddings, embedding_dim, options.padding_idx);
   std::string extra = weft::str(num_embeddings, ", ", embedding_dim);
   if (options.padding_idx) extra += ", padding_idx=" + py(*options.padding_idx);
   extra += renorm_text(options);
@@ -85,7 +87,7 @@ Tensor Embedding::operator()(const Tensor& x) const {
 
 EmbeddingBag::EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o)
     : Module("EmbeddingBag"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
-  wrap_padding(*this, options.padding_idx, num_embeddings);
+  check_table(*this, num_embeddings, embedding_dim, options.padding_idx);
   std::string extra = weft::str(num_embeddings, ", ", embedding_dim);
   extra += renorm_text(options);
   extra += o.mode == BagMode::sum ? ", mode='sum'" : o.mode == BagMode::max ? ", mode='max'" : ", mode='mean'";

@@ -144,11 +144,19 @@ Tensor GroupNorm::operator()(const Tensor& x) const {
                     {.eps = options.eps, .activation = options.activation, .slope = options.slope});
 }
 
+namespace {
+void check_normalized(const Module& m, const Shape& shape) {
+  for (const int64_t n : shape)
+    WEFT_CHECK(n >= 0, ValueError, m.name(), ": normalized_shape must not be negative, got ", shape);
+}
+}  // namespace
+
 LayerNorm::LayerNorm(const Shape& normalized_shape, LayerNormOptions o)
     : Module("LayerNorm", weft::str(py(normalized_shape), ", eps=", py(o.eps), ", elementwise_affine=",
                                     py(o.elementwise_affine), ", bias=", py(o.elementwise_affine && o.bias))),
       normalized_shape(normalized_shape),
       options(o) {
+  check_normalized(*this, normalized_shape);
   if (!o.elementwise_affine) return;
   weight = param("weight", ones(normalized_shape));
   if (o.bias) bias = param("bias", zeros(normalized_shape));
@@ -163,6 +171,7 @@ RMSNorm::RMSNorm(const Shape& normalized_shape, RMSNormOptions o)
              weft::str(py(normalized_shape), ", eps=", py(o.eps), ", elementwise_affine=", py(o.elementwise_affine))),
       normalized_shape(normalized_shape),
       options(o) {
+  check_normalized(*this, normalized_shape);
   if (o.elementwise_affine) weight = param("weight", ones(normalized_shape));
 }
 
