@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kSufficientDecrease = 1e-4, kCurvature = 0.9, kLeastCurvature = 1e-10;
 
-double dot(const Tensor& a, const Tensor& b) { return sum(a * b).item<double>(); }
+double scalar_product(const Tensor& a, const Tensor& b) { return sum(a * b).item<double>(); }
 
 /// One flat p-norm, without a temporary.
 double flat_norm(const Tensor& x, double p) {
@@ -97,7 +97,7 @@ class LBFGS::Evaluator {
     p.t = t;
     p.f = value(loss());
     p.g = opt_.gather_grad();
-    p.slope = dot(p.g, d);
+    p.slope = scalar_product(p.g, d);
     for (size_t i = 0; i < before.size(); ++i) opt_.slots_[i].param.copy_(before[i]);
     return p;
   }
@@ -117,21 +117,21 @@ void LBFGS::update_direction(const Tensor& g) {
   }
   Tensor y = g - previous_grad_;
   Tensor s = d_ * t_;
-  double ys = dot(y, s);
+  double ys = scalar_product(y, s);
   if (ys > kLeastCurvature) {
     if (static_cast<int64_t>(history_.size()) == options().history_size) history_.pop_front();
-    h_ = ys / dot(y, y);
+    h_ = ys / scalar_product(y, y);
     history_.push_back({std::move(y), std::move(s), 1 / ys});
   }
   std::vector<double> alpha(history_.size());
   Tensor q = neg(g);
   for (size_t i = history_.size(); i-- > 0;) {
-    alpha[i] = dot(history_[i].s, q) * history_[i].rho;
+    alpha[i] = scalar_product(history_[i].s, q) * history_[i].rho;
     q.add_(history_[i].y, -alpha[i]);
   }
   q.mul_(h_);
   for (size_t i = 0; i < history_.size(); ++i)
-    q.add_(history_[i].s, alpha[i] - dot(history_[i].y, q) * history_[i].rho);
+    q.add_(history_[i].s, alpha[i] - scalar_product(history_[i].y, q) * history_[i].rho);
   d_ = q;
 }
 
@@ -229,7 +229,7 @@ Tensor LBFGS::step(const std::function<Tensor()>& closure) {
     previous_grad_ = g;
     const double previous_f = f;
     t_ = iterations_ == 1 ? std::min(1.0, 1 / flat_norm(g, 1)) * o.lr : o.lr;
-    const double slope = dot(g, d_);
+    const double slope = scalar_product(g, d_);
     if (slope > -o.tolerance_change) break;
 
     bool flat = false;

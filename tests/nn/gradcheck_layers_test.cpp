@@ -187,7 +187,7 @@ std::vector<LayerRow> norms() {
                                    d.leaf(d.features(d.from(1, 4), 2, 1, 3)));
                }});
   t.push_back({"LazyBatchNorm2d", [](Draw& d) {
-                 nn::LazyBatchNorm2d norm;
+                 auto norm = here::module(nn::LazyBatchNorm2d());
                  (void)norm(d.values({2, 3, 2, 2}));
                  return layer_case(norm, d, d.leaf(d.features(3, 2, 2, 3)));
                }});

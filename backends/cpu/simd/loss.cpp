@@ -46,6 +46,8 @@ template <class T> struct Problem {
   }
   A keep;  // 1 - smoothing
   A class_weight(int64_t c) const { return weight ? weight[c] : A(1); }
+  // A target out of range is reported by the forward pass and never used as an index.
+  bool counts(int64_t t) const { return t != ignore && t >= 0 && t < C; }
 };
 
 /// Log-sum-exp and smoothing sum of n pixels; class c of pixel i is p[c * step + i].
@@ -137,16 +139,14 @@ template <class T> void forward(compute_t<T>* loss, compute_t<T>* lse, double* t
     for (int64_t i = 0; i < m; ++i) {
       const int64_t t = o.target[n * S + s + i];
       A v = 0;
-      if (t != o.ignore) {
-        if (t < 0 || t >= o.C) {
-          sums[2] = 1;
-          continue;
-        }
+      if (o.counts(t)) {
         const A w = o.class_weight(t);
         v = o.keep * w * (z[i] - A(o.rows ? p[i * o.C + t] : p[t * o.S + i]));
         if (smoothing) v += o.smoothing * (o.weight_sum * z[i] - smooth[i]);
         sum += static_cast<double>(v);
         total += static_cast<double>(w);
+      } else if (t != o.ignore) {
+        sums[2] = 1;
       }
       loss[n * S + s + i] = v;
     }
@@ -171,7 +171,7 @@ void backward(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* 
     const int64_t* t = o.target + n * S + s;
     const A* z = lse + n * S + s;
     for (int64_t i = 0; i < m; ++i) {
-      const bool counts = t[i] != o.ignore;
+      const bool counts = o.counts(t[i]);
       const A gi = counts ? g[(n * S + s + i) * g_step] : A(0);
       hit[i] = counts ? gi * o.keep * o.class_weight(t[i]) : A(0);
       up[i] = gi * o.smoothing;
@@ -194,7 +194,7 @@ void backward(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* 
 #pragma omp simd
           for (int64_t c = 0; c < C; ++c) d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l));
         }
-        if (t[i] == o.ignore) continue;
+        if (!o.counts(t[i])) continue;
         // once more from the start, so that halves round once
         const int64_t c = t[i];
         d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l) - u * o.class_weight(c) - hit[i]);
@@ -216,14 +216,14 @@ void backward(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* 
 #pragma omp simd
           for (int64_t e = 0; e < m * o.C; ++e) d[e] = factor[e] * fn::exp(p[e] - shift[e]);
           for (int64_t i = 0; i < m; ++i)
-            if (t[i] != o.ignore) d[i * o.C + t[i]] -= hit[i];
+            if (o.counts(t[i])) d[i * o.C + t[i]] -= hit[i];
           return;
         }
       }
 #pragma omp simd
       for (int64_t e = 0; e < m * o.C; ++e) factor[e] *= fn::exp(A(p[e]) - shift[e]);
       for (int64_t i = 0; i < m; ++i) {
-        if (t[i] == o.ignore) continue;
+        if (!o.counts(t[i])) continue;
         for (int64_t c = 0; smoothing && c < o.C; ++c) factor[i * o.C + c] -= up[i] * o.class_weight(c);
         factor[i * o.C + t[i]] -= hit[i];
       }
