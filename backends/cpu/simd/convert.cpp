@@ -5,7 +5,8 @@
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
-template <class D, class S> WEFT_INLINE D converted(S v) {
+// A number that D cannot hold becomes whatever the processor makes of it, as everywhere in this field.
+template <class D, class S> __attribute__((no_sanitize("float-cast-overflow"))) WEFT_INLINE D converted(S v) {
   using C = compute_t<S>;
   if constexpr (std::is_same_v<D, bool>) return static_cast<C>(v) != C(0);
   else if constexpr (std::is_same_v<D, bf16> || std::is_same_v<D, f16>) return D(static_cast<float>(static_cast<C>(v)));
