@@ -7,18 +7,18 @@
 namespace weft {
 namespace {
 
-/// scale * x^T x for x: [B, N, C] -> [B, C, C]. The gradient x (g + g^T) scale is one product, where that of a plain
+/// x^T x / n for x: [B, N, C] -> [B, C, C]. The gradient x (g + g^T) / n is one product, where that of a plain
 /// matmul of x with itself would be two and their sum.
-Tensor self_product(const Tensor& in, double scale) {
+Tensor self_product(const Tensor& in, double n) {
   const Tensor x = autocast(CastPolicy::lower, in);
   Tensor y;
   {
     NoGrad guard;
-    y = matmul(x.transpose(1, 2), x) * scale;
+    y = matmul(x.transpose(1, 2), x) / n;
   }
-  return record("gram_matrix", std::move(y), {x}, [x = Saved::input(x), scale](BackwardCtx& c) -> Grads {
+  return record("gram_matrix", std::move(y), {x}, [x = Saved::input(x), n](BackwardCtx& c) -> Grads {
     const Tensor& g = c.grad();
-    return {matmul(c.get(x), (g + g.transpose(1, 2)) * scale)};
+    return {matmul(c.get(x), (g + g.transpose(1, 2)) / n)};
   });
 }
 
@@ -32,7 +32,7 @@ Tensor gram_matrix(const Tensor& input) {
   // Views for either layout: no transposed copy of the features.
   const Tensor rows = x.is_channels_last() ? x.permute({0, 2, 3, 1}).reshape({B, pixels, C})
                                            : x.reshape({B, C, pixels}).transpose(1, 2);
-  return self_product(rows, 1 / static_cast<double>(C * pixels)).to(input.dtype());
+  return self_product(rows, static_cast<double>(C * pixels)).to(input.dtype());
 }
 
 }  // namespace weft

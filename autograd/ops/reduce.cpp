@@ -180,7 +180,7 @@ Tensor var(const Tensor& x, const DimList& dims, const VarOptions& o) {
   return record("var", std::move(y), {x},
                 [x = Saved(x), dims, mask, divisor, keepdim = o.keepdim](BackwardCtx& c) -> Grads {
                   Tensor a = c.get(x);
-                  Tensor g = c.grad() * (2 / divisor);
+                  Tensor g = c.grad() / (divisor / 2);
                   if (!keepdim) g = g.reshape(reduced_shape(a.shape(), mask, true));
                   return {g * (a - mean(a, dims, true))};
                 });
