@@ -199,7 +199,7 @@ Tensor std(const Tensor& x, const DimList& dims, const VarOptions& o) {
     const double count = static_cast<double>(reduced_count(a.shape(), mask));
     const double divisor = std::max(0.0, count - o.correction);
     Tensor zero = eq(s, 0);
-    Tensor g = where(zero, 0, c.grad() / where(zero, 1, s)) * (1 / divisor);
+    Tensor g = where(zero, 0, c.grad() / where(zero, 1, s)) / divisor;
     if (!o.keepdim) g = g.reshape(reduced_shape(a.shape(), mask, true));
     return {g * (a - mean(a, dims, true))};
   });
