@@ -16,7 +16,6 @@ using detail::py;
 
 namespace {
 
-int64_t gates_of(RnnKind kind) { return kind == RnnKind::lstm ? 4 : kind == RnnKind::gru ? 3 : 1; }
 RnnKind kind_of(RNNNonlinearity f) { return f == RNNNonlinearity::relu ? RnnKind::relu : RnnKind::tanh; }
 
 /// h (and lstm's c) are both given or both not; a state that is not given is zero.
@@ -118,7 +117,7 @@ RNNBase::RNNBase(std::string name, RnnKind kind, int64_t input_size, int64_t hid
   if (bidirectional) extra += ", bidirectional=True";
   set_extra(extra);
 
-  const int64_t rows = gates_of(kind) * hidden_size, out = proj_size ? proj_size : hidden_size;
+  const int64_t rows = rnn_gates(kind) * hidden_size, out = proj_size ? proj_size : hidden_size;
   for (int64_t layer = 0; layer < num_layers; ++layer)
     for (int direction = 0; direction < (bidirectional ? 2 : 1); ++direction) {
       const std::string end = "_l" + py(layer) + (direction ? "_reverse" : "");
@@ -271,7 +270,7 @@ RNNCellBase::RNNCellBase(std::string name, RnnKind kind, int64_t input_size, int
       kind_(kind) {
   WEFT_CHECK(input_size >= 0 && hidden_size > 0, ValueError, this->name(), ": input_size ", input_size,
              " must not be negative and hidden_size ", hidden_size, " must be positive");
-  const int64_t rows = gates_of(kind) * hidden_size;
+  const int64_t rows = rnn_gates(kind) * hidden_size;
   weight_ih = param("weight_ih", empty({rows, input_size}));
   weight_hh = param("weight_hh", empty({rows, hidden_size}));
   if (bias) bias_ih = param("bias_ih", empty({rows}));
