@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "weft/backends/cpu/conv_policy.h"
+#include "weft/backends/cpu/gemm.h"
 #include "weft/backends/cpu/register.h"
 #include "weft/backends/cpu/winograd.h"
 #include "weft/core/kernels.h"
@@ -126,7 +127,8 @@ const void* contiguous_vector(const TensorRef& v, Scratch& scratch) {
 
 #if WEFT_HAS_ONEDNN
 bool onednn_takes(const ConvProblem& p) {
-  return (p.dtype == Dtype::f32 || p.dtype == Dtype::bf16) && p.axes >= 1 && p.axes <= 3 && p.regular();
+  const bool has_dtype = p.dtype == Dtype::f32 || (p.dtype == Dtype::bf16 && onednn::has_avx512());
+  return has_dtype && p.axes >= 1 && p.axes <= 3 && p.regular();
 }
 #endif
 
@@ -165,7 +167,7 @@ void weight_grad_kernel(const MutTensorRef& w_grad, const MutTensorRef& bias_gra
     winograd::weight_grad(w_grad.mut, x, g, p);
   } else {
 #if WEFT_HAS_ONEDNN
-    if (onednn_takes(p) && onednn::weight_grad(w_grad.mut, bias_grad.mut, x, g, p)) return;
+    if (onednn_takes(p) && !policy::own_weight_grad(p, onednn::has_avx512()) && onednn::weight_grad(w_grad.mut, bias_grad.mut, x, g, p)) return;
 #endif
     native::weight_grad(w_grad.mut, x, g, p);
   }

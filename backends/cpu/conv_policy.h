@@ -17,6 +17,16 @@ inline bool blocked_weight_grad(const ConvProblem& p) {
   return taps > 1 && (p.c < 512 || p.o < 512);
 }
 
+/// oneDNN 3.2's weight gradient of strided 1x1 kernels is wrong below AVX-512 for some channel counts (uxlfoundation/oneDNN
+/// 6035), so that none of that kind is handed to it there.
+inline bool own_weight_grad(const ConvProblem& p, bool avx512) {
+  if (avx512) return false;
+  int64_t taps = 1;
+  bool strided = false;
+  for (int i = 0; i < p.axes; ++i) taps *= p.kernel[i], strided = strided || p.stride[i] > 1;
+  return taps == 1 && strided;
+}
+
 /// 4x4 tiles of all planes of the batch.
 inline int64_t winograd_tiles(const ConvProblem& p) {
   const int64_t planes = p.axes == 3 ? p.n * p.out[0] : p.n;

@@ -85,7 +85,7 @@ bool by_library([[maybe_unused]] const Gemm& g) {
 
 bool has_library(Dtype d) {
 #if WEFT_HAS_ONEDNN
-  if (d == Dtype::f32 || d == Dtype::bf16) return true;
+  if (d == Dtype::f32 || d == Dtype::bf16) return d == Dtype::f32 || onednn::has_avx512();
 #endif
 #if WEFT_HAS_BLAS
   if (d == Dtype::f64) return true;

@@ -40,7 +40,12 @@ extern void (*gemm_own)(const Gemm& g);
 bool gemm_blas(const Gemm& g);
 #endif
 #if WEFT_HAS_ONEDNN
-/// f32 and bf16 by oneDNN; false if the strides are none that its fast kernels know.
+namespace onednn {
+/// The instruction sets that oneDNN uses here (the processor's, or fewer where ONEDNN_MAX_CPU_ISA says so) include AVX-512.
+/// Without it there are no bf16 products, and weight gradients of some convolutions are not safe (conv_policy.h).
+bool has_avx512();
+}  // namespace onednn
+/// f32, and bf16 where onednn::has_avx512(), by oneDNN; false if the strides are none that its fast kernels know.
 bool gemm_onednn(const Gemm& g);
 #endif
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "weft/backends/cpu/gemm.h"
 #include "weft/backends/cpu/packed_weights.h"
 #include "weft/backends/cpu/primitive_stats.h"
 
@@ -17,6 +18,11 @@ const dnnl::engine& engine() {
   // Never destroyed: packed weights and thread caches may outlive static objects.
   static auto* e = new dnnl::engine(dnnl::engine::kind::cpu, 0);
   return *e;
+}
+
+bool has_avx512() {
+  static const bool has = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core;
+  return has;
 }
 
 dnnl_stream_t stream() {
