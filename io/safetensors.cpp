@@ -47,7 +47,11 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
 
   std::vector<Entry> entries;
 
-  bool null() override { unexpected("null"); }
+  bool null() override {  // MLX's way to say that there is no metadata
+    if (state_ != State::top || key_ != "__metadata__") unexpected("null");
+    if (std::exchange(had_metadata_, true)) source_.fail("the header has two __metadata__");
+    return true;
+  }
   bool boolean(bool) override { unexpected("a boolean"); }
   bool number_float(double, const std::string& text) override { unexpected("the number " + printable(text)); }
   bool number_integer(int64_t v) override { unexpected(weft::str("the negative number ", v)); }
@@ -184,6 +188,9 @@ StateDict read(const Source& source) {
     source.fail(weft::str("its header of ", header_size, " bytes is larger than ", kMaxHeader));
   const char* text = reinterpret_cast<const char*>(bytes.data()) + 8;
   if (header_size == 0 || text[0] != '{') source.fail("is no safetensors file: its header does not begin with {");
+
+  // The JSON reader takes a NUL for the end of its text: what stands behind it would not be seen.
+  if (std::memchr(text, 0, static_cast<size_t>(header_size))) source.fail("its header holds a NUL byte");
 
   StateDict dict;
   HeaderReader reader(source, dict.metadata);

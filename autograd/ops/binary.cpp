@@ -253,7 +253,8 @@ Tensor atan2(const Tensor& y, const Tensor& x) {
                 [y = Saved(y), x = Saved(x, "other")](BackwardCtx& c) -> Grads {
                   Grads r(2);
                   Tensor a = c.get(y), b = c.get(x);
-                  Tensor g = c.grad() / (a * a + b * b);
+                  Tensor r2 = a * a + b * b;
+                  Tensor g = c.grad() / where(eq(r2, 0), 1, r2);  // 0 at the origin, as PyTorch since 2.10
                   if (c.needs(0)) r[0] = sum_to(g * b, a.shape());
                   if (c.needs(1)) r[1] = sum_to(neg(g * a), b.shape());
                   return r;

@@ -167,7 +167,9 @@ void weight_grad_kernel(const MutTensorRef& w_grad, const MutTensorRef& bias_gra
     winograd::weight_grad(w_grad.mut, x, g, p);
   } else {
 #if WEFT_HAS_ONEDNN
-    if (onednn_takes(p) && !policy::own_weight_grad(p, onednn::has_avx512()) && onednn::weight_grad(w_grad.mut, bias_grad.mut, x, g, p)) return;
+    if (onednn_takes(p) && !policy::own_weight_grad(p, onednn::has_avx512()) &&
+        onednn::weight_grad(w_grad.mut, bias_grad.mut, x, g, p))
+      return;
 #endif
     native::weight_grad(w_grad.mut, x, g, p);
   }

@@ -252,4 +252,12 @@ TEST_SUITE("binary") {
       CHECK(sampled.to_vector<float>() == std::vector<float>{1, 2, 2.5, 3.5});
     }
   }
+
+  DEVICE_TEST_CASE("the gradient of atan2 is 0 at the origin") {
+    const Tensor y = here::tensor({0., 0., 3.}, Shape{3}).set_requires_grad(),
+                 x = here::tensor({0., 2., 4.}, Shape{3}).set_requires_grad();
+    sum(atan2(y, x)).backward();
+    CHECK(y.grad().to_vector<double>() == std::vector<double>{0, 0.5, 4. / 25});
+    CHECK(x.grad().to_vector<double>() == std::vector<double>{0, 0, -3. / 25});
+  }
 }

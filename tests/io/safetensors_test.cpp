@@ -101,6 +101,17 @@ TEST_CASE("safetensors: a failed write leaves the old file and nothing else") {
   CHECK(refusal([&] { io::save(good, folder / "none/a"); }).find("none/a: cannot be created") != std::string::npos);
 }
 
+TEST_CASE("safetensors: null metadata is none, and nothing hides behind a NUL") {
+  const std::string w = "\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+  const StateDict got = io::load_safetensors(bytes_of(file("{\"__metadata__\":null," + w + "   ", 4)), "x.safetensors");
+  CHECK_EQ(got.size(), 1);
+  CHECK(got.metadata.empty());
+  CHECK(refused(file("{\"__metadata__\":null,\"__metadata__\":null," + w, 4)).find("two __metadata__") !=
+        std::string::npos);
+  CHECK(refused(file("{\"w\":null}")).find("null") != std::string::npos);
+  CHECK(refused(file(std::string("{}\0{}", 5))).find("NUL") != std::string::npos);
+}
+
 TEST_CASE("safetensors: what is wrong with a file is said, with its name") {
   Folder folder;
   CHECK(refusal([&] { (void)io::load(folder / "none"); }).find("none: cannot be opened") != std::string::npos);
