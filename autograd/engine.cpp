@@ -226,7 +226,9 @@ void Run::finish_leaf(AutogradMeta& leaf, Arrived& a) {
   if (!leaf.owner) return;  // nobody can ask for it any more
   check_gradient(a.from, g, leaf.owner->shape);
   if (leaf.grad.defined()) {
-    leaf.grad = add_grads(std::move(leaf.grad), g, create_graph_);
+    // given away only where the sum goes into its own memory: a sum that finds none leaves the old gradient
+    const bool in_place = leaf.grad.is_unique() && kernels::detail::same_layout(leaf.grad, g);
+    leaf.grad = add_grads(in_place ? std::move(leaf.grad) : Tensor(leaf.grad), g, create_graph_);
   } else {
     owner = Tensor(Ref<TensorImpl>(leaf.owner));
     // steal what nobody else holds and what has the leaf's layout; otherwise copy into that layout
