@@ -18,7 +18,7 @@ struct ConvProblem {
   int64_t in[kMostAxes], out[kMostAxes], kernel[kMostAxes];
   int64_t stride[kMostAxes], lo[kMostAxes], hi[kMostAxes], dilation[kMostAxes];
 
-  ConvProblem(const TensorRef& x, const TensorRef& w, const TensorRef& y, const ConvParams& p);
+  WEFT_API ConvProblem(const TensorRef& x, const TensorRef& w, const TensorRef& y, const ConvParams& p);
   int64_t in_size() const { return product(in); }
   int64_t out_size() const { return product(out); }
   int64_t taps() const { return product(kernel); }

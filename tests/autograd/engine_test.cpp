@@ -249,6 +249,30 @@ TEST_SUITE("engine") {
     CHECK(memory_stats(support::device()).active + 9 * 4000 <= full);
   }
 
+  TEST_CASE("a leaf keeps its gradient when memory runs out while another is added") {
+    const int64_t n = 16 << 20;  // floats: 64 MiB, more than a segment that others use has left
+    Tensor w = ones({n}).set_requires_grad(), c = ones({n});
+    sum(w * c).backward();
+    const Tensor held = w.grad(), y = sum(w * c);  // `held` forces the sum to take memory of its own
+    const size_t step = size_t{16} << 20;
+    int failures = 0;
+    for (size_t extra = 0; extra <= 32 * step; extra += step) {
+      empty_cache();
+      set_memory_limit(memory_stats().reserved + extra);
+      bool failed = false;
+      try {
+        y.backward({}, {.retain_graph = true});
+      } catch (const OutOfMemory&) { failed = true; }
+      set_memory_limit(0);
+      if (!failed) break;
+      ++failures;
+      REQUIRE(w.grad().defined());
+      CHECK(w.grad().is_same(held));
+    }
+    CHECK(failures > 0);
+    CHECK(w.grad().to_vector<float>()[0] == 2);
+  }
+
   DEVICE_TEST_CASE("swapping contents keeps every handle and the gradient's record") {
     Tensor x = leaf({1, 2});
     const Tensor same = x;
