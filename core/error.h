@@ -2,6 +2,7 @@
 // Form of a message: "<op>: <what is wrong, with the values>[; <what to do>]". Built only on failure.
 #pragma once
 
+#include <cstddef>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -12,7 +13,9 @@ namespace weft {
 
 /// Base of everything weft throws.
 struct WEFT_API Error : std::runtime_error {
-  using std::runtime_error::runtime_error;
+  /// Where there is no memory for the text, an OutOfMemory is thrown in its place.
+  explicit Error(const std::string& text);
+  explicit Error(const char* text);
 };
 /// A size, rank or broadcast that does not fit.
 struct WEFT_API ShapeError : Error {
@@ -46,6 +49,12 @@ struct WEFT_API CommError : Error {
 struct WEFT_API OutOfMemory : Error {
   using Error::Error;
 };
+
+namespace detail {
+/// OutOfMemory for `bytes` (0: not known) that the C++ heap did not give. It needs no memory itself. Inside the library the
+/// linker puts it in place of std::bad_alloc (heap.cpp); templates that a user's program compiles call it.
+[[noreturn]] WEFT_API void heap_exhausted(size_t bytes);
+}  // namespace detail
 
 /// Concatenates printable values.
 template <class... A> std::string str(const A&... parts) {

@@ -2,6 +2,8 @@
 // Knows Tensor and the generator; kernels fill.
 #pragma once
 
+#include <new>
+
 #include "weft/core/generator.h"
 #include "weft/core/tensor.h"
 
@@ -69,13 +71,15 @@ WEFT_API Tensor from_blob(void* data, const Shape& shape, const TensorOptions& o
 
 template <class T> std::vector<T> Tensor::to_vector() const {
   Tensor x = detach().to(Device()).to(dtype_v<T>).contiguous();
-  if constexpr (std::is_same_v<T, bool>) {
-    const bool* p = static_cast<const bool*>(x.raw_data());
-    return std::vector<bool>(p, p + numel());
-  } else {
-    const T* p = x.data<T>();
-    return std::vector<T>(p, p + numel());
-  }
+  try {
+    if constexpr (std::is_same_v<T, bool>) {
+      const bool* p = static_cast<const bool*>(x.raw_data());
+      return std::vector<bool>(p, p + numel());
+    } else {
+      const T* p = x.data<T>();
+      return std::vector<T>(p, p + numel());
+    }
+  } catch (const std::bad_alloc&) { weft::detail::heap_exhausted(static_cast<size_t>(numel()) * sizeof(T)); }
 }
 
 }  // namespace weft

@@ -9,9 +9,12 @@
 
 namespace weft {
 
-/// Threads of a parallel loop on this thread: WEFT_NUM_THREADS, else the machine's cores.
+/// Threads of a parallel loop on this thread: WEFT_NUM_THREADS, else OMP_NUM_THREADS, else the cores that the process may
+/// run on, but no more than the control group's CPU quota, rounded up, pays for. 1 in a child of fork() (see below).
 WEFT_API int num_threads();
 /// Of the calling thread from now on (and of oneDNN and OpenBLAS, when called from it). ValueError below 1.
+/// A child that fork() made of a process with several threads has no team and cannot get one: it computes on one thread,
+/// whatever is set. A process that forks before its first parallel op leaves the child all of them.
 WEFT_API void set_num_threads(int n);
 
 /// Work below this many elements is done by the caller alone: a fork and join costs about as much.
@@ -20,6 +23,9 @@ inline constexpr int64_t kSerialBelow = 16384;
 namespace detail {
 WEFT_API void run_parallel(int64_t chunks, void (*body)(void* ctx, int64_t chunk), void* ctx);
 WEFT_API bool in_parallel();
+/// For threads that weft starts: they run where the process was allowed to when it began, not on the one core that
+/// OpenMP's binding (OMP_PROC_BIND) confined their maker to. After set_num_threads.
+WEFT_API void leave_binding();
 }  // namespace detail
 
 /// Calls f(begin, end) for pieces that cover [0, n), on several threads when n > grain. Pieces do not depend on anything

@@ -187,6 +187,7 @@ void run_threads(int ranks, const std::function<void(const std::shared_ptr<Proce
     try {
       detail::thread_mode() = mode;
       set_num_threads(share);
+      detail::leave_binding();
       body(std::make_shared<ThreadRank>(meeting, rank, ranks));
       meeting->leave(rank);
     } catch (const std::exception& e) { failed(e.what()); } catch (...) {

@@ -32,11 +32,11 @@ template <bool Decoupled> void AdamOf<Decoupled>::step() {
     scale[1] = 1 / std::sqrt(correction(o.betas[1], s.step));
   };
   auto amsgrad = [&](int32_t g) { return this->options(g).amsgrad; };
-  this->template run<fn::Adam>(
-      this->template hypers<fn::Adam>(adam<Options>), [&](int32_t g) { return !amsgrad(g); }, fill, zero);
-  this->template run<fn::AdamAmsgrad>(
-      this->template hypers<fn::AdamAmsgrad>([](const Options& o) { return fn::AdamAmsgrad{adam(o)}; }), amsgrad, fill,
-      zero);
+  const auto plain = [&](int32_t g) { return !amsgrad(g); };
+  this->run(
+      this->part(this->template hypers<fn::Adam>(adam<Options>), plain, fill, zero),
+      this->part(this->template hypers<fn::AdamAmsgrad>([](const Options& o) { return fn::AdamAmsgrad{adam(o)}; }),
+                 amsgrad, fill, zero));
 }
 
 template class AdamOf<false>;
@@ -51,7 +51,7 @@ void RAdam::step() {
     if (rho_t > 5) scale[0] = rate * std::sqrt(c2 * (rho_t - 4) * (rho_t - 2) * rho / ((rho - 4) * (rho - 2) * rho_t));
     else scale[1] = rate;
   };
-  run<fn::RAdam>(hypers<fn::RAdam>([](const RAdamOptions& o) { return fn::RAdam{adam(o)}; }), always, fill, zero);
+  run(part(hypers<fn::RAdam>([](const RAdamOptions& o) { return fn::RAdam{adam(o)}; }), always, fill, zero));
 }
 
 void NAdam::step() {
@@ -69,7 +69,7 @@ void NAdam::step() {
     scale[1] = o.lr * next / (1 - product * next);
     scale[2] = 1 / std::sqrt(correction(o.betas[1], s.step));
   };
-  run<fn::NAdam>(hypers<fn::NAdam>([](const NAdamOptions& o) { return fn::NAdam{adam(o)}; }), always, fill, zero);
+  run(part(hypers<fn::NAdam>([](const NAdamOptions& o) { return fn::NAdam{adam(o)}; }), always, fill, zero));
 }
 
 void NAdam::save_extra(StateDict& dict) const {
@@ -93,7 +93,7 @@ void Adamax::step() {
     const AdamaxOptions& o = options(s.group);
     scale[0] = o.lr / correction(o.betas[0], s.step);
   };
-  run<fn::Adamax>(hypers<fn::Adamax>(make), always, fill, zero);
+  run(part(hypers<fn::Adamax>(make), always, fill, zero));
 }
 
 }  // namespace weft::optim

@@ -65,10 +65,7 @@ void ExponentialMovingAverage::update() {
   std::vector<fn::StepEntry> table;
   std::vector<Device> devices;
   for (Entry& e : entries_) {
-    if (!e.source.is_floating()) {
-      e.average.copy_(e.source);
-      continue;
-    }
+    if (!e.source.is_floating()) continue;
     fn::StepEntry s;
     s.param = e.average.mut_raw_data();
     s.grad = e.source.raw_data();
@@ -79,6 +76,9 @@ void ExponentialMovingAverage::update() {
     table.push_back(s);
     devices.push_back(e.source.device());
   }
+  // nothing was changed so far
+  for (Entry& e : entries_)
+    if (!e.source.is_floating()) e.average.copy_(e.source);
   const fn::Ema functor;
   for (size_t begin = 0, end = 0; begin < table.size(); begin = end) {
     while (end < table.size() && devices[end] == devices[begin]) ++end;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/reduce.h"
@@ -214,6 +215,20 @@ int64_t LBFGS::search(Evaluator& at, Point& best, const Tensor& g, double f, dou
 Tensor LBFGS::step(const std::function<Tensor()>& closure) {
   WEFT_CHECK(closure, ValueError, "LBFGS: the closure is empty");
   NoGrad guard;
+  std::vector<Tensor> before;
+  for (const Slot& s : slots_) before.push_back(s.param.detach().clone());
+  // none of these is written in place
+  const auto state = std::make_tuple(history_, d_, previous_grad_, iterations_, t_, h_);
+  try {
+    return iterate(closure);
+  } catch (...) {
+    for (size_t i = 0; i < before.size(); ++i) slots_[i].param.copy_(before[i]);
+    std::tie(history_, d_, previous_grad_, iterations_, t_, h_) = state;
+    throw;
+  }
+}
+
+Tensor LBFGS::iterate(const std::function<Tensor()>& closure) {
   const LBFGSOptions& o = options();
   const int64_t max_eval = o.max_eval >= 0 ? o.max_eval : o.max_iter * 5 / 4;
   Evaluator at(*this, closure);

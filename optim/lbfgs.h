@@ -37,7 +37,7 @@ class WEFT_API LBFGS : public OptimizerOf<LBFGSOptions> {
  public:
   explicit LBFGS(std::vector<Tensor> params, LBFGSOptions o = {});
   /// Up to max_iter iterations. The closure clears the gradients, computes the loss and its gradients, and is called several
-  /// times. Returns the loss of its first call.
+  /// times. Returns the loss of its first call. What it throws leaves parameters and state as they were before the step.
   Tensor step(const std::function<Tensor()>& closure) override;
   /// ValueError: it needs the closure.
   void step() override;
@@ -61,6 +61,7 @@ class WEFT_API LBFGS : public OptimizerOf<LBFGSOptions> {
   };
   class Evaluator;
 
+  Tensor iterate(const std::function<Tensor()>& closure);
   Tensor gather_grad() const;
   void move(double t, const Tensor& d);
   void update_direction(const Tensor& g);

@@ -55,77 +55,77 @@ void Optimizer::add_params(const std::vector<Tensor>& params, int32_t group) {
 // The table of a step
 
 void Optimizer::begin() {
-  table_.clear();
-  pending_.clear();
-  converted_.clear();
-  // before the first change
+  forget();
   for (const Slot& s : slots_)
     WEFT_CHECK(s.param.is_dense() || !s.param.grad().defined(), ValueError, "step: parameter ", s.param.shape(),
                " with strides ", s.param.strides(), " has gaps; optimise the tensor that it is a view of");
 }
 
+void Optimizer::forget() {
+  table_.clear();
+  pending_.clear();
+  converted_.clear();
+}
+
+// Changes nothing: a step that fails here can be tried again.
 void Optimizer::prepare(Slot& s, unsigned states, double initial) {
   Tensor g = s.param.grad();
   if (!g.defined()) return;
-  Tensor& p = s.param;
+  const Tensor& p = s.param;
   Tensor fit = detail::fitted(g, p, p.dtype());
   if (!fit.is_same(g)) converted_.push_back(fit);
 
   const Dtype compute = compute_dtype(p.dtype());
-  bool fresh = false;
-  fn::StepEntry e;
-  for (int i = 0; i < 3; ++i) {
+  Pending next{&s, s.state, s.master, states, false, p.device()};
+  for (size_t i = 0; i < 3; ++i) {
     if (!(states >> i & 1)) continue;
-    Tensor& t = s.state[static_cast<size_t>(i)];
+    Tensor& t = next.state[i];
     if (!t.defined()) {
       t = empty_like(p, compute).fill_(initial);
-      fresh = true;
+      next.fresh = true;
     } else {
       t = detail::fitted(t, p, compute);
     }
-    e.state[i] = t.mut_raw_data();
   }
-  e.param = p.mut_raw_data();
-  if (compute == p.dtype()) {
-    e.master = e.param;
-  } else {
+  if (compute != p.dtype()) {
     // Who wrote the parameter since (loaded a model, averaged weights) meant the new value: the master follows.
-    bool stale = s.seen != p.impl()->storage->id() || s.seen_version + 1 != p.version();
-    if (!s.master.defined() || stale) s.master = empty_like(p, compute).copy_(p.detach());
-    else s.master = detail::fitted(s.master, p, compute);
-    e.master = s.master.mut_raw_data();
+    const bool stale = s.seen != p.impl()->storage->id() || s.seen_version != p.version();
+    if (!s.master.defined() || stale) next.master = empty_like(p, compute).copy_(p.detach());
+    else next.master = detail::fitted(s.master, p, compute);
   }
+  fn::StepEntry e;
   e.grad = fit.raw_data();
   e.numel = p.numel();
   e.hyper = s.group;
   e.dtype = p.dtype();
   table_.push_back(e);
-  pending_.push_back({&s, fresh, p.device()});
+  pending_.push_back(std::move(next));
 }
 
-void Optimizer::launch(const void* hypers, void (*kernel)(Device, std::span<const fn::StepEntry>, const void*)) {
-  bool one_device = true;
-  for (const Pending& p : pending_) one_device &= p.device == pending_[0].device;
-  if (one_device) {
-    kernel(pending_[0].device, table_, hypers);
-  } else {
-    std::vector<bool> done(table_.size());
-    for (size_t i = 0; i < table_.size(); ++i) {
-      if (done[i]) continue;
-      std::vector<fn::StepEntry> part;
-      for (size_t j = i; j < table_.size(); ++j)
-        if (pending_[j].device == pending_[i].device) {
-          part.push_back(table_[j]);
-          done[j] = true;
-        }
-      kernel(pending_[i].device, part, hypers);
-    }
+void Optimizer::commit() {
+  for (size_t i = 0; i < table_.size(); ++i) {
+    Slot& s = *pending_[i].slot;
+    fn::StepEntry& e = table_[i];
+    s.state = std::move(pending_[i].state);
+    s.master = std::move(pending_[i].master);
+    for (size_t k = 0; k < 3; ++k)
+      if (pending_[i].states >> k & 1) e.state[k] = s.state[k].mut_raw_data();
+    e.param = s.param.mut_raw_data();
+    e.master = s.param.dtype() == compute_dtype(s.param.dtype()) ? e.param : s.master.mut_raw_data();
+    ++s.step;
   }
-  for (const Pending& p : pending_) {
+  for (const Pending& p : pending_) {  // parameters may share a storage
     p.slot->seen = p.slot->param.impl()->storage->id();
     p.slot->seen_version = p.slot->param.version();
   }
-  converted_.clear();
+}
+
+void Optimizer::launch(size_t begin, size_t end, const void* hypers, StepKernel kernel) {
+  // Neighbours on one device go together.
+  for (size_t next = begin; begin < end; begin = next) {
+    while (next < end && pending_[next].device == pending_[begin].device) ++next;
+    kernel(pending_[begin].device, std::span<const fn::StepEntry>(table_).subspan(begin, next - begin), hypers);
+  }
 }
 
 // Saving

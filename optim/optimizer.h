@@ -84,36 +84,67 @@ class WEFT_API Optimizer {
     return [] {};
   }
 
-  /// One step of functor F for the parameters with a gradient in groups for which `uses(group)` holds; hypers: one per
-  /// group. `fill(slot, scale, fresh)` sets the entry's scale after the slot's step count was raised; `fresh`: its state
-  /// arrays were just made, filled with `initial(group)`.
+  /// What one functor does in a step: F for the parameters with a gradient in groups for which `uses(group)` holds; hypers:
+  /// one per group. `fill(slot, scale, fresh)` sets the entry's scale after the slot's step count was raised; `fresh`: its
+  /// state arrays were just made, filled with `initial(group)`.
+  template <class F, class Uses, class Fill, class Initial> struct Part {
+    std::vector<F> hypers;
+    Uses uses;
+    Fill fill;
+    Initial initial;
+    mutable size_t begin = 0, end = 0;  // of the table
+  };
   template <class F, class Uses, class Fill, class Initial>
-  void run(const std::vector<F>& hypers, const Uses& uses, const Fill& fill, const Initial& initial) {
+  static Part<F, Uses, Fill, Initial> part(std::vector<F> hypers, Uses uses, Fill fill, Initial initial) {
     static_assert(std::is_trivially_copyable_v<F>);
+    return {std::move(hypers), std::move(uses), std::move(fill), std::move(initial)};
+  }
+  /// One step, whole or not at all: all that may fail for want of memory is done for every part before the first change.
+  template <class... Parts> void run(const Parts&... parts) {
     NoGrad guard;
     begin();
-    for (Slot& s : slots_)
-      if (uses(s.group)) prepare(s, F::states, initial(s.group));
-    if (table_.empty()) return;
-    for (size_t i = 0; i < table_.size(); ++i) {
-      ++pending_[i].slot->step;
-      fill(*pending_[i].slot, table_[i].scale, pending_[i].fresh);
+    try {
+      (prepare_part(parts), ...);
+    } catch (...) {
+      forget();
+      throw;
     }
-    launch(hypers.data(), [](Device d, std::span<const fn::StepEntry> table, const void* h) {
-      kernels::optim_step.of<F>()(d, table, h);
-    });
+    if (!table_.empty()) {
+      commit();
+      (run_part(parts), ...);
+    }
+    forget();
   }
 
  private:
+  /// An entry of the table before it takes effect.
   struct Pending {
     Slot* slot;
+    std::array<Tensor, 3> state;
+    Tensor master;
+    unsigned states;
     bool fresh;
     Device device;
   };
+  using StepKernel = void (*)(Device, std::span<const fn::StepEntry>, const void*);
+  template <class F, class... A> void prepare_part(const Part<F, A...>& p) {
+    p.begin = table_.size();
+    for (Slot& s : slots_)
+      if (p.uses(s.group)) prepare(s, F::states, p.initial(s.group));
+    p.end = table_.size();
+  }
+  template <class F, class... A> void run_part(const Part<F, A...>& p) {
+    for (size_t i = p.begin; i < p.end; ++i) p.fill(*pending_[i].slot, table_[i].scale, pending_[i].fresh);
+    launch(p.begin, p.end, p.hypers.data(), [](Device d, std::span<const fn::StepEntry> table, const void* h) {
+      kernels::optim_step.of<F>()(d, table, h);
+    });
+  }
   void begin();
   /// Appends the slot's entry if it has a gradient.
   void prepare(Slot& s, unsigned states, double initial);
-  void launch(const void* hypers, void (*kernel)(Device, std::span<const fn::StepEntry>, const void*));
+  void commit();
+  void launch(size_t begin, size_t end, const void* hypers, StepKernel kernel);
+  void forget();
 
   std::vector<std::optional<double>> initial_lr_;  // by group
   std::vector<fn::StepEntry> table_;

@@ -30,7 +30,6 @@ class WEFT_API RMSprop : public OptimizerOf<RMSpropOptions> {
   void step() override;
 
  private:
-  template <bool Centered, bool Momentum> void step_as();
 };
 
 struct WEFT_API AdagradOptions {

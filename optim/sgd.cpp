@@ -11,16 +11,16 @@ void SGD::step() {
   auto make = [](const SGDOptions& o) { return fn::Sgd{o.lr, o.momentum, o.weight_decay, o.nesterov, o.maximize}; };
   auto with_momentum = [&](int32_t g) { return options(g).momentum != 0; };
   auto zero = [](int32_t) { return 0.0; };
-  run<fn::Sgd>(
-      hypers<fn::Sgd>(make), [&](int32_t g) { return !with_momentum(g); }, [](Slot&, double*, bool) {}, zero);
-  run<fn::SgdMomentum>(
-      hypers<fn::SgdMomentum>([&](const SGDOptions& o) { return fn::SgdMomentum{make(o)}; }), with_momentum,
-      [&](Slot& s, double* scale, bool fresh) {
-        const SGDOptions& o = options(s.group);
-        scale[0] = fresh ? 0 : o.momentum;
-        scale[1] = fresh ? 1 : 1 - o.dampening;
-      },
-      zero);
+  run(part(
+          hypers<fn::Sgd>(make), [&](int32_t g) { return !with_momentum(g); }, [](Slot&, double*, bool) {}, zero),
+      part(
+          hypers<fn::SgdMomentum>([&](const SGDOptions& o) { return fn::SgdMomentum{make(o)}; }), with_momentum,
+          [&](Slot& s, double* scale, bool fresh) {
+            const SGDOptions& o = options(s.group);
+            scale[0] = fresh ? 0 : o.momentum;
+            scale[1] = fresh ? 1 : 1 - o.dampening;
+          },
+          zero));
 }
 
 }  // namespace weft::optim

@@ -1,5 +1,7 @@
 #include "weft/backends/cpu/packed_weights.h"
 
+#include <pthread.h>
+
 #include <map>
 #include <mutex>
 #include <unordered_map>
@@ -39,6 +41,8 @@ Cache& cache() {
   // Never destroyed: storages may end after static objects.
   static auto* c = [] {
     Storage::on_cached_release(release);
+    // After the allocator's, which is locked inside of this lock.
+    pthread_atfork([] { cache().mutex.lock(); }, [] { cache().mutex.unlock(); }, [] { cache().mutex.unlock(); });
     return new Cache;
   }();
   return *c;

@@ -1,35 +1,108 @@
-// The CPU's services: memory with huge pages and a cache per thread in front of the shared one.
+// The CPU's services: memory in huge pages and a cache per thread in front of the shared one.
+#include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "weft/backends/cpu/register.h"
 #include "weft/core/allocator.h"
 #include "weft/core/error.h"
+#include "weft/core/host.h"
 #include "weft/core/parallel.h"
 
 namespace weft::cpu {
 namespace {
 
+using Extended = CachingAllocator::Extended;
 constexpr size_t kHugePage = size_t{2} << 20;
 
-// mmap gives 4 KiB alignment: ask for one huge page more and cut both ends.
-void* map_segment(size_t bytes) {
-  void* raw = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                   0);
-  if (raw == MAP_FAILED) return nullptr;
-  uintptr_t begin = reinterpret_cast<uintptr_t>(raw), aligned = (begin + kHugePage - 1) / kHugePage * kHugePage;
-  if (aligned != begin) munmap(raw, aligned - begin);
-  if (size_t tail = begin + kHugePage - aligned) munmap(reinterpret_cast<void*>(aligned + bytes), tail);
-  madvise(reinterpret_cast<void*>(aligned), bytes, MADV_HUGEPAGE);
-  return reinterpret_cast<void*>(aligned);
-}
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+/// The pages that the shared allocator holds. Called under its lock.
+class Pages {
+ public:
+  /// The arena's addresses are kept by nobody: they lie so far below those that the kernel gives to others that it can grow.
+  /// A reservation would count against `ulimit -v`, and so against everything else in the process.
+  void* start(size_t bytes) {
+    if (!room_for(bytes)) return nullptr;
+    void* given = mmap(nullptr, bytes + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (given == MAP_FAILED) return nullptr;
+    munmap(given, bytes + kHugePage);
+    const uintptr_t aligned = (reinterpret_cast<uintptr_t>(given) + kHugePage - 1) / kHugePage * kHugePage;
+    for (int shift = 40; shift >= 32; --shift) {
+      const uintptr_t below = uintptr_t{1} << shift;
+      if (aligned <= 2 * below) continue;
+      void* at = reinterpret_cast<void*>(aligned - below);
+      if (const Extended result = map(at, bytes); result == Extended::yes) return at;
+      else if (result == Extended::no_memory) return nullptr;
+    }
+    void* at = reinterpret_cast<void*>(aligned);  // free a moment ago
+    return map(at, bytes) == Extended::yes ? at : nullptr;
+  }
+  Extended extend(void* at, size_t bytes) { return room_for(bytes) ? map(at, bytes) : Extended::no_memory; }
+  void release(void* p, size_t bytes) {
+    munmap(p, bytes);
+    held_ -= bytes;
+  }
+
+ private:
+  Extended map(void* at, size_t bytes) {
+    void* p = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+                   -1, 0);
+    if (p == MAP_FAILED) return errno == EEXIST ? Extended::taken : Extended::no_memory;
+    if (p != at) {  // a kernel before 4.17, which takes the address for a hint
+      munmap(p, bytes);
+      return Extended::taken;
+    }
+    madvise(at, bytes, MADV_HUGEPAGE);
+    held_ += bytes;
+    return Extended::yes;
+  }
+
+  /// The kernel promises any amount and ends the process that uses it: asked for beforehand. `ulimit` it keeps itself.
+  bool room_for(size_t bytes) {
+    if (bytes <= unchecked_) {
+      unchecked_ -= bytes;
+      return true;
+    }
+    const size_t room = detail::available_memory(), promised = held_ - std::min(held_, resident());
+    if (room != SIZE_MAX && (promised > room || bytes > room - promised)) return false;
+    unchecked_ = std::min(room / 16, size_t{64} << 20);
+    return true;
+  }
+  /// Of the process's own memory, what has been touched.
+  static size_t resident() {
+    size_t all = 0, pages = 0, shared = 0;
+    if (std::FILE* f = std::fopen("/proc/self/statm", "re")) {
+      if (std::fscanf(f, "%zu %zu %zu", &all, &pages, &shared) != 3) pages = shared = 0;
+      std::fclose(f);
+    }
+    return (pages - std::min(pages, shared)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  }
+
+  size_t held_ = 0;
+  size_t unchecked_ = 0;  // may be taken before looking again
+};
 
 CachingAllocator& shared() {
   // never destroyed: tensors of static storage may outlive it otherwise
-  static auto* a = new CachingAllocator("cpu", {map_segment, [](void* p, size_t n) { munmap(p, n); }});
+  static auto* a = [] {
+    auto* pages = new Pages;
+    auto* made = new CachingAllocator("cpu", {.allocate = [pages](size_t n) { return pages->start(n); },
+                                              .release = [pages](void* p, size_t n) { pages->release(p, n); },
+                                              .page = kHugePage,
+                                              .extend = [pages](void* at, size_t n) { return pages->extend(at, n); }});
+    pthread_atfork([] { shared().mutex().lock(); }, [] { shared().mutex().unlock(); },
+                   [] { shared().mutex().unlock(); });
+    return made;
+  }();
   return *a;
 }
 
@@ -40,6 +113,7 @@ struct ThreadCache {
   void* list[kClasses] = {};
   int count[kClasses] = {};
   ~ThreadCache();
+  void flush();
 };
 std::atomic<int64_t> g_active{0};  // of blocks that go through thread caches
 std::atomic<int64_t> g_peak{0};
@@ -51,8 +125,15 @@ thread_local bool t_ended = false;
 ThreadCache::~ThreadCache() {
   t_cache = nullptr;
   t_ended = true;
-  for (int c = 0; c < kClasses; ++c)
+  flush();
+}
+
+void ThreadCache::flush() {
+  for (int c = 0; c < kClasses; ++c) {
     if (list[c]) shared().give(c, list[c]);
+    list[c] = nullptr;
+    count[c] = 0;
+  }
 }
 
 ThreadCache* cache() {
@@ -124,7 +205,10 @@ class CpuBackend final : public Backend {
     shared().reset_peak();
     g_peak.store(g_active.load(std::memory_order_relaxed), std::memory_order_relaxed);
   }
-  void empty_cache(int) override { shared().empty_cache(); }
+  void empty_cache(int) override {
+    if (ThreadCache* t = cache()) t->flush();
+    shared().empty_cache();
+  }
   void set_memory_limit(size_t bytes, int) override { shared().set_limit(bytes); }
 };
 

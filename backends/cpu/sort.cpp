@@ -1,9 +1,9 @@
 // Sorting along an axis: positions in sorted order.
 #include <algorithm>
 #include <bit>
-#include <vector>
 
 #include "weft/backends/cpu/register.h"
+#include "weft/backends/cpu/scratch.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
 
@@ -40,8 +40,8 @@ int64_t position(const WideItem& item) { return item.at; }
 template <class T, class Item> void sort_typed(const MutTensorRef& out, const TensorRef& x, int dim, bool descending) {
   const int64_t n = x.shape[dim], k = out.shape[dim], lines = x.numel / n;
   parallel_for(lines, kSerialBelow / 8 / n + 1, [&](int64_t begin, int64_t end) {
-    thread_local std::vector<Item> items;  // kept: no allocation in a steady loop
-    items.resize(static_cast<size_t>(n));
+    const Scratch memory(static_cast<size_t>(n) * sizeof(Item));
+    Item* const items = memory.as<Item>();
     for (int64_t line = begin; line < end; ++line) {
       int64_t rest = line, from = 0, to = 0;
       for (int i = x.rank - 1; i >= 0; --i) {
@@ -54,19 +54,19 @@ template <class T, class Item> void sort_typed(const MutTensorRef& out, const Te
       for (int64_t i = 0; i < n; ++i) {
         auto key = order_key(static_cast<compute_t<T>>(s[i * x.strides[dim]]));
         if (descending) key = static_cast<decltype(key)>(~key);
-        Item& item = items[static_cast<size_t>(i)];
+        Item& item = items[i];
         if constexpr (std::is_same_v<Item, uint64_t>) item = uint64_t{key} << 32 | static_cast<uint64_t>(i);
         else item = {uint64_t{key}, i};
       }
-      const auto cut = items.begin() + k;
+      Item *const cut = items + k, *const stop = items + n;
       if (k <= n / 16) {  // a heap of a few beats the quick selection's passes
-        std::partial_sort(items.begin(), cut, items.end());
+        std::partial_sort(items, cut, stop);
       } else {
-        if (k < n) std::nth_element(items.begin(), cut, items.end());
-        std::sort(items.begin(), cut);
+        if (k < n) std::nth_element(items, cut, stop);
+        std::sort(items, cut);
       }
       int64_t* d = out.as_mut<int64_t>() + to;
-      for (int64_t i = 0; i < k; ++i) d[i * out.strides[dim]] = position(items[static_cast<size_t>(i)]);
+      for (int64_t i = 0; i < k; ++i) d[i * out.strides[dim]] = position(items[i]);
     }
   });
 }

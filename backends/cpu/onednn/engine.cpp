@@ -31,6 +31,8 @@ dnnl_stream_t stream() {
 }
 
 void check(dnnl_status_t status, const char* what) {
+  WEFT_CHECK(status != dnnl_out_of_memory, OutOfMemory, "cpu: out of memory in oneDNN: ", what,
+             "; use smaller batches or free tensors");
   WEFT_CHECK(status == dnnl_success, Error, "oneDNN: ", what, " failed: ", dnnl_status2str(status));
 }
 

@@ -92,7 +92,10 @@ dnnl::primitive_attr attributes();
 template <class Make> auto guarded(const Make& make) {
   try {
     return make();
-  } catch (const dnnl::error& e) { raise<Error>("oneDNN: ", e.what()); }
+  } catch (const dnnl::error& e) {
+    check(e.status, e.what());
+    throw;  // an error is no success
+  }
 }
 
 /// The least recently used of more than kCapacity values goes. One per thread: nothing is locked, and memory objects are
