@@ -30,6 +30,8 @@ class Replay {
     detail::thread_mode() = run.mode;
     detail::thread_mode().grad = true;
     detail::thread_mode().anomaly = mode_.anomaly;
+    detail::thread_mode().in_formula = false;
+    detail::thread_mode().backward_depth = mode_.backward_depth;
     default_generator().set_state(run.random);
   }
   ~Replay() {

@@ -1,10 +1,11 @@
 #include "weft/autograd/engine.h"
 
 #include <algorithm>
-#include <queue>
+#include <cstring>
 #include <unordered_map>
 #include <unordered_set>
 
+#include "weft/autograd/deep_stack.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/core/factory.h"
 #include "weft/core/map.h"
@@ -14,19 +15,60 @@ namespace {
 
 Tensor add_grads(Tensor a, const Tensor& b, bool recorded);
 
-struct Later {
-  bool operator()(const Node* a, const Node* b) const { return a->sequence() < b->sequence(); }
+constexpr int kMaxDepth = 10'000;    // of backwards that run inside of formulas and hooks
+constexpr int kLevelsPerStack = 32;  // then the next ones get a stack of their own
+
+// Where the gradients of a node wait: a small table from its address, from which a node goes as it runs.
+class Places {
+ public:
+  /// The entry of n: -1 if it is new.
+  int& operator[](const Node* n) {
+    if (2 * (count_ + 1) > table_.size()) grow();
+    size_t i = find(n);
+    if (!table_[i].node) table_[i] = {n, -1}, ++count_;
+    return table_[i].place;
+  }
+  void erase(const Node* n) {
+    size_t hole = find(n);
+    for (size_t i = hole;;) {  // what was pushed along by n moves back
+      i = (i + 1) & (table_.size() - 1);
+      if (!table_[i].node) break;
+      const size_t home = slot(table_[i].node);
+      if (((i - home) & (table_.size() - 1)) >= ((i - hole) & (table_.size() - 1))) table_[hole] = table_[i], hole = i;
+    }
+    table_[hole] = {};
+    --count_;
+  }
+
+ private:
+  struct Entry {
+    const Node* node = nullptr;
+    int place = -1;
+  };
+  size_t slot(const Node* n) const {
+    return (reinterpret_cast<uintptr_t>(n) * 0x9e3779b97f4a7c15u >> 20) & (table_.size() - 1);
+  }
+  size_t find(const Node* n) const {
+    size_t i = slot(n);
+    while (table_[i].node && table_[i].node != n) i = (i + 1) & (table_.size() - 1);
+    return i;
+  }
+  void grow() {
+    std::vector<Entry> old(2 * table_.size());
+    old.swap(table_);
+    for (const Entry& e : old)
+      if (e.node) table_[find(e.node)] = e;
+  }
+  std::vector<Entry> table_ = std::vector<Entry>(32);
+  size_t count_ = 0;
 };
 
-// One run over a graph. Gradients wait in the nodes they are for; a heap gives the youngest node next, so that every
-// consumer of a tensor has run before its producer.
+// One run over a graph. Gradients wait here, not in the nodes: runs of other threads, and runs inside of formulas, may be
+// on the same graph. A heap gives the youngest node next, so that every consumer of a tensor has run before its producer.
 class Run {
  public:
   Run(bool create_graph, bool retain_graph)
       : create_graph_(create_graph), retain_graph_(retain_graph || create_graph) {}
-  ~Run() {
-    for (Node* n : heap_) forget(n);
-  }
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
@@ -37,33 +79,44 @@ class Run {
   Tensor captured(size_t i) { return captured_[i]; }
 
  private:
-  struct Target {
-    Node* node;
-    uint32_t index;
+  struct Waiting {
+    Ref<Node> node;  // an edge may be the last to hold it
+    SmallVec<Tensor, 1> grads;
+  };
+  struct Next {
+    uint64_t sequence;
+    int place;
+    bool operator<(const Next& o) const { return sequence < o.sequence; }
   };
   struct Arrived {
+    Ref<Node> node;
     Tensor g;
     const char* from = "";  // the op that gave the first of them
+    AutogradMeta& leaf() const { return static_cast<AutogradMeta&>(*node); }
   };
-  static void forget(Node* n) {
-    n->pending.clear();
-    n->queued = false;
-  }
+  struct Target {
+    uint32_t index;
+    size_t place;  // in captured_
+  };
   bool is_wanted(const Node* n) const { return !restricted_ || wanted_.count(n); }
   void arrive(const Edge& e, Tensor g, const char* from);
-  void run_node(Node& n);
-  void check_leaf(AutogradMeta& leaf, Arrived& a);
-  void finish_leaf(AutogradMeta& leaf, Arrived& a);
+  void walk();
+  void run_node(Node& n, SmallVec<Tensor, 1> grads);
+  Grads run_formula(Node& n, SmallVec<Tensor, 1>& grads);
+  bool keep(const Node& n, const Tensor* grads, int count);
+  void check_leaf(Arrived& a);
+  void finish_leaf(Arrived& a);
   void apply_hooks(Node& n, SmallVec<Tensor, 1>& grads);
 
   bool create_graph_, retain_graph_, restricted_ = false;
-  std::vector<Node*> heap_;
-  std::vector<Ref<Node>> alive_;  // the heap's nodes: an edge may be the last to hold one
-  std::unordered_map<AutogradMeta*, Arrived> leaves_;
-  std::vector<AutogradMeta*> leaf_order_;
-  std::vector<Ref<Node>> leaf_refs_;
+  Places places_;
+  std::vector<Waiting> waiting_;
+  std::vector<int> free_;
+  std::vector<Next> heap_;
+  Places leaf_places_;
+  std::vector<Arrived> leaves_;
   std::unordered_set<const Node*> wanted_;
-  std::vector<Target> targets_;
+  std::unordered_map<const Node*, std::vector<Target>> targets_;
   std::vector<Tensor> captured_;
 };
 
@@ -80,14 +133,13 @@ void check_gradient(const char* from, const Tensor& g, const Shape& expected) {
 void Run::capture(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, bool allow_unused) {
   restricted_ = true;
   captured_.resize(inputs.size());
-  std::unordered_set<const Node*> goals;
-  for (const Tensor& x : inputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor& x = inputs[i];
     check_defined("grad", x);
     Edge e = detail::edge_to(x);
     WEFT_CHECK(e.node, ValueError, "grad: an input of shape ", x.shape(),
                " does not require grad; call set_requires_grad() first");
-    targets_.push_back({e.node.get(), e.index});
-    goals.insert(e.node.get());
+    targets_[e.node.get()].push_back({e.index, i});
   }
   // all nodes that can be reached, oldest first: a node is wanted when it is a goal or leads to a wanted one
   std::vector<const Node*> nodes, stack;
@@ -106,13 +158,13 @@ void Run::capture(const std::vector<Tensor>& outputs, const std::vector<Tensor>&
   // leaves are made late (their record appears with the first op that asks): take them before everything else
   std::stable_partition(nodes.begin(), nodes.end(), [](const Node* n) { return n->is_leaf(); });
   for (const Node* n : nodes) {
-    bool wanted = goals.count(n) > 0;
+    bool wanted = targets_.count(n) > 0;
     for (const Edge& e : n->edges) wanted = wanted || (e.node && wanted_.count(e.node.get()));
     if (wanted) wanted_.insert(n);
   }
   // before the run, which frees the graph
   for (size_t i = 0; !allow_unused && i < inputs.size(); ++i)
-    if (!wanted_.count(targets_[i].node)) raise_unused(i, inputs[i]);
+    if (!wanted_.count(detail::edge_to(inputs[i]).node.get())) raise_unused(i, inputs[i]);
 }
 
 void Run::arrive(const Edge& e, Tensor g, const char* from) {
@@ -120,27 +172,34 @@ void Run::arrive(const Edge& e, Tensor g, const char* from) {
   if (!n || !g.defined() || !is_wanted(n)) return;
   if (g.dtype() != e.dtype) g = g.to(e.dtype);
   if (n->is_leaf()) {
-    auto* leaf = static_cast<AutogradMeta*>(n);
-    auto [it, fresh] = leaves_.try_emplace(leaf);
-    if (fresh) {
-      leaf_order_.push_back(leaf);
-      leaf_refs_.push_back(e.node);
-      it->second = {std::move(g), from};
+    int& place = leaf_places_[n];
+    if (place < 0) {
+      place = static_cast<int>(leaves_.size());
+      leaves_.push_back({e.node, std::move(g), from});
     } else {
-      check_gradient(from, g, it->second.g.shape());
-      it->second.g = add_grads(std::move(it->second.g), g, create_graph_);
+      Arrived& a = leaves_[static_cast<size_t>(place)];
+      check_gradient(from, g, a.g.shape());
+      a.g = add_grads(std::move(a.g), g, create_graph_);
     }
     return;
   }
   check_gradient(from, g, n->outputs[static_cast<int>(e.index)].shape);
-  if (!n->queued) {
-    n->queued = true;
-    n->pending.resize(std::max(1, n->outputs.size()));
-    alive_.push_back(e.node);
-    heap_.push_back(n);
-    std::push_heap(heap_.begin(), heap_.end(), Later());
+  int& place = places_[n];
+  if (place < 0) {
+    if (free_.empty()) {
+      place = static_cast<int>(waiting_.size());
+      waiting_.emplace_back();
+    } else {
+      place = free_.back();
+      free_.pop_back();
+    }
+    Waiting& w = waiting_[static_cast<size_t>(place)];
+    w.node = e.node;
+    w.grads.resize(std::max(1, n->outputs.size()));
+    heap_.push_back({n->sequence(), place});
+    std::push_heap(heap_.begin(), heap_.end());
   }
-  Tensor& slot = n->pending[static_cast<int>(e.index)];
+  Tensor& slot = waiting_[static_cast<size_t>(place)].grads[static_cast<int>(e.index)];
   slot = slot.defined() ? add_grads(std::move(slot), g, create_graph_) : std::move(g);
 }
 
@@ -160,54 +219,91 @@ void Run::apply_hooks(Node& n, SmallVec<Tensor, 1>& grads) {
   }
 }
 
-void Run::run_node(Node& n) {
-  SmallVec<Tensor, 1> grads = std::move(n.pending);
-  forget(&n);
+// Keeps what was asked for; true if n was among that.
+bool Run::keep(const Node& n, const Tensor* grads, int count) {
+  if (!restricted_) return false;
+  const auto it = targets_.find(&n);
+  if (it == targets_.end()) return false;
+  for (const Target& t : it->second) captured_[t.place] = grads[std::min(static_cast<int>(t.index), count - 1)];
+  return true;
+}
+
+// What a formula throws, with the op's name; the innermost formula's is enough. Keeps the type.
+[[noreturn]] void rethrow_named(const Error& e, const char* op) {
+  constexpr const char* kMark = " (while computing the gradient of ";
+  if (std::strstr(e.what(), kMark)) throw;
+  const std::string text = str(e.what(), kMark, op, ")");
+  if (dynamic_cast<const ShapeError*>(&e)) throw ShapeError(text);
+  if (dynamic_cast<const DtypeError*>(&e)) throw DtypeError(text);
+  if (dynamic_cast<const DeviceError*>(&e)) throw DeviceError(text);
+  if (dynamic_cast<const ValueError*>(&e)) throw ValueError(text);
+  if (dynamic_cast<const NotSupported*>(&e)) throw NotSupported(text);
+  if (dynamic_cast<const OutOfMemory*>(&e)) throw OutOfMemory(text);
+  if (dynamic_cast<const CommError*>(&e)) throw CommError(text);
+  throw Error(text);
+}
+
+Grads Run::run_formula(Node& n, SmallVec<Tensor, 1>& grads) {
+  struct Inside {
+    Node& n;
+    detail::ThreadMode& mode = detail::thread_mode();
+    bool done = false;
+    explicit Inside(Node& node) : n(node) {
+      WEFT_CHECK(n.enter(), Error, n.name(),
+                 ": its part of the graph was freed by an earlier backward; pass retain_graph to that one");
+      mode.in_formula = true;
+    }
+    ~Inside() {
+      mode.in_formula = false;
+      n.leave(done);
+    }
+  } inside(n);
+  const std::function<bool(const Node*)> wanted = [this](const Node* m) { return is_wanted(m); };
+  BackwardCtx ctx(n, grads, create_graph_, restricted_ ? &wanted : nullptr);
+  Grads out;
+  try {
+    out = n.backward(ctx);
+  } catch (const Error& e) { rethrow_named(e, n.name()); }
+  WEFT_CHECK(out.size() == n.edges.size(), Error, n.name(), ": its backward returned ", out.size(), " gradients for ",
+             n.edges.size(), " inputs");
+  inside.done = !retain_graph_;
+  return out;
+}
+
+void Run::run_node(Node& n, SmallVec<Tensor, 1> grads) {
   apply_hooks(n, grads);
-  for (size_t i = 0; i < targets_.size(); ++i)
-    if (targets_[i].node == &n) captured_[i] = grads[static_cast<int>(targets_[i].index)];
+  keep(n, grads.data(), grads.size());
   if (restricted_) {
     // a goal's own producers run only if another goal is among them
     bool leads_on = false;
     for (const Edge& e : n.edges) leads_on = leads_on || (e.node && wanted_.count(e.node.get()));
     if (!leads_on) return;
   }
-  WEFT_CHECK(!n.released(), Error, n.name(),
-             ": its part of the graph was freed by an earlier backward; pass retain_graph to that one");
-  Grads out;
-  {
-    std::function<bool(const Node*)> wanted = [this](const Node* m) { return is_wanted(m); };
-    BackwardCtx ctx(n, grads, create_graph_, restricted_ ? &wanted : nullptr);
-    try {
-      out = n.backward(ctx);
-    } catch (const Error& e) {
-      // keeps the type where it tells something; the text names the op either way
-      std::string text = str(e.what(), " (while computing the gradient of ", n.name(), ")");
-      if (dynamic_cast<const ShapeError*>(&e)) throw ShapeError(text);
-      if (dynamic_cast<const DtypeError*>(&e)) throw DtypeError(text);
-      if (dynamic_cast<const NotSupported*>(&e)) throw NotSupported(text);
-      if (dynamic_cast<const OutOfMemory*>(&e)) throw OutOfMemory(text);
-      if (dynamic_cast<const CommError*>(&e)) throw CommError(text);
-      throw Error(text);
-    }
-  }
-  WEFT_CHECK(out.size() == n.edges.size(), Error, n.name(), ": its backward returned ", out.size(), " gradients for ",
-             n.edges.size(), " inputs");
-  if (!retain_graph_) n.release();
+  Grads out = run_formula(n, grads);
   grads.clear();
   for (int i = 0; i < out.size(); ++i) {
     if (!n.edges[i].node || !out[i].defined()) continue;
-    if (detail::thread_mode().anomaly) detail::check_finite(n.name(), out[i]);
+    if (detail::thread_mode().anomaly) detail::check_anomaly(n.name(), out[i]);
     arrive(n.edges[i], std::move(out[i]), n.name());
   }
 }
 
-// What can go wrong with a leaf's gradient, before the first leaf changes (a single one without hooks: when it does).
-void Run::check_leaf(AutogradMeta& leaf, Arrived& a) {
+// What can go wrong with a leaf's gradient, before the first leaf changes.
+void Run::check_leaf(Arrived& a) {
+  AutogradMeta& leaf = a.leaf();
+  Dtype dtype = a.g.dtype();
+  Device device = a.g.device();
   {
     std::lock_guard lock(leaf.mutex);
-    if (leaf.owner) check_gradient(a.from, a.g, leaf.owner->shape);
+    if (leaf.owner) {
+      check_gradient(a.from, a.g, leaf.owner->shape);
+      dtype = leaf.owner->dtype;
+      device = leaf.owner->storage->device();
+    }
   }
+  // the leaf may have gone elsewhere since the forward pass (a module's to)
+  if (a.g.dtype() != dtype) a.g = a.g.to(dtype);
+  if (a.g.device() != device) a.g = a.g.to(device);
   if (!leaf.hooks) return;
   SmallVec<Tensor, 1> one(1);
   one[0] = std::move(a.g);
@@ -215,61 +311,76 @@ void Run::check_leaf(AutogradMeta& leaf, Arrived& a) {
   a.g = std::move(one[0]);
 }
 
-void Run::finish_leaf(AutogradMeta& leaf, Arrived& a) {
+void Run::finish_leaf(Arrived& a) {
+  AutogradMeta& leaf = a.leaf();
   Tensor& g = a.g;
-  bool target = false;
-  for (size_t i = 0; i < targets_.size(); ++i)
-    if (targets_[i].node == &leaf) captured_[i] = g, target = true;
-  if (target || restricted_) return;
+  if (keep(leaf, &g, 1) || restricted_) return;
   Tensor owner;  // outlives the lock, which its destructor takes
-  std::lock_guard lock(leaf.mutex);
-  if (!leaf.owner) return;  // nobody can ask for it any more
-  check_gradient(a.from, g, leaf.owner->shape);
-  if (leaf.grad.defined()) {
-    // given away only where the sum goes into its own memory: a sum that finds none leaves the old gradient
-    const bool in_place = leaf.grad.is_unique() && kernels::detail::same_layout(leaf.grad, g);
-    leaf.grad = add_grads(in_place ? std::move(leaf.grad) : Tensor(leaf.grad), g, create_graph_);
-  } else {
+  {
+    std::lock_guard lock(leaf.mutex);
+    if (!leaf.owner || !leaf.owner->retain_if_alive()) return;  // nobody can ask for it any more
     owner = Tensor(Ref<TensorImpl>(leaf.owner));
-    // steal what nobody else holds and what has the leaf's layout; otherwise copy into that layout
-    bool fits = g.is_unique() && (create_graph_ || kernels::detail::same_layout(g, owner));
-    if (fits || create_graph_) {
-      leaf.grad = std::move(g);
+    (void)leaf.owner->drop();  // `owner` has it now
+    check_gradient(a.from, g, owner.shape());
+    if (leaf.grad.defined()) {
+      // given away only where the sum goes into its own memory: a sum that finds none leaves the old gradient
+      const bool in_place = leaf.grad.is_unique() && kernels::detail::same_layout(leaf.grad, g);
+      leaf.grad = add_grads(in_place ? std::move(leaf.grad) : Tensor(leaf.grad), g, create_graph_);
     } else {
-      Tensor own = empty_like(owner);
-      kernels::copy(own.device(), mut_ref(own), ref(g));
-      leaf.grad = own;
+      // steal what nobody else holds and what has the leaf's layout; otherwise copy into that layout
+      bool fits = g.is_unique() && (create_graph_ || kernels::detail::same_layout(g, owner));
+      if (fits || create_graph_) {
+        leaf.grad = std::move(g);
+      } else {
+        Tensor own = empty_like(owner);
+        kernels::copy(own.device(), mut_ref(own), ref(g));
+        leaf.grad = own;
+      }
     }
   }
   if (!leaf.post_hooks) return;
-  owner = Tensor(Ref<TensorImpl>(leaf.owner));
   for (size_t i = 0; i < leaf.post_hooks->size(); ++i) {
     const auto hook = (*leaf.post_hooks)[i];  // it may register another
     hook(owner);
   }
 }
 
+void Run::walk() {
+  while (!heap_.empty()) {
+    std::pop_heap(heap_.begin(), heap_.end());
+    const int place = heap_.back().place;
+    heap_.pop_back();
+    Waiting w = std::move(waiting_[static_cast<size_t>(place)]);
+    free_.push_back(place);
+    places_.erase(w.node.get());
+    run_node(*w.node, std::move(w.grads));
+  }
+  for (Arrived& a : leaves_) check_leaf(a);
+  for (Arrived& a : leaves_) finish_leaf(a);
+}
+
 void Run::execute() {
   // formulas run in full precision; their casts follow the inputs
-  detail::ThreadMode& mode = detail::thread_mode();
-  GradMode recording(create_graph_);
-  struct Restore {
-    detail::ThreadMode& m;
-    bool autocast;
-    ~Restore() { m.autocast = autocast; }
-  } restore{mode, mode.autocast};
-  mode.autocast = false;
-
-  while (!heap_.empty()) {
-    std::pop_heap(heap_.begin(), heap_.end(), Later());
-    Node* n = heap_.back();
-    heap_.pop_back();
-    run_node(*n);
-  }
-  const bool several = restricted_ || leaf_order_.size() > 1;
-  for (AutogradMeta* leaf : leaf_order_)
-    if (several || leaf->hooks) check_leaf(*leaf, leaves_[leaf]);
-  for (AutogradMeta* leaf : leaf_order_) finish_leaf(*leaf, leaves_[leaf]);
+  struct Modes {
+    detail::ThreadMode& m = detail::thread_mode();
+    const bool autocast = m.autocast, in_formula = m.in_formula;
+    Modes() {
+      m.autocast = m.in_formula = false;
+      ++m.backward_depth;
+    }
+    ~Modes() {
+      m.autocast = autocast;
+      m.in_formula = in_formula;
+      --m.backward_depth;
+    }
+  };
+  const int depth = detail::thread_mode().backward_depth;
+  WEFT_CHECK(depth <= kMaxDepth, Error, "backward: more than ", kMaxDepth,
+             " backwards run inside of each other's formulas or hooks");
+  const GradMode recording(create_graph_);
+  const Modes modes;
+  if (depth % kLevelsPerStack == kLevelsPerStack - 1) detail::on_new_stack([this] { walk(); });
+  else walk();
 }
 
 // a + b, over a's memory when nobody else holds it.
@@ -297,6 +408,7 @@ Tensor seed_of(const char* op, const Tensor& y, const Tensor& given) {
 void backward(const std::vector<Tensor>& outputs, const std::vector<Tensor>& gradients, BackwardOptions o) {
   WEFT_CHECK(gradients.empty() || gradients.size() == outputs.size(), ValueError, "backward: ", gradients.size(),
              " gradients for ", outputs.size(), " outputs");
+  WEFT_CHECK(!outputs.empty(), ValueError, "backward: no outputs are given");
   Run run(o.create_graph, o.retain_graph);
   for (size_t i = 0; i < outputs.size(); ++i)
     run.seed(outputs[i], seed_of("backward", outputs[i], gradients.empty() ? Tensor() : gradients[i]));
@@ -308,6 +420,8 @@ void Tensor::backward(const Tensor& gradient, BackwardOptions o) const { weft::b
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, const GradOptions& o) {
   WEFT_CHECK(o.grad_outputs.empty() || o.grad_outputs.size() == outputs.size(), ValueError,
              "grad: ", o.grad_outputs.size(), " gradients for ", outputs.size(), " outputs");
+  WEFT_CHECK(!outputs.empty(), ValueError, "grad: no outputs are given");
+  WEFT_CHECK(!inputs.empty(), ValueError, "grad: no inputs are given; backward() fills the leaves");
   Run run(o.create_graph, o.retain_graph);
   run.capture(outputs, inputs, o.allow_unused);
   for (size_t i = 0; i < outputs.size(); ++i)

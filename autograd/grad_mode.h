@@ -12,6 +12,8 @@ struct ThreadMode {
   bool grad = true;
   bool anomaly = false;
   bool autocast = false;
+  bool in_formula = false;  // a backward formula runs
+  int backward_depth = 0;   // of backwards inside of formulas
   Dtype autocast_dtype = Dtype::bf16;
   DeviceType autocast_device = DeviceType::cpu;
 };
@@ -49,7 +51,8 @@ class [[nodiscard]] GradMode {
   bool before_;
 };
 
-/// While it lives, an op whose result or gradient holds the first NaN or infinity throws an Error that names the op.
+/// While it lives, an op whose result or gradient holds the first NaN throws an Error that names the op. An infinity is
+/// legal: masks are made of it.
 class [[nodiscard]] AnomalyMode {
  public:
   explicit AnomalyMode(bool on = true) : before_(detail::thread_mode().anomaly) { detail::thread_mode().anomaly = on; }

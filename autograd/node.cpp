@@ -17,6 +17,19 @@ thread_local SmallVec<Node*, 16>* t_dying = nullptr;
 Node::Node(const char* name) : name_(name), sequence_(g_sequence.fetch_add(1, std::memory_order_relaxed)) {}
 Node::~Node() = default;
 
+bool Node::enter() {
+  uint32_t s = state_.load(std::memory_order_relaxed);
+  do {
+    if (s & 1) return false;
+  } while (!state_.compare_exchange_weak(s, s + 2, std::memory_order_acquire, std::memory_order_relaxed));
+  return true;
+}
+
+void Node::leave(bool done) {
+  if (done) state_.fetch_or(1, std::memory_order_relaxed);
+  if (state_.fetch_sub(2, std::memory_order_acq_rel) == 3) release();  // the last one inside, and nobody comes any more
+}
+
 void destroy(Node* n) {
   if (t_dying) {
     t_dying->push_back(n);

@@ -2,6 +2,7 @@
 // Knows Tensor; knows no op.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -29,6 +30,7 @@ struct GradHook {
   int64_t handle;
   uint32_t index;
   std::function<Tensor(const Tensor&)> call;
+  bool last = false;  // retain_grad's: stays behind all others
 };
 
 class BackwardCtx;
@@ -47,10 +49,14 @@ class WEFT_API Node : public RefCounted {
   SmallVec<Edge, 3> edges;
   /// Computes the inputs' gradients. `ctx` gives the outputs' gradients and says what is wanted.
   virtual Grads backward(BackwardCtx& ctx) = 0;
-  /// Frees what was saved. The node cannot run again.
+  /// Frees what was saved. The engine calls it once, when nobody runs backward() of this node any more.
   virtual void release() = 0;
-  virtual bool released() const = 0;
   virtual bool is_leaf() const { return false; }
+
+  /// Before backward(): false if the saves are gone. Several threads may be inside at once.
+  bool enter();
+  /// After it; the last one that leaves frees the saves if one of them asked for that.
+  void leave(bool done);
 
   // The outputs, for zero gradients and checks
   struct Output {
@@ -61,13 +67,12 @@ class WEFT_API Node : public RefCounted {
   SmallVec<Output, 1> outputs;
   std::unique_ptr<std::vector<GradHook>> hooks;
 
-  // Owned by the engine while a backward runs: gradients that have arrived.
-  SmallVec<Tensor, 1> pending;
-  bool queued = false;
-
  protected:
   const char* name_;
   uint64_t sequence_;
+
+ private:
+  std::atomic<uint32_t> state_{0};  // twice the number of threads inside, plus 1 once the saves are to go
 };
 
 /// What a tensor knows of autograd. For a leaf it is itself the node that accumulates.
@@ -77,7 +82,6 @@ class WEFT_API AutogradMeta final : public Node {
   ~AutogradMeta() override;
   Grads backward(BackwardCtx&) override { return {}; }
   void release() override {}
-  bool released() const override { return false; }
   bool is_leaf() const override { return !grad_node; }
 
   bool requires_grad = false;

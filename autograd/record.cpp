@@ -10,6 +10,7 @@ Saved Saved::input(const Tensor& x, const char* what) {
   s.tensor_ = x;
   s.what_ = what;
   s.version_ = x.version();
+  s.storage_ = x.impl()->storage->id();
   return s;
 }
 
@@ -20,23 +21,31 @@ Saved Saved::output(const Tensor& y, uint32_t index) {
   s.tensor_ = Tensor(y.impl()->detached());
   s.what_ = "output";
   s.version_ = y.version();
+  s.storage_ = y.impl()->storage->id();
   s.output_index_ = index;
   s.is_output_ = true;
   return s;
 }
 
-const Tensor& BackwardCtx::grad(int i) {
-  Tensor& g = grads_[i];
-  if (!g.defined()) {
-    const Node::Output& o = node_.outputs[i];
-    g = zeros(o.shape, {o.dtype, o.device});
-  }
-  return g;
+void BackwardCtx::raise_index(const char* what, int i, int count) const {
+  raise<ValueError>(node_.name(), ": its backward asks for ", what, " ", i, ", but it has ", count, " ", what,
+                    count == 1 ? "" : "s");
 }
 
+const Tensor& BackwardCtx::grad(int i) {
+  if (!has_grad(i)) {
+    const Node::Output& o = node_.outputs[i];
+    grads_[i] = zeros(o.shape, {o.dtype, o.device});
+  }
+  return grads_[i];
+}
 Tensor BackwardCtx::get(const Saved& s) const {
   const Tensor& x = s.tensor_;
   if (!x.defined()) return x;
+  WEFT_CHECK(
+      x.impl()->storage->id() == s.storage_, Error, node_.name(), ": the contents of ", s.what_,
+      " saved for backward, now ", x.shape(), " ", x.dtype(),
+      ", were swapped for others (swap_contents, a module's to(), averages of weights); run the forward pass again");
   WEFT_CHECK(x.version() == s.version_, Error, node_.name(), ": ", s.what_, " ", x.shape(),
              " saved for backward was modified in place (version ", x.version(), ", expected ", s.version_,
              "); clone it first");
@@ -51,14 +60,14 @@ Tensor BackwardCtx::get(const Saved& s) const {
 
 namespace detail {
 
-void check_finite(const char* name, const Tensor& y) {
-  if (!y.defined() || !y.is_floating() || y.numel() == 0) return;
-  Tensor ok = kernels::map<fn::Isfinite>(y);
-  Tensor all = empty(Shape::filled(y.rank(), 1), {Dtype::boolean, y.device()});
-  fn::All f;
-  kernels::reduce.of<fn::All>()(y.device(), mut_ref(all), ref(ok), (1u << y.rank()) - 1, &f);
-  WEFT_CHECK(all.item<bool>(), Error, name, ": the result of shape ", y.shape(),
-             " holds a NaN or an infinity (anomaly mode); look at this op's inputs");
+void check_anomaly(const char* name, const Tensor& y) {
+  if (thread_mode().in_formula || !y.defined() || !y.is_floating() || y.numel() == 0) return;
+  Tensor nan = kernels::map<fn::Isnan>(y);
+  Tensor any = empty(Shape::filled(y.rank(), 1), {Dtype::boolean, y.device()});
+  fn::Any f;
+  kernels::reduce.of<fn::Any>()(y.device(), mut_ref(any), ref(nan), (1u << y.rank()) - 1, &f);
+  WEFT_CHECK(!any.item<bool>(), Error, name, ": the result of shape ", y.shape(),
+             " holds a NaN (anomaly mode); look at this op's inputs");
 }
 
 }  // namespace detail

@@ -11,7 +11,8 @@
 
 namespace weft {
 
-/// A tensor kept for backward, with the version it had. Reading it after an in-place change throws, naming op and tensor.
+/// A tensor kept for backward, with the version it had. Reading it after an in-place change, or after its contents were
+/// swapped, throws, naming op and tensor.
 class WEFT_API Saved {
  public:
   Saved() = default;
@@ -28,6 +29,7 @@ class WEFT_API Saved {
   const char* what_ = "input";
   uint32_t version_ = 0;
   uint32_t output_index_ = 0;
+  uint64_t storage_ = 0;  // its id: a swap puts another one into the same tensor
   bool is_output_ = false;
 };
 
@@ -36,9 +38,14 @@ class WEFT_API BackwardCtx {
  public:
   BackwardCtx(Node& node, SmallVec<Tensor, 1>& grads, bool create_graph, const std::function<bool(const Node*)>* wanted)
       : node_(node), grads_(grads), create_graph_(create_graph), wanted_(wanted) {}
+  // An output or input that the op does not have is a ValueError that names the op.
   /// Gradient of output i; zeros if none arrived.
   const Tensor& grad(int i = 0);
-  bool has_grad(int i = 0) const { return grads_[i].defined(); }
+  bool has_grad(int i = 0) const {
+    if (i < 0 || i >= grads_.size()) [[unlikely]]
+      raise_index("output", i, grads_.size());
+    return grads_[i].defined();
+  }
   /// The same, given away: an op may then write its result over it (`kernels::map2(std::move(g), ...)`).
   Tensor take_grad(int i = 0) {
     grad(i);
@@ -46,6 +53,8 @@ class WEFT_API BackwardCtx {
   }
   /// Is the gradient of input i wanted? Ask before costly work.
   bool needs(int i) const {
+    if (i < 0 || i >= node_.edges.size()) [[unlikely]]
+      raise_index("input", i, node_.edges.size());
     const Edge& e = node_.edges[i];
     return e.node && (!wanted_ || (*wanted_)(e.node.get()));
   }
@@ -55,6 +64,7 @@ class WEFT_API BackwardCtx {
   bool create_graph() const { return create_graph_; }
 
  private:
+  [[noreturn]] void raise_index(const char* what, int i, int count) const;
   Node& node_;
   SmallVec<Tensor, 1>& grads_;
   bool create_graph_;
@@ -65,10 +75,9 @@ namespace detail {
 
 template <class F> class OpNode final : public Node {
  public:
-  OpNode(const char* name, F&& f) : Node(name), f_(std::move(f)) {}
+  template <class G> OpNode(const char* name, G&& f) : Node(name), f_(std::in_place, std::forward<G>(f)) {}
   Grads backward(BackwardCtx& ctx) override { return (*f_)(ctx); }
   void release() override { f_.reset(); }
-  bool released() const override { return !f_.has_value(); }
 
  private:
   std::optional<F> f_;
@@ -76,7 +85,8 @@ template <class F> class OpNode final : public Node {
 
 WEFT_API bool any_requires_grad(const Tensor* inputs, size_t n);
 WEFT_API void attach(const Ref<Node>& node, const Tensor* inputs, size_t n, Tensor* outputs, size_t m);
-WEFT_API void check_finite(const char* name, const Tensor& y);
+/// Anomaly mode: throws for a NaN. Silent inside of formulas, whose parts may hold what a mask then takes away.
+WEFT_API void check_anomaly(const char* name, const Tensor& y);
 
 }  // namespace detail
 
@@ -86,7 +96,7 @@ WEFT_API void check_finite(const char* name, const Tensor& y);
 template <class F> Tensor record(const char* name, Tensor y, std::initializer_list<Tensor> inputs, F&& backward) {
   const detail::ThreadMode& mode = detail::thread_mode();
   if (mode.anomaly) [[unlikely]]
-    detail::check_finite(name, y);
+    detail::check_anomaly(name, y);
   if (mode.grad && detail::any_requires_grad(inputs.begin(), inputs.size()) && is_floating(y.dtype())) {
     Ref<Node> node(new detail::OpNode<std::decay_t<F>>(name, std::forward<F>(backward)));
     detail::attach(node, inputs.begin(), inputs.size(), &y, 1);
@@ -97,7 +107,7 @@ template <class F> Tensor record(const char* name, Tensor y, std::initializer_li
 template <class F> Tensor record(const char* name, Tensor y, const std::vector<Tensor>& inputs, F&& backward) {
   const detail::ThreadMode& mode = detail::thread_mode();
   if (mode.anomaly) [[unlikely]]
-    detail::check_finite(name, y);
+    detail::check_anomaly(name, y);
   if (mode.grad && detail::any_requires_grad(inputs.data(), inputs.size()) && is_floating(y.dtype())) {
     Ref<Node> node(new detail::OpNode<std::decay_t<F>>(name, std::forward<F>(backward)));
     detail::attach(node, inputs.data(), inputs.size(), &y, 1);
@@ -110,7 +120,7 @@ std::vector<Tensor> record_n(const char* name, std::vector<Tensor> ys, std::init
                              F&& backward) {
   const detail::ThreadMode& mode = detail::thread_mode();
   if (mode.anomaly) [[unlikely]]
-    for (const Tensor& y : ys) detail::check_finite(name, y);
+    for (const Tensor& y : ys) detail::check_anomaly(name, y);
   if (mode.grad && detail::any_requires_grad(inputs.begin(), inputs.size())) {
     Ref<Node> node(new detail::OpNode<std::decay_t<F>>(name, std::forward<F>(backward)));
     detail::attach(node, inputs.begin(), inputs.size(), ys.data(), ys.size());

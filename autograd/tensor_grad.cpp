@@ -1,7 +1,9 @@
 // Tensor's members that deal with gradients.
+#include <algorithm>
 #include <cmath>
 
 #include "weft/autograd/engine.h"
+#include "weft/autograd/ops/binary.h"
 #include "weft/core/map.h"
 
 namespace weft {
@@ -35,25 +37,33 @@ namespace {
 template <class R, class A> std::function<R(A)> shared(std::function<R(A)> f) {
   return [f = std::make_shared<std::function<R(A)>>(std::move(f))](A x) { return (*f)(x); };
 }
+std::vector<GradHook>& hooks_of(AutogradMeta& m) {
+  Node& n = m.grad_node ? *m.grad_node : m;
+  if (!n.hooks) n.hooks = std::make_unique<std::vector<GradHook>>();
+  return *n.hooks;
+}
 }  // namespace
 
 int64_t Tensor::register_hook(std::function<Tensor(const Tensor&)> hook) {
   WEFT_CHECK(requires_grad(), ValueError, "register_hook: the tensor does not require grad");
   WEFT_CHECK(hook, ValueError, "register_hook: the hook is empty");
   AutogradMeta& m = *at().autograd;
-  Node& n = m.grad_node ? *m.grad_node : m;
-  if (!n.hooks) n.hooks = std::make_unique<std::vector<GradHook>>();
-  int64_t handle = m.next_hook++;
-  n.hooks->push_back({handle, m.output_index, shared(std::move(hook))});
+  std::vector<GradHook>& hooks = hooks_of(m);
+  const int64_t handle = m.next_hook++;
+  const auto behind = std::find_if(hooks.begin(), hooks.end(), [](const GradHook& h) { return h.last; });
+  hooks.insert(behind, {handle, m.output_index, shared(std::move(hook))});
   return handle;
 }
 
 void Tensor::remove_hook(int64_t handle) {
-  if (!at().autograd) return;
-  AutogradMeta& m = *at().autograd;
-  Node& n = m.grad_node ? *m.grad_node : m;
-  if (n.hooks)
-    std::erase_if(*n.hooks, [&](const GradHook& h) { return h.handle == handle && h.index == m.output_index; });
+  size_t removed = 0;
+  if (at().autograd) {
+    AutogradMeta& m = *at().autograd;
+    removed = std::erase_if(
+        hooks_of(m), [&](const GradHook& h) { return h.handle == handle && h.index == m.output_index && !h.last; });
+  }
+  WEFT_CHECK(removed, ValueError, "remove_hook: the tensor ", shape(), " has no hook of handle ", handle,
+             "; it was removed already, or belongs to another tensor");
 }
 
 void Tensor::register_post_accumulate_hook(std::function<void(Tensor&)> hook) {
@@ -65,17 +75,23 @@ void Tensor::register_post_accumulate_hook(std::function<void(Tensor&)> hook) {
 }
 
 void Tensor::retain_grad() {
+  WEFT_CHECK(requires_grad(), ValueError, "retain_grad: the tensor ", shape(),
+             " does not require grad; no gradient will ever reach it");
   if (is_leaf()) return;
   AutogradMeta& m = detail::meta(*this);
   if (m.retain_hook) return;
-  m.retain_hook = register_hook([&m](const Tensor& g) {  // removed when m goes
-    m.grad = g;
+  m.retain_hook = m.next_hook++;
+  const auto keep = [&m](const Tensor& g) {  // removed when m goes
+    std::lock_guard lock(m.mutex);
+    m.grad = m.grad.defined() ? m.grad + g : g;
     return Tensor();
-  });
+  };
+  hooks_of(m).push_back({m.retain_hook, m.output_index, keep, true});
 }
 
 void Tensor::swap_contents(Tensor& o) {
   TensorImpl &a = at(), &b = o.at();
+  if (a.storage == b.storage) a.storage->bump();  // what was saved of either cannot tell by its storage
   std::swap(a.storage, b.storage);
   std::swap(a.shape, b.shape);
   std::swap(a.strides, b.strides);
@@ -86,15 +102,70 @@ void Tensor::swap_contents(Tensor& o) {
 }
 
 namespace {
+/// Do two places of x name one element? Axes in the order of their strides: each must step over all that lies inside. Where
+/// that does not tell, the places are counted.
+bool overlaps_itself(const Tensor& x) {
+  if (x.is_contiguous() || x.numel() < 2) return false;
+  int order[kMaxRank], n = 0;
+  for (int i = 0; i < x.rank(); ++i) {
+    if (x.shape()[i] == 1) continue;
+    int j = n++;
+    for (; j > 0 && x.strides()[order[j - 1]] > x.strides()[i]; --j) order[j] = order[j - 1];
+    order[j] = i;
+  }
+  int64_t reach = 0;
+  bool nested = true;
+  for (int i = 0; i < n; ++i) {
+    const int64_t stride = x.strides()[order[i]];
+    if (stride == 0) return true;
+    nested = nested && stride > reach;
+    reach += (x.shape()[order[i]] - 1) * stride;
+  }
+  if (nested) return false;
+  if (x.numel() > reach + 1) return true;
+  std::vector<bool> seen(static_cast<size_t>(reach) + 1);
+  int64_t at[kMaxRank] = {}, offset = 0;
+  for (int64_t k = 0; k < x.numel(); ++k) {
+    if (seen[static_cast<size_t>(offset)]) return true;
+    seen[static_cast<size_t>(offset)] = true;
+    for (int i = 0; i < n; ++i) {
+      const int64_t stride = x.strides()[order[i]];
+      offset += stride;
+      if (++at[i] < x.shape()[order[i]]) break;
+      offset -= at[i] * stride;
+      at[i] = 0;
+    }
+  }
+  return false;
+}
+
+/// Bytes from the first element's to beyond the last one's.
+std::pair<const char*, const char*> extent(const Tensor& x) {
+  const char* begin = static_cast<const char*>(x.raw_data());
+  int64_t reach = 1;
+  for (int i = 0; i < x.rank(); ++i) reach += (x.shape()[i] - 1) * x.strides()[i];
+  return {begin, begin + reach * static_cast<int64_t>(itemsize(x.dtype()))};
+}
+
+/// `from`, to be read while x is written: itself if each element of it is read where that very place is written, or if they
+/// have no memory in common; else a copy. Its shape broadcasts to x's.
+Tensor readable(const Tensor& from, const Tensor& x) {
+  if (x.numel() == 0 || from.device() != x.device()) return from;
+  const auto [a, a_end] = extent(from);
+  const auto [b, b_end] = extent(x);
+  if (a_end <= b || b_end <= a) return from;
+  bool same = a == b && from.dtype() == x.dtype() && from.shape() == x.shape();
+  for (int i = 0; same && i < x.rank(); ++i) same = x.shape()[i] == 1 || from.strides()[i] == x.strides()[i];
+  return same ? from : from.detach().clone();
+}
+
 void check_in_place(const char* op, const Tensor& x, const Tensor* other = nullptr) {
   bool recorded = grad_enabled() && (x.requires_grad() || (other && other->requires_grad()));
   WEFT_CHECK(
       !recorded, Error, op, ": an in-place change of a tensor ", x.shape(),
       " that takes part in a graph cannot be recorded; use the form without the underscore, or do it under NoGrad");
-  if (x.is_contiguous()) return;
-  for (int i = 0; i < x.rank(); ++i)
-    WEFT_CHECK(x.strides()[i] != 0 || x.shape()[i] <= 1, ValueError, op, ": the tensor ", x.shape(),
-               " has its elements many times along dim ", i, " (it was expanded); clone() it first");
+  WEFT_CHECK(!overlaps_itself(x), ValueError, op, ": elements of the tensor ", x.shape(), " with strides ", x.strides(),
+             " share memory (it was expanded or unfolded); clone() it first");
 }
 /// x op y in x's own dtype must not lose what y is: integers take no fractions, bools no integers.
 void check_in_place_dtype(const char* op, Dtype x, bool y_floating, bool y_bool) {
@@ -107,7 +178,7 @@ Tensor& Tensor::copy_(const Tensor& src) {
   check_defined("copy_", *this, src);
   check_in_place("copy_", *this, &src);
   Tensor from = src.shape() == shape() ? src.detach() : src.detach().expand(shape());
-  if (from.device() != device()) from = from.to(device());
+  from = from.device() != device() ? from.to(device()) : readable(from, *this);
   kernels::copy(device(), mut_ref(*this), ref(from));
   return *this;
 }
@@ -115,6 +186,7 @@ Tensor& Tensor::copy_(const Tensor& src) {
 Tensor& Tensor::fill_(Scalar value) {
   check_defined("fill_", *this);
   check_in_place("fill_", *this);
+  detail::check_holds("fill_", value, dtype());
   kernels::fill(device(), mut_ref(*this), value);
   return *this;
 }
@@ -128,6 +200,7 @@ template <class F> void binary_in_place(const char* op, Tensor& x, const Tensor&
   WEFT_CHECK(broadcast_shapes(op, x.shape(), o.shape()) == x.shape(), ShapeError, op, ": ", o.shape(),
              " does not broadcast to the shape ", x.shape(), " that is written");
   kernels::detail::check_same_device(op, x, o);
+  o = readable(o, x);
   ElementPlan plan;
   const Tensor* in[] = {&x, &o};
   make_plan(plan, x, in, 2);
@@ -149,7 +222,7 @@ Tensor& Tensor::mul_(const Tensor& o) {
 Tensor& Tensor::mul_(Scalar s) {
   check_defined("mul_", *this);
   check_in_place_dtype("mul_", dtype(), s.is_floating(), s.is_bool());
-  return mul_(full({}, s, options()));
+  return mul_(detail::number(s, options()));
 }
 
 }  // namespace weft

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "weft/core/backend.h"
 #include "weft/core/kernels.h"
@@ -13,6 +14,19 @@ namespace {
 Tensor make(const Shape& shape, const Strides& strides, int64_t elements, const TensorOptions& o) {
   auto storage = make_ref<Storage>(static_cast<size_t>(elements) * itemsize(o.dtype), o.device);
   return Tensor(make_ref<TensorImpl>(std::move(storage), shape, strides, 0, o.dtype));
+}
+
+Dtype natural_dtype(const Scalar& v) { return v.is_bool() ? Dtype::boolean : v.is_integer() ? Dtype::i64 : Dtype::f32; }
+
+Tensor filled(const Shape& shape, Scalar value, const TensorOptions& o) {
+  Tensor y = empty(shape, o);
+  if (y.numel() == 1 && o.device.type == DeviceType::cpu) {  // scalars of expressions: no kernel call
+    void* p = y.mut_raw_data();
+    dispatch_all(o.dtype, "full", [&]<class T> { *static_cast<T*>(p) = value.to<T>(); });
+  } else {
+    kernels::fill(o.device, mut_ref(y), value);
+  }
+  return y;
 }
 
 }  // namespace
@@ -45,18 +59,15 @@ Tensor empty_like(const Tensor& x, Dtype dtype) {
 }
 
 Tensor full(const Shape& shape, Scalar value, const TensorOptions& o) {
-  Tensor y = empty(shape, o);
-  if (y.numel() == 1 && o.device.type == DeviceType::cpu) {  // scalars of expressions: no kernel call
-    void* p = y.mut_raw_data();
-    dispatch_all(o.dtype, "full", [&]<class T> { *static_cast<T*>(p) = value.to<T>(); });
-  } else {
-    kernels::fill(o.device, mut_ref(y), value);
-  }
-  return y;
+  const TensorOptions to(o.dtype_or(natural_dtype(value)), o.device);
+  detail::check_holds("full", value, to.dtype);
+  return filled(shape, value, to);
 }
-Tensor zeros(const Shape& shape, const TensorOptions& o) { return full(shape, 0, o); }
-Tensor ones(const Shape& shape, const TensorOptions& o) { return full(shape, 1, o); }
+Tensor detail::number(Scalar value, const TensorOptions& o) { return filled({}, value, o); }
+Tensor zeros(const Shape& shape, const TensorOptions& o) { return filled(shape, 0, o); }
+Tensor ones(const Shape& shape, const TensorOptions& o) { return filled(shape, 1, o); }
 Tensor full_like(const Tensor& x, Scalar value) {
+  detail::check_holds("full_like", value, x.dtype());
   Tensor y = empty_like(x);
   kernels::fill(x.device(), mut_ref(y), value);
   return y;
@@ -64,16 +75,36 @@ Tensor full_like(const Tensor& x, Scalar value) {
 Tensor zeros_like(const Tensor& x) { return full_like(x, 0); }
 Tensor ones_like(const Tensor& x) { return full_like(x, 1); }
 
-Tensor scalar(Scalar v) { return full({}, v, v.is_bool() ? Dtype::boolean : v.is_integer() ? Dtype::i64 : Dtype::f32); }
+Tensor scalar(Scalar v) { return full({}, v); }
 Tensor scalar(Scalar v, const TensorOptions& o) { return full({}, v, o); }
 
 namespace detail {
+void check_holds(const char* op, Scalar value, Dtype dtype) {
+  bool holds = true;
+  dispatch_all(dtype, op, [&]<class T> {
+    if constexpr (std::is_same_v<T, bool>) return;
+    else if constexpr (std::is_integral_v<T>) {
+      using Limits = std::numeric_limits<T>;
+      if (value.is_floating()) {  // both ends are powers of two: exact in f64
+        const double v = std::trunc(value.to_double());
+        holds = v >= static_cast<double>(Limits::min()) && v < 2 * static_cast<double>(Limits::max() / 2 + 1);
+      } else {
+        holds = value.to_int64() >= Limits::min() && value.to_int64() <= Limits::max();
+      }
+    } else {
+      const double v = value.to_double();
+      holds = !std::isfinite(v) || std::isfinite(static_cast<double>(value.to<T>()));
+    }
+  });
+  WEFT_CHECK(holds, ValueError, op, ": ", dtype, " cannot hold the value ", value);
+}
+
 Tensor from_host(const void* data, int64_t count, Dtype dtype, const Shape& shape, const TensorOptions& o) {
   WEFT_CHECK(checked_numel("tensor", shape) == count, ShapeError, "tensor: ", count, " values do not fill shape ",
              shape);
   Tensor y = empty(shape, dtype);
   std::copy_n(static_cast<const char*>(data), y.nbytes(), static_cast<char*>(y.mut_raw_data()));
-  return y.to(o.dtype).to(o.device);
+  return y.to(o.dtype_or(dtype)).to(o.device);
 }
 
 // Built on the host in f64 or i64 and converted once: exact, and the same on every device.
@@ -85,12 +116,13 @@ template <class T, class F> Tensor from_function(int64_t n, const Shape& shape, 
 }
 }  // namespace detail
 
-Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& o) {
+Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& options) {
   WEFT_CHECK(step.to_double() != 0, ValueError, "arange: step must not be 0");
   double span = (stop.to_double() - start.to_double()) / step.to_double();
   WEFT_CHECK(span >= 0 && span < 1e15, ValueError, "arange: from ", start, " to ", stop, " in steps of ", step,
              " has no end");
-  bool integers = !start.is_floating() && !stop.is_floating() && !step.is_floating();
+  const bool integers = !start.is_floating() && !stop.is_floating() && !step.is_floating();
+  const TensorOptions o(options.dtype_or(integers ? Dtype::i64 : Dtype::f32), options.device);
   if (integers) {
     int64_t a = start.to_int64(), s = step.to_int64(), d = stop.to_int64() - a;
     int64_t n = d / s + (d % s != 0);
@@ -100,10 +132,7 @@ Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& o) {
   return detail::from_function<double>(
       n, {n}, o, [a = start.to_double(), s = step.to_double()](int64_t i) { return a + static_cast<double>(i) * s; });
 }
-Tensor arange(Scalar start, Scalar stop, Scalar step) {
-  bool real = start.is_floating() || stop.is_floating() || step.is_floating();
-  return arange(start, stop, step, real ? Dtype::f32 : Dtype::i64);
-}
+Tensor arange(Scalar start, Scalar stop, Scalar step) { return arange(start, stop, step, TensorOptions()); }
 Tensor arange(Scalar stop) { return arange(0, stop); }
 
 Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o) {

@@ -56,7 +56,7 @@ template <class F> Tensor map2(Tensor&& x, const Tensor& y, const F& f = {}) {
 }
 /// z = f(x, s) or f(s, x) for a number, converted to x's dtype.
 template <class F> Tensor map2(const Tensor& x, const Scalar& s, const F& f = {}) {
-  return map2<F>(x, full({}, s, x.options()), f);
+  return map2<F>(x, weft::detail::number(s, x.options()), f);
 }
 
 /// w = f(a, b, c) with broadcasting; one dtype and device.

@@ -32,7 +32,8 @@ Tensor randn(const Shape& shape, const TensorOptions& o, Generator* g) { return 
 Tensor rand_like(const Tensor& x, Generator* g) { return fill_uniform(empty_like(x), g); }
 Tensor randn_like(const Tensor& x, Generator* g) { return fill_normal(empty_like(x), g); }
 
-Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOptions& o, Generator* g) {
+Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOptions& options, Generator* g) {
+  const TensorOptions o(options.dtype_or(Dtype::i64), options.device);
   WEFT_CHECK(low < high, ValueError, "randint: the range [", low, ", ", high, ") is empty");
   auto fits = [&](int64_t least, int64_t most) {
     WEFT_CHECK(low >= least && high - 1 <= most, ValueError, "randint: the range [", low, ", ", high, ") does not fit ",
@@ -55,7 +56,7 @@ Tensor randperm(int64_t n, const TensorOptions& o, Generator* g) {
   std::iota(p, p + n, int64_t{0});
   Generator& from = choose(g);
   for (int64_t i = n - 1; i > 0; --i) std::swap(p[i], p[from.below(static_cast<uint64_t>(i) + 1)]);
-  return y.to(o);
+  return y.to(o.dtype_or(Dtype::i64)).to(o.device);
 }
 
 }  // namespace weft

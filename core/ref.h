@@ -16,6 +16,12 @@ class RefCounted {
   RefCounted& operator=(const RefCounted&) { return *this; }
   uint32_t use_count() const { return count_.load(std::memory_order_acquire); }
   void retain() const { count_.fetch_add(1, std::memory_order_relaxed); }
+  /// The same, unless the last reference has gone: then false, and the object is on its way out.
+  bool retain_if_alive() const {
+    uint32_t n = count_.load(std::memory_order_relaxed);
+    while (n != 0 && !count_.compare_exchange_weak(n, n + 1, std::memory_order_acquire, std::memory_order_relaxed)) {}
+    return n != 0;
+  }
   /// True when this was the last reference: the caller destroys the object.
   [[nodiscard]] bool drop() const { return count_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
 

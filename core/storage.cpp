@@ -1,5 +1,8 @@
 #include "weft/core/storage.h"
 
+#include <memory>
+#include <vector>
+
 #include "weft/core/backend.h"
 
 namespace weft {
@@ -15,6 +18,25 @@ uint64_t next_id() {
     end = next + (1u << 20);
   }
   return ++next;
+}
+
+// What is to be released while another release runs waits here: memory that keeps memory that keeps memory is given back
+// by a loop.
+thread_local std::vector<std::function<void()>*>* t_waiting = nullptr;
+
+void run_release(std::function<void()>* f) {
+  if (t_waiting) {
+    t_waiting->push_back(f);
+    return;
+  }
+  std::vector<std::function<void()>*> waiting{f};
+  t_waiting = &waiting;
+  while (!waiting.empty()) {
+    const std::unique_ptr<std::function<void()>> next(waiting.back());
+    waiting.pop_back();
+    if (*next) (*next)();
+  }
+  t_waiting = nullptr;
 }
 }  // namespace
 
@@ -40,8 +62,7 @@ Storage::~Storage() {
     backend(device_.type).deallocate(data_, bytes_, device_.index);
     return;
   }
-  if (*release_) (*release_)();
-  delete release_;
+  run_release(release_);
 }
 
 }  // namespace weft

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -49,10 +50,13 @@ struct TensorOptions {
   Dtype dtype = Dtype::f32;
   Device device;
   TensorOptions() = default;
-  TensorOptions(Dtype t) : dtype(t) {}
+  TensorOptions(Dtype t) : dtype(t), dtype_given(true) {}
   TensorOptions(Device d) : device(d) {}
-  TensorOptions(Dtype t, Device d) : dtype(t), device(d) {}
-  TensorOptions(Device d, Dtype t) : dtype(t), device(d) {}
+  TensorOptions(Dtype t, Device d) : dtype(t), device(d), dtype_given(true) {}
+  TensorOptions(Device d, Dtype t) : dtype(t), device(d), dtype_given(true) {}
+  /// The dtype that was asked for, else `natural`: that of the values, where a factory takes values.
+  Dtype dtype_or(Dtype natural) const { return dtype_given || dtype != Dtype::f32 ? dtype : natural; }
+  bool dtype_given = false;
 };
 
 /// A range of an axis as in Python, `start:stop:step`; empty bounds reach the end. step >= 1.
@@ -65,12 +69,15 @@ struct NewAxis {};
 /// All axes not named otherwise in `index`.
 struct Ellipsis {};
 /// One entry of `x.index({...})`: an integer, a Slice, NewAxis, Ellipsis, a list of integers, an i64 tensor or a bool mask.
+/// A bool is a mask of rank 0: a new axis of size 1 (true) or 0 (false).
 using Index =
-    std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector<int64_t>, std::reference_wrapper<const Tensor>>;
+    std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector<int64_t>, std::reference_wrapper<const Tensor>, bool>;
 
 struct BackwardOptions {
   bool retain_graph = false;  ///< keep the graph for another backward
-  bool create_graph = false;  ///< record the gradients' own graph (implies retain_graph)
+  /// Record the gradients' own graph (implies retain_graph). A leaf's grad() then leads back to the leaf: the two keep each
+  /// other alive until zero_grad(). grad() makes no such circle.
+  bool create_graph = false;
 };
 
 namespace detail {
@@ -135,7 +142,7 @@ class WEFT_API Tensor {
   /// All elements in logical row-major order, converted, on the host.
   template <class T> std::vector<T> to_vector() const;
 
-  // Views: same storage, recorded
+  // Views: same storage, recorded; a tensor of their own even where nothing changes
   /// One size may be -1. A view where strides allow, a copy otherwise.
   [[nodiscard]] Tensor reshape(const Shape& shape) const;
   [[nodiscard]] Tensor reshape_as(const Tensor& o) const { return reshape(o.shape()); }
@@ -191,7 +198,8 @@ class WEFT_API Tensor {
   /// Same elements, no gradient.
   [[nodiscard]] Tensor detach() const;
 
-  // In place: only where no graph is recorded (under NoGrad, or nothing involved requires grad)
+  // In place: only where no graph is recorded (under NoGrad, or nothing involved requires grad). A source that overlaps this
+  // tensor is read before anything is written. ValueError where elements of this tensor share memory (it was expanded, ...).
   Tensor& copy_(const Tensor& src);
   Tensor& fill_(Scalar value);
   Tensor& zero_() { return fill_(0); }
@@ -211,16 +219,28 @@ class WEFT_API Tensor {
   void zero_grad() { set_grad(Tensor()); }
   /// Accumulates d(this)/d(leaf) into every leaf's grad(). `gradient` may be left out for a one-element tensor.
   void backward(const Tensor& gradient = {}, BackwardOptions o = {}) const;
-  /// Called with the gradient of this tensor; a defined result replaces it. Returns a handle for remove_hook.
+  /// Called with the gradient of this tensor; a defined result replaces it. Returns a handle for remove_hook. Hooks run in
+  /// the order in which they were registered.
   int64_t register_hook(std::function<Tensor(const Tensor&)> hook);
+  /// The same for a hook that only looks.
+  template <class F>
+  requires std::is_void_v<std::invoke_result_t<F&, const Tensor&>> int64_t register_hook(F hook) {
+    if constexpr (std::is_constructible_v<bool, const F&> && !std::is_empty_v<F>)
+      if (!hook) return register_hook(std::function<Tensor(const Tensor&)>());
+    return register_hook(std::function<Tensor(const Tensor&)>([f = std::move(hook)](const Tensor& g) mutable {
+      f(g);
+      return Tensor();
+    }));
+  }
+  /// ValueError if no hook of this tensor has that handle.
   void remove_hook(int64_t handle);
   /// Leaves: called after the gradient was accumulated.
   void register_post_accumulate_hook(std::function<void(Tensor&)> hook);
-  /// Non-leaves: keep grad() too.
+  /// Non-leaves: keep grad() too, the sum over all backwards, after the hooks. ValueError without requires_grad.
   void retain_grad();
 
   /// Makes this impl share the other's contents (shape, storage, dtype): `to(device)` of a module and loading use it,
-  /// so that every handle of a parameter sees the change.
+  /// so that every handle of a parameter sees the change. A backward that needs the old contents is refused.
   void swap_contents(Tensor& other);
 
  private:

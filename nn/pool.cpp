@@ -25,19 +25,25 @@ template <int D> std::string text(const OutputSize<D>& size) {
   return out + ")";
 }
 
+/// What stands for the kernel's size.
+template <class Options> constexpr int64_t kUnset = kKernelSize;
+template <int D> constexpr int64_t kUnset<LpPoolOptions<D>> = 0;
+template <int D> constexpr int64_t kUnset<MaxUnpoolOptions<D>> = 0;
+
 template <int D, class Options> void check(const std::string& name, const Options& o) {
   for (int i = 0; i < D; ++i) {
     WEFT_CHECK(o.kernel_size[i] > 0, ValueError, name, ": kernel_size must be positive, got ", py_short(o.kernel_size));
-    WEFT_CHECK(o.stride[i] >= 0, ValueError, name, ": stride must be positive, got ", py_short(o.stride));
+    WEFT_CHECK(o.stride[i] == kUnset<Options> || o.stride[i] > 0, ValueError, name, ": stride must be positive, got ",
+               py_short(o.stride));
   }
 }
 
-/// The stride in force: 0 stands for the kernel's size.
+/// The stride in force.
 template <class Options> auto steps(const Options& o) {
   auto s = o.stride;
   int i = 0;
   for (int64_t k : o.kernel_size) {
-    if (s[i] == 0) s[i] = k;
+    if (s[i] == kUnset<Options>) s[i] = k;
     ++i;
   }
   return s;

@@ -53,7 +53,7 @@ template <class F> Tensor apply_float(const Tensor& x, const Tensor& y, const F&
 /// A number as a tensor that promotes with x as the number does.
 Tensor wrap(const char* op, const Scalar& s, const Tensor& x) {
   check_defined(op, x);
-  return full({}, s, {result_dtype(x, s), x.device()});
+  return number(s, {result_dtype(x, s), x.device()});
 }
 /// x in the dtype of its result with s.
 Tensor raised(const char* op, const Tensor& x, const Scalar& s) {

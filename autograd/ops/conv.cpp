@@ -118,7 +118,8 @@ Tensor conv(const Tensor& input, const Tensor& weight, const Tensor& bias, const
              " does not fit weight ", w.shape(), " with groups=", p.groups);
   const Shape shape = output_shape(x, w, p);
   for (int i = 2; i < shape.size(); ++i)
-    WEFT_CHECK(shape[i] > 0, ShapeError, op, ": no window fits: weight ", w.shape(), ", input ", x.shape());
+    WEFT_CHECK(shape[i] > 0, ShapeError, op, ": no window fits: weight ", w.shape(), ", input ", x.shape(),
+               "; the output size along axis ", i, " would be ", shape[i]);
   Tensor y = empty_channels_last(shape, x.options());
   if (y.numel() > 0 && x.numel() == 0) fill_without_products(y, b);
   else if (y.numel() > 0) kernels::conv(x.device(), mut_ref(y), ref(x), ref(w), ref(b), p);

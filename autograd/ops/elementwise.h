@@ -31,7 +31,7 @@ inline bool recording(const Tensor& x, const Tensor& y) {
 /// The result of an op that nothing will differentiate.
 inline Tensor unrecorded(const char* name, Tensor y) {
   if (thread_mode().anomaly) [[unlikely]]
-    check_finite(name, y);
+    check_anomaly(name, y);
   return y;
 }
 

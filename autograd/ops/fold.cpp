@@ -20,7 +20,8 @@ SlidingBlocks blocks(const char* op, const Dims<2>& size, const Dims<2>& kernel,
     b.dilation[d] = o.dilation[d];
     const int64_t room = size[d] + 2 * o.padding[d] - o.dilation[d] * (kernel[d] - 1) - 1;
     WEFT_CHECK(room >= 0, ShapeError, op, ": blocks of ", Shape(kernel), " with dilation ", Shape(o.dilation),
-               " do not fit ", Shape(size), " with padding ", Shape(o.padding));
+               " do not fit ", Shape(size), " with padding ", Shape(o.padding), ": the output size along axis ", d,
+               " would be below 1");
     b.out[d] = room / o.stride[d] + 1;
   }
   return b;

@@ -14,7 +14,8 @@ bool is_mask(const Tensor& t) { return t.dtype("index") == Dtype::boolean || t.d
 
 // Axes of x that an entry uses up.
 int axes_of(const Index& e) {
-  if (std::holds_alternative<NewAxis>(e) || std::holds_alternative<Ellipsis>(e)) return 0;
+  if (std::holds_alternative<NewAxis>(e) || std::holds_alternative<Ellipsis>(e) || std::holds_alternative<bool>(e))
+    return 0;
   if (auto* t = std::get_if<std::reference_wrapper<const Tensor>>(&e)) return is_mask(t->get()) ? t->get().rank() : 1;
   return 1;
 }
@@ -24,6 +25,7 @@ struct Parsed {
   Tensor view;
   Shape dims;
   std::vector<Tensor> tensors;
+  bool unchanged = false;  // nothing was indexed: view is x's own handle
 
   Parsed(const Tensor& x, const std::vector<Index>& at) : view(x) {
     check_defined("index", x);
@@ -44,22 +46,31 @@ struct Parsed {
         view = view.unsqueeze(d++);
       } else if (std::holds_alternative<Ellipsis>(e)) {
         d += x.rank() - used;
+      } else if (auto* flag = std::get_if<bool>(&e)) {
+        add_flag(*flag, d);
       } else if (auto* list = std::get_if<std::vector<int64_t>>(&e)) {
         add(d++, tensor(*list).to(x.device()));
       } else {
         add_tensor(std::get<std::reference_wrapper<const Tensor>>(e).get(), d);
       }
     }
+    unchanged = view.is_same(x);
   }
 
   Tensor get() const {
-    return tensors.empty() ? view : detail::lookup(view, Lookup("index", view.shape(), dims, tensors, true));
+    if (tensors.empty()) return unchanged ? view.reshape(view.shape()) : view;
+    return detail::lookup(view, Lookup("index", view.shape(), dims, tensors, true));
   }
 
  private:
   void add(int d, const Tensor& index) {
     dims.push_back(d);
     tensors.push_back(index.device() == view.device() ? index : index.to(view.device()));
+  }
+  // A mask of rank 0: a new axis of size 1 or 0.
+  void add_flag(bool on, int& d) {
+    view = view.unsqueeze(d);
+    add(d++, zeros({on ? 1 : 0}, Dtype::i64));
   }
   void add_tensor(const Tensor& t, int& d) {
     WEFT_CHECK(!t.is_floating(), DtypeError, "index: an index tensor is ", t.dtype(), "; expected integers or bool");
@@ -68,11 +79,7 @@ struct Parsed {
       else add(d++, t);
       return;
     }
-    if (t.rank() == 0) {  // a new axis of size 1 or 0
-      view = view.unsqueeze(d);
-      add(d++, t.item<bool>() ? zeros({1}, Dtype::i64) : zeros({0}, Dtype::i64));
-      return;
-    }
+    if (t.rank() == 0) return add_flag(t.item<bool>(), d);
     for (int i = 0; i < t.rank(); ++i)
       WEFT_CHECK(t.shape()[i] == view.shape()[d + i], ShapeError, "index: mask ", t.shape(), " does not fit axis ",
                  d + i, " of ", view.shape());
@@ -85,10 +92,12 @@ struct Parsed {
 
 Tensor Tensor::index(const std::vector<Index>& at) const { return Parsed(*this, at).get(); }
 
-Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& values, bool accumulate) {
-  WEFT_CHECK(values.dtype() == x.dtype(), DtypeError, "index_put: x is ", x.dtype(), " but values ", values.dtype());
-  Tensor y, from;
+Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& given, bool accumulate) {
+  WEFT_CHECK(given.dtype("index_put") == x.dtype("index_put"), DtypeError, "index_put: x is ", x.dtype(),
+             " but values ", given.dtype());
+  Tensor y, values = given;
   {
+    const bool recorded = grad_enabled();
     NoGrad no_grad;
     const bool wider = accumulate && is_half(x.dtype());  // halves are summed in f32
     y = wider ? x.detach().to(Dtype::f32) : x.detach().clone();
@@ -97,8 +106,17 @@ Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& va
     if (p.view.rank() == 0) p.view = p.view.unsqueeze(0);
     if (p.tensors.empty()) p.tensors.push_back(arange(p.view.shape()[0]).to(x.device()));
     const Lookup l("index_put", p.view.shape(), p.dims, p.tensors, true);
-    from = values.detach().to(y.dtype());
-    detail::lookup_put(p.view, l, from.expand(l.result()), accumulate);
+    const Shape result = l.result();
+    int extra = 0;  // leading axes of size 1 that values has beyond the place
+    while (given.rank() - extra > result.size() && given.shape()[extra] == 1) ++extra;
+    {
+      const GradMode as_before(recorded);
+      if (extra) values = given.reshape(given.shape().slice(extra));
+    }
+    WEFT_CHECK(values.rank() <= result.size() && broadcast_shapes("index_put", values.shape(), result) == result,
+               ShapeError, "index_put: values ", given.shape(), " do not broadcast to ", result,
+               ", the shape that is indexed");
+    detail::lookup_put(p.view, l, values.detach().to(y.dtype()).expand(result), accumulate);
   }
   // entries may be references to tensors of the caller: keep the tensors themselves
   struct Entry {

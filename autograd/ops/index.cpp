@@ -55,27 +55,37 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
                 });
 }
 
-Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
-  const int d = wrap_dim("gather", dim, x.rank());
-  if (index.dtype() == Dtype::u8) return gather(x, dim, widened(index));
-  check_index_dtype("gather", index);
+namespace {
+
+// gather, with errors in the name of `op`.
+Tensor gather_as(const char* op, const Tensor& x, int64_t dim, const Tensor& index) {
+  const int d = wrap_dim(op, dim, x.rank());
+  if (index.dtype() == Dtype::u8) return gather_as(op, x, dim, widened(index));
+  check_index_dtype(op, index);
   if (x.rank() == 0 || index.rank() == 0) {
-    WEFT_CHECK(x.rank() <= 1 && index.rank() <= 1, ShapeError, "gather: index ", index.shape(),
-               " must have the rank of ", x.shape());
-    return gather(at_least_1d(x), 0, at_least_1d(index)).reshape(index.shape());
+    WEFT_CHECK(x.rank() <= 1 && index.rank() <= 1, ShapeError, op, ": index ", index.shape(), " must have the rank of ",
+               x.shape());
+    return gather_as(op, at_least_1d(x), 0, at_least_1d(index)).reshape(index.shape());
   }
-  WEFT_CHECK(index.rank() == x.rank() || index.numel() == 0, ShapeError, "gather: index ", index.shape(),
+  WEFT_CHECK(index.rank() == x.rank() || index.numel() == 0, ShapeError, op, ": index ", index.shape(),
              " must have the rank of ", x.shape());
   Tensor y = empty(index.shape(), x.options());
   if (y.numel() > 0) {
     for (int i = 0; i < x.rank(); ++i)
-      WEFT_CHECK(i == d || index.shape()[i] <= x.shape()[i], ShapeError, "gather: index ", index.shape(), " exceeds ",
+      WEFT_CHECK(i == d || index.shape()[i] <= x.shape()[i], ShapeError, op, ": index ", index.shape(), " exceeds ",
                  x.shape(), " along axis ", i);
-    kernels::gather(x.device(), mut_ref(y), ref(x), ref(index), d, "gather");
+    kernels::gather(x.device(), mut_ref(y), ref(x), ref(index), d, op);
   }
-  return record("gather", y, {x}, [d, shape = x.shape(), i = Saved(index, "index")](BackwardCtx& c) -> Grads {
+  return record(op, y, {x}, [d, shape = x.shape(), i = Saved(index, "index")](BackwardCtx& c) -> Grads {
     return {scatter_add(zeros(shape, c.grad().options()), d, c.get(i), c.grad())};
   });
+}
+
+}  // namespace
+
+Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
+  check_defined("gather", x, index);
+  return gather_as("gather", x, dim, index);
 }
 
 namespace {
@@ -134,14 +144,17 @@ Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& 
 }
 
 Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, Scalar value) {
-  return scatter(x, dim, index, full({}, value, x.options()).expand(index.shape()));
+  detail::check_holds("scatter", value, x.dtype());
+  return scatter(x, dim, index, detail::number(value, x.options()).expand(index.shape()));
 }
 
 Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int64_t> dim) {
-  if (!dim) return gather(x.flatten(), 0, indices.flatten());
+  if (!dim) return take_along_dim(x.flatten(), indices.flatten(), 0);
+  check_defined("take_along_dim", x, indices);
   WEFT_CHECK(x.rank() == indices.rank(), ShapeError, "take_along_dim: indices ", indices.shape(),
              " must have the rank of ", x.shape());
-  if (x.rank() == 0) return gather(x, 0, indices);
+  check_index_dtype("take_along_dim", widened(indices));
+  if (x.rank() == 0) return take_along_dim(x.reshape({1}), indices.reshape({1}), 0).reshape({});
   const int d = wrap_dim("take_along_dim", *dim, x.rank());
   Shape a = x.shape(), b = indices.shape();
   a[d] = b[d] = 1;
@@ -149,12 +162,14 @@ Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int6
   Shape xs = both, is = both;
   xs[d] = x.shape()[d];
   is[d] = indices.shape()[d];
-  return gather(x.expand(xs), d, indices.expand(is));
+  const Tensor at = widened(indices);
+  return gather_as("take_along_dim", x.expand(xs), d, where(lt(at, 0), at + x.shape()[d], at).expand(is));
 }
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) {
   WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "masked_fill: mask is ", mask.dtype(), "; expected bool");
-  return where(mask, full({}, value, x.options()), x);
+  detail::check_holds("masked_fill", value, x.dtype());
+  return where(mask, detail::number(value, x.options()), x);
 }
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value) {

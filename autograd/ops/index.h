@@ -22,6 +22,7 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src);
 [[nodiscard]] WEFT_API Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, Scalar value);
 /// As gather, with x and indices broadcast against each other but along dim; without a dim both are flattened.
+/// Negative indices count from the end.
 [[nodiscard]] WEFT_API Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int64_t> dim = {});
 
 /// x with the elements at `at` (see Tensor::index) replaced by `values`, which broadcast to their shape, or with values added to

@@ -254,6 +254,10 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
                   const GroupNormOptions& o) {
   check_input("group_norm", input, 2);
   const int64_t N = input.size(0), C = input.size(1), G = num_groups;
+  WEFT_CHECK(C > 0, ShapeError, "group_norm: input ", input.shape(), " has no channels");
+  for (int i = 2; i < input.rank(); ++i)
+    WEFT_CHECK(input.shape()[i] > 0, ShapeError, "group_norm: input ", input.shape(), " is empty along axis ", i,
+               "; only the batch may be empty");
   WEFT_CHECK(G > 0 && C % G == 0, ValueError, "group_norm: the number of channels ", C,
              " must be divisible by num_groups ", G);
   check_norm("group_norm", input, {}, {}, weight, bias);

@@ -51,7 +51,7 @@ PoolGeometry geometry(const char* op, const Tensor& x, const Options& o, const D
   for (int i = 0; i < D; ++i) {
     PoolAxis& a = g.axis[3 - D + i];
     a = {x.size(2 + i), 1, o.kernel_size[i], o.stride[i], o.padding[i], o.padding_hi[i], dilation[i], false};
-    if (a.stride == 0) a.stride = a.kernel;
+    if (a.stride == kKernelSize) a.stride = a.kernel;
     if (a.pad_hi == -1) a.pad_hi = a.pad_lo;
     WEFT_CHECK(a.kernel > 0 && a.stride > 0 && a.dilation > 0, ValueError, op,
                ": kernel_size, stride and dilation must be positive, got ", a.kernel, ", ", a.stride, " and ",
@@ -66,7 +66,7 @@ PoolGeometry geometry(const char* op, const Tensor& x, const Options& o, const D
     a.out = (o.ceil_mode ? fn::ceil_div(room, a.stride) : fn::floor_div(room, a.stride)) + 1;
     if (o.ceil_mode && (a.out - 1) * a.stride >= a.in + a.pad_lo) --a.out;  // the last window must begin inside
     WEFT_CHECK(a.out >= 1, ShapeError, op, ": input ", x.shape(), " is too small for kernel_size ", a.kernel,
-               " with padding ", a.pad_lo, " and dilation ", a.dilation, ": the output would have size ", a.out);
+               " with padding ", a.pad_lo, " and dilation ", a.dilation, ": the output size would be ", a.out);
   }
   return g;
 }
@@ -167,8 +167,11 @@ template <int D> Tensor adaptive_average_of(const char* op, const Tensor& in, co
 template <int D> Tensor lp_pool_of(const char* op, const Tensor& x, const LpPoolOptions<D>& o) {
   check_defined(op, x);
   WEFT_CHECK(o.norm_type != 0, ValueError, op, ": norm_type must not be 0");
+  Dims<D> stride = o.stride;
+  for (int i = 0; i < D; ++i)
+    if (stride[i] == 0) stride[i] = o.kernel_size[i];
   const Tensor m = average_of<D>(op, pow(x, o.norm_type),
-                                 {.kernel_size = o.kernel_size, .stride = o.stride, .ceil_mode = o.ceil_mode});
+                                 {.kernel_size = o.kernel_size, .stride = stride, .ceil_mode = o.ceil_mode});
   // the choice keeps the root's infinite slope at 0 out of the gradient
   return pow(where(ne(m, 0), m, 0) * static_cast<double>(Shape(o.kernel_size).numel()), 1 / o.norm_type);
 }

@@ -9,9 +9,12 @@
 
 namespace weft {
 
+/// A pool's stride that is its kernel's size: the default. 0 is refused.
+inline constexpr int64_t kKernelSize = INT64_MIN;
+
 template <int D> struct MaxPoolOptions {
   Dims<D> kernel_size;
-  Dims<D> stride = 0;       ///< 0: kernel_size
+  Dims<D> stride = kKernelSize;
   Dims<D> padding = 0;      ///< of -inf, before and after each axis
   Dims<D> padding_hi = -1;  ///< after each axis, where that differs; -1: as padding
   Dims<D> dilation = 1;
@@ -19,7 +22,7 @@ template <int D> struct MaxPoolOptions {
 };
 template <int D> struct AvgPoolOptions {
   Dims<D> kernel_size;
-  Dims<D> stride = 0;  ///< 0: kernel_size
+  Dims<D> stride = kKernelSize;
   Dims<D> padding = 0;
   Dims<D> padding_hi = -1;  ///< as for MaxPoolOptions
   bool ceil_mode = false;

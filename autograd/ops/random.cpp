@@ -42,14 +42,15 @@ Tensor channel_mask(const char* op, const Tensor& x, double keep, double value, 
   return value == 1 ? mask : mul(mask, value);
 }
 
-Tensor feature_dropout(const char* op, const Tensor& x, int spatial, double p, bool training, Generator* g) {
+// x: [N, C, ...], or [C, ...] if it has `unbatched` axes (0: never).
+Tensor feature_dropout(const char* op, const Tensor& x, int unbatched, double p, bool training, Generator* g) {
   check_probability(op, p);
-  WEFT_CHECK(x.rank(op) == spatial + 1 || x.rank() == spatial + 2, ShapeError, op, ": expects ", spatial + 2,
-             " dimensions (or ", spatial + 1, " without a batch), got ", x.shape());
+  check_defined(op, x);
   if (!training || p == 0 || x.numel() == 0) return x;
+  WEFT_CHECK(x.rank() >= 2, ShapeError, op, ": expects at least 2 dimensions in training, got ", x.shape());
   if (p == 1) return mul(x, 0);
   Shape shape = x.shape();
-  for (int i = x.rank() - spatial; i < x.rank(); ++i) shape[i] = 1;
+  for (int i = x.rank() == unbatched ? 1 : 2; i < x.rank(); ++i) shape[i] = 1;
   return mul(x, channel_mask(op, x, 1 - p, 1 / (1 - p), shape, g));
 }
 
@@ -95,13 +96,16 @@ Tensor dropout(const Tensor& x, double p, bool training, Generator* g) {
 }
 
 Tensor dropout1d(const Tensor& x, double p, bool training, Generator* g) {
-  return feature_dropout("dropout1d", x, 1, p, training, g);
+  check_defined("dropout1d", x);
+  WEFT_CHECK(!training || x.rank() == 2 || x.rank() == 3, ShapeError,
+             "dropout1d: expects 3 dimensions (or 2 without a batch), got ", x.shape());
+  return feature_dropout("dropout1d", x, 2, p, training, g);
 }
 Tensor dropout2d(const Tensor& x, double p, bool training, Generator* g) {
-  return feature_dropout("dropout2d", x, 2, p, training, g);
+  return feature_dropout("dropout2d", x, 0, p, training, g);
 }
 Tensor dropout3d(const Tensor& x, double p, bool training, Generator* g) {
-  return feature_dropout("dropout3d", x, 3, p, training, g);
+  return feature_dropout("dropout3d", x, 4, p, training, g);
 }
 
 Tensor alpha_dropout(const Tensor& x, double p, bool training, Generator* g) {
@@ -112,8 +116,10 @@ Tensor alpha_dropout(const Tensor& x, double p, bool training, Generator* g) {
 
 Tensor feature_alpha_dropout(const Tensor& x, double p, bool training, Generator* g) {
   check_probability("feature_alpha_dropout", p);
-  WEFT_CHECK(x.rank() >= 2, ShapeError, "feature_alpha_dropout: expects at least 2 dimensions, got ", x.shape());
+  check_defined("feature_alpha_dropout", x);
   if (!training || p == 0 || x.numel() == 0) return x;
+  WEFT_CHECK(x.rank() >= 2, ShapeError, "feature_alpha_dropout: expects at least 2 dimensions in training, got ",
+             x.shape());
   Shape shape = x.shape();
   for (int i = 2; i < x.rank(); ++i) shape[i] = 1;
   return alpha_masked("feature_alpha_dropout", x, p, shape, g);
@@ -139,6 +145,8 @@ Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Gener
 Tensor bernoulli(const Tensor& p, Generator* g) {
   WEFT_CHECK(p.is_floating(), DtypeError, "bernoulli: p is ", p.dtype(), "; expected a floating dtype");
   const Tensor at = p.detach();
+  WEFT_CHECK(all(logical_and(ge(at, 0), le(at, 1))).item<bool>(), ValueError,
+             "bernoulli: the probabilities must be between 0 and 1; a value of the tensor ", p.shape(), " is not");
   return lt(rand(p.shape(), {compute_dtype(p.dtype()), p.device()}, g), at.to(compute_dtype(p.dtype()))).to(p.dtype());
 }
 

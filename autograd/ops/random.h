@@ -9,7 +9,8 @@ namespace weft {
 /// In training: each element is zero with probability p, else x / (1 - p); x itself otherwise. The mask is drawn again in backward
 /// from the generator's state, so none is kept. p in [0, 1]. `g` defaults to this thread's generator.
 [[nodiscard]] WEFT_API Tensor dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
-/// The same for whole channels: x: [N, C, L] or [C, L] (1d), [N, C, H, W] or [C, H, W] (2d), [N, C, D, H, W] or [C, D, H, W] (3d).
+/// The same for whole channels, axis 1 of x: [N, C, ...], of any rank from 2 on; 1d takes [N, C, L] or [C, L] only, 3d takes
+/// [C, D, H, W] for one sample. (2d takes [N, C, L], not [C, H, W], as PyTorch does.) Without training: x of any rank.
 [[nodiscard]] WEFT_API Tensor dropout1d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
 [[nodiscard]] WEFT_API Tensor dropout2d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
 [[nodiscard]] WEFT_API Tensor dropout3d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
@@ -17,7 +18,7 @@ namespace weft {
 /// (Klambauer et al., 2017).
 [[nodiscard]] WEFT_API Tensor alpha_dropout(const Tensor& x, double p = 0.5, bool training = true,
                                             Generator* g = nullptr);
-/// alpha_dropout of whole channels; x: [N, C, ...].
+/// alpha_dropout of whole channels; x: [N, C, ...]. Without training: x of any rank.
 [[nodiscard]] WEFT_API Tensor feature_alpha_dropout(const Tensor& x, double p = 0.5, bool training = true,
                                                     Generator* g = nullptr);
 
@@ -30,7 +31,7 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor gumbel_softmax(const Tensor& x, double tau = 1, bool hard = false, int64_t dim = -1,
                                              Generator* g = nullptr);
 
-/// 1 with the probability that p holds, else 0; no gradient. p: floating, values in [0, 1] (not checked).
+/// 1 with the probability that p holds, else 0; no gradient. p: floating, values in [0, 1]; ValueError otherwise.
 [[nodiscard]] WEFT_API Tensor bernoulli(const Tensor& p, Generator* g = nullptr);
 /// 1 with probability p, else 0.
 [[nodiscard]] WEFT_API Tensor bernoulli(const Shape& shape, double p, const TensorOptions& o = {},

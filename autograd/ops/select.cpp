@@ -22,7 +22,7 @@ Tensor choose(const Tensor& cond, const Tensor& x, const Tensor& y) {
   kernels::where(x.device(), plan, z.mut_raw_data(), cond.raw_data(), x.raw_data(), y.raw_data(), x.dtype());
   return z;
 }
-Tensor number(const Scalar& s, const Tensor& like) { return full({}, s, {result_dtype(like, s), like.device()}); }
+Tensor number(const Scalar& s, const Tensor& like) { return detail::number(s, {result_dtype(like, s), like.device()}); }
 }  // namespace
 
 Tensor where(const Tensor& cond, const Tensor& x, const Tensor& y) {
@@ -62,7 +62,9 @@ Tensor lerp(const Tensor& x, const Tensor& end, const Tensor& weight) {
                   return r;
                 });
 }
-Tensor lerp(const Tensor& x, const Tensor& end, double weight) { return lerp(x, end, full({}, weight, x.options())); }
+Tensor lerp(const Tensor& x, const Tensor& end, double weight) {
+  return lerp(x, end, detail::number(weight, x.options()));
+}
 
 Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) {
   const Dtype d = promote(promote(x.dtype(), a.dtype()), b.dtype());

@@ -140,8 +140,9 @@ Tensor roll(const Tensor& x, const Shape& shifts, const Shape& dims) {
   WEFT_CHECK(shifts.size() == dims.size(), ShapeError, "roll: ", shifts.size(), " shifts for ", dims.size(), " dims");
   Tensor y = x;
   for (int k = 0; k < dims.size(); ++k) {
+    WEFT_CHECK(x.rank() > 0, ShapeError, "roll: a rank-0 tensor has no dim ", dims[k]);
     const int d = wrap_dim("roll", dims[k], x.rank());
-    const int64_t n = x.rank() ? x.shape()[d] : 0;
+    const int64_t n = x.shape()[d];
     if (n == 0) continue;
     const int64_t shift = (shifts[k] % n + n) % n;
     if (shift != 0) y = cat({y.narrow(d, n - shift, shift), y.narrow(d, 0, n - shift)}, d);

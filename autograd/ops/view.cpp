@@ -90,6 +90,11 @@ Tensor record_reshape(Tensor y, const Tensor& x) {
                 [shape = x.shape()](BackwardCtx& c) -> Grads { return {c.grad().reshape(shape)}; });
 }
 
+/// All of x as a tensor of its own: what is asked of a view's result must not change x.
+Tensor whole(const Tensor& x) {
+  return record("view", x.detach(), {x}, [](BackwardCtx& c) -> Grads { return {c.take_grad()}; });
+}
+
 Tensor copy_to_contiguous(const Tensor& x) {
   Tensor y = empty(x.shape(), x.options());
   kernels::copy(x.device(), mut_ref(y), ref(x));
@@ -100,7 +105,7 @@ Tensor copy_to_contiguous(const Tensor& x) {
 
 Tensor Tensor::reshape(const Shape& wanted) const {
   Shape to = resolve_shape("reshape", wanted, numel());
-  if (to == shape()) return *this;
+  if (to == shape()) return whole(*this);
   if (auto strides = view_strides(*this, to)) return record_reshape(view_of(*this, to, *strides, impl_->offset), *this);
   Tensor y = copy_to_contiguous(*this);
   return record_reshape(view_of(y, to, contiguous_strides(to), 0), *this);
@@ -132,7 +137,7 @@ Tensor Tensor::permute(const Shape& dims) const {
 
 Tensor Tensor::transpose(int64_t dim0, int64_t dim1) const {
   int a = wrap_dim("transpose", dim0, rank()), b = wrap_dim("transpose", dim1, rank());
-  if (rank() == 0) return *this;
+  if (rank() == 0) return whole(*this);
   Shape dims;
   for (int i = 0; i < rank(); ++i) dims.push_back(i == a ? b : i == b ? a : i);
   return permute(dims);
@@ -140,7 +145,7 @@ Tensor Tensor::transpose(int64_t dim0, int64_t dim1) const {
 
 Tensor Tensor::t() const {
   WEFT_CHECK(rank() <= 2, ShapeError, "t: expects at most 2 dimensions, got ", shape());
-  return rank() < 2 ? *this : transpose(0, 1);
+  return rank() < 2 ? whole(*this) : transpose(0, 1);
 }
 
 Tensor Tensor::slice(int64_t dim, std::optional<int64_t> start, std::optional<int64_t> stop, int64_t step) const {
@@ -199,7 +204,7 @@ Tensor Tensor::expand(const Shape& wanted) const {
                to[i], "; only sizes of 1 do");
     if (to[i] == have) strides[i] = impl_->strides[i - extra];
   }
-  if (to == shape()) return *this;
+  if (to == shape()) return whole(*this);
   (void)checked_numel("expand", to);
   return record("expand", view_of(*this, to, strides, impl_->offset), {*this},
                 [from = shape()](BackwardCtx& c) -> Grads { return {sum_to(c.grad(), from)}; });
@@ -209,7 +214,7 @@ Tensor Tensor::squeeze() const {
   Shape ones;
   for (int i = 0; i < rank(); ++i)
     if (shape()[i] == 1) ones.push_back(i);
-  return ones.empty() ? *this : squeeze(ones);
+  return squeeze(ones);
 }
 
 Tensor Tensor::squeeze(const Shape& dims) const {
@@ -225,7 +230,7 @@ Tensor Tensor::squeeze(const Shape& dims) const {
     to.push_back(shape()[i]);
     strides.push_back(impl_->strides[i]);
   }
-  if (to.size() == rank()) return *this;
+  if (to.size() == rank()) return whole(*this);
   return record_reshape(view_of(*this, to, strides, impl_->offset), *this);
 }
 
@@ -285,7 +290,7 @@ std::vector<Tensor> Tensor::split(int64_t size, int64_t dim) const {
   WEFT_CHECK(size > 0 || (size == 0 && n == 0), ValueError, "split: piece size must be positive, got ", size);
   std::vector<Tensor> out;
   for (int64_t at = 0; at < n; at += size) out.push_back(narrow(d, at, std::min(size, n - at)));
-  if (out.empty()) out.push_back(*this);
+  if (out.empty()) out.push_back(whole(*this));
   return out;
 }
 
@@ -309,7 +314,11 @@ std::vector<Tensor> Tensor::chunk(int64_t chunks, int64_t dim) const {
   int d = wrap_dim("chunk", dim, rank());
   WEFT_CHECK(rank() > 0, ShapeError, "chunk: a rank-0 tensor has no axis to split");
   int64_t n = shape()[d];
-  if (n == 0) return std::vector<Tensor>(static_cast<size_t>(chunks), *this);
+  if (n == 0) {
+    std::vector<Tensor> out;
+    for (int64_t i = 0; i < chunks; ++i) out.push_back(whole(*this));
+    return out;
+  }
   return split((n + chunks - 1) / chunks, d);
 }
 

@@ -189,6 +189,41 @@ TEST_SUITE("engine") {
     const Tensor y = record("worse", here::ones({2}, Dtype::f64), {x},
                             [nan](BackwardCtx&) -> Grads { return {here::full({2}, nan, Dtype::f64)}; });
     CHECK(message_of<Error>([&] { sum(y).backward(); }).find("worse: ") == 0);
+    CHECK_NOTHROW(log(x));  // -inf
+  }
+
+  DEVICE_TEST_CASE("a view that changes nothing is a node and a tensor of its own") {
+    using View = Tensor (*)(const Tensor&);
+    for (const View view :
+         {View([](const Tensor& x) { return x.reshape(x.shape()); }),
+          View([](const Tensor& x) { return x.reshape({-1}); }), View([](const Tensor& x) { return x.reshape_as(x); }),
+          View([](const Tensor& x) { return x.view(x.shape()); }), View([](const Tensor& x) { return x.expand({3}); }),
+          View([](const Tensor& x) { return x.expand({-1}); }), View([](const Tensor& x) { return x.squeeze(); }),
+          View([](const Tensor& x) { return x.squeeze(0); }), View([](const Tensor& x) { return x.t(); }),
+          View([](const Tensor& x) { return x.flatten(); }), View([](const Tensor& x) { return x.index({}); }),
+          View([](const Tensor& x) { return x.index({Slice{}}); }),
+          View([](const Tensor& x) { return x.index({Ellipsis{}}); }),
+          View([](const Tensor& x) { return x.chunk(1)[0]; }),
+          View([](const Tensor& x) { return x.unflatten(0, {3}); }), View([](const Tensor& x) { return x.slice(0); }),
+          View([](const Tensor& x) { return x.transpose(0, 0); }),
+          View([](const Tensor& x) { return x.movedim(0, 0); })}) {
+      Tensor x = leaf({1, 2, 3}), y = view(x);
+      CHECK(y.raw_data() == x.raw_data());
+      CHECK_FALSE(y.is_leaf());
+      const std::vector<Tensor> g = grad(sum(y * 2.0) + sum(x * 5.0), {y, x});
+      CHECK(values(g[0]) == Values{2, 2, 2});
+      CHECK(values(g[1]) == Values{7, 7, 7});
+      y.register_hook([](const Tensor& h) { return h * 10.0; });
+      sum(x).backward();
+      CHECK(values(x.grad()) == Values{1, 1, 1});
+      const Tensor plain = here::tensor(Values{1, 2, 3});
+      Tensor z = view(plain);
+      z.set_requires_grad();
+      CHECK_FALSE(plain.requires_grad());
+    }
+    const Tensor zero = leaf({1}, {}), none = here::zeros({0, 2}).set_requires_grad();
+    for (const Tensor& y : {zero.t(), zero.transpose(0, 0), zero.index({}), none.split(3)[0], none.chunk(2)[1]})
+      CHECK_FALSE(y.is_leaf());
   }
 
   DEVICE_TEST_CASE("errors inside a formula name the op and leave the leaves alone, the graph can be walked again") {

@@ -78,6 +78,52 @@ TEST_SUITE("index") {
     CHECK_THROWS_AS((void)x.index({std::cref(bad)}), ShapeError);
   }
 
+  DEVICE_TEST_CASE("a bool in the brackets is a mask of rank 0") {
+    const Tensor x = iota({2, 3});
+    CHECK(x.index({true}).shape() == Shape{1, 2, 3});
+    CHECK(values(x.index({true})) == values(x));
+    CHECK(x.index({false}).shape() == Shape{0, 2, 3});
+    CHECK(x.index({1, true}).shape() == Shape{1, 3});
+    CHECK(values(x.index({1, true})) == std::vector<double>{3, 4, 5});
+    CHECK(x.index({Slice{}, false, Slice{0, 2}}).shape() == Shape{2, 0, 2});
+    CHECK(values(x.index({1})) == std::vector<double>{3, 4, 5});
+    CHECK(values(index_put(x, {true}, here::scalar(7.0).to(Dtype::f64))) == std::vector<double>(6, 7));
+    CHECK(values(index_put(x, {false}, here::scalar(7.0).to(Dtype::f64))) == values(x));
+  }
+
+  DEVICE_TEST_CASE("index_put drops leading axes of size 1 of the values") {
+    const Tensor x = here::zeros({3, 2}, Dtype::f64);
+    Tensor v = here::tensor(std::vector<double>{5, 6}, Shape{1, 1, 2}).set_requires_grad();
+    const Tensor rows = ints({2, 0});
+    CHECK(values(index_put(x, {1}, v)) == std::vector<double>{0, 0, 5, 6, 0, 0});
+    CHECK(values(index_put(x, {std::cref(rows)}, v)) == std::vector<double>{5, 6, 0, 0, 5, 6});
+    CHECK(values(index_put(x, {2, 1}, v.detach().narrow(2, 0, 1))) == std::vector<double>{0, 0, 0, 0, 0, 5});
+    sum(index_put(x, {std::cref(rows)}, v) * 3.0).backward();
+    CHECK(v.grad().shape() == Shape{1, 1, 2});
+    CHECK(values(v.grad()) == std::vector<double>{6, 6});
+    check_derivatives(
+        [&](const std::vector<Tensor>& t) { return square(index_put(t[0], {std::cref(rows)}, t[1], true)); },
+        {{3, 2}, {1, 1, 2, 2}});
+    CHECK(support::message_of<ShapeError>([&] {
+            (void)index_put(x, {1}, here::zeros({2, 2}, Dtype::f64));
+          }).find("index_put: values [2, 2] do not broadcast to [2]") == 0);
+    CHECK_THROWS_AS((void)index_put(x, {1}, here::zeros({1, 3}, Dtype::f64)), ShapeError);
+  }
+
+  DEVICE_TEST_CASE("take_along_dim counts negative indices from the end") {
+    const Tensor x = iota({2, 3}), at = ints({-1, 0, -3, -2}).reshape({2, 2});
+    CHECK(values(take_along_dim(x, at, 1)) == std::vector<double>{2, 0, 3, 4});
+    CHECK(values(take_along_dim(x, ints({-1, -6, 5}))) == std::vector<double>{5, 0, 5});
+    CHECK(values(take_along_dim(x, at.to(Dtype::i32), 1)) == std::vector<double>{2, 0, 3, 4});
+    CHECK(take_along_dim(here::scalar(4.0), here::scalar(-1), 0).item<float>() == 4);
+    check_derivatives([&](const std::vector<Tensor>& t) { return square(take_along_dim(t[0], at, 1)); }, {{2, 3}});
+    if (support::device().type != DeviceType::cpu) return;  // elsewhere the kernels report such values later
+    for (const int64_t bad : {-4, 3})
+      CHECK(support::message_of<Error>([&] {
+              (void)take_along_dim(x, full({2, 1}, bad), 1);
+            }).find("take_along_dim: ") == 0);
+  }
+
   DEVICE_TEST_CASE("derivatives") {
     const Tensor a = ints({1, 0, 1}), b = ints({2, 0, 2}), m = here::tensor({true, false, true});
     check_derivatives(

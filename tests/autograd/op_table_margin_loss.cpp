@@ -168,7 +168,7 @@ std::vector<Op> distributions() {
                                     });
                                   }}}));
   t.back().faults = {// values are looked at on the CPU only
-                     {[] { (void)weft::gaussian_nll_loss(weft::ones({2}), weft::ones({2}), weft::full({2}, -1)); },
+                     {[] { (void)weft::gaussian_nll_loss(weft::ones({2}), weft::ones({2}), weft::full({2}, -1.0)); },
                       "gaussian_nll_loss: "}};
   return t;
 }

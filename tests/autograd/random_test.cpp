@@ -154,7 +154,45 @@ TEST_SUITE("dropout") {
     CHECK_THROWS_AS((void)dropout(x, 1.5), ValueError);
     CHECK_THROWS_AS((void)dropout(x, -0.1), ValueError);
     CHECK(dropout(here::zeros({0, 3})).shape() == Shape{0, 3});
-    CHECK_THROWS_AS((void)dropout2d(x), ShapeError);
+    CHECK(dropout2d(x).shape() == x.shape());  // [N, C]: each element is a channel
+  }
+
+  DEVICE_TEST_CASE("ranks are those that PyTorch takes, in evaluation all of them") {
+    using Op = Tensor (*)(const Tensor&, double, bool, Generator*);
+    for (const Op op : {Op(dropout1d), Op(dropout2d), Op(dropout3d), Op(feature_alpha_dropout), Op(alpha_dropout)})
+      for (const Shape& s : {Shape{}, Shape{3}, Shape{2, 3}, Shape{1, 2, 1, 2, 1, 2}}) {
+        const Tensor x = here::rand(s);
+        CHECK(op(x, 0.5, false, nullptr).is_same(x));
+        CHECK_THROWS_AS((void)op(x, 1.5, false, nullptr), ValueError);
+      }
+    for (const Op op : {Op(dropout1d), Op(dropout2d), Op(dropout3d), Op(feature_alpha_dropout)}) {
+      CHECK_THROWS_AS((void)op(here::rand({3}), 0.5, true, nullptr), ShapeError);
+      CHECK_THROWS_AS((void)op(here::scalar(1.0), 0.5, true, nullptr), ShapeError);
+    }
+    CHECK_THROWS_AS((void)dropout1d(here::rand({1, 2, 2, 2})), ShapeError);
+    // the channels' values are all alike, and not all channels are
+    const auto per_channel = [](const Tensor& y, int axes) {
+      const Tensor rows = y.reshape({Shape(y.shape().slice(0, axes)).numel(), -1});
+      CHECK(equal(rows, rows.select(1, 0).unsqueeze(1).expand(rows.shape())));
+      CHECK(any(ne(rows, rows[0])).item<bool>());
+    };
+    manual_seed(5);
+    per_channel(dropout2d(here::ones({40, 9, 6})), 2);           // [N, C, L]
+    per_channel(dropout3d(here::ones({60, 2, 3, 2})), 1);        // [C, D, H, W]
+    per_channel(dropout3d(here::ones({20, 9, 2, 3, 2})), 2);     // [N, C, D, H, W]
+    per_channel(dropout2d(here::ones({20, 9, 2, 3, 2, 2})), 2);  // any rank
+    per_channel(feature_alpha_dropout(here::ones({20, 9, 5})), 2);
+  }
+
+  DEVICE_TEST_CASE("bernoulli refuses what is no probability") {
+    for (const double bad : {-0.01, 1.01, std::nan(""), -1e30}) {
+      Tensor p = here::full({3, 4}, 0.5);
+      p.select(0, 1).select(0, 2).fill_(bad);
+      CHECK_THROWS_AS((void)bernoulli(p), ValueError);
+      CHECK_THROWS_AS((void)bernoulli(Shape{2}, bad, support::on()), ValueError);
+    }
+    CHECK(equal(bernoulli(here::tensor(std::vector<float>{0, 1})), here::tensor(std::vector<float>{0, 1})));
+    CHECK(bernoulli(here::zeros({0, 2})).shape() == Shape{0, 2});
   }
 
   DEVICE_TEST_CASE("whole channels") {

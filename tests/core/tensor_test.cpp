@@ -5,6 +5,7 @@
 #include "support/here.h"
 #include "support/strided.h"
 #include "support/throws.h"
+#include "weft/autograd/ops/binary.h"
 #include "weft/core/factory.h"
 
 using namespace weft;
@@ -29,6 +30,77 @@ TEST_SUITE("tensor") {
             (void)here::tensor({1.0, 2.0}, Shape{3});
           }) == "tensor: 2 values do not fill shape [3]");
     CHECK_THROWS_AS((void)here::zeros({-1}), ShapeError);
+  }
+
+  DEVICE_TEST_CASE("dtypes of values are PyTorch's") {
+    const auto list = [](const Tensor& t) { return std::pair(t.dtype(), t.to_vector<double>()); };
+    CHECK(list(tensor({1, 2})) == std::pair(Dtype::i64, Values{1, 2}));
+    CHECK(list(tensor({int64_t{1} << 40})) == std::pair(Dtype::i64, Values{0x1p40}));
+    CHECK(tensor({uint8_t{3}}).dtype() == Dtype::i64);
+    CHECK(list(tensor({true, false})) == std::pair(Dtype::boolean, Values{1, 0}));
+    CHECK(list(tensor({0.5, 0.25})) == std::pair(Dtype::f32, Values{0.5, 0.25}));
+    CHECK(tensor({1.f}).dtype() == Dtype::f32);
+    CHECK(tensor({0.1}, {}, Dtype::f64).item<double>() == 0.1);  // by way of no f32
+    CHECK(tensor({1, 2}, Shape{2, 1}, Dtype::f16).dtype() == Dtype::f16);
+    CHECK(tensor({1, 2}, {}, Device()).dtype() == Dtype::i64);
+    CHECK(tensor({1.5, 2.0}, {}, Device()).dtype() == Dtype::f32);
+    // vectors and spans keep their type
+    CHECK(tensor(std::vector<double>{1}).dtype() == Dtype::f64);
+    CHECK(tensor(std::vector<int32_t>{1}, {}, Device()).dtype() == Dtype::i32);
+    CHECK(tensor(std::vector<bool>{true}).dtype() == Dtype::boolean);
+    const uint8_t bytes[] = {7};
+    CHECK(tensor(std::span<const uint8_t>(bytes), {1}).dtype() == Dtype::u8);
+    CHECK(list(full({2}, 3)) == std::pair(Dtype::i64, Values{3, 3}));
+    CHECK(full({2}, true).dtype() == Dtype::boolean);
+    CHECK(full({2}, 3.0).dtype() == Dtype::f32);
+    CHECK(full({2}, 3, Device()).dtype() == Dtype::i64);
+    CHECK(full({2}, 3, Dtype::f32).dtype() == Dtype::f32);
+    CHECK(full({2}, 3, TensorOptions(Dtype::f32, Device())).dtype() == Dtype::f32);
+    CHECK(scalar(2, Device()).dtype() == Dtype::i64);
+    CHECK(arange(0, 3, 1, Device()).dtype() == Dtype::i64);
+    CHECK(arange(0, 3, 0.5, Device()).dtype() == Dtype::f32);
+    CHECK(randint(0, 9, {2}, Device()).dtype() == Dtype::i64);
+    CHECK(randperm(4, Device()).dtype() == Dtype::i64);
+    CHECK(zeros({2}, Device()).dtype() == Dtype::f32);
+  }
+
+  DEVICE_TEST_CASE("a value that the dtype cannot hold is refused") {
+    const auto full = [](Scalar v, Dtype d) { return here::full({2}, v, d).to_vector<double>()[1]; };
+    CHECK(message_of<ValueError>([&] { full(300, Dtype::u8); }) == "full: u8 cannot hold the value 300");
+    CHECK(full(255, Dtype::u8) == 255);
+    CHECK(full(-0.5, Dtype::u8) == 0);  // fractions are cut
+    CHECK(full(2147483647.9, Dtype::i32) == 2147483647);
+    CHECK(full(std::numeric_limits<int64_t>::min(), Dtype::i64) == -0x1p63);
+    CHECK(full(0x1.fffffffffffffp62, Dtype::i64) == 0x1.fffffffffffffp62);
+    CHECK(full(65519.0, Dtype::f16) == 65504);  // rounds to it
+    CHECK(full(3.4028235e38, Dtype::f32) == std::numeric_limits<float>::max());
+    CHECK(full(-INFINITY, Dtype::f16) == -INFINITY);
+    CHECK(std::isnan(full(NAN, Dtype::bf16)));
+    CHECK(full(1e300, Dtype::f64) == 1e300);
+    CHECK(full(1e300, Dtype::boolean) == 1);
+    using Bad = std::pair<Scalar, Dtype>;
+    for (const auto& [v, d] :
+         {Bad(-1, Dtype::u8), Bad(256.0, Dtype::u8), Bad(0x1p31, Dtype::i32), Bad(-2147483649.0, Dtype::i32),
+          Bad(int64_t{1} << 31, Dtype::i32), Bad(0x1p63, Dtype::i64), Bad(NAN, Dtype::i64), Bad(INFINITY, Dtype::i32),
+          Bad(65520.0, Dtype::f16), Bad(70000, Dtype::f16), Bad(-1e39, Dtype::f32)}) {
+      CHECK_THROWS_AS(full(v, d), ValueError);
+      CHECK_THROWS_AS((void)here::scalar(v, d), ValueError);
+      CHECK_THROWS_AS((void)full_like(here::zeros({2}, d), v), ValueError);
+    }
+    CHECK_THROWS_AS((void)tensor({1, 256}, {}, Dtype::u8), ValueError);
+    // numbers in expressions are converted as elements are
+    CHECK((here::zeros({1}, Dtype::u8) + 300).to_vector<int64_t>() == std::vector<int64_t>{44});
+  }
+
+  DEVICE_TEST_CASE("memory borrowed from memory that was borrowed is given back by a loop") {
+    static float value = 0;
+    int released = 0;
+    {
+      Tensor t = from_blob(&value, {1}, Dtype::f32, [&] { ++released; });
+      for (int i = 0; i < 300'000; ++i) t = from_blob(&value, {1}, Dtype::f32, [t, &released] { ++released; });
+      CHECK(released == 0);
+    }
+    CHECK(released == 300'001);
   }
 
   DEVICE_TEST_CASE("arange and linspace") {

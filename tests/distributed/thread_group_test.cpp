@@ -70,7 +70,7 @@ TEST_SUITE("distributed threads") {
       Tensor none = empty({0, 4});
       g->all_reduce(none);
       wrong += g->all_gather(none).shape() != Shape{2, 0, 4};
-      Tensor there = full({2}, g->rank(), Device("custom"));
+      Tensor there = full({2}, static_cast<float>(g->rank()), Device("custom"));
       g->all_reduce(there);
       wrong += there.to_vector<float>() != std::vector<float>{1, 1};
       wrong += g->all_gather(there).device() != Device("custom");

@@ -70,7 +70,7 @@ TEST_CASE("a strict load names every key that does not fit, and changes nothing"
   dict.erase("1.running_var");
   dict.set("0.weight", zeros({3, 2, 3, 4}));
   dict.insert("2.weight", zeros({1}));
-  dict.set("1.weight", full({3}, 7));
+  dict.set("1.weight", full({3}, 7.0));
   io::save(dict, folder / "bad");
   const std::string text = complaint([&] { io::load(a.model, folder / "bad"); });
   CHECK(text.starts_with(folder / "bad"));

@@ -50,7 +50,7 @@ template <class T> Tensor tensor(const std::vector<T>& values, std::optional<Sha
 }
 template <class T>
 requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<T> values, std::optional<Shape> shape = {}) {
-  return support::here(weft::tensor(values, shape));
+  return support::here(weft::tensor(std::vector<T>(values), shape));  // T's own dtype: gradients are checked in f64
 }
 
 /// A layer whose parameters and buffers are there.
