@@ -1,4 +1,5 @@
-# Two commands on a fresh machine: `make demo` and `make test`. Each does all that it needs, and nothing twice.
+# Two commands on a fresh machine: `make demo` and `make test`. Each does all that it needs, and nothing twice: both work in
+# one build tree, of which the demo builds the library for the CPU and its program only.
 PRESET ?= release
 BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
@@ -18,13 +19,15 @@ deps:
 $(BUILD)/build.ninja: | deps
 	cmake --preset $(PRESET)
 
-build: deps $(BUILD)/build.ninja   ## the library and all programs, in build/release
+build: deps $(BUILD)/build.ninja   ## the library, its CUDA plugin where there is nvcc, and all programs, in build/release
 	cmake --build $(BUILD) -j $(JOBS)
 
 test: build      ## build and run every test
 	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
 
-demo: build      ## stylise a photo: writes .demo/astronaut_*.png (DEMO_ARGS="--size 512" goes to the program)
+demo: deps $(BUILD)/build.ninja   ## stylise a photo: writes .demo/astronaut_*.png (DEMO_ARGS="--size 512" goes to the program)
+	@echo "demo: compiling the library for the CPU and style_transfer, about $(shell expr 12 / $(JOBS) + 1) minutes with $(JOBS) jobs the first time"
+	cmake --build $(BUILD) -j $(JOBS) --target style_transfer
 	scripts/demo.sh $(BUILD) $(DEMO_ARGS)
 
 bench: build     ## weft against PyTorch, in turns: writes docs/benchmarks.md

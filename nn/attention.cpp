@@ -22,7 +22,7 @@ namespace {
 /// PyTorch prints the output's layer under this name.
 struct OutProjection : Linear {
   OutProjection(int64_t features, bool bias) : Linear(features, features, {.bias = bias}) {
-    set_name("NonDynamicallyQuantizableLinear");
+    state().name = "NonDynamicallyQuantizableLinear";
   }
 };
 

@@ -61,7 +61,9 @@ Tensor Encoding::operator()(const Tensor& x) const {
   return encode(features("Encoding", x, D, layout), codewords, scale);
 }
 
-EncodingDrop::EncodingDrop(int64_t D, int64_t K, EncodingOptions o) : Encoding(D, K, o) { set_name("EncodingDrop"); }
+EncodingDrop::EncodingDrop(int64_t D, int64_t K, EncodingOptions o) : Encoding(D, K, o) {
+  state().name = "EncodingDrop";
+}
 Tensor EncodingDrop::operator()(const Tensor& x) const {
   Tensor noise = full({K}, -0.5, codewords.options());
   if (is_training()) init::uniform_(noise, -1, 0);

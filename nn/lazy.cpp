@@ -59,7 +59,7 @@ class NormShapes : public detail::LazyShapes {
 LazyLinear::LazyLinear(int64_t out, LinearOptions o) : Linear(0, 0, o) {
   WEFT_CHECK(out >= 0, ValueError, "LazyLinear: out_features must not be negative, got ", out);
   out_features = out;
-  set_name("LazyLinear");
+  state().name = "LazyLinear";
   set_extra(linear_text(0, out, o.bias));
   state().lazy = std::make_shared<LinearShapes>(out);
 }
@@ -74,20 +74,20 @@ Tensor LazyLinear::operator()(const Tensor& x) {
 }
 
 template <class Norm> LazyNorm<Norm>::LazyNorm(Options o) : Norm(0, o) {
-  this->set_name("Lazy" + this->name());
+  this->state().name = "Lazy" + this->name();
   if (this->weight.defined() || this->running_mean.defined()) this->state().lazy = std::make_shared<NormShapes>();
 }
 
 template <class Norm> void LazyNorm<Norm>::materialize_for(const Tensor& x) {
   const bool stateless = !this->weight.defined() && !this->running_mean.defined();
   if (this->num_features != 0 && !stateless) return;
-  const std::string name = this->name();
+  const std::string name = this->state().name;
   const int batched = name[name.size() - 2] - '0' + 2;  // "LazyBatchNorm2d" takes [N, C, H, W]
   const bool instance = std::is_same_v<Options, InstanceNormOptions>, fits = x.rank() == batched;
   if (!fits && !(x.rank() == batched - 1 && (instance || batched == 3))) return;  // the plain layer refuses it
   const int64_t channels = x.size(fits || !instance ? 1 : 0);
   if (!is_materialized()) detail::materialize(this->state(), {channels});
-  else if (name.starts_with("Lazy")) this->set_name(name.substr(4));
+  else if (name.starts_with("Lazy")) this->state().name = name.substr(4);
   this->num_features = stateless ? channels : (this->weight.defined() ? this->weight : this->running_mean).numel();
 }
 

@@ -33,14 +33,19 @@ template <class F> void visit(const Module& root, const F& f) {
   for (const Module::State::Child& c : root.state().children) visit(c.module, f);
 }
 
+/// As `Module::name`.
+std::string shown(const Module::State& s) {
+  return !s.own_name.empty() ? s.own_name : s.name.empty() ? "Module" : s.name;
+}
+
 void check_name(const Module::State& s, const std::string& name, const char* what) {
-  WEFT_CHECK(!name.empty() && name.find('.') == std::string::npos, ValueError, s.name.empty() ? "Module" : s.name, ": ",
-             what, " name '", name, "' must not be empty or hold a dot");
+  WEFT_CHECK(!name.empty() && name.find('.') == std::string::npos, ValueError, shown(s), ": ", what, " name '", name,
+             "' must not be empty or hold a dot");
   auto same = [&](const auto& e) { return e.name == name; };
   bool taken = std::any_of(s.params.begin(), s.params.end(), [&](const NamedTensor& p) { return p.first == name; }) ||
                std::any_of(s.buffers.begin(), s.buffers.end(), same) ||
                std::any_of(s.children.begin(), s.children.end(), same);
-  WEFT_CHECK(!taken, ValueError, s.name.empty() ? "Module" : s.name, ": there is already a member named '", name, "'");
+  WEFT_CHECK(!taken, ValueError, shown(s), ": there is already a member named '", name, "'");
 }
 
 }  // namespace
@@ -57,20 +62,49 @@ Module::Module(const Module& o) : state_(o.state_) {
 
 const std::string& Module::name() const {
   static const std::string unnamed = "Module";
-  return state_->name.empty() ? unnamed : state_->name;
+  return !state_->own_name.empty() ? state_->own_name : state_->name.empty() ? unnamed : state_->name;
 }
-void Module::set_name(std::string name) { state_->name = std::move(name); }
+void Module::set_name(std::string name) { state_->own_name = std::move(name); }
 void Module::set_extra(std::string extra) { state_->extra = std::move(extra); }
 bool Module::is_training() const { return state_->training; }
 
-void Module::name_from(const std::type_info& type) const {
-  if (!state_->name.empty() || type == typeid(Module)) return;
+namespace {
+
+std::string demangled(const std::type_info& type) {
   int status = 0;
   std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
-  std::string full = status == 0 ? text.get() : type.name();
+  return status == 0 ? text.get() : type.name();
+}
+
+bool of_the_library(const std::type_info& type) {
+  const std::string name = demangled(type);
+  return name.starts_with("weft::nn::") || name.starts_with("weft::unit_scaled::");
+}
+
+/// Whether a class has a layer or a container of the library among its bases.
+bool extends_a_layer(const std::type_info& type) {
+  auto is_layer = [](const std::type_info& base) {
+    if (base == typeid(Module)) return false;
+    return of_the_library(base) || extends_a_layer(base);
+  };
+  if (const auto* one = dynamic_cast<const abi::__si_class_type_info*>(&type)) return is_layer(*one->__base_type);
+  if (const auto* many = dynamic_cast<const abi::__vmi_class_type_info*>(&type))
+    return std::any_of(many->__base_info, many->__base_info + many->__base_count,
+                       [&](const abi::__base_class_type_info& base) { return is_layer(*base.__base_type); });
+  return false;
+}
+
+}  // namespace
+
+void Module::name_from(const std::type_info& type) const {
+  if (!state_->own_name.empty() || type == typeid(Module)) return;
+  // A name that is there is the library's, or one that a class gives to itself (`Module("Shift")`).
+  if (!state_->name.empty() && (of_the_library(type) || !extends_a_layer(type))) return;
+  const std::string full = demangled(type);
   size_t args = full.find('<');
   size_t colons = full.rfind("::", args);
-  state_->name = colons == std::string::npos ? full : full.substr(colons + 2);
+  (of_the_library(type) ? state_->name : state_->own_name) = colons == std::string::npos ? full
+                                                                                         : full.substr(colons + 2);
 }
 
 Tensor Module::param(std::string name, Tensor value) {

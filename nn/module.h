@@ -89,7 +89,8 @@ class WEFT_API Module {
   bool is_same(const Module& o) const { return state_ == o.state_; }
 
  protected:
-  /// For library classes: the printed name, and what is printed between the parentheses.
+  /// The printed name, and what is printed between the parentheses. Classes that derive from a layer of the library print
+  /// their own C++ name; `set_name` gives another.
   explicit Module(std::string name, std::string extra = "");
   void set_name(std::string name);
   void set_extra(std::string extra);
@@ -111,7 +112,7 @@ class WEFT_API Module {
   friend class detail::CloneScope;
   friend class detail::AnyModule;
   template <std::derived_from<Module> M> friend std::ostream& operator<<(std::ostream& os, const M& m);
-  /// Users' classes are called by their C++ name.
+  /// Users' classes are called by their C++ name, also those derived from a layer of the library.
   void name_from(const std::type_info& type) const;
   std::ostream& print(std::ostream& os) const;
 
@@ -130,8 +131,9 @@ struct Module::State {
     Module module;
     std::shared_ptr<detail::AnyModule> callable;  ///< set by containers, which call their children
   };
-  std::string name;   ///< empty: not known yet
-  std::string extra;  ///< printed between the parentheses
+  std::string name;      ///< of the library's class, or what a constructor gave; may be empty
+  std::string own_name;  ///< of the user's class, or what `set_name` gave; printed in place of `name` unless empty
+  std::string extra;     ///< printed between the parentheses
   bool training = true;
   bool list_repr = false;  ///< equal neighbours are printed once, as PyTorch's ModuleList
   std::vector<NamedTensor> params;

@@ -47,12 +47,12 @@ Upsample::Upsample(const InterpolateOptions& o) : Module("Upsample", upsample_te
 
 UpsamplingNearest2d::UpsamplingNearest2d(const UpsamplingOptions& o)
     : Upsample({.size = o.size, .scale_factor = o.scale_factor}) {
-  set_name("UpsamplingNearest2d");
+  state().name = "UpsamplingNearest2d";
 }
 UpsamplingBilinear2d::UpsamplingBilinear2d(const UpsamplingOptions& o)
     : Upsample(
           {.size = o.size, .scale_factor = o.scale_factor, .mode = InterpolateMode::bilinear, .align_corners = true}) {
-  set_name("UpsamplingBilinear2d");
+  state().name = "UpsamplingBilinear2d";
 }
 
 PixelShuffle::PixelShuffle(int64_t upscale_factor)

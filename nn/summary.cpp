@@ -86,6 +86,11 @@ int64_t macs_of(const Node& n) {
   const std::string_view name = n.name();
   const int64_t y = n.outputs[0].shape.numel();
   auto in = [&](int i) { return i < n.edges.size() ? shape_of(n.edges[i]) : std::nullopt; };
+  if (name == "lstm" || name == "gru" || name == "rnn_tanh" ||
+      name == "rnn_relu") {  // a product with w_hh in each step
+    const auto w_hh = in(3);
+    return w_hh && w_hh->size() == 2 ? n.outputs[0].shape[0] * n.outputs[0].shape[1] * w_hh->numel() : 0;
+  }
   const auto a = in(0), b = in(1);
   if (!b || b->empty()) return 0;
   if (name.starts_with("conv_transpose")) return a ? a->numel() * (b->numel() / std::max<int64_t>((*b)[0], 1)) : 0;

@@ -119,7 +119,7 @@ template <Weighted M> using SpectralNorm = Reparametrized<M, SpectralNormRule>;
 
 /// Spectral normalisation (Miyato et al. 2018). Keys are those of torch.nn.utils.spectral_norm; u and v begin as N(0, 1), normalised.
 template <Weighted M> SpectralNorm<M> spectral_norm(M layer, SpectralNormOptions o = {}) {
-  if (!o.dim) o.dim = layer.name().starts_with("ConvTranspose") ? 1 : 0;
+  if (!o.dim) o.dim = layer.state().name.starts_with("ConvTranspose") ? 1 : 0;
   SpectralNormRule rule(layer.weight, o);
   return {std::move(layer), std::move(rule)};
 }

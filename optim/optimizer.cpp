@@ -198,7 +198,7 @@ void Optimizer::load_state_dict(const StateDict& dict) {
       } else if (name != names.end()) {
         s.state[static_cast<size_t>(name - names.begin())] = in.tensor(key, s.param, compute_dtype(s.param.dtype()));
       } else {
-        in.fault(key + " is unknown to this optimiser");
+        in.fault_of(key, " is unknown to this optimiser");
       }
     }
     if (!s.master.defined()) continue;

@@ -32,6 +32,11 @@ class WEFT_API StateReader {
   /// A copy of the tensor in the layout and on the device of `like`, as `dtype`. Another shape is a fault.
   Tensor tensor(const std::string& key, const Tensor& like, Dtype dtype);
   void fault(std::string text) { faults_.push_back(std::move(text)); }
+  /// A fault of one tensor, which `finish` then does not list again.
+  void fault_of(const std::string& key, const std::string& text) {
+    used_.insert(key);
+    fault(key + text);
+  }
   /// ValueError that lists all faults, and the tensors of the dict that nobody asked for.
   void finish();
 

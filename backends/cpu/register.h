@@ -1,6 +1,10 @@
 // The registering functions of the CPU backend's parts, called once by register.cpp.
 #pragma once
 
+#include <string>
+
+#include "weft/core/export.h"
+
 namespace weft::cpu {
 
 void register_conv_slots();  ///< convolutions
@@ -10,5 +14,9 @@ void register_shape();       ///< cat, triangles
 void register_index();       ///< nonzero, one_hot
 void register_sort();
 void register_rnn_slots();  ///< recurrent layers
+
+/// The instruction set that weft's own kernels run with: "v4" (AVX-512), "v3" (AVX2) or "base". The environment's WEFT_MAX_ISA bounds it,
+/// as ONEDNN_MAX_CPU_ISA and OPENBLAS_CORETYPE bound theirs. ValueError for an unknown name, NotSupported where nothing is left.
+WEFT_API std::string instruction_set();
 
 }  // namespace weft::cpu

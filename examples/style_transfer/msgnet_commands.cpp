@@ -10,6 +10,8 @@
 #include "interrupt.h"
 #include "msgnet_apply.h"
 #include "msgnet_train.h"
+#include "share.h"
+#include "styles.h"
 
 namespace {
 
@@ -39,7 +41,7 @@ void run_train(TrainArguments& a) {
   o.published = a.first == "published";
   o.augment = !a.no_augment;
 
-  Vgg vgg(weft::io::load(a.features), a.features_input, o.device);
+  Vgg vgg(weft::io::load(a.features.empty() ? vgg_weights() : shipped(a.features)), a.features_input, o.device);
   Photos photos(picture_files(a.content));
   std::vector<Style> styles;
   std::set<std::string> names;
@@ -74,14 +76,18 @@ void add_train(CLI::App& root, const std::string& command_line) {
   const auto count = [](int64_t least) { return CLI::Range(least, int64_t{100000000}); };
   app->add_option("--content", a->content, "photos to learn on: files and folders")->required();
   app->add_option("--style", a->style, "pictures whose styles it learns: files and folders")->required();
-  app->add_option("--features", a->features, "VGG16 weights with torchvision's names (safetensors)")->required();
+  app->add_option(
+      "--features", a->features,
+      "VGG16 weights with torchvision's names (safetensors); default: those that scripts/assets.py fetches");
   app->add_option("--features-input", a->features_input,
                   "how pictures are normalised for them; default: as the file says, else rgb-imagenet")
       ->check(CLI::IsMember({kBgrMean, kRgbImagenet}));
   app->add_option("--out", o.out, "the model, f16")->capture_default_str();
   app->add_option("--held-out", a->held_out, "photos for the contact sheet: files and folders");
   app->add_option("--contact-sheet", o.sheet, "also write the held-out photos in all styles: .png or .jpg");
-  app->add_option("--cell", a->cell, "pixels of its cells")->capture_default_str()->check(CLI::Range(32, 4096));
+  app->add_option("--cell", a->cell, "pixels of its cells, a multiple of 4")
+      ->capture_default_str()
+      ->check(multiple_of(4, 32, 4096));
   app->add_option("--curve", o.curve, "also write the loss curve (SVG)");
   app->add_option("--every", o.every, "steps between checkpoints, contact sheets and curves; 0: at the end only")
       ->capture_default_str()
@@ -101,7 +107,7 @@ void add_train(CLI::App& root, const std::string& command_line) {
       ->check(CLI::Range(0, 64));
   app->add_option("--size", o.size, "side of the pieces of photos, a multiple of 4")
       ->capture_default_str()
-      ->check(CLI::Range(16, 4096));
+      ->check(multiple_of(4, 16, 4096));
   app->add_option("--style-size", o.style_size, "side that style pictures are squashed to")
       ->capture_default_str()
       ->check(CLI::Range(16, 4096));
@@ -128,7 +134,7 @@ void add_train(CLI::App& root, const std::string& command_line) {
   app->add_option("--dtype", a->dtype, "of convolutions and products: f32, bf16, f16")
       ->capture_default_str()
       ->check(CLI::IsMember({"f32", "bf16", "f16"}));
-  app->add_option("--device", a->device, "cpu, cuda or cuda:N")->capture_default_str();
+  app->add_option("--device", a->device, "cpu, cuda or cuda:N")->capture_default_str()->check(device_name());
   app->add_option("--threads", a->threads, "default: all cores")->check(CLI::Range(1, 1024));
   app->add_option("--seed", o.seed)->capture_default_str();
   app->callback([a] { run_train(*a); });
@@ -137,7 +143,7 @@ void add_train(CLI::App& root, const std::string& command_line) {
 // apply
 
 struct ApplyArguments {
-  std::string model, content, style, out, device = "cpu", dtype = "f32";
+  std::string model = "patterns.safetensors", content, style, out, device = "cpu", dtype = "f32";
   int64_t size = 0, style_size = 288, memory = 1024, threads = 0;
 };
 
@@ -152,10 +158,14 @@ weft::Tensor find_style(const StyleModel& model, const ApplyArguments& a) {
   if (is_number && number >= 1 && number <= n) return model.grams[number - 1];
   std::string known;
   for (size_t i = 0; i < n; ++i) known += (i ? ", " : "") + std::to_string(i + 1) + " " + model.names[i];
-  WEFT_CHECK(!is_number && !a.style.empty() && std::filesystem::is_regular_file(a.style), ValueError, "the style '",
-             a.style, "' is no picture file and none of the model's", n ? ": " : "; it has none", known);
+  const bool is_file = !is_number && !a.style.empty() && std::filesystem::is_regular_file(a.style);
+  const weft::Tensor drawn = is_file ? weft::Tensor() : drawn_style(a.style, a.style_size);
+  WEFT_CHECK(is_file || drawn.defined(), ValueError, "the style '", a.style,
+             "' is no picture file and none of the model's", n ? ": " : "; it has none", known,
+             guess(a.style, model.names));
   weft::NoGrad guard;
-  return model.net.gram(flip(load_square(a.style, a.style_size, true), {1}).to(model.net.ins.weight.device()));
+  const weft::Tensor picture = is_file ? load_square(a.style, a.style_size, true) : weft::io::image_to_batch(drawn);
+  return model.net.gram(flip(picture, {1}).to(model.net.ins.weight.device()));
 }
 
 struct Job {
@@ -203,10 +213,11 @@ std::vector<Job> jobs(const ApplyArguments& a) {
   return list;
 }
 
-void run_apply(const ApplyArguments& a) {
+void run_apply(ApplyArguments& a) {
   if (a.threads > 0) weft::set_num_threads(static_cast<int>(a.threads));
-  StyleModel model = StyleModel::load(a.model, weft::Device(a.device));
+  StyleModel model = StyleModel::load(shipped(a.model), weft::Device(a.device));
   const weft::Tensor G = find_style(model, a);
+  if (with_number(a.content, 0).empty()) a.content = shipped(a.content);
   const std::vector<Job> list = jobs(a);
   for (const Job& job : list) check_output(job.to, kPictureEndings);
   InterruptFlag flag;
@@ -217,8 +228,9 @@ void run_apply(const ApplyArguments& a) {
     weft::Tensor picture = weft::io::read_image(list[done].from);
     if (a.size > 0) {
       const int64_t h = picture.size(0), w = picture.size(1), longer = std::max(h, w);
-      picture = weft::io::resize_image(picture, std::max<int64_t>(1, h * a.size / longer),
-                                       std::max<int64_t>(1, w * a.size / longer));
+      const auto scaled = [&](int64_t n) { return std::max<int64_t>(1, (2 * n * a.size + longer) / (2 * longer)); };
+      tell_aspect(list[done].from, picture.shape(), scaled(h), scaled(w));
+      picture = weft::io::resize_image(picture, scaled(h), scaled(w));
     }
     std::optional<weft::Autocast> autocast;
     if (a.dtype != "f32") autocast.emplace(read_dtype(a.dtype), weft::Device(a.device));
@@ -234,7 +246,7 @@ void add_apply(CLI::App& root) {
   CLI::App* app = root.add_subcommand("apply", "paint pictures with a trained network");
   auto a = std::make_shared<ApplyArguments>();
   app->add_option("--model", a->model, "what `train` wrote, or the weights of a published MSG-Net (safetensors)")
-      ->required();
+      ->capture_default_str();
   app->add_option("--content", a->content, "a picture, a folder, or numbered frames: frame-%04d.png")->required();
   app->add_option("--style", a->style, "a style of the model, by name or number, or a picture of another")->required();
   app->add_option("--out", a->out, "the result: .png or .jpg; for several a folder, or out-%04d.png")->required();
@@ -248,7 +260,7 @@ void add_apply(CLI::App& root) {
   app->add_option("--dtype", a->dtype, "of convolutions and products: f32, bf16, f16")
       ->capture_default_str()
       ->check(CLI::IsMember({"f32", "bf16", "f16"}));
-  app->add_option("--device", a->device, "cpu, cuda or cuda:N")->capture_default_str();
+  app->add_option("--device", a->device, "cpu, cuda or cuda:N")->capture_default_str()->check(device_name());
   app->add_option("--threads", a->threads, "default: all cores")->check(CLI::Range(1, 1024));
   app->callback([a] { run_apply(*a); });
 }

@@ -22,5 +22,6 @@ struct Optimised {
   double seconds;
 };
 
-/// Redraws `content` with the style of `style`, both [1, 3, H, W] with 0..255. Ctrl-C ends it early with the picture so far.
+/// Redraws `content` with the style of `style`, both [1, 3, H, W] with 0..255. Ctrl-C and SIGTERM end it early with the
+/// picture so far.
 Optimised optimise(const Vgg& vgg, const weft::Tensor& content, const weft::Tensor& style, const OptimiseOptions& o);

@@ -15,9 +15,20 @@ using namespace weft;
 
 Tensor load_picture(const std::string& path, int64_t size) {
   Tensor image = io::read_image(path);
-  double scale = static_cast<double>(size) / static_cast<double>(std::max(image.size(0), image.size(1)));
-  auto scaled = [&](int64_t n) { return std::max<int64_t>(8, std::lround(static_cast<double>(n) * scale) / 8 * 8); };
-  return io::image_to_batch(io::resize_image(image, scaled(image.size(0)), scaled(image.size(1))));
+  const int64_t h = image.size(0), w = image.size(1), longest = std::max<int64_t>(8, size / 8 * 8);
+  const double scale = static_cast<double>(longest) / static_cast<double>(std::max(h, w)) / 8;
+  auto scaled = [&](int64_t n) { return 8 * std::max<int64_t>(1, std::lround(static_cast<double>(n) * scale)); };
+  tell_aspect(path, image.shape(), scaled(h), scaled(w));
+  return io::image_to_batch(io::resize_image(image, scaled(h), scaled(w)));
+}
+
+void tell_aspect(const std::string& path, const Shape& picture, int64_t height, int64_t width) {
+  const double change = static_cast<double>(width * picture[0]) / static_cast<double>(height * picture[1]) - 1;
+  if (std::abs(change) <= 0.01) return;
+  std::fprintf(stderr, "style_transfer: %s is %lld x %lld; %lld x %lld, to which it is rounded, %s it by %.0f %%\n",
+               path.c_str(), static_cast<long long>(picture[1]), static_cast<long long>(picture[0]),
+               static_cast<long long>(width), static_cast<long long>(height), change > 0 ? "widens" : "narrows",
+               100 * std::abs(change));
 }
 
 namespace {

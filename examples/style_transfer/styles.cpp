@@ -141,26 +141,60 @@ void save(const Canvas& canvas, const std::string& path) {
   std::cout << path << '\n';
 }
 
+struct Painter {
+  const char* name;
+  void (*paint)(Canvas&);
+};
+constexpr Painter kPainters[] = {{"woven", woven},   {"mosaic", mosaic}, {"waves", waves},
+                                 {"marble", marble}, {"shards", shards}, {"dots", dots}};
+
+void refuse_to_overwrite(const char* command, const std::vector<std::string>& paths) {
+  std::vector<std::string> there;
+  std::error_code none;
+  for (const std::string& path : paths)
+    if (std::filesystem::exists(path, none)) there.push_back(path);
+  WEFT_CHECK(there.empty(), IoError, command, ": ", there[0],
+             there.size() > 1 ? weft::str(" and ", there.size() - 1, " more are") : " is",
+             " there already; --force overwrites, --out names another folder");
+}
+
 }  // namespace
 
-void draw_styles(const std::string& folder, int64_t size) {
+void draw_styles(const std::string& folder, int64_t size, bool overwrite) {
+  std::vector<std::string> paths;
+  for (const Painter& p : kPainters) paths.push_back(folder + "/" + p.name + ".png");
+  if (!overwrite) refuse_to_overwrite("styles", paths);
   make_folder(folder);
-  const std::array<std::pair<const char*, void (*)(Canvas&)>, 6> painters = {
-      {{"woven", woven}, {"mosaic", mosaic}, {"waves", waves}, {"marble", marble}, {"shards", shards}, {"dots", dots}}};
-  for (const auto& [name, paint] : painters) {
+  for (size_t i = 0; i < paths.size(); ++i) {
     Canvas canvas(size);
-    paint(canvas);
-    save(canvas, folder + "/" + name + ".png");
+    kPainters[i].paint(canvas);
+    save(canvas, paths[i]);
   }
 }
 
-void draw_scenes(const std::string& folder, int64_t count, int64_t size) {
-  make_folder(folder);
+void draw_scenes(const std::string& folder, int64_t count, int64_t size, bool overwrite) {
+  std::vector<std::string> paths;
   for (int64_t i = 0; i < count; ++i) {
-    Canvas canvas(size);
-    scene(canvas, static_cast<uint32_t>(i));
     char name[32];
     std::snprintf(name, sizeof name, "/scene-%03d.png", static_cast<int>(i));
-    save(canvas, folder + name);
+    paths.push_back(folder + name);
   }
+  if (!overwrite) refuse_to_overwrite("scenes", paths);
+  make_folder(folder);
+  for (size_t i = 0; i < paths.size(); ++i) {
+    Canvas canvas(size);
+    scene(canvas, static_cast<uint32_t>(i));
+    save(canvas, paths[i]);
+  }
+}
+
+weft::Tensor drawn_style(const std::string& name, int64_t size) {
+  const std::string stem = std::filesystem::path(name).stem().string();
+  for (const Painter& p : kPainters) {
+    if (stem != p.name) continue;
+    Canvas canvas(size);
+    p.paint(canvas);
+    return canvas.image();
+  }
+  return {};
 }

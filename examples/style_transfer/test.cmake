@@ -123,6 +123,65 @@ run(0 apply --model ${MODELS}/patterns.safetensors --content mosaic.png --style 
 run(0 apply --model ${MODELS}/patterns.safetensors --content mosaic.png --style waves --size 301 --memory 16 --out tiled.png)
 expect_files(shipped.png tiled.png)
 
+# What comes with the program is found by itself; a drawn style needs no file.
+run(0 apply --content astronaut.jpg --style waves --size 64 --out own.png)
+run(0 optimise --content astronaut.jpg --style marble --features random --size 48 --steps 1 --out own2.png)
+expect_files(own.png own2.png)
+
+# Wrong usage: one line, 2. What failed: one line, 1.
+function(says expect words)
+  run(${expect} ${ARGN})
+  string(REGEX MATCHALL "\n" lines "${out}")
+  list(LENGTH lines n)
+  if(NOT n EQUAL 1 OR NOT out MATCHES "${words}")
+    message(FATAL_ERROR "style_transfer ${ARGN}: expected a line with '${words}', got ${out}")
+  endif()
+endfunction()
+says(2 "no command 'optimze'. did you mean 'optimise'" optimze --content mosaic.png)
+says(2 "no command 'appyl'. did you mean 'apply'" appyl)
+says(2 "no option '--sytle'. did you mean '--style'" optimise ${pictures} --sytle x)
+says(2 "--content is required" apply --style waves --out p.png)
+says(2 "30 is not a multiple of 4. take 28 or 32" train --content scenes --style mosaic.png --size 30)
+says(2 "33 is not a multiple of 4" train --content scenes --style mosaic.png --cell 33)
+says(2 "'tpu' is no device" apply --content mosaic.png --style waves --device tpu --out p.png)
+says(2 "--size" apply --content mosaic.png --style waves --size big --out p.png)
+says(1 "did you mean 'waves'" apply --content mosaic.png --style wave --out p.png)
+says(1 "./woven.png and 5 more are there already. --force overwrites" styles --out . --size 96)
+says(1 "scenes/scene-000.png and 2 more" scenes --out scenes --size 64 --count 5)
+if(EXISTS "${WORK}/scenes/scene-003.png")
+  message(FATAL_ERROR "a refused command drew a picture")
+endif()
+run(0 styles --out . --size 96 --force)
+
+# Sides are rounded to multiples of 8; where that changes the aspect, a line says so.
+run(0 apply --content mosaic.png --style waves --size 96 --out square.png)
+if(out MATCHES "rounded")
+  message(FATAL_ERROR "nothing was rounded: ${out}")
+endif()
+run(0 optimise --content square.png --style waves.png --features random --size 61 --steps 1 --out x.png)
+if(NOT out MATCHES "56 x 56" OR out MATCHES "rounded")
+  message(FATAL_ERROR "a square stays one: ${out}")
+endif()
+run(0 optimise --content t.png --style waves.png --features random --size 64 --steps 1 --out x.png)
+if(NOT out MATCHES "t.png is 156 x 48. 64 x 16, to which it is rounded, widens it by 23 %")
+  message(FATAL_ERROR "unclear: ${out}")
+endif()
+
+# A signal ends long work early, with its result: 130 and 143.
+find_program(SH sh)
+foreach(signal IN ITEMS INT:130 TERM:143)
+  string(REPLACE ":" ";" signal "${signal}")
+  list(GET signal 0 name)
+  list(GET signal 1 status)
+  file(REMOVE "${WORK}/stopped.png" "${WORK}/stopped-0001.png")
+  execute_process(WORKING_DIRECTORY "${WORK}" RESULT_VARIABLE rc OUTPUT_VARIABLE out ERROR_VARIABLE out
+    COMMAND "${SH}" -c "\"$0\" optimise --content mosaic.png --style waves.png --features random --size 32 --steps 1000000 --every 1 --out stopped.png & p=$!
+      while [ ! -e stopped-0001.png ]; do sleep 0.1; done; kill -${name} $p; wait $p" "${PROGRAM}")
+  if(NOT rc EQUAL status OR NOT EXISTS "${WORK}/stopped.png" OR NOT out MATCHES "of 1000000 steps")
+    message(FATAL_ERROR "SIG${name}: exit status ${rc}, ${out}")
+  endif()
+endforeach()
+
 # What cannot work is said in a line.
 run(1 optimise ${pictures} --features none.safetensors --out x.png)
 if(NOT out MATCHES "^style_transfer: none.safetensors: cannot be opened")

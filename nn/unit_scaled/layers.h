@@ -126,12 +126,12 @@ class WEFT_API DepthSequential : public nn::Sequential {
  public:
   template <nn::Layer... M>
   requires(sizeof...(M) > 0) explicit DepthSequential(M... layers) : Sequential(std::move(layers)...) {
-    set_name("DepthSequential");
+    state().name = "DepthSequential";
     detail::set_depth(*this);
   }
   template <nn::Layer M> explicit DepthSequential(std::vector<M> layers) {
     for (M& m : layers) Sequential::push_back(std::move(m));
-    set_name("DepthSequential");
+    state().name = "DepthSequential";
     detail::set_depth(*this);
   }
   template <class... A> void push_back(A&&...) = delete;  // the depth is that of construction
@@ -141,12 +141,12 @@ class WEFT_API DepthModuleList : public nn::ModuleList {
  public:
   template <std::derived_from<nn::Module>... M>
   requires(sizeof...(M) > 0) explicit DepthModuleList(M... modules) : ModuleList(std::move(modules)...) {
-    set_name("DepthModuleList");
+    state().name = "DepthModuleList";
     detail::set_depth(*this);
   }
   template <std::derived_from<nn::Module> M> explicit DepthModuleList(std::vector<M> modules) {
     for (M& m : modules) ModuleList::push_back(std::move(m));
-    set_name("DepthModuleList");
+    state().name = "DepthModuleList";
     detail::set_depth(*this);
   }
   template <class... A> void push_back(A&&...) = delete;

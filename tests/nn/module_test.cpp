@@ -7,7 +7,7 @@
 
 #include "weft/autograd/grad_mode.h"
 #include "weft/core/factory.h"
-#include "weft/nn/containers.h"
+#include "weft/nn/nn.h"
 
 using namespace weft;
 
@@ -257,6 +257,68 @@ TEST_CASE("printing nests as PyTorch does") {
         "  )\n"
         "  (3): Leaf()\n"
         ")");
+}
+
+namespace {
+struct Stem : nn::Sequential {
+  Stem() : nn::Sequential(nn::Linear(2, 3), nn::ReLU()) {}
+};
+struct DeepStem : Stem {};
+struct Tall : nn::ModuleDict {};
+struct Scale : nn::Module {  // names itself
+  Scale() : nn::Module("Shift", "by=2") {}
+};
+struct Renamed : nn::Conv2d {
+  Renamed() : nn::Conv2d(1, 2, {.kernel_size = 1}) { set_name("Pointwise"); }
+};
+template <int N> struct Wide : nn::Linear {
+  Wide() : nn::Linear(N, N, {.bias = false}) {}
+};
+struct Tagged {
+  int tag = 0;
+};
+struct Both : Tagged, nn::ReLU {};
+struct Up : nn::ConvTranspose2d {
+  Up() : nn::ConvTranspose2d(2, 3, {.kernel_size = 2}) {}
+};
+struct Late : nn::LazyBatchNorm2d {};
+}  // namespace
+
+TEST_CASE("a class derived from a layer prints its own name") {
+  const char* stem =
+      "(\n"
+      "  (0): Linear(in_features=2, out_features=3, bias=True)\n"
+      "  (1): ReLU()\n"
+      ")";
+  CHECK(printed(Stem()) == std::string("Stem") + stem);
+  CHECK(printed(DeepStem()) == std::string("DeepStem") + stem);
+  CHECK(printed(Tall()) == "Tall()");
+  CHECK(printed(Scale()) == "Shift(by=2)");
+  CHECK(printed(Renamed()) == "Pointwise(1, 2, kernel_size=(1, 1), stride=(1, 1))");
+  CHECK(printed(Wide<2>()) == "Wide<2>(in_features=2, out_features=2, bias=False)");
+  CHECK(printed(Both()) == "Both()");
+  CHECK(printed(nn::Sequential(Wide<3>(), Both())) ==
+        "Sequential(\n"
+        "  (0): Wide<3>(in_features=3, out_features=3, bias=False)\n"
+        "  (1): Both()\n"
+        ")");
+  // the class that was seen first stays, and the library's own are as before
+  Stem net;
+  const nn::Sequential& base = net;
+  CHECK(printed(base).starts_with("Sequential("));
+  CHECK(printed(net).starts_with("Stem("));
+  CHECK(printed(base).starts_with("Stem("));
+  CHECK(printed(clone(net)).starts_with("Stem("));
+  CHECK(printed(nn::weight_norm(nn::Linear(2, 2))).starts_with("Linear("));
+  // nothing depends on what is printed: a transposed convolution has its outputs on axis 1, a lazy norm takes [N, C, H, W]
+  Up up;
+  CHECK(printed(up).starts_with("Up("));
+  CHECK(nn::spectral_norm(up).get("weight_u").shape() == Shape{3});
+  Late late;
+  CHECK(printed(late).starts_with("Late("));
+  CHECK(late(ones({2, 4, 3, 3})).shape() == Shape{2, 4, 3, 3});
+  CHECK(late.num_features == 4);
+  CHECK(printed(late).starts_with("Late("));
 }
 
 TEST_CASE("lists and dicts give back what they hold") {

@@ -1,5 +1,8 @@
 #include "weft/nn/summary.h"
 
+#include <map>
+#include <optional>
+
 #include "nn/support.h"
 #include "nn/torchvision_nets.h"
 #include "support/here.h"
@@ -94,6 +97,38 @@ DEVICE_TEST_CASE("computed weights, shared ones, integer input") {
   CHECK(t.rows[1].params == 20);
   CHECK(t.rows[2].params == 0);
   CHECK(t.rows[2].macs == 6 * 4 * 4);
+}
+
+TEST_CASE("results of LSTM, attention and structs of one's own") {
+  nn::LSTM lstm(3, 5);
+  const nn::Summary s = nn::summary(lstm, {7, 2, 3});
+  CHECK(s.params == 4 * 5 * (3 + 5 + 2));
+  int64_t params = 0;
+  for (const auto& r : s.rows) params += r.params;
+  CHECK(params == s.params);
+  CHECK(s.macs == 7 * 2 * 4 * 5 * (3 + 5));
+  nn::GRU gru(3, 5, {.num_layers = 2});
+  CHECK(nn::summary(gru, {7, 2, 3}).macs == 7 * 2 * 3 * 5 * (3 + 5 + 5 + 5));
+  nn::LSTMCell cell(3, 4);
+  CHECK(nn::summary(cell, {2, 3}).rows.size() > 3);
+
+  // three projections, Q K^T, the sum of V, and the output's
+  nn::MultiheadAttention attention(8, 2);
+  CHECK(nn::summary(attention, {5, 3, 8}).macs == 3 * (5 * 8 * 8 * 4 + 2 * 5 * 5 * 8));
+
+  struct Head : nn::Module {
+    struct Result {
+      std::map<std::string, Tensor> by_name;
+      std::optional<Tensor> extra;
+      std::pair<int, std::vector<Tensor>> list;
+      std::string note;
+    };
+    nn::Linear a = add("a", nn::Linear(4, 2)), b = add("b", nn::Linear(4, 3)), c = add("c", nn::Linear(4, 5));
+    Result operator()(const Tensor& x) { return {{{"a", a(x)}}, b(x), {1, {c(x)}}, "seen"}; }
+  } head;
+  const nn::Summary h = nn::summary(head, {2, 4});
+  REQUIRE(h.rows.size() == 3);
+  CHECK(h.macs == 2 * 4 * (2 + 3 + 5));
 }
 
 TEST_SUITE_END();

@@ -1,6 +1,8 @@
 // Saving and loading of optimisers, and averages of weights.
 #include <cmath>
 #include <limits>
+#include <set>
+#include <sstream>
 #include <string>
 
 #include "support/here.h"
@@ -119,6 +121,34 @@ DEVICE_TEST_CASE("every fault of a saved state is named, and nothing changes") {
   check_refused(opt, StateDict(), {"parameters is missing", "group.0.lr is missing"});
   opt.load_state_dict(good);
   CHECK(opt.state_dict().metadata == good.metadata);
+
+  // The state of another kind: each key once.
+  auto each_once = [&](optim::Optimizer& taker, optim::Optimizer& giver) {
+    step(giver);
+    step(giver);
+    std::string said;
+    try {
+      taker.load_state_dict(giver.state_dict());
+    } catch (const ValueError& e) { said = e.what(); }
+    CHECK(said.find("does not fit") != std::string::npos);
+    std::istringstream lines(said);
+    std::set<std::string> keys;
+    std::string key, rest;
+    std::getline(lines, rest);
+    while (lines >> key && std::getline(lines, rest))
+      CHECK_MESSAGE(keys.insert(key).second, key << " twice in " << said);
+  };
+  optim::SGD sgd({a, b}, {.lr = 0.1, .momentum = 0.9});
+  optim::RMSprop rms({a, b}, {.momentum = 0.5, .centered = true});
+  optim::LBFGS lbfgs({a, b});
+  each_once(sgd, opt);
+  each_once(opt, sgd);
+  each_once(rms, opt);
+  each_once(sgd, rms);
+  each_once(lbfgs, sgd);
+  each_once(lbfgs, rms);
+  each_once(opt, rms);
+  opt.load_state_dict(good);
 
   optim::Adam other({b});
   check_refused(other, good, {"the dict has 2 parameters, the optimiser 1"});

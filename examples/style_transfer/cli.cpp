@@ -1,0 +1,104 @@
+#include "cli.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <numeric>
+#include <vector>
+
+namespace {
+
+/// Letters to insert, delete, replace or swap with their neighbour.
+size_t distance(const std::string& a, const std::string& b) {
+  std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
+  for (size_t i = 0; i <= a.size(); ++i) d[i][0] = i;
+  std::iota(d[0].begin(), d[0].end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i)
+    for (size_t j = 1; j <= b.size(); ++j) {
+      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+    }
+  return d[a.size()][b.size()];
+}
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* o : app.get_options())
+    for (const std::string& name : o->get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+/// A word that is no command or no option of its command, and what was meant; empty if there is none.
+std::string misspelt(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* command = nullptr;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i], name = word.substr(0, word.find('='));
+    if (!command && !word.starts_with("-")) {
+      std::vector<std::string> names;
+      for (const CLI::App* each : app.get_subcommands(nullptr)) {
+        names.push_back(each->get_name());
+        if (each->get_name() == word) command = each;
+      }
+      if (!command) return "there is no command '" + word + "'" + guess(word, names);
+    } else if (command && name.starts_with("--") && name != "--") {
+      const std::vector<std::string> names = option_names(*command);
+      if (std::find(names.begin(), names.end(), name) == names.end())
+        return command->get_name() + ": there is no option '" + name + "'" + guess(name, names);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string guess(const std::string& word, const std::vector<std::string>& names) {
+  std::string best;
+  size_t least = std::max<size_t>(1, word.size() / 3) + 1;
+  for (const std::string& name : names) {
+    // a beginning of the word counts as one letter
+    const size_t d = word.size() > 1 && name.starts_with(word) ? 1 : distance(word, name);
+    if (d < least) least = d, best = name;
+  }
+  return best.empty() ? "" : "; did you mean '" + best + "'?";
+}
+
+CLI::Validator device_name() {
+  auto check = [](const std::string& text) -> std::string {
+    const bool numbered = text.starts_with("cuda:") && text.size() > 5 && text.size() < 9 &&
+                          text.find_first_not_of("0123456789", 5) == std::string::npos;
+    return text == "cpu" || text == "cuda" || numbered ? "" : "'" + text + "' is no device: cpu, cuda or cuda:N";
+  };
+  return {check, "DEVICE"};
+}
+
+CLI::Validator multiple_of(int64_t step, int64_t least, int64_t most) {
+  const std::string what = std::to_string(least) + " to " + std::to_string(most) + ", a multiple of " +
+                           std::to_string(step);
+  auto check = [=](const std::string& text) -> std::string {
+    int64_t v = 0;
+    if (!CLI::detail::lexical_cast(text, v) || v < least || v > most) return text + " is not " + what;
+    if (v % step == 0) return "";
+    const int64_t low = std::max(least, v / step * step);
+    return text + " is not a multiple of " + std::to_string(step) + "; take " + std::to_string(low) +
+           (low + step <= most ? " or " + std::to_string(low + step) : "");
+  };
+  return {check, what};
+}
+
+int parse(CLI::App& app, int argc, char** argv) {
+  constexpr int kWrongUsage = 2;
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) std::exit(app.exit(e));  // --help
+    std::string said = misspelt(app, argc, argv), command;
+    for (const CLI::App* each : app.get_subcommands()) command = each->get_name();
+    if (said.empty()) said = (command.empty() ? "" : command + ": ") + e.what();
+    std::replace(said.begin(), said.end(), '\n', ' ');
+    std::cerr << "style_transfer: " << said << (said.ends_with("?") || said.ends_with(";") ? " see" : "; see")
+              << " style_transfer " << (command.empty() ? "" : command + " ") << "--help\n";
+    return kWrongUsage;
+  }
+}
