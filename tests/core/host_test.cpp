@@ -13,8 +13,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
+using Files = std::map<std::string, std::string>;
+
 struct Tree {
-  explicit Tree(const std::map<std::string, std::string>& files) {
+  explicit Tree(const Files& files) {
     std::string pattern = (fs::temp_directory_path() / "weft_host_XXXXXX").string();
     root = mkdtemp(pattern.data());
     for (const auto& [path, text] : files) {
@@ -37,7 +39,7 @@ constexpr size_t kOfMachine = size_t{23000000} << 10;
 
 TEST_SUITE("host") {
   TEST_CASE("nothing known, and a machine without groups") {
-    const Tree nothing({}), plain({{"/proc/meminfo", kMachine}});
+    const Tree nothing(Files{}), plain(Files{{"/proc/meminfo", kMachine}});
     CHECK(nothing.memory() == SIZE_MAX);
     CHECK(nothing.cpus() == 0);
     CHECK(plain.memory() == kOfMachine);
@@ -46,15 +48,16 @@ TEST_SUITE("host") {
   }
 
   TEST_CASE("v2: the tightest of the group and those above it; pages of files can be dropped") {
-    const Tree t({{"/proc/meminfo", kMachine},
-                  {"/proc/self/cgroup", "0::/user.slice/job.scope\n"},
-                  {"/sys/fs/cgroup/user.slice/job.scope/memory.max", "max\n"},
-                  {"/sys/fs/cgroup/user.slice/job.scope/memory.current", "900000000\n"},
-                  {"/sys/fs/cgroup/user.slice/job.scope/cpu.max", "max 100000\n"},
-                  {"/sys/fs/cgroup/user.slice/memory.max", "2000000000\n"},
-                  {"/sys/fs/cgroup/user.slice/memory.current", "1500000000\n"},
-                  {"/sys/fs/cgroup/user.slice/memory.stat", "anon 800000000\ninactive_file 300000000\nactive_file 1000\n"},
-                  {"/sys/fs/cgroup/user.slice/cpu.max", "250000 100000\n"}});
+    const Tree t(
+        {{"/proc/meminfo", kMachine},
+         {"/proc/self/cgroup", "0::/user.slice/job.scope\n"},
+         {"/sys/fs/cgroup/user.slice/job.scope/memory.max", "max\n"},
+         {"/sys/fs/cgroup/user.slice/job.scope/memory.current", "900000000\n"},
+         {"/sys/fs/cgroup/user.slice/job.scope/cpu.max", "max 100000\n"},
+         {"/sys/fs/cgroup/user.slice/memory.max", "2000000000\n"},
+         {"/sys/fs/cgroup/user.slice/memory.current", "1500000000\n"},
+         {"/sys/fs/cgroup/user.slice/memory.stat", "anon 800000000\ninactive_file 300000000\nactive_file 1000\n"},
+         {"/sys/fs/cgroup/user.slice/cpu.max", "250000 100000\n"}});
     CHECK(t.memory() == 500000000 + 300000000 + 1000);
     CHECK(t.cpus() == 3);
   }
