@@ -2,6 +2,7 @@
 
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/elementwise.h"
+#include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/select.h"
 #include "weft/autograd/ops/unary.h"
 
@@ -15,22 +16,22 @@ constexpr double kSqrt2OverPi = 0.79788456080286535588;
 constexpr double kSeluAlpha = 1.6732632423543772848170429916717;
 constexpr double kSeluScale = 1.0507009873554804934193349852946;
 
-/// elu and selu: y = scale * (x > 0 ? x : alpha * (exp(x) - 1)).
-Tensor scaled_elu(const Tensor& x, double alpha, double scale) {
-  return from_input_fused<fn::Elu, fn::EluGrad>(x,
-                                                [alpha, scale](const Tensor& g, const Tensor& x) {
-                                                  // the clamp keeps exp finite where its value is not taken, so that 0 * inf does not reach second derivatives
-                                                  return where(gt(x, 0), g * scale,
-                                                               g * exp(clamp(x, {}, 0)) * (alpha * scale));
-                                                },
-                                                {alpha, scale}, {alpha, scale});
+/// elu, selu and celu: y = scale * (x > 0 ? x : alpha * (exp(rate * x) - 1)).
+Tensor scaled_elu(const Tensor& x, double alpha, double scale, double rate = 1) {
+  return from_input_fused<fn::Elu, fn::EluGrad>(
+      x,
+      [alpha, scale, rate](const Tensor& g, const Tensor& x) {
+        // the clamp keeps exp finite where its value is not taken, so that 0 * inf does not reach second derivatives
+        return where(le(x, 0), g * exp(clamp(x, {}, 0) * rate) * (alpha * scale * rate), g * scale);
+      },
+      {alpha, scale, rate}, {alpha, scale, rate});
 }
 }  // namespace
 
 Tensor relu(const Tensor& x) {
   if (!x.is_floating()) return kernels::map<fn::Relu>(x);
   return from_output_fused<fn::Relu, fn::ReluGrad>(
-      x, [](const Tensor& g, const Tensor& y) { return where(gt(y, 0), g, 0); });
+      x, [](const Tensor& g, const Tensor& y) { return where(le(y, 0), 0, g); });
 }
 Tensor relu6(const Tensor& x) { return hardtanh(x, 0, 6); }
 Tensor leaky_relu(const Tensor& x, double slope) {
@@ -50,7 +51,19 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
   } else if (w.rank() == 1 && x.rank() == 0) {
     w = w.reshape({});
   }
-  return where(gt(x, 0), x, w * x);
+  Tensor y;
+  {
+    NoGrad guard;
+    y = where(gt(x, 0), x, w * x);
+  }
+  // Not the parts' gradients: where x > 0, an infinite weight would come in as 0 times infinity.
+  return record("prelu", std::move(y), {x, w}, [x = Saved(x), w = Saved(w, "weight")](BackwardCtx& c) -> Grads {
+    Grads r(2);
+    const Tensor at = c.get(x), slope = c.get(w), g = c.grad(), above = gt(at, 0);
+    if (c.needs(0)) r[0] = sum_to(where(above, g, g * slope), at.shape());
+    if (c.needs(1)) r[1] = sum_to(where(above, 0, g * at), slope.shape());
+    return r;
+  });
 }
 Tensor elu(const Tensor& x, double alpha) { return scaled_elu(x, alpha, 1); }
 Tensor selu(const Tensor& x) { return scaled_elu(x, kSeluAlpha, kSeluScale); }
@@ -68,12 +81,14 @@ Tensor hardsigmoid(const Tensor& x) {
 }
 Tensor hardswish(const Tensor& x) {
   return from_input_fused<fn::Hardswish, fn::HardswishGrad>(x, [](const Tensor& g, const Tensor& x) {
-    return where(ge(x, 3), g, where(gt(x, -3), g * (x * (1.0 / 3) + 0.5), 0));
+    return where(le(x, -3), 0, where(lt(x, 3), g * (x * (1.0 / 3) + 0.5), g));
   });
 }
 Tensor hardtanh(const Tensor& x, double lo, double hi) {
   WEFT_CHECK(lo <= hi, ValueError, "hardtanh: min_val ", lo, " is greater than max_val ", hi);
-  return clamp(x, Scalar(lo), Scalar(hi));
+  check_defined("hardtanh", x);
+  return clamp_between("hardtanh", cast(cast(x, result_dtype(x, Scalar(lo))), result_dtype(x, Scalar(hi))), lo, hi,
+                       true);
 }
 Tensor silu(const Tensor& x) {
   return from_input_fused<fn::Silu, fn::SiluGrad>(x, [](const Tensor& g, const Tensor& x) {
@@ -116,7 +131,7 @@ Tensor softsign(const Tensor& x) {
 }
 Tensor celu(const Tensor& x, double alpha) {
   WEFT_CHECK(alpha > 0, ValueError, "celu: alpha must be positive, got ", alpha);
-  return alpha == 1 ? elu(x) : elu(x * (1 / alpha)) * alpha;
+  return scaled_elu(x, alpha, 1, 1 / alpha);
 }
 Tensor glu(const Tensor& x, int64_t dim) {
   WEFT_CHECK(x.rank() > 0, ShapeError, "glu: needs an axis to halve, got rank 0");

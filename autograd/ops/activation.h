@@ -6,7 +6,7 @@
 
 namespace weft {
 
-/// max(x, 0); NaN stays NaN. Gradient 0 at 0. Takes integers; DtypeError for bool.
+/// max(x, 0); NaN stays NaN, and its gradient passes (as in relu6, hardtanh, hardswish, elu, selu, celu). Gradient 0 at 0. Takes integers; DtypeError for bool.
 WEFT_API Tensor relu(const Tensor& x);
 /// min(max(x, 0), 6).
 WEFT_API Tensor relu6(const Tensor& x);
@@ -39,7 +39,7 @@ WEFT_API Tensor mish(const Tensor& x);
 WEFT_API Tensor softplus(const Tensor& x, double beta = 1, double threshold = 20);
 /// x - lambd where x > lambd, x + lambd where x < -lambd, 0 between, with gradient 0 there. ValueError if lambd < 0.
 WEFT_API Tensor softshrink(const Tensor& x, double lambd = 0.5);
-/// x / (1 + |x|).
+/// x / (1 + |x|). The gradient at infinity is 0 (PyTorch: NaN, of inf / inf).
 WEFT_API Tensor softsign(const Tensor& x);
 /// x where x > 0, alpha * (exp(x / alpha) - 1) elsewhere. ValueError unless alpha > 0.
 WEFT_API Tensor celu(const Tensor& x, double alpha = 1);

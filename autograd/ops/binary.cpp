@@ -214,10 +214,11 @@ Tensor pow(const Tensor& in, Scalar e) {
   WEFT_CHECK(x.is_floating() || e.to_int64() >= 0, ValueError, "pow: integers to the negative power ", e,
              "; convert to floating first");
   const double p = e.to_double();
-  Tensor z = p == 2                        ? map<fn::Square>(x)
-             : p == 0.5 && x.is_floating() ? map<fn::Sqrt>(x)
-             : p == -1                     ? map<fn::Reciprocal>(x)
-                                           : map<fn::PowScalar>(x, {e});
+  Tensor z = p == 2                         ? map<fn::Square>(x)
+             : p == 0.5 && x.is_floating()  ? map<fn::Sqrt>(x)
+             : p == -0.5 && x.is_floating() ? map<fn::Rsqrt>(x)
+             : p == -1                      ? map<fn::Reciprocal>(x)
+                                            : map<fn::PowScalar>(x, {e});
   if (!recording(x)) return unrecorded("pow", std::move(z));
   return record("pow", std::move(z), {x}, [x = Saved(x), p](BackwardCtx& c) -> Grads {
     if (p == 0) return {zeros_like(c.grad())};

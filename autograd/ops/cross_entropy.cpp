@@ -62,8 +62,9 @@ Tensor gradient_by_ops(const Tensor& g, const Tensor& x, const Tensor& target, c
     const Tensor counts = ne(target, p.ignore_index).to(x.dtype()).unsqueeze(1);
     wanted = wanted + counts * (weight.defined() ? class_view(weight, x) * each : full({}, each, x.options()));
   }
-  // loss = -sum_c wanted_c log p_c, so dx = p sum(wanted) - wanted
-  return g.unsqueeze(1) * (softmax(x, 1) * sum(wanted, 1, true) - wanted);
+  // loss = -sum_c wanted_c log p_c, so dx = p sum(wanted) - wanted. The mean of nothing makes g infinite.
+  const Tensor each_row = where(ne(target, p.ignore_index), g, 0).unsqueeze(1);
+  return each_row * (softmax(x, 1) * sum(wanted, 1, true) - wanted);
 }
 
 Tensor hard_cross_entropy(const Tensor& input, const Tensor& t, const CrossEntropyOptions& o) {

@@ -54,6 +54,13 @@ States states_of(const Tensor& targets, const std::vector<int64_t>& lengths, int
   return s;
 }
 
+/// `value`, with a gradient of NaN where `lost`: what no alignment reaches cannot be trained.
+Tensor untrainable(const Tensor& x, const Tensor& value, const Tensor& lost) {
+  return record(kCtcLoss, value, {x}, [lost = Saved(lost, "lost")](BackwardCtx& c) -> Grads {
+    return {where(c.get(lost), std::numeric_limits<double>::quiet_NaN(), zeros_like(c.grad()))};
+  });
+}
+
 }  // namespace
 
 Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
@@ -103,7 +110,10 @@ Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Tensor& in
   const Tensor nothing = eq(step_count.squeeze(1), 0), empty_target = eq(length.squeeze(1), 0);
   const Tensor never = where(nothing, logical_not(empty_target), gt(each, -kImpossible / 10));
   each = where(logical_and(nothing, empty_target), 0, each);
-  each = where(never, o.zero_infinity ? 0.0 : std::numeric_limits<double>::infinity(), each);
+  const Tensor nan = isnan(each), lost = o.zero_infinity ? nan : logical_or(never, nan);
+  if (o.zero_infinity) each = where(never, 0, each);
+  const Tensor value = where(nan, each.detach(), std::numeric_limits<double>::infinity());
+  each = where(lost, untrainable(norm, value, lost), each);
   const Tensor loss = o.reduction == Reduction::mean
                           ? mean(each / clamp(length.squeeze(1), 1).to(each.dtype()))
                           : detail::reduce_loss(kCtcLoss, batched ? each : each.squeeze(0), o.reduction);

@@ -8,6 +8,14 @@
 #include "weft/core/factory.h"
 
 namespace weft {
+namespace {
+
+/// Along the last axis. For p = 0 the number of differences, NaN where one of them is NaN (the norm counts it).
+Tensor norm_of_difference(const Tensor& d, double p) {
+  return p == 0 ? sum(clamp(ceil(abs(d)), {}, 1), -1) : vector_norm(d, p, -1);
+}
+
+}  // namespace
 
 Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim, double eps) {
   // The gradient passes the bound as if it were not there (PyTorch).
@@ -36,7 +44,7 @@ Tensor pdist(const Tensor& x, double p) {
       second.push_back(j);
     }
   const auto rows = [&](const std::vector<int64_t>& at) { return index_select(x, 0, tensor(at).to(x.device())); };
-  return vector_norm(rows(first) - rows(second), p, -1);
+  return norm_of_difference(rows(first) - rows(second), p);
 }
 
 Tensor cdist(const Tensor& a, const Tensor& b, double p) {
@@ -44,7 +52,7 @@ Tensor cdist(const Tensor& a, const Tensor& b, double p) {
              " and ", b.shape(), " must be [..., P, M] and [..., R, M]");
   detail::check_operands("cdist", a.unsqueeze(-2), b.unsqueeze(-3));
   WEFT_CHECK(p >= 0, ValueError, "cdist: p must not be negative, got ", p);
-  return vector_norm(a.unsqueeze(-2) - b.unsqueeze(-3), p, -1);
+  return norm_of_difference(a.unsqueeze(-2) - b.unsqueeze(-3), p);
 }
 
 }  // namespace weft

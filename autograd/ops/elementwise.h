@@ -78,6 +78,8 @@ Tensor from_output_fused(const Tensor& in, Back back, const F& f = {}, const G& 
     return {back(c.grad(), at)};
   });
 }
+/// clamp and hardtanh between numbers; a NaN for a bound that is not there. The gradient at NaN is 0, or passes.
+WEFT_API Tensor clamp_between(const char* op, const Tensor& x, double lo, double hi, bool nan_passes);
 /// Piecewise constant functions: the gradient is zero.
 template <class F> Tensor flat(const Tensor& x, const F& f = {}) {
   return record(F::name, kernels::map<F>(x, f), {x}, [](BackwardCtx& c) -> Grads { return {zeros_like(c.grad())}; });

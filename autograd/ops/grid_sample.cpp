@@ -1,8 +1,10 @@
 #include <array>
+#include <limits>
 
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/matmul.h"
+#include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/resize.h"
 #include "weft/autograd/ops/select.h"
 #include "weft/autograd/ops/shape.h"
@@ -91,13 +93,14 @@ Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions&
   for (int i = 0; i < D; ++i)
     taps.push_back(axis_taps(grid.select(-1, D - 1 - i).reshape({N, 1, points}), spatial[i], o));
   const Tensor flat = x.reshape({N, C, spatial.numel()});
+  const Tensor finite = all(isfinite(grid), -1).reshape({N, 1, points});
   const size_t each = taps[0].size();
   size_t corners = 1;
   for (int i = 0; i < D; ++i) corners *= each;
 
   Tensor y;
   for (size_t corner = 0; corner < corners; ++corner) {
-    Tensor position, inside, weight;
+    Tensor position, inside = finite, weight;
     size_t rest = corner;
     for (int i = 0; i < D; ++i, rest /= each) {
       const Tap& tap = taps[static_cast<size_t>(i)][rest % each];
@@ -105,14 +108,15 @@ Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions&
       const Tensor in = logical_and(ge(tap.at, 0), le(tap.at, last));  // false for NaN
       const Tensor index = where(in, tap.at, 0).to(Dtype::i64);
       position = position.defined() ? position * spatial[i] + index : index;
-      inside = inside.defined() ? logical_and(inside, in) : in;
+      inside = logical_and(inside, in);
       if (tap.weight.defined()) weight = weight.defined() ? weight * tap.weight : tap.weight;
     }
     Tensor v = gather(flat, 2, position.expand({N, C, points}));
-    if (weight.defined()) v = v * weight;
+    if (weight.defined()) v = v * where(inside, weight, 0);  // outside no NaN is a factor of x's gradient
     v = where(inside, v, 0);
     y = y.defined() ? y + v : v;
   }
+  y = where(finite, y, std::numeric_limits<double>::quiet_NaN());
   Shape shape{N, C};
   for (int64_t s : out) shape.push_back(s);
   return y.reshape(shape);

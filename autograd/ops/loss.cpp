@@ -34,6 +34,12 @@ Tensor difference(const char* op, const Tensor& x, const Tensor& target) {
   return autocast(CastPolicy::fp32, x) - autocast(CastPolicy::fp32, target);
 }
 
+/// d^2 / 2 within `bound` and the tangent beyond, over `divisor`: one formula, whose gradient at infinity is finite.
+Tensor quadratic_within(const Tensor& d, double bound, double divisor = 1) {
+  const Tensor c = clamp(d, -bound, bound);
+  return (divisor == 1 ? c : c / divisor) * (d - c * 0.5);
+}
+
 }  // namespace
 
 Tensor mse_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& o) {
@@ -46,15 +52,14 @@ Tensor l1_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& 
 
 Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta, Reduction reduction) {
   WEFT_CHECK(beta >= 0, ValueError, "smooth_l1_loss: beta must not be negative, got ", beta);
-  const Tensor d = difference("smooth_l1_loss", x, target), a = abs(d);
-  if (beta == 0) return reduce_loss("smooth_l1_loss", a, reduction);
-  return reduce_loss("smooth_l1_loss", where(lt(a, beta), square(d) * (0.5 / beta), a - 0.5 * beta), reduction);
+  const Tensor d = difference("smooth_l1_loss", x, target);
+  if (beta == 0) return reduce_loss("smooth_l1_loss", abs(d), reduction);
+  return reduce_loss("smooth_l1_loss", quadratic_within(d, beta, beta), reduction);
 }
 
 Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, const ElementLossOptions& o) {
   WEFT_CHECK(delta > 0, ValueError, "huber_loss: delta must be positive, got ", delta);
-  const Tensor d = difference("huber_loss", x, target), a = abs(d);
-  return weighted("huber_loss", where(le(a, delta), square(d) * 0.5, (a - 0.5 * delta) * delta), o);
+  return weighted("huber_loss", quadratic_within(difference("huber_loss", x, target), delta), o);
 }
 
 Tensor binary_cross_entropy(const Tensor& input, const Tensor& target_in, const ElementLossOptions& o) {
@@ -115,17 +120,21 @@ Tensor kl_div(const Tensor& input, const Tensor& target_in, const KlDivOptions& 
 }
 
 Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin, Reduction reduction) {
-  const Tensor c = cosine_similarity(a, b, a.rank() == 1 ? 0 : 1);
+  kernels::detail::check_same_device("cosine_embedding_loss", a, b);
+  (void)broadcast_shapes("cosine_embedding_loss", a.shape(), b.shape());
+  const int64_t dim = a.rank() == 1 ? 0 : 1;
+  constexpr double kEps = 1e-12;  // PyTorch's, under the root: cosine_similarity bounds the norms
+  const Tensor c = sum(a * b, dim) / sqrt((sum(square(a), dim) + kEps) * (sum(square(b), dim) + kEps));
   WEFT_CHECK(y.shape() == c.shape(), ShapeError, "cosine_embedding_loss: y ", y.shape(), " does not fit inputs ",
              a.shape(), " and ", b.shape());
-  const Tensor each = where(eq(y, 1), 1 - c, where(eq(y, -1), relu(c - margin), 0));
+  const Tensor each = where(eq(y, 1), 1 - c, where(eq(y, -1), clamp(c - margin, 0), 0));
   return reduce_loss("cosine_embedding_loss", each, reduction);
 }
 
 Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin, Reduction reduction) {
   check_operands("margin_ranking_loss", a, b);
   check_operands("margin_ranking_loss", a, y);
-  return reduce_loss("margin_ranking_loss", relu(neg(y) * (a - b) + margin), reduction);
+  return reduce_loss("margin_ranking_loss", clamp(neg(y) * (a - b) + margin, 0), reduction);
 }
 
 Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
@@ -136,7 +145,8 @@ Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const T
   const PairwiseDistanceOptions d{.p = o.p, .eps = o.eps};
   Tensor far = pairwise_distance(anchor, negative, d);
   if (o.swap) far = minimum(far, pairwise_distance(positive, negative, d));
-  return reduce_loss("triplet_margin_loss", relu(pairwise_distance(anchor, positive, d) - far + o.margin), o.reduction);
+  return reduce_loss("triplet_margin_loss", clamp(pairwise_distance(anchor, positive, d) - far + o.margin, 0),
+                     o.reduction);
 }
 
 Tensor poisson_nll_loss(const Tensor& x, const Tensor& t, const PoissonNllOptions& o) {
@@ -158,7 +168,7 @@ Tensor gaussian_nll_loss(const Tensor& x, const Tensor& t, const Tensor& var_in,
   if (var.shape() != x.shape() && var.rank() + 1 == x.rank()) var = var.unsqueeze(-1);
   check_operands("gaussian_nll_loss", x, var);
   // The gradient passes the bound as if it were not there (PyTorch).
-  var = var + (clamp(var, o.eps) - var).detach();
+  var = where(lt(var, o.eps), var - var.detach() + o.eps, var);
   Tensor each = (log(var) + square(x - t) / var) * 0.5;
   if (o.full) each = each + 0.5 * std::log(2 * std::numbers::pi);
   return reduce_loss("gaussian_nll_loss", each, o.reduction);

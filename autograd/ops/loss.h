@@ -51,6 +51,7 @@ WEFT_API Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double bet
 WEFT_API Tensor huber_loss(const Tensor& x, const Tensor& target, double delta = 1, const ElementLossOptions& o = {});
 
 /// -w (t log x + (1 - t) log(1 - x)), logarithms not below -100. x in [0, 1]: ValueError otherwise.
+/// The target's gradient has the same bound (PyTorch's has none).
 WEFT_API Tensor binary_cross_entropy(const Tensor& x, const Tensor& target, const ElementLossOptions& o = {});
 struct BceWithLogitsOptions {
   Reduction reduction = Reduction::mean;
@@ -65,7 +66,7 @@ struct KlDivOptions {
   Reduction reduction = Reduction::mean;  ///< over all elements; batchmean is the mathematical one
   bool log_target = false;                ///< target holds logarithms
 };
-/// t (log t - x) for log-probabilities x.
+/// t (log t - x) for log-probabilities x; t log t and its gradient are 0 at t = 0 (PyTorch's gradient there is NaN).
 WEFT_API Tensor kl_div(const Tensor& x, const Tensor& target, const KlDivOptions& o = {});
 
 /// y = 1: 1 - cos(a, b); y = -1: max(0, cos(a, b) - margin). a, b: [N, D] or [D]; y: [N] or [].

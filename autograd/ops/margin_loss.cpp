@@ -32,7 +32,8 @@ Tensor reduce_rows(const char* op, const Tensor& each, const Tensor& x, Reductio
 
 Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, double margin, Reduction reduction) {
   check_operands("hinge_embedding_loss", x, y);
-  return reduce_loss("hinge_embedding_loss", where(ne(y, 1), relu(margin - x), 0) + where(ne(y, -1), x, 0), reduction);
+  return reduce_loss("hinge_embedding_loss", where(ne(y, 1), clamp(margin - x, 0), 0) + where(ne(y, -1), x, 0),
+                     reduction);
 }
 
 Tensor soft_margin_loss(const Tensor& x, const Tensor& y, Reduction reduction) {
@@ -50,11 +51,11 @@ Tensor multi_margin_loss(const Tensor& x, const Tensor& target, const MultiMargi
   WEFT_CHECK(!o.weight.defined() || o.weight.shape() == Shape{C}, ShapeError, kName, ": weight ", o.weight.shape(),
              " does not have one entry for each of ", C, " classes");
   const Tensor t = target.reshape({N, 1});
-  Tensor z = relu(rows - gather(rows, 1, t) + o.margin);
+  const Tensor own = eq(t, arange(0, C, 1, t.options()));
+  Tensor z = clamp(where(own, 0, rows - gather(rows, 1, t) + o.margin), 0);
   if (o.p == 2) z = square(z);
   if (o.weight.defined()) z = z * index_select(o.weight, 0, t.reshape({N})).unsqueeze(1);
-  const Tensor classes = arange(0, C, 1, t.options());
-  return reduce_rows(kName, sum(where(eq(t, classes), 0, z), 1) / static_cast<double>(C), x, o.reduction);
+  return reduce_rows(kName, sum(where(own, 0, z), 1) / static_cast<double>(C), x, o.reduction);
 }
 
 Tensor multilabel_margin_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
@@ -67,7 +68,7 @@ Tensor multilabel_margin_loss(const Tensor& x, const Tensor& target, Reduction r
   // how often each class is listed before the first -1
   const Tensor listed = cumprod(ge(t, 0).to(Dtype::i64), 1);
   const Tensor times = scatter_add(zeros(rows.shape(), listed.options()), 1, where(eq(listed, 1), t, 0), listed);
-  const Tensor z = relu(1 - rows.unsqueeze(2) + rows.unsqueeze(1));  // [N, target, other]
+  const Tensor z = clamp(1 - rows.unsqueeze(2) + rows.unsqueeze(1), 0);  // [N, target, other]
   const Tensor each = z * (times.unsqueeze(2) * eq(times, 0).unsqueeze(1).to(Dtype::i64)).to(z.dtype());
   return reduce_rows(kName, sum(each, {1, 2}) / static_cast<double>(rows.size(1)), x, reduction);
 }
@@ -93,7 +94,7 @@ Tensor triplet_margin_with_distance_loss(const Tensor& anchor, const Tensor& pos
   };
   Tensor far = distance(anchor, negative);
   if (o.swap) far = minimum(far, distance(positive, negative));
-  return reduce_loss("triplet_margin_with_distance_loss", relu(distance(anchor, positive) - far + o.margin),
+  return reduce_loss("triplet_margin_with_distance_loss", clamp(distance(anchor, positive) - far + o.margin, 0),
                      o.reduction);
 }
 

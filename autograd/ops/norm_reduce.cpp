@@ -25,7 +25,7 @@ Tensor norm_grad(const Tensor& g, const Tensor& x, const Tensor& y, double p, ui
   if (p > 2) return x * pow(abs(x), p - 2) * scale;
   // below 2 the power of |x| = 0 is infinite, in the derivative at least
   const Tensor origin = eq(x, 0);
-  return where(origin, 0, sign(x) * pow(where(origin, 1, abs(x)), p - 1) * scale);
+  return where(origin, 0, sign(x) * pow(where(origin, 1, abs(x)), p - 1)) * scale;
 }
 }  // namespace
 

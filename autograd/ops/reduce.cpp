@@ -1,11 +1,14 @@
 #include "weft/autograd/ops/reduce.h"
 
+#include <cmath>
+
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/elementwise.h"
 #include "weft/autograd/ops/reduce_common.h"
 #include "weft/autograd/ops/scan.h"
 #include "weft/autograd/ops/select.h"
 #include "weft/autograd/ops/unary.h"
+#include "weft/core/factory.h"
 
 namespace weft {
 
@@ -140,15 +143,18 @@ Tensor prod_grad(const Tensor& g, const Tensor& x, const Tensor& y, uint32_t mas
     flat.push_back(reduced_count(x.shape(), mask));
     return g * products_of_others(moved.reshape(flat), dim).reshape(moved.shape()).permute(back);
   }
-  // one zero: only its own gradient is not 0, and is the product of the others; two zeros: none is
+  // The product of the others, from that of all: zeros, infinities and NaNs are left out of it and counted, so that nothing is
+  // divided by them.
+  const Tensor endless = isinf(x), odd = isnan(x);
+  const Tensor filled = where(logical_or(zero, odd), 1, where(endless, sign(x), x));
   Shape axes;
   for (int i = 0; i < x.rank(); ++i)
     if (mask >> i & 1) axes.push_back(i);
-  const Tensor zeros_in_line = sum(zero, axes, true);
-  const Tensor filled = where(zero, 1, x);
-  const Tensor others = where(le(zeros_in_line, where(zero, 1, 0)), prod(filled, axes, true), 0);
+  const auto elsewhere = [&](const Tensor& special) { return gt(sum(special, axes, true), special.to(Dtype::i64)); };
+  const Tensor factor = where(elsewhere(odd), NAN, where(elsewhere(endless), INFINITY, ones_like(x)));
+  const Tensor others = prod(filled, axes, true) / filled * factor * where(elsewhere(zero), 0, ones_like(x));
   (void)y;
-  return g * (others / filled);
+  return g * others;
 }
 }  // namespace
 
@@ -216,18 +222,22 @@ Tensor count_nonzero(const Tensor& x, const DimList& dims) {
 }
 
 namespace {
-/// amax and amin: equal extremes share the gradient.
-template <class F> Tensor extreme(const Tensor& x, const DimList& dims, bool keepdim) {
+/// amax and amin: equal extremes share the gradient. Where the extreme is NaN nothing equals it: the gradient is NaN, or
+/// what is NaN shares it (max and min of everything).
+template <class F> Tensor extreme(const Tensor& x, const DimList& dims, bool keepdim, bool share_nan) {
   const uint32_t mask = dims.mask(F::name, x.rank(F::name));
   check_not_empty(F::name, x, mask);
   Tensor y = detail::reduce<F>(x, mask, keepdim, x.dtype());
   if (!recording(x)) return unrecorded(F::name, std::move(y));
-  return record(F::name, y, {x}, [x = Saved(x), y = Saved::output(y), mask](BackwardCtx& c) -> Grads {
+  return record(F::name, y, {x}, [x = Saved(x), y = Saved::output(y), mask, share_nan](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x);
     const Shape kept = reduced_shape(a.shape(), mask, true);
-    Tensor at = eq(a, c.get(y).reshape(kept));
+    const Tensor extremum = c.get(y).reshape(kept), none = isnan(extremum);
+    Tensor at = eq(a, extremum);
+    if (share_nan) at = logical_or(at, logical_and(none, isnan(a)));
     Tensor ties = detail::reduce<fn::Sum>(at, mask, true, Dtype::i64);
-    return {where(at, c.grad().reshape(kept) / ties.to(c.grad().dtype()), 0)};
+    const Tensor g = c.grad().reshape(kept);
+    return {where(at, g / ties.to(g.dtype()), share_nan ? zeros_like(g) : where(none, NAN, zeros_like(g)))};
   });
 }
 
@@ -263,8 +273,10 @@ Tensor arg_extreme(const char* op, const Tensor& x, std::optional<int64_t> dim, 
 }
 }  // namespace
 
-Tensor amax(const Tensor& x, const DimList& dims, bool keepdim) { return extreme<fn::Max>(x, dims, keepdim); }
-Tensor amin(const Tensor& x, const DimList& dims, bool keepdim) { return extreme<fn::Min>(x, dims, keepdim); }
+Tensor amax(const Tensor& x, const DimList& dims, bool keepdim) { return extreme<fn::Max>(x, dims, keepdim, false); }
+Tensor amin(const Tensor& x, const DimList& dims, bool keepdim) { return extreme<fn::Min>(x, dims, keepdim, false); }
+Tensor max(const Tensor& x) { return extreme<fn::Max>(x, {}, false, true); }
+Tensor min(const Tensor& x) { return extreme<fn::Min>(x, {}, false, true); }
 ValuesIndices max(const Tensor& x, int64_t dim, bool keepdim) { return extreme_along("max", x, dim, keepdim, true); }
 ValuesIndices min(const Tensor& x, int64_t dim, bool keepdim) { return extreme_along("min", x, dim, keepdim, false); }
 Tensor argmax(const Tensor& x, std::optional<int64_t> dim, bool keepdim) {

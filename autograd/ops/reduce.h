@@ -45,11 +45,12 @@ WEFT_API Tensor var(const Tensor& x, const DimList& dims = {}, const VarOptions&
 /// sqrt(var); its gradient at 0 is 0.
 WEFT_API Tensor std(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 
-/// Greatest, smallest; NaN wins; equal extremes share the gradient. ShapeError for no elements.
+/// Greatest, smallest; NaN wins; equal extremes share the gradient. Where NaN won, the gradient is NaN; in `max` and `min` of
+/// everything all NaNs share it. ShapeError for no elements.
 WEFT_API Tensor amax(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
 WEFT_API Tensor amin(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
-inline Tensor max(const Tensor& x) { return amax(x); }
-inline Tensor min(const Tensor& x) { return amin(x); }
+WEFT_API Tensor max(const Tensor& x);
+WEFT_API Tensor min(const Tensor& x);
 /// An extreme along one axis and where it is (i64): the first of equals, or the first NaN. The gradient goes to that element.
 struct ValuesIndices {
   Tensor values, indices;

@@ -60,6 +60,8 @@ struct GridSampleOptions {
 };
 /// y[n, :, i...] = x[n] at the point grid[n, i...], whose coordinates (x, y[, z]) run over [-1, 1].
 /// x: [N, C, H, W], grid: [N, H', W', 2] -> [N, C, H', W'], or [N, C, D, H, W] with [N, D', H', W', 3] (no bicubic).
+/// A point that is not finite gives NaN in every mode, and x gets no gradient from there (PyTorch differs from mode to mode and
+/// reads outside of x).
 WEFT_API Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions& o = {});
 
 }  // namespace weft

@@ -4,7 +4,9 @@
 
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/elementwise.h"
+#include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/select.h"
+#include "weft/core/factory.h"
 
 namespace weft {
 namespace {
@@ -122,25 +124,61 @@ Tensor round(const Tensor& x, int64_t decimals) {
 }
 Tensor frac(const Tensor& x) { return x - trunc(x); }
 
+Tensor detail::clamp_between(const char* op, const Tensor& x, double lo, double hi, bool nan_passes) {
+  const double low = std::isnan(lo) ? -INFINITY : lo, high = std::isnan(hi) ? INFINITY : hi;
+  Tensor y = map<fn::Clamp>(x, {low, high});
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, std::move(y), {x}, [x = Saved(x), lo, hi, nan_passes](BackwardCtx& c) -> Grads {
+    Tensor at = c.get(x);
+    if (!c.create_graph()) return {kernels::map2<fn::ClampGrad>(c.take_grad(), at, {lo, hi, nan_passes})};
+    Tensor out = logical_or(le(at, lo), ge(at, hi));
+    if (!nan_passes) out = logical_or(out, isnan(at));
+    return {where(out, 0, c.grad())};
+  });
+}
 Tensor clamp(const Tensor& in, std::optional<Scalar> min, std::optional<Scalar> max) {
   WEFT_CHECK(min || max, ValueError, "clamp: neither min nor max is given");
   check_defined("clamp", in);
   Tensor x = in;
   if (min) x = cast(x, result_dtype(x, *min));
   if (max) x = cast(x, result_dtype(x, *max));
-  const double lo = min ? min->to_double() : -INFINITY, hi = max ? max->to_double() : INFINITY;
-  return record("clamp", map<fn::Clamp>(x, {lo, hi}), {x}, [x = Saved(x), lo, hi](BackwardCtx& c) -> Grads {
-    Tensor at = c.get(x);
-    if (!c.create_graph()) return {kernels::map2<fn::ClampGrad>(c.take_grad(), at, {lo, hi})};
-    return {where(logical_and(gt(at, lo), lt(at, hi)), c.grad(), 0)};
-  });
+  const double lo = min ? min->to_double() : NAN, hi = max ? max->to_double() : NAN;
+  if ((min && std::isnan(lo)) || (max && std::isnan(hi)))  // a bound that is no number: neither is the result
+    return record("clamp", full_like(x, NAN), {x}, [](BackwardCtx& c) -> Grads { return {zeros_like(c.grad())}; });
+  return clamp_between("clamp", x, lo, hi, false);
 }
 Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max) {
   WEFT_CHECK(min.defined() || max.defined(), ValueError, "clamp: neither min nor max is given");
   for (const Tensor& bound : {min, max})
     if (bound.defined()) check_operands("clamp", x, bound);
-  Tensor y = min.defined() ? maximum(x, min) : x;
-  return max.defined() ? minimum(y, max) : y;
+  if (!max.defined()) return maximum(x, min);
+  if (!min.defined()) return minimum(x, max);
+  Tensor y;
+  {
+    NoGrad guard;
+    y = minimum(maximum(x, min), max);
+  }
+  if (!recording(x, min) && !recording(max)) return unrecorded("clamp", std::move(y));
+  return record("clamp", std::move(y), {x, min, max},
+                [x = Saved(x), min = Saved(min, "min"), max = Saved(max, "max")](BackwardCtx& c) -> Grads {
+                  // PyTorch's shares: halves where x lies on one of two bounds that differ, all of it where they are equal, and
+                  // max takes what is left where they are crossed. A NaN fails the tests, so that x keeps what it has.
+                  Grads r(3);
+                  const Tensor a = c.get(x), lo = c.get(min), hi = c.get(max), g = c.grad(), half = g * 0.5;
+                  const Tensor open = lt(lo, hi), ordered = le(lo, hi), below = lt(a, lo), above = gt(a, hi);
+                  const Tensor at_lo = logical_and(open, eq(a, lo)), at_hi = logical_and(open, eq(a, hi));
+                  if (c.needs(0)) {
+                    const Tensor inside = where(logical_or(at_lo, at_hi), half, g);
+                    r[0] = sum_to(where(logical_or(below, above), 0, inside), a.shape());
+                  }
+                  if (c.needs(1))
+                    r[1] = sum_to(where(logical_and(ordered, below), g, where(at_lo, half, 0)), lo.shape());
+                  if (c.needs(2)) {
+                    const Tensor over = logical_or(logical_and(ordered, above), lt(hi, lo));
+                    r[2] = sum_to(where(over, g, where(at_hi, half, 0)), hi.shape());
+                  }
+                  return r;
+                });
 }
 
 Tensor isnan(const Tensor& x) { return map<fn::Isnan>(x); }

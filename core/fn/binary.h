@@ -45,8 +45,9 @@ WEFT_COMPARE(LogicalAnd, "logical_and", x != T(0) && y != T(0))
 WEFT_COMPARE(LogicalOr, "logical_or", x != T(0) || y != T(0))
 WEFT_COMPARE(LogicalXor, "logical_xor", (x != T(0)) != (y != T(0)))
 
-// Gradients of unary ops, fused: x is the incoming gradient, y the op's input (x-form) or output (y-form).
-WEFT_BINARY(ReluGrad, "relu_grad", floating, y > T(0) ? x : T(0))       // y-form or x-form
+// Gradients of unary ops, fused: x is the incoming gradient, y the op's input (x-form) or output (y-form). At NaN relu and its
+// family pass the gradient on, as PyTorch: what fails the test for being cut off.
+WEFT_BINARY(ReluGrad, "relu_grad", floating, y <= T(0) ? T(0) : x)      // y-form or x-form
 WEFT_BINARY(SigmoidGrad, "sigmoid_grad", floating, x* y*(T(1) - y))     // y-form
 WEFT_BINARY(TanhGrad, "tanh_grad", floating, x*(T(1) - y * y))          // y-form
 WEFT_BINARY(SiluGrad, "silu_grad", floating, silu_grad(x, y))           // x-form
@@ -55,9 +56,9 @@ WEFT_BINARY(GeluTanhGrad, "gelu_grad", floating, gelu_tanh_grad(x, y))  // x-for
 WEFT_BINARY(MishGrad, "mish_grad", floating, mish_grad(x, y))           // x-form
 
 WEFT_BINARY(HardswishGrad, "hardswish_grad", floating,  // x-form
-            y >= T(3)   ? x
-            : y > T(-3) ? x * (y * T(1.0 / 3) + T(0.5))
-                        : T(0))
+            y <= T(-3) ? T(0)
+            : y < T(3) ? x * (y * T(1.0 / 3) + T(0.5))
+                       : x)
 
 // clang-format on
 #undef WEFT_BINARY
@@ -72,9 +73,9 @@ struct LeakyReluGrad {  // x-form
 struct EluGrad {  // x-form
   static constexpr const char* name = "elu_grad";
   static constexpr Domain domain = Domain::floating;
-  double alpha = 1, scale = 1;
+  double alpha = 1, scale = 1, rate = 1;
   template <class T> WEFT_HD WEFT_INLINE T operator()(T g, T x) const {
-    return x > T(0) ? g * T(scale) : g * T(scale * alpha) * exp(x);
+    return x <= T(0) ? g * T(scale * alpha * rate) * exp(x * T(rate)) : g * T(scale);
   }
 };
 struct SoftplusGrad {  // x-form
@@ -86,12 +87,16 @@ struct SoftplusGrad {  // x-form
     return z > T(threshold) ? g : g * sigmoid(z);
   }
 };
-/// g where lo < x < hi.
+/// g where lo < x < hi; a NaN for a bound that is not there. At x = NaN g for hardtanh (`nan_passes`), 0 for clamp.
 struct ClampGrad {  // x-form
   static constexpr const char* name = "clamp_grad";
   static constexpr Domain domain = Domain::floating;
   double lo = 0, hi = 0;
-  template <class T> WEFT_HD WEFT_INLINE T operator()(T g, T x) const { return x > T(lo) && x < T(hi) ? g : T(0); }
+  bool nan_passes = false;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T g, T x) const {
+    const bool out = x <= T(lo) || x >= T(hi) || (x != x && !nan_passes);
+    return out ? T(0) : g;
+  }
 };
 /// z = x + a * y: add and sub with alpha, and accumulation.
 struct AddScaled {

@@ -53,7 +53,8 @@ struct SampleAxis {
         const int64_t i = clamp_index(static_cast<int64_t>(at));
         double t = at - static_cast<double>(i);
         t = t < 0 ? 0 : (t > 1 ? 1 : t);
-        index = clamp_index(i + k);
+        index = t > 0 ? clamp_index(i + k)
+                      : i;  // where the second weighs nothing, it is not read: 0 times infinity is NaN
         weight = k == 0 ? 1 - t : t;
         break;
       }

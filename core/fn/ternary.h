@@ -11,7 +11,7 @@ struct Lerp {
   static constexpr const char* name = "lerp";
   static constexpr Domain domain = Domain::floating;
   template <class T> WEFT_HD WEFT_INLINE T operator()(T a, T b, T c) const {
-    return c < T(0.5) ? a + c * (b - a) : b - (b - a) * (T(1) - c);
+    return c > T(-0.5) && c < T(0.5) ? a + c * (b - a) : b - (b - a) * (T(1) - c);
   }
 };
 /// a + value * b * c.

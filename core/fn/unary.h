@@ -85,13 +85,13 @@ struct LeakyRelu {
   double slope = 0.01;
   template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const { return x > T(0) ? x : x * T(slope); }
 };
-/// scale * (x > 0 ? x : alpha * (exp(x) - 1)): elu and selu.
+/// scale * (x > 0 ? x : alpha * (exp(rate * x) - 1)): elu, selu, and celu.
 struct Elu {
   static constexpr const char* name = "elu";
   static constexpr Domain domain = Domain::floating;
-  double alpha = 1, scale = 1;
+  double alpha = 1, scale = 1, rate = 1;
   template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
-    return x > T(0) ? T(scale) * x : T(scale * alpha) * expm1(x);
+    return x > T(0) ? T(scale) * x : T(scale * alpha) * expm1(x * T(rate));
   }
 };
 /// log(1 + exp(beta x)) / beta, x where beta x > threshold.

@@ -86,7 +86,19 @@ TEST_SUITE("resize") {
     CHECK(allclose(grid_sample(v, here::tensor(corners, Shape{1, 2, 2, 2, 3}), {.align_corners = true}), v));
     const double inf = std::numeric_limits<double>::infinity();
     const Tensor wild = here::tensor({inf, 0., -inf, 0., std::nan(""), 0.}, Shape{1, 1, 3, 2});
-    CHECK(grid_sample(x.detach(), wild, {Mode::nearest}).to_vector<double>() == std::vector<double>(6, 0));
+    for (const Mode mode : {Mode::bilinear, Mode::nearest, Mode::bicubic})
+      for (const Padding padding : {Padding::zeros, Padding::border, Padding::reflection}) {
+        CAPTURE(static_cast<int>(mode));
+        CAPTURE(static_cast<int>(padding));
+        const Tensor x0 = x.detach().set_requires_grad();
+        const Tensor y = grid_sample(x0, wild, {mode, padding});
+        CHECK(all(isnan(y)).item<bool>());
+        // one finite point beside them: x has its gradient, and no other
+        const Tensor some = here::tensor({inf, 0., 0.2, -0.4, std::nan(""), 0.}, Shape{1, 1, 3, 2});
+        const Tensor one = here::tensor({0.2, -0.4}, Shape{1, 1, 1, 2});
+        const Tensor g = grad(sum(grid_sample(x0, some, {mode, padding})), {x0})[0];
+        CHECK(equal(g, grad(sum(grid_sample(x0, one, {mode, padding})), {x0})[0]));
+      }
     CHECK_THROWS_AS((void)grid_sample(x, here::ones({2, 1, 1, 2}, Dtype::f64)), ShapeError);
   }
 }

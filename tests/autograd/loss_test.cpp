@@ -219,6 +219,43 @@ TEST_SUITE("loss") {
     }
   }
 
+  DEVICE_TEST_CASE("losses far out: finite gradients stay finite") {
+    const double inf = HUGE_VAL;
+    const Tensor zero = here::zeros({4}, Dtype::f64);
+    const Tensor x = here::tensor({inf, -inf, 0.25, 3.}).set_requires_grad();
+    const auto of = [&](const Tensor& y) { return grad(sum(y), {x})[0].to_vector<double>(); };
+    CHECK(of(smooth_l1_loss(x, zero, 2, Reduction::sum)) == std::vector<double>{1, -1, 0.125, 1});
+    CHECK(of(huber_loss(x, zero, 2, {.reduction = Reduction::sum})) == std::vector<double>{2, -2, 0.25, 2});
+    CHECK(of(margin_ranking_loss(x, zero, here::ones({4}, Dtype::f64), 1, Reduction::sum)) ==
+          std::vector<double>{0, -1, -1, 0});
+    const Tensor endless = gaussian_nll_loss(zero, zero, here::tensor({inf, 0., 1., inf}),
+                                             {.reduction = Reduction::none});
+    CHECK(endless.to_vector<double>()[0] == inf);
+    CHECK(endless.to_vector<double>()[2] == 0);
+    // the mean of no target, by kernel and by ops
+    const Tensor scores = ramp({2, 3}).set_requires_grad();
+    const Tensor nothing = cross_entropy(scores, here::tensor<int64_t>({1, 1}), {.ignore_index = 1});
+    for (const bool create_graph : {false, true})
+      CHECK(grad(nothing, {scores}, {.create_graph = create_graph, .retain_graph = true})[0].to_vector<double>() ==
+            std::vector<double>(6, 0));
+  }
+
+  DEVICE_TEST_CASE("ctc_loss: a target that does not fit has infinity and NaN, and leaves the others alone") {
+    const Tensor x = log_softmax(ramp({5, 2, 3}), 2).set_requires_grad(), steps = here::tensor<int64_t>({2, 5});
+    const Tensor target = here::tensor<int64_t>({1, 1, 2, 1}, Shape{2, 2}), lengths = here::tensor<int64_t>({2, 2});
+    for (const bool forgive : {false, true}) {
+      const Tensor y = ctc_loss(x, target, steps, lengths, {.reduction = Reduction::none, .zero_infinity = forgive});
+      CHECK(y.to_vector<double>()[0] == (forgive ? 0 : HUGE_VAL));
+      CHECK(std::isfinite(y.to_vector<double>()[1]));
+      const Tensor g = grad(sum(y), {x})[0], alone = x.select(1, 1).unsqueeze(1).detach().set_requires_grad();
+      CHECK(all(isnan(g.select(1, 0).narrow(0, 0, 2))).item<bool>() == !forgive);
+      CHECK(equal(g.select(1, 0).narrow(0, 2, 3), here::zeros({3, 3}, Dtype::f64)));
+      const Tensor fits = ctc_loss(alone, target.narrow(0, 1, 1), steps.narrow(0, 1, 1), lengths.narrow(0, 1, 1),
+                                   {.reduction = Reduction::sum});
+      CHECK(allclose(g.select(1, 1), grad(fits, {alone})[0].squeeze(1), 1e-12, 1e-12));
+    }
+  }
+
   DEVICE_TEST_CASE("ctc_loss: halves are f32 inside, integers are asked for") {
     const Tensor x = log_softmax(ramp({40, 2, 5}).to(Dtype::f32), -1),
                  target = here::tensor<int64_t>({1, 2, 3, 1}, Shape{2, 2});

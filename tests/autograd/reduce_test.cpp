@@ -162,6 +162,27 @@ TEST_SUITE("reduce") {
     CHECK(grad(norm(x, INFINITY), {x})[0].to_vector<double>() == Line{0, 0.5, 0.5, 0});
   }
 
+  DEVICE_TEST_CASE("the gradient where NaN is the extreme; prod beside infinities") {
+    const double nan = std::nan(""), inf = HUGE_VAL;
+    const Tensor x = here::tensor({2., nan, 1., nan, 5., 7., 7., 0.}, Shape{2, 4}).set_requires_grad();
+    for (const bool create_graph : {false, true}) {
+      const auto of = [&](const Tensor& y) {
+        return grad(sum(y), {x}, {.create_graph = create_graph})[0].to_vector<double>();
+      };
+      const std::vector<double> rows = of(amax(x, 1));
+      for (int i = 0; i < 4; ++i) CHECK(std::isnan(rows[static_cast<size_t>(i)]));
+      CHECK(std::vector<double>(rows.begin() + 4, rows.end()) == std::vector<double>{0, 0.5, 0.5, 0});
+      CHECK(of(max(x)) == std::vector<double>{0, 0.5, 0, 0.5, 0, 0, 0, 0});
+      CHECK(of(min(x)) == std::vector<double>{0, 0.5, 0, 0.5, 0, 0, 0, 0});
+      CHECK(of(max(x, 1).values) == std::vector<double>{0, 1, 0, 0, 0, 1, 0, 0});
+    }
+    const Tensor p = here::tensor({inf, 2., 3., 0.}).set_requires_grad();
+    const std::vector<double> g = grad(prod(p), {p})[0].to_vector<double>();
+    CHECK(g[0] == 0);
+    CHECK(std::isnan(g[1]));
+    CHECK(g[3] == inf);
+  }
+
   DEVICE_TEST_CASE("norms and std have gradient 0 at 0") {
     for (double p : {0.0, 0.5, 1.0, 1.5, 2.0, 3.0, double(INFINITY)}) {
       CAPTURE(p);

@@ -1,5 +1,6 @@
 // What the rows of op_table_unary.cpp do not ask: special values, layouts, integers, errors.
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "derivative.h"
@@ -19,6 +20,59 @@ TEST_SUITE("unary") {
     CHECK(equal(exp(x.slice(3, 0, 5, 2)), want.slice(3, 0, 5, 2)));
     CHECK(equal(exp(x.select(1, 1).unsqueeze(0).expand({3, 2, 4, 5})),
                 want.select(1, 1).unsqueeze(0).expand({3, 2, 4, 5})));
+  }
+
+  DEVICE_TEST_CASE("relu and its family let the gradient pass at NaN, clamp does not") {
+    const double nan = std::nan(""), inf = std::numeric_limits<double>::infinity();
+    using Op = std::function<Tensor(const Tensor&)>;
+    const std::vector<std::pair<Op, double>> ops = {{[](const Tensor& x) { return relu(x); }, 1},
+                                                    {relu6, 1},
+                                                    {[](const Tensor& x) { return hardtanh(x, -3, 0.5); }, 1},
+                                                    {hardswish, 1},
+                                                    {[](const Tensor& x) { return elu(x, 0.3); }, 1},
+                                                    {[](const Tensor& x) { return celu(x, 2); }, 1},
+                                                    {selu, 1.0507009873554805},
+                                                    {[](const Tensor& x) { return leaky_relu(x, 0.25); }, 0.25},
+                                                    {[](const Tensor& x) { return clamp(x, -1, 1); }, 0},
+                                                    {[](const Tensor& x) { return clamp(x, {}, 1); }, 0}};
+    // 19 elements: whole vectors and what is left behind them
+    for (const Dtype d : {Dtype::f64, Dtype::f32, Dtype::bf16, Dtype::f16})
+      for (const auto& [op, slope] : ops)
+        for (const bool create_graph : {false, true}) {
+          const Tensor x = full_like(ramp({19}).to(d), nan).set_requires_grad();
+          const Tensor g = grad(sum(op(x)), {x}, {.create_graph = create_graph})[0];
+          CHECK(allclose(g.to(Dtype::f64), full_like(ramp({19}), slope), 4e-3, 0));  // bf16's 8 bits
+        }
+    // celu does not overflow on the way, and a bound that is not there bounds no infinity
+    CHECK(celu(here::tensor({1e308}), 0.5).item<double>() == 1e308);
+    const Tensor x = here::tensor({inf, 0., -inf}).set_requires_grad();
+    CHECK(grad(sum(clamp(x, -1)), {x})[0].to_vector<double>() == std::vector<double>{1, 1, 0});
+    CHECK(grad(sum(clamp(x, {}, 1)), {x})[0].to_vector<double>() == std::vector<double>{0, 1, 1});
+    const Tensor lost = clamp(x, nan, 1.0);
+    CHECK(all(isnan(lost)).item<bool>());
+    CHECK(grad(sum(lost), {x})[0].to_vector<double>() == std::vector<double>{0, 0, 0});
+  }
+
+  DEVICE_TEST_CASE("clamp between tensors: who has the gradient") {
+    const double nan = std::nan("");
+    //                               inside  on low  on high  on both  crossed  NaN  NaN bound
+    const Tensor x = here::tensor({0.5, 0., 1., 2., 0.5, nan, 0.5}).set_requires_grad();
+    const Tensor lo = here::tensor({0., 0., 0., 2., 1., 0., nan}).set_requires_grad();
+    const Tensor hi = here::tensor({1., 1., 1., 2., 0., 1., 1.}).set_requires_grad();
+    for (const bool create_graph : {false, true}) {
+      const std::vector<Tensor> g = grad(sum(clamp(x, lo, hi)), {x, lo, hi}, {.create_graph = create_graph});
+      CHECK(g[0].to_vector<double>() == std::vector<double>{1, 0.5, 0.5, 1, 0, 1, 1});
+      CHECK(g[1].to_vector<double>() == std::vector<double>{0, 0.5, 0, 0, 0, 0, 0});
+      CHECK(g[2].to_vector<double>() == std::vector<double>{0, 0, 0.5, 0, 1, 0, 0});
+    }
+  }
+
+  DEVICE_TEST_CASE("prelu: a slope that is not finite stays below 0") {
+    const Tensor x = here::tensor({3., -2.}, Shape{2, 1}).set_requires_grad();
+    const Tensor w = here::tensor({-std::numeric_limits<double>::infinity()}).set_requires_grad();
+    const std::vector<Tensor> g = grad(sum(prelu(x, w)), {x, w});
+    CHECK(g[0].to_vector<double>() == std::vector<double>{1, -std::numeric_limits<double>::infinity()});
+    CHECK(g[1].item<double>() == -2);
   }
 
   DEVICE_TEST_CASE("dtypes of integers and bool") {

@@ -105,11 +105,15 @@ class Call : public Args {
   /// The tensor of that parameter: from the inputs, or from the arguments; undefined if absent.
   Tensor in(const std::string& name) const;
   /// The same where a number may stand instead: then it is a rank-0 tensor that does not raise the dtype, see is_scalar.
-  bool is_scalar(const std::string& name) const { return !positional(name).defined() && value(name).is_number(); }
+  bool is_scalar(const std::string& name) const { return !positional(name).defined() && is_number(value(name)); }
 
   std::vector<Tensor> inputs;
 
  private:
+  /// A number, or the word for one that JSON lacks.
+  static bool is_number(const Value& v) {
+    return v.is_number() || (v.is_string() && (v.string == "inf" || v.string == "-inf" || v.string == "nan"));
+  }
   Tensor positional(const std::string& name) const;
   const std::vector<std::string>* names_;
 };
