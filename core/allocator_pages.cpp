@@ -179,7 +179,7 @@ void CachingAllocator::sweep_slabs() noexcept {
 
 /// Makes a free block of `size` bytes, or OutOfMemory.
 void CachingAllocator::grow(size_t size, size_t requested) {
-  const size_t page = source_.page;
+  const size_t page = source_.page, most_before = most_used_;
   if (bin_bytes_ > kFloor && bin_bytes_ > in_use() / 16) sweep_slabs();
   for (bool emptied = false; free_.lower_bound(size) == free_.end();) {
     const Window w = best_window(size);
@@ -195,10 +195,11 @@ void CachingAllocator::grow(size_t size, size_t requested) {
       else if (result = new_arena(missing + more); result != Extended::yes && more) result = new_arena(missing);
     }
     if (result != Extended::no_memory) continue;
-    if (emptied) fail(requested);
-    emptied = true;
+    most_used_ = most_before;  // what was not given is not used
     sweep_slabs();
     give_back(SIZE_MAX, {});
+    if (emptied) fail(requested);
+    emptied = true;
   }
 }
 

@@ -74,7 +74,7 @@ void NAdam::step() {
 
 void NAdam::save_extra(StateDict& dict) const {
   for (size_t i = 0; i < mu_product_.size(); ++i)
-    dict.metadata[weft::str("state.", i, ".mu_product")] = number_text(mu_product_[i]);
+    if (slots_[i].step) dict.metadata[weft::str("state.", i, ".mu_product")] = number_text(mu_product_[i]);
 }
 
 std::function<void()> NAdam::load_extra(StateReader& in) {

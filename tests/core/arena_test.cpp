@@ -195,6 +195,7 @@ TEST_SUITE("allocator") {
     CHECK_THROWS_AS((void)host.allocator.allocate(30 * kMiB), OutOfMemory);
     CHECK_THROWS_AS((void)host.allocator.allocate(SIZE_MAX - 100), OutOfMemory);
     CHECK(host.allocator.stats().active == active);
+    CHECK(host.allocator.stats().reserved <= active + 10 * kMiB);  // nothing is kept of a request that failed
     host.allocator.deallocate(large, 55 * kMiB);
     large = host.allocator.allocate(30 * kMiB);
     host.allocator.set_limit(host.used + 10 * kMiB);
