@@ -142,4 +142,32 @@ TEST_SUITE("accumulation") {
       }
     }
   }
+
+  DEVICE_TEST_CASE("var and std at a mean of 1e6, and their gradients") {
+    Generator g(4);
+    const Tensor z = here::randn({2, 32, 7, 5}, Dtype::f32, &g) + 1e6;
+    const Tensor inputs[] = {z, z.contiguous(MemoryFormat::channels_last), z.permute({1, 3, 0, 2})};
+    const Shape axes[] = {{0, 2, 3}, {1}, {}, {0}, {3, 1}};
+    for (const Tensor& x : inputs)
+      for (const Shape& dims : axes) {
+        const Tensor w = f64(x);
+        CHECK(off(var(x, dims), var(w, dims)) <= 3e-7);
+        CHECK(off(weft::std(x, dims), weft::std(w, dims)) <= 3e-7);
+        for (const bool root : {false, true}) {
+          const auto gradient = [&](const Tensor& in) {
+            const Tensor a = in.detach().clone().set_requires_grad();
+            return grad({sum(root ? weft::std(a, dims) : var(a, dims))}, {a})[0];
+          };
+          CHECK(off(gradient(x), gradient(w)) <= 1e-6);
+        }
+      }
+    for (const double v : {0.1, 737.1, 7.371e6, 1e38, 1e-40})
+      for (const Dtype d : {Dtype::f32, Dtype::bf16}) {
+        const Tensor x = here::full({3, 5, 10, 10}, v, d);
+        CHECK(greatest(var(x, {0, 2, 3})) == 0);
+        CHECK(greatest(weft::std(x.contiguous(MemoryFormat::channels_last), 1)) == 0);
+      }
+    // the variance of these is beyond f32, the deviation is not
+    CHECK(weft::std(here::tensor<float>({-2e38f, 2e38f, 0, 1e38f})).item<float>() == doctest::Approx(1.707825e38));
+  }
 }
