@@ -322,7 +322,8 @@ Tensor local_response_norm(const Tensor& x, int64_t size, const LocalResponseNor
 }
 
 Tensor normalize(const Tensor& x, double p, int64_t dim, double eps) {
-  return x / clamp(vector_norm(x, p, dim, true), eps);
+  // eps is less than f16 holds
+  return (x / clamp(vector_norm(x, p, dim, true, compute_dtype(x.dtype())), eps)).to(x.dtype());
 }
 
 }  // namespace weft

@@ -55,8 +55,7 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
 }
 
 Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, std::optional<double> eps) {
-  constexpr double kEpsilon[] = {0x1p-23, 0x1p-52, 0x1p-7, 0x1p-10};  // f32, f64, bf16, f16
-  const double e = eps ? *eps : kEpsilon[is_floating(x.dtype()) ? static_cast<int>(x.dtype()) : 0];
+  const double e = eps ? *eps : (x.dtype("rms_norm") == Dtype::f64 ? 0x1p-52 : 0x1p-23);
   return row_norm("rms_norm", x, normalized_shape, weight, {}, e, false);
 }
 

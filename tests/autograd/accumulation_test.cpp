@@ -5,7 +5,10 @@
 #include "support/here.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/distance.h"
+#include "weft/autograd/ops/loss.h"
 #include "weft/autograd/ops/matmul.h"
+#include "weft/autograd/ops/norm.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/scan.h"
 #include "weft/autograd/ops/select.h"
@@ -169,5 +172,37 @@ TEST_SUITE("accumulation") {
       }
     // the variance of these is beyond f32, the deviation is not
     CHECK(weft::std(here::tensor<float>({-2e38f, 2e38f, 0, 1e38f})).item<float>() == doctest::Approx(1.707825e38));
+  }
+
+  DEVICE_TEST_CASE("the gradient of a norm, however small the norm") {
+    const auto check = [](Dtype d, double value, double p, double tolerance) {
+      CAPTURE(d);
+      CAPTURE(value);
+      CAPTURE(p);
+      const Tensor x = here::full({4}, value, d).set_requires_grad();
+      const double want = std::pow(0.25, 1 - 1 / p);  // of equal elements, whatever their size
+      CHECK(std::abs(grad({norm(x, p)}, {x})[0].to(Dtype::f64).to_vector<double>()[2] - want) <= tolerance);
+    };
+    for (const double p : {1.5, 2., 3.}) {
+      for (const double v : {1e-38, 1e-30, 1e-7, 1., 1e20}) check(Dtype::f32, v, p, 1e-5);
+      for (const double v : {1e-30, 1e-7, 1., 1e20}) check(Dtype::bf16, v, p, 0.02);  // the norm itself has 8 bits
+      for (const double v : {1e-5, 1e-3, 1., 1e3}) check(Dtype::f16, v, p, 0.02);     // 1e-5 has 8 bits
+    }
+    check(Dtype::f16, 1.2e-7, 2, 1e-3);  // 2 and 4 steps of the dtype
+    const Tensor zero = here::zeros({4}, Dtype::f16).set_requires_grad();
+    CHECK(greatest(grad({norm(zero)}, {zero})[0]) == 0);
+  }
+
+  DEVICE_TEST_CASE("constants that a half does not hold are those of f32") {
+    for (const Dtype d : {Dtype::f16, Dtype::bf16}) {
+      const Tensor zero = here::zeros({2, 4}, d), one = here::ones({2, 4}, d);
+      CHECK(normalize(zero).dtype() == d);
+      CHECK(greatest(normalize(zero)) == 0);
+      CHECK(cosine_similarity(zero, one, 1).dtype() == d);
+      CHECK(greatest(cosine_similarity(zero, one, 1)) == 0);
+      CHECK(std::isfinite(poisson_nll_loss(zero, one, {.log_input = false}).to(Dtype::f64).item<double>()));
+      CHECK(off(rms_norm(one * 0.1, {4}), f64(one)) <= 0x1p-8);
+      CHECK(off(rms_norm(one * 1e-3, {4}), f64(one) * (1e-3 / std::sqrt(1e-6 + 0x1p-23))) <= 0x1p-7);
+    }
   }
 }
