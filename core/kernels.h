@@ -171,7 +171,7 @@ extern WEFT_API
                 const TensorRef& g, const TensorRef& x, const TensorRef& y, const TensorRef& mean, const TensorRef& inv,
                 const TensorRef& gamma, const TensorRef& beta, const NormParams&)>
         norm_backward;
-/// Rows: x [M, D] contiguous; inv [M] and mean [M] (undefined: RMS norm) of the compute dtype, as w and b [D].
+/// Rows: x [M, D] contiguous; inv [M] and mean [M] (undefined: RMS norm) f64, w and b [D] of the compute dtype.
 extern WEFT_API Kernel<void(const MutTensorRef& y, const MutTensorRef& mean, const MutTensorRef& inv,
                             const TensorRef& x, const TensorRef& w, const TensorRef& b, double eps)>
     layer_norm;

@@ -58,7 +58,10 @@ Tensor norm_except(const Tensor& v, std::optional<int64_t> dim) {
 /// [rows, columns] with axis dim as the rows.
 Tensor as_matrix(const Tensor& w, int64_t dim) { return w.movedim(dim, 0).flatten(1); }
 
-Tensor normalized(const Tensor& x, double eps) { return x / clamp(vector_norm(x), eps); }
+Tensor normalized(const Tensor& x, double eps) {
+  const Tensor wide = x.to(compute_dtype(x.dtype()));  // eps is less than f16 holds
+  return (wide / clamp(vector_norm(wide), eps)).to(x.dtype());
+}
 
 }  // namespace
 

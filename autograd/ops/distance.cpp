@@ -20,13 +20,13 @@ Tensor norm_of_difference(const Tensor& d, double p) {
 Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim, double eps) {
   // The gradient passes the bound as if it were not there (PyTorch).
   const auto bounded_norm = [&](const Tensor& x) {
-    const Tensor n = vector_norm(x, 2, dim, true);
+    const Tensor n = vector_norm(x, 2, dim, true, compute_dtype(x.dtype()));  // eps is less than f16 holds
     return n + (clamp(n, eps) - n).detach();
   };
   kernels::detail::check_same_device("cosine_similarity", a, b);
   const Shape shape = broadcast_shapes("cosine_similarity", a.shape(), b.shape());
   const Tensor x = a.expand(shape), y = b.expand(shape);
-  return sum((x / bounded_norm(x)) * (y / bounded_norm(y)), dim);
+  return detail::cast(sum((x / bounded_norm(x)) * (y / bounded_norm(y)), dim), promote(a.dtype(), b.dtype()));
 }
 
 Tensor pairwise_distance(const Tensor& a, const Tensor& b, const PairwiseDistanceOptions& o) {

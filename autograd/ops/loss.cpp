@@ -151,7 +151,8 @@ Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const T
 
 Tensor poisson_nll_loss(const Tensor& x, const Tensor& t, const PoissonNllOptions& o) {
   check_operands("poisson_nll_loss", x, t);
-  Tensor each = o.log_input ? exp(x) - t * x : x - t * log(x + o.eps);
+  const Dtype d = compute_dtype(x.dtype());  // eps is less than f16 holds
+  Tensor each = o.log_input ? exp(x) - t * x : x - t * log(x.to(d) + o.eps).to(x.dtype());
   if (o.full) {
     const Tensor big = gt(t, 1), at = where(big, t, 1);
     each = each + where(big, at * log(at) - at + log(at * (2 * std::numbers::pi)) * 0.5, 0);

@@ -72,12 +72,12 @@ NormGrads norm_composite(const Tensor& grad, const Tensor& input, const Tensor& 
   const Dtype t = compute_dtype(input.dtype());
   const Tensor x = input.to(t);
   Tensor g = grad.to(t), centered = x, inv = o.inv;
-  if (o.inv.defined()) {
-    centered = x - o.mean;
-  } else {
-    if (o.centered) centered = x - mean(x, o.dims, true);
-    inv = rsqrt(mean(square(centered), o.dims, true) + o.eps);
+  if (o.inv.defined() || o.centered) {
+    // in two steps, as the kernels: what the compute type leaves of a mean far from zero may be more than the spread
+    const Tensor m = o.inv.defined() ? o.mean : mean(x, o.dims, true, Dtype::f64), near = m.to(t);
+    centered = (x - near) - (m - near).to(t);
   }
+  if (!o.inv.defined()) inv = rsqrt(mean(square(centered), o.dims, true) + o.eps);
   const Tensor xhat = centered * inv;
   if (o.activation != Activation::none) {
     Tensor pre = w.defined() ? xhat * w : xhat;
@@ -163,7 +163,7 @@ Tensor channel_norm(const char* name, const Tensor& input, const Tensor& weight,
           const Shape view = channel_shape(xs);
           if (statistics == Statistics::fixed) {
             const Dtype t = compute_dtype(xs.dtype());
-            o.mean = mean.to(t).reshape(view), o.inv = inv.to(t).reshape(view);
+            o.mean = mean.reshape(view), o.inv = inv.to(t).reshape(view);
           }
           const detail::NormGrads r = detail::norm_composite(c.grad(), xs, reshape_if(ws, view), reshape_if(bs, view),
                                                              residual.defined() ? c.get(residual) : Tensor(), o);
@@ -326,7 +326,8 @@ Tensor local_response_norm(const Tensor& x, int64_t size, const LocalResponseNor
 }
 
 Tensor normalize(const Tensor& x, double p, int64_t dim, double eps) {
-  return x / clamp(vector_norm(x, p, dim, true), eps);
+  // eps is less than f16 holds
+  return (x / clamp(vector_norm(x, p, dim, true, compute_dtype(x.dtype())), eps)).to(x.dtype());
 }
 
 }  // namespace weft

@@ -1,5 +1,6 @@
 // vector_norm and logsumexp.
 #include <cmath>
+#include <limits>
 
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/elementwise.h"
@@ -16,16 +17,17 @@ Tensor norm_grad(const Tensor& g, const Tensor& x, const Tensor& y, double p, ui
   if (p == 0) return zeros_like(x);
   if (p == 1) return g * sign(x);
   const Tensor zero = eq(y, 0);
-  if (p == 2) return where(zero, 0, x * (g / where(zero, 1, y)));
   if (std::isinf(p)) {
     const Tensor at = eq(abs(x), y);
     return sign(x) * where(at, g / detail::reduce<fn::Sum>(at, mask, true, Dtype::i64).to(g.dtype()), 0);
   }
-  const Tensor scale = where(zero, 0, g * pow(where(zero, 1, y), 1 - p));
-  if (p > 2) return x * pow(abs(x), p - 2) * scale;
+  // x / y first: g / y alone may be more than the dtype holds. Of a norm of 0 it is 0.
+  const Tensor u = x / where(zero, std::numeric_limits<double>::infinity(), y);
+  if (p == 2) return u * g;
+  if (p > 2) return u * pow(abs(u), p - 2) * g;
   // below 2 the power of |x| = 0 is infinite, in the derivative at least
-  const Tensor origin = eq(x, 0);
-  return where(origin, 0, sign(x) * pow(where(origin, 1, abs(x)), p - 1)) * scale;
+  const Tensor origin = logical_or(zero, eq(x, 0));
+  return where(origin, 0, sign(x) * pow(where(origin, 1, abs(u)), p - 1) * g);
 }
 }  // namespace
 
@@ -52,9 +54,10 @@ Tensor vector_norm(const Tensor& in, double p, const DimList& dims, bool keepdim
   }
   if (!recording(x)) return unrecorded("norm", std::move(y));
   return record("norm", y, {x}, [x = Saved(x), y = Saved::output(y), p, mask](BackwardCtx& c) -> Grads {
+    const Dtype t = compute_dtype(c.get(y).dtype());  // the norm of halves may be given in f32
     Tensor a = c.get(x);
     const Shape kept = reduced_shape(a.shape(), mask, true);
-    return {norm_grad(c.grad().reshape(kept), a, c.get(y).reshape(kept), p, mask)};
+    return {norm_grad(c.grad().reshape(kept).to(t), a.to(t), c.get(y).reshape(kept).to(t), p, mask)};
   });
 }
 

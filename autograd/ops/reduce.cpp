@@ -170,44 +170,56 @@ Tensor prod(const Tensor& in, const DimList& dims, bool keepdim, std::optional<D
   });
 }
 
+namespace {
+/// Number of elements less the correction.
+double var_divisor(const Tensor& x, uint32_t mask, double correction) {
+  return std::max(0.0, static_cast<double>(reduced_count(x.shape(), mask)) - correction);
+}
+/// The variance in f64: the mean as x's compute type holds it is taken off, and what that leaves is made good after the sum.
+Tensor wide_var(const Tensor& x, uint32_t mask, const VarOptions& o) {
+  NoGrad guard;
+  const double count = static_cast<double>(reduced_count(x.shape(), mask));
+  const Tensor m = detail::reduce<fn::Mean>(x, mask, true, Dtype::f64, {count}), near = m.to(compute_dtype(x.dtype()));
+  Tensor m2 = detail::reduce<fn::SumSquares>(x - near, mask, true, Dtype::f64);
+  if (x.dtype() != Dtype::f64) m2 = clamp(m2 - square(m - near) * count, 0);
+  m2 = m2 / var_divisor(x, mask, o.correction);
+  return o.keepdim ? m2 : m2.reshape(reduced_shape(x.shape(), mask, false));
+}
+/// g (x - mean(x)), with the reduced axes of g kept: the mean comes off in two steps, as above.
+Tensor times_deviation(const Tensor& g, const Tensor& x, const DimList& dims) {
+  const Dtype t = compute_dtype(x.dtype());
+  const Tensor m = mean(x, dims, true, Dtype::f64), near = m.to(t), by = g.to(t);
+  return addcmul(by * (near - m).to(t), by, x.to(t) - near);
+}
+}  // namespace
+
 Tensor var(const Tensor& x, const DimList& dims, const VarOptions& o) {
   check_floating("var", x);
   const uint32_t mask = dims.mask("var", x.rank());
-  const double count = static_cast<double>(reduced_count(x.shape(), mask));
-  const double divisor = std::max(0.0, count - o.correction);
-  Tensor y;
-  {
-    NoGrad guard;
-    const Dtype wide = compute_dtype(x.dtype());
-    Tensor centred = x - detail::reduce<fn::Mean>(x, mask, true, wide, {count});
-    y = cast(detail::reduce<fn::SumSquares>(centred, mask, o.keepdim, wide) / divisor, x.dtype());
-  }
+  Tensor y = cast(wide_var(x, mask, o), x.dtype());
   if (!recording(x)) return unrecorded("var", std::move(y));
-  return record("var", std::move(y), {x},
-                [x = Saved(x), dims, mask, divisor, keepdim = o.keepdim](BackwardCtx& c) -> Grads {
-                  Tensor a = c.get(x);
-                  Tensor g = c.grad() / (divisor / 2);
-                  if (!keepdim) g = g.reshape(reduced_shape(a.shape(), mask, true));
-                  return {g * (a - mean(a, dims, true))};
-                });
+  return record("var", std::move(y), {x}, [x = Saved(x), dims, mask, o](BackwardCtx& c) -> Grads {
+    Tensor a = c.get(x);
+    Tensor g = c.grad().to(compute_dtype(a.dtype())) / (var_divisor(a, mask, o.correction) / 2);
+    if (!o.keepdim) g = g.reshape(reduced_shape(a.shape(), mask, true));
+    return {times_deviation(g, a, dims)};
+  });
 }
 Tensor std(const Tensor& x, const DimList& dims, const VarOptions& o) {
   check_floating("std", x);
   Tensor y;
   {
     NoGrad guard;
-    y = sqrt(var(x, dims, o));
+    y = cast(sqrt(wide_var(x, dims.mask("std", x.rank()), o)), x.dtype());
   }
   if (!recording(x)) return unrecorded("std", std::move(y));
   return record("std", y, {x}, [x = Saved(x), y = Saved::output(y), dims, o](BackwardCtx& c) -> Grads {
-    Tensor a = c.get(x), s = c.get(y);
+    Tensor a = c.get(x), s = c.get(y).to(compute_dtype(a.dtype()));
     const uint32_t mask = dims.mask("std", a.rank());
-    const double count = static_cast<double>(reduced_count(a.shape(), mask));
-    const double divisor = std::max(0.0, count - o.correction);
     Tensor zero = eq(s, 0);
-    Tensor g = where(zero, 0, c.grad() / where(zero, 1, s)) / divisor;
+    Tensor g = where(zero, 0, c.grad() / where(zero, 1, s)) / var_divisor(a, mask, o.correction);
     if (!o.keepdim) g = g.reshape(reduced_shape(a.shape(), mask, true));
-    return {g * (a - mean(a, dims, true))};
+    return {times_deviation(g, a, dims)};
   });
 }
 

@@ -1,5 +1,3 @@
-#include <limits>
-
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/norm.h"
 #include "weft/core/factory.h"
@@ -23,7 +21,7 @@ Tensor row_norm(const char* name, const Tensor& input, const Shape& normalized, 
   const Tensor w = weight.defined() ? weight.to(t).contiguous() : weight,
                b = bias.defined() ? bias.to(t).contiguous() : bias;
   const Device device = x.device();
-  const TensorOptions stats{t, x.device()};
+  const TensorOptions stats{Dtype::f64, x.device()};
   const int64_t M = input.shape().slice(0, lead).numel();
   Tensor y = empty_like(x), mean = centered ? empty({M}, stats) : Tensor(), inv = empty({M}, stats);
   if (x.numel() > 0) kernels::layer_norm(device, mut_ref(y), mut_ref(mean), mut_ref(inv), ref(x), ref(w), ref(b), eps);
@@ -38,9 +36,10 @@ Tensor row_norm(const char* name, const Tensor& input, const Shape& normalized, 
                     return {r.x, r.weight, has_bias ? sum_to(c.grad(), normalized) : Tensor()};
                   }
                   const Tensor g = c.grad().contiguous();
+                  const TensorOptions sums{compute_dtype(xs.dtype()), xs.device()};
                   Tensor dx = c.needs(0) ? empty_like(xs) : Tensor(), dw, db;
-                  if (ws.defined() && c.needs(1)) dw = zeros(normalized, inv.options());
-                  if (has_bias && c.needs(2)) db = zeros(normalized, inv.options());
+                  if (ws.defined() && c.needs(1)) dw = zeros(normalized, sums);
+                  if (has_bias && c.needs(2)) db = zeros(normalized, sums);
                   if (xs.numel() > 0)
                     kernels::layer_norm_backward(device, mut_ref(dx), mut_ref(dw), mut_ref(db), ref(g), ref(xs),
                                                  ref(mean), ref(inv), ref(ws));
@@ -56,8 +55,7 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
 }
 
 Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, std::optional<double> eps) {
-  constexpr double kEpsilon[] = {0x1p-23, 0x1p-52, 0x1p-7, 0x1p-10};  // f32, f64, bf16, f16
-  const double e = eps ? *eps : kEpsilon[is_floating(x.dtype()) ? static_cast<int>(x.dtype()) : 0];
+  const double e = eps ? *eps : (x.dtype("rms_norm") == Dtype::f64 ? 0x1p-52 : 0x1p-23);
   return row_norm("rms_norm", x, normalized_shape, weight, {}, e, false);
 }
 

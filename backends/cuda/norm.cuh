@@ -21,6 +21,12 @@ struct NormParam {
   }
 };
 
+/// What an A leaves of a mean: far from zero that is more than the spread may be. Loops take x - mean, exact where it matters,
+/// and have the rest in a constant.
+template <class A> __device__ WEFT_INLINE double rest_of(double mean) {
+  return mean - static_cast<double>(static_cast<A>(mean));
+}
+
 /// mean, inv gamma and beta of P channels.
 template <class A, int P> struct Affine {
   A mean[P], scale[P], shift[P];
@@ -28,8 +34,9 @@ template <class A, int P> struct Affine {
                     int64_t c) {
     for (int v = 0; v < P; ++v) {
       mean[v] = static_cast<A>(means[i + v]);
-      scale[v] = static_cast<A>(inv[i + v] * gamma.at(c + v, 1));
-      shift[v] = static_cast<A>(beta.at(c + v, 0));
+      const double by = inv[i + v] * gamma.at(c + v, 1);
+      scale[v] = static_cast<A>(by);
+      shift[v] = static_cast<A>(beta.at(c + v, 0) - rest_of<A>(means[i + v]) * by);
     }
   }
 };
@@ -153,7 +160,7 @@ template <class T> struct BackReduceOp : BackOperands<T> {
     }
   };
   __device__ void finish(int64_t i, const Part& r) const {
-    const double sum = r.a, product = r.b * this->inv[i];
+    const double sum = r.a, product = (r.b - rest_of<A>(this->mean[i]) * sum) * this->inv[i];
     s1[i] = sum;
     s2[i] = product;
     if (!scale) return;
@@ -182,8 +189,9 @@ template <class T> struct BackApplyOp : BackOperands<T> {
         : op(o), affine(o.mean, o.inv, o.gamma, o.beta, i, c) {
       for (int v = 0; v < P; ++v) {
         scale[v] = static_cast<A>(o.scale[i + v]);
-        k1[v] = static_cast<A>(o.k1[i + v]);
-        k2[v] = static_cast<A>(o.k2[i + v] * o.inv[i + v]);
+        const double by = o.k2[i + v] * o.inv[i + v];
+        k1[v] = static_cast<A>(o.k1[i + v] - rest_of<A>(o.mean[i + v]) * by);
+        k2[v] = static_cast<A>(by);
       }
     }
     template <int K> __device__ WEFT_INLINE void add(const Place (&at)[K]) {

@@ -208,21 +208,24 @@ template <int V, class T> __device__ WEFT_INLINE Pack<T, V> load(const T* p, int
 }
 
 /// Mean and squared deviations of V columns: four elements at a time, in the compute type for some 32, from there on in f64.
+/// What is far from zero loses nothing: of those 32 the first is taken off.
 template <class T, int V> struct ColumnMoments {
   using A = compute_t<T>;
-  A n = 0, mean[V], m2[V];
+  A n = 0, base[V], mean[V], m2[V];
   double all = 0, all_mean[V], all_m2[V];
 
   __device__ ColumnMoments() {
-    for (int v = 0; v < V; ++v) mean[v] = m2[v] = A(0), all_mean[v] = all_m2[v] = 0;
+    for (int v = 0; v < V; ++v) base[v] = mean[v] = m2[v] = A(0), all_mean[v] = all_m2[v] = 0;
   }
   template <int K> __device__ WEFT_INLINE void add(const Pack<T, V> (&x)[K]) {
+    if (n == A(0))
+      for (int v = 0; v < V; ++v) base[v] = A(x[0].v[v]);
     const A total = n + A(K), share = A(K) / total, weight = n * share;
     for (int v = 0; v < V; ++v) {
-      A sum = 0, squares = 0;
-      for (int k = 0; k < K; ++k) sum += A(x[k].v[v]);
+      A d[K], sum = 0, squares = 0;
+      for (int k = 0; k < K; ++k) sum += d[k] = A(x[k].v[v]) - base[v];
       const A here = sum * (A(1) / A(K)), delta = here - mean[v];
-      for (int k = 0; k < K; ++k) squares += (A(x[k].v[v]) - here) * (A(x[k].v[v]) - here);
+      for (int k = 0; k < K; ++k) squares += (d[k] - here) * (d[k] - here);
       mean[v] += delta * share;
       m2[v] += squares + delta * delta * weight;
     }
@@ -233,7 +236,7 @@ template <class T, int V> struct ColumnMoments {
     if (n == A(0)) return;
     const double more = static_cast<double>(n), total = all + more, share = more / total, weight = all * share;
     for (int v = 0; v < V; ++v) {
-      const double delta = static_cast<double>(mean[v]) - all_mean[v];
+      const double delta = static_cast<double>(base[v]) + static_cast<double>(mean[v]) - all_mean[v];
       all_mean[v] += delta * share;
       all_m2[v] += static_cast<double>(m2[v]) + delta * delta * weight;
       mean[v] = m2[v] = A(0);

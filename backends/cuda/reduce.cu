@@ -18,6 +18,7 @@ template <class F> void reduce(const MutTensorRef& out, const TensorRef& x, uint
     });
   };
   if (compute_dtype(x.dtype) == c || (is_integral(x.dtype) && is_integral(c))) return run(x);
+  if (c == Dtype::f64 && is_floating(x.dtype)) return run_reduce_functor<F, double>(out, x, dims, f);
   // Another dtype was asked for: convert first.
   const Scratch memory(static_cast<size_t>(x.numel) * itemsize(c));
   int64_t strides[kMaxRank], step = 1;

@@ -15,6 +15,7 @@
 #include "weft/backends/cuda/axes.cuh"
 #include "weft/backends/cuda/block.cuh"
 #include "weft/core/dtype.h"
+#include "weft/core/fn/reduce.h"
 
 namespace weft::cuda {
 
@@ -28,7 +29,7 @@ struct ReduceShape {
 // Steps that one accumulator takes before it is merged into the next: rounding errors grow with the square root of the count.
 inline constexpr int kRun = 16, kUnroll = 4;
 
-/// Elements that are read as C: f32, bf16 and f16 as float, f64 as double, all integers and bool as int64_t. A kernel per
+/// Elements that are read as C: f32, bf16 and f16 as float, all floats as double, all integers and bool as int64_t. A kernel per
 /// dtype would be three times as many; the switch costs nothing beside the memory.
 template <class C> struct ReduceInput {
   const void* data;
@@ -40,7 +41,10 @@ template <class C> struct ReduceInput {
       else if (dtype == Dtype::bf16) load_as<bf16>(v, at, step);
       else load_as<f16>(v, at, step);
     } else if constexpr (std::is_same_v<C, double>) {
-      load_as<double>(v, at, step);
+      if (dtype == Dtype::f64) load_as<double>(v, at, step);
+      else if (dtype == Dtype::f32) load_as<float>(v, at, step);
+      else if (dtype == Dtype::bf16) load_as<bf16>(v, at, step);
+      else load_as<f16>(v, at, step);
     } else {
       if (dtype == Dtype::i64) load_as<int64_t>(v, at, step);
       else if (dtype == Dtype::i32) load_as<int32_t>(v, at, step);
@@ -56,7 +60,8 @@ template <class C> struct ReduceInput {
 
  private:
   template <class X, int K> __device__ WEFT_INLINE void load_as(C (&v)[K], int64_t at, int64_t step) const {
-    for (int k = 0; k < K; ++k) v[k] = static_cast<C>(static_cast<const X*>(data)[at + k * step]);
+    for (int k = 0; k < K; ++k)
+      v[k] = static_cast<C>(static_cast<compute_t<X>>(static_cast<const X*>(data)[at + k * step]));
   }
 };
 /// The C of a dtype.
@@ -231,16 +236,25 @@ struct ReduceOutput {
   template <class R> __device__ WEFT_INLINE void put(int64_t at, R v) const { static_cast<R*>(data)[at] = v; }
 };
 
+/// Sums and products: f32 is accumulated in f64, for digits and for the range of powers.
+template <class F>
+inline constexpr bool kWidens = std::is_base_of_v<fn::Sum, F> || std::is_base_of_v<fn::Norm2, F> ||
+                                std::is_same_v<F, fn::Mean> || std::is_same_v<F, fn::SumAbs> ||
+                                std::is_same_v<F, fn::Prod>;
+
 /// A functor F in compute type C.
 template <class F, class C> struct ReduceFunctor {
   using Value = C;
-  using Accumulator = C;
+  using Accumulator = std::conditional_t<kWidens<F> && std::is_same_v<C, float>, double, C>;
+  using A = Accumulator;
   F f;
   ReduceOutput out;
-  __device__ WEFT_INLINE C init() const { return f.template init<C>(); }
-  __device__ WEFT_INLINE C step(C acc, C x, int64_t) const { return f.template step<C>(acc, x); }
-  __device__ WEFT_INLINE C merge(C a, C b) const { return f.template merge<C>(a, b); }
-  __device__ WEFT_INLINE void write(int64_t result, C acc) const { out.write(result, f.template finish<C>(acc)); }
+  __device__ WEFT_INLINE A init() const { return f.template init<A>(); }
+  __device__ WEFT_INLINE A step(A acc, C x, int64_t) const { return f.template step<A>(acc, static_cast<A>(x)); }
+  __device__ WEFT_INLINE A merge(A a, A b) const { return f.template merge<A>(a, b); }
+  __device__ WEFT_INLINE void write(int64_t result, A acc) const {
+    out.write(result, static_cast<C>(f.template finish<A>(acc)));
+  }
 };
 
 /// C: see ReduceInput; out's dtype may be any that dispatch_reduce gives the same C, or bool.

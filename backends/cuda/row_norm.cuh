@@ -71,11 +71,21 @@ __device__ WEFT_INLINE Part reduce_row(const Crew<Lanes>& team, const T* x, int6
   return team.combine(all, room, merge);
 }
 
+/// A row's statistics as loops use them: x - mean in two steps, the first of them exact where the mean is far from zero.
+template <class A> struct CenteredRow {
+  A mean = 0, rest = 0, inv = 0;
+  CenteredRow() = default;
+  __device__ CenteredRow(double m, double by) : mean(static_cast<A>(m)), inv(static_cast<A>(by)) {
+    rest = static_cast<A>(m - static_cast<double>(mean));
+  }
+  __device__ WEFT_INLINE A xhat(A x) const { return ((x - mean) - rest) * inv; }
+};
+
 /// row(team, r, room): what a team does with row r.
 template <class T> struct RowForward {
   using A = compute_t<T>;
   T* y;
-  A *mean, *inv;
+  double *mean, *inv;
   const T* x;
   const A *w, *b;
   int64_t D;
@@ -84,17 +94,18 @@ template <class T> struct RowForward {
   template <int V, int Lanes> __device__ WEFT_INLINE void row(const Crew<Lanes>& team, int64_t r, Part* room) const {
     const Part all = mean ? reduce_row<ColumnMoments<T, V>, V>(team, x, D, r, room, MergeMoments{})
                           : reduce_row<ColumnSquares<T, V>, V>(team, x, D, r, room, MergeSquares{});
-    const A mu = mean ? static_cast<A>(all.a) : A(0), s = static_cast<A>(1 / fn::sqrt(all.b / all.n + eps));
+    const double by = 1 / fn::sqrt(all.b / all.n + eps);
+    const CenteredRow<A> k(mean ? all.a : 0, by);
     if (team.lane == 0) {
-      if (mean) mean[r] = mu;
-      inv[r] = s;
+      if (mean) mean[r] = all.a;
+      inv[r] = by;
     }
     for (int64_t c = int64_t{team.lane} * V; c < D; c += int64_t{Lanes} * V) {
       const Pack<T, V> p = load<V>(x, r * D + c);
       const RowParams<A, V> weight(w, c, A(1)), bias(b, c, A(0));
       Pack<T, V> q;
       for (int v = 0; v < V; ++v) {
-        A z = (A(p.v[v]) - mu) * s;
+        A z = k.xhat(A(p.v[v]));
         if (w) z *= weight.v[v];
         if (b) z += bias.v[v];
         q.v[v] = static_cast<T>(z);
@@ -108,11 +119,12 @@ template <class T> struct RowBackward {
   using A = compute_t<T>;
   T* dx;
   const T *g, *x;
-  const A *mean, *inv, *w;
+  const double *mean, *inv;
+  const A* w;
   int64_t D;
 
   template <int V, int Lanes> __device__ WEFT_INLINE void row(const Crew<Lanes>& team, int64_t r, Part* room) const {
-    const A mu = mean ? mean[r] : A(0), s = inv[r];
+    const CenteredRow<A> k(mean ? mean[r] : 0, inv[r]);
     ColumnSums<A, V> sums;
     for (int64_t c = int64_t{team.lane} * V; c < D; c += int64_t{Lanes} * V) {
       const Pack<T, V> pg = load<V>(g, r * D + c), px = load<V>(x, r * D + c);
@@ -120,7 +132,7 @@ template <class T> struct RowBackward {
       for (int v = 0; v < V; ++v) {
         const A gw = A(pg.v[v]) * weight.v[v];
         sums.a[v] += gw;
-        sums.b[v] += gw * ((A(px.v[v]) - mu) * s);
+        sums.b[v] += gw * k.xhat(A(px.v[v]));
       }
       sums.template added<1>();
     }
@@ -134,7 +146,7 @@ template <class T> struct RowBackward {
       const RowParams<A, V> weight(w, c, A(1));
       Pack<T, V> q;
       for (int v = 0; v < V; ++v)
-        q.v[v] = static_cast<T>(s * (A(pg.v[v]) * weight.v[v] - m1 - (A(px.v[v]) - mu) * s * m2));
+        q.v[v] = static_cast<T>(k.inv * (A(pg.v[v]) * weight.v[v] - m1 - k.xhat(A(px.v[v])) * m2));
       *reinterpret_cast<Pack<T, V>*>(dx + r * D + c) = q;
     }
   }
@@ -162,7 +174,7 @@ template <class T> struct RowParamsOp {
   static constexpr bool kReduces = true;
   A *dw, *db;
   const T *g, *x;
-  const A *mean, *inv;
+  const double *mean, *inv;
 
   bool packed(int64_t run) const { return packs_fit<T>(run, {g, x}); }
   template <int V, int> struct Thread : ColumnSums<A, V> {
@@ -170,16 +182,15 @@ template <class T> struct RowParamsOp {
     __device__ Thread(const RowParamsOp& o, int64_t, int64_t) : op(o) {}
     template <int K> __device__ WEFT_INLINE void add(const Place (&at)[K]) {
       Pack<T, V> g[K], x[K];
-      A mu[K], s[K];
+      CenteredRow<A> row[K];
       for (int k = 0; k < K; ++k) {
         g[k] = load<V>(op.g, at[k].at);
         x[k] = load<V>(op.x, at[k].at);
-        mu[k] = op.mean ? op.mean[at[k].row] : A(0);
-        s[k] = op.inv[at[k].row];
+        row[k] = CenteredRow<A>(op.mean ? op.mean[at[k].row] : 0, op.inv[at[k].row]);
       }
       for (int k = 0; k < K; ++k)
         for (int v = 0; v < V; ++v) {
-          this->a[v] += A(g[k].v[v]) * ((A(x[k].v[v]) - mu[k]) * s[k]);
+          this->a[v] += A(g[k].v[v]) * row[k].xhat(A(x[k].v[v]));
           this->b[v] += A(g[k].v[v]);
         }
       this->template added<K>();
@@ -197,7 +208,8 @@ inline void layer_norm(const MutTensorRef& y, const MutTensorRef& mean, const Mu
   if (M == 0) return;
   dispatch_floating(x.dtype, "layer_norm", [&]<class T> {
     using A = compute_t<T>;
-    const RowForward<T> op{y.as_mut<T>(), mean.as_mut<A>(), inv.as_mut<A>(), x.as<T>(), w.as<A>(), b.as<A>(), D, eps};
+    const RowForward<T> op{
+        y.as_mut<T>(), mean.as_mut<double>(), inv.as_mut<double>(), x.as<T>(), w.as<A>(), b.as<A>(), D, eps};
     if (packs_fit<T>(D, {op.y, op.x, op.w, op.b})) run_rows<16 / sizeof(T)>(op, M);
     else run_rows<1>(op, M);
   });
@@ -210,13 +222,13 @@ inline void layer_norm_backward(const MutTensorRef& dx, const MutTensorRef& dw, 
   dispatch_floating(x.dtype, "layer_norm_backward", [&]<class T> {
     using A = compute_t<T>;
     if (dx.defined() && x.numel > 0) {
-      const RowBackward<T> op{dx.as_mut<T>(), g.as<T>(), x.as<T>(), mean.as<A>(), inv.as<A>(), w.as<A>(), D};
+      const RowBackward<T> op{dx.as_mut<T>(), g.as<T>(), x.as<T>(), mean.as<double>(), inv.as<double>(), w.as<A>(), D};
       if (packs_fit<T>(D, {op.dx, op.g, op.x, op.w})) run_rows<16 / sizeof(T)>(op, M);
       else run_rows<1>(op, M);
     }
     if (dw.defined() || db.defined())
       walk(NormShape(M, D),
-           RowParamsOp<T>{dw.as_mut<A>(), db.as_mut<A>(), g.as<T>(), x.as<T>(), mean.as<A>(), inv.as<A>()});
+           RowParamsOp<T>{dw.as_mut<A>(), db.as_mut<A>(), g.as<T>(), x.as<T>(), mean.as<double>(), inv.as<double>()});
   });
 }
 

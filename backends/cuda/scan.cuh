@@ -6,31 +6,36 @@
 
 #include "weft/backends/cuda/lines.cuh"
 #include "weft/core/dtype.h"
+#include "weft/core/fn/scan.h"
 
 namespace weft::cuda {
 
+// Floating elements are carried in f64.
+using fn::scan_t;
+
 struct AddScan {
+  template <class T> using Running = fn::RunningSum<T>;
   template <class C> WEFT_HD WEFT_INLINE C none() const { return C(0); }
   template <class C> WEFT_HD WEFT_INLINE C operator()(C a, C b) const { return static_cast<C>(a + b); }
 };
 struct MulScan {
+  template <class T> using Running = fn::RunningProduct<T>;
   template <class C> WEFT_HD WEFT_INLINE C none() const { return C(1); }
   template <class C> WEFT_HD WEFT_INLINE C operator()(C a, C b) const { return static_cast<C>(a * b); }
 };
 
 /// One thread per line.
 template <class T, class F>
-__global__ void __launch_bounds__(kBlock) scan_threads(T* y, const T* x, Lines<2> l, bool reverse, F f) {
-  using C = compute_t<T>;
+__global__ void __launch_bounds__(kBlock) scan_threads(T* y, const T* x, Lines<2> l, bool reverse, F) {
   const int64_t step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t line = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; line < l.lines; line += step) {
     int64_t at[2];
     l.outer.offsets(line, at);
-    C acc = f.template none<C>();
+    typename F::template Running<T> all;
     for (int64_t i = 0; i < l.length; ++i) {
       const int64_t k = reverse ? l.length - 1 - i : i;
-      acc = f(acc, static_cast<C>(x[at[0] + k * l.stride[0]]));
-      y[at[1] + k * l.stride[1]] = static_cast<T>(acc);
+      y[at[1] + k * l.stride[1]] = static_cast<T>(
+          static_cast<compute_t<T>>(all.push(static_cast<compute_t<T>>(x[at[0] + k * l.stride[0]]))));
     }
   }
 }
@@ -40,8 +45,8 @@ inline constexpr int kScanItems = 4;  // of a thread at a time
 /// Total of each part of each line; a block per part.
 template <class T, class F>
 __global__ void __launch_bounds__(kBlock)
-    scan_totals(compute_t<T>* totals, const T* x, Lines<2> l, int64_t parts, int64_t per_part, bool reverse, F f) {
-  using C = compute_t<T>;
+    scan_totals(scan_t<T>* totals, const T* x, Lines<2> l, int64_t parts, int64_t per_part, bool reverse, F f) {
+  using C = scan_t<T>;
   WEFT_SHARED(shared, C[kBlock / kWarp]);
   for (int64_t unit = blockIdx.x; unit < l.lines * parts; unit += gridDim.x) {
     const int64_t begin = unit % parts * per_part, end = begin + per_part < l.length ? begin + per_part : l.length;
@@ -50,7 +55,7 @@ __global__ void __launch_bounds__(kBlock)
     C acc = f.template none<C>();
     for (int64_t i = begin + threadIdx.x; i < end; i += kBlock) {
       const int64_t k = reverse ? l.length - 1 - i : i;
-      acc = f(acc, static_cast<C>(x[at[0] + k * l.stride[0]]));
+      acc = f(acc, static_cast<C>(static_cast<compute_t<T>>(x[at[0] + k * l.stride[0]])));
     }
     acc = block_reduce(acc, f, shared);
     if (threadIdx.x == 0) totals[unit] = acc;
@@ -60,8 +65,8 @@ __global__ void __launch_bounds__(kBlock)
 /// A block per part. `before`: running totals of the parts, null if there is one.
 template <class T, class F>
 __global__ void __launch_bounds__(kBlock) scan_blocks(T* y, const T* x, Lines<2> l, int64_t parts, int64_t per_part,
-                                                      const compute_t<T>* before, bool reverse, F f) {
-  using C = compute_t<T>;
+                                                      const scan_t<T>* before, bool reverse, F f) {
+  using C = scan_t<T>;
   WEFT_SHARED(shared, C[kBlock / kWarp]);
   for (int64_t unit = blockIdx.x; unit < l.lines * parts; unit += gridDim.x) {
     const int64_t part = unit % parts, begin = part * per_part,
@@ -74,14 +79,14 @@ __global__ void __launch_bounds__(kBlock) scan_blocks(T* y, const T* x, Lines<2>
       C v[kScanItems], total = f.template none<C>(), block_total;
       for (int j = 0; j < kScanItems; ++j) {
         const int64_t i = mine + j, k = reverse ? l.length - 1 - i : i;
-        v[j] = i < end ? static_cast<C>(x[at[0] + k * l.stride[0]]) : f.template none<C>();
+        v[j] = i < end ? static_cast<C>(static_cast<compute_t<T>>(x[at[0] + k * l.stride[0]])) : f.template none<C>();
         total = f(total, v[j]);
       }
       C acc = f(carry, block_scan(total, f.template none<C>(), f, shared, block_total));
       for (int j = 0; j < kScanItems; ++j) {
         const int64_t i = mine + j, k = reverse ? l.length - 1 - i : i;
         acc = f(acc, v[j]);
-        if (i < end) y[at[1] + k * l.stride[1]] = static_cast<T>(acc);
+        if (i < end) y[at[1] + k * l.stride[1]] = static_cast<T>(static_cast<compute_t<T>>(acc));
       }
       carry = f(carry, block_total);
     }
@@ -91,7 +96,7 @@ __global__ void __launch_bounds__(kBlock) scan_blocks(T* y, const T* x, Lines<2>
 /// y = running f of x along dim (from the end if `reverse`).
 template <class T, class F>
 void run_scan(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse, const F& f) {
-  using C = compute_t<T>;
+  using C = scan_t<T>;
   if (x.numel == 0) return;
   const Lines<2> l({&x, &y}, dim);
   T* out = y.as_mut<T>();

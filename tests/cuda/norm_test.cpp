@@ -177,6 +177,42 @@ TEST_SUITE("cuda norm") {
     }
   }
 
+  TEST_CASE("a mean far from zero costs no digits, and constants give 0") {
+    for (const bool last : {false, true})
+      for (const Shape& s : {Shape{2, 6, 37, 31}, Shape{3, 4, 3, 2}}) {
+        const int64_t C = s[1];
+        const Tensor none;
+        for (const double spread : {1., 0.}) {
+          Tensor x = unwritten(s, Dtype::f32, last ? MemoryFormat::channels_last : MemoryFormat::contiguous);
+          Generator gen(3);
+          kernels::normal(DeviceType::cpu, mut_ref(x), gen.state(), 7.371e6, spread);
+          const Tensor wide = x.to(Dtype::f64), g = sample({s, last, false}, Dtype::f32, 4), g64 = g.to(Dtype::f64);
+          const auto stats = [&] { return unwritten({C}, Dtype::f64); };
+          Tensor y = twin(x), dx = twin(x), mean = stats(), m2 = stats(), inv = stats(), s1 = stats(), s2 = stats(),
+                 nothing;
+          Tensor y64 = twin(wide), dx64 = twin(wide), mean64 = stats(), n2 = stats(), inv64 = stats(), t1 = stats(),
+                 t2 = stats();
+          cuda::norm_forward(mut_ref(y), mut_ref(mean), mut_ref(m2), mut_ref(inv), ref(x), ref(none), ref(none),
+                             ref(none), {});
+          cuda::norm_backward(mut_ref(dx), mut_ref(nothing), mut_ref(s1), mut_ref(s2), ref(g), ref(x), ref(none),
+                              ref(mean), ref(inv), ref(none), ref(none), {});
+          kernels::norm_forward(DeviceType::cpu, mut_ref(y64), mut_ref(mean64), mut_ref(n2), mut_ref(inv64), ref(wide),
+                                ref(none), ref(none), ref(none), {});
+          kernels::norm_backward(DeviceType::cpu, mut_ref(dx64), mut_ref(nothing), mut_ref(t1), mut_ref(t2), ref(g64),
+                                 ref(wide), ref(none), ref(mean64), ref(inv64), ref(none), ref(none), {});
+          if (spread == 0) {
+            CHECK(difference(y, zeros(s)) == 0);
+            CHECK(difference(m2, zeros({C})) == 0);
+            continue;
+          }
+          CHECK(difference(m2, n2) <= 1e-6);
+          CHECK(difference(y, y64) <= 2e-6);
+          CHECK(difference(dx, dx64) <= 1e-5);
+          CHECK(difference(s2, t2) <= 1e-5);
+        }
+      }
+  }
+
   TEST_CASE("nothing to normalise") {
     for (const Shape& s : {Shape{0, 3, 4}, Shape{2, 0, 4}, Shape{2, 3, 0}}) {
       const Tensor x = zeros(s), none;

@@ -17,19 +17,19 @@ struct Result {
   Tensor y, mean, inv, dx, dw, db;
 };
 
-void check_rows(int64_t M, int64_t D, Dtype d, bool rms, bool weight, bool bias) {
+void check_rows(int64_t M, int64_t D, Dtype d, bool rms, bool weight, bool bias, double mean_of_x = 5) {
   CAPTURE(M);
   CAPTURE(D);
   CAPTURE(d);
   CAPTURE(rms);
   const Dtype c = compute_dtype(d);
-  const Tensor x = normal({M, D}, d, 1, 5), g = normal({M, D}, d, 2);
+  const Tensor x = normal({M, D}, d, 1, mean_of_x), g = normal({M, D}, d, 2);
   Tensor none;
   const Tensor w = weight ? normal({D}, c, 3, 1) : none, b = bias ? normal({D}, c, 4) : none;
   const auto run = [&](bool emulated, const Tensor* mean, const Tensor* inv) {
     Result r;
     for (Tensor* t : {&r.y, &r.dx}) *t = unwritten({M, D}, d);
-    for (Tensor* t : {&r.mean, &r.inv}) *t = unwritten({M}, c);
+    for (Tensor* t : {&r.mean, &r.inv}) *t = unwritten({M}, Dtype::f64);
     for (Tensor* t : {&r.dw, &r.db}) *t = unwritten({D}, c);
     const auto forward = emulated ? cuda::layer_norm : kernels::layer_norm.get(DeviceType::cpu);
     const auto backward = emulated ? cuda::layer_norm_backward : kernels::layer_norm_backward.get(DeviceType::cpu);
@@ -66,11 +66,15 @@ TEST_SUITE("cuda row norm") {
         }
   }
 
+  TEST_CASE("a mean far from zero") {
+    for (const int64_t D : {31, 64, 1025}) check_rows(5, D, Dtype::f32, false, true, true, 1e6);
+  }
+
   TEST_CASE("many rows: gradients of weight and bias in several pieces, the same under any schedule") {
     check_rows(4100, 3, Dtype::f32, false, true, true);
     const int64_t M = 2100, D = 20;
     const Tensor x = normal({M, D}, Dtype::f32, 1), g = normal({M, D}, Dtype::f32, 2), none;
-    const Tensor mean = zeros({M}), inv = ones({M});
+    const Tensor mean = zeros({M}, Dtype::f64), inv = ones({M}, Dtype::f64);
     Tensor dw = unwritten({D}, Dtype::f32), db = twin(dw), first, nothing;
     cuda_emulator::for_each_schedule([&] {
       cuda::layer_norm_backward(mut_ref(nothing), mut_ref(dw), mut_ref(db), ref(g), ref(x), ref(mean), ref(inv),
@@ -81,8 +85,9 @@ TEST_SUITE("cuda row norm") {
   }
 
   TEST_CASE("no rows: the gradients of weight and bias are zero") {
-    const Tensor x = zeros({0, 5}), none, rows = zeros({0});
-    Tensor y = zeros({0, 5}), dw = unwritten({5}, Dtype::f32), db = twin(dw), mean = zeros({0}), inv = zeros({0});
+    const Tensor x = zeros({0, 5}), none, rows = zeros({0}, Dtype::f64);
+    Tensor y = zeros({0, 5}), dw = unwritten({5}, Dtype::f32), db = twin(dw), mean = zeros({0}, Dtype::f64),
+           inv = zeros({0}, Dtype::f64);
     cuda::layer_norm(mut_ref(y), mut_ref(mean), mut_ref(inv), ref(x), ref(none), ref(none), 1e-5);
     cuda::layer_norm_backward(mut_ref(y), mut_ref(dw), mut_ref(db), ref(x), ref(x), ref(rows), ref(rows), ref(none));
     CHECK(same_bits(dw, zeros({5})));

@@ -36,6 +36,7 @@ template <class T> struct Dots {
   typedef T V __attribute__((vector_size(kVectorBytes), aligned(sizeof(T))));
   static constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
   static constexpr int kDown = kVectorBytes == 64 ? 4 : 2, kAcross = kVectorBytes == 64 ? 6 : 4;
+  static constexpr int64_t kStretch = 32 * kLanes;  // of k whose sums are then added in f64: long ones lose digits
 
   static bool takes(const Gemm& g) {
     return g.a_col == 1 && g.b_row == 1 && g.k >= 4 * kLanes && g.m <= 64 && !g.accumulate;
@@ -46,23 +47,31 @@ template <class T> struct Dots {
     // Beyond the edge the last row is read again, and the result dropped.
     for (int r = 0; r < R; ++r) x[r] = a + std::min<int64_t>(row + r, g.m - 1) * g.a_row;
     for (int c = 0; c < kAcross; ++c) w[c] = b + std::min<int64_t>(col + c, g.n - 1) * g.b_col;
-    V sums[R][kAcross] = {};
+    double totals[R][kAcross] = {};
+    const int64_t whole = g.k / kLanes * kLanes;
     int64_t k = 0;
-    for (; k + kLanes <= g.k; k += kLanes) {
-      V xv[R];
+    do {
+      V sums[R][kAcross] = {};
+      for (const int64_t stop = std::min(whole, k + kStretch); k < stop; k += kLanes) {
+        V xv[R];
 #pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) xv[r] = *reinterpret_cast<const V*>(x[r] + k);
+        for (int r = 0; r < R; ++r) xv[r] = *reinterpret_cast<const V*>(x[r] + k);
 #pragma GCC unroll 6
-      for (int c = 0; c < kAcross; ++c) {
-        const V wv = *reinterpret_cast<const V*>(w[c] + k);
+        for (int c = 0; c < kAcross; ++c) {
+          const V wv = *reinterpret_cast<const V*>(w[c] + k);
 #pragma GCC unroll 4
-        for (int r = 0; r < R; ++r) sums[r][c] += xv[r] * wv;
+          for (int r = 0; r < R; ++r) sums[r][c] += xv[r] * wv;
+        }
       }
-    }
+      for (int r = 0; r < R; ++r)
+        for (int c = 0; c < kAcross; ++c)
+          totals[r][c] += static_cast<double>(sum_lanes<T, kVectorBytes>(reinterpret_cast<const T*>(&sums[r][c])));
+    } while (k < whole);
     for (int r = 0; r < R && row + r < g.m; ++r)
       for (int c = 0; c < kAcross && col + c < g.n; ++c) {
-        T s = sum_lanes<T, kVectorBytes>(reinterpret_cast<const T*>(&sums[r][c]));
+        T s = 0;
         for (int64_t i = k; i < g.k; ++i) s += x[r][i] * w[c][i];
+        s = static_cast<T>(totals[r][c] + static_cast<double>(s));
         out[(row + r) * g.out_row + col + c] = g.bias ? s + static_cast<const T*>(g.bias)[col + c] : s;
       }
   }
@@ -176,8 +185,17 @@ void write_tile(const Gemm& g, const C* t, int64_t batch, int64_t row, int64_t c
   }
 }
 
+/// sum = or += part, a tile; `last` takes the sum back.
+template <class S, class C> void add_tile(S* sum, C* part, bool first, bool last) {
+  constexpr int kSize = kRows * Tile<C>::kCols;
+  for (int i = 0; i < kSize; ++i)
+    sum[i] = first ? static_cast<S>(part[i]) : static_cast<S>(sum[i] + static_cast<S>(part[i]));
+  for (int i = 0; last && i < kSize; ++i) part[i] = static_cast<C>(sum[i]);
+}
+
 template <class T> void run(const Gemm& g) {
   using C = compute_t<T>;
+  using S = std::conditional_t<std::is_floating_point_v<C>, double, C>;  // sums of more than kDepth products
   if constexpr (std::is_floating_point_v<T>) {
     if (symmetric_product(g)) return run_symmetric<T>(g);
     if (Dots<T>::takes(g)) return Dots<T>::run(g);
@@ -193,7 +211,7 @@ template <class T> void run(const Gemm& g) {
   const int64_t pieces = std::min(threads, tiles), depth = std::min(g.k, kDepth);
   const bool single = g.k <= kDepth;
   const int64_t a_size = round_up(block_rows * depth, 64), b_size = round_up(block_cols * depth, 64),
-                t_size = single ? 0 : block_rows * block_cols;
+                t_size = single ? 0 : block_rows * block_cols * static_cast<int64_t>(sizeof(S) / sizeof(C));
   const int64_t per_piece = round_up(a_size + b_size + t_size, 64);
   constexpr int64_t kOnStack = 8192;
   alignas(64) char small[kOnStack];
@@ -204,7 +222,7 @@ template <class T> void run(const Gemm& g) {
   auto piece = [&](int64_t p) {
     C* pa = memory + p * per_piece;
     C* pb = pa + a_size;
-    C* sums = pb + b_size;
+    S* sums = reinterpret_cast<S*>(pb + b_size);
     alignas(64) C one[kRows * cols];
     for (int64_t tile = tiles * p / pieces; tile < tiles * (p + 1) / pieces; ++tile) {
       const int64_t batch = tile / (down * across), r0 = tile / across % down * block_rows,
@@ -223,10 +241,11 @@ template <class T> void run(const Gemm& g) {
         const bool last = k0 + kn == g.k;
         for (int64_t c = 0; c < width; c += cols)
           for (int64_t r = 0; r < rows; r += kRows) {
-            C* t = single ? one : sums + (c / cols * blocks(block_rows, kRows) + r / kRows) * kRows * cols;
-            Tile<C>::template multiply<kRows>(kn, pa + r * kn, kRows, pb + c * kn, cols, t, cols, k0 > 0);
+            Tile<C>::template multiply<kRows>(kn, pa + r * kn, kRows, pb + c * kn, cols, one, cols, false);
+            if (!single)
+              add_tile(sums + (c / cols * blocks(block_rows, kRows) + r / kRows) * kRows * cols, one, k0 == 0, last);
             if (last)
-              write_tile<T, C>(g, t, batch, r0 + r, c0 + c, std::min<int64_t>(kRows, rows - r),
+              write_tile<T, C>(g, one, batch, r0 + r, c0 + c, std::min<int64_t>(kRows, rows - r),
                                std::min<int64_t>(cols, width - c));
           }
       }

@@ -1,5 +1,6 @@
 // Normalisation per channel (batch, instance and group norm): statistics, apply and backward, for planes (NCHW) and for
-// rows of channels (NHWC). Statistics: two passes over pieces that fit the cache, merged in f64.
+// rows of channels (NHWC). Statistics: two passes over pieces that fit the cache, merged in f64; the second one corrects the
+// first one's mean, so that a mean far from zero costs no digits.
 #include <algorithm>
 
 #include "weft/backends/cpu/scratch.h"
@@ -69,30 +70,37 @@ WEFT_INLINE double param(const TensorRef& p, int64_t c, double missing) {
 template <class T> void stats_rows(double* mean, double* m2, const T* x, const Walk& k) {
   using A = compute_t<T>;
   const int64_t W = k.width, tasks = k.groups * k.pieces;
-  Scratch partial_memory(static_cast<size_t>(tasks * W) * 2 * (sizeof(double) + sizeof(A)));
-  double* partial = partial_memory.as<double>();
-  A* chunk_sums = reinterpret_cast<A*>(partial + tasks * W * 2);
+  Scratch memory(static_cast<size_t>(tasks * W) * 5 * sizeof(double));
+  double *partial = memory.as<double>(), *work = partial + tasks * W * 2;
   const int64_t chunk = std::max<int64_t>(4, 32768 / (W * static_cast<int64_t>(sizeof(T))));
   parallel_for(tasks, k.group_elements() * k.groups < kSerialBelow ? tasks : 1, [&](int64_t t0, int64_t t1) {
     for (int64_t t = t0; t < t1; ++t) {
       const int64_t b = t / k.pieces, p = t % k.pieces;
       const int64_t begin = k.wide_rows * p / k.pieces, end = k.wide_rows * (p + 1) / k.pieces;
       const T* base = x + b * k.group_elements();
-      double* pm = partial + t * 2 * W;
-      double* pq = pm + W;
-      A* s = chunk_sums + t * 2 * W;
+      double *pm = partial + t * 2 * W, *pq = pm + W, *wide = work + t * 3 * W;
+      A* s = reinterpret_cast<A*>(wide);
       for (int64_t i = 0; i < W; ++i) pm[i] = pq[i] = 0;
       for (int64_t r = begin; r < end; r += chunk) {
         const int64_t rows = std::min(chunk, end - r);
-        column_moments(s, s + W, base + r * W, rows, W);
-        const double done = static_cast<double>(r - begin),
-                     share = static_cast<double>(rows) / (done + static_cast<double>(rows));
-        const double weight = done * share;
+        const T* here = base + r * W;
+        column_moments(s, s + W, s + 2 * W, here, rows, W);
+        const double n = static_cast<double>(rows), done = static_cast<double>(r - begin), share = n / (done + n),
+                     weight = done * share;
+        const auto merge = [=](const auto* sums) {
 #pragma omp simd
-        for (int64_t i = 0; i < W; ++i) {
-          const double delta = static_cast<double>(s[i]) - pm[i];
-          pm[i] += delta * share;
-          pq[i] += static_cast<double>(s[W + i]) + delta * delta * weight;
+          for (int64_t i = 0; i < W; ++i) {
+            const double rest = static_cast<double>(sums[W + i]),
+                         delta = static_cast<double>(sums[i]) + rest / n - pm[i];
+            pm[i] += delta * share;
+            pq[i] += static_cast<double>(sums[2 * W + i]) - rest * rest / n + delta * delta * weight;
+          }
+        };
+        if (columns_held(s + 2 * W, here, rows, W)) {
+          merge(s);
+        } else {
+          column_moments(wide, wide + W, wide + 2 * W, here, rows, W);
+          merge(wide);
         }
       }
     }
@@ -109,7 +117,7 @@ template <class T> void stats_rows(double* mean, double* m2, const T* x, const W
       const T* rest = x + b * k.group_elements() + k.wide_rows * W;
       for (int64_t j = c; j < k.tail; j += k.C) m.merge(1, static_cast<double>(static_cast<A>(rest[j])), 0);
       mean[i] = m.mean;
-      m2[i] = m.m2;
+      m2[i] = m.m2 < 0 ? 0 : m.m2;
     }
   });
 }
@@ -134,6 +142,24 @@ template <class T> void stats(double* mean, double* m2, const T* x, const Walk& 
 
 // Forward ------------------------------------------------------------------------------------------------------------
 
+/// Is any of n too large or small for loops in f32?
+template <class T> bool any_extreme(const double* inv, int64_t n) {
+  bool any = false;
+  for (int64_t i = 0; i < n; ++i) any |= is_extreme<T>(inv[i]);
+  return any;
+}
+
+/// mean, scale and shift of a channel.
+template <class A> struct Affine {
+  Uniform<A> mean, scale, shift;
+  Affine(const double* means, const double* inv, const TensorRef& gamma, const TensorRef& beta, int64_t i, int64_t c) {
+    const double by = inv[i] * param(gamma, c, 1);
+    mean = {static_cast<A>(means[i])};
+    scale = {static_cast<A>(by)};
+    shift = {static_cast<A>(param(beta, c, 0) - rest_of<A>(means[i]) * by)};
+  }
+};
+
 /// Column vectors mean, inv gamma and beta of every group.
 template <class A>
 void fill_affine(const Columns<A>& v, const double* mean, const double* inv, const TensorRef& gamma,
@@ -142,7 +168,10 @@ void fill_affine(const Columns<A>& v, const double* mean, const double* inv, con
     for (int64_t b = b0; b < b1; ++b) {
       tile(v(b, 0), k.width, k.C, [&](int64_t c) { return mean[b * k.C + c]; });
       tile(v(b, 1), k.width, k.C, [&](int64_t c) { return inv[b * k.C + c] * param(gamma, c, 1); });
-      tile(v(b, 2), k.width, k.C, [&](int64_t c) { return param(beta, c, 0); });
+      tile(v(b, 2), k.width, k.C, [&](int64_t c) {
+        const int64_t i = b * k.C + c;
+        return param(beta, c, 0) - rest_of<A>(mean[i]) * (inv[i] * param(gamma, c, 1));
+      });
     }
   });
 }
@@ -161,10 +190,9 @@ template <class Body> void for_rows(const Walk& k, const Body& body) {
   });
 }
 
-template <class T>
-void apply_as(T* y, const T* x, const T* residual, const double* mean, const double* inv, const TensorRef& gamma,
+template <class T, class A>
+void apply_in(T* y, const T* x, const T* residual, const double* mean, const double* inv, const TensorRef& gamma,
               const TensorRef& beta, const Walk& k, const NormParams& o) {
-  using A = compute_t<T>;
   const Gate<A> s(o);
   if (k.rows) {
     const Columns<A> v(k, 3);
@@ -180,19 +208,25 @@ void apply_as(T* y, const T* x, const T* residual, const double* mean, const dou
       for (int64_t t = t0; t < t1; ++t) {
         const int64_t plane = t / split, p = t % split, c = plane % k.C, b = k.groups == 1 ? 0 : plane / k.C;
         const int64_t at = plane * k.S + k.S * p / split, n = k.S * (p + 1) / split - k.S * p / split;
-        Uniform<A> m{static_cast<A>(mean[b * k.C + c])}, sc{static_cast<A>(inv[b * k.C + c] * param(gamma, c, 1))},
-            sh{static_cast<A>(param(beta, c, 0))};
-        apply_loop(y + at, x + at, residual ? residual + at : nullptr, n, m, sc, sh, s);
+        const Affine<A> v(mean, inv, gamma, beta, b * k.C + c, c);
+        apply_loop(y + at, x + at, residual ? residual + at : nullptr, n, v.mean, v.scale, v.shift, s);
       }
     });
   }
+}
+
+template <class T>
+void apply_as(T* y, const T* x, const T* residual, const double* mean, const double* inv, const TensorRef& gamma,
+              const TensorRef& beta, const Walk& k, const NormParams& o) {
+  if constexpr (kMayBeExtreme<T>)
+    if (any_extreme<T>(inv, k.groups * k.C)) return apply_in<T, double>(y, x, residual, mean, inv, gamma, beta, k, o);
+  apply_in<T, compute_t<T>>(y, x, residual, mean, inv, gamma, beta, k, o);
 }
 
 /// Statistics and apply in one go while a channel's planes are in the cache.
 template <class T>
 void forward_planes(T* y, double* mean, double* m2, double* inv, const T* x, const T* residual, const TensorRef& gamma,
                     const TensorRef& beta, const Walk& k, const NormParams& o) {
-  using A = compute_t<T>;
   const int64_t grain = std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, k.count()));
   parallel_for(k.groups * k.C, grain, [&](int64_t i0, int64_t i1) {
     for (int64_t i = i0; i < i1; ++i) {
@@ -201,12 +235,19 @@ void forward_planes(T* y, double* mean, double* m2, double* inv, const T* x, con
       mean[i] = m.mean;
       m2[i] = m.m2;
       inv[i] = 1 / fn::sqrt(m.m2 / m.n + o.eps);
-      Uniform<A> vm{static_cast<A>(m.mean)}, sc{static_cast<A>(inv[i] * param(gamma, c, 1))},
-          sh{static_cast<A>(param(beta, c, 0))};
-      for (int64_t n = (b + 1) * k.samples() - 1; n >= b * k.samples(); --n) {  // what was read last is cached best
-        const int64_t at = (n * k.C + c) * k.S;
-        apply_loop(y + at, x + at, residual ? residual + at : nullptr, k.S, vm, sc, sh, Gate<A>(o));
-      }
+      const auto apply = [&]<class A>() {
+        const Affine<A> v(mean, inv, gamma, beta, i, c);
+        for (int64_t n = (b + 1) * k.samples() - 1; n >= b * k.samples(); --n) {  // what was read last is cached best
+          const int64_t at = (n * k.C + c) * k.S;
+          apply_loop(y + at, x + at, residual ? residual + at : nullptr, k.S, v.mean, v.scale, v.shift, Gate<A>(o));
+        }
+      };
+      if constexpr (kMayBeExtreme<T>)
+        if (is_extreme<T>(inv[i])) {
+          apply.template operator()<double>();
+          continue;
+        }
+      apply.template operator()<compute_t<T>>();
     }
   });
 }
@@ -222,8 +263,7 @@ template <class T> struct Back {
   NormParams params;
 };
 
-template <class T, NormSource Src> void reduce_rows(double* s1, double* s2, const Back<T>& o, const Walk& k) {
-  using A = compute_t<T>;
+template <class T, NormSource Src, class A> void reduce_rows(double* s1, double* s2, const Back<T>& o, const Walk& k) {
   const int64_t W = k.width, tasks = k.groups * k.pieces;
   Scratch memory(static_cast<size_t>(tasks * W) * 2 * (sizeof(double) + sizeof(A)));
   double* partial = memory.as<double>();
@@ -256,50 +296,46 @@ template <class T, NormSource Src> void reduce_rows(double* s1, double* s2, cons
         for (int64_t j = i % k.C; j < W; j += k.C) a += p1[j], q += p1[W + j];
       }
       s1[i] = a;
-      s2[i] = q * o.inv[i];
+      s2[i] = (q - rest_of<A>(o.mean[i]) * a) * o.inv[i];
     }
   });
 }
 
-template <class T, NormSource Src>
+template <class T, NormSource Src, class A>
 void reduce_plane(double& s1, double& s2, const Back<T>& o, const Walk& k, int64_t b, int64_t c) {
-  using A = compute_t<T>;
   const int64_t i = b * k.C + c;
-  Uniform<A> m{static_cast<A>(o.mean[i])}, sc{static_cast<A>(o.inv[i] * param(o.gamma, c, 1))},
-      sh{static_cast<A>(param(o.beta, c, 0))};
+  const Affine<A> v(o.mean, o.inv, o.gamma, o.beta, i, c);
   double a = 0, q = 0;
   for (int64_t n = b * k.samples(); n < (b + 1) * k.samples(); ++n)
     for (int64_t at = (n * k.C + c) * k.S, end = at + k.S; at < end; at += 4096) {
       A pa = 0, pq = 0;
-      reduce_run<Src>(pa, pq, o.g + at, o.x + at, o.y ? o.y + at : nullptr, std::min<int64_t>(4096, end - at), m, sc,
-                      sh, Gate<A>(o.params));
+      reduce_run<Src>(pa, pq, o.g + at, o.x + at, o.y ? o.y + at : nullptr, std::min<int64_t>(4096, end - at), v.mean,
+                      v.scale, v.shift, Gate<A>(o.params));
       a += static_cast<double>(pa);
       q += static_cast<double>(pq);
     }
   s1 = a;
-  s2 = q * o.inv[i];
+  s2 = (q - rest_of<A>(o.mean[i]) * a) * o.inv[i];
 }
 
-template <class T, NormSource Src>
+template <class T, NormSource Src, class A>
 void back_plane(const Back<T>& o, const Walk& k, int64_t n, int64_t c, int64_t i, double scale, double k1, double k2) {
-  using A = compute_t<T>;
-  Uniform<A> m{static_cast<A>(o.mean[i])}, sc{static_cast<A>(o.inv[i] * param(o.gamma, c, 1))},
-      sh{static_cast<A>(param(o.beta, c, 0))};
-  Uniform<A> va{static_cast<A>(scale)}, vb{static_cast<A>(k1)}, vd{static_cast<A>(k2 * o.inv[i])};
+  const Affine<A> v(o.mean, o.inv, o.gamma, o.beta, i, c);
+  const double d = k2 * o.inv[i];
+  Uniform<A> va{static_cast<A>(scale)}, vb{static_cast<A>(k1 - rest_of<A>(o.mean[i]) * d)}, vd{static_cast<A>(d)};
   const int64_t at = (n * k.C + c) * k.S;
-  back_loop<Src>(o.dx + at, o.dres ? o.dres + at : nullptr, o.g + at, o.x + at, o.y ? o.y + at : nullptr, k.S, m, sc,
-                 sh, va, vb, vd, Gate<A>(o.params));
+  back_loop<Src>(o.dx + at, o.dres ? o.dres + at : nullptr, o.g + at, o.x + at, o.y ? o.y + at : nullptr, k.S, v.mean,
+                 v.scale, v.shift, va, vb, vd, Gate<A>(o.params));
 }
 
-template <class T, NormSource Src>
+template <class T, NormSource Src, class A>
 void back_apply(const Back<T>& o, const double* scale, const double* k1, const double* k2, const Walk& k) {
-  using A = compute_t<T>;
   if (!k.rows) {
     const int64_t grain = std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, k.S));
     parallel_for(k.N * k.C, grain, [&](int64_t t0, int64_t t1) {
       for (int64_t t = t0; t < t1; ++t) {
         const int64_t n = t / k.C, c = t % k.C, i = (k.groups == 1 ? 0 : n) * k.C + c;
-        back_plane<T, Src>(o, k, n, c, i, scale[i], k1[i], k2[i]);
+        back_plane<T, Src, A>(o, k, n, c, i, scale[i], k1[i], k2[i]);
       }
     });
     return;
@@ -309,7 +345,10 @@ void back_apply(const Back<T>& o, const double* scale, const double* k1, const d
   parallel_for(k.groups, std::max<int64_t>(1, kSerialBelow / k.width), [&](int64_t b0, int64_t b1) {
     for (int64_t b = b0; b < b1; ++b) {
       tile(v(b, 3), k.width, k.C, [&](int64_t c) { return scale[b * k.C + c]; });
-      tile(v(b, 4), k.width, k.C, [&](int64_t c) { return k1[b * k.C + c]; });
+      tile(v(b, 4), k.width, k.C, [&](int64_t c) {
+        const int64_t i = b * k.C + c;
+        return k1[i] - rest_of<A>(o.mean[i]) * (k2[i] * o.inv[i]);
+      });
       tile(v(b, 5), k.width, k.C, [&](int64_t c) { return k2[b * k.C + c] * o.inv[b * k.C + c]; });
     }
   });
@@ -320,19 +359,19 @@ void back_apply(const Back<T>& o, const double* scale, const double* k1, const d
   });
 }
 
-template <class T, NormSource Src> void reduce(double* s1, double* s2, const Back<T>& o, const Walk& k) {
-  if (k.rows) return reduce_rows<T, Src>(s1, s2, o, k);
+template <class T, NormSource Src, class A> void reduce(double* s1, double* s2, const Back<T>& o, const Walk& k) {
+  if (k.rows) return reduce_rows<T, Src, A>(s1, s2, o, k);
   const int64_t grain = std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, k.count()));
   parallel_for(k.groups * k.C, grain, [&](int64_t i0, int64_t i1) {
-    for (int64_t i = i0; i < i1; ++i) reduce_plane<T, Src>(s1[i], s2[i], o, k, i / k.C, i % k.C);
+    for (int64_t i = i0; i < i1; ++i) reduce_plane<T, Src, A>(s1[i], s2[i], o, k, i / k.C, i % k.C);
   });
 }
 
 /// Both, channel by channel, while its planes are in the cache.
-template <class T, NormSource Src> void backward(double* s1, double* s2, const Back<T>& o, const Walk& k) {
+template <class T, NormSource Src, class A> void backward(double* s1, double* s2, const Back<T>& o, const Walk& k) {
   const double count = static_cast<double>(k.count());
   if (k.rows) {
-    reduce<T, Src>(s1, s2, o, k);
+    reduce<T, Src, A>(s1, s2, o, k);
     const int64_t n = k.groups * k.C;
     Scratch memory(static_cast<size_t>(3 * n) * sizeof(double));
     double* v = memory.as<double>();
@@ -341,28 +380,34 @@ template <class T, NormSource Src> void backward(double* s1, double* s2, const B
       v[n + i] = v[i] * s1[i] / count;
       v[2 * n + i] = v[i] * s2[i] / count;
     }
-    return back_apply<T, Src>(o, v, v + n, v + 2 * n, k);
+    return back_apply<T, Src, A>(o, v, v + n, v + 2 * n, k);
   }
   const int64_t grain = std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, k.count()));
   parallel_for(k.groups * k.C, grain, [&](int64_t i0, int64_t i1) {
     for (int64_t i = i0; i < i1; ++i) {
       const int64_t b = i / k.C, c = i % k.C;
-      reduce_plane<T, Src>(s1[i], s2[i], o, k, b, c);
+      reduce_plane<T, Src, A>(s1[i], s2[i], o, k, b, c);
       const double a = o.inv[i] * param(o.gamma, c, 1);
       for (int64_t n = (b + 1) * k.samples() - 1; n >= b * k.samples(); --n)
-        back_plane<T, Src>(o, k, n, c, i, a, a * s1[i] / count, a * s2[i] / count);
+        back_plane<T, Src, A>(o, k, n, c, i, a, a * s1[i] / count, a * s2[i] / count);
     }
   });
 }
 
 // Slots --------------------------------------------------------------------------------------------------------------
 
-template <class F> void with_source(NormSource source, const F& f) {
-  switch (source) {
-    case NormSource::input: f.template operator()<NormSource::input>(); break;
-    case NormSource::output: f.template operator()<NormSource::output>(); break;
-    case NormSource::folded: f.template operator()<NormSource::folded>(); break;
-  }
+/// f<source, type of the loops>
+template <class T, class F> void with_source(NormSource source, const double* inv, const Walk& k, const F& f) {
+  const auto run = [&]<class A>() {
+    switch (source) {
+      case NormSource::input: f.template operator()<NormSource::input, A>(); break;
+      case NormSource::output: f.template operator()<NormSource::output, A>(); break;
+      case NormSource::folded: f.template operator()<NormSource::folded, A>(); break;
+    }
+  };
+  if constexpr (kMayBeExtreme<T>)
+    if (any_extreme<T>(inv, k.groups * k.C)) return run.template operator()<double>();
+  run.template operator()<compute_t<T>>();
 }
 
 void norm_stats(const MutTensorRef& mean, const MutTensorRef& m2, const TensorRef& x) {
@@ -405,7 +450,8 @@ void norm_backward_reduce(const MutTensorRef& s1, const MutTensorRef& s2, const 
   const Walk k(x, mean.numel);
   with_floating(x.dtype, [&]<class T> {
     const Back<T> v = operands<T>({}, {}, g, x, y, mean, inv, gamma, beta, o);
-    with_source(o.source, [&]<NormSource Src> { reduce<T, Src>(s1.as_mut<double>(), s2.as_mut<double>(), v, k); });
+    with_source<T>(o.source, v.inv, k,
+                   [&]<NormSource Src, class A> { reduce<T, Src, A>(s1.as_mut<double>(), s2.as_mut<double>(), v, k); });
   });
 }
 
@@ -416,8 +462,8 @@ void norm_backward_apply(const MutTensorRef& dx, const MutTensorRef& dres, const
   const Walk k(x, mean.numel);
   with_floating(x.dtype, [&]<class T> {
     const Back<T> v = operands<T>(dx, dres, g, x, y, mean, inv, gamma, beta, o);
-    with_source(o.source, [&]<NormSource Src> {
-      back_apply<T, Src>(v, scale.as<double>(), k1.as<double>(), k2.as<double>(), k);
+    with_source<T>(o.source, v.inv, k, [&]<NormSource Src, class A> {
+      back_apply<T, Src, A>(v, scale.as<double>(), k1.as<double>(), k2.as<double>(), k);
     });
   });
 }
@@ -428,7 +474,9 @@ void norm_backward(const MutTensorRef& dx, const MutTensorRef& dres, const MutTe
   const Walk k(x, mean.numel);
   with_floating(x.dtype, [&]<class T> {
     const Back<T> v = operands<T>(dx, dres, g, x, y, mean, inv, gamma, beta, o);
-    with_source(o.source, [&]<NormSource Src> { backward<T, Src>(s1.as_mut<double>(), s2.as_mut<double>(), v, k); });
+    with_source<T>(o.source, v.inv, k, [&]<NormSource Src, class A> {
+      backward<T, Src, A>(s1.as_mut<double>(), s2.as_mut<double>(), v, k);
+    });
   });
 }
 

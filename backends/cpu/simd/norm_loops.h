@@ -3,8 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
+#include <type_traits>
 
 #include "weft/core/dtype.h"
+#include "weft/core/fn/math.h"
 #include "weft/core/fn/norm.h"
 #include "weft/core/fn/welford.h"
 #include "weft/core/parallel.h"
@@ -41,40 +44,72 @@ using fn::center;
 using fn::Centered;
 using fn::Gate;
 
-/// Mean and sum of squared deviations of each column of x [rows, W].
-template <class A, class T> void column_moments(A* mean, A* m2, const T* x, int64_t rows, int64_t W) {
+/// A mean that an A holds leaves `rest`: far from zero that is more than the spread may be. Loops take x - mean, which is exact
+/// where it matters, and have the rest in a constant.
+template <class A> WEFT_INLINE double rest_of(double mean) { return mean - static_cast<double>(static_cast<A>(mean)); }
+
+/// May 1 / std or its square leave f32's range? Loops then run in f64. f16 has no such numbers.
+template <class T> inline constexpr bool kMayBeExtreme = std::is_same_v<T, float> || std::is_same_v<T, bf16>;
+template <class T> WEFT_INLINE bool is_extreme(double inv) {
+  return kMayBeExtreme<T> && (inv > 1e15 || (inv > 0 && inv < 1e-15));
+}
+
+/// Of each column of x [rows, W]: about the mean, the sum of deviations from that, and the sum of their squares.
+template <class A, class T> void column_moments(A* about, A* rest, A* squares, const T* x, int64_t rows, int64_t W) {
 #pragma omp simd
-  for (int64_t i = 0; i < W; ++i) mean[i] = m2[i] = A(0);
+  for (int64_t i = 0; i < W; ++i) about[i] = rest[i] = squares[i] = A(0);
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) {
     const T *a = x + r * W, *b = a + W, *c = b + W, *d = c + W;
 #pragma omp simd
-    for (int64_t i = 0; i < W; ++i) mean[i] += (A(a[i]) + A(b[i])) + (A(c[i]) + A(d[i]));
+    for (int64_t i = 0; i < W; ++i) about[i] += (A(a[i]) + A(b[i])) + (A(c[i]) + A(d[i]));
   }
   for (; r < rows; ++r) {
     const T* a = x + r * W;
 #pragma omp simd
-    for (int64_t i = 0; i < W; ++i) mean[i] += A(a[i]);
+    for (int64_t i = 0; i < W; ++i) about[i] += A(a[i]);
   }
   const A n = static_cast<A>(rows);
 #pragma omp simd
-  for (int64_t i = 0; i < W; ++i) mean[i] /= n;
-  for (r = 0; r + 2 <= rows; r += 2) {
-    const T *a = x + r * W, *b = a + W;
+  for (int64_t i = 0; i < W; ++i) about[i] /= n;
+  for (r = 0; r + 4 <= rows; r += 4) {
+    const T *a = x + r * W, *b = a + W, *c = b + W, *d = c + W;
 #pragma omp simd
     for (int64_t i = 0; i < W; ++i) {
-      const A d = A(a[i]) - mean[i], e = A(b[i]) - mean[i];
-      m2[i] += d * d + e * e;
+      const A m = about[i], p = A(a[i]) - m, q = A(b[i]) - m, u = A(c[i]) - m, v = A(d[i]) - m;
+      rest[i] += (p + q) + (u + v);
+      squares[i] += (p * p + q * q) + (u * u + v * v);
     }
   }
   for (; r < rows; ++r) {
     const T* a = x + r * W;
 #pragma omp simd
     for (int64_t i = 0; i < W; ++i) {
-      const A d = A(a[i]) - mean[i];
-      m2[i] += d * d;
+      const A d = A(a[i]) - about[i];
+      rest[i] += d;
+      squares[i] += d * d;
     }
   }
+}
+
+/// Did f32 hold the sums of squares of rows [rows, W] (f16 is never too small for it)?
+template <class T, class A> bool columns_held(const A* squares, const T* x, int64_t rows, int64_t W) {
+  if constexpr (std::is_same_v<A, double>) return true;
+  int lost = 0, small = 0;
+#pragma omp simd reduction(| : lost, small)
+  for (int64_t i = 0; i < W; ++i) {
+    lost |= !(squares[i] <= std::numeric_limits<float>::max());
+    small |= squares[i] < A(1e-30);
+  }
+  if (lost) return false;
+  if (!small || std::is_same_v<T, f16>) return true;
+  // constants are small, too, and many channels are 0 for good: three samples tell them from tiny numbers
+  for (int64_t i = 0; i < W; ++i)
+    for (const int64_t r : {int64_t{0}, rows / 2, rows - 1}) {
+      const A v = fn::abs(A(x[r * W + i]));
+      if (squares[i] < A(1e-30) && v > A(0) && v < A(1e-15)) return false;
+    }
+  return true;
 }
 
 /// Sum of f(i) for i < n, in partial sums: their short chains of additions keep rounding errors small, with vector
@@ -94,7 +129,42 @@ template <class A, class F> WEFT_INLINE A sum_of(int64_t n, const F& f) {
   return lane[0] + rest;
 }
 
-/// Moments of a run of n elements.
+/// Did f32 hold a sum of squares? f16 cannot have had too small ones.
+template <class T, class A> WEFT_INLINE bool is_held(A squares) {
+  if constexpr (std::is_same_v<A, double>) return true;
+  else return squares <= std::numeric_limits<float>::max() && (std::is_same_v<T, f16> || squares >= 1e-30f);
+}
+
+/// Moments of few elements, in A, about a value near the mean: deviations also say how far off it is.
+template <class A, class T> fn::Moments moments_about(const T* p, int64_t n, A about, bool& held) {
+  constexpr int kLanes = 32;
+  A rest[kLanes] = {}, squares[kLanes] = {};
+  const auto add = [&](int j, A d) {
+    rest[j] += d;
+    squares[j] += d * d;
+  };
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes)
+#pragma omp simd
+    for (int j = 0; j < kLanes; ++j) add(j, A(p[i + j]) - about);
+  for (int j = 0; i + j < n; ++j) add(j, A(p[i + j]) - about);
+  for (int half = kLanes / 2; half > 0; half /= 2)
+#pragma omp simd
+    for (int j = 0; j < half; ++j) {
+      rest[j] += rest[j + half];
+      squares[j] += squares[j + half];
+    }
+  held = is_held<T>(squares[0]);
+  const double off = static_cast<double>(rest[0]), count = static_cast<double>(n),
+               m2 = static_cast<double>(squares[0]) - off * off / count;
+  fn::Moments m;
+  m.n = count;
+  m.mean = static_cast<double>(about) + off / count;
+  m.m2 = m2 < 0 ? 0 : m2;
+  return m;
+}
+
+/// Moments of a run of n elements. Where the mean is not far from zero it needs no correction.
 template <class T> fn::Moments moments(const T* x, int64_t n) {
   using A = compute_t<T>;
   fn::Moments all;
@@ -103,7 +173,18 @@ template <class T> fn::Moments moments(const T* x, int64_t n) {
     const T* p = x + at;
     const A mean = sum_of<A>(m, [&](int64_t i) { return A(p[i]); }) / static_cast<A>(m);
     const A squares = sum_of<A>(m, [&](int64_t i) { return (A(p[i]) - mean) * (A(p[i]) - mean); });
-    all.merge(static_cast<double>(m), static_cast<double>(mean), static_cast<double>(squares));
+    const double mu = static_cast<double>(mean), m2 = static_cast<double>(squares), count = static_cast<double>(m);
+    bool held = is_held<T>(squares);
+    if (held && mu * mu * count <= 16 * m2) {
+      all.merge(count, mu, m2);
+      continue;
+    }
+    fn::Moments here;
+    if (held) here = moments_about<A>(p, m, mean, held);
+    if (!held)
+      here = moments_about<double>(
+          p, m, sum_of<double>(m, [&](int64_t i) { return static_cast<double>(A(p[i])); }) / count, held);
+    all.merge(here);
   }
   return all;
 }
@@ -116,17 +197,17 @@ template <class T, class F> WEFT_INLINE void store_each(T* to, int64_t n, const 
     for (int64_t at = 0; at < n; at += kBlock) {
       const int64_t m = std::min(kBlock, n - at);
 #pragma omp simd
-      for (int64_t i = 0; i < m; ++i) block[i] = f(at + i);
+      for (int64_t i = 0; i < m; ++i) block[i] = static_cast<compute_t<T>>(f(at + i));
 #pragma omp simd
       for (int64_t i = 0; i < m; ++i) to[at + i] = static_cast<T>(block[i]);
     }
   } else {
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) to[i] = f(i);
+    for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(f(i));
   }
 }
 
-/// y = act((x - mean) scale + shift [+ residual]); y may be x.
+/// y = act((x - mean) scale + shift [+ residual]); y may be x. Here and below shift has what the mean leaves (rest_of).
 template <class T, class V, class A>
 void apply_loop(T* y, const T* x, const T* residual, int64_t n, V mean, V scale, V shift, Gate<A> gate) {
   if (residual) {

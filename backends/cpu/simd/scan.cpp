@@ -1,3 +1,4 @@
+#include "weft/core/fn/scan.h"
 #include "weft/backends/cpu/simd/lines.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/core/kernels.h"
@@ -5,9 +6,7 @@
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
-template <class T, class Step>
-void scan_lines(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse, compute_t<T> start, Step step) {
-  using C = compute_t<T>;
+template <class T, class Running> void scan_lines(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse) {
   if (x.numel == 0) return;
   const Lines lines(x, dim);
   const int64_t first = reverse ? lines.length - 1 : 0, way = reverse ? -1 : 1;
@@ -16,11 +15,10 @@ void scan_lines(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse
     for (int64_t k = begin; k < end; ++k) {
       const T* in = x.as<T>() + lines.offset(k, x) + first * sx;
       T* out = y.as_mut<T>() + lines.offset(k, y) + first * sy;
-      C acc = start;
-      for (int64_t i = 0; i < lines.length; ++i) {
-        acc = step(acc, static_cast<C>(in[i * way * sx]));
-        out[i * way * sy] = static_cast<T>(acc);
-      }
+      Running all;
+      for (int64_t i = 0; i < lines.length; ++i)
+        out[i * way * sy] = static_cast<T>(
+            static_cast<compute_t<T>>(all.push(static_cast<compute_t<T>>(in[i * way * sx]))));
     }
   });
 }
@@ -39,16 +37,10 @@ template <class F> void for_number_types(Dtype d, const F& f) {
 }
 
 void cumsum_kernel(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse) {
-  for_number_types(x.dtype, [&]<class T> {
-    using C = compute_t<T>;
-    scan_lines<T>(y, x, dim, reverse, C(0), [](C a, C v) { return static_cast<C>(a + v); });
-  });
+  for_number_types(x.dtype, [&]<class T> { scan_lines<T, fn::RunningSum<T>>(y, x, dim, reverse); });
 }
 void cumprod_kernel(const MutTensorRef& y, const TensorRef& x, int dim) {
-  for_number_types(x.dtype, [&]<class T> {
-    using C = compute_t<T>;
-    scan_lines<T>(y, x, dim, false, C(1), [](C a, C v) { return static_cast<C>(a * v); });
-  });
+  for_number_types(x.dtype, [&]<class T> { scan_lines<T, fn::RunningProduct<T>>(y, x, dim, false); });
 }
 
 template <class T>

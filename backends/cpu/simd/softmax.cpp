@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kWidth = 256;   // lines side by side
 constexpr int64_t kPiece = 1024;  // of a line, whose sum is added to the others in f64
+constexpr int64_t kSteps = 64;    // the same for lines side by side: one sum takes them in turns
 
 template <class C> C greatest(const C* x, int64_t n) {
   C m = fn::lowest<C>();
@@ -73,10 +74,20 @@ template <class C> void grad_line(C* d, const C* g, const C* y, int64_t n, bool 
   }
 }
 
+/// total += s, s = 0.
+template <class C> void add_sums(double* total, C* s, int64_t width) {
+#pragma omp simd
+  for (int64_t j = 0; j < width; ++j) {
+    total[j] += static_cast<double>(s[j]);
+    s[j] = 0;
+  }
+}
+
 /// `width` lines side by side: element i of line j is at [i * width + j]. y may be x.
 template <class C> void softmax_lines(C* y, const C* x, int64_t n, int64_t width, bool log) {
   C m[kWidth], s[kWidth];
-  for (int64_t j = 0; j < width; ++j) m[j] = fn::lowest<C>(), s[j] = 0;
+  double total[kWidth];
+  for (int64_t j = 0; j < width; ++j) m[j] = fn::lowest<C>(), s[j] = 0, total[j] = 0;
   for (int64_t i = 0; i < n; ++i) {
 #pragma omp simd
     for (int64_t j = 0; j < width; ++j) m[j] = x[i * width + j] > m[j] ? x[i * width + j] : m[j];
@@ -95,9 +106,11 @@ template <class C> void softmax_lines(C* y, const C* x, int64_t n, int64_t width
         s[j] += v;
       }
     }
+    if (i % kSteps == kSteps - 1) add_sums(total, s, width);
   }
+  add_sums(total, s, width);
 #pragma omp simd
-  for (int64_t j = 0; j < width; ++j) s[j] = log ? fn::log(s[j]) : C(1) / s[j];
+  for (int64_t j = 0; j < width; ++j) s[j] = log ? fn::log(static_cast<C>(total[j])) : static_cast<C>(1 / total[j]);
   for (int64_t i = 0; i < n; ++i) {
     const C* p = x + i * width;
     C* q = y + i * width;
@@ -112,11 +125,15 @@ template <class C> void softmax_lines(C* y, const C* x, int64_t n, int64_t width
 }
 template <class C> void grad_lines(C* d, const C* g, const C* y, int64_t n, int64_t width, bool log) {
   C s[kWidth];
-  for (int64_t j = 0; j < width; ++j) s[j] = 0;
+  double total[kWidth];
+  for (int64_t j = 0; j < width; ++j) s[j] = 0, total[j] = 0;
   for (int64_t i = 0; i < n; ++i) {
 #pragma omp simd
     for (int64_t j = 0; j < width; ++j) s[j] += log ? g[i * width + j] : g[i * width + j] * y[i * width + j];
+    if (i % kSteps == kSteps - 1) add_sums(total, s, width);
   }
+  add_sums(total, s, width);
+  for (int64_t j = 0; j < width; ++j) s[j] = static_cast<C>(total[j]);
   for (int64_t i = 0; i < n; ++i) {
     if (log) {
 #pragma omp simd
