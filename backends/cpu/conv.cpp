@@ -140,7 +140,7 @@ void conv_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, 
   if (few::takes_forward(p)) return few::forward(y.mut, x, w, b, p);
   if (winograd::takes(p) && policy::winograd(p)) return winograd::forward(y.mut, x, w, b, p);
 #if WEFT_HAS_ONEDNN
-  if (onednn_takes(p) && onednn::forward(y.mut, x, w, b, p)) return;
+  if (onednn_takes(p) && !policy::own_forward(p) && onednn::forward(y.mut, x, w, b, p)) return;
 #endif
   native::forward(y.mut, x, w, b, p);
 }

@@ -17,6 +17,13 @@ inline bool blocked_weight_grad(const ConvProblem& p) {
   return taps > 1 && (p.c < 512 || p.o < 512);
 }
 
+/// bf16 kernels of oneDNN take channels in pairs, and those for fewer than 16 channels (of one group) read neighbouring pixels
+/// along with them, to fill a register. What lies beyond the window meets a weight of 0 there; where it is infinite, that makes
+/// a NaN of an output that does not depend on it. None of that kind is handed to oneDNN.
+inline bool own_forward(const ConvProblem& p) {
+  return p.dtype == Dtype::bf16 && p.groups == 1 && (p.c < 16 || p.c % 2 == 1);
+}
+
 /// oneDNN 3.2's weight gradient of strided 1x1 kernels is wrong below AVX-512 for some channel counts (uxlfoundation/oneDNN
 /// 6035), so that none of that kind is handed to it there.
 inline bool own_weight_grad(const ConvProblem& p, bool avx512) {

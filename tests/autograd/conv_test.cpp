@@ -8,6 +8,7 @@
 #include "support/reference_conv.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/gradcheck.h"
+#include "weft/autograd/ops/binary.h"
 #include "weft/core/factory.h"
 
 using namespace weft;
@@ -298,5 +299,37 @@ TEST_SUITE("conv") {
     CHECK_THROWS_AS((void)conv_transpose2d(here::ones({1, 3, 1, 1}), here::ones({3, 8, 1, 1}), {}, {.padding = 1}),
                     ShapeError);
     CHECK_THROWS_AS((void)conv_transpose2d(here::ones({1, 4, 8, 8}), here::ones({3, 8, 3, 3})), ShapeError);
+  }
+
+  DEVICE_TEST_CASE("an infinity reaches the outputs whose windows hold it, and no others") {
+    // Winograd spreads one over its tiles, and says so: these have too few channels for it
+    Generator g(7);
+    const auto lost = [](const Tensor& t) {
+      int64_t n = 0;
+      for (double v : t.to_vector<double>()) n += !std::isfinite(v);
+      return n;
+    };
+    for (const Dtype d : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16})
+      for (const int64_t C : {1, 3, 4, 7, 8, 15})
+        for (const int64_t O : {1, 4, 5, 18})
+          for (const int64_t k : {1, 3, 5})
+            for (const int64_t stride : {1, 2}) {
+              CAPTURE(d);
+              CAPTURE(C);
+              CAPTURE(O);
+              CAPTURE(k);
+              CAPTURE(stride);
+              std::vector<double> v(static_cast<size_t>(C * 21 * 22), 0.5);
+              v[static_cast<size_t>((C - 1) * 21 * 22 + 8 * 22 + 10)] = INFINITY;
+              const Tensor x = here::tensor(v, Shape{1, C, 21, 22}).to(d),
+                           w = (here::rand({O, C, k, k}, Dtype::f32, &g) * 0.5 + 0.25).to(d);
+              int64_t taps = 0;  // of an axis: the infinity lies at an even place
+              for (int64_t t = 0; t < k; ++t) taps += (t + k / 2) % stride == 0;
+              const Tensor y = conv2d(x, w, {}, {.stride = stride, .padding = k / 2});
+              CHECK(lost(y) == taps * taps * O);
+              if (stride > 1) continue;
+              const Tensor t = conv_transpose2d(x, w.transpose(0, 1).contiguous(), {}, {.padding = k / 2});
+              CHECK(lost(t) == k * k * O);
+            }
   }
 }
