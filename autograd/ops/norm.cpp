@@ -83,7 +83,7 @@ NormGrads norm_composite(const Tensor& grad, const Tensor& input, const Tensor& 
     Tensor pre = w.defined() ? xhat * w : xhat;
     if (b.defined()) pre = pre + b;
     if (residual.defined()) pre = pre + residual.to(t);
-    g = o.activation == Activation::relu ? where(gt(pre, 0), g, 0) : where(ge(pre, 0), g, g * o.slope);
+    g = o.activation == Activation::relu ? where(le(pre, 0), 0, g) : where(lt(pre, 0), g * o.slope, g);
   }
   NormGrads r;
   const Tensor gw = w.defined() ? g * w : g;

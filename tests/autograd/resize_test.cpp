@@ -1,11 +1,13 @@
 // Resizing against naive loops and finite differences.
-#include "weft/autograd/ops/resize.h"
+#include <cmath>
+
 #include "derivative.h"
 #include "support/here.h"
 #include "support/reference.h"
 #include "support/strided.h"
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
+#include "weft/autograd/ops/resize.h"
 
 using namespace weft;
 using support::Array;
@@ -119,6 +121,22 @@ TEST_SUITE("resize") {
         CHECK(gradgradcheck(f, {at}));
       }
     }
+  }
+
+  DEVICE_TEST_CASE("linear: a neighbour that weighs nothing is not read") {
+    const double inf = HUGE_VAL;
+    // outputs 0, 1, 3, 4 lie at 0, 0.4, 1.6, 2 (the borders hold)
+    const Tensor x = here::tensor({1., 2., inf}, Shape{1, 1, 3}), y = here::tensor({inf, 2., 3.}, Shape{1, 1, 3});
+    const InterpolateOptions o{.size = {5}, .mode = InterpolateMode::linear};
+    const std::vector<double> right = interpolate(x, o).to_vector<double>(),
+                              left = interpolate(y, o).to_vector<double>();
+    CHECK(right[0] == 1);
+    CHECK(right[4] == inf);
+    CHECK(left[4] == 3);
+    const Tensor same = interpolate(here::tensor({1., inf, 2.}, Shape{1, 1, 3}),
+                                    {.size = {3}, .mode = InterpolateMode::linear});
+    CHECK(same.to_vector<double>()[0] == 1);
+    CHECK(same.to_vector<double>()[2] == 2);
   }
 
   DEVICE_TEST_CASE("errors") {
