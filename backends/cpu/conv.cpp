@@ -128,7 +128,7 @@ const void* contiguous_vector(const TensorRef& v, Scratch& scratch) {
 #if WEFT_HAS_ONEDNN
 bool onednn_takes(const ConvProblem& p) {
   const bool has_dtype = p.dtype == Dtype::f32 || (p.dtype == Dtype::bf16 && onednn::has_avx512());
-  return has_dtype && p.axes >= 1 && p.axes <= 3 && p.regular();
+  return has_dtype && p.axes >= 1 && p.axes <= 3 && p.regular() && !policy::too_large(p);
 }
 #endif
 
@@ -140,7 +140,7 @@ void conv_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, 
   if (few::takes_forward(p)) return few::forward(y.mut, x, w, b, p);
   if (winograd::takes(p) && policy::winograd(p)) return winograd::forward(y.mut, x, w, b, p);
 #if WEFT_HAS_ONEDNN
-  if (onednn_takes(p) && onednn::forward(y.mut, x, w, b, p)) return;
+  if (onednn_takes(p) && !policy::sees_padding_only(p) && onednn::forward(y.mut, x, w, b, p)) return;
 #endif
   native::forward(y.mut, x, w, b, p);
 }
