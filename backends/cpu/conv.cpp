@@ -128,7 +128,7 @@ const void* contiguous_vector(const TensorRef& v, Scratch& scratch) {
 #if WEFT_HAS_ONEDNN
 bool onednn_takes(const ConvProblem& p) {
   const bool has_dtype = p.dtype == Dtype::f32 || (p.dtype == Dtype::bf16 && onednn::has_avx512());
-  return has_dtype && p.axes >= 1 && p.axes <= 3 && p.regular();
+  return has_dtype && p.axes >= 1 && p.axes <= 3 && p.regular() && !policy::too_large(p);
 }
 #endif
 

@@ -17,21 +17,44 @@ inline bool blocked_weight_grad(const ConvProblem& p) {
   return taps > 1 && (p.c < 512 || p.o < 512);
 }
 
+// What is never handed to oneDNN 3.2 (docs/onednn.md).
+
+/// A tensor of more elements than 32 bits count: oneDNN before 3.7.1 overflows there.
+inline bool too_large(const ConvProblem& p) {
+  constexpr int64_t kMost = (int64_t{1} << 31) - 1;
+  return p.n * p.c * p.in_size() > kMost || p.n * p.o * p.out_size() > kMost || p.c / p.groups * p.o * p.taps() > kMost;
+}
+
+/// Some output's window has no element of the input: oneDNN's forward kernels have crashed on such (uxlfoundation/oneDNN 5942).
+inline bool sees_padding_only(const ConvProblem& p) {
+  for (int i = 0; i < p.axes; ++i) {
+    const int64_t extent = (p.kernel[i] - 1) * p.dilation[i] + 1, last = (p.out[i] - 1) * p.stride[i] - p.lo[i];
+    if (p.lo[i] >= extent || last >= p.in[i]) return true;
+    if (p.dilation[i] <= p.in[i]) continue;
+    // Taps further apart than the input is wide may lie on both sides of it.
+    for (int64_t start = -p.lo[i]; start <= last; start += p.stride[i]) {
+      const int64_t first = start >= 0 ? start : start % p.dilation[i] == 0 ? 0 : start % p.dilation[i] + p.dilation[i];
+      if (first >= p.in[i] || first > start + extent - 1) return true;
+    }
+  }
+  return false;
+}
+
 /// bf16 kernels of oneDNN take channels in pairs, and those for fewer than 16 channels (of one group) read neighbouring pixels
 /// along with them, to fill a register. What lies beyond the window meets a weight of 0 there; where it is infinite, that makes
-/// a NaN of an output that does not depend on it. None of that kind is handed to oneDNN.
-inline bool own_forward(const ConvProblem& p) {
+/// a NaN of an output that does not depend on it.
+inline bool reads_beside_window(const ConvProblem& p) {
   return p.dtype == Dtype::bf16 && p.groups == 1 && (p.c < 16 || p.c % 2 == 1);
 }
 
-/// oneDNN 3.2's weight gradient of strided 1x1 kernels is wrong below AVX-512 for some channel counts (uxlfoundation/oneDNN
-/// 6035), so that none of that kind is handed to it there.
+inline bool own_forward(const ConvProblem& p) { return reads_beside_window(p) || sees_padding_only(p); }
+
+/// oneDNN's weight gradient of strided 1x1 kernels over channels-last features writes past its workspace where there are fewer channels
+/// than a block has (uxlfoundation/oneDNN 6035): 16 with AVX-512; below it, none of that kind is handed over.
 inline bool own_weight_grad(const ConvProblem& p, bool avx512) {
-  if (avx512) return false;
-  int64_t taps = 1;
   bool strided = false;
-  for (int i = 0; i < p.axes; ++i) taps *= p.kernel[i], strided = strided || p.stride[i] > 1;
-  return taps == 1 && strided;
+  for (int i = 0; i < p.axes; ++i) strided = strided || p.stride[i] > 1;
+  return p.taps() == 1 && strided && (!avx512 || p.c / p.groups < 16);
 }
 
 /// 4x4 tiles of all planes of the batch.
