@@ -7,6 +7,7 @@
 
 #include "weft/autograd/deep_stack.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/core/factory.h"
 #include "weft/core/map.h"
 
@@ -232,15 +233,7 @@ bool Run::keep(const Node& n, const Tensor* grads, int count) {
 [[noreturn]] void rethrow_named(const Error& e, const char* op) {
   constexpr const char* kMark = " (while computing the gradient of ";
   if (std::strstr(e.what(), kMark)) throw;
-  const std::string text = str(e.what(), kMark, op, ")");
-  if (dynamic_cast<const ShapeError*>(&e)) throw ShapeError(text);
-  if (dynamic_cast<const DtypeError*>(&e)) throw DtypeError(text);
-  if (dynamic_cast<const DeviceError*>(&e)) throw DeviceError(text);
-  if (dynamic_cast<const ValueError*>(&e)) throw ValueError(text);
-  if (dynamic_cast<const NotSupported*>(&e)) throw NotSupported(text);
-  if (dynamic_cast<const OutOfMemory*>(&e)) throw OutOfMemory(text);
-  if (dynamic_cast<const CommError*>(&e)) throw CommError(text);
-  throw Error(text);
+  detail::rethrow_with(e, str(e.what(), kMark, op, ")"));
 }
 
 Grads Run::run_formula(Node& n, SmallVec<Tensor, 1>& grads) {

@@ -6,6 +6,7 @@
 
 #include "weft/autograd/checkpoint.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/matmul.h"
 #include "weft/autograd/ops/random.h"
 #include "weft/autograd/ops/reduce.h"
@@ -86,7 +87,7 @@ Tensor attend_in_pieces(const Tensor& query, const Tensor& key, const Tensor& va
 }  // namespace
 
 Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key_in, const Tensor& value_in,
-                                    const AttentionOptions& o) {
+                                    const AttentionOptions& o) try {
   constexpr const char* kName = "scaled_dot_product_attention";
   WEFT_CHECK(query.rank() >= 2 && key_in.rank() >= 2 && value_in.rank() >= 2, ShapeError, kName, ": query ",
              query.shape(), ", key ", key_in.shape(), " and value ", value_in.shape(), " need at least 2 axes");
@@ -108,6 +109,6 @@ Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key_in, c
   const double scale = o.scale.value_or(1 / std::sqrt(static_cast<double>(query.size(-1))));
   if (count_scores(query, key) > kManyScores) return attend_in_pieces(query, key, value, o.attn_mask, scale, o);
   return attend(query, key, value, o.attn_mask, scale, o);
-}
+} catch (const Error& e) { detail::rethrow_as("scaled_dot_product_attention", e); }
 
 }  // namespace weft

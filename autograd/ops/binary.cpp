@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/select.h"
@@ -101,20 +102,20 @@ Tensor add_scaled(const char* name, Tensor z, const Tensor& x, const Tensor& y, 
 Scalar negated(const Scalar& s) { return s.is_floating() ? Scalar(-s.to_double()) : Scalar(-s.to_int64()); }
 }  // namespace
 
-Tensor add(const Tensor& x, const Tensor& y, Scalar alpha) {
+Tensor add(const Tensor& x, const Tensor& y, Scalar alpha) try {
   if (is_one(alpha)) return add_scaled("add", apply<fn::Add>(x, y), x, y, alpha);
   check_alpha("add", alpha, result_dtype(x, y));
   check_operands("add", x, y);
   return add_scaled("add", apply<fn::AddScaled>(x, y, {alpha}), x, y, alpha);
-}
-Tensor sub(const Tensor& x, const Tensor& y, Scalar alpha) {
+} catch (const Error& e) { detail::rethrow_as("add", e); }
+Tensor sub(const Tensor& x, const Tensor& y, Scalar alpha) try {
   const Scalar a = negated(alpha);
   if (is_one(alpha)) return add_scaled("sub", apply<fn::Sub>(x, y), x, y, a);
   check_alpha("sub", alpha, result_dtype(x, y));
   check_operands("sub", x, y);
   return add_scaled("sub", apply<fn::AddScaled>(x, y, {a}), x, y, a);
-}
-Tensor add(const Tensor& in, Scalar y, Scalar alpha) {
+} catch (const Error& e) { detail::rethrow_as("sub", e); }
+Tensor add(const Tensor& in, Scalar y, Scalar alpha) try {
   Tensor x = raised("add", in, y);
   check_alpha("add", alpha, x.dtype());
   if (x.dtype() == Dtype::boolean) return map2<fn::Add>(x, y);
@@ -124,18 +125,18 @@ Tensor add(const Tensor& in, Scalar y, Scalar alpha) {
   Tensor z = map<fn::AddScalar>(x, {b});
   if (!recording(x)) return unrecorded("add", std::move(z));
   return record("add", std::move(z), {x}, [](BackwardCtx& c) -> Grads { return {c.grad()}; });
-}
-Tensor sub(const Tensor& x, Scalar y, Scalar alpha) {
+} catch (const Error& e) { detail::rethrow_as("add", e); }
+Tensor sub(const Tensor& x, Scalar y, Scalar alpha) try {
   WEFT_CHECK(x.dtype() != Dtype::boolean || !y.is_bool(), DtypeError, "sub: not defined for bool; use logical_xor");
   return add(x, negated(y), alpha);
-}
-Tensor sub(Scalar x, const Tensor& in) {
+} catch (const Error& e) { detail::rethrow_as("sub", e); }
+Tensor sub(Scalar x, const Tensor& in) try {
   WEFT_CHECK(in.dtype() != Dtype::boolean || !x.is_bool(), DtypeError, "sub: not defined for bool; use logical_xor");
   Tensor y = raised("sub", in, x);
   Tensor z = map<fn::RsubScalar>(y, {x});
   if (!recording(y)) return unrecorded("sub", std::move(z));
   return record("sub", std::move(z), {y}, [](BackwardCtx& c) -> Grads { return {neg(c.grad())}; });
-}
+} catch (const Error& e) { detail::rethrow_as("sub", e); }
 
 Tensor mul(const Tensor& x, const Tensor& y) {
   Tensor z = apply<fn::Mul>(x, y);
@@ -159,7 +160,7 @@ Tensor mul(const Tensor& in, Scalar y) {
   });
 }
 
-Tensor div(const Tensor& x, const Tensor& y, RoundingMode mode) {
+Tensor div(const Tensor& x, const Tensor& y, RoundingMode mode) try {
   if (mode != RoundingMode::none) {
     Tensor z = mode == RoundingMode::trunc ? apply_divided<fn::DivTrunc>(x, y, true)
                                            : apply_divided<fn::DivFloor>(x, y, true);
@@ -178,19 +179,19 @@ Tensor div(const Tensor& x, const Tensor& y, RoundingMode mode) {
     if (c.needs(1)) r[1] = sum_to(neg(q * (a / b)), b.shape());
     return r;
   });
-}
-Tensor div(const Tensor& in, Scalar y, RoundingMode mode) {
+} catch (const Error& e) { detail::rethrow_as("div", e); }
+Tensor div(const Tensor& in, Scalar y, RoundingMode mode) try {
   if (mode != RoundingMode::none) return div(in, wrap("div", y, in), mode);
   check_defined("div", in);
   Tensor x = as_float(in);
   Tensor z = map<fn::DivScalar>(x, {y});
   if (!recording(x)) return unrecorded("div", std::move(z));
   return record("div", std::move(z), {x}, [y](BackwardCtx& c) -> Grads { return {c.grad() / y}; });
-}
-Tensor div(Scalar x, const Tensor& y, RoundingMode mode) {
+} catch (const Error& e) { detail::rethrow_as("div", e); }
+Tensor div(Scalar x, const Tensor& y, RoundingMode mode) try {
   if (mode != RoundingMode::none) return div(wrap("div", x, y), y, mode);
   return mul(reciprocal(y), x);
-}
+} catch (const Error& e) { detail::rethrow_as("div", e); }
 
 Tensor pow(const Tensor& x, const Tensor& y) {
   Tensor z = apply<fn::Pow>(autocast(CastPolicy::fp32, x), autocast(CastPolicy::fp32, y));
@@ -275,10 +276,18 @@ template <class F> Tensor modulo(const Tensor& x, const Tensor& y, RoundingMode 
                 });
 }
 }  // namespace
-Tensor fmod(const Tensor& x, const Tensor& y) { return modulo<fn::Fmod>(x, y, RoundingMode::trunc); }
-Tensor fmod(const Tensor& x, Scalar y) { return fmod(x, wrap("fmod", y, x)); }
-Tensor remainder(const Tensor& x, const Tensor& y) { return modulo<fn::Remainder>(x, y, RoundingMode::floor); }
-Tensor remainder(const Tensor& x, Scalar y) { return remainder(x, wrap("remainder", y, x)); }
+Tensor fmod(const Tensor& x, const Tensor& y) try {
+  return modulo<fn::Fmod>(x, y, RoundingMode::trunc);
+} catch (const Error& e) { detail::rethrow_as("fmod", e); }
+Tensor fmod(const Tensor& x, Scalar y) try { return fmod(x, wrap("fmod", y, x)); } catch (const Error& e) {
+  detail::rethrow_as("fmod", e);
+}
+Tensor remainder(const Tensor& x, const Tensor& y) try {
+  return modulo<fn::Remainder>(x, y, RoundingMode::floor);
+} catch (const Error& e) { detail::rethrow_as("remainder", e); }
+Tensor remainder(const Tensor& x, Scalar y) try {
+  return remainder(x, wrap("remainder", y, x));
+} catch (const Error& e) { detail::rethrow_as("remainder", e); }
 
 Tensor outer(const Tensor& x, const Tensor& y) {
   WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "outer: expects two vectors, got ", x.shape(), " and ",

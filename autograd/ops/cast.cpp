@@ -1,4 +1,5 @@
 // Copies that keep the values: to another dtype, device or layout.
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/record.h"
 #include "weft/core/backend.h"
 #include "weft/core/factory.h"
@@ -50,13 +51,15 @@ void Tensor::record_stream(const Stream& stream) const {
   backend(device().type).record_stream(impl()->storage->data(), device().index, stream.handle());
 }
 
-Tensor Tensor::contiguous(MemoryFormat format) const {
+Tensor Tensor::contiguous(MemoryFormat format) const try {
   if (format == MemoryFormat::preserve) return *this;
   bool last = format == MemoryFormat::channels_last;
   if (last ? is_channels_last() : is_contiguous()) return *this;
   return record_copy("contiguous", copy_into(empty(shape(), options(), format), *this), *this);
-}
+} catch (const Error& e) { detail::rethrow_as("contiguous", e); }
 
-Tensor Tensor::clone() const { return record_copy("clone", copy_into(empty_like(*this), *this), *this); }
+Tensor Tensor::clone() const try {
+  return record_copy("clone", copy_into(empty_like(*this), *this), *this);
+} catch (const Error& e) { detail::rethrow_as("clone", e); }
 
 }  // namespace weft

@@ -2,6 +2,7 @@
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/grad_mode.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/format.h"
 #include "weft/autograd/ops/pad.h"
 #include "weft/autograd/ops/reduce.h"
@@ -266,7 +267,7 @@ Tensor conv_nd(const char* op, const Tensor& input, const Tensor& w, const Tenso
     WEFT_CHECK(extent <= padded, ShapeError, op,
                ": kernel size can't be greater than actual (padded) input size: kernel extent ", extent,
                ", padded input size ", padded, " along spatial dimension ", i, " (input ", input.shape(), ", weight ",
-               w.shape(), ")");
+               w.shape(), "); the output size would be below 1");
   }
   if (batched) return conv_folded(input, w, bias, p);
   return conv_folded(input.unsqueeze(0), w, bias, p).squeeze(0);
@@ -329,23 +330,23 @@ Tensor transpose(const char* op, const Tensor& x, const Tensor& w, const Tensor&
 
 }  // namespace
 
-Tensor conv1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<1>& o) {
+Tensor conv1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<1>& o) try {
   return conv_nd("conv1d", x, w, b, params<1>("conv1d", w, o));
-}
-Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<2>& o) {
+} catch (const Error& e) { detail::rethrow_as("conv1d", e); }
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<2>& o) try {
   return conv_nd("conv2d", x, w, b, params<2>("conv2d", w, o));
-}
-Tensor conv3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<3>& o) {
+} catch (const Error& e) { detail::rethrow_as("conv2d", e); }
+Tensor conv3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<3>& o) try {
   return conv_nd("conv3d", x, w, b, params<3>("conv3d", w, o));
-}
-Tensor conv_transpose1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<1>& o) {
+} catch (const Error& e) { detail::rethrow_as("conv3d", e); }
+Tensor conv_transpose1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<1>& o) try {
   return transpose("conv_transpose1d", x, w, b, o);
-}
-Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<2>& o) {
+} catch (const Error& e) { detail::rethrow_as("conv_transpose1d", e); }
+Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<2>& o) try {
   return transpose("conv_transpose2d", x, w, b, o);
-}
-Tensor conv_transpose3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<3>& o) {
+} catch (const Error& e) { detail::rethrow_as("conv_transpose2d", e); }
+Tensor conv_transpose3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<3>& o) try {
   return transpose("conv_transpose3d", x, w, b, o);
-}
+} catch (const Error& e) { detail::rethrow_as("conv_transpose3d", e); }
 
 }  // namespace weft

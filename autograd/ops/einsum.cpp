@@ -4,6 +4,7 @@
 #include <array>
 
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/matmul.h"
 #include "weft/autograd/ops/reduce.h"
 
@@ -129,7 +130,7 @@ Named contract(Named a, Named b, const std::array<bool, kLabels>& needed) {
 
 }  // namespace
 
-Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
+Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) try {
   const size_t arrow = equation.find("->");
   const std::string_view inputs = equation.substr(0, arrow);
   std::vector<Term> terms;
@@ -219,6 +220,6 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
     acc.sum_over(gone);
   }
   return acc.ordered(output);
-}
+} catch (const Error& e) { detail::rethrow_as("einsum", e); }
 
 }  // namespace weft

@@ -1,6 +1,7 @@
 #include "weft/autograd/ops/embedding.h"
 
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/index_lookup.h"
 #include "weft/autograd/record.h"
@@ -26,7 +27,7 @@ Tensor row_factors(const Tensor& index, int64_t rows, const EmbeddingOptions& o,
 
 }  // namespace
 
-Tensor embedding(const Tensor& index, const Tensor& weight, const EmbeddingOptions& options) {
+Tensor embedding(const Tensor& index, const Tensor& weight, const EmbeddingOptions& options) try {
   WEFT_CHECK(weight.rank() == 2, ShapeError, "embedding: weight must be [V, D], got ", weight.shape());
   const int64_t rows = weight.shape()[0];
   EmbeddingOptions o = options;
@@ -44,6 +45,6 @@ Tensor embedding(const Tensor& index, const Tensor& weight, const EmbeddingOptio
     const Tensor factors = row_factors(index, rows, o, {compute_dtype(c.grad().dtype()), c.grad().device()});
     return {detail::lookup_adjoint(mul(c.grad(), factors.to(c.grad().dtype())), l)};
   });
-}
+} catch (const Error& e) { detail::rethrow_as("embedding", e); }
 
 }  // namespace weft

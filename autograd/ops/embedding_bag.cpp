@@ -3,6 +3,7 @@
 
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/embedding.h"
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/reduce.h"
@@ -57,7 +58,8 @@ void embedding_renorm_(const Tensor& weight, const Tensor& index, double max_nor
     if (sizes[i] > max_norm) w.select(0, rows[i]).mul_(max_norm / (sizes[i] + 1e-7));
 }
 
-Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& offsets, const EmbeddingBagOptions& o) {
+Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& offsets,
+                     const EmbeddingBagOptions& o) try {
   constexpr const char* kName = "embedding_bag";
   WEFT_CHECK(weight.rank() == 2, ShapeError, kName, ": weight must be [V, D], got ", weight.shape());
   WEFT_CHECK(index.rank() == 1 || index.rank() == 2, ShapeError, kName, ": index must be [B, n] or [n], got ",
@@ -111,6 +113,6 @@ Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& of
     return where(eq(n, 0), 0, most);
   }
   return averaged(sum(where(counts, rows, 0), 1), n);
-}
+} catch (const Error& e) { detail::rethrow_as("embedding_bag", e); }
 
 }  // namespace weft

@@ -1,5 +1,6 @@
 // numpy's indexing: integers, slices and new axes make a view of x; index tensors, lists and masks then pick from the view.
 #include "weft/autograd/engine.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/index_lookup.h"
 #include "weft/autograd/record.h"
@@ -90,9 +91,11 @@ struct Parsed {
 
 }  // namespace
 
-Tensor Tensor::index(const std::vector<Index>& at) const { return Parsed(*this, at).get(); }
+Tensor Tensor::index(const std::vector<Index>& at) const try {
+  return Parsed(*this, at).get();
+} catch (const Error& e) { detail::rethrow_as("index", e); }
 
-Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& given, bool accumulate) {
+Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& given, bool accumulate) try {
   WEFT_CHECK(given.dtype("index_put") == x.dtype("index_put"), DtypeError, "index_put: x is ", x.dtype(),
              " but values ", given.dtype());
   Tensor y, values = given;
@@ -142,6 +145,6 @@ Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& gi
                   if (c.needs(1)) gv = sum_to(c.grad().index(back), shape);
                   return {gx, gv};
                 });
-}
+} catch (const Error& e) { detail::rethrow_as("index_put", e); }
 
 }  // namespace weft

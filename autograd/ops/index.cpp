@@ -2,6 +2,7 @@
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/index_lookup.h"
 #include "weft/autograd/ops/select.h"
 #include "weft/autograd/record.h"
@@ -34,7 +35,7 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
   return detail::lookup(x, Lookup("index_select", x.shape(), {d}, {at_least_1d(index)}, false));
 }
 
-Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, double alpha) {
+Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, double alpha) try {
   const int d = wrap_dim("index_add", dim, x.rank());
   WEFT_CHECK(index.rank() <= 1, ShapeError, "index_add: index must have rank 0 or 1, got ", index.shape());
   WEFT_CHECK(src.dtype() == x.dtype(), DtypeError, "index_add: x is ", x.dtype(), " but src ", src.dtype());
@@ -53,7 +54,7 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
                   Tensor gs = c.needs(1) ? index_select(c.grad(), d, index) : Tensor();
                   return {c.grad(), gs.defined() && alpha != 1 ? mul(gs, alpha) : gs};
                 });
-}
+} catch (const Error& e) { detail::rethrow_as("index_add", e); }
 
 namespace {
 
@@ -118,7 +119,7 @@ Tensor scatter_source(const char* op, const Tensor& x, int d, const Tensor& inde
 
 }  // namespace
 
-Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
+Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) try {
   const int d = wrap_dim("scatter_add", dim, x.rank());
   if (x.rank() == 0) return scatter_add(x.reshape({1}), 0, at_least_1d(index), at_least_1d(src)).reshape({});
   const Tensor from = scatter_source("scatter_add", x, d, widened(at_least_1d(index)), at_least_1d(src)),
@@ -128,9 +129,9 @@ Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tens
   return record("scatter_add", y, {x, from}, [d, i = Saved(at, "index")](BackwardCtx& c) -> Grads {
     return {c.grad(), c.needs(1) ? gather(c.grad(), d, c.get(i)) : Tensor()};
   });
-}
+} catch (const Error& e) { detail::rethrow_as("scatter_add", e); }
 
-Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) try {
   const int d = wrap_dim("scatter", dim, x.rank());
   if (x.rank() == 0) return scatter(x.reshape({1}), 0, at_least_1d(index), at_least_1d(src)).reshape({});
   const Tensor from = scatter_source("scatter", x, d, widened(at_least_1d(index)), at_least_1d(src)),
@@ -141,14 +142,14 @@ Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& 
     Tensor index = c.get(i);
     return {c.needs(0) ? scatter(c.grad(), d, index, 0) : Tensor(), c.needs(1) ? gather(c.grad(), d, index) : Tensor()};
   });
-}
+} catch (const Error& e) { detail::rethrow_as("scatter", e); }
 
-Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, Scalar value) {
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, Scalar value) try {
   detail::check_holds("scatter", value, x.dtype());
   return scatter(x, dim, index, detail::number(value, x.options()).expand(index.shape()));
-}
+} catch (const Error& e) { detail::rethrow_as("scatter", e); }
 
-Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int64_t> dim) {
+Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int64_t> dim) try {
   if (!dim) return take_along_dim(x.flatten(), indices.flatten(), 0);
   check_defined("take_along_dim", x, indices);
   WEFT_CHECK(x.rank() == indices.rank(), ShapeError, "take_along_dim: indices ", indices.shape(),
@@ -164,19 +165,19 @@ Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int6
   is[d] = indices.shape()[d];
   const Tensor at = widened(indices);
   return gather_as("take_along_dim", x.expand(xs), d, where(lt(at, 0), at + x.shape()[d], at).expand(is));
-}
+} catch (const Error& e) { detail::rethrow_as("take_along_dim", e); }
 
-Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) {
+Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) try {
   WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "masked_fill: mask is ", mask.dtype(), "; expected bool");
   detail::check_holds("masked_fill", value, x.dtype());
   return where(mask, detail::number(value, x.options()), x);
-}
+} catch (const Error& e) { detail::rethrow_as("masked_fill", e); }
 
-Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value) {
+Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value) try {
   WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "masked_fill: mask is ", mask.dtype(), "; expected bool");
   WEFT_CHECK(value.rank() == 0, ShapeError, "masked_fill: value must have rank 0, got ", value.shape());
   return where(mask, value.to(x.dtype()), x);
-}
+} catch (const Error& e) { detail::rethrow_as("masked_fill", e); }
 
 Tensor nonzero(const Tensor& x) {
   Tensor count = empty({}, {Dtype::i64, x.device()});
@@ -186,14 +187,14 @@ Tensor nonzero(const Tensor& x) {
   return y;
 }
 
-Tensor masked_select(const Tensor& x, const Tensor& mask) {
+Tensor masked_select(const Tensor& x, const Tensor& mask) try {
   WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "masked_select: mask is ", mask.dtype(), "; expected bool");
   const Shape shape = broadcast_shapes("masked_select", x.shape(), mask.shape());
   const Tensor m = mask.expand(shape);
   return x.expand(shape).index({std::cref(m)});
-}
+} catch (const Error& e) { detail::rethrow_as("masked_select", e); }
 
-Tensor one_hot(const Tensor& x, int64_t num_classes) {
+Tensor one_hot(const Tensor& x, int64_t num_classes) try {
   check_index_dtype("one_hot", x);
   int64_t classes = num_classes;
   if (num_classes == -1) {
@@ -207,6 +208,6 @@ Tensor one_hot(const Tensor& x, int64_t num_classes) {
   Tensor y = empty(shape, {Dtype::i64, x.device()});
   kernels::one_hot(x.device(), mut_ref(y), ref(index));
   return y;
-}
+} catch (const Error& e) { detail::rethrow_as("one_hot", e); }
 
 }  // namespace weft

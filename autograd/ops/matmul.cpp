@@ -2,6 +2,7 @@
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/format.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/core/factory.h"
@@ -160,19 +161,19 @@ Tensor bmm(const Tensor& left, const Tensor& right) {
   return product_op("bmm", a, b);
 }
 
-Tensor mv(const Tensor& a, const Tensor& x) {
+Tensor mv(const Tensor& a, const Tensor& x) try {
   WEFT_CHECK(a.rank() == 2 && x.rank() == 1, ShapeError, "mv: expects a matrix and a vector, got ", a.shape(), " and ",
              x.shape());
   return matmul(a, x);
-}
+} catch (const Error& e) { detail::rethrow_as("mv", e); }
 
-Tensor dot(const Tensor& x, const Tensor& y) {
+Tensor dot(const Tensor& x, const Tensor& y) try {
   WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "dot: expects two vectors, got ", x.shape(), " and ",
              y.shape());
   return matmul(x, y);
-}
+} catch (const Error& e) { detail::rethrow_as("dot", e); }
 
-Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha) {
+Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha) try {
   Tensor y = mm(a, b);
   WEFT_CHECK(broadcast_shapes("addmm", input.shape(), y.shape()) == y.shape(), ShapeError, "addmm: input ",
              input.shape(), " does not broadcast to ", y.shape());
@@ -181,9 +182,9 @@ Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta,
   const Tensor x = autocast(CastPolicy::lower, input);
   check_pair("addmm", x, y, "input", "the product");
   return y + (beta.to_double() == 1 ? x : x * beta);
-}
+} catch (const Error& e) { detail::rethrow_as("addmm", e); }
 
-Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
+Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) try {
   if (SimulateFormat::current()) [[unlikely]]
     return detail::simulated(input, weight, [&](const Tensor& x, const Tensor& w) { return linear(x, w, bias); });
   const Tensor x = autocast(CastPolicy::lower, input), w = autocast(CastPolicy::lower, weight),
@@ -221,9 +222,9 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
     return grads;
   };
   return record("linear", std::move(y), {x, w, b}, std::move(backward));
-}
+} catch (const Error& e) { detail::rethrow_as("linear", e); }
 
-Tensor bilinear(const Tensor& a, const Tensor& b, const Tensor& weight, const Tensor& bias) {
+Tensor bilinear(const Tensor& a, const Tensor& b, const Tensor& weight, const Tensor& bias) try {
   WEFT_CHECK(weight.rank() == 3, ShapeError, "bilinear: weight must be [out, in1, in2], got ", weight.shape());
   const int64_t out = weight.size(0), in1 = weight.size(1), in2 = weight.size(2);
   WEFT_CHECK(a.rank() >= 1 && b.rank() == a.rank() &&
@@ -238,6 +239,6 @@ Tensor bilinear(const Tensor& a, const Tensor& b, const Tensor& weight, const Te
   const Tensor half = matmul(x, weight.permute({1, 0, 2}).reshape({in1, out * in2}));
   const Tensor z = matmul(half.reshape({x.size(0), out, in2}), y.unsqueeze(2)).reshape(shape);
   return bias.defined() ? z + bias : z;
-}
+} catch (const Error& e) { detail::rethrow_as("bilinear", e); }
 
 }  // namespace weft

@@ -1,6 +1,7 @@
 #include "weft/autograd/ops/select.h"
 
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise.h"
 #include "weft/autograd/ops/unary.h"
 
@@ -25,7 +26,7 @@ Tensor choose(const Tensor& cond, const Tensor& x, const Tensor& y) {
 Tensor number(const Scalar& s, const Tensor& like) { return detail::number(s, {result_dtype(like, s), like.device()}); }
 }  // namespace
 
-Tensor where(const Tensor& cond, const Tensor& x, const Tensor& y) {
+Tensor where(const Tensor& cond, const Tensor& x, const Tensor& y) try {
   check_defined("where", cond, x, y);
   WEFT_CHECK(cond.dtype() == Dtype::boolean, DtypeError, "where: cond must be bool, got ", cond.dtype());
   Tensor z;
@@ -43,15 +44,19 @@ Tensor where(const Tensor& cond, const Tensor& x, const Tensor& y) {
                   if (c.needs(1)) r[1] = sum_to(where(m, 0, c.grad()), sy);
                   return r;
                 });
-}
-Tensor where(const Tensor& cond, const Tensor& x, Scalar y) { return where(cond, x, number(y, x)); }
-Tensor where(const Tensor& cond, Scalar x, const Tensor& y) { return where(cond, number(x, y), y); }
-Tensor where(const Tensor& cond, Scalar x, Scalar y) {
+} catch (const Error& e) { detail::rethrow_as("where", e); }
+Tensor where(const Tensor& cond, const Tensor& x, Scalar y) try {
+  return where(cond, x, number(y, x));
+} catch (const Error& e) { detail::rethrow_as("where", e); }
+Tensor where(const Tensor& cond, Scalar x, const Tensor& y) try {
+  return where(cond, number(x, y), y);
+} catch (const Error& e) { detail::rethrow_as("where", e); }
+Tensor where(const Tensor& cond, Scalar x, Scalar y) try {
   const Tensor a = scalar(x).to(cond.device());
   return where(cond, a, number(y, a));
-}
+} catch (const Error& e) { detail::rethrow_as("where", e); }
 
-Tensor lerp(const Tensor& x, const Tensor& end, const Tensor& weight) {
+Tensor lerp(const Tensor& x, const Tensor& end, const Tensor& weight) try {
   return record("lerp", kernels::map3<fn::Lerp>(x, end, weight), {x, end, weight},
                 [x = Saved(x), end = Saved(end, "end"), w = Saved(weight, "weight")](BackwardCtx& c) -> Grads {
                   Grads r(3);
@@ -61,12 +66,12 @@ Tensor lerp(const Tensor& x, const Tensor& end, const Tensor& weight) {
                   if (c.needs(2)) r[2] = sum_to(g * (b - a), t.shape());
                   return r;
                 });
-}
-Tensor lerp(const Tensor& x, const Tensor& end, double weight) {
+} catch (const Error& e) { detail::rethrow_as("lerp", e); }
+Tensor lerp(const Tensor& x, const Tensor& end, double weight) try {
   return lerp(x, end, detail::number(weight, x.options()));
-}
+} catch (const Error& e) { detail::rethrow_as("lerp", e); }
 
-Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) {
+Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) try {
   const Dtype d = promote(promote(x.dtype(), a.dtype()), b.dtype());
   WEFT_CHECK(is_floating(d) || !value.is_floating(), ValueError, "addcmul: value=", value,
              " must be an integer for dtype ", d);
@@ -79,8 +84,8 @@ Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) 
                   if (c.needs(2)) r[2] = sum_to(g * p * value, q.shape());
                   return r;
                 });
-}
-Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) {
+} catch (const Error& e) { detail::rethrow_as("addcmul", e); }
+Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) try {
   Dtype d = promote(promote(x.dtype(), a.dtype()), b.dtype());
   if (!is_floating(d)) d = Dtype::f32;
   return record("addcdiv", kernels::map3<fn::Addcdiv>(cast(x, d), cast(a, d), cast(b, d), {value}), {x, a, b},
@@ -92,6 +97,6 @@ Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) 
                   if (c.needs(2)) r[2] = sum_to(neg(g * (p / (q * q)) * value), q.shape());
                   return r;
                 });
-}
+} catch (const Error& e) { detail::rethrow_as("addcdiv", e); }
 
 }  // namespace weft

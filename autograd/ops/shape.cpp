@@ -1,5 +1,6 @@
 #include "weft/autograd/ops/shape.h"
 
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
@@ -34,7 +35,7 @@ Tensor detail::dense_ordered(const Tensor& x) {
   return y;
 }
 
-Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
+Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) try {
   WEFT_CHECK(!tensors.empty(), ValueError, "cat: the list of tensors is empty");
   // [0] is skipped whatever the rank of the others: what a loop appends to at first
   auto skipped = [](const Tensor& t) { return t.rank() == 1 && t.numel() == 0; };
@@ -85,9 +86,9 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
     }
     return grads;
   });
-}
+} catch (const Error& e) { detail::rethrow_as("cat", e); }
 
-Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) {
+Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) try {
   WEFT_CHECK(!tensors.empty(), ValueError, "stack: the list of tensors is empty");
   const int d = wrap_dim("stack", dim, tensors[0].rank() + 1);
   std::vector<Tensor> raised;
@@ -98,7 +99,7 @@ Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) {
     raised.push_back(tensors[k].unsqueeze(d));
   }
   return cat(raised, d);
-}
+} catch (const Error& e) { detail::rethrow_as("stack", e); }
 
 std::vector<Tensor> unbind(const Tensor& x, int64_t dim_in) {
   WEFT_CHECK(x.rank("unbind") > 0, ShapeError, "unbind: needs an axis, got rank 0");
@@ -136,7 +137,7 @@ Tensor flip(const Tensor& x, const Shape& dims) {
   return record("flip", y, {x}, [dims](BackwardCtx& c) -> Grads { return {flip(c.grad(), dims)}; });
 }
 
-Tensor roll(const Tensor& x, const Shape& shifts, const Shape& dims) {
+Tensor roll(const Tensor& x, const Shape& shifts, const Shape& dims) try {
   WEFT_CHECK(shifts.size() == dims.size(), ShapeError, "roll: ", shifts.size(), " shifts for ", dims.size(), " dims");
   Tensor y = x;
   for (int k = 0; k < dims.size(); ++k) {
@@ -148,11 +149,13 @@ Tensor roll(const Tensor& x, const Shape& shifts, const Shape& dims) {
     if (shift != 0) y = cat({y.narrow(d, n - shift, shift), y.narrow(d, 0, n - shift)}, d);
   }
   return y.is_same(x) ? x.clone() : y;
-}
+} catch (const Error& e) { detail::rethrow_as("roll", e); }
 
-Tensor roll(const Tensor& x, int64_t shift) { return roll(x.flatten(), {shift}, {0}).reshape(x.shape()); }
+Tensor roll(const Tensor& x, int64_t shift) try {
+  return roll(x.flatten(), {shift}, {0}).reshape(x.shape());
+} catch (const Error& e) { detail::rethrow_as("roll", e); }
 
-Tensor repeat(const Tensor& x, const Shape& repeats) {
+Tensor repeat(const Tensor& x, const Shape& repeats) try {
   const int extra = repeats.size() - x.rank();
   WEFT_CHECK(extra >= 0, ShapeError, "repeat: ", repeats, " has fewer entries than ", x.shape(), " has dimensions");
   // an axis in front of each repeated one, expanded
@@ -177,15 +180,15 @@ Tensor repeat(const Tensor& x, const Shape& repeats) {
   (void)checked_numel("repeat", shape);
   if (grown == split) return x.reshape(shape).clone();
   return x.reshape(split).expand(grown).reshape(shape).contiguous();
-}
+} catch (const Error& e) { detail::rethrow_as("repeat", e); }
 
-Tensor tile(const Tensor& x, const Shape& dims) {
+Tensor tile(const Tensor& x, const Shape& dims) try {
   Shape repeats = dims;
   while (repeats.size() < x.rank()) repeats.insert(0, 1);
   return repeat(x, repeats);
-}
+} catch (const Error& e) { detail::rethrow_as("tile", e); }
 
-Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t dim) {
+Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t dim) try {
   WEFT_CHECK(repeats >= 0, ValueError, "repeat_interleave: negative number of repeats ", repeats);
   if (x.rank() == 0) return repeat_interleave(x.reshape({1}), repeats, dim);
   const int d = wrap_dim("repeat_interleave", dim, x.rank());
@@ -194,11 +197,13 @@ Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t dim) {
   (void)checked_numel("repeat_interleave", grown);
   shape[d] *= repeats;
   return x.unsqueeze(d + 1).expand(grown).reshape(shape).contiguous();
-}
+} catch (const Error& e) { detail::rethrow_as("repeat_interleave", e); }
 
-Tensor repeat_interleave(const Tensor& x, int64_t repeats) { return repeat_interleave(x.flatten(), repeats, 0); }
+Tensor repeat_interleave(const Tensor& x, int64_t repeats) try {
+  return repeat_interleave(x.flatten(), repeats, 0);
+} catch (const Error& e) { detail::rethrow_as("repeat_interleave", e); }
 
-Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim) {
+Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim) try {
   const int d = wrap_dim("repeat_interleave", dim, x.rank());
   const int64_t n = x.rank() ? x.shape()[d] : 1;
   WEFT_CHECK(!repeats.is_floating() && repeats.rank() <= 1 && (repeats.numel() == n || repeats.numel() == 1),
@@ -216,7 +221,7 @@ Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim) {
   auto* p = at.mut_data<int64_t>();
   for (int64_t i = 0; i < n; ++i) p = std::fill_n(p, count(i), i);
   return index_select(x, d, at.to(x.device()));
-}
+} catch (const Error& e) { detail::rethrow_as("repeat_interleave", e); }
 
 std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, bool xy) {
   WEFT_CHECK(!tensors.empty(), ValueError, "meshgrid: the list of tensors is empty");
@@ -277,8 +282,12 @@ void shuffle_copy(Tensor& to, const Tensor& from, int64_t r) {
 
 }  // namespace
 
-Tensor tril(const Tensor& x, int64_t diagonal) { return triangle("tril", x, diagonal, true); }
-Tensor triu(const Tensor& x, int64_t diagonal) { return triangle("triu", x, diagonal, false); }
+Tensor tril(const Tensor& x, int64_t diagonal) try {
+  return triangle("tril", x, diagonal, true);
+} catch (const Error& e) { detail::rethrow_as("tril", e); }
+Tensor triu(const Tensor& x, int64_t diagonal) try {
+  return triangle("triu", x, diagonal, false);
+} catch (const Error& e) { detail::rethrow_as("triu", e); }
 
 namespace {
 constexpr int64_t kMaxFactor = 1 << 16;  // its square times a size must not overflow
@@ -317,11 +326,11 @@ Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor) {
   return record("pixel_unshuffle", y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_shuffle(c.grad(), r)}; });
 }
 
-Tensor channel_shuffle(const Tensor& x, int64_t groups) {
+Tensor channel_shuffle(const Tensor& x, int64_t groups) try {
   WEFT_CHECK(x.rank() >= 3, ShapeError, "channel_shuffle: expects at least 3 dimensions, got ", x.shape());
   WEFT_CHECK(groups > 0 && x.size(1) % groups == 0, ValueError, "channel_shuffle: the channels of ", x.shape(),
              " are not divisible by groups ", groups);
   return x.unflatten(1, {groups, x.size(1) / groups}).transpose(1, 2).flatten(1, 2);
-}
+} catch (const Error& e) { detail::rethrow_as("channel_shuffle", e); }
 
 }  // namespace weft

@@ -74,7 +74,6 @@ TEST_SUITE("conv policy") {
   }
 
   TEST_CASE("forward convolutions whose windows lie in the padding are weft's own, and only those") {
-    CHECK(cpu::policy::sees_padding_only(problem({{1, 1}, {125, 1}, {2, 2}, {63, 63}, {}, 64})));
     CHECK(!cpu::policy::sees_padding_only(problem({{33, 33}, {3, 3}, {1, 1}, {24, 24}, {24, 24}})));
     int64_t some = 0, all = 0;
     for (int64_t in : {1, 2, 5, 9})

@@ -43,9 +43,10 @@ inline std::vector<Misfit> misfits(const weft::Tensor& x) {
 }
 
 /// Calls with every input replaced by its misfits in turn, and goes backward through what comes of it. `describe` says where in a
-/// failure. Anything but an Error "<op>: <what is wrong>" (or a result) fails.
+/// failure. Anything but an Error "<op>: <what is wrong>" (or a result) fails, and one in another op's name if `op` is given.
 inline void check_misfits(const std::vector<weft::Tensor>& inputs,
-                          const std::function<std::vector<weft::Tensor>(const std::vector<weft::Tensor>&)>& call) {
+                          const std::function<std::vector<weft::Tensor>(const std::vector<weft::Tensor>&)>& call,
+                          const std::string& op = "") {
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!inputs[i].defined()) continue;
     for (const auto& [label, misfit] : misfits(inputs[i].detach())) {
@@ -57,14 +58,17 @@ inline void check_misfits(const std::vector<weft::Tensor>& inputs,
       for (weft::Tensor& t : x)
         if (t.defined() && t.is_floating()) leaves.push_back(t.set_requires_grad());
       std::string text = "it is refused: why";
+      bool forward = true;
       try {
         for (const weft::Tensor& y : call(x))
           if (y.defined() && y.requires_grad()) outputs.push_back(weft::sum(y));
+        forward = false;
         if (!outputs.empty()) (void)weft::grad(outputs, leaves, {.allow_unused = true});
       } catch (const weft::Error& e) { text = e.what(); } catch (const std::exception& e) {
         text = weft::str("no Error of weft's (", e.what(), ")");
       }
       CHECK_MESSAGE((text.find(": ") != std::string::npos && text.find("no Error") == std::string::npos), text);
+      if (forward && !op.empty()) CHECK_MESSAGE(text.find(op + ": ") == 0, op, " is not named: ", text);
     }
   }
 }

@@ -1,0 +1,15 @@
+// Errors of ops that are made of others: in the name of the op that was called.
+// Knows errors only.
+#pragma once
+
+#include "weft/core/error.h"
+
+namespace weft::detail {
+
+/// In a handler: throws e on as "<op>: <what is wrong>", in place of the name of the part that refused. Keeps the type.
+/// `Tensor roll(const Tensor& x, int64_t shift) try { ... } catch (const Error& e) { rethrow_as("roll", e); }`
+[[noreturn]] WEFT_API void rethrow_as(const char* op, const Error& e);
+/// In a handler: throws an Error of e's type with that text.
+[[noreturn]] WEFT_API void rethrow_with(const Error& e, const std::string& text);
+
+}  // namespace weft::detail
