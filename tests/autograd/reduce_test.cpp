@@ -162,7 +162,7 @@ TEST_SUITE("reduce") {
     CHECK(grad(norm(x, INFINITY), {x})[0].to_vector<double>() == Line{0, 0.5, 0.5, 0});
   }
 
-  DEVICE_TEST_CASE("the gradient where NaN is the extreme; prod beside infinities") {
+  DEVICE_TEST_CASE("the gradient where NaN is the extreme, prod beside infinities") {
     const double nan = std::nan(""), inf = HUGE_VAL;
     const Tensor x = here::tensor({2., nan, 1., nan, 5., 7., 7., 0.}, Shape{2, 4}).set_requires_grad();
     for (const bool create_graph : {false, true}) {

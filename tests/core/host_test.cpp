@@ -47,7 +47,7 @@ TEST_SUITE("host") {
     CHECK(detail::available_memory() > size_t{16} << 20);  // here, too, there is some
   }
 
-  TEST_CASE("v2: the tightest of the group and those above it; pages of files can be dropped") {
+  TEST_CASE("v2: the tightest of the group and those above it, and pages of files can be dropped") {
     const Tree t(
         {{"/proc/meminfo", kMachine},
          {"/proc/self/cgroup", "0::/user.slice/job.scope\n"},
