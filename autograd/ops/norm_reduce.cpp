@@ -21,13 +21,13 @@ Tensor norm_grad(const Tensor& g, const Tensor& x, const Tensor& y, double p, ui
     const Tensor at = eq(abs(x), y);
     return sign(x) * where(at, g / detail::reduce<fn::Sum>(at, mask, true, Dtype::i64).to(g.dtype()), 0);
   }
-  // x / y first: g / y alone may be more than the dtype holds. Of a norm of 0 it is 0.
-  const Tensor u = x / where(zero, std::numeric_limits<double>::infinity(), y);
-  if (p == 2) return u * g;
-  if (p > 2) return u * pow(abs(u), p - 2) * g;
-  // below 2 the power of |x| = 0 is infinite, in the derivative at least
-  const Tensor origin = logical_or(zero, eq(x, 0));
-  return where(origin, 0, sign(x) * pow(where(origin, 1, abs(u)), p - 1) * g);
+  // x / y first: g / y alone may be more than the dtype holds. Of a norm of 0 nothing comes, whatever g is.
+  const Tensor u = x / where(zero, std::numeric_limits<double>::infinity(), y), by = where(zero, 0, g);
+  if (p == 2) return u * by;
+  if (p > 2) return u * pow(abs(u), p - 2) * by;
+  // below 2 the power of |x| = 0 is infinite, in the derivative at least; 0 times that of y takes its place
+  const Tensor origin = logical_or(zero, eq(x, 0)), none = pow(where(zero, 1, y), 1 - p).detach() * 0;
+  return where(origin, none, sign(x) * pow(where(origin, 1, abs(u)), p - 1)) * by;
 }
 }  // namespace
 

@@ -189,7 +189,8 @@ Tensor wide_var(const Tensor& x, uint32_t mask, const VarOptions& o) {
 Tensor times_deviation(const Tensor& g, const Tensor& x, const DimList& dims) {
   const Dtype t = compute_dtype(x.dtype());
   const Tensor m = mean(x, dims, true, Dtype::f64), near = m.to(t), by = g.to(t);
-  return addcmul(by * (near - m).to(t), by, x.to(t) - near);
+  const Tensor rest = where(isinf(near), 0, near - m).to(t);
+  return addcmul(by * rest, by, x.to(t) - near);
 }
 }  // namespace
 
