@@ -198,7 +198,7 @@ template <class T> struct BackApplyOp : BackOperands<T> {
       Pack<T, V> dx[K], dy[K];
       op.template for_centered<V>(affine, at, [&](int k, int v, const fn::Centered<A>& e) {
         const int c = P == 1 ? 0 : v;
-        dx[k].v[v] = static_cast<T>(scale[c] * e.g - k1[c] - e.x * k2[c]);
+        dx[k].v[v] = static_cast<T>(scale[c] * e.g - k1[c] - fn::times(e.x, k2[c]));
         dy[k].v[v] = static_cast<T>(e.g);
       });
       for (int k = 0; k < K; ++k) {

@@ -16,16 +16,17 @@ template <class A> struct Gate {
   A t, zero, slope;
   explicit Gate(const NormParams& o) : slope(static_cast<A>(o.slope)) {
     constexpr A nan = std::numeric_limits<A>::quiet_NaN();
-    t = o.activation == Activation::none
-            ? nan
-            : (o.activation == Activation::relu ? A(0) : -std::numeric_limits<A>::denorm_min());
+    t = o.activation == Activation::none ? nan : A(0);
     zero = o.activation == Activation::relu ? std::numeric_limits<A>::infinity() : nan;
   }
   WEFT_HD WEFT_INLINE A forward(A v) const { return v <= t ? (v <= zero ? A(0) : v * slope) : v; }
   /// Gradient through the activation, by the sign that it saw.
   WEFT_HD WEFT_INLINE A backward(A sign, A g) const { return sign <= t ? (sign <= zero ? A(0) : g * slope) : g; }
-  WEFT_HD WEFT_INLINE A inverse(A y) const { return y <= t ? y / slope : y; }
+  WEFT_HD WEFT_INLINE A inverse(A y) const { return y < t ? y / slope : y; }
 };
+
+/// x d, and 0 where d is: in evaluation an infinite x has no part in the gradient.
+template <class A> WEFT_HD WEFT_INLINE A times(A x, A d) { return d != 0 ? x * d : A(0); }
 
 /// Gradient before the activation and x - mean, of one element.
 template <class A> struct Centered { A g, x; };

@@ -153,6 +153,37 @@ TEST_SUITE("norm") {
                          ValueError);
   }
 
+  DEVICE_TEST_CASE("batch norm in evaluation: the gradient does not depend on x, finite or not") {
+    const Tensor mean = here::tensor({0.5, -1.0}), var = here::tensor({3.0, 0.25}), w = here::tensor({2.0, -1.0});
+    for (const Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16}) {
+      Tensor x = ramp({2, 2, 3, 4}).clone();
+      for (const double odd : {double(INFINITY), double(-INFINITY), double(NAN)}) {
+        x = where(eq(x, x.flatten()[5]), odd, x);
+        for (const Tensor& in : layouts(x.to(d))) {
+          Tensor leaf = in.detach().set_requires_grad();
+          const auto as = [&](const Tensor& t) { return t.to(d == Dtype::f64 ? d : Dtype::f32); };
+          const Tensor y = batch_norm(leaf, as(mean), as(var), as(w), {}, {.eps = 0});
+          const std::vector<double> g = grad(sum(y), std::vector{leaf})[0].to_vector<double>();
+          for (size_t i = 0; i < g.size(); ++i) {
+            CAPTURE(i);
+            // one rounding of the scale and one of the product, in the coarsest dtype
+            CHECK(g[i] ==
+                  doctest::Approx(i / 12 % 2 ? -2 : 2 / std::sqrt(3.0)).epsilon(d == Dtype::bf16 ? 0.008 : 1e-6));
+          }
+        }
+      }
+    }
+  }
+  DEVICE_TEST_CASE("the fused activation has the activation's gradient at 0") {
+    // a constant input is 0 behind the norm
+    for (const Activation a : {Activation::relu, Activation::leaky_relu}) {
+      Tensor x = here::full({2, 3, 4}, 2.5).set_requires_grad(), b = here::zeros({3}).set_requires_grad();
+      const Tensor y = batch_norm(x, {}, {}, {}, b, {.training = true, .activation = a, .slope = 0.25});
+      const Tensor got = grad(sum(y), std::vector{b})[0];
+      CHECK(got.to_vector<double>() == std::vector<double>(3, a == Activation::relu ? 0 : 8 * 0.25));
+    }
+  }
+
   DEVICE_TEST_CASE("instance norm") {
     for (const Shape& shape : {Shape{2, 5, 7}, Shape{3, 4, 4, 6}, Shape{2, 70, 3, 3}, Shape{2, 3, 2, 3, 4}}) {
       CAPTURE(shape);

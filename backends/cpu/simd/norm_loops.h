@@ -277,7 +277,7 @@ void back_loop(T* dx, T* dres, const T* g, const T* x, const T* y, int64_t n, V 
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
       const Centered<A> e = at(i);
-      dx[i] = static_cast<T>(a(i) * e.g - b(i) - e.x * d(i));
+      dx[i] = static_cast<T>(a(i) * e.g - b(i) - fn::times(e.x, d(i)));
       dres[i] = static_cast<T>(e.g);
     }
     return;
@@ -285,7 +285,7 @@ void back_loop(T* dx, T* dres, const T* g, const T* x, const T* y, int64_t n, V 
   if (has_y && dres) store_each(dres, n, [&](int64_t i) { return at(i).g; });
   store_each(dx, n, [&](int64_t i) {
     const Centered<A> e = at(i);
-    return a(i) * e.g - b(i) - e.x * d(i);
+    return a(i) * e.g - b(i) - fn::times(e.x, d(i));
   });
 }
 
