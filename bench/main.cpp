@@ -30,11 +30,12 @@ std::vector<double> run(const bench::Step& step, int iters, double seconds, weft
   }
 }
 
-double peak_rss_mb() {
+/// A field of the kernel's account of this process, in MB.
+double status_mb(const std::string& field) {
   std::ifstream status("/proc/self/status");
   std::string word;
   while (status >> word)
-    if (word == "VmHWM:") {
+    if (word == field + ":") {
       double kb = 0;
       status >> kb;
       return kb / 1024;
@@ -100,6 +101,8 @@ int main(int argc, char** argv) try {
   bench::device() = weft::Device(device);
   weft::set_num_threads(config.threads);
   weft::manual_seed(0);
+  (void)(weft::ones({1}, bench::device()) + 1);
+  const double start_rss_mb = status_mb("VmRSS");  // what the program weighs without the workload
   Clock::time_point begin = Clock::now();
   bench::Step step = make(config);
   std::vector<double> losses;
@@ -128,7 +131,8 @@ int main(int argc, char** argv) try {
   std::cout << "{\"workload\": \"" << config.workload << "\", \"peer\": \"weft " << weft::version()
             << "\", \"threads\": " << config.threads << ", \"device\": \"" << device << "\", \"dtype\": \"" << dtype
             << "\", \"iters\": " << times.size() << ", \"median_ms\": " << times[times.size() / 2]
-            << ", \"min_ms\": " << times[0] << ", \"peak_rss_mb\": " << peak_rss_mb() << ", \"peak_active_mb\": "
+            << ", \"min_ms\": " << times[0] << ", \"peak_rss_mb\": " << status_mb("VmHWM")
+            << ", \"start_rss_mb\": " << start_rss_mb << ", \"peak_active_mb\": "
             << static_cast<double>(weft::memory_stats(bench::device()).peak_active) / (1 << 20)
             << ", \"reserved_mb\": " << static_cast<double>(weft::memory_stats(bench::device()).reserved) / (1 << 20)
             << ", \"losses\": ";
