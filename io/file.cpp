@@ -68,19 +68,6 @@ Tensor Source::tensor(size_t offset, const Shape& shape, Dtype dtype) const {
   return t;
 }
 
-bool checked_bytes(const Shape& shape, Dtype dtype, size_t& bytes) {
-  int64_t n = static_cast<int64_t>(itemsize(dtype));
-  bool none = false;
-  for (int64_t size : shape) {
-    if (size < 0) return false;
-    none = none || size == 0;
-    // A 0 among the sizes must not hide that the others overflow: strides are computed from them.
-    if (size != 0 && __builtin_mul_overflow(n, size, &n)) return false;
-  }
-  bytes = none ? 0 : static_cast<size_t>(n);
-  return true;
-}
-
 std::string printable(std::string_view text) {
   std::string s(text.substr(0, 80));
   for (char& c : s)

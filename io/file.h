@@ -67,9 +67,6 @@ class WEFT_API AtomicFile {  // exported for its test
   int folder_ = -1, fd_ = -1;
 };
 
-/// Bytes of a shape's elements; false when a size is negative or the product does not fit.
-bool checked_bytes(const Shape& shape, Dtype dtype, size_t& bytes);
-
 /// The system's words for an errno.
 std::string system_text(int code);
 
