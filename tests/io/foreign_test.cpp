@@ -301,6 +301,10 @@ TEST_CASE("a file of another kind is recognised, and the way out is named") {
   CHECK(refusal([&] { (void)io::load_npz(folder / "a.npy"); }).find("is no .npz file: it is a .npy array") !=
         std::string::npos);
   CHECK(refusal([&] { (void)io::load_npy(folder / "a.npz"); }).find("it is a .npz archive") != std::string::npos);
+#if defined(WEFT_HAS_IMAGE)
+  CHECK(refusal([&] { (void)io::read_image(folder / "a.npy"); }).find("is neither PNG nor JPEG: it is a .npy array") !=
+        std::string::npos);
+#endif
 }
 
 TEST_SUITE_END();
