@@ -24,7 +24,8 @@ WEFT_API TensorInfo npy_info(const std::string& path);
 /// Writes one array, atomically, in row-major order. DtypeError for bf16.
 WEFT_API void save_npy(const Tensor& x, const std::string& path);
 
-/// Reads all arrays of a .npz (stored or deflated; checksums are verified), in their order.
+/// Reads all arrays of a .npz (stored or deflated; checksums are verified), in their order. Those of other dtypes are listed in
+/// `foreign`, as by io::load.
 WEFT_API StateDict load_npz(const std::string& path, const LoadOptions& o = {});
 
 /// A .npz that is open: what it holds, whatever the dtypes, and its arrays one by one. As SafetensorsFile.
@@ -39,7 +40,7 @@ class WEFT_API NpzFile {
   bool contains(std::string_view name) const;
   /// ValueError when there is none of that name; NotSupported when weft cannot hold it.
   Tensor load(std::string_view name, const LoadOptions& o = {}) const;
-  /// All of them.
+  /// All of them; those that weft cannot hold are `foreign`.
   StateDict load(const LoadOptions& o = {}) const;
 
  private:
@@ -48,7 +49,7 @@ class WEFT_API NpzFile {
 };
 
 /// Writes a .npz, atomically; `compress` deflates. Metadata is not stored. NotSupported for arrays of 2 GiB
-/// and files of 4 GiB: io::save has no such limit.
+/// and files of 4 GiB (io::save has no such limit), and when the dict has foreign arrays.
 WEFT_API void save_npz(const StateDict& dict, const std::string& path, bool compress = false);
 
 /// The same from memory; `name` stands for the file in errors.

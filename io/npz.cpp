@@ -261,11 +261,10 @@ Tensor NpzFile::load(std::string_view name, const LoadOptions& o) const {
 StateDict NpzFile::load(const LoadOptions& o) const {
   StateDict dict;
   for (size_t i = 0; i < content_->infos.size(); ++i) {
+    const TensorInfo& info = content_->infos[i];
     try {
-      dict.insert(content_->infos[i].name, read_member(content_->source, content_->members[i], o.widen));
-    } catch (const NotSupported&) {
-      if (!o.skip_unsupported) throw;
-    }
+      dict.insert(info.name, read_member(content_->source, content_->members[i], o.widen));
+    } catch (const NotSupported& error) { dict.foreign[info.name] = {info.shape, info.dtype, error.what()}; }
   }
   return dict;
 }
@@ -278,6 +277,7 @@ StateDict load_npz(std::span<const std::byte> bytes, std::string_view name, cons
 
 void save_npz(const StateDict& dict, const std::string& path, bool compress) {
   WEFT_CHECK(dict.size() < UINT16_MAX, NotSupported, "save_npz: ", dict.size(), " arrays are more than a .npz holds");
+  refuse_foreign(dict, "save_npz");
   AtomicFile file(path);
   std::string directory;
   uint64_t at = 0;

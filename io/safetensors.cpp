@@ -228,6 +228,9 @@ struct SafetensorsFile::Content {
 
     HeaderReader reader(source, metadata);
     nlohmann::json::sax_parse(text, text + header_size, &reader);
+    // The format pads with spaces; JSON would let other blanks pass.
+    if (size_t last = std::string_view(text, header_size).find_last_not_of(' '); text[last] != '}')
+      source.fail(weft::str("its header has something else than spaces behind its JSON, at its byte ", last));
     data_at = 8 + static_cast<size_t>(header_size);
     entries = std::move(reader.entries);
     check_layout(source, entries, bytes.size() - data_at);
@@ -266,9 +269,7 @@ StateDict SafetensorsFile::load(const LoadOptions& o) const {
   for (const Entry& e : content_->entries) {
     try {
       dict.insert(e.name, content_->load(e, o.widen));
-    } catch (const NotSupported&) {
-      if (!o.skip_unsupported) throw;
-    }
+    } catch (const NotSupported& error) { dict.foreign[e.name] = {*e.shape, e.dtype->text, error.what()}; }
   }
   return dict;
 }
@@ -286,6 +287,7 @@ void save(const StateDict& dict, const std::string& path) {
     WEFT_CHECK(e.second.defined(), ValueError, "save: '", e.first, "' is undefined");
     order.push_back(&e);
   }
+  refuse_foreign(dict, "save");
   std::stable_sort(order.begin(), order.end(),
                    [](auto* a, auto* b) { return itemsize(a->second.dtype()) > itemsize(b->second.dtype()); });
   std::map<std::string_view, size_t> offset;

@@ -20,8 +20,9 @@ namespace weft::io {
 /// Reads a safetensors file: f64 f32 f16 bf16 i64 i32 u8 bool tensors in the order of its header, and its metadata.
 /// The file is mapped: tensors whose data is aligned share the mapping (changes to them stay in the process), others are
 /// copies. The file must not be shortened while tensors of it live. IoError names the file and what is wrong with it (what it is
-/// instead, if that can be seen); NotSupported names a tensor of another dtype that the options do not let in:
-///     StateDict dict = io::load("quantised.safetensors", {.widen = true, .skip_unsupported = true});
+/// instead, if that can be seen). Tensors of other dtypes do not keep the rest from loading: they are listed in `foreign`, and
+/// asking the dict for one is NotSupported, by name.
+///     StateDict dict = io::load("quantised.safetensors", {.widen = true});
 /// Format: https://github.com/huggingface/safetensors
 WEFT_API StateDict load(const std::string& path, const LoadOptions& o = {});
 
@@ -44,7 +45,7 @@ class WEFT_API SafetensorsFile {
   bool contains(std::string_view name) const;
   /// ValueError when there is none of that name; NotSupported when weft cannot hold it.
   Tensor load(std::string_view name, const LoadOptions& o = {}) const;
-  /// All of them, with the metadata.
+  /// All of them, with the metadata; those that weft cannot hold are `foreign`.
   StateDict load(const LoadOptions& o = {}) const;
 
  private:
@@ -53,7 +54,8 @@ class WEFT_API SafetensorsFile {
 };
 
 /// Writes `dict` in its order, in logical row-major layout. The file appears complete or not at all: an existing one
-/// is kept when anything fails. ValueError for a name or text that is not UTF-8, or the reserved name `__metadata__`.
+/// is kept when anything fails, and gives the new one its rights. ValueError for a name or text that is not UTF-8, or the reserved
+/// name `__metadata__`; NotSupported when the dict has foreign tensors.
 WEFT_API void save(const StateDict& dict, const std::string& path);
 
 /// A module, an optimiser, a schedule, an average of weights: what gives and takes a StateDict.

@@ -106,6 +106,13 @@ bool checked_bytes(const Shape& shape, size_t bits, size_t& bytes) {
   return true;
 }
 
+void refuse_foreign(const StateDict& dict, const char* op) {
+  if (dict.foreign.empty()) return;
+  const auto& [name, tensor] = *dict.foreign.begin();
+  raise<NotSupported>(op, ": '", printable(name), "' of the dtype ", printable(tensor.dtype),
+                      " was not loaded, and would be lost; erase it from the dict, or load it widened");
+}
+
 std::string recognised(Bytes bytes) {
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), std::min<size_t>(bytes.size(), 1 << 16));
   const std::string torch =

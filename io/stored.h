@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "weft/core/state_dict.h"
 #include "weft/io/file.h"
 
 namespace weft::io {
@@ -32,6 +33,9 @@ Tensor read_stored(const Source& source, size_t offset, const Shape& shape, cons
 
 /// Bytes of a shape's elements of `bits` bits; false when a size is negative, or the product does not fit or ends inside a byte.
 bool checked_bytes(const Shape& shape, size_t bits, size_t& bytes);
+
+/// NotSupported when the dict has foreign tensors: they would be lost.
+void refuse_foreign(const StateDict& dict, const char* op);
 
 /// What a file is that is not what was expected, and what reads it: "a PNG picture; io::read_image reads it". Empty when unknown.
 std::string recognised(Bytes bytes);

@@ -6,6 +6,7 @@
 #include "weft/io/image.h"
 #include "weft/io/npy.h"
 #include "weft/io/safetensors.h"
+#include "weft/nn/linear.h"
 
 using namespace io_test;
 using support::message_of;
@@ -75,7 +76,7 @@ TEST_SUITE_BEGIN("foreign");
 TEST_CASE("safetensors: integers that weft lacks are widened exactly, on request") {
   Folder folder;
   write_file(folder / "m", kMixed);
-  unsupported([&] { (void)io::load(folder / "m"); },
+  unsupported([&] { (void)io::load(folder / "m").at("i8"); },
               "m: tensor 'i8' has the dtype I8, which weft does not offer; load it with {.widen = true} to get i32");
   const StateDict dict = io::load(folder / "m", {.widen = true});
   CHECK_EQ(dict.size(), 7);
@@ -94,13 +95,16 @@ TEST_CASE("safetensors: integers that weft lacks are widened exactly, on request
   check("i64", Dtype::i64, {1}, {-9});
   CHECK_EQ(dict.at("f32").to_vector<float>(), std::vector<float>{1.5f, -2});
 
-  const StateDict rest = io::load(folder / "m", {.skip_unsupported = true});
+  CHECK(dict.foreign.empty());
+
+  const StateDict rest = io::load(folder / "m");
   CHECK_EQ(rest.size(), 2);
-  CHECK(rest.contains("f32"));
+  CHECK_EQ(rest.foreign.size(), 5);
+  CHECK_EQ(rest.at("f32").to_vector<float>(), std::vector<float>{1.5f, -2});
   CHECK(rest.contains("i64"));
 
   const std::string large = safetensors({{"n", "U64", "[2]", raw<uint64_t>({1, UINT64_MAX})}});
-  unsupported([&] { (void)io::load_safetensors(bytes_of(large), "x", {.widen = true}); },
+  unsupported([&] { (void)io::load_safetensors(bytes_of(large), "x", {.widen = true}).at("n"); },
               "x: tensor 'n' holds 18446744073709551615 (U64), more than an i64 can");
 }
 
@@ -125,10 +129,13 @@ TEST_CASE("safetensors: a file of other dtypes opens, lists all and loads what w
   }
   unsupported([&] { (void)file.load("ids"); }, "tensor 'ids' has the dtype I16");
   CHECK(message_of<ValueError>([&] { (void)file.load("bias"); }).find("f8: has no tensor 'bias'") != std::string::npos);
-  unsupported([&] { (void)io::load(folder / "f8", {.widen = true}); }, "tensor 'weight'");
-  const StateDict dict = io::load(folder / "f8", {.widen = true, .skip_unsupported = true});
+  const StateDict dict = io::load(folder / "f8", {.widen = true});
   CHECK_EQ(dict.size(), 2);
   CHECK_EQ(dict.at("ids").item<int64_t>(), -3);
+  CHECK_EQ(dict.foreign.size(), 5);
+  CHECK_EQ(dict.foreign.at("weight").dtype, "F8_E4M3");
+  CHECK_EQ(dict.foreign.at("weight").shape, Shape{2, 3});
+  unsupported([&] { (void)dict.at("weight"); }, "f8: tensor 'weight' has the dtype F8_E4M3, which weft does not offer");
   CHECK_EQ(dict.metadata.size(), 1);
 
   // Tensors outlive the file's handle.
@@ -138,6 +145,50 @@ TEST_CASE("safetensors: a file of other dtypes opens, lists all and loads what w
     kept = other.load("scale");
   }
   CHECK_EQ(kept.item<float>(), 0.5f);
+}
+
+TEST_CASE("a dict with foreign tensors: asked for, moved, saved, erased") {
+  Folder folder;
+  const std::string content = safetensors({{"a.weight", "F8_E5M2", "[1,2]", "ab"},
+                                           {"a.bias", "F32", "[1]", raw<float>({3})},
+                                           {"b", "I16", "[1]", raw<int16_t>({5})}});
+  StateDict dict = io::load_safetensors(bytes_of(content), "x");
+  CHECK_FALSE(dict.contains("b"));
+  unsupported([&] { (void)dict.find("b"); }, "x: tensor 'b' has the dtype I16");
+  CHECK_EQ(dict.find("c"), nullptr);
+
+  const StateDict child = dict.child("a");
+  CHECK_EQ(child.size(), 1);
+  unsupported([&] { (void)child.at("weight"); }, "x: tensor 'a.weight' has the dtype F8_E5M2");
+  StateDict merged;
+  merged.merge(child, "m");
+  CHECK(merged.foreign.contains("m.weight"));
+  StateDict taken;
+  taken.insert("weight", ones({1}));
+  CHECK_THROWS_AS(taken.merge(child), ValueError);
+  CHECK_EQ(taken.size(), 1);
+
+  nn::Linear linear(2, 1);
+  unsupported([&] { linear.load_state_dict(child); }, "tensor 'a.weight' has the dtype F8_E5M2");
+  unsupported([&] { linear.load_state_dict(child, false); }, "tensor 'a.weight' has the dtype F8_E5M2");
+  StateDict more = linear.state_dict();
+  more.foreign["scale"] = {{1}, "F8_E8M0", "scale is foreign"};
+  CHECK(message_of<ValueError>([&] { linear.load_state_dict(more); }).find("unexpected: scale") != std::string::npos);
+  CHECK_EQ(linear.load_state_dict(more, false).unexpected, std::vector<std::string>{"scale"});
+
+  write_file(folder / "f", "old");
+  unsupported([&] { io::save(dict, folder / "f"); }, "save: 'a.weight' of the dtype F8_E5M2 was not loaded");
+  unsupported([&] { io::save_npz(dict, folder / "f"); }, "save_npz: 'a.weight' of the dtype F8_E5M2 was not loaded");
+  CHECK_EQ(read_file(folder / "f"), "old");
+  CHECK_THROWS_AS(dict.insert("b", ones({1})), ValueError);
+  CHECK_FALSE(dict.contains("b"));
+  dict.set("b", ones({1}));
+  CHECK_EQ(dict.at("b").item<float>(), 1);
+  CHECK(dict.erase("a.weight"));
+  CHECK_FALSE(dict.erase("a.weight"));
+  CHECK(dict.foreign.empty());
+  io::save(dict, folder / "f");
+  CHECK_EQ(io::load(folder / "f").size(), 2);
 }
 
 TEST_CASE("safetensors: sizes of other dtypes are checked, too") {
@@ -254,9 +305,10 @@ TEST_CASE("npz: a file of other dtypes opens, lists all and loads what weft can 
   std::vector<std::string> listed;
   for (const io::TensorInfo& t : file.arrays()) listed.push_back(str(t.name, " ", t.dtype, " ", t.shape));
   CHECK_EQ(listed, std::vector<std::string>{"i2 <i2 [2]", "text <U2 [1]", "f4 <f4 [1]", "u4 >u4 [1, 1]"});
-  unsupported([&] { (void)io::load_npz(path); }, "foreign.npz/i2.npy: has the dtype <i2");
-  unsupported([&] { (void)io::load_npz(path, {.widen = true}); }, "foreign.npz/text.npy: has the dtype <U2");
-  const StateDict dict = io::load_npz(path, {.widen = true, .skip_unsupported = true});
+  unsupported([&] { (void)io::load_npz(path).at("i2"); }, "foreign.npz/i2.npy: has the dtype <i2");
+  const StateDict dict = io::load_npz(path, {.widen = true});
+  unsupported([&] { (void)dict.at("text"); }, "foreign.npz/text.npy: has the dtype <U2");
+  CHECK_EQ(dict.foreign.size(), 1);
   CHECK_EQ(dict.size(), 3);
   CHECK_EQ(dict.at("i2").to_vector<int64_t>(), std::vector<int64_t>{-1, 300});
   CHECK_EQ(dict.at("u4").to_vector<int64_t>(), std::vector<int64_t>{4294967295});
