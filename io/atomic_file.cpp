@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <random>
 #include <system_error>
 #include <utility>
@@ -36,13 +37,36 @@ std::string follow_links(const std::string& path, bool& open_file) {
   return at.string();
 }
 
-/// ".weft-part-" and a hash of the target's name: short, however long the name is, and the same in every process.
-std::string part_prefix(const std::string& name) {
+// A part's name: this, a hash of the target's name, a mark of the machine, a random number; the first three end with "-".
+// It is short however long the target's name is.
+constexpr std::string_view kPart = ".weft-part-";
+constexpr size_t kHash = 16, kMark = 8;  // digits
+
+std::string hashed(std::string_view text, size_t digits) {
   uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-  for (char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  char text[40];
-  std::snprintf(text, sizeof text, ".weft-part-%016llx-", static_cast<unsigned long long>(hash));
-  return text;
+  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  char out[kHash + 1];
+  std::snprintf(out, sizeof out, "%016llx", static_cast<unsigned long long>(hash));
+  return std::string(out).substr(kHash - digits) + "-";
+}
+
+/// Stands for this machine until it starts again; empty where the system does not tell.
+const std::string& machine_mark() {
+  static const std::string mark = [] {
+    std::string id;
+    std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
+    return id.empty() ? "" : hashed(id, kMark);
+  }();
+  return mark;
+}
+
+/// Whether a part may be taken for a dead process's once its lock is free: one of the same target, or one that was made on this
+/// machine. Not all shared folders show the locks of other hosts, and they may be writing other files.
+bool may_be_dead(std::string_view part, std::string_view same_target) {
+  if (!part.starts_with(kPart)) return false;
+  const std::string& mark = machine_mark();
+  const size_t at = kPart.size() + kHash + 1;
+  return part.starts_with(same_target) || (!mark.empty() && part.size() > at && part.substr(at).starts_with(mark));
 }
 
 }  // namespace
@@ -75,13 +99,13 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
 }
 
 void AtomicFile::create_part(bool exists) {
-  std::string prefix = part_prefix(name_);
+  const std::string prefix = std::string(kPart) + hashed(name_, kHash);
   remove_dead_parts(prefix);
   std::random_device random;
   for (int attempt = 0; attempt < 100; ++attempt) {
     char text[16];
     std::snprintf(text, sizeof text, "%08x", random());
-    part_ = prefix + text;
+    part_ = prefix + machine_mark() + text;
     // Nobody reads a part of a file that may be private.
     fd_ = ::openat(folder_, part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, exists ? 0600 : 0666);
     if (fd_ < 0 && errno == EEXIST) continue;
@@ -97,7 +121,7 @@ void AtomicFile::create_part(bool exists) {
   fail("cannot be created");
 }
 
-void AtomicFile::remove_dead_parts(const std::string& prefix) const noexcept {
+void AtomicFile::remove_dead_parts(const std::string& same_target) const noexcept {
   int fd = ::openat(folder_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR* entries = fd < 0 ? nullptr : ::fdopendir(fd);
   if (!entries) {
@@ -105,7 +129,7 @@ void AtomicFile::remove_dead_parts(const std::string& prefix) const noexcept {
     return;
   }
   while (const dirent* entry = ::readdir(entries)) {
-    if (!std::string_view(entry->d_name).starts_with(prefix)) continue;
+    if (!may_be_dead(entry->d_name, same_target)) continue;
     // For writing: network file systems lock nothing else exclusively.
     int part = ::openat(folder_, entry->d_name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (part < 0) continue;

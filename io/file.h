@@ -46,7 +46,8 @@ struct Source {
 
 /// A file that appears under its name, complete, at commit(), or not at all. An existing one gives it its rights, and its
 /// owner where that is allowed; a symlink stays and its target is written. Until then the bytes lie beside it in a hidden
-/// "part", whose lock is held: a part of the same name that nobody holds is a dead process's, and is removed.
+/// "part", whose lock is held: a part beside it that nobody holds (another host's only if it is for the same name) is a dead process's, and
+/// is removed.
 /// (What is no regular file, such as /dev/stdout, is written directly.)
 class WEFT_API AtomicFile {  // exported for its test
  public:
@@ -60,7 +61,7 @@ class WEFT_API AtomicFile {  // exported for its test
  private:
   [[noreturn]] void fail(const char* what);
   void create_part(bool exists);
-  void remove_dead_parts(const std::string& prefix) const noexcept;
+  void remove_dead_parts(const std::string& same_target) const noexcept;
   void take_rights() const noexcept;
   void discard() noexcept;
   std::string path_, name_, part_;  // as it was given; the target's and the part's names in folder_

@@ -115,6 +115,9 @@ void refuse_foreign(const StateDict& dict, const char* op) {
 
 std::string recognised(Bytes bytes) {
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), std::min<size_t>(bytes.size(), 1 << 16));
+  // First, since any byte may begin it: the length of a header, which begins with {
+  if (text.size() > 9 && text[8] == '{' && text[5] == 0 && text[6] == 0 && text[7] == 0)
+    return "a safetensors file; io::load reads it";
   const std::string torch =
       "a PyTorch checkpoint; scripts/export_torch.py, or save_file of safetensors.torch, makes a safetensors file of "
       "it";
@@ -124,21 +127,26 @@ std::string recognised(Bytes bytes) {
     return "a zip archive; unpack it first";
   }
   if (text.size() > 1 && text[0] == '\x80' && text[1] >= 2 && text[1] <= 5) return "a Python pickle, perhaps " + torch;
-  if (text.starts_with("\x93NUMPY")) return "a .npy array; io::load_npy reads it";
-  if (text.starts_with("\x89PNG\r\n")) return "a PNG picture; io::read_image reads it";
-  if (text.starts_with("\xff\xd8\xff")) return "a JPEG picture; io::read_image reads it";
-  if (text.starts_with("\x89HDF\r\n")) return "an HDF5 file; save its arrays as .npz or safetensors with h5py";
-  if (text.starts_with("GGUF")) return "a GGUF file, which weft does not read; look for the model's safetensors";
-  if (text.starts_with("version https://git-lfs"))
-    return "a pointer of Git LFS, not the file; `git lfs pull` fetches it";
+  using namespace std::string_view_literals;
+  constexpr std::pair<std::string_view, const char*> kBegins[] = {
+      {"\x93NUMPY", "a .npy array; io::load_npy reads it"},
+      {"\x89PNG\r\n", "a PNG picture; io::read_image reads it"},
+      {"\xff\xd8\xff", "a JPEG picture; io::read_image reads it"},
+      {"GIF8", "a GIF picture, which weft does not read; convert it to PNG"},
+      {"RIFF", "a RIFF file, perhaps a WebP picture, which weft does not read; convert it to PNG"},
+      {"II*\0"sv, "a TIFF picture, which weft does not read; convert it to PNG"},
+      {"MM\0*"sv, "a TIFF picture, which weft does not read; convert it to PNG"},
+      {"\x1f\x8b", "compressed by gzip; unpack it first"},
+      {"\x89HDF\r\n", "an HDF5 file; h5py opens it, save_file of safetensors.numpy saves its arrays"},
+      {"GGUF", "a GGUF file, which weft does not read; look for the model's safetensors"},
+      {"version https://git-lfs", "a pointer of Git LFS, not the file; `git lfs pull` fetches it"}};
+  for (const auto& [start, kind] : kBegins)
+    if (text.starts_with(start)) return kind;
   size_t begin = text.find_first_not_of(" \t\r\n");
   if (begin != std::string_view::npos && text.substr(begin).starts_with("<"))
     return "a web page or XML; its download went wrong";
   if (begin != std::string_view::npos && text.substr(begin).starts_with("{"))
     return "JSON; load the files that an index names, one by one";
-  // safetensors: the length of a header, which begins with {
-  if (text.size() > 9 && text[8] == '{' && text[5] == 0 && text[6] == 0 && text[7] == 0)
-    return "a safetensors file; io::load reads it";
   return "";
 }
 

@@ -326,6 +326,8 @@ TEST_CASE("a file of another kind is recognised, and the way out is named") {
   write_file(folder / "old.pth", std::string("\x80\x02\x8a\x0a") + std::string(100, 'p'));
   std::string torch = "PK\3\4" + std::string(26, '\0') + "archive/data.pkl" + std::string(100, 'p');
   write_file(folder / "new.pth", torch);
+  write_file(folder / "scan.png", std::string("II*\0\10\0\0\0", 8) + std::string(100, 't'));
+  write_file(folder / "net.safetensors.gz", "\x1f\x8b\x08" + std::string(100, 'g'));
   write_file(folder / "page.safetensors", "<!DOCTYPE html><html><body>404</body></html>");
   write_file(folder / "lfs.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n");
   write_file(folder / "model.safetensors.index.json", "{\"metadata\": {}, \"weight_map\": {}}");
@@ -335,6 +337,8 @@ TEST_CASE("a file of another kind is recognised, and the way out is named") {
       {"a.npz", "it is a .npz archive; io::load_npz reads it"},
       {"old.pth", "it is a Python pickle, perhaps a PyTorch checkpoint; scripts/export_torch.py"},
       {"new.pth", "it is a PyTorch checkpoint; scripts/export_torch.py"},
+      {"scan.png", "it is a TIFF picture, which weft does not read; convert it to PNG"},
+      {"net.safetensors.gz", "it is compressed by gzip; unpack it first"},
       {"page.safetensors", "it is a web page"},
       {"lfs.safetensors", "it is a pointer of Git LFS"},
       {"model.safetensors.index.json", "it is JSON; load the files that an index names"},
@@ -349,6 +353,12 @@ TEST_CASE("a file of another kind is recognised, and the way out is named") {
   const std::string jpeg = refusal([] { (void)io::load(test::data_file("fuzz/corpus/jpeg/rgb.jpg")); });
   CHECK(jpeg.find("it is a JPEG picture; io::read_image reads it") != std::string::npos);
   CHECK(refusal([&] { (void)io::load_npy(folder / "a.safetensors"); }).find("it is a safetensors file; io::load") !=
+        std::string::npos);
+  // A header of 0x8b1f bytes begins as gzip's do.
+  std::string header = "{}" + std::string(0x8b1f - 2, ' ');
+  write_file(folder / "b.safetensors", raw<uint64_t>({header.size()}) + header);
+  CHECK_EQ(io::load(folder / "b.safetensors").size(), 0);
+  CHECK(refusal([&] { (void)io::load_npy(folder / "b.safetensors"); }).find("it is a safetensors file") !=
         std::string::npos);
   CHECK(refusal([&] { (void)io::load_npz(folder / "a.npy"); }).find("is no .npz file: it is a .npy array") !=
         std::string::npos);
