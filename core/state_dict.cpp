@@ -26,6 +26,10 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 void StateDict::insert(std::string name, Tensor tensor) {
   auto [it, fresh] = index_.emplace(name, entries_.size());
+  if (fresh && foreign.contains(name)) {
+    index_.erase(it);
+    fresh = false;
+  }
   WEFT_CHECK(fresh, ValueError, "state_dict: there are two entries named '", name, "'");
   try {
     entries_.emplace_back(std::move(name), std::move(tensor));
@@ -37,13 +41,17 @@ void StateDict::insert(std::string name, Tensor tensor) {
 
 void StateDict::set(std::string name, Tensor tensor) {
   auto it = index_.find(name);
+  foreign.erase(name);
   if (it == index_.end()) insert(std::move(name), std::move(tensor));
   else entries_[it->second].second = std::move(tensor);
 }
 
 const Tensor* StateDict::find(std::string_view name) const {
   auto it = index_.find(name);
-  return it == index_.end() ? nullptr : &entries_[it->second].second;
+  if (it != index_.end()) return &entries_[it->second].second;
+  auto other = foreign.find(name);
+  if (other != foreign.end()) raise<NotSupported>(other->second.error);
+  return nullptr;
 }
 
 const Tensor& StateDict::at(std::string_view name) const {
@@ -63,7 +71,12 @@ const Tensor& StateDict::at(std::string_view name) const {
 
 bool StateDict::erase(std::string_view name) {
   auto it = index_.find(name);
-  if (it == index_.end()) return false;
+  if (it == index_.end()) {
+    auto other = foreign.find(name);
+    if (other == foreign.end()) return false;
+    foreign.erase(other);
+    return true;
+  }
   size_t at = it->second;
   index_.erase(it);
   entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(at));
@@ -76,6 +89,8 @@ StateDict StateDict::child(std::string_view prefix) const {
   const std::string start = std::string(prefix) + ".";
   for (const auto& [name, tensor] : entries_)
     if (name.starts_with(start)) out.insert(name.substr(start.size()), tensor);
+  for (const auto& [name, other] : foreign)
+    if (name.starts_with(start)) out.foreign.emplace(name.substr(start.size()), other);
   for (const auto& [name, text] : metadata)
     if (name.starts_with(start)) out.metadata[name.substr(start.size())] = text;
   return out;
@@ -85,6 +100,9 @@ void StateDict::merge(const StateDict& other, std::string_view prefix) {
   const std::string start = prefix.empty() ? "" : std::string(prefix) + ".";
   StateDict all = *this;
   for (const auto& [name, tensor] : other) all.insert(start + name, tensor);
+  for (const auto& [name, unheld] : other.foreign)
+    WEFT_CHECK(!all.contains(start + name) && all.foreign.emplace(start + name, unheld).second, ValueError,
+               "state_dict: there are two entries named '", start + name, "'");
   for (const auto& [name, text] : other.metadata)
     WEFT_CHECK(all.metadata.try_emplace(start + name, text).first->second == text, ValueError, "state_dict: metadata '",
                start + name, "' says '", all.metadata[start + name], "', to be merged with '", text, "'");

@@ -21,16 +21,26 @@ class WEFT_API StateDict {
   /// Free text that travels with the tensors (safetensors' `__metadata__`).
   std::map<std::string, std::string> metadata;
 
+  /// A tensor of a file in a dtype that weft does not have, or does not have without a word for it.
+  struct Foreign {
+    Shape shape;
+    std::string dtype;  ///< in the format's words
+    std::string error;  ///< why it is not here, and what to do
+  };
+  /// What a file holds beside the entries, by name. Asking for one, with `find` or `at`, is NotSupported with its `error`.
+  std::map<std::string, Foreign, std::less<>> foreign;
+
   /// Appends. ValueError when the name is taken.
   void insert(std::string name, Tensor tensor);
-  /// Replaces the tensor of that name, or appends.
+  /// Replaces the tensor of that name (a foreign one, too), or appends.
   void set(std::string name, Tensor tensor);
   /// The tensor of that name, or null. Valid until the next change of the dict.
   const Tensor* find(std::string_view name) const;
   /// The tensor of that name; ValueError that names a similar entry otherwise.
   const Tensor& at(std::string_view name) const;
-  bool contains(std::string_view name) const { return find(name) != nullptr; }
-  /// Removes an entry; false when there is none.
+  /// Whether `at` gives one.
+  bool contains(std::string_view name) const { return index_.find(name) != index_.end(); }
+  /// Removes an entry, a foreign one, too; false when there is none.
   bool erase(std::string_view name);
 
   size_t size() const { return entries_.size(); }
@@ -38,7 +48,7 @@ class WEFT_API StateDict {
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }
 
-  /// Entries and metadata whose name begins with `prefix + "."`, without it: the state of a child.
+  /// Entries (foreign ones, too) and metadata whose name begins with `prefix + "."`, without it: the state of a child.
   StateDict child(std::string_view prefix) const;
   /// Appends entries and metadata of `other` under `prefix + "."` (as they are when it is empty); all or, with ValueError, none.
   void merge(const StateDict& other, std::string_view prefix = "");

@@ -5,19 +5,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <system_error>
 
 #include "weft/core/factory.h"
 
 namespace weft::io {
 
-namespace {
-
 std::string system_text(int code) { return std::generic_category().message(code); }
+
+namespace {
 
 struct Descriptor {
   int fd;
@@ -68,80 +66,6 @@ Tensor Source::tensor(size_t offset, const Shape& shape, Dtype dtype) const {
   Tensor t = empty(shape, dtype);
   std::memcpy(t.mut_raw_data(), p, size);
   return t;
-}
-
-AtomicFile::AtomicFile(const std::string& path) : path_(path) {
-  std::error_code ignored;
-  if (std::filesystem::is_symlink(path_, ignored)) {  // the link stays, its target is replaced
-    auto target = std::filesystem::weakly_canonical(path_, ignored);
-    if (!ignored) path_ = target.string();
-  }
-  struct stat info {};
-  if (::stat(path_.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
-    WEFT_CHECK(!S_ISDIR(info.st_mode), IoError, path_, ": is a folder");
-    fd_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
-    if (fd_ < 0) fail("cannot be opened for writing");
-    return;
-  }
-  static std::atomic<unsigned> counter{0};
-  for (int attempt = 0; attempt < 100 && fd_ < 0; ++attempt) {
-    part_ = weft::str(path_, ".part-", ::getpid(), "-", counter.fetch_add(1));
-    fd_ = ::open(part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd_ < 0 && errno != EEXIST) break;
-  }
-  if (fd_ < 0) {
-    part_.clear();
-    fail("cannot be created");
-  }
-}
-
-AtomicFile::~AtomicFile() { discard(); }
-
-void AtomicFile::discard() noexcept {
-  if (fd_ >= 0) ::close(fd_);
-  if (!part_.empty()) ::unlink(part_.c_str());
-  fd_ = -1;
-  part_.clear();
-}
-
-void AtomicFile::fail(const char* what) {
-  std::string reason = system_text(errno);
-  discard();
-  raise<IoError>(path_, ": ", what, ": ", reason);
-}
-
-void AtomicFile::write(const void* data, size_t size) {
-  const char* p = static_cast<const char*>(data);
-  while (size > 0) {
-    ssize_t n = ::write(fd_, p, size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("cannot be written");
-    p += n;
-    size -= static_cast<size_t>(n);
-  }
-}
-
-void AtomicFile::commit() {
-  bool direct = part_.empty();
-  if (!direct && ::fsync(fd_) != 0) fail("cannot be written");
-  int fd = std::exchange(fd_, -1);
-  if (::close(fd) != 0) fail("cannot be written");
-  if (direct) return;
-  if (::rename(part_.c_str(), path_.c_str()) != 0) fail("cannot be put in place");
-  part_.clear();
-}
-
-bool checked_bytes(const Shape& shape, Dtype dtype, size_t& bytes) {
-  int64_t n = static_cast<int64_t>(itemsize(dtype));
-  bool none = false;
-  for (int64_t size : shape) {
-    if (size < 0) return false;
-    none = none || size == 0;
-    // A 0 among the sizes must not hide that the others overflow: strides are computed from them.
-    if (size != 0 && __builtin_mul_overflow(n, size, &n)) return false;
-  }
-  bytes = none ? 0 : static_cast<size_t>(n);
-  return true;
 }
 
 std::string printable(std::string_view text) {

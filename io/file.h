@@ -44,9 +44,12 @@ struct Source {
   Tensor tensor(size_t offset, const Shape& shape, Dtype dtype) const;
 };
 
-/// A file that appears under its name, complete, at commit(), or not at all. (What is no regular file, such as
-/// /dev/stdout, is written directly.)
-class AtomicFile {
+/// A file that appears under its name, complete, at commit(), or not at all. An existing one gives it its rights, and its
+/// owner where that is allowed; a symlink stays and its target is written. Until then the bytes lie beside it in a hidden
+/// "part", whose lock is held: a part beside it that nobody holds (another host's only if it is for the same name) is a dead process's, and
+/// is removed.
+/// (What is no regular file, such as /dev/stdout, is written directly.)
+class WEFT_API AtomicFile {  // exported for its test
  public:
   explicit AtomicFile(const std::string& path);
   ~AtomicFile();
@@ -57,13 +60,16 @@ class AtomicFile {
 
  private:
   [[noreturn]] void fail(const char* what);
+  void create_part(bool exists);
+  void remove_dead_parts(const std::string& same_target) const noexcept;
+  void take_rights() const noexcept;
   void discard() noexcept;
-  std::string path_, part_;
-  int fd_ = -1;
+  std::string path_, name_, part_;  // as it was given; the target's and the part's names in folder_
+  int folder_ = -1, fd_ = -1;
 };
 
-/// Bytes of a shape's elements; false when a size is negative or the product does not fit.
-bool checked_bytes(const Shape& shape, Dtype dtype, size_t& bytes);
+/// The system's words for an errno.
+std::string system_text(int code);
 
 /// For an error message: at most 80 bytes, without control characters.
 std::string printable(std::string_view text);

@@ -5,6 +5,7 @@
 #include "weft/core/factory.h"
 #include "weft/core/parallel.h"
 #include "weft/io/codec.h"
+#include "weft/io/stored.h"
 
 namespace weft::io {
 
@@ -18,7 +19,41 @@ bool ends_with(std::string_view text, std::string_view end) {
   return true;
 }
 
+template <class T> void convert(const T* in, T* out, int64_t pixels, int64_t from, int64_t to, int64_t most) {
+  auto over_white = [most](int64_t v, int64_t alpha) { return (v * alpha + most * (most - alpha) + most / 2) / most; };
+  bool had_alpha = from % 2 == 0, keeps_alpha = to % 2 == 0;
+  for (int64_t i = 0; i < pixels; ++i, in += from, out += to) {
+    int64_t alpha = had_alpha ? in[from - 1] : most, rgb[3];
+    for (int c = 0; c < 3; ++c) {
+      rgb[c] = in[from >= 3 ? c : 0];
+      if (had_alpha && !keeps_alpha) rgb[c] = over_white(rgb[c], alpha);
+    }
+    if (to < 3 && from >= 3) rgb[0] = (19595 * rgb[0] + 38470 * rgb[1] + 7471 * rgb[2] + 32768) >> 16;
+    for (int64_t c = 0; c < (to >= 3 ? 3 : 1); ++c) out[c] = static_cast<T>(rgb[c]);
+    if (keeps_alpha) out[to - 1] = static_cast<T>(alpha);
+  }
+}
+
+/// Colours that differ in the high bits of neighbouring numbers.
+Palette voc_palette() {
+  Palette palette(256);
+  for (size_t i = 0; i < 256; ++i)
+    for (size_t bit = 0; bit < 8; ++bit)
+      for (size_t c = 0; c < 3; ++c)
+        if (3 * bit + c < 8 && (i >> (3 * bit + c) & 1)) palette[i][c] |= static_cast<uint8_t>(0x80 >> bit);
+  return palette;
+}
+
 }  // namespace
+
+Tensor to_channels(const Tensor& image, int64_t channels) {
+  int64_t h = image.size(0), w = image.size(1), from = image.size(2);
+  if (channels == from) return image;
+  Tensor y = empty({h, w, channels}, image.dtype());
+  if (image.dtype() == Dtype::u8) convert(image.data<uint8_t>(), y.mut_data<uint8_t>(), h * w, from, channels, 255);
+  else convert(image.data<int32_t>(), y.mut_data<int32_t>(), h * w, from, channels, 65535);
+  return y;
+}
 
 void check_size(const Source& source, const ReadImageOptions& o, int64_t height, int64_t width, int64_t row_bytes,
                 int64_t ratio) {
@@ -31,6 +66,15 @@ void check_size(const Source& source, const ReadImageOptions& o, int64_t height,
         weft::str("claims ", width, " x ", height, " pixels, impossible in its ", source.bytes.size(), " bytes"));
 }
 
+#if defined(WEFT_HAS_IMAGE)
+namespace {
+[[noreturn]] void fail_as_no_picture(const Source& source) {
+  std::string kind = recognised(source.bytes);
+  source.fail(source.bytes.empty() ? "is empty" : "is neither PNG nor JPEG" + (kind.empty() ? "" : ": it is " + kind));
+}
+}  // namespace
+#endif
+
 Tensor read_image(std::span<const std::byte> bytes, std::string_view name, const ReadImageOptions& o) {
   WEFT_CHECK(
       (o.bits == 8 || o.bits == 16) && (o.channels == 0 || o.channels == 1 || o.channels == 3 || o.channels == 4),
@@ -42,7 +86,7 @@ Tensor read_image(std::span<const std::byte> bytes, std::string_view name, const
     WEFT_CHECK(o.bits == 8, ValueError, "read_image: ", name, " is a JPEG, which has 8 bits, not 16");
     return read_jpeg(source, o);
   }
-  source.fail(bytes.empty() ? "is empty" : "is neither PNG nor JPEG");
+  fail_as_no_picture(source);
 #else
   (void)bytes;
   raise<NotSupported>("read_image: ", name, ": weft was built without image codecs (WEFT_IMAGE=OFF)");
@@ -52,6 +96,52 @@ Tensor read_image(std::span<const std::byte> bytes, std::string_view name, const
 Tensor read_image(const std::string& path, const ReadImageOptions& o) {
   Source source = Source::map(path);
   return read_image(source.bytes, path, o);
+}
+
+Tensor read_labels(std::span<const std::byte> bytes, std::string_view name, int64_t max_pixels) {
+#if defined(WEFT_HAS_IMAGE)
+  Source source{bytes, std::string(name), nullptr};
+  if (is_png(bytes)) return read_png_labels(source, max_pixels);
+  if (is_jpeg(bytes)) source.fail("is a JPEG, whose compression changes labels; store them as PNG");
+  fail_as_no_picture(source);
+#else
+  (void)bytes;
+  (void)max_pixels;
+  raise<NotSupported>("read_labels: ", name, ": weft was built without image codecs (WEFT_IMAGE=OFF)");
+#endif
+}
+
+Tensor read_labels(const std::string& path, int64_t max_pixels) {
+  Source source = Source::map(path);
+  return read_labels(source.bytes, path, max_pixels);
+}
+
+void write_labels(const Tensor& labels, const std::string& path, const Palette& palette) {
+  WEFT_CHECK(labels.rank() == 2, ShapeError, "write_labels: expected [H, W], got ", labels.shape());
+  WEFT_CHECK(!kFloatingDtypes.has(labels.dtype()), DtypeError, "write_labels: expected integers or bools, got ",
+             labels.dtype());
+  WEFT_CHECK(ends_with(path, ".png"), ValueError, "write_labels: the name ", path,
+             " must end in .png: a JPEG would change labels");
+  WEFT_CHECK(palette.size() <= 256, ValueError, "write_labels: a palette has at most 256 colours, not ",
+             palette.size());
+#if defined(WEFT_HAS_IMAGE)
+  const Palette colours = palette.empty() ? voc_palette() : palette;
+  Tensor x = labels.detach().to(Device()).to(Dtype::i64).contiguous(), indices = empty(labels.shape(), Dtype::u8);
+  const int64_t* in = x.data<int64_t>();
+  uint8_t* out = indices.mut_data<uint8_t>();
+  for (int64_t i = 0; i < x.numel(); ++i) {
+    WEFT_CHECK(in[i] >= 0 && in[i] < static_cast<int64_t>(colours.size()), ValueError, "write_labels: the label ",
+               in[i], " at [", i / x.size(1), ", ", i % x.size(1), "] is outside 0..", colours.size() - 1,
+               palette.empty() ? "; write_image stores i32 as 16 bits of grey" : ", the palette's colours");
+    out[i] = static_cast<uint8_t>(in[i]);
+  }
+  std::vector<std::byte> bytes = encode_png(indices.unsqueeze(2), colours);
+  AtomicFile file(path);
+  file.write(bytes.data(), bytes.size());
+  file.commit();
+#else
+  raise<NotSupported>("write_labels: ", path, ": weft was built without image codecs (WEFT_IMAGE=OFF)");
+#endif
 }
 
 void write_image(const Tensor& image, const std::string& path, const WriteImageOptions& o) {

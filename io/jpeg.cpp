@@ -20,8 +20,8 @@ namespace weft::io {
 
 namespace {
 
-// Raw bytes per byte of file. An 8x8 block takes at least a bit; of three components at least one has all its blocks.
-constexpr int64_t kMaxRatio = 8 * 3 * 64;
+// Raw bytes per byte of file. An 8x8 block takes at least a bit; of four components at least one has all its blocks.
+constexpr int64_t kMaxRatio = 8 * 4 * 64;
 constexpr int kMaxScans = 200;  // progressive files of a few bytes could ask for hours of work
 
 struct ErrorManager : jpeg_error_mgr {
@@ -75,9 +75,9 @@ bool header_step(Reader& r, const unsigned char* data, size_t size) {
   return true;
 }
 
-bool start_step(Reader& r, int channels) {
+bool start_step(Reader& r, J_COLOR_SPACE space) {
   if (setjmp(r.errors.jump)) return false;
-  r.c.out_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+  r.c.out_color_space = space;
   r.c.dct_method = JDCT_ISLOW;
   jpeg_start_decompress(&r.c);
   return true;
@@ -125,47 +125,21 @@ bool write_step(Writer& w, const unsigned char* data, unsigned height, unsigned 
   return true;
 }
 
-/// EXIF's orientation, 1..8; 1 when there is none. An EXIF block is a small TIFF file behind "Exif\0\0".
 int orientation(const jpeg_decompress_struct& c) {
-  for (jpeg_saved_marker_ptr m = c.marker_list; m; m = m->next) {
-    const JOCTET* p = m->data;
-    size_t n = m->data_length;
-    if (m->marker != JPEG_APP0 + 1 || n < 14 || std::memcmp(p, "Exif\0", 6) != 0) continue;
-    p += 6;
-    n -= 6;
-    bool little = p[0] == 'I';
-    auto u16 = [&](size_t at) -> size_t {
-      return at + 2 > n ? 0 : little ? p[at] | p[at + 1] << 8 : p[at] << 8 | p[at + 1];
-    };
-    auto u32 = [&](size_t at) -> size_t { return little ? u16(at) | u16(at + 2) << 16 : u16(at) << 16 | u16(at + 2); };
-    size_t directory = u32(4), entries = u16(directory);
-    for (size_t i = 0; i < entries; ++i) {
-      size_t at = directory + 2 + 12 * i;
-      if (at + 12 > n) break;
-      if (u16(at) == 0x0112 && u16(at + 8) >= 1 && u16(at + 8) <= 8) return static_cast<int>(u16(at + 8));
-    }
-  }
+  for (jpeg_saved_marker_ptr m = c.marker_list; m; m = m->next)
+    if (m->marker == JPEG_APP0 + 1 && m->data_length >= 14 && std::memcmp(m->data, "Exif\0", 6) == 0)
+      if (int o = exif_orientation({reinterpret_cast<const std::byte*>(m->data), m->data_length}); o != 1) return o;
   return 1;
 }
 
-/// The picture as it should be seen: the stored one mirrored, turned or both.
-Tensor upright(const Tensor& x, int orientation) {
-  if (orientation == 1) return x;
-  bool swap = orientation >= 5;  // rows are columns
-  bool flip_y = orientation == 3 || orientation == 4 || orientation == 7 ||
-                orientation == 8;  // of the stored picture's axis
-  bool flip_x = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
-  int64_t h = x.size(0), w = x.size(1), channels = x.size(2), out_h = swap ? w : h, out_w = swap ? h : w;
-  Tensor y = empty({out_h, out_w, channels}, Dtype::u8);
-  const uint8_t* in = x.data<uint8_t>();
-  uint8_t* out = y.mut_data<uint8_t>();
-  for (int64_t i = 0; i < out_h; ++i)
-    for (int64_t j = 0; j < out_w; ++j) {
-      int64_t u = flip_y ? out_h - 1 - i : i, v = flip_x ? out_w - 1 - j : j;
-      const uint8_t* p = in + (swap ? v * w + u : u * w + v) * channels;
-      std::memcpy(out + (i * out_w + j) * channels, p, static_cast<size_t>(channels));
-    }
-  return y;
+/// Inks as Adobe stores them, 255 for none -> RGB.
+Tensor from_cmyk(const Tensor& inks) {
+  Tensor rgb = empty({inks.size(0), inks.size(1), 3}, Dtype::u8);
+  const uint8_t* in = inks.data<uint8_t>();
+  uint8_t* out = rgb.mut_data<uint8_t>();
+  for (int64_t i = 0, n = rgb.numel() / 3; i < n; ++i, in += 4, out += 3)
+    for (int c = 0; c < 3; ++c) out[c] = static_cast<uint8_t>((in[c] * in[3] + 127) / 255);
+  return rgb;
 }
 
 }  // namespace
@@ -178,18 +152,20 @@ Tensor read_jpeg(const Source& source, const ReadImageOptions& o) {
   Reader r;
   auto fail = [&] { source.fail(std::string("is no valid JPEG: ") + r.errors.text); };
   if (!header_step(r, reinterpret_cast<const unsigned char*>(source.bytes.data()), source.bytes.size())) fail();
-  if (r.c.jpeg_color_space == JCS_CMYK || r.c.jpeg_color_space == JCS_YCCK)
-    source.fail("is a CMYK JPEG, which weft does not offer; convert it to RGB");
-  int channels = o.channels == 0 ? (r.c.jpeg_color_space == JCS_GRAYSCALE ? 1 : 3) : o.channels;
+  bool grey = r.c.jpeg_color_space == JCS_GRAYSCALE,
+       inks = r.c.jpeg_color_space == JCS_CMYK || r.c.jpeg_color_space == JCS_YCCK;
+  int channels = o.channels == 0 ? (grey ? 1 : 3) : o.channels;
   WEFT_CHECK(channels == 1 || channels == 3, ValueError, "read_image: ", source.name,
              " is a JPEG, which has no alpha; ask for 1 or 3 channels, not ", channels);
   int turned = orientation(r.c);  // the markers are gone after the last row
   int64_t height = r.c.image_height, width = r.c.image_width;
   check_size(source, o, height, width, width * r.c.num_components, kMaxRatio);
-  if (!start_step(r, channels)) fail();
-  Tensor x = empty({height, width, channels}, Dtype::u8);
-  if (!rows_step(r, x.mut_data<uint8_t>(), static_cast<size_t>(width * channels))) fail();
-  return upright(x, turned);
+  // Grey is made of the RGB values, as from any other picture: Y differs from that where the conversion to RGB clips.
+  int64_t stored = grey ? 1 : inks ? 4 : 3;
+  if (!start_step(r, grey ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB)) fail();
+  Tensor x = empty({height, width, stored}, Dtype::u8);
+  if (!rows_step(r, x.mut_data<uint8_t>(), static_cast<size_t>(width * stored))) fail();
+  return upright(to_channels(inks ? from_cmyk(x) : x, channels), turned);
 }
 
 std::vector<std::byte> encode_jpeg(const Tensor& image, int quality) {

@@ -20,12 +20,33 @@ struct NamedDtype {
 constexpr NamedDtype kNames[] = {{"<f4", Dtype::f32}, {"<f8", Dtype::f64}, {"<f2", Dtype::f16},    {"<i8", Dtype::i64},
                                  {"<i4", Dtype::i32}, {"|u1", Dtype::u8},  {"|b1", Dtype::boolean}};
 
+/// What a descr stands for: byte order, kind and size in bytes. One that is not known is taken, too: its array is listed.
+Stored stored_of(std::string_view descr) {
+  using Integer = Stored::Integer;
+  constexpr std::pair<std::string_view, Integer> kWidened[] = {
+      {"i1", Integer::i8}, {"i2", Integer::i16}, {"u2", Integer::u16}, {"u4", Integer::u32}, {"u8", Integer::u64}};
+  Stored s;
+  s.text = descr;
+  if (descr.size() < 3) return s;
+  char order = descr[0];
+  std::string_view kind = descr.substr(1);
+  s.complex = kind == "c8" || kind == "c16";
+  bool one = kind.size() == 2 && kind[1] == '1';
+  if (order != '<' && order != '>' && !(order == '|' && one)) return s;
+  for (const NamedDtype& n : kNames)
+    if (kind == n.name.substr(1)) s = Stored::held(std::string(descr), n.dtype);
+  for (const auto& [name, from] : kWidened)
+    if (kind == name) s = Stored::integer(std::string(descr), from);
+  s.swapped = order == '>' && !one;
+  return s;
+}
+
 /// Reads the header, a Python dict literal such as {'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }.
 class HeaderReader {
  public:
   HeaderReader(const Source& source, std::string_view text) : source_(source), text_(text) { read(); }
 
-  std::optional<Dtype> dtype;
+  std::optional<Stored> dtype;
   std::optional<bool> fortran;
   std::optional<Shape> shape;
 
@@ -45,16 +66,25 @@ class HeaderReader {
     if (!dtype || !fortran || !shape) source_.fail("the header lacks descr, fortran_order or shape");
   }
   void read_dtype() {
-    if (peek() == '[') source_.fail("holds a structured array, which weft does not offer");
-    std::string_view descr = quoted();
-    for (const NamedDtype& n : kNames)
-      if (descr == n.name) dtype = n.dtype;
-    if (descr == "<c8" || descr == "<c16")
-      source_.not_supported("is complex ('" + std::string(descr) +
-                            "'), which weft does not offer; save its real and imaginary parts");
-    if (!dtype)
-      source_.fail("has the dtype '" + printable(descr) +
-                   "', which weft does not offer (little-endian f8 f4 f2 i8 i4, u1, b1)");
+    if (peek() == '[') {
+      dtype.emplace();
+      dtype->text = record();
+    } else {
+      dtype = stored_of(quoted());
+    }
+  }
+  /// The list that describes a structured array.
+  std::string record() {
+    size_t begin = at_, depth = 0;
+    do {
+      char c = peek();
+      if (c == '\0') bad();
+      if (c == '\'' || c == '"') quoted();
+      else ++at_;
+      if (c == '[' || c == '(') ++depth;
+      if (c == ']' || c == ')') --depth;
+    } while (depth > 0);
+    return std::string(text_.substr(begin, at_ - begin));
   }
   void read_shape() {
     shape = Shape();
@@ -112,10 +142,13 @@ class HeaderReader {
 
 }  // namespace
 
-Tensor parse_npy(const Source& source) {
+size_t npy_header_size(const Source& source) {
   Bytes bytes = source.bytes;
   const char* p = reinterpret_cast<const char*>(bytes.data());
-  if (bytes.size() < 10 || std::memcmp(p, kMagic.data(), kMagic.size()) != 0) source.fail("is no .npy file");
+  if (bytes.size() < 10 || std::memcmp(p, kMagic.data(), kMagic.size()) != 0) {
+    std::string kind = recognised(bytes);
+    source.fail("is no .npy file" + (kind.empty() ? "" : ": it is " + kind));
+  }
   int major = static_cast<unsigned char>(p[6]);
   size_t header_at = major == 1 ? 10 : 12;
   if (major < 1 || major > 3) source.fail(weft::str("has the unknown .npy version ", major));
@@ -124,20 +157,31 @@ Tensor parse_npy(const Source& source) {
   std::memcpy(&header_size, p + 8, major == 1 ? 2 : 4);
   if (header_size > kMaxHeader)
     source.fail(weft::str("its header of ", header_size, " bytes is larger than ", kMaxHeader));
-  if (header_size > bytes.size() - header_at) source.fail("is truncated in its header");
+  return header_at + header_size;
+}
 
-  HeaderReader header(source, std::string_view(p + header_at, header_size));
-  size_t data_at = header_at + header_size, size = 0;
-  if (!checked_bytes(*header.shape, *header.dtype, size))
-    source.fail(weft::str("has the impossible shape ", *header.shape));
-  if (size != bytes.size() - data_at)
-    source.fail(weft::str("has ", bytes.size() - data_at, " bytes of data, but ", *header.shape, " of ",
-                          weft::name(*header.dtype), " takes ", size));
-  if (!*header.fortran) return source.tensor(data_at, *header.shape, *header.dtype);
-  Shape reversed = *header.shape, dims = *header.shape;
+NpyHeader read_npy_header(const Source& source) {
+  size_t data_at = npy_header_size(source);
+  if (data_at > source.bytes.size()) source.fail("is truncated in its header");
+  const char* p = reinterpret_cast<const char*>(source.bytes.data());
+  size_t header_at = p[6] == 1 ? 10 : 12;
+  HeaderReader header(source, std::string_view(p + header_at, data_at - header_at));
+  return {std::move(*header.dtype), *header.fortran, *header.shape, data_at};
+}
+
+Tensor parse_npy(const Source& source, bool widen) {
+  NpyHeader header = read_npy_header(source);
+  size_t size = 0, there = source.bytes.size() - header.data_at;
+  if (!checked_bytes(header.shape, header.stored.bits ? header.stored.bits : 8, size))
+    source.fail(weft::str("has the impossible shape ", header.shape));
+  if (header.stored.bits && size != there)
+    source.fail(
+        weft::str("has ", there, " bytes of data, but ", header.shape, " of ", header.stored.shown(), " takes ", size));
+  if (!header.fortran) return read_stored(source, header.data_at, header.shape, header.stored, "", widen);
+  Shape reversed = header.shape, dims = header.shape;
   std::reverse(reversed.begin(), reversed.end());
   for (int i = 0; i < dims.size(); ++i) dims[i] = dims.size() - 1 - i;
-  return source.tensor(data_at, reversed, *header.dtype).permute(dims);
+  return read_stored(source, header.data_at, reversed, header.stored, "", widen).permute(dims);
 }
 
 std::string npy_header(const Tensor& x) {
@@ -157,10 +201,23 @@ std::string npy_header(const Tensor& x) {
   return out + text;
 }
 
-Tensor load_npy(const std::string& path) { return parse_npy(Source::map(path)); }
+Tensor load_npy(const std::string& path, const LoadOptions& o) { return parse_npy(Source::map(path), o.widen); }
 
-Tensor load_npy(std::span<const std::byte> bytes, std::string_view name) {
-  return parse_npy({bytes, std::string(name), nullptr});
+Tensor load_npy(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o) {
+  return parse_npy({bytes, std::string(name), nullptr}, o.widen);
+}
+
+namespace {
+TensorInfo info_of(const Source& source) {
+  NpyHeader header = read_npy_header(source);
+  return {"", header.shape, header.stored.text};
+}
+}  // namespace
+
+TensorInfo npy_info(const std::string& path) { return info_of(Source::map(path)); }
+
+TensorInfo npy_info(std::span<const std::byte> bytes, std::string_view name) {
+  return info_of({bytes, std::string(name), nullptr});
 }
 
 void save_npy(const Tensor& x, const std::string& path) {

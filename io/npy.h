@@ -3,29 +3,58 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "weft/core/state_dict.h"
+#include "weft/io/load.h"
 
 namespace weft::io {
 
-/// Reads one array: little-endian f64 f32 f16 i64 i32 u8 bool (numpy has no bf16). Arrays in Fortran order come as a view with
-/// such strides. The data is mapped where it is aligned, as in io::load. IoError names the file and what is wrong with it.
+/// Reads one array: f64 f32 f16 i64 i32 u8 bool (numpy has no bf16), little-endian or big-endian; other integers as the options
+/// say. Arrays in Fortran order come as a view with such strides. The data is mapped where it is little-endian and aligned, as in
+/// io::load. IoError names the file and what is wrong with it, NotSupported its dtype.
 /// Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
-WEFT_API Tensor load_npy(const std::string& path);
+WEFT_API Tensor load_npy(const std::string& path, const LoadOptions& o = {});
+/// What the header of an array says, whatever its dtype. The name is empty.
+WEFT_API TensorInfo npy_info(const std::string& path);
 /// Writes one array, atomically, in row-major order. DtypeError for bf16.
 WEFT_API void save_npy(const Tensor& x, const std::string& path);
 
-/// Reads all arrays of a .npz (stored or deflated; checksums are verified), in their order.
-WEFT_API StateDict load_npz(const std::string& path);
+/// Reads all arrays of a .npz (stored or deflated; checksums are verified), in their order. Those of other dtypes are listed in
+/// `foreign`, as by io::load.
+WEFT_API StateDict load_npz(const std::string& path, const LoadOptions& o = {});
+
+/// A .npz that is open: what it holds, whatever the dtypes, and its arrays one by one. As SafetensorsFile.
+class WEFT_API NpzFile {
+ public:
+  /// Reads the directory and the arrays' headers. IoError as load_npz.
+  explicit NpzFile(const std::string& path);
+  /// From memory, which must live as long as this. `name` stands for the file in errors.
+  NpzFile(std::span<const std::byte> bytes, std::string_view name);
+  /// In the order of the archive, named without `.npy`.
+  const std::vector<TensorInfo>& arrays() const;
+  bool contains(std::string_view name) const;
+  /// ValueError when there is none of that name; NotSupported when weft cannot hold it.
+  Tensor load(std::string_view name, const LoadOptions& o = {}) const;
+  /// All of them; those that weft cannot hold are `foreign`.
+  StateDict load(const LoadOptions& o = {}) const;
+
+ private:
+  struct Content;
+  std::shared_ptr<const Content> content_;
+};
+
 /// Writes a .npz, atomically; `compress` deflates. Metadata is not stored. NotSupported for arrays of 2 GiB
-/// and files of 4 GiB: io::save has no such limit.
+/// and files of 4 GiB (io::save has no such limit), and when the dict has foreign arrays.
 WEFT_API void save_npz(const StateDict& dict, const std::string& path, bool compress = false);
 
 /// The same from memory; `name` stands for the file in errors.
-WEFT_API Tensor load_npy(std::span<const std::byte> bytes, std::string_view name);
-WEFT_API StateDict load_npz(std::span<const std::byte> bytes, std::string_view name);
+WEFT_API Tensor load_npy(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o = {});
+WEFT_API TensorInfo npy_info(std::span<const std::byte> bytes, std::string_view name);
+WEFT_API StateDict load_npz(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o = {});
 
 }  // namespace weft::io

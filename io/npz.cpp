@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <set>
 
 #include "weft/io/npy.h"
 #include "weft/io/npy_format.h"
@@ -64,7 +65,11 @@ std::vector<Member> read_directory(const Source& s) {
   std::optional<uint64_t> end;  // of the archive: its last record, before a comment of at most 64 KiB
   for (uint64_t back = 22; back <= std::min<uint64_t>(n, 22 + 65535) && !end; ++back)
     if (get<uint32_t>(s, n - back) == kEnd && get<uint16_t>(s, n - back + 20) == back - 22) end = n - back;
-  if (!end) s.fail("is no .npz file, or truncated: the zip directory is missing");
+  if (!end) {
+    std::string kind = recognised(s.bytes);
+    bool zip = kind.empty() || get<uint32_t>(s, 0) == kLocal;
+    s.fail(zip ? "is no .npz file, or truncated: the zip directory is missing" : "is no .npz file: it is " + kind);
+  }
   uint64_t count = get<uint16_t>(s, *end + 10), size = get<uint32_t>(s, *end + 12), at = get<uint32_t>(s, *end + 16);
   if (*end >= 20 && get<uint32_t>(s, *end - 20) == kLocator64) {
     uint64_t record = get<uint64_t>(s, *end - 12);
@@ -124,8 +129,10 @@ struct Stream {
 
 constexpr size_t kPiece = 1 << 30;  // zlib counts in unsigned int
 
-std::vector<std::byte> inflate_member(const Source& s, const Member& m) {
-  std::vector<std::byte> out(m.size);
+/// The first `limit` bytes of it, or all.
+std::vector<std::byte> inflate_member(const Source& s, const Member& m, uint64_t limit = UINT64_MAX) {
+  bool whole = m.size <= limit;
+  std::vector<std::byte> out(whole ? m.size : limit);
   Bytes in = range(s, m.data, m.packed);
   Stream stream;
   if (inflateInit2(&stream.z, -MAX_WBITS) != Z_OK) s.fail("zlib cannot start");
@@ -144,6 +151,7 @@ std::vector<std::byte> inflate_member(const Source& s, const Member& m) {
     size_t got = (room ? room : 1) - stream.z.avail_out;
     if (!room && got) break;
     written += got;
+    if (!whole && written == out.size()) return out;
   }
   if (status != Z_STREAM_END || written != out.size())
     s.fail("'" + printable(m.name) +
@@ -160,24 +168,31 @@ uint32_t checksum(Bytes bytes, uLong crc = 0) {
   return static_cast<uint32_t>(crc);
 }
 
-StateDict read(const Source& source) {
-  StateDict dict;
-  for (const Member& m : read_directory(source)) {
-    std::string_view name = m.name;
-    if (!name.ends_with(".npy")) source.fail("'" + printable(name) + "' is no .npy file");
-    name.remove_suffix(4);
-    if (dict.contains(name)) source.fail("two arrays are named '" + printable(name) + "'");
-    std::vector<std::byte> unpacked;
-    Source array{range(source, m.data, m.packed), source.name + "/" + printable(m.name), source.mapping};
-    if (m.method == kDeflated) {
-      unpacked = inflate_member(source, m);
-      array.bytes = unpacked;
-      array.mapping = nullptr;
+/// The header of a member, of which no more is unpacked than that takes.
+NpyHeader peek_header(const Source& source, const Member& m) {
+  Source array{range(source, m.data, m.packed), source.name + "/" + printable(m.name), source.mapping};
+  std::vector<std::byte> begin;
+  if (m.method == kDeflated) {
+    begin = inflate_member(source, m, 4096);
+    array.bytes = begin;
+    if (size_t size = npy_header_size(array); size > begin.size()) {
+      begin = inflate_member(source, m, size);
+      array.bytes = begin;
     }
-    if (checksum(array.bytes) != m.crc) array.fail("is damaged: its checksum differs");
-    dict.insert(std::string(name), parse_npy(array));
   }
-  return dict;
+  return read_npy_header(array);
+}
+
+Tensor read_member(const Source& source, const Member& m, bool widen) {
+  Source array{range(source, m.data, m.packed), source.name + "/" + printable(m.name), source.mapping};
+  std::vector<std::byte> unpacked;
+  if (m.method == kDeflated) {
+    unpacked = inflate_member(source, m);
+    array.bytes = unpacked;
+    array.mapping = nullptr;
+  }
+  if (checksum(array.bytes) != m.crc) array.fail("is damaged: its checksum differs");
+  return parse_npy(array, widen);
 }
 
 template <class T> void put(std::string& s, T v) { s.append(reinterpret_cast<const char*>(&v), sizeof(T)); }
@@ -202,14 +217,67 @@ std::string deflate_all(Bytes header, Bytes data) {
 
 }  // namespace
 
-StateDict load_npz(const std::string& path) { return read(Source::map(path)); }
+struct NpzFile::Content {
+  Source source;
+  std::vector<Member> members;
+  std::vector<TensorInfo> infos;  // of each member
 
-StateDict load_npz(std::span<const std::byte> bytes, std::string_view name) {
-  return read({bytes, std::string(name), nullptr});
+  explicit Content(Source s) : source(std::move(s)), members(read_directory(source)) {
+    std::set<std::string_view> names;
+    for (const Member& m : members) {
+      std::string_view name = m.name;
+      if (!name.ends_with(".npy")) {
+        bool torch = name.ends_with("data.pkl");
+        source.fail("'" + printable(name) + "' is no .npy file" + (torch ? "; it is " + recognised(source.bytes) : ""));
+      }
+      name.remove_suffix(4);
+      if (!names.insert(name).second) source.fail("two arrays are named '" + printable(name) + "'");
+      NpyHeader header = peek_header(source, m);
+      infos.push_back({std::string(name), header.shape, header.stored.text});
+    }
+  }
+  /// infos.size() when there is none.
+  size_t find(std::string_view name) const {
+    size_t i = 0;
+    while (i < infos.size() && infos[i].name != name) ++i;
+    return i;
+  }
+};
+
+NpzFile::NpzFile(const std::string& path) : content_(std::make_shared<const Content>(Source::map(path))) {}
+NpzFile::NpzFile(std::span<const std::byte> bytes, std::string_view name)
+    : content_(std::make_shared<const Content>(Source{bytes, std::string(name), nullptr})) {}
+
+const std::vector<TensorInfo>& NpzFile::arrays() const { return content_->infos; }
+bool NpzFile::contains(std::string_view name) const { return content_->find(name) < content_->infos.size(); }
+
+Tensor NpzFile::load(std::string_view name, const LoadOptions& o) const {
+  size_t i = content_->find(name);
+  WEFT_CHECK(i < content_->infos.size(), ValueError, content_->source.name, ": has no array '", printable(name),
+             "'; arrays() lists what it has");
+  return read_member(content_->source, content_->members[i], o.widen);
+}
+
+StateDict NpzFile::load(const LoadOptions& o) const {
+  StateDict dict;
+  for (size_t i = 0; i < content_->infos.size(); ++i) {
+    const TensorInfo& info = content_->infos[i];
+    try {
+      dict.insert(info.name, read_member(content_->source, content_->members[i], o.widen));
+    } catch (const NotSupported& error) { dict.foreign[info.name] = {info.shape, info.dtype, error.what()}; }
+  }
+  return dict;
+}
+
+StateDict load_npz(const std::string& path, const LoadOptions& o) { return NpzFile(path).load(o); }
+
+StateDict load_npz(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o) {
+  return NpzFile(bytes, name).load(o);
 }
 
 void save_npz(const StateDict& dict, const std::string& path, bool compress) {
   WEFT_CHECK(dict.size() < UINT16_MAX, NotSupported, "save_npz: ", dict.size(), " arrays are more than a .npz holds");
+  refuse_foreign(dict, "save_npz");
   AtomicFile file(path);
   std::string directory;
   uint64_t at = 0;

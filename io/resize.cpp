@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstring>
 #include <numbers>
 #include <vector>
 
@@ -63,15 +64,35 @@ void resample(const float* in, float* out, int64_t rows, int64_t length, int64_t
   });
 }
 
+/// x: [H, W, ...]. The pixel under the centre of output i, (i + 0.5) in / out, in exact arithmetic.
+Tensor nearest(const Tensor& x, int64_t height, int64_t width) {
+  int64_t h = x.size(0), w = x.size(1);
+  Shape shape = x.shape();
+  shape[0] = height;
+  shape[1] = width;
+  Tensor y = empty(shape, x.dtype());
+  size_t pixel = x.nbytes() / static_cast<size_t>(h * w);
+  const auto* in = static_cast<const std::byte*>(x.raw_data());
+  auto* out = static_cast<std::byte*>(y.mut_raw_data());
+  for (int64_t i = 0; i < height; ++i)
+    for (int64_t j = 0; j < width; ++j, out += pixel) {
+      int64_t u = (2 * i + 1) * h / (2 * height), v = (2 * j + 1) * w / (2 * width);
+      std::memcpy(out, in + static_cast<size_t>(u * w + v) * pixel, pixel);
+    }
+  return y;
+}
+
 }  // namespace
 
 Tensor resize_image(const Tensor& image, int64_t height, int64_t width, ResizeFilter filter) {
-  WEFT_CHECK(image.rank() == 3 && image.numel() > 0, ShapeError, "resize_image: expected [H, W, C], got ",
-             image.shape());
+  bool copies = filter == ResizeFilter::nearest;
+  WEFT_CHECK((image.rank() == 3 || (copies && image.rank() == 2)) && image.numel() > 0, ShapeError,
+             "resize_image: expected [H, W, C]", copies ? " or [H, W]" : "", ", got ", image.shape());
   WEFT_CHECK(height > 0 && width > 0 && height <= 1 << 20 && width <= 1 << 20, ValueError, "resize_image: cannot make ",
              height, " x ", width, " pixels");
+  if (copies) return nearest(image.detach().to(Device()).contiguous(), height, width);
   WEFT_CHECK(image.dtype() == Dtype::u8 || image.dtype() == Dtype::f32, DtypeError,
-             "resize_image: expected u8 or f32, got ", image.dtype());
+             "resize_image: expected u8 or f32, got ", image.dtype(), "; ResizeFilter::nearest takes every dtype");
   int64_t h = image.size(0), w = image.size(1), channels = image.size(2);
   Tensor x = image.detach().to(Dtype::f32).contiguous();
   Tensor wide = empty({h, width, channels}), y = empty({height, width, channels});

@@ -5,8 +5,10 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <unordered_map>
 
 #include "weft/io/file.h"
+#include "weft/io/stored.h"
 
 namespace weft::io {
 
@@ -31,10 +33,31 @@ const char* format_name(Dtype d) {
   WEFT_ASSERT(false);
 }
 
+/// What a dtype's word stands for. A word that is not known is taken, too: its tensor is listed.
+Stored stored_of(const std::string& word) {
+  for (const NamedDtype& n : kNames)
+    if (word == n.name) return Stored::held(word, n.dtype);
+  using Integer = Stored::Integer;
+  constexpr std::pair<const char*, Integer> kWidened[] = {
+      {"I8", Integer::i8}, {"I16", Integer::i16}, {"U16", Integer::u16}, {"U32", Integer::u32}, {"U64", Integer::u64}};
+  for (const auto& [name, from] : kWidened)
+    if (word == name) return Stored::integer(word, from);
+  Stored s;
+  s.text = word;
+  s.complex = word == "C64" || word == "C128";
+  s.bits = word == "C64"              ? 64
+           : word == "C128"           ? 128
+           : word == "F4"             ? 4
+           : word.starts_with("F6_E") ? 6
+           : word.starts_with("F8_E") ? 8
+                                      : 0;
+  return s;
+}
+
 /// One tensor as the header describes it.
 struct Entry {
   std::string name;
-  std::optional<Dtype> dtype;
+  std::optional<Stored> dtype;
   std::optional<Shape> shape;
   std::vector<uint64_t> offsets;
 };
@@ -75,12 +98,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
       if (!metadata_.emplace(key_, std::move(text)).second)
         source_.fail("two metadata entries are named '" + printable(key_) + "'");
     } else if (state_ == State::entry && key_ == "dtype" && !entries.back().dtype) {
-      for (const NamedDtype& n : kNames)
-        if (text == n.name) entries.back().dtype = n.dtype;
-      if (text == "C64" || text == "C128")
-        source_.not_supported("tensor '" + printable(entries.back().name) + "' is complex (" + text +
-                              "), which weft does not offer; save its real and imaginary parts");
-      if (!entries.back().dtype) fail("has the dtype " + printable(text) + ", which weft does not offer");
+      entries.back().dtype = stored_of(text);
     } else {
       unexpected("the text '" + printable(text) + "'");
     }
@@ -154,14 +172,14 @@ void check_layout(const Source& source, const std::vector<Entry>& entries, size_
   for (const Entry& e : entries) {
     std::string tensor = "tensor '" + printable(e.name) + "'";
     size_t bytes = 0;
-    if (!checked_bytes(*e.shape, *e.dtype, bytes))
+    if (!checked_bytes(*e.shape, e.dtype->bits ? e.dtype->bits : 8, bytes))
       source.fail(weft::str(tensor, " has the impossible shape ", *e.shape));
     uint64_t begin = e.offsets[0], end = e.offsets[1];
     if (begin > end || end > data_size)
       source.fail(weft::str(tensor, " lies at bytes ", begin, " to ", end, " of ", data_size, " bytes of data"));
-    if (end - begin != bytes)
-      source.fail(weft::str(tensor, " has ", end - begin, " bytes, but ", *e.shape, " of ", weft::name(*e.dtype),
-                            " takes ", bytes));
+    if (e.dtype->bits && end - begin != bytes)
+      source.fail(weft::str(tensor, " has ", end - begin, " bytes, but ", *e.shape, " of ", e.dtype->shown(), " takes ",
+                            bytes));
     order.push_back(&e);
   }
   std::sort(order.begin(), order.end(), [](const Entry* a, const Entry* b) { return a->offsets < b->offsets; });
@@ -176,40 +194,90 @@ void check_layout(const Source& source, const std::vector<Entry>& entries, size_
   if (at != data_size) source.fail(weft::str(data_size - at, " bytes at the end belong to no tensor"));
 }
 
-StateDict read(const Source& source) {
-  Bytes bytes = source.bytes;
-  if (bytes.size() < 8) source.fail(weft::str("is no safetensors file: it has only ", bytes.size(), " bytes"));
-  uint64_t header_size = 0;
-  std::memcpy(&header_size, bytes.data(), 8);
-  if (header_size > bytes.size() - 8)
-    source.fail(weft::str("its header claims ", header_size, " bytes, ", bytes.size() - 8,
-                          " are there: truncated, or no safetensors file"));
-  if (header_size > kMaxHeader)
-    source.fail(weft::str("its header of ", header_size, " bytes is larger than ", kMaxHeader));
-  const char* text = reinterpret_cast<const char*>(bytes.data()) + 8;
-  if (header_size == 0 || text[0] != '{') source.fail("is no safetensors file: its header does not begin with {");
+}  // namespace
 
-  // The JSON reader takes a NUL for the end of its text: what stands behind it would not be seen.
-  if (std::memchr(text, 0, static_cast<size_t>(header_size))) source.fail("its header holds a NUL byte");
+struct SafetensorsFile::Content {
+  Source source;
+  size_t data_at = 0;
+  std::vector<Entry> entries;
+  std::vector<TensorInfo> infos;
+  std::map<std::string, std::string> metadata;
+  std::unordered_map<std::string_view, size_t> index;
 
+  explicit Content(Source s) : source(std::move(s)) {
+    Bytes bytes = source.bytes;
+    auto foreign = [&](const std::string& reason) {
+      std::string kind = recognised(bytes);
+      source.fail(kind.empty() ? reason : "is no safetensors file: it is " + kind);
+    };
+    if (bytes.size() < 8) source.fail(weft::str("is no safetensors file: it has only ", bytes.size(), " bytes"));
+    uint64_t header_size = 0;
+    std::memcpy(&header_size, bytes.data(), 8);
+    if (header_size > bytes.size() - 8) {
+      std::string reason = weft::str("its header claims ", header_size, " bytes, ", bytes.size() - 8,
+                                     " are there: truncated, or no safetensors file");
+      if (bytes.size() > 8 && bytes[8] == std::byte{'{'}) source.fail(reason);
+      foreign(reason);
+    }
+    const char* text = reinterpret_cast<const char*>(bytes.data()) + 8;
+    if (header_size == 0 || text[0] != '{') foreign("is no safetensors file: its header does not begin with {");
+    if (header_size > kMaxHeader)
+      source.fail(weft::str("its header of ", header_size, " bytes is larger than ", kMaxHeader));
+    // The JSON reader takes a NUL for the end of its text: what stands behind it would not be seen.
+    if (std::memchr(text, 0, static_cast<size_t>(header_size))) source.fail("its header holds a NUL byte");
+
+    HeaderReader reader(source, metadata);
+    nlohmann::json::sax_parse(text, text + header_size, &reader);
+    // The format pads with spaces; JSON would let other blanks pass.
+    if (size_t last = std::string_view(text, header_size).find_last_not_of(' '); text[last] != '}')
+      source.fail(weft::str("its header has something else than spaces behind its JSON, at its byte ", last));
+    data_at = 8 + static_cast<size_t>(header_size);
+    entries = std::move(reader.entries);
+    check_layout(source, entries, bytes.size() - data_at);
+    for (size_t i = 0; i < entries.size(); ++i) {
+      const Entry& e = entries[i];
+      if (!index.emplace(e.name, i).second) source.fail("two tensors are named '" + printable(e.name) + "'");
+      infos.push_back({e.name, *e.shape, e.dtype->text});
+    }
+  }
+
+  Tensor load(const Entry& e, bool widen) const {
+    return read_stored(source, data_at + e.offsets[0], *e.shape, *e.dtype, "tensor '" + printable(e.name) + "' ",
+                       widen);
+  }
+};
+
+SafetensorsFile::SafetensorsFile(const std::string& path)
+    : content_(std::make_shared<const Content>(Source::map(path))) {}
+SafetensorsFile::SafetensorsFile(std::span<const std::byte> bytes, std::string_view name)
+    : content_(std::make_shared<const Content>(Source{bytes, std::string(name), nullptr})) {}
+
+const std::vector<TensorInfo>& SafetensorsFile::tensors() const { return content_->infos; }
+const std::map<std::string, std::string>& SafetensorsFile::metadata() const { return content_->metadata; }
+bool SafetensorsFile::contains(std::string_view name) const { return content_->index.contains(name); }
+
+Tensor SafetensorsFile::load(std::string_view name, const LoadOptions& o) const {
+  auto found = content_->index.find(name);
+  WEFT_CHECK(found != content_->index.end(), ValueError, content_->source.name, ": has no tensor '", printable(name),
+             "'; tensors() lists what it has");
+  return content_->load(content_->entries[found->second], o.widen);
+}
+
+StateDict SafetensorsFile::load(const LoadOptions& o) const {
   StateDict dict;
-  HeaderReader reader(source, dict.metadata);
-  nlohmann::json::sax_parse(text, text + header_size, &reader);
-  size_t data_at = 8 + static_cast<size_t>(header_size);
-  check_layout(source, reader.entries, bytes.size() - data_at);
-  for (Entry& e : reader.entries) {
-    if (dict.contains(e.name)) source.fail("two tensors are named '" + printable(e.name) + "'");
-    dict.insert(std::move(e.name), source.tensor(data_at + e.offsets[0], *e.shape, *e.dtype));
+  dict.metadata = content_->metadata;
+  for (const Entry& e : content_->entries) {
+    try {
+      dict.insert(e.name, content_->load(e, o.widen));
+    } catch (const NotSupported& error) { dict.foreign[e.name] = {*e.shape, e.dtype->text, error.what()}; }
   }
   return dict;
 }
 
-}  // namespace
+StateDict load(const std::string& path, const LoadOptions& o) { return SafetensorsFile(path).load(o); }
 
-StateDict load(const std::string& path) { return read(Source::map(path)); }
-
-StateDict load_safetensors(std::span<const std::byte> bytes, std::string_view name) {
-  return read({bytes, std::string(name), nullptr});
+StateDict load_safetensors(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o) {
+  return SafetensorsFile(bytes, name).load(o);
 }
 
 void save(const StateDict& dict, const std::string& path) {
@@ -219,6 +287,7 @@ void save(const StateDict& dict, const std::string& path) {
     WEFT_CHECK(e.second.defined(), ValueError, "save: '", e.first, "' is undefined");
     order.push_back(&e);
   }
+  refuse_foreign(dict, "save");
   std::stable_sort(order.begin(), order.end(),
                    [](auto* a, auto* b) { return itemsize(a->second.dtype()) > itemsize(b->second.dtype()); });
   std::map<std::string_view, size_t> offset;

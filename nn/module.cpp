@@ -335,6 +335,8 @@ LoadResult Module::load_state_dict(const StateDict& dict, bool strict) {
   });
   for (const auto& [key, t] : dict)
     if (!known.contains(key)) result.unexpected.push_back(key);
+  for (const auto& [key, t] : dict.foreign)
+    if (!known.contains(key)) result.unexpected.push_back(key);
 
   std::string wrong = misshapen;
   if (strict) wrong += untied(*this, dict);

@@ -69,6 +69,7 @@ Tensor StateReader::tensor(const std::string& key, const Tensor& like, Dtype dty
 void StateReader::finish() {
   for (const auto& [key, t] : dict_)
     if (!used_.contains(key)) fault(key + " is unexpected");
+  for (const auto& [key, t] : dict_.foreign) fault(key + " is unexpected");
   std::string all;
   for (const std::string& f : faults_) all += "\n  " + f;
   WEFT_CHECK(faults_.empty(), ValueError, "load_state_dict: the dict does not fit ", owner_, ":", all);

@@ -24,7 +24,7 @@ pack() {
     cmake --build --preset "$preset" ${WEFT_JOBS:+-j "$WEFT_JOBS"}
   fi
   rm -rf .gpu
-  mkdir -p $root/lib $root/tests/golden $root/tests/fuzz $root/docs $root/bench
+  mkdir -p $root/lib $root/tests/golden $root/tests/fuzz $root/tests/io $root/docs $root/bench
   cmake --install "$built" --prefix $root --strip > /dev/null
   cmake --install "$built" --prefix $root --strip --component check > /dev/null
   rm -rf $root/include $root/lib/cmake $root/lib/pkgconfig $root/share
@@ -46,6 +46,7 @@ pack() {
   find $root/lib -type f -name "*.so*" -exec strip --strip-unneeded {} + 2> /dev/null || true
   cp -r tests/golden/data $root/tests/golden/
   cp -r tests/fuzz/corpus $root/tests/fuzz/
+  cp -r tests/io/data $root/tests/io/
   cp docs/coverage.md $root/docs/
   cp bench/peer_torch.py $root/bench/
   cp scripts/gpu-check.sh $root/

@@ -6,4 +6,5 @@
 WEFT_FUZZ_TARGET(bytes) {
   for (int channels : {0, 1, 3, 4})
     (void)weft::io::read_image(bytes, "fuzz", {.channels = channels, .max_pixels = 1 << 20});
+  (void)weft::io::read_labels(bytes, "fuzz", 1 << 20);
 }

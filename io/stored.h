@@ -1,0 +1,43 @@
+// Numbers as they lie in a file, of dtypes and byte orders that weft may not have. Internal to io.
+// Knows no format.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "weft/core/state_dict.h"
+#include "weft/io/file.h"
+
+namespace weft::io {
+
+/// An element type of a format.
+struct Stored {
+  enum class Integer { none, i8, i16, u16, u32, u64 };
+  std::string text;            // the format's word, for messages
+  size_t bits = 0;             // of an element; 0: unknown
+  std::optional<Dtype> dtype;  // what it becomes; nothing when weft cannot hold it
+  Integer widened = Integer::none;
+  bool swapped = false;  // big-endian
+  bool complex = false;
+
+  /// For messages: weft's name where it has the dtype.
+  std::string shown() const;
+  static Stored held(std::string text, Dtype dtype);
+  static Stored integer(std::string text, Integer from);
+};
+
+/// The tensor at `offset`, in row-major order; the caller has checked that it lies inside. NotSupported, with `what` ("tensor 'a'
+/// "), when weft has no such dtype, or has a wider one and `widen` is off.
+Tensor read_stored(const Source& source, size_t offset, const Shape& shape, const Stored& stored,
+                   const std::string& what, bool widen);
+
+/// Bytes of a shape's elements of `bits` bits; false when a size is negative, or the product does not fit or ends inside a byte.
+bool checked_bytes(const Shape& shape, size_t bits, size_t& bytes);
+
+/// NotSupported when the dict has foreign tensors: they would be lost.
+void refuse_foreign(const StateDict& dict, const char* op);
+
+/// What a file is that is not what was expected, and what reads it: "a PNG picture; io::read_image reads it". Empty when unknown.
+std::string recognised(Bytes bytes);
+
+}  // namespace weft::io
