@@ -81,5 +81,6 @@ endfunction()
 function(weft_add_program name)
   add_executable(${name} ${ARGN})
   target_link_libraries(${name} PRIVATE weft weft_flags OpenMP::OpenMP_CXX Threads::Threads)
-  set_target_properties(${name} PROPERTIES INSTALL_RPATH "${WEFT_INSTALL_RPATH}")
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH "${WEFT_INSTALL_RPATH}"
+    UNITY_BUILD ${WEFT_UNITY} UNITY_BUILD_BATCH_SIZE 4)
 endfunction()

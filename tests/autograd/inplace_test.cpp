@@ -8,7 +8,7 @@ using namespace weft;
 using support::message_of;
 
 namespace {
-Tensor ramp(const Shape& shape) { return here::arange(shape.numel()).to(Dtype::f32).reshape(shape); }
+Tensor counted(const Shape& shape) { return here::arange(shape.numel()).to(Dtype::f32).reshape(shape); }
 
 /// f on views of one tensor gives what it gives when the source was copied first.
 template <class F> void check_overlap(const Tensor& base, F f) {
@@ -28,7 +28,7 @@ TEST_SUITE("in place") {
       check_overlap(base, [&](Tensor& x, const Tensor& s) { to(x).mul_(from(s)); });
     };
     const auto all = [](const Tensor& t) { return t; };
-    const Tensor line = ramp({4000}), square = ramp({37, 37}), block = ramp({6, 5, 4});
+    const Tensor line = counted({4000}), square = counted({37, 37}), block = counted({6, 5, 4});
     each(square, all, [](const Tensor& t) { return t.t(); });
     each(
         line, [](const Tensor& t) { return t.slice(0, 1); }, [](const Tensor& t) { return t.slice(0, 0, -1); });

@@ -7,6 +7,7 @@
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/activation.h"
+#include "weft/autograd/ops/select.h"
 #include "weft/core/kernels.h"
 
 using namespace weft;

@@ -335,11 +335,6 @@ Tensor integers(const Shape& shape, int64_t low, int64_t high, uint64_t seed) {
   return support::here(weft::tensor(v, shape));
 }
 
-Tensor ones(const Shape& shape, Dtype dtype) { return weft::ones(shape, support::on(dtype)); }
-Tensor full(const Shape& shape, weft::Scalar value, Dtype dtype) {
-  return weft::full(shape, value, support::on(dtype));
-}
-
 const std::vector<Shape>& elementwise_shapes() {
   static const std::vector<Shape> shapes = {
       {}, {0}, {1}, {7}, {2, 0, 3}, {3, 4}, {2, 3, 4}, {1, 3, 2, 2}, {1, 2, 1, 2, 2}};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/devices.h"
+#include "support/here.h"
 #include "support/reference.h"
 #include "weft/autograd/engine.h"
 #include "weft/core/factory.h"
@@ -65,8 +66,6 @@ void check(const std::vector<Op>& ops);
 Tensor uniform(const Shape& shape, double low = -2, double high = 2, uint64_t seed = 1);
 /// Fixed integers in [low, high). As all tensors made here, on the running test's device.
 Tensor integers(const Shape& shape, int64_t low, int64_t high, uint64_t seed = 1);
-Tensor ones(const Shape& shape, Dtype dtype = Dtype::f32);
-Tensor full(const Shape& shape, weft::Scalar value, Dtype dtype = Dtype::f32);
 
 /// The shapes that every elementwise op is tried with: rank 0, empty, one element, vectors, features of rank 3 to 5.
 const std::vector<Shape>& elementwise_shapes();

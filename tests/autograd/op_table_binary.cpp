@@ -35,7 +35,7 @@ Op binary(const char* name, BinaryOp op, std::function<double(double, double)> r
                            [op](const Tensors& x) { return Tensors{op(x[0], x[1])}; },
                            [reference](const Arrays& x) { return Arrays{support::map(x[0], x[1], reference)}; }});
   row.faults = {{[op] {
-                   (void)op(ones({2, 3}), ones({4}));
+                   (void)op(here::ones({2, 3}), here::ones({4}));
                  },
                  weft::str(name, ": shapes [2, 3] and [4] cannot be broadcast together")}};
   return row;
@@ -190,7 +190,7 @@ Op ternary(const char* name, TernaryOp op, std::function<double(double, double, 
            })};
          }});
   row.faults = {{[op] {
-                   (void)op(ones({2, 3}), ones({4}), ones({1}));
+                   (void)op(here::ones({2, 3}), here::ones({4}), here::ones({1}));
                  },
                  weft::str(name, ": shapes [2, 3] and [4] cannot be broadcast together")}};
   return row;
@@ -218,7 +218,8 @@ std::vector<Op> ternaries() {
           "clamp", [](const Tensor& x, const Tensor& y, const Tensor& z) { return weft::clamp(x, y - 1.5, z + 1.5); },
           [](double a, double b, double c) { return std::min(std::max(a, b - 1.5), c + 1.5); }),
   };
-  row(t, "where").faults.push_back({[] { (void)weft::where(ones({2}), ones({2}), ones({2})); }, "where: "});
+  row(t, "where")
+      .faults.push_back({[] { (void)weft::where(here::ones({2}), here::ones({2}), here::ones({2})); }, "where: "});
   return t;
 }
 

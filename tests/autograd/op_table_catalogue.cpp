@@ -83,7 +83,7 @@ void add_pools(std::vector<Op>& t, const std::string& rank,
                        return std::cbrt(sum);
                      });
                    })},
-               {{[=] { (void)lp(ones({2}), {.norm_type = 2, .kernel_size = 2}); }, "lp_pool" + rank + ": "}}});
+               {{[=] { (void)lp(here::ones({2}), {.norm_type = 2, .kernel_size = 2}); }, "lp_pool" + rank + ": "}}});
   t.back().half_eps = 16;
   const Arrays places = greatest({Array(uniform(s))});
   std::vector<int64_t> at;
@@ -101,7 +101,7 @@ void add_pools(std::vector<Op>& t, const std::string& rank,
                      return y;
                    })},
                {{[=] {
-                   (void)unpool(ones({2, 2}), ones({2, 2}), {.kernel_size = 2}, {});
+                   (void)unpool(here::ones({2, 2}), here::ones({2, 2}), {.kernel_size = 2}, {});
                  },
                  "max_unpool" + rank + ": "}}});
 }
@@ -136,7 +136,7 @@ std::vector<Op> places() {
                        });
                      })},
                  {{[] {
-                     (void)weft::embedding_bag(full({3}, 0, Dtype::i64), ones({4, 2}));
+                     (void)weft::embedding_bag(here::full({3}, 0, Dtype::i64), here::ones({4, 2}));
                    },
                    "embedding_bag: "}}});
   const Tensor rows = support::here(weft::tensor(std::vector<int64_t>{2, 0, 2}));
@@ -156,7 +156,7 @@ std::vector<Op> places() {
                          }
                        return y;
                      })},
-                 {{[] { (void)weft::index_put(ones({2}), {int64_t{5}}, ones({})); }, ": "}}});
+                 {{[] { (void)weft::index_put(here::ones({2}), {int64_t{5}}, here::ones({})); }, ": "}}});
   t.push_back(
       {"scatter",
        {sample(
@@ -178,7 +178,7 @@ std::vector<Op> places() {
               return y;
             })},
        {{[] {
-           (void)weft::scatter(ones({2, 2}), 0, full({1, 2}, 2, Dtype::i64), 1);
+           (void)weft::scatter(here::ones({2, 2}), 0, here::full({1, 2}, 2, Dtype::i64), 1);
          },
          "scatter: "}}});
   t.push_back({"unbind",
@@ -213,7 +213,7 @@ std::vector<Op> places() {
                     [](const Arrays& x) {
                       return support::generate({3, 3}, [&](const Index& i) { return x[0].at({1, i[1]}); });
                     })},
-               {{[] { (void)weft::repeat_interleave(ones({2}), -1); }, "repeat_interleave: "}}});
+               {{[] { (void)weft::repeat_interleave(here::ones({2}), -1); }, "repeat_interleave: "}}});
   t.push_back({"channel_shuffle",
                {sample(
                    "2 groups", {uniform({1, 4, 2, 1})}, [](const Tensors& x) { return weft::channel_shuffle(x[0], 2); },
@@ -223,7 +223,7 @@ std::vector<Op> places() {
                      });
                    })},
                {{[] {
-                   (void)weft::channel_shuffle(ones({1, 3, 2, 2}), 2);
+                   (void)weft::channel_shuffle(here::ones({1, 3, 2, 2}), 2);
                  },
                  "channel_shuffle: "}}});
   t.push_back({"glu",
@@ -234,7 +234,7 @@ std::vector<Op> places() {
                        return x[0].at(i) * sigmoid(x[0].at({i[0], i[1] + 2}));
                      });
                    })},
-               {{[] { (void)weft::glu(ones({3})); }, "glu: "}}});
+               {{[] { (void)weft::glu(here::ones({3})); }, "glu: "}}});
   t.push_back({"softmin",
                {sample(
                    "rows", {uniform({2, 3})}, [](const Tensors& x) { return weft::softmin(x[0], 1); },
@@ -245,7 +245,12 @@ std::vector<Op> places() {
                        return std::exp(-x[0].at(i)) / total;
                      });
                    })}});
-  t.push_back({"affine_grid", {}, {{[] { (void)weft::affine_grid(ones({1, 2, 2}), {1, 1, 2, 2}); }, "affine_grid: "}}});
+  t.push_back({"affine_grid",
+               {},
+               {{[] {
+                   (void)weft::affine_grid(here::ones({1, 2, 2}), {1, 1, 2, 2});
+                 },
+                 "affine_grid: "}}});
   for (const bool align : {false, true})
     t.back().samples.push_back(sample(
         align ? "corners" : "pixels", {uniform({2, 2, 3})},
@@ -282,7 +287,7 @@ std::vector<Op> products() {
              });
            })},
        {{[] {
-           (void)weft::local_response_norm(ones({2, 2}), 2);
+           (void)weft::local_response_norm(here::ones({2, 2}), 2);
          },
          "local_response_norm: "}}});
   t.push_back({"normalize",
@@ -294,7 +299,7 @@ std::vector<Op> products() {
                                                      std::pow(std::abs(x[0].at({1, i[1]})), 3));
                      });
                    })}});
-  t.push_back({"pdist", {}, {{[] { (void)weft::pdist(ones({3})); }, "pdist: "}}});
+  t.push_back({"pdist", {}, {{[] { (void)weft::pdist(here::ones({3})); }, "pdist: "}}});
   for (const double p : {1.0, 2.0, 3.0})
     t.back().samples.push_back(sample(
         weft::str("p = ", p), {uniform({3, 2})}, [p](const Tensors& x) { return weft::pdist(x[0], p); },
@@ -321,7 +326,7 @@ std::vector<Op> products() {
                      });
                    })},
                {{[] {
-                   (void)weft::bilinear(ones({2, 3}), ones({3, 2}), ones({4, 3, 2}));
+                   (void)weft::bilinear(here::ones({2, 3}), here::ones({3, 2}), here::ones({4, 3, 2}));
                  },
                  "bilinear: "}}});
   t.push_back({"gram_matrix",
@@ -336,7 +341,7 @@ std::vector<Op> products() {
                      });
                    })},
                {{[] {
-                   (void)weft::gram_matrix(ones({2, 2, 2}));
+                   (void)weft::gram_matrix(here::ones({2, 2, 2}));
                  },
                  "gram_matrix: "}}});
   for (Op& op : t) op.half_eps = 32;

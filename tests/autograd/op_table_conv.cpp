@@ -101,47 +101,47 @@ std::vector<Op> convolutions() {
          }});
   }
   conv.faults = {{[] {
-                    (void)weft::conv2d(ones({1, 5, 4, 4}), ones({8, 3, 3, 3}));
+                    (void)weft::conv2d(here::ones({1, 5, 4, 4}), here::ones({8, 3, 3, 3}));
                   },
                   "conv2d: input has 5 channels but weight [8, 3, 3, 3] with groups=1 expects 3"},
                  {[] {
-                    (void)weft::conv2d(ones({1, 3, 2, 4}), ones({8, 3, 3, 3}));
+                    (void)weft::conv2d(here::ones({1, 3, 2, 4}), here::ones({8, 3, 3, 3}));
                   },
                   "conv2d: "},
                  {[] {
-                    (void)weft::conv2d(ones({1, 3, 4, 4}), ones({8, 3, 3, 3}, Dtype::f64));
+                    (void)weft::conv2d(here::ones({1, 3, 4, 4}), here::ones({8, 3, 3, 3}, Dtype::f64));
                   },
                   "conv2d: "},
                  {[] {
-                    (void)weft::conv2d(ones({3, 4}), ones({8, 3, 3, 3}));
+                    (void)weft::conv2d(here::ones({3, 4}), here::ones({8, 3, 3, 3}));
                   },
                   "conv2d: "},
                  {[] {
-                    (void)weft::conv1d(ones({1, 3, 4}), ones({8, 3, 3}), ones({7}));
+                    (void)weft::conv1d(here::ones({1, 3, 4}), here::ones({8, 3, 3}), here::ones({7}));
                   },
                   "conv1d: "}};
   std::vector<Op> t = {conv, input_grad, weight_grad};
   // The public forms: transposed convolution with output padding, unbatched input, "same".
   const ConvParams p = params(2, 2, 1, 1);
-  t.push_back({"conv_transpose2d",
-               {{"output padding",
-                 {uniform({1, 2, 2, 3}), uniform({2, 2, 3, 3}, -1, 1, 5), uniform({2}, -1, 1, 9)},
-                 [](const Tensors& x) {
-                   return Tensors{
-                       weft::conv_transpose2d(x[0], x[1], x[2], {.stride = 2, .padding = 1, .output_padding = 1})};
-                 },
-                 [p](const Arrays& a) {
-                   const Shape out_shape = {1, 2, 4, 6};
-                   Array out = support::generate(out_shape, [&](const Index& i) { return a[2].at({i[1]}); });
-                   for_each_product(out_shape, {2, 2, 3, 3}, p, [&](const Index& o, const Index& x, const Index& w) {
-                     out.at(x) += a[0].at(o) * a[1].at(w);
-                   });
-                   return Arrays{out};
-                 }}},
-               {{[] {
-                   (void)weft::conv_transpose2d(ones({1, 2, 2, 2}), ones({2, 2, 3, 3}), {}, {.output_padding = 1});
-                 },
-                 "conv_transpose2d: "}}});
+  t.push_back(
+      {"conv_transpose2d",
+       {{"output padding",
+         {uniform({1, 2, 2, 3}), uniform({2, 2, 3, 3}, -1, 1, 5), uniform({2}, -1, 1, 9)},
+         [](const Tensors& x) {
+           return Tensors{weft::conv_transpose2d(x[0], x[1], x[2], {.stride = 2, .padding = 1, .output_padding = 1})};
+         },
+         [p](const Arrays& a) {
+           const Shape out_shape = {1, 2, 4, 6};
+           Array out = support::generate(out_shape, [&](const Index& i) { return a[2].at({i[1]}); });
+           for_each_product(out_shape, {2, 2, 3, 3}, p, [&](const Index& o, const Index& x, const Index& w) {
+             out.at(x) += a[0].at(o) * a[1].at(w);
+           });
+           return Arrays{out};
+         }}},
+       {{[] {
+           (void)weft::conv_transpose2d(here::ones({1, 2, 2, 2}), here::ones({2, 2, 3, 3}), {}, {.output_padding = 1});
+         },
+         "conv_transpose2d: "}}});
   t.push_back({"conv1d",
                {{"unbatched, same",
                  {uniform({2, 5}), uniform({2, 2, 4}, -1, 1, 5)},
@@ -156,7 +156,7 @@ std::vector<Op> convolutions() {
                    return Arrays{out};
                  }}},
                {{[] {
-                   (void)weft::conv1d(ones({2, 5}), ones({2, 2, 3}), {}, {.stride = 2, .padding = "same"});
+                   (void)weft::conv1d(here::ones({2, 5}), here::ones({2, 2, 3}), {}, {.stride = 2, .padding = "same"});
                  },
                  "conv1d: "}}});
   // Up to two dozen products of numbers up to 2: an f16 rounds once at the end, its gradients too.

@@ -37,7 +37,7 @@ std::vector<Op> encodings() {
                      return support::generate({2, 4, 3}, [&](const Index& i) { return scaled_square(x, i); });
                    })},
                {{[] {
-                   (void)weft::scaled_l2(ones({1, 2, 3}), ones({2, 2}), ones({2}));
+                   (void)weft::scaled_l2(here::ones({1, 2, 3}), here::ones({2, 2}), here::ones({2}));
                  },
                  "scaled_l2: "}}});
   t.push_back({"aggregate",
@@ -46,7 +46,7 @@ std::vector<Op> encodings() {
                    [](const Tensors& x) { return weft::aggregate(x[0], x[1], x[2]); },
                    [](const Arrays& x) { return aggregated(x[0], x[1], x[2]); })},
                {{[] {
-                   (void)weft::aggregate(ones({1, 2, 3}), ones({1, 2, 2}), ones({2, 2}));
+                   (void)weft::aggregate(here::ones({1, 2, 3}), here::ones({1, 2, 2}), here::ones({2, 2}));
                  },
                  "aggregate: "}}});
   t.push_back({"encode",
@@ -61,7 +61,7 @@ std::vector<Op> encodings() {
                      return aggregated(a, x[0], x[1]);
                    })},
                {{[] {
-                   (void)weft::encode(ones({1, 2, 3}), ones({2, 2}), ones({2}));
+                   (void)weft::encode(here::ones({1, 2, 3}), here::ones({2, 2}), here::ones({2}));
                  },
                  ": "}}});
   t.push_back({"pairwise_cosine", {}});

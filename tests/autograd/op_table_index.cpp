@@ -31,7 +31,7 @@ std::vector<Op> lookups() {
               });
             })},
        {{[] {
-           (void)weft::index_select(ones({2, 2}), 0, full({1}, 2, Dtype::i64));
+           (void)weft::index_select(here::ones({2, 2}), 0, here::full({1}, 2, Dtype::i64));
          },
          "index_select: "}}},
       {"gather",
@@ -47,11 +47,11 @@ std::vector<Op> lookups() {
               return Array({0, 4});
             })},
        {{[] {
-           (void)weft::gather(ones({2, 2}), 0, full({1, 2}, 2, Dtype::i64));
+           (void)weft::gather(here::ones({2, 2}), 0, here::full({1, 2}, 2, Dtype::i64));
          },
          "gather: "},
         {[] {
-           (void)weft::gather(ones({2, 2}), 0, ones({1, 2}));
+           (void)weft::gather(here::ones({2, 2}), 0, here::ones({1, 2}));
          },
          "gather: "}}},
       {"scatter_add",
@@ -64,7 +64,7 @@ std::vector<Op> lookups() {
              return y;
            })},
        {{[] {
-           (void)weft::scatter_add(ones({2, 2}), 0, full({1, 2}, 5, Dtype::i64), ones({1, 2}));
+           (void)weft::scatter_add(here::ones({2, 2}), 0, here::full({1, 2}, 5, Dtype::i64), here::ones({1, 2}));
          },
          "scatter_add: "}}},
       {"index_add",
@@ -93,7 +93,7 @@ std::vector<Op> lookups() {
              });
            })},
        {{[] {
-           (void)weft::embedding(full({1}, 4, Dtype::i64), ones({4, 2}));
+           (void)weft::embedding(here::full({1}, 4, Dtype::i64), here::ones({4, 2}));
          },
          "embedding: "}}},
       {"one_hot",
@@ -102,7 +102,7 @@ std::vector<Op> lookups() {
            [](const Arrays& x) {
              return support::generate({4, 3}, [&](Index i) { return x[0].at({i[0]}) == static_cast<double>(i[1]); });
            })},
-       {{[] { (void)weft::one_hot(full({1}, 3, Dtype::i64), 3); }, "one_hot: "}},
+       {{[] { (void)weft::one_hot(here::full({1}, 3, Dtype::i64), 3); }, "one_hot: "}},
        false},
   };
   // numpy's indexing in all its kinds.
@@ -149,11 +149,11 @@ std::vector<Op> lookups() {
                      return Index{2 * i[0], i[1]};
                    })},
                {{[] {
-                   (void)ones({2, 2}).index({0, 0, 0});
+                   (void)here::ones({2, 2}).index({0, 0, 0});
                  },
                  "index: "},
                 {[] {
-                   (void)ones({2, 2}).index({2});
+                   (void)here::ones({2, 2}).index({2});
                  },
                  ": "}}});
   return t;
@@ -173,7 +173,7 @@ std::vector<Op> masks() {
             [](const Arrays& x) {
               return support::map(x[0], x[1], [&](double v, double m) { return m != 0 ? x[2].v[0] : v; });
             })},
-       {{[] { (void)weft::masked_fill(ones({2}), ones({2}), 1); }, "masked_fill: "}}},
+       {{[] { (void)weft::masked_fill(here::ones({2}), here::ones({2}), 1); }, "masked_fill: "}}},
       {"masked_select",
        {sample(
            "matrix", {uniform({2, 3}), mask}, [](const Tensors& x) { return weft::masked_select(x[0], x[1]); },
@@ -184,7 +184,7 @@ std::vector<Op> masks() {
              y.shape = {y.numel()};
              return y;
            })},
-       {{[] { (void)weft::masked_select(ones({2}), ones({2})); }, "masked_select: "}}},
+       {{[] { (void)weft::masked_select(here::ones({2}), here::ones({2})); }, "masked_select: "}}},
   };
 }
 
@@ -222,7 +222,7 @@ std::vector<Op> orders() {
                        sorted("sort", {7}, 7, true, [](const Tensor& x) { return weft::sort(x, -1, true); }),
                        sorted("topk", {2, 2, 5}, 3, true, [](const Tensor& x) { return weft::topk(x, 3); }),
                        sorted("topk", {6}, 2, false, [](const Tensor& x) { return weft::topk(x, 2, 0, false); })};
-  row(t, "topk").faults = {{[] { (void)weft::topk(ones({3}), 4); }, "topk: "}};
+  row(t, "topk").faults = {{[] { (void)weft::topk(here::ones({3}), 4); }, "topk: "}};
   return t;
 }
 
@@ -257,7 +257,7 @@ std::vector<Op> windows() {
                  {}});
     if (mode == weft::PadMode::constant) t.back().samples.push_back(padded({2, 4}, {-1, 1, 1, -2}, {1, 4}));
     if (mode == weft::PadMode::reflect)
-      t.back().faults = {{[] { (void)weft::pad(ones({1, 1, 3}), {3, 0}, weft::PadMode::reflect); }, "pad: "}};
+      t.back().faults = {{[] { (void)weft::pad(here::ones({1, 1, 3}), {3, 0}, weft::PadMode::reflect); }, "pad: "}};
   }
   // im2col of 2x2 blocks with stride 2, padding 1: block (a, b) begins at (2a - 1, 2b - 1).
   const auto unfold_at = [](Index i) {
@@ -274,7 +274,7 @@ std::vector<Op> windows() {
                      });
                    })},
                {{[] {
-                   (void)weft::unfold(ones({1, 1, 2, 2}), 3);
+                   (void)weft::unfold(here::ones({1, 1, 2, 2}), 3);
                  },
                  "unfold: "}}});
   t.push_back({"fold",
@@ -290,7 +290,7 @@ std::vector<Op> windows() {
                      return y;
                    })},
                {{[] {
-                   (void)weft::fold(ones({1, 8, 5}), 3, 2);
+                   (void)weft::fold(here::ones({1, 8, 5}), 3, 2);
                  },
                  "fold: "}}});
   return t;

@@ -31,7 +31,7 @@ Op elementwise(const char* name, Loss op, std::function<double(double, double)> 
                              {uniform(s, low, high), uniform(s, low, high, 5)},
                              [=](const Tensors& x) { return Tensors{op(x[0], x[1], r)}; },
                              [=](const Arrays& x) { return Arrays{reduced(support::map(x[0], x[1], reference), r)}; }});
-  row.faults = {{[op] { (void)op(ones({2, 3}), ones({4, 5}), Reduction::mean); }, ": "}};
+  row.faults = {{[op] { (void)op(here::ones({2, 3}), here::ones({4, 5}), Reduction::mean); }, ": "}};
   row.half_eps = 8;
   return row;
 }
@@ -167,14 +167,14 @@ std::vector<Op> classification() {
                              return Arrays{y};
                            }});
   cross.faults = {{[] {
-                     (void)weft::cross_entropy(ones({2, 3}), full({2}, 3, Dtype::i64));
+                     (void)weft::cross_entropy(here::ones({2, 3}), here::full({2}, 3, Dtype::i64));
                    },
                    "cross_entropy: ", true},
                   {[] {
-                     (void)weft::cross_entropy(ones({2, 3}), full({3}, 0, Dtype::i64));
+                     (void)weft::cross_entropy(here::ones({2, 3}), here::full({3}, 0, Dtype::i64));
                    },
                    "cross_entropy: "}};
-  nll.faults = {{[] { (void)weft::nll_loss(ones({2, 3}), full({2}, -1, Dtype::i64)); }, "nll_loss: "}};
+  nll.faults = {{[] { (void)weft::nll_loss(here::ones({2, 3}), here::full({2}, -1, Dtype::i64)); }, "nll_loss: "}};
   Op dice{.name = "dice_loss"};
   dice.samples.push_back(
       {"classes",

@@ -125,14 +125,15 @@ std::vector<Op> pairs() {
                                   },
                                   triplet(2, false).each}}));
   row(t, "hinge_embedding_loss").faults = {
-      {[] { (void)weft::hinge_embedding_loss(ones({2}), ones({3})); }, "hinge_embedding_loss: "}};
+      {[] { (void)weft::hinge_embedding_loss(here::ones({2}), here::ones({3})); }, "hinge_embedding_loss: "}};
   row(t, "soft_margin_loss").faults = {
-      {[] { (void)weft::soft_margin_loss(ones({2}), ones({3})); }, "soft_margin_loss: "}};
-  row(t, "triplet_margin_with_distance_loss").faults = {
-      {[] {
-         (void)weft::triplet_margin_with_distance_loss(ones({2, 2}), ones({2, 2}), ones({2, 2}), {.margin = 0});
-       },
-       "margin must be greater than 0, got 0"}};
+      {[] { (void)weft::soft_margin_loss(here::ones({2}), here::ones({3})); }, "soft_margin_loss: "}};
+  row(t, "triplet_margin_with_distance_loss").faults = {{[] {
+                                                           (void)weft::triplet_margin_with_distance_loss(
+                                                               here::ones({2, 2}), here::ones({2, 2}),
+                                                               here::ones({2, 2}), {.margin = 0});
+                                                         },
+                                                         "margin must be greater than 0, got 0"}};
   return t;
 }
 
@@ -201,11 +202,11 @@ std::vector<Op> classes() {
   };
   t.push_back(in_all_reductions({multi(1, false), multi(2, true)}));
   t.back().faults = {{[] {
-                        (void)weft::multi_margin_loss(ones({2, 3}), full({2}, 0, Dtype::i64), {.p = 3});
+                        (void)weft::multi_margin_loss(here::ones({2, 3}), here::full({2}, 0, Dtype::i64), {.p = 3});
                       },
                       "multi_margin_loss: p must be 1 or 2, got 3"},
                      {[] {
-                        (void)weft::multi_margin_loss(ones({2, 3}), full({3}, 0, Dtype::i64));
+                        (void)weft::multi_margin_loss(here::ones({2, 3}), here::full({3}, 0, Dtype::i64));
                       },
                       "multi_margin_loss: target"}};
   t.push_back(in_all_reductions(
@@ -226,7 +227,7 @@ std::vector<Op> classes() {
           });
         }}}));
   t.back().faults = {{[] {
-                        (void)weft::multilabel_margin_loss(ones({2, 3}), full({2, 2}, 0, Dtype::i64));
+                        (void)weft::multilabel_margin_loss(here::ones({2, 3}), here::full({2, 2}, 0, Dtype::i64));
                       },
                       "multilabel_margin_loss: target"}};
   t.push_back(in_all_reductions(
@@ -249,8 +250,8 @@ std::vector<Op> classes() {
                {sample(
                    "all paths", {uniform({4, 2, 3}), words},
                    [](const Tensors& x) {
-                     return weft::ctc_loss(weft::log_softmax(x[0], 2), x[1], full({2}, 4, Dtype::i64),
-                                           full({2}, 2, Dtype::i64), {.reduction = Reduction::none});
+                     return weft::ctc_loss(weft::log_softmax(x[0], 2), x[1], here::full({2}, 4, Dtype::i64),
+                                           here::full({2}, 2, Dtype::i64), {.reduction = Reduction::none});
                    },
                    [](const Arrays& a) {
                      return support::generate({2}, [&](const Index& i) {
@@ -274,8 +275,8 @@ std::vector<Op> classes() {
                      });
                    })},
                {{[] {
-                   (void)weft::ctc_loss(ones({2, 1, 3}), full({1, 1}, 1, Dtype::i64), full({1}, 3, Dtype::i64),
-                                        full({1}, 1, Dtype::i64));
+                   (void)weft::ctc_loss(here::ones({2, 1, 3}), here::full({1, 1}, 1, Dtype::i64),
+                                        here::full({1}, 3, Dtype::i64), here::full({1}, 1, Dtype::i64));
                  },
                  "ctc_loss: "}}});
   t.back().half_eps = 16;

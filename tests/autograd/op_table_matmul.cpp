@@ -52,31 +52,31 @@ std::vector<Op> matrices() {
       {"matmul",
        {},
        {{[] {
-           (void)weft::matmul(ones({3, 4}), ones({5, 2}));
+           (void)weft::matmul(here::ones({3, 4}), here::ones({5, 2}));
          },
          "matmul: inner dimensions differ: [3, 4] x [5, 2]"},
         {[] {
-           (void)weft::matmul(ones({}), ones({5, 2}));
+           (void)weft::matmul(here::ones({}), here::ones({5, 2}));
          },
          "matmul: "},
         {[] {
-           (void)weft::matmul(ones({2, 2}), ones({2, 2}, Dtype::f64));
+           (void)weft::matmul(here::ones({2, 2}), here::ones({2, 2}, Dtype::f64));
          },
          "matmul: "}}},
       {"mm",
        {products({2, 3}, {3, 4}, weft::mm)},
        {{[] {
-           (void)weft::mm(ones({2}), ones({2, 2}));
+           (void)weft::mm(here::ones({2}), here::ones({2, 2}));
          },
          "mm: "}}},
       {"bmm",
        {products({2, 2, 3}, {2, 3, 2}, weft::bmm), products({0, 2, 3}, {0, 3, 2}, weft::bmm)},
        {{[] {
-           (void)weft::bmm(ones({2, 2, 2}), ones({1, 2, 2}));
+           (void)weft::bmm(here::ones({2, 2, 2}), here::ones({1, 2, 2}));
          },
          "bmm: "}}},
       {"mv", {products({2, 3}, {3}, weft::mv)}, {}},
-      {"dot", {products({4}, {4}, weft::dot)}, {{[] { (void)weft::dot(ones({2}), ones({3})); }, ": "}}},
+      {"dot", {products({4}, {4}, weft::dot)}, {{[] { (void)weft::dot(here::ones({2}), here::ones({3})); }, ": "}}},
       {"outer",
        {sample(
            "vectors", {uniform({2}), uniform({3}, -2, 2, 5)}, [](const Tensors& x) { return weft::outer(x[0], x[1]); },
@@ -84,7 +84,7 @@ std::vector<Op> matrices() {
              return support::generate({2, 3}, [&](Index i) { return x[0].at({i[0]}) * x[1].at({i[1]}); });
            })},
        {{[] {
-           (void)weft::outer(ones({2, 2}), ones({3}));
+           (void)weft::outer(here::ones({2, 2}), here::ones({3}));
          },
          "outer: "}}},
   };
@@ -106,7 +106,7 @@ std::vector<Op> matrices() {
                      return support::map(x[0], product(x[1], x[2]), [](double c, double p) { return 0.5 * c + 2 * p; });
                    })},
                {{[] {
-                   (void)weft::addmm(ones({3}), ones({2, 2}), ones({2, 2}));
+                   (void)weft::addmm(here::ones({3}), here::ones({2, 2}), here::ones({2, 2}));
                  },
                  "addmm: "}}});
   const auto linear = [](const Shape& x, bool bias) {
@@ -129,7 +129,7 @@ std::vector<Op> matrices() {
   t.push_back({"linear",
                {linear({2, 3}, true), linear({3}, true), linear({2, 2, 3}, false), linear({0, 3}, true)},
                {{[] {
-                   (void)weft::linear(ones({2, 5}), ones({4, 3}));
+                   (void)weft::linear(here::ones({2, 5}), here::ones({4, 3}));
                  },
                  "linear: "}}});
   const auto einsum = [](const char* equation, Tensors in, std::function<Array(const Arrays&)> reference) {
@@ -163,11 +163,11 @@ std::vector<Op> matrices() {
                          });
                        })},
                {{[] {
-                   (void)weft::einsum("ij,jk", {ones({2, 2})});
+                   (void)weft::einsum("ij,jk", {here::ones({2, 2})});
                  },
                  "einsum: "},
                 {[] {
-                   (void)weft::einsum("ij,jk->ik", {ones({2, 2}), ones({3, 2})});
+                   (void)weft::einsum("ij,jk->ik", {here::ones({2, 2}), here::ones({3, 2})});
                  },
                  "einsum: "}}});
   for (Op& op : t) op.half_eps = 16;  // sums of up to four products of numbers up to 2
@@ -200,7 +200,7 @@ std::vector<Op> distances() {
       {"cdist",
        {},
        {{[] {
-           (void)weft::cdist(ones({2, 3}), ones({2, 4}));
+           (void)weft::cdist(here::ones({2, 3}), here::ones({2, 4}));
          },
          "cdist: "}}},
   };
@@ -252,7 +252,7 @@ std::vector<Op> distances() {
                {attention(false, {}, "plain"), attention(true, {}, "causal"),
                 attention(false, support::here(weft::tensor(std::vector<bool>{true, false, true})), "masked")},
                {{[] {
-                   (void)weft::scaled_dot_product_attention(ones({2, 3}), ones({2, 4}), ones({2, 4}));
+                   (void)weft::scaled_dot_product_attention(here::ones({2, 3}), here::ones({2, 4}), here::ones({2, 4}));
                  },
                  ": "}}});
   for (Op& op : t) op.half_eps = 16;

@@ -122,20 +122,20 @@ std::vector<Op> norms() {
                            [=](const Arrays& a) { return Arrays{scaled(normalise(a[0], line, 0.1, false), a[1])}; }});
   }
   training.faults = {{[] {
-                        (void)weft::batch_norm(ones({1, 3}), {}, {}, {}, {}, {.training = true});
+                        (void)weft::batch_norm(here::ones({1, 3}), {}, {}, {}, {}, {.training = true});
                       },
                       "batch_norm: "},
                      {[] {
-                        (void)weft::batch_norm(ones({2, 3}), {}, {}, ones({4}), {}, {.training = true});
+                        (void)weft::batch_norm(here::ones({2, 3}), {}, {}, here::ones({4}), {}, {.training = true});
                       },
                       "batch_norm: "},
                      {[] {
-                        (void)weft::batch_norm(ones({2, 3}), {}, {});
+                        (void)weft::batch_norm(here::ones({2, 3}), {}, {});
                       },
                       "batch_norm: "}};
-  instance.faults = {{[] { (void)weft::instance_norm(ones({2, 3, 1})); }, "instance_norm: "}};
-  group.faults = {{[] { (void)weft::group_norm(ones({2, 3}), 2); }, "group_norm: "}};
-  layer.faults = {{[] { (void)weft::layer_norm(ones({2, 3}), {4}); }, "layer_norm: "}};
+  instance.faults = {{[] { (void)weft::instance_norm(here::ones({2, 3, 1})); }, "instance_norm: "}};
+  group.faults = {{[] { (void)weft::group_norm(here::ones({2, 3}), 2); }, "group_norm: "}};
+  layer.faults = {{[] { (void)weft::layer_norm(here::ones({2, 3}), {4}); }, "layer_norm: "}};
   std::vector<Op> t = {training, evaluation, fused, instance, group, layer, rms};
   for (Op& op : t) {
     // Normalised values come from differences that a half rounds; the statistics' gradients cancel.
@@ -160,7 +160,7 @@ std::vector<Op> dropouts() {
   t.push_back({"dropout",
                {dropped({3, 4}, [](const Tensor& x) { return weft::dropout(x, 0.5); }),
                 dropped({0}, [](const Tensor& x) { return weft::dropout(x, 0.5); })},
-               {{[] { (void)weft::dropout(ones({2}), 1.5); }, "dropout: "}}});
+               {{[] { (void)weft::dropout(here::ones({2}), 1.5); }, "dropout: "}}});
   t.push_back({"dropout2d", {dropped({2, 3, 2, 2}, [](const Tensor& x) { return weft::dropout2d(x, 0.5); })}, {}});
   t.push_back({"alpha_dropout", {dropped({3, 4}, [](const Tensor& x) { return weft::alpha_dropout(x, 0.5); })}, {}});
   return t;
@@ -173,14 +173,14 @@ TEST_SUITE("op table") {
   DEVICE_TEST_CASE("dropout") { check(dropouts()); }
   DEVICE_TEST_CASE("dropout drops about p of the elements, and keeps the mean") {
     weft::manual_seed(3);
-    const std::vector<double> y = weft::dropout(ones({10000}), 0.3).to_vector<double>();
+    const std::vector<double> y = weft::dropout(here::ones({10000}), 0.3).to_vector<double>();
     double zeros = 0;
     for (double v : y) {
       CHECK((v == 0 || std::abs(v - 1 / 0.7) < 1e-6));
       zeros += v == 0;
     }
     CHECK(std::abs(zeros / 10000 - 0.3) < 0.03);  // six standard deviations
-    CHECK(weft::dropout(ones({4}), 0.3, false).to_vector<double>() == std::vector<double>(4, 1));
-    CHECK(weft::dropout(ones({4}), 1).to_vector<double>() == std::vector<double>(4, 0));
+    CHECK(weft::dropout(here::ones({4}), 0.3, false).to_vector<double>() == std::vector<double>(4, 1));
+    CHECK(weft::dropout(here::ones({4}), 1).to_vector<double>() == std::vector<double>(4, 0));
   }
 }

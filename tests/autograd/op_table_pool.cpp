@@ -94,15 +94,15 @@ std::vector<Op> pools() {
             "empty batch", {0, 2, 4, 4}, [](const Tensor& x) { return weft::max_pool2d(x, {.kernel_size = 2}); },
             {strided(4, 2, 2, 0), strided(4, 2, 2, 0)}, greatest)},
        {{[] {
-           (void)weft::max_pool2d(ones({1, 1, 4, 4}), {.kernel_size = 2, .padding = 2});
+           (void)weft::max_pool2d(here::ones({1, 1, 4, 4}), {.kernel_size = 2, .padding = 2});
          },
          "max_pool2d: "},
         {[] {
-           (void)weft::max_pool2d(ones({4, 4}), {.kernel_size = 2});
+           (void)weft::max_pool2d(here::ones({4, 4}), {.kernel_size = 2});
          },
          "max_pool2d: "},
         {[] {
-           (void)weft::max_pool2d(ones({1, 1, 1, 1}), {.kernel_size = 2});
+           (void)weft::max_pool2d(here::ones({1, 1, 1, 1}), {.kernel_size = 2});
          },
          "max_pool2d: "}}},
       {"max_pool3d",
@@ -125,7 +125,7 @@ std::vector<Op> pools() {
             },
             {strided(4, 3, 2, 1), strided(4, 3, 2, 1)}, mean_of_real)},
        {{[] {
-           (void)weft::avg_pool2d(ones({1, 1, 4, 4}), {.kernel_size = 2, .padding = 2});
+           (void)weft::avg_pool2d(here::ones({1, 1, 4, 4}), {.kernel_size = 2, .padding = 2});
          },
          "avg_pool2d: "}}},
       {"avg_pool3d",
@@ -243,11 +243,11 @@ std::vector<Op> resizes() {
     add({1, 1, 2, 3, 2}, {3, 4, 3}, Mode::trilinear, align);
   }
   t.faults = {{[] {
-                 (void)weft::interpolate(ones({1, 1, 2, 2}), {});
+                 (void)weft::interpolate(here::ones({1, 1, 2, 2}), {});
                },
                "interpolate: "},
               {[] {
-                 (void)weft::interpolate(ones({1, 1, 2, 2}), {.size = {2, 2}, .mode = Mode::trilinear});
+                 (void)weft::interpolate(here::ones({1, 1, 2, 2}), {.size = {2, 2}, .mode = Mode::trilinear});
                },
                "interpolate: "}};
   t.half_eps = 8;
@@ -270,7 +270,10 @@ std::vector<Op> resizes() {
        }});
   // Points would be rounded across pixel borders, where the gradient jumps.
   grid.half = false;
-  grid.faults = {{[] { (void)weft::grid_sample(ones({1, 1, 2, 2}), ones({1, 2, 2, 3})); }, "grid_sample: "}};
+  grid.faults = {{[] {
+                    (void)weft::grid_sample(here::ones({1, 1, 2, 2}), here::ones({1, 2, 2, 3}));
+                  },
+                  "grid_sample: "}};
   return {t, grid};
 }
 

@@ -45,11 +45,11 @@ Op reduction(const char* name, ReduceOp op, std::function<double(const Cell&)> r
          [op, c](const Tensors& x) { return Tensors{op(x[0], c.axes, c.keepdim)}; },
          [reference, c](const Arrays& x) { return Arrays{support::reduce(x[0], c.axes, c.keepdim, reference)}; }});
   row.faults = {{[op] {
-                   (void)op(ones({2, 3}), {2}, false);
+                   (void)op(here::ones({2, 3}), {2}, false);
                  },
                  ": dim 2 is out of range"},
                 {[op] {
-                   (void)op(ones({2, 3}), {0, -2}, false);
+                   (void)op(here::ones({2, 3}), {0, -2}, false);
                  },
                  ": "}};
   // Sums of half numbers are rounded once at the end, but their gradients are products of rounded factors.
@@ -64,7 +64,7 @@ double variance(const Cell& v, double correction) {
   for (double x : v) s += (x - mean(v)) * (x - mean(v));
   return s / std::max(0.0, static_cast<double>(v.size()) - correction);
 }
-double norm(const Cell& v, double p) {
+double cell_norm(const Cell& v, double p) {
   double s = 0;
   if (std::isinf(p)) {
     s = p > 0 ? 0 : std::numeric_limits<double>::infinity();
@@ -112,12 +112,12 @@ std::vector<Op> sums() {
        {1.0, 2.0, 3.5, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()})
     t.push_back(reduction(
         "vector_norm", [p](const Tensor& x, const Axes& d, bool k) { return weft::vector_norm(x, p, d, k); },
-        [p](const Cell& v) { return norm(v, p); }, -2, 2, false));
+        [p](const Cell& v) { return cell_norm(v, p); }, -2, 2, false));
   t.push_back(reduction(
       "vector_norm", [](const Tensor& x, const Axes& d, bool k) { return weft::vector_norm(x, 0, d, k); },
-      [](const Cell& v) { return norm(v, 0); }));
+      [](const Cell& v) { return cell_norm(v, 0); }));
   t.back().gradient = false;
-  row(t, "amax").faults.push_back({[] { (void)weft::amax(ones({2, 0}), 1); }, "amax: "});
+  row(t, "amax").faults.push_back({[] { (void)weft::amax(here::ones({2, 0}), 1); }, "amax: "});
   return t;
 }
 
@@ -227,7 +227,7 @@ Op along(const char* name, std::function<Tensor(const Tensor&, int64_t)> op,
                              return Arrays{y};
                            }});
   }
-  row.faults = {{[op] { (void)op(ones({2, 3}), 2); }, name + std::string(": dim 2 is out of range")}};
+  row.faults = {{[op] { (void)op(here::ones({2, 3}), 2); }, name + std::string(": dim 2 is out of range")}};
   row.half_eps = 8;
   return row;
 }

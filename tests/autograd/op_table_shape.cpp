@@ -47,7 +47,7 @@ std::vector<Op> views() {
                     return x.reshape({1, 1});
                   })},
        {{[] {
-           (void)ones({6}).reshape({4, -1});
+           (void)here::ones({6}).reshape({4, -1});
          },
          "reshape: 6 elements do not fit [4, -1]"}}},
       {"flatten", {reordered({2, 3, 2, 2}, {2, 6, 2}, [](const Tensor& x) { return x.flatten(1, 2); })}},
@@ -194,7 +194,7 @@ std::vector<Op> rearrangements() {
         moving(
             {2}, {0}, [](const Tensor& x) { return weft::repeat(x, {0}); }, [](Index i) { return i; })},
        {{[] {
-           (void)weft::repeat(ones({2, 3}), {2});
+           (void)weft::repeat(here::ones({2, 3}), {2});
          },
          "repeat: "}}},
       {"tile",
@@ -207,7 +207,7 @@ std::vector<Op> rearrangements() {
        {moving(
            {2, 3, 3}, {2, 3, 3}, [](const Tensor& x) { return weft::tril(x, 1); },
            [](Index i) { return i[2] <= i[1] + 1 ? i : Index{}; })},
-       {{[] { (void)weft::tril(ones({3})); }, "tril: "}}},
+       {{[] { (void)weft::tril(here::ones({3})); }, "tril: "}}},
       {"triu",
        {moving(
            {3, 4}, {3, 4}, [](const Tensor& x) { return weft::triu(x); },
@@ -219,7 +219,7 @@ std::vector<Op> rearrangements() {
              return Index{i[0], i[1] * 4 + i[2] % 2 * 2 + i[3] % 2, i[2] / 2, i[3] / 2};
            })},
        {{[] {
-           (void)weft::pixel_shuffle(ones({1, 3, 2, 2}), 2);
+           (void)weft::pixel_shuffle(here::ones({1, 3, 2, 2}), 2);
          },
          "pixel_shuffle: "}}},
       {"pixel_unshuffle",
@@ -229,7 +229,7 @@ std::vector<Op> rearrangements() {
              return Index{i[0], i[1] / 4, 2 * i[2] + i[1] % 4 / 2, 2 * i[3] + i[1] % 2};
            })},
        {{[] {
-           (void)weft::pixel_unshuffle(ones({1, 3, 3, 2}), 2);
+           (void)weft::pixel_unshuffle(here::ones({1, 3, 3, 2}), 2);
          },
          "pixel_unshuffle: "}}},
   };
@@ -252,7 +252,7 @@ std::vector<Op> rearrangements() {
                    })};
                  }}},
                {{[] {
-                   (void)weft::cat({ones({2, 3}), ones({2, 2})}, 0);
+                   (void)weft::cat({here::ones({2, 3}), here::ones({2, 2})}, 0);
                  },
                  "cat: "},
                 {[] { (void)weft::cat({}, 0); }, "cat: "}}});
@@ -266,7 +266,7 @@ std::vector<Op> rearrangements() {
                    })};
                  }}},
                {{[] {
-                   (void)weft::stack({ones({2, 3}), ones({2, 2})}, 0);
+                   (void)weft::stack({here::ones({2, 3}), here::ones({2, 2})}, 0);
                  },
                  "stack: "}}});
   return t;

@@ -84,7 +84,7 @@ std::vector<Op> functions() {
   t.push_back(elementwise(
       "clamp high", [](const Tensor& x) { return weft::clamp(x, {}, 0.25); },
       [](double x) { return std::min(x, 0.25); }));
-  t.back().faults = {{[] { (void)weft::clamp(ones({2}), std::nullopt, std::nullopt); }, "clamp: "}};
+  t.back().faults = {{[] { (void)weft::clamp(here::ones({2}), std::nullopt, std::nullopt); }, "clamp: "}};
   return t;
 }
 
@@ -153,10 +153,10 @@ std::vector<Op> activations() {
                                  return v > 0 ? v : v * x[1].v[static_cast<size_t>(i[1])];
                                })};
                              }});
-  prelu.faults = {{[] { (void)weft::prelu(ones({2, 3}), ones({4})); }, "prelu: "}};
+  prelu.faults = {{[] { (void)weft::prelu(here::ones({2, 3}), here::ones({4})); }, "prelu: "}};
   t.push_back(prelu);
-  row(t, "softshrink").faults = {{[] { (void)weft::softshrink(ones({2}), -1); }, "softshrink: "}};
-  row(t, "hardtanh").faults = {{[] { (void)weft::hardtanh(ones({2}), 1, -1); }, "hardtanh: "}};
+  row(t, "softshrink").faults = {{[] { (void)weft::softshrink(here::ones({2}), -1); }, "softshrink: "}};
+  row(t, "hardtanh").faults = {{[] { (void)weft::hardtanh(here::ones({2}), 1, -1); }, "hardtanh: "}};
   return t;
 }
 

@@ -37,15 +37,15 @@ std::vector<Op> weights() {
              [=](const Tensors& t) { return Tensors{weft::standardize_weight(t[0], t[1], variant, eps)}; },
              [=](const Arrays& a) { return Arrays{standardised(a[0], a[1], variant, eps)}; }});
   op.faults = {{[] {
-                  (void)weft::standardize_weight(ones({3, 1, 1}), ones({3}));
+                  (void)weft::standardize_weight(here::ones({3, 1, 1}), here::ones({3}));
                 },
                 "standardize_weight: weight"},
                {[] {
-                  (void)weft::standardize_weight(ones({3, 2}), ones({2}));
+                  (void)weft::standardize_weight(here::ones({3, 2}), here::ones({2}));
                 },
                 "standardize_weight: gain"},
                {[] {
-                  (void)weft::standardize_weight(integers({3, 2}, 0, 5), ones({3}));
+                  (void)weft::standardize_weight(integers({3, 2}, 0, 5), here::ones({3}));
                 },
                 "standardize_weight: weight is"}};
   return {op};

@@ -14,11 +14,11 @@ using namespace weft;
 
 namespace {
 
-constexpr size_t kMiB = size_t{1} << 20;
+constexpr size_t kMegabyte = size_t{1} << 20;
 
 /// `capacity` bytes of real memory in one range of addresses, each page of which may be taken and given back.
 struct FakeHost {
-  static constexpr size_t kPage = 2 * kMiB, kRange = size_t{4} << 30;
+  static constexpr size_t kPage = 2 * kMegabyte, kRange = size_t{4} << 30;
   explicit FakeHost(size_t bytes) : capacity(bytes) {
     range = static_cast<char*>(
         mmap(nullptr, kRange, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
@@ -84,7 +84,7 @@ TEST_SUITE("allocator") {
     std::map<char*, std::pair<size_t, char>> live;
     size_t bytes_live = 0, peak = 0;
     for (int step = 0; step < 20000; ++step) {
-      if (!live.empty() && (bytes_live > 300 * kMiB || random(5) < 2)) {
+      if (!live.empty() && (bytes_live > 300 * kMegabyte || random(5) < 2)) {
         auto it = std::next(live.begin(), static_cast<std::ptrdiff_t>(random(live.size())));
         const auto [n, mark] = it->second;
         REQUIRE(it->first[0] == mark);
@@ -95,7 +95,7 @@ TEST_SUITE("allocator") {
         continue;
       }
       const size_t kind = random(20);
-      const size_t n = 1 + (kind == 0 ? random(40 * kMiB) : kind < 4 ? random(4 * kMiB) : random(100'000));
+      const size_t n = 1 + (kind == 0 ? random(40 * kMegabyte) : kind < 4 ? random(4 * kMegabyte) : random(100'000));
       auto* p = static_cast<char*>(host.allocator.allocate(n));
       REQUIRE(reinterpret_cast<uintptr_t>(p) % CachingAllocator::kAlignment == 0);
       const auto [it, fresh] = live.emplace(p, std::pair(n, static_cast<char>(step)));
@@ -120,8 +120,8 @@ TEST_SUITE("allocator") {
   TEST_CASE("arena: a block that grows takes the place of its smaller self") {
     FakeHost host(size_t{2} << 30);
     for (size_t n = 2; n <= 300; n += 3) {
-      void* p = host.allocator.allocate(n * kMiB);
-      host.allocator.deallocate(p, n * kMiB);
+      void* p = host.allocator.allocate(n * kMegabyte);
+      host.allocator.deallocate(p, n * kMegabyte);
     }
     const MemoryStats s = host.allocator.stats();
     CHECK(s.reserved <= s.peak_active + s.peak_active / 8 + CachingAllocator::kFloor);
@@ -129,14 +129,14 @@ TEST_SUITE("allocator") {
   }
 
   TEST_CASE("arena: sizes that grow beside others that stay, large and small, stay within the bound") {
-    for (const size_t least : {size_t{1000}, 200'000 * size_t{1}, 3 * kMiB}) {
+    for (const size_t least : {size_t{1000}, 200'000 * size_t{1}, 3 * kMegabyte}) {
       CAPTURE(least);
       FakeHost host(size_t{3} << 30);
       Random random;
       std::vector<void*> fixed;
       for (size_t size = least; size < 30 * least; size += least / 2) {
         std::vector<std::pair<void*, size_t>> step;
-        const size_t count = least < kMiB ? 40 * kMiB / least : 12;  // a step in which every third goes early
+        const size_t count = least < kMegabyte ? 40 * kMegabyte / least : 12;  // a step in which every third goes early
         for (size_t i = 0; i < count; ++i) {
           const size_t n = size + random(size / 4);
           step.emplace_back(host.allocator.allocate(n), n);
@@ -167,7 +167,7 @@ TEST_SUITE("allocator") {
             host.allocator.deallocate(live[k].first, live[k].second);
             live.erase(live.begin() + static_cast<std::ptrdiff_t>(k));
           } else {
-            const size_t n = 1 + (random(4) ? random(9 * kMiB) : random(900'000));
+            const size_t n = 1 + (random(4) ? random(9 * kMegabyte) : random(900'000));
             live.emplace_back(host.allocator.allocate(n), n);
           }
         }
@@ -181,28 +181,28 @@ TEST_SUITE("allocator") {
   }
 
   TEST_CASE("arena: out of memory, what is free goes back first, and the rest goes on") {
-    FakeHost host(100 * kMiB);
+    FakeHost host(100 * kMegabyte);
     std::vector<void*> blocks;
-    for (int i = 0; i < 9; ++i) blocks.push_back(host.allocator.allocate(10 * kMiB));
+    for (int i = 0; i < 9; ++i) blocks.push_back(host.allocator.allocate(10 * kMegabyte));
     for (size_t i = 0; i < 9; i += 2) {
-      host.allocator.deallocate(blocks[i], 10 * kMiB);
+      host.allocator.deallocate(blocks[i], 10 * kMegabyte);
       blocks[i] = nullptr;
     }
     // 50 MiB are free in pieces of 10: they go back, and one range is made of them
-    void* large = host.allocator.allocate(55 * kMiB);
-    CHECK(host.used <= 100 * kMiB);
+    void* large = host.allocator.allocate(55 * kMegabyte);
+    CHECK(host.used <= 100 * kMegabyte);
     const size_t active = host.allocator.stats().active;
-    CHECK_THROWS_AS((void)host.allocator.allocate(30 * kMiB), OutOfMemory);
+    CHECK_THROWS_AS((void)host.allocator.allocate(30 * kMegabyte), OutOfMemory);
     CHECK_THROWS_AS((void)host.allocator.allocate(SIZE_MAX - 100), OutOfMemory);
     CHECK(host.allocator.stats().active == active);
-    CHECK(host.allocator.stats().reserved <= active + 10 * kMiB);  // nothing is kept of a request that failed
-    host.allocator.deallocate(large, 55 * kMiB);
-    large = host.allocator.allocate(30 * kMiB);
-    host.allocator.set_limit(host.used + 10 * kMiB);
-    CHECK_THROWS_AS((void)host.allocator.allocate(60 * kMiB), OutOfMemory);
-    host.allocator.deallocate(large, 30 * kMiB);
+    CHECK(host.allocator.stats().reserved <= active + 10 * kMegabyte);  // nothing is kept of a request that failed
+    host.allocator.deallocate(large, 55 * kMegabyte);
+    large = host.allocator.allocate(30 * kMegabyte);
+    host.allocator.set_limit(host.used + 10 * kMegabyte);
+    CHECK_THROWS_AS((void)host.allocator.allocate(60 * kMegabyte), OutOfMemory);
+    host.allocator.deallocate(large, 30 * kMegabyte);
     for (void* p : blocks)
-      if (p) host.allocator.deallocate(p, 10 * kMiB);
+      if (p) host.allocator.deallocate(p, 10 * kMegabyte);
     host.allocator.empty_cache();
     CHECK(host.used == 0);
   }
@@ -211,10 +211,10 @@ TEST_SUITE("allocator") {
     FakeHost host(size_t{2} << 30);
     host.foreign = 20;
     std::vector<void*> blocks;
-    for (int i = 0; i < 20; ++i) blocks.push_back(host.allocator.allocate(6 * kMiB));
+    for (int i = 0; i < 20; ++i) blocks.push_back(host.allocator.allocate(6 * kMegabyte));
     CHECK(host.allocator.stats().reserved == host.used);
     CHECK(host.next_arena == size_t{2} << 30);
-    for (void* p : blocks) host.allocator.deallocate(p, 6 * kMiB);
+    for (void* p : blocks) host.allocator.deallocate(p, 6 * kMegabyte);
     host.allocator.empty_cache();
     CHECK(host.used == 0);
   }

@@ -30,7 +30,7 @@ using namespace weft;
 
 namespace {
 
-Tensor ramp(const Shape& shape, Dtype dtype = Dtype::f32) {
+Tensor counted(const Shape& shape, Dtype dtype = Dtype::f32) {
   return (arange(0, shape.numel(), 1, Dtype::f64) * (2.0 / static_cast<double>(shape.numel())) - 0.9)
       .reshape(shape)
       .to(dtype);
@@ -50,11 +50,11 @@ TEST_SUITE("process") {
   TEST_CASE("a child of a process with threads computes what its parent does, on one thread") {
     set_num_threads(2);
     const auto work = [] {
-      const Tensor a = ramp({200, 200}), b = ramp({200, 200}, Dtype::f64), x = ramp({2, 8, 40, 40});
-      Tensor w = ramp({16, 8, 3, 3}).set_requires_grad();
+      const Tensor a = counted({200, 200}), b = counted({200, 200}, Dtype::f64), x = counted({2, 8, 40, 40});
+      Tensor w = counted({16, 8, 3, 3}).set_requires_grad();
       sum(square(conv2d(x, w, {}, {.padding = 1}))).backward();
       return sum(matmul(a, a)).item<double>() + sum(matmul(b, b)).item<double>() + sum(w.grad()).item<double>() +
-             sum(ramp({1 << 20})).item<double>();
+             sum(counted({1 << 20})).item<double>();
     };
     const double mine = work();
     CHECK(support::in_child([&] {
@@ -114,8 +114,8 @@ TEST_SUITE("process") {
     const int expected = std::atoi(std::getenv("WEFT_TEST_CORES"));
     run_threads(2, [&](const std::shared_ptr<ProcessGroup>&) {
       CHECK(support::cores() == expected);
-      (void)sum(ramp({1 << 18}));
-      (void)matmul(ramp({64, 64}), ramp({64, 64}));
+      (void)sum(counted({1 << 18}));
+      (void)matmul(counted({64, 64}), counted({64, 64}));
       CHECK(support::cores() == expected);
     });
   }
@@ -132,7 +132,7 @@ TEST_SUITE("process") {
 
 #if !defined(WEFT_WITH_ASAN) && !defined(WEFT_WITH_TSAN)
   TEST_CASE("under ulimit -v every op that does not fit throws OutOfMemory, and what fits goes on") {
-    const Tensor x = zeros({80'000'000}, Dtype::u8), f = ramp({20'000'000});
+    const Tensor x = zeros({80'000'000}, Dtype::u8), f = counted({20'000'000});
     const std::vector<std::function<void()>> ops{
         [&] { (void)topk(x, 2); },
         [&] { (void)sort(f); },

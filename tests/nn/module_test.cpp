@@ -43,7 +43,7 @@ template <class M> std::string printed(const M& m) {
 }
 
 /// The message of the ValueError that f throws.
-template <class F> std::string message(F f) {
+template <class F> std::string text_of(F f) {
   try {
     f();
   } catch (const ValueError& e) { return e.what(); }
@@ -142,7 +142,7 @@ TEST_CASE("one child under two names: both are saved, and must agree when they a
   for (const char* key : {"0.weight", "2.weight"}) dict.set(key, full({2}, NAN));
   net.load_state_dict(dict);
   dict.set("2.weight", full({2}, 4.0));
-  CHECK(message([&] { net.load_state_dict(dict); }) ==
+  CHECK(text_of([&] { net.load_state_dict(dict); }) ==
         "load_state_dict: the dict does not fit Sequential:\n  0.weight and 2.weight are one tensor of the module, but "
         "differ in the dict");
   CHECK(std::isnan(tied.weight.to_vector<float>()[0]));
@@ -196,7 +196,7 @@ TEST_CASE("loading is strict, names every key and changes nothing when it fails"
   wrong.insert("first.count", scalar(int64_t{1}));
   wrong.insert("third.weight", zeros({3}));
   wrong.insert("second.count", scalar(int64_t{1}));
-  std::string text = message([&] { b.load_state_dict(wrong); });
+  std::string text = text_of([&] { b.load_state_dict(wrong); });
   for (const char* part : {"first.weight", "[3]", "[2]", "missing: second.weight", "unexpected: third.weight"})
     CHECK_MESSAGE(text.find(part) != std::string::npos, text);
   CHECK(b.gain.item<float>() == 3);
@@ -227,11 +227,11 @@ TEST_CASE("bad names, results and cycles are refused") {
     void dotted() { param("a.b", zeros({1})); }
     void cyclic() { add("self", *this); }
   };
-  CHECK(message([] { Bad().twice(); }).find("'a'") != std::string::npos);
-  CHECK(message([] { Bad().dotted(); }).find("a.b") != std::string::npos);
-  CHECK(message([] { Bad().cyclic(); }).find("self") != std::string::npos);
-  CHECK(message([] { nn::Sequential(Leaf(1)).at<Pair>(0); }).find("Leaf") != std::string::npos);
-  CHECK(message([] { nn::Sequential(Leaf(1)).at<Leaf>(1); }).find("out of range") != std::string::npos);
+  CHECK(text_of([] { Bad().twice(); }).find("'a'") != std::string::npos);
+  CHECK(text_of([] { Bad().dotted(); }).find("a.b") != std::string::npos);
+  CHECK(text_of([] { Bad().cyclic(); }).find("self") != std::string::npos);
+  CHECK(text_of([] { nn::Sequential(Leaf(1)).at<Pair>(0); }).find("Leaf") != std::string::npos);
+  CHECK(text_of([] { nn::Sequential(Leaf(1)).at<Leaf>(1); }).find("out of range") != std::string::npos);
 }
 
 TEST_CASE("printing nests as PyTorch does") {
@@ -328,7 +328,7 @@ TEST_CASE("lists and dicts give back what they hold") {
   CHECK(dict.contains("right"));
   CHECK_FALSE(dict.contains("up"));
   CHECK(dict.at<Pair>("right").gain.is_same(dict.get("right.gain")));
-  CHECK(message([&] { dict.at<Pair>("up"); }).find("up") != std::string::npos);
+  CHECK(text_of([&] { dict.at<Pair>("up"); }).find("up") != std::string::npos);
   nn::ModuleList list(Leaf(1), Leaf(2));
   CHECK(list.at<Leaf>(-1).size == 2);
   list.push_back(Leaf(5));

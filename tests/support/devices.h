@@ -1,12 +1,7 @@
-// Tests that are written once and run on every device. Include it instead of doctest's header.
+// Tests that are written once and run on every device.
 // Knows devices; must not know what is tested.
 #pragma once
 
-#if defined(DOCTEST_LIBRARY_INCLUDED) && !defined(DOCTEST_CONFIG_NO_TRY_CATCH_IN_ASSERTS)
-#error "include support/devices.h or support/here.h instead of doctest's header"
-#endif
-// What an op throws inside of an assertion reaches the runner, which tells a missing kernel from a failure.
-#define DOCTEST_CONFIG_NO_TRY_CATCH_IN_ASSERTS
 #include <doctest/doctest.h>
 
 #include <vector>
