@@ -227,8 +227,9 @@ struct NpzFile::Content {
     for (const Member& m : members) {
       std::string_view name = m.name;
       if (!name.ends_with(".npy")) {
-        bool torch = name.ends_with("data.pkl");
-        source.fail("'" + printable(name) + "' is no .npy file" + (torch ? "; it is " + recognised(source.bytes) : ""));
+        const std::string kind = recognised(source.bytes);
+        source.fail("'" + printable(name) + "' is no .npy file" +
+                    (kind.starts_with("a PyTorch") ? "; it is " + kind : ""));
       }
       name.remove_suffix(4);
       if (!names.insert(name).second) source.fail("two arrays are named '" + printable(name) + "'");

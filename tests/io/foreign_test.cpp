@@ -326,6 +326,22 @@ TEST_CASE("a file of another kind is recognised, and the way out is named") {
   write_file(folder / "old.pth", std::string("\x80\x02\x8a\x0a") + std::string(100, 'p'));
   std::string torch = "PK\3\4" + std::string(26, '\0') + "archive/data.pkl" + std::string(100, 'p');
   write_file(folder / "new.pth", torch);
+  // A whole zip of which the second member is the pickle, as torch.jit writes it
+  auto member = [](const std::string& name) {
+    return str("PK\3\4", std::string(14, '\0'), std::string(8, '\0'),
+               raw<uint16_t>({static_cast<uint16_t>(name.size()), 0}), name);
+  };
+  auto listing = [](const std::string& name, uint32_t at) {
+    return str("PK\1\2", std::string(24, '\0'), raw<uint16_t>({static_cast<uint16_t>(name.size())}),
+               std::string(12, '\0'), raw<uint32_t>({at}), name);
+  };
+  const std::string first = member("a/data/0"), second = member("a/data.pkl"),
+                    listed = listing("a/data/0", 0) + listing("a/data.pkl", static_cast<uint32_t>(first.size()));
+  write_file(
+      folder / "torch.zip",
+      str(first, second, listed, "PK\5\6", std::string(4, '\0'), raw<uint16_t>({2, 2}),
+          raw<uint32_t>({static_cast<uint32_t>(listed.size()), static_cast<uint32_t>(first.size() + second.size())}),
+          std::string(2, '\0')));
   write_file(folder / "scan.png", std::string("II*\0\10\0\0\0", 8) + std::string(100, 't'));
   write_file(folder / "net.safetensors.gz", "\x1f\x8b\x08" + std::string(100, 'g'));
   write_file(folder / "page.safetensors", "<!DOCTYPE html><html><body>404</body></html>");
@@ -353,6 +369,9 @@ TEST_CASE("a file of another kind is recognised, and the way out is named") {
   const std::string jpeg = refusal([] { (void)io::load(test::data_file("fuzz/corpus/jpeg/rgb.jpg")); });
   CHECK(jpeg.find("it is a JPEG picture; io::read_image reads it") != std::string::npos);
   CHECK(refusal([&] { (void)io::load_npy(folder / "a.safetensors"); }).find("it is a safetensors file; io::load") !=
+        std::string::npos);
+  const std::string archive = refusal([&] { (void)io::load_npz(folder / "torch.zip"); });
+  CHECK(archive.find("'a/data/0' is no .npy file; it is a PyTorch checkpoint; scripts/export_torch.py") !=
         std::string::npos);
   // A header of 0x8b1f bytes begins as gzip's do.
   std::string header = "{}" + std::string(0x8b1f - 2, ' ');
