@@ -24,7 +24,7 @@ option(WEFT_WERROR "Warnings are errors" OFF)
 option(WEFT_COVERAGE "Instrument for gcov" OFF)
 set(WEFT_SANITIZE "" CACHE STRING "Sanitizers, for example address;undefined or thread")
 set(WEFT_ISAS "${_isas}" CACHE STRING "Instruction sets the hot kernels are compiled for: base, v3, v4")
-set(WEFT_TEST_OPT "-Og" CACHE STRING "Optimisation level of the test programs (compile time matters more than speed)")
+set(WEFT_TEST_OPT "-O1" CACHE STRING "Optimisation level of the test programs (compile time matters more than speed)")
 set(WEFT_TORCH "" CACHE PATH "PyTorch's folder (the one that holds include/ and lib/): builds the C++ frontend benchmark")
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)

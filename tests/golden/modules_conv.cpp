@@ -10,7 +10,7 @@ namespace {
 
 using namespace weft;
 
-template <int D> void add_rank(Modules& m) {
+template <int D> void add_conv_rank(Modules& m) {
   const std::string rank = std::to_string(D) + "d";
   m.add("nn.Conv" + rank, [](const Args& a) {
     return layer(
@@ -44,9 +44,9 @@ std::vector<std::pair<int64_t, int64_t>> pairs(const Args& a) {
 }  // namespace
 
 void add_conv_modules(Modules& m) {
-  add_rank<1>(m);
-  add_rank<2>(m);
-  add_rank<3>(m);
+  add_conv_rank<1>(m);
+  add_conv_rank<2>(m);
+  add_conv_rank<3>(m);
   m.add("tripy.Conv", [](const Args& a) {
     return layer(nn::ConvNd(a.integer("in_channels"), a.integer("out_channels"),
                             {.kernel_size = Shape(a.ints("kernel_dims")),

@@ -8,7 +8,7 @@ namespace {
 
 using namespace weft;
 
-template <int D> void add_rank(Modules& m) {
+template <int D> void add_norm_rank(Modules& m) {
   const std::string rank = std::to_string(D) + "d";
   m.add("nn.BatchNorm" + rank, [](const Args& a) {
     nn::BatchNormOptions o;
@@ -35,9 +35,9 @@ template <int D> void add_rank(Modules& m) {
 }  // namespace
 
 void add_norm_modules(Modules& m) {
-  add_rank<1>(m);
-  add_rank<2>(m);
-  add_rank<3>(m);
+  add_norm_rank<1>(m);
+  add_norm_rank<2>(m);
+  add_norm_rank<3>(m);
   m.add("nn.GroupNorm", [](const Args& a) {
     return layer(nn::GroupNorm(
         a.integer("num_groups"), a.integer("num_channels"),

@@ -17,7 +17,7 @@ template <int D, class O> O unit_conv_options(const Args& a) {
   return o;
 }
 
-template <int D> void add_rank(Modules& m) {
+template <int D> void add_unit_rank(Modules& m) {
   const std::string rank = std::to_string(D) + "d";
   m.add("unit_scaling.Conv" + rank, [](const Args& a) {
     return layer(us::Conv<D>(a.integer("in_channels"), a.integer("out_channels"),
@@ -48,9 +48,9 @@ struct Format : nn::Module {
 }  // namespace
 
 void add_unit_modules(Modules& m) {
-  add_rank<1>(m);
-  add_rank<2>(m);
-  add_rank<3>(m);
+  add_unit_rank<1>(m);
+  add_unit_rank<2>(m);
+  add_unit_rank<3>(m);
   m.add("unit_scaling.Linear", [](const Args& a) {
     return layer(
         us::Linear(a.integer("in_features"), a.integer("out_features"), linear_options<us::LinearLayerOptions>(a)));

@@ -15,7 +15,7 @@ WSVariant variant(const Args& a) {
   return word == "nfnet" ? WSVariant::nfnet : WSVariant::elektronn3;
 }
 
-template <int D> void add_rank(Modules& m) {
+template <int D> void add_ws_rank(Modules& m) {
   const std::string rank = std::to_string(D) + "d";
   m.add("elektronn3.WSConv" + rank, [](const Args& a) -> Built {
     nn::WSConv<D> conv(a.integer("in_channels"), a.integer("out_channels"), conv_options<D, nn::ConvOptions<D>>(a),
@@ -76,9 +76,9 @@ Built fws(const Args& a) {
 }  // namespace
 
 void add_ws_modules(Modules& m) {
-  add_rank<1>(m);
-  add_rank<2>(m);
-  add_rank<3>(m);
+  add_ws_rank<1>(m);
+  add_ws_rank<2>(m);
+  add_ws_rank<3>(m);
   m.add("elektronn3.FWS", fws);
 }
 

@@ -14,7 +14,7 @@ std::string npy(const std::string& header, size_t data = 0, int version = 1) {
   return s + header + std::string(data, '\0');
 }
 
-std::string refused(const std::string& content) {
+std::string refused_npy(const std::string& content) {
   return refusal([&] { (void)io::load_npy(bytes_of(content), "x.npy"); });
 }
 std::string refused_npz(const std::string& content) {
@@ -84,14 +84,14 @@ TEST_CASE("npy: what is wrong with a file is said, with its name") {
       {npy(std::string("{\0}", 3)), "cannot be understood"},
   };
   for (const auto& [content, reason] : cases) {
-    std::string message = refused(content);
+    std::string message = refused_npy(content);
     INFO(message);
     CHECK(message.starts_with("x.npy: "));
     CHECK(message.find(reason) != std::string::npos);
   }
   std::string lying = npy("", 0, 2);
   lying.replace(8, 4, "\xff\xff\xff\xff");
-  CHECK(refused(lying).find("header of 4294967295 bytes") != std::string::npos);
+  CHECK(refused_npy(lying).find("header of 4294967295 bytes") != std::string::npos);
 }
 
 TEST_CASE("npz: stored and deflated archives survive") {

@@ -7,14 +7,14 @@ using namespace io_test;
 namespace {
 
 /// A file with this header and `data` zero bytes behind it.
-std::string file(std::string_view header, size_t data = 0) {
+std::string safetensors(std::string_view header, size_t data = 0) {
   std::string s(8, '\0');
   uint64_t n = header.size();
   std::memcpy(s.data(), &n, 8);
   return s + std::string(header) + std::string(data, '\0');
 }
 
-std::string refused(const std::string& content) {
+std::string refused_safetensors(const std::string& content) {
   return refusal([&] { (void)io::load_safetensors(bytes_of(content), "x.safetensors"); });
 }
 
@@ -74,7 +74,7 @@ TEST_CASE("safetensors: views are saved in logical order") {
 TEST_CASE("safetensors: misaligned data is copied") {
   std::string header =
       R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"F32","shape":[2],"data_offsets":[1,9]}})";
-  std::string content = file(header, 9);
+  std::string content = safetensors(header, 9);
   float values[2] = {1.5f, -2.f};
   std::memcpy(content.data() + content.size() - 8, values, 8);
   Folder folder;
@@ -103,17 +103,19 @@ TEST_CASE("safetensors: a failed write leaves the old file and nothing else") {
 
 TEST_CASE("safetensors: null metadata is none, and nothing hides behind a NUL") {
   const std::string w = "\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
-  const StateDict got = io::load_safetensors(bytes_of(file("{\"__metadata__\":null," + w + "   ", 4)), "x.safetensors");
+  const StateDict got = io::load_safetensors(bytes_of(safetensors("{\"__metadata__\":null," + w + "   ", 4)),
+                                             "x.safetensors");
   CHECK_EQ(got.size(), 1);
   CHECK(got.metadata.empty());
-  CHECK(refused(file("{\"__metadata__\":null,\"__metadata__\":null," + w, 4)).find("two __metadata__") !=
-        std::string::npos);
-  CHECK(refused(file("{\"w\":null}")).find("null") != std::string::npos);
-  CHECK(refused(file(std::string("{}\0{}", 5))).find("NUL") != std::string::npos);
+  CHECK(refused_safetensors(safetensors("{\"__metadata__\":null,\"__metadata__\":null," + w, 4))
+            .find("two __metadata__") != std::string::npos);
+  CHECK(refused_safetensors(safetensors("{\"w\":null}")).find("null") != std::string::npos);
+  CHECK(refused_safetensors(safetensors(std::string("{}\0{}", 5))).find("NUL") != std::string::npos);
   for (const char* blank : {"\n", "\t", "\r", "  \n", "\n   "})
-    CHECK(refused(file("{}" + std::string(blank))).find("else than spaces behind its JSON") != std::string::npos);
+    CHECK(refused_safetensors(safetensors("{}" + std::string(blank))).find("else than spaces behind its JSON") !=
+          std::string::npos);
   for (const char* more : {"{}", "0", "\v", "\x1f", ",", "\xc2\xa0"})
-    CHECK(refused(file("{}  " + std::string(more))).find("is not JSON") != std::string::npos);
+    CHECK(refused_safetensors(safetensors("{}  " + std::string(more))).find("is not JSON") != std::string::npos);
 }
 
 TEST_CASE("safetensors: what is wrong with a file is said, with its name") {
@@ -123,67 +125,72 @@ TEST_CASE("safetensors: what is wrong with a file is said, with its name") {
 
   const std::pair<std::string, const char*> cases[] = {
       {"", "only 0 bytes"},
-      {file("").substr(0, 5), "only 5 bytes"},
+      {safetensors("").substr(0, 5), "only 5 bytes"},
       {std::string(8, '\xff') + "{}", "its header claims 18446744073709551615 bytes, 2 are there"},
-      {file("{}").substr(0, 9), "its header claims 2 bytes, 1 are there"},
-      {file(""), "does not begin with {"},
-      {file("[]"), "does not begin with {"},
-      {file("{"), "is not JSON"},
-      {file("{}x"), "is not JSON"},
-      {file(std::string(100000, '[')), "does not begin"},
-      {file("{\"a\":" + std::string(100000, '[')), "has a list where it has no place"},
-      {file("{\"a\":{\"b\":{}}}"), "an object where it has no place"},
-      {file("{\"a\":1}"), "the number 1 where"},
-      {file("{}", 3), "3 bytes at the end belong to no tensor"},
-      {file(R"({"a":{"dtype":"F32","shape":[1]}})", 4), "'a' lacks dtype, shape or data_offsets"},
-      {file(R"({"a":{"dtype":"F32","dtype":"F64","shape":[1],"data_offsets":[0,8]}})", 8), "the text 'F64' where"},
-      {file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4), "has 4 bytes, but [2] of f32 takes 8"},
-      {file(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 4), "lies at bytes 4 to 0"},
-      {file(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 3), "lies at bytes 0 to 4 of 3"},
-      {file(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}})", 4), "the number 8 where"},
-      {file(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4), "the negative number -1"},
-      {file(R"({"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}})", 4), "the number 1.5"},
-      {file(R"({"a":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,4]}})", 4),
+      {safetensors("{}").substr(0, 9), "its header claims 2 bytes, 1 are there"},
+      {safetensors(""), "does not begin with {"},
+      {safetensors("[]"), "does not begin with {"},
+      {safetensors("{"), "is not JSON"},
+      {safetensors("{}x"), "is not JSON"},
+      {safetensors(std::string(100000, '[')), "does not begin"},
+      {safetensors("{\"a\":" + std::string(100000, '[')), "has a list where it has no place"},
+      {safetensors("{\"a\":{\"b\":{}}}"), "an object where it has no place"},
+      {safetensors("{\"a\":1}"), "the number 1 where"},
+      {safetensors("{}", 3), "3 bytes at the end belong to no tensor"},
+      {safetensors(R"({"a":{"dtype":"F32","shape":[1]}})", 4), "'a' lacks dtype, shape or data_offsets"},
+      {safetensors(R"({"a":{"dtype":"F32","dtype":"F64","shape":[1],"data_offsets":[0,8]}})", 8),
+       "the text 'F64' where"},
+      {safetensors(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4),
+       "has 4 bytes, but [2] of f32 takes 8"},
+      {safetensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 4), "lies at bytes 4 to 0"},
+      {safetensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", 3), "lies at bytes 0 to 4 of 3"},
+      {safetensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}})", 4), "the number 8 where"},
+      {safetensors(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4), "the negative number -1"},
+      {safetensors(R"({"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}})", 4), "the number 1.5"},
+      {safetensors(R"({"a":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,4]}})", 4),
        "the number 99999999999999999999"},
-      {file(R"({"a":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4]}})", 4), "has a size of"},
-      {file(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,0]}})"), "impossible shape"},
-      {file(R"({"a":{"dtype":"F32","shape":[0,4611686018427387904,4],"data_offsets":[0,0]}})"), "impossible shape"},
-      {file(R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", 1),
+      {safetensors(R"({"a":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,4]}})", 4), "has a size of"},
+      {safetensors(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,0]}})"),
+       "impossible shape"},
+      {safetensors(R"({"a":{"dtype":"F32","shape":[0,4611686018427387904,4],"data_offsets":[0,0]}})"),
+       "impossible shape"},
+      {safetensors(R"({"a":{"dtype":"U8","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1],"data_offsets":[0,1]}})", 1),
        "more than 12 dimensions"},
-      {file(
+      {safetensors(
            R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
            3),
        "'b' overlaps another at byte 1"},
-      {file(
+      {safetensors(
            R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})",
            3),
        "'b' lies behind a gap"},
-      {file(
+      {safetensors(
            R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
            2),
        "two tensors are named 'a'"},
-      {file(R"({"__metadata__":{"k":"1","k":"2"}})"), "two metadata entries are named 'k'"},
-      {file(R"({"__metadata__":{"k":1}})"), "the number 1 where"},
-      {file(R"({"__metadata__":{},"__metadata__":{}})"), "two __metadata__"},
-      {file("{\"\xff\":1}"), "is not JSON"},
+      {safetensors(R"({"__metadata__":{"k":"1","k":"2"}})"), "two metadata entries are named 'k'"},
+      {safetensors(R"({"__metadata__":{"k":1}})"), "the number 1 where"},
+      {safetensors(R"({"__metadata__":{},"__metadata__":{}})"), "two __metadata__"},
+      {safetensors("{\"\xff\":1}"), "is not JSON"},
   };
   for (const auto& [content, reason] : cases) {
-    std::string message = refused(content);
+    std::string message = refused_safetensors(content);
     INFO(message);
     CHECK(message.starts_with("x.safetensors: "));
     CHECK(message.find(reason) != std::string::npos);
   }
   for (const char* word : {"C64", "C128"}) {
-    const std::string complex = file(weft::str(R"({"a":{"dtype":")", word, R"(","shape":[0],"data_offsets":[0,0]}})"));
+    const std::string complex = safetensors(
+        weft::str(R"({"a":{"dtype":")", word, R"(","shape":[0],"data_offsets":[0,0]}})"));
     std::string message;
     try {
       (void)io::load_safetensors(bytes_of(complex), "x.safetensors").at("a");
     } catch (const NotSupported& e) { message = e.what(); }
     CHECK(message.find(weft::str("tensor 'a' is complex (", word, ")")) != std::string::npos);
   }
-  std::string boolean = file(R"({"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", 1);
+  std::string boolean = safetensors(R"({"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}})", 1);
   boolean.back() = 2;
-  CHECK(refused(boolean).find("a bool at byte") != std::string::npos);
+  CHECK(refused_safetensors(boolean).find("a bool at byte") != std::string::npos);
 }
 
 TEST_SUITE_END();
