@@ -164,7 +164,9 @@ Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int6
   xs[d] = x.shape()[d];
   is[d] = indices.shape()[d];
   const Tensor at = widened(indices);
-  return gather_as("take_along_dim", x.expand(xs), d, where(lt(at, 0), at + x.shape()[d], at).expand(is));
+  // no sum with what is not negative: the greatest index has none
+  const Tensor wrapped = at + lt(at, 0).to(Dtype::i64) * x.shape()[d];
+  return gather_as("take_along_dim", x.expand(xs), d, wrapped.expand(is));
 } catch (const Error& e) { detail::rethrow_as("take_along_dim", e); }
 
 Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) try {
