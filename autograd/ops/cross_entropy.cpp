@@ -1,6 +1,6 @@
-#include "weft/autograd/engine.h"
-
 #include <algorithm>
+
+#include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/feature_layout.h"
 #include "weft/autograd/ops/loss.h"
