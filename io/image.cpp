@@ -147,7 +147,8 @@ void write_labels(const Tensor& labels, const std::string& path, const Palette& 
 void write_image(const Tensor& image, const std::string& path, const WriteImageOptions& o) {
   bool matrix = image.rank() == 2;
   WEFT_CHECK(matrix || (image.rank() == 3 && image.size(2) >= 1 && image.size(2) <= 4), ShapeError,
-             "write_image: expected [H, W] or [H, W, C] with 1 to 4 channels, got ", image.shape());
+             "write_image: expected [H, W] or [H, W, C] with 1 to 4 channels, got ", image.shape(),
+             image.is_floating() ? "; batch_to_image converts" : "");
   WEFT_CHECK(image.dtype() == Dtype::u8 || image.dtype() == Dtype::i32, DtypeError,
              "write_image: expected u8 or i32, got ", image.dtype(), "; batch_to_image converts");
   bool png = ends_with(path, ".png"), jpeg = ends_with(path, ".jpg") || ends_with(path, ".jpeg");
@@ -178,6 +179,8 @@ Tensor image_to_batch(const Tensor& image) {
 Tensor batch_to_image(const Tensor& x) {
   WEFT_CHECK(x.rank() == 3 || (x.rank() == 4 && x.size(0) == 1), ShapeError,
              "batch_to_image: expected [1, C, H, W] or [C, H, W], got ", x.shape());
+  WEFT_CHECK(x.is_floating(), DtypeError, "batch_to_image: expected floating [C, H, W], got ", x.dtype(),
+             x.dtype() == Dtype::u8 ? "; a u8 tensor is a picture already" : "");
   Tensor chw = x.detach().to(Device()).to(Dtype::f32);
   if (x.rank() == 4) chw = chw.squeeze(0);
   Tensor hwc = chw.permute({1, 2, 0}).contiguous(), y = empty(hwc.shape(), Dtype::u8);

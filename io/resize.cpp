@@ -87,7 +87,8 @@ Tensor nearest(const Tensor& x, int64_t height, int64_t width) {
 Tensor resize_image(const Tensor& image, int64_t height, int64_t width, ResizeFilter filter) {
   bool copies = filter == ResizeFilter::nearest;
   WEFT_CHECK((image.rank() == 3 || (copies && image.rank() == 2)) && image.numel() > 0, ShapeError,
-             "resize_image: expected [H, W, C]", copies ? " or [H, W]" : "", ", got ", image.shape());
+             "resize_image: expected [H, W, C]", copies ? " or [H, W]" : "", ", got ", image.shape(),
+             !copies && image.rank() == 2 ? "; ResizeFilter::nearest takes [H, W]" : "");
   WEFT_CHECK(height > 0 && width > 0 && height <= 1 << 20 && width <= 1 << 20, ValueError, "resize_image: cannot make ",
              height, " x ", width, " pixels");
   if (copies) return nearest(image.detach().to(Device()).contiguous(), height, width);

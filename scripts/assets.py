@@ -167,6 +167,6 @@ def main():
 try:
     main()
 except ModuleNotFoundError as e:
-    sys.exit(f"assets: {e}; run scripts/deps.sh (Debian: python3-h5py, python3-numpy), or use /usr/bin/python3")
+    sys.exit(f"assets: {e}; Debian has it as python3-h5py and python3-numpy, for /usr/bin/python3")
 except Failure as e:
     sys.exit(f"assets: {e}")

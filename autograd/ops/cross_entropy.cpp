@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/feature_layout.h"
@@ -37,6 +39,15 @@ struct Classes {
   }
   Tensor restore(const Tensor& loss) const { return single && loss.rank() == 1 ? loss.squeeze(0) : loss; }
 };
+
+/// Names the first target that is no class.
+[[noreturn]] void raise_target(const char* op, const Tensor& target, int64_t classes, int64_t ignore_index) {
+  const std::vector<int64_t> all = target.to_vector<int64_t>();
+  const auto at = std::find_if(all.begin(), all.end(),
+                               [&](int64_t t) { return t != ignore_index && (t < 0 || t >= classes); });
+  raise<ValueError>(op, ": target ", at == all.end() ? -1 : *at, " at element ", at - all.begin(), " of ",
+                    target.shape(), " is not in [0, ", classes, ") and is not ignore_index ", ignore_index);
+}
 
 /// Targets as 0 and 1 of dtype t, [N, C, ...]; all 0 where ignored.
 Tensor one_hot_rows(const Tensor& target, const Tensor& x, int64_t ignore_index) {
@@ -82,8 +93,7 @@ Tensor hard_cross_entropy(const Tensor& input, const Tensor& t, const CrossEntro
     kernels::cross_entropy(device, mut_ref(loss), mut_ref(lse), mut_ref(totals), ref(x), ref(in.target), ref(weight),
                            params);
     if (device == DeviceType::cpu)
-      WEFT_CHECK(totals.data<double>()[2] == 0, ValueError, "cross_entropy: a target is not in [0, ", x.size(1),
-                 ") and is not ignore_index ", o.ignore_index);
+      if (totals.data<double>()[2] != 0) raise_target("cross_entropy", in.target, x.size(1), o.ignore_index);
   }
   // Everything but `none` is a rank-0 result whose gradient has one factor for all pixels.
   const bool whole = o.reduction != Reduction::none;
@@ -143,8 +153,7 @@ Tensor nll_loss(const Tensor& input, const Tensor& t, const NllLossOptions& o) {
   const Classes in("nll_loss", autocast(CastPolicy::fp32, input), t, o.weight);
   const Tensor& x = in.x;
   const Tensor bad = logical_and(ne(in.target, o.ignore_index), logical_or(lt(in.target, 0), ge(in.target, x.size(1))));
-  WEFT_CHECK(!any(bad).item<bool>(), ValueError, "nll_loss: a target is not in [0, ", x.size(1),
-             ") and is not ignore_index ", o.ignore_index);
+  if (any(bad).item<bool>()) raise_target("nll_loss", in.target, x.size(1), o.ignore_index);
   // where, not a product: 0 times an infinite log-probability would be NaN
   const Tensor hot = one_hot_rows(in.target, x, o.ignore_index);
   const Tensor weights = o.weight.defined() ? hot * class_view(o.weight.detach().to(x.dtype()), x) : hot;

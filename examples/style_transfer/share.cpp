@@ -39,6 +39,6 @@ std::string vgg_weights() {
   const fs::path share = share_folder(), script = share / "assets.py";
   const std::string into = access(share.c_str(), W_OK) == 0 ? share.string() : ".demo";
   weft::raise<weft::IoError>("VGG16's weights, ", name, ", are neither in ", share.string(),
-                             " nor in .demo; fetch them with `", script.string(), " --weights ", into,
+                             " nor in .demo; fetch them with `/usr/bin/python3 ", script.string(), " --weights ", into,
                              "`, or name others with --features");
 }
