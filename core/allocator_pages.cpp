@@ -60,7 +60,10 @@ CachingAllocator::Window CachingAllocator::best_window(size_t size) const {
 /// Gives the window memory, and `more` bytes behind it where it ends the arena.
 CachingAllocator::Extended CachingAllocator::fill(const Window& w, size_t more) {
   const size_t page = source_.page;
-  for (Block* b = w.first; b && b->data < w.to; b = b->after) {
+  // not w.first: what went back since may have become one hole with it
+  Block* b = arenas_[w.arena].first;
+  while (b->end() <= w.from && b->after) b = b->after;
+  for (; b && b->data < w.to; b = b->after) {
     if (b->state != State::hole) continue;
     need_spares(3);
     char *from = std::max(b->data, down(w.from, page)), *to = std::min(b->end(), up(w.to, page));
@@ -83,7 +86,7 @@ CachingAllocator::Extended CachingAllocator::fill(const Window& w, size_t more) 
   if (result != Extended::yes) return result;
   stats_.reserved += bytes;
   ++stats_.system_allocations;
-  Block* b = spare();
+  b = spare();
   b->data = arena.last->end();
   b->size = bytes;
   b->state = State::used;

@@ -154,6 +154,55 @@ TEST_SUITE("allocator") {
     }
   }
 
+  TEST_CASE("arena: what goes back beside a hole that is about to be filled") {
+    {
+      FakeHost host(size_t{2} << 30);
+      void* kept = nullptr;
+      size_t kept_bytes = 0;
+      for (size_t n = 4'000'000; n <= 100'000'000; n += 3'000'000) {
+        void* p = host.allocator.allocate(n);
+        void* half = host.allocator.allocate(n / 2);
+        if (kept) host.allocator.deallocate(kept, kept_bytes);
+        kept = half;
+        kept_bytes = n / 2;
+        host.allocator.deallocate(p, n);
+        REQUIRE(host.allocator.stats().reserved == host.used);
+      }
+      const MemoryStats s = host.allocator.stats();
+      CHECK(static_cast<double>(s.reserved) <= 1.3 * static_cast<double>(s.peak_active));
+      host.allocator.deallocate(kept, kept_bytes);
+    }
+    for (uint64_t seed = 1; seed <= 60; ++seed) {  // some dozens of them met a merged hole
+      CAPTURE(seed);
+      FakeHost host(size_t{1} << 30);
+      Random random{seed};
+      std::map<char*, size_t> live;
+      const size_t least = 100'000 * (1 + random(40)), keep = 1 + random(12);
+      size_t most = least + kMegabyte * (1 + random(60));
+      for (int step = 0; step < 400; ++step) {
+        most += random(3) ? 0 : random(500'000);
+        if (live.size() < keep + random(3)) {
+          const size_t n = least + random(most - least);
+          char* p = nullptr;
+          try {
+            p = static_cast<char*>(host.allocator.allocate(n));
+          } catch (const OutOfMemory&) { continue; }
+          const auto it = live.emplace(p, n).first;
+          if (it != live.begin()) REQUIRE(std::prev(it)->first + std::prev(it)->second <= p);
+          if (std::next(it) != live.end()) REQUIRE(p + n <= std::next(it)->first);
+        } else {
+          const auto it = std::next(live.begin(), static_cast<std::ptrdiff_t>(random(live.size())));
+          host.allocator.deallocate(it->first, it->second);
+          live.erase(it);
+        }
+        REQUIRE(host.allocator.stats().reserved == host.used);
+      }
+      for (const auto& [p, n] : live) host.allocator.deallocate(p, n);
+      host.allocator.empty_cache();
+      CHECK(host.used == 0);
+    }
+  }
+
   TEST_CASE("arena: a step that repeats itself soon makes no call, however its blocks lie") {
     FakeHost host(size_t{3} << 30);
     for (uint64_t seed = 1; seed <= 8; ++seed) {
