@@ -154,7 +154,12 @@ class Scalar {
   bool is_integer() const { return kind_ == Kind::integer; }
   bool is_bool() const { return kind_ == Kind::boolean; }
   double to_double() const { return is_floating() ? d_ : static_cast<double>(i_); }
-  int64_t to_int64() const { return is_floating() ? static_cast<int64_t>(d_) : i_; }
+  /// Towards 0; the nearest end beyond 64 bits, 0 for NaN.
+  int64_t to_int64() const {
+    if (!is_floating()) return i_;
+    if (!(d_ > -0x1p63 && d_ < 0x1p63)) return d_ > 0 ? INT64_MAX : d_ < 0 ? INT64_MIN : 0;
+    return static_cast<int64_t>(d_);
+  }
   template <class T> T to() const {
     if constexpr (std::is_same_v<T, bool>) return is_floating() ? d_ != 0 : i_ != 0;
     else if constexpr (std::is_integral_v<T>) return static_cast<T>(to_int64());

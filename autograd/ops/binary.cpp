@@ -99,13 +99,6 @@ Tensor add_scaled(const char* name, Tensor z, const Tensor& x, const Tensor& y, 
     return r;
   });
 }
-/// As a functor's parameter. The whole number in it is for integer tensors, which no number beyond 64 bits reaches.
-fn::Number number(const Scalar& s) {
-  fn::Number n;
-  n.d = s.to_double();
-  if (!s.is_floating() || std::abs(n.d) < 0x1p63) n.i = s.to_int64();
-  return n;
-}
 Scalar negated(const Scalar& s) { return s.is_floating() ? Scalar(-s.to_double()) : Scalar(-s.to_int64()); }
 }  // namespace
 
@@ -113,14 +106,14 @@ Tensor add(const Tensor& x, const Tensor& y, Scalar alpha) try {
   if (is_one(alpha)) return add_scaled("add", apply<fn::Add>(x, y), x, y, alpha);
   check_alpha("add", alpha, result_dtype(x, y));
   check_operands("add", x, y);
-  return add_scaled("add", apply<fn::AddScaled>(x, y, {number(alpha)}), x, y, alpha);
+  return add_scaled("add", apply<fn::AddScaled>(x, y, {alpha}), x, y, alpha);
 } catch (const Error& e) { detail::rethrow_as("add", e); }
 Tensor sub(const Tensor& x, const Tensor& y, Scalar alpha) try {
   const Scalar a = negated(alpha);
   if (is_one(alpha)) return add_scaled("sub", apply<fn::Sub>(x, y), x, y, a);
   check_alpha("sub", alpha, result_dtype(x, y));
   check_operands("sub", x, y);
-  return add_scaled("sub", apply<fn::AddScaled>(x, y, {number(a)}), x, y, a);
+  return add_scaled("sub", apply<fn::AddScaled>(x, y, {a}), x, y, a);
 } catch (const Error& e) { detail::rethrow_as("sub", e); }
 Tensor add(const Tensor& in, Scalar y, Scalar alpha) try {
   Tensor x = raised("add", in, y);
@@ -129,7 +122,7 @@ Tensor add(const Tensor& in, Scalar y, Scalar alpha) try {
   const Scalar b = is_one(alpha)            ? y
                    : is_floating(x.dtype()) ? Scalar(y.to_double() * alpha.to_double())
                                             : Scalar(y.to_int64() * alpha.to_int64());
-  Tensor z = map<fn::AddScalar>(x, {number(b)});
+  Tensor z = map<fn::AddScalar>(x, {b});
   if (!recording(x)) return unrecorded("add", std::move(z));
   return record("add", std::move(z), {x}, [](BackwardCtx& c) -> Grads { return {c.grad()}; });
 } catch (const Error& e) { detail::rethrow_as("add", e); }
@@ -140,7 +133,7 @@ Tensor sub(const Tensor& x, Scalar y, Scalar alpha) try {
 Tensor sub(Scalar x, const Tensor& in) try {
   WEFT_CHECK(in.dtype() != Dtype::boolean || !x.is_bool(), DtypeError, "sub: not defined for bool; use logical_xor");
   Tensor y = raised("sub", in, x);
-  Tensor z = map<fn::RsubScalar>(y, {number(x)});
+  Tensor z = map<fn::RsubScalar>(y, {x});
   if (!recording(y)) return unrecorded("sub", std::move(z));
   return record("sub", std::move(z), {y}, [](BackwardCtx& c) -> Grads { return {neg(c.grad())}; });
 } catch (const Error& e) { detail::rethrow_as("sub", e); }
@@ -159,10 +152,10 @@ Tensor mul(const Tensor& x, const Tensor& y) {
 Tensor mul(const Tensor& in, Scalar y) {
   Tensor x = raised("mul", in, y);
   if (x.dtype() == Dtype::boolean) return map2<fn::Mul>(x, y);
-  Tensor z = map<fn::MulScalar>(x, {number(y)});
+  Tensor z = map<fn::MulScalar>(x, {y});
   if (!recording(x)) return unrecorded("mul", std::move(z));
   return record("mul", std::move(z), {x}, [y](BackwardCtx& c) -> Grads {
-    if (!c.create_graph()) return {map<fn::MulScalar>(c.take_grad(), {number(y)})};
+    if (!c.create_graph()) return {map<fn::MulScalar>(c.take_grad(), {y})};
     return {c.grad() * y};
   });
 }
@@ -191,7 +184,7 @@ Tensor div(const Tensor& in, Scalar y, RoundingMode mode) try {
   if (mode != RoundingMode::none) return div(in, wrap("div", y, in), mode);
   check_defined("div", in);
   Tensor x = as_float(in);
-  Tensor z = map<fn::DivScalar>(x, {number(y)});
+  Tensor z = map<fn::DivScalar>(x, {y});
   if (!recording(x)) return unrecorded("div", std::move(z));
   return record("div", std::move(z), {x}, [y](BackwardCtx& c) -> Grads { return {c.grad() / y}; });
 } catch (const Error& e) { detail::rethrow_as("div", e); }

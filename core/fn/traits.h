@@ -20,7 +20,7 @@ struct Number {
   double d = 0;
   int64_t i = 0;
   Number() = default;
-  Number(double v) : d(v), i(static_cast<int64_t>(v)) {}
+  Number(double v) : d(v), i(Scalar(v).to_int64()) {}
   Number(const Scalar& s) : d(s.to_double()), i(s.to_int64()) {}
   template <class T> WEFT_HD WEFT_INLINE T to() const {
     if constexpr (std::is_floating_point_v<T>) return static_cast<T>(d);

@@ -69,6 +69,9 @@ TEST_SUITE("dtype") {
     CHECK(Scalar(3.0f).is_floating());
     CHECK(Scalar(int64_t{9007199254740993}).to<int64_t>() == 9007199254740993);
     CHECK(Scalar(2.9).to<int64_t>() == 2);
+    CHECK(Scalar(1e38).to_int64() == INT64_MAX);
+    CHECK(Scalar(-INFINITY).to_int64() == INT64_MIN);
+    CHECK(Scalar(NAN).to_int64() == 0);
     CHECK(Scalar(0.5).to<bool>());
     CHECK(str(Scalar(2)) == "2");
   }
