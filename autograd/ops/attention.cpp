@@ -30,10 +30,22 @@ Tensor repeat_heads(const Tensor& x, int64_t times) {
 
 constexpr double kNever = -std::numeric_limits<double>::infinity();
 
+/// q k^T scale. Two rows of some hundreds make a product that f16 does not hold: there it stays in f32.
+Tensor score(const Tensor& query, const Tensor& key, double scale) {
+  const detail::ThreadMode& mode = detail::thread_mode();
+  const auto in_f16 = [&](const Tensor& x) {
+    const bool lowered = mode.autocast && x.device().type == mode.autocast_device && x.dtype() != Dtype::f64;
+    return (lowered ? mode.autocast_dtype : x.dtype()) == Dtype::f16;
+  };
+  if (!in_f16(query) || !in_f16(key)) return matmul(query * scale, key.transpose(-2, -1));
+  const Autocast off(Dtype::f16, query.device(), false);
+  return matmul(query.to(Dtype::f32) * scale, key.to(Dtype::f32).transpose(-2, -1));
+}
+
 /// softmax(q k^T scale + mask) v with heads repeated and shapes checked.
 Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask, double scale,
               const AttentionOptions& o) {
-  Tensor scores = matmul(query * scale, key.transpose(-2, -1)), blind;
+  Tensor scores = score(query, key, scale), blind;
   if (o.is_causal) {
     const int64_t L = query.size(-2), S = key.size(-2);
     const TensorOptions index{Dtype::i64, query.device()};
@@ -48,6 +60,7 @@ Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const
   }
   Tensor weights = softmax(scores, -1);
   if (o.dropout_p > 0) weights = dropout(weights, o.dropout_p);
+  if (query.dtype() == Dtype::f16) weights = weights.to(Dtype::f16);
   const Tensor y = matmul(weights, value);
   return blind.defined() ? where(blind, 0.0, y) : y;
 }

@@ -313,6 +313,7 @@ Tensor logical_or(const Tensor& x, const Tensor& y) { return apply<fn::LogicalOr
 Tensor logical_xor(const Tensor& x, const Tensor& y) { return apply<fn::LogicalXor>(x, y); }
 
 bool allclose(const Tensor& x, const Tensor& y, double rtol, double atol, bool equal_nan) {
+  check_operands("allclose", x, y);
   NoGrad guard;
   Tensor a = x.to(Dtype::f64), b = y.to(Dtype::f64);
   // equality first: infinities of one sign are close, though their difference is NaN

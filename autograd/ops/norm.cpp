@@ -2,6 +2,7 @@
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/feature_layout.h"
 #include "weft/autograd/ops/pool.h"
 #include "weft/autograd/ops/reduce.h"
@@ -325,9 +326,9 @@ Tensor local_response_norm(const Tensor& x, int64_t size, const LocalResponseNor
   return x / pow(near.reshape(x.shape()) * o.alpha + o.k, o.beta);
 }
 
-Tensor normalize(const Tensor& x, double p, int64_t dim, double eps) {
+Tensor normalize(const Tensor& x, double p, int64_t dim, double eps) try {
   // eps is less than f16 holds
   return (x / clamp(vector_norm(x, p, dim, true, compute_dtype(x.dtype())), eps)).to(x.dtype());
-}
+} catch (const Error& e) { detail::rethrow_as("normalize", e); }
 
 }  // namespace weft

@@ -69,10 +69,12 @@ Tensor logsumexp(const Tensor& in, const DimList& dims, bool keepdim) {
     y = log(detail::reduce<fn::Sum>(x.detach(), mask, keepdim, x.dtype()));
   } else {
     NoGrad guard;
-    Tensor m = detail::reduce<fn::Max>(x, mask, true, x.dtype());
+    const Tensor a = x.to(compute_dtype(x.dtype()));  // a sum of f16 ends at 65504
+    Tensor m = detail::reduce<fn::Max>(a, mask, true, a.dtype());
     m = where(isfinite(m), m, 0);
-    y = log(detail::reduce<fn::Sum>(exp(x - m), mask, keepdim, x.dtype())) +
+    y = log(detail::reduce<fn::Sum>(exp(a - m), mask, keepdim, a.dtype())) +
         m.reshape(reduced_shape(x.shape(), mask, keepdim));
+    y = y.to(x.dtype());
   }
   if (!recording(x)) return unrecorded("logsumexp", std::move(y));
   return record("logsumexp", y, {x}, [x = Saved(x), y = Saved::output(y), mask](BackwardCtx& c) -> Grads {

@@ -2,6 +2,7 @@
 
 #include "weft/autograd/ops/activation.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/select.h"
@@ -131,7 +132,7 @@ Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generat
   return where(le(x, 0), x * (rand(x.shape(), x.options(), g) * (upper - lower) + lower), x);
 }
 
-Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Generator* g) {
+Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Generator* g) try {
   WEFT_CHECK(x.is_floating(), DtypeError, "gumbel_softmax: dtype ", x.dtype(),
              " is not supported here; expected a floating one");
   // Halves would draw 0 and 1 again and again, whose noise is infinite; f32 draws 0 once in 2^24.
@@ -140,7 +141,7 @@ Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Gener
   if (!hard) return soft;
   const Tensor at = soft.detach();
   return scatter(zeros(x.shape(), x.options()), dim, argmax(at, dim, true), 1) - at + soft;
-}
+} catch (const Error& e) { detail::rethrow_as("gumbel_softmax", e); }
 
 Tensor bernoulli(const Tensor& p, Generator* g) {
   WEFT_CHECK(p.is_floating(), DtypeError, "bernoulli: p is ", p.dtype(), "; expected a floating dtype");

@@ -237,12 +237,12 @@ Tensor count_nonzero(const Tensor& x, const DimList& dims) {
 namespace {
 /// amax and amin: equal extremes share the gradient. Where the extreme is NaN nothing equals it: the gradient is NaN, or
 /// what is NaN shares it (max and min of everything).
-template <class F> Tensor extreme(const Tensor& x, const DimList& dims, bool keepdim, bool share_nan) {
-  const uint32_t mask = dims.mask(F::name, x.rank(F::name));
-  check_not_empty(F::name, x, mask);
+template <class F> Tensor extreme(const char* op, const Tensor& x, const DimList& dims, bool keepdim, bool share_nan) {
+  const uint32_t mask = dims.mask(op, x.rank(op));
+  check_not_empty(op, x, mask);
   Tensor y = detail::reduce<F>(x, mask, keepdim, x.dtype());
-  if (!recording(x)) return unrecorded(F::name, std::move(y));
-  return record(F::name, y, {x}, [x = Saved(x), y = Saved::output(y), mask, share_nan](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, y, {x}, [x = Saved(x), y = Saved::output(y), mask, share_nan](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x);
     const Shape kept = reduced_shape(a.shape(), mask, true);
     const Tensor extremum = c.get(y).reshape(kept), none = isnan(extremum);
@@ -286,10 +286,14 @@ Tensor arg_extreme(const char* op, const Tensor& x, std::optional<int64_t> dim, 
 }
 }  // namespace
 
-Tensor amax(const Tensor& x, const DimList& dims, bool keepdim) { return extreme<fn::Max>(x, dims, keepdim, false); }
-Tensor amin(const Tensor& x, const DimList& dims, bool keepdim) { return extreme<fn::Min>(x, dims, keepdim, false); }
-Tensor max(const Tensor& x) { return extreme<fn::Max>(x, {}, false, true); }
-Tensor min(const Tensor& x) { return extreme<fn::Min>(x, {}, false, true); }
+Tensor amax(const Tensor& x, const DimList& dims, bool keepdim) {
+  return extreme<fn::Max>("amax", x, dims, keepdim, false);
+}
+Tensor amin(const Tensor& x, const DimList& dims, bool keepdim) {
+  return extreme<fn::Min>("amin", x, dims, keepdim, false);
+}
+Tensor max(const Tensor& x) { return extreme<fn::Max>("max", x, {}, false, true); }
+Tensor min(const Tensor& x) { return extreme<fn::Min>("min", x, {}, false, true); }
 ValuesIndices max(const Tensor& x, int64_t dim, bool keepdim) { return extreme_along("max", x, dim, keepdim, true); }
 ValuesIndices min(const Tensor& x, int64_t dim, bool keepdim) { return extreme_along("min", x, dim, keepdim, false); }
 Tensor argmax(const Tensor& x, std::optional<int64_t> dim, bool keepdim) {

@@ -1,6 +1,7 @@
 #include "weft/autograd/ops/softmax.h"
 
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/unary.h"
@@ -36,7 +37,9 @@ Tensor softmax_op(const char* name, const Tensor& in, int64_t dim_in, std::optio
 Tensor softmax(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) {
   return softmax_op("softmax", x, dim, dtype, false);
 }
-Tensor softmin(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) { return softmax(neg(x), dim, dtype); }
+Tensor softmin(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) try {
+  return softmax(neg(x), dim, dtype);
+} catch (const Error& e) { rethrow_as("softmin", e); }
 Tensor log_softmax(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) {
   return softmax_op("log_softmax", x, dim, dtype, true);
 }

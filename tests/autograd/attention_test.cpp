@@ -70,6 +70,27 @@ TEST_SUITE("attention") {
                     ShapeError);
   }
 
+  DEVICE_TEST_CASE("scaled_dot_product_attention: scores beyond what f16 holds") {
+    for (const bool cast : {false, true}) {
+      CAPTURE(cast);
+      const Dtype d = cast ? Dtype::f32 : Dtype::f16;
+      const Tensor q = here::full({1, 2, 3, 64}, 200, d).set_requires_grad();  // scores of 320000
+      const Tensor k = here::full({1, 2, 3, 64}, 200, d).set_requires_grad();
+      const Tensor v = here::ones({1, 2, 3, 4}, d).set_requires_grad();
+      const Autocast on(Dtype::f16, q.device(), cast);
+      for (const bool causal : {false, true}) {
+        const Tensor y = scaled_dot_product_attention(q, k, v, {.is_causal = causal});
+        CHECK(y.dtype() == Dtype::f16);
+        CHECK(max(abs(y - 1)).item<double>() < 0x1p-10);
+        const auto g = grad(sum(y.to(Dtype::f32)), {q, k, v});
+        for (const Tensor& part : g) {
+          CHECK(part.dtype() == d);
+          CHECK(all(isfinite(part)).item<bool>());
+        }
+      }
+    }
+  }
+
   DEVICE_TEST_CASE("scaled_dot_product_attention: derivatives and errors") {
     Tensor q = ramp({1, 2, 3, 4}), k = ramp({1, 2, 5, 4}, -2, 2, 1), v = ramp({1, 2, 5, 3}, -2, 2, 2);
     for (Tensor* t : {&q, &k, &v}) t->set_requires_grad();

@@ -186,6 +186,27 @@ TEST_SUITE("bad input") {
     CHECK(randint(0, 256, {2}, Dtype::u8).numel() == 2);
   }
 
+  TEST_CASE("ops that are made of others refuse in their own name") {
+    const Tensor x = ones({2, 3});
+    const auto text = [](const auto& f) -> std::string {
+      try {
+        (void)f();
+      } catch (const Error& e) { return e.what(); }
+      return "";
+    };
+    CHECK(text([&] { return normalize(x, 2, 5); }).starts_with("normalize: "));
+    CHECK(text([&] { return normalize(x.to(Dtype::i64)); }).starts_with("normalize: "));
+    CHECK(text([&] { return gumbel_softmax(x, 1, false, 9); }).starts_with("gumbel_softmax: "));
+    CHECK(text([&] { return softmin(x, 9); }).starts_with("softmin: "));
+    CHECK(text([&] { return softmin(ones({2}, Dtype::i64), 0); }).starts_with("softmin: "));
+    CHECK(text([&] { return allclose(x, ones({4, 5})); }).starts_with("allclose: "));
+    CHECK(text([&] { return max(zeros({0})); }).starts_with("max: "));
+    CHECK(text([&] { return min(zeros({0})); }).starts_with("min: "));
+    CHECK(text([&] { return amax(zeros({0})); }).starts_with("amax: "));
+    CHECK(text([&] { return amin(zeros({2, 0}), 1); }).starts_with("amin: "));
+    CHECK(text([&] { return max(Tensor()); }).starts_with("max: "));
+  }
+
   TEST_CASE("adjoints of convolutions refuse shapes that do not belong together") {
     const ConvParams p{.stride = {1, 1}, .padding_lo = {0, 0}, .padding_hi = {0, 0}, .dilation = {1, 1}};
     const Tensor w = ones({1, 1, 3, 3}), large = ones({1, 1, 9, 9}), small = ones({1, 1, 4, 4});

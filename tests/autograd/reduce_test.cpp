@@ -282,6 +282,10 @@ TEST_SUITE("reduce") {
     CHECK(logsumexp(here::full({2}, -INFINITY), 0).item<float>() == -INFINITY);
     CHECK(logsumexp(here::tensor<double>({INFINITY, 1}), 0).item<double>() == INFINITY);
     CHECK(logsumexp(here::tensor<int64_t>({0, 0}), 0).item<float>() == doctest::Approx(std::log(2.0)));
+    for (Dtype d : {Dtype::f16, Dtype::bf16}) {  // more elements than f16 counts; one rounding of the result
+      const double y = logsumexp(here::zeros({70000, 2}, d), 0).to(Dtype::f64).to_vector<double>()[1];
+      CHECK(y == doctest::Approx(std::log(70000.0)).epsilon(d == Dtype::f16 ? 0x1p-11 : 0x1p-8));
+    }
   }
 
   DEVICE_TEST_CASE("sum_to undoes every broadcast") {
