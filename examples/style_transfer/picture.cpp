@@ -56,6 +56,13 @@ void check_output(const std::string& path, const std::vector<std::string>& endin
              " may not be written to");
 }
 
+void check_distinct(const std::string& path, const std::vector<std::string>& inputs) {
+  std::error_code none;
+  for (const std::string& input : inputs)
+    WEFT_CHECK(!std::filesystem::equivalent(path, input, none), IoError, path,
+               ": is the picture that is read; name another file");
+}
+
 void save_picture(const Tensor& x, const std::string& path) { io::write_image(io::batch_to_image(x), path); }
 
 void save_side_by_side(const std::vector<Tensor>& pictures, const std::string& path) {
