@@ -6,13 +6,13 @@ have the first ones of (SCHEMA.md).
 """
 import json
 import os
-import struct
 import sys
 
 import torch
 import torch.nn.functional as F
 
-import make_modules as modules
+import golden_file
+import module_cases as modules
 
 TENSORS = "functions.safetensors"
 tensors, cases, errors = modules.tensors, modules.cases, []
@@ -132,15 +132,7 @@ def second_derivatives():
 def save(path):
     for item in cases:
         item["tensors_file"] = TENSORS
-    header, data = {}, b""
-    for name, t in tensors.items():
-        raw = t.contiguous().numpy(force=True).tobytes()
-        header[name] = {"dtype": modules.WORDS[t.dtype], "shape": list(t.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with open(os.path.join(path, TENSORS), "wb") as f:
-        f.write(struct.pack("<Q", len(text)) + text + data)
+    golden_file.save(os.path.join(path, TENSORS), tensors)
     with open(os.path.join(path, "manifest.json"), "w") as f:
         f.write('{\n"version": 1,\n"family": "functions",\n"set": "own",\n"generator": ')
         f.write(json.dumps({"script": "make_functions.py", "seed": 21, "torch": torch.__version__}))

@@ -10,13 +10,13 @@ import itertools
 import json
 import math
 import os
-import struct
 import sys
 
 import torch
 import torch.nn.functional as F
 
-from module_cases import TOLERANCES, WORDS
+import golden_file
+from module_cases import TOLERANCES
 
 TENSORS = "special.safetensors"
 tensors, cases = {}, []
@@ -376,15 +376,7 @@ def samples():
 
 
 def save(path):
-    header, data = {}, b""
-    for name, t in tensors.items():
-        raw = t.contiguous().numpy(force=True).tobytes()
-        header[name] = {"dtype": WORDS[t.dtype], "shape": list(t.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with open(os.path.join(path, TENSORS), "wb") as f:
-        f.write(struct.pack("<Q", len(text)) + text + data)
+    golden_file.save(os.path.join(path, TENSORS), tensors)
     with open(os.path.join(path, "manifest.json"), "w") as f:
         f.write('{\n"version": 1,\n"family": "special",\n"set": "own",\n"generator": ')
         f.write(json.dumps({"script": "make_special.py", "torch": torch.__version__.split("+")[0]}))

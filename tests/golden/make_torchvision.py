@@ -12,8 +12,9 @@ import sys
 
 import numpy as np
 import torch
-from make_training import save
 from torch import nn
+
+import golden_file
 
 CLASSES = 10
 
@@ -122,7 +123,7 @@ def main():
     torch.set_num_threads(1)
     for name, net, size, training in (("resnet18", ResNet18(), 64, True), ("vgg16", VGG16(64), 32, False)):
         tensors = run(net, size, training)
-        save(os.path.join(folder, name + ".safetensors"), tensors)
+        golden_file.save(os.path.join(folder, name + ".safetensors"), tensors, separators=(", ", ": "))
         print(name, tensors["output"][0].tolist(), tensors["grad.input"].tolist())
 
 

@@ -3,13 +3,13 @@
 
   python3 make_training.py [OUT]      needs torch; the file holds the initial state, the batches and the losses
 """
-import json
 import os
-import struct
 import sys
 
 import torch
 from torch import nn
+
+import golden_file
 
 STEPS, BATCH, CLASSES = 10, 8, 5
 
@@ -49,20 +49,6 @@ def train(state, x, target, dtype, optimiser):
     return torch.tensor(losses, dtype=torch.float64)
 
 
-def save(path, tensors):
-    """A safetensors file; plain enough to write by hand."""
-    words = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}
-    header, data = {}, b""
-    for name, t in tensors.items():
-        raw = t.contiguous().numpy().tobytes()
-        header[name] = {"dtype": words[t.dtype], "shape": list(t.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as f:
-        f.write(struct.pack("<Q", len(text)) + text + data)
-
-
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     out = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "data", "train10", "training.safetensors")
@@ -80,7 +66,7 @@ def main():
         for dtype, word in ((torch.float32, "f32"), (torch.float64, "f64")):
             tensors[f"losses.{optimiser}.{word}"] = train(state, x, target, dtype, optimiser)
     os.makedirs(os.path.dirname(out), exist_ok=True)
-    save(out, tensors)
+    golden_file.save(out, tensors, separators=(", ", ": "))
     for name, t in tensors.items():
         if name.startswith("losses"):
             print(name, [round(v, 6) for v in t.tolist()])

@@ -1,13 +1,13 @@
 """What the golden vectors of torch.nn's modules are made with: cases, printed forms, state and errors (SCHEMA.md)."""
 import json
 import os
-import struct
 
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-WORDS = {torch.float64: "F64", torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}
+import golden_file
+
 DTYPES = {"f64": torch.float64, "f32": torch.float32}
 TOLERANCES = {"f64": (1e-9, 1e-10), "f32": (2e-5, 1e-5)}
 NO_SECOND = {"nn.Hardsigmoid"}  # which PyTorch does not differentiate twice
@@ -150,15 +150,7 @@ def refuse(name, module, args=None, shapes=None, call=None, stage="forward", abo
 
 
 def save(path):
-    header, data = {}, b""
-    for name, t in tensors.items():
-        raw = t.contiguous().numpy(force=True).tobytes()
-        header[name] = {"dtype": WORDS[t.dtype], "shape": list(t.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with open(os.path.join(path, "modules.safetensors"), "wb") as f:
-        f.write(struct.pack("<Q", len(text)) + text + data)
+    golden_file.save(os.path.join(path, "modules.safetensors"), tensors)
     manifest = {"version": 1, "family": "modules", "set": "own",
                 "generator": {"script": "make_modules.py", "seed": 20, "torch": torch.__version__},
                 "cases": cases, "errors": errors, "init": inits, "repr": reprs, "state": states}
