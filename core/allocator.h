@@ -99,10 +99,9 @@ class CachingAllocator {
     size_t blocks, bytes;
     size_t free = 0;  // while counted
   };
-  /// Addresses without used blocks that a request may lie at: [from, to) from block `first` on.
+  /// Addresses without used blocks that a request may lie at: [from, to). No block is named: giving memory back merges them.
   struct Window {
-    Block* first = nullptr;  // null: none, a new arena is needed
-    char *from = nullptr, *to = nullptr;
+    char *from = nullptr, *to = nullptr;        // null: none, a new arena is needed
     size_t arena = 0, missing = 0, beyond = 0;  // bytes without memory, in holes and behind the arena's end
   };
 

@@ -19,7 +19,7 @@ CachingAllocator::Window CachingAllocator::best_window(size_t size) const {
   const size_t page = source_.page;
   Window best;
   const auto consider = [&](size_t arena, Block* first, char* from) {
-    Window w{first, from, from + size, arena};
+    Window w{from, from + size, arena};
     for (Block* b = first;; b = b->after) {
       if (b->state == State::used) return;
       if (b->state == State::hole)
@@ -31,7 +31,7 @@ CachingAllocator::Window CachingAllocator::best_window(size_t size) const {
         break;
       }
     }
-    if (!best.first || w.missing + w.beyond < best.missing + best.beyond) best = w;
+    if (!best.from || w.missing + w.beyond < best.missing + best.beyond) best = w;
   };
   for (size_t i = 0; i < arenas_.size(); ++i)
     for (Block *b = arenas_[i].first, *run = nullptr; b; b = b->after) {
@@ -50,9 +50,9 @@ CachingAllocator::Window CachingAllocator::best_window(size_t size) const {
   // an arena that ends with a used block grows behind it
   for (size_t i = 0; i < arenas_.size(); ++i)
     if (const size_t beyond = up(size, page); !arenas_[i].closed && arenas_[i].last->state == State::used)
-      if (!best.first || beyond < best.missing + best.beyond) {
+      if (!best.from || beyond < best.missing + best.beyond) {
         char* end = arenas_[i].last->end();
-        best = {arenas_[i].last, end, end + size, i, 0, beyond};
+        best = {end, end + size, i, 0, beyond};
       }
   return best;
 }
@@ -60,7 +60,6 @@ CachingAllocator::Window CachingAllocator::best_window(size_t size) const {
 /// Gives the window memory, and `more` bytes behind it where it ends the arena.
 CachingAllocator::Extended CachingAllocator::fill(const Window& w, size_t more) {
   const size_t page = source_.page;
-  // not w.first: what went back since may have become one hole with it
   Block* b = arenas_[w.arena].first;
   while (b->end() <= w.from && b->after) b = b->after;
   for (; b && b->data < w.to; b = b->after) {
@@ -119,7 +118,7 @@ size_t CachingAllocator::give_back(size_t bytes, const Window& w) noexcept {
     --it;
     Block* b = *it;
     if (b->size < page) break;
-    if (w.first && b->data < w.to && w.from < b->end()) continue;
+    if (b->data < w.to && w.from < b->end()) continue;
     char *from = up(b->data, page), *to = down(b->end(), page);
     if (from >= to) continue;
     try {
@@ -186,7 +185,7 @@ void CachingAllocator::grow(size_t size, size_t requested) {
   if (bin_bytes_ > kFloor && bin_bytes_ > in_use() / 16) sweep_slabs();
   for (bool emptied = false; free_.lower_bound(size) == free_.end();) {
     const Window w = best_window(size);
-    const size_t missing = w.first ? w.missing + w.beyond : up(size, page);
+    const size_t missing = w.from ? w.missing + w.beyond : up(size, page);
     keep_bound(size, missing, w);
     Extended result = Extended::no_memory;
     if (fits(missing)) {
@@ -194,7 +193,7 @@ void CachingAllocator::grow(size_t size, size_t requested) {
       const size_t held = stats_.reserved + missing;
       size_t more = held < allowed() ? std::min({stats_.reserved / 8, kSegment, allowed() - held}) / page * page : 0;
       if (!fits(missing + more)) more = 0;
-      if (w.first) result = fill(w, more);
+      if (w.from) result = fill(w, more);
       else if (result = new_arena(missing + more); result != Extended::yes && more) result = new_arena(missing);
     }
     if (result != Extended::no_memory) continue;
