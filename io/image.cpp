@@ -72,6 +72,11 @@ namespace {
   std::string kind = recognised(source.bytes);
   source.fail(source.bytes.empty() ? "is empty" : "is neither PNG nor JPEG" + (kind.empty() ? "" : ": it is " + kind));
 }
+void write_file(const std::string& path, const std::vector<std::byte>& bytes) {
+  AtomicFile file(path);
+  file.write(bytes.data(), bytes.size());
+  file.commit();
+}
 }  // namespace
 #endif
 
@@ -136,9 +141,7 @@ void write_labels(const Tensor& labels, const std::string& path, const Palette& 
     out[i] = static_cast<uint8_t>(in[i]);
   }
   std::vector<std::byte> bytes = encode_png(indices.unsqueeze(2), colours);
-  AtomicFile file(path);
-  file.write(bytes.data(), bytes.size());
-  file.commit();
+  write_file(path, bytes);
 #else
   raise<NotSupported>("write_labels: ", path, ": weft was built without image codecs (WEFT_IMAGE=OFF)");
 #endif
@@ -156,9 +159,7 @@ void write_image(const Tensor& image, const std::string& path, const WriteImageO
 #if defined(WEFT_HAS_IMAGE)
   Tensor x = (matrix ? image.detach().unsqueeze(2) : image.detach()).to(Device()).contiguous();
   std::vector<std::byte> bytes = png ? encode_png(x) : encode_jpeg(x, o.quality);
-  AtomicFile file(path);
-  file.write(bytes.data(), bytes.size());
-  file.commit();
+  write_file(path, bytes);
 #else
   (void)o;
   raise<NotSupported>("write_image: ", path, ": weft was built without image codecs (WEFT_IMAGE=OFF)");

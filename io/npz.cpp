@@ -168,9 +168,14 @@ uint32_t checksum(Bytes bytes, uLong crc = 0) {
   return static_cast<uint32_t>(crc);
 }
 
+/// A member as it lies in the archive, deflated or not.
+Source packed_member(const Source& source, const Member& m) {
+  return {range(source, m.data, m.packed), source.name + "/" + printable(m.name), source.mapping};
+}
+
 /// The header of a member, of which no more is unpacked than that takes.
 NpyHeader peek_header(const Source& source, const Member& m) {
-  Source array{range(source, m.data, m.packed), source.name + "/" + printable(m.name), source.mapping};
+  Source array = packed_member(source, m);
   std::vector<std::byte> begin;
   if (m.method == kDeflated) {
     begin = inflate_member(source, m, 4096);
@@ -184,7 +189,7 @@ NpyHeader peek_header(const Source& source, const Member& m) {
 }
 
 Tensor read_member(const Source& source, const Member& m, bool widen) {
-  Source array{range(source, m.data, m.packed), source.name + "/" + printable(m.name), source.mapping};
+  Source array = packed_member(source, m);
   std::vector<std::byte> unpacked;
   if (m.method == kDeflated) {
     unpacked = inflate_member(source, m);
@@ -260,14 +265,8 @@ Tensor NpzFile::load(std::string_view name, const LoadOptions& o) const {
 }
 
 StateDict NpzFile::load(const LoadOptions& o) const {
-  StateDict dict;
-  for (size_t i = 0; i < content_->infos.size(); ++i) {
-    const TensorInfo& info = content_->infos[i];
-    try {
-      dict.insert(info.name, read_member(content_->source, content_->members[i], o.widen));
-    } catch (const NotSupported& error) { dict.foreign[info.name] = {info.shape, info.dtype, error.what()}; }
-  }
-  return dict;
+  const Content& c = *content_;
+  return load_all(c.infos, [&](size_t i) { return read_member(c.source, c.members[i], o.widen); });
 }
 
 StateDict load_npz(const std::string& path, const LoadOptions& o) { return NpzFile(path).load(o); }

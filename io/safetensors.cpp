@@ -264,13 +264,9 @@ Tensor SafetensorsFile::load(std::string_view name, const LoadOptions& o) const 
 }
 
 StateDict SafetensorsFile::load(const LoadOptions& o) const {
-  StateDict dict;
-  dict.metadata = content_->metadata;
-  for (const Entry& e : content_->entries) {
-    try {
-      dict.insert(e.name, content_->load(e, o.widen));
-    } catch (const NotSupported& error) { dict.foreign[e.name] = {*e.shape, e.dtype->text, error.what()}; }
-  }
+  const Content& c = *content_;
+  StateDict dict = load_all(c.infos, [&](size_t i) { return c.load(c.entries[i], o.widen); });
+  dict.metadata = c.metadata;
   return dict;
 }
 

@@ -4,9 +4,11 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "weft/core/state_dict.h"
 #include "weft/io/file.h"
+#include "weft/io/load.h"
 
 namespace weft::io {
 
@@ -30,6 +32,18 @@ struct Stored {
 /// "), when weft has no such dtype, or has a wider one and `widen` is off.
 Tensor read_stored(const Source& source, size_t offset, const Shape& shape, const Stored& stored,
                    const std::string& what, bool widen);
+
+/// All of a file's tensors, by `load(i)` of each of `infos`; those that raise NotSupported are `foreign`.
+template <class F> StateDict load_all(const std::vector<TensorInfo>& infos, const F& load) {
+  StateDict dict;
+  for (size_t i = 0; i < infos.size(); ++i) {
+    const TensorInfo& t = infos[i];
+    try {
+      dict.insert(t.name, load(i));
+    } catch (const NotSupported& error) { dict.foreign[t.name] = {t.shape, t.dtype, error.what()}; }
+  }
+  return dict;
+}
 
 /// Bytes of a shape's elements of `bits` bits; false when a size is negative, or the product does not fit or ends inside a byte.
 bool checked_bytes(const Shape& shape, size_t bits, size_t& bytes);
