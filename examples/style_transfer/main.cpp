@@ -69,9 +69,8 @@ weft::Tensor load_style(const Arguments& a) {
 
 void run_optimise(const Arguments& a) {
   // before hours of work, not after
-  check_output(a.optimise.out, kPictureEndings);
-  check_distinct(a.optimise.out, {a.content, a.style});
-  if (!a.triptych.empty()) check_output(a.triptych, kPictureEndings);
+  check_output(a.optimise.out, kPictureEndings, {a.content, a.style});
+  if (!a.triptych.empty()) check_output(a.triptych, kPictureEndings, {a.content, a.style});
   if (!a.curve.empty()) check_output(a.curve, {});
   if (a.threads > 0) weft::set_num_threads(static_cast<int>(a.threads));
   weft::Device device(a.device);

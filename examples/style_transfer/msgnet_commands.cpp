@@ -219,10 +219,7 @@ void run_apply(ApplyArguments& a) {
   const weft::Tensor G = find_style(model, a);
   if (with_number(a.content, 0).empty()) a.content = shipped(a.content);
   const std::vector<Job> list = jobs(a);
-  for (const Job& job : list) {
-    check_output(job.to, kPictureEndings);
-    check_distinct(job.to, {job.from, a.style});
-  }
+  for (const Job& job : list) check_output(job.to, kPictureEndings, {job.from, a.style});
   InterruptFlag flag;
   weft::io::Progress bar("paint", static_cast<int64_t>(list.size()));
   const auto start = std::chrono::steady_clock::now();

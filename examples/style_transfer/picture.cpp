@@ -39,7 +39,8 @@ bool is_device(const std::filesystem::path& p) {
 }
 }  // namespace
 
-void check_output(const std::string& path, const std::vector<std::string>& endings) {
+void check_output(const std::string& path, const std::vector<std::string>& endings,
+                  const std::vector<std::string>& inputs) {
   const std::filesystem::path p(path), folder = p.has_parent_path() ? p.parent_path() : ".";
   std::string ending = p.extension().string();
   std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -51,16 +52,12 @@ void check_output(const std::string& path, const std::vector<std::string>& endin
   std::error_code none;
   WEFT_CHECK(!std::filesystem::is_directory(p, none), IoError, path, ": is a folder");
   if (is_device(p)) return;
+  for (const std::string& input : inputs)
+    WEFT_CHECK(!std::filesystem::equivalent(p, input, none), IoError, path,
+               ": is the picture that is read; name another file");
   WEFT_CHECK(std::filesystem::is_directory(folder, none), IoError, path, ": there is no folder ", folder.string());
   WEFT_CHECK(access(folder.c_str(), W_OK | X_OK) == 0, IoError, path, ": the folder ", folder.string(),
              " may not be written to");
-}
-
-void check_distinct(const std::string& path, const std::vector<std::string>& inputs) {
-  std::error_code none;
-  for (const std::string& input : inputs)
-    WEFT_CHECK(!std::filesystem::equivalent(path, input, none), IoError, path,
-               ": is the picture that is read; name another file");
 }
 
 void save_picture(const Tensor& x, const std::string& path) { io::write_image(io::batch_to_image(x), path); }

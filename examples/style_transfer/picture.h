@@ -13,10 +13,9 @@ weft::Tensor load_picture(const std::string& path, int64_t size);
 void tell_aspect(const std::string& path, const weft::Shape& picture, int64_t height, int64_t width);
 inline const std::vector<std::string> kPictureEndings = {".png", ".jpg", ".jpeg"};
 /// IoError where `path` will not do for a result: no folder to write to, or a folder itself, or another ending than these
-/// (when there are any).
-void check_output(const std::string& path, const std::vector<std::string>& endings);
-/// IoError where `path` is one of the files that are read.
-void check_distinct(const std::string& path, const std::vector<std::string>& inputs);
+/// (when there are any), or one of the files that are read.
+void check_output(const std::string& path, const std::vector<std::string>& endings,
+                  const std::vector<std::string>& inputs = {});
 /// Clamped and rounded.
 void save_picture(const weft::Tensor& x, const std::string& path);
 /// The pictures side by side, all as high as the last.
