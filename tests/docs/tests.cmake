@@ -1,6 +1,5 @@
 # The code of docs/guide.md, as it stands there.
-find_program(WEFT_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
-if(WEFT_PYTHON AND WEFT_IMAGE AND NOT WEFT_SANITIZE STREQUAL "thread")
+if(WEFT_IMAGE AND NOT WEFT_SANITIZE STREQUAL "thread")
   set(_page "${PROJECT_SOURCE_DIR}/docs/guide.md")
   add_custom_command(OUTPUT guide.cpp COMMAND "${WEFT_PYTHON}" "${CMAKE_CURRENT_LIST_DIR}/guide.py" "${_page}" guide.cpp
     DEPENDS "${_page}" "${CMAKE_CURRENT_LIST_DIR}/guide.py")
