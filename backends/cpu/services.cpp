@@ -29,14 +29,15 @@ constexpr size_t kHugePage = size_t{2} << 20;
 class Pages {
  public:
   /// The arena's addresses are kept by nobody: they lie so far below those that the kernel gives to others that it can grow.
-  /// A reservation would count against `ulimit -v`, and so against everything else in the process.
+  /// A reservation would count against `ulimit -v`, and so against everything else in the process. Not further below than
+  /// 256 GiB: ThreadSanitizer ends a process that maps memory more than 1.5 TiB below the top, and up to 1 TiB is chance.
   void* start(size_t bytes) {
     if (!room_for(bytes)) return nullptr;
     void* given = mmap(nullptr, bytes + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (given == MAP_FAILED) return nullptr;
     munmap(given, bytes + kHugePage);
     const uintptr_t aligned = (reinterpret_cast<uintptr_t>(given) + kHugePage - 1) / kHugePage * kHugePage;
-    for (int shift = 40; shift >= 32; --shift) {
+    for (int shift = 38; shift >= 32; --shift) {
       const uintptr_t below = uintptr_t{1} << shift;
       if (aligned <= 2 * below) continue;
       void* at = reinterpret_cast<void*>(aligned - below);
