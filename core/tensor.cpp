@@ -16,6 +16,15 @@ int64_t Tensor::size(int64_t dim) const {
   return shape()[wrap_dim("size", dim, rank())];
 }
 
+int64_t Tensor::stride(int64_t dim) const {
+  WEFT_CHECK(rank() > 0, ShapeError, "stride: a rank-0 tensor has no dim ", dim);
+  return strides()[wrap_dim("stride", dim, rank())];
+}
+
+void Tensor::check_accessor(int n) const {
+  WEFT_CHECK(rank("accessor") == n, ShapeError, "accessor: asked for rank ", n, ", but the tensor is ", shape());
+}
+
 bool Tensor::is_channels_last() const {
   if (rank() < 3) return false;
   int64_t step = 1;
@@ -49,7 +58,7 @@ bool Tensor::is_dense() const {
   return true;
 }
 
-Scalar Tensor::item_scalar() const {
+Scalar Tensor::item() const {
   check_defined("item", *this);
   WEFT_CHECK(numel() == 1, ShapeError, "item: needs a tensor of one element, got shape ", shape());
   alignas(8) char value[8];

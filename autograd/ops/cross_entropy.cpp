@@ -103,11 +103,11 @@ Tensor hard_cross_entropy(const Tensor& input, const Tensor& t, const CrossEntro
              [x = Saved::input(x), target = Saved::input(in.target, "target"), w = Saved::input(weight, "weight"), lse,
               totals, params, whole, mean, device, options](BackwardCtx& c) -> Grads {
                const Tensor xs = c.get(x), ts = c.get(target);
-               Tensor g = c.grad().to(options.dtype);
-               if (mean) g = g / totals[1].to(options.dtype);
+               Tensor g = c.grad().to(options.dtype());
+               if (mean) g = g / totals[1].to(options.dtype());
                const Tensor weight = c.get(w);
                if (c.create_graph())
-                 return {gradient_by_ops(whole ? g.expand(ts.shape()) : g, xs.to(options.dtype), ts, weight, params)};
+                 return {gradient_by_ops(whole ? g.expand(ts.shape()) : g, xs.to(options.dtype()), ts, weight, params)};
                Tensor dx = empty_like(xs);
                g = g.contiguous();
                if (xs.numel() > 0)

@@ -212,7 +212,7 @@ TEST_CASE("loading is strict, names every key and changes nothing when it fails"
 TEST_CASE("loading converts the dtype") {
   Pair m;
   StateDict dict = m.state_dict();
-  dict.set("gain", tensor({2.5}, {}, Dtype::f64));
+  dict.set("gain", tensor({2.5}, Dtype::f64));
   m.load_state_dict(dict);
   CHECK(m.gain.dtype() == Dtype::f32);
   CHECK(m.gain.item<float>() == 2.5f);
