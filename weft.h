@@ -18,6 +18,7 @@
 #include "weft/autograd/ops/activation.h"
 #include "weft/autograd/ops/attention.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/bitwise.h"
 #include "weft/autograd/ops/conv.h"
 #include "weft/autograd/ops/ctc_loss.h"
 #include "weft/autograd/ops/distance.h"
@@ -41,6 +42,7 @@
 #include "weft/autograd/ops/shape.h"
 #include "weft/autograd/ops/softmax.h"
 #include "weft/autograd/ops/sort.h"
+#include "weft/autograd/ops/special.h"
 #include "weft/autograd/ops/unary.h"
 #include "weft/autograd/ops/weight.h"
 
