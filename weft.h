@@ -38,11 +38,13 @@
 #include "weft/autograd/ops/resize.h"
 #include "weft/autograd/ops/rnn.h"
 #include "weft/autograd/ops/scan.h"
+#include "weft/autograd/ops/search.h"
 #include "weft/autograd/ops/select.h"
 #include "weft/autograd/ops/shape.h"
 #include "weft/autograd/ops/softmax.h"
 #include "weft/autograd/ops/sort.h"
 #include "weft/autograd/ops/special.h"
+#include "weft/autograd/ops/statistics.h"
 #include "weft/autograd/ops/unary.h"
 #include "weft/autograd/ops/weight.h"
 
