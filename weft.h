@@ -31,6 +31,7 @@
 #include "weft/autograd/ops/margin_loss.h"
 #include "weft/autograd/ops/matmul.h"
 #include "weft/autograd/ops/norm.h"
+#include "weft/autograd/ops/order_statistics.h"
 #include "weft/autograd/ops/pad.h"
 #include "weft/autograd/ops/pool.h"
 #include "weft/autograd/ops/random.h"
@@ -44,7 +45,6 @@
 #include "weft/autograd/ops/softmax.h"
 #include "weft/autograd/ops/sort.h"
 #include "weft/autograd/ops/special.h"
-#include "weft/autograd/ops/statistics.h"
 #include "weft/autograd/ops/unary.h"
 #include "weft/autograd/ops/weight.h"
 

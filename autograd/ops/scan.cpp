@@ -98,7 +98,7 @@ ValuesIndices running_extreme(const char* op, const Tensor& in, int64_t dim_in, 
   return {gather(in, dim, index), index};
 }
 /// logaddexp whose gradient is halved, not lost, between equal infinities.
-Tensor joined(const Tensor& x, const Tensor& y) {
+Tensor log_joined(const Tensor& x, const Tensor& y) {
   return record("logcumsumexp", kernels::map2<fn::Logaddexp>(x, y), {x, y},
                 [x = Saved(x), y = Saved(y)](BackwardCtx& c) -> Grads {
                   const Tensor a = c.get(x), b = c.get(y);
@@ -118,7 +118,7 @@ Tensor logcumsumexp(const Tensor& x, int64_t dim_in) {
   Tensor y = x.to(compute_dtype(x.dtype()));
   const int64_t n = x.rank() ? x.size(dim) : 1;
   for (int64_t step = 1; step < n && x.numel() > 0; step *= 2)
-    y = cat({y.narrow(dim, 0, step), joined(y.narrow(dim, 0, n - step), y.narrow(dim, step, n - step))}, dim);
+    y = cat({y.narrow(dim, 0, step), log_joined(y.narrow(dim, 0, n - step), y.narrow(dim, step, n - step))}, dim);
   return y.is_same(x) ? x.reshape(x.shape()) : y.to(x.dtype());
 }
 

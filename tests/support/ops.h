@@ -14,6 +14,7 @@
 #include "weft/autograd/ops/loss.h"
 #include "weft/autograd/ops/matmul.h"
 #include "weft/autograd/ops/norm.h"
+#include "weft/autograd/ops/order_statistics.h"
 #include "weft/autograd/ops/pad.h"
 #include "weft/autograd/ops/pool.h"
 #include "weft/autograd/ops/random.h"
@@ -26,5 +27,4 @@
 #include "weft/autograd/ops/softmax.h"
 #include "weft/autograd/ops/sort.h"
 #include "weft/autograd/ops/special.h"
-#include "weft/autograd/ops/statistics.h"
 #include "weft/autograd/ops/unary.h"

@@ -22,7 +22,7 @@ Values slope(const std::function<Tensor(const Tensor&)>& f, const Values& at) {
 }
 }  // namespace
 
-TEST_SUITE("statistics") {
+TEST_SUITE("order statistics") {
   DEVICE_TEST_CASE("medians: NaNs, ties, nothing") {
     const Tensor some = line({1, kNan, 2, kNan});
     CHECK(std::isnan(median(some).item<double>()));
