@@ -129,6 +129,39 @@ def second_derivatives():
         modules.case("second-mse-" + reduction, "nn.MSELoss", a, {"x": logits, "x2": randn(6, 4)})
 
 
+def special():
+    """Functions of mathematics and order statistics, in torch itself."""
+
+    def add(name, function, inputs, call=None, **more):
+        case(name, function, inputs, call, f=getattr(torch, function), **more)
+
+    def within(low, high, *shape):
+        return low + (high - low) * torch.rand(shape, generator=random, dtype=torch.float64)
+
+    for name, x in [("lgamma", within(-4.9, 9, 3, 5)), ("digamma", within(-3.9, 9, 3, 5)), ("erfinv", within(-0.99, 0.99, 3, 5)),
+                    ("sinc", randn(3, 5))]:
+        add(name, name, {"input": x})
+        add(name + "-f32", name, {"input": x}, dtype="f32", second=False)
+    for name in ("logaddexp", "logaddexp2", "hypot", "copysign"):
+        add(name, name, {"input": randn(3, 1, 4), "other": randn(2, 4)})
+    add("xlogy", "xlogy", {"input": randn(3, 4), "other": within(0.2, 3, 4)})
+    add("logit", "logit", {"input": within(0.05, 0.95, 3, 4)})
+    add("logit-eps", "logit", {"input": within(-0.2, 1.2, 3, 4)}, {"eps": 0.1})
+    x = randn(4, 5)
+    add("median", "median", {"input": x})
+    odd = x.clone()
+    odd[1, 2] = odd[3, 0] = float("nan")
+    add("nan_to_num", "nan_to_num", {"input": odd}, {"nan": 0.5})
+    add("nanmedian", "nanmedian", {"input": odd})
+    q = torch.tensor([0.0, 0.2, 0.55, 1.0], dtype=torch.float64)
+    for how in ("linear", "lower", "higher", "midpoint", "nearest"):
+        add("quantile-" + how, "quantile", {"input": x, "q": q}, {"dim": 1, "interpolation": how}, fixed=("q",))
+        add("nanquantile-" + how, "nanquantile", {"input": odd, "q": q}, {"dim": 0, "keepdim": True, "interpolation": how},
+            fixed=("q",))
+    add("quantile-all", "quantile", {"input": x, "q": q}, fixed=("q",))
+    add("logcumsumexp", "logcumsumexp", {"input": x}, {"dim": 1})
+
+
 def save(path):
     for item in cases:
         item["tensors_file"] = TENSORS
@@ -144,5 +177,6 @@ if __name__ == "__main__":
     os.makedirs(out, exist_ok=True)
     functions()
     second_derivatives()
+    special()
     save(out)
     print(len(cases), "cases")
