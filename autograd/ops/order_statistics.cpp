@@ -63,8 +63,8 @@ Tensor median_of_all(const char* op, const Tensor& x, bool skip_nan) {
   });
 }
 
-Tensor quantile_of(const char* op, const Tensor& x, const Tensor& q, std::optional<int64_t> dim,
-                   const QuantileOptions& o, bool skip_nan) try {
+Tensor quantile_of(const char* op, const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
+                   QuantileInterpolation how, bool skip_nan) try {
   check_defined(op, x, q);
   WEFT_CHECK(x.dtype() == Dtype::f32 || x.dtype() == Dtype::f64, DtypeError, op, ": x must be f32 or f64, got ",
              x.dtype());
@@ -84,29 +84,27 @@ Tensor quantile_of(const char* op, const Tensor& x, const Tensor& q, std::option
     const Tensor nans = sum(isnan(lines), -1, true);
     if (skip_nan) rank = wanted * clamp(n - 1 - nans, 0).to(x.dtype());
     else rank = where(gt(nans, 0), n - 1, wanted * static_cast<double>(n - 1));
-    if (o.interpolation == QuantileInterpolation::lower) rank = floor(rank);
-    if (o.interpolation == QuantileInterpolation::higher) rank = ceil(rank);
-    if (o.interpolation == QuantileInterpolation::nearest) rank = round(rank);
+    if (how == QuantileInterpolation::lower) rank = floor(rank);
+    if (how == QuantileInterpolation::higher) rank = ceil(rank);
+    if (how == QuantileInterpolation::nearest) rank = round(rank);
     below = rank.to(Dtype::i64);
     above = ceil(rank).to(Dtype::i64);
   }
   Tensor y = gather(sorted, -1, below);
-  if (o.interpolation == QuantileInterpolation::linear)
-    y = lerp(y, gather(sorted, -1, above), rank - below.to(x.dtype()));
-  if (o.interpolation == QuantileInterpolation::midpoint) y = lerp(y, gather(sorted, -1, above), 0.5);
+  if (how == QuantileInterpolation::linear) y = lerp(y, gather(sorted, -1, above), rank - below.to(x.dtype()));
+  if (how == QuantileInterpolation::midpoint) y = lerp(y, gather(sorted, -1, above), 0.5);
   y = y.movedim(-1, 0);  // [Q, ...]
-  if (o.keepdim && dim && x.rank()) y = y.unsqueeze(d + 1);
-  if (o.keepdim && !dim) {
+  if (keepdim && dim && x.rank()) y = y.unsqueeze(d + 1);
+  if (keepdim && !dim) {
     Shape kept = Shape::filled(x.rank() + 1, 1);
     kept[0] = wanted.numel();
     y = y.reshape(kept);
   }
   return q.rank() ? y : y.squeeze(0);
 } catch (const Error& e) { detail::rethrow_as(op, e); }
-Tensor quantile_of(const char* op, const Tensor& x, double q, std::optional<int64_t> dim, const QuantileOptions& o,
-                   bool skip_nan) {
+Tensor as_quantile(const char* op, double q, const Tensor& x) {
   check_defined(op, x);
-  return quantile_of(op, x, detail::number(q, x.options()), dim, o, skip_nan);
+  return detail::number(q, x.options());
 }
 }  // namespace
 
@@ -141,17 +139,21 @@ ValuesIndices mode(const Tensor& in, int64_t dim, bool keepdim) {
   return pick(x, d, gather(order, d, argmax(into, d, true)), keepdim, in.rank());
 }
 
-Tensor quantile(const Tensor& x, double q, std::optional<int64_t> dim, const QuantileOptions& o) {
-  return quantile_of("quantile", x, q, dim, o, false);
+Tensor quantile(const Tensor& x, double q, std::optional<int64_t> dim, bool keepdim,
+                QuantileInterpolation interpolation) {
+  return quantile_of("quantile", x, as_quantile("quantile", q, x), dim, keepdim, interpolation, false);
 }
-Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, const QuantileOptions& o) {
-  return quantile_of("quantile", x, q, dim, o, false);
+Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
+                QuantileInterpolation interpolation) {
+  return quantile_of("quantile", x, q, dim, keepdim, interpolation, false);
 }
-Tensor nanquantile(const Tensor& x, double q, std::optional<int64_t> dim, const QuantileOptions& o) {
-  return quantile_of("nanquantile", x, q, dim, o, true);
+Tensor nanquantile(const Tensor& x, double q, std::optional<int64_t> dim, bool keepdim,
+                   QuantileInterpolation interpolation) {
+  return quantile_of("nanquantile", x, as_quantile("nanquantile", q, x), dim, keepdim, interpolation, true);
 }
-Tensor nanquantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, const QuantileOptions& o) {
-  return quantile_of("nanquantile", x, q, dim, o, true);
+Tensor nanquantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
+                   QuantileInterpolation interpolation) {
+  return quantile_of("nanquantile", x, q, dim, keepdim, interpolation, true);
 }
 
 }  // namespace weft

@@ -18,7 +18,7 @@ namespace weft {
 namespace {
 using namespace detail;
 
-/// The number of leading elements of each line that come before v: [.., m] for s [.., n]. By halves, all values at once.
+/// The number of leading elements of each line that come before v: [.., m] for s [.., n]. By halves, for all values.
 Tensor count_before(const Tensor& s, const Tensor& v, bool right) {
   const int64_t n = s.size(-1);
   Tensor count = zeros(v.shape(), {Dtype::i64, v.device()});
@@ -56,16 +56,29 @@ Tensor search(const char* op, const Tensor& sequence, const Tensor& values, cons
   const Tensor at = count_before(line, shared ? wanted.reshape({-1}) : wanted, o.right).reshape(v);
   return o.out_int32 ? at.to(Dtype::i32) : at;
 } catch (const Error& e) { detail::rethrow_as(op, e); }
+
+/// A number as a tensor that promotes with x as the number does.
+Tensor beside(const char* op, const Scalar& s, const Tensor& x) {
+  check_defined(op, x);
+  return detail::number(s, {result_dtype(x, s), x.device()});
+}
 }  // namespace
 
 Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& values, const SearchOptions& o) {
   return search("searchsorted", sorted_sequence, values, o);
+}
+Tensor searchsorted(const Tensor& sorted_sequence, Scalar value, const SearchOptions& o) {
+  return search("searchsorted", sorted_sequence, beside("searchsorted", value, sorted_sequence), o);
 }
 Tensor bucketize(const Tensor& x, const Tensor& boundaries, const SearchOptions& o) {
   check_defined("bucketize", x, boundaries);
   WEFT_CHECK(boundaries.rank() == 1, ShapeError, "bucketize: boundaries must be of rank 1, got ", boundaries.shape());
   WEFT_CHECK(!o.sorter.defined(), ValueError, "bucketize: takes no sorter; sort the boundaries");
   return search("bucketize", boundaries, x, o);
+}
+
+Tensor bucketize(Scalar x, const Tensor& boundaries, const SearchOptions& o) {
+  return bucketize(beside("bucketize", x, boundaries), boundaries, o);
 }
 
 Tensor isin(const Tensor& elements, const Tensor& test_elements, const IsinOptions& o) try {
@@ -101,7 +114,7 @@ Tensor isclose(const Tensor& x, const Tensor& y, double rtol, double atol, bool 
   return equal_nan ? logical_or(close, logical_and(isnan(a), isnan(b))) : close;
 }
 
-UniqueConsecutive unique_consecutive(const Tensor& in, const UniqueConsecutiveOptions& o) try {
+UniqueResult unique_consecutive(const Tensor& in, const UniqueOptions& o) try {
   check_defined("unique_consecutive", in);
   NoGrad guard;
   const int d = o.dim ? wrap_dim("unique_consecutive", *o.dim, in.rank()) : 0;
@@ -110,7 +123,7 @@ UniqueConsecutive unique_consecutive(const Tensor& in, const UniqueConsecutiveOp
   WEFT_CHECK(n == 0 || x.numel() > 0, ShapeError, "unique_consecutive: the slices of ", in.shape(), " along axis ", d,
              " are empty");
   const TensorOptions count{Dtype::i64, x.device()};
-  UniqueConsecutive r;
+  UniqueResult r;
   Tensor first = zeros({0}, {Dtype::boolean, x.device()});  // does a run begin here?
   if (n > 0) {
     const Tensor differs =
@@ -124,6 +137,25 @@ UniqueConsecutive unique_consecutive(const Tensor& in, const UniqueConsecutiveOp
     r.counts = n == 0 ? starts : cat({starts.narrow(0, 1, starts.numel() - 1), full({1}, n, count)}) - starts;
   return r;
 } catch (const Error& e) { detail::rethrow_as("unique_consecutive", e); }
+
+UniqueResult unique(const Tensor& in, const UniqueOptions& o) try {
+  check_defined("unique", in);
+  NoGrad guard;
+  const int d = o.dim ? wrap_dim("unique", *o.dim, in.rank()) : 0;
+  const Tensor x = o.dim && in.rank() ? in.detach() : in.detach().reshape({-1});
+  const int64_t n = x.size(d), length = n == 0 ? 0 : x.numel() / n;
+  WEFT_CHECK(n == 0 || length > 0, ShapeError, "unique: the slices of ", in.shape(), " along axis ", d, " are empty");
+  const Tensor columns = x.movedim(d, 0).reshape({n, length}).t().contiguous();
+  Tensor order = arange(0, n, 1, {Dtype::i64, x.device()});
+  // sorts keep the order of equals: the last one, by the first element, counts most
+  for (int64_t i = length; i-- > 0;)
+    order = index_select(order, 0, argsort(index_select(columns.select(0, i), 0, order), 0));
+  UniqueResult r = unique_consecutive(index_select(x, d, order),
+                                      {.return_inverse = o.return_inverse, .return_counts = o.return_counts, .dim = d});
+  if (o.return_inverse)
+    r.inverse_indices = scatter(order, 0, order, r.inverse_indices).reshape(o.dim ? Shape{n} : in.shape());
+  return r;
+} catch (const Error& e) { detail::rethrow_as("unique", e); }
 
 Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) try {
   check_defined("bincount", x);

@@ -5,6 +5,7 @@
 
 #include "weft/autograd/ops/activation.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/select.h"
@@ -103,6 +104,15 @@ Tensor heaviside(const Tensor& x, const Tensor& values) {
     return r;
   });
 }
+
+Tensor fmax(const Tensor& x, const Tensor& y) try {
+  check_operands("fmax", x, y);
+  return where(logical_or(ge(x, y), isnan(y)), x, y);
+} catch (const Error& e) { rethrow_as("fmax", e); }
+Tensor fmin(const Tensor& x, const Tensor& y) try {
+  check_operands("fmin", x, y);
+  return where(logical_or(le(x, y), isnan(y)), x, y);
+} catch (const Error& e) { rethrow_as("fmin", e); }
 
 Tensor logit(const Tensor& x, std::optional<double> eps) {
   const double e = eps.value_or(-1);

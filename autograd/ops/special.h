@@ -19,11 +19,16 @@ WEFT_API Tensor hypot(const Tensor& x, const Tensor& y);
 /// |x| with y's sign (of a zero, too); the gradient at x = 0 is 0.
 WEFT_API Tensor copysign(const Tensor& x, const Tensor& y);
 WEFT_API Tensor copysign(const Tensor& x, Scalar y);
-/// 0 where x < 0 (or NaN), 1 where x > 0, `values` where x is 0: any dtype, the same for both (DtypeError). The gradient of
-/// `values` is there where x is 0; that of x is 0. (PyTorch has none.)
+/// 0 where x < 0 (or NaN), 1 where x > 0, `values` where x is 0: any dtype, the same for both (DtypeError). The
+/// gradient of `values` is there where x is 0; that of x is 0. (PyTorch has none.)
 WEFT_API Tensor heaviside(const Tensor& x, const Tensor& values);
 
-/// log(x / (1 - x)), of sigmoid's values: NaN outside of [0, 1]. With eps, of x moved into [eps, 1 - eps], where its gradient ends.
+/// The greater, the smaller; a number wins against NaN. Equal elements give the gradient to x, as PyTorch's.
+WEFT_API Tensor fmax(const Tensor& x, const Tensor& y);
+WEFT_API Tensor fmin(const Tensor& x, const Tensor& y);
+
+/// log(x / (1 - x)), of sigmoid's values: NaN outside of [0, 1]. With eps, of x moved into [eps, 1 - eps], where its
+/// gradient ends.
 WEFT_API Tensor logit(const Tensor& x, std::optional<double> eps = {});
 /// sin(pi x) / (pi x), 1 at 0. The gradient is exact near 0.
 WEFT_API Tensor sinc(const Tensor& x);

@@ -1,5 +1,5 @@
-// Gamma functions and their kin, and the draws that need them. All are computed in f64 and rounded once, from series that are
-// public (DLMF chapters 5, 7 and 25): nothing here calls a library function with hidden state.
+// Gamma functions and their kin, and the draws that need them. All are computed in f64 and rounded once, from series
+// that are public (DLMF chapters 5, 7 and 25): nothing here calls a library function with hidden state.
 #pragma once
 
 #include "weft/core/fn/math.h"
@@ -89,8 +89,8 @@ WEFT_HD WEFT_INLINE double zeta_positive(double s, double x) {
   }
   return sum + p * (x / (s - 1) + 0.5) + tail;
 }
-/// The same for every x; infinite at 0, -1, -2, ... A negative x, r from its nearest integer, goes over all integers at once,
-/// r itself and those on its two sides, less the ones below x.
+/// The same for every x; infinite at 0, -1, -2, ... A negative x, r from its nearest integer, goes over all integers at
+/// once, r itself and those on its two sides, less the ones below x.
 WEFT_HD WEFT_INLINE double zeta(double s, double x) {
   if (x > 0 || x != x) return x > 1e300 ? 0 : zeta_positive(s, x);
   const double r = x - std::nearbyint(x);
@@ -122,8 +122,8 @@ WEFT_HD WEFT_INLINE double erfinv(double y) {
   return y < 0 ? -x : x;
 }
 
-/// Two doubles in [0, 1) of an element's own stream: the blocks of Philox whose third word counts tries and whose fourth is 1,
-/// which no fill of a tensor takes.
+/// Two doubles in [0, 1) of an element's own stream: the blocks of Philox whose third word counts tries and whose
+/// fourth is 1, which no fill of a tensor takes.
 WEFT_HD WEFT_INLINE void own_uniforms(uint64_t seed, uint64_t element, uint32_t attempt, double& u, double& v) {
   const PhiloxBlock b = philox_rounds<10>(
       {static_cast<uint32_t>(element), static_cast<uint32_t>(element >> 32), attempt, 1}, static_cast<uint32_t>(seed),
@@ -131,8 +131,8 @@ WEFT_HD WEFT_INLINE void own_uniforms(uint64_t seed, uint64_t element, uint32_t 
   u = uniform01(b.w0, b.w1);
   v = uniform01(b.w2, b.w3);
 }
-/// A Poisson number from the element's own stream: by products of uniforms for small rates, by transformed rejection (Hoermann,
-/// 1993) above, and by the normal law where that is the same to every digit a double has.
+/// A Poisson number from the element's own stream: by products of uniforms for small rates, by transformed rejection
+/// (Hoermann, 1993) above, and by the normal law where that is the same to every digit a double has.
 WEFT_HD WEFT_INLINE double draw_poisson(double rate, uint64_t seed, uint64_t element) {
   double u, v;
   if (!(rate > 0) || rate - rate != 0) return rate;

@@ -94,15 +94,15 @@ std::vector<Op> quantiles() {
                : how == I::midpoint ? (a + b) / 2
                                     : s[static_cast<size_t>(std::nearbyint(r))];
       };
-      const weft::QuantileOptions o{.keepdim = how == I::lower, .interpolation = how};
+      const bool keepdim = how == I::lower;
       const auto call = [=](const Tensor& x, const auto& q, std::optional<int64_t> dim) {
-        return skip ? weft::nanquantile(x, q, dim, o) : weft::quantile(x, q, dim, o);
+        return skip ? weft::nanquantile(x, q, dim, keepdim, how) : weft::quantile(x, q, dim, keepdim, how);
       };
       row.samples.push_back(sample(
           weft::str("along an axis ", static_cast<int>(how)), {uniform({3, 5})},
           [=](const Tensors& x) { return call(x[0], 0.3, 0); },
           [=](const Arrays& x) {
-            return support::reduce(x[0], {0}, o.keepdim, [&](const Line& v) { return at(v, 0.3); });
+            return support::reduce(x[0], {0}, keepdim, [&](const Line& v) { return at(v, 0.3); });
           }));
       row.samples.push_back(sample(
           weft::str("three of all ", static_cast<int>(how)), {uniform({3, 4})},
@@ -110,7 +110,7 @@ std::vector<Op> quantiles() {
             return call(x[0], here::tensor<double>({0.1, 0.75, 1}).to(x[0].defined() ? x[0].dtype() : Dtype::f64), {});
           },
           [=](const Arrays& x) {
-            return support::generate(o.keepdim ? Shape{3, 1, 1} : Shape{3}, [&](const auto& i) {
+            return support::generate(keepdim ? Shape{3, 1, 1} : Shape{3}, [&](const auto& i) {
               return at(x[0].v, (Line{0.1, 0.75, 1})[static_cast<size_t>(i[0])]);
             });
           }));
@@ -349,6 +349,40 @@ std::vector<Op> counts() {
                    "unique_consecutive: the slices"},
                   {[] { (void)weft::unique_consecutive(here::ones({3}), {.dim = 1}); }, "unique_consecutive: "}},
        .gradient = false});
+  const auto distinct = [](std::optional<int64_t> dim) {
+    return [=](const Tensors& x) {
+      const auto u = weft::unique(x[0], {.return_inverse = true, .return_counts = true, .dim = dim});
+      return Tensors{u.output, u.inverse_indices, u.counts};
+    };
+  };
+  /// Lines of x, or its elements, by a map in lexicographic order.
+  const auto reference = [](bool rows) {
+    return [=](const Arrays& x) {
+      const size_t n = rows ? static_cast<size_t>(x[0].shape[0]) : x[0].v.size(), length = x[0].v.size() / n;
+      std::map<Line, std::vector<size_t>> found;
+      const auto at = [&](size_t i) { return x[0].v.begin() + static_cast<int64_t>(i * length); };
+      for (size_t i = 0; i < n; ++i) found[Line(at(i), at(i + 1))].push_back(i);
+      const auto m = static_cast<int64_t>(found.size());
+      Array output(rows ? Shape{m, x[0].shape[1]} : Shape{m}), inverse(rows ? Shape{x[0].shape[0]} : x[0].shape),
+          counts(Shape{m});
+      size_t k = 0;
+      for (const auto& [line, places] : found) {
+        std::copy(line.begin(), line.end(), output.v.begin() + static_cast<int64_t>(k * length));
+        for (const size_t i : places) inverse.v[i] = static_cast<double>(k);
+        counts.v[k++] = static_cast<double>(places.size());
+      }
+      return Arrays{output, inverse, counts};
+    };
+  };
+  t.push_back({.name = "unique",
+               .samples = {{"all", {integers({4, 5}, 0, 6, 3).to(Dtype::f64)}, distinct({}), reference(false)},
+                           {"rows", {integers({9, 3}, 0, 2, 4).to(Dtype::f64)}, distinct(0), reference(true)}},
+               .faults = {{[] {
+                             (void)weft::unique(here::ones({0, 3}), {.dim = 1});
+                           },
+                           "unique: the slices"},
+                          {[] { (void)weft::unique(Tensor()); }, "unique: "}},
+               .gradient = false});
   return t;
 }
 

@@ -125,6 +125,10 @@ std::vector<Op> mathematics() {
           "copysign", [](const Tensor& x, const Tensor& y) { return weft::copysign(x, y); },
           [](double a, double b) { return b < 0 ? -std::abs(a) : std::abs(a); }, -2, 2),
       of_two(
+          "fmax", weft::fmax, [](double a, double b) { return std::fmax(a, b); }, -2, 2),
+      of_two(
+          "fmin", weft::fmin, [](double a, double b) { return std::fmin(a, b); }, -2, 2),
+      of_two(
           "heaviside", weft::heaviside, [](double a, double) { return a > 0 ? 1 : 0; }, -2, 2),
   };
   row(t, "logaddexp")

@@ -57,9 +57,9 @@ TEST_SUITE("order statistics") {
     CHECK(same(nanquantile(line({kNan, 3, 1}), line({0, 0.5, 1})), {1, 2, 3}));
     CHECK(std::isnan(nanquantile(line({kNan, kNan}), 0.5).item<double>()));
     const Tensor x = here::rand({2, 3});
-    CHECK(quantile(x, here::tensor({0.1f, 0.2f}), 1, {.keepdim = true}).shape() == Shape{2, 2, 1});
-    CHECK(quantile(x, here::tensor({0.1f, 0.2f}), {}, {.keepdim = true}).shape() == Shape{2, 1, 1});
-    CHECK(quantile(x, 0.5, {}, {.keepdim = true}).shape() == Shape{1, 1});
+    CHECK(quantile(x, here::tensor({0.1f, 0.2f}), 1, true).shape() == Shape{2, 2, 1});
+    CHECK(quantile(x, here::tensor({0.1f, 0.2f}), {}, true).shape() == Shape{2, 1, 1});
+    CHECK(quantile(x, 0.5, {}, true).shape() == Shape{1, 1});
     CHECK(quantile(x, 0.5, 0).shape() == Shape{3});
     CHECK(quantile(here::scalar(2.0), 0.5, 0).item<float>() == 2);
     CHECK_THROWS_AS((void)quantile(x, kNan), ValueError);
@@ -102,6 +102,9 @@ TEST_SUITE("order statistics") {
     CHECK(searchsorted(s, v, {.right = true}).to_vector<int64_t>() == Places{4, 3, 4, 0});
     CHECK(searchsorted(line({}), v).to_vector<int64_t>() == Places{0, 0, 0, 0});
     CHECK(searchsorted(s, v, {.out_int32 = true}).dtype() == Dtype::i32);
+    CHECK(searchsorted(s, 2.0).shape() == Shape{});
+    CHECK(searchsorted(here::tensor<int64_t>({1, 3}), 2.5).item<int64_t>() == 1);
+    CHECK(bucketize(3, here::tensor<int64_t>({1, 3}), {.right = true}).item<int64_t>() == 2);
     CHECK(bucketize(here::scalar(3), here::tensor<int64_t>({1, 5})).item<int64_t>() == 1);
     CHECK_THROWS_AS((void)searchsorted(s, v, {.sorter = here::tensor<int64_t>({0, 1, 2, 9})}), ValueError);
     CHECK(isin(line({1, kNan}), line({kNan, 1})).to_vector<bool>() == std::vector<bool>{true, false});
@@ -114,16 +117,23 @@ TEST_SUITE("order statistics") {
   }
 
   DEVICE_TEST_CASE("counts: runs, empty input, the histogram's own range") {
-    const UniqueConsecutive u = unique_consecutive(line({1, 1, kNan, kNan}), {.return_counts = true});
+    const UniqueResult u = unique_consecutive(line({1, 1, kNan, kNan}), {.return_counts = true});
     CHECK(same(u.output, {1, kNan, kNan}));
     CHECK(u.counts.to_vector<int64_t>() == Places{2, 1, 1});
     CHECK_FALSE(u.inverse_indices.defined());
-    const UniqueConsecutive none = unique_consecutive(line({}), {.return_inverse = true, .return_counts = true});
+    const UniqueResult none = unique_consecutive(line({}), {.return_inverse = true, .return_counts = true});
     CHECK(none.output.numel() + none.inverse_indices.numel() + none.counts.numel() == 0);
-    const UniqueConsecutive one = unique_consecutive(here::scalar(3.0), {.return_inverse = true});
+    const UniqueResult one = unique_consecutive(here::scalar(3.0), {.return_inverse = true});
     CHECK(one.output.shape() == Shape{1});
     CHECK(one.inverse_indices.shape() == Shape{});
     CHECK(unique_consecutive(here::zeros({0, 3}), {.dim = 0}).output.shape() == Shape{0, 3});
+    const UniqueResult all = unique(line({3, 1, kNan, 3, 1, 1}), {.return_inverse = true, .return_counts = true});
+    CHECK(same(all.output, {1, 3, kNan}));
+    CHECK(all.inverse_indices.to_vector<int64_t>() == Places{1, 0, 2, 1, 0, 0});
+    CHECK(all.counts.to_vector<int64_t>() == Places{3, 2, 1});
+    CHECK(unique(here::tensor({true, false, true})).output.to_vector<int64_t>() == Places{0, 1});
+    CHECK(unique(here::scalar(3.0), {.return_inverse = true}).inverse_indices.shape() == Shape{});
+    CHECK(unique(line({})).output.shape() == Shape{0});
     CHECK(bincount(here::zeros({0}, Dtype::i64), {}, 3).to_vector<int64_t>() == Places{0, 0, 0});
     CHECK(bincount(here::tensor<int64_t>({1, 1, 3}), here::tensor<int64_t>({1, 2, 3})).dtype() == Dtype::f64);
     CHECK(same(histc(line({1, 1}), {.bins = 4}), {0, 0, 2, 0}));

@@ -1,4 +1,4 @@
-// Functions of mathematics at their special values, and operations on bits at the ends of their ranges: as PyTorch has them.
+// Functions of mathematics at their special values, and operations on bits at the ends of their ranges: as PyTorch's.
 #include <cmath>
 #include <limits>
 
@@ -76,6 +76,25 @@ TEST_SUITE("special functions") {
           std::vector<int64_t>{7, 1, 0});
   }
 
+  DEVICE_TEST_CASE("fmax and fmin: a number wins against NaN, x gets the gradient of equals") {
+    const Values a = {kNan, 1, kNan, 2, -3}, b = {1, kNan, kNan, 2, -kInf};
+    check_values(fmax(f64(a), f64(b)), {1, 1, kNan, 2, -3});
+    check_values(fmin(f64(a), f64(b)), {1, 1, kNan, 2, -kInf});
+    const auto g = slopes([](const auto& x) { return fmax(x[0], x[1]); }, {a, b});
+    check_values(g[0], {0, 1, 1, 1, 1});
+    check_values(g[1], {1, 0, 0, 0, 0});
+    CHECK(fmax(here::full({1}, 3, Dtype::i32), here::full({1}, 4, Dtype::i64)).dtype() == Dtype::i64);
+  }
+  DEVICE_TEST_CASE("remainders of a number, floor_divide") {
+    check_values(remainder(7, f64({3, -3, 2.5})), {1, -2, 2});
+    check_values(slopes([](const auto& x) { return remainder(7, x[0]); }, {{3, -3}})[0], {-2, 3});
+    CHECK(remainder(-7, here::tensor<int64_t>({3, -3})).to_vector<int64_t>() == std::vector<int64_t>{2, -1});
+    CHECK_THROWS_AS((void)remainder(1, here::tensor<int64_t>({0})), ValueError);
+    check_values(floor_divide(f64({7, -7}), 2), {3, -4});
+    CHECK(floor_divide(here::tensor<int64_t>({7, -7}), here::tensor<int64_t>({2, 2})).to_vector<int64_t>() ==
+          std::vector<int64_t>{3, -4});
+  }
+
   DEVICE_TEST_CASE("gradients at the special values") {
     auto g = slopes([](const auto& x) { return xlogy(x[0], x[1]); }, {{0, 0, 2}, {0, 3, 0}});
     check_values(g[0], {0, std::log(3), -kInf});
@@ -120,6 +139,8 @@ TEST_SUITE("special functions") {
     CHECK(bitwise_not(yes).item<bool>() == false);
     CHECK(bitwise_or(bitwise_not(yes), yes).dtype() == Dtype::boolean);
     CHECK(bitwise_xor(here::full({1}, 3, Dtype::i32), 5).dtype() == Dtype::i32);
+    CHECK(bitwise_left_shift(1, ints({0, 4})).to_vector<int64_t>() == Ints{1, 16});
+    CHECK(bitwise_and(6, byte).dtype() == Dtype::u8);
     CHECK_THROWS_AS((void)bitwise_left_shift(yes, yes), DtypeError);
     CHECK_THROWS_AS((void)bitwise_and(yes, 1.5), DtypeError);
   }

@@ -7,15 +7,14 @@ namespace {
 
 using namespace weft;
 
-QuantileOptions quantile_options(const Call& c) {
+QuantileInterpolation interpolation(const Call& c) {
   const std::string how = c.word("interpolation", "linear");
-  using I = QuantileInterpolation;
-  return {.keepdim = c.boolean("keepdim", false),
-          .interpolation = how == "linear"     ? I::linear
-                           : how == "lower"    ? I::lower
-                           : how == "higher"   ? I::higher
-                           : how == "midpoint" ? I::midpoint
-                                               : I::nearest};
+  using enum QuantileInterpolation;
+  return how == "linear"     ? linear
+         : how == "lower"    ? lower
+         : how == "higher"   ? higher
+         : how == "midpoint" ? midpoint
+                             : nearest;
 }
 
 }  // namespace
@@ -40,10 +39,12 @@ void add_special(Functions& f) {
   });
   f.add("F.median", {"input"}, [](const Call& c) { return median(c.in("input")); });
   f.add("F.nanmedian", {"input"}, [](const Call& c) { return nanmedian(c.in("input")); });
-  f.add("F.quantile", {"input", "q"},
-        [](const Call& c) { return quantile(c.in("input"), c.in("q"), c.opt_integer("dim"), quantile_options(c)); });
-  f.add("F.nanquantile", {"input", "q"},
-        [](const Call& c) { return nanquantile(c.in("input"), c.in("q"), c.opt_integer("dim"), quantile_options(c)); });
+  f.add("F.quantile", {"input", "q"}, [](const Call& c) {
+    return quantile(c.in("input"), c.in("q"), c.opt_integer("dim"), c.boolean("keepdim", false), interpolation(c));
+  });
+  f.add("F.nanquantile", {"input", "q"}, [](const Call& c) {
+    return nanquantile(c.in("input"), c.in("q"), c.opt_integer("dim"), c.boolean("keepdim", false), interpolation(c));
+  });
   f.add("F.logcumsumexp", {"input"}, [](const Call& c) { return logcumsumexp(c.in("input"), c.integer("dim")); });
 }
 

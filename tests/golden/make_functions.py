@@ -14,7 +14,6 @@ import torch.nn.functional as F
 import golden_file
 import module_cases as modules
 
-TENSORS = "functions.safetensors"
 tensors, cases, errors = modules.tensors, modules.cases, []
 random = torch.Generator().manual_seed(21)
 
@@ -27,7 +26,7 @@ def case(name, function, inputs, call=None, dtype="f64", second=True, f=None, fi
     """`inputs`: local name -> tensor; floating ones that are not in `fixed` get a gradient."""
     call, torch_dtype = call or {}, modules.DTYPES[dtype]
     rtol, atol = modules.TOLERANCES[dtype]
-    item = {"name": name, "kind": "function", "module": "F." + function, "dtype": dtype, "tensors_file": TENSORS,
+    item = {"name": name, "kind": "function", "module": "F." + function, "dtype": dtype, "tensors_file": "",
             "rtol": rtol, "atol": atol}
     if call:
         item["call"] = call
@@ -162,13 +161,25 @@ def special():
     add("logcumsumexp", "logcumsumexp", {"input": x}, {"dim": 1})
 
 
-def save(path):
+def antialiased():
+    x = randn(2, 3, 9, 7)
+    for mode in ("bilinear", "bicubic"):
+        for word, call in [("down", {"size": [4, 3]}), ("mixed", {"size": [2, 12], "align_corners": True}),
+                           ("factor", {"scale_factor": [0.3, 0.6]}), ("one", {"size": 1})]:
+            case(f"interpolate-antialias-{mode}-{word}", "interpolate", {"input": x}, {**call, "mode": mode, "antialias": True})
+        case(f"interpolate-antialias-{mode}-f32", "interpolate", {"input": randn(1, 2, 40, 31)},
+             {"size": [7, 10], "mode": mode, "antialias": True}, dtype="f32", second=False)
+
+
+def save(path, family="functions", seed=21):
+    """The cases so far, as a family of their own."""
+    file = family + ".safetensors"
     for item in cases:
-        item["tensors_file"] = TENSORS
-    golden_file.save(os.path.join(path, TENSORS), tensors)
+        item["tensors_file"] = file
+    golden_file.save(os.path.join(path, file), tensors)
     with open(os.path.join(path, "manifest.json"), "w") as f:
-        f.write('{\n"version": 1,\n"family": "functions",\n"set": "own",\n"generator": ')
-        f.write(json.dumps({"script": "make_functions.py", "seed": 21, "torch": torch.__version__}))
+        f.write(f'{{\n"version": 1,\n"family": "{family}",\n"set": "own",\n"generator": ')
+        f.write(json.dumps({"script": f"make_{family}.py", "seed": seed, "torch": torch.__version__}))
         f.write(',\n"cases": [\n' + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n}\n")
 
 
@@ -178,5 +189,6 @@ if __name__ == "__main__":
     functions()
     second_derivatives()
     special()
+    antialiased()
     save(out)
     print(len(cases), "cases")
