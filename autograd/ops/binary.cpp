@@ -288,6 +288,9 @@ Tensor remainder(const Tensor& x, const Tensor& y) try {
 Tensor remainder(const Tensor& x, Scalar y) try {
   return remainder(x, wrap("remainder", y, x));
 } catch (const Error& e) { detail::rethrow_as("remainder", e); }
+Tensor remainder(Scalar x, const Tensor& y) try {
+  return remainder(wrap("remainder", x, y), y);
+} catch (const Error& e) { detail::rethrow_as("remainder", e); }
 
 Tensor remainder(Scalar x, const Tensor& y) try {
   return remainder(wrap("remainder", x, y), y);

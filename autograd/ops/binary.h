@@ -38,6 +38,9 @@ WEFT_API Tensor fmod(const Tensor& x, Scalar y);
 WEFT_API Tensor remainder(const Tensor& x, const Tensor& y);
 WEFT_API Tensor remainder(const Tensor& x, Scalar y);
 WEFT_API Tensor remainder(Scalar x, const Tensor& y);
+/// div with RoundingMode::floor.
+inline Tensor floor_divide(const Tensor& x, const Tensor& y) { return div(x, y, RoundingMode::floor); }
+inline Tensor floor_divide(const Tensor& x, Scalar y) { return div(x, y, RoundingMode::floor); }
 /// x: [N], y: [M] -> [N, M], x_i * y_j.
 WEFT_API Tensor outer(const Tensor& x, const Tensor& y);
 

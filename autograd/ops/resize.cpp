@@ -34,6 +34,16 @@ Tensor resample(const char* name, const Tensor& x, const fn::SampleGeometry& g, 
 
 }  // namespace detail
 
+namespace {
+fn::Sampling sampling_of(const InterpolateOptions& o, bool smooth) {
+  using enum fn::Sampling;
+  if (o.mode == InterpolateMode::nearest_exact) return nearest_exact;
+  if (o.mode == InterpolateMode::bicubic) return o.antialias ? cubic_antialias : cubic;
+  if (smooth) return o.antialias ? linear_antialias : linear;
+  return nearest;
+}
+}  // namespace
+
 InterpolateMode interpolate_mode(std::string_view name) {
   using enum InterpolateMode;
   if (name == "nearest") return nearest;
@@ -63,6 +73,8 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
   const bool smooth = o.mode == linear || o.mode == bilinear || o.mode == trilinear || o.mode == bicubic;
   WEFT_CHECK(smooth || !o.align_corners, ValueError,
              "interpolate: align_corners is only for linear, bilinear, trilinear and bicubic");
+  WEFT_CHECK(!o.antialias || o.mode == bilinear || o.mode == bicubic, ValueError,
+             "interpolate: antialias is only for bilinear and bicubic");
   WEFT_CHECK(!o.recompute_scale_factor || o.size.empty(), ValueError,
              "interpolate: recompute_scale_factor needs a scale_factor, not a size");
   WEFT_CHECK((!smooth && x.dtype() != Dtype::boolean) || x.is_floating() || x.dtype() == Dtype::u8, DtypeError,
@@ -86,10 +98,7 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
     else if (by_factor) a.scale = 1 / factor;
     else if (smooth) a.scale = static_cast<double>(a.in) / static_cast<double>(a.out);
     else a.scale = static_cast<double>(static_cast<float>(a.in) / static_cast<float>(a.out));
-    a.sampling = o.mode == nearest_exact
-                     ? fn::Sampling::nearest_exact
-                     : (o.mode == bicubic ? fn::Sampling::cubic
-                                          : (smooth ? fn::Sampling::linear : fn::Sampling::nearest));
+    a.sampling = sampling_of(o, smooth);
     out.push_back(a.out);
   }
   if (o.mode == area) {

@@ -65,13 +65,15 @@ template <class A> class MixLists {
 
  private:
   template <class F> static void for_entries(const fn::SampleAxis& a, const F& f) {
-    for (int64_t o = 0; o < a.out; ++o)
+    for (int64_t o = 0; o < a.out; ++o) {
+      const double total = a.total(o);
       for (int64_t k = 0, n = a.taps(o); k < n; ++k) {
         int64_t i = 0;
         double w = 0;
         a.tap(o, k, i, w);
-        f(o, i, w);
+        f(o, i, w / total);
       }
+    }
   }
   std::optional<Upload> memory_;
   MixList<A> list_[3];

@@ -147,6 +147,19 @@ TEST_CASE("binary functors broadcast") {
   CHECK(same_bits(binary<fn::Maximum, int64_t>(i, j), kernels::map2<fn::Maximum>(i, j)));
 }
 
+TEST_CASE("special functions, bits and Poisson numbers give the CPU's bits") {
+  const Tensor x = (randn({1025}) * 3).to(Dtype::f64), element = arange(0, 1025, 1, Dtype::f64);
+  CHECK(same_bits(unary<fn::Lgamma, double>(x), kernels::map<fn::Lgamma>(x)));
+  CHECK(same_bits(unary<fn::Digamma, double>(x), kernels::map<fn::Digamma>(x)));
+  CHECK(same_bits(unary<fn::Erfinv, double>(x), kernels::map<fn::Erfinv>(x)));
+  const Tensor rate = kernels::map<fn::Square>(x);  // on both sides of 10, where the way of drawing changes
+  CHECK(same_bits(binary<fn::Poisson, double>(rate, element), kernels::map2<fn::Poisson>(rate, element)));
+  const Tensor i = (x * 50).to(Dtype::i64), yes = kernels::map2<fn::Gt>(x, Scalar(0));
+  CHECK(same_bits(binary<fn::BitwiseXor, int64_t>(i, element.to(Dtype::i64)),
+                  kernels::map2<fn::BitwiseXor>(i, element.to(Dtype::i64))));
+  CHECK(same_bits(unary<fn::BitwiseNot, bool>(yes), kernels::map<fn::BitwiseNot>(yes)));
+}
+
 TEST_CASE("copies between dtypes and strides, fills, where") {
   for (const int64_t n : kSizes) {
     const Tensor x = randn({n}) * 20;
