@@ -191,15 +191,15 @@ inline void conv_weight_grad(const MutTensorRef& w_grad, const MutTensorRef& bia
   const void* grads = channels_last(g, gradients);
   if (bias_grad.defined())
     dispatch_floating(dtype, "conv", [&]<class T> {
-      Walk<1> walk;
-      walk.add(p.o, {1});
+      fn::Axes<1> walk;
+      walk.append(p.o, {1});
       sum_rows(bias_grad.as_mut<T>(), walk, rows, p.o, GradientTerm<T>{static_cast<const T*>(grads), p.o});
     });
   if (p.depthwise()) {
     dispatch_floating(dtype, "conv", [&]<class T> {
-      Walk<1> walk;
-      walk.add(taps, {1});
-      walk.add(p.o, {taps});
+      fn::Axes<1> walk;
+      walk.append(taps, {1});
+      walk.append(p.o, {taps});
       sum_rows(w_grad.as_mut<T>(), walk, rows, taps * p.o,
                DepthwiseTerm<T>{static_cast<const T*>(from), static_cast<const T*>(grads), p});
     });

@@ -79,18 +79,18 @@ template <class U> struct GatherWindow {
   U* columns;
   const U* source;
   Windows w;
-  FastDivisor units, kernel[3], groups, rows[3];
+  fn::FastDivisor units, kernel[3], groups, rows[3];
   int64_t units_per_pixel, image, first_in_image;
   __device__ void operator()(uint32_t number) const {
     uint32_t rest = number;
-    const int64_t unit = take_digit(rest, units);
+    const int64_t unit = fn::take_digit(rest, units);
     int64_t tap[3], at = 0, step = 1;
-    for (int i = 2; i >= 0; --i) tap[i] = take_digit(rest, kernel[i]);
-    const int64_t group = take_digit(rest, groups);
+    for (int i = 2; i >= 0; --i) tap[i] = fn::take_digit(rest, kernel[i]);
+    const int64_t group = fn::take_digit(rest, groups);
     rest += static_cast<uint32_t>(first_in_image);
     bool inside = true;
     for (int i = 2; i >= 0; --i) {
-      int64_t v = take_digit(rest, rows[i]) * w.stride[i] + tap[i] * w.dilation[i] - w.lo[i];
+      int64_t v = fn::take_digit(rest, rows[i]) * w.stride[i] + tap[i] * w.dilation[i] - w.lo[i];
       if (w.divide[i] > 1) {
         inside = inside && v % w.divide[i] == 0;
         v /= w.divide[i];
@@ -111,11 +111,11 @@ void gather_windows_as(void* columns, const void* source, size_t item, const Win
   f.columns = static_cast<U*>(columns);
   f.source = static_cast<const U*>(source);
   f.w = w;
-  f.units = FastDivisor(static_cast<uint32_t>(w.channels / w.groups / per_unit));
-  f.groups = FastDivisor(static_cast<uint32_t>(w.groups));
+  f.units = fn::FastDivisor(static_cast<uint32_t>(w.channels / w.groups / per_unit));
+  f.groups = fn::FastDivisor(static_cast<uint32_t>(w.groups));
   for (int i = 0; i < 3; ++i) {
-    f.kernel[i] = FastDivisor(static_cast<uint32_t>(w.kernel[i]));
-    f.rows[i] = FastDivisor(static_cast<uint32_t>(w.rows[i]));
+    f.kernel[i] = fn::FastDivisor(static_cast<uint32_t>(w.kernel[i]));
+    f.rows[i] = fn::FastDivisor(static_cast<uint32_t>(w.rows[i]));
   }
   f.units_per_pixel = w.channels / per_unit;
   f.image = first / image_rows;
@@ -151,9 +151,9 @@ template <class T> struct SpreadColumns {
   ConvGeometry p;
   template <class I> __device__ void operator()(I number) const {
     I rest = number;
-    const int64_t channel = take_digit(rest, p.c);
+    const int64_t channel = fn::take_digit(rest, p.c);
     int64_t position[3];
-    for (int i = 2; i >= 0; --i) position[i] = take_digit(rest, p.in[i]);
+    for (int i = 2; i >= 0; --i) position[i] = fn::take_digit(rest, p.in[i]);
     const int64_t group_c = p.c / p.groups, group = channel / group_c, within = channel % group_c, taps = p.taps();
     C sum = 0;
     int64_t tap = 0;
@@ -180,9 +180,9 @@ template <class T> struct DepthwiseForward {
   template <class I> __device__ void operator()(I number) const {
     using C = compute_t<T>;
     I rest = number;
-    const int64_t o = take_digit(rest, p.o), c = o / (p.o / p.groups);
+    const int64_t o = fn::take_digit(rest, p.o), c = o / (p.o / p.groups);
     int64_t at[3];
-    for (int i = 2; i >= 0; --i) at[i] = take_digit(rest, p.out[i]) * p.stride[i] - p.lo[i];
+    for (int i = 2; i >= 0; --i) at[i] = fn::take_digit(rest, p.out[i]) * p.stride[i] - p.lo[i];
     C sum = bias ? static_cast<C>(bias[o]) : C(0);
     int64_t tap = 0;
     for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
@@ -205,9 +205,9 @@ template <class T> struct DepthwiseInputGrad {
   template <class I> __device__ void operator()(I number) const {
     using C = compute_t<T>;
     I rest = number;
-    const int64_t c = take_digit(rest, p.c), many = p.o / p.groups;
+    const int64_t c = fn::take_digit(rest, p.c), many = p.o / p.groups;
     int64_t position[3];
-    for (int i = 2; i >= 0; --i) position[i] = take_digit(rest, p.in[i]);
+    for (int i = 2; i >= 0; --i) position[i] = fn::take_digit(rest, p.in[i]);
     C sum = 0;
     int64_t tap = 0;
     for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
@@ -277,7 +277,7 @@ template <class T> struct SumChunks {
   T* out;
   const double* partials;
   int64_t chunks, columns;
-  Walk<1> walk;  // where the sum of a column goes
+  fn::Axes<1> walk;  // where the sum of a column goes
   template <class I> __device__ void operator()(I column) const {
     double sum = 0;
     for (int64_t k = 0; k < chunks; ++k) sum += partials[k * columns + static_cast<int64_t>(column)];
@@ -287,7 +287,7 @@ template <class T> struct SumChunks {
   }
 };
 template <class T, class Term>
-void sum_rows(T* out, const Walk<1>& walk, int64_t rows, int64_t columns, const Term& term) {
+void sum_rows(T* out, const fn::Axes<1>& walk, int64_t rows, int64_t columns, const Term& term) {
   const int64_t least = ceil_div(rows, kMostRowChunks), per_chunk = ceil_div(least, kRowsPerBlock) * kRowsPerBlock,
                 chunks = ceil_div(rows, per_chunk);
   Scratch partials(static_cast<size_t>(chunks * columns) * sizeof(double));

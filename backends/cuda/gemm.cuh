@@ -80,7 +80,7 @@ template <class R> struct FinishElement {
   const R* bias;
   Epilogue epilogue;
   int64_t n;
-  Walk<1> walk;
+  fn::Axes<1> walk;
   template <class I> __device__ void operator()(I number) const {
     using C = gemm_sum_t<R>;
     int64_t at[1];
@@ -92,10 +92,10 @@ template <class R> struct FinishElement {
 };
 inline void finish(const Gemm& g) {
   if (g.epilogue == Epilogue::none) return;
-  Walk<1> walk;
-  walk.add(g.batch, {g.out_batch});
-  walk.add(g.m, {g.out_row});
-  walk.add(g.n, {1});
+  fn::Axes<1> walk;
+  walk.append(g.batch, {g.out_batch});
+  walk.append(g.m, {g.out_row});
+  walk.append(g.n, {1});
   dispatch_floating(g.out_dtype, "matmul", [&]<class R> {
     for_each_number(
         g.batch * g.m * g.n,

@@ -1,28 +1,33 @@
 // Kernels that work on whole lines along one axis: how the threads of a block share lines.
 #pragma once
 
-#include "weft/backends/cuda/axes.cuh"
 #include "weft/backends/cuda/block.cuh"
+#include "weft/core/fn/axes.h"
+#include "weft/core/tensor_ref.h"
 
 namespace weft::cuda {
 
 /// The lines along one axis in N tensors of one shape.
 template <int N> struct Lines {
-  Axes<N> outer;  // the other axes
+  fn::FastAxes<N> outer;  // the other axes
   int64_t lines, length, stride[N];
 
   Lines(const TensorRef* const (&t)[N], int dim) {
     length = t[0]->rank ? t[0]->shape[dim] : 1;
     for (int k = 0; k < N; ++k) stride[k] = t[k]->rank ? t[k]->strides[dim] : 1;
-    for (int i = 0; i < t[0]->rank; ++i) {
-      if (i == dim) continue;
+    fn::Axes<N> axes;
+    int order[kMaxRank];
+    const int n = fn::memory_order(order, t[0]->strides, t[0]->rank, dim);
+    for (int a = 0; a < n; ++a) {
       int64_t s[N];
-      for (int k = 0; k < N; ++k) s[k] = t[k]->strides[i];
-      outer.add(t[0]->shape[i], s);
+      for (int k = 0; k < N; ++k) s[k] = t[k]->strides[order[a]];
+      axes.append(t[0]->shape[order[a]], s);
     }
-    outer.merge();
-    lines = outer.numel();
+    outer = axes;
+    lines = axes.count();
   }
+  /// Neighbouring lines lie closer to each other than the elements of a line.
+  bool beside() const { return outer.rank > 0 && outer.inner(0) < stride[0]; }
 };
 
 /// `size` threads (a power of two up to kBlock) share a line, kBlock / size lines a block. Neighbouring threads are neighbours
@@ -39,9 +44,7 @@ struct LineTeam {
     while (size < most && size * 2 <= length) size *= 2;
     return {size, beside};
   }
-  template <int N> static LineTeam of(const Lines<N>& l) {
-    return of(l.length, l.outer.rank > 0 && l.outer.stride[0][0] < l.stride[0]);
-  }
+  template <int N> static LineTeam of(const Lines<N>& l) { return of(l.length, l.beside()); }
 
   /// Which of the block's lines is the calling thread's, and which of the line's threads it is.
   __device__ WEFT_INLINE int line() const {

@@ -153,10 +153,9 @@ void run_cross_entropy(const MutTensorRef& loss, const MutTensorRef& lse, const 
   if (o.pixels > 0)
     launch(cross_entropy_kernel<T>, grid_for(o.pixels, team.per_block()), kBlock, 0, loss.as_mut<A>(), lse.as_mut<A>(),
            o, team, team.per_block(), fault(), fault_site("cross_entropy", 1));
-  Axes<1> pixels;
-  pixels.add(o.pixels, {1});
-  pixels.merge();
-  run_reduce(TotalLoss<T>{o, totals.as_mut<double>()}, loss, Axes<1>(), pixels);
+  fn::Axes<1> pixels;
+  pixels.append(o.pixels, {1});
+  run_reduce(TotalLoss<T>{o, totals.as_mut<double>()}, loss, {}, pixels);
 }
 
 template <class T>

@@ -12,16 +12,17 @@
 
 #include <algorithm>
 
-#include "weft/backends/cuda/axes.cuh"
 #include "weft/backends/cuda/block.cuh"
 #include "weft/core/dtype.h"
+#include "weft/core/fn/axes.h"
 #include "weft/core/fn/reduce.h"
+#include "weft/core/tensor_ref.h"
 
 namespace weft::cuda {
 
 /// What a reduction walks over: `outer` (kept) and `inner` (reduced) axes of the input.
 struct ReduceShape {
-  Axes<1> outer, inner;
+  fn::FastAxes<1> outer, inner;
   int64_t results, count;  // how many, and of how many elements each
   int64_t parts, per_part;
 };
@@ -74,13 +75,13 @@ template <class F> void dispatch_reduce(Dtype d, const F& f) {
 /// acc = elements begin, begin + by, ... below end, counted from `base`.
 template <class Op>
 __device__ WEFT_INLINE typename Op::Accumulator reduce_range(const Op& op, const ReduceInput<typename Op::Value>& x,
-                                                             int64_t base, const Axes<1>& axes, int64_t begin,
+                                                             int64_t base, const fn::FastAxes<1>& axes, int64_t begin,
                                                              int64_t end, int64_t by) {
   using A = typename Op::Accumulator;
   A total = op.init();
   int64_t i = begin;
   if (axes.rank <= 1) {
-    const int64_t stride = axes.rank ? axes.stride[0][0] : 0;
+    const int64_t stride = axes.inner(0);
     while (i + (kUnroll - 1) * by < end) {
       A acc[kUnroll];
       for (int k = 0; k < kUnroll; ++k) acc[k] = op.init();
@@ -180,8 +181,9 @@ __global__ void __launch_bounds__(kBlock)
 }
 
 /// Reduces the `inner` axes of x; the order of the `outer` ones numbers the results. x may be empty.
-template <class Op> void run_reduce(const Op& op, const TensorRef& x, const Axes<1>& outer, const Axes<1>& inner) {
-  ReduceShape s{outer, inner, outer.numel(), inner.numel(), 1, 0};
+template <class Op>
+void run_reduce(const Op& op, const TensorRef& x, const fn::Axes<1>& outer, const fn::Axes<1>& inner) {
+  ReduceShape s{outer, inner, outer.count(), inner.count(), 1, 0};
   if (s.results == 0) return;
   // Enough parts to fill a large card, none smaller than what is worth a block, the results of both launches still few.
   const auto parts_for = [&](int64_t units) {
@@ -192,7 +194,7 @@ template <class Op> void run_reduce(const Op& op, const TensorRef& x, const Axes
   const bool columns = outer.rank > 0 && inner.rank > 0 && outer.inner(0) < inner.inner(0) && outer.inner(0) != 0;
   int width = 1, lanes = kBlock;
   if (columns) {
-    while (width < kWarp && width < outer.shape[0]) width *= 2;
+    while (width < kWarp && width < outer.inner_size()) width *= 2;
     s.parts = parts_for(ceil_div(s.results, width));
   } else {
     if (s.count < kBlock * kUnroll)
@@ -216,7 +218,7 @@ template <class Op> void run_reduce(const Op& op, const TensorRef& x, const Axes
 struct ReduceOutput {
   void* data;
   Dtype dtype;
-  Axes<1> axes;  // of the output, in the order of the results
+  fn::FastAxes<1> axes;  // of the output, in the order of the results
   template <class C> __device__ WEFT_INLINE void write(int64_t result, C v) const {
     int64_t at[1];
     axes.offsets(result, at);
@@ -260,8 +262,16 @@ template <class F, class C> struct ReduceFunctor {
 /// C: see ReduceInput; out's dtype may be any that dispatch_reduce gives the same C, or bool.
 template <class F, class C>
 void run_reduce_functor(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const F& f) {
-  const Axes<2> kept = axes_of(x, out, ~dims);
-  run_reduce(ReduceFunctor<F, C>{f, {out.mut, out.dtype, axes_of(kept, 1)}}, x, axes_of(kept, 0), axes_of(x, dims));
+  fn::Axes<2> kept;  // of x and out
+  fn::Axes<1> reduced;
+  int order[kMaxRank];
+  const int n = fn::memory_order(order, x.strides, x.rank);
+  for (int k = 0; k < n; ++k) {
+    const int i = order[k];
+    if (dims >> i & 1) reduced.append(x.shape[i], {x.strides[i]});
+    else kept.append(x.shape[i], {x.strides[i], out.strides[i]});
+  }
+  run_reduce(ReduceFunctor<F, C>{f, {out.mut, out.dtype, kept.of(1)}}, x, kept.of(0), reduced);
 }
 
 /// The greatest or smallest element and the first place where it is; the first NaN wins.
@@ -275,7 +285,7 @@ template <class C> struct ArgExtreme {
   bool largest;
   ReduceOutput values;  // data may be null
   int64_t* indices;
-  Axes<1> indices_axes;
+  fn::FastAxes<1> indices_axes;
 
   __device__ WEFT_INLINE Accumulator init() const { return {C(0), -1}; }
   __device__ WEFT_INLINE Accumulator step(Accumulator a, C x, int64_t index) const { return merge(a, {x, index}); }
@@ -299,13 +309,17 @@ void run_arg_extreme(const MutTensorRef& values, const MutTensorRef& indices, co
                      bool largest) {
   if (x.numel == 0) return;
   const MutTensorRef& v = values.defined() ? values : indices;
-  Axes<3> kept;
-  for (int i = 0; i < x.rank; ++i)
-    if (i != dim) kept.add(x.shape[i], {x.strides[i], v.strides[i], indices.strides[i]});
-  kept.merge();
-  run_reduce(
-      ArgExtreme<C>{largest, {values.mut, values.dtype, axes_of(kept, 1)}, indices.as_mut<int64_t>(), axes_of(kept, 2)},
-      x, axes_of(kept, 0), axes_of(x, x.rank ? 1u << dim : 0));
+  fn::Axes<3> kept;  // of x, values and indices
+  fn::Axes<1> reduced;
+  int order[kMaxRank];
+  const int n = fn::memory_order(order, x.strides, x.rank, dim);
+  for (int k = 0; k < n; ++k) {
+    const int i = order[k];
+    kept.append(x.shape[i], {x.strides[i], v.strides[i], indices.strides[i]});
+  }
+  if (x.rank > 0) reduced.append(x.shape[dim], {x.strides[dim]});
+  run_reduce(ArgExtreme<C>{largest, {values.mut, values.dtype, kept.of(1)}, indices.as_mut<int64_t>(), kept.of(2)}, x,
+             kept.of(0), reduced);
 }
 
 }  // namespace weft::cuda

@@ -101,8 +101,7 @@ void run_scan(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse, 
   const Lines<2> l({&x, &y}, dim);
   T* out = y.as_mut<T>();
   const T* in = x.as<T>();
-  const bool beside = l.outer.rank > 0 && l.outer.stride[0][0] < l.stride[0];
-  if (l.length <= 32 || (beside && l.lines >= 4096)) {
+  if (l.length <= 32 || (l.beside() && l.lines >= 4096)) {
     launch(scan_threads<T, F>, grid_for(l.lines), kBlock, 0, out, in, l, reverse, f);
     return;
   }

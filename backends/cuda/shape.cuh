@@ -31,7 +31,7 @@ struct PadWalk {
 
   PadWalk(const TensorRef& unpadded, const TensorRef& padded, const PadParams& p) : mode(p.mode) {
     int order[kMaxRank];
-    const int n = memory_order(order, padded);
+    const int n = fn::memory_order(order, padded.strides, padded.rank);
     for (int k = 0; k < n; ++k) {
       const int i = order[k], last = rank - 1;
       const fn::PadAxis& a = p.axis[i];
@@ -59,13 +59,11 @@ template <class T> struct PadElement {
     int64_t from = 0, to = 0;
     bool outside = false;
     for (int i = walk.rank - 1; i >= 0; --i) {
-      const I size = static_cast<I>(walk.axis[i].out()), rest = number / size;
-      const auto o = static_cast<int64_t>(number - rest * size);
+      const int64_t o = fn::take_digit(number, walk.axis[i].out());
       const int64_t s = fn::pad_source(walk.mode, walk.axis[i], o);
       outside = outside || s < 0;
       from += s * walk.small[i];
       to += o * walk.large[i];
-      number = rest;
     }
     out[to] = outside ? value : x[from];
   }
@@ -84,9 +82,7 @@ template <class T> struct PadBackwardElement {
     int range[kMaxRank];
     bool more = true;
     for (int i = walk.rank - 1; i >= 0; --i) {
-      const I size = static_cast<I>(walk.axis[i].size), rest = number / size;
-      const auto c = static_cast<int64_t>(number - rest * size);
-      number = rest;
+      const int64_t c = fn::take_digit(number, walk.axis[i].size);
       to += c * walk.small[i];
       targets[i] = fn::pad_targets(walk.mode, walk.axis[i], c);
       more = more && targets[i].count > 0;
@@ -121,7 +117,7 @@ template <class T> void pad_backward(const MutTensorRef& gx, const TensorRef& g,
 template <class T> struct TriangleElement {
   T* y;
   const T* x;
-  Walk<1> walk;
+  fn::Axes<1> walk;
   int64_t rows, columns, diagonal;
   bool lower;
   template <class I> __device__ void operator()(I number) const {
@@ -133,8 +129,8 @@ template <class T> struct TriangleElement {
   }
 };
 template <class T> void triangle(const MutTensorRef& y, const TensorRef& x, int64_t diagonal, bool lower) {
-  Walk<1> walk;
-  for (int i = 0; i < x.rank; ++i) walk.add(x.shape[i], {x.strides[i]});
+  fn::Axes<1> walk;
+  for (int i = 0; i < x.rank; ++i) walk.append(x.shape[i], {x.strides[i]});
   for_each_number(y.numel, TriangleElement<T>{y.as_mut<T>(), x.as<T>(), walk, y.size(-2), y.size(-1), diagonal, lower});
 }
 
@@ -145,11 +141,7 @@ template <class T> struct UnfoldElement {
   int64_t channels, stride[4];
   template <class I> __device__ void operator()(I number) const {
     I rest = number;
-    const auto next = [&rest](int64_t size) {
-      const I quotient = rest / static_cast<I>(size), r = rest - quotient * static_cast<I>(size);
-      rest = quotient;
-      return static_cast<int64_t>(r);
-    };
+    const auto next = [&rest](int64_t size) { return fn::take_digit(rest, size); };
     const int64_t ox = next(b.out[1]), oy = next(b.out[0]), kx = next(b.kernel[1]), ky = next(b.kernel[0]),
                   c = next(channels), iy = fn::block_source(b, 0, oy, ky), ix = fn::block_source(b, 1, ox, kx);
     const bool inside = iy >= 0 && iy < b.size[0] && ix >= 0 && ix < b.size[1];

@@ -128,7 +128,7 @@ template <class Item> Item* sort_items(Item* items, Item* spare, int64_t lines, 
 template <class T, class Item> struct LoadItem {
   Item* items;
   const T* x;
-  Walk<1> walk;  // lines, then the axis
+  fn::Axes<1> walk;  // lines, then the axis
   int64_t n;
   bool descending;
   template <class I> __device__ void operator()(I number) const {
@@ -142,7 +142,7 @@ template <class T, class Item> struct LoadItem {
 template <class Item> struct StorePosition {
   int64_t* out;
   const Item* items;
-  Walk<2> walk;  // out, items
+  fn::Axes<2> walk;  // out, items
   template <class I> __device__ void operator()(I number) const {
     int64_t at[2];
     walk.offsets(number, at);
@@ -154,17 +154,17 @@ template <class T, class Item>
 void sort_indices_as(const MutTensorRef& out, const TensorRef& x, int dim, bool descending) {
   const int64_t n = x.shape[dim], lines = x.numel / n;
   Scratch memory(static_cast<size_t>(2 * x.numel) * sizeof(Item));
-  Walk<1> load;
-  Walk<2> store;
+  fn::Axes<1> load;
+  fn::Axes<2> store;
   int64_t line = x.numel;
   for (int i = 0; i < x.rank; ++i) {
     if (i == dim) continue;
     line /= x.shape[i];
-    load.add(x.shape[i], {x.strides[i]});
-    store.add(x.shape[i], {out.strides[i], line});
+    load.append(x.shape[i], {x.strides[i]});
+    store.append(x.shape[i], {out.strides[i], line});
   }
-  load.add(n, {x.strides[dim]});
-  store.add(out.shape[dim], {out.strides[dim], 1});
+  load.append(n, {x.strides[dim]});
+  store.append(out.shape[dim], {out.strides[dim], 1});
   Item* items = memory.as<Item>();
   for_each_number(x.numel, LoadItem<T, Item>{items, x.as<T>(), load, n, descending});
   items = sort_items(items, items + x.numel, lines, n);

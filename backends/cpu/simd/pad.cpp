@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "weft/backends/cpu/simd/register.h"
+#include "weft/core/fn/axes.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
 
@@ -17,12 +18,7 @@ struct Rows {
   int64_t small_row = 1, large_row = 1;  // strides of the row axis
 
   Rows(const TensorRef& unpadded, const TensorRef& padded, const PadParams& p) {
-    int order[kMaxRank], n = 0;
-    for (int i = 0; i < padded.rank; ++i) {
-      int j = n++;
-      for (; j > 0 && padded.strides[order[j - 1]] < padded.strides[i]; --j) order[j] = order[j - 1];
-      order[j] = i;
-    }
+    int order[kMaxRank], n = fn::memory_order(order, padded.strides, padded.rank);
     for (; n > 0; --n) {
       const int i = order[n - 1];
       if (p.axis[i].changes() || (p.axis[i].size > 1 && unpadded.strides[i] != block)) break;
