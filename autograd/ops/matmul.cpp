@@ -35,19 +35,12 @@ struct Batch {
   }
 };
 
-struct Operand {
-  TensorRef ref;
+template <class R> struct Operand {
   int64_t shape[3], strides[3];
-  // The element at `offset` of t as a [n, rows, cols] batch.
-  Operand(const TensorRef& t, int64_t offset, int64_t n, int64_t rows, int64_t cols, int64_t s0, int64_t s1, int64_t s2)
-      : ref(t), shape{n, rows, cols}, strides{s0, s1, s2} {
-    ref.data = static_cast<const char*>(t.data) + offset * static_cast<int64_t>(itemsize(t.dtype));
-    ref.offset = t.offset + offset;
-    ref.shape = shape;
-    ref.strides = strides;
-    ref.rank = 3;
-    ref.numel = n * rows * cols;
-  }
+  R ref;
+  // t from the element at `offset` on, as a [n, rows, cols] batch.
+  Operand(const R& t, int64_t offset, int64_t n, int64_t rows, int64_t cols, int64_t s0, int64_t s1, int64_t s2)
+      : shape{n, rows, cols}, strides{s0, s1, s2}, ref(seen_as(t, shape, strides, 3, offset)) {}
 };
 
 // a: [..., M, K], b: [..., K, N], ranks >= 2, shapes checked; bias: [N] or undefined.
@@ -94,10 +87,7 @@ Tensor product(const char* op, const Tensor& a, const Tensor& b, const Tensor& b
       at_y += index * batch.out[i], at_a += index * batch.a[i], at_b += index * batch.b[i];
     }
     const Operand out(ty, at_y, n, rows, cols, so, out_row, 1);
-    MutTensorRef target;
-    static_cast<TensorRef&>(target) = out.ref;
-    target.mut = static_cast<char*>(ty.mut) + at_y * static_cast<int64_t>(itemsize(ty.dtype));
-    kernels::matmul(y.device(), target, Operand(ta, at_a, n, rows, inner, sa, a_row, ta.stride(-1)).ref,
+    kernels::matmul(y.device(), out.ref, Operand(ta, at_a, n, rows, inner, sa, a_row, ta.stride(-1)).ref,
                     Operand(tb, at_b, n, inner, cols, sb, tb.stride(-2), tb.stride(-1)).ref, tbias);
   }
   return y;

@@ -2,9 +2,8 @@
 
 #include <cstring>
 
+#include "weft/backends/cpu/copy.h"
 #include "weft/backends/cpu/register.h"
-#include "weft/backends/cpu/scratch.h"
-#include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
 
 namespace weft::cpu {
@@ -42,24 +41,16 @@ bool own_is_faster(const Gemm& g) {
          g.k >= 64 && !g.accumulate;
 }
 
-TensorRef operand(const void* data, const int64_t* shape, const int64_t* strides, Dtype dtype) {
-  return {data, shape, strides, 3, dtype, shape[0] * shape[1] * shape[2], 0, nullptr};
-}
-
 // A copy with unit column stride, for strides that no library takes.
 const void* compact(Scratch& scratch, const void* data, int64_t& batch, int64_t rows, int64_t cols, int64_t& row,
                     int64_t& col, int64_t batches, Dtype dtype) {
-  int64_t shape[3] = {batch == 0 ? 1 : batches, rows, cols}, from[3] = {batch, row, col},
-          to[3] = {rows * cols, cols, 1};
-  scratch.reset(static_cast<size_t>(shape[0] * rows * cols) * itemsize(dtype));
-  MutTensorRef dst;
-  static_cast<TensorRef&>(dst) = operand(scratch.as(), shape, to, dtype);
-  dst.mut = scratch.as();
-  kernels::copy(DeviceType::cpu, dst, operand(data, shape, from, dtype));
+  const int64_t shape[3] = {batch == 0 ? 1 : batches, rows, cols}, from[3] = {batch, row, col},
+                to[3] = {rows * cols, cols, 1};
+  const void* copied = dense(ref(data, dtype, shape, from, 3), to, dtype, scratch, copy_cpu);
   if (batch != 0) batch = rows * cols;
   row = cols;
   col = 1;
-  return scratch.as();
+  return copied;
 }
 
 void fill_with_bias(const Gemm& g) {

@@ -37,18 +37,9 @@ void cat_kernel(const MutTensorRef& out, const TensorRef* in, int count, int dim
   for (int k = 0; k < count; ++k) {
     const TensorRef& x = in[k];
     if (x.numel == 0) continue;
-    const int64_t offset = at * inner;
+    if (follows(x, out, dim)) runs.push_back({static_cast<const char*>(x.data), inner * x.shape[dim], at * inner});
+    else kernels::copy(DeviceType::cpu, seen_as(out, x.shape, out.strides, out.rank, at * out.strides[dim]), x);
     at += x.shape[dim];
-    if (follows(x, out, dim)) {
-      runs.push_back({static_cast<const char*>(x.data), inner * x.shape[dim], offset});
-      continue;
-    }
-    MutTensorRef place = out;
-    place.mut = out.as_mut<char>() + offset;
-    place.data = place.mut;
-    place.shape = x.shape;
-    place.numel = x.numel;
-    kernels::copy(DeviceType::cpu, place, x);
   }
   char* y = out.as_mut<char>();
   if (rows >= 64 || row * rows < kSerialBelow * item) {

@@ -4,6 +4,7 @@
 
 #include "weft/backends/cuda/gemm.h"
 #include "weft/backends/cuda/walk.cuh"
+#include "weft/core/dense_copy.h"
 #include "weft/core/fn/math.h"
 
 namespace weft::cuda {
@@ -108,16 +109,12 @@ inline void finish(const Gemm& g) {
 inline const void* compact_operand(Scratch& scratch, const void* data, Dtype dtype, int64_t batches, int64_t rows,
                                    int64_t cols, int64_t& batch, int64_t& row, int64_t& col) {
   const int64_t shape[3] = {batch == 0 ? 1 : batches, rows, cols}, from[3] = {batch, row, col},
-                to[3] = {rows * cols, cols, 1}, numel = shape[0] * rows * cols;
-  scratch.reset(static_cast<size_t>(numel) * itemsize(dtype));
-  MutTensorRef dst;
-  static_cast<TensorRef&>(dst) = {scratch.as(), shape, to, 3, dtype, numel, 0, nullptr};
-  dst.mut = scratch.as();
-  move(dst, {data, shape, from, 3, dtype, numel, 0, nullptr});
+                to[3] = {rows * cols, cols, 1};
+  const void* copied = dense(ref(data, dtype, shape, from, 3), to, dtype, scratch, move);
   if (batch != 0) batch = rows * cols;
   row = cols;
   col = 1;
-  return scratch.as();
+  return copied;
 }
 
 /// The slot's product, see core/kernels.h.

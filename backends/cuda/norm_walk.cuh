@@ -83,7 +83,7 @@ template <class Op, int V> __global__ void __launch_bounds__(kBlock) rows_kernel
     const int64_t first = rows * piece / g.pieces + row, end = rows * (piece + 1) / g.pieces;
     typename Op::template Thread<V, V> t(op, group * g.C + (active ? c : 0), active ? c : 0);
     Place at{(group * rows + first) * g.C + c, group * rows + first};
-    feed(t, active && first < end ? (end - first + down - 1) / down : 0, [&] {
+    feed(t, active && first < end ? ceil_div(end - first, down) : 0, [&] {
       const Place here = at;
       at.at += down * g.C;
       at.row += down;
@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(kBlock) planes_kernel(Op op, WalkGrid g, Part*
     const int64_t first = packs * piece / g.pieces + team.lane, end = packs * (piece + 1) / g.pieces;
     typename Op::template Thread<V, 1> t(op, i, c);
     int64_t sample = plane > 0 ? first / plane : 0, at = plane > 0 ? first % plane : 0;
-    feed(t, first < end ? (end - first + Lanes - 1) / Lanes : 0, [&] {
+    feed(t, first < end ? ceil_div(end - first, Lanes) : 0, [&] {
       const Place here{((group * g.samples + sample) * g.C + c) * g.S + at * V, 0};
       sample += step_sample;
       at += step;

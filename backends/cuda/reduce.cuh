@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(kBlock) reduce_columns(Op op, ReduceInput<type
   WEFT_SHARED(shared, A[kBlock]);
   const int thread = static_cast<int>(threadIdx.x), column = thread % width, row = thread / width,
             rows = kBlock / width;
-  const int64_t tiles = (s.results + width - 1) / width, units = tiles * s.parts;
+  const int64_t tiles = ceil_div(s.results, width), units = tiles * s.parts;
   for (int64_t unit = blockIdx.x; unit < units; unit += gridDim.x) {
     const int64_t result = unit % tiles * width + column, part = unit / tiles;
     A acc = op.init();

@@ -61,7 +61,7 @@ __device__ WEFT_INLINE Part reduce_row(const Crew<Lanes>& team, const T* x, int6
   RowReader<T, Columns, V> reader{{}, x};
   const int64_t packs = D / V;
   Place at{r * D + int64_t{team.lane} * V, r};
-  feed(reader, team.lane < packs ? (packs - team.lane + Lanes - 1) / Lanes : 0, [&] {
+  feed(reader, team.lane < packs ? ceil_div(packs - team.lane, Lanes) : 0, [&] {
     const Place here = at;
     at.at += int64_t{Lanes} * V;
     return here;

@@ -12,12 +12,7 @@ inline void cat(const MutTensorRef& out, const TensorRef* in, int count, int dim
   int64_t at = 0;
   for (int k = 0; k < count; ++k) {
     if (in[k].numel == 0) continue;
-    MutTensorRef place = out;
-    place.mut = out.as_mut<char>() + at * out.strides[dim] * static_cast<int64_t>(itemsize(out.dtype));
-    place.data = place.mut;
-    place.shape = in[k].shape;
-    place.numel = in[k].numel;
-    move(place, in[k]);
+    move(seen_as(out, in[k].shape, out.strides, out.rank, at * out.strides[dim]), in[k]);
     at += in[k].shape[dim];
   }
 }

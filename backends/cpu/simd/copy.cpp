@@ -95,10 +95,7 @@ void fill_kernel(const MutTensorRef& dst, const Scalar& value) {
     case Dtype::boolean: *v = value.to_double() != 0; break;
   }
   int64_t zero[kMaxRank] = {};
-  TensorRef src = dst;
-  src.data = v;
-  src.strides = zero;
-  copy_kernel(dst, src);
+  copy_kernel(dst, ref(v, dst.dtype, dst.shape, zero, dst.rank));
 }
 
 }  // namespace
