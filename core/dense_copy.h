@@ -1,4 +1,5 @@
-// Tensors in the memory order that a kernel needs: as they are where they have it, else copied. For kernels of every device.
+// Tensors in the memory order that a kernel needs: as they are where they have it, else copied.
+// For kernels of every device.
 #pragma once
 
 #include "weft/core/tensor_ref.h"
@@ -16,8 +17,8 @@ inline bool has_strides(const TensorRef& t, const int64_t* strides) {
   return true;
 }
 
-/// The elements of t as `dtype`, with these strides, which leave no gaps: t's own memory where it fits, else `scratch`, which
-/// copy(dst, t) fills.
+/// The elements of t as `dtype` with these strides, which leave no gaps: t's own memory where it fits, else `scratch`,
+/// which copy(dst, t) fills.
 template <class Scratch, class Copy>
 const void* dense(const TensorRef& t, const int64_t* strides, Dtype dtype, Scratch& scratch, const Copy& copy) {
   if (t.dtype == dtype && has_strides(t, strides)) return t.data;

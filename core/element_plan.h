@@ -7,8 +7,8 @@
 
 namespace weft {
 
-/// Axes of at least rank 1. Operand 0 is the output; a stride is 0 where the operand is broadcast. A merged contiguous walk has
-/// rank 1 and all strides 1 (or 0 for a broadcast scalar).
+/// Axes of rank 1 or more. Operand 0 is the output; a stride is 0 where the operand is broadcast. A merged contiguous
+/// walk has rank 1 and all strides 1 (or 0 for a broadcast scalar).
 struct ElementPlan : fn::Axes<5> {
   static constexpr int kMaxOperands = 5;
   int operands = 0;

@@ -28,8 +28,7 @@ struct MutTensorRef : TensorRef {
   template <class T> T* as_mut() const { return static_cast<T*>(mut); }
 };
 
-/// The memory of r from element `from` on, seen with other axes: the one place where such views are made. The arrays must
-/// outlive the view.
+/// The memory of r from element `from` on, seen with other axes. The arrays must outlive the view.
 template <class R> R seen_as(R r, const int64_t* shape, const int64_t* strides, int rank, int64_t from = 0) {
   const int64_t bytes = from * static_cast<int64_t>(itemsize(r.dtype));
   r.data = static_cast<const char*>(r.data) + bytes;

@@ -32,19 +32,19 @@ template <int N> struct Lines {
 
 /// `size` threads (a power of two up to kBlock) share a line, kBlock / size lines a block. Neighbouring threads are neighbours
 /// along the line, or (`beside`) on neighbouring lines.
-struct LineTeam {
+struct LineThreads {
   int size;
   bool beside;
   int per_block() const { return kBlock / size; }
 
   /// What is best for lines of this length; `beside`: the lines lie closer to each other than their elements.
-  static LineTeam of(int64_t length, bool beside) {
+  static LineThreads of(int64_t length, bool beside) {
     const int most = beside ? 8 : length <= 1024 ? kWarp : kBlock;
     int size = 1;
     while (size < most && size * 2 <= length) size *= 2;
     return {size, beside};
   }
-  template <int N> static LineTeam of(const Lines<N>& l) { return of(l.length, l.beside()); }
+  template <int N> static LineThreads of(const Lines<N>& l) { return of(l.length, l.beside()); }
 
   /// Which of the block's lines is the calling thread's, and which of the line's threads it is.
   __device__ WEFT_INLINE int line() const {
@@ -55,7 +55,7 @@ struct LineTeam {
     const int t = static_cast<int>(threadIdx.x);
     return beside ? t / (kBlock / size) : t % size;
   }
-  /// merge over the team, the same in all its threads. Called by the whole block. `shared`: one per thread.
+  /// merge over the threads, the same in all its threads. Called by the whole block. `shared`: one per thread.
   template <class T, class Merge> __device__ WEFT_INLINE T reduce(T v, const Merge& merge, T* shared) const {
     if (size == 1) return v;
     if (!beside) {

@@ -139,6 +139,7 @@ __global__ void __launch_bounds__(kBlock) reduce_columns(Op op, ReduceInput<type
                                                          typename Op::Accumulator* partial, int width) {
   using A = typename Op::Accumulator;
   WEFT_SHARED(shared, A[kBlock]);
+  const auto merge = [&](const A& a, const A& b) { return op.merge(a, b); };
   const int thread = static_cast<int>(threadIdx.x), column = thread % width, row = thread / width,
             rows = kBlock / width;
   const int64_t tiles = ceil_div(s.results, width), units = tiles * s.parts;
@@ -151,14 +152,10 @@ __global__ void __launch_bounds__(kBlock) reduce_columns(Op op, ReduceInput<type
       const int64_t begin = part * s.per_part, end = begin + s.per_part < s.count ? begin + s.per_part : s.count;
       acc = reduce_range(op, x, base[0], s.inner, begin + row, end, rows);
     }
-    shared[thread] = acc;
-    for (int r = rows / 2; r > 0; r /= 2) {
-      __syncthreads();
-      if (row < r) shared[thread] = op.merge(shared[thread], shared[thread + r * width]);
-    }
+    acc = tree_reduce(acc, merge, shared + thread, row, rows, width, [] { __syncthreads(); });
     if (row == 0 && result < s.results) {
-      if (partial) partial[result * s.parts + part] = shared[thread];
-      else op.write(result, shared[thread]);
+      if (partial) partial[result * s.parts + part] = acc;
+      else op.write(result, acc);
     }
     __syncthreads();
   }
@@ -169,13 +166,14 @@ template <class Op>
 __global__ void __launch_bounds__(kBlock)
     reduce_parts(Op op, const typename Op::Accumulator* partial, int64_t results, int64_t parts) {
   using A = typename Op::Accumulator;
+  const auto merge = [&](const A& a, const A& b) { return op.merge(a, b); };
   const int warps = kBlock / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
   for (int64_t first = int64_t{blockIdx.x} * warps; first < results; first += int64_t{gridDim.x} * warps) {
     const int64_t result = first + threadIdx.x / kWarp;
     A acc = op.init();
     if (result < results)
       for (int64_t p = lane; p < parts; p += kWarp) acc = op.merge(acc, partial[result * parts + p]);
-    acc = warp_reduce(acc, [&](const A& a, const A& b) { return op.merge(a, b); });
+    acc = warp_reduce(acc, merge);
     if (result < results && lane == 0) op.write(result, acc);
   }
 }

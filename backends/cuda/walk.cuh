@@ -1,5 +1,5 @@
-// One thread per element: kernels that are a function of an element's number. Sizes may exceed 32 bits; where they do not,
-// numbers are 32 bits wide, and so are the divisions of fn::Axes::offsets.
+// One thread per element: kernels that are a function of an element's number.
+// Numbers are 32 bits wide, and so are divisions of them, unless there are 2^31 elements or more.
 #pragma once
 
 #include "weft/backends/cuda/copy.cuh"

@@ -1,5 +1,5 @@
-// Index spaces over strided memory: the axes of N tensors in memory order, merged where memory allows, and where a numbered
-// element lies. Plain arrays, for the CPU's loops and for CUDA kernels. Knows no tensors.
+// Index spaces over strided memory: the axes of N tensors in memory order, merged where memory allows, and where a
+// numbered element lies. Plain arrays, for the CPU's loops and for CUDA kernels. Knows no tensors.
 //
 //   int order[kMaxRank];
 //   fn::Axes<2> axes;                                          // of out and x, which have one shape
@@ -17,8 +17,8 @@ namespace weft::fn {
 /// Most axes of an index space: a tensor's, and one that a kernel adds.
 inline constexpr int kMaxAxes = kMaxRank + 1;
 
-/// Writes the axes by falling stride, without axis `skip`: the order in which memory is walked, innermost axis last. Axes of
-/// equal stride keep their order. Returns how many there are.
+/// Writes the axes by falling stride, without axis `skip`: the order of memory, the innermost axis last. Axes of equal
+/// stride keep their order. Returns the number of axes.
 WEFT_INLINE int memory_order(int* order, const int64_t* strides, int rank, int skip = -1) {
   int n = 0;
   for (int i = 0; i < rank; ++i) {
@@ -90,7 +90,7 @@ template <int N> struct Axes {
     return at[0];
   }
 
-  /// Calls f(at) for positions [begin, end) of the first `axes` axes, in order: one division per axis in all. `tensors`: of N.
+  /// Calls f(at) for positions [begin, end) of the first `axes` axes, in order. `tensors`: of N.
   template <class F> WEFT_INLINE void walk(int64_t begin, int64_t end, int axes, int tensors, const F& f) const {
     int64_t index[kMaxAxes], at[N] = {}, rest = begin;
     for (int i = axes - 1; i >= 0; --i) {

@@ -1,4 +1,5 @@
 // The sizes of a convolution, and which elements its windows see. The same on CPU and CUDA; knows no tensors.
+// One type for all instruction sets: every member is inlined.
 #pragma once
 
 #include "weft/core/conv_params.h"
@@ -6,9 +7,8 @@
 
 namespace weft::fn {
 
-/// One convolution: x [n, c, in...] with w [o, c / groups, kernel...] gives y [n, o, out...], of up to `Most` spatial axes. Axes
-/// from `axes` on have size 1, stride 1 and no padding. In the input gradient x is the result, in the weight gradient w.
-/// Part of kernels' signatures, so the same type in every instruction set: all members are inlined.
+/// One convolution: x [n, c, in...] with w [o, c / groups, kernel...] gives y [n, o, out...]; the input gradient makes
+/// x, the weight gradient w. The spatial axes from `axes` to `Most` have size 1, stride 1 and no padding.
 template <int Most> struct ConvGeometry {
   static constexpr int kMostAxes = Most;
   int axes = 0;

@@ -1,5 +1,5 @@
-// Sorting as comparison of whole words: the order of a value as an unsigned integer, and items that have a position beside it.
-// Knows no tensors.
+// Sorting as comparison of whole words: the order of a value as an unsigned integer, and items of such a key and a
+// position. Knows no tensors.
 #pragma once
 
 #include <bit>
