@@ -116,6 +116,24 @@ inline void gather_windows(void* columns, const void* source, Dtype dtype, const
   else gather_windows_as<uint16_t>(columns, source, item, w, first, count);
 }
 
+/// Calls f(tap, pixel) for the taps of output position `at` of an image and the inputs that they see, or (`Back`) of input
+/// position `at` and the outputs that it fed. Taps without a pixel are left out.
+template <bool Back, class F>
+__device__ WEFT_INLINE void for_each_tap(const ConvGeometry& p, int64_t image, const int64_t (&at)[3], const F& f) {
+  const auto other = [&](int axis, int64_t k) {
+    return Back ? p.fed_output(axis, at[axis], k) : p.seen_input(axis, at[axis], k);
+  };
+  const auto& size = Back ? p.out : p.in;
+  int64_t tap = 0;
+  for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
+    for (int64_t k1 = 0; k1 < p.kernel[1]; ++k1)
+      for (int64_t k2 = 0; k2 < p.kernel[2]; ++k2, ++tap) {
+        const int64_t i0 = other(0, k0), i1 = other(1, k1), i2 = other(2, k2);
+        if (i0 < 0 || i1 < 0 || i2 < 0) continue;
+        f(tap, ((image * size[0] + i0) * size[1] + i1) * size[2] + i2);
+      }
+}
+
 /// x_grad of images [first, ...) from the columns of their output positions, in C.
 template <class T> struct SpreadColumns {
   using C = compute_t<T>;
@@ -129,16 +147,9 @@ template <class T> struct SpreadColumns {
     for (int i = 2; i >= 0; --i) position[i] = fn::take_digit(rest, p.in[i]);
     const int64_t group_c = p.c / p.groups, group = channel / group_c, within = channel % group_c, taps = p.taps();
     C sum = 0;
-    int64_t tap = 0;
-    for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
-      for (int64_t k1 = 0; k1 < p.kernel[1]; ++k1)
-        for (int64_t k2 = 0; k2 < p.kernel[2]; ++k2, ++tap) {
-          const int64_t a = p.fed_output(0, position[0], k0), b = p.fed_output(1, position[1], k1),
-                        c = p.fed_output(2, position[2], k2);
-          if (a < 0 || b < 0 || c < 0) continue;
-          const int64_t row = ((static_cast<int64_t>(rest) * p.out[0] + a) * p.out[1] + b) * p.out[2] + c;
-          sum += columns[((row * p.groups + group) * taps + tap) * group_c + within];
-        }
+    for_each_tap<true>(p, static_cast<int64_t>(rest), position, [&](int64_t tap, int64_t row) {
+      sum += columns[((row * p.groups + group) * taps + tap) * group_c + within];
+    });
     x_grad[number] = static_cast<T>(sum);
   }
 };
@@ -157,16 +168,9 @@ template <class T> struct DepthwiseForward {
     int64_t at[3];
     for (int i = 2; i >= 0; --i) at[i] = fn::take_digit(rest, p.out[i]);
     C sum = bias ? static_cast<C>(bias[o]) : C(0);
-    int64_t tap = 0;
-    for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
-      for (int64_t k1 = 0; k1 < p.kernel[1]; ++k1)
-        for (int64_t k2 = 0; k2 < p.kernel[2]; ++k2, ++tap) {
-          const int64_t i0 = p.seen_input(0, at[0], k0), i1 = p.seen_input(1, at[1], k1),
-                        i2 = p.seen_input(2, at[2], k2);
-          if (i0 < 0 || i1 < 0 || i2 < 0) continue;
-          const int64_t pixel = ((static_cast<int64_t>(rest) * p.in[0] + i0) * p.in[1] + i1) * p.in[2] + i2;
-          sum += static_cast<C>(x[pixel * p.c + c]) * static_cast<C>(w[tap * p.o + o]);
-        }
+    for_each_tap<false>(p, static_cast<int64_t>(rest), at, [&](int64_t tap, int64_t pixel) {
+      sum += static_cast<C>(x[pixel * p.c + c]) * static_cast<C>(w[tap * p.o + o]);
+    });
     y[number] = static_cast<T>(sum);
   }
 };
@@ -182,17 +186,10 @@ template <class T> struct DepthwiseInputGrad {
     int64_t position[3];
     for (int i = 2; i >= 0; --i) position[i] = fn::take_digit(rest, p.in[i]);
     C sum = 0;
-    int64_t tap = 0;
-    for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
-      for (int64_t k1 = 0; k1 < p.kernel[1]; ++k1)
-        for (int64_t k2 = 0; k2 < p.kernel[2]; ++k2, ++tap) {
-          const int64_t a = p.fed_output(0, position[0], k0), b = p.fed_output(1, position[1], k1),
-                        d = p.fed_output(2, position[2], k2);
-          if (a < 0 || b < 0 || d < 0) continue;
-          const int64_t row = ((static_cast<int64_t>(rest) * p.out[0] + a) * p.out[1] + b) * p.out[2] + d;
-          for (int64_t o = c * many; o < (c + 1) * many; ++o)
-            sum += static_cast<C>(g[row * p.o + o]) * static_cast<C>(w[tap * p.o + o]);
-        }
+    for_each_tap<true>(p, static_cast<int64_t>(rest), position, [&](int64_t tap, int64_t row) {
+      for (int64_t o = c * many; o < (c + 1) * many; ++o)
+        sum += static_cast<C>(g[row * p.o + o]) * static_cast<C>(w[tap * p.o + o]);
+    });
     x_grad[number] = static_cast<T>(sum);
   }
 };

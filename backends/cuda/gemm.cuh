@@ -105,33 +105,13 @@ inline void finish(const Gemm& g) {
   });
 }
 
-/// A copy with rows without gaps, for strides that the library does not take.
-inline const void* compact_operand(Scratch& scratch, const void* data, Dtype dtype, int64_t batches, int64_t rows,
-                                   int64_t cols, int64_t& batch, int64_t& row, int64_t& col) {
-  const int64_t shape[3] = {batch == 0 ? 1 : batches, rows, cols}, from[3] = {batch, row, col},
-                to[3] = {rows * cols, cols, 1};
-  const void* copied = dense(ref(data, dtype, shape, from, 3), to, dtype, scratch, move);
-  if (batch != 0) batch = rows * cols;
-  row = cols;
-  col = 1;
-  return copied;
-}
-
 /// The slot's product, see core/kernels.h.
 inline void matmul(const MutTensorRef& out, const TensorRef& a, const TensorRef& b, const TensorRef& bias) {
-  Gemm g;
-  g.batch = out.size(0), g.m = out.size(1), g.n = out.size(2), g.k = a.size(2);
-  g.a = a.data, g.b = b.data, g.out = out.mut;
-  g.a_batch = a.stride(0), g.a_row = a.stride(1), g.a_col = a.stride(2);
-  g.b_batch = b.stride(0), g.b_row = b.stride(1), g.b_col = b.stride(2);
-  g.out_batch = out.stride(0), g.out_row = out.stride(1);
-  g.dtype = g.out_dtype = out.dtype;
+  Gemm g(out, a, b);
   Scratch copy;
   if (bias.defined()) {
-    g.bias = bias.data;
+    g.bias = dense_contiguous(bias, bias.dtype, copy, move);
     g.epilogue = Epilogue::bias;
-    int64_t none = 0, row = 0, col = bias.stride(0);
-    if (col != 1 && g.n > 1) g.bias = compact_operand(copy, bias.data, g.dtype, 1, 1, g.n, none, row, col);
   }
   gemm(g);
 }

@@ -89,18 +89,7 @@ template <class T> struct PadBackwardElement {
       int64_t from = 0;
       for (int i = 0; i < walk.rank; ++i) from += position[i] * walk.large[i];
       sum += g[from];
-      more = false;
-      for (int i = walk.rank - 1; i >= 0 && !more; --i) {
-        if (++position[i] < targets[i].end[range[i]]) {
-          more = true;
-        } else if (++range[i] < targets[i].count) {
-          position[i] = targets[i].begin[range[i]];
-          more = true;
-        } else {
-          range[i] = 0;
-          position[i] = targets[i].begin[0];
-        }
-      }
+      more = fn::next_targets(targets, walk.rank, position, range);
     }
     gx[to] = sum;
   }

@@ -150,19 +150,7 @@ template <class T> void pad_backward_typed(const MutTensorRef& gx, const TensorR
 #pragma omp simd
         for (int64_t k = 0; k < count; ++k) run[k] += add[k];
         for (int64_t c = end; c < length; ++c) edge(c);
-        // the next combination of outer coordinates
-        more = false;
-        for (int i = r.outer - 1; i >= 0 && !more; --i) {
-          if (++o[i] < targets[i].end[range[i]]) {
-            more = true;
-          } else if (++range[i] < targets[i].count) {
-            o[i] = targets[i].begin[range[i]];
-            more = true;
-          } else {
-            range[i] = 0;
-            o[i] = targets[i].begin[0];
-          }
-        }
+        more = fn::next_targets(targets, r.outer, o, range);
       }
     }
   });
