@@ -168,10 +168,7 @@ struct SourceRow {
 template <bool Add, class T> void index_put(const MutTensorRef& x, const TensorRef& src, const TensorRef& offsets) {
   const int64_t sources = offsets.numel;
   if (src.numel == 0) return;
-  fn::Axes<2> rest;
-  int order[kMaxRank];
-  const int rank = fn::memory_order(order, x.strides, x.rank);
-  for (int k = 0; k < rank; ++k) rest.append(x.shape[order[k]], {x.strides[order[k]], src.strides[order[k] + 1]});
+  const auto rest = fn::axes_of<2>(x.shape, {x.strides, src.strides + 1}, x.rank);
   const int64_t per_source = src.numel / sources, step = src.strides[0];
   if (sources <= kFewSources) {
     for_each_number(per_source,
@@ -192,14 +189,14 @@ template <bool Add, class T, class Index> struct ScatterLine {
   const Index* index;
   const T* src;
   int64_t length, step_index, step_src, step_out;
-  fn::Axes<3> walk;  // out, index, src
+  fn::Axes<3> walk;  // src, index, out
   FaultSite site;
   template <class I> __device__ void operator()(I line) const {
     int64_t at[3];
     walk.offsets(line, at);
     for (int64_t i = 0; i < length; ++i) {
       const int64_t v = index[at[1] + i * step_index];
-      if (site.good(v)) put_value<Add>(out[at[0] + v * step_out], src[at[2] + i * step_src]);
+      if (site.good(v)) put_value<Add>(out[at[2] + v * step_out], src[at[0] + i * step_src]);
       else site.report(v);
     }
   }
@@ -235,13 +232,7 @@ void scatter(const MutTensorRef& out, const TensorRef& index, const TensorRef& s
   const int64_t length = index.shape[dim], lines = index.numel / length, step_out = out.strides[dim];
   const FaultSite site(op, dim, out.shape[dim]);
   if (length <= kFewSources || lines >= int64_t{1} << 16) {
-    fn::Axes<3> walk;
-    int order[kMaxRank];
-    const int rank = fn::memory_order(order, src.strides, src.rank, dim);
-    for (int k = 0; k < rank; ++k) {
-      const int i = order[k];
-      walk.append(index.shape[i], {out.strides[i], index.strides[i], src.strides[i]});
-    }
+    const auto walk = fn::axes_of<3>(index.shape, {src.strides, index.strides, out.strides}, index.rank, dim);
     for_each_number(lines, ScatterLine<Add, T, Index>{out.as_mut<T>(), index.as<Index>(), src.as<T>(), length,
                                                       index.strides[dim], src.strides[dim], step_out, walk, site});
     return;

@@ -15,16 +15,10 @@ template <int N> struct Lines {
   Lines(const TensorRef* const (&t)[N], int dim) {
     length = t[0]->rank ? t[0]->shape[dim] : 1;
     for (int k = 0; k < N; ++k) stride[k] = t[k]->rank ? t[k]->strides[dim] : 1;
-    fn::Axes<N> axes;
-    int order[kMaxRank];
-    const int n = fn::memory_order(order, t[0]->strides, t[0]->rank, dim);
-    for (int a = 0; a < n; ++a) {
-      int64_t s[N];
-      for (int k = 0; k < N; ++k) s[k] = t[k]->strides[order[a]];
-      axes.append(t[0]->shape[order[a]], s);
-    }
-    outer = axes;
-    lines = axes.count();
+    const int64_t* strides[N];
+    for (int k = 0; k < N; ++k) strides[k] = t[k]->strides;
+    outer = fn::axes_of<N>(t[0]->shape, strides, t[0]->rank, dim);
+    lines = outer.count();
   }
   /// Neighbouring lines lie closer to each other than the elements of a line.
   bool beside() const { return outer.rank > 0 && outer.inner(0) < stride[0]; }

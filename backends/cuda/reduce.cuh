@@ -307,14 +307,8 @@ void run_arg_extreme(const MutTensorRef& values, const MutTensorRef& indices, co
                      bool largest) {
   if (x.numel == 0) return;
   const MutTensorRef& v = values.defined() ? values : indices;
-  fn::Axes<3> kept;  // of x, values and indices
+  const auto kept = fn::axes_of<3>(x.shape, {x.strides, v.strides, indices.strides}, x.rank, dim);
   fn::Axes<1> reduced;
-  int order[kMaxRank];
-  const int n = fn::memory_order(order, x.strides, x.rank, dim);
-  for (int k = 0; k < n; ++k) {
-    const int i = order[k];
-    kept.append(x.shape[i], {x.strides[i], v.strides[i], indices.strides[i]});
-  }
   if (x.rank > 0) reduced.append(x.shape[dim], {x.strides[dim]});
   run_reduce(ArgExtreme<C>{largest, {values.mut, values.dtype, kept.of(1)}, indices.as_mut<int64_t>(), kept.of(2)}, x,
              kept.of(0), reduced);

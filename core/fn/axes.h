@@ -1,12 +1,9 @@
 // Index spaces over strided memory: the axes of N tensors in memory order, merged where memory allows, and where a
 // numbered element lies. Plain arrays, for the CPU's loops and for CUDA kernels. Knows no tensors.
 //
-//   int order[kMaxRank];
-//   fn::Axes<2> axes;                                          // of out and x, which have one shape
-//   const int n = fn::memory_order(order, out.strides, out.rank);
-//   for (int k = 0; k < n; ++k) axes.append(out.shape[order[k]], {out.strides[order[k]], x.strides[order[k]]});
+//   const auto axes = fn::axes_of<2>(out.shape, {out.strides, x.strides}, out.rank);  // out and x have one shape
 //   int64_t at[2];
-//   axes.offsets(number, at);                                  // out[at[0]] and x[at[1]] belong together
+//   axes.offsets(number, at);  // out[at[0]] and x[at[1]] belong together
 #pragma once
 
 #include "weft/core/fn/integer.h"
@@ -109,6 +106,20 @@ template <int N> struct Axes {
     }
   }
 };
+
+/// The axes of N tensors of one shape in the first one's memory order, without axis `skip`.
+template <int N>
+WEFT_INLINE Axes<N> axes_of(const int64_t* shape, const int64_t* const (&strides)[N], int rank, int skip = -1) {
+  Axes<N> axes;
+  int order[kMaxAxes];
+  const int n = memory_order(order, strides[0], rank, skip);
+  for (int a = 0; a < n; ++a) {
+    int64_t s[N];
+    for (int k = 0; k < N; ++k) s[k] = strides[k][order[a]];
+    axes.append(shape[order[a]], s);
+  }
+  return axes;
+}
 
 /// Axes for kernels that look up many numbers: divisions of numbers below 2^31 are multiplications.
 template <int N> struct FastAxes : Axes<N> {

@@ -46,6 +46,19 @@ TEST_CASE("memory order: falling strides, equal ones as they stand") {
   CHECK(fn::memory_order(order, strides, 0) == 0);
 }
 
+TEST_CASE("axes of tensors of one shape, in the first one's order") {
+  const int64_t shape[] = {2, 3, 4}, first[] = {1, 8, 2}, second[] = {12, 4, 1};
+  const Axes<2> a = fn::axes_of<2>(shape, {first, second}, 3);
+  REQUIRE(a.rank == 2);  // the last two axes are one in both, the first is the innermost of the first tensor
+  CHECK(std::vector<int64_t>(a.shape, a.shape + 2) == std::vector<int64_t>{12, 2});
+  CHECK(std::vector<int64_t>(a.strides[0], a.strides[0] + 2) == std::vector<int64_t>{2, 1});
+  CHECK(std::vector<int64_t>(a.strides[1], a.strides[1] + 2) == std::vector<int64_t>{1, 12});
+  CHECK(fn::axes_of<1>(shape, {first}, 3).rank == 1);
+  const Axes<1> rest = fn::axes_of<1>(shape, {second}, 3, 1);
+  CHECK(rest.rank == 2);
+  CHECK(rest.count() == 8);
+}
+
 TEST_CASE("axes merge where all tensors allow, and lose those of size 1") {
   Axes<2> a;
   a.append(2, {60, 60});

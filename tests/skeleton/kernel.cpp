@@ -10,10 +10,7 @@ namespace {
 template <class T> void line_shares_typed(const MutTensorRef& y, const TensorRef& x, int dim) {
   using C = compute_t<T>;
   const int64_t length = x.rank ? x.shape[dim] : 1, sy = x.rank ? y.strides[dim] : 0, sx = x.rank ? x.strides[dim] : 0;
-  fn::Axes<2> lines;  // the other axes of y and x, in y's memory order
-  int order[kMaxRank];
-  const int n = fn::memory_order(order, y.strides, y.rank, dim);
-  for (int k = 0; k < n; ++k) lines.append(y.shape[order[k]], {y.strides[order[k]], x.strides[order[k]]});
+  const auto lines = fn::axes_of<2>(y.shape, {y.strides, x.strides}, y.rank, dim);  // the other axes
 
   const fn::LineShare f;
   parallel_for(lines.count(), kSerialBelow / length + 1, [&](int64_t begin, int64_t end) {

@@ -10,10 +10,7 @@ namespace {
 using CopyAxes = fn::Axes<2>;  // of dst and src
 
 CopyAxes copy_axes(const TensorRef& dst, const TensorRef& src) {
-  CopyAxes axes;
-  int order[kMaxRank];
-  const int n = fn::memory_order(order, dst.strides, dst.rank);
-  for (int k = 0; k < n; ++k) axes.append(dst.shape[order[k]], {dst.strides[order[k]], src.strides[order[k]]});
+  CopyAxes axes = fn::axes_of<2>(dst.shape, {dst.strides, src.strides}, dst.rank);
   axes.at_least_one(1);
   return axes;
 }

@@ -99,10 +99,7 @@ template <bool Add, class T> WEFT_INLINE void put(T& d, T s) {
 
 // Axes of x and of one row of src.
 fn::Axes<2> put_axes(const MutTensorRef& x, const TensorRef& src) {
-  fn::Axes<2> axes;
-  int order[kMaxRank];
-  const int n = fn::memory_order(order, x.strides, x.rank);
-  for (int k = 0; k < n; ++k) axes.append(x.shape[order[k]], {x.strides[order[k]], src.strides[order[k] + 1]});
+  fn::Axes<2> axes = fn::axes_of<2>(x.shape, {x.strides, src.strides + 1}, x.rank);
   axes.at_least_one(1);
   return axes;
 }
@@ -157,13 +154,7 @@ void index_put_kernel(const MutTensorRef& x, const TensorRef& src, const TensorR
 
 // Axes of `other`, index and x but `dim`.
 fn::Axes<3> line_axes(const TensorRef& other, const TensorRef& index, const TensorRef& x, int dim) {
-  fn::Axes<3> axes;
-  int order[kMaxRank];
-  const int n = fn::memory_order(order, other.strides, other.rank, dim);
-  for (int k = 0; k < n; ++k) {
-    const int i = order[k];
-    axes.append(index.shape[i], {other.strides[i], index.strides[i], x.strides[i]});
-  }
+  fn::Axes<3> axes = fn::axes_of<3>(index.shape, {other.strides, index.strides, x.strides}, index.rank, dim);
   axes.at_least_one(1);
   return axes;
 }
