@@ -3,6 +3,7 @@
 #include "weft/backends/cpu/conv.h"
 #include "weft/backends/cpu/copy.h"
 #include "weft/backends/cpu/gemm.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/parallel.h"
 
 // All three directions are products of a matrix of gathered windows, made a chunk of rows at a time:
@@ -63,17 +64,13 @@ struct Windows {
                  [&](int64_t begin, int64_t end) {
                    for (int64_t r = begin; r < end; ++r) {
                      int64_t position[ConvProblem::kMostAxes], rest = first + r;
-                     for (int i = p.axes - 1; i >= 0; --i) {
-                       position[i] = rest % row_sizes()[i];
-                       rest /= row_sizes()[i];
-                     }
+                     for (int i = p.axes - 1; i >= 0; --i) position[i] = fn::take_digit(rest, row_sizes()[i]);
                      C* row = to + r * taps * run;
                      for (int64_t tap = 0; tap < taps; ++tap, row += run) {
                        int64_t k = tap, at = 0, step = 1;
                        bool inside = true;
                        for (int i = p.axes - 1; i >= 0 && inside; --i) {
-                         const int64_t s = source(i, position[i], k % p.kernel[i]);
-                         k /= p.kernel[i];
+                         const int64_t s = source(i, position[i], fn::take_digit(k, p.kernel[i]));
                          inside = s >= 0;
                          at += s * step;
                          step *= sizes()[i];

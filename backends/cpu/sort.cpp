@@ -3,6 +3,7 @@
 
 #include "weft/backends/cpu/register.h"
 #include "weft/backends/cpu/scratch.h"
+#include "weft/core/fn/axes.h"
 #include "weft/core/fn/sort.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
@@ -12,18 +13,14 @@ namespace {
 
 template <class T, class Item> void sort_typed(const MutTensorRef& out, const TensorRef& x, int dim, bool descending) {
   const int64_t n = x.shape[dim], k = out.shape[dim], lines = x.numel / n;
+  const auto axes = fn::axes_of<2>(x.shape, {x.strides, out.strides}, x.rank, dim);
   parallel_for(lines, kSerialBelow / 8 / n + 1, [&](int64_t begin, int64_t end) {
     const Scratch memory(static_cast<size_t>(n) * sizeof(Item));
     Item* const items = memory.as<Item>();
     for (int64_t line = begin; line < end; ++line) {
-      int64_t rest = line, from = 0, to = 0;
-      for (int i = x.rank - 1; i >= 0; --i) {
-        if (i == dim) continue;
-        from += rest % x.shape[i] * x.strides[i];
-        to += rest % x.shape[i] * out.strides[i];
-        rest /= x.shape[i];
-      }
-      const T* s = x.as<T>() + from;
+      int64_t at[2];
+      axes.offsets(line, at);
+      const T* s = x.as<T>() + at[0];
       for (int64_t i = 0; i < n; ++i)
         items[i] = fn::sort_item<Item>(static_cast<compute_t<T>>(s[i * x.strides[dim]]), i, descending);
       Item *const cut = items + k, *const stop = items + n;
@@ -33,7 +30,7 @@ template <class T, class Item> void sort_typed(const MutTensorRef& out, const Te
         if (k < n) std::nth_element(items, cut, stop);
         std::sort(items, cut);
       }
-      int64_t* d = out.as_mut<int64_t>() + to;
+      int64_t* d = out.as_mut<int64_t>() + at[1];
       for (int64_t i = 0; i < k; ++i) d[i * out.strides[dim]] = items[i].at();
     }
   });
