@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "weft/core/export.h"
+#include "weft/core/fn/integer.h"
 
 namespace weft {
 
@@ -32,7 +33,7 @@ WEFT_API void leave_binding();
 /// but n, grain and num_threads(). f must not throw; nested calls run serially.
 template <class F> void parallel_for(int64_t n, int64_t grain, const F& f) {
   if (n <= 0) return;
-  int64_t pieces = n <= grain ? 1 : std::min<int64_t>(num_threads(), (n + grain - 1) / grain);
+  int64_t pieces = n <= grain ? 1 : std::min<int64_t>(num_threads(), fn::ceil_div(n, grain));
   if (pieces <= 1) {
     f(int64_t{0}, n);
     return;

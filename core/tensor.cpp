@@ -43,17 +43,13 @@ bool Tensor::is_dense() const {
   if (is_contiguous()) return true;
   if (is_channels_last()) return true;
   // axes ordered by stride: each must continue where the previous ended
-  int order[kMaxRank], n = 0;
-  for (int i = 0; i < rank(); ++i) {
-    if (impl_->shape[i] == 1) continue;
-    int j = n++;
-    for (; j > 0 && impl_->strides[order[j - 1]] > impl_->strides[i]; --j) order[j] = order[j - 1];
-    order[j] = i;
-  }
+  int order[kMaxRank];
   int64_t step = 1;
-  for (int i = 0; i < n; ++i) {
-    if (impl_->strides[order[i]] != step) return impl_->numel == 0;
-    step *= impl_->shape[order[i]];
+  for (int n = fn::memory_order(order, impl_->strides.data(), rank()); n > 0; --n) {
+    const int i = order[n - 1];
+    if (impl_->shape[i] == 1) continue;
+    if (impl_->strides[i] != step) return impl_->numel == 0;
+    step *= impl_->shape[i];
   }
   return true;
 }

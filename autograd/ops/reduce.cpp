@@ -47,13 +47,7 @@ Reduced::Reduced(const Tensor& x, uint32_t mask, bool keepdim, Dtype dtype)
     : y(empty(reduced_shape(x.shape(), mask, keepdim), {dtype, x.device()})),
       kept(reduced_shape(x.shape(), mask, true)),
       strides(contiguous_strides(kept)) {}
-MutTensorRef Reduced::ref() {
-  MutTensorRef r = mut_ref(y);
-  r.shape = kept.data();
-  r.strides = strides.data();
-  r.rank = kept.size();
-  return r;
-}
+MutTensorRef Reduced::ref() { return seen_as(mut_ref(y), kept.data(), strides.data(), kept.size()); }
 
 }  // namespace detail
 

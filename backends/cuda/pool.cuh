@@ -12,12 +12,12 @@ namespace weft::cuda {
 /// n / d, quickly as long as all n are below 2^31.
 struct Divisor {
   int64_t d = 1;
-  FastDivisor fast;
+  fn::FastDivisor fast;
   bool wide = false;
   Divisor() = default;
   /// For numbers up to `most`.
   Divisor(int64_t divisor, int64_t most) : d(divisor), wide(most >= int64_t{1} << 31) {
-    if (!wide) fast = FastDivisor(static_cast<uint32_t>(divisor));
+    if (!wide) fast = fn::FastDivisor(static_cast<uint32_t>(divisor));
   }
   __device__ WEFT_INLINE int64_t divide(int64_t n) const {
     return wide ? n / d : fast.divide(static_cast<uint32_t>(n));

@@ -112,7 +112,7 @@ template <class F, class T>
 __global__ void __launch_bounds__(kBlock)
     random_kernel(T* y, const T* x, int64_t n, Generator::State from, F fill, bool packed) {
   constexpr int E = F::kElements;
-  const int64_t blocks = (n + E - 1) / E, step = int64_t{gridDim.x} * blockDim.x;
+  const int64_t blocks = ceil_div(n, E), step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t b = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; b < blocks; b += step) {
     const int64_t at = b * E, left = n - at;
     const bool whole = packed && left >= E;

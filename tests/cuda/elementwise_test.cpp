@@ -49,12 +49,12 @@ std::vector<std::vector<int64_t>> walk(const ElementPlan& plan, int64_t most, in
   parts = 0;
   cuda::for_each_part<2>(
       plan,
-      [&](const cuda::Layout<2>& layout, int64_t n, const int64_t* first) {
+      [&](const fn::NarrowAxes<2>& axes, int64_t n, const int64_t* first) {
         ++parts;
         CHECK(n < most);
         for (int64_t i = 0; i < n; ++i) {
           uint32_t o[2];
-          layout.offsets(static_cast<uint32_t>(i), o);
+          axes.offsets(static_cast<uint32_t>(i), o);
           for (size_t k = 0; k < 2; ++k) {
             CHECK(o[k] < most);
             at[k].push_back(first[k] + o[k]);
@@ -79,7 +79,7 @@ TEST_CASE("division by multiplication") {
   int64_t wrong = 0;
   for (const uint32_t d : numbers) {
     if (d == 0) continue;
-    const cuda::FastDivisor by(d);
+    const fn::FastDivisor by(d);
     for (const uint32_t n : numbers) wrong += by.divide(n) != n / d;
     for (uint64_t n = d; n < 0x80000000u; n = n * 3 + d)  // around multiples
       for (uint64_t m : {n - n % d - 1, n - n % d, n - n % d + d - 1})

@@ -95,21 +95,7 @@ void each_run(const Walker& w) {
   }
   const int64_t grain = length >= kSerialBelow ? 1 : kSerialBelow / length;
   parallel_for(p.numel / length, grain, [&](int64_t begin, int64_t end) {
-    int64_t index[kMaxRank], at[kMax] = {}, rest = begin;
-    for (int i = last - 1; i >= 0; --i) {
-      index[i] = rest % p.shape[i];
-      rest /= p.shape[i];
-      for (int k = 0; k < p.operands; ++k) at[k] += index[i] * p.strides[k][i];
-    }
-    for (int64_t r = begin; r < end; ++r) {
-      w.run(at, length);
-      for (int i = last - 1; i >= 0; --i) {
-        for (int k = 0; k < p.operands; ++k) at[k] += p.strides[k][i];
-        if (++index[i] < p.shape[i]) break;
-        for (int k = 0; k < p.operands; ++k) at[k] -= index[i] * p.strides[k][i];
-        index[i] = 0;
-      }
-    }
+    p.walk(begin, end, last, p.operands, [&](const int64_t* at) { w.run(at, length); });
   });
 }
 
