@@ -292,10 +292,6 @@ Tensor remainder(Scalar x, const Tensor& y) try {
   return remainder(wrap("remainder", x, y), y);
 } catch (const Error& e) { detail::rethrow_as("remainder", e); }
 
-Tensor remainder(Scalar x, const Tensor& y) try {
-  return remainder(wrap("remainder", x, y), y);
-} catch (const Error& e) { detail::rethrow_as("remainder", e); }
-
 Tensor outer(const Tensor& x, const Tensor& y) {
   WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "outer: expects two vectors, got ", x.shape(), " and ",
              y.shape());
