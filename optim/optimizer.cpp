@@ -137,21 +137,30 @@ std::string option_key(int64_t group, const char* name) { return weft::str("grou
 
 }  // namespace
 
+void Optimizer::visit_state(const Slot& s, const std::function<void(const char* name, const Tensor&)>& f) const {
+  const StateNames names = state_names();
+  if (s.step) f("step", scalar(s.step));
+  for (size_t k = 0; k < 3; ++k)
+    if (s.state[k].defined()) f(names[k], s.state[k]);
+  if (s.master.defined()) f("master", s.master);
+}
+
+Optimizer::State Optimizer::state() const {
+  State out;
+  for (const Slot& s : slots_)
+    visit_state(s, [&](const char* name, const Tensor& t) { out[s.param].emplace(name, t); });
+  return out;
+}
+
 // A parameter's entries are listed as metadata `state.PARAMETER`, so that a missing one is seen whatever the options say.
 StateDict Optimizer::state_dict() const {
   StateDict out;
-  auto names = state_names();
   for (size_t i = 0; i < slots_.size(); ++i) {
-    const Slot& s = slots_[i];
     std::string list;
-    auto put = [&](const char* name, const Tensor& t) {
-      if (!t.defined()) return;
+    visit_state(slots_[i], [&](const char* name, const Tensor& t) {
       out.insert(state_key(i, name), t);
       list += list.empty() ? name : weft::str(" ", name);
-    };
-    if (s.step) put("step", scalar(s.step));
-    for (size_t k = 0; k < 3; ++k) put(names[k], s.state[k]);
-    put("master", s.master);
+    });
     if (!list.empty()) out.metadata[weft::str("state.", i)] = list;
   }
   for (int64_t g = 0; g < num_groups(); ++g) {

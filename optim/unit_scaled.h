@@ -63,10 +63,18 @@ template <bool Decoupled> class WEFT_API AdamOf : public optim::AdamOf<Decoupled
 
  public:
   using Group = optim::ParamGroup<AdamOptions>;
-  explicit AdamOf(std::vector<Tensor> params, AdamOptions o = {})
-      : AdamOf(std::vector<Group>{{std::move(params), o}}) {}
+  explicit AdamOf(std::vector<Tensor> params, AdamOptions o = {}) : AdamOf(std::vector<Group>{{std::move(params), o}}) {
+    defaults_ = o;
+  }
+  AdamOf(std::vector<Tensor> params, optim::LearningRate auto lr)
+      : AdamOf(std::move(params), AdamOptions{.lr = static_cast<double>(lr)}) {}
   explicit AdamOf(const std::vector<Group>& groups);
+  const AdamOptions& defaults() const { return defaults_; }
   void add_group(const Group& g);
+  void add_param_group(const Group& g) { add_group(g); }
+
+ private:
+  AdamOptions defaults_;
 };
 extern template class AdamOf<false>;
 extern template class AdamOf<true>;
@@ -92,9 +100,18 @@ struct SGDOptions {
 class WEFT_API SGD : public optim::SGD {
  public:
   using Group = optim::ParamGroup<SGDOptions>;
-  explicit SGD(std::vector<Tensor> params, SGDOptions o = {}) : SGD(std::vector<Group>{{std::move(params), o}}) {}
+  explicit SGD(std::vector<Tensor> params, SGDOptions o = {}) : SGD(std::vector<Group>{{std::move(params), o}}) {
+    defaults_ = o;
+  }
+  SGD(std::vector<Tensor> params, optim::LearningRate auto lr)
+      : SGD(std::move(params), SGDOptions{.lr = static_cast<double>(lr)}) {}
   explicit SGD(const std::vector<Group>& groups);
+  const SGDOptions& defaults() const { return defaults_; }
   void add_group(const Group& g);
+  void add_param_group(const Group& g) { add_group(g); }
+
+ private:
+  SGDOptions defaults_;
 };
 
 }  // namespace weft::unit_scaled
