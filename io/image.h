@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "weft/core/tensor.h"
+#include "weft/io/input_output.h"
 
 namespace weft::io {
 
@@ -29,9 +30,11 @@ struct ReadImageOptions {
 /// declared gamma changes nothing. CMYK is taken as Adobe stores it, without colour profiles: R = 255 (1 - C)(1 - K). The content
 /// decides, not the name. IoError names the file and what is wrong with it; nothing is allocated that the file's size does not
 /// justify. A palette gives its colours here; masks of classes want read_labels.
-WEFT_API Tensor read_image(const std::string& path, const ReadImageOptions& o = {});
+WEFT_API Tensor read_image(const Input& from, const ReadImageOptions& o = {});
 /// The same from memory; `name` stands for the file in errors.
-WEFT_API Tensor read_image(std::span<const std::byte> bytes, std::string_view name, const ReadImageOptions& o = {});
+inline Tensor read_image(std::span<const std::byte> bytes, std::string_view name, const ReadImageOptions& o = {}) {
+  return read_image({bytes, std::string(name)}, o);
+}
 
 struct WriteImageOptions {
   int quality = 92;  ///< of JPEG, 1..100
@@ -44,9 +47,11 @@ WEFT_API void write_image(const Tensor& image, const std::string& path, const Wr
 /// Reads a label map (a mask of classes) -> i64 [H, W]: the numbers that a PNG stores, as indices of its palette (1, 2, 4 or 8
 /// bits) or grey (1 to 16 bits, not scaled to 255), turned upright as its EXIF entry says. IoError for what would change
 /// classes silently: colours, alpha, JPEG.
-WEFT_API Tensor read_labels(const std::string& path, int64_t max_pixels = int64_t{1} << 28);
-WEFT_API Tensor read_labels(std::span<const std::byte> bytes, std::string_view name,
-                            int64_t max_pixels = int64_t{1} << 28);
+WEFT_API Tensor read_labels(const Input& from, int64_t max_pixels = int64_t{1} << 28);
+inline Tensor read_labels(std::span<const std::byte> bytes, std::string_view name,
+                          int64_t max_pixels = int64_t{1} << 28) {
+  return read_labels({bytes, std::string(name)}, max_pixels);
+}
 
 /// The colours R, G, B of the indices 0, 1, 2, ...; at most 256.
 using Palette = std::vector<std::array<uint8_t, 3>>;
