@@ -10,7 +10,7 @@
 namespace weft {
 
 /// Threads of a parallel loop on this thread: WEFT_NUM_THREADS (ValueError if no number), else OMP_NUM_THREADS, else the
-/// cores that the process may run on, but no more than the control group's CPU quota pays for. 1 in a child of fork().
+/// cores that the process may run on, but no more than the CPU quota, rounded up, pays for. 1 in a child of fork().
 WEFT_API int num_threads();
 /// Of the calling thread from now on (and of oneDNN and OpenBLAS, when called from it). ValueError below 1.
 /// A child that fork() made of a process with several threads has no team and cannot get one: it computes on one thread,
