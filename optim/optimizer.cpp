@@ -89,8 +89,7 @@ void Optimizer::prepare(Slot& s, unsigned states, double initial) {
   }
   if (compute != p.dtype()) {
     // Who wrote the parameter since (loaded a model, averaged weights) meant the new value: the master follows.
-    const bool stale = s.seen != p.impl()->storage->id() || s.seen_version != p.version();
-    if (!s.master.defined() || stale) next.master = empty_like(p, compute).copy_(p.detach());
+    if (!s.master.defined() || s.seen != Stamp(p)) next.master = empty_like(p, compute).copy_(p.detach());
     else next.master = detail::fitted(s.master, p, compute);
   }
   fn::StepEntry e;
@@ -114,10 +113,7 @@ void Optimizer::commit() {
     e.master = s.param.dtype() == compute_dtype(s.param.dtype()) ? e.param : s.master.mut_raw_data();
     ++s.step;
   }
-  for (const Pending& p : pending_) {  // parameters may share a storage
-    p.slot->seen = p.slot->param.impl()->storage->id();
-    p.slot->seen_version = p.slot->param.version();
-  }
+  for (const Pending& p : pending_) p.slot->seen = Stamp(p.slot->param);  // last: parameters may share a storage
 }
 
 void Optimizer::launch(size_t begin, size_t end, const void* hypers, StepKernel kernel) {
@@ -217,8 +213,7 @@ void Optimizer::load_state_dict(const StateDict& dict) {
     auto a = rounded.to_vector<double>(), b = s.param.to_vector<double>();
     for (size_t j = 0; j < a.size(); ++j) same &= a[j] == b[j] || a[j] != a[j];
     if (!same) s.master = Tensor();
-    s.seen = s.param.impl()->storage->id();
-    s.seen_version = s.param.version();
+    s.seen = Stamp(s.param);
   }
 
   std::vector<std::function<void()>> put_in_place;

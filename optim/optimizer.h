@@ -13,6 +13,7 @@
 
 #include "weft/autograd/grad_mode.h"
 #include "weft/core/kernels.h"
+#include "weft/core/stamp.h"
 #include "weft/core/state_dict.h"
 #include "weft/optim/state.h"
 
@@ -82,8 +83,7 @@ class WEFT_API Optimizer {
     int64_t step = 0;
     std::array<Tensor, 3> state;
     Tensor master;
-    uint64_t seen = 0;  // storage and version of the parameter that the master was made from
-    uint32_t seen_version = 0;
+    Stamp seen;  // of the parameter that the master was made from
   };
   std::vector<Slot> slots_;
 
