@@ -6,7 +6,8 @@
 
 namespace weft {
 
-/// A tensor's storage and version. Equal stamps of a tensor: nobody has written to its contents, or swapped them, in between.
+/// A tensor's storage and version. Equal stamps of a tensor: nobody has written to its contents, or swapped them, in
+/// between.
 struct Stamp {
   uint64_t storage = ~uint64_t{0};  ///< its id; by default one that no storage has
   uint32_t version = 0;

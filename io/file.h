@@ -32,7 +32,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// Bytes to read, with what keeps them alive: a mapping, what a stream gave, or null when they are the caller's and must be copied.
+/// Bytes to read, with what keeps them alive: a mapping, what a stream gave, or null when they are the caller's and
+/// must be copied.
 struct Source {
   Bytes bytes;
   std::string name;  // for messages
@@ -42,15 +43,15 @@ struct Source {
   [[noreturn]] void fail(const std::string& reason) const;
   /// NotSupported instead of IoError: the file is right, weft lacks what it holds.
   [[noreturn]] void not_supported(const std::string& what) const;
-  /// The tensor that lies at `offset` in row-major order. Over what is kept where its alignment allows, a copy otherwise.
-  /// The caller has checked that it lies inside. Refuses bools that are neither 0 nor 1.
+  /// The tensor that lies at `offset` in row-major order. Over what is kept where its alignment allows, a copy
+  /// otherwise. The caller has checked that it lies inside. Refuses bools that are neither 0 nor 1.
   Tensor tensor(size_t offset, const Shape& shape, Dtype dtype) const;
 };
 
-/// A file that appears under its name, complete, at commit(), or not at all. An existing one gives it its rights, and its
-/// owner where that is allowed; a symlink stays and its target is written. Until then the bytes lie beside it in a hidden
-/// "part", whose lock is held: a part beside it that nobody holds (another host's only if it is for the same name) is a dead process's, and
-/// is removed.
+/// A file that appears under its name, complete, at commit(), or not at all. An existing one gives it its rights, and
+/// its owner where that is allowed; a symlink stays and its target is written. Until then the bytes lie beside it in a
+/// hidden "part", whose lock is held: a part beside it that nobody holds (another host's only if it is for the same
+/// name) is a dead process's, and is removed.
 /// (What is no regular file, such as /dev/stdout, is written directly.)
 class WEFT_API AtomicFile {  // exported for its test
  public:

@@ -1,5 +1,5 @@
-// Where tensors are read from and written to: a file, a stream, or bytes in memory. Every reader and writer of io takes these.
-// Knows no format.
+// Where tensors are read from and written to: a file, a stream, or bytes in memory. Every reader and writer of io takes
+// these. Knows no format.
 #pragma once
 
 #include <concepts>
@@ -17,8 +17,8 @@ class Sink;
 
 /// What a reader reads. Paths, streams and bytes turn into it by themselves:
 ///     io::load("model.safetensors");   io::load(std::cin);   io::load(bytes);
-/// A file is mapped. A stream is read from where it stands to its end. Bytes are copied, unless the reader says that they must live
-/// on. IoError when a file or stream cannot be read. `name` stands for the file in errors.
+/// A file is mapped. A stream is read from where it stands to its end. Bytes are copied, unless the reader says that
+/// they must live on. IoError when a file or stream cannot be read. `name` stands for the file in errors.
 class Input {
  public:
   template <std::convertible_to<std::string> Path> Input(const Path& path) : name_(path), from_(From::file) {}
@@ -38,9 +38,9 @@ class Input {
   From from_;
 };
 
-/// What a writer writes to; paths, streams and vectors turn into it by themselves. A file appears complete or not at all: an existing
-/// one is kept when anything fails, and gives the new one its rights. A vector is replaced, or kept when anything fails. A stream may
-/// be left with a part. IoError when a file or stream cannot be written.
+/// What a writer writes to; paths, streams and vectors turn into it by themselves. A file appears complete or not at
+/// all: an existing one is kept when anything fails, and gives the new one its rights. A vector is replaced, or kept
+/// when anything fails. A stream may be left with a part. IoError when a file or stream cannot be written.
 ///     std::vector<std::byte> bytes;
 ///     io::save(model, bytes);
 class Output {

@@ -20,7 +20,8 @@ struct NamedDtype {
 constexpr NamedDtype kNames[] = {{"<f4", Dtype::f32}, {"<f8", Dtype::f64}, {"<f2", Dtype::f16},    {"<i8", Dtype::i64},
                                  {"<i4", Dtype::i32}, {"|u1", Dtype::u8},  {"|b1", Dtype::boolean}};
 
-/// What a descr stands for: byte order, kind and size in bytes. One that is not known is taken, too: its array is listed.
+/// What a descr stands for: byte order, kind and size in bytes. One that is not known is taken, too: its array is
+/// listed.
 Stored stored_of(std::string_view descr) {
   using Integer = Stored::Integer;
   constexpr std::pair<std::string_view, Integer> kWidened[] = {

@@ -15,9 +15,9 @@
 
 namespace weft::io {
 
-/// Reads one array: f64 f32 f16 i64 i32 u8 bool (numpy has no bf16), little-endian or big-endian; other integers as the options
-/// say. Arrays in Fortran order come as a view with such strides. The data is mapped where it is little-endian and aligned, as in
-/// io::load. IoError names the file and what is wrong with it, NotSupported its dtype.
+/// Reads one array: f64 f32 f16 i64 i32 u8 bool (numpy has no bf16), little-endian or big-endian; other integers as the
+/// options say. Arrays in Fortran order come as a view with such strides. The data is mapped where it is little-endian
+/// and aligned, as in io::load. IoError names the file and what is wrong with it, NotSupported its dtype.
 /// Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 WEFT_API Tensor load_npy(const Input& from, const LoadOptions& o = {});
 /// What the header of an array says, whatever its dtype. The name is empty.
@@ -25,8 +25,8 @@ WEFT_API TensorInfo npy_info(const Input& from);
 /// Writes one array in row-major order. DtypeError for bf16.
 WEFT_API void save_npy(const Tensor& x, const Output& to);
 
-/// Reads all arrays of a .npz (stored or deflated; checksums are verified), in their order. Those of other dtypes are listed in
-/// `foreign`, as by io::load.
+/// Reads all arrays of a .npz (stored or deflated; checksums are verified), in their order. Those of other dtypes are
+/// listed in `foreign`, as by io::load.
 WEFT_API StateDict load_npz(const Input& from, const LoadOptions& o = {});
 
 /// A .npz that is open: what it holds, whatever the dtypes, and its arrays one by one. As SafetensorsFile.

@@ -20,9 +20,9 @@ namespace weft::io {
 
 /// Reads safetensors: f64 f32 f16 bf16 i64 i32 u8 bool tensors in the order of its header, and its metadata.
 /// A file is mapped: tensors whose data is aligned share the mapping (changes to them stay in the process), others are
-/// copies. The file must not be shortened while tensors of it live. IoError names the file and what is wrong with it (what it is
-/// instead, if that can be seen). Tensors of other dtypes do not keep the rest from loading: they are listed in `foreign`, and
-/// asking the dict for one is NotSupported, by name.
+/// copies. The file must not be shortened while tensors of it live. IoError names the file and what is wrong with it
+/// (what it is instead, if that can be seen). Tensors of other dtypes do not keep the rest from loading: they are
+/// listed in `foreign`, and asking the dict for one is NotSupported, by name.
 ///     StateDict dict = io::load("quantised.safetensors", {.widen = true});
 /// Format: https://github.com/huggingface/safetensors
 WEFT_API StateDict load(const Input& from, const LoadOptions& o = {});
@@ -54,8 +54,8 @@ class WEFT_API SafetensorsFile {
   std::shared_ptr<const Content> content_;
 };
 
-/// Writes `dict` in its order, in logical row-major layout. ValueError for a name or text that is not UTF-8, or the reserved
-/// name `__metadata__`; NotSupported when the dict has foreign tensors. Nothing is written then.
+/// Writes `dict` in its order, in logical row-major layout. ValueError for a name or text that is not UTF-8, or the
+/// reserved name `__metadata__`; NotSupported when the dict has foreign tensors. Nothing is written then.
 WEFT_API void save(const StateDict& dict, const Output& to);
 
 /// A list of tensors is saved under the names "0", "1", "2", ...; a tensor by itself as a list of one.
@@ -63,10 +63,11 @@ WEFT_API void save(const StateDict& dict, const Output& to);
 ///     std::vector<Tensor> both = io::load_tensors("batch.safetensors");
 WEFT_API void save(const std::vector<Tensor>& tensors, const Output& to);
 WEFT_API void save(const Tensor& x, const Output& to);
-/// The tensors of such a list, in its order. Errors: as `load`; NotSupported for a dtype that weft cannot hold, ValueError for
-/// tensors of other names.
+/// The tensors of such a list, in its order. Errors: as `load`; NotSupported for a dtype that weft cannot hold,
+/// ValueError for tensors of other names.
 WEFT_API std::vector<Tensor> load_tensors(const Input& from, const LoadOptions& o = {});
-/// The same, in PyTorch's form. Nothing is changed where it throws; ValueError for a list that is not of one, for a Tensor.
+/// The same, in PyTorch's form. Nothing is changed where it throws; ValueError for a list that is not of one, for a
+/// Tensor.
 WEFT_API void load(std::vector<Tensor>& tensors, const Input& from);
 WEFT_API void load(Tensor& x, const Input& from);
 
@@ -97,8 +98,8 @@ template <class F> auto with_file(const Input& from, const F& f) {
 }
 }  // namespace detail
 
-/// Loads the file into it: `model.load_state_dict(load(from), strict)`. One ValueError lists every missing, unexpected and
-/// misshapen key, and nothing is changed then; modules take what fits with `strict` off and return the other keys.
+/// Loads the file into it: `model.load_state_dict(load(from), strict)`. One ValueError lists every missing, unexpected
+/// and misshapen key, and nothing is changed then; modules take what fits with `strict` off and return the other keys.
 template <Stateful T> auto load(T& model, const Input& from) {
   return detail::with_file(from, [&](const StateDict& dict) { return model.load_state_dict(dict); });
 }

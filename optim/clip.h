@@ -13,7 +13,8 @@ struct ClipOptions {
 };
 
 /// Scales all gradients by max_norm / (norm + 1e-6) where that is below 1; `norm` is the p-norm of all gradients as one
-/// vector. Returns the norm from before, rank 0, f32 (f64 if a gradient is). As PyTorch's clip_grad_norm_; no host sync.
+/// vector. Returns the norm from before, rank 0, f32 (f64 if a gradient is). As PyTorch's clip_grad_norm_; no host
+/// sync.
 WEFT_API Tensor clip_grad_norm(const std::vector<Tensor>& params, double max_norm, const ClipOptions& o = {});
 /// The p-norm of all gradients as one vector.
 WEFT_API Tensor grad_norm(const std::vector<Tensor>& params, double norm_type = 2);

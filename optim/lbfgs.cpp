@@ -138,7 +138,8 @@ void LBFGS::update_direction(const Tensor& g) {
   d_ = q;
 }
 
-/// Strong Wolfe conditions along d_ from (0, f, g): brackets a good step, then zooms. Returns the number of evaluations.
+/// Strong Wolfe conditions along d_ from (0, f, g): brackets a good step, then zooms. Returns the number of
+/// evaluations.
 int64_t LBFGS::search(Evaluator& at, Point& best, const Tensor& g, double f, double slope,
                       int64_t max_evaluations) const {
   const double longest = largest(d_), tolerance = options().tolerance_change;

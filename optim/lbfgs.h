@@ -37,8 +37,9 @@ class WEFT_API LBFGS : public OptimizerOf<LBFGSOptions> {
  public:
   explicit LBFGS(std::vector<Tensor> params, LBFGSOptions o = {});
   LBFGS(std::vector<Tensor> params, LearningRate auto lr) : LBFGS(std::move(params), with_lr(lr)) {}
-  /// Up to max_iter iterations. The closure clears the gradients, computes the loss and its gradients, and is called several
-  /// times. Returns the loss of its first call. What it throws leaves parameters and state as they were before the step.
+  /// Up to max_iter iterations. The closure clears the gradients, computes the loss and its gradients, and is called
+  /// several times. Returns the loss of its first call. What it throws leaves parameters and state as they were before
+  /// the step.
   Tensor step(const std::function<Tensor()>& closure) override;
   /// ValueError: it needs the closure.
   void step() override;

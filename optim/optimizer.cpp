@@ -148,7 +148,8 @@ Optimizer::State Optimizer::state() const {
   return out;
 }
 
-// A parameter's entries are listed as metadata `state.PARAMETER`, so that a missing one is seen whatever the options say.
+// A parameter's entries are listed as metadata `state.PARAMETER`, so that a missing one is seen whatever the options
+// say.
 StateDict Optimizer::state_dict() const {
   StateDict out;
   for (size_t i = 0; i < slots_.size(); ++i) {

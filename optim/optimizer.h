@@ -65,14 +65,15 @@ class WEFT_API Optimizer {
   /// Called by schedules: keeps the present rates as the initial ones, unless there are some.
   void keep_initial_lr();
 
-  /// What the optimiser keeps of its parameters, by PyTorch's names: `opt.state().at(p).at("exp_avg")`. "step" is a copy, the
-  /// others are the optimiser's own tensors; "master" is the f32 copy of a half.
+  /// What the optimiser keeps of its parameters, by PyTorch's names: `opt.state().at(p).at("exp_avg")`. "step" is a
+  /// copy, the others are the optimiser's own tensors; "master" is the f32 copy of a half.
   State state() const;
 
   /// `state.PARAMETER.NAME` (names as PyTorch has them; parameters count through the groups), options as metadata
   /// `group.GROUP.OPTION`.
   StateDict state_dict() const;
-  /// One ValueError for all that is missing, unexpected, misshapen or no valid option, by name; nothing is changed then.
+  /// One ValueError for all that is missing, unexpected, misshapen or no valid option, by name; nothing is changed
+  /// then.
   void load_state_dict(const StateDict& dict);
 
  protected:
@@ -100,9 +101,9 @@ class WEFT_API Optimizer {
     return [] {};
   }
 
-  /// What one functor does in a step: F for the parameters with a gradient in groups for which `uses(group)` holds; hypers:
-  /// one per group. `fill(slot, scale, fresh)` sets the entry's scale after the slot's step count was raised; `fresh`: its
-  /// state arrays were just made, filled with `initial(group)`.
+  /// What one functor does in a step: F for the parameters with a gradient in groups for which `uses(group)` holds;
+  /// hypers: one per group. `fill(slot, scale, fresh)` sets the entry's scale after the slot's step count was raised;
+  /// `fresh`: its state arrays were just made, filled with `initial(group)`.
   template <class F, class Uses, class Fill, class Initial> struct Part {
     std::vector<F> hypers;
     Uses uses;
@@ -115,7 +116,8 @@ class WEFT_API Optimizer {
     static_assert(std::is_trivially_copyable_v<F>);
     return {std::move(hypers), std::move(uses), std::move(fill), std::move(initial)};
   }
-  /// One step, whole or not at all: all that may fail for want of memory is done for every part before the first change.
+  /// One step, whole or not at all: all that may fail for want of memory is done for every part before the first
+  /// change.
   template <class... Parts> void run(const Parts&... parts) {
     NoGrad guard;
     begin();
@@ -170,9 +172,9 @@ class WEFT_API Optimizer {
   std::vector<Tensor> converted_;  // gradients that had another layout than their parameter
 };
 
-/// An optimiser whose groups carry `Options`: an aggregate with `lr`, a `name`, `state_names`, a static `visit(options, f)`,
-/// and, where they say more than "not negative", `check()` and `any_sign(name of an option)`. `momentum` or `betas` among
-/// the options is what schedules cycle.
+/// An optimiser whose groups carry `Options`: an aggregate with `lr`, a `name`, `state_names`, a static `visit(options,
+/// f)`, and, where they say more than "not negative", `check()` and `any_sign(name of an option)`. `momentum` or
+/// `betas` among the options is what schedules cycle.
 template <class Options> class OptimizerOf : public Optimizer {
  public:
   using Group = ParamGroup<Options>;

@@ -1,5 +1,5 @@
-// Learning-rate schedules in closed form: a rate is a function of the number of steps, so that a schedule resumes at any step.
-// Knows of an optimiser only what all optimisers have.
+// Learning-rate schedules in closed form: a rate is a function of the number of steps, so that a schedule resumes at
+// any step. Knows of an optimiser only what all optimisers have.
 #pragma once
 
 #include <concepts>
@@ -12,14 +12,14 @@
 
 namespace weft::optim {
 
-/// Sets the rates of an optimiser: the first on construction, the next at every `step()`, which follows the optimiser's step, once
-/// per iteration or epoch. A copy counts on its own. The optimiser must outlive the schedule.
+/// Sets the rates of an optimiser: the first on construction, the next at every `step()`, which follows the optimiser's
+/// step, once per iteration or epoch. A copy counts on its own. The optimiser must outlive the schedule.
 ///     optim::Schedule schedule(opt, [](int64_t i, double base) { return base / (1 + 0.01 * i); });
 /// The types below have no members of their own: they make a Schedule, and a `std::vector<Schedule>` holds any of them.
 class WEFT_API Schedule {
  public:
-  /// The rate of a group after i calls of step(). base: what the group's rate was when the optimiser's first schedule was made, as
-  /// in PyTorch.
+  /// The rate of a group after i calls of step(). base: what the group's rate was when the optimiser's first schedule
+  /// was made, as in PyTorch.
   using Rate = std::function<double(int64_t i, double base)>;
   /// The momentum after i calls, or nothing to leave it as it is.
   using Momentum = std::function<std::optional<double>(int64_t i)>;
@@ -113,8 +113,8 @@ struct OneCycleOptions {
   double final_div_factor = 1e4;  ///< the last one is the first / final_div_factor
   bool three_phase = false;       ///< up, down to the first rate, then down to the last
 };
-/// Up to max_lr and down again in total_steps rates (Smith & Topin 2019); one step more goes on along the curve, ValueError beyond,
-/// as in PyTorch. NotSupported for cycle_momentum where the optimiser has no momentum.
+/// Up to max_lr and down again in total_steps rates (Smith & Topin 2019); one step more goes on along the curve,
+/// ValueError beyond, as in PyTorch. NotSupported for cycle_momentum where the optimiser has no momentum.
 struct WEFT_API OneCycleLR : Schedule {
   OneCycleLR(Optimizer& opt, const OneCycleOptions& o);
   OneCycleLR(Optimizer& opt, double max_lr, int64_t total_steps) : OneCycleLR(opt, {max_lr, total_steps}) {}
@@ -130,8 +130,8 @@ struct CyclicOptions {
   bool cycle_momentum = true;  ///< momentum goes the other way
   double base_momentum = 0.8, max_momentum = 0.9;
 };
-/// Straight up from base_lr to max_lr and down again (Smith 2017), with heights 1; 1, 1/2, 1/4, ... (triangular2); or gamma^i
-/// (exp_range). NotSupported for cycle_momentum where the optimiser has no momentum.
+/// Straight up from base_lr to max_lr and down again (Smith 2017), with heights 1; 1, 1/2, 1/4, ... (triangular2); or
+/// gamma^i (exp_range). NotSupported for cycle_momentum where the optimiser has no momentum.
 struct WEFT_API CyclicLR : Schedule {
   CyclicLR(Optimizer& opt, CyclicOptions o);
   CyclicLR(Optimizer& opt, double base_lr, double max_lr) : CyclicLR(opt, CyclicOptions{base_lr, max_lr}) {}
@@ -143,16 +143,17 @@ struct EncodingLROptions {
   int64_t lr_step = 0;  ///< epochs of `step`
   int64_t warmup_epochs = 0;
 };
-/// PyTorch-Encoding's LR_Scheduler. i < W = warmup_epochs iters_per_epoch: base i / W, so that the first step changes nothing (its
-/// quirk). From there, with s = (i - W) / ((num_epochs - warmup_epochs) iters_per_epoch): base (1 + cos(pi s)) / 2, base (1 - s)^0.9, or
-/// base 0.1^floor(epoch / lr_step). Groups keep their own base, where the original gives all but the first ten times the rate.
+/// PyTorch-Encoding's LR_Scheduler. i < W = warmup_epochs iters_per_epoch: base i / W, so that the first step changes
+/// nothing (its quirk). From there, with s = (i - W) / ((num_epochs - warmup_epochs) iters_per_epoch): base (1 + cos(pi
+/// s)) / 2, base (1 - s)^0.9, or base 0.1^floor(epoch / lr_step). Groups keep their own base, where the original gives
+/// all but the first ten times the rate.
 struct WEFT_API EncodingLR : Schedule {
   EncodingLR(Optimizer& opt, const EncodingLROptions& o);
 };
 
-/// All at once: each takes the rate of the one before as its base, so that factors multiply. As PyTorch's for schedules that
-/// multiply the rate (with eta_min = 0 for the cosines); the momentum is that of the last one that has any. The parts are asked
-/// for rates and never stepped.
+/// All at once: each takes the rate of the one before as its base, so that factors multiply. As PyTorch's for schedules
+/// that multiply the rate (with eta_min = 0 for the cosines); the momentum is that of the last one that has any. The
+/// parts are asked for rates and never stepped.
 ///     ChainedScheduler schedule(opt, LinearLR(opt), ExponentialLR(opt, 0.9));
 struct WEFT_API ChainedScheduler : Schedule {
   ChainedScheduler(Optimizer& opt, const std::vector<Schedule>& parts);
@@ -181,8 +182,8 @@ struct PlateauOptions {
   double min_lr = 0;
   double eps = 1e-8;  ///< smaller changes are not made
 };
-/// rate *= factor when `metric` has not improved for more than `patience` calls of step(metric). No Schedule: its rates follow from
-/// the metrics.
+/// rate *= factor when `metric` has not improved for more than `patience` calls of step(metric). No Schedule: its rates
+/// follow from the metrics.
 class WEFT_API ReduceLROnPlateau {
  public:
   /// ValueError for a factor of 1 or more.

@@ -1,5 +1,5 @@
-// u-muP's optimisers (Blake et al. 2024): the plain ones, with a learning rate for each parameter by its tags (autograd/mup.h).
-// One rate then serves networks of any width and depth.
+// u-muP's optimisers (Blake et al. 2024): the plain ones, with a learning rate for each parameter by its tags
+// (autograd/mup.h). One rate then serves networks of any width and depth.
 #pragma once
 
 #include <algorithm>
@@ -11,16 +11,16 @@
 
 namespace weft::unit_scaled {
 
-/// Factor of the learning rate of p under Adam, by its mup type, times depth^-1/2 if it has a depth: weight fan^-1/2, others 1. fan:
-/// size(0) of a vector, else the elements of p[0] (so an embedding's width).
+/// Factor of the learning rate of p under Adam, by its mup type, times depth^-1/2 if it has a depth: weight fan^-1/2,
+/// others 1. fan: size(0) of a vector, else the elements of p[0] (so an embedding's width).
 WEFT_API double adam_lr_scale(const Tensor& p);
-/// The same under SGD: as Adam's where `readout_constraint` is none; with to_output_scale weight fan^1/2, bias and norm size(0),
-/// output 1. ValueError for another constraint.
+/// The same under SGD: as Adam's where `readout_constraint` is none; with to_output_scale weight fan^1/2, bias and norm
+/// size(0), output 1. ValueError for another constraint.
 WEFT_API double sgd_lr_scale(const Tensor& p, Constraint readout_constraint = Constraint::none);
 
-/// One group for each parameter, lr *= lr_scale(p). With independent_weight_decay the decay becomes weight_decay / lr, so that a step
-/// decays by weight_decay whatever the rate is (a schedule still acts on both). ValueError: a parameter without a mup type (unless
-/// allowed: its lr stays); a negative lr or weight_decay; independent decay at lr 0.
+/// One group for each parameter, lr *= lr_scale(p). With independent_weight_decay the decay becomes weight_decay / lr,
+/// so that a step decays by weight_decay whatever the rate is (a schedule still acts on both). ValueError: a parameter
+/// without a mup type (unless allowed: its lr stays); a negative lr or weight_decay; independent decay at lr 0.
 template <class Options, class LrScale>
 std::vector<optim::ParamGroup<Options>> scaled_parameters(const std::vector<optim::ParamGroup<Options>>& groups,
                                                           const LrScale& lr_scale, bool independent_weight_decay = true,

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-/// Writes woven.png, mosaic.png, waves.png, marble.png, shards.png and dots.png of size x size pixels into `folder`, and
-/// prints their paths. IoError, and nothing is drawn, where one of them is there already, unless `overwrite`.
+/// Writes woven.png, mosaic.png, waves.png, marble.png, shards.png and dots.png of size x size pixels into `folder`,
+/// and prints their paths. IoError, and nothing is drawn, where one of them is there already, unless `overwrite`.
 void draw_styles(const std::string& folder, int64_t size, bool overwrite);
 /// The same with scene-000.png, ...: landscapes and still lifes, to learn on where photos are few.
 void draw_scenes(const std::string& folder, int64_t count, int64_t size, bool overwrite);
