@@ -366,6 +366,11 @@ DEVICE_TEST_CASE("PyTorch's short forms: a rate alone, param_groups, defaults, s
   CHECK(p.grad().to_vector<double>()[0] == doctest::Approx(0.25).epsilon(1e-6));
   q.set_grad(here::full({3}, std::numeric_limits<double>::infinity(), Dtype::f64));
   CHECK_THROWS_AS(optim::clip_grad_norm_({q}, 1.0, 2.0, true), Error);
+
+  NoGradGuard off;
+  CHECK_FALSE(grad_enabled());
+  AutoGradMode on(true);
+  CHECK(grad_enabled());
 }
 
 TEST_CASE("groups that do not exist and empty closures are errors") {
