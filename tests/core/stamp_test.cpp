@@ -8,7 +8,7 @@ using namespace weft;
 
 TEST_SUITE_BEGIN("stamp");
 
-TEST_CASE("a stamp tells a write, a swap and other tensors; views share it") {
+TEST_CASE("a stamp tells a write, a swap and another tensor, and is the same for views") {
   Tensor a = ones({4}), b = ones({4});
   const Stamp before(a);
   CHECK(before == Stamp(a));
