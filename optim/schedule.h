@@ -51,6 +51,7 @@ class WEFT_API Schedule {
   std::vector<double> base_;
   int64_t i_ = 0;
 };
+/// The name of PyTorch.
 using LRScheduler = Schedule;
 
 /// base * f(i).
