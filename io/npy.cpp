@@ -20,7 +20,8 @@ struct NamedDtype {
 constexpr NamedDtype kNames[] = {{"<f4", Dtype::f32}, {"<f8", Dtype::f64}, {"<f2", Dtype::f16},    {"<i8", Dtype::i64},
                                  {"<i4", Dtype::i32}, {"|u1", Dtype::u8},  {"|b1", Dtype::boolean}};
 
-/// What a descr stands for: byte order, kind and size in bytes. One that is not known is taken, too: its array is listed.
+/// What a descr stands for: byte order, kind and size in bytes. One that is not known is taken, too: its array is
+/// listed.
 Stored stored_of(std::string_view descr) {
   using Integer = Stored::Integer;
   constexpr std::pair<std::string_view, Integer> kWidened[] = {
@@ -201,30 +202,18 @@ std::string npy_header(const Tensor& x) {
   return out + text;
 }
 
-Tensor load_npy(const std::string& path, const LoadOptions& o) { return parse_npy(Source::map(path), o.widen); }
+Tensor load_npy(const Input& from, const LoadOptions& o) { return parse_npy(Source::of(from), o.widen); }
 
-Tensor load_npy(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o) {
-  return parse_npy({bytes, std::string(name), nullptr}, o.widen);
-}
-
-namespace {
-TensorInfo info_of(const Source& source) {
-  NpyHeader header = read_npy_header(source);
+TensorInfo npy_info(const Input& from) {
+  NpyHeader header = read_npy_header(Source::of(from));
   return {"", header.shape, header.stored.text};
 }
-}  // namespace
 
-TensorInfo npy_info(const std::string& path) { return info_of(Source::map(path)); }
-
-TensorInfo npy_info(std::span<const std::byte> bytes, std::string_view name) {
-  return info_of({bytes, std::string(name), nullptr});
-}
-
-void save_npy(const Tensor& x, const std::string& path) {
+void save_npy(const Tensor& x, const Output& to) {
   WEFT_CHECK(x.defined(), ValueError, "save_npy: the tensor is undefined");
   Tensor host = x.detach().to(Device()).contiguous();
   std::string header = npy_header(host);
-  AtomicFile file(path);
+  Sink file(to);
   file.write(header.data(), header.size());
   file.write(host.raw_data(), host.nbytes());
   file.commit();

@@ -16,10 +16,9 @@ FWSBase::FWSBase(const Tensor& weight, const FWSOptions& o)
 }
 
 double FWSBase::Number::of(const Tensor& t) {
-  const uint64_t id = t.impl()->storage->id();
-  if (id != storage || t.version() != version) {
+  if (const Stamp now(t); now != read_at) {
     value = t.item<double>();
-    storage = id, version = t.version();
+    read_at = now;
   }
   return value;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "weft/autograd/ops/weight.h"
+#include "weft/core/stamp.h"
 #include "weft/nn/module.h"
 
 namespace weft::nn {
@@ -31,8 +32,7 @@ class WEFT_API FWSBase : public Module {
  private:
   /// A buffer's value on the host, read again when it changed.
   struct Number {
-    uint64_t storage = 0;
-    uint32_t version = 0;
+    Stamp read_at;
     double value = 0;
     double of(const Tensor& t);
   };
