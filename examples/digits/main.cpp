@@ -40,7 +40,8 @@ Batch draw(int64_t count) {
   return {image + randn(image.shape()) * 0.2, label};
 }
 
-/// Three convolutions; the greatest value of each channel, wherever it stands, goes to a linear layer: [N, 1, 16, 16] -> [N, 10].
+/// Three convolutions; the greatest value of each channel, wherever it stands, goes to a linear layer.
+/// [N, 1, 16, 16] -> [N, 10].
 struct Net : nn::Module {
   nn::Conv2d conv1 = add("conv1", nn::Conv2d(1, 16, {.kernel_size = 3, .padding = 1, .bias = false}));
   nn::BatchNorm2d norm1 = add("norm1", nn::BatchNorm2d(16));
