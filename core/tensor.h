@@ -145,7 +145,7 @@ class WEFT_API Tensor {
   // Views: same storage, recorded; a tensor of their own even where nothing changes
   /// One size may be -1. A view where strides allow, a copy otherwise.
   [[nodiscard]] Tensor reshape(const Shape& shape) const;
-  [[nodiscard]] Tensor reshape_as(const Tensor& o) const { return reshape(o.shape()); }
+  [[nodiscard]] Tensor reshape_as(const Tensor& o) const;
   /// As reshape, but a ShapeError where a copy would be needed.
   [[nodiscard]] Tensor view(const Shape& shape) const;
   [[nodiscard]] Tensor permute(const Shape& dims) const;
@@ -160,7 +160,7 @@ class WEFT_API Tensor {
   [[nodiscard]] Tensor narrow(int64_t dim, int64_t start, int64_t length) const;
   /// Sizes of 1 grow without copying; -1 keeps a size; new axes come in front.
   [[nodiscard]] Tensor expand(const Shape& shape) const;
-  [[nodiscard]] Tensor expand_as(const Tensor& o) const { return expand(o.shape()); }
+  [[nodiscard]] Tensor expand_as(const Tensor& o) const;
   /// Without dims all axes of size 1 go; with dims those of them that have size 1.
   [[nodiscard]] Tensor squeeze() const;
   [[nodiscard]] Tensor squeeze(const Shape& dims) const;

@@ -111,6 +111,10 @@ Tensor Tensor::reshape(const Shape& wanted) const {
   Tensor y = copy_to_contiguous(*this);
   return record_reshape(view_of(y, to, contiguous_strides(to), 0), *this);
 }
+Tensor Tensor::reshape_as(const Tensor& o) const {
+  const OpName op("reshape_as");
+  return reshape(o.shape());
+}
 
 Tensor Tensor::view(const Shape& wanted) const {
   Shape to = resolve_shape("view", wanted, numel());
@@ -209,6 +213,10 @@ Tensor Tensor::expand(const Shape& wanted) const {
   (void)checked_numel("expand", to);
   return record("expand", view_of(*this, to, strides, impl_->offset), {*this},
                 [from = shape()](BackwardCtx& c) -> Grads { return {sum_to(c.grad(), from)}; });
+}
+Tensor Tensor::expand_as(const Tensor& o) const {
+  const OpName op("expand_as");
+  return expand(o.shape());
 }
 
 Tensor Tensor::squeeze() const {

@@ -28,7 +28,7 @@ struct Number {
   }
 };
 
-/// Which dtypes a functor takes: f32 f64 bf16 f16; those and i64 i32 u8; those and bool.
+/// Which dtypes a functor takes: f32 f64 bf16 f16; those and integers; those and bool.
 enum class Domain : uint8_t { floating, numeric, all };
 
 template <class F>
