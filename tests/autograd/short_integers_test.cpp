@@ -1,4 +1,4 @@
-// i8, i16 and u16: what is stored, converted, computed and promoted. The op table runs them through every op of integers.
+// i8, i16 and u16: stored, converted, computed, promoted. The op table runs them through every op of integers.
 #include <doctest/doctest.h>
 
 #include <vector>
