@@ -208,7 +208,7 @@ class WEFT_API Tensor : public TensorMethods {
   [[nodiscard]] Tensor reshape(const Shape& shape) const;
   template <std::integral... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor reshape(I... sizes) const { return reshape(listed(sizes...)); }
-  [[nodiscard]] Tensor reshape_as(const Tensor& o) const { return reshape(o.shape()); }
+  [[nodiscard]] Tensor reshape_as(const Tensor& o) const;
   /// As reshape, but a ShapeError where a copy would be needed.
   [[nodiscard]] Tensor view(const Shape& shape) const;
   template <std::integral... I>
@@ -233,7 +233,7 @@ class WEFT_API Tensor : public TensorMethods {
   [[nodiscard]] Tensor expand(const Shape& shape) const;
   template <std::integral... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor expand(I... sizes) const { return expand(listed(sizes...)); }
-  [[nodiscard]] Tensor expand_as(const Tensor& o) const { return expand(o.shape()); }
+  [[nodiscard]] Tensor expand_as(const Tensor& o) const;
   /// Without dims all axes of size 1 go; with dims those of them that have size 1.
   [[nodiscard]] Tensor squeeze() const;
   [[nodiscard]] Tensor squeeze(const Shape& dims) const;

@@ -19,29 +19,12 @@ namespace {
 constexpr size_t kMaxHeader = 100'000'000;  // the reference implementation's limit
 constexpr size_t kAlignment = 64;           // of the data in files that weft writes
 
-struct NamedDtype {
-  const char* name;
-  Dtype dtype;
-};
-constexpr NamedDtype kNames[] = {{"F32", Dtype::f32}, {"F64", Dtype::f64},     {"BF16", Dtype::bf16},
-                                 {"F16", Dtype::f16}, {"I64", Dtype::i64},     {"I32", Dtype::i32},
-                                 {"U8", Dtype::u8},   {"BOOL", Dtype::boolean}};
-
-const char* format_name(Dtype d) {
-  for (const NamedDtype& n : kNames)
-    if (n.dtype == d) return n.name;
-  WEFT_ASSERT(false);
-}
-
 /// What a dtype's word stands for. A word that is not known is taken, too: its tensor is listed.
 Stored stored_of(const std::string& word) {
-  for (const NamedDtype& n : kNames)
-    if (word == n.name) return Stored::held(word, n.dtype);
-  using Integer = Stored::Integer;
-  constexpr std::pair<const char*, Integer> kWidened[] = {
-      {"I8", Integer::i8}, {"I16", Integer::i16}, {"U16", Integer::u16}, {"U32", Integer::u32}, {"U64", Integer::u64}};
-  for (const auto& [name, from] : kWidened)
-    if (word == name) return Stored::integer(word, from);
+  for (int i = 0; i < kDtypes; ++i)
+    if (word == kDtypeTraits[i].safetensors) return Stored::held(word, static_cast<Dtype>(i));
+  if (word == "U32") return Stored::integer(word, Stored::Integer::u32);
+  if (word == "U64") return Stored::integer(word, Stored::Integer::u64);
   Stored s;
   s.text = word;
   s.complex = word == "C64" || word == "C128";
@@ -322,7 +305,7 @@ void save(const StateDict& dict, const Output& to) {
     size_t begin = offset[name];
     // ordered_json looks a key up by walking; names are unique here already
     header.get_ref<nlohmann::ordered_json::object_t&>().emplace_back(
-        name, nlohmann::ordered_json{{"dtype", format_name(tensor.dtype())},
+        name, nlohmann::ordered_json{{"dtype", traits(tensor.dtype()).safetensors},
                                      {"shape", tensor.shape().vec()},
                                      {"data_offsets", {begin, begin + tensor.nbytes()}}});
   }

@@ -82,7 +82,7 @@ template <class F> Tensor apply_divided(const Tensor& x, const Tensor& y, bool q
   if (d != Dtype::i64 && d != Dtype::i32) return apply<F>(x, y);
   NoGrad guard;
   Tensor minus = eq(y, -1);
-  if (y.dtype() == Dtype::u8 || y.dtype() == Dtype::boolean || !any(minus).item<bool>()) return apply<F>(x, y);
+  if (!is_signed_integer(y.dtype()) || !any(minus).item<bool>()) return apply<F>(x, y);
   Tensor z = apply<F>(x, where(minus, 1, y));
   return quotient ? where(minus, neg(cast(x, d)), z) : z;
 }

@@ -30,6 +30,10 @@ template <class R> struct Operand {
 
 // a: [..., M, K], b: [..., K, N], ranks >= 2, shapes checked; bias: [N] or undefined.
 Tensor product(const char* op, const Tensor& a, const Tensor& b, const Tensor& bias) {
+  if (const Dtype d = a.dtype(); is_short(d)) {  // i32 has the same lower bits
+    const Dtype wide = compute_dtype(d);
+    return product(op, a.to(wide), b.to(wide), bias.defined() ? bias.to(wide) : bias).to(d);
+  }
   const int ra = a.rank() - 2, rb = b.rank() - 2;
   Shape shape = ra == 0 && rb == 0 ? Shape{} : broadcast_shapes(op, a.shape().slice(0, ra), b.shape().slice(0, rb));
   const int batch_rank = shape.size();

@@ -26,6 +26,7 @@ Tensor resample_volume(const char* name, const Tensor& x, const fn::SampleGeomet
 }  // namespace
 
 Tensor resample(const char* name, const Tensor& x, const fn::SampleGeometry& g, bool adjoint) {
+  if (const Dtype d = x.dtype(); is_short(d)) return resample(name, x.to(compute_dtype(d)), g, adjoint).to(d);
   const Tensor y = resample_volume(name, volume(x), g, adjoint);
   Shape s{y.size(0), y.size(1)};
   for (int i = 7 - x.rank(); i < 5; ++i) s.push_back(y.size(i));

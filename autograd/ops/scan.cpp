@@ -13,9 +13,7 @@ namespace weft {
 namespace {
 using namespace detail;
 
-Tensor as_scanned(const Tensor& x, std::optional<Dtype> dtype) {
-  return cast(x, dtype ? *dtype : x.is_floating() ? x.dtype() : Dtype::i64);
-}
+Tensor as_scanned(const Tensor& x, std::optional<Dtype> dtype) { return cast(x, dtype.value_or(sum_dtype(x.dtype()))); }
 
 /// Running sums from the front or from the back: each is the other's gradient.
 Tensor running_sum(const Tensor& x, int dim, bool reverse) {

@@ -110,6 +110,10 @@ Tensor Tensor::reshape(const Shape& wanted) const {
   kernels::copy(device(), mut_ref(as_given), ref(*this));
   return record_reshape(std::move(y), *this);
 }
+Tensor Tensor::reshape_as(const Tensor& o) const {
+  const OpName op("reshape_as");
+  return reshape(o.shape());
+}
 
 Tensor Tensor::view(const Shape& wanted) const {
   Shape to = resolve_shape("view", wanted, numel());
@@ -208,6 +212,10 @@ Tensor Tensor::expand(const Shape& wanted) const {
   (void)checked_numel("expand", to);
   return record("expand", view_of(*this, to, strides, impl_->offset), {*this},
                 [from = shape()](BackwardCtx& c) -> Grads { return {sum_to(c.grad(), from)}; });
+}
+Tensor Tensor::expand_as(const Tensor& o) const {
+  const OpName op("expand_as");
+  return expand(o.shape());
 }
 
 Tensor Tensor::squeeze() const {

@@ -67,7 +67,7 @@ template <class T, class R> void gemm_own_as(const Gemm& g) {
 
 inline void gemm_own(const Gemm& g) {
   if (g.batch * g.m * g.n == 0) return;
-  dispatch_numeric(g.dtype, "matmul", [&]<class T> {
+  dispatch_wide(g.dtype, "matmul", [&]<class T> {
     if constexpr (std::is_same_v<T, bf16> || std::is_same_v<T, f16>) {
       if (g.out_dtype == Dtype::f32) return gemm_own_as<T, float>(g);
     }

@@ -175,7 +175,7 @@ void with_channels(int64_t C, std::initializer_list<const void*> values, const v
 
 inline void max_pool(const MutTensorRef& y, const MutTensorRef& taps, const TensorRef& x, const fn::PoolGeometry& p) {
   if (y.numel == 0) return;
-  dispatch_numeric(x.dtype, "max_pool", [&]<class T> {
+  dispatch_wide(x.dtype, "max_pool", [&]<class T> {
     dispatch_taps(taps.dtype, [&]<class I> {
       with_channels<T, I>(x.size(1), {y.data, x.data}, taps.data, [&]<int V> {
         const Volume volume(x.size(0), x.size(1) / V, p.axis[0].out, p.axis[1].out, p.axis[2].out);

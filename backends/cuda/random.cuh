@@ -60,7 +60,7 @@ template <class T, bool Wide> struct IntegerFill {
   WEFT_HD WEFT_INLINE T value(uint64_t r) const {
     const auto v = static_cast<int64_t>(static_cast<uint64_t>(low) + r);
     if constexpr (std::is_same_v<T, bool>) return v != 0;
-    else if constexpr (sizeof(T) == 2) return T(static_cast<float>(v));
+    else if constexpr (is_half_v<T>) return T(static_cast<float>(v));
     else return static_cast<T>(v);
   }
   WEFT_HD WEFT_INLINE T wide(uint32_t high, uint32_t low_word) const {

@@ -31,7 +31,7 @@ struct ReduceShape {
 inline constexpr int kRun = 16, kUnroll = 4;
 
 /// Elements that are read as C: f32, bf16 and f16 as float, all floats as double, all integers and bool as int64_t. A kernel per
-/// dtype would be three times as many; the switch costs nothing beside the memory.
+/// dtype would be four times as many; the switch costs nothing beside the memory.
 template <class C> struct ReduceInput {
   const void* data;
   Dtype dtype;
@@ -50,6 +50,9 @@ template <class C> struct ReduceInput {
       if (dtype == Dtype::i64) load_as<int64_t>(v, at, step);
       else if (dtype == Dtype::i32) load_as<int32_t>(v, at, step);
       else if (dtype == Dtype::u8) load_as<uint8_t>(v, at, step);
+      else if (dtype == Dtype::i8) load_as<int8_t>(v, at, step);
+      else if (dtype == Dtype::i16) load_as<int16_t>(v, at, step);
+      else if (dtype == Dtype::u16) load_as<uint16_t>(v, at, step);
       else load_as<bool>(v, at, step);
     }
   }
@@ -227,7 +230,8 @@ struct ReduceOutput {
     }
     if constexpr (std::is_same_v<C, int64_t>) {
       if (dtype == Dtype::i32) return put<int32_t>(at[0], static_cast<int32_t>(v));
-      if (dtype == Dtype::u8) return put<uint8_t>(at[0], static_cast<uint8_t>(v));
+      if (dtype == Dtype::u8 || dtype == Dtype::i8) return put<uint8_t>(at[0], static_cast<uint8_t>(v));
+      if (dtype == Dtype::u16 || dtype == Dtype::i16) return put<uint16_t>(at[0], static_cast<uint16_t>(v));
     }
     put<C>(at[0], v);
   }

@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(kBlock)
 
 inline void resample(const MutTensorRef& y, const TensorRef& x, const fn::SampleGeometry& g, bool adjoint) {
   if (y.numel == 0) return;
-  dispatch_numeric(x.dtype, "resample", [&]<class T> {
+  dispatch_wide(x.dtype, "resample", [&]<class T> {
     using A = mix_t<T>;
     const MixLists<A> lists(g, adjoint);
     int64_t in[3], out[3];

@@ -28,9 +28,8 @@ struct Number {
   }
 };
 
-/// Which dtypes a functor takes: f32 f64 bf16 f16; those and i64 i32 u8; those and bool; i64 i32 u8 and bool.
+/// Which dtypes a functor takes: f32 f64 bf16 f16; those and integers; those and bool; integers and bool.
 enum class Domain : uint8_t { floating, numeric, all, integral };
-inline constexpr DtypeSet kIntegralDtypes(Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean);
 
 template <class F>
 concept Predicate = requires {

@@ -90,6 +90,9 @@ void fill_kernel(const MutTensorRef& dst, const Scalar& value) {
     case Dtype::i32: *reinterpret_cast<int32_t*>(v) = static_cast<int32_t>(value.to_int64()); break;
     case Dtype::u8: *v = static_cast<uint8_t>(value.to_int64()); break;
     case Dtype::boolean: *v = value.to_double() != 0; break;
+    case Dtype::i8: *v = static_cast<uint8_t>(value.to_int64()); break;
+    case Dtype::i16:
+    case Dtype::u16: *reinterpret_cast<uint16_t*>(v) = static_cast<uint16_t>(value.to_int64()); break;
   }
   int64_t zero[kMaxRank] = {};
   copy_kernel(dst, ref(v, dst.dtype, dst.shape, zero, dst.rank));

@@ -1,5 +1,5 @@
 // Elementwise kernels: a functor is compiled as one contiguous loop per compute type; one walker for all of them brings
-// every operand into that form, through buffers in the first-level cache where it is strided, broadcast or of half precision.
+// every operand into that form, through buffers in the first-level cache where it is strided, broadcast, half or short.
 #pragma once
 
 #include "weft/core/element_plan.h"

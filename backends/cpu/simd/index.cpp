@@ -146,9 +146,7 @@ void index_put_kernel(const MutTensorRef& x, const TensorRef& src, const TensorR
   if (src.numel == 0) return;
   const int64_t n = offsets.numel;
   if (accumulate)
-    detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(
-        x.dtype, "index_add", "f32, f64, i64, i32 or u8",
-        [&]<class T> { put_typed<true, T>(x, src, offsets.as<int64_t>(), n); });
+    dispatch_added(x.dtype, "index_add", [&]<class T> { put_typed<true, T>(x, src, offsets.as<int64_t>(), n); });
   else dispatch_size(x.dtype, [&]<class T> { put_typed<false, T>(x, src, offsets.as<int64_t>(), n); });
 }
 
@@ -260,9 +258,7 @@ void scatter_kernel(const MutTensorRef& out, const TensorRef& index, const Tenso
   BadValue bad;
   dispatch_index(index.dtype, op, [&]<class I> {
     if (accumulate)
-      detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(
-          out.dtype, op, "f32, f64, i64, i32 or u8",
-          [&]<class T> { scatter_typed<true, T, I>(out, index, src, dim, bad); });
+      dispatch_added(out.dtype, op, [&]<class T> { scatter_typed<true, T, I>(out, index, src, dim, bad); });
     else dispatch_size(out.dtype, [&]<class T> { scatter_typed<false, T, I>(out, index, src, dim, bad); });
   });
   if (bad.seen) bad_index(op, bad.value, dim, out.shape[dim]);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "weft/backends/cpu/index_error.h"
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
 #include "weft/backends/cpu/simd/register.h"
@@ -252,6 +253,7 @@ void cross_entropy(const MutTensorRef& loss, const MutTensorRef& lse, const MutT
     using A = compute_t<T>;
     forward<T>(loss.as_mut<A>(), lse.as_mut<A>(), totals.as_mut<double>(), Problem<T>(logits, target, weight, o));
   });
+  if (totals.as_mut<double>()[2] != 0) bad_target(target, logits.size(1), o.ignore_index);
 }
 
 void cross_entropy_backward(const MutTensorRef& dx, const TensorRef& g, const TensorRef& lse, const TensorRef& logits,

@@ -110,7 +110,7 @@ void walk(const ElementPlan& plan, void* out, Dtype out_dtype, const void* const
     w.base[k] = k == 0 ? static_cast<char*>(out) : static_cast<char*>(const_cast<void*>(in[k - 1]));
     w.step[k] = static_cast<int64_t>(itemsize(d));
     w.inner[k] = plan.strides[k][plan.rank - 1];
-    w.direct[k] = w.inner[k] == 1 && !is_half(d);
+    w.direct[k] = w.inner[k] == 1 && d == compute_dtype(d);
     w.all_direct = w.all_direct && w.direct[k];
   }
   if (!w.all_direct) {
