@@ -56,8 +56,8 @@ class WEFT_API CallScope {
   Module module_;
 };
 
-/// f(x) as the call of module m: hooks run before and after, observers are told. x is the call's first input; hooks see it where it is
-/// a Tensor. Costs two loads where nobody listens. By this line a module of one's own has hooks:
+/// f(x) as the call of module m: hooks run before and after, observers are told. x is the call's first input; hooks
+/// see it where it is a Tensor. Costs two loads where nobody listens. By this line a module of one's own has hooks:
 ///     Tensor operator()(const Tensor& x) { return nn::call(*this, x, [&](const Tensor& x) { return relu(fc(x)); }); }
 template <class X, std::invocable<const X&> F> auto call(const Module& m, const X& x, F&& f) {
   if (!detail::is_heard(m)) [[likely]]

@@ -1,5 +1,5 @@
-// The deep copy of a module tree. The tree of states is copied first; then copying the user's object, under the scope, lets its
-// modules, parameters and options name the copy, through their copy constructors.
+// The deep copy of a module tree. The tree of states is copied first; then copying the user's object, under the
+// scope, lets its modules, parameters and options name the copy, through their copy constructors.
 #include <unordered_map>
 #include <utility>
 #include <vector>

@@ -1,5 +1,5 @@
-// Modules that hold other modules: Sequential, ModuleList, ModuleDict. They hold any callable module by type erasure, and grow.
-// Knows Module only, no layer.
+// Modules that hold other modules: Sequential, ModuleList, ModuleDict. They hold any callable module by type erasure,
+// and grow. Knows Module only, no layer.
 #pragma once
 
 #include <iterator>
@@ -9,8 +9,8 @@
 
 namespace weft::nn {
 
-/// A function of one tensor as a layer; containers make it of a lambda. A lambda that needs parameters captures them as they are
-/// (nn::Parameter), so that `clone` follows; they belong to the module that registered them.
+/// A function of one tensor as a layer; containers make it of a lambda. A lambda that needs parameters captures them
+/// as they are (nn::Parameter), so that `clone` follows; they belong to the module that registered them.
 class WEFT_API Lambda : public Module {
  public:
   explicit Lambda(std::function<Tensor(const Tensor&)> f);

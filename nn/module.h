@@ -48,8 +48,8 @@ struct LoadResult {
 ///       nn::Parameter scale = param("scale", ones({2}));
 ///       Tensor operator()(const Tensor& x) { return fc(x) * scale; }
 ///     };
-/// Assigning a module to another, `net = other`, makes it a handle of the other's state, its parameters and members with it.
-/// State-dict order: own parameters, own buffers, then the children, each in order of registration.
+/// Assigning a module to another, `net = other`, makes it a handle of the other's state, its parameters and members
+/// with it. State-dict order: own parameters, own buffers, then the children, each in order of registration.
 class WEFT_API Module {
  public:
   struct State;
@@ -85,8 +85,10 @@ class WEFT_API Module {
   /// This module (name "") and all below, each once, parents first.
   std::vector<Module> modules() const;
   std::vector<std::pair<std::string, Module>> named_modules() const;
-  /// This module as M, or as a class derived from M; empty where it is none. Handles keep the type that `add` or a container got:
-  ///     for (nn::Module& child : net.children()) if (auto bn = child.as<nn::BatchNorm2d>()) bn->options->momentum = 0.01;
+  /// This module as M, or as a class derived from M; empty where it is none. Handles keep the type that `add` or a
+  /// container got:
+  ///     for (nn::Module& child : net.children())
+  ///       if (auto bn = child.as<nn::BatchNorm2d>()) bn->options->momentum = 0.01;
   template <std::derived_from<Module> M> std::optional<M> as() const {
     if (const M* typed = dynamic_cast<const M*>(this)) return *typed;
     return of_object<M>();
@@ -102,8 +104,8 @@ class WEFT_API Module {
     }
     return out;
   }
-  /// Puts make(module) in the place of every M below that is a child of a container, and returns how many there were. ValueError, and
-  /// nothing is changed, where an M is a member of a class: only the class can replace what it calls.
+  /// Puts make(module) in the place of every M below that is a child of a container, and returns how many there were.
+  /// ValueError, and nothing is changed, where an M is a member of a class: only the class can replace what it calls.
   ///     net.replace<nn::ReLU>([](const nn::ReLU&) { return nn::GELU(); });
   template <std::derived_from<Module> M, class Make> int64_t replace(Make make);
   /// The parameter or buffer of that dotted name. ValueError otherwise.
@@ -113,20 +115,22 @@ class WEFT_API Module {
 
   /// Handles of all parameters and persistent buffers (no copies): `conv1.weight`, ...
   StateDict state_dict() const;
-  /// Copies the entries in, converting dtype and device. Missing, unexpected and misshapen entries are collected into one
-  /// ValueError that names every key, and nothing is changed then. Without `strict` only a wrong shape is an error.
+  /// Copies the entries in, converting dtype and device. Missing, unexpected and misshapen entries are collected into
+  /// one ValueError that names every key, and nothing is changed then. Without `strict` only a wrong shape is an
+  /// error.
   LoadResult load_state_dict(const StateDict& dict, bool strict = true);
 
-  /// Calls hook(module, x) before every call of this module; x is its first input, undefined where that is no Tensor. A Tensor that the
-  /// hook returns replaces x. Returns a handle for remove_hook. Copies of the module have the hook, clones too.
+  /// Calls hook(module, x) before every call of this module; x is its first input, undefined where that is no Tensor.
+  /// A Tensor that the hook returns replaces x. Returns a handle for remove_hook. Copies of the module have the hook,
+  /// clones too.
   template <class F> int64_t register_forward_pre_hook(F hook) {
     return add_pre_hook([hook = std::move(hook)](const Module& m, const Tensor& x) mutable -> Tensor {
       if constexpr (std::is_void_v<std::invoke_result_t<F&, const Module&, const Tensor&>>) return hook(m, x), Tensor();
       else return hook(m, x);
     });
   }
-  /// Calls hook(module, x, y) after every call; y is the result or its member `output`, undefined where there is none. A Tensor that
-  /// the hook returns replaces y.
+  /// Calls hook(module, x, y) after every call; y is the result or its member `output`, undefined where there is
+  /// none. A Tensor that the hook returns replaces y.
   template <class F> int64_t register_forward_hook(F hook) {
     return add_hook([hook = std::move(hook)](const Module& m, const Tensor& x, const Tensor& y) mutable -> Tensor {
       if constexpr (std::is_void_v<std::invoke_result_t<F&, const Module&, const Tensor&, const Tensor&>>)
@@ -141,8 +145,8 @@ class WEFT_API Module {
   bool is_same(const Module& o) const { return state_ == o.state_; }
 
  protected:
-  /// The printed name, and what is printed between the parentheses. Classes that derive from a layer of the library print
-  /// their own C++ name; `set_name` gives another.
+  /// The printed name, and what is printed between the parentheses. Classes that derive from a layer of the library
+  /// print their own C++ name; `set_name` gives another.
   explicit Module(std::string name, std::string extra = "");
   void set_name(std::string name);
   /// `options` is asked at each printing and stands behind `extra`.
@@ -345,8 +349,8 @@ template <std::derived_from<Module> M, class Make> int64_t Module::replace(Make 
   return static_cast<int64_t>(found.size());
 }
 
-/// A deep copy with tensors and options of its own: same values, modes, trainability and tags, no gradients. Handles follow wherever
-/// they sit in a class, as long as they are modules, nn::Parameter and nn::Buffer.
+/// A deep copy with tensors and options of its own: same values, modes, trainability and tags, no gradients. Handles
+/// follow wherever they sit in a class, as long as they are modules, nn::Parameter and nn::Buffer.
 template <std::derived_from<Module> M> [[nodiscard]] M clone(const M& m) {
   const detail::CloneScope scope(m);
   return M(m);

@@ -8,9 +8,9 @@
 
 namespace weft::nn {
 
-/// `dropout.p = 0.3` and `bn.options->momentum = 0.01` are seen by every copy of the module, by printing and by the module's calls.
-/// A copy made by `clone` has a value of its own. Assigning an Option to another lets the two share a value, as for modules;
-/// `a.p = *b.p` copies it.
+/// `dropout.p = 0.3` and `bn.options->momentum = 0.01` are seen by every copy of the module, by printing and by the
+/// module's calls. A copy made by `clone` has a value of its own. Assigning an Option to another lets the two share a
+/// value, as for modules; `a.p = *b.p` copies it.
 template <class T> class Option {
  public:
   using value_type = T;

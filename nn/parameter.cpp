@@ -102,10 +102,11 @@ namespace detail {
 
 namespace {
 
-/// The tensors of both sides of an assignment. Addresses only: nothing is kept alive.
-using Addresses = std::unordered_set<const void*>;
+/// The storages of both sides of an assignment, whose numbers are never used again: nothing is kept alive.
+using Storages = std::unordered_set<uint64_t>;
+uint64_t storage_of(const Tensor& t) { return t.impl()->storage->id(); }
 struct Assignment {
-  Addresses from, to;
+  Storages from, to;
 };
 /// The last few of this thread: members of one object may be modules that its own tree does not hold.
 struct Recent {
@@ -114,23 +115,23 @@ struct Recent {
 };
 thread_local Recent recent;
 
-Addresses tensors_of(const Module& root) {
-  Addresses out;
+Storages storages_of(const Module& root) {
+  Storages out;
   for (const Module& m : root.modules()) {
-    for (const Module::State::ParamEntry& p : m.state().params) out.insert(p.tensor.impl());
-    for (const Module::State::BufferEntry& b : m.state().buffers) out.insert(b.tensor.impl());
+    for (const Module::State::ParamEntry& p : m.state().params) out.insert(storage_of(p.tensor));
+    for (const Module::State::BufferEntry& b : m.state().buffers) out.insert(storage_of(b.tensor));
   }
   return out;
 }
-bool within(const Addresses& part, const Addresses& all) {
-  return std::all_of(part.begin(), part.end(), [&](const void* each) { return all.contains(each); });
+bool within(const Storages& part, const Storages& all) {
+  return std::all_of(part.begin(), part.end(), [&](uint64_t each) { return all.contains(each); });
 }
 
 }  // namespace
 
 void Reassigned::note(const Module& from, const Module& to) {
   if (from.is_same(to)) return;
-  Assignment now{tensors_of(from), tensors_of(to)};
+  Assignment now{storages_of(from), storages_of(to)};
   for (const Assignment& a : recent.list)  // of a member of an object that is being assigned
     if (within(now.from, a.from) && within(now.to, a.to)) return;
   recent.list[recent.next++ % recent.list.size()] = std::move(now);
@@ -138,7 +139,7 @@ void Reassigned::note(const Module& from, const Module& to) {
 
 bool Reassigned::allows(const Tensor& from, const Tensor& to) {
   for (const Assignment& a : recent.list)
-    if (a.from.contains(from.impl()) && (!to.defined() || a.to.contains(to.impl()))) return true;
+    if (a.from.contains(storage_of(from)) && (!to.defined() || a.to.contains(storage_of(to)))) return true;
   return false;
 }
 

@@ -1,6 +1,6 @@
-// Handles of a module's parameters and buffers. They read as Tensors, and copying one under `clone` gives the clone's tensor,
-// wherever the handle sits. All handles of one tensor form a ring, so that `tie` reaches each of them.
-// Knows Tensor and the scope of a clone; knows no module.
+// Handles of a module's parameters and buffers. They read as Tensors, and copying one under `clone` gives the clone's
+// tensor, wherever the handle sits. All handles of one tensor form a ring, so that `tie` reaches each of them. Knows
+// Tensor and the scope of a clone; knows no module.
 #pragma once
 
 #include <concepts>
@@ -22,9 +22,10 @@ template <class T> constexpr void refuse_assignment() {
 }
 }  // namespace detail
 
-/// A's tensor for b too: every handle of b, copies of its module included, names it from now on. `parameters()` lists the tensor once,
-/// the state dict has both keys and refuses to load two values for them; `clone`, `to` and loading keep the tie. Plain Tensors that
-/// were taken of b before, an optimiser's say, stay as they are. ValueError for undefined ones, and for another shape, dtype or device.
+/// A's tensor for b too: every handle of b, copies of its module included, names it from now on. `parameters()` lists
+/// the tensor once, the state dict has both keys and refuses to load two values for them; `clone`, `to` and loading
+/// keep the tie. Plain Tensors that were taken of b before, an optimiser's say, stay as they are. ValueError for
+/// undefined ones, and for another shape, dtype or device.
 ///     nn::tie(embedding.weight, decoder.weight);
 WEFT_API void tie(const Parameter& a, const Parameter& b);
 
@@ -37,8 +38,8 @@ class WEFT_API ModuleTensor : public Tensor {
   /// The same tensor; inside `clone` the clone's.
   ModuleTensor(const ModuleTensor& o);
   ModuleTensor(ModuleTensor&& o) noexcept;
-  /// For whole modules, `net = other`, whose handles go along, and for handles that are undefined or name that tensor already.
-  /// ValueError otherwise: a lone assignment would leave the module's state as it is; `tie` is meant.
+  /// For whole modules, `net = other`, whose handles go along, and for handles that are undefined or name that tensor
+  /// already. ValueError otherwise: a lone assignment would leave the module's state as it is; `tie` is meant.
   ModuleTensor& operator=(const ModuleTensor& o);
   /// Moves a handle: `weight = param("weight", w)`, and what containers do.
   ModuleTensor& operator=(ModuleTensor&& o) noexcept;
@@ -67,8 +68,8 @@ class WEFT_API ModuleTensor : public Tensor {
   mutable const ModuleTensor *next_ = nullptr, *before_ = nullptr;
 };
 
-/// A trainable tensor of a module, made by `param`. Declare what holds one as Parameter: a member, `std::vector<nn::Parameter>`,
-/// `std::optional<nn::Parameter>`. Functions take it as `const Tensor&`.
+/// A trainable tensor of a module, made by `param`. Declare what holds one as Parameter: a member,
+/// `std::vector<nn::Parameter>`, `std::optional<nn::Parameter>`. Functions take it as `const Tensor&`.
 class WEFT_API Parameter : public ModuleTensor {
  public:
   Parameter() = default;

@@ -19,8 +19,9 @@ namespace detail {
 WEFT_API void unregister(Module& m, const std::string& name);
 }  // namespace detail
 
-/// Layer M with `rule.weight(training)` in the place of its weight: state, printing and call are M's, but for the parameters and
-/// buffers that the rule has instead of `weight`. The state is shared with the layer it was made of, which must not be called any more.
+/// Layer M with `rule.weight(training)` in the place of its weight: state, printing and call are M's, but for the
+/// parameters and buffers that the rule has instead of `weight`. The state is shared with the layer it was made of,
+/// which must not be called any more.
 template <Weighted M, class Rule> class Reparametrized : public M {
  public:
   Reparametrized(M layer, Rule r) : M(std::move(layer)), rule(std::move(r)) {
@@ -62,7 +63,8 @@ struct WEFT_API WeightNormRule {
 };
 template <Weighted M> using WeightNorm = Reparametrized<M, WeightNormRule>;
 
-/// Weight normalisation (Salimans & Kingma 2016). Keys are those of torch.nn.utils.weight_norm, `weight_g` and `weight_v`.
+/// Weight normalisation (Salimans & Kingma 2016). Keys are those of torch.nn.utils.weight_norm, `weight_g` and
+/// `weight_v`.
 ///     nn::WeightNorm<nn::Conv2d> conv = add("conv", nn::weight_norm(nn::Conv2d(3, 8, {.kernel_size = 3})));
 template <Weighted M> WeightNorm<M> weight_norm(M layer, std::optional<int64_t> dim = 0) {
   WeightNormRule rule(layer.weight, dim);
@@ -77,8 +79,8 @@ struct SpectralNormOptions {
   std::optional<int64_t> dim = std::nullopt;
 };
 
-/// weight = W / (u^T W v), u and v by power iteration: (nearly) W over its largest singular value. State: weight_orig, weight_u [rows],
-/// weight_v [columns].
+/// weight = W / (u^T W v), u and v by power iteration: (nearly) W over its largest singular value. State:
+/// weight_orig, weight_u [rows], weight_v [columns].
 struct WEFT_API SpectralNormRule {
   SpectralNormRule(const Tensor& weight, const SpectralNormOptions& o);
   Tensor weight(bool training) const;
@@ -93,7 +95,8 @@ struct WEFT_API SpectralNormRule {
 };
 template <Weighted M> using SpectralNorm = Reparametrized<M, SpectralNormRule>;
 
-/// Spectral normalisation (Miyato et al. 2018). Keys are those of torch.nn.utils.spectral_norm; u and v begin as N(0, 1), normalised.
+/// Spectral normalisation (Miyato et al. 2018). Keys are those of torch.nn.utils.spectral_norm; u and v begin as N(0,
+/// 1), normalised.
 template <Weighted M> SpectralNorm<M> spectral_norm(M layer, SpectralNormOptions o = {}) {
   if (!o.dim) o.dim = layer.state().name.starts_with("ConvTranspose") ? 1 : 0;
   SpectralNormRule rule(layer.weight, o);

@@ -35,7 +35,7 @@ struct Held {
 /// Handles wherever a class may have them.
 struct Everywhere : Base {
   Everywhere() {
-    for (int i = 0; i < 3; ++i) list.push_back(param("list" + std::to_string(i), full({2}, i)));
+    for (int i = 0; i < 3; ++i) list.push_back(param("list" + std::to_string(i), full({2}, 1.0 * i)));
     maybe = param("maybe", ones({2}));
     named.emplace("key", buffer("key", ones({2})));
     held.inner = param("inner", ones({2}));
@@ -139,14 +139,12 @@ TEST_CASE("clone of a clone, of a container, and of what is not in the tree") {
 
 TEST_CASE("with_tensors: handles in a vector take the given tensors, others stay") {
   const Everywhere a;
-  const Tensor w = full({2}, 9).set_requires_grad();
+  const Tensor w = full({2}, 9.0).set_requires_grad();
   const Everywhere b = nn::with_tensors(a, {{"list1", w}});
   CHECK(b.list[1].is_same(w));
   CHECK(b.list[0].is_same(a.list[0]));
   CHECK(a.list[1].to_vector<float>() == std::vector<float>{1, 1});
-  CHECK(value_error([&] {
-          (void)nn::with_tensors(a, {{"no", w}});
-        }) == "with_tensors: Everywhere has no parameter or buffer 'no'");
+  CHECK(value_error([&] { (void)nn::with_tensors(a, {{"no", w}}); }).ends_with("has no parameter or buffer 'no'"));
 }
 
 TEST_CASE("assigning one parameter to another names tie; whole modules are assigned as handles") {
@@ -245,6 +243,8 @@ TEST_CASE("tie: one tensor in parameters, both keys in the state dict, kept by c
   CHECK(net.table.weight.grad().is_same(net.out.weight.grad()));
 
   Net third, fourth;
+  third.to(Dtype::f64);
+  fourth.to(Dtype::f64);
   nn::tie(third.out.weight, net.out.weight);  // what is tied to net.out.weight goes along
   CHECK(net.table.weight.is_same(third.out.weight));
   nn::tie(fourth.out.weight, third.out.weight);
@@ -274,7 +274,7 @@ TEST_CASE("handles of one parameter are copied and dropped by several threads") 
 TEST_CASE("stand_in is for one handle alone; a buffer of a loss follows clone") {
   Scaled m(2);
   Scaled other = m;
-  other.weight.stand_in(full({2}, 7));
+  other.weight.stand_in(full({2}, 7.0));
   CHECK(other(ones({2})).to_vector<float>() == std::vector<float>{7, 7});
   CHECK(m(ones({2})).to_vector<float>() == std::vector<float>{2, 2});
   const nn::CrossEntropyLoss loss({.weight = tensor({1.0f, 2.0f})});
