@@ -114,6 +114,12 @@ struct BackwardOptions {
 namespace detail {
 /// ValueError: `op` was given an undefined Tensor.
 [[noreturn]] WEFT_API void raise_undefined(const char* op);
+template <class P> constexpr void refuse_plain_handle() {
+  static_assert(sizeof(P) == 0,
+                "a Tensor made of a module's parameter or buffer does not follow nn::clone: declare a member or an "
+                "element of a vector as nn::Parameter (nn::Buffer), a local as `const Tensor& w = layer.weight;`, and "
+                "write layer.weight.tensor() where a plain handle is meant");
+}
 }  // namespace detail
 
 /// An n-dimensional array on a device, and a node of the tape when gradients are asked for. Copies share everything;
@@ -135,6 +141,13 @@ class WEFT_API Tensor : public TensorMethods {
   template <class T>
   requires std::is_arithmetic_v<T>
   void operator=(T y) && { assign(y); }
+  /// A module's parameter or buffer as a plain Tensor does not compile: `nn::clone` could not follow that handle.
+  template <class P>
+  requires requires { typename P::OfModule; }
+  Tensor(const P&) { detail::refuse_plain_handle<P>(); }
+  template <class P>
+  requires requires { typename P::OfModule; }
+  Tensor& operator=(const P&) & { return detail::refuse_plain_handle<P>(), *this; }
 
   // Queries. On an undefined Tensor they throw a ValueError in the name of the function that asks: leave `from` alone.
   bool defined() const { return static_cast<bool>(impl_); }

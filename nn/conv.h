@@ -10,6 +10,7 @@
 
 #include "weft/autograd/ops/pad.h"
 #include "weft/core/conv_params.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 
 namespace weft::nn {
@@ -69,8 +70,8 @@ class WEFT_API ConvBase : public Module {
   Shape output_padding;
   bool transposed;
   std::string padding_mode;
-  Tensor weight;  ///< [out, in/groups, kernel...], transposed: [in, out/groups, kernel...]
-  Tensor bias;    ///< [out], undefined without
+  Parameter weight;  ///< [out, in/groups, kernel...], transposed: [in, out/groups, kernel...]
+  Parameter bias;    ///< [out], undefined without
 
   /// U(-b, b) for weight, then bias; b = 1 / sqrt(weight[0].numel()).
   void reset_parameters();
@@ -134,7 +135,9 @@ template <int D> class WEFT_API Conv : public ConvBase {
  public:
   Conv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o)
       : ConvBase(config("Conv", in_channels, out_channels, o)) {}
-  Tensor operator()(const Tensor& x) const { return convolve(x, weight); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return convolve(x, weight); });
+  }
 };
 using Conv1d = Conv<1>;
 using Conv2d = Conv<2>;
@@ -147,7 +150,7 @@ template <int D> class WEFT_API ConvTranspose : public ConvBase {
       : ConvBase(config("ConvTranspose", in_channels, out_channels, o)) {}
   /// output_size: spatial sizes (or all sizes) of the result, instead of output_padding. ValueError where it cannot be had.
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) const {
-    return convolve_transposed(x, weight, output_size);
+    return nn::call(*this, x, [&](const Tensor& x) { return convolve_transposed(x, weight, output_size); });
   }
 };
 using ConvTranspose1d = ConvTranspose<1>;

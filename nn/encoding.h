@@ -5,6 +5,7 @@
 #include "weft/autograd/ops/loss.h"
 #include "weft/nn/conv.h"
 #include "weft/nn/gram.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -20,11 +21,12 @@ struct EncodingOptions {
 class WEFT_API Encoding : public Module {
  public:
   Encoding(int64_t D, int64_t K, EncodingOptions o = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   void reset_parameters();
   int64_t D, K;
   EncodingLayout layout;
-  Tensor codewords, scale;
+  Parameter codewords, scale;
 };
 
 /// Encoding whose scale is noise: drawn from U(-1, 0) for each forward when training, -1/2 in evaluation. The stored `scale`
@@ -32,17 +34,19 @@ class WEFT_API Encoding : public Module {
 class WEFT_API EncodingDrop : public Encoding {
  public:
   EncodingDrop(int64_t D, int64_t K, EncodingOptions o = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
 };
 
 /// Assignment by the dot product with the codewords instead of the distance, without a scale.
 class WEFT_API EncodingCosine : public Module {
  public:
   EncodingCosine(int64_t D, int64_t K, EncodingOptions o = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t D, K;
   EncodingLayout layout;
-  Tensor codewords;
+  Parameter codewords;
 };
 
 /// Matches second-order statistics: y_b = (W G)^T x_b with x_b as [C, H W] (the CoMatch layer of MSG-Net). x: [B, C, H, W] -> the same.
@@ -54,9 +58,10 @@ class WEFT_API Inspiration : public Module {
   explicit Inspiration(int64_t C, int64_t B = 1);
   /// G: [C, C] or [B, C, C]; gradients flow into what it was made of. ShapeError otherwise.
   void set_target(const Tensor& G);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t C;
-  Tensor weight;
+  Parameter weight;
   Tensor target() const;
 };
 
@@ -75,7 +80,8 @@ struct UpsampleConv2dOptions {
 class WEFT_API UpsampleConv2d : public ConvBase {
  public:
   UpsampleConv2d(int64_t in_channels, int64_t out_channels, const UpsampleConv2dOptions& o);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   void reset_parameters();
   int64_t scale_factor;
 };
@@ -84,7 +90,8 @@ class WEFT_API UpsampleConv2d : public ConvBase {
 class WEFT_API Normalize : public Module {
  public:
   explicit Normalize(double p = 2, int64_t dim = 1);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   double p;
   int64_t dim;
 };
@@ -93,7 +100,9 @@ class WEFT_API Normalize : public Module {
 class WEFT_API View : public Module {
  public:
   explicit View(const Shape& size);
-  Tensor operator()(const Tensor& x) const { return x.reshape(size); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return x.reshape(size); });
+  }
   Shape size;
 };
 
@@ -101,7 +110,8 @@ class WEFT_API View : public Module {
 class WEFT_API Sum : public Module {
  public:
   explicit Sum(int64_t dim, bool keep_dim = false);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t dim;
   bool keep_dim;
 };
@@ -109,7 +119,8 @@ class WEFT_API Sum : public Module {
 class WEFT_API Mean : public Module {
  public:
   explicit Mean(int64_t dim, bool keep_dim = false);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t dim;
   bool keep_dim;
 };
@@ -117,7 +128,8 @@ class WEFT_API Mean : public Module {
 class WEFT_API GlobalAvgPool2d : public Module {
  public:
   GlobalAvgPool2d() : Module("GlobalAvgPool2d") {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
 };
 
 struct SegmentationLossesOptions {
@@ -135,10 +147,17 @@ struct SegmentationLossesOptions {
 class WEFT_API SegmentationLosses : public Module {
  public:
   explicit SegmentationLosses(SegmentationLossesOptions o = {});
-  Tensor operator()(const Tensor& pred, const Tensor& target) const;
-  Tensor operator()(const Tensor& pred, const Tensor& se_or_aux, const Tensor& target) const;
-  Tensor operator()(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const;
-  SegmentationLossesOptions options;
+  Tensor operator()(const Tensor& pred, const Tensor& target) const { return nn::call(*this, pred, target); }
+  Tensor forward(const Tensor& pred, const Tensor& target) const;
+  Tensor operator()(const Tensor& pred, const Tensor& se_or_aux, const Tensor& target) const {
+    return nn::call(*this, pred, se_or_aux, target);
+  }
+  Tensor forward(const Tensor& pred, const Tensor& se_or_aux, const Tensor& target) const;
+  Tensor operator()(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const {
+    return nn::call(*this, pred, se, aux, target);
+  }
+  Tensor forward(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const;
+  Option<SegmentationLossesOptions> options;
 
  private:
   Tensor loss(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const;
@@ -148,7 +167,8 @@ class WEFT_API SegmentationLosses : public Module {
 class WEFT_API LabelSmoothing : public Module {
  public:
   explicit LabelSmoothing(double smoothing = 0.1);
-  Tensor operator()(const Tensor& x, const Tensor& target) const;
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return nn::call(*this, x, target); }
+  Tensor forward(const Tensor& x, const Tensor& target) const;
   double smoothing;
 };
 

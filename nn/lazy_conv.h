@@ -30,7 +30,7 @@ template <int D> class WEFT_API LazyConv : public LazyConvBase {
   LazyConv(int64_t out_channels, const ConvOptions<D>& o) : LazyConvBase(config("LazyConv", 0, out_channels, o)) {}
   Tensor operator()(const Tensor& x) {
     materialize_for(x);
-    return convolve(x, weight);
+    return nn::call(*this, x, [&](const Tensor& x) { return convolve(x, weight); });
   }
 };
 using LazyConv1d = LazyConv<1>;
@@ -44,7 +44,7 @@ template <int D> class WEFT_API LazyConvTranspose : public LazyConvBase {
       : LazyConvBase(config("LazyConvTranspose", 0, out_channels, o)) {}
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) {
     materialize_for(x);
-    return convolve_transposed(x, weight, output_size);
+    return nn::call(*this, x, [&](const Tensor& x) { return convolve_transposed(x, weight, output_size); });
   }
 };
 using LazyConvTranspose1d = LazyConvTranspose<1>;

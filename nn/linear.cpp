@@ -27,7 +27,7 @@ void Linear::reset_parameters() {
   if (bias.defined()) init::uniform_(bias, -bound, bound);
 }
 
-Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight, bias); }
+Tensor Linear::forward(const Tensor& x) const { return linear(x, weight, bias); }
 
 Bilinear::Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, BilinearOptions o)
     : Module("Bilinear", weft::str("in1_features=", in1_features, ", in2_features=", in2_features,
@@ -45,7 +45,7 @@ Bilinear::Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_featu
   }
 }
 
-Tensor Bilinear::operator()(const Tensor& a, const Tensor& b) const { return bilinear(a, b, weight, bias); }
+Tensor Bilinear::forward(const Tensor& a, const Tensor& b) const { return bilinear(a, b, weight, bias); }
 
 namespace {
 
@@ -71,40 +71,42 @@ void init_rows(const Tensor& weight, std::optional<int64_t> padding) {
 
 Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o)
     : Module("Embedding"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
-  check_table(*this, num_embeddings, embedding_dim, options.padding_idx);
-  std::string extra = weft::str(num_embeddings, ", ", embedding_dim);
-  if (options.padding_idx) extra += ", padding_idx=" + py(*options.padding_idx);
-  extra += renorm_text(options);
-  set_extra(extra);
+  check_table(*this, num_embeddings, embedding_dim, options->padding_idx);
+  set_extra(weft::str(num_embeddings, ", ", embedding_dim), [options = options] {
+    return (options->padding_idx ? ", padding_idx=" + py(*options->padding_idx) : "") + renorm_text(*options);
+  });
   weight = param("weight", empty({num_embeddings, embedding_dim}));
-  init_rows(weight, options.padding_idx);
+  init_rows(weight, options->padding_idx);
 }
 
-Tensor Embedding::operator()(const Tensor& x) const {
-  if (options.max_norm) embedding_renorm_(weight, x, *options.max_norm, options.norm_type);
-  return embedding(x, weight, {.padding_idx = options.padding_idx, .scale_grad_by_freq = options.scale_grad_by_freq});
+Tensor Embedding::forward(const Tensor& x) const {
+  if (options->max_norm) embedding_renorm_(weight, x, *options->max_norm, options->norm_type);
+  return embedding(x, weight, {.padding_idx = options->padding_idx, .scale_grad_by_freq = options->scale_grad_by_freq});
 }
 
 EmbeddingBag::EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o)
     : Module("EmbeddingBag"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
-  check_table(*this, num_embeddings, embedding_dim, options.padding_idx);
-  std::string extra = weft::str(num_embeddings, ", ", embedding_dim);
-  extra += renorm_text(options);
-  extra += o.mode == BagMode::sum ? ", mode='sum'" : o.mode == BagMode::max ? ", mode='max'" : ", mode='mean'";
-  if (options.padding_idx) extra += ", padding_idx=" + py(*options.padding_idx);
-  set_extra(extra);
+  check_table(*this, num_embeddings, embedding_dim, options->padding_idx);
+  set_extra(weft::str(num_embeddings, ", ", embedding_dim), [options = options] {
+    const BagMode mode = options->mode;
+    return renorm_text(*options) + ", mode=" +
+           (mode == BagMode::sum   ? "'sum'"
+            : mode == BagMode::max ? "'max'"
+                                   : "'mean'") +
+           (options->padding_idx ? ", padding_idx=" + py(*options->padding_idx) : "");
+  });
   weight = param("weight", empty({num_embeddings, embedding_dim}));
-  init_rows(weight, options.padding_idx);
+  init_rows(weight, options->padding_idx);
 }
 
-Tensor EmbeddingBag::operator()(const Tensor& x, const Tensor& offsets, const Tensor& per_sample_weights) const {
-  if (options.max_norm) embedding_renorm_(weight, x, *options.max_norm, options.norm_type);
+Tensor EmbeddingBag::forward(const Tensor& x, const Tensor& offsets, const Tensor& per_sample_weights) const {
+  if (options->max_norm) embedding_renorm_(weight, x, *options->max_norm, options->norm_type);
   return embedding_bag(x, weight, offsets,
-                       {.mode = options.mode,
+                       {.mode = options->mode,
                         .per_sample_weights = per_sample_weights,
-                        .include_last_offset = options.include_last_offset,
-                        .padding_idx = options.padding_idx,
-                        .scale_grad_by_freq = options.scale_grad_by_freq});
+                        .include_last_offset = options->include_last_offset,
+                        .padding_idx = options->padding_idx,
+                        .scale_grad_by_freq = options->scale_grad_by_freq});
 }
 
 Flatten::Flatten(int64_t start_dim, int64_t end_dim)

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "weft/autograd/ops/embedding.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -13,10 +15,11 @@ struct LinearOptions {
 class WEFT_API Linear : public Module {
  public:
   Linear(int64_t in_features, int64_t out_features, LinearOptions o = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   void reset_parameters();
   int64_t in_features, out_features;
-  Tensor weight, bias;  ///< bias undefined without
+  Parameter weight, bias;  ///< bias undefined without
 };
 
 struct BilinearOptions {
@@ -26,9 +29,10 @@ struct BilinearOptions {
 class WEFT_API Bilinear : public Module {
  public:
   Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, BilinearOptions o = {});
-  Tensor operator()(const Tensor& a, const Tensor& b) const;
+  Tensor operator()(const Tensor& a, const Tensor& b) const { return nn::call(*this, a, b); }
+  Tensor forward(const Tensor& a, const Tensor& b) const;
   int64_t in1_features, in2_features, out_features;
-  Tensor weight, bias;
+  Parameter weight, bias;
 };
 
 struct EmbeddingOptions {
@@ -42,10 +46,11 @@ struct EmbeddingOptions {
 class WEFT_API Embedding : public Module {
  public:
   Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t num_embeddings, embedding_dim;
-  EmbeddingOptions options;
-  Tensor weight;
+  Option<EmbeddingOptions> options;
+  Parameter weight;
 };
 
 struct EmbeddingBagOptions {
@@ -60,24 +65,31 @@ struct EmbeddingBagOptions {
 class WEFT_API EmbeddingBag : public Module {
  public:
   EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o = {});
-  Tensor operator()(const Tensor& x, const Tensor& offsets = {}, const Tensor& per_sample_weights = {}) const;
+  Tensor operator()(const Tensor& x, const Tensor& offsets = {}, const Tensor& per_sample_weights = {}) const {
+    return nn::call(*this, x, offsets, per_sample_weights);
+  }
+  Tensor forward(const Tensor& x, const Tensor& offsets, const Tensor& per_sample_weights) const;
   int64_t num_embeddings, embedding_dim;
-  EmbeddingBagOptions options;
-  Tensor weight;
+  Option<EmbeddingBagOptions> options;
+  Parameter weight;
 };
 
 /// y = x.
 class WEFT_API Identity : public Module {
  public:
   Identity() : Module("Identity") {}
-  Tensor operator()(const Tensor& x) const { return x; }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return x; });
+  }
 };
 
 /// Axes start_dim to end_dim as one. [N, C, H, W] -> [N, C H W].
 class WEFT_API Flatten : public Module {
  public:
   explicit Flatten(int64_t start_dim = 1, int64_t end_dim = -1);
-  Tensor operator()(const Tensor& x) const { return x.flatten(start_dim, end_dim); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return x.flatten(start_dim, end_dim); });
+  }
   int64_t start_dim, end_dim;
 };
 
@@ -85,7 +97,9 @@ class WEFT_API Flatten : public Module {
 class WEFT_API Unflatten : public Module {
  public:
   Unflatten(int64_t dim, const Shape& unflattened_size);
-  Tensor operator()(const Tensor& x) const { return x.unflatten(dim, unflattened_size); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return x.unflatten(dim, unflattened_size); });
+  }
   int64_t dim;
   Shape unflattened_size;
 };

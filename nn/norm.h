@@ -2,7 +2,9 @@
 #pragma once
 
 #include "weft/autograd/ops/norm.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -12,7 +14,8 @@ class WEFT_API ChannelNorm : public Module {
   /// Back to the first values: weight and running_var 1, the others 0.
   void reset_parameters();
   int64_t num_features;
-  Tensor weight, bias, running_mean, running_var, num_batches_tracked;
+  Parameter weight, bias;
+  Buffer running_mean, running_var, num_batches_tracked;
 
  protected:
   template <class Options> ChannelNorm(std::string name, int64_t num_features, const Options& o);
@@ -37,10 +40,14 @@ struct BatchNormOptions {
 template <int D> class WEFT_API BatchNorm : public ChannelNorm {
  public:
   explicit BatchNorm(int64_t num_features, BatchNormOptions o = {});
-  Tensor operator()(const Tensor& x) const { return normalise(x, Tensor()); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return normalise(x, Tensor()); });
+  }
   /// act(bn(x) + residual) in one kernel.
-  Tensor operator()(const Tensor& x, const Tensor& residual) const { return normalise(x, residual); }
-  BatchNormOptions options;
+  Tensor operator()(const Tensor& x, const Tensor& residual) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return normalise(x, residual); });
+  }
+  Option<BatchNormOptions> options;
 
  private:
   Tensor normalise(const Tensor& x, const Tensor& residual) const;
@@ -65,8 +72,9 @@ struct InstanceNormOptions {
 template <int D> class WEFT_API InstanceNorm : public ChannelNorm {
  public:
   explicit InstanceNorm(int64_t num_features, InstanceNormOptions o = {});
-  Tensor operator()(const Tensor& x) const;
-  InstanceNormOptions options;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+  Option<InstanceNormOptions> options;
 };
 using InstanceNorm1d = InstanceNorm<1>;
 using InstanceNorm2d = InstanceNorm<2>;
@@ -83,10 +91,11 @@ struct GroupNormOptions {
 class WEFT_API GroupNorm : public Module {
  public:
   GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions o = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t num_groups, num_channels;
-  GroupNormOptions options;
-  Tensor weight, bias;
+  Option<GroupNormOptions> options;
+  Parameter weight, bias;
 };
 
 struct LayerNormOptions {
@@ -99,10 +108,11 @@ class WEFT_API LayerNorm : public Module {
  public:
   explicit LayerNorm(const Shape& normalized_shape, LayerNormOptions o = {});
   explicit LayerNorm(int64_t size, LayerNormOptions o = {}) : LayerNorm(Shape{size}, o) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   Shape normalized_shape;
-  LayerNormOptions options;
-  Tensor weight, bias;
+  Option<LayerNormOptions> options;
+  Parameter weight, bias;
 };
 
 struct RMSNormOptions {
@@ -114,19 +124,22 @@ class WEFT_API RMSNorm : public Module {
  public:
   explicit RMSNorm(const Shape& normalized_shape, RMSNormOptions o = {});
   explicit RMSNorm(int64_t size, RMSNormOptions o = {}) : RMSNorm(Shape{size}, o) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   Shape normalized_shape;
-  RMSNormOptions options;
-  Tensor weight;
+  Option<RMSNormOptions> options;
+  Parameter weight;
 };
 
 /// local_response_norm over `size` neighbouring channels.
 class WEFT_API LocalResponseNorm : public Module {
  public:
   explicit LocalResponseNorm(int64_t size, LocalResponseNormOptions o = {});
-  Tensor operator()(const Tensor& x) const { return local_response_norm(x, size, options); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return local_response_norm(x, size, options); });
+  }
   int64_t size;
-  LocalResponseNormOptions options;
+  Option<LocalResponseNormOptions> options;
 };
 
 /// x / (k + alpha / size s)^beta, where s is the sum of x^2 over channel 0 and the (size + 1) / 2 - 1 channels on both sides of each:
@@ -135,9 +148,10 @@ class WEFT_API LocalResponseNorm : public Module {
 class WEFT_API CrossMapLRN2d : public Module {
  public:
   explicit CrossMapLRN2d(int64_t size, LocalResponseNormOptions o = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t size;
-  LocalResponseNormOptions options;
+  Option<LocalResponseNormOptions> options;
 };
 
 }  // namespace weft::nn

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "weft/autograd/ops/pool.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -11,10 +13,11 @@ template <int D> class WEFT_API MaxPool : public Module {
  public:
   explicit MaxPool(const MaxPoolOptions<D>& o);
   explicit MaxPool(int64_t kernel_size) : MaxPool(MaxPoolOptions<D>{.kernel_size = kernel_size}) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   /// With where each maximum lies, for unpooling.
   Pooled with_indices(const Tensor& x) const;
-  MaxPoolOptions<D> options;
+  Option<MaxPoolOptions<D>> options;
 };
 using MaxPool1d = MaxPool<1>;
 using MaxPool2d = MaxPool<2>;
@@ -25,8 +28,9 @@ template <int D> class WEFT_API AvgPool : public Module {
  public:
   explicit AvgPool(const AvgPoolOptions<D>& o);
   explicit AvgPool(int64_t kernel_size) : AvgPool(AvgPoolOptions<D>{.kernel_size = kernel_size}) {}
-  Tensor operator()(const Tensor& x) const;
-  AvgPoolOptions<D> options;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+  Option<AvgPoolOptions<D>> options;
 };
 using AvgPool1d = AvgPool<1>;
 using AvgPool2d = AvgPool<2>;
@@ -36,7 +40,8 @@ using AvgPool3d = AvgPool<3>;
 template <int D> class WEFT_API AdaptiveAvgPool : public Module {
  public:
   explicit AdaptiveAvgPool(const OutputSize<D>& output_size);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   OutputSize<D> output_size;
 };
 using AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
@@ -47,7 +52,8 @@ using AdaptiveAvgPool3d = AdaptiveAvgPool<3>;
 template <int D> class WEFT_API AdaptiveMaxPool : public Module {
  public:
   explicit AdaptiveMaxPool(const OutputSize<D>& output_size);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   Pooled with_indices(const Tensor& x) const;
   OutputSize<D> output_size;
 };
@@ -59,8 +65,9 @@ using AdaptiveMaxPool3d = AdaptiveMaxPool<3>;
 template <int D> class WEFT_API LPPool : public Module {
  public:
   explicit LPPool(const LpPoolOptions<D>& o);
-  Tensor operator()(const Tensor& x) const;
-  LpPoolOptions<D> options;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+  Option<LpPoolOptions<D>> options;
 };
 using LPPool1d = LPPool<1>;
 using LPPool2d = LPPool<2>;
@@ -71,8 +78,11 @@ template <int D> class WEFT_API MaxUnpool : public Module {
  public:
   explicit MaxUnpool(const MaxUnpoolOptions<D>& o);
   explicit MaxUnpool(int64_t kernel_size) : MaxUnpool(MaxUnpoolOptions<D>{.kernel_size = kernel_size}) {}
-  Tensor operator()(const Tensor& x, const Tensor& indices, const std::optional<Shape>& output_size = {}) const;
-  MaxUnpoolOptions<D> options;
+  Tensor operator()(const Tensor& x, const Tensor& indices, const std::optional<Shape>& output_size = {}) const {
+    return nn::call(*this, x, indices, output_size);
+  }
+  Tensor forward(const Tensor& x, const Tensor& indices, const std::optional<Shape>& output_size) const;
+  Option<MaxUnpoolOptions<D>> options;
 };
 using MaxUnpool1d = MaxUnpool<1>;
 using MaxUnpool2d = MaxUnpool<2>;
@@ -84,9 +94,10 @@ using MaxUnpool3d = MaxUnpool<3>;
 template <int D> class WEFT_API FractionalMaxPool : public Module {
  public:
   explicit FractionalMaxPool(const FractionalMaxPoolOptions<D>& o);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   Pooled with_indices(const Tensor& x) const;
-  FractionalMaxPoolOptions<D> options;
+  Option<FractionalMaxPoolOptions<D>> options;
 };
 using FractionalMaxPool2d = FractionalMaxPool<2>;
 using FractionalMaxPool3d = FractionalMaxPool<3>;

@@ -6,7 +6,9 @@
 #include <optional>
 
 #include "weft/autograd/ops/rnn.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 #include "weft/nn/packed_sequence.h"
 
 namespace weft::nn {
@@ -47,7 +49,7 @@ class WEFT_API RNNBase : public Module {
  public:
   int64_t input_size, hidden_size, num_layers, proj_size;
   bool bias, batch_first, bidirectional;
-  double dropout;
+  Option<double> dropout;
   void reset_parameters();
 
  protected:
@@ -82,14 +84,18 @@ class WEFT_API RNN : public RNNBase {
  public:
   RNN(int64_t input_size, int64_t hidden_size, const RNNOptions& o = {});
   /// The first state is zero unless given.
-  RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const;
-  PackedRNNResult operator()(const PackedSequence& x, const Tensor& h0 = {}) const;
+  RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const { return nn::call(*this, x, h0); }
+  RNNResult forward(const Tensor& x, const Tensor& h0) const;
+  PackedRNNResult operator()(const PackedSequence& x, const Tensor& h0 = {}) const { return nn::call(*this, x, h0); }
+  PackedRNNResult forward(const PackedSequence& x, const Tensor& h0) const;
 };
 class WEFT_API GRU : public RNNBase {
  public:
   GRU(int64_t input_size, int64_t hidden_size, const GRUOptions& o = {});
-  RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const;
-  PackedRNNResult operator()(const PackedSequence& x, const Tensor& h0 = {}) const;
+  RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const { return nn::call(*this, x, h0); }
+  RNNResult forward(const Tensor& x, const Tensor& h0) const;
+  PackedRNNResult operator()(const PackedSequence& x, const Tensor& h0 = {}) const { return nn::call(*this, x, h0); }
+  PackedRNNResult forward(const PackedSequence& x, const Tensor& h0) const;
 };
 struct LSTMResult {
   Tensor output, h, c;
@@ -102,8 +108,14 @@ class WEFT_API LSTM : public RNNBase {
  public:
   LSTM(int64_t input_size, int64_t hidden_size, const LSTMOptions& o = {});
   /// Both states or none.
-  LSTMResult operator()(const Tensor& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const;
-  PackedLSTMResult operator()(const PackedSequence& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const;
+  LSTMResult operator()(const Tensor& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const {
+    return nn::call(*this, x, h0, c0);
+  }
+  LSTMResult forward(const Tensor& x, const Tensor& h0, const Tensor& c0) const;
+  PackedLSTMResult operator()(const PackedSequence& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const {
+    return nn::call(*this, x, h0, c0);
+  }
+  PackedLSTMResult forward(const PackedSequence& x, const Tensor& h0, const Tensor& c0) const;
 };
 
 struct RNNCellOptions {
@@ -119,7 +131,7 @@ class WEFT_API RNNCellBase : public Module {
  public:
   int64_t input_size, hidden_size;
   bool bias;
-  Tensor weight_ih, weight_hh, bias_ih, bias_hh;
+  Parameter weight_ih, weight_hh, bias_ih, bias_hh;
 
  protected:
   RNNCellBase(std::string name, RnnKind kind, int64_t input_size, int64_t hidden_size, bool bias);
@@ -131,18 +143,24 @@ class WEFT_API RNNCellBase : public Module {
 class WEFT_API RNNCell : public RNNCellBase {
  public:
   RNNCell(int64_t input_size, int64_t hidden_size, RNNCellOptions o = {});
-  Tensor operator()(const Tensor& x, const Tensor& h = {}) const { return step(x, {h}).h; }
+  Tensor operator()(const Tensor& x, const Tensor& h = {}) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h}).h; });
+  }
 };
 class WEFT_API GRUCell : public RNNCellBase {
  public:
   GRUCell(int64_t input_size, int64_t hidden_size, CellOptions o = {});
-  Tensor operator()(const Tensor& x, const Tensor& h = {}) const { return step(x, {h}).h; }
+  Tensor operator()(const Tensor& x, const Tensor& h = {}) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h}).h; });
+  }
 };
 class WEFT_API LSTMCell : public RNNCellBase {
  public:
   LSTMCell(int64_t input_size, int64_t hidden_size, CellOptions o = {});
   /// Both states or none.
-  RnnState operator()(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const { return step(x, {h, c}); }
+  RnnState operator()(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h, c}); });
+  }
 };
 
 }  // namespace weft::nn

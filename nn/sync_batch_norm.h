@@ -4,6 +4,7 @@
 
 #include "weft/distributed/process_group.h"
 #include "weft/nn/norm.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -27,8 +28,9 @@ struct SyncBatchNormOptions {
 class WEFT_API SyncBatchNorm : public ChannelNorm {
  public:
   explicit SyncBatchNorm(int64_t num_features, SyncBatchNormOptions o = {});
-  Tensor operator()(const Tensor& x) const;
-  SyncBatchNormOptions options;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+  Option<SyncBatchNormOptions> options;
 
  protected:
   SyncBatchNorm(std::string name, int64_t num_features, SyncBatchNormOptions o);

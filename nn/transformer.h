@@ -5,6 +5,7 @@
 #include "weft/nn/containers.h"
 #include "weft/nn/dropout.h"
 #include "weft/nn/norm.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -30,8 +31,11 @@ struct TransformerEncoderCall {
 class WEFT_API TransformerEncoderLayer : public Module {
  public:
   TransformerEncoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o = {});
-  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const;
-  TransformerLayerOptions options;
+  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const {
+    return nn::call(*this, src, call);
+  }
+  Tensor forward(const Tensor& src, const TransformerEncoderCall& call) const;
+  Option<TransformerLayerOptions> options;
   MultiheadAttention self_attn;
   Linear linear1;
   Dropout dropout;
@@ -50,8 +54,11 @@ struct TransformerDecoderCall {
 class WEFT_API TransformerDecoderLayer : public Module {
  public:
   TransformerDecoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o = {});
-  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const;
-  TransformerLayerOptions options;
+  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const {
+    return nn::call(*this, tgt, memory, call);
+  }
+  Tensor forward(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call) const;
+  Option<TransformerLayerOptions> options;
   MultiheadAttention self_attn, multihead_attn;
   Linear linear1;
   Dropout dropout;
@@ -65,7 +72,10 @@ class WEFT_API TransformerEncoder : public Module {
  public:
   TransformerEncoder(const TransformerEncoderLayer& layer, int64_t num_layers,
                      const std::optional<LayerNorm>& norm = {});
-  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const;
+  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const {
+    return nn::call(*this, src, call);
+  }
+  Tensor forward(const Tensor& src, const TransformerEncoderCall& call) const;
   ModuleList layers;
   std::optional<LayerNorm> norm;
 };
@@ -73,7 +83,10 @@ class WEFT_API TransformerDecoder : public Module {
  public:
   TransformerDecoder(const TransformerDecoderLayer& layer, int64_t num_layers,
                      const std::optional<LayerNorm>& norm = {});
-  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const;
+  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const {
+    return nn::call(*this, tgt, memory, call);
+  }
+  Tensor forward(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call) const;
   ModuleList layers;
   std::optional<LayerNorm> norm;
 };
@@ -100,7 +113,10 @@ struct TransformerCall {
 class WEFT_API Transformer : public Module {
  public:
   explicit Transformer(const TransformerOptions& o = {});
-  Tensor operator()(const Tensor& src, const Tensor& tgt, const TransformerCall& call = {}) const;
+  Tensor operator()(const Tensor& src, const Tensor& tgt, const TransformerCall& call = {}) const {
+    return nn::call(*this, src, tgt, call);
+  }
+  Tensor forward(const Tensor& src, const Tensor& tgt, const TransformerCall& call) const;
   /// [size, size]: -inf above the diagonal, 0 elsewhere; a mask for what must not see its future.
   static Tensor generate_square_subsequent_mask(int64_t size, const TensorOptions& o = {});
   int64_t d_model, nhead;

@@ -37,7 +37,8 @@ template <int D> struct ConvTransposeLayerOptions {
 template <int D> class WEFT_API Conv : public nn::ConvBase {
  public:
   Conv(int64_t in_channels, int64_t out_channels, const ConvLayerOptions<D>& o);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   void reset_parameters();
   Constraint constraint;
 };
@@ -49,7 +50,10 @@ using Conv3d = Conv<3>;
 template <int D> class WEFT_API ConvTranspose : public nn::ConvBase {
  public:
   ConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeLayerOptions<D>& o);
-  Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) const;
+  Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) const {
+    return nn::call(*this, x, output_size);
+  }
+  Tensor forward(const Tensor& x, const std::optional<Shape>& output_size) const;
   void reset_parameters();
   Constraint constraint;
 };

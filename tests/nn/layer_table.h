@@ -16,7 +16,7 @@
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/core/generator.h"
-#include "weft/nn/utils.h"
+#include "weft/nn/reparametrize.h"
 
 namespace weft::test {
 
