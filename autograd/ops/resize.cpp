@@ -5,6 +5,7 @@
 #include "weft/autograd/ops/feature_layout.h"
 #include "weft/autograd/ops/pool.h"
 #include "weft/autograd/ops/resample.h"
+#include "weft/autograd/ops/unary.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
@@ -80,6 +81,10 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
              "interpolate: recompute_scale_factor needs a scale_factor, not a size");
   WEFT_CHECK((!smooth && x.dtype() != Dtype::boolean) || x.is_floating() || x.dtype() == Dtype::u8, DtypeError,
              "interpolate: input is ", x.dtype(), "; expected a floating dtype (or u8)");
+
+  // the cubic kernel overshoots: bytes end at 0 and 255
+  if (o.mode == bicubic && x.dtype() == Dtype::u8)
+    return clamp(round(interpolate(x.to(Dtype::f32), o)), 0, 255).to(Dtype::u8);
 
   fn::SampleGeometry g;
   Shape out;

@@ -79,12 +79,18 @@ TEST_SUITE("resize") {
               CHECK(allclose(interpolate(layout, options), here::tensor(want.v, want.shape), 1e-12, 1e-12));
           }
     }
-    // A shrunk checkerboard is grey; without the wide kernel two of its four values survive.
+    // a shrunk checkerboard is grey
     const Tensor board = here::tensor({0., 1., 0., 1., 0., 1., 0., 1.}, Shape{1, 1, 1, 8});
     const Tensor grey = interpolate(board, {.size = {1, 2}, .mode = bilinear, .antialias = true});
     CHECK(grey.to_vector<double>()[0] == doctest::Approx(0.5).epsilon(0.1));
-    const Tensor bytes = (board * 200).to(Dtype::u8);
-    CHECK(interpolate(bytes, {.size = {1, 1}, .mode = bicubic, .antialias = true}).item<int64_t>() == 100);
+    // bytes end at 0 and 255, as PyTorch's
+    const Tensor bytes = here::tensor({0., 0., 0., 255., 255., 255., 0., 0.}, Shape{1, 1, 1, 8}).to(Dtype::u8);
+    for (const bool antialias : {false, true}) {
+      const Tensor y = interpolate(bytes, {.size = {1, 16}, .mode = bicubic, .antialias = antialias});
+      CHECK(y.dtype() == Dtype::u8);
+      CHECK(y.to_vector<int64_t>()[4] == 0);
+      CHECK(y.to_vector<int64_t>()[8] == 255);
+    }
   }
   DEVICE_TEST_CASE("2-d modes, sizes up and down, layouts") {
     for (const int64_t C : {3, 70}) {
