@@ -93,6 +93,14 @@ template <class T> struct BernoulliFill {
   }
 };
 
+/// y[i] = f.value(word i, y[i]).
+template <class T, class F> WEFT_HD WEFT_INLINE void fill_by_word(const F& f, const fn::PhiloxBlock& w, T (&y)[4]) {
+  y[0] = f.value(w.w0, y[0]);
+  y[1] = f.value(w.w1, y[1]);
+  y[2] = f.value(w.w2, y[2]);
+  y[3] = f.value(w.w3, y[3]);
+}
+
 template <class T> struct DropoutFill {
   using C = compute_t<T>;
   static constexpr int kElements = 4;
@@ -100,12 +108,7 @@ template <class T> struct DropoutFill {
   uint32_t last;
   C scale;  // 0 where nothing is kept
   WEFT_HD WEFT_INLINE T value(uint32_t w, T x) const { return T(w <= last ? static_cast<C>(x) * scale : C(0)); }
-  WEFT_HD WEFT_INLINE void operator()(const fn::PhiloxBlock& w, T (&y)[4]) const {
-    y[0] = value(w.w0, y[0]);
-    y[1] = value(w.w1, y[1]);
-    y[2] = value(w.w2, y[2]);
-    y[3] = value(w.w3, y[3]);
-  }
+  WEFT_HD WEFT_INLINE void operator()(const fn::PhiloxBlock& w, T (&y)[4]) const { fill_by_word(*this, w, y); }
 };
 
 template <class F, class T>
