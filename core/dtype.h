@@ -176,6 +176,9 @@ WEFT_INLINE decltype(auto) dispatch_types(Dtype d, const char* op, const char* a
 template <class F> WEFT_INLINE void dispatch_floating(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<float, double, bf16, f16>(d, op, "f32, f64, bf16 or f16", f);
 }
+template <class F> WEFT_INLINE void dispatch_integral(Dtype d, const char* op, F&& f) {
+  detail::dispatch_types<int64_t, int32_t, uint8_t, bool, int8_t, int16_t, uint16_t>(d, op, "an integer or bool", f);
+}
 template <class F> WEFT_INLINE void dispatch_index(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<int64_t, int32_t>(d, op, "i64 or i32", f);
 }

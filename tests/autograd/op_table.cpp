@@ -131,12 +131,9 @@ void check_integers(const Op&, const Sample& s) {
   const auto called = [&](Dtype d, bool positive) {
     Tensors x;
     for (const Tensor& t : s.inputs) {
-      if (!differentiable(t)) {
-        x.push_back(t);
-        continue;
-      }
-      const Tensor whole = weft::round(t * 3);
-      x.push_back((positive ? weft::abs(whole) : whole).to(d));
+      const bool changed = differentiable(t);
+      const Tensor whole = changed ? weft::round(t * 1.5) : t;
+      x.push_back(changed ? (positive ? weft::abs(whole) : whole).to(d) : t);
     }
     weft::default_generator().set_state(random);
     return s.call(x);
@@ -149,13 +146,21 @@ void check_integers(const Op&, const Sample& s) {
       continue;  // not an op of integers, or not of these
     }
     for (const Dtype d : {Dtype::i64, Dtype::i16, Dtype::i8, Dtype::u16, Dtype::u8}) {
-      if (!positive && !weft::is_signed_integer(d)) continue;
+      const bool has_sign = weft::is_signed_integer(d);
+      if (!positive && !has_sign) continue;
       INFO(weft::name(d));
-      const Tensors got = called(d, positive);
+      Tensors got;
+      try {
+        got = called(d, positive);
+      } catch (const weft::ValueError& e) {  // a negative number as an argument
+        if (has_sign || std::string(e.what()).find("cannot hold") == std::string::npos) throw;
+        continue;
+      }
       REQUIRE(got.size() == want.size());
       for (size_t i = 0; i < got.size(); ++i) {
         const bool kept = want[i].dtype() == Dtype::i32;
         CHECK_MESSAGE(got[i].dtype() == (kept ? d : want[i].dtype()), "output ", i, " is ", weft::name(got[i].dtype()));
+        if (want[i].is_floating() && !has_sign) continue;  // differences of unsigned ones may have wrapped before
         const std::string why = difference(got[i], want[i].to(got[i].dtype()), 1e-6);  // f32, where it is floating
         CHECK_MESSAGE(why.empty(), "output ", i, ": ", why);
       }
