@@ -67,7 +67,13 @@ class WEFT_API TensorMethods {
   [[nodiscard]] bool allclose(const Tensor& y, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) const;
   [[nodiscard]] bool equal(const Tensor& y) const;
 
-  // Functions of single elements: autograd/ops/unary.h, activation.h
+  [[nodiscard]] Tensor isclose(const Tensor& y, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) const;
+  [[nodiscard]] Tensor bitwise_and(const Tensor& y) const;
+  [[nodiscard]] Tensor bitwise_or(const Tensor& y) const;
+  [[nodiscard]] Tensor bitwise_xor(const Tensor& y) const;
+  [[nodiscard]] Tensor bitwise_not() const;
+
+  // Functions of single elements: autograd/ops/unary.h, activation.h, special.h
   [[nodiscard]] Tensor abs() const;
   [[nodiscard]] Tensor neg() const;
   [[nodiscard]] Tensor sign() const;
@@ -101,6 +107,11 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor logical_not() const;
   [[nodiscard]] Tensor relu() const;
   [[nodiscard]] Tensor sigmoid() const;
+  [[nodiscard]] Tensor logit(std::optional<double> eps = {}) const;
+  [[nodiscard]] Tensor erfinv() const;
+  [[nodiscard]] Tensor lgamma() const;
+  [[nodiscard]] Tensor digamma() const;
+  [[nodiscard]] Tensor nan_to_num() const;
 
   // Reductions: autograd/ops/reduce.h, softmax.h, scan.h
   [[nodiscard]] Tensor sum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
@@ -134,6 +145,20 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor argsort(int64_t dim = -1, bool descending = false) const;
   [[nodiscard]] ValuesIndices topk(int64_t k, int64_t dim = -1, bool largest = true, bool sorted = true) const;
 
+  // Order and counts: autograd/ops/order_statistics.h, search.h, statistics.h
+  [[nodiscard]] Tensor median() const;
+  [[nodiscard]] ValuesIndices median(int64_t dim, bool keepdim = false) const;
+  [[nodiscard]] Tensor quantile(double q, std::optional<int64_t> dim = {}, bool keepdim = false) const;
+  [[nodiscard]] Tensor quantile(const Tensor& q, std::optional<int64_t> dim = {}, bool keepdim = false) const;
+  [[nodiscard]] ValuesIndices kthvalue(int64_t k, int64_t dim = -1, bool keepdim = false) const;
+  [[nodiscard]] ValuesIndices mode(int64_t dim = -1, bool keepdim = false) const;
+  [[nodiscard]] ValuesIndices cummax(int64_t dim) const;
+  [[nodiscard]] ValuesIndices cummin(int64_t dim) const;
+  [[nodiscard]] Tensor bincount(const Tensor& weights, int64_t minlength = 0) const;
+  [[nodiscard]] Tensor bincount() const;
+  [[nodiscard]] Tensor diff(int64_t n = 1, int64_t dim = -1) const;
+  [[nodiscard]] Tensor multinomial(int64_t num_samples, bool replacement = false) const;
+
   // Products: autograd/ops/matmul.h
   [[nodiscard]] Tensor matmul(const Tensor& b) const;
   [[nodiscard]] Tensor mm(const Tensor& b) const;
@@ -155,7 +180,11 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor masked_fill(const Tensor& mask, Scalar value) const;
   [[nodiscard]] Tensor masked_fill(const Tensor& mask, const Tensor& value) const;
   [[nodiscard]] Tensor masked_select(const Tensor& mask) const;
+  [[nodiscard]] Tensor masked_scatter(const Tensor& mask, const Tensor& src) const;
+  [[nodiscard]] Tensor index_fill(int64_t dim, const Tensor& index, Scalar value) const;
+  [[nodiscard]] Tensor index_copy(int64_t dim, const Tensor& index, const Tensor& src) const;
   [[nodiscard]] Tensor nonzero() const;
+  [[nodiscard]] Tensor argwhere() const;
 
   // Moves: autograd/ops/shape.h
   [[nodiscard]] std::vector<Tensor> unbind(int64_t dim = 0) const;
@@ -170,6 +199,11 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor repeat_interleave(int64_t repeats, int64_t dim) const;
   [[nodiscard]] Tensor tril(int64_t diagonal = 0) const;
   [[nodiscard]] Tensor triu(int64_t diagonal = 0) const;
+  [[nodiscard]] Tensor diag(int64_t diagonal = 0) const;
+  [[nodiscard]] Tensor trace() const;
+  [[nodiscard]] Tensor broadcast_to(const Shape& shape) const;
+  [[nodiscard]] Tensor fliplr() const;
+  [[nodiscard]] Tensor flipud() const;
 
   // In place, as Tensor's own: only where no graph is recorded. The result must have this tensor's shape, and a dtype of no
   // higher category (bool < integer < floating): ShapeError, DtypeError.
@@ -207,6 +241,9 @@ class WEFT_API TensorMethods {
   Tensor& masked_fill_(const Tensor& mask, const Tensor& value);
   Tensor& index_put_(const std::vector<Index>& at, const Tensor& values, bool accumulate = false);
   Tensor& index_put_(const std::vector<Index>& at, Scalar value);
+  Tensor& index_fill_(int64_t dim, const Tensor& index, Scalar value);
+  Tensor& index_copy_(int64_t dim, const Tensor& index, const Tensor& src);
+  Tensor& masked_scatter_(const Tensor& mask, const Tensor& src);
   Tensor& index_add_(int64_t dim, const Tensor& index, const Tensor& src, double alpha = 1);
   Tensor& scatter_(int64_t dim, const Tensor& index, const Tensor& src);
   Tensor& scatter_(int64_t dim, const Tensor& index, Scalar value);
@@ -215,6 +252,7 @@ class WEFT_API TensorMethods {
   Tensor& uniform_(double from = 0, double to = 1);
   Tensor& normal_(double mean = 0, double std = 1);
   Tensor& bernoulli_(double p = 0.5);
+  Tensor& exponential_(double lambd = 1);
 
  protected:
   TensorMethods() = default;

@@ -26,4 +26,16 @@ WEFT_API Tensor bitwise_right_shift(const Tensor& x, const Tensor& y);
 WEFT_API Tensor bitwise_right_shift(const Tensor& x, Scalar y);
 WEFT_API Tensor bitwise_right_shift(Scalar x, const Tensor& y);
 
+// On bools the operators are logic: `(x > 0) & ~(x > 9)`. There is no operator for shifts: << prints.
+inline Tensor operator&(const Tensor& x, const Tensor& y) { return bitwise_and(x, y); }
+inline Tensor operator&(const Tensor& x, Scalar y) { return bitwise_and(x, y); }
+inline Tensor operator&(Scalar x, const Tensor& y) { return bitwise_and(x, y); }
+inline Tensor operator|(const Tensor& x, const Tensor& y) { return bitwise_or(x, y); }
+inline Tensor operator|(const Tensor& x, Scalar y) { return bitwise_or(x, y); }
+inline Tensor operator|(Scalar x, const Tensor& y) { return bitwise_or(x, y); }
+inline Tensor operator^(const Tensor& x, const Tensor& y) { return bitwise_xor(x, y); }
+inline Tensor operator^(const Tensor& x, Scalar y) { return bitwise_xor(x, y); }
+inline Tensor operator^(Scalar x, const Tensor& y) { return bitwise_xor(x, y); }
+inline Tensor operator~(const Tensor& x) { return bitwise_not(x); }
+
 }  // namespace weft

@@ -3,16 +3,24 @@
 #include "weft/autograd/in_place.h"
 #include "weft/autograd/ops/activation.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/bitwise.h"
 #include "weft/autograd/ops/composed.h"
+#include "weft/autograd/ops/diagonal.h"
 #include "weft/autograd/ops/index.h"
+#include "weft/autograd/ops/index_write.h"
 #include "weft/autograd/ops/matmul.h"
+#include "weft/autograd/ops/order_statistics.h"
 #include "weft/autograd/ops/random.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/scan.h"
+#include "weft/autograd/ops/search.h"
 #include "weft/autograd/ops/select.h"
 #include "weft/autograd/ops/shape.h"
 #include "weft/autograd/ops/softmax.h"
 #include "weft/autograd/ops/sort.h"
+#include "weft/autograd/ops/special.h"
+#include "weft/autograd/ops/stack.h"
+#include "weft/autograd/ops/statistics.h"
 #include "weft/autograd/ops/unary.h"
 
 namespace weft {
@@ -71,6 +79,14 @@ bool Methods::allclose(const Tensor& y, double rtol, double atol, bool equal_nan
 }
 bool Methods::equal(const Tensor& y) const { return weft::equal(self(), y); }
 
+Tensor Methods::isclose(const Tensor& y, double rtol, double atol, bool equal_nan) const {
+  return weft::isclose(self(), y, rtol, atol, equal_nan);
+}
+Tensor Methods::bitwise_and(const Tensor& y) const { return weft::bitwise_and(self(), y); }
+Tensor Methods::bitwise_or(const Tensor& y) const { return weft::bitwise_or(self(), y); }
+Tensor Methods::bitwise_xor(const Tensor& y) const { return weft::bitwise_xor(self(), y); }
+Tensor Methods::bitwise_not() const { return weft::bitwise_not(self()); }
+
 Tensor Methods::abs() const { return weft::abs(self()); }
 Tensor Methods::neg() const { return weft::neg(self()); }
 Tensor Methods::sign() const { return weft::sign(self()); }
@@ -106,6 +122,11 @@ Tensor Methods::isfinite() const { return weft::isfinite(self()); }
 Tensor Methods::logical_not() const { return weft::logical_not(self()); }
 Tensor Methods::relu() const { return weft::relu(self()); }
 Tensor Methods::sigmoid() const { return weft::sigmoid(self()); }
+Tensor Methods::logit(std::optional<double> eps) const { return weft::logit(self(), eps); }
+Tensor Methods::erfinv() const { return weft::erfinv(self()); }
+Tensor Methods::lgamma() const { return weft::lgamma(self()); }
+Tensor Methods::digamma() const { return weft::digamma(self()); }
+Tensor Methods::nan_to_num() const { return weft::nan_to_num(self()); }
 
 Tensor Methods::sum(const DimList& dims, bool keepdim, Type dtype) const {
   return weft::sum(self(), dims, keepdim, dtype);
@@ -152,6 +173,27 @@ ValuesIndices Methods::topk(int64_t k, int64_t dim, bool largest, bool sorted) c
   return weft::topk(self(), k, dim, largest, sorted);
 }
 
+Tensor Methods::median() const { return weft::median(self()); }
+ValuesIndices Methods::median(int64_t dim, bool keepdim) const { return weft::median(self(), dim, keepdim); }
+Tensor Methods::quantile(double q, Dim dim, bool keepdim) const { return weft::quantile(self(), q, dim, keepdim); }
+Tensor Methods::quantile(const Tensor& q, Dim dim, bool keepdim) const {
+  return weft::quantile(self(), q, dim, keepdim);
+}
+ValuesIndices Methods::kthvalue(int64_t k, int64_t dim, bool keepdim) const {
+  return weft::kthvalue(self(), k, dim, keepdim);
+}
+ValuesIndices Methods::mode(int64_t dim, bool keepdim) const { return weft::mode(self(), dim, keepdim); }
+ValuesIndices Methods::cummax(int64_t dim) const { return weft::cummax(self(), dim); }
+ValuesIndices Methods::cummin(int64_t dim) const { return weft::cummin(self(), dim); }
+Tensor Methods::bincount(const Tensor& weights, int64_t minlength) const {
+  return weft::bincount(self(), weights, minlength);
+}
+Tensor Methods::bincount() const { return weft::bincount(self()); }
+Tensor Methods::diff(int64_t n, int64_t dim) const { return weft::diff(self(), n, dim); }
+Tensor Methods::multinomial(int64_t num_samples, bool replacement) const {
+  return weft::multinomial(self(), num_samples, replacement);
+}
+
 Tensor Methods::matmul(const Tensor& b) const { return weft::matmul(self(), b); }
 Tensor Methods::mm(const Tensor& b) const { return weft::mm(self(), b); }
 Tensor Methods::bmm(const Tensor& b) const { return weft::bmm(self(), b); }
@@ -187,6 +229,16 @@ Tensor Methods::masked_fill(const Tensor& mask, const Tensor& value) const {
   return weft::masked_fill(self(), mask, value);
 }
 Tensor Methods::masked_select(const Tensor& mask) const { return weft::masked_select(self(), mask); }
+Tensor Methods::masked_scatter(const Tensor& mask, const Tensor& src) const {
+  return weft::masked_scatter(self(), mask, src);
+}
+Tensor Methods::index_fill(int64_t dim, const Tensor& index, Scalar value) const {
+  return weft::index_fill(self(), dim, index, value);
+}
+Tensor Methods::index_copy(int64_t dim, const Tensor& index, const Tensor& src) const {
+  return weft::index_copy(self(), dim, index, src);
+}
+Tensor Methods::argwhere() const { return weft::argwhere(self()); }
 Tensor Methods::nonzero() const { return weft::nonzero(self()); }
 
 std::vector<Tensor> Methods::unbind(int64_t dim) const { return weft::unbind(self(), dim); }
@@ -201,6 +253,11 @@ Tensor Methods::repeat_interleave(int64_t repeats, int64_t dim) const {
 }
 Tensor Methods::tril(int64_t diagonal) const { return weft::tril(self(), diagonal); }
 Tensor Methods::triu(int64_t diagonal) const { return weft::triu(self(), diagonal); }
+Tensor Methods::diag(int64_t diagonal) const { return weft::diag(self(), diagonal); }
+Tensor Methods::trace() const { return weft::trace(self()); }
+Tensor Methods::broadcast_to(const Shape& shape) const { return weft::broadcast_to(self(), shape); }
+Tensor Methods::fliplr() const { return weft::fliplr(self()); }
+Tensor Methods::flipud() const { return weft::flipud(self()); }
 
 namespace {
 // Writes f(x), made without a record, into x. `others`: what f reads beside x.
@@ -276,6 +333,16 @@ Tensor& Methods::index_put_(const std::vector<Index>& at, const Tensor& values, 
 Tensor& Methods::index_put_(const std::vector<Index>& at, Scalar value) {
   return index_put_(at, full({}, value, self().options()));
 }
+Tensor& Methods::index_fill_(int64_t dim, const Tensor& index, Scalar value) {
+  return written("index_fill_", self(), {}, [&](const Tensor& x) { return weft::index_fill(x, dim, index, value); });
+}
+Tensor& Methods::index_copy_(int64_t dim, const Tensor& index, const Tensor& src) {
+  return written("index_copy_", self(), {&src}, [&](const Tensor& x) { return weft::index_copy(x, dim, index, src); });
+}
+Tensor& Methods::masked_scatter_(const Tensor& mask, const Tensor& src) {
+  return written("masked_scatter_", self(), {&src},
+                 [&](const Tensor& x) { return weft::masked_scatter(x, mask, src); });
+}
 Tensor& Methods::index_add_(int64_t dim, const Tensor& index, const Tensor& src, double alpha) {
   return written("index_add_", self(), {&src},
                  [&](const Tensor& x) { return weft::index_add(x, dim, index, src, alpha); });
@@ -295,6 +362,7 @@ Tensor& Methods::cumsum_(int64_t dim) {
 }
 Tensor& Methods::uniform_(double from, double to) { return weft::uniform_(self(), from, to); }
 Tensor& Methods::normal_(double mean, double std) { return weft::normal_(self(), mean, std); }
+Tensor& Methods::exponential_(double lambd) { return weft::exponential_(self(), lambd); }
 Tensor& Methods::bernoulli_(double p) { return weft::bernoulli_(self(), p); }
 
 }  // namespace weft

@@ -38,6 +38,20 @@ TEST_SUITE("methods") {
     CHECK((x == x).all().item<bool>());
   }
 
+  DEVICE_TEST_CASE("& | ^ ~ ! are logic on bools and bits on integers") {
+    const Tensor x = here::tensor({1.0, 2.0, 3.0}), n = here::tensor<int64_t>({5, 6});
+    CHECK(of((x > 1) & (x < 3)) == Values{0, 1, 0});
+    CHECK(of((x > 2) | (x < 2)) == Values{1, 0, 1});
+    CHECK(of((x > 1) ^ (x < 3)) == Values{1, 0, 1});
+    CHECK(of(~(x > 1)) == Values{1, 0, 0});
+    CHECK(of(!(x > 1)) == Values{1, 0, 0});
+    CHECK(of(n & 3) == Values{1, 2});
+    CHECK(of(8 | n) == Values{13, 14});
+    CHECK(of(n ^ n) == Values{0, 0});
+    CHECK(of(~n) == Values{-6, -7});
+    CHECK_THROWS_AS((void)(x & 1), DtypeError);
+  }
+
   DEVICE_TEST_CASE("% has the divisor's sign") {
     const Tensor x = here::tensor<int64_t>({7, -7}), y = here::tensor<int64_t>({3, 3});
     CHECK(of(x % y) == Values{1, 2});
