@@ -49,8 +49,8 @@ inline void destroy(TensorImpl* t) { delete t; }
 /// Order of the elements in memory, for `contiguous()` and factories.
 enum class MemoryFormat : uint8_t { contiguous, channels_last, preserve };
 
-/// The dtype of floating tensors that are made without one, of integers with real numbers and of layers' parameters: f32 unless
-/// `set_default_dtype` gave another (floating, else DtypeError), for the whole process.
+/// The dtype of floating tensors that are made without one, of integers with real numbers and of layers' parameters:
+/// f32 unless `set_default_dtype` gave another (floating, else DtypeError), for the whole process.
 WEFT_API Dtype default_dtype();
 WEFT_API void set_default_dtype(Dtype dtype);
 
@@ -106,8 +106,8 @@ struct NewAxis {};
 struct Ellipsis {};
 struct BackwardOptions {
   bool retain_graph = false;  ///< keep the graph for another backward
-  /// Record the gradients' own graph (implies retain_graph). A leaf's grad() then leads back to the leaf: the two keep each
-  /// other alive until zero_grad(). grad() makes no such circle.
+  /// Record the gradients' own graph (implies retain_graph). A leaf's grad() then leads back to the leaf: the two keep
+  /// each other alive until zero_grad(). grad() makes no such circle.
   bool create_graph = false;
 };
 
@@ -135,8 +135,8 @@ class WEFT_API Tensor : public TensorMethods {
   /// A variable names another tensor from then on.
   Tensor& operator=(const Tensor&) & = default;
   Tensor& operator=(Tensor&&) & noexcept = default;
-  /// A temporary that views another tensor is written to: `x[0] = y`, `x[1][2] = 5`. In place, as copy_ and fill_. ValueError
-  /// for a copy, which nobody sees: `x[mask] = y` is `x.index_put_({mask}, y)`.
+  /// A temporary that views another tensor is written to: `x[0] = y`, `x[1][2] = 5`. In place, as copy_ and fill_.
+  /// ValueError for a copy, which nobody sees: `x[mask] = y` is `x.index_put_({mask}, y)`.
   void operator=(const Tensor& y) &&;
   template <class T>
   requires std::is_arithmetic_v<T>
@@ -265,13 +265,14 @@ class WEFT_API Tensor : public TensorMethods {
   /// Windows of `size` every `step` along dim, as a new last axis.
   [[nodiscard]] Tensor unfold(int64_t dim, int64_t size, int64_t step) const;
   [[nodiscard]] Tensor diagonal(int64_t offset = 0, int64_t dim0 = 0, int64_t dim1 = 1) const;
-  /// numpy's indexing: `x.index({1, Slice(0, 5), Ellipsis(), mask})`. Views for integers and slices, copies for lists and tensors.
+  /// numpy's indexing: `x.index({1, Slice(0, 5), Ellipsis(), mask})`. Views for integers and slices, copies for lists
+  /// and tensors.
   [[nodiscard]] Tensor index(const std::vector<Index>& at) const;
 
   // Copies, recorded
   [[nodiscard]] Tensor to(Dtype dtype) const;
-  /// A copy on `device`, or this tensor if it is there. `non_blocking`: a copy from or to pinned host memory is only put into
-  /// the current stream; the source must stay as it is, the result on the CPU must not be read, until it is done.
+  /// A copy on `device`, or this tensor if it is there. `non_blocking`: a copy from or to pinned host memory is only put
+  /// into the current stream; the source must stay as it is, the result on the CPU must not be read, until it is done.
   [[nodiscard]] Tensor to(Device device, bool non_blocking = false) const;
   /// A copy in host memory that CUDA devices read and write by themselves (pinned). On the CPU only.
   [[nodiscard]] Tensor pin_memory() const;
@@ -290,8 +291,9 @@ class WEFT_API Tensor : public TensorMethods {
   /// Same elements, no gradient.
   [[nodiscard]] Tensor detach() const;
 
-  // In place: only where no graph is recorded (under NoGrad, or nothing involved requires grad). A source that overlaps this
-  // tensor is read before anything is written. ValueError where elements of this tensor share memory (it was expanded, ...).
+  // In place: only where no graph is recorded (under NoGrad, or nothing involved requires grad). A source that overlaps
+  // this tensor is read before anything is written. ValueError where elements of this tensor share memory (it was
+  // expanded, ...).
   Tensor& copy_(const Tensor& src);
   Tensor& fill_(Scalar value);
   Tensor& zero_() { return fill_(0); }
@@ -300,9 +302,10 @@ class WEFT_API Tensor : public TensorMethods {
   Tensor& mul_(const Tensor& o);
   Tensor& mul_(Scalar s);
 
-  // Compound assignment. In place where nothing is recorded; where it is, the variable names the result from then on, and other
-  // variables of the old tensor keep that. While recording it is an error on leaves that require grad, on views and on
-  // temporaries: their other names would not see the change. The result has this tensor's shape and dtype, or it is an error.
+  // Compound assignment. In place where nothing is recorded; where it is, the variable names the result from then on,
+  // and other variables of the old tensor keep that. While recording it is an error on leaves that require grad, on
+  // views and on temporaries: their other names would not see the change. The result has this tensor's shape and dtype,
+  // or it is an error.
   Tensor& operator+=(const Tensor& y) &;
   Tensor& operator-=(const Tensor& y) &;
   Tensor& operator*=(const Tensor& y) &;
@@ -335,8 +338,8 @@ class WEFT_API Tensor : public TensorMethods {
   void zero_grad() { set_grad(Tensor()); }
   /// Accumulates d(this)/d(leaf) into every leaf's grad(). `gradient` may be left out for a one-element tensor.
   void backward(const Tensor& gradient = {}, BackwardOptions o = {}) const;
-  /// Called with the gradient of this tensor; a defined result replaces it. Returns a handle for remove_hook. Hooks run in
-  /// the order in which they were registered.
+  /// Called with the gradient of this tensor; a defined result replaces it. Returns a handle for remove_hook. Hooks run
+  /// in the order in which they were registered.
   int64_t register_hook(std::function<Tensor(const Tensor&)> hook);
   /// The same for a hook that only looks.
   template <class F>
@@ -377,8 +380,8 @@ class WEFT_API Tensor : public TensorMethods {
   Ref<TensorImpl> impl_;
 };
 
-/// One entry of `x.index({...})`: an integer, a Slice, NewAxis (or None), Ellipsis (or "..."), a list of integers, an i64 tensor
-/// or a bool mask. A bool is a mask of rank 0: a new axis of size 1 (true) or 0 (false).
+/// One entry of `x.index({...})`: an integer, a Slice, NewAxis (or None), Ellipsis (or "..."), a list of integers, an
+/// i64 tensor or a bool mask. A bool is a mask of rank 0: a new axis of size 1 (true) or 0 (false).
 class Index : public std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector<int64_t>, Tensor, bool> {
  public:
   using variant::variant;
@@ -389,8 +392,8 @@ class Index : public std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector
   }
 };
 
-/// ValueError that names `op` if one of the tensors is undefined. Queries of an undefined Tensor throw by themselves, in the
-/// name of their caller: for functions that work for ops of other names.
+/// ValueError that names `op` if one of the tensors is undefined. Queries of an undefined Tensor throw by themselves,
+/// in the name of their caller: for functions that work for ops of other names.
 template <class... T> void check_defined(const char* op, const T&... tensors) {
   if (!(tensors.defined() && ...)) [[unlikely]]
     detail::raise_undefined(op);
