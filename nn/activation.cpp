@@ -18,9 +18,8 @@ PReLU::PReLU(int64_t num_parameters, double init)
 
 ELU::ELU(double alpha) : Module("ELU", "alpha=" + py(alpha)), alpha(alpha) {}
 
-GELU::GELU(Approximate approximate)
-    : Module("GELU", approximate == Approximate::tanh ? "approximate='tanh'" : "approximate='none'"),
-      approximate(approximate) {}
+GELU::GELU(Choice<Approximate> approximate)
+    : Module("GELU", weft::str("approximate='", approximate.text(), "'")), approximate(approximate) {}
 
 Hardtanh::Hardtanh(double min_val, double max_val)
     : Module("Hardtanh", "min_val=" + py(min_val) + ", max_val=" + py(max_val)), min_val(min_val), max_val(max_val) {

@@ -39,7 +39,7 @@ struct WEFT_API SELU : Module {
   Tensor operator()(const Tensor& x) const { return selu(x); }
 };
 struct WEFT_API GELU : Module {
-  explicit GELU(Approximate approximate = Approximate::none);
+  explicit GELU(Choice<Approximate> approximate = Approximate::none);
   Tensor operator()(const Tensor& x) const { return gelu(x, approximate); }
   Approximate approximate;
 };

@@ -62,9 +62,25 @@ template <class Options> std::string renorm_text(const Options& o) {
          (o.norm_type != 2 ? ", norm_type=" + py(o.norm_type) : "") +
          (o.scale_grad_by_freq ? ", scale_grad_by_freq=True" : "");
 }
+std::string table_text(const Embedding& m) {
+  const EmbeddingOptions& o = m.options;
+  return weft::str(m.num_embeddings, ", ", m.embedding_dim, o.padding_idx ? ", padding_idx=" + py(*o.padding_idx) : "",
+                   renorm_text(o));
+}
+std::string table_text(const EmbeddingBag& m) {
+  const EmbeddingBagOptions& o = m.options;
+  return weft::str(m.num_embeddings, ", ", m.embedding_dim, renorm_text(o), ", mode='", o.mode.text(), "'",
+                   o.padding_idx ? ", padding_idx=" + py(*o.padding_idx) : "");
+}
 void init_rows(const Tensor& weight, std::optional<int64_t> padding) {
   init::normal_(weight);
   if (padding) init::zeros_(weight.detach().select(0, *padding));
+}
+const Tensor& checked_table(const char* name, const Tensor& t) {
+  WEFT_CHECK(t.defined() && t.rank() == 2 && t.is_floating(), ShapeError, name,
+             ": from_pretrained needs a floating matrix [num_embeddings, embedding_dim], got ",
+             t.defined() ? weft::str(t.dtype(), " ", t.shape()) : "an undefined tensor");
+  return t;
 }
 
 }  // namespace
@@ -72,12 +88,20 @@ void init_rows(const Tensor& weight, std::optional<int64_t> padding) {
 Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o)
     : Module("Embedding"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
   check_table(*this, num_embeddings, embedding_dim, options.padding_idx);
-  std::string extra = weft::str(num_embeddings, ", ", embedding_dim);
-  if (options.padding_idx) extra += ", padding_idx=" + py(*options.padding_idx);
-  extra += renorm_text(options);
-  set_extra(extra);
+  set_extra(table_text(*this));
   weight = param("weight", empty({num_embeddings, embedding_dim}));
   init_rows(weight, options.padding_idx);
+}
+
+Embedding::Embedding(const Tensor& embeddings, bool freeze, EmbeddingOptions o)
+    : Module("Embedding"),
+      num_embeddings(checked_table("Embedding", embeddings).size(0)),
+      embedding_dim(embeddings.size(1)),
+      options(o) {
+  check_table(*this, num_embeddings, embedding_dim, options.padding_idx);
+  set_extra(table_text(*this));
+  weight = param("weight", embeddings.detach());
+  weight.set_requires_grad(!freeze);
 }
 
 Tensor Embedding::operator()(const Tensor& x) const {
@@ -88,13 +112,20 @@ Tensor Embedding::operator()(const Tensor& x) const {
 EmbeddingBag::EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o)
     : Module("EmbeddingBag"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
   check_table(*this, num_embeddings, embedding_dim, options.padding_idx);
-  std::string extra = weft::str(num_embeddings, ", ", embedding_dim);
-  extra += renorm_text(options);
-  extra += o.mode == BagMode::sum ? ", mode='sum'" : o.mode == BagMode::max ? ", mode='max'" : ", mode='mean'";
-  if (options.padding_idx) extra += ", padding_idx=" + py(*options.padding_idx);
-  set_extra(extra);
+  set_extra(table_text(*this));
   weight = param("weight", empty({num_embeddings, embedding_dim}));
   init_rows(weight, options.padding_idx);
+}
+
+EmbeddingBag::EmbeddingBag(const Tensor& embeddings, bool freeze, EmbeddingBagOptions o)
+    : Module("EmbeddingBag"),
+      num_embeddings(checked_table("EmbeddingBag", embeddings).size(0)),
+      embedding_dim(embeddings.size(1)),
+      options(o) {
+  check_table(*this, num_embeddings, embedding_dim, options.padding_idx);
+  set_extra(table_text(*this));
+  weight = param("weight", embeddings.detach());
+  weight.set_requires_grad(!freeze);
 }
 
 Tensor EmbeddingBag::operator()(const Tensor& x, const Tensor& offsets, const Tensor& per_sample_weights) const {

@@ -13,6 +13,8 @@ struct LinearOptions {
 class WEFT_API Linear : public Module {
  public:
   Linear(int64_t in_features, int64_t out_features, LinearOptions o = {});
+  template <std::same_as<bool> B>
+  Linear(int64_t in_features, int64_t out_features, B bias) : Linear(in_features, out_features, {.bias = bias}) {}
   Tensor operator()(const Tensor& x) const;
   void reset_parameters();
   int64_t in_features, out_features;
@@ -26,6 +28,9 @@ struct BilinearOptions {
 class WEFT_API Bilinear : public Module {
  public:
   Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, BilinearOptions o = {});
+  template <std::same_as<bool> B>
+  Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, B bias)
+      : Bilinear(in1_features, in2_features, out_features, {.bias = bias}) {}
   Tensor operator()(const Tensor& a, const Tensor& b) const;
   int64_t in1_features, in2_features, out_features;
   Tensor weight, bias;
@@ -42,17 +47,27 @@ struct EmbeddingOptions {
 class WEFT_API Embedding : public Module {
  public:
   Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o = {});
+  template <std::integral I>
+  Embedding(int64_t num_embeddings, int64_t embedding_dim, I padding_idx)
+      : Embedding(num_embeddings, embedding_dim, {.padding_idx = padding_idx}) {}
+  /// A layer over `embeddings` [V, D] itself, no copy; trained unless frozen. ShapeError for another rank.
+  static Embedding from_pretrained(const Tensor& embeddings, bool freeze = true, EmbeddingOptions o = {}) {
+    return {embeddings, freeze, o};
+  }
   Tensor operator()(const Tensor& x) const;
   int64_t num_embeddings, embedding_dim;
   EmbeddingOptions options;
   Tensor weight;
+
+ private:
+  Embedding(const Tensor& embeddings, bool freeze, EmbeddingOptions o);
 };
 
 struct EmbeddingBagOptions {
   std::optional<double> max_norm = std::nullopt;  ///< as for Embedding
   double norm_type = 2;
   bool scale_grad_by_freq = false;
-  BagMode mode = BagMode::mean;
+  Choice<BagMode> mode = BagMode::mean;
   bool include_last_offset = false;  ///< offsets end with the end of the last bag
   std::optional<int64_t> padding_idx = std::nullopt;
 };
@@ -60,10 +75,17 @@ struct EmbeddingBagOptions {
 class WEFT_API EmbeddingBag : public Module {
  public:
   EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o = {});
+  /// As Embedding::from_pretrained.
+  static EmbeddingBag from_pretrained(const Tensor& embeddings, bool freeze = true, EmbeddingBagOptions o = {}) {
+    return {embeddings, freeze, o};
+  }
   Tensor operator()(const Tensor& x, const Tensor& offsets = {}, const Tensor& per_sample_weights = {}) const;
   int64_t num_embeddings, embedding_dim;
   EmbeddingBagOptions options;
   Tensor weight;
+
+ private:
+  EmbeddingBag(const Tensor& embeddings, bool freeze, EmbeddingBagOptions o);
 };
 
 /// y = x.

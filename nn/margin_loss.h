@@ -4,12 +4,14 @@
 
 #include "weft/autograd/ops/margin_loss.h"
 #include "weft/nn/distance.h"
+#include "weft/nn/loss.h"
 
 namespace weft::nn {
 
 class WEFT_API MarginRankingLoss : public Module {
  public:
-  explicit MarginRankingLoss(double margin = 0, Reduction reduction = Reduction::mean)
+  explicit MarginRankingLoss(const MarginLossOptions& o = {}) : MarginRankingLoss(o.margin, o.reduction) {}
+  explicit MarginRankingLoss(double margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("MarginRankingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const {
     return margin_ranking_loss(a, b, y, margin, reduction);
@@ -19,7 +21,8 @@ class WEFT_API MarginRankingLoss : public Module {
 };
 class WEFT_API HingeEmbeddingLoss : public Module {
  public:
-  explicit HingeEmbeddingLoss(double margin = 1, Reduction reduction = Reduction::mean)
+  explicit HingeEmbeddingLoss(const HingeEmbeddingOptions& o = {}) : HingeEmbeddingLoss(o.margin, o.reduction) {}
+  explicit HingeEmbeddingLoss(double margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("HingeEmbeddingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& y) const { return hinge_embedding_loss(x, y, margin, reduction); }
   double margin;
@@ -27,7 +30,8 @@ class WEFT_API HingeEmbeddingLoss : public Module {
 };
 class WEFT_API CosineEmbeddingLoss : public Module {
  public:
-  explicit CosineEmbeddingLoss(double margin = 0, Reduction reduction = Reduction::mean)
+  explicit CosineEmbeddingLoss(const MarginLossOptions& o = {}) : CosineEmbeddingLoss(o.margin, o.reduction) {}
+  explicit CosineEmbeddingLoss(double margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("CosineEmbeddingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const {
     return cosine_embedding_loss(a, b, y, margin, reduction);
@@ -37,20 +41,24 @@ class WEFT_API CosineEmbeddingLoss : public Module {
 };
 class WEFT_API SoftMarginLoss : public Module {
  public:
-  explicit SoftMarginLoss(Reduction reduction = Reduction::mean) : Module("SoftMarginLoss"), reduction(reduction) {}
+  explicit SoftMarginLoss(const LossOptions& o = {}) : SoftMarginLoss(o.reduction) {}
+  explicit SoftMarginLoss(Choice<Reduction> reduction) : Module("SoftMarginLoss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& y) const { return soft_margin_loss(x, y, reduction); }
   Reduction reduction;
 };
 class WEFT_API MultiMarginLoss : public Module {
  public:
   explicit MultiMarginLoss(const MultiMarginOptions& o = {});
+  template <std::integral I>
+  explicit MultiMarginLoss(I p, double margin = 1)
+      : MultiMarginLoss(MultiMarginOptions{.p = static_cast<int>(p), .margin = margin}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const { return multi_margin_loss(x, target, options); }
   MultiMarginOptions options;
 };
 class WEFT_API MultiLabelMarginLoss : public Module {
  public:
-  explicit MultiLabelMarginLoss(Reduction reduction = Reduction::mean)
-      : Module("MultiLabelMarginLoss"), reduction(reduction) {}
+  explicit MultiLabelMarginLoss(const LossOptions& o = {}) : MultiLabelMarginLoss(o.reduction) {}
+  explicit MultiLabelMarginLoss(Choice<Reduction> reduction) : Module("MultiLabelMarginLoss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return multilabel_margin_loss(x, target, reduction);
   }
@@ -59,6 +67,8 @@ class WEFT_API MultiLabelMarginLoss : public Module {
 class WEFT_API MultiLabelSoftMarginLoss : public Module {
  public:
   explicit MultiLabelSoftMarginLoss(const MultilabelSoftMarginOptions& o = {});
+  explicit MultiLabelSoftMarginLoss(const Tensor& weight)
+      : MultiLabelSoftMarginLoss(MultilabelSoftMarginOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return multilabel_soft_margin_loss(x, target, options);
   }
@@ -67,6 +77,7 @@ class WEFT_API MultiLabelSoftMarginLoss : public Module {
 class WEFT_API TripletMarginLoss : public Module {
  public:
   explicit TripletMarginLoss(const TripletMarginOptions& o = {});
+  explicit TripletMarginLoss(double margin, double p = 2) : TripletMarginLoss({.margin = margin, .p = p}) {}
   Tensor operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative) const {
     return triplet_margin_loss(anchor, positive, negative, options);
   }

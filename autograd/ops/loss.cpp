@@ -50,13 +50,20 @@ Tensor l1_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& 
   return weighted("l1_loss", abs(difference("l1_loss", x, target)), o);
 }
 
-Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta, Reduction reduction) {
+Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta, Choice<Reduction> reduction) {
   WEFT_CHECK(beta >= 0, ValueError, "smooth_l1_loss: beta must not be negative, got ", beta);
   const Tensor d = difference("smooth_l1_loss", x, target);
   if (beta == 0) return reduce_loss("smooth_l1_loss", abs(d), reduction);
   return reduce_loss("smooth_l1_loss", quadratic_within(d, beta, beta), reduction);
 }
 
+Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, const SmoothL1LossOptions& o) {
+  return smooth_l1_loss(x, target, o.beta, o.reduction);
+}
+
+Tensor huber_loss(const Tensor& x, const Tensor& target, const HuberLossOptions& o) {
+  return huber_loss(x, target, o.delta, {.reduction = o.reduction, .weight = o.weight});
+}
 Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, const ElementLossOptions& o) {
   WEFT_CHECK(delta > 0, ValueError, "huber_loss: delta must be positive, got ", delta);
   return weighted("huber_loss", quadratic_within(difference("huber_loss", x, target), delta), o);
@@ -119,7 +126,8 @@ Tensor kl_div(const Tensor& input, const Tensor& target_in, const KlDivOptions& 
   return sum(each) / static_cast<double>(x.size(0));
 }
 
-Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin, Reduction reduction) {
+Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin,
+                             Choice<Reduction> reduction) {
   kernels::detail::check_same_device("cosine_embedding_loss", a, b);
   (void)broadcast_shapes("cosine_embedding_loss", a.shape(), b.shape());
   const int64_t dim = a.rank() == 1 ? 0 : 1;
@@ -131,10 +139,18 @@ Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, 
   return reduce_loss("cosine_embedding_loss", each, reduction);
 }
 
-Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin, Reduction reduction) {
+Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin,
+                           Choice<Reduction> reduction) {
   check_operands("margin_ranking_loss", a, b);
   check_operands("margin_ranking_loss", a, y);
   return reduce_loss("margin_ranking_loss", clamp(neg(y) * (a - b) + margin, 0), reduction);
+}
+
+Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, const MarginLossOptions& o) {
+  return cosine_embedding_loss(a, b, y, o.margin, o.reduction);
+}
+Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, const MarginLossOptions& o) {
+  return margin_ranking_loss(a, b, y, o.margin, o.reduction);
 }
 
 Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
