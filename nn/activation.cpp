@@ -22,7 +22,7 @@ ELU::ELU(double alpha) : Module("ELU"), alpha(alpha) { set_extra("", shown("alph
 
 GELU::GELU(Approximate approximate) : Module("GELU"), approximate(approximate) {
   set_extra(
-      "", [how = this->approximate] { return how == Approximate::tanh ? "approximate='tanh'" : "approximate='none'"; });
+      "", [how = this->approximate] { return *how == Approximate::tanh ? "approximate='tanh'" : "approximate='none'"; });
 }
 
 Hardtanh::Hardtanh(double min_val, double max_val) : Module("Hardtanh"), min_val(min_val), max_val(max_val) {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <concepts>
+#include <type_traits>
 #include <utility>
 
 #include "weft/nn/module.h"
@@ -59,24 +60,27 @@ class WEFT_API CallScope {
 /// f(x) as the call of module m: hooks run before and after, observers are told. x is the call's first input; hooks
 /// see it where it is a Tensor. Costs two loads where nobody listens. By this line a module of one's own has hooks:
 ///     Tensor operator()(const Tensor& x) { return nn::call(*this, x, [&](const Tensor& x) { return relu(fc(x)); }); }
-template <class X, std::invocable<const X&> F> auto call(const Module& m, const X& x, F&& f) {
+template <class X, class F>
+requires std::is_invocable_v<F&, const X&>
+auto call(const Module& m, const X& x, F&& f) {
   if (!detail::is_heard(m)) [[likely]]
     return f(x);
   const CallScope scope(m);
-  constexpr bool is_tensor = std::derived_from<X, Tensor>;
-  Tensor in;
-  if constexpr (is_tensor) in = static_cast<const Tensor&>(x);
-  in = scope.before(in);
-  auto y = [&] {
-    if constexpr (is_tensor) return f(in);
-    else return f(x);
-  }();
-  scope.after(in, detail::result_tensor(y));
-  return y;
+  if constexpr (std::is_base_of_v<Tensor, X>) {
+    const Tensor in = scope.before(x);
+    auto y = f(in);
+    scope.after(in, detail::result_tensor(y));
+    return y;
+  } else {
+    const Tensor in = scope.before(Tensor());
+    auto y = f(x);
+    scope.after(in, detail::result_tensor(y));
+    return y;
+  }
 }
 /// The same for a module that has its arithmetic in `forward`:
 ///     Tensor operator()(const Tensor& x) { return nn::call(*this, x); }
-template <std::derived_from<Module> M, class X, class... A>
+template <class M, class X, class... A>
 requires requires(M& m, const X& x, const A&... rest) { m.forward(x, rest...); }
 auto call(M& m, const X& x, const A&... rest) {
   return call(static_cast<const Module&>(m), x, [&](const auto& in) { return m.forward(in, rest...); });

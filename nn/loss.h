@@ -87,7 +87,7 @@ class WEFT_API MSELoss : public Module {
  public:
   explicit MSELoss(Reduction reduction = Reduction::mean) : Module("MSELoss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return mse_loss(x, target, {.reduction = reduction}); });
+    return nn::call(*this, x, [&](const Tensor& x) { return mse_loss(x, target, {.reduction = *reduction}); });
   }
   Option<Reduction> reduction;
 };
@@ -95,7 +95,7 @@ class WEFT_API L1Loss : public Module {
  public:
   explicit L1Loss(Reduction reduction = Reduction::mean) : Module("L1Loss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return l1_loss(x, target, {.reduction = reduction}); });
+    return nn::call(*this, x, [&](const Tensor& x) { return l1_loss(x, target, {.reduction = *reduction}); });
   }
   Option<Reduction> reduction;
 };
@@ -104,7 +104,7 @@ class WEFT_API SmoothL1Loss : public Module {
   explicit SmoothL1Loss(double beta = 1, Reduction reduction = Reduction::mean)
       : Module("SmoothL1Loss"), beta(beta), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return smooth_l1_loss(x, target, beta, reduction); });
+    return nn::call(*this, x, [&](const Tensor& x) { return smooth_l1_loss(x, target, beta, *reduction); });
   }
   Option<double> beta;
   Option<Reduction> reduction;
@@ -114,7 +114,7 @@ class WEFT_API HuberLoss : public Module {
   explicit HuberLoss(double delta = 1, Reduction reduction = Reduction::mean)
       : Module("HuberLoss"), delta(delta), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return huber_loss(x, target, delta, {.reduction = reduction}); });
+    return nn::call(*this, x, [&](const Tensor& x) { return huber_loss(x, target, delta, {.reduction = *reduction}); });
   }
   Option<double> delta;
   Option<Reduction> reduction;

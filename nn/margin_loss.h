@@ -14,7 +14,7 @@ class WEFT_API MarginRankingLoss : public Module {
   explicit MarginRankingLoss(double margin = 0, Reduction reduction = Reduction::mean)
       : Module("MarginRankingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const {
-    return nn::call(*this, a, [&](const Tensor& a) { return margin_ranking_loss(a, b, y, margin, reduction); });
+    return nn::call(*this, a, [&](const Tensor& a) { return margin_ranking_loss(a, b, y, margin, *reduction); });
   }
   Option<double> margin;
   Option<Reduction> reduction;
@@ -24,7 +24,7 @@ class WEFT_API HingeEmbeddingLoss : public Module {
   explicit HingeEmbeddingLoss(double margin = 1, Reduction reduction = Reduction::mean)
       : Module("HingeEmbeddingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& y) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return hinge_embedding_loss(x, y, margin, reduction); });
+    return nn::call(*this, x, [&](const Tensor& x) { return hinge_embedding_loss(x, y, margin, *reduction); });
   }
   Option<double> margin;
   Option<Reduction> reduction;
@@ -34,7 +34,7 @@ class WEFT_API CosineEmbeddingLoss : public Module {
   explicit CosineEmbeddingLoss(double margin = 0, Reduction reduction = Reduction::mean)
       : Module("CosineEmbeddingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const {
-    return nn::call(*this, a, [&](const Tensor& a) { return cosine_embedding_loss(a, b, y, margin, reduction); });
+    return nn::call(*this, a, [&](const Tensor& a) { return cosine_embedding_loss(a, b, y, margin, *reduction); });
   }
   Option<double> margin;
   Option<Reduction> reduction;
@@ -43,7 +43,7 @@ class WEFT_API SoftMarginLoss : public Module {
  public:
   explicit SoftMarginLoss(Reduction reduction = Reduction::mean) : Module("SoftMarginLoss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& y) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return soft_margin_loss(x, y, reduction); });
+    return nn::call(*this, x, [&](const Tensor& x) { return soft_margin_loss(x, y, *reduction); });
   }
   Option<Reduction> reduction;
 };
@@ -62,7 +62,7 @@ class WEFT_API MultiLabelMarginLoss : public Module {
   explicit MultiLabelMarginLoss(Reduction reduction = Reduction::mean)
       : Module("MultiLabelMarginLoss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return multilabel_margin_loss(x, target, reduction); });
+    return nn::call(*this, x, [&](const Tensor& x) { return multilabel_margin_loss(x, target, *reduction); });
   }
   Option<Reduction> reduction;
 };

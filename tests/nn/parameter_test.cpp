@@ -147,7 +147,7 @@ TEST_CASE("with_tensors: handles in a vector take the given tensors, others stay
   CHECK(value_error([&] { (void)nn::with_tensors(a, {{"no", w}}); }).ends_with("has no parameter or buffer 'no'"));
 }
 
-TEST_CASE("assigning one parameter to another names tie; whole modules are assigned as handles") {
+TEST_CASE("assigning one parameter to another names tie, whole modules are assigned as handles") {
   Scaled a(2), b(3);
   CHECK(value_error([&] { a.weight = b.weight; }).find("nn::tie") != std::string::npos);
   CHECK(a.weight.to_vector<float>() == std::vector<float>{2, 2});
@@ -271,7 +271,7 @@ TEST_CASE("handles of one parameter are copied and dropped by several threads") 
   CHECK(nn::clone(m).weight.to_vector<float>() == std::vector<float>{2, 2});
 }
 
-TEST_CASE("stand_in is for one handle alone; a buffer of a loss follows clone") {
+TEST_CASE("stand_in is for one handle alone, and a buffer of a loss follows clone") {
   Scaled m(2);
   Scaled other = m;
   other.weight.stand_in(full({2}, 7.0));

@@ -51,7 +51,7 @@ Names names(const nn::Module& m) {
 
 TEST_SUITE_BEGIN("reach");
 
-TEST_CASE("options of all batch norms in one loop; copies and printing see it, clones do not") {
+TEST_CASE("options of all batch norms in one loop, seen by copies and printing, not by clones") {
   nn::Sequential net(Block(), nn::Sequential(MyNorm(), nn::Dropout(0.5)));
   Block inside = net.at<Block>(0);
   nn::Sequential before = nn::clone(net);
@@ -189,7 +189,7 @@ TEST_CASE("an observer is told of every call of its thread, also when it throws"
   (void)net(ones({2}));
 }
 
-TEST_CASE("a lambda is a layer; what it captures follows clone") {
+TEST_CASE("a lambda is a layer, and named where one likes") {
   nn::Sequential net(nn::Linear(4, 8), [](const Tensor& x) { return relu(x); });
   net.push_back("scale", [](const Tensor& x) { return x * 2; });
   CHECK(names(net) == Names{"0:Linear", "1:Lambda", "scale:Lambda"});
