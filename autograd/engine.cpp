@@ -7,14 +7,13 @@
 
 #include "weft/autograd/deep_stack.h"
 #include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/core/factory.h"
 #include "weft/core/map.h"
 
 namespace weft {
 namespace {
 
-Tensor add_grads(Tensor a, const Tensor& b, bool recorded);
+Tensor add_grads(Tensor a, const Tensor& b, bool recorded, const char* from);
 
 constexpr int kMaxDepth = 10'000;    // of backwards that run inside of formulas and hooks
 constexpr int kLevelsPerStack = 32;  // then the next ones get a stack of their own
@@ -180,7 +179,7 @@ void Run::arrive(const Edge& e, Tensor g, const char* from) {
     } else {
       Arrived& a = leaves_[static_cast<size_t>(place)];
       check_gradient(from, g, a.g.shape());
-      a.g = add_grads(std::move(a.g), g, create_graph_);
+      a.g = add_grads(std::move(a.g), g, create_graph_, from);
     }
     return;
   }
@@ -201,7 +200,7 @@ void Run::arrive(const Edge& e, Tensor g, const char* from) {
     std::push_heap(heap_.begin(), heap_.end());
   }
   Tensor& slot = waiting_[static_cast<size_t>(place)].grads[static_cast<int>(e.index)];
-  slot = slot.defined() ? add_grads(std::move(slot), g, create_graph_) : std::move(g);
+  slot = slot.defined() ? add_grads(std::move(slot), g, create_graph_, from) : std::move(g);
 }
 
 void Run::apply_hooks(Node& n, SmallVec<Tensor, 1>& grads) {
@@ -229,13 +228,6 @@ bool Run::keep(const Node& n, const Tensor* grads, int count) {
   return true;
 }
 
-// What a formula throws, with the op's name; the innermost formula's is enough. Keeps the type.
-[[noreturn]] void rethrow_named(const Error& e, const char* op) {
-  constexpr const char* kMark = " (while computing the gradient of ";
-  if (std::strstr(e.what(), kMark)) throw;
-  detail::rethrow_with(e, str(e.what(), kMark, op, ")"));
-}
-
 Grads Run::run_formula(Node& n, SmallVec<Tensor, 1>& grads) {
   struct Inside {
     Node& n;
@@ -256,7 +248,11 @@ Grads Run::run_formula(Node& n, SmallVec<Tensor, 1>& grads) {
   Grads out;
   try {
     out = n.backward(ctx);
-  } catch (const Error& e) { rethrow_named(e, n.name()); }
+  } catch (Error& e) {
+    constexpr const char* kDoing = "while computing the gradient of ";
+    if (!std::strstr(e.what(), kDoing)) e.add_context(str(kDoing, n.name()));  // the innermost formula's is enough
+    throw;
+  }
   WEFT_CHECK(out.size() == n.edges.size(), Error, n.name(), ": its backward returned ", out.size(), " gradients for ",
              n.edges.size(), " inputs");
   inside.done = !retain_graph_;
@@ -318,7 +314,7 @@ void Run::finish_leaf(Arrived& a) {
     if (leaf.grad.defined()) {
       // given away only where the sum goes into its own memory: a sum that finds none leaves the old gradient
       const bool in_place = leaf.grad.is_unique() && kernels::detail::same_layout(leaf.grad, g);
-      leaf.grad = add_grads(in_place ? std::move(leaf.grad) : Tensor(leaf.grad), g, create_graph_);
+      leaf.grad = add_grads(in_place ? std::move(leaf.grad) : Tensor(leaf.grad), g, create_graph_, a.from);
     } else {
       // steal what nobody else holds and what has the leaf's layout; otherwise copy into that layout
       bool fits = g.is_unique() && (create_graph_ || kernels::detail::same_layout(g, owner));
@@ -376,8 +372,13 @@ void Run::execute() {
   else walk();
 }
 
-// a + b, over a's memory when nobody else holds it.
-Tensor add_grads(Tensor a, const Tensor& b, bool recorded) {
+// a + b, over a's memory when nobody else holds it; `from` is the op that gave b.
+Tensor add_grads(Tensor a, const Tensor& b, bool recorded, const char* from) {
+  WEFT_CHECK(
+      a.dtype() == b.dtype() && a.device() == b.device(), Error, from, ": its gradient ", b.shape(), " ", b.dtype(),
+      " on ", b.device(), " cannot be added to one that is ", a.dtype(), " on ", a.device(),
+      ": the tensor's contents were swapped (swap_contents, averages of weights) between forward and backward, or "
+      "since that gradient; run the forward pass again, or clear the gradient with zero_grad()");
   if (recorded) return a + b;
   return kernels::map2<fn::Add>(std::move(a), b);
 }

@@ -37,8 +37,6 @@ inline bool grad_enabled() { return detail::thread_mode().grad; }
 class [[nodiscard]] NoGrad : detail::GradGuard<false> {};
 /// While it lives, ops are recorded again (inside a NoGrad).
 class [[nodiscard]] EnableGrad : detail::GradGuard<true> {};
-/// For inference loops: as NoGrad, with autocast left as it is.
-class [[nodiscard]] Inference : detail::GradGuard<false> {};
 /// `set_grad_enabled` as a guard.
 class [[nodiscard]] GradMode {
  public:
@@ -50,6 +48,10 @@ class [[nodiscard]] GradMode {
  private:
   bool before_;
 };
+
+// The names of PyTorch's C++ frontend.
+using NoGradGuard = NoGrad;
+using AutoGradMode = GradMode;
 
 /// While it lives, an op whose result or gradient holds the first NaN throws an Error that names the op. An infinity is
 /// legal: masks are made of it.

@@ -1,5 +1,6 @@
-// u-muP's tags of parameters (Blake et al. 2024): what kind of parameter it is, and how deep the stack is that it is a layer of.
-// They lie beside the gradient, survive nn::clone, and are read by the optimisers of unit_scaled alone.
+// u-muP's tags of parameters (Blake et al. 2024): what kind of parameter it is, and how deep the stack is that it is
+// a layer of. They lie beside the gradient and not in nn::Parameter: optimisers, which read them, get the plain
+// Tensors of parameters(). They survive nn::clone.
 #pragma once
 
 #include <string_view>

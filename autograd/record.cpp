@@ -9,8 +9,7 @@ Saved Saved::input(const Tensor& x, const char* what) {
   if (!grad_enabled() || !x.defined()) return s;
   s.tensor_ = x;
   s.what_ = what;
-  s.version_ = x.version();
-  s.storage_ = x.impl()->storage->id();
+  s.stamp_ = Stamp(x);
   return s;
 }
 
@@ -20,8 +19,7 @@ Saved Saved::output(const Tensor& y, uint32_t index) {
   if (!grad_enabled()) return s;
   s.tensor_ = Tensor(y.impl()->detached());
   s.what_ = "output";
-  s.version_ = y.version();
-  s.storage_ = y.impl()->storage->id();
+  s.stamp_ = Stamp(y);
   s.output_index_ = index;
   s.is_output_ = true;
   return s;
@@ -42,12 +40,13 @@ const Tensor& BackwardCtx::grad(int i) {
 Tensor BackwardCtx::get(const Saved& s) const {
   const Tensor& x = s.tensor_;
   if (!x.defined()) return x;
+  const Stamp now(x);
   WEFT_CHECK(
-      x.impl()->storage->id() == s.storage_, Error, node_.name(), ": the contents of ", s.what_,
-      " saved for backward, now ", x.shape(), " ", x.dtype(),
+      now.storage == s.stamp_.storage, Error, node_.name(), ": the contents of ", s.what_, " saved for backward, now ",
+      x.shape(), " ", x.dtype(),
       ", were swapped for others (swap_contents, a module's to(), averages of weights); run the forward pass again");
-  WEFT_CHECK(x.version() == s.version_, Error, node_.name(), ": ", s.what_, " ", x.shape(),
-             " saved for backward was modified in place (version ", x.version(), ", expected ", s.version_,
+  WEFT_CHECK(now.version == s.stamp_.version, Error, node_.name(), ": ", s.what_, " ", x.shape(),
+             " saved for backward was modified in place (version ", now.version, ", expected ", s.stamp_.version,
              "); clone it first");
   if (!s.is_output_ || !create_graph_) return x;
   Tensor y(x.impl()->detached());

@@ -8,6 +8,7 @@
 
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/node.h"
+#include "weft/core/stamp.h"
 
 namespace weft {
 
@@ -27,9 +28,8 @@ class WEFT_API Saved {
   friend class BackwardCtx;
   Tensor tensor_;
   const char* what_ = "input";
-  uint32_t version_ = 0;
+  Stamp stamp_;
   uint32_t output_index_ = 0;
-  uint64_t storage_ = 0;  // its id: a swap puts another one into the same tensor
   bool is_output_ = false;
 };
 

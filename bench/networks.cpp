@@ -82,7 +82,7 @@ Step resnet18_infer(const Config& c) {
   m.eval();
   Tensor x = fill({batch, 3, 224, 224}, 1);
   return [=]() mutable {
-    Inference inference;
+    NoGrad guard;
     Autocast cast(Dtype::bf16, device(), c.dtype == Dtype::bf16);
     return mean(m(x).to(Dtype::f32));
   };

@@ -33,7 +33,7 @@ Step msgnet_infer(const Config& c) {
     m.set_target(m.gram(style));
   }
   return [=]() mutable {
-    Inference inference;
+    NoGrad guard;
     Autocast cast(Dtype::bf16, device(), c.dtype == Dtype::bf16);
     return mean(m(x).to(Dtype::f32));
   };
@@ -137,7 +137,7 @@ Step squeezenet_infer(const Config& c) {
   m.eval();
   Tensor x = fill({c.batch ? c.batch : 1, 3, 224, 224}, 1);
   return [=]() mutable {
-    Inference inference;
+    NoGrad guard;
     Autocast cast(Dtype::bf16, device(), c.dtype == Dtype::bf16);
     return mean(m(x).to(Dtype::f32));
   };

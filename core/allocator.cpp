@@ -5,13 +5,12 @@
 #include <memory>
 
 #include "weft/core/error.h"
+#include "weft/core/fn/integer.h"
 
 namespace weft {
 namespace {
 
 void*& next_of(void* block) { return *static_cast<void**>(block); }
-
-size_t round_up(size_t n, size_t step) { return (n + step - 1) / step * step; }
 
 }  // namespace
 
@@ -48,7 +47,7 @@ void* CachingAllocator::allocate(size_t bytes) {
   bool small = bytes <= kSmallLimit;
   int c = small ? class_of(bytes) : 0;
   if (bytes > SIZE_MAX / 2) fail(bytes);
-  size_t size = small ? class_size(c) : round_up(bytes, kLargeStep);
+  size_t size = small ? class_size(c) : fn::round_up(bytes, kLargeStep);
   void* p = small ? pop_small(c, bytes) : take_large(size, bytes);
   stats_.active += size;
   stats_.peak_active = std::max(stats_.peak_active, stats_.active);
@@ -65,7 +64,7 @@ void CachingAllocator::deallocate(void* p, size_t bytes) noexcept {
     stats_.active -= class_size(c);
   } else {
     free_large(p);
-    stats_.active -= round_up(bytes, kLargeStep);
+    stats_.active -= fn::round_up(bytes, kLargeStep);
   }
 }
 
@@ -81,7 +80,7 @@ size_t CachingAllocator::slab_bytes(int c) const {
   if (!source_.page) return kSlab;
   const size_t size = class_size(c), least = std::min(kSlab / 2, std::max(kLargeStep, 16 * size));
   const size_t blocks = std::max<size_t>(1, std::max(least, std::min(kSlab, carved_[c] / 8)) / size);
-  return round_up(blocks * size, kLargeStep);
+  return fn::round_up(blocks * size, kLargeStep);
 }
 
 void* CachingAllocator::pop_small(int c, size_t requested) {
@@ -250,15 +249,15 @@ void CachingAllocator::fail(size_t requested) const {
 
 void CachingAllocator::new_segment(size_t size, size_t requested) {
   need_spares(1);
-  size_t bytes = std::max(kSegment, round_up(size, kSlab));
+  size_t bytes = std::max(kSegment, fn::round_up(size, kSlab));
   if (!fits(bytes)) {
-    bytes = round_up(size, kSlab);
+    bytes = fn::round_up(size, kSlab);
     if (!fits(bytes)) release_free_segments();
   }
   void* p = fits(bytes) ? source_.allocate(bytes) : nullptr;
   if (!p && fits(bytes)) {
     release_free_segments();
-    bytes = round_up(size, kSlab);
+    bytes = fn::round_up(size, kSlab);
     p = source_.allocate(bytes);
   }
   if (!p) fail(requested);

@@ -2,11 +2,11 @@
 #include <algorithm>
 
 #include "weft/core/allocator.h"
+#include "weft/core/fn/integer.h"
 
 namespace weft {
 namespace {
 
-size_t up(size_t n, size_t step) { return (n + step - 1) / step * step; }
 char* up(char* p, size_t step) { return p + (step - reinterpret_cast<uintptr_t>(p) % step) % step; }
 char* down(char* p, size_t step) { return p - reinterpret_cast<uintptr_t>(p) % step; }
 size_t length(const char* a, const char* b) { return b > a ? static_cast<size_t>(b - a) : 0; }
@@ -49,7 +49,7 @@ CachingAllocator::Window CachingAllocator::best_window(size_t size) const {
     }
   // an arena that ends with a used block grows behind it
   for (size_t i = 0; i < arenas_.size(); ++i)
-    if (const size_t beyond = up(size, page); !arenas_[i].closed && arenas_[i].last->state == State::used)
+    if (const size_t beyond = fn::round_up(size, page); !arenas_[i].closed && arenas_[i].last->state == State::used)
       if (!best.from || beyond < best.missing + best.beyond) {
         char* end = arenas_[i].last->end();
         best = {end, end + size, i, 0, beyond};
@@ -124,7 +124,7 @@ size_t CachingAllocator::give_back(size_t bytes, const Window& w) noexcept {
     try {
       need_spares(2);
     } catch (...) { break; }
-    if (bytes - given < length(from, to)) from = to - up(bytes - given, page);
+    if (bytes - given < length(from, to)) from = to - fn::round_up(bytes - given, page);
     ++it;
     erase_free(b);
     source_.release(from, length(from, to));
@@ -185,7 +185,7 @@ void CachingAllocator::grow(size_t size, size_t requested) {
   if (bin_bytes_ > kFloor && bin_bytes_ > in_use() / 16) sweep_slabs();
   for (bool emptied = false; free_.lower_bound(size) == free_.end();) {
     const Window w = best_window(size);
-    const size_t missing = w.from ? w.missing + w.beyond : up(size, page);
+    const size_t missing = w.from ? w.missing + w.beyond : fn::round_up(size, page);
     keep_bound(size, missing, w);
     Extended result = Extended::no_memory;
     if (fits(missing)) {

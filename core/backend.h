@@ -50,6 +50,8 @@ class WEFT_API Backend {
   /// Host memory that the device reads and writes by itself. `bytes` as given to allocate_pinned.
   virtual void* allocate_pinned(size_t bytes);
   virtual void deallocate_pinned(void* p, size_t bytes) noexcept;
+  /// Kernels run beside the caller: to look at a value is to wait. Ops then leave the checks of values to kernels.
+  virtual bool asynchronous() const { return false; }
   /// Waits until all kernels and copies that were started on `device` are done.
   virtual void synchronize(int device) = 0;
   virtual MemoryStats memory_stats(int device) const = 0;

@@ -4,10 +4,7 @@
 
 namespace weft {
 
-const char* name(Dtype d) {
-  constexpr const char* names[kDtypes] = {"f32", "f64", "bf16", "f16", "i64", "i32", "u8", "bool"};
-  return names[static_cast<int>(d)];
-}
+const char* name(Dtype d) { return traits(d).name; }
 
 std::ostream& operator<<(std::ostream& os, Dtype d) { return os << name(d); }
 
@@ -18,12 +15,15 @@ void bad_dtype(Dtype d, const char* op, const char* allowed) {
 }  // namespace detail
 
 Dtype promote(Dtype a, Dtype b) {
+  const DtypeTraits &ta = traits(a), &tb = traits(b);
   if (a == b) return a;
-  // bool < u8 < i32 < i64 < halves < f32 < f64; two different halves meet in f32
-  constexpr int order[kDtypes] = {5, 6, 4, 4, 3, 2, 1, 0};
-  int oa = order[static_cast<int>(a)], ob = order[static_cast<int>(b)];
-  if (oa == ob) return Dtype::f32;
-  return oa > ob ? a : b;
+  if (ta.kind == tb.kind) return ta.size == tb.size ? Dtype::f32 : ta.size > tb.size ? a : b;  // equal: bf16 and f16
+  if (is_floating(a) || b == Dtype::boolean) return a;
+  if (is_floating(b) || a == Dtype::boolean) return b;
+  const Dtype with_sign = is_signed_integer(a) ? a : b;
+  const size_t unsigned_size = traits(is_signed_integer(a) ? b : a).size;
+  if (traits(with_sign).size > unsigned_size) return with_sign;
+  return unsigned_size == 1 ? Dtype::i16 : unsigned_size == 2 ? Dtype::i32 : Dtype::i64;
 }
 
 std::ostream& operator<<(std::ostream& os, const Scalar& s) {

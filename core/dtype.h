@@ -13,25 +13,72 @@
 namespace weft {
 
 /// Element type of a tensor. `boolean` is one byte, 0 or 1.
-enum class Dtype : uint8_t { f32, f64, bf16, f16, i64, i32, u8, boolean };
-inline constexpr int kDtypes = 8;
+enum class Dtype : uint8_t { f32, f64, bf16, f16, i64, i32, u8, boolean, i8, i16, u16 };
+
+/// What numbers a dtype holds. A complex kind would be one more.
+enum class DtypeKind : uint8_t { boolean, unsigned_integer, signed_integer, floating };
+
+/// All that is known of a dtype, one row of kDtypeTraits.
+struct DtypeTraits {
+  const char* name;         ///< weft's: "f32"
+  const char* torch_name;   ///< PyTorch's and numpy's: "float32"
+  const char* npy;          ///< in .npy files, without the byte order: "f4"; null where numpy has no such dtype
+  const char* safetensors;  ///< in safetensors files: "F32"
+  size_t size;              ///< of an element, in bytes
+  DtypeKind kind;
+  Dtype compute;  ///< arithmetic on one element is done in this dtype
+  Dtype sum;      ///< sums and products over many elements are given in this dtype
+};
+// clang-format off: a table, in the order of the enumerators
+inline constexpr DtypeTraits kDtypeTraits[] = {
+    {"f32", "float32", "f4", "F32", 4, DtypeKind::floating, Dtype::f32, Dtype::f32},
+    {"f64", "float64", "f8", "F64", 8, DtypeKind::floating, Dtype::f64, Dtype::f64},
+    {"bf16", "bfloat16", nullptr, "BF16", 2, DtypeKind::floating, Dtype::f32, Dtype::bf16},
+    {"f16", "float16", "f2", "F16", 2, DtypeKind::floating, Dtype::f32, Dtype::f16},
+    {"i64", "int64", "i8", "I64", 8, DtypeKind::signed_integer, Dtype::i64, Dtype::i64},
+    {"i32", "int32", "i4", "I32", 4, DtypeKind::signed_integer, Dtype::i32, Dtype::i64},
+    {"u8", "uint8", "u1", "U8", 1, DtypeKind::unsigned_integer, Dtype::u8, Dtype::i64},
+    {"bool", "bool", "b1", "BOOL", 1, DtypeKind::boolean, Dtype::boolean, Dtype::i64},
+    {"i8", "int8", "i1", "I8", 1, DtypeKind::signed_integer, Dtype::i32, Dtype::i64},
+    {"i16", "int16", "i2", "I16", 2, DtypeKind::signed_integer, Dtype::i32, Dtype::i64},
+    {"u16", "uint16", "u2", "U16", 2, DtypeKind::unsigned_integer, Dtype::i32, Dtype::i64}};
+// clang-format on
+inline constexpr int kDtypes = sizeof(kDtypeTraits) / sizeof(kDtypeTraits[0]);
+constexpr const DtypeTraits& traits(Dtype d) { return kDtypeTraits[static_cast<int>(d)]; }
 
 /// A set of dtypes.
 struct DtypeSet {
   uint16_t bits = 0;
   constexpr DtypeSet() = default;
   template <class... D> constexpr explicit DtypeSet(D... d) : bits(((1u << static_cast<int>(d)) | ...)) {}
+  /// The dtypes whose traits pass `test`.
+  template <class F> static constexpr DtypeSet where(F test) {
+    DtypeSet s;
+    for (int i = 0; i < kDtypes; ++i)
+      if (test(kDtypeTraits[i])) s.bits = static_cast<uint16_t>(s.bits | 1u << i);
+    return s;
+  }
   constexpr bool has(Dtype d) const { return bits >> static_cast<int>(d) & 1; }
   friend constexpr DtypeSet operator&(DtypeSet a, DtypeSet b) {
     a.bits &= b.bits;
     return a;
   }
 };
-inline constexpr DtypeSet kFloatingDtypes(Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16);
-inline constexpr DtypeSet kNumericDtypes(Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32,
-                                         Dtype::u8);
-inline constexpr DtypeSet kAllDtypes(Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8,
-                                     Dtype::boolean);
+inline constexpr DtypeSet kFloatingDtypes = DtypeSet::where(
+    [](const DtypeTraits& t) { return t.kind == DtypeKind::floating; });
+inline constexpr DtypeSet kIntegralDtypes = DtypeSet::where([](const DtypeTraits& t) {
+  return t.kind == DtypeKind::boolean || t.kind == DtypeKind::unsigned_integer || t.kind == DtypeKind::signed_integer;
+});
+/// i8, i16 and u16: arithmetic on them is i32's, cut to their size.
+inline constexpr DtypeSet kShortDtypes = DtypeSet::where(
+    [](const DtypeTraits& t) { return t.kind != DtypeKind::floating && t.size < traits(t.compute).size; });
+inline constexpr DtypeSet kNumericDtypes = DtypeSet::where(
+    [](const DtypeTraits& t) { return t.kind != DtypeKind::boolean; });
+/// What heavy kernels take: numbers without the short integers, which ops widen for them.
+inline constexpr DtypeSet kWideDtypes = DtypeSet::where([](const DtypeTraits& t) {
+  return t.kind == DtypeKind::floating || (t.kind != DtypeKind::boolean && t.size == traits(t.compute).size);
+});
+inline constexpr DtypeSet kAllDtypes = DtypeSet::where([](const DtypeTraits&) { return true; });
 
 /// bfloat16: the upper half of an f32, rounded to nearest even. Arithmetic goes through float.
 struct bf16 {
@@ -79,26 +126,40 @@ template <> struct dtype_of<int64_t> { static constexpr Dtype value = Dtype::i64
 template <> struct dtype_of<int32_t> { static constexpr Dtype value = Dtype::i32; };
 template <> struct dtype_of<uint8_t> { static constexpr Dtype value = Dtype::u8; };
 template <> struct dtype_of<bool> { static constexpr Dtype value = Dtype::boolean; };
+template <> struct dtype_of<int8_t> { static constexpr Dtype value = Dtype::i8; };
+template <> struct dtype_of<int16_t> { static constexpr Dtype value = Dtype::i16; };
+template <> struct dtype_of<uint16_t> { static constexpr Dtype value = Dtype::u16; };
 template <class T> inline constexpr Dtype dtype_v = dtype_of<std::remove_cv_t<T>>::value;
 
-/// The type that arithmetic on T is done in: float for the halves, T otherwise.
-template <class T> using compute_t = std::conditional_t<std::is_same_v<T, bf16> || std::is_same_v<T, f16>, float, T>;
+/// bf16 or f16.
+template <class T> inline constexpr bool is_half_v = std::is_same_v<T, bf16> || std::is_same_v<T, f16>;
+/// int8_t, int16_t or uint16_t.
+template <class T>
+inline constexpr bool is_short_v = std::is_same_v<T, int8_t> || std::is_same_v<T, int16_t> ||
+                                   std::is_same_v<T, uint16_t>;
+/// The type that arithmetic on T is done in: float for the halves, int32_t for the short integers, T otherwise.
+template <class T>
+using compute_t = std::conditional_t<is_half_v<T>, float, std::conditional_t<is_short_v<T>, int32_t, T>>;
 
-constexpr size_t itemsize(Dtype d) {
-  constexpr uint8_t size[kDtypes] = {4, 8, 2, 2, 8, 4, 1, 1};
-  return size[static_cast<int>(d)];
-}
-constexpr bool is_floating(Dtype d) { return d <= Dtype::f16; }
+constexpr size_t itemsize(Dtype d) { return traits(d).size; }
+constexpr bool is_floating(Dtype d) { return kFloatingDtypes.has(d); }
 constexpr bool is_half(Dtype d) { return d == Dtype::bf16 || d == Dtype::f16; }
-constexpr bool is_integral(Dtype d) { return d >= Dtype::i64; }
-/// f32 for the halves, d otherwise: the dtype that statistics and sums are kept in.
-constexpr Dtype compute_dtype(Dtype d) { return is_half(d) ? Dtype::f32 : d; }
+/// Integers and bool.
+constexpr bool is_integral(Dtype d) { return kIntegralDtypes.has(d); }
+/// Integers that hold negative numbers.
+constexpr bool is_signed_integer(Dtype d) { return traits(d).kind == DtypeKind::signed_integer; }
+constexpr bool is_short(Dtype d) { return kShortDtypes.has(d); }
+/// f32 for the halves, i32 for the short integers, d otherwise: the dtype that arithmetic is done in.
+constexpr Dtype compute_dtype(Dtype d) { return traits(d).compute; }
+/// d for floating dtypes, i64 for the others: the dtype of sums and products, unless one is asked for.
+constexpr Dtype sum_dtype(Dtype d) { return traits(d).sum; }
 
 /// "f32", "bf16", "bool", ...
 WEFT_API const char* name(Dtype d);
 WEFT_API std::ostream& operator<<(std::ostream& os, Dtype d);
-/// The common dtype of a binary op on two tensors, as PyTorch promotes (bool < u8 < i32 < i64 < halves < f32 < f64;
-/// f16 with bf16 gives f32).
+/// The common dtype of a binary op on two tensors, as PyTorch promotes: the floating one of two kinds; the wider one of
+/// one kind (f32 of f16 and bf16); of signed and unsigned integers the least signed one that holds both, i64 at most.
+/// u16, which PyTorch promotes with nothing, follows numpy with integers, and gives a floating dtype its way.
 WEFT_API Dtype promote(Dtype a, Dtype b);
 
 // Dtype switches: `dispatch_floating(x.dtype(), "gelu", [&]<class T> { ... });`
@@ -116,16 +177,23 @@ template <class F> WEFT_INLINE void dispatch_floating(Dtype d, const char* op, F
   detail::dispatch_types<float, double, bf16, f16>(d, op, "f32, f64, bf16 or f16", f);
 }
 template <class F> WEFT_INLINE void dispatch_integral(Dtype d, const char* op, F&& f) {
-  detail::dispatch_types<int64_t, int32_t, uint8_t, bool>(d, op, "i64, i32, u8 or bool", f);
+  detail::dispatch_types<int64_t, int32_t, uint8_t, bool, int8_t, int16_t, uint16_t>(d, op, "an integer or bool", f);
 }
 template <class F> WEFT_INLINE void dispatch_index(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<int64_t, int32_t>(d, op, "i64 or i32", f);
 }
+/// The dtypes of kWideDtypes.
+template <class F> WEFT_INLINE void dispatch_wide(Dtype d, const char* op, F&& f) {
+  detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t>(d, op,
+                                                                              "f32, f64, bf16, f16, i64, i32 or u8", f);
+}
 template <class F> WEFT_INLINE void dispatch_numeric(Dtype d, const char* op, F&& f) {
-  detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t>(d, op, "a number type, not bool", f);
+  detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t, int8_t, int16_t, uint16_t>(
+      d, op, "a number type, not bool", f);
 }
 template <class F> WEFT_INLINE void dispatch_all(Dtype d, const char* op, F&& f) {
-  detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t, bool>(d, op, "any", f);
+  detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t, bool, int8_t, int16_t, uint16_t>(
+      d, op, "any", f);
 }
 /// By size only, for moves that do not look at the value: uint8_t, uint16_t, uint32_t, uint64_t.
 template <class F> WEFT_INLINE void dispatch_size(Dtype d, F&& f) {
@@ -135,6 +203,11 @@ template <class F> WEFT_INLINE void dispatch_size(Dtype d, F&& f) {
     case 4: f.template operator()<uint32_t>(); break;
     default: f.template operator()<uint64_t>(); break;
   }
+}
+/// For sums in place: float, double, and integers by their size, since signed and unsigned ones wrap alike.
+template <class F> WEFT_INLINE void dispatch_added(Dtype d, const char* op, F&& f) {
+  if (is_floating(d) || d == Dtype::boolean) detail::dispatch_types<float, double>(d, op, "f32, f64 or an integer", f);
+  else dispatch_size(d, f);
 }
 
 /// A C++ number with its category, so that i64 keeps its exact value and `x * 2` keeps x's dtype.
@@ -160,7 +233,7 @@ class Scalar {
     if (!(d_ > -0x1p63 && d_ < 0x1p63)) return d_ > 0 ? INT64_MAX : d_ < 0 ? INT64_MIN : 0;
     return static_cast<int64_t>(d_);
   }
-  template <class T> T to() const {
+  template <class T> WEFT_INLINE T to() const {
     if constexpr (std::is_same_v<T, bool>) return is_floating() ? d_ != 0 : i_ != 0;
     else if constexpr (std::is_integral_v<T>) return static_cast<T>(to_int64());
     else if constexpr (std::is_same_v<T, double>) return to_double();

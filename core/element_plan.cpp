@@ -32,38 +32,19 @@ void make_plan(ElementPlan& p, const Tensor& out, const Tensor* const* in, int c
   if (plain) return;
 
   const int rank = out.rank();
-  int64_t strides[ElementPlan::kMaxOperands][kMaxRank];
+  int64_t strides[kMaxRank][ElementPlan::kMaxOperands];
   auto load = [&](int k, const Tensor& x) {
     int shift = rank - x.rank();
-    for (int i = 0; i < rank; ++i) strides[k][i] = i < shift || x.shape()[i - shift] == 1 ? 0 : x.strides()[i - shift];
+    for (int i = 0; i < rank; ++i) strides[i][k] = i < shift || x.shape()[i - shift] == 1 ? 0 : x.strides()[i - shift];
   };
   load(0, out);
   for (int k = 0; k < count; ++k) load(k + 1, *in[k]);
 
-  // axes of size > 1, ordered so that the output's strides fall (insertion sort: stable, few axes)
-  int order[kMaxRank], n = 0;
-  for (int i = 0; i < rank; ++i) {
-    if (out.shape()[i] == 1) continue;
-    int j = n++;
-    for (; j > 0 && strides[0][order[j - 1]] < strides[0][i]; --j) order[j] = order[j - 1];
-    order[j] = i;
-  }
-  // merge an axis into the one outside it when every operand allows
+  int order[kMaxRank];
+  const int n = fn::memory_order(order, out.strides().data(), rank);
   p.rank = 0;
-  for (int a = 0; a < n; ++a) {
-    int i = order[a];
-    int64_t size = out.shape()[i];
-    bool merge = p.rank > 0;
-    for (int k = 0; merge && k < p.operands; ++k) merge = p.strides[k][p.rank - 1] == strides[k][i] * size;
-    int at = merge ? p.rank - 1 : p.rank++;
-    p.shape[at] = merge ? p.shape[at] * size : size;
-    for (int k = 0; k < p.operands; ++k) p.strides[k][at] = strides[k][i];
-  }
-  if (p.rank == 0) {
-    p.rank = 1;
-    p.shape[0] = out.numel();
-    for (int k = 0; k < p.operands; ++k) p.strides[k][0] = 1;
-  }
+  for (int a = 0; a < n; ++a) p.append(out.shape()[order[a]], strides[order[a]], p.operands);
+  p.at_least_one(1, p.operands);
 }
 
 namespace kernels::detail {

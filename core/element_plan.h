@@ -2,18 +2,17 @@
 // memory allows. Built once per call by core/map.h; kernels only read it.
 #pragma once
 
+#include "weft/core/fn/axes.h"
 #include "weft/core/tensor_ref.h"
 
 namespace weft {
 
-/// Operand 0 is the output. A merged contiguous walk has rank 1 and all strides 1 (or 0 for a broadcast scalar).
-struct ElementPlan {
+/// Axes of rank 1 or more. Operand 0 is the output; a stride is 0 where the operand is broadcast. A merged contiguous
+/// walk has rank 1 and all strides 1 (or 0 for a broadcast scalar).
+struct ElementPlan : fn::Axes<5> {
   static constexpr int kMaxOperands = 5;
   int operands = 0;
-  int rank = 1;  // >= 1; axis rank-1 is the innermost
   int64_t numel = 0;
-  int64_t shape[kMaxRank];
-  int64_t strides[kMaxOperands][kMaxRank];  // in elements; 0 where the operand is broadcast
 
   /// Every operand is walked with stride 1, as one run.
   bool contiguous() const {

@@ -1,5 +1,6 @@
 #include "weft/core/error.h"
 
+#include <cstring>
 #include <new>
 
 namespace weft {
@@ -13,17 +14,39 @@ const OutOfMemory& spare() {
 }
 [[maybe_unused]] const OutOfMemory& g_spare = spare();
 
+thread_local const char* t_op = nullptr;
+
 }  // namespace
 
-Error::Error(const std::string& text) try : std
-  ::runtime_error(text) {}
+Error::Error(const std::string& text) : Error(text.c_str()) {}
+Error::Error(const char* text) try : std
+  ::runtime_error(t_op ? detail::named(t_op, text) : text) {}
 catch (const std::bad_alloc&) {
   throw OutOfMemory(spare());
 }
-Error::Error(const char* text) try : std
-  ::runtime_error(text) {}
-catch (const std::bad_alloc&) {
-  throw OutOfMemory(spare());
+
+void Error::set_text(const std::string& text) noexcept {
+  try {
+    static_cast<std::runtime_error&>(*this) = std::runtime_error(text);  // copies share their text: none throws
+  } catch (...) {}  // no memory: the library's operator new throws an OutOfMemory
+}
+void Error::add_context(const std::string& context) noexcept {
+  try {
+    set_text(str(what(), " (", context, ")"));
+  } catch (...) {}
+}
+
+OpName::OpName(const char* name) noexcept : outer_(t_op) {
+  if (!outer_) t_op = name;
+}
+OpName::~OpName() { t_op = outer_; }
+
+const char* detail::op_name() noexcept { return t_op; }
+
+std::string detail::named(const char* op, const char* text) {
+  const char* rest = std::strstr(text, ": ");
+  const bool other = rest && rest != text && !std::memchr(text, ' ', static_cast<size_t>(rest - text));
+  return str(op, ": ", other ? rest + 2 : text);
 }
 
 void detail::heap_exhausted(size_t bytes) {

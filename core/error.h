@@ -13,9 +13,15 @@ namespace weft {
 
 /// Base of everything weft throws.
 struct WEFT_API Error : std::runtime_error {
-  /// Where there is no memory for the text, an OutOfMemory is thrown in its place.
+  /// The text is given in the name of the calling thread's OpName, if there is one. Where there is no memory for it, an
+  /// OutOfMemory is thrown in its place.
   explicit Error(const std::string& text);
   explicit Error(const char* text);
+  /// Another text for an error on its way up, which stays the same object of the same type:
+  /// `catch (Error& e) { e.set_text(str(path, ": ", e.what())); throw; }`. The old text stays where there is no memory.
+  void set_text(const std::string& text) noexcept;
+  /// Adds what was being done: "<text> (<context>)".
+  void add_context(const std::string& context) noexcept;
 };
 /// A size, rank or broadcast that does not fit.
 struct WEFT_API ShapeError : Error {
@@ -50,7 +56,25 @@ struct WEFT_API OutOfMemory : Error {
   using Error::Error;
 };
 
+/// Names the op that the calling thread is in: errors of all that its block calls read "<op>: <what is wrong>", whether
+/// the part that finds it says a name of its own or none. The outermost op counts.
+/// `Tensor roll(const Tensor& x, int64_t shift) { const OpName op("roll"); ... }`
+class WEFT_API OpName {
+ public:
+  explicit OpName(const char* name) noexcept;
+  ~OpName();
+  OpName(const OpName&) = delete;
+  OpName& operator=(const OpName&) = delete;
+
+ private:
+  const char* outer_;
+};
+
 namespace detail {
+/// The calling thread's outermost OpName; null outside of any.
+WEFT_API const char* op_name() noexcept;
+/// text in the name of `op`, which takes the place of another op's: a word before the first ": ".
+WEFT_API std::string named(const char* op, const char* text);
 /// OutOfMemory for `bytes` (0: not known) that the C++ heap did not give. It needs no memory itself. Inside the library the
 /// linker puts it in place of std::bad_alloc (heap.cpp); templates that a user's program compiles call it.
 [[noreturn]] WEFT_API void heap_exhausted(size_t bytes);

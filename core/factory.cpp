@@ -1,6 +1,7 @@
 #include "weft/core/factory.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
@@ -11,44 +12,64 @@
 namespace weft {
 namespace {
 
+std::atomic<Dtype> g_default_dtype{Dtype::f32};
+
 Tensor make(const Shape& shape, const Strides& strides, int64_t elements, const TensorOptions& o) {
-  auto storage = make_ref<Storage>(static_cast<size_t>(elements) * itemsize(o.dtype), o.device);
-  return Tensor(make_ref<TensorImpl>(std::move(storage), shape, strides, 0, o.dtype));
+  auto storage = make_ref<Storage>(static_cast<size_t>(elements) * itemsize(o.dtype()), o.device());
+  return Tensor(make_ref<TensorImpl>(std::move(storage), shape, strides, 0, o.dtype()));
 }
 
-Dtype natural_dtype(const Scalar& v) { return v.is_bool() ? Dtype::boolean : v.is_integer() ? Dtype::i64 : Dtype::f32; }
+/// y as the options want it at the end.
+Tensor finished(Tensor y, const TensorOptions& o) {
+  if (o.requires_grad()) y.set_requires_grad();
+  return y;
+}
+
+Dtype natural_dtype(const Scalar& v) {
+  return v.is_bool() ? Dtype::boolean : v.is_integer() ? Dtype::i64 : default_dtype();
+}
 
 Tensor filled(const Shape& shape, Scalar value, const TensorOptions& o) {
   Tensor y = empty(shape, o);
-  if (y.numel() == 1 && o.device.type == DeviceType::cpu) {  // scalars of expressions: no kernel call
+  if (y.numel() == 1 && o.device().type == DeviceType::cpu) {  // scalars of expressions: no kernel call
     void* p = y.mut_raw_data();
-    dispatch_all(o.dtype, "full", [&]<class T> { *static_cast<T*>(p) = value.to<T>(); });
+    dispatch_all(o.dtype(), "full", [&]<class T> { *static_cast<T*>(p) = value.to<T>(); });
   } else {
-    kernels::fill(o.device, mut_ref(y), value);
+    kernels::fill(o.device(), mut_ref(y), value);
   }
-  return y;
+  return finished(y, o);
 }
 
 }  // namespace
 
+Dtype default_dtype() { return g_default_dtype.load(std::memory_order_relaxed); }
+void set_default_dtype(Dtype dtype) {
+  WEFT_CHECK(is_floating(dtype), DtypeError, "set_default_dtype: ", dtype, " is not floating");
+  g_default_dtype.store(dtype, std::memory_order_relaxed);
+}
+
 Tensor empty(const Shape& shape, const TensorOptions& o, MemoryFormat format) {
   int64_t n = checked_numel("empty", shape);
-  return make(shape, format == MemoryFormat::channels_last ? channels_last_strides(shape) : contiguous_strides(shape),
-              n, o);
+  const bool last = format == MemoryFormat::channels_last;
+  return finished(make(shape, last ? channels_last_strides(shape) : contiguous_strides(shape), n, o), o);
+}
+
+int64_t detail::strided_extent(const char* op, const Shape& shape, const Strides& strides) {
+  int64_t last = 0;
+  for (int i = 0; i < shape.size(); ++i) {
+    WEFT_CHECK(strides[i] >= 0, ValueError, op, ": negative stride in ", strides);
+    int64_t reach = 0;
+    WEFT_CHECK(!__builtin_mul_overflow(std::max<int64_t>(shape[i] - 1, 0), strides[i], &reach) &&
+                   !__builtin_add_overflow(last, reach, &last) && last < (int64_t{1} << 59),
+               ShapeError, op, ": shape ", shape, " with strides ", strides, " takes too much memory");
+  }
+  return checked_numel(op, shape) ? last + 1 : 0;
 }
 
 Tensor empty_strided(const Shape& shape, const Strides& strides, const TensorOptions& o) {
   WEFT_CHECK(shape.size() == strides.size(), ShapeError, "empty_strided: shape ", shape, " and strides ", strides,
              " differ in length");
-  int64_t n = checked_numel("empty_strided", shape), last = 0;
-  for (int i = 0; i < shape.size(); ++i) {
-    WEFT_CHECK(strides[i] >= 0, ValueError, "empty_strided: negative stride in ", strides);
-    int64_t reach = 0;
-    WEFT_CHECK(!__builtin_mul_overflow(std::max<int64_t>(shape[i] - 1, 0), strides[i], &reach) &&
-                   !__builtin_add_overflow(last, reach, &last) && last < (int64_t{1} << 59),
-               ShapeError, "empty_strided: shape ", shape, " with strides ", strides, " takes too much memory");
-  }
-  return make(shape, strides, n ? last + 1 : 0, o);
+  return finished(make(shape, strides, detail::strided_extent("empty_strided", shape, strides), o), o);
 }
 
 Tensor empty_like(const Tensor& x) { return empty_like(x, x.dtype()); }
@@ -59,8 +80,8 @@ Tensor empty_like(const Tensor& x, Dtype dtype) {
 }
 
 Tensor full(const Shape& shape, Scalar value, const TensorOptions& o) {
-  const TensorOptions to(o.dtype_or(natural_dtype(value)), o.device);
-  detail::check_holds("full", value, to.dtype);
+  const TensorOptions to = o.dtype(o.dtype_or(natural_dtype(value)));
+  detail::check_holds("full", value, to.dtype());
   return filled(shape, value, to);
 }
 Tensor detail::number(Scalar value, const TensorOptions& o) { return filled({}, value, o); }
@@ -104,7 +125,7 @@ Tensor from_host(const void* data, int64_t count, Dtype dtype, const Shape& shap
              shape);
   Tensor y = empty(shape, dtype);
   std::copy_n(static_cast<const char*>(data), y.nbytes(), static_cast<char*>(y.mut_raw_data()));
-  return y.to(o.dtype_or(dtype)).to(o.device);
+  return finished(y.to(o.dtype_or(dtype)).to(o.device()), o);
 }
 
 // Built on the host in f64 or i64 and converted once: exact, and the same on every device.
@@ -112,7 +133,7 @@ template <class T, class F> Tensor from_function(int64_t n, const Shape& shape, 
   Tensor y = empty(shape, dtype_v<T>);
   T* p = y.mut_data<T>();
   for (int64_t i = 0; i < n; ++i) p[i] = f(i);
-  return y.to(o.dtype).to(o.device);
+  return finished(y.to(o.dtype()).to(o.device()), o);
 }
 }  // namespace detail
 
@@ -122,7 +143,7 @@ Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& optio
   WEFT_CHECK(span >= 0 && span < 1e15, ValueError, "arange: from ", start, " to ", stop, " in steps of ", step,
              " has no end");
   const bool integers = !start.is_floating() && !stop.is_floating() && !step.is_floating();
-  const TensorOptions o(options.dtype_or(integers ? Dtype::i64 : Dtype::f32), options.device);
+  const TensorOptions o = options.dtype(options.dtype_or(integers ? Dtype::i64 : default_dtype()));
   if (integers) {
     int64_t a = start.to_int64(), s = step.to_int64(), d = stop.to_int64() - a;
     int64_t n = d / s + (d % s != 0);
@@ -146,20 +167,29 @@ Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o
 Tensor eye(int64_t n, int64_t m, const TensorOptions& o) {
   WEFT_CHECK(m >= -1, ValueError, "eye: m must not be negative, got ", m);
   if (m < 0) m = n;
-  Tensor y = zeros({n, m}, TensorOptions(o.dtype));
+  Tensor y = zeros({n, m}, TensorOptions(o.dtype()));
   int64_t count = std::min(n, m);
-  dispatch_all(o.dtype, "eye", [&]<class T> {
+  dispatch_all(o.dtype(), "eye", [&]<class T> {
     T* p = y.mut_data<T>();
     for (int64_t i = 0; i < count; ++i) p[i * m + i] = Scalar(1).to<T>();
   });
-  return y.to(o.device);
+  return finished(y.to(o.device()), o);
 }
 
-Tensor from_blob(void* data, const Shape& shape, const TensorOptions& o, std::function<void()> release) {
-  int64_t n = checked_numel("from_blob", shape);
+Tensor from_blob(void* data, const Shape& shape, const Strides& strides, const TensorOptions& o,
+                 std::function<void()> release) {
+  const int64_t n = checked_numel("from_blob", shape);
+  WEFT_CHECK(shape.size() == strides.size(), ShapeError, "from_blob: shape ", shape, " and strides ", strides,
+             " differ in length");
   WEFT_CHECK(data || n == 0, ValueError, "from_blob: the pointer is null, but shape ", shape, " has ", n, " elements");
-  auto storage = make_ref<Storage>(data, static_cast<size_t>(n) * itemsize(o.dtype), o.device, std::move(release));
-  return Tensor(make_ref<TensorImpl>(std::move(storage), shape, contiguous_strides(shape), 0, o.dtype));
+  const int64_t elements = detail::strided_extent("from_blob", shape, strides);
+  auto storage = make_ref<Storage>(data, static_cast<size_t>(elements) * itemsize(o.dtype()), o.device(),
+                                   std::move(release));
+  return finished(Tensor(make_ref<TensorImpl>(std::move(storage), shape, strides, 0, o.dtype())), o);
+}
+Tensor from_blob(void* data, const Shape& shape, const TensorOptions& o, std::function<void()> release) {
+  (void)checked_numel("from_blob", shape);
+  return from_blob(data, shape, contiguous_strides(shape), o, std::move(release));
 }
 
 }  // namespace weft

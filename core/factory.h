@@ -18,7 +18,8 @@ WEFT_API Tensor empty_like(const Tensor& x);
 WEFT_API Tensor empty_like(const Tensor& x, Dtype dtype);
 WEFT_API Tensor zeros(const Shape& shape, const TensorOptions& o = {});
 WEFT_API Tensor ones(const Shape& shape, const TensorOptions& o = {});
-/// The dtype is the value's unless one is given: bool, i64 or f32. ValueError for a value that the dtype cannot hold.
+/// The dtype is the value's unless one is given: bool, i64 or the default dtype. ValueError for a value that the dtype cannot
+/// hold.
 WEFT_API Tensor full(const Shape& shape, Scalar value, const TensorOptions& o = {});
 WEFT_API Tensor zeros_like(const Tensor& x);
 WEFT_API Tensor ones_like(const Tensor& x);
@@ -26,7 +27,7 @@ WEFT_API Tensor full_like(const Tensor& x, Scalar value);  ///< errors as full's
 /// A rank-0 tensor; dtype and errors as full's.
 WEFT_API Tensor scalar(Scalar value);
 WEFT_API Tensor scalar(Scalar value, const TensorOptions& o);
-/// start, start+step, ... below stop; i64 for integers, else f32, unless a dtype is given.
+/// start, start+step, ... below stop; i64 for integers, else the default dtype, unless one is given.
 WEFT_API Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& o);
 WEFT_API Tensor arange(Scalar start, Scalar stop, Scalar step = 1);
 WEFT_API Tensor arange(Scalar stop);
@@ -39,7 +40,23 @@ WEFT_API Tensor rand(const Shape& shape, const TensorOptions& o = {}, Generator*
 WEFT_API Tensor randn(const Shape& shape, const TensorOptions& o = {}, Generator* g = nullptr);
 WEFT_API Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOptions& o = Dtype::i64,
                         Generator* g = nullptr);
+/// Integers in [0, high).
+inline Tensor randint(int64_t high, const Shape& shape, const TensorOptions& o = Dtype::i64, Generator* g = nullptr) {
+  return randint(0, high, shape, o, g);
+}
 WEFT_API Tensor randperm(int64_t n, const TensorOptions& o = Dtype::i64, Generator* g = nullptr);
+// Sizes without braces: `zeros(2, 3)`.
+template <std::integral... I>
+requires(sizeof...(I) > 1) Tensor empty(I... sizes) { return empty(Shape{static_cast<int64_t>(sizes)...}); }
+template <std::integral... I>
+requires(sizeof...(I) > 1) Tensor zeros(I... sizes) { return zeros(Shape{static_cast<int64_t>(sizes)...}); }
+template <std::integral... I>
+requires(sizeof...(I) > 1) Tensor ones(I... sizes) { return ones(Shape{static_cast<int64_t>(sizes)...}); }
+template <std::integral... I>
+requires(sizeof...(I) > 1) Tensor rand(I... sizes) { return rand(Shape{static_cast<int64_t>(sizes)...}); }
+template <std::integral... I>
+requires(sizeof...(I) > 1) Tensor randn(I... sizes) { return randn(Shape{static_cast<int64_t>(sizes)...}); }
+
 WEFT_API Tensor rand_like(const Tensor& x, Generator* g = nullptr);
 WEFT_API Tensor randn_like(const Tensor& x, Generator* g = nullptr);
 
@@ -50,36 +67,92 @@ WEFT_API Tensor number(Scalar value, const TensorOptions& o);
 /// ValueError, in the name of `op`, if the dtype cannot hold the value: integers out of range, NaN in integers, finite
 /// values that become infinite. Fractions are cut, as PyTorch does.
 WEFT_API void check_holds(const char* op, Scalar value, Dtype dtype);
+/// Elements of the memory that shape and strides reach. ValueError for a negative stride, ShapeError beyond 2^59 elements.
+WEFT_API int64_t strided_extent(const char* op, const Shape& shape, const Strides& strides);
+
+/// Numbers in braces and the shape of the braces, in row-major order.
+template <class T> struct Nested {
+  static constexpr bool kBool = std::is_same_v<T, bool>, kInteger = std::is_integral_v<T>;
+  using Host = std::conditional_t<kBool, uint8_t, std::conditional_t<kInteger, int64_t, double>>;
+  std::vector<Host> values;
+  Shape shape;
+  template <class List> explicit Nested(const std::initializer_list<List>& list) { add(list, 0); }
+  void add(T v, int) { values.push_back(static_cast<Host>(v)); }
+  template <class List> void add(const std::initializer_list<List>& list, int depth) {
+    const auto n = static_cast<int64_t>(list.size());
+    if (depth == shape.size()) shape.push_back(n);
+    WEFT_CHECK(shape[depth] == n, ShapeError, "tensor: lists of ", shape[depth], " and of ", n,
+               " elements at one depth of the braces");
+    for (const auto& e : list) add(e, depth + 1);
+  }
+  Tensor tensor(const Shape& as, const TensorOptions& o) const {
+    const TensorOptions to = o.dtype(o.dtype_or(kBool ? Dtype::boolean : kInteger ? Dtype::i64 : default_dtype()));
+    for (Host v : values) check_holds("tensor", v, to.dtype());
+    return from_host(values.data(), static_cast<int64_t>(values.size()), kBool ? Dtype::boolean : dtype_v<Host>, as,
+                     to);
+  }
+};
 }  // namespace detail
-/// Copies host elements, row-major: `tensor(values, {2, 2})`. Dtype from T unless given.
-template <class T> Tensor tensor(std::span<const T> values, const Shape& shape, std::optional<TensorOptions> o = {}) {
-  return detail::from_host(values.data(), static_cast<int64_t>(values.size()), dtype_v<T>, shape,
-                           o.value_or(TensorOptions()));
+
+/// Copies host elements, row-major: `tensor(values, {2, 2})`, `tensor(values, Dtype::i64)`. Dtype from T unless given.
+template <class T> Tensor tensor(std::span<const T> values, const Shape& shape, const TensorOptions& o = {}) {
+  return detail::from_host(values.data(), static_cast<int64_t>(values.size()), dtype_v<T>, shape, o);
 }
-template <class T>
-Tensor tensor(const std::vector<T>& values, std::optional<Shape> shape = {}, std::optional<TensorOptions> o = {}) {
+template <class T> Tensor tensor(const std::vector<T>& values, const Shape& shape, const TensorOptions& o = {}) {
   if constexpr (std::is_same_v<T, bool>) {
-    std::vector<uint8_t> bytes(values.begin(), values.end());
-    return detail::from_host(bytes.data(), static_cast<int64_t>(bytes.size()), Dtype::boolean,
-                             shape.value_or(Shape{static_cast<int64_t>(bytes.size())}), o.value_or(TensorOptions()));
+    const std::vector<uint8_t> bytes(values.begin(), values.end());
+    return detail::from_host(bytes.data(), static_cast<int64_t>(bytes.size()), Dtype::boolean, shape, o);
   } else {
-    return tensor(std::span<const T>(values), shape.value_or(Shape{static_cast<int64_t>(values.size())}), o);
+    return tensor(std::span<const T>(values), shape, o);
   }
 }
-/// Values in braces, `tensor({1, 2, 3})`, `tensor({0.5, 1.0}, {2, 1}, Dtype::f64)`: i64 for integers, bool for bools, f32 for
-/// real numbers of any C++ type, unless a dtype is given. ValueError for a value that it cannot hold.
-template <class T>
-requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<T> values, std::optional<Shape> shape = {},
-                                               std::optional<TensorOptions> o = {}) {
-  using Host =
-      std::conditional_t<std::is_same_v<T, bool>, bool, std::conditional_t<std::is_integral_v<T>, int64_t, double>>;
-  const TensorOptions given = o.value_or(TensorOptions());
-  const Dtype natural = std::is_same_v<Host, double> ? Dtype::f32 : dtype_v<Host>, dtype = given.dtype_or(natural);
-  for (T v : values) detail::check_holds("tensor", v, dtype);
-  return tensor(std::vector<Host>(values.begin(), values.end()), shape, TensorOptions(dtype, given.device));
+template <class T> Tensor tensor(const std::vector<T>& values, const TensorOptions& o = {}) {
+  return tensor(values, Shape{static_cast<int64_t>(values.size())}, o);
 }
+/// Numbers in braces, `tensor({1, 2, 3})`, `tensor({0.5, 1.0}, {2, 1}, Dtype::f64)`, `tensor({{1, 2}, {3, 4}})`, or one number, of
+/// rank 0: i64 for integers, bool for bools, the default dtype for real numbers of any C++ type, unless a dtype is given.
+/// ValueError for a value that the dtype cannot hold, ShapeError for lists of different lengths.
+template <class T>
+requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<T> values, const Shape& shape,
+                                               const TensorOptions& o = {}) {
+  return detail::Nested<T>(values).tensor(shape, o);
+}
+template <class T>
+requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<T> values, const TensorOptions& o = {}) {
+  return tensor(values, Shape{static_cast<int64_t>(values.size())}, o);
+}
+template <class T>
+requires std::is_arithmetic_v<T> Tensor tensor(T value, const TensorOptions& o = {}) {
+  return tensor({value}, Shape(), o);
+}
+template <class T>
+requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<std::initializer_list<T>> values,
+                                               const TensorOptions& o = {}) {
+  const detail::Nested<T> n(values);
+  return n.tensor(n.shape, o);
+}
+template <class T>
+requires std::is_arithmetic_v<T> Tensor
+tensor(std::initializer_list<std::initializer_list<std::initializer_list<T>>> values, const TensorOptions& o = {}) {
+  const detail::Nested<T> n(values);
+  return n.tensor(n.shape, o);
+}
+
 /// Wraps memory that somebody else owns, without a copy; `release` runs when the last tensor on it goes.
-WEFT_API Tensor from_blob(void* data, const Shape& shape, const TensorOptions& o, std::function<void()> release = {});
+WEFT_API Tensor from_blob(void* data, const Shape& shape, const TensorOptions& o = {},
+                          std::function<void()> release = {});
+/// The same with strides, in elements. Strides of 0 or that overlap are allowed; negative ones are a ValueError.
+WEFT_API Tensor from_blob(void* data, const Shape& shape, const Strides& strides, const TensorOptions& o = {},
+                          std::function<void()> release = {});
+/// PyTorch's order, with a deleter that gets the pointer.
+inline Tensor from_blob(void* data, const Shape& shape, std::function<void(void*)> deleter,
+                        const TensorOptions& o = {}) {
+  return from_blob(data, shape, o, [data, f = std::move(deleter)] { f(data); });
+}
+inline Tensor from_blob(void* data, const Shape& shape, const Strides& strides, std::function<void(void*)> deleter,
+                        const TensorOptions& o = {}) {
+  return from_blob(data, shape, strides, o, [data, f = std::move(deleter)] { f(data); });
+}
 
 template <class T> std::vector<T> Tensor::to_vector() const {
   Tensor x = detach().to(Device()).to(dtype_v<T>).contiguous();

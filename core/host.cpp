@@ -6,6 +6,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "weft/core/fn/integer.h"
+
 namespace weft::detail {
 namespace {
 
@@ -87,7 +89,7 @@ int cpu_quota(const std::string& root) {
                 period))
       return;
     if (quota == 0 || period == 0) return;
-    const uint64_t cpus = (quota + period - 1) / period;
+    const uint64_t cpus = fn::ceil_div(quota, period);
     least = least == 0 ? cpus : std::min(least, cpus);
   });
   return static_cast<int>(std::min<uint64_t>(least, 1 << 20));

@@ -199,7 +199,8 @@ extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, const fn:
     resample;
 
 // Losses. logits [N, C, S...] contiguous or channels-last, target i64 [N, S...] contiguous, weight [C] of the compute dtype or undefined.
-/// loss and lse (log-sum-exp) [N, S...] of the compute dtype; totals f64: sum of loss, sum of weights, > 0 if a target is out of range.
+/// loss and lse (log-sum-exp) [N, S...] of the compute dtype; totals f64: sum of loss, sum of weights, scratch. The
+/// kernel reports a target that is out of range.
 extern WEFT_API
     Kernel<void(const MutTensorRef& loss, const MutTensorRef& lse, const MutTensorRef& totals, const TensorRef& logits,
                 const TensorRef& target, const TensorRef& weight, const CrossEntropyParams&)>

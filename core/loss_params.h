@@ -3,11 +3,17 @@
 
 #include <cstdint>
 
+#include "weft/core/shape.h"
+
 namespace weft {
 
 struct CrossEntropyParams {
   int64_t ignore_index = -100;
   double label_smoothing = 0;
 };
+
+/// ValueError that names the first of `targets`, of that shape, that is no class.
+[[noreturn]] WEFT_API void raise_target(const char* op, const int64_t* targets, const Shape& shape, int64_t classes,
+                                        int64_t ignore_index);
 
 }  // namespace weft

@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <cstdlib>
 #include <exception>
+#include <string_view>
 #include <vector>
 
 #include "weft/core/error.h"
@@ -20,8 +22,14 @@ namespace {
 constexpr int kMostThreads = 4096;  // OpenMP ends the process where it cannot start one
 
 int initial_threads() {
-  if (const char* s = std::getenv("WEFT_NUM_THREADS"))
-    if (int n = std::atoi(s); n > 0) return std::min(n, kMostThreads);
+  if (const char* named = std::getenv("WEFT_NUM_THREADS"); named && *named) {
+    const std::string_view text = named;
+    int n = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+    WEFT_CHECK(error == std::errc() && end == text.data() + text.size() && n >= 1 && n <= kMostThreads, ValueError,
+               "WEFT_NUM_THREADS: '", text, "' is no number from 1 to ", kMostThreads, "; correct it or unset it");
+    return n;
+  }
   const int n = omp_get_max_threads();  // what the variable says, else the cores of the affinity mask
   if (std::getenv("OMP_NUM_THREADS")) return n;
   // More threads than the quota pays for spin while the group is stopped.

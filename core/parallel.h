@@ -6,15 +6,16 @@
 #include <cstdint>
 
 #include "weft/core/export.h"
+#include "weft/core/fn/integer.h"
 
 namespace weft {
 
-/// Threads of a parallel loop on this thread: WEFT_NUM_THREADS, else OMP_NUM_THREADS, else the cores that the process may
-/// run on, but no more than the control group's CPU quota, rounded up, pays for. 1 in a child of fork() (see below).
+/// Threads of a parallel loop on this thread: WEFT_NUM_THREADS (ValueError if no number), else OMP_NUM_THREADS, else
+/// the cores that the process may run on, but no more than the CPU quota, rounded up, pays for. 1 in a child of fork().
 WEFT_API int num_threads();
 /// Of the calling thread from now on (and of oneDNN and OpenBLAS, when called from it). ValueError below 1.
-/// A child that fork() made of a process with several threads has no team and cannot get one: it computes on one thread,
-/// whatever is set. A process that forks before its first parallel op leaves the child all of them.
+/// A child that fork() made of a process with several threads has no team and cannot get one: it computes on one
+/// thread, whatever is set. A process that forks before its first parallel op leaves the child all of them.
 WEFT_API void set_num_threads(int n);
 
 /// Work below this many elements is done by the caller alone: a fork and join costs about as much.
@@ -28,11 +29,11 @@ WEFT_API bool in_parallel();
 WEFT_API void leave_binding();
 }  // namespace detail
 
-/// Calls f(begin, end) for pieces that cover [0, n), on several threads when n > grain. Pieces do not depend on anything
-/// but n, grain and num_threads(). f must not throw; nested calls run serially.
+/// Calls f(begin, end) for pieces that cover [0, n), on several threads when n > grain. Pieces do not depend on
+/// anything but n, grain and num_threads(). f must not throw; nested calls run serially.
 template <class F> void parallel_for(int64_t n, int64_t grain, const F& f) {
   if (n <= 0) return;
-  int64_t pieces = n <= grain ? 1 : std::min<int64_t>(num_threads(), (n + grain - 1) / grain);
+  int64_t pieces = n <= grain ? 1 : std::min<int64_t>(num_threads(), fn::ceil_div(n, grain));
   if (pieces <= 1) {
     f(int64_t{0}, n);
     return;

@@ -29,6 +29,9 @@ struct Reader {
     switch (dtype) {
       case Dtype::i64: return static_cast<const int64_t*>(data)[at];
       case Dtype::i32: return static_cast<const int32_t*>(data)[at];
+      case Dtype::i16: return static_cast<const int16_t*>(data)[at];
+      case Dtype::u16: return static_cast<const uint16_t*>(data)[at];
+      case Dtype::i8: return static_cast<const int8_t*>(data)[at];
       default: return static_cast<const uint8_t*>(data)[at];
     }
   }
@@ -159,12 +162,6 @@ class Printer {
   }
 };
 
-const char* torch_name(Dtype d) {
-  constexpr const char* names[kDtypes] = {"float32", "float64", "bfloat16", "float16",
-                                          "int64",   "int32",   "uint8",    "bool"};
-  return names[static_cast<int>(d)];
-}
-
 std::string size_tuple(const Shape& shape) {
   std::string s = "(";
   for (int i = 0; i < shape.size(); ++i) s += (i ? ", " : "") + std::to_string(shape[i]);
@@ -189,7 +186,7 @@ std::string str(const Tensor& t) {
   if (t.device() != Device()) suffixes.push_back("device='" + str(t.device()) + "'");
   bool plain = t.dtype() == Dtype::f32 || (t.numel() > 0 && (t.dtype() == Dtype::i64 || t.dtype() == Dtype::boolean));
   if (t.numel() == 0 ? t.rank() != 1 : o.edge_items == 0) suffixes.push_back("size=" + size_tuple(t.shape()));
-  if (!plain) suffixes.push_back(std::string("dtype=torch.") + torch_name(t.dtype()));
+  if (!plain) suffixes.push_back(std::string("dtype=torch.") + traits(t.dtype()).torch_name);
   if (t.requires_grad()) suffixes.push_back("requires_grad=True");
 
   std::string s = "tensor(" + (t.numel() == 0 ? std::string("[]") : Printer(x, o).text(kIndent));

@@ -1,4 +1,5 @@
 // Random tensors: each reserves what it draws of a generator and lets a kernel fill it.
+#include <limits>
 #include <numeric>
 
 #include "weft/core/factory.h"
@@ -33,15 +34,14 @@ Tensor rand_like(const Tensor& x, Generator* g) { return fill_uniform(empty_like
 Tensor randn_like(const Tensor& x, Generator* g) { return fill_normal(empty_like(x), g); }
 
 Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOptions& options, Generator* g) {
-  const TensorOptions o(options.dtype_or(Dtype::i64), options.device);
+  const TensorOptions o = options.dtype(options.dtype_or(Dtype::i64));
   WEFT_CHECK(low < high, ValueError, "randint: the range [", low, ", ", high, ") is empty");
-  auto fits = [&](int64_t least, int64_t most) {
-    WEFT_CHECK(low >= least && high - 1 <= most, ValueError, "randint: the range [", low, ", ", high, ") does not fit ",
-               o.dtype);
-  };
-  if (o.dtype == Dtype::u8) fits(0, UINT8_MAX);
-  if (o.dtype == Dtype::i32) fits(INT32_MIN, INT32_MAX);
-  if (o.dtype == Dtype::boolean) fits(0, 1);
+  dispatch_all(o.dtype(), "randint", [&]<class T> {
+    if constexpr (std::is_integral_v<T>)
+      WEFT_CHECK(low >= static_cast<int64_t>(std::numeric_limits<T>::min()) &&
+                     high - 1 <= static_cast<int64_t>(std::numeric_limits<T>::max()),
+                 ValueError, "randint: the range [", low, ", ", high, ") does not fit ", o.dtype());
+  });
   Tensor y = empty(shape, o);
   const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
   const bool wide = range > (uint64_t{1} << 32);
@@ -56,7 +56,8 @@ Tensor randperm(int64_t n, const TensorOptions& o, Generator* g) {
   std::iota(p, p + n, int64_t{0});
   Generator& from = choose(g);
   for (int64_t i = n - 1; i > 0; --i) std::swap(p[i], p[from.below(static_cast<uint64_t>(i) + 1)]);
-  return y.to(o.dtype_or(Dtype::i64)).to(o.device);
+  y = y.to(o.dtype_or(Dtype::i64)).to(o.device());
+  return o.requires_grad() ? y.set_requires_grad() : y;
 }
 
 }  // namespace weft

@@ -23,6 +23,9 @@ class WEFT_API Shape {
  public:
   Shape() = default;
   Shape(std::initializer_list<int64_t> v) { assign(v.begin(), v.size()); }
+  /// One entry: `zeros(3)`, `x.view(-1)`.
+  template <std::integral I>
+  requires(!std::same_as<I, bool>) Shape(I one) : n_(1) { v_[0] = static_cast<int64_t>(one); }
   Shape(std::span<const int64_t> v) { assign(v.data(), v.size()); }
   Shape(const std::vector<int64_t>& v) { assign(v.data(), v.size()); }
   Shape(const Shape& o) { assign(o.v_, static_cast<size_t>(o.n_)); }

@@ -24,7 +24,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-void StateDict::insert(std::string name, Tensor tensor) {
+void StateDict::insert(std::string name, const Tensor& tensor) {
   auto [it, fresh] = index_.emplace(name, entries_.size());
   if (fresh && foreign.contains(name)) {
     index_.erase(it);
@@ -32,18 +32,18 @@ void StateDict::insert(std::string name, Tensor tensor) {
   }
   WEFT_CHECK(fresh, ValueError, "state_dict: there are two entries named '", name, "'");
   try {
-    entries_.emplace_back(std::move(name), std::move(tensor));
+    entries_.emplace_back(std::move(name), tensor);
   } catch (...) {
     index_.erase(it);
     throw;
   }
 }
 
-void StateDict::set(std::string name, Tensor tensor) {
+void StateDict::set(std::string name, const Tensor& tensor) {
   auto it = index_.find(name);
   foreign.erase(name);
-  if (it == index_.end()) insert(std::move(name), std::move(tensor));
-  else entries_[it->second].second = std::move(tensor);
+  if (it == index_.end()) insert(std::move(name), tensor);
+  else entries_[it->second].second = tensor;
 }
 
 const Tensor* StateDict::find(std::string_view name) const {

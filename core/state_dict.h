@@ -31,9 +31,9 @@ class WEFT_API StateDict {
   std::map<std::string, Foreign, std::less<>> foreign;
 
   /// Appends. ValueError when the name is taken.
-  void insert(std::string name, Tensor tensor);
+  void insert(std::string name, const Tensor& tensor);
   /// Replaces the tensor of that name (a foreign one, too), or appends.
-  void set(std::string name, Tensor tensor);
+  void set(std::string name, const Tensor& tensor);
   /// The tensor of that name, or null. Valid until the next change of the dict.
   const Tensor* find(std::string_view name) const;
   /// The tensor of that name; ValueError that names a similar entry otherwise.

@@ -16,6 +16,15 @@ int64_t Tensor::size(int64_t dim) const {
   return shape()[wrap_dim("size", dim, rank())];
 }
 
+int64_t Tensor::stride(int64_t dim) const {
+  WEFT_CHECK(rank() > 0, ShapeError, "stride: a rank-0 tensor has no dim ", dim);
+  return strides()[wrap_dim("stride", dim, rank())];
+}
+
+void Tensor::check_accessor(int n) const {
+  WEFT_CHECK(rank("accessor") == n, ShapeError, "accessor: asked for rank ", n, ", but the tensor is ", shape());
+}
+
 bool Tensor::is_channels_last() const {
   if (rank() < 3) return false;
   int64_t step = 1;
@@ -34,22 +43,18 @@ bool Tensor::is_dense() const {
   if (is_contiguous()) return true;
   if (is_channels_last()) return true;
   // axes ordered by stride: each must continue where the previous ended
-  int order[kMaxRank], n = 0;
-  for (int i = 0; i < rank(); ++i) {
-    if (impl_->shape[i] == 1) continue;
-    int j = n++;
-    for (; j > 0 && impl_->strides[order[j - 1]] > impl_->strides[i]; --j) order[j] = order[j - 1];
-    order[j] = i;
-  }
+  int order[kMaxRank];
   int64_t step = 1;
-  for (int i = 0; i < n; ++i) {
-    if (impl_->strides[order[i]] != step) return impl_->numel == 0;
-    step *= impl_->shape[order[i]];
+  for (int n = fn::memory_order(order, impl_->strides.data(), rank()); n > 0; --n) {
+    const int i = order[n - 1];
+    if (impl_->shape[i] == 1) continue;
+    if (impl_->strides[i] != step) return impl_->numel == 0;
+    step *= impl_->shape[i];
   }
   return true;
 }
 
-Scalar Tensor::item_scalar() const {
+Scalar Tensor::item() const {
   check_defined("item", *this);
   WEFT_CHECK(numel() == 1, ShapeError, "item: needs a tensor of one element, got shape ", shape());
   alignas(8) char value[8];

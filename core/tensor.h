@@ -6,15 +6,18 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <variant>
 #include <vector>
 
+#include "weft/core/accessor.h"
 #include "weft/core/device.h"
 #include "weft/core/dtype.h"
 #include "weft/core/ref.h"
 #include "weft/core/shape.h"
 #include "weft/core/storage.h"
+#include "weft/core/tensor_methods.h"
 
 namespace weft {
 
@@ -32,6 +35,7 @@ struct TensorImpl : RefCounted {
   int64_t numel = 0;
   Dtype dtype = Dtype::f32;
   bool contiguous = true;
+  bool is_view = false;        // made as a view of another tensor
   Ref<AutogradMeta> autograd;  // null until something asks for gradients
 
   // defined in autograd/: the record goes with the tensor
@@ -45,53 +49,105 @@ inline void destroy(TensorImpl* t) { delete t; }
 /// Order of the elements in memory, for `contiguous()` and factories.
 enum class MemoryFormat : uint8_t { contiguous, channels_last, preserve };
 
-/// Dtype and device of a new tensor: `zeros({2, 3}, Dtype::f64)`, `zeros({2}, {Dtype::f64, device})`.
-struct TensorOptions {
-  Dtype dtype = Dtype::f32;
-  Device device;
+/// The dtype of floating tensors that are made without one, of integers with real numbers and of layers' parameters:
+/// f32 unless `set_default_dtype` gave another (floating, else DtypeError), for the whole process.
+WEFT_API Dtype default_dtype();
+WEFT_API void set_default_dtype(Dtype dtype);
+
+/// Dtype, device and trainability of a new tensor: `zeros({2, 3}, Dtype::f64)`, `zeros({2}, {Dtype::f64, device})`,
+/// `TensorOptions().dtype(Dtype::f64).device("cuda").requires_grad(true)`.
+class TensorOptions {
+ public:
   TensorOptions() = default;
-  TensorOptions(Dtype t) : dtype(t), dtype_given(true) {}
-  TensorOptions(Device d) : device(d) {}
-  TensorOptions(Dtype t, Device d) : dtype(t), device(d), dtype_given(true) {}
-  TensorOptions(Device d, Dtype t) : dtype(t), device(d), dtype_given(true) {}
+  TensorOptions(Dtype t) : dtype_(t), dtype_given_(true) {}
+  TensorOptions(Device d) : device_(d) {}
+  TensorOptions(Dtype t, Device d) : dtype_(t), device_(d), dtype_given_(true) {}
+  TensorOptions(Device d, Dtype t) : TensorOptions(t, d) {}
+
+  Dtype dtype() const { return dtype_given_ ? dtype_ : default_dtype(); }
   /// The dtype that was asked for, else `natural`: that of the values, where a factory takes values.
-  Dtype dtype_or(Dtype natural) const { return dtype_given || dtype != Dtype::f32 ? dtype : natural; }
-  bool dtype_given = false;
+  Dtype dtype_or(Dtype natural) const { return dtype_given_ ? dtype_ : natural; }
+  Device device() const { return device_; }
+  bool requires_grad() const { return requires_grad_; }
+
+  TensorOptions dtype(Dtype t) const {
+    return with([&](TensorOptions& o) { o.dtype_ = t, o.dtype_given_ = true; });
+  }
+  TensorOptions device(Device d) const {
+    return with([&](TensorOptions& o) { o.device_ = d; });
+  }
+  TensorOptions requires_grad(bool on) const {
+    return with([&](TensorOptions& o) { o.requires_grad_ = on; });
+  }
+
+ private:
+  template <class F> TensorOptions with(const F& change) const {
+    TensorOptions o = *this;
+    change(o);
+    return o;
+  }
+  Dtype dtype_ = Dtype::f32;
+  Device device_;
+  bool dtype_given_ = false, requires_grad_ = false;
 };
 
+/// No bound of a Slice, or a new axis in `index`, as in Python: `Slice(None, 2)`.
+inline constexpr std::nullopt_t None = std::nullopt;
 /// A range of an axis as in Python, `start:stop:step`; empty bounds reach the end. step >= 1.
 struct Slice {
-  std::optional<int64_t> start = std::nullopt, stop = std::nullopt;
-  int64_t step = 1;
+  std::optional<int64_t> start, stop;
+  int64_t step;
+  Slice(std::optional<int64_t> start = {}, std::optional<int64_t> stop = {}, int64_t step = 1)
+      : start(start), stop(stop), step(step) {}
 };
 /// A new axis of size 1 in `index`.
 struct NewAxis {};
 /// All axes not named otherwise in `index`.
 struct Ellipsis {};
-/// One entry of `x.index({...})`: an integer, a Slice, NewAxis, Ellipsis, a list of integers, an i64 tensor or a bool mask.
-/// A bool is a mask of rank 0: a new axis of size 1 (true) or 0 (false).
-using Index =
-    std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector<int64_t>, std::reference_wrapper<const Tensor>, bool>;
-
 struct BackwardOptions {
   bool retain_graph = false;  ///< keep the graph for another backward
-  /// Record the gradients' own graph (implies retain_graph). A leaf's grad() then leads back to the leaf: the two keep each
-  /// other alive until zero_grad(). grad() makes no such circle.
+  /// Record the gradients' own graph (implies retain_graph). A leaf's grad() then leads back to the leaf: the two keep
+  /// each other alive until zero_grad(). grad() makes no such circle.
   bool create_graph = false;
 };
 
 namespace detail {
 /// ValueError: `op` was given an undefined Tensor.
 [[noreturn]] WEFT_API void raise_undefined(const char* op);
+template <class P> constexpr void refuse_plain_handle() {
+  static_assert(sizeof(P) == 0,
+                "a Tensor made of a module's parameter or buffer does not follow nn::clone: declare a member or an "
+                "element of a vector as nn::Parameter (nn::Buffer), a local as `const Tensor& w = layer.weight;`, and "
+                "write layer.weight.tensor() where a plain handle is meant");
+}
 }  // namespace detail
 
 /// An n-dimensional array on a device, and a node of the tape when gradients are asked for. Copies share everything;
 /// `clone()` copies the elements. A default-made or moved-from Tensor is undefined: `defined()` is
 /// false, and anything else is a ValueError.
-class WEFT_API Tensor {
+class WEFT_API Tensor : public TensorMethods {
  public:
   Tensor() = default;
   explicit Tensor(Ref<TensorImpl> impl) : impl_(std::move(impl)) {}
+  Tensor(const Tensor&) = default;
+  Tensor(Tensor&&) noexcept = default;
+  ~Tensor() = default;
+  /// A variable names another tensor from then on.
+  Tensor& operator=(const Tensor&) & = default;
+  Tensor& operator=(Tensor&&) & noexcept = default;
+  /// A temporary that views another tensor is written to: `x[0] = y`, `x[1][2] = 5`. In place, as copy_ and fill_.
+  /// ValueError for a copy, which nobody sees: `x[mask] = y` is `x.index_put_({mask}, y)`.
+  void operator=(const Tensor& y) &&;
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  void operator=(T y) && { assign(y); }
+  /// A module's parameter or buffer as a plain Tensor does not compile: `nn::clone` could not follow that handle.
+  template <class P>
+  requires requires { typename P::OfModule; }
+  Tensor(const P&) { detail::refuse_plain_handle<P>(); }
+  template <class P>
+  requires requires { typename P::OfModule; }
+  Tensor& operator=(const P&) & { return detail::refuse_plain_handle<P>(), *this; }
 
   // Queries. On an undefined Tensor they throw a ValueError in the name of the function that asks: leave `from` alone.
   bool defined() const { return static_cast<bool>(impl_); }
@@ -100,7 +156,13 @@ class WEFT_API Tensor {
   /// Size of one axis; negative counts from the end.
   int64_t size(int64_t dim) const;
   const Strides& strides(const char* from = __builtin_FUNCTION()) const { return at(from).strides; }  ///< in elements
+  int64_t stride(int64_t dim) const;
   int rank(const char* from = __builtin_FUNCTION()) const { return at(from).shape.size(); }
+  int64_t dim(const char* from = __builtin_FUNCTION()) const { return rank(from); }  ///< PyTorch's name of rank
+  const Shape& sizes(const char* from = __builtin_FUNCTION()) const {
+    return shape(from);
+  }                                                                                    ///< PyTorch's name of shape
+  int64_t element_size() const { return static_cast<int64_t>(itemsize(at().dtype)); }  ///< bytes of one element
   int64_t numel(const char* from = __builtin_FUNCTION()) const { return at(from).numel; }
   Dtype dtype(const char* from = __builtin_FUNCTION()) const { return at(from).dtype; }
   Device device(const char* from = __builtin_FUNCTION()) const { return at(from).storage->device(); }
@@ -135,20 +197,39 @@ class WEFT_API Tensor {
     at().storage->bump();
     return const_cast<void*>(raw_data());
   }
+  /// PyTorch's names of data and mut_data. `data_ptr` reads only.
+  template <class T> const T* data_ptr() const { return data<T>(); }
+  template <class T> T* mutable_data_ptr() { return mut_data<T>(); }
+  /// `a[i][j]` over the elements of a tensor of rank N; indices are not checked. DtypeError, ShapeError, DeviceError.
+  template <class T, int N> TensorAccessor<const T, N> accessor() const {
+    check_accessor(N);
+    return {data<T>(), impl_->shape.data(), impl_->strides.data()};
+  }
+  template <class T, int N> TensorAccessor<T, N> mutable_accessor() {
+    check_accessor(N);
+    return {mut_data<T>(), impl_->shape.data(), impl_->strides.data()};
+  }
   uint32_t version() const { return at().storage->version(); }
   /// The value of a one-element tensor, converted. Waits for the device.
-  template <class T> T item() const { return item_scalar().to<T>(); }
-  Scalar item_scalar() const;
+  template <class T> T item() const { return item().to<T>(); }
+  Scalar item() const;
   /// All elements in logical row-major order, converted, on the host.
   template <class T> std::vector<T> to_vector() const;
 
   // Views: same storage, recorded; a tensor of their own even where nothing changes
   /// One size may be -1. A view where strides allow, a copy otherwise.
   [[nodiscard]] Tensor reshape(const Shape& shape) const;
-  [[nodiscard]] Tensor reshape_as(const Tensor& o) const { return reshape(o.shape()); }
+  template <std::integral... I>
+  requires(sizeof...(I) > 1) [[nodiscard]] Tensor reshape(I... sizes) const { return reshape(listed(sizes...)); }
+  [[nodiscard]] Tensor reshape_as(const Tensor& o) const;
   /// As reshape, but a ShapeError where a copy would be needed.
   [[nodiscard]] Tensor view(const Shape& shape) const;
+  template <std::integral... I>
+  requires(sizeof...(I) > 1) [[nodiscard]] Tensor view(I... sizes) const { return view(listed(sizes...)); }
+  [[nodiscard]] Tensor view_as(const Tensor& o) const { return view(o.shape()); }
   [[nodiscard]] Tensor permute(const Shape& dims) const;
+  template <std::integral... I>
+  requires(sizeof...(I) > 1) [[nodiscard]] Tensor permute(I... dims) const { return permute(listed(dims...)); }
   [[nodiscard]] Tensor transpose(int64_t dim0, int64_t dim1) const;
   /// Transpose of a matrix; rank 0 and 1 unchanged.
   [[nodiscard]] Tensor t() const;
@@ -157,10 +238,15 @@ class WEFT_API Tensor {
                              int64_t step = 1) const;
   [[nodiscard]] Tensor select(int64_t dim, int64_t index) const;
   [[nodiscard]] Tensor operator[](int64_t index) const { return select(0, index); }
+  /// x.index({at}): a mask, an index tensor or a Slice.
+  [[nodiscard]] Tensor operator[](const Tensor& at) const;
+  [[nodiscard]] Tensor operator[](const Slice& at) const { return slice(0, at.start, at.stop, at.step); }
   [[nodiscard]] Tensor narrow(int64_t dim, int64_t start, int64_t length) const;
   /// Sizes of 1 grow without copying; -1 keeps a size; new axes come in front.
   [[nodiscard]] Tensor expand(const Shape& shape) const;
-  [[nodiscard]] Tensor expand_as(const Tensor& o) const { return expand(o.shape()); }
+  template <std::integral... I>
+  requires(sizeof...(I) > 1) [[nodiscard]] Tensor expand(I... sizes) const { return expand(listed(sizes...)); }
+  [[nodiscard]] Tensor expand_as(const Tensor& o) const;
   /// Without dims all axes of size 1 go; with dims those of them that have size 1.
   [[nodiscard]] Tensor squeeze() const;
   [[nodiscard]] Tensor squeeze(const Shape& dims) const;
@@ -179,38 +265,71 @@ class WEFT_API Tensor {
   /// Windows of `size` every `step` along dim, as a new last axis.
   [[nodiscard]] Tensor unfold(int64_t dim, int64_t size, int64_t step) const;
   [[nodiscard]] Tensor diagonal(int64_t offset = 0, int64_t dim0 = 0, int64_t dim1 = 1) const;
-  /// numpy's indexing: `x.index({1, Slice{0, 5}, Ellipsis{}, mask})`. Views for integers and slices, copies for lists and tensors.
+  /// numpy's indexing: `x.index({1, Slice(0, 5), Ellipsis(), mask})`. Views for integers and slices, copies for lists
+  /// and tensors.
   [[nodiscard]] Tensor index(const std::vector<Index>& at) const;
 
   // Copies, recorded
   [[nodiscard]] Tensor to(Dtype dtype) const;
-  /// A copy on `device`, or this tensor if it is there. `non_blocking`: a copy from or to pinned host memory is only put into
-  /// the current stream; the source must stay as it is, the result on the CPU must not be read, until it is done.
+  /// A copy on `device`, or this tensor if it is there. `non_blocking`: a copy from or to pinned host memory is only put
+  /// into the current stream; the source must stay as it is, the result on the CPU must not be read, until it is done.
   [[nodiscard]] Tensor to(Device device, bool non_blocking = false) const;
   /// A copy in host memory that CUDA devices read and write by themselves (pinned). On the CPU only.
   [[nodiscard]] Tensor pin_memory() const;
   /// The memory of this tensor, used by `stream` too, is not given to others before the stream is done with it.
   void record_stream(const Stream& stream) const;
-  [[nodiscard]] Tensor to(const TensorOptions& o) const { return to(o.dtype).to(o.device); }
+  [[nodiscard]] Tensor to(const TensorOptions& o) const { return to(o.dtype_or(dtype())).to(o.device()); }
+  [[nodiscard]] Tensor to(Device device, Dtype dtype) const { return to(dtype).to(device); }
+  /// In the dtype and on the device of `like`.
+  [[nodiscard]] Tensor to(const Tensor& like) const { return to(like.dtype()).to(like.device()); }
+  [[nodiscard]] Tensor type_as(const Tensor& like) const { return to(like); }
+  [[nodiscard]] Tensor cpu() const { return to(Device()); }
+  [[nodiscard]] Tensor cuda(int index = 0) const { return to(Device(DeviceType::cuda, index)); }
   /// This tensor if it has that layout already, a copy otherwise.
   [[nodiscard]] Tensor contiguous(MemoryFormat format = MemoryFormat::contiguous) const;
   [[nodiscard]] Tensor clone() const;
   /// Same elements, no gradient.
   [[nodiscard]] Tensor detach() const;
 
-  // In place: only where no graph is recorded (under NoGrad, or nothing involved requires grad). A source that overlaps this
-  // tensor is read before anything is written. ValueError where elements of this tensor share memory (it was expanded, ...).
+  // In place: only where no graph is recorded (under NoGrad, or nothing involved requires grad). A source that overlaps
+  // this tensor is read before anything is written. ValueError where elements of this tensor share memory (it was
+  // expanded, ...).
   Tensor& copy_(const Tensor& src);
   Tensor& fill_(Scalar value);
   Tensor& zero_() { return fill_(0); }
   Tensor& add_(const Tensor& o, double alpha = 1);
+  Tensor& add_(Scalar s, Scalar alpha = 1);
   Tensor& mul_(const Tensor& o);
   Tensor& mul_(Scalar s);
+
+  // Compound assignment. In place where nothing is recorded; where it is, the variable names the result from then on,
+  // and other variables of the old tensor keep that. While recording it is an error on leaves that require grad, on
+  // views and on temporaries: their other names would not see the change. The result has this tensor's shape and dtype,
+  // or it is an error.
+  Tensor& operator+=(const Tensor& y) &;
+  Tensor& operator-=(const Tensor& y) &;
+  Tensor& operator*=(const Tensor& y) &;
+  Tensor& operator/=(const Tensor& y) &;
+  Tensor& operator+=(Scalar y) &;
+  Tensor& operator-=(Scalar y) &;
+  Tensor& operator*=(Scalar y) &;
+  Tensor& operator/=(Scalar y) &;
+  void operator+=(const Tensor& y) &&;
+  void operator-=(const Tensor& y) &&;
+  void operator*=(const Tensor& y) &&;
+  void operator/=(const Tensor& y) &&;
+  void operator+=(Scalar y) &&;
+  void operator-=(Scalar y) &&;
+  void operator*=(Scalar y) &&;
+  void operator/=(Scalar y) &&;
 
   // Autograd
   bool requires_grad() const;
   /// Leaves only. Returns *this.
   Tensor& set_requires_grad(bool on = true);
+  Tensor& requires_grad_(bool on = true) { return set_requires_grad(on); }
+  /// This variable names the same elements without gradient from then on.
+  Tensor& detach_() { return *this = detach(); }
   bool is_leaf() const;
   /// The accumulated gradient; undefined if there is none.
   Tensor grad() const;
@@ -219,8 +338,8 @@ class WEFT_API Tensor {
   void zero_grad() { set_grad(Tensor()); }
   /// Accumulates d(this)/d(leaf) into every leaf's grad(). `gradient` may be left out for a one-element tensor.
   void backward(const Tensor& gradient = {}, BackwardOptions o = {}) const;
-  /// Called with the gradient of this tensor; a defined result replaces it. Returns a handle for remove_hook. Hooks run in
-  /// the order in which they were registered.
+  /// Called with the gradient of this tensor; a defined result replaces it. Returns a handle for remove_hook. Hooks run
+  /// in the order in which they were registered.
   int64_t register_hook(std::function<Tensor(const Tensor&)> hook);
   /// The same for a hook that only looks.
   template <class F>
@@ -249,6 +368,9 @@ class WEFT_API Tensor {
     WEFT_CHECK(device().type != DeviceType::cuda, DeviceError, "data: tensor is on ", str(device()),
                ", which the host cannot read; copy it with to(\"cpu\")");
   }
+  void check_accessor(int rank) const;
+  void assign(Scalar y);
+  template <class... I> static Shape listed(I... v) { return Shape{static_cast<int64_t>(v)...}; }
   /// What every query goes through.
   TensorImpl& at(const char* from = __builtin_FUNCTION()) const {
     if (!impl_) [[unlikely]]
@@ -258,12 +380,30 @@ class WEFT_API Tensor {
   Ref<TensorImpl> impl_;
 };
 
-/// ValueError that names `op` if one of the tensors is undefined. Queries of an undefined Tensor throw by themselves, in the
-/// name of their caller: for functions that work for ops of other names.
+/// One entry of `x.index({...})`: an integer, a Slice, NewAxis (or None), Ellipsis (or "..."), a list of integers, an
+/// i64 tensor or a bool mask. A bool is a mask of rank 0: a new axis of size 1 (true) or 0 (false).
+class Index : public std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector<int64_t>, Tensor, bool> {
+ public:
+  using variant::variant;
+  Index(std::nullopt_t) : variant(NewAxis()) {}
+  Index(const char* dots) : variant(Ellipsis()) {
+    WEFT_CHECK(std::string_view(dots) == "...", ValueError, "index: the text '", dots,
+               "' is no index; expected \"...\"");
+  }
+};
+
+/// ValueError that names `op` if one of the tensors is undefined. Queries of an undefined Tensor throw by themselves,
+/// in the name of their caller: for functions that work for ops of other names.
 template <class... T> void check_defined(const char* op, const T&... tensors) {
   if (!(tensors.defined() && ...)) [[unlikely]]
     detail::raise_undefined(op);
 }
+
+inline const Tensor& TensorMethods::self() const { return static_cast<const Tensor&>(*this); }
+inline Tensor& TensorMethods::self() { return static_cast<Tensor&>(*this); }
+template <std::integral... I>
+requires(sizeof...(I) > 1) Tensor TensorMethods::repeat(I... repeats)
+const { return repeat(Shape{static_cast<int64_t>(repeats)...}); }
 
 /// Prints as PyTorch does (summarised when large).
 WEFT_API std::ostream& operator<<(std::ostream& os, const Tensor& t);

@@ -28,6 +28,25 @@ struct MutTensorRef : TensorRef {
   template <class T> T* as_mut() const { return static_cast<T*>(mut); }
 };
 
+/// The memory of r from element `from` on, seen with other axes. The arrays must outlive the view.
+template <class R> R seen_as(R r, const int64_t* shape, const int64_t* strides, int rank, int64_t from = 0) {
+  const int64_t bytes = from * static_cast<int64_t>(itemsize(r.dtype));
+  r.data = static_cast<const char*>(r.data) + bytes;
+  if constexpr (requires { r.mut; }) r.mut = static_cast<char*>(r.mut) + bytes;
+  r.offset += from;
+  r.shape = shape, r.strides = strides, r.rank = rank;
+  r.numel = 1;
+  for (int i = 0; i < rank; ++i) r.numel *= shape[i];
+  return r;
+}
+/// Memory that belongs to no Tensor.
+inline TensorRef ref(const void* data, Dtype dtype, const int64_t* shape, const int64_t* strides, int rank) {
+  return seen_as(TensorRef{.data = data, .dtype = dtype}, shape, strides, rank);
+}
+inline MutTensorRef mut_ref(void* data, Dtype dtype, const int64_t* shape, const int64_t* strides, int rank) {
+  return seen_as(MutTensorRef{{.data = data, .dtype = dtype}, data}, shape, strides, rank);
+}
+
 /// For an undefined tensor (an optional argument): a TensorRef with defined() == false.
 inline TensorRef ref(const Tensor& t) {
   if (!t.defined()) return {};
@@ -36,10 +55,7 @@ inline TensorRef ref(const Tensor& t) {
 }
 inline MutTensorRef mut_ref(Tensor& t) {
   if (!t.defined()) return {};
-  MutTensorRef r;
-  static_cast<TensorRef&>(r) = ref(t);
-  r.mut = t.mut_raw_data();
-  return r;
+  return {ref(t), t.mut_raw_data()};
 }
 
 }  // namespace weft

@@ -8,9 +8,10 @@
 
 namespace weft {
 
-/// One rank's end of a group of `size()` ranks. Every rank calls the same collectives in the same order (there are no tags),
-/// with tensors of one size and dtype: f32, f64 or i64. The engine keeps that order in backward: it runs nodes in falling
-/// order of their making. Calls block. Any strides and devices: what the group cannot reach goes through the host.
+/// One rank's end of a group of `size()` ranks. Every rank calls the same collectives in the same order (there are no
+/// tags), with tensors of one size and dtype: f32, f64 or i64. The engine keeps that order in backward: it runs nodes
+/// in falling order of their making. Calls block. Any strides and devices: what the group cannot reach goes through the
+/// host.
 /// Errors: CommError where ranks disagree (it names both calls) or another rank failed; DtypeError for other dtypes.
 class WEFT_API ProcessGroup {
  public:

@@ -76,8 +76,8 @@ bool is_invertible(const Tensor& weight) {
   return least >= 1e-3 * std::fmax(most, 1e-3);
 }
 
-/// Gradients of x, weight and bias by the kernels. `kept` is what they read: x, or the activated output ("folded"); xhat is
-/// (kept - mean) inv.
+/// Gradients of x, weight and bias by the kernels. `kept` is what they read: x, or the activated output ("folded");
+/// xhat is (kept - mean) inv.
 Grads by_kernels(BackwardCtx& c, const Tensor& kept, const Tensor& w, const Tensor& b, const Tensor& mean,
                  const Tensor& inv, const Tensor& one_by_std, const WholeBatch& batch) {
   const Device device = kept.device();
@@ -103,8 +103,8 @@ Grads by_kernels(BackwardCtx& c, const Tensor& kept, const Tensor& w, const Tens
   return {dx, s2, s1};
 }
 
-/// The same from the activated output z, as ops: z and 1 / sqrt(var + eps) are the node's outputs, and so carry the second
-/// derivative on to x.
+/// The same from the activated output z, as ops: z and 1 / sqrt(var + eps) are the node's outputs, and so carry the
+/// second derivative on to x.
 Grads by_ops(BackwardCtx& c, const Tensor& z_in, const Tensor& weight, const Tensor& bias, const Tensor& one_by_std,
              const WholeBatch& batch) {
   const Dtype t = compute_dtype(z_in.dtype());

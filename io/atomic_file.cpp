@@ -20,8 +20,8 @@ namespace {
 
 constexpr int kMaxLinks = 40;  // the kernel's own limit
 
-/// Where the bytes go when `path` is a symlink, or a chain of them; the last target need not exist. `open_file`: it is a link
-/// of /proc to an open file, which may have no name any more: it can only be opened.
+/// Where the bytes go when `path` is a symlink, or a chain of them; the last target need not exist. `open_file`: it is
+/// a link of /proc to an open file, which may have no name any more: it can only be opened.
 std::string follow_links(const std::string& path, bool& open_file) {
   std::filesystem::path at = path;
   std::error_code error;
@@ -37,8 +37,8 @@ std::string follow_links(const std::string& path, bool& open_file) {
   return at.string();
 }
 
-// A part's name: this, a hash of the target's name, a mark of the machine, a random number; the first three end with "-".
-// It is short however long the target's name is.
+// A part's name: this, a hash of the target's name, a mark of the machine, a random number; the first three end with
+// "-". It is short however long the target's name is.
 constexpr std::string_view kPart = ".weft-part-";
 constexpr size_t kHash = 16, kMark = 8;  // digits
 
@@ -60,8 +60,8 @@ const std::string& machine_mark() {
   return mark;
 }
 
-/// Whether a part may be taken for a dead process's once its lock is free: one of the same target, or one that was made on this
-/// machine. Not all shared folders show the locks of other hosts, and they may be writing other files.
+/// Whether a part may be taken for a dead process's once its lock is free: one of the same target, or one that was made
+/// on this machine. Not all shared folders show the locks of other hosts, and they may be writing other files.
 bool may_be_dead(std::string_view part, std::string_view same_target) {
   if (!part.starts_with(kPart)) return false;
   const std::string& mark = machine_mark();

@@ -20,8 +20,8 @@ Tensor read_png_labels(const Source& source, int64_t max_pixels);
 std::vector<std::byte> encode_png(const Tensor& image, const Palette& palette = {});
 std::vector<std::byte> encode_jpeg(const Tensor& image, int quality);
 
-/// u8, or 16 bits in i32, [H, W, C] with C of 1 to 4 -> the same with `channels`. Grey is 0.299 R + 0.587 G + 0.114 B, alpha that goes
-/// is laid over white: both of the stored values, whatever gamma a file declares.
+/// u8, or 16 bits in i32, [H, W, C] with C of 1 to 4 -> the same with `channels`. Grey is 0.299 R + 0.587 G + 0.114 B,
+/// alpha that goes is laid over white: both of the stored values, whatever gamma a file declares.
 Tensor to_channels(const Tensor& image, int64_t channels);
 
 /// EXIF's orientation, 1..8; 1 when there is none. An EXIF block is a small TIFF file.

@@ -80,45 +80,33 @@ void write_file(const std::string& path, const std::vector<std::byte>& bytes) {
 }  // namespace
 #endif
 
-Tensor read_image(std::span<const std::byte> bytes, std::string_view name, const ReadImageOptions& o) {
+Tensor read_image(const Input& from, const ReadImageOptions& o) {
   WEFT_CHECK(
       (o.bits == 8 || o.bits == 16) && (o.channels == 0 || o.channels == 1 || o.channels == 3 || o.channels == 4),
       ValueError, "read_image: channels ", o.channels, " must be 0, 1, 3 or 4 and bits ", o.bits, " 8 or 16");
 #if defined(WEFT_HAS_IMAGE)
-  Source source{bytes, std::string(name), nullptr};
-  if (is_png(bytes)) return read_png(source, o);
-  if (is_jpeg(bytes)) {
-    WEFT_CHECK(o.bits == 8, ValueError, "read_image: ", name, " is a JPEG, which has 8 bits, not 16");
+  const Source source = Source::of(from);
+  if (is_png(source.bytes)) return read_png(source, o);
+  if (is_jpeg(source.bytes)) {
+    WEFT_CHECK(o.bits == 8, ValueError, "read_image: ", from.name(), " is a JPEG, which has 8 bits, not 16");
     return read_jpeg(source, o);
   }
   fail_as_no_picture(source);
 #else
-  (void)bytes;
-  raise<NotSupported>("read_image: ", name, ": weft was built without image codecs (WEFT_IMAGE=OFF)");
+  raise<NotSupported>("read_image: ", from.name(), ": weft was built without image codecs (WEFT_IMAGE=OFF)");
 #endif
 }
 
-Tensor read_image(const std::string& path, const ReadImageOptions& o) {
-  Source source = Source::map(path);
-  return read_image(source.bytes, path, o);
-}
-
-Tensor read_labels(std::span<const std::byte> bytes, std::string_view name, int64_t max_pixels) {
+Tensor read_labels(const Input& from, int64_t max_pixels) {
 #if defined(WEFT_HAS_IMAGE)
-  Source source{bytes, std::string(name), nullptr};
-  if (is_png(bytes)) return read_png_labels(source, max_pixels);
-  if (is_jpeg(bytes)) source.fail("is a JPEG, whose compression changes labels; store them as PNG");
+  const Source source = Source::of(from);
+  if (is_png(source.bytes)) return read_png_labels(source, max_pixels);
+  if (is_jpeg(source.bytes)) source.fail("is a JPEG, whose compression changes labels; store them as PNG");
   fail_as_no_picture(source);
 #else
-  (void)bytes;
   (void)max_pixels;
-  raise<NotSupported>("read_labels: ", name, ": weft was built without image codecs (WEFT_IMAGE=OFF)");
+  raise<NotSupported>("read_labels: ", from.name(), ": weft was built without image codecs (WEFT_IMAGE=OFF)");
 #endif
-}
-
-Tensor read_labels(const std::string& path, int64_t max_pixels) {
-  Source source = Source::map(path);
-  return read_labels(source.bytes, path, max_pixels);
 }
 
 void write_labels(const Tensor& labels, const std::string& path, const Palette& palette) {

@@ -9,9 +9,9 @@
 namespace weft::io {
 
 struct LoadOptions {
-  /// Integers that weft has no dtype for are widened exactly: i8, i16 and u16 to i32, u32 to i64, and u64 to i64 where all
-  /// values fit. Without it they are as foreign as 8-bit floats, complex numbers and text: a file of many opens, and asking
-  /// for such a one is NotSupported, by name.
+  /// Integers are widened exactly: i8, i16 and u16 (which keep their dtype otherwise) to i32, u32 to i64, and u64 to
+  /// i64 where all values fit. Without it the last two, for which weft has no dtype, are as foreign as 8-bit floats,
+  /// complex numbers and text: a file of many opens, and asking for such a one is NotSupported, by name.
   bool widen = false;
 };
 

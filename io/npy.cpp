@@ -13,18 +13,9 @@ namespace {
 constexpr size_t kMaxHeader = 1 << 20;
 constexpr std::string_view kMagic = "\x93NUMPY";
 
-struct NamedDtype {
-  std::string_view name;
-  Dtype dtype;
-};
-constexpr NamedDtype kNames[] = {{"<f4", Dtype::f32}, {"<f8", Dtype::f64}, {"<f2", Dtype::f16},    {"<i8", Dtype::i64},
-                                 {"<i4", Dtype::i32}, {"|u1", Dtype::u8},  {"|b1", Dtype::boolean}};
-
 /// What a descr stands for: byte order, kind and size in bytes. One that is not known is taken, too: its array is listed.
 Stored stored_of(std::string_view descr) {
   using Integer = Stored::Integer;
-  constexpr std::pair<std::string_view, Integer> kWidened[] = {
-      {"i1", Integer::i8}, {"i2", Integer::i16}, {"u2", Integer::u16}, {"u4", Integer::u32}, {"u8", Integer::u64}};
   Stored s;
   s.text = descr;
   if (descr.size() < 3) return s;
@@ -33,10 +24,10 @@ Stored stored_of(std::string_view descr) {
   s.complex = kind == "c8" || kind == "c16";
   bool one = kind.size() == 2 && kind[1] == '1';
   if (order != '<' && order != '>' && !(order == '|' && one)) return s;
-  for (const NamedDtype& n : kNames)
-    if (kind == n.name.substr(1)) s = Stored::held(std::string(descr), n.dtype);
-  for (const auto& [name, from] : kWidened)
-    if (kind == name) s = Stored::integer(std::string(descr), from);
+  for (int i = 0; i < kDtypes; ++i)
+    if (kDtypeTraits[i].npy && kind == kDtypeTraits[i].npy) s = Stored::held(s.text, static_cast<Dtype>(i));
+  if (kind == "u4") s = Stored::integer(s.text, Integer::u32);
+  if (kind == "u8") s = Stored::integer(s.text, Integer::u64);
   s.swapped = order == '>' && !one;
   return s;
 }
@@ -185,11 +176,10 @@ Tensor parse_npy(const Source& source, bool widen) {
 }
 
 std::string npy_header(const Tensor& x) {
-  std::string_view descr;
-  for (const NamedDtype& n : kNames)
-    if (n.dtype == x.dtype()) descr = n.name;
-  WEFT_CHECK(!descr.empty(), DtypeError, "save_npy: numpy has no ", weft::name(x.dtype()), "; convert to f32");
-  std::string text = weft::str("{'descr': '", descr, "', 'fortran_order': False, 'shape': (");
+  const DtypeTraits& dtype = traits(x.dtype());
+  WEFT_CHECK(dtype.npy, DtypeError, "save_npy: numpy has no ", dtype.name, "; convert to f32");
+  std::string text = weft::str("{'descr': '", dtype.size == 1 ? '|' : '<', dtype.npy,
+                               "', 'fortran_order': False, 'shape': (");
   for (int64_t size : x.shape()) text += weft::str(size, ", ");
   if (x.rank() > 1) text.resize(text.size() - 2);  // numpy's form: (), (3,), (2, 3)
   else if (x.rank() == 1) text.pop_back();
@@ -201,30 +191,18 @@ std::string npy_header(const Tensor& x) {
   return out + text;
 }
 
-Tensor load_npy(const std::string& path, const LoadOptions& o) { return parse_npy(Source::map(path), o.widen); }
+Tensor load_npy(const Input& from, const LoadOptions& o) { return parse_npy(Source::of(from), o.widen); }
 
-Tensor load_npy(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o) {
-  return parse_npy({bytes, std::string(name), nullptr}, o.widen);
-}
-
-namespace {
-TensorInfo info_of(const Source& source) {
-  NpyHeader header = read_npy_header(source);
+TensorInfo npy_info(const Input& from) {
+  NpyHeader header = read_npy_header(Source::of(from));
   return {"", header.shape, header.stored.text};
 }
-}  // namespace
 
-TensorInfo npy_info(const std::string& path) { return info_of(Source::map(path)); }
-
-TensorInfo npy_info(std::span<const std::byte> bytes, std::string_view name) {
-  return info_of({bytes, std::string(name), nullptr});
-}
-
-void save_npy(const Tensor& x, const std::string& path) {
+void save_npy(const Tensor& x, const Output& to) {
   WEFT_CHECK(x.defined(), ValueError, "save_npy: the tensor is undefined");
   Tensor host = x.detach().to(Device()).contiguous();
   std::string header = npy_header(host);
-  AtomicFile file(path);
+  Sink file(to);
   file.write(header.data(), header.size());
   file.write(host.raw_data(), host.nbytes());
   file.commit();

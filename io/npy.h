@@ -10,31 +10,31 @@
 #include <vector>
 
 #include "weft/core/state_dict.h"
+#include "weft/io/input_output.h"
 #include "weft/io/load.h"
 
 namespace weft::io {
 
-/// Reads one array: f64 f32 f16 i64 i32 u8 bool (numpy has no bf16), little-endian or big-endian; other integers as the options
-/// say. Arrays in Fortran order come as a view with such strides. The data is mapped where it is little-endian and aligned, as in
-/// io::load. IoError names the file and what is wrong with it, NotSupported its dtype.
+/// Reads one array: f64 f32 f16 i64 i32 u8 bool (numpy has no bf16), little-endian or big-endian; other integers as the
+/// options say. Arrays in Fortran order come as a view with such strides. The data is mapped where it is little-endian
+/// and aligned, as in io::load. IoError names the file and what is wrong with it, NotSupported its dtype.
 /// Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
-WEFT_API Tensor load_npy(const std::string& path, const LoadOptions& o = {});
+WEFT_API Tensor load_npy(const Input& from, const LoadOptions& o = {});
 /// What the header of an array says, whatever its dtype. The name is empty.
-WEFT_API TensorInfo npy_info(const std::string& path);
-/// Writes one array, atomically, in row-major order. DtypeError for bf16.
-WEFT_API void save_npy(const Tensor& x, const std::string& path);
+WEFT_API TensorInfo npy_info(const Input& from);
+/// Writes one array in row-major order. DtypeError for bf16.
+WEFT_API void save_npy(const Tensor& x, const Output& to);
 
-/// Reads all arrays of a .npz (stored or deflated; checksums are verified), in their order. Those of other dtypes are listed in
-/// `foreign`, as by io::load.
-WEFT_API StateDict load_npz(const std::string& path, const LoadOptions& o = {});
+/// Reads all arrays of a .npz (stored or deflated; checksums are verified), in their order. Those of other dtypes are
+/// listed in `foreign`, as by io::load.
+WEFT_API StateDict load_npz(const Input& from, const LoadOptions& o = {});
 
 /// A .npz that is open: what it holds, whatever the dtypes, and its arrays one by one. As SafetensorsFile.
 class WEFT_API NpzFile {
  public:
-  /// Reads the directory and the arrays' headers. IoError as load_npz.
-  explicit NpzFile(const std::string& path);
-  /// From memory, which must live as long as this. `name` stands for the file in errors.
-  NpzFile(std::span<const std::byte> bytes, std::string_view name);
+  /// Reads the directory and the arrays' headers. IoError as load_npz. Bytes must live as long as this.
+  explicit NpzFile(const Input& from);
+  NpzFile(std::span<const std::byte> bytes, std::string_view name) : NpzFile(Input(bytes, std::string(name))) {}
   /// In the order of the archive, named without `.npy`.
   const std::vector<TensorInfo>& arrays() const;
   bool contains(std::string_view name) const;
@@ -48,13 +48,19 @@ class WEFT_API NpzFile {
   std::shared_ptr<const Content> content_;
 };
 
-/// Writes a .npz, atomically; `compress` deflates. Metadata is not stored. NotSupported for arrays of 2 GiB
+/// Writes a .npz; `compress` deflates. Metadata is not stored. NotSupported for arrays of 2 GiB
 /// and files of 4 GiB (io::save has no such limit), and when the dict has foreign arrays.
-WEFT_API void save_npz(const StateDict& dict, const std::string& path, bool compress = false);
+WEFT_API void save_npz(const StateDict& dict, const Output& to, bool compress = false);
 
 /// The same from memory; `name` stands for the file in errors.
-WEFT_API Tensor load_npy(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o = {});
-WEFT_API TensorInfo npy_info(std::span<const std::byte> bytes, std::string_view name);
-WEFT_API StateDict load_npz(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o = {});
+inline Tensor load_npy(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o = {}) {
+  return load_npy({bytes, std::string(name)}, o);
+}
+inline TensorInfo npy_info(std::span<const std::byte> bytes, std::string_view name) {
+  return npy_info({bytes, std::string(name)});
+}
+inline StateDict load_npz(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o = {}) {
+  return load_npz({bytes, std::string(name)}, o);
+}
 
 }  // namespace weft::io

@@ -170,7 +170,7 @@ uint32_t checksum(Bytes bytes, uLong crc = 0) {
 
 /// A member as it lies in the archive, deflated or not.
 Source packed_member(const Source& source, const Member& m) {
-  return {range(source, m.data, m.packed), source.name + "/" + printable(m.name), source.mapping};
+  return {range(source, m.data, m.packed), source.name + "/" + printable(m.name), source.keep};
 }
 
 /// The header of a member, of which no more is unpacked than that takes.
@@ -194,7 +194,7 @@ Tensor read_member(const Source& source, const Member& m, bool widen) {
   if (m.method == kDeflated) {
     unpacked = inflate_member(source, m);
     array.bytes = unpacked;
-    array.mapping = nullptr;
+    array.keep = nullptr;
   }
   if (checksum(array.bytes) != m.crc) array.fail("is damaged: its checksum differs");
   return parse_npy(array, widen);
@@ -250,9 +250,7 @@ struct NpzFile::Content {
   }
 };
 
-NpzFile::NpzFile(const std::string& path) : content_(std::make_shared<const Content>(Source::map(path))) {}
-NpzFile::NpzFile(std::span<const std::byte> bytes, std::string_view name)
-    : content_(std::make_shared<const Content>(Source{bytes, std::string(name), nullptr})) {}
+NpzFile::NpzFile(const Input& from) : content_(std::make_shared<const Content>(Source::of(from))) {}
 
 const std::vector<TensorInfo>& NpzFile::arrays() const { return content_->infos; }
 bool NpzFile::contains(std::string_view name) const { return content_->find(name) < content_->infos.size(); }
@@ -269,16 +267,12 @@ StateDict NpzFile::load(const LoadOptions& o) const {
   return load_all(c.infos, [&](size_t i) { return read_member(c.source, c.members[i], o.widen); });
 }
 
-StateDict load_npz(const std::string& path, const LoadOptions& o) { return NpzFile(path).load(o); }
+StateDict load_npz(const Input& from, const LoadOptions& o) { return NpzFile(from).load(o); }
 
-StateDict load_npz(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o) {
-  return NpzFile(bytes, name).load(o);
-}
-
-void save_npz(const StateDict& dict, const std::string& path, bool compress) {
+void save_npz(const StateDict& dict, const Output& to, bool compress) {
   WEFT_CHECK(dict.size() < UINT16_MAX, NotSupported, "save_npz: ", dict.size(), " arrays are more than a .npz holds");
   refuse_foreign(dict, "save_npz");
-  AtomicFile file(path);
+  Sink file(to);
   std::string directory;
   uint64_t at = 0;
   for (const auto& [key, tensor] : dict) {

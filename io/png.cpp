@@ -57,7 +57,8 @@ bool header_step(Reader& r) {
   return true;
 }
 
-/// Has libpng give the stored colours in 8 or 16 bits, a palette's as RGB; no more: its grey and its blending follow a gAMA chunk.
+/// Has libpng give the stored colours in 8 or 16 bits, a palette's as RGB; no more: its grey and its blending follow a
+/// gAMA chunk.
 bool transform_step(Reader& r, int bits) {
   if (setjmp(png_jmpbuf(r.png))) return false;
   png_set_expand(r.png);  // palette and fewer than 8 bits to 8 bits, tRNS to alpha
@@ -159,8 +160,8 @@ Tensor read_rows(Reader& r, const Source& source) {
   return raw;
 }
 
-/// The orientation in a picture's eXIf chunk, which may stand before or behind its data. (Older versions of libpng know no such
-/// chunk.) libpng has read the file to its end before: the chunks are whole.
+/// The orientation in a picture's eXIf chunk, which may stand before or behind its data. (Older versions of libpng know
+/// no such chunk.) libpng has read the file to its end before: the chunks are whole.
 int orientation(Bytes bytes) {
   auto u32 = [&](size_t at) {
     size_t v = 0;

@@ -19,29 +19,12 @@ namespace {
 constexpr size_t kMaxHeader = 100'000'000;  // the reference implementation's limit
 constexpr size_t kAlignment = 64;           // of the data in files that weft writes
 
-struct NamedDtype {
-  const char* name;
-  Dtype dtype;
-};
-constexpr NamedDtype kNames[] = {{"F32", Dtype::f32}, {"F64", Dtype::f64},     {"BF16", Dtype::bf16},
-                                 {"F16", Dtype::f16}, {"I64", Dtype::i64},     {"I32", Dtype::i32},
-                                 {"U8", Dtype::u8},   {"BOOL", Dtype::boolean}};
-
-const char* format_name(Dtype d) {
-  for (const NamedDtype& n : kNames)
-    if (n.dtype == d) return n.name;
-  WEFT_ASSERT(false);
-}
-
 /// What a dtype's word stands for. A word that is not known is taken, too: its tensor is listed.
 Stored stored_of(const std::string& word) {
-  for (const NamedDtype& n : kNames)
-    if (word == n.name) return Stored::held(word, n.dtype);
-  using Integer = Stored::Integer;
-  constexpr std::pair<const char*, Integer> kWidened[] = {
-      {"I8", Integer::i8}, {"I16", Integer::i16}, {"U16", Integer::u16}, {"U32", Integer::u32}, {"U64", Integer::u64}};
-  for (const auto& [name, from] : kWidened)
-    if (word == name) return Stored::integer(word, from);
+  for (int i = 0; i < kDtypes; ++i)
+    if (word == kDtypeTraits[i].safetensors) return Stored::held(word, static_cast<Dtype>(i));
+  if (word == "U32") return Stored::integer(word, Stored::Integer::u32);
+  if (word == "U64") return Stored::integer(word, Stored::Integer::u64);
   Stored s;
   s.text = word;
   s.complex = word == "C64" || word == "C128";
@@ -247,10 +230,7 @@ struct SafetensorsFile::Content {
   }
 };
 
-SafetensorsFile::SafetensorsFile(const std::string& path)
-    : content_(std::make_shared<const Content>(Source::map(path))) {}
-SafetensorsFile::SafetensorsFile(std::span<const std::byte> bytes, std::string_view name)
-    : content_(std::make_shared<const Content>(Source{bytes, std::string(name), nullptr})) {}
+SafetensorsFile::SafetensorsFile(const Input& from) : content_(std::make_shared<const Content>(Source::of(from))) {}
 
 const std::vector<TensorInfo>& SafetensorsFile::tensors() const { return content_->infos; }
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const { return content_->metadata; }
@@ -270,13 +250,38 @@ StateDict SafetensorsFile::load(const LoadOptions& o) const {
   return dict;
 }
 
-StateDict load(const std::string& path, const LoadOptions& o) { return SafetensorsFile(path).load(o); }
+StateDict load(const Input& from, const LoadOptions& o) { return SafetensorsFile(from).load(o); }
 
-StateDict load_safetensors(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o) {
-  return SafetensorsFile(bytes, name).load(o);
+std::vector<Tensor> load_tensors(const Input& from, const LoadOptions& o) {
+  const SafetensorsFile file(from);
+  const size_t n = file.tensors().size();
+  std::vector<Tensor> out;
+  for (size_t i = 0; i < n; ++i) {
+    const std::string key = std::to_string(i);
+    WEFT_CHECK(file.contains(key), ValueError, from.name(), ": holds no list: of its ", n, " tensors none is named '",
+               key, "'; io::load gives tensors by name");
+    out.push_back(file.load(key, o));
+  }
+  return out;
 }
 
-void save(const StateDict& dict, const std::string& path) {
+void load(std::vector<Tensor>& tensors, const Input& from) { tensors = load_tensors(from); }
+
+void load(Tensor& x, const Input& from) {
+  std::vector<Tensor> list = load_tensors(from);
+  WEFT_CHECK(list.size() == 1, ValueError, from.name(), ": holds a list of ", list.size(), " tensors, not one");
+  x = list[0];
+}
+
+void save(const std::vector<Tensor>& tensors, const Output& to) {
+  StateDict dict;
+  for (size_t i = 0; i < tensors.size(); ++i) dict.insert(std::to_string(i), tensors[i]);
+  save(dict, to);
+}
+
+void save(const Tensor& x, const Output& to) { save(std::vector<Tensor>{x}, to); }
+
+void save(const StateDict& dict, const Output& to) {
   // Wide dtypes first, so that all are aligned without gaps; the header keeps the order of the dict.
   std::vector<const StateDict::Entry*> order;
   for (const auto& e : dict) {
@@ -300,7 +305,7 @@ void save(const StateDict& dict, const std::string& path) {
     size_t begin = offset[name];
     // ordered_json looks a key up by walking; names are unique here already
     header.get_ref<nlohmann::ordered_json::object_t&>().emplace_back(
-        name, nlohmann::ordered_json{{"dtype", format_name(tensor.dtype())},
+        name, nlohmann::ordered_json{{"dtype", traits(tensor.dtype()).safetensors},
                                      {"shape", tensor.shape().vec()},
                                      {"data_offsets", {begin, begin + tensor.nbytes()}}});
   }
@@ -308,13 +313,13 @@ void save(const StateDict& dict, const std::string& path) {
   try {
     text = header.dump();
   } catch (const nlohmann::json::exception&) {
-    raise<ValueError>("save: a name or a metadata entry is not UTF-8; ", path, " was not written");
+    raise<ValueError>("save: a name or a metadata entry is not UTF-8; ", to.name(), " was not written");
   }
   text.append((kAlignment - (8 + text.size()) % kAlignment) % kAlignment, ' ');
   WEFT_CHECK(text.size() <= kMaxHeader, ValueError, "save: a header of ", text.size(),
              " bytes is larger than the format allows (", kMaxHeader, ")");
 
-  AtomicFile file(path);
+  Sink file(to);
   uint64_t size = text.size();
   file.write(&size, 8);
   file.write(text.data(), text.size());

@@ -18,11 +18,11 @@ template <class T> T read_number(const std::byte* p, bool swapped) {
   return v;
 }
 
-template <class From, class To> Tensor widened(const std::byte* p, const Shape& shape, Dtype to, bool swapped) {
-  Tensor t = empty(shape, to);
-  To* out = t.mut_data<To>();
+template <class From> Tensor widened(const std::byte* p, const Shape& shape, bool swapped) {
+  Tensor t = empty(shape, Dtype::i64);
+  int64_t* out = t.mut_data<int64_t>();
   for (int64_t i = 0, n = t.numel(); i < n; ++i, p += sizeof(From))
-    out[i] = static_cast<To>(read_number<From>(p, swapped));
+    out[i] = static_cast<int64_t>(read_number<From>(p, swapped));
   return t;
 }
 
@@ -49,11 +49,10 @@ Stored Stored::held(std::string text, Dtype dtype) {
 }
 
 Stored Stored::integer(std::string text, Integer from) {
-  constexpr size_t kBits[] = {0, 8, 16, 16, 32, 64};
   Stored s;
   s.text = std::move(text);
-  s.bits = kBits[static_cast<int>(from)];
-  s.dtype = from == Integer::u32 || from == Integer::u64 ? Dtype::i64 : Dtype::i32;
+  s.bits = from == Integer::u32 ? 32 : 64;
+  s.dtype = Dtype::i64;
   s.widened = from;
   return s;
 }
@@ -71,24 +70,22 @@ Tensor read_stored(const Source& source, size_t offset, const Shape& shape, cons
                                    ", which weft does not offer; load it with "
                                    "{.widen = true} to get ",
                                    weft::name(*stored.dtype)));
+  const Dtype result = widen && is_short(*stored.dtype) ? Dtype::i32 : *stored.dtype;
   size_t bytes = 0;
-  if (!checked_bytes(shape, itemsize(*stored.dtype) * 8, bytes))
+  if (!checked_bytes(shape, itemsize(result) * 8, bytes))
     source.fail(weft::str(what, "has the impossible shape ", shape));
   const std::byte* p = source.bytes.data() + offset;
   bool swap = stored.swapped;
   switch (stored.widened) {
     case Integer::none: break;
-    case Integer::i8: return widened<int8_t, int32_t>(p, shape, Dtype::i32, swap);
-    case Integer::i16: return widened<int16_t, int32_t>(p, shape, Dtype::i32, swap);
-    case Integer::u16: return widened<uint16_t, int32_t>(p, shape, Dtype::i32, swap);
-    case Integer::u32: return widened<uint32_t, int64_t>(p, shape, Dtype::i64, swap);
+    case Integer::u32: return widened<uint32_t>(p, shape, swap);
     case Integer::u64:
       for (size_t i = 0; i < bytes; i += 8)
         if (uint64_t v = read_number<uint64_t>(p + i, swap); v > INT64_MAX)
           source.not_supported(weft::str(what, "holds ", v, " (", word, "), more than an i64 can"));
-      return widened<uint64_t, int64_t>(p, shape, Dtype::i64, swap);
+      return widened<uint64_t>(p, shape, swap);
   }
-  return swap ? swapped(p, shape, *stored.dtype) : source.tensor(offset, shape, *stored.dtype);
+  return (swap ? swapped(p, shape, *stored.dtype) : source.tensor(offset, shape, *stored.dtype)).to(result);
 }
 
 bool checked_bytes(const Shape& shape, size_t bits, size_t& bytes) {

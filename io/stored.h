@@ -14,10 +14,10 @@ namespace weft::io {
 
 /// An element type of a format.
 struct Stored {
-  enum class Integer { none, i8, i16, u16, u32, u64 };
-  std::string text;            // the format's word, for messages
-  size_t bits = 0;             // of an element; 0: unknown
-  std::optional<Dtype> dtype;  // what it becomes; nothing when weft cannot hold it
+  enum class Integer { none, u32, u64 };  // what weft has no dtype for
+  std::string text;                       // the format's word, for messages
+  size_t bits = 0;                        // of an element; 0: unknown
+  std::optional<Dtype> dtype;             // what it becomes; nothing when weft cannot hold it
   Integer widened = Integer::none;
   bool swapped = false;  // big-endian
   bool complex = false;

@@ -6,9 +6,11 @@
 namespace weft::nn {
 
 using detail::py;
+using detail::shown;
 
-LeakyReLU::LeakyReLU(double negative_slope)
-    : Module("LeakyReLU", "negative_slope=" + py(negative_slope)), negative_slope(negative_slope) {}
+LeakyReLU::LeakyReLU(double negative_slope) : Module("LeakyReLU"), negative_slope(negative_slope) {
+  set_extra("", shown("negative_slope=", this->negative_slope));
+}
 
 PReLU::PReLU(int64_t num_parameters, double init)
     : Module("PReLU", "num_parameters=" + py(num_parameters)), num_parameters(num_parameters) {
@@ -16,46 +18,52 @@ PReLU::PReLU(int64_t num_parameters, double init)
   weight = param("weight", full({num_parameters}, init));
 }
 
-ELU::ELU(double alpha) : Module("ELU", "alpha=" + py(alpha)), alpha(alpha) {}
+ELU::ELU(double alpha) : Module("ELU"), alpha(alpha) { set_extra("", shown("alpha=", this->alpha)); }
 
-GELU::GELU(Choice<Approximate> approximate)
-    : Module("GELU", weft::str("approximate='", approximate.text(), "'")), approximate(approximate) {}
-
-Hardtanh::Hardtanh(double min_val, double max_val)
-    : Module("Hardtanh", "min_val=" + py(min_val) + ", max_val=" + py(max_val)), min_val(min_val), max_val(max_val) {
-  WEFT_CHECK(min_val < max_val, ValueError, "Hardtanh: min_val ", min_val, " must be below max_val ", max_val);
+GELU::GELU(Choice<Approximate> approximate) : Module("GELU"), approximate(approximate) {
+  set_extra("", [how = this->approximate] {
+    return *how == Approximate::tanh ? "approximate='tanh'" : "approximate='none'";
+  });
 }
 
-Softplus::Softplus(double beta, double threshold)
-    : Module("Softplus", "beta=" + py(beta) + ", threshold=" + py(threshold)), beta(beta), threshold(threshold) {}
+Hardtanh::Hardtanh(double min_val, double max_val) : Module("Hardtanh"), min_val(min_val), max_val(max_val) {
+  WEFT_CHECK(min_val < max_val, ValueError, "Hardtanh: min_val ", min_val, " must be below max_val ", max_val);
+  set_extra("", shown("min_val=", this->min_val, ", max_val=", this->max_val));
+}
 
-Softshrink::Softshrink(double lambd) : Module("Softshrink", py(lambd)), lambd(lambd) {}
+Softplus::Softplus(double beta, double threshold) : Module("Softplus"), beta(beta), threshold(threshold) {
+  set_extra("", shown("beta=", this->beta, ", threshold=", this->threshold));
+}
 
-Softmax::Softmax(int64_t dim) : Module("Softmax", "dim=" + py(dim)), dim(dim) {}
+Softshrink::Softshrink(double lambd) : Module("Softshrink"), lambd(lambd) { set_extra("", shown(this->lambd)); }
 
-Tensor Softmax2d::operator()(const Tensor& x) const {
+Softmax::Softmax(int64_t dim) : Module("Softmax"), dim(dim) { set_extra("", shown("dim=", this->dim)); }
+
+Tensor Softmax2d::forward(const Tensor& x) const {
   WEFT_CHECK(x.rank() == 3 || x.rank() == 4, ShapeError, "Softmax2d: expected 3D or 4D input, got ", x.shape());
   return softmax(x, -3);
 }
 
-Softmin::Softmin(int64_t dim) : Module("Softmin", "dim=" + py(dim)), dim(dim) {}
+Softmin::Softmin(int64_t dim) : Module("Softmin"), dim(dim) { set_extra("", shown("dim=", this->dim)); }
 
-CELU::CELU(double alpha) : Module("CELU", "alpha=" + py(alpha)), alpha(alpha) {
+CELU::CELU(double alpha) : Module("CELU"), alpha(alpha) {
   WEFT_CHECK(alpha > 0, ValueError, "CELU: alpha must be positive, got ", alpha);
+  set_extra("", shown("alpha=", this->alpha));
 }
 
-GLU::GLU(int64_t dim) : Module("GLU", "dim=" + py(dim)), dim(dim) {}
+GLU::GLU(int64_t dim) : Module("GLU"), dim(dim) { set_extra("", shown("dim=", this->dim)); }
 
-Hardshrink::Hardshrink(double lambd) : Module("Hardshrink", py(lambd)), lambd(lambd) {}
+Hardshrink::Hardshrink(double lambd) : Module("Hardshrink"), lambd(lambd) { set_extra("", shown(this->lambd)); }
 
-Threshold::Threshold(double threshold, double value)
-    : Module("Threshold", "threshold=" + py(threshold) + ", value=" + py(value)), threshold(threshold), value(value) {}
+Threshold::Threshold(double threshold, double value) : Module("Threshold"), threshold(threshold), value(value) {
+  set_extra("", shown("threshold=", this->threshold, ", value=", this->value));
+}
 
-RReLU::RReLU(double lower, double upper)
-    : Module("RReLU", "lower=" + py(lower) + ", upper=" + py(upper)), lower(lower), upper(upper) {
+RReLU::RReLU(double lower, double upper) : Module("RReLU"), lower(lower), upper(upper) {
   WEFT_CHECK(lower <= upper, ValueError, "RReLU: lower ", lower, " is greater than upper ", upper);
+  set_extra("", shown("lower=", this->lower, ", upper=", this->upper));
 }
 
-LogSoftmax::LogSoftmax(int64_t dim) : Module("LogSoftmax", "dim=" + py(dim)), dim(dim) {}
+LogSoftmax::LogSoftmax(int64_t dim) : Module("LogSoftmax"), dim(dim) { set_extra("", shown("dim=", this->dim)); }
 
 }  // namespace weft::nn

@@ -5,140 +5,197 @@
 #include "weft/autograd/ops/random.h"
 #include "weft/autograd/ops/softmax.h"
 #include "weft/autograd/ops/unary.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
 struct WEFT_API ReLU : Module {
   ReLU() : Module("ReLU") {}
-  Tensor operator()(const Tensor& x) const { return relu(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return relu(x); });
+  }
 };
 struct WEFT_API ReLU6 : Module {
   ReLU6() : Module("ReLU6") {}
-  Tensor operator()(const Tensor& x) const { return relu6(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return relu6(x); });
+  }
 };
 struct WEFT_API LeakyReLU : Module {
   explicit LeakyReLU(double negative_slope = 0.01);
-  Tensor operator()(const Tensor& x) const { return leaky_relu(x, negative_slope); }
-  double negative_slope;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return leaky_relu(x, negative_slope); });
+  }
+  Option<double> negative_slope;
 };
 /// weight [num_parameters] begins as `init`; one slope for all or one per channel (axis 1).
 struct WEFT_API PReLU : Module {
   explicit PReLU(int64_t num_parameters = 1, double init = 0.25);
-  Tensor operator()(const Tensor& x) const { return prelu(x, weight); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return prelu(x, weight); });
+  }
   int64_t num_parameters;
-  Tensor weight;
+  Parameter weight;
 };
 struct WEFT_API ELU : Module {
   explicit ELU(double alpha = 1);
-  Tensor operator()(const Tensor& x) const { return elu(x, alpha); }
-  double alpha;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return elu(x, alpha); });
+  }
+  Option<double> alpha;
 };
 struct WEFT_API SELU : Module {
   SELU() : Module("SELU") {}
-  Tensor operator()(const Tensor& x) const { return selu(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return selu(x); });
+  }
 };
 struct WEFT_API GELU : Module {
   explicit GELU(Choice<Approximate> approximate = Approximate::none);
-  Tensor operator()(const Tensor& x) const { return gelu(x, approximate); }
-  Approximate approximate;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return gelu(x, *approximate); });
+  }
+  Option<Approximate> approximate;
 };
 struct WEFT_API SiLU : Module {
   SiLU() : Module("SiLU") {}
-  Tensor operator()(const Tensor& x) const { return silu(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return silu(x); });
+  }
 };
 struct WEFT_API Mish : Module {
   Mish() : Module("Mish") {}
-  Tensor operator()(const Tensor& x) const { return mish(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return mish(x); });
+  }
 };
 struct WEFT_API Sigmoid : Module {
   Sigmoid() : Module("Sigmoid") {}
-  Tensor operator()(const Tensor& x) const { return sigmoid(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return sigmoid(x); });
+  }
 };
 struct WEFT_API LogSigmoid : Module {
   LogSigmoid() : Module("LogSigmoid") {}
-  Tensor operator()(const Tensor& x) const { return logsigmoid(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return logsigmoid(x); });
+  }
 };
 struct WEFT_API Hardsigmoid : Module {
   Hardsigmoid() : Module("Hardsigmoid") {}
-  Tensor operator()(const Tensor& x) const { return hardsigmoid(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return hardsigmoid(x); });
+  }
 };
 struct WEFT_API Hardswish : Module {
   Hardswish() : Module("Hardswish") {}
-  Tensor operator()(const Tensor& x) const { return hardswish(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return hardswish(x); });
+  }
 };
 struct WEFT_API Hardtanh : Module {
   explicit Hardtanh(double min_val = -1, double max_val = 1);
-  Tensor operator()(const Tensor& x) const { return hardtanh(x, min_val, max_val); }
-  double min_val, max_val;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return hardtanh(x, min_val, max_val); });
+  }
+  Option<double> min_val, max_val;
 };
 struct WEFT_API Tanh : Module {
   Tanh() : Module("Tanh") {}
-  Tensor operator()(const Tensor& x) const { return tanh(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return tanh(x); });
+  }
 };
 struct WEFT_API Softplus : Module {
   explicit Softplus(double beta = 1, double threshold = 20);
-  Tensor operator()(const Tensor& x) const { return softplus(x, beta, threshold); }
-  double beta, threshold;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return softplus(x, beta, threshold); });
+  }
+  Option<double> beta, threshold;
 };
 struct WEFT_API Softshrink : Module {
   explicit Softshrink(double lambd = 0.5);
-  Tensor operator()(const Tensor& x) const { return softshrink(x, lambd); }
-  double lambd;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return softshrink(x, lambd); });
+  }
+  Option<double> lambd;
 };
 struct WEFT_API Softsign : Module {
   Softsign() : Module("Softsign") {}
-  Tensor operator()(const Tensor& x) const { return softsign(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return softsign(x); });
+  }
 };
 struct WEFT_API CELU : Module {
   explicit CELU(double alpha = 1);
-  Tensor operator()(const Tensor& x) const { return celu(x, alpha); }
-  double alpha;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return celu(x, alpha); });
+  }
+  Option<double> alpha;
 };
 struct WEFT_API GLU : Module {
   explicit GLU(int64_t dim = -1);
-  Tensor operator()(const Tensor& x) const { return glu(x, dim); }
-  int64_t dim;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return glu(x, dim); });
+  }
+  Option<int64_t> dim;
 };
 struct WEFT_API Hardshrink : Module {
   explicit Hardshrink(double lambd = 0.5);
-  Tensor operator()(const Tensor& x) const { return hardshrink(x, lambd); }
-  double lambd;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return hardshrink(x, lambd); });
+  }
+  Option<double> lambd;
 };
 struct WEFT_API Tanhshrink : Module {
   Tanhshrink() : Module("Tanhshrink") {}
-  Tensor operator()(const Tensor& x) const { return tanhshrink(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return tanhshrink(x); });
+  }
 };
 struct WEFT_API Threshold : Module {
   Threshold(double threshold, double value);
-  Tensor operator()(const Tensor& x) const { return weft::threshold(x, threshold, value); }
-  double threshold, value;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return weft::threshold(x, threshold, value); });
+  }
+  Option<double> threshold, value;
 };
 /// Random slopes in training mode only.
 struct WEFT_API RReLU : Module {
   explicit RReLU(double lower = 1.0 / 8, double upper = 1.0 / 3);
-  Tensor operator()(const Tensor& x) const { return rrelu(x, lower, upper, is_training()); }
-  double lower, upper;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return rrelu(x, lower, upper, is_training()); });
+  }
+  Option<double> lower, upper;
 };
 struct WEFT_API Softmax : Module {
   explicit Softmax(int64_t dim);
-  Tensor operator()(const Tensor& x) const { return softmax(x, dim); }
-  int64_t dim;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return softmax(x, dim); });
+  }
+  Option<int64_t> dim;
 };
 /// Softmax over the channels of [N, C, H, W] or [C, H, W]. ShapeError for another rank.
 struct WEFT_API Softmax2d : Module {
   Softmax2d() : Module("Softmax2d") {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
 };
 struct WEFT_API Softmin : Module {
   explicit Softmin(int64_t dim);
-  Tensor operator()(const Tensor& x) const { return softmin(x, dim); }
-  int64_t dim;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return softmin(x, dim); });
+  }
+  Option<int64_t> dim;
 };
 struct WEFT_API LogSoftmax : Module {
   explicit LogSoftmax(int64_t dim);
-  Tensor operator()(const Tensor& x) const { return log_softmax(x, dim); }
-  int64_t dim;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return log_softmax(x, dim); });
+  }
+  Option<int64_t> dim;
 };
 
 }  // namespace weft::nn

@@ -57,7 +57,7 @@ void AdaptiveLogSoftmaxWithLoss::reset_parameters() {
     for (int64_t k : {0, 1}) tail.at<Sequential>(i).at<Linear>(k).reset_parameters();
 }
 
-AdaptiveLogSoftmaxResult AdaptiveLogSoftmaxWithLoss::operator()(const Tensor& input, const Tensor& target_in) const {
+AdaptiveLogSoftmaxResult AdaptiveLogSoftmaxWithLoss::forward(const Tensor& input, const Tensor& target_in) const {
   WEFT_CHECK(target_in.rank() <= 1 && input.rank() == target_in.rank() + 1, ShapeError, name(), ": target ",
              target_in.shape(), " should be [N] for an input [N, ", in_features, "], or [] for [", in_features,
              "]; got input ", input.shape());

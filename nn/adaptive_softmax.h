@@ -3,6 +3,7 @@
 
 #include "weft/nn/containers.h"
 #include "weft/nn/linear.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -26,7 +27,10 @@ class WEFT_API AdaptiveLogSoftmaxWithLoss : public Module {
  public:
   AdaptiveLogSoftmaxWithLoss(int64_t in_features, int64_t n_classes, const std::vector<int64_t>& cutoffs,
                              AdaptiveLogSoftmaxOptions o = {});
-  AdaptiveLogSoftmaxResult operator()(const Tensor& x, const Tensor& target) const;
+  AdaptiveLogSoftmaxResult operator()(const Tensor& x, const Tensor& target) const {
+    return nn::call(*this, x, target);
+  }
+  AdaptiveLogSoftmaxResult forward(const Tensor& x, const Tensor& target) const;
   /// Log-probabilities of all classes: [N, in_features] -> [N, n_classes].
   Tensor log_prob(const Tensor& x) const;
   /// The most probable classes: [N, in_features] -> [N] i64. Clusters are computed only where the head's greatest output is one.
@@ -34,7 +38,7 @@ class WEFT_API AdaptiveLogSoftmaxWithLoss : public Module {
   void reset_parameters();
   int64_t in_features, n_classes;
   std::vector<int64_t> cutoffs;  ///< with n_classes behind them
-  AdaptiveLogSoftmaxOptions options;
+  Option<AdaptiveLogSoftmaxOptions> options;
   Linear head;
   ModuleList tail;
 

@@ -64,14 +64,14 @@ MultiheadAttention::MultiheadAttention(int64_t embed_dim, int64_t num_heads, con
 }
 
 void MultiheadAttention::reset_parameters() {
-  for (const Tensor& w : {in_proj_weight, q_proj_weight, k_proj_weight, v_proj_weight})
-    if (w.defined()) init::xavier_uniform_(w);
+  for (const Parameter* w : {&in_proj_weight, &q_proj_weight, &k_proj_weight, &v_proj_weight})
+    if (w->defined()) init::xavier_uniform_(*w);
   if (in_proj_bias.defined()) {
     init::zeros_(in_proj_bias);
     init::zeros_(out_proj.bias);
   }
-  for (const Tensor& b : {bias_k, bias_v})
-    if (b.defined()) init::xavier_normal_(b);
+  for (const Parameter* b : {&bias_k, &bias_v})
+    if (b->defined()) init::xavier_normal_(*b);
 }
 
 std::vector<Tensor> MultiheadAttention::project(const Tensor& query, const Tensor& key, const Tensor& value,
@@ -93,22 +93,22 @@ std::vector<Tensor> MultiheadAttention::project(const Tensor& query, const Tenso
           linear(value, part(in_proj_weight, 2), part(in_proj_bias, 2))};
 }
 
-AttentionResult MultiheadAttention::operator()(const Tensor& query, const Tensor& key, const Tensor& value,
-                                               const MultiheadAttentionCall& call) const {
+AttentionResult MultiheadAttention::forward(const Tensor& query, const Tensor& key, const Tensor& value,
+                                            const MultiheadAttentionCall& call) const {
   check_defined("MultiheadAttention", query, key, value);
   WEFT_CHECK((query.rank() == 2 || query.rank() == 3) && key.rank() == query.rank() && value.rank() == query.rank(),
              ShapeError, "MultiheadAttention: query ", query.shape(), ", key ", key.shape(), " and value ",
              value.shape(), " should all be unbatched 2D or batched 3D tensors");
   const bool batched = query.rank() == 3;
   const auto in_order = [&](const Tensor& x) {
-    return !batched ? x.unsqueeze(1) : options.batch_first ? x.transpose(0, 1) : x;
+    return !batched ? x.unsqueeze(1) : options->batch_first ? x.transpose(0, 1) : x;
   };
   const Tensor q_in = in_order(query), k_in = in_order(key), v_in = value.is_same(key) ? k_in : in_order(value);
   const int64_t L = q_in.size(0), N = q_in.size(1), heads = num_heads, d = embed_dim / heads;
-  WEFT_CHECK(q_in.size(2) == embed_dim && k_in.size(2) == options.kdim.value_or(embed_dim) &&
-                 v_in.size(2) == options.vdim.value_or(embed_dim),
+  WEFT_CHECK(q_in.size(2) == embed_dim && k_in.size(2) == options->kdim.value_or(embed_dim) &&
+                 v_in.size(2) == options->vdim.value_or(embed_dim),
              ShapeError, "MultiheadAttention: was expecting embedding dimensions ", embed_dim, ", ",
-             options.kdim.value_or(embed_dim), " and ", options.vdim.value_or(embed_dim), ", but got query ",
+             options->kdim.value_or(embed_dim), " and ", options->vdim.value_or(embed_dim), ", but got query ",
              query.shape(), ", key ", key.shape(), " and value ", value.shape());
   WEFT_CHECK(k_in.size(0) == v_in.size(0) && k_in.size(1) == N && v_in.size(1) == N, ShapeError,
              "MultiheadAttention: query ", query.shape(), ", key ", key.shape(), " and value ", value.shape(),
@@ -144,11 +144,11 @@ AttentionResult MultiheadAttention::operator()(const Tensor& query, const Tensor
     if (mask.defined()) mask = pad(mask, {0, 1});
   };
   if (bias_k.defined()) with(bias_k, bias_v);
-  if (options.add_zero_attn) with(zeros({1, 1, embed_dim}, p[1].options()), zeros({1, 1, embed_dim}, p[2].options()));
+  if (options->add_zero_attn) with(zeros({1, 1, embed_dim}, p[1].options()), zeros({1, 1, embed_dim}, p[2].options()));
   for (Tensor& x : p) x = x.unflatten(2, {heads, d}).permute({1, 2, 0, 3});  // [N, heads, L or S, d]
 
   AttentionResult r;
-  const double drop = is_training() ? options.dropout : 0;
+  const double drop = is_training() ? options->dropout : 0;
   Tensor y;
   if (call.need_weights) {
     Tensor scores = matmul(p[0] * (1 / std::sqrt(static_cast<double>(d))), p[1].transpose(-2, -1));
@@ -161,7 +161,7 @@ AttentionResult MultiheadAttention::operator()(const Tensor& query, const Tensor
     y = scaled_dot_product_attention(p[0], p[1], p[2], {.attn_mask = mask, .dropout_p = drop, .is_causal = causal});
   }
   y = out_proj(y.permute({2, 0, 1, 3}).reshape({L, N, embed_dim}));
-  r.output = !batched ? y.squeeze(1) : options.batch_first ? y.transpose(0, 1) : y;
+  r.output = !batched ? y.squeeze(1) : options->batch_first ? y.transpose(0, 1) : y;
   return r;
 }
 

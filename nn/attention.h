@@ -2,6 +2,7 @@
 #pragma once
 
 #include "weft/nn/linear.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -37,11 +38,15 @@ class WEFT_API MultiheadAttention : public Module {
   MultiheadAttention(int64_t embed_dim, int64_t num_heads, F dropout)
       : MultiheadAttention(embed_dim, num_heads, {.dropout = dropout}) {}
   AttentionResult operator()(const Tensor& query, const Tensor& key, const Tensor& value,
-                             const MultiheadAttentionCall& call = {}) const;
+                             const MultiheadAttentionCall& call = {}) const {
+    return nn::call(*this, query, key, value, call);
+  }
+  AttentionResult forward(const Tensor& query, const Tensor& key, const Tensor& value,
+                          const MultiheadAttentionCall& call) const;
   void reset_parameters();
   int64_t embed_dim, num_heads;
-  MultiheadAttentionOptions options;
-  Tensor in_proj_weight, q_proj_weight, k_proj_weight, v_proj_weight, in_proj_bias, bias_k, bias_v;
+  Option<MultiheadAttentionOptions> options;
+  Parameter in_proj_weight, q_proj_weight, k_proj_weight, v_proj_weight, in_proj_bias, bias_k, bias_v;
   Linear out_proj;
 
  private:

@@ -1,26 +1,69 @@
 #include "weft/nn/containers.h"
 
+#include <algorithm>
+
 namespace weft::nn {
 
-detail::AnyModule::~AnyModule() = default;
+Lambda::Lambda(std::function<Tensor(const Tensor&)> f) : Module("Lambda"), f(std::move(f)) {}
 
-const Module::State::Child& Container::child(int64_t index) const {
-  int64_t at = index < 0 ? index + size() : index;
-  WEFT_CHECK(at >= 0 && at < size(), ValueError, name(), ": index ", index, " is out of range for ", size(),
-             " modules");
-  return state().children[static_cast<size_t>(at)];
+Tensor AnyLayer::operator()(const Tensor& x) const {
+  const std::shared_ptr<detail::AnyModule> held = state().object.lock();
+  WEFT_CHECK(held, ValueError, name(), ": belongs to no container any more");
+  return held->call(x);
 }
 
-const Module::State::Child& Container::child(std::string_view name) const {
-  for (const State::Child& c : state().children)
-    if (c.name == name) return c;
-  raise<ValueError>(this->name(), ": no module named '", name, "'");
+Container::Container(std::string name) : Module(std::move(name)) { state().container = true; }
+
+size_t Container::place(int64_t index) const {
+  const int64_t at = index < 0 ? index + size() : index;
+  WEFT_CHECK(at >= 0 && at < size(), ValueError, name(), ": index ", index, " is out of range for ", size(),
+             " modules");
+  return static_cast<size_t>(at);
+}
+
+size_t Container::place(std::string_view name) const {
+  const std::vector<State::Child>& all = state().children;
+  const auto it = std::find_if(all.begin(), all.end(), [&](const State::Child& c) { return c.name == name; });
+  WEFT_CHECK(it != all.end(), ValueError, this->name(), ": no module named '", name, "'");
+  return static_cast<size_t>(it - all.begin());
+}
+
+AnyLayer Container::pop(int64_t index) {
+  const size_t at = place(index);
+  const AnyLayer out((*this)[index]);
+  state().children.erase(state().children.begin() + static_cast<std::ptrdiff_t>(at));
+  renumber();
+  return out;
+}
+
+void Container::insert_held(int64_t index, std::shared_ptr<detail::AnyModule> held) {
+  const int64_t at = index < 0 ? index + size() : index;
+  WEFT_CHECK(at >= 0 && at <= size(), ValueError, name(), ": index ", index, " is out of range for ", size(),
+             " modules");
+  register_child(std::to_string(size()), std::move(held), at);
+  renumber();
+}
+
+void Container::renumber() {
+  const auto is_number = [](const std::string& s) {
+    return std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; });
+  };
+  std::vector<State::Child>& all = state().children;
+  for (size_t i = 0; i < all.size(); ++i)
+    if (is_number(all[i].name)) all[i].name = std::to_string(i);
+}
+
+void Container::extend_with(const Container& o, bool by_name) {
+  const std::vector<State::Child> added = o.state().children;  // a copy: o may be this
+  for (const State::Child& c : added) register_child(by_name ? c.name : std::to_string(size()), c.held);
 }
 
 Tensor Sequential::operator()(const Tensor& x) const {
-  Tensor y = x;
-  for (const State::Child& c : state().children) y = c.callable->call(y);
-  return y;
+  return nn::call(*this, x, [&](const Tensor& in) {
+    Tensor y = in;
+    for (const State::Child& c : state().children) y = c.held->call(y);
+    return y;
+  });
 }
 
 ModuleList::ModuleList() : Container("ModuleList") { state().list_repr = true; }

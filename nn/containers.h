@@ -1,83 +1,137 @@
-// Modules that hold other modules: Sequential, ModuleList, ModuleDict. They hold any callable module by type erasure.
-// Knows Module only, no layer.
+// Modules that hold other modules: Sequential, ModuleList, ModuleDict. They hold any callable module by type erasure,
+// and grow. Knows Module only, no layer.
 #pragma once
 
+#include <iterator>
+
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 
 namespace weft::nn {
 
-/// A module that maps one tensor to one tensor.
-template <class M>
-concept Layer = std::derived_from<M, Module> && requires(M m, const Tensor& x) {
-  { m(x) } -> std::convertible_to<Tensor>;
+/// A function of one tensor as a layer; containers make it of a lambda. A lambda that needs parameters captures them
+/// as they are (nn::Parameter), so that `clone` follows; they belong to the module that registered them.
+class WEFT_API Lambda : public Module {
+ public:
+  explicit Lambda(std::function<Tensor(const Tensor&)> f);
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x, f); }
+  std::function<Tensor(const Tensor&)> f;
+};
+
+/// A child of a container, whatever its class: `as<M>()` gives it as such.
+class WEFT_API AnyLayer : public Module {
+ public:
+  explicit AnyLayer(const Module& m) : Module(m), held_(state().object.lock()) {}
+  /// ValueError for one that does not map a tensor to a tensor.
+  Tensor operator()(const Tensor& x) const;
+
+ private:
+  std::shared_ptr<detail::AnyModule> held_;  // the child stays callable when its container gives it away
 };
 
 namespace detail {
-
-/// A module of any type, to be called or cast back.
-class WEFT_API AnyModule {
- public:
-  virtual ~AnyModule();
-  virtual Tensor call(const Tensor& x) = 0;
-  virtual std::shared_ptr<AnyModule> clone(const CloneScope& scope) const = 0;
-
- protected:
-  template <class M> static void give_name(const M& m) { m.name_from(typeid(M)); }
+template <class F>
+concept Function = !std::derived_from<F, Module> && requires(F & f, const Tensor& x) {
+  { f(x) } -> std::convertible_to<Tensor>;
 };
-
-template <std::derived_from<Module> M> class AnyModuleOf final : public AnyModule {
- public:
-  explicit AnyModuleOf(M m) : module(std::move(m)) { give_name(module); }
-  Tensor call(const Tensor& x) override {
-    if constexpr (Layer<M>) return module(x);
-    else raise<ValueError>(module.name(), ": is not a layer of one tensor; take it with at<M>() and call that");
-  }
-  std::shared_ptr<AnyModule> clone(const CloneScope& scope) const override {
-    return std::make_shared<AnyModuleOf>(copy_members(module, scope));
-  }
-  M module;
-};
-
+template <class M> auto as_module(M m) {
+  if constexpr (std::derived_from<M, Module>) return m;
+  else return Lambda(std::move(m));
+}
+/// What containers take: modules, and functions that become a Lambda.
+template <class M>
+concept Child = std::derived_from<M, Module> || Function<M>;
+template <class M>
+concept ChildLayer = Layer<M> || Function<M>;
 }  // namespace detail
 
-/// What the containers share: children by position and by name.
+/// What the containers share: children by position and by name. `for (nn::AnyLayer layer : net) x = layer(x);`
 class WEFT_API Container : public Module {
  public:
+  class Iterator {
+   public:
+    using value_type = AnyLayer;
+    using difference_type = std::ptrdiff_t;
+    Iterator() = default;
+    Iterator(const State* s, size_t at) : state_(s), at_(at) {}
+    AnyLayer operator*() const { return AnyLayer(state_->children[at_].module); }
+    Iterator& operator++() { return ++at_, *this; }
+    Iterator operator++(int) { return std::exchange(*this, Iterator(state_, at_ + 1)); }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    const State* state_ = nullptr;
+    size_t at_ = 0;
+  };
+
   int64_t size() const { return static_cast<int64_t>(state().children.size()); }
   bool empty() const { return size() == 0; }
-  /// The child as what it was added as. ValueError for another type or an index out of range; -1 is the last.
-  template <std::derived_from<Module> M> M& at(int64_t index) const {
-    const State::Child& c = child(index);
-    auto* holder = dynamic_cast<detail::AnyModuleOf<M>*>(c.callable.get());
-    WEFT_CHECK(holder, ValueError, name(), ": module ", c.name, " is a ", c.module.name(),
-               ", not of the type asked for");
-    return holder->module;
-  }
+  Iterator begin() const { return {&state(), 0}; }
+  Iterator end() const { return {&state(), state().children.size()}; }
+  /// ValueError for an index out of range; -1 is the last.
+  AnyLayer operator[](int64_t index) const { return AnyLayer(child(index).module); }
+  /// The child as what it was added as, or as a base of that. ValueError for another type or an index out of range.
+  template <std::derived_from<Module> M> M& at(int64_t index) const { return typed<M>(child(index)); }
   /// Calls one child.
-  Tensor call(int64_t index, const Tensor& x) const { return child(index).callable->call(x); }
+  Tensor call(int64_t index, const Tensor& x) const { return child(index).held->call(x); }
+  /// Takes a child out and returns it. Children whose names are their positions get new ones, here and in `insert`.
+  AnyLayer pop(int64_t index = -1);
+  void erase(int64_t index) { (void)pop(index); }
+  void clear() { state().children.clear(); }
+  using Module::replace;
+  /// Puts a module in the place of a child, under its name.
+  template <detail::Child M> void replace(int64_t index, M module) {
+    put(Place(&state(), place(index)), held(detail::as_module(std::move(module))));
+  }
 
  protected:
-  explicit Container(std::string name) : Module(std::move(name)) {}
-  template <std::derived_from<Module> M> void put(std::string name, M module) {
-    auto holder = std::make_shared<detail::AnyModuleOf<M>>(std::move(module));
-    register_child(std::move(name), holder->module, holder);
+  explicit Container(std::string name);
+  template <class M> static std::shared_ptr<detail::AnyModule> held(const M& m) {
+    return std::make_shared<detail::Called<M>>(m);
   }
-  const State::Child& child(int64_t index) const;
-  const State::Child& child(std::string_view name) const;
+  template <detail::Child M> void append(std::string name, M module) {
+    register_child(std::move(name), held(detail::as_module(std::move(module))));
+  }
+  template <detail::Child M> void insert_before(int64_t index, M module) {
+    insert_held(index, held(detail::as_module(std::move(module))));
+  }
+  /// Appends the children of another container (handles, no copies); by name or by position.
+  void extend_with(const Container& o, bool by_name);
+  const State::Child& child(int64_t index) const { return state().children[place(index)]; }
+  const State::Child& child(std::string_view name) const { return state().children[place(name)]; }
+  size_t place(int64_t index) const;
+  size_t place(std::string_view name) const;
+  template <class M> M& typed(const State::Child& c) const {
+    M* m = dynamic_cast<M*>(&c.held->module());
+    WEFT_CHECK(m, ValueError, name(), ": module ", c.name, " is a ", c.module.name(), ", not of the type asked for");
+    return *m;
+  }
+
+ private:
+  void insert_held(int64_t index, std::shared_ptr<detail::AnyModule> held);
+  void renumber();
 };
 
-/// Calls its layers in order. Names are "0", "1", ... unless given.
-///     Sequential net(Conv2d(3, 8, {.kernel_size = 3}), ReLU(), Linear(8, 2));
+/// Calls its layers in order. Names are "0", "1", ... unless given. A function of a tensor is a layer, too.
+///     Sequential net(Conv2d(3, 8, {.kernel_size = 3}), [](const Tensor& x) { return relu(x); }, Linear(8, 2));
 class WEFT_API Sequential : public Container {
  public:
   Sequential() : Container("Sequential") {}
-  template <Layer... M>
+  template <detail::ChildLayer... M>
   requires(sizeof...(M) > 0) explicit Sequential(M... layers) : Sequential() { (push_back(std::move(layers)), ...); }
-  template <Layer M> Sequential& push_back(M layer) { return push_back(std::to_string(size()), std::move(layer)); }
-  template <Layer M> Sequential& push_back(std::string name, M layer) {
-    put(std::move(name), std::move(layer));
+  template <detail::ChildLayer M> Sequential& push_back(M layer) {
+    return push_back(std::to_string(size()), std::move(layer));
+  }
+  template <detail::ChildLayer M> Sequential& push_back(std::string name, M layer) {
+    append(std::move(name), std::move(layer));
     return *this;
   }
+  /// Before the child of that index; size() is the end.
+  template <detail::ChildLayer M> Sequential& insert(int64_t index, M layer) {
+    insert_before(index, std::move(layer));
+    return *this;
+  }
+  Sequential& extend(const Container& o) { return extend_with(o, false), *this; }
   Tensor operator()(const Tensor& x) const;
 };
 
@@ -85,30 +139,45 @@ class WEFT_API Sequential : public Container {
 class WEFT_API ModuleList : public Container {
  public:
   ModuleList();
-  template <std::derived_from<Module>... M>
+  template <detail::Child... M>
   requires(sizeof...(M) > 0) explicit ModuleList(M... modules) : ModuleList() { (push_back(std::move(modules)), ...); }
-  template <std::derived_from<Module> M> ModuleList& push_back(M module) {
-    put(std::to_string(size()), std::move(module));
+  template <detail::Child M> ModuleList& push_back(M module) {
+    append(std::to_string(size()), std::move(module));
     return *this;
   }
+  template <detail::Child M> ModuleList& insert(int64_t index, M module) {
+    insert_before(index, std::move(module));
+    return *this;
+  }
+  ModuleList& extend(const Container& o) { return extend_with(o, false), *this; }
 };
 
 /// Modules by name, in order of insertion.
 class WEFT_API ModuleDict : public Container {
  public:
   ModuleDict() : Container("ModuleDict") {}
-  template <std::derived_from<Module> M> ModuleDict& insert(std::string name, M module) {
-    put(std::move(name), std::move(module));
+  template <detail::Child M> ModuleDict& insert(std::string name, M module) {
+    append(std::move(name), std::move(module));
     return *this;
   }
+  ModuleDict& extend(const ModuleDict& o) { return extend_with(o, true), *this; }
   bool contains(std::string_view name) const;
   std::vector<std::string> keys() const;
   using Container::at;
+  using Container::erase;
+  using Container::pop;
+  using Container::replace;
+  using Container::operator[];
+  /// By name. ValueError where there is none.
+  AnyLayer operator[](std::string_view name) const { return AnyLayer(child(name).module); }
   /// The module of that name as what it was added as. ValueError otherwise.
-  template <std::derived_from<Module> M> M& at(std::string_view name) const {
-    return Container::at<M>(&child(name) - state().children.data());
+  template <std::derived_from<Module> M> M& at(std::string_view name) const { return typed<M>(child(name)); }
+  Tensor call(std::string_view name, const Tensor& x) const { return child(name).held->call(x); }
+  AnyLayer pop(std::string_view name) { return Container::pop(static_cast<int64_t>(place(name))); }
+  void erase(std::string_view name) { (void)pop(name); }
+  template <detail::Child M> void replace(std::string_view name, M module) {
+    Container::replace(static_cast<int64_t>(place(name)), std::move(module));
   }
-  Tensor call(std::string_view name, const Tensor& x) const { return child(name).callable->call(x); }
 };
 
 }  // namespace weft::nn

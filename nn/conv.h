@@ -8,6 +8,7 @@
 #include "weft/autograd/ops/conv_options.h"
 #include "weft/autograd/ops/pad.h"
 #include "weft/core/choice.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 
 namespace weft::nn {
@@ -56,8 +57,8 @@ class WEFT_API ConvBase : public Module {
   Shape output_padding;
   bool transposed;
   PaddingMode padding_mode;
-  Tensor weight;  ///< [out, in/groups, kernel...], transposed: [in, out/groups, kernel...]
-  Tensor bias;    ///< [out], undefined without
+  Parameter weight;  ///< [out, in/groups, kernel...], transposed: [in, out/groups, kernel...]
+  Parameter bias;    ///< [out], undefined without
 
   /// U(-b, b) for weight, then bias; b = 1 / sqrt(weight[0].numel()).
   void reset_parameters();
@@ -126,7 +127,9 @@ template <int D> class WEFT_API Conv : public ConvBase {
   Conv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride,
        const Padding<D>& padding = 0)
       : Conv(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
-  Tensor operator()(const Tensor& x) const { return convolve(x, weight); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return convolve(x, weight); });
+  }
 };
 using Conv1d = Conv<1>;
 using Conv2d = Conv<2>;
@@ -145,7 +148,7 @@ template <int D> class WEFT_API ConvTranspose : public ConvBase {
       : ConvTranspose(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   /// output_size: spatial sizes (or all sizes) of the result, instead of output_padding. ValueError where it cannot be had.
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) const {
-    return convolve_transposed(x, weight, output_size);
+    return nn::call(*this, x, [&](const Tensor& x) { return convolve_transposed(x, weight, output_size); });
   }
 };
 using ConvTranspose1d = ConvTranspose<1>;

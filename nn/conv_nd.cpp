@@ -29,7 +29,7 @@ ConvBase::Config ConvNd::config(int64_t in, int64_t out, const ConvNdOptions& o)
           .padding_text = ""};
 }
 
-Tensor ConvNd::operator()(const Tensor& x) const {
+Tensor ConvNd::forward(const Tensor& x) const {
   const int axes = kernel_size.size();
   WEFT_CHECK(x.rank() == axes + 2, ShapeError, "ConvNd: input ", x.shape(), " must be a batch with ", axes,
              " spatial dimensions, as kernel_size ", detail::py(kernel_size), " has");

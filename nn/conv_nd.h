@@ -27,7 +27,8 @@ class WEFT_API ConvNd : public ConvBase {
  public:
   ConvNd(int64_t in_channels, int64_t out_channels, const ConvNdOptions& o)
       : ConvBase(config(in_channels, out_channels, o)) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
 
  private:
   static Config config(int64_t in, int64_t out, const ConvNdOptions& o);

@@ -2,14 +2,18 @@
 #pragma once
 
 #include "weft/autograd/ops/distance.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
 class WEFT_API CosineSimilarity : public Module {
  public:
   explicit CosineSimilarity(int64_t dim = 1, double eps = 1e-8) : Module("CosineSimilarity"), dim(dim), eps(eps) {}
-  Tensor operator()(const Tensor& a, const Tensor& b) const { return cosine_similarity(a, b, dim, eps); }
+  Tensor operator()(const Tensor& a, const Tensor& b) const {
+    return nn::call(*this, a, [&](const Tensor& a) { return cosine_similarity(a, b, dim, eps); });
+  }
   int64_t dim;
   double eps;
 };
@@ -18,8 +22,10 @@ class WEFT_API PairwiseDistance : public Module {
  public:
   explicit PairwiseDistance(const PairwiseDistanceOptions& o = {}) : Module("PairwiseDistance"), options(o) {}
   explicit PairwiseDistance(double p, double eps = 1e-6) : PairwiseDistance({.p = p, .eps = eps}) {}
-  Tensor operator()(const Tensor& a, const Tensor& b) const { return pairwise_distance(a, b, options); }
-  PairwiseDistanceOptions options;
+  Tensor operator()(const Tensor& a, const Tensor& b) const {
+    return nn::call(*this, a, [&](const Tensor& a) { return pairwise_distance(a, b, options); });
+  }
+  Option<PairwiseDistanceOptions> options;
 };
 
 }  // namespace weft::nn

@@ -12,13 +12,12 @@ constexpr const char* kNames[] = {"Dropout",   "Dropout1d",    "Dropout2d",
                                   "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"};
 }
 
-template <DropoutKind Kind>
-DropoutOf<Kind>::DropoutOf(double p)
-    : Module(kNames[static_cast<int>(Kind)], "p=" + detail::py(p) + ", inplace=False"), p(p) {
+template <DropoutKind Kind> DropoutOf<Kind>::DropoutOf(double p) : Module(kNames[static_cast<int>(Kind)]), p(p) {
   WEFT_CHECK(p >= 0 && p <= 1, ValueError, name(), ": the probability p must be in [0, 1], got ", p);
+  set_extra("", detail::shown("p=", this->p, ", inplace=False"));
 }
 
-template <DropoutKind Kind> Tensor DropoutOf<Kind>::operator()(const Tensor& x) const {
+template <DropoutKind Kind> Tensor DropoutOf<Kind>::forward(const Tensor& x) const {
   if constexpr (Kind == DropoutKind::elements) return dropout(x, p, is_training());
   else if constexpr (Kind == DropoutKind::channels1d) return dropout1d(x, p, is_training());
   else if constexpr (Kind == DropoutKind::channels2d) return dropout2d(x, p, is_training());

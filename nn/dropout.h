@@ -1,7 +1,9 @@
 // Dropout layers: active in training mode only.
 #pragma once
 
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -13,8 +15,9 @@ enum class WEFT_API DropoutKind : uint8_t { elements, channels1d, channels2d, ch
 template <detail::DropoutKind Kind> class WEFT_API DropoutOf : public Module {
  public:
   explicit DropoutOf(double p = 0.5);
-  Tensor operator()(const Tensor& x) const;
-  double p;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+  Option<double> p;
 };
 using Dropout = DropoutOf<detail::DropoutKind::elements>;
 using Dropout1d = DropoutOf<detail::DropoutKind::channels1d>;

@@ -57,14 +57,12 @@ void Encoding::reset_parameters() {
   init::uniform_(codewords, -bound, bound);
   init::uniform_(scale, -1, 0);
 }
-Tensor Encoding::operator()(const Tensor& x) const {
-  return encode(features("Encoding", x, D, layout), codewords, scale);
-}
+Tensor Encoding::forward(const Tensor& x) const { return encode(features("Encoding", x, D, layout), codewords, scale); }
 
 EncodingDrop::EncodingDrop(int64_t D, int64_t K, EncodingOptions o) : Encoding(D, K, o) {
   state().name = "EncodingDrop";
 }
-Tensor EncodingDrop::operator()(const Tensor& x) const {
+Tensor EncodingDrop::forward(const Tensor& x) const {
   Tensor noise = full({K}, -0.5, codewords.options());
   if (is_training()) init::uniform_(noise, -1, 0);
   return encode(features("EncodingDrop", x, D, layout), codewords, noise);
@@ -77,7 +75,7 @@ EncodingCosine::EncodingCosine(int64_t D, int64_t K, EncodingOptions o)
   const double bound = init::default_bound(K * D);
   init::uniform_(codewords, -bound, bound);
 }
-Tensor EncodingCosine::operator()(const Tensor& x) const {
+Tensor EncodingCosine::forward(const Tensor& x) const {
   const Tensor f = features("EncodingCosine", x, D, layout);
   return aggregate(softmax(pairwise_cosine(f, codewords), -1), f, codewords);
 }
@@ -88,13 +86,13 @@ Inspiration::Inspiration(int64_t C, int64_t B) : Module("Inspiration", weft::str
   init::uniform_(weight, 0, 0.02);
   buffer("target", eye(C).unsqueeze(0).expand({B, C, C}).contiguous(), false);
 }
-Tensor Inspiration::target() const { return state().buffers[0].tensor; }
+Tensor Inspiration::target() const { return state().buffers[0].tensor.tensor(); }
 void Inspiration::set_target(const Tensor& G) {
   WEFT_CHECK((G.rank() == 2 || G.rank() == 3) && G.size(-1) == C && G.size(-2) == C, ShapeError,
              "Inspiration: target must be [", C, ", ", C, "] or [B, ", C, ", ", C, "], got ", G.shape());
-  state().buffers[0].tensor = G.rank() == 2 ? G.unsqueeze(0) : G;
+  set_buffer(state().buffers[0].tensor, G.rank() == 2 ? G.unsqueeze(0) : G);
 }
-Tensor Inspiration::operator()(const Tensor& x) const {
+Tensor Inspiration::forward(const Tensor& x) const {
   WEFT_CHECK(x.rank() == 4 && x.size(1) == C, ShapeError, "Inspiration: expected [B, ", C, ", H, W], got ", x.shape());
   const Tensor G = target().to(weight.dtype()).to(weight.device());
   WEFT_CHECK(G.size(0) == 1 || G.size(0) == x.size(0), ShapeError, "Inspiration: ", G.size(0),
@@ -137,59 +135,59 @@ void UpsampleConv2d::reset_parameters() {
   init::uniform_(weight, -bound, bound);
   if (bias.defined()) init::uniform_(bias, -bound, bound);
 }
-Tensor UpsampleConv2d::operator()(const Tensor& x) const { return pixel_shuffle(convolve(x, weight), scale_factor); }
+Tensor UpsampleConv2d::forward(const Tensor& x) const { return pixel_shuffle(convolve(x, weight), scale_factor); }
 
 Normalize::Normalize(double p, int64_t dim)
     : Module("Normalize", weft::str("p=", py(p), ", dim=", dim)), p(p), dim(dim) {}
-Tensor Normalize::operator()(const Tensor& x) const { return x / clamp(vector_norm(x, p, dim, true), 1e-8); }
+Tensor Normalize::forward(const Tensor& x) const { return x / clamp(vector_norm(x, p, dim, true), 1e-8); }
 
 View::View(const Shape& size) : Module("View", py(size)), size(size) {}
 Sum::Sum(int64_t dim, bool keep_dim)
     : Module("Sum", weft::str("dim=", dim, ", keep_dim=", py(keep_dim))), dim(dim), keep_dim(keep_dim) {}
-Tensor Sum::operator()(const Tensor& x) const { return sum(x, dim, keep_dim); }
+Tensor Sum::forward(const Tensor& x) const { return sum(x, dim, keep_dim); }
 Mean::Mean(int64_t dim, bool keep_dim)
     : Module("Mean", weft::str("dim=", dim, ", keep_dim=", py(keep_dim))), dim(dim), keep_dim(keep_dim) {}
-Tensor Mean::operator()(const Tensor& x) const { return mean(x, dim, keep_dim); }
-Tensor GlobalAvgPool2d::operator()(const Tensor& x) const {
+Tensor Mean::forward(const Tensor& x) const { return mean(x, dim, keep_dim); }
+Tensor GlobalAvgPool2d::forward(const Tensor& x) const {
   WEFT_CHECK(x.rank() == 4, ShapeError, "GlobalAvgPool2d: expected [B, C, H, W], got ", x.shape());
   return mean(x, {2, 3});
 }
 
 SegmentationLosses::SegmentationLosses(SegmentationLossesOptions o)
     : Module("SegmentationLosses"), options(std::move(o)) {
-  WEFT_CHECK(!options.se_loss || options.nclass > 0, ValueError, "SegmentationLosses: se_loss needs nclass, got ",
-             options.nclass);
+  WEFT_CHECK(!options->se_loss || options->nclass > 0, ValueError, "SegmentationLosses: se_loss needs nclass, got ",
+             options->nclass);
 }
 Tensor SegmentationLosses::loss(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const {
-  const CrossEntropyOptions o{.weight = options.weight, .ignore_index = options.ignore_index};
+  const CrossEntropyOptions o{.weight = options->weight, .ignore_index = options->ignore_index};
   Tensor total = cross_entropy(pred, target, o);
-  if (aux.defined()) total = total + cross_entropy(aux, target, o) * options.aux_weight;
+  if (aux.defined()) total = total + cross_entropy(aux, target, o) * options->aux_weight;
   if (!se.defined()) return total;
   Tensor presence;
   {
     NoGrad guard;
     // labels outside [0, nclass) fall into a last column that is cut off
     const Tensor labels = target.reshape({target.size(0), -1}).to(Dtype::i64);
-    const Tensor counted = where(logical_and(ge(labels, 0), lt(labels, options.nclass)), labels, options.nclass);
-    presence = scatter(zeros({target.size(0), options.nclass + 1}, se.options()), 1, counted, 1)
-                   .narrow(1, 0, options.nclass);
+    const Tensor counted = where(logical_and(ge(labels, 0), lt(labels, options->nclass)), labels, options->nclass);
+    presence = scatter(zeros({target.size(0), options->nclass + 1}, se.options()), 1, counted, 1)
+                   .narrow(1, 0, options->nclass);
   }
-  return total + binary_cross_entropy_with_logits(se, presence, {.weight = options.weight}) * options.se_weight;
+  return total + binary_cross_entropy_with_logits(se, presence, {.weight = options->weight}) * options->se_weight;
 }
-Tensor SegmentationLosses::operator()(const Tensor& pred, const Tensor& target) const {
-  WEFT_CHECK(!options.se_loss && !options.aux, ValueError,
+Tensor SegmentationLosses::forward(const Tensor& pred, const Tensor& target) const {
+  WEFT_CHECK(!options->se_loss && !options->aux, ValueError,
              "SegmentationLosses: with se_loss or aux more inputs are expected than pred and target");
   return loss(pred, {}, {}, target);
 }
-Tensor SegmentationLosses::operator()(const Tensor& pred, const Tensor& other, const Tensor& target) const {
-  WEFT_CHECK(options.se_loss != options.aux, ValueError,
+Tensor SegmentationLosses::forward(const Tensor& pred, const Tensor& other, const Tensor& target) const {
+  WEFT_CHECK(options->se_loss != options->aux, ValueError,
              "SegmentationLosses: three inputs go with either se_loss or aux, not with ",
-             options.aux ? "both" : "neither");
-  return loss(pred, options.se_loss ? other : Tensor(), options.aux ? other : Tensor(), target);
+             options->aux ? "both" : "neither");
+  return loss(pred, options->se_loss ? other : Tensor(), options->aux ? other : Tensor(), target);
 }
-Tensor SegmentationLosses::operator()(const Tensor& pred, const Tensor& se, const Tensor& aux,
-                                      const Tensor& target) const {
-  WEFT_CHECK(options.se_loss && options.aux, ValueError, "SegmentationLosses: four inputs need se_loss and aux");
+Tensor SegmentationLosses::forward(const Tensor& pred, const Tensor& se, const Tensor& aux,
+                                   const Tensor& target) const {
+  WEFT_CHECK(options->se_loss && options->aux, ValueError, "SegmentationLosses: four inputs need se_loss and aux");
   return loss(pred, se, aux, target);
 }
 
@@ -198,7 +196,7 @@ LabelSmoothing::LabelSmoothing(double smoothing)
   WEFT_CHECK(smoothing >= 0 && smoothing <= 1, ValueError, "LabelSmoothing: smoothing must be in [0, 1], got ",
              smoothing);
 }
-Tensor LabelSmoothing::operator()(const Tensor& x, const Tensor& target) const {
+Tensor LabelSmoothing::forward(const Tensor& x, const Tensor& target) const {
   WEFT_CHECK(x.rank() == 2, ShapeError, "LabelSmoothing: expected logits [N, C], got ", x.shape());
   return cross_entropy(x, target, {.label_smoothing = smoothing});
 }

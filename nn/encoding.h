@@ -5,6 +5,7 @@
 #include "weft/autograd/ops/loss.h"
 #include "weft/nn/conv.h"
 #include "weft/nn/gram.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -21,11 +22,12 @@ struct EncodingOptions {
 class WEFT_API Encoding : public Module {
  public:
   Encoding(int64_t D, int64_t K, EncodingOptions o = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   void reset_parameters();
   int64_t D, K;
   EncodingLayout layout;
-  Tensor codewords, scale;
+  Parameter codewords, scale;
 };
 
 /// Encoding whose scale is noise: drawn from U(-1, 0) for each forward when training, -1/2 in evaluation. The stored `scale`
@@ -33,17 +35,19 @@ class WEFT_API Encoding : public Module {
 class WEFT_API EncodingDrop : public Encoding {
  public:
   EncodingDrop(int64_t D, int64_t K, EncodingOptions o = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
 };
 
 /// Assignment by the dot product with the codewords instead of the distance, without a scale.
 class WEFT_API EncodingCosine : public Module {
  public:
   EncodingCosine(int64_t D, int64_t K, EncodingOptions o = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t D, K;
   EncodingLayout layout;
-  Tensor codewords;
+  Parameter codewords;
 };
 
 /// Matches second-order statistics: y_b = (W G)^T x_b with x_b as [C, H W] (the CoMatch layer of MSG-Net). x: [B, C, H, W] -> the same.
@@ -55,9 +59,10 @@ class WEFT_API Inspiration : public Module {
   explicit Inspiration(int64_t C, int64_t B = 1);
   /// G: [C, C] or [B, C, C]; gradients flow into what it was made of. ShapeError otherwise.
   void set_target(const Tensor& G);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t C;
-  Tensor weight;
+  Parameter weight;
   Tensor target() const;
 };
 
@@ -77,7 +82,8 @@ struct UpsampleConv2dOptions {
 class WEFT_API UpsampleConv2d : public ConvBase {
  public:
   UpsampleConv2d(int64_t in_channels, int64_t out_channels, const UpsampleConv2dOptions& o);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   void reset_parameters();
   int64_t scale_factor;
 };
@@ -86,7 +92,8 @@ class WEFT_API UpsampleConv2d : public ConvBase {
 class WEFT_API Normalize : public Module {
  public:
   explicit Normalize(double p = 2, int64_t dim = 1);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   double p;
   int64_t dim;
 };
@@ -95,7 +102,9 @@ class WEFT_API Normalize : public Module {
 class WEFT_API View : public Module {
  public:
   explicit View(const Shape& size);
-  Tensor operator()(const Tensor& x) const { return x.reshape(size); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return x.reshape(size); });
+  }
   Shape size;
 };
 
@@ -103,7 +112,8 @@ class WEFT_API View : public Module {
 class WEFT_API Sum : public Module {
  public:
   explicit Sum(int64_t dim, bool keep_dim = false);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t dim;
   bool keep_dim;
 };
@@ -111,7 +121,8 @@ class WEFT_API Sum : public Module {
 class WEFT_API Mean : public Module {
  public:
   explicit Mean(int64_t dim, bool keep_dim = false);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t dim;
   bool keep_dim;
 };
@@ -119,7 +130,8 @@ class WEFT_API Mean : public Module {
 class WEFT_API GlobalAvgPool2d : public Module {
  public:
   GlobalAvgPool2d() : Module("GlobalAvgPool2d") {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
 };
 
 struct SegmentationLossesOptions {
@@ -137,10 +149,17 @@ struct SegmentationLossesOptions {
 class WEFT_API SegmentationLosses : public Module {
  public:
   explicit SegmentationLosses(SegmentationLossesOptions o = {});
-  Tensor operator()(const Tensor& pred, const Tensor& target) const;
-  Tensor operator()(const Tensor& pred, const Tensor& se_or_aux, const Tensor& target) const;
-  Tensor operator()(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const;
-  SegmentationLossesOptions options;
+  Tensor operator()(const Tensor& pred, const Tensor& target) const { return nn::call(*this, pred, target); }
+  Tensor forward(const Tensor& pred, const Tensor& target) const;
+  Tensor operator()(const Tensor& pred, const Tensor& se_or_aux, const Tensor& target) const {
+    return nn::call(*this, pred, se_or_aux, target);
+  }
+  Tensor forward(const Tensor& pred, const Tensor& se_or_aux, const Tensor& target) const;
+  Tensor operator()(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const {
+    return nn::call(*this, pred, se, aux, target);
+  }
+  Tensor forward(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const;
+  Option<SegmentationLossesOptions> options;
 
  private:
   Tensor loss(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const;
@@ -150,7 +169,8 @@ class WEFT_API SegmentationLosses : public Module {
 class WEFT_API LabelSmoothing : public Module {
  public:
   explicit LabelSmoothing(double smoothing = 0.1);
-  Tensor operator()(const Tensor& x, const Tensor& target) const;
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return nn::call(*this, x, target); }
+  Tensor forward(const Tensor& x, const Tensor& target) const;
   double smoothing;
 };
 

@@ -16,12 +16,14 @@ std::string blocks_text(const Dims<2>& kernel_size, const FoldOptions& o) {
 }  // namespace
 
 Unfold::Unfold(const Dims<2>& kernel_size, const FoldOptions& o)
-    : Module("Unfold", blocks_text(kernel_size, o)), kernel_size(kernel_size), options(o) {}
+    : Module("Unfold"), kernel_size(kernel_size), options(o) {
+  set_extra("", [kernel_size, options = options] { return blocks_text(kernel_size, options); });
+}
 
 Fold::Fold(const Dims<2>& output_size, const Dims<2>& kernel_size, const FoldOptions& o)
-    : Module("Fold", "output_size=" + py_short(output_size) + ", " + blocks_text(kernel_size, o)),
-      output_size(output_size),
-      kernel_size(kernel_size),
-      options(o) {}
+    : Module("Fold"), output_size(output_size), kernel_size(kernel_size), options(o) {
+  set_extra("output_size=" + py_short(output_size) + ", ",
+            [kernel_size, options = options] { return blocks_text(kernel_size, options); });
+}
 
 }  // namespace weft::nn

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "weft/autograd/ops/fold.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -10,18 +12,22 @@ namespace weft::nn {
 class WEFT_API Unfold : public Module {
  public:
   explicit Unfold(const Dims<2>& kernel_size, const FoldOptions& o = {});
-  Tensor operator()(const Tensor& x) const { return unfold(x, kernel_size, options); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return unfold(x, kernel_size, options); });
+  }
   Dims<2> kernel_size;
-  FoldOptions options;
+  Option<FoldOptions> options;
 };
 
 /// [N, C kh kw, L] -> [N, C, H, W]: the sum of all blocks at their places.
 class WEFT_API Fold : public Module {
  public:
   Fold(const Dims<2>& output_size, const Dims<2>& kernel_size, const FoldOptions& o = {});
-  Tensor operator()(const Tensor& x) const { return fold(x, output_size, kernel_size, options); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return fold(x, output_size, kernel_size, options); });
+  }
   Dims<2> output_size, kernel_size;
-  FoldOptions options;
+  Option<FoldOptions> options;
 };
 
 }  // namespace weft::nn

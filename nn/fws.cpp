@@ -9,17 +9,17 @@ FWSBase::FWSBase(const Tensor& weight, const FWSOptions& o)
   WEFT_CHECK(weight.rank() >= 2 && weight.numel() > weight.size(0), ValueError, "FWS: weight ", weight.shape(),
              " must have rows of two elements or more to be standardised");
   Tensor one = ones({weight.size(0)}, weight.options());
-  gain = o.learnable_gain ? param("gain", one) : buffer("gain", one);
+  if (o.learnable_gain) gain = param("gain", one);
+  else gain = buffer("gain", one);
   const int64_t all = weight.numel(), rows = weight.size(0);
   fan_in = buffer("fan_in", full({}, variant == WSVariant::nfnet ? all / rows : all, {Dtype::i64, weight.device()}));
   eps = buffer("eps", full({}, o.eps, {Dtype::f32, weight.device()}));
 }
 
 double FWSBase::Number::of(const Tensor& t) {
-  const uint64_t id = t.impl()->storage->id();
-  if (id != storage || t.version() != version) {
+  if (const Stamp now(t); now != read_at) {
     value = t.item<double>();
-    storage = id, version = t.version();
+    read_at = now;
   }
   return value;
 }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "weft/autograd/ops/weight.h"
+#include "weft/core/stamp.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 
 namespace weft::nn {
@@ -17,8 +19,8 @@ struct FWSOptions {
 /// What FWS of all layers share.
 class WEFT_API FWSBase : public Module {
  public:
-  Tensor gain;         ///< [weight.size(0)], ones
-  Tensor fan_in, eps;  ///< buffers, i64 and f32, rank 0: N and the floor, from checkpoints too
+  ModuleTensor gain;   ///< [weight.size(0)], ones
+  Buffer fan_in, eps;  ///< buffers, i64 and f32, rank 0: N and the floor, from checkpoints too
   bool const_eval;
   WSVariant variant;
 
@@ -31,8 +33,7 @@ class WEFT_API FWSBase : public Module {
  private:
   /// A buffer's value on the host, read again when it changed.
   struct Number {
-    uint64_t storage = 0;
-    uint32_t version = 0;
+    Stamp read_at;
     double value = 0;
     double of(const Tensor& t);
   };
@@ -50,13 +51,14 @@ class FWS : public FWSBase {
  public:
   explicit FWS(M wrapped, const FWSOptions& o = {})
       : FWSBase(wrapped.weight, o), layer(add("layer", std::move(wrapped))) {}
-  template <class... A>
-  requires std::invocable<M&, A...>
-  auto operator()(A&&... args) {
-    if (!rewrites()) return layer(std::forward<A>(args)...);
+  template <class X, class... A>
+  requires std::invocable<M&, const X&, const A&...>
+  auto operator()(const X& x, const A&... rest) { return nn::call(*this, x, rest...); }
+  template <class X, class... A> auto forward(const X& x, const A&... rest) {
+    if (!rewrites()) return layer(x, rest...);
     M once = layer;
-    once.weight = rewritten(layer.weight);
-    return once(std::forward<A>(args)...);
+    once.weight.stand_in(rewritten(layer.weight));
+    return once(x, rest...);
   }
   M layer;
 };

@@ -1,6 +1,7 @@
 // The Gram matrix of features, which style losses compare.
 #pragma once
 
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 
 namespace weft {
@@ -14,7 +15,9 @@ namespace nn {
 class WEFT_API GramMatrix : public Module {
  public:
   GramMatrix() : Module("GramMatrix") {}
-  Tensor operator()(const Tensor& x) const { return gram_matrix(x); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return gram_matrix(x); });
+  }
 };
 }  // namespace nn
 }  // namespace weft

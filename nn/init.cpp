@@ -11,7 +11,8 @@ namespace weft::nn::init {
 
 namespace {
 
-void write(Tensor& t, const std::vector<double>& values) {
+void write(const Tensor& to, const std::vector<double>& values) {
+  Tensor t = to;
   NoGrad guard;
   t.copy_(tensor(values, t.shape()));
 }
@@ -62,22 +63,24 @@ Fans calculate_fans(const Shape& weight) {
 
 double default_bound(int64_t fan_in) { return fan_in > 0 ? 1 / std::sqrt(static_cast<double>(fan_in)) : 0; }
 
-void uniform_(Tensor t, double low, double high) {
+void uniform_(const Tensor& t, double low, double high) {
   NoGrad guard;
-  weft::uniform_(t, low, high);
+  Tensor out = t;
+  weft::uniform_(out, low, high);
 }
-void normal_(Tensor t, double mean, double std) {
+void normal_(const Tensor& t, double mean, double std) {
   NoGrad guard;
-  weft::normal_(t, mean, std);
+  Tensor out = t;
+  weft::normal_(out, mean, std);
 }
-void constant_(Tensor t, double value) {
+void constant_(const Tensor& t, double value) {
   NoGrad guard;
-  t.fill_(value);
+  Tensor(t).fill_(value);
 }
-void zeros_(Tensor t) { constant_(std::move(t), 0); }
-void ones_(Tensor t) { constant_(std::move(t), 1); }
+void zeros_(const Tensor& t) { constant_(t, 0); }
+void ones_(const Tensor& t) { constant_(t, 1); }
 
-void trunc_normal_(Tensor t, const TruncNormalOptions& o) {
+void trunc_normal_(const Tensor& t, const TruncNormalOptions& o) {
   WEFT_CHECK(o.low < o.high && o.std > 0, ValueError, "trunc_normal_: needs low < high and std > 0, got ", o.low, ", ",
              o.high, ", ", o.std);
   auto below = [&](double x) { return std::erf((x - o.mean) / (o.std * std::sqrt(2.0))); };
@@ -90,13 +93,13 @@ void trunc_normal_(Tensor t, const TruncNormalOptions& o) {
   write(t, values);
 }
 
-void eye_(Tensor t) {
+void eye_(const Tensor& t) {
   WEFT_CHECK(t.rank() == 2, ShapeError, "eye_: needs a matrix, got ", t.shape());
   NoGrad guard;
-  t.copy_(eye(t.shape()[0], t.shape()[1]));
+  Tensor(t).copy_(eye(t.shape()[0], t.shape()[1]));
 }
 
-void dirac_(Tensor t, int64_t groups) {
+void dirac_(const Tensor& t, int64_t groups) {
   const Shape& s = t.shape();
   WEFT_CHECK(s.size() >= 3 && s.size() <= 5, ShapeError, "dirac_: needs a convolution's weight, got ", s);
   WEFT_CHECK(groups > 0 && s[0] % groups == 0, ValueError, "dirac_: ", s[0], " outputs are not divisible by groups ",
@@ -111,27 +114,27 @@ void dirac_(Tensor t, int64_t groups) {
   write(t, values);
 }
 
-void xavier_uniform_(Tensor t, double gain) {
+void xavier_uniform_(const Tensor& t, double gain) {
   Fans f = calculate_fans(t.shape());
   double bound = gain * std::sqrt(6.0 / static_cast<double>(f.in + f.out));
-  uniform_(std::move(t), -bound, bound);
+  uniform_(t, -bound, bound);
 }
-void xavier_normal_(Tensor t, double gain) {
+void xavier_normal_(const Tensor& t, double gain) {
   Fans f = calculate_fans(t.shape());
-  normal_(std::move(t), 0, gain * std::sqrt(2.0 / static_cast<double>(f.in + f.out)));
+  normal_(t, 0, gain * std::sqrt(2.0 / static_cast<double>(f.in + f.out)));
 }
-void kaiming_uniform_(Tensor t, const KaimingOptions& o) {
+void kaiming_uniform_(const Tensor& t, const KaimingOptions& o) {
   if (t.numel() == 0) return;
   double bound = calculate_gain(o.nonlinearity, o.a) * std::sqrt(3 / fan_of(t, o.mode));
-  uniform_(std::move(t), -bound, bound);
+  uniform_(t, -bound, bound);
 }
-void kaiming_normal_(Tensor t, const KaimingOptions& o) {
+void kaiming_normal_(const Tensor& t, const KaimingOptions& o) {
   if (t.numel() == 0) return;
   double std = calculate_gain(o.nonlinearity, o.a) / std::sqrt(fan_of(t, o.mode));
-  normal_(std::move(t), 0, std);
+  normal_(t, 0, std);
 }
 
-void orthogonal_(Tensor t, double gain) {
+void orthogonal_(const Tensor& t, double gain) {
   WEFT_CHECK(t.rank() >= 2, ShapeError, "orthogonal_: needs at least 2 axes, got ", t.shape());
   if (t.numel() == 0) return;
   int64_t rows = t.shape()[0], columns = t.numel() / rows;
@@ -160,7 +163,7 @@ void orthogonal_(Tensor t, double gain) {
   write(t, values);
 }
 
-void sparse_(Tensor t, double sparsity, double std) {
+void sparse_(const Tensor& t, double sparsity, double std) {
   WEFT_CHECK(t.rank() == 2, ShapeError, "sparse_: needs a matrix, got ", t.shape());
   WEFT_CHECK(sparsity >= 0 && sparsity <= 1, ValueError, "sparse_: sparsity must be in [0, 1], got ", sparsity);
   const int64_t rows = t.size(0), columns = t.size(1);

@@ -22,27 +22,27 @@ struct Fans {
 WEFT_API Fans calculate_fans(const Shape& weight);
 
 /// U[low, high).
-WEFT_API void uniform_(Tensor t, double low = 0, double high = 1);
+WEFT_API void uniform_(const Tensor& t, double low = 0, double high = 1);
 /// N(mean, std^2).
-WEFT_API void normal_(Tensor t, double mean = 0, double std = 1);
+WEFT_API void normal_(const Tensor& t, double mean = 0, double std = 1);
 struct TruncNormalOptions {
   double mean = 0, std = 1;
   double low = -2, high = 2;  ///< values stay within
 };
 /// N(mean, std^2) cut to [low, high], by the inverse distribution function.
-WEFT_API void trunc_normal_(Tensor t, const TruncNormalOptions& o = {});
-WEFT_API void constant_(Tensor t, double value);
-WEFT_API void zeros_(Tensor t);
-WEFT_API void ones_(Tensor t);
+WEFT_API void trunc_normal_(const Tensor& t, const TruncNormalOptions& o = {});
+WEFT_API void constant_(const Tensor& t, double value);
+WEFT_API void zeros_(const Tensor& t);
+WEFT_API void ones_(const Tensor& t);
 /// The identity. ShapeError unless a matrix.
-WEFT_API void eye_(Tensor t);
+WEFT_API void eye_(const Tensor& t);
 /// A convolution that passes its input: weight [O, I/groups, kernel...] with 1 at the kernel's centre.
-WEFT_API void dirac_(Tensor t, int64_t groups = 1);
+WEFT_API void dirac_(const Tensor& t, int64_t groups = 1);
 
 /// U(-b, b), b = gain sqrt(6 / (fan in + fan out)). (Glorot & Bengio 2010.)
-WEFT_API void xavier_uniform_(Tensor t, double gain = 1);
+WEFT_API void xavier_uniform_(const Tensor& t, double gain = 1);
 /// N(0, gain^2 2 / (fan in + fan out)).
-WEFT_API void xavier_normal_(Tensor t, double gain = 1);
+WEFT_API void xavier_normal_(const Tensor& t, double gain = 1);
 
 enum class FanMode : uint8_t { fan_in, fan_out };
 constexpr auto mode_words(FanMode) { return make_words("init: mode", "fan_in", "fan_out"); }
@@ -52,15 +52,15 @@ struct KaimingOptions {
   Choice<Nonlinearity> nonlinearity = Nonlinearity::leaky_relu;
 };
 /// U(-b, b), b = gain sqrt(3 / fan). (He et al. 2015.)
-WEFT_API void kaiming_uniform_(Tensor t, const KaimingOptions& o = {});
+WEFT_API void kaiming_uniform_(const Tensor& t, const KaimingOptions& o = {});
 /// N(0, gain^2 / fan).
-WEFT_API void kaiming_normal_(Tensor t, const KaimingOptions& o = {});
+WEFT_API void kaiming_normal_(const Tensor& t, const KaimingOptions& o = {});
 /// Rows (or columns, where there are more rows) are orthonormal, times gain; axes from the second on are one. (Saxe et al. 2013.)
-WEFT_API void orthogonal_(Tensor t, double gain = 1);
+WEFT_API void orthogonal_(const Tensor& t, double gain = 1);
 
 /// A matrix of N(0, std^2) with ceil(sparsity rows) zeros, at random places, in each column. ShapeError unless a matrix, ValueError
 /// for sparsity outside [0, 1]. (Martens 2010.)
-WEFT_API void sparse_(Tensor t, double sparsity, double std = 0.01);
+WEFT_API void sparse_(const Tensor& t, double sparsity, double std = 0.01);
 
 /// b = 1 / sqrt(fan): the bound of a linear or convolution layer's weight and bias; 0 for no inputs.
 WEFT_API double default_bound(int64_t fan_in);

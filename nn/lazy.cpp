@@ -7,8 +7,8 @@ namespace weft::nn {
 
 namespace {
 
-void give(const Tensor& t, Tensor value) {
-  Tensor here = t;
+void give(const ModuleTensor& t, Tensor value) {
+  Tensor here = t.tensor();
   here.swap_contents(value);
 }
 
@@ -46,11 +46,11 @@ class NormShapes : public detail::LazyShapes {
   void materialize(Module::State& s, const Shape& first) const override {
     for (const auto& [name, t] : s.params)
       give(t, name == "weight" ? ones(first, t.options()) : zeros(first, t.options()));
-    for (const Module::State::Buffer& b : s.buffers)
+    for (const Module::State::BufferEntry& b : s.buffers)
       if (b.tensor.rank() == 1)
         give(b.tensor, b.name == "running_var" ? ones(first, b.tensor.options()) : zeros(first, b.tensor.options()));
-    s.name = s.name.substr(4);                               // "LazyBatchNorm2d"
-    s.extra = std::to_string(first[0]) + s.extra.substr(1);  // "0, eps=..."
+    s.name = s.name.substr(4);  // "LazyBatchNorm2d"
+    s.extra = std::to_string(first[0]);
   }
 };
 
@@ -88,7 +88,9 @@ template <class Norm> void LazyNorm<Norm>::materialize_for(const Tensor& x) {
   const int64_t channels = x.size(fits || !instance ? 1 : 0);
   if (!is_materialized()) detail::materialize(this->state(), {channels});
   else if (name.starts_with("Lazy")) this->state().name = name.substr(4);
-  this->num_features = stateless ? channels : (this->weight.defined() ? this->weight : this->running_mean).numel();
+  this->num_features = stateless
+                           ? channels
+                           : (this->weight.defined() ? this->weight.tensor() : this->running_mean.tensor()).numel();
 }
 
 template class LazyNorm<BatchNorm1d>;

@@ -22,7 +22,7 @@ class WEFT_API LazyLinear : public Linear {
 ///     nn::LazyBatchNorm2d norm;   nn::LazyInstanceNorm1d plain({.affine = true});
 template <class Norm> class WEFT_API LazyNorm : public Norm {
  public:
-  using Options = decltype(Norm::options);
+  using Options = typename decltype(Norm::options)::value_type;
   explicit LazyNorm(Options o = {});
   Tensor operator()(const Tensor& x) {
     materialize_for(x);

@@ -15,10 +15,10 @@ class LazyConvBase::Shapes : public detail::LazyShapes {
   void materialize(Module::State& s, const Shape& weight) const override {
     const Config c = with(weight);
     for (const auto& [name, t] : s.params) {
-      Tensor here = t, data = empty(shape(name, weight), t.options());
+      Tensor here = t.tensor(), data = empty(shape(name, weight), t.options());
       here.swap_contents(data);
     }
-    reset(s.params[0].second, c.bias ? s.params[1].second : Tensor());
+    reset(s.params[0].tensor, c.bias ? s.params[1].tensor.tensor() : Tensor());
     s.name = s.name.substr(4);  // "LazyConv2d"
     s.extra = extra_text(c);
   }

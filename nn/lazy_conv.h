@@ -35,7 +35,7 @@ template <int D> class WEFT_API LazyConv : public LazyConvBase {
       : LazyConv(out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   Tensor operator()(const Tensor& x) {
     materialize_for(x);
-    return convolve(x, weight);
+    return nn::call(*this, x, [&](const Tensor& x) { return convolve(x, weight); });
   }
 };
 using LazyConv1d = LazyConv<1>;
@@ -54,7 +54,7 @@ template <int D> class WEFT_API LazyConvTranspose : public LazyConvBase {
       : LazyConvTranspose(out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) {
     materialize_for(x);
-    return convolve_transposed(x, weight, output_size);
+    return nn::call(*this, x, [&](const Tensor& x) { return convolve_transposed(x, weight, output_size); });
   }
 };
 using LazyConvTranspose1d = LazyConvTranspose<1>;

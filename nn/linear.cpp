@@ -27,7 +27,7 @@ void Linear::reset_parameters() {
   if (bias.defined()) init::uniform_(bias, -bound, bound);
 }
 
-Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight, bias); }
+Tensor Linear::forward(const Tensor& x) const { return linear(x, weight, bias); }
 
 Bilinear::Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, BilinearOptions o)
     : Module("Bilinear", weft::str("in1_features=", in1_features, ", in2_features=", in2_features,
@@ -45,7 +45,7 @@ Bilinear::Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_featu
   }
 }
 
-Tensor Bilinear::operator()(const Tensor& a, const Tensor& b) const { return bilinear(a, b, weight, bias); }
+Tensor Bilinear::forward(const Tensor& a, const Tensor& b) const { return bilinear(a, b, weight, bias); }
 
 namespace {
 
@@ -62,16 +62,6 @@ template <class Options> std::string renorm_text(const Options& o) {
          (o.norm_type != 2 ? ", norm_type=" + py(o.norm_type) : "") +
          (o.scale_grad_by_freq ? ", scale_grad_by_freq=True" : "");
 }
-std::string table_text(const Embedding& m) {
-  const EmbeddingOptions& o = m.options;
-  return weft::str(m.num_embeddings, ", ", m.embedding_dim, o.padding_idx ? ", padding_idx=" + py(*o.padding_idx) : "",
-                   renorm_text(o));
-}
-std::string table_text(const EmbeddingBag& m) {
-  const EmbeddingBagOptions& o = m.options;
-  return weft::str(m.num_embeddings, ", ", m.embedding_dim, renorm_text(o), ", mode='", o.mode.text(), "'",
-                   o.padding_idx ? ", padding_idx=" + py(*o.padding_idx) : "");
-}
 void init_rows(const Tensor& weight, std::optional<int64_t> padding) {
   init::normal_(weight);
   if (padding) init::zeros_(weight.detach().select(0, *padding));
@@ -85,12 +75,19 @@ const Tensor& checked_table(const char* name, const Tensor& t) {
 
 }  // namespace
 
+// Checks, and what is printed.
+void Embedding::begin() {
+  check_table(*this, num_embeddings, embedding_dim, options->padding_idx);
+  set_extra(weft::str(num_embeddings, ", ", embedding_dim), [options = options] {
+    return (options->padding_idx ? ", padding_idx=" + py(*options->padding_idx) : "") + renorm_text(*options);
+  });
+}
+
 Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o)
     : Module("Embedding"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
-  check_table(*this, num_embeddings, embedding_dim, options.padding_idx);
-  set_extra(table_text(*this));
+  begin();
   weight = param("weight", empty({num_embeddings, embedding_dim}));
-  init_rows(weight, options.padding_idx);
+  init_rows(weight, options->padding_idx);
 }
 
 Embedding::Embedding(const Tensor& embeddings, bool freeze, EmbeddingOptions o)
@@ -98,23 +95,29 @@ Embedding::Embedding(const Tensor& embeddings, bool freeze, EmbeddingOptions o)
       num_embeddings(checked_table("Embedding", embeddings).size(0)),
       embedding_dim(embeddings.size(1)),
       options(o) {
-  check_table(*this, num_embeddings, embedding_dim, options.padding_idx);
-  set_extra(table_text(*this));
+  begin();
   weight = param("weight", embeddings.detach());
   weight.set_requires_grad(!freeze);
 }
 
-Tensor Embedding::operator()(const Tensor& x) const {
-  if (options.max_norm) embedding_renorm_(weight, x, *options.max_norm, options.norm_type);
-  return embedding(x, weight, {.padding_idx = options.padding_idx, .scale_grad_by_freq = options.scale_grad_by_freq});
+Tensor Embedding::forward(const Tensor& x) const {
+  if (options->max_norm) embedding_renorm_(weight, x, *options->max_norm, options->norm_type);
+  return embedding(x, weight, {.padding_idx = options->padding_idx, .scale_grad_by_freq = options->scale_grad_by_freq});
+}
+
+void EmbeddingBag::begin() {
+  check_table(*this, num_embeddings, embedding_dim, options->padding_idx);
+  set_extra(weft::str(num_embeddings, ", ", embedding_dim), [options = options] {
+    return weft::str(renorm_text(*options), ", mode='", options->mode.text(), "'",
+                     options->padding_idx ? ", padding_idx=" + py(*options->padding_idx) : "");
+  });
 }
 
 EmbeddingBag::EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o)
     : Module("EmbeddingBag"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
-  check_table(*this, num_embeddings, embedding_dim, options.padding_idx);
-  set_extra(table_text(*this));
+  begin();
   weight = param("weight", empty({num_embeddings, embedding_dim}));
-  init_rows(weight, options.padding_idx);
+  init_rows(weight, options->padding_idx);
 }
 
 EmbeddingBag::EmbeddingBag(const Tensor& embeddings, bool freeze, EmbeddingBagOptions o)
@@ -122,20 +125,19 @@ EmbeddingBag::EmbeddingBag(const Tensor& embeddings, bool freeze, EmbeddingBagOp
       num_embeddings(checked_table("EmbeddingBag", embeddings).size(0)),
       embedding_dim(embeddings.size(1)),
       options(o) {
-  check_table(*this, num_embeddings, embedding_dim, options.padding_idx);
-  set_extra(table_text(*this));
+  begin();
   weight = param("weight", embeddings.detach());
   weight.set_requires_grad(!freeze);
 }
 
-Tensor EmbeddingBag::operator()(const Tensor& x, const Tensor& offsets, const Tensor& per_sample_weights) const {
-  if (options.max_norm) embedding_renorm_(weight, x, *options.max_norm, options.norm_type);
+Tensor EmbeddingBag::forward(const Tensor& x, const Tensor& offsets, const Tensor& per_sample_weights) const {
+  if (options->max_norm) embedding_renorm_(weight, x, *options->max_norm, options->norm_type);
   return embedding_bag(x, weight, offsets,
-                       {.mode = options.mode,
+                       {.mode = options->mode,
                         .per_sample_weights = per_sample_weights,
-                        .include_last_offset = options.include_last_offset,
-                        .padding_idx = options.padding_idx,
-                        .scale_grad_by_freq = options.scale_grad_by_freq});
+                        .include_last_offset = options->include_last_offset,
+                        .padding_idx = options->padding_idx,
+                        .scale_grad_by_freq = options->scale_grad_by_freq});
 }
 
 Flatten::Flatten(int64_t start_dim, int64_t end_dim)

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "weft/autograd/ops/embedding.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -15,10 +17,11 @@ class WEFT_API Linear : public Module {
   Linear(int64_t in_features, int64_t out_features, LinearOptions o = {});
   template <std::same_as<bool> B>
   Linear(int64_t in_features, int64_t out_features, B bias) : Linear(in_features, out_features, {.bias = bias}) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   void reset_parameters();
   int64_t in_features, out_features;
-  Tensor weight, bias;  ///< bias undefined without
+  Parameter weight, bias;  ///< bias undefined without
 };
 
 struct BilinearOptions {
@@ -31,9 +34,10 @@ class WEFT_API Bilinear : public Module {
   template <std::same_as<bool> B>
   Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, B bias)
       : Bilinear(in1_features, in2_features, out_features, {.bias = bias}) {}
-  Tensor operator()(const Tensor& a, const Tensor& b) const;
+  Tensor operator()(const Tensor& a, const Tensor& b) const { return nn::call(*this, a, b); }
+  Tensor forward(const Tensor& a, const Tensor& b) const;
   int64_t in1_features, in2_features, out_features;
-  Tensor weight, bias;
+  Parameter weight, bias;
 };
 
 struct EmbeddingOptions {
@@ -54,13 +58,15 @@ class WEFT_API Embedding : public Module {
   static Embedding from_pretrained(const Tensor& embeddings, bool freeze = true, EmbeddingOptions o = {}) {
     return {embeddings, freeze, o};
   }
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t num_embeddings, embedding_dim;
-  EmbeddingOptions options;
-  Tensor weight;
+  Option<EmbeddingOptions> options;
+  Parameter weight;
 
  private:
   Embedding(const Tensor& embeddings, bool freeze, EmbeddingOptions o);
+  void begin();
 };
 
 struct EmbeddingBagOptions {
@@ -79,27 +85,35 @@ class WEFT_API EmbeddingBag : public Module {
   static EmbeddingBag from_pretrained(const Tensor& embeddings, bool freeze = true, EmbeddingBagOptions o = {}) {
     return {embeddings, freeze, o};
   }
-  Tensor operator()(const Tensor& x, const Tensor& offsets = {}, const Tensor& per_sample_weights = {}) const;
+  Tensor operator()(const Tensor& x, const Tensor& offsets = {}, const Tensor& per_sample_weights = {}) const {
+    return nn::call(*this, x, offsets, per_sample_weights);
+  }
+  Tensor forward(const Tensor& x, const Tensor& offsets, const Tensor& per_sample_weights) const;
   int64_t num_embeddings, embedding_dim;
-  EmbeddingBagOptions options;
-  Tensor weight;
+  Option<EmbeddingBagOptions> options;
+  Parameter weight;
 
  private:
   EmbeddingBag(const Tensor& embeddings, bool freeze, EmbeddingBagOptions o);
+  void begin();
 };
 
 /// y = x.
 class WEFT_API Identity : public Module {
  public:
   Identity() : Module("Identity") {}
-  Tensor operator()(const Tensor& x) const { return x; }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return x; });
+  }
 };
 
 /// Axes start_dim to end_dim as one. [N, C, H, W] -> [N, C H W].
 class WEFT_API Flatten : public Module {
  public:
   explicit Flatten(int64_t start_dim = 1, int64_t end_dim = -1);
-  Tensor operator()(const Tensor& x) const { return x.flatten(start_dim, end_dim); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return x.flatten(start_dim, end_dim); });
+  }
   int64_t start_dim, end_dim;
 };
 
@@ -107,7 +121,9 @@ class WEFT_API Flatten : public Module {
 class WEFT_API Unflatten : public Module {
  public:
   Unflatten(int64_t dim, const Shape& unflattened_size);
-  Tensor operator()(const Tensor& x) const { return x.unflatten(dim, unflattened_size); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return x.unflatten(dim, unflattened_size); });
+  }
   int64_t dim;
   Shape unflattened_size;
 };

@@ -8,7 +8,8 @@ namespace weft::nn {
 using detail::py;
 
 CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyOptions& o) : Module("CrossEntropyLoss"), options(o) {
-  options.weight = buffer("weight", o.weight);
+  options->weight = Tensor();
+  weight = buffer("weight", o.weight);
 }
 LinearCrossEntropyLoss::LinearCrossEntropyLoss(int64_t in_features, int64_t num_classes,
                                                const LinearCrossEntropyLossOptions& o)
@@ -20,38 +21,43 @@ LinearCrossEntropyLoss::LinearCrossEntropyLoss(int64_t in_features, int64_t num_
              ": expected weight shape to be ", Shape{num_classes}, ", got ", o.weight.shape());
   WEFT_CHECK(o.label_smoothing >= 0 && o.label_smoothing <= 1, ValueError, name(),
              ": expected label_smoothing to be in range [0, 1], got ", o.label_smoothing);
-  options.weight = buffer("weight", o.weight);
+  options->weight = Tensor();
+  weight = buffer("weight", o.weight);
   set_extra(weft::str("in_features=", in_features, ", num_classes=", num_classes, ", out_features=", py(o.out_features),
                       ", bias=", py(o.bias), ", reduction=", o.reduction.text(), ", ignore_index=", py(o.ignore_index),
                       ", label_smoothing=", py(o.label_smoothing), ", options=None"));
 }
-Tensor LinearCrossEntropyLoss::operator()(const Tensor& x, const Tensor& target) const {
+Tensor LinearCrossEntropyLoss::forward(const Tensor& x, const Tensor& target) const {
   Shape classes{num_classes};
-  for (const int64_t n : options.out_features) classes.push_back(n);
+  for (const int64_t n : options->out_features) classes.push_back(n);
   return linear_cross_entropy(x, linear.weight.unflatten(0, classes), target,
-                              options.bias ? linear.bias.reshape(classes) : Tensor(),
-                              {.weight = options.weight,
-                               .ignore_index = options.ignore_index.value_or(-100),
-                               .reduction = options.reduction,
-                               .label_smoothing = options.label_smoothing});
+                              options->bias ? linear.bias.reshape(classes) : Tensor(),
+                              {.weight = weight.tensor(),
+                               .ignore_index = options->ignore_index.value_or(-100),
+                               .reduction = options->reduction,
+                               .label_smoothing = options->label_smoothing});
 }
 NLLLoss::NLLLoss(const NllLossOptions& o) : Module("NLLLoss"), options(o) {
-  options.weight = buffer("weight", o.weight);
+  options->weight = Tensor();
+  weight = buffer("weight", o.weight);
 }
 BCELoss::BCELoss(const ElementLossOptions& o) : Module("BCELoss"), options(o) {
-  options.weight = buffer("weight", o.weight);
+  options->weight = Tensor();
+  weight = buffer("weight", o.weight);
 }
 BCEWithLogitsLoss::BCEWithLogitsLoss(const BceWithLogitsOptions& o) : Module("BCEWithLogitsLoss"), options(o) {
-  options.weight = buffer("weight", o.weight);
-  options.pos_weight = buffer("pos_weight", o.pos_weight);
+  options->weight = Tensor();
+  weight = buffer("weight", o.weight);
+  options->pos_weight = Tensor();
+  pos_weight = buffer("pos_weight", o.pos_weight);
 }
 DiceLoss::DiceLoss(const DiceLossOptions& o) : Module("DiceLoss"), options(o) {
-  options.weight = buffer("weight", o.weight.defined() ? o.weight : scalar(1.0f));
+  options->weight = Tensor();
+  weight = buffer("weight", o.weight.defined() ? o.weight : scalar(1.0f));
 }
-Tensor DiceLoss::operator()(const Tensor& x, const Tensor& target) const {
-  DiceLossOptions o = options;
-  if (o.weight.rank() == 0 && x.rank() >= 2) o.weight = o.weight.expand({x.size(1)});
-  return dice_loss(x, target, o);
+Tensor DiceLoss::forward(const Tensor& x, const Tensor& target) const {
+  const bool one = weight.rank() == 0 && x.rank() >= 2;
+  return dice_loss(x, target, detail::weighted(*options, one ? weight.expand({x.size(1)}) : weight.tensor()));
 }
 
 }  // namespace weft::nn

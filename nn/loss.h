@@ -5,8 +5,22 @@
 #include "weft/autograd/ops/ctc_loss.h"
 #include "weft/autograd/ops/loss.h"
 #include "weft/nn/linear.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
+
+namespace detail {
+/// The op's options with a module's buffers as their weights.
+template <class Options> Options weighted(Options o, const Tensor& weight) {
+  o.weight = weight;
+  return o;
+}
+template <class Options> Options weighted(Options o, const Tensor& weight, const Tensor& pos_weight) {
+  o.weight = weight;
+  o.pos_weight = pos_weight;
+  return o;
+}
+}  // namespace detail
 
 /// What losses take that have no other options: `MSELoss()`, `MSELoss({.reduction = "sum"})`, `MSELoss("sum")`.
 struct LossOptions {
@@ -17,8 +31,12 @@ class WEFT_API CrossEntropyLoss : public Module {
  public:
   explicit CrossEntropyLoss(const CrossEntropyOptions& o = {});
   explicit CrossEntropyLoss(const Tensor& weight) : CrossEntropyLoss(CrossEntropyOptions{.weight = weight}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return cross_entropy(x, target, options); }
-  CrossEntropyOptions options;
+  Tensor operator()(const Tensor& x, const Tensor& target) const {
+    return nn::call(*this, x,
+                    [&](const Tensor& x) { return cross_entropy(x, target, detail::weighted(*options, weight)); });
+  }
+  Option<CrossEntropyOptions> options;  ///< but for the weight
+  Buffer weight;
 };
 struct LinearCrossEntropyLossOptions {
   Shape out_features = {};  ///< axes of the logits behind the classes
@@ -34,60 +52,74 @@ struct LinearCrossEntropyLossOptions {
 class WEFT_API LinearCrossEntropyLoss : public Module {
  public:
   LinearCrossEntropyLoss(int64_t in_features, int64_t num_classes, const LinearCrossEntropyLossOptions& o = {});
-  Tensor operator()(const Tensor& x, const Tensor& target) const;
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return nn::call(*this, x, target); }
+  Tensor forward(const Tensor& x, const Tensor& target) const;
   int64_t num_classes;
-  LinearCrossEntropyLossOptions options;
+  Option<LinearCrossEntropyLossOptions> options;  ///< but for the weight
+  Buffer weight;
   Linear linear;
 };
 class WEFT_API NLLLoss : public Module {
  public:
   explicit NLLLoss(const NllLossOptions& o = {});
   explicit NLLLoss(const Tensor& weight) : NLLLoss(NllLossOptions{.weight = weight}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return nll_loss(x, target, options); }
-  NllLossOptions options;
+  Tensor operator()(const Tensor& x, const Tensor& target) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return nll_loss(x, target, detail::weighted(*options, weight)); });
+  }
+  Option<NllLossOptions> options;  ///< but for the weight
+  Buffer weight;
 };
 class WEFT_API BCELoss : public Module {
  public:
   explicit BCELoss(const ElementLossOptions& o = {});
   explicit BCELoss(const Tensor& weight) : BCELoss(ElementLossOptions{.weight = weight}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return binary_cross_entropy(x, target, options); }
-  ElementLossOptions options;
+  Tensor operator()(const Tensor& x, const Tensor& target) const {
+    return nn::call(
+        *this, x, [&](const Tensor& x) { return binary_cross_entropy(x, target, detail::weighted(*options, weight)); });
+  }
+  Option<ElementLossOptions> options;  ///< but for the weight
+  Buffer weight;
 };
 class WEFT_API BCEWithLogitsLoss : public Module {
  public:
   explicit BCEWithLogitsLoss(const BceWithLogitsOptions& o = {});
   explicit BCEWithLogitsLoss(const Tensor& weight) : BCEWithLogitsLoss(BceWithLogitsOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return binary_cross_entropy_with_logits(x, target, options);
+    return nn::call(*this, x, [&](const Tensor& x) {
+      return binary_cross_entropy_with_logits(x, target, detail::weighted(*options, weight, pos_weight));
+    });
   }
-  BceWithLogitsOptions options;
+  Option<BceWithLogitsOptions> options;  ///< but for the weights
+  Buffer weight, pos_weight;
 };
 class WEFT_API MSELoss : public Module {
  public:
   explicit MSELoss(const LossOptions& o = {}) : MSELoss(o.reduction) {}
   explicit MSELoss(Choice<Reduction> reduction) : Module("MSELoss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return mse_loss(x, target, {.reduction = reduction});
+    return nn::call(*this, x, [&](const Tensor& x) { return mse_loss(x, target, {.reduction = *reduction}); });
   }
-  Reduction reduction;
+  Option<Reduction> reduction;
 };
 class WEFT_API L1Loss : public Module {
  public:
   explicit L1Loss(const LossOptions& o = {}) : L1Loss(o.reduction) {}
   explicit L1Loss(Choice<Reduction> reduction) : Module("L1Loss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return l1_loss(x, target, {.reduction = reduction});
+    return nn::call(*this, x, [&](const Tensor& x) { return l1_loss(x, target, {.reduction = *reduction}); });
   }
-  Reduction reduction;
+  Option<Reduction> reduction;
 };
 class WEFT_API SmoothL1Loss : public Module {
  public:
   explicit SmoothL1Loss(const SmoothL1LossOptions& o = {}) : SmoothL1Loss(o.beta, o.reduction) {}
   explicit SmoothL1Loss(double beta, Choice<Reduction> reduction = Reduction::mean)
       : Module("SmoothL1Loss"), beta(beta), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return smooth_l1_loss(x, target, beta, reduction); }
-  double beta;
-  Reduction reduction;
+  Tensor operator()(const Tensor& x, const Tensor& target) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return smooth_l1_loss(x, target, beta, *reduction); });
+  }
+  Option<double> beta;
+  Option<Reduction> reduction;
 };
 class WEFT_API HuberLoss : public Module {
  public:
@@ -95,24 +127,28 @@ class WEFT_API HuberLoss : public Module {
   explicit HuberLoss(double delta, Choice<Reduction> reduction = Reduction::mean)
       : Module("HuberLoss"), delta(delta), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return huber_loss(x, target, delta, {.reduction = reduction});
+    return nn::call(*this, x, [&](const Tensor& x) { return huber_loss(x, target, delta, {.reduction = *reduction}); });
   }
-  double delta;
-  Reduction reduction;
+  Option<double> delta;
+  Option<Reduction> reduction;
 };
 class WEFT_API KLDivLoss : public Module {
  public:
   explicit KLDivLoss(const KlDivOptions& o = {}) : Module("KLDivLoss"), options(o) {}
   explicit KLDivLoss(Choice<Reduction> reduction) : KLDivLoss(KlDivOptions{.reduction = reduction}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return kl_div(x, target, options); }
-  KlDivOptions options;
+  Tensor operator()(const Tensor& x, const Tensor& target) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return kl_div(x, target, options); });
+  }
+  Option<KlDivOptions> options;
 };
 /// elektronn3's DiceLoss. State: weight, [C], or [] with the value 1 where none is given.
 class WEFT_API DiceLoss : public Module {
  public:
   explicit DiceLoss(const DiceLossOptions& o = {});
-  Tensor operator()(const Tensor& x, const Tensor& target) const;
-  DiceLossOptions options;
+  Tensor operator()(const Tensor& x, const Tensor& target) const { return nn::call(*this, x, target); }
+  Tensor forward(const Tensor& x, const Tensor& target) const;
+  Option<DiceLossOptions> options;  ///< but for the weight
+  Buffer weight;
 };
 
 class WEFT_API PoissonNLLLoss : public Module {
@@ -121,16 +157,18 @@ class WEFT_API PoissonNLLLoss : public Module {
   template <std::same_as<bool> B>
   explicit PoissonNLLLoss(B log_input, bool full = false)
       : PoissonNLLLoss(PoissonNllOptions{.log_input = log_input, .full = full}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return poisson_nll_loss(x, target, options); }
-  PoissonNllOptions options;
+  Tensor operator()(const Tensor& x, const Tensor& target) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return poisson_nll_loss(x, target, options); });
+  }
+  Option<PoissonNllOptions> options;
 };
 class WEFT_API GaussianNLLLoss : public Module {
  public:
   explicit GaussianNLLLoss(const GaussianNllOptions& o = {}) : Module("GaussianNLLLoss"), options(o) {}
   Tensor operator()(const Tensor& x, const Tensor& target, const Tensor& var) const {
-    return gaussian_nll_loss(x, target, var, options);
+    return nn::call(*this, x, [&](const Tensor& x) { return gaussian_nll_loss(x, target, var, options); });
   }
-  GaussianNllOptions options;
+  Option<GaussianNllOptions> options;
 };
 
 /// log_probs: [T, N, C], from log_softmax; targets, input_lengths, target_lengths: integers.
@@ -140,9 +178,11 @@ class WEFT_API CTCLoss : public Module {
   template <std::integral I> explicit CTCLoss(I blank) : CTCLoss(CtcLossOptions{.blank = blank}) {}
   Tensor operator()(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
                     const Tensor& target_lengths) const {
-    return ctc_loss(log_probs, targets, input_lengths, target_lengths, options);
+    return nn::call(*this, log_probs, [&](const Tensor& log_probs) {
+      return ctc_loss(log_probs, targets, input_lengths, target_lengths, options);
+    });
   }
-  CtcLossOptions options;
+  Option<CtcLossOptions> options;
 };
 
 }  // namespace weft::nn

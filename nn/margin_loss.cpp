@@ -6,12 +6,14 @@ MultiMarginLoss::MultiMarginLoss(const MultiMarginOptions& o) : Module("MultiMar
   WEFT_CHECK(o.p == 1 || o.p == 2, ValueError, "MultiMarginLoss: p must be 1 or 2, got ", o.p);
   WEFT_CHECK(!o.weight.defined() || o.weight.rank() == 1, ShapeError, "MultiMarginLoss: weight must be [C], got ",
              o.weight.shape());
-  options.weight = buffer("weight", o.weight);
+  options->weight = Tensor();
+  weight = buffer("weight", o.weight);
 }
 
 MultiLabelSoftMarginLoss::MultiLabelSoftMarginLoss(const MultilabelSoftMarginOptions& o)
     : Module("MultiLabelSoftMarginLoss"), options(o) {
-  options.weight = buffer("weight", o.weight);
+  options->weight = Tensor();
+  weight = buffer("weight", o.weight);
 }
 
 TripletMarginLoss::TripletMarginLoss(const TripletMarginOptions& o) : Module("TripletMarginLoss"), options(o) {
@@ -21,7 +23,7 @@ TripletMarginLoss::TripletMarginLoss(const TripletMarginOptions& o) : Module("Tr
 TripletMarginWithDistanceLoss::TripletMarginWithDistanceLoss(const TripletDistanceOptions& o)
     : Module("TripletMarginWithDistanceLoss"), options(o) {
   WEFT_CHECK(o.margin > 0, ValueError, "TripletMarginWithDistanceLoss: margin must be greater than 0, got ", o.margin);
-  if (!options.distance) options.distance = add("distance_function", PairwiseDistance());
+  if (!options->distance) options->distance = add("distance_function", PairwiseDistance());
 }
 
 }  // namespace weft::nn

@@ -5,6 +5,7 @@
 #include "weft/autograd/ops/margin_loss.h"
 #include "weft/nn/distance.h"
 #include "weft/nn/loss.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -14,19 +15,21 @@ class WEFT_API MarginRankingLoss : public Module {
   explicit MarginRankingLoss(double margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("MarginRankingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const {
-    return margin_ranking_loss(a, b, y, margin, reduction);
+    return nn::call(*this, a, [&](const Tensor& a) { return margin_ranking_loss(a, b, y, margin, *reduction); });
   }
-  double margin;
-  Reduction reduction;
+  Option<double> margin;
+  Option<Reduction> reduction;
 };
 class WEFT_API HingeEmbeddingLoss : public Module {
  public:
   explicit HingeEmbeddingLoss(const HingeEmbeddingOptions& o = {}) : HingeEmbeddingLoss(o.margin, o.reduction) {}
   explicit HingeEmbeddingLoss(double margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("HingeEmbeddingLoss"), margin(margin), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& y) const { return hinge_embedding_loss(x, y, margin, reduction); }
-  double margin;
-  Reduction reduction;
+  Tensor operator()(const Tensor& x, const Tensor& y) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return hinge_embedding_loss(x, y, margin, *reduction); });
+  }
+  Option<double> margin;
+  Option<Reduction> reduction;
 };
 class WEFT_API CosineEmbeddingLoss : public Module {
  public:
@@ -34,17 +37,19 @@ class WEFT_API CosineEmbeddingLoss : public Module {
   explicit CosineEmbeddingLoss(double margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("CosineEmbeddingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const {
-    return cosine_embedding_loss(a, b, y, margin, reduction);
+    return nn::call(*this, a, [&](const Tensor& a) { return cosine_embedding_loss(a, b, y, margin, *reduction); });
   }
-  double margin;
-  Reduction reduction;
+  Option<double> margin;
+  Option<Reduction> reduction;
 };
 class WEFT_API SoftMarginLoss : public Module {
  public:
   explicit SoftMarginLoss(const LossOptions& o = {}) : SoftMarginLoss(o.reduction) {}
   explicit SoftMarginLoss(Choice<Reduction> reduction) : Module("SoftMarginLoss"), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& y) const { return soft_margin_loss(x, y, reduction); }
-  Reduction reduction;
+  Tensor operator()(const Tensor& x, const Tensor& y) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return soft_margin_loss(x, y, *reduction); });
+  }
+  Option<Reduction> reduction;
 };
 class WEFT_API MultiMarginLoss : public Module {
  public:
@@ -52,17 +57,21 @@ class WEFT_API MultiMarginLoss : public Module {
   template <std::integral I>
   explicit MultiMarginLoss(I p, double margin = 1)
       : MultiMarginLoss(MultiMarginOptions{.p = static_cast<int>(p), .margin = margin}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return multi_margin_loss(x, target, options); }
-  MultiMarginOptions options;
+  Tensor operator()(const Tensor& x, const Tensor& target) const {
+    return nn::call(*this, x,
+                    [&](const Tensor& x) { return multi_margin_loss(x, target, detail::weighted(*options, weight)); });
+  }
+  Option<MultiMarginOptions> options;  ///< but for the weight
+  Buffer weight;
 };
 class WEFT_API MultiLabelMarginLoss : public Module {
  public:
   explicit MultiLabelMarginLoss(const LossOptions& o = {}) : MultiLabelMarginLoss(o.reduction) {}
   explicit MultiLabelMarginLoss(Choice<Reduction> reduction) : Module("MultiLabelMarginLoss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return multilabel_margin_loss(x, target, reduction);
+    return nn::call(*this, x, [&](const Tensor& x) { return multilabel_margin_loss(x, target, *reduction); });
   }
-  Reduction reduction;
+  Option<Reduction> reduction;
 };
 class WEFT_API MultiLabelSoftMarginLoss : public Module {
  public:
@@ -70,27 +79,33 @@ class WEFT_API MultiLabelSoftMarginLoss : public Module {
   explicit MultiLabelSoftMarginLoss(const Tensor& weight)
       : MultiLabelSoftMarginLoss(MultilabelSoftMarginOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return multilabel_soft_margin_loss(x, target, options);
+    return nn::call(*this, x, [&](const Tensor& x) {
+      return multilabel_soft_margin_loss(x, target, detail::weighted(*options, weight));
+    });
   }
-  MultilabelSoftMarginOptions options;
+  Option<MultilabelSoftMarginOptions> options;  ///< but for the weight
+  Buffer weight;
 };
 class WEFT_API TripletMarginLoss : public Module {
  public:
   explicit TripletMarginLoss(const TripletMarginOptions& o = {});
   explicit TripletMarginLoss(double margin, double p = 2) : TripletMarginLoss({.margin = margin, .p = p}) {}
   Tensor operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative) const {
-    return triplet_margin_loss(anchor, positive, negative, options);
+    return nn::call(*this, anchor,
+                    [&](const Tensor& anchor) { return triplet_margin_loss(anchor, positive, negative, options); });
   }
-  TripletMarginOptions options;
+  Option<TripletMarginOptions> options;
 };
 /// TripletMarginLoss with any distance; PairwiseDistance unless given.
 class WEFT_API TripletMarginWithDistanceLoss : public Module {
  public:
   explicit TripletMarginWithDistanceLoss(const TripletDistanceOptions& o = {});
   Tensor operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative) const {
-    return triplet_margin_with_distance_loss(anchor, positive, negative, options);
+    return nn::call(*this, anchor, [&](const Tensor& anchor) {
+      return triplet_margin_with_distance_loss(anchor, positive, negative, options);
+    });
   }
-  TripletDistanceOptions options;
+  Option<TripletDistanceOptions> options;
 };
 
 }  // namespace weft::nn

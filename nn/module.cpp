@@ -42,7 +42,7 @@ void check_name(const Module::State& s, const std::string& name, const char* wha
   WEFT_CHECK(!name.empty() && name.find('.') == std::string::npos, ValueError, shown(s), ": ", what, " name '", name,
              "' must not be empty or hold a dot");
   auto same = [&](const auto& e) { return e.name == name; };
-  bool taken = std::any_of(s.params.begin(), s.params.end(), [&](const NamedTensor& p) { return p.first == name; }) ||
+  bool taken = std::any_of(s.params.begin(), s.params.end(), same) ||
                std::any_of(s.buffers.begin(), s.buffers.end(), same) ||
                std::any_of(s.children.begin(), s.children.end(), same);
   WEFT_CHECK(!taken, ValueError, shown(s), ": there is already a member named '", name, "'");
@@ -59,13 +59,21 @@ Module::Module(const Module& o) : state_(o.state_) {
   if (const detail::CloneScope* scope = detail::CloneScope::current())
     if (std::shared_ptr<State> s = scope->find(state_.get())) state_ = std::move(s);
 }
+Module& Module::operator=(const Module& o) {
+  detail::Reassigned::note(*this, o);
+  state_ = o.state_;
+  return *this;
+}
 
 const std::string& Module::name() const {
   static const std::string unnamed = "Module";
   return !state_->own_name.empty() ? state_->own_name : state_->name.empty() ? unnamed : state_->name;
 }
 void Module::set_name(std::string name) { state_->own_name = std::move(name); }
-void Module::set_extra(std::string extra) { state_->extra = std::move(extra); }
+void Module::set_extra(std::string extra, std::function<std::string()> options) {
+  state_->extra = std::move(extra);
+  state_->options_text = std::move(options);
+}
 bool Module::is_training() const { return state_->training; }
 
 namespace {
@@ -107,28 +115,54 @@ void Module::name_from(const std::type_info& type) const {
                                                                                          : full.substr(colons + 2);
 }
 
-Tensor Module::param(std::string name, Tensor value) {
+Parameter Module::register_param(std::string name, const Tensor& value, const ModuleTensor* tied, bool trainable) {
   check_name(*state_, name, "parameter");
-  if (!value.defined()) return value;
+  if (!value.defined()) return {};
   WEFT_CHECK(value.is_leaf(), ValueError, this->name(), ": parameter '", name,
              "' was computed from other tensors; register a leaf, or compute it in the call");
-  if (value.is_floating()) value.set_requires_grad(true);
-  state_->params.emplace_back(std::move(name), value);
-  return value;
+  Parameter p(value, tied);
+  if (p.is_floating()) p.set_requires_grad(trainable);
+  state_->params.push_back({std::move(name), Parameter(value, &p)});
+  return p;
 }
 
-Tensor Module::buffer(std::string name, Tensor value, bool persistent) {
+Buffer Module::register_buffer(std::string name, const Tensor& value, const ModuleTensor* tied, bool persistent) {
   check_name(*state_, name, "buffer");
-  if (value.defined()) state_->buffers.push_back({std::move(name), value, persistent});
-  return value;
+  if (!value.defined()) return {};
+  Buffer b(value, tied);
+  state_->buffers.push_back({std::move(name), Buffer(value, &b), persistent});
+  return b;
 }
 
-void Module::register_child(std::string name, const Module& child, std::shared_ptr<detail::AnyModule> callable) {
+void Module::register_child(std::string name, std::shared_ptr<detail::AnyModule> held, int64_t at) {
+  const Module& child = held->module();
   check_name(*state_, name, "module");
   bool cycle = false;
   visit(child, [&](const State& s) { cycle |= &s == state_.get(); });
   WEFT_CHECK(!cycle, ValueError, this->name(), ": module '", name, "' contains the module it is added to");
-  state_->children.push_back({std::move(name), child, std::move(callable)});
+  if (child.state_->object.expired() || held->is_callable()) child.state_->object = held;
+  std::vector<State::Child>& all = state_->children;
+  all.insert(at < 0 ? all.end() : all.begin() + at, {std::move(name), child, std::move(held)});
+}
+
+std::vector<Module::Place> Module::places(const std::function<bool(const Module&)>& wanted) const {
+  std::vector<Place> out;
+  for (const auto& [path, m] : named_modules()) {
+    State& s = m.state();
+    for (size_t i = 0; i < s.children.size(); ++i) {
+      if (!wanted(s.children[i].held->module())) continue;
+      WEFT_CHECK(s.container, ValueError, "replace: '", joined(path, s.children[i].name), "' is a member of ", m.name(),
+                 ", which calls it by that member; replace it there");
+      out.emplace_back(&s, i);
+    }
+  }
+  return out;
+}
+
+void Module::put(const Place& at, std::shared_ptr<detail::AnyModule> held) {
+  State::Child& child = at.first->children[at.second];
+  held->module().state_->object = held;
+  child = {child.name, held->module(), held};
 }
 
 Module& Module::train(bool on) {
@@ -188,7 +222,7 @@ std::vector<NamedTensor> Module::named_parameters() const {
   std::unordered_set<TensorImpl*> seen;
   walk(*this, "", [&](const std::string& prefix, const State& s) {
     for (const auto& [name, t] : s.params)
-      if (seen.insert(t.impl()).second) out.emplace_back(joined(prefix, name), t);
+      if (seen.insert(t.impl()).second) out.emplace_back(joined(prefix, name), t.tensor());
   });
   return out;
 }
@@ -198,7 +232,7 @@ std::vector<Tensor> Module::parameters() const {
   std::unordered_set<TensorImpl*> seen;
   visit(*this, [&](const State& s) {
     for (const auto& [name, t] : s.params)
-      if (seen.insert(t.impl()).second) out.push_back(t);
+      if (seen.insert(t.impl()).second) out.push_back(t.tensor());
   });
   return out;
 }
@@ -207,8 +241,8 @@ std::vector<NamedTensor> Module::named_buffers() const {
   std::vector<NamedTensor> out;
   std::unordered_set<TensorImpl*> seen;
   walk(*this, "", [&](const std::string& prefix, const State& s) {
-    for (const State::Buffer& b : s.buffers)
-      if (seen.insert(b.tensor.impl()).second) out.emplace_back(joined(prefix, b.name), b.tensor);
+    for (const State::BufferEntry& b : s.buffers)
+      if (seen.insert(b.tensor.impl()).second) out.emplace_back(joined(prefix, b.name), b.tensor.tensor());
   });
   return out;
 }
@@ -259,9 +293,9 @@ Tensor Module::get(std::string_view name) const {
   Tensor found;
   walk(*this, "", [&](const std::string& prefix, const State& s) {
     for (const auto& [key, t] : s.params)
-      if (joined(prefix, key) == name) found = t;
-    for (const State::Buffer& b : s.buffers)
-      if (joined(prefix, b.name) == name) found = b.tensor;
+      if (joined(prefix, key) == name) found = t.tensor();
+    for (const State::BufferEntry& b : s.buffers)
+      if (joined(prefix, b.name) == name) found = b.tensor.tensor();
   });
   WEFT_CHECK(found.defined(), ValueError, this->name(), ": no parameter or buffer named '", name, "'");
   return found;
@@ -276,9 +310,9 @@ Module& Module::apply(const std::function<void(Module&)>& f) {
 StateDict Module::state_dict() const {
   StateDict out;
   walk(*this, "", [&](const std::string& prefix, const State& s) {
-    for (const auto& [name, t] : s.params) out.insert(joined(prefix, name), t);
-    for (const State::Buffer& b : s.buffers)
-      if (b.persistent) out.insert(joined(prefix, b.name), b.tensor);
+    for (const auto& [name, t] : s.params) out.insert(joined(prefix, name), t.tensor());
+    for (const State::BufferEntry& b : s.buffers)
+      if (b.persistent) out.insert(joined(prefix, b.name), b.tensor.tensor());
   });
   return out;
 }
@@ -311,7 +345,7 @@ LoadResult Module::load_state_dict(const StateDict& dict, bool strict) {
   std::vector<std::pair<State*, Shape>> waiting;
   std::unordered_set<std::string> known;
   walk(*this, "", [&](const std::string& prefix, State& s) {
-    const auto first_name = [&] { return s.params.empty() ? s.buffers.front().name : s.params.front().first; };
+    const auto first_name = [&] { return s.params.empty() ? s.buffers.front().name : s.params.front().name; };
     const Tensor* first = s.lazy ? dict.find(joined(prefix, first_name())) : nullptr;
     if (first && first->numel() == 0) first = nullptr;  // from a module that is lazy itself
     if (first) waiting.emplace_back(&s, first->shape());
@@ -329,7 +363,7 @@ LoadResult Module::load_state_dict(const StateDict& dict, bool strict) {
       }
     };
     for (const auto& [name, t] : s.params) take(name, t);
-    for (const State::Buffer& b : s.buffers)
+    for (const State::BufferEntry& b : s.buffers)
       if (b.persistent) take(b.name, b.tensor);
     for (const std::string& name : s.ignored) known.insert(joined(prefix, name));
   });
@@ -398,8 +432,9 @@ std::string text_of(const Module& m) {
     i = end;
   }
   std::string out = m.name() + "(";
-  if (lines.empty() && s.extra.find('\n') == std::string::npos) return out + s.extra + ")";
-  if (!s.extra.empty()) out += "\n  " + indented(s.extra);
+  const std::string extra = s.options_text ? s.extra + s.options_text() : s.extra;
+  if (lines.empty() && extra.find('\n') == std::string::npos) return out + extra + ")";
+  if (!extra.empty()) out += "\n  " + indented(extra);
   for (const std::string& line : lines) out += "\n  " + line;
   return out + "\n)";
 }

@@ -4,17 +4,20 @@
 #pragma once
 
 #include <concepts>
-#include <cstring>
 #include <functional>
 #include <iosfwd>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <typeinfo>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "weft/core/state_dict.h"
+#include "weft/nn/parameter.h"
 
 namespace weft::nn {
 
@@ -23,6 +26,13 @@ namespace detail {
 class CloneScope;
 class AnyModule;
 class LazyShapes;
+/// What runs before a call may replace its input, what runs after it its result: an undefined Tensor leaves it.
+using PreHook = std::function<Tensor(const Module&, const Tensor& input)>;
+using PostHook = std::function<Tensor(const Module&, const Tensor& input, const Tensor& output)>;
+struct Hooks {
+  std::vector<std::pair<int64_t, PreHook>> before;
+  std::vector<std::pair<int64_t, PostHook>> after;
+};
 }  // namespace detail
 
 using NamedTensor = std::pair<std::string, Tensor>;
@@ -35,10 +45,11 @@ struct LoadResult {
 /// Base of every module. Derive, and register members where they are declared:
 ///     struct Net : nn::Module {
 ///       nn::Linear fc = add("fc", nn::Linear(4, 2));
-///       Tensor scale = param("scale", ones({2}));
+///       nn::Parameter scale = param("scale", ones({2}));
 ///       Tensor operator()(const Tensor& x) { return fc(x) * scale; }
 ///     };
-/// State-dict order: own parameters, own buffers, then the children, each in order of registration.
+/// Assigning a module to another, `net = other`, makes it a handle of the other's state, its parameters and members
+/// with it. State-dict order: own parameters, own buffers, then the children, each in order of registration.
 class WEFT_API Module {
  public:
   struct State;
@@ -46,8 +57,8 @@ class WEFT_API Module {
   Module();
   /// A copy shares the state; inside `clone` it takes the clone's.
   Module(const Module& o);
-  Module& operator=(const Module&) = default;
-  ~Module() = default;
+  Module& operator=(const Module& o);
+  virtual ~Module() = default;
 
   /// The class name that printing shows: "Conv2d".
   const std::string& name() const;
@@ -74,6 +85,29 @@ class WEFT_API Module {
   /// This module (name "") and all below, each once, parents first.
   std::vector<Module> modules() const;
   std::vector<std::pair<std::string, Module>> named_modules() const;
+  /// This module as M, or as a class derived from M; empty where it is none. Handles keep the type that `add` or a
+  /// container got:
+  ///     for (nn::Module& child : net.children())
+  ///       if (auto bn = child.as<nn::BatchNorm2d>()) bn->options->momentum = 0.01;
+  template <std::derived_from<Module> M> std::optional<M> as() const {
+    if (const M* typed = dynamic_cast<const M*>(this)) return *typed;
+    return of_object<M>();
+  }
+  /// All M among `modules()`, as handles of that type: options that are changed through one are the module's.
+  ///     for (auto& bn : net.modules<nn::BatchNorm2d>()) bn.eval().requires_grad(false);
+  template <std::derived_from<Module> M> std::vector<M> modules() const {
+    std::vector<M> out;
+    if (const M* typed = dynamic_cast<const M*>(this)) out.push_back(*typed);
+    for (const Module& m : modules()) {
+      if (!out.empty() && m.is_same(out.front())) continue;
+      if (std::optional<M> typed = m.as<M>()) out.push_back(std::move(*typed));
+    }
+    return out;
+  }
+  /// Puts make(module) in the place of every M below that is a child of a container, and returns how many there were.
+  /// ValueError, and nothing is changed, where an M is a member of a class: only the class can replace what it calls.
+  ///     net.replace<nn::ReLU>([](const nn::ReLU&) { return nn::GELU(); });
+  template <std::derived_from<Module> M, class Make> int64_t replace(Make make);
   /// The parameter or buffer of that dotted name. ValueError otherwise.
   Tensor get(std::string_view name) const;
   /// Calls f for all modules below and then for this one.
@@ -81,32 +115,71 @@ class WEFT_API Module {
 
   /// Handles of all parameters and persistent buffers (no copies): `conv1.weight`, ...
   StateDict state_dict() const;
-  /// Copies the entries in, converting dtype and device. Missing, unexpected and misshapen entries are collected into one
-  /// ValueError that names every key, and nothing is changed then. Without `strict` only a wrong shape is an error.
+  /// Copies the entries in, converting dtype and device. Missing, unexpected and misshapen entries are collected into
+  /// one ValueError that names every key, and nothing is changed then. Without `strict` only a wrong shape is an
+  /// error.
   LoadResult load_state_dict(const StateDict& dict, bool strict = true);
+
+  /// Calls hook(module, x) before every call of this module; x is its first input, undefined where that is no Tensor.
+  /// A Tensor that the hook returns replaces x. Returns a handle for remove_hook. Copies of the module have the hook,
+  /// clones too.
+  template <class F> int64_t register_forward_pre_hook(F hook) {
+    return add_pre_hook([hook = std::move(hook)](const Module& m, const Tensor& x) mutable -> Tensor {
+      if constexpr (std::is_void_v<std::invoke_result_t<F&, const Module&, const Tensor&>>) return hook(m, x), Tensor();
+      else return hook(m, x);
+    });
+  }
+  /// Calls hook(module, x, y) after every call; y is the result or its member `output`, undefined where there is
+  /// none. A Tensor that the hook returns replaces y.
+  template <class F> int64_t register_forward_hook(F hook) {
+    return add_hook([hook = std::move(hook)](const Module& m, const Tensor& x, const Tensor& y) mutable -> Tensor {
+      if constexpr (std::is_void_v<std::invoke_result_t<F&, const Module&, const Tensor&, const Tensor&>>)
+        return hook(m, x, y), Tensor();
+      else return hook(m, x, y);
+    });
+  }
+  /// ValueError if the module has no hook of that handle.
+  void remove_hook(int64_t handle);
 
   State& state() const { return *state_; }
   bool is_same(const Module& o) const { return state_ == o.state_; }
 
  protected:
-  /// The printed name, and what is printed between the parentheses. Classes that derive from a layer of the library print
-  /// their own C++ name; `set_name` gives another.
+  /// The printed name, and what is printed between the parentheses. Classes that derive from a layer of the library
+  /// print their own C++ name; `set_name` gives another.
   explicit Module(std::string name, std::string extra = "");
   void set_name(std::string name);
-  void set_extra(std::string extra);
+  /// `options` is asked at each printing and stands behind `extra`.
+  void set_extra(std::string extra, std::function<std::string()> options = {});
 
   /// Registers a trainable leaf and returns it. An undefined tensor is not registered. ValueError: a taken or illegal
   /// name, or a tensor that was computed from others.
-  Tensor param(std::string name, Tensor value);
-  /// Registers state that is not trained. Only persistent buffers are in the state dict.
-  Tensor buffer(std::string name, Tensor value, bool persistent = true);
-  /// Registers a child and returns it.
-  template <std::derived_from<Module> M> M add(std::string name, M child) {
-    child.name_from(typeid(M));
-    register_child(std::move(name), child, nullptr);
-    return child;
+  /// With `trainable` off, or for integers, it does not require grad.
+  Parameter param(std::string name, const Tensor& value, bool trainable = true) {
+    return register_param(std::move(name), value, nullptr, trainable);
   }
-  void register_child(std::string name, const Module& child, std::shared_ptr<detail::AnyModule> callable);
+  /// The same for another module's parameter, or for this one's under a second name: both are tied.
+  template <std::derived_from<ModuleTensor> P> Parameter param(std::string name, const P& value) {
+    return register_param(std::move(name), value, &value, value.requires_grad());
+  }
+  /// Registers state that is not trained. Only persistent buffers are in the state dict.
+  Buffer buffer(std::string name, const Tensor& value, bool persistent = true) {
+    return register_buffer(std::move(name), value, nullptr, persistent);
+  }
+  template <std::derived_from<ModuleTensor> P> Buffer buffer(std::string name, const P& value, bool persistent = true) {
+    return register_buffer(std::move(name), value, &value, persistent);
+  }
+  /// Lets every handle of a buffer name t.
+  static void set_buffer(const Buffer& b, const Tensor& t) { b.replace(t); }
+  /// Registers a child and returns it.
+  template <std::derived_from<Module> M> M add(std::string name, M child);
+  /// `at`: the place among the children; -1 is the end.
+  void register_child(std::string name, std::shared_ptr<detail::AnyModule> held, int64_t at = -1);
+  /// Children that are `wanted`, with the state that they are children of.
+  using Place = std::pair<State*, size_t>;
+  std::vector<Place> places(const std::function<bool(const Module&)>& wanted) const;
+  /// Puts another child there, under the same name.
+  static void put(const Place& at, std::shared_ptr<detail::AnyModule> held);
 
  private:
   friend class detail::CloneScope;
@@ -115,34 +188,60 @@ class WEFT_API Module {
   /// Users' classes are called by their C++ name, also those derived from a layer of the library.
   void name_from(const std::type_info& type) const;
   std::ostream& print(std::ostream& os) const;
+  Parameter register_param(std::string name, const Tensor& value, const ModuleTensor* tied, bool trainable);
+  Buffer register_buffer(std::string name, const Tensor& value, const ModuleTensor* tied, bool persistent);
+  int64_t add_pre_hook(detail::PreHook hook);
+  int64_t add_hook(detail::PostHook hook);
+  /// This module as what it was added as.
+  template <class M> std::optional<M> of_object() const;
 
   std::shared_ptr<State> state_;
 };
 
-/// What the copies of a module share.
-struct Module::State {
-  struct Buffer {
-    std::string name;
-    Tensor tensor;
-    bool persistent;
-  };
-  struct Child {
-    std::string name;
-    Module module;
-    std::shared_ptr<detail::AnyModule> callable;  ///< set by containers, which call their children
-  };
+namespace detail {
+/// What the copies of a module share, but for its tensors and children.
+struct Settings {
   std::string name;      ///< of the library's class, or what a constructor gave; may be empty
   std::string own_name;  ///< of the user's class, or what `set_name` gave; printed in place of `name` unless empty
   std::string extra;     ///< printed between the parentheses
   bool training = true;
   bool list_repr = false;  ///< equal neighbours are printed once, as PyTorch's ModuleList
-  std::vector<NamedTensor> params;
-  std::vector<Buffer> buffers;
-  std::vector<Child> children;
+  bool container = false;  ///< calls its children through `held`, so that they can be replaced
   /// Entries that old checkpoints lack, and own keys that they have though the module does not.
   std::vector<std::string> may_miss, ignored;
   /// Set while the parameters wait, without elements, for the shapes of an input or of a state dict.
-  std::shared_ptr<const detail::LazyShapes> lazy;
+  std::shared_ptr<const LazyShapes> lazy;
+  std::shared_ptr<const Hooks> hooks;  ///< null: none
+};
+}  // namespace detail
+
+/// What the copies of a module share.
+struct Module::State : detail::Settings {
+  struct ParamEntry {
+    std::string name;
+    Parameter tensor;
+  };
+  struct BufferEntry {
+    std::string name;
+    Buffer tensor;
+    bool persistent;
+  };
+  struct Child {
+    std::string name;
+    Module module;
+    std::shared_ptr<detail::AnyModule> held;  ///< the child as what it was added as
+  };
+  std::function<std::string()> options_text;  ///< printed behind `extra`, unless empty
+  std::vector<ParamEntry> params;
+  std::vector<BufferEntry> buffers;
+  std::vector<Child> children;
+  std::weak_ptr<detail::AnyModule> object;  ///< this module as what it was added as
+};
+
+/// A module that maps one tensor to one tensor.
+template <class M>
+concept Layer = std::derived_from<M, Module> && requires(M m, const Tensor& x) {
+  { m(x) } -> std::convertible_to<Tensor>;
 };
 
 namespace detail {
@@ -159,45 +258,102 @@ class WEFT_API LazyShapes {
 /// Once: s is lazy no longer.
 WEFT_API void materialize(Module::State& s, const Shape& first);
 
-/// While it lives, copying a module of the tree of `root` on this thread gives the module's clone.
+/// While it lives, copying a module, a parameter or an option of the tree of `root` on this thread gives the clone's.
 class WEFT_API CloneScope {
  public:
   explicit CloneScope(const Module& root);
+  /// Tensors are shared with root, but for the given parameters and buffers. ValueError for an unknown name.
+  CloneScope(const Module& root, const std::vector<NamedTensor>& given);
   ~CloneScope();
   CloneScope(const CloneScope&) = delete;
   CloneScope& operator=(const CloneScope&) = delete;
-  /// Lets tensor handles inside an object that was copied under this scope name the clone's tensors.
-  void relink(void* object, size_t size) const;
   static CloneScope* current();
-  /// The clone of a state of the tree, or null.
+  /// The clone of a state or a tensor of the tree, or null.
   std::shared_ptr<Module::State> find(const Module::State* s) const;
+  const ModuleTensor* find(const ModuleTensor& t) const;
+  /// The clone's copy of an option.
+  template <class T> std::shared_ptr<T> own(const std::shared_ptr<T>& shared) {
+    if (shares_) return shared;
+    if (!copies_.contains(shared.get())) {
+      auto copy = std::make_shared<T>(*shared);
+      copies_[copy.get()] = copy;  // copies of the copy stay as they are
+      copies_[shared.get()] = std::move(copy);
+    }
+    return std::static_pointer_cast<T>(copies_[shared.get()]);
+  }
 
  private:
   struct Impl;
+  void copy_states(const Module& m);
+  void open();
   std::unique_ptr<Impl> impl_;
-  CloneScope* before_;
+  bool shares_ = false;
+  std::unordered_map<const void*, std::shared_ptr<void>> copies_;
+  CloneScope* before_ = nullptr;
 };
 
-template <class M> M copy_members(const M& m, const CloneScope& scope) {
-  // Made in zeroed memory: what a copy leaves unwritten (the unused end of a Shape) must not look like a handle.
-  union Room {
-    Room() { std::memset(static_cast<void*>(this), 0, sizeof *this); }
-    ~Room() {}
-    M object;
-  } room;
-  asm volatile("" : : "r"(&room) : "memory");  // the zeros count, though a constructor follows
-  const std::unique_ptr<M, void (*)(M*)> copy(std::construct_at(&room.object, m), [](M* p) { std::destroy_at(p); });
-  scope.relink(copy.get(), sizeof(M));
-  return std::move(*copy);
-}
+/// A module of any type, to be called or cast back.
+class WEFT_API AnyModule {
+ public:
+  virtual ~AnyModule();
+  virtual Module& module() = 0;
+  virtual bool is_callable() const { return false; }
+  /// ValueError unless it is callable.
+  virtual Tensor call(const Tensor& x);
+  /// Under a CloneScope: of the clone.
+  virtual std::shared_ptr<AnyModule> clone() const = 0;
+
+ protected:
+  static void give_name(const Module& m, const std::type_info& type) { m.name_from(type); }
+};
+/// A member of a class.
+template <std::derived_from<Module> M> class Held : public AnyModule {
+ public:
+  explicit Held(const M& m) : object(m) { this->give_name(m, typeid(M)); }
+  Module& module() override { return object; }
+  std::shared_ptr<AnyModule> clone() const override { return std::make_shared<Held>(object); }
+  M object;
+};
+/// A child of a container.
+template <std::derived_from<Module> M> class Called final : public Held<M> {
+ public:
+  using Held<M>::Held;
+  bool is_callable() const override { return Layer<M>; }
+  Tensor call(const Tensor& x) override {
+    if constexpr (Layer<M>) return this->object(x);
+    else return AnyModule::call(x);
+  }
+  std::shared_ptr<AnyModule> clone() const override { return std::make_shared<Called>(this->object); }
+};
 
 }  // namespace detail
 
-/// A deep copy with tensors of its own: same values, modes, trainability and tags, no gradients. Tensor members of
-/// a user's class must be direct members (not inside a std::vector) to follow; modules may be anywhere.
+template <std::derived_from<Module> M> M Module::add(std::string name, M child) {
+  register_child(std::move(name), std::make_shared<detail::Held<M>>(child));
+  return child;
+}
+
+template <class M> std::optional<M> Module::of_object() const {
+  const std::shared_ptr<detail::AnyModule> held = state_->object.lock();
+  const M* typed = held ? dynamic_cast<const M*>(&held->module()) : nullptr;
+  return typed ? std::optional<M>(*typed) : std::nullopt;
+}
+template <std::derived_from<Module> M, class Make> int64_t Module::replace(Make make) {
+  const auto found = places([](const Module& m) { return dynamic_cast<const M*>(&m) != nullptr; });
+  for (const Place& at : found) {
+    using New = std::decay_t<std::invoke_result_t<Make&, const M&>>;
+    const auto& old = dynamic_cast<const M&>(at.first->children[at.second].held->module());
+    auto held = std::make_shared<detail::Called<New>>(make(old));
+    put(at, std::move(held));
+  }
+  return static_cast<int64_t>(found.size());
+}
+
+/// A deep copy with tensors and options of its own: same values, modes, trainability and tags, no gradients. Handles
+/// follow wherever they sit in a class, as long as they are modules, nn::Parameter and nn::Buffer.
 template <std::derived_from<Module> M> [[nodiscard]] M clone(const M& m) {
-  detail::CloneScope scope(m);
-  return detail::copy_members(m, scope);
+  const detail::CloneScope scope(m);
+  return M(m);
 }
 
 /// Prints as PyTorch prints modules.

@@ -18,8 +18,8 @@ std::string activation_text(Activation a, double slope) {
   return a == Activation::relu ? ", activation=relu" : ", activation=leaky_relu, slope=" + py(slope);
 }
 
-template <class Options> std::string norm_text(int64_t features, const Options& o) {
-  return weft::str(features, ", eps=", py(o.eps), ", momentum=", py(o.momentum), ", affine=", py(o.affine),
+template <class Options> std::string norm_text(const Options& o) {
+  return weft::str(", eps=", py(o.eps), ", momentum=", py(o.momentum), ", affine=", py(o.affine),
                    ", bias=", py(o.affine && o.bias), ", track_running_stats=", py(o.track_running_stats),
                    activation_text(o.activation, o.slope));
 }
@@ -37,7 +37,7 @@ void check_rank(const char* name, int d, const Tensor& x, int lower) {
 
 template <class Options>
 ChannelNorm::ChannelNorm(std::string name, int64_t num_features, const Options& o)
-    : Module(std::move(name), norm_text(num_features, o)), num_features(num_features) {
+    : Module(std::move(name), py(num_features)), num_features(num_features) {
   WEFT_CHECK(num_features >= 0, ValueError, this->name(), ": num_features must not be negative, got ", num_features);
   if (o.affine) {
     weight = param("weight", ones({num_features}));
@@ -53,9 +53,9 @@ ChannelNorm::ChannelNorm(std::string name, int64_t num_features, const Options& 
 
 void ChannelNorm::reset_parameters() {
   NoGrad guard;
-  for (Tensor t : {weight, running_var})
+  for (Tensor t : {weight.tensor(), running_var.tensor()})
     if (t.defined()) t.fill_(1);
-  for (Tensor t : {bias, running_mean, num_batches_tracked})
+  for (Tensor t : {bias.tensor(), running_mean.tensor(), num_batches_tracked.tensor()})
     if (t.defined()) t.zero_();
 }
 
@@ -67,27 +67,28 @@ double ChannelNorm::share_of_batch(std::optional<double> momentum) const {
 
 void ChannelNorm::count_batch() const {
   NoGrad guard;
-  Tensor count = num_batches_tracked;
+  Tensor count = num_batches_tracked.tensor();
   if (count.device().type == DeviceType::cpu) ++*count.mut_data<int64_t>();
   else count.add_(scalar(int64_t{1}, count.options()));
 }
 
 template <int D>
 BatchNorm<D>::BatchNorm(int64_t num_features, BatchNormOptions o)
-    : ChannelNorm(weft::str("BatchNorm", D, "d"), num_features, o), options(o) {}
+    : ChannelNorm(weft::str("BatchNorm", D, "d"), num_features, o), options(o) {
+  set_extra(py(num_features), [options = options] { return norm_text(*options); });
+}
 
 template <int D> Tensor BatchNorm<D>::normalise(const Tensor& x, const Tensor& residual) const {
   check_rank("BatchNorm", D, x, D == 1 ? 2 : -1);
   WEFT_CHECK(x.size(1) == num_features, ShapeError, name(), ": input ", x.shape(), " has ", x.size(1),
              " channels, expected ", num_features);
   const bool tracking = running_mean.defined(), training = is_training();
-  Tensor y = batch_norm(x, training && !tracking ? Tensor() : running_mean,
-                        training && !tracking ? Tensor() : running_var, weight, bias,
+  Tensor y = batch_norm(x, running_mean, running_var, weight, bias,
                         {.training = training || !tracking,
-                         .momentum = training && tracking ? share_of_batch(options.momentum) : 0,
-                         .eps = options.eps,
-                         .activation = options.activation,
-                         .slope = options.slope,
+                         .momentum = training && tracking ? share_of_batch(options->momentum) : 0,
+                         .eps = options->eps,
+                         .activation = options->activation,
+                         .slope = options->slope,
                          .residual = residual});
   if (training && tracking) count_batch();  // after the op: a refused input leaves the state as it was
   return y;
@@ -100,22 +101,23 @@ template class BatchNorm<3>;
 template <int D>
 InstanceNorm<D>::InstanceNorm(int64_t num_features, InstanceNormOptions o)
     : ChannelNorm(weft::str("InstanceNorm", D, "d"), num_features, o), options(o) {
+  set_extra(py(num_features), [options = options] { return norm_text(*options); });
   // PyTorch before 0.4 saved them though they were not used
   if (!o.track_running_stats) state().ignored = {"running_mean", "running_var", "num_batches_tracked"};
 }
 
-template <int D> Tensor InstanceNorm<D>::operator()(const Tensor& x) const {
+template <int D> Tensor InstanceNorm<D>::forward(const Tensor& x) const {
   check_rank("InstanceNorm", D, x, D + 1);
   const bool unbatched = x.rank() == D + 1;
   int64_t channels = x.size(unbatched ? 0 : 1);
-  WEFT_CHECK(channels == num_features || !options.affine, ShapeError, name(), ": input ", x.shape(), " has ", channels,
+  WEFT_CHECK(channels == num_features || !options->affine, ShapeError, name(), ": input ", x.shape(), " has ", channels,
              " channels, expected ", num_features);
   Tensor y = instance_norm(unbatched ? x.unsqueeze(0) : x, running_mean, running_var, weight, bias,
-                           {.use_input_stats = is_training() || !options.track_running_stats,
-                            .momentum = options.momentum,
-                            .eps = options.eps,
-                            .activation = options.activation,
-                            .slope = options.slope});
+                           {.use_input_stats = is_training() || !options->track_running_stats,
+                            .momentum = options->momentum,
+                            .eps = options->eps,
+                            .activation = options->activation,
+                            .slope = options->slope});
   return unbatched ? y.squeeze(0) : y;
 }
 
@@ -126,11 +128,12 @@ template class InstanceNorm<3>;
 // GroupNorm, LayerNorm, RMSNorm
 
 GroupNorm::GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions o)
-    : Module("GroupNorm", weft::str(num_groups, ", ", num_channels, ", eps=", py(o.eps), ", affine=", py(o.affine),
-                                    ", bias=", py(o.affine && o.bias), activation_text(o.activation, o.slope))),
-      num_groups(num_groups),
-      num_channels(num_channels),
-      options(o) {
+    : Module("GroupNorm"), num_groups(num_groups), num_channels(num_channels), options(o) {
+  set_extra(weft::str(num_groups, ", ", num_channels), [options = options] {
+    return weft::str(", eps=", py(options->eps), ", affine=", py(options->affine),
+                     ", bias=", py(options->affine && options->bias),
+                     activation_text(options->activation, options->slope));
+  });
   WEFT_CHECK(num_groups > 0 && num_channels % num_groups == 0, ValueError, "GroupNorm: num_channels ", num_channels,
              " must be divisible by num_groups ", num_groups);
   if (o.affine) {
@@ -139,9 +142,9 @@ GroupNorm::GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions 
   }
 }
 
-Tensor GroupNorm::operator()(const Tensor& x) const {
+Tensor GroupNorm::forward(const Tensor& x) const {
   return group_norm(x, num_groups, weight, bias,
-                    {.eps = options.eps, .activation = options.activation, .slope = options.slope});
+                    {.eps = options->eps, .activation = options->activation, .slope = options->slope});
 }
 
 namespace {
@@ -152,47 +155,48 @@ void check_normalized(const Module& m, const Shape& shape) {
 }  // namespace
 
 LayerNorm::LayerNorm(const Shape& normalized_shape, LayerNormOptions o)
-    : Module("LayerNorm", weft::str(py(normalized_shape), ", eps=", py(o.eps), ", elementwise_affine=",
-                                    py(o.elementwise_affine), ", bias=", py(o.elementwise_affine && o.bias))),
-      normalized_shape(normalized_shape),
-      options(o) {
+    : Module("LayerNorm"), normalized_shape(normalized_shape), options(o) {
+  set_extra(py(normalized_shape), [options = options] {
+    return weft::str(", eps=", py(options->eps), ", elementwise_affine=", py(options->elementwise_affine),
+                     ", bias=", py(options->elementwise_affine && options->bias));
+  });
   check_normalized(*this, normalized_shape);
   if (!o.elementwise_affine) return;
   weight = param("weight", ones(normalized_shape));
   if (o.bias) bias = param("bias", zeros(normalized_shape));
 }
 
-Tensor LayerNorm::operator()(const Tensor& x) const {
-  return layer_norm(x, normalized_shape, weight, bias, options.eps);
-}
+Tensor LayerNorm::forward(const Tensor& x) const { return layer_norm(x, normalized_shape, weight, bias, options->eps); }
 
 RMSNorm::RMSNorm(const Shape& normalized_shape, RMSNormOptions o)
-    : Module("RMSNorm",
-             weft::str(py(normalized_shape), ", eps=", py(o.eps), ", elementwise_affine=", py(o.elementwise_affine))),
-      normalized_shape(normalized_shape),
-      options(o) {
+    : Module("RMSNorm"), normalized_shape(normalized_shape), options(o) {
+  set_extra(py(normalized_shape), [options = options] {
+    return weft::str(", eps=", py(options->eps), ", elementwise_affine=", py(options->elementwise_affine));
+  });
   check_normalized(*this, normalized_shape);
   if (o.elementwise_affine) weight = param("weight", ones(normalized_shape));
 }
 
-Tensor RMSNorm::operator()(const Tensor& x) const { return rms_norm(x, normalized_shape, weight, options.eps); }
+Tensor RMSNorm::forward(const Tensor& x) const { return rms_norm(x, normalized_shape, weight, options->eps); }
 
 LocalResponseNorm::LocalResponseNorm(int64_t size, LocalResponseNormOptions o)
-    : Module("LocalResponseNorm", weft::str(size, ", alpha=", py(o.alpha), ", beta=", py(o.beta), ", k=", py(o.k))),
-      size(size),
-      options(o) {
+    : Module("LocalResponseNorm"), size(size), options(o) {
+  set_extra(py(size), [options = options] {
+    return weft::str(", alpha=", py(options->alpha), ", beta=", py(options->beta), ", k=", py(options->k));
+  });
   WEFT_CHECK(size > 0, ValueError, "LocalResponseNorm: size must be positive, got ", size);
 }
 
 CrossMapLRN2d::CrossMapLRN2d(int64_t size, LocalResponseNormOptions o)
-    : Module("CrossMapLRN2d", weft::str(size, ", alpha=", py(o.alpha), ", beta=", py(o.beta),
-                                        ", k=", o.k == 1 ? "1" : py(o.k))),  // PyTorch's default is an int here
-      size(size),
-      options(o) {
+    : Module("CrossMapLRN2d"), size(size), options(o) {
+  set_extra(py(size), [options = options] {  // PyTorch's default of k is an int here
+    return weft::str(", alpha=", py(options->alpha), ", beta=", py(options->beta),
+                     ", k=", options->k == 1 ? "1" : py(options->k));
+  });
   WEFT_CHECK(size > 0, ValueError, "CrossMapLRN2d: size must be positive, got ", size);
 }
 
-Tensor CrossMapLRN2d::operator()(const Tensor& x) const {
+Tensor CrossMapLRN2d::forward(const Tensor& x) const {
   WEFT_CHECK(x.rank() == 4, ShapeError, "CrossMapLRN2d: expected input to be 4D, got ", x.shape());
   if (x.numel() == 0) return x;
   const int64_t C = x.size(1), reach = (size + 1) / 2, window = 2 * reach - 1;
@@ -201,7 +205,7 @@ Tensor CrossMapLRN2d::operator()(const Tensor& x) const {
                                  {.kernel_size = {window, 1}, .stride = 1, .padding = {reach - 1, 0}});
   const Tensor left = ge(arange(0, C, 1, {Dtype::i64, x.device()}), reach).to(x.dtype()).reshape({C, 1, 1});
   const Tensor total = near.reshape(x.shape()) * window + squares.narrow(1, 0, 1) * left;
-  return x * pow(total * (options.alpha / static_cast<double>(size)) + options.k, -options.beta);
+  return x * pow(total * (options->alpha / static_cast<double>(size)) + options->k, -options->beta);
 }
 
 }  // namespace weft::nn

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "weft/autograd/ops/norm.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -12,7 +14,8 @@ class WEFT_API ChannelNorm : public Module {
   /// Back to the first values: weight and running_var 1, the others 0.
   void reset_parameters();
   int64_t num_features;
-  Tensor weight, bias, running_mean, running_var, num_batches_tracked;
+  Parameter weight, bias;
+  Buffer running_mean, running_var, num_batches_tracked;
 
  protected:
   template <class Options> ChannelNorm(std::string name, int64_t num_features, const Options& o);
@@ -40,10 +43,14 @@ template <int D> class WEFT_API BatchNorm : public ChannelNorm {
   template <std::floating_point F>
   BatchNorm(int64_t num_features, F eps, std::optional<double> momentum = 0.1)
       : BatchNorm(num_features, {.eps = eps, .momentum = momentum}) {}
-  Tensor operator()(const Tensor& x) const { return normalise(x, Tensor()); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return normalise(x, Tensor()); });
+  }
   /// act(bn(x) + residual) in one kernel.
-  Tensor operator()(const Tensor& x, const Tensor& residual) const { return normalise(x, residual); }
-  BatchNormOptions options;
+  Tensor operator()(const Tensor& x, const Tensor& residual) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return normalise(x, residual); });
+  }
+  Option<BatchNormOptions> options;
 
  private:
   Tensor normalise(const Tensor& x, const Tensor& residual) const;
@@ -71,8 +78,9 @@ template <int D> class WEFT_API InstanceNorm : public ChannelNorm {
   template <std::floating_point F>
   InstanceNorm(int64_t num_features, F eps, double momentum = 0.1, bool affine = false)
       : InstanceNorm(num_features, {.eps = eps, .momentum = momentum, .affine = affine}) {}
-  Tensor operator()(const Tensor& x) const;
-  InstanceNormOptions options;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+  Option<InstanceNormOptions> options;
 };
 using InstanceNorm1d = InstanceNorm<1>;
 using InstanceNorm2d = InstanceNorm<2>;
@@ -91,10 +99,11 @@ class WEFT_API GroupNorm : public Module {
   GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions o = {});
   template <std::floating_point F>
   GroupNorm(int64_t num_groups, int64_t num_channels, F eps) : GroupNorm(num_groups, num_channels, {.eps = eps}) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t num_groups, num_channels;
-  GroupNormOptions options;
-  Tensor weight, bias;
+  Option<GroupNormOptions> options;
+  Parameter weight, bias;
 };
 
 struct LayerNormOptions {
@@ -110,10 +119,11 @@ class WEFT_API LayerNorm : public Module {
   template <std::floating_point F>
   LayerNorm(const Shape& normalized_shape, F eps) : LayerNorm(normalized_shape, {.eps = eps}) {}
   template <std::floating_point F> LayerNorm(int64_t size, F eps) : LayerNorm(Shape{size}, {.eps = eps}) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   Shape normalized_shape;
-  LayerNormOptions options;
-  Tensor weight, bias;
+  Option<LayerNormOptions> options;
+  Parameter weight, bias;
 };
 
 struct RMSNormOptions {
@@ -128,10 +138,11 @@ class WEFT_API RMSNorm : public Module {
   template <std::floating_point F>
   RMSNorm(const Shape& normalized_shape, F eps) : RMSNorm(normalized_shape, {.eps = eps}) {}
   template <std::floating_point F> RMSNorm(int64_t size, F eps) : RMSNorm(Shape{size}, {.eps = eps}) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   Shape normalized_shape;
-  RMSNormOptions options;
-  Tensor weight;
+  Option<RMSNormOptions> options;
+  Parameter weight;
 };
 
 /// local_response_norm over `size` neighbouring channels.
@@ -141,9 +152,11 @@ class WEFT_API LocalResponseNorm : public Module {
   template <std::floating_point F>
   LocalResponseNorm(int64_t size, F alpha, double beta = 0.75, double k = 1)
       : LocalResponseNorm(size, {alpha, beta, k}) {}
-  Tensor operator()(const Tensor& x) const { return local_response_norm(x, size, options); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return local_response_norm(x, size, options); });
+  }
   int64_t size;
-  LocalResponseNormOptions options;
+  Option<LocalResponseNormOptions> options;
 };
 
 /// x / (k + alpha / size s)^beta, where s is the sum of x^2 over channel 0 and the (size + 1) / 2 - 1 channels on both sides of each:
@@ -154,9 +167,10 @@ class WEFT_API CrossMapLRN2d : public Module {
   explicit CrossMapLRN2d(int64_t size, LocalResponseNormOptions o = {});
   template <std::floating_point F>
   CrossMapLRN2d(int64_t size, F alpha, double beta = 0.75, double k = 1) : CrossMapLRN2d(size, {alpha, beta, k}) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t size;
-  LocalResponseNormOptions options;
+  Option<LocalResponseNormOptions> options;
 };
 
 }  // namespace weft::nn

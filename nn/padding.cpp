@@ -27,7 +27,7 @@ void check_rank(const Module& m, int d, const Tensor& x) {
 template <PadMode Mode, int D>
 Pad<Mode, D>::Pad(const Dims<2 * D>& padding)
     : Module(weft::str(class_name(Mode), D, "d"), py(Shape(padding))), padding(padding) {}
-template <PadMode Mode, int D> Tensor Pad<Mode, D>::operator()(const Tensor& x) const {
+template <PadMode Mode, int D> Tensor Pad<Mode, D>::forward(const Tensor& x) const {
   // as in PyTorch, zeros go round any tensor with enough axes
   if (Mode != PadMode::constant) check_rank(*this, D, x);
   return pad(x, Shape(padding), Mode);
@@ -38,7 +38,7 @@ ConstantPad<D>::ConstantPad(const Dims<2 * D>& padding, double value)
     : Module(weft::str("ConstantPad", D, "d"), "padding=" + py(Shape(padding)) + ", value=" + py(value)),
       padding(padding),
       value(value) {}
-template <int D> Tensor ConstantPad<D>::operator()(const Tensor& x) const {
+template <int D> Tensor ConstantPad<D>::forward(const Tensor& x) const {
   return pad(x, Shape(padding), PadMode::constant, value);
 }
 

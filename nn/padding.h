@@ -2,6 +2,7 @@
 #pragma once
 
 #include "weft/autograd/ops/pad.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 
 namespace weft::nn {
@@ -12,7 +13,8 @@ namespace weft::nn {
 template <PadMode Mode, int D> class WEFT_API Pad : public Module {
  public:
   explicit Pad(const Dims<2 * D>& padding);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   Dims<2 * D> padding;
 };
 using ReflectionPad1d = Pad<PadMode::reflect, 1>;
@@ -32,7 +34,8 @@ using ZeroPad3d = Pad<PadMode::constant, 3>;
 template <int D> class WEFT_API ConstantPad : public Module {
  public:
   ConstantPad(const Dims<2 * D>& padding, double value);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   Dims<2 * D> padding;
   double value;
 };

@@ -5,24 +5,53 @@
 
 namespace weft::nn {
 
+/// What a list keeps of a parameter.
+struct ParameterListEntry {
+  bool trainable = true;  ///< off: it does not require grad
+};
+
 /// Parameters by position; their names are "0", "1", ...
 class WEFT_API ParameterList : public Module {
  public:
-  explicit ParameterList(const std::vector<Tensor>& values = {});
-  /// Registers a leaf, trainable from now on.
-  ParameterList& push_back(Tensor value);
+  class Iterator {
+   public:
+    using value_type = Parameter;
+    using difference_type = std::ptrdiff_t;
+    Iterator() = default;
+    Iterator(const State* s, size_t at) : state_(s), at_(at) {}
+    const Parameter& operator*() const { return state_->params[at_].tensor; }
+    Iterator& operator++() { return ++at_, *this; }
+    Iterator operator++(int) { return {state_, at_++}; }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    const State* state_ = nullptr;
+    size_t at_ = 0;
+  };
+
+  explicit ParameterList(const std::vector<Tensor>& values = {}, ParameterListEntry e = {});
+  /// Registers a leaf, trainable from now on unless said otherwise. Integers are never.
+  ParameterList& push_back(const Tensor& value, ParameterListEntry e = {});
+  ParameterList& extend(const std::vector<Tensor>& values, ParameterListEntry e = {});
   /// The parameter; -1 is the last. ValueError out of range.
-  Tensor at(int64_t index) const;
+  const Parameter& at(int64_t index) const;
+  const Parameter& operator[](int64_t index) const { return at(index); }
+  /// Takes a parameter out; those behind it move up.
+  Parameter pop(int64_t index = -1);
   int64_t size() const { return static_cast<int64_t>(state().params.size()); }
+  Iterator begin() const { return {&state(), 0}; }
+  Iterator end() const { return {&state(), state().params.size()}; }
 };
 
 /// Parameters by name, in order of insertion.
 class WEFT_API ParameterDict : public Module {
  public:
-  explicit ParameterDict(const std::vector<NamedTensor>& values = {});
-  ParameterDict& insert(std::string name, Tensor value);
+  explicit ParameterDict(const std::vector<NamedTensor>& values = {}, ParameterListEntry e = {});
+  ParameterDict& insert(std::string name, const Tensor& value, ParameterListEntry e = {});
   /// The parameter of that name. ValueError if there is none.
-  Tensor at(std::string_view name) const { return get(name); }
+  const Parameter& at(std::string_view name) const;
+  const Parameter& operator[](std::string_view name) const { return at(name); }
+  Parameter pop(std::string_view name);
   bool contains(std::string_view name) const;
   std::vector<std::string> keys() const;
   int64_t size() const { return static_cast<int64_t>(state().params.size()); }

@@ -53,36 +53,42 @@ template <class Options> auto steps(const Options& o) {
 
 template <int D> MaxPool<D>::MaxPool(const MaxPoolOptions<D>& o) : Module(weft::str("MaxPool", D, "d")), options(o) {
   check<D>(name(), o);
-  set_extra("kernel_size=" + py_short(o.kernel_size) + ", stride=" + py_short(steps(o)) + ", padding=" +
-            py_short(o.padding) + ", dilation=" + py_short(o.dilation) + ", ceil_mode=" + py(o.ceil_mode));
+  set_extra("", [options = options] {
+    const auto& o = *options;
+    return "kernel_size=" + py_short(o.kernel_size) + ", stride=" + py_short(steps(o)) +
+           ", padding=" + py_short(o.padding) + ", dilation=" + py_short(o.dilation) + ", ceil_mode=" + py(o.ceil_mode);
+  });
 }
-template <int D> Tensor MaxPool<D>::operator()(const Tensor& x) const {
+template <int D> Tensor MaxPool<D>::forward(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& o) { return max_pool1d(t, o); },
                     [](const Tensor& t, const auto& o) { return max_pool2d(t, o); },
-                    [](const Tensor& t, const auto& o) { return max_pool3d(t, o); })(x, options);
+                    [](const Tensor& t, const auto& o) { return max_pool3d(t, o); })(x, *options);
 }
 template <int D> Pooled MaxPool<D>::with_indices(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& o) { return max_pool1d_with_indices(t, o); },
                     [](const Tensor& t, const auto& o) { return max_pool2d_with_indices(t, o); },
-                    [](const Tensor& t, const auto& o) { return max_pool3d_with_indices(t, o); })(x, options);
+                    [](const Tensor& t, const auto& o) { return max_pool3d_with_indices(t, o); })(x, *options);
 }
 
 template <int D> AvgPool<D>::AvgPool(const AvgPoolOptions<D>& o) : Module(weft::str("AvgPool", D, "d")), options(o) {
   check<D>(name(), o);
-  // PyTorch keeps the 1-d layer's numbers as tuples
-  auto number = [](const Dims<D>& d) { return D == 1 ? py(Shape(d)) : py_short(d); };
-  set_extra("kernel_size=" + number(o.kernel_size) + ", stride=" + number(steps(o)) + ", padding=" + number(o.padding));
+  set_extra("", [options = options] {
+    const auto& o = *options;
+    // PyTorch keeps the 1-d layer's numbers as tuples
+    auto number = [](const Dims<D>& d) { return D == 1 ? py(Shape(d)) : py_short(d); };
+    return "kernel_size=" + number(o.kernel_size) + ", stride=" + number(steps(o)) + ", padding=" + number(o.padding);
+  });
 }
-template <int D> Tensor AvgPool<D>::operator()(const Tensor& x) const {
+template <int D> Tensor AvgPool<D>::forward(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& o) { return avg_pool1d(t, o); },
                     [](const Tensor& t, const auto& o) { return avg_pool2d(t, o); },
-                    [](const Tensor& t, const auto& o) { return avg_pool3d(t, o); })(x, options);
+                    [](const Tensor& t, const auto& o) { return avg_pool3d(t, o); })(x, *options);
 }
 
 template <int D>
 AdaptiveAvgPool<D>::AdaptiveAvgPool(const OutputSize<D>& output_size)
     : Module(weft::str("AdaptiveAvgPool", D, "d"), text(output_size)), output_size(output_size) {}
-template <int D> Tensor AdaptiveAvgPool<D>::operator()(const Tensor& x) const {
+template <int D> Tensor AdaptiveAvgPool<D>::forward(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& s) { return adaptive_avg_pool1d(t, s); },
                     [](const Tensor& t, const auto& s) { return adaptive_avg_pool2d(t, s); },
                     [](const Tensor& t, const auto& s) { return adaptive_avg_pool3d(t, s); })(x, output_size);
@@ -91,7 +97,7 @@ template <int D> Tensor AdaptiveAvgPool<D>::operator()(const Tensor& x) const {
 template <int D>
 AdaptiveMaxPool<D>::AdaptiveMaxPool(const OutputSize<D>& output_size)
     : Module(weft::str("AdaptiveMaxPool", D, "d"), text(output_size)), output_size(output_size) {}
-template <int D> Tensor AdaptiveMaxPool<D>::operator()(const Tensor& x) const {
+template <int D> Tensor AdaptiveMaxPool<D>::forward(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& s) { return adaptive_max_pool1d(t, s); },
                     [](const Tensor& t, const auto& s) { return adaptive_max_pool2d(t, s); },
                     [](const Tensor& t, const auto& s) { return adaptive_max_pool3d(t, s); })(x, output_size);
@@ -112,23 +118,26 @@ template <int D> LPPool<D>::LPPool(const LpPoolOptions<D>& o) : Module(weft::str
             ", kernel_size=" + py_short(o.kernel_size) +
             ", stride=" + (o.stride == Dims<D>(0) ? "None" : py_short(o.stride)) + ", ceil_mode=" + py(o.ceil_mode));
 }
-template <int D> Tensor LPPool<D>::operator()(const Tensor& x) const {
+template <int D> Tensor LPPool<D>::forward(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& o) { return lp_pool1d(t, o); },
                     [](const Tensor& t, const auto& o) { return lp_pool2d(t, o); },
-                    [](const Tensor& t, const auto& o) { return lp_pool3d(t, o); })(x, options);
+                    [](const Tensor& t, const auto& o) { return lp_pool3d(t, o); })(x, *options);
 }
 
 template <int D>
 MaxUnpool<D>::MaxUnpool(const MaxUnpoolOptions<D>& o) : Module(weft::str("MaxUnpool", D, "d")), options(o) {
   check<D>(name(), o);
-  set_extra("kernel_size=" + py(Shape(o.kernel_size)) + ", stride=" + py(Shape(steps(o))) +
-            ", padding=" + py(Shape(o.padding)));
+  set_extra("", [options = options] {
+    const auto& o = *options;
+    return "kernel_size=" + py(Shape(o.kernel_size)) + ", stride=" + py(Shape(steps(o))) +
+           ", padding=" + py(Shape(o.padding));
+  });
 }
 template <int D>
-Tensor MaxUnpool<D>::operator()(const Tensor& x, const Tensor& indices, const std::optional<Shape>& output_size) const {
+Tensor MaxUnpool<D>::forward(const Tensor& x, const Tensor& indices, const std::optional<Shape>& output_size) const {
   return by_rank<D>([&](const auto& o) { return max_unpool1d(x, indices, o, output_size); },
                     [&](const auto& o) { return max_unpool2d(x, indices, o, output_size); },
-                    [&](const auto& o) { return max_unpool3d(x, indices, o, output_size); })(options);
+                    [&](const auto& o) { return max_unpool3d(x, indices, o, output_size); })(*options);
 }
 
 template <int D>
@@ -149,13 +158,13 @@ FractionalMaxPool<D>::FractionalMaxPool(const FractionalMaxPoolOptions<D>& o)
         ValueError, name(), ": output_ratio must be between 0 and 1, one number or ", D, ", got ", o.output_ratio[i]);
   }
 }
-template <int D> Tensor FractionalMaxPool<D>::operator()(const Tensor& x) const {
-  if constexpr (D == 2) return fractional_max_pool2d(x, options);
-  else return fractional_max_pool3d(x, options);
+template <int D> Tensor FractionalMaxPool<D>::forward(const Tensor& x) const {
+  if constexpr (D == 2) return fractional_max_pool2d(x, *options);
+  else return fractional_max_pool3d(x, *options);
 }
 template <int D> Pooled FractionalMaxPool<D>::with_indices(const Tensor& x) const {
-  if constexpr (D == 2) return fractional_max_pool2d_with_indices(x, options);
-  else return fractional_max_pool3d_with_indices(x, options);
+  if constexpr (D == 2) return fractional_max_pool2d_with_indices(x, *options);
+  else return fractional_max_pool3d_with_indices(x, *options);
 }
 
 template class MaxPool<1>;

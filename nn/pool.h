@@ -2,7 +2,9 @@
 #pragma once
 
 #include "weft/autograd/ops/pool.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -13,10 +15,11 @@ template <int D> class WEFT_API MaxPool : public Module {
   explicit MaxPool(const MaxPoolOptions<D>& o);
   explicit MaxPool(const Dims<D>& kernel_size, const Dims<D>& stride = kKernelSize, const Dims<D>& padding = 0)
       : MaxPool(MaxPoolOptions<D>{.kernel_size = kernel_size, .stride = stride, .padding = padding}) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   /// With where each maximum lies, for unpooling.
   Pooled with_indices(const Tensor& x) const;
-  MaxPoolOptions<D> options;
+  Option<MaxPoolOptions<D>> options;
 };
 using MaxPool1d = MaxPool<1>;
 using MaxPool2d = MaxPool<2>;
@@ -28,8 +31,9 @@ template <int D> class WEFT_API AvgPool : public Module {
   explicit AvgPool(const AvgPoolOptions<D>& o);
   explicit AvgPool(const Dims<D>& kernel_size, const Dims<D>& stride = kKernelSize, const Dims<D>& padding = 0)
       : AvgPool(AvgPoolOptions<D>{.kernel_size = kernel_size, .stride = stride, .padding = padding}) {}
-  Tensor operator()(const Tensor& x) const;
-  AvgPoolOptions<D> options;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+  Option<AvgPoolOptions<D>> options;
 };
 using AvgPool1d = AvgPool<1>;
 using AvgPool2d = AvgPool<2>;
@@ -39,7 +43,8 @@ using AvgPool3d = AvgPool<3>;
 template <int D> class WEFT_API AdaptiveAvgPool : public Module {
  public:
   explicit AdaptiveAvgPool(const OutputSize<D>& output_size);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   OutputSize<D> output_size;
 };
 using AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
@@ -50,7 +55,8 @@ using AdaptiveAvgPool3d = AdaptiveAvgPool<3>;
 template <int D> class WEFT_API AdaptiveMaxPool : public Module {
  public:
   explicit AdaptiveMaxPool(const OutputSize<D>& output_size);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   Pooled with_indices(const Tensor& x) const;
   OutputSize<D> output_size;
 };
@@ -64,8 +70,9 @@ template <int D> class WEFT_API LPPool : public Module {
   explicit LPPool(const LpPoolOptions<D>& o);
   LPPool(double norm_type, const Dims<D>& kernel_size, const Dims<D>& stride = 0)
       : LPPool({.norm_type = norm_type, .kernel_size = kernel_size, .stride = stride}) {}
-  Tensor operator()(const Tensor& x) const;
-  LpPoolOptions<D> options;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+  Option<LpPoolOptions<D>> options;
 };
 using LPPool1d = LPPool<1>;
 using LPPool2d = LPPool<2>;
@@ -77,8 +84,11 @@ template <int D> class WEFT_API MaxUnpool : public Module {
   explicit MaxUnpool(const MaxUnpoolOptions<D>& o);
   explicit MaxUnpool(const Dims<D>& kernel_size, const Dims<D>& stride = 0, const Dims<D>& padding = 0)
       : MaxUnpool(MaxUnpoolOptions<D>{.kernel_size = kernel_size, .stride = stride, .padding = padding}) {}
-  Tensor operator()(const Tensor& x, const Tensor& indices, const std::optional<Shape>& output_size = {}) const;
-  MaxUnpoolOptions<D> options;
+  Tensor operator()(const Tensor& x, const Tensor& indices, const std::optional<Shape>& output_size = {}) const {
+    return nn::call(*this, x, indices, output_size);
+  }
+  Tensor forward(const Tensor& x, const Tensor& indices, const std::optional<Shape>& output_size) const;
+  Option<MaxUnpoolOptions<D>> options;
 };
 using MaxUnpool1d = MaxUnpool<1>;
 using MaxUnpool2d = MaxUnpool<2>;
@@ -92,9 +102,10 @@ template <int D> class WEFT_API FractionalMaxPool : public Module {
   explicit FractionalMaxPool(const FractionalMaxPoolOptions<D>& o);
   FractionalMaxPool(const Dims<D>& kernel_size, const Dims<D>& output_size)
       : FractionalMaxPool({.kernel_size = kernel_size, .output_size = output_size}) {}
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   Pooled with_indices(const Tensor& x) const;
-  FractionalMaxPoolOptions<D> options;
+  Option<FractionalMaxPoolOptions<D>> options;
 };
 using FractionalMaxPool2d = FractionalMaxPool<2>;
 using FractionalMaxPool3d = FractionalMaxPool<3>;

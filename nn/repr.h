@@ -1,10 +1,12 @@
 // Values as Python prints them, for the printed form of modules. Internal: not part of the public headers.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
 #include "weft/core/shape.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn::detail {
 
@@ -20,6 +22,13 @@ template <int D> std::string py_short(const Dims<D>& d) {
   for (int i = 1; i < D; ++i)
     if (d[i] != d[0]) return py(Shape(d));
   return py(d[0]);
+}
+
+/// Prints text and options, each as it is then: `shown(", eps=", eps)`.
+inline std::string part(const char* text) { return text; }
+template <class T> std::string part(const Option<T>& o) { return py(*o); }
+template <class... P> std::function<std::string()> shown(P... parts) {
+  return [parts...] { return (part(parts) + ...); };
 }
 
 }  // namespace weft::nn::detail

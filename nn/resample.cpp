@@ -29,7 +29,8 @@ std::string upsample_text(const InterpolateOptions& o) {
 
 }  // namespace
 
-Upsample::Upsample(const InterpolateOptions& o) : Module("Upsample", upsample_text(o)), options(o) {
+Upsample::Upsample(const InterpolateOptions& o) : Module("Upsample"), options(o) {
+  set_extra("", [options = options] { return upsample_text(options); });
   WEFT_CHECK(o.size.empty() != o.scale_factor.empty(), ValueError, "Upsample: give either size or scale_factor");
 }
 
@@ -47,18 +48,18 @@ PixelShuffle::PixelShuffle(int64_t upscale_factor)
     : Module("PixelShuffle", "upscale_factor=" + py(upscale_factor)), upscale_factor(upscale_factor) {
   WEFT_CHECK(upscale_factor > 0, ValueError, "PixelShuffle: upscale_factor must be positive, got ", upscale_factor);
 }
-Tensor PixelShuffle::operator()(const Tensor& x) const { return pixel_shuffle(x, upscale_factor); }
+Tensor PixelShuffle::forward(const Tensor& x) const { return pixel_shuffle(x, upscale_factor); }
 
 PixelUnshuffle::PixelUnshuffle(int64_t downscale_factor)
     : Module("PixelUnshuffle", "downscale_factor=" + py(downscale_factor)), downscale_factor(downscale_factor) {
   WEFT_CHECK(downscale_factor > 0, ValueError, "PixelUnshuffle: downscale_factor must be positive, got ",
              downscale_factor);
 }
-Tensor PixelUnshuffle::operator()(const Tensor& x) const { return pixel_unshuffle(x, downscale_factor); }
+Tensor PixelUnshuffle::forward(const Tensor& x) const { return pixel_unshuffle(x, downscale_factor); }
 
 ChannelShuffle::ChannelShuffle(int64_t groups) : Module("ChannelShuffle", "groups=" + py(groups)), groups(groups) {
   WEFT_CHECK(groups > 0, ValueError, "ChannelShuffle: groups must be positive, got ", groups);
 }
-Tensor ChannelShuffle::operator()(const Tensor& x) const { return channel_shuffle(x, groups); }
+Tensor ChannelShuffle::forward(const Tensor& x) const { return channel_shuffle(x, groups); }
 
 }  // namespace weft::nn

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "weft/autograd/ops/resize.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -16,15 +18,18 @@ template <SizeLike S> Shape size_of(const S& size) {
 }
 }  // namespace detail
 
-/// interpolate as a layer: `Upsample({.scale_factor = 2, .mode = "bilinear"})`, `Upsample(Shape{32, 48}, "bilinear")`.
+/// interpolate as a layer: `Upsample({.scale_factor = 2, .mode = "bilinear"})`,
+/// `Upsample(Shape{32, 48}, "bilinear")`.
 class WEFT_API Upsample : public Module {
  public:
   explicit Upsample(const InterpolateOptions& o);
   template <SizeLike S>
   explicit Upsample(const S& size, Choice<InterpolateMode> mode = InterpolateMode::nearest)
       : Upsample(InterpolateOptions{.size = detail::size_of(size), .mode = mode}) {}
-  Tensor operator()(const Tensor& x) const { return interpolate(x, options); }
-  InterpolateOptions options;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return interpolate(x, options); });
+  }
+  Option<InterpolateOptions> options;
 };
 
 struct UpsamplingOptions {
@@ -51,14 +56,16 @@ class WEFT_API UpsamplingBilinear2d : public Upsample {
 class WEFT_API PixelShuffle : public Module {
  public:
   explicit PixelShuffle(int64_t upscale_factor);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t upscale_factor;
 };
 /// [.., C, H r, W r] -> [.., C r^2, H, W].
 class WEFT_API PixelUnshuffle : public Module {
  public:
   explicit PixelUnshuffle(int64_t downscale_factor);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t downscale_factor;
 };
 
@@ -66,7 +73,8 @@ class WEFT_API PixelUnshuffle : public Module {
 class WEFT_API ChannelShuffle : public Module {
  public:
   explicit ChannelShuffle(int64_t groups);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   int64_t groups;
 };
 

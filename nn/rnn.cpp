@@ -121,9 +121,9 @@ RNNBase::RNNBase(std::string name, RnnKind kind, int64_t input_size, int64_t hid
   if (num_layers != 1) extra += ", num_layers=" + py(num_layers);
   if (!bias) extra += ", bias=False";
   if (batch_first) extra += ", batch_first=True";
-  if (dropout != 0) extra += ", dropout=" + py(dropout);
-  if (bidirectional) extra += ", bidirectional=True";
-  set_extra(extra);
+  set_extra(extra, [dropout = dropout, both = bidirectional ? ", bidirectional=True" : ""] {
+    return (*dropout != 0 ? ", dropout=" + py(*dropout) : "") + both;
+  });
 
   const int64_t rows = rnn_gates(kind) * hidden_size, out = proj_size ? proj_size : hidden_size;
   for (int64_t layer = 0; layer < num_layers; ++layer)
@@ -147,9 +147,10 @@ void RNNBase::reset_parameters() {
 RnnWeights RNNBase::weights(int64_t layer, int64_t direction) const {
   const int64_t each = 2 + (bias ? 2 : 0) + (proj_size ? 1 : 0);
   auto p = state().params.begin() + (layer * (bidirectional ? 2 : 1) + direction) * each;
-  RnnWeights w{(p++)->second, (p++)->second};
-  if (bias) w.b_ih = (p++)->second, w.b_hh = (p++)->second;
-  if (proj_size) w.w_hr = p->second;
+  const auto next = [&]() -> const Tensor& { return (p++)->tensor; };
+  RnnWeights w{next(), next()};
+  if (bias) w.b_ih = next(), w.b_hh = next();
+  if (proj_size) w.w_hr = next();
   return w;
 }
 
@@ -224,11 +225,11 @@ RNNBase::PackedRun RNNBase::run(const PackedSequence& x, const RnnState& first) 
           {in_order(r.state.h, x.unsorted_indices), in_order(r.state.c, x.unsorted_indices)}};
 }
 
-RNNResult HiddenStateRNN::operator()(const Tensor& x, const Tensor& h0) const {
+RNNResult HiddenStateRNN::forward(const Tensor& x, const Tensor& h0) const {
   const RnnSequence s = run(x, {h0});
   return {s.output, s.state.h};
 }
-PackedRNNResult HiddenStateRNN::operator()(const PackedSequence& x, const Tensor& h0) const {
+PackedRNNResult HiddenStateRNN::forward(const PackedSequence& x, const Tensor& h0) const {
   const PackedRun s = run(x, {h0});
   return {s.output, s.state.h};
 }
@@ -239,12 +240,12 @@ GRU::GRU(int64_t input_size, int64_t hidden_size, const GRUOptions& o)
     : HiddenStateRNN("GRU", RnnKind::gru, input_size, hidden_size, without_projection(o)) {}
 LSTM::LSTM(int64_t input_size, int64_t hidden_size, const LSTMOptions& o)
     : RNNBase("LSTM", RnnKind::lstm, input_size, hidden_size, o) {}
-LSTMResult LSTM::operator()(const Tensor& x, const Tensor& h0, const Tensor& c0) const {
+LSTMResult LSTM::forward(const Tensor& x, const Tensor& h0, const Tensor& c0) const {
   WEFT_CHECK(h0.defined() == c0.defined(), ValueError, "LSTM: give both states or none");
   const RnnSequence s = run(x, {h0, c0});
   return {s.output, s.state.h, s.state.c};
 }
-PackedLSTMResult LSTM::operator()(const PackedSequence& x, const Tensor& h0, const Tensor& c0) const {
+PackedLSTMResult LSTM::forward(const PackedSequence& x, const Tensor& h0, const Tensor& c0) const {
   WEFT_CHECK(h0.defined() == c0.defined(), ValueError, "LSTM: give both states or none");
   const PackedRun s = run(x, {h0, c0});
   return {s.output, s.state.h, s.state.c};
@@ -279,7 +280,8 @@ RnnState RNNCellBase::step(const Tensor& x, const RnnState& s) const {
     return batched ? all : all.unsqueeze(0);
   };
   const RnnState first{start("hidden state", s.h), kind_ == RnnKind::lstm ? start("cell state", s.c) : Tensor()};
-  const RnnState next = rnn_cell(kind_, batched ? x : x.unsqueeze(0), first, {weight_ih, weight_hh, bias_ih, bias_hh});
+  const RnnState next = rnn_cell(kind_, batched ? x : x.unsqueeze(0), first,
+                                 {weight_ih.tensor(), weight_hh.tensor(), bias_ih.tensor(), bias_hh.tensor()});
   if (batched) return next;
   return {next.h.squeeze(0), next.c.defined() ? next.c.squeeze(0) : Tensor()};
 }

@@ -7,7 +7,9 @@
 
 #include "weft/autograd/ops/rnn.h"
 #include "weft/core/choice.h"
+#include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 #include "weft/nn/packed_sequence.h"
 
 namespace weft::nn {
@@ -49,13 +51,13 @@ class WEFT_API RNNBase : public Module {
  public:
   int64_t input_size, hidden_size, num_layers, proj_size;
   bool bias, batch_first, bidirectional;
-  double dropout;
+  Option<double> dropout;
   void reset_parameters();
 
  protected:
   RNNBase(std::string name, RnnKind kind, int64_t input_size, int64_t hidden_size, const LSTMOptions& o);
   /// o with num_layers from an argument of its own. ValueError where o has another number.
-  template <class Options> static Options stacked(Options o, int64_t num_layers) {
+  template <class Options> static Options with_layers(Options o, int64_t num_layers) {
     WEFT_CHECK(o.num_layers == 1 || o.num_layers == num_layers, ValueError, "RNN: num_layers is ", num_layers,
                " but the options say ", o.num_layers);
     o.num_layers = num_layers;
@@ -91,8 +93,10 @@ struct PackedRNNResult {
 class WEFT_API HiddenStateRNN : public RNNBase {
  public:
   /// The first state is zero unless given.
-  RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const;
-  PackedRNNResult operator()(const PackedSequence& x, const Tensor& h0 = {}) const;
+  RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const { return nn::call(*this, x, h0); }
+  RNNResult forward(const Tensor& x, const Tensor& h0) const;
+  PackedRNNResult operator()(const PackedSequence& x, const Tensor& h0 = {}) const { return nn::call(*this, x, h0); }
+  PackedRNNResult forward(const PackedSequence& x, const Tensor& h0) const;
 
  protected:
   using RNNBase::RNNBase;
@@ -102,14 +106,14 @@ class WEFT_API RNN : public HiddenStateRNN {
   RNN(int64_t input_size, int64_t hidden_size, const RNNOptions& o = {});
   template <std::integral I>
   RNN(int64_t input_size, int64_t hidden_size, I num_layers, const RNNOptions& o = {})
-      : RNN(input_size, hidden_size, stacked(o, num_layers)) {}
+      : RNN(input_size, hidden_size, with_layers(o, num_layers)) {}
 };
 class WEFT_API GRU : public HiddenStateRNN {
  public:
   GRU(int64_t input_size, int64_t hidden_size, const GRUOptions& o = {});
   template <std::integral I>
   GRU(int64_t input_size, int64_t hidden_size, I num_layers, const GRUOptions& o = {})
-      : GRU(input_size, hidden_size, stacked(o, num_layers)) {}
+      : GRU(input_size, hidden_size, with_layers(o, num_layers)) {}
 };
 struct LSTMResult {
   Tensor output, h, c;
@@ -123,10 +127,16 @@ class WEFT_API LSTM : public RNNBase {
   LSTM(int64_t input_size, int64_t hidden_size, const LSTMOptions& o = {});
   template <std::integral I>
   LSTM(int64_t input_size, int64_t hidden_size, I num_layers, const LSTMOptions& o = {})
-      : LSTM(input_size, hidden_size, stacked(o, num_layers)) {}
+      : LSTM(input_size, hidden_size, with_layers(o, num_layers)) {}
   /// Both states or none.
-  LSTMResult operator()(const Tensor& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const;
-  PackedLSTMResult operator()(const PackedSequence& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const;
+  LSTMResult operator()(const Tensor& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const {
+    return nn::call(*this, x, h0, c0);
+  }
+  LSTMResult forward(const Tensor& x, const Tensor& h0, const Tensor& c0) const;
+  PackedLSTMResult operator()(const PackedSequence& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const {
+    return nn::call(*this, x, h0, c0);
+  }
+  PackedLSTMResult forward(const PackedSequence& x, const Tensor& h0, const Tensor& c0) const;
 };
 
 struct RNNCellOptions {
@@ -142,7 +152,7 @@ class WEFT_API RNNCellBase : public Module {
  public:
   int64_t input_size, hidden_size;
   bool bias;
-  Tensor weight_ih, weight_hh, bias_ih, bias_hh;
+  Parameter weight_ih, weight_hh, bias_ih, bias_hh;
 
  protected:
   RNNCellBase(std::string name, RnnKind kind, int64_t input_size, int64_t hidden_size, bool bias);
@@ -156,14 +166,18 @@ class WEFT_API RNNCell : public RNNCellBase {
   RNNCell(int64_t input_size, int64_t hidden_size, RNNCellOptions o = {});
   template <std::same_as<bool> B>
   RNNCell(int64_t input_size, int64_t hidden_size, B bias) : RNNCell(input_size, hidden_size, {.bias = bias}) {}
-  Tensor operator()(const Tensor& x, const Tensor& h = {}) const { return step(x, {h}).h; }
+  Tensor operator()(const Tensor& x, const Tensor& h = {}) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h}).h; });
+  }
 };
 class WEFT_API GRUCell : public RNNCellBase {
  public:
   GRUCell(int64_t input_size, int64_t hidden_size, CellOptions o = {});
   template <std::same_as<bool> B>
   GRUCell(int64_t input_size, int64_t hidden_size, B bias) : GRUCell(input_size, hidden_size, {.bias = bias}) {}
-  Tensor operator()(const Tensor& x, const Tensor& h = {}) const { return step(x, {h}).h; }
+  Tensor operator()(const Tensor& x, const Tensor& h = {}) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h}).h; });
+  }
 };
 class WEFT_API LSTMCell : public RNNCellBase {
  public:
@@ -171,7 +185,9 @@ class WEFT_API LSTMCell : public RNNCellBase {
   template <std::same_as<bool> B>
   LSTMCell(int64_t input_size, int64_t hidden_size, B bias) : LSTMCell(input_size, hidden_size, {.bias = bias}) {}
   /// Both states or none.
-  RnnState operator()(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const { return step(x, {h, c}); }
+  RnnState operator()(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h, c}); });
+  }
 };
 
 }  // namespace weft::nn

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <iomanip>
+#include <limits>
 #include <ostream>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/node.h"
+#include "weft/nn/call.h"
 
 namespace weft::nn {
 
@@ -44,6 +46,34 @@ std::unordered_map<const TensorImpl*, Owner> owners(const Module& m) {
     for (const auto& [name, p] : module.state().params) out.try_emplace(p.impl(), Owner{path, module.name()});
   return out;
 }
+
+/// Which modules were called when, in numbers of the tape's nodes.
+class CallTimes : public CallObserver {
+ public:
+  void enter(const Module& m) override {
+    open_.push_back(calls_.size());
+    calls_.push_back({&m.state(), now(), std::numeric_limits<uint64_t>::max()});
+  }
+  void leave(const Module&) noexcept override {
+    calls_[open_.back()].end = now();
+    open_.pop_back();
+  }
+  /// The innermost module in whose call a node was made, or null.
+  const Module::State* at(uint64_t sequence) const {
+    for (auto call = calls_.rbegin(); call != calls_.rend(); ++call)
+      if (call->begin < sequence && sequence < call->end) return call->module;
+    return nullptr;
+  }
+
+ private:
+  struct Call {
+    const Module::State* module;
+    uint64_t begin, end;
+  };
+  static uint64_t now() { return AutogradMeta().sequence(); }
+  std::vector<Call> calls_;
+  std::vector<size_t> open_;
+};
 
 /// All ops behind the outputs, in the order in which they ran.
 std::vector<const Node*> ops(const std::vector<Tensor>& outputs) {
@@ -129,7 +159,11 @@ Summary detail::summarize(const Module& m, const Tensor& x,
   RecordAll scope(m);
   Tensor input = x.detach();
   if (input.is_floating()) input.set_requires_grad(true);
+  CallTimes times;
   const std::vector<Tensor> outputs = call(input);
+  std::unordered_map<const Module::State*, Owner> by_state;
+  for (const auto& [path, module] : m.named_modules())
+    by_state.try_emplace(&module.state(), Owner{path, module.name()});
   const auto owner = owners(m);
   std::unordered_set<const TensorImpl*> counted;
   // Ops on parameters alone compute a weight: what they use counts where the weight is used.
@@ -159,6 +193,11 @@ Summary detail::summarize(const Module& m, const Tensor& x,
         row.type = owner.at(p).type;
       }
       if (counted.insert(p).second) row.params += p->numel;
+    }
+    const auto ran = row.type.empty() ? by_state.find(times.at(n->sequence())) : by_state.end();
+    if (ran != by_state.end() && !ran->second.path.empty()) {
+      row.layer = ran->second.path;
+      row.type = ran->second.type;
     }
     out.macs += row.macs;
     out.rows.push_back(std::move(row));

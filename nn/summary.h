@@ -1,5 +1,5 @@
 // A table of what a model does to an input: ops in their order, with the layers whose parameters they use.
-// Reads the tape of one recorded forward pass; no layer knows of it.
+// Reads the tape and the module calls of one recorded forward pass; no layer knows of it.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,8 @@ namespace weft::nn {
 
 struct Summary {
   struct Row {
-    std::string layer;   ///< dotted name of the module whose parameters the op uses; empty: none
+    std::string
+        layer;  ///< dotted name of the module whose parameters the op uses, else in whose call it ran; empty: none
     std::string type;    ///< that module's class
     std::string op;      ///< conv2d, relu, ...
     Shape output;        ///< shape of its (first) result

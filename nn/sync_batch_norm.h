@@ -4,6 +4,7 @@
 
 #include "weft/distributed/process_group.h"
 #include "weft/nn/norm.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -15,7 +16,7 @@ struct SyncBatchNormOptions {
   double slope = 0.01;                               ///< of leaky_relu
   bool inplace = true;              ///< with an activation: writes the result over its input where it may (see the op)
   bool biased_running_var = false;  ///< as PyTorch-Encoding: running_var takes M2 / n instead of M2 / (n - 1)
-  std::shared_ptr<ProcessGroup> process_group = nullptr;  ///< null, or a group of one: plain batch norm
+  std::shared_ptr<ProcessGroup> group = nullptr;  ///< null, or a group of one: plain batch norm
 };
 
 /// PyTorch-Encoding's SyncBatchNorm: y = act((x - mean) / sqrt(var + eps) * weight + bias) per channel of x [N, C, ...] of any
@@ -27,8 +28,9 @@ struct SyncBatchNormOptions {
 class WEFT_API SyncBatchNorm : public ChannelNorm {
  public:
   explicit SyncBatchNorm(int64_t num_features, SyncBatchNormOptions o = {});
-  Tensor operator()(const Tensor& x) const;
-  SyncBatchNormOptions options;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+  Option<SyncBatchNormOptions> options;
 
  protected:
   SyncBatchNorm(std::string name, int64_t num_features, SyncBatchNormOptions o);

@@ -56,8 +56,8 @@ TransformerEncoderLayer::TransformerEncoderLayer(int64_t d_model, int64_t nhead,
       dropout1(add("dropout1", Dropout(o.dropout))),
       dropout2(add("dropout2", Dropout(o.dropout))) {}
 
-Tensor TransformerEncoderLayer::operator()(const Tensor& src, const TransformerEncoderCall& call) const {
-  const Tensor x = block(src, norm1, options.norm_first, [&](const Tensor& t) {
+Tensor TransformerEncoderLayer::forward(const Tensor& src, const TransformerEncoderCall& call) const {
+  const Tensor x = block(src, norm1, options->norm_first, [&](const Tensor& t) {
     return dropout1(self_attn(t, t, t,
                               {.key_padding_mask = call.src_key_padding_mask,
                                .attn_mask = call.mask,
@@ -65,7 +65,7 @@ Tensor TransformerEncoderLayer::operator()(const Tensor& src, const TransformerE
                                .is_causal = call.is_causal})
                         .output);
   });
-  return block(x, norm2, options.norm_first,
+  return block(x, norm2, options->norm_first,
                [&](const Tensor& t) { return dropout2(linear2(dropout(activated(linear1(t), options)))); });
 }
 
@@ -84,9 +84,9 @@ TransformerDecoderLayer::TransformerDecoderLayer(int64_t d_model, int64_t nhead,
       dropout2(add("dropout2", Dropout(o.dropout))),
       dropout3(add("dropout3", Dropout(o.dropout))) {}
 
-Tensor TransformerDecoderLayer::operator()(const Tensor& tgt, const Tensor& memory,
-                                           const TransformerDecoderCall& call) const {
-  Tensor x = block(tgt, norm1, options.norm_first, [&](const Tensor& t) {
+Tensor TransformerDecoderLayer::forward(const Tensor& tgt, const Tensor& memory,
+                                        const TransformerDecoderCall& call) const {
+  Tensor x = block(tgt, norm1, options->norm_first, [&](const Tensor& t) {
     return dropout1(self_attn(t, t, t,
                               {.key_padding_mask = call.tgt_key_padding_mask,
                                .attn_mask = call.tgt_mask,
@@ -94,7 +94,7 @@ Tensor TransformerDecoderLayer::operator()(const Tensor& tgt, const Tensor& memo
                                .is_causal = call.tgt_is_causal})
                         .output);
   });
-  x = block(x, norm2, options.norm_first, [&](const Tensor& t) {
+  x = block(x, norm2, options->norm_first, [&](const Tensor& t) {
     return dropout2(multihead_attn(t, memory, memory,
                                    {.key_padding_mask = call.memory_key_padding_mask,
                                     .attn_mask = call.memory_mask,
@@ -102,7 +102,7 @@ Tensor TransformerDecoderLayer::operator()(const Tensor& tgt, const Tensor& memo
                                     .is_causal = call.memory_is_causal})
                         .output);
   });
-  return block(x, norm3, options.norm_first,
+  return block(x, norm3, options->norm_first,
                [&](const Tensor& t) { return dropout3(linear2(dropout(activated(linear1(t), options)))); });
 }
 
@@ -112,7 +112,7 @@ TransformerEncoder::TransformerEncoder(const TransformerEncoderLayer& layer, int
   fill(*this, layer, num_layers);
   if (norm) this->norm = add("norm", *norm);
 }
-Tensor TransformerEncoder::operator()(const Tensor& src, const TransformerEncoderCall& call) const {
+Tensor TransformerEncoder::forward(const Tensor& src, const TransformerEncoderCall& call) const {
   Tensor x = src;
   for (int64_t i = 0; i < layers.size(); ++i) x = layers.at<TransformerEncoderLayer>(i)(x, call);
   return norm ? (*norm)(x) : x;
@@ -124,8 +124,7 @@ TransformerDecoder::TransformerDecoder(const TransformerDecoderLayer& layer, int
   fill(*this, layer, num_layers);
   if (norm) this->norm = add("norm", *norm);
 }
-Tensor TransformerDecoder::operator()(const Tensor& tgt, const Tensor& memory,
-                                      const TransformerDecoderCall& call) const {
+Tensor TransformerDecoder::forward(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call) const {
   Tensor x = tgt;
   for (int64_t i = 0; i < layers.size(); ++i) x = layers.at<TransformerDecoderLayer>(i)(x, memory, call);
   return norm ? (*norm)(x) : x;
@@ -148,7 +147,7 @@ Transformer::Transformer(const TransformerOptions& o)
     if (p.rank() > 1) init::xavier_uniform_(p);
 }
 
-Tensor Transformer::operator()(const Tensor& src, const Tensor& tgt, const TransformerCall& call) const {
+Tensor Transformer::forward(const Tensor& src, const Tensor& tgt, const TransformerCall& call) const {
   WEFT_CHECK((src.rank() == 2 || src.rank() == 3) && tgt.rank() == src.rank(), ShapeError, "Transformer: src ",
              src.shape(), " and tgt ", tgt.shape(), " should both be unbatched 2D or batched 3D tensors");
   const int batch = batch_first ? 0 : 1;

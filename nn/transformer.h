@@ -6,6 +6,7 @@
 #include "weft/nn/containers.h"
 #include "weft/nn/dropout.h"
 #include "weft/nn/norm.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -35,8 +36,11 @@ class WEFT_API TransformerEncoderLayer : public Module {
   template <std::integral I>
   TransformerEncoderLayer(int64_t d_model, int64_t nhead, I dim_feedforward, double dropout = 0.1)
       : TransformerEncoderLayer(d_model, nhead, {.dim_feedforward = dim_feedforward, .dropout = dropout}) {}
-  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const;
-  TransformerLayerOptions options;
+  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const {
+    return nn::call(*this, src, call);
+  }
+  Tensor forward(const Tensor& src, const TransformerEncoderCall& call) const;
+  Option<TransformerLayerOptions> options;
   MultiheadAttention self_attn;
   Linear linear1;
   Dropout dropout;
@@ -58,8 +62,11 @@ class WEFT_API TransformerDecoderLayer : public Module {
   template <std::integral I>
   TransformerDecoderLayer(int64_t d_model, int64_t nhead, I dim_feedforward, double dropout = 0.1)
       : TransformerDecoderLayer(d_model, nhead, {.dim_feedforward = dim_feedforward, .dropout = dropout}) {}
-  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const;
-  TransformerLayerOptions options;
+  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const {
+    return nn::call(*this, tgt, memory, call);
+  }
+  Tensor forward(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call) const;
+  Option<TransformerLayerOptions> options;
   MultiheadAttention self_attn, multihead_attn;
   Linear linear1;
   Dropout dropout;
@@ -73,7 +80,10 @@ class WEFT_API TransformerEncoder : public Module {
  public:
   TransformerEncoder(const TransformerEncoderLayer& layer, int64_t num_layers,
                      const std::optional<LayerNorm>& norm = {});
-  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const;
+  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const {
+    return nn::call(*this, src, call);
+  }
+  Tensor forward(const Tensor& src, const TransformerEncoderCall& call) const;
   ModuleList layers;
   std::optional<LayerNorm> norm;
 };
@@ -81,7 +91,10 @@ class WEFT_API TransformerDecoder : public Module {
  public:
   TransformerDecoder(const TransformerDecoderLayer& layer, int64_t num_layers,
                      const std::optional<LayerNorm>& norm = {});
-  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const;
+  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const {
+    return nn::call(*this, tgt, memory, call);
+  }
+  Tensor forward(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call) const;
   ModuleList layers;
   std::optional<LayerNorm> norm;
 };
@@ -114,7 +127,10 @@ class WEFT_API Transformer : public Module {
                      .nhead = nhead,
                      .num_encoder_layers = num_encoder_layers,
                      .num_decoder_layers = num_decoder_layers}) {}
-  Tensor operator()(const Tensor& src, const Tensor& tgt, const TransformerCall& call = {}) const;
+  Tensor operator()(const Tensor& src, const Tensor& tgt, const TransformerCall& call = {}) const {
+    return nn::call(*this, src, tgt, call);
+  }
+  Tensor forward(const Tensor& src, const Tensor& tgt, const TransformerCall& call) const;
   /// [size, size]: -inf above the diagonal, 0 elsewhere; a mask for what must not see its future.
   static Tensor generate_square_subsequent_mask(int64_t size, const TensorOptions& o = {});
   int64_t d_model, nhead;

@@ -1,10 +1,6 @@
-// Parameters as one vector, modules with other tensors for parameters, and layers whose weight is computed from other parameters
-// in every call.
+// Parameters as one vector.
 // Knows Module, no layer.
 #pragma once
-
-#include <optional>
-#include <unordered_map>
 
 #include "weft/nn/module.h"
 
@@ -15,114 +11,5 @@ namespace weft::nn {
 /// Copies the vector's elements into the parameters, in the same order. ShapeError unless it has as many as they; nothing is
 /// changed then.
 WEFT_API void vector_to_parameters(const Tensor& vector, const std::vector<Tensor>& params);
-
-namespace detail {
-/// While it lives, clones that this thread makes share their tensors with the original, but for the given ones.
-class WEFT_API Substitution {
- public:
-  Substitution(const Module& m, const std::vector<NamedTensor>& tensors);
-  ~Substitution();
-  Substitution(const Substitution&) = delete;
-  Substitution& operator=(const Substitution&) = delete;
-  Tensor of(const Tensor& t) const;
-
- private:
-  std::unordered_map<const TensorImpl*, Tensor> given_;
-  const Substitution* before_;
-};
-}  // namespace detail
-
-/// m with the given tensors in the place of the parameters and buffers of those (dotted) names, and everything else shared with m:
-/// `with_tensors(net, {{"fc.weight", w}})(x)` has a gradient with respect to w. m stays as it is. ValueError for an unknown name.
-/// Same as torch.func.functional_call, in two steps.
-template <std::derived_from<Module> M>
-[[nodiscard]] M with_tensors(const M& m, const std::vector<NamedTensor>& tensors) {
-  const detail::Substitution substitution(m, tensors);
-  return clone(m);
-}
-
-/// A module with a parameter `weight` that its call uses.
-template <class M>
-concept Weighted = std::derived_from<M, Module> && requires(M& m) {
-  { m.weight } -> std::same_as<Tensor&>;
-};
-
-namespace detail {
-/// Takes parameter or buffer `name` out of the module's state. ValueError where there is none.
-WEFT_API void unregister(Module& m, const std::string& name);
-}  // namespace detail
-
-/// Layer M with `rule.weight(training)` in the place of its weight: state, printing and call are M's, but for the parameters and
-/// buffers that the rule has instead of `weight`. The state is shared with the layer it was made of, which must not be called any more.
-template <Weighted M, class Rule> class Reparametrized : public M {
- public:
-  Reparametrized(M layer, Rule r) : M(std::move(layer)), rule(std::move(r)) {
-    detail::unregister(*this, "weight");
-    for (const auto& [name, t] : rule.params()) this->param(name, t);
-    for (const auto& [name, t] : rule.buffers()) this->buffer(name, t);
-    this->weight = Tensor();
-  }
-  template <class... A> auto operator()(A&&... args) const {
-    M layer(*this);
-    layer.weight = rule.weight(this->is_training());
-    return layer(std::forward<A>(args)...);
-  }
-  /// The plain layer, with the present weight as its parameter; this one must not be called any more.
-  M plain() const {
-    Reparametrized m(*this);
-    Tensor w = rule.weight(false).detach();
-    for (const auto& [name, t] : rule.params()) detail::unregister(m, name);
-    for (const auto& [name, t] : rule.buffers()) detail::unregister(m, name);
-    m.weight = m.param("weight", w);
-    return m;
-  }
-  Rule rule;
-};
-
-/// weight = g v / |v|, with a norm for each index of axis `dim`, or one for all without. State: weight_g, weight_v.
-struct WEFT_API WeightNormRule {
-  WeightNormRule(const Tensor& weight, std::optional<int64_t> dim);
-  Tensor weight(bool training) const;
-  std::vector<NamedTensor> params() const { return {{"weight_g", g}, {"weight_v", v}}; }
-  std::vector<NamedTensor> buffers() const { return {}; }
-  std::optional<int64_t> dim;
-  Tensor g, v;
-};
-template <Weighted M> using WeightNorm = Reparametrized<M, WeightNormRule>;
-
-/// Weight normalisation (Salimans & Kingma 2016). Keys are those of torch.nn.utils.weight_norm, `weight_g` and `weight_v`.
-///     nn::WeightNorm<nn::Conv2d> conv = add("conv", nn::weight_norm(nn::Conv2d(3, 8, {.kernel_size = 3})));
-template <Weighted M> WeightNorm<M> weight_norm(M layer, std::optional<int64_t> dim = 0) {
-  WeightNormRule rule(layer.weight, dim);
-  return {std::move(layer), std::move(rule)};
-}
-template <Weighted M> M remove_weight_norm(const WeightNorm<M>& m) { return m.plain(); }
-
-struct SpectralNormOptions {
-  int64_t n_power_iterations = 1;  ///< in every call while training
-  double eps = 1e-12;              ///< least norm of u and v
-  /// Axis of the rows; the others are the columns. Default: 0, and 1 for transposed convolutions.
-  std::optional<int64_t> dim = std::nullopt;
-};
-
-/// weight = W / (u^T W v), u and v by power iteration: (nearly) W over its largest singular value. State: weight_orig, weight_u [rows],
-/// weight_v [columns].
-struct WEFT_API SpectralNormRule {
-  SpectralNormRule(const Tensor& weight, const SpectralNormOptions& o);
-  Tensor weight(bool training) const;
-  std::vector<NamedTensor> params() const { return {{"weight_orig", original}}; }
-  std::vector<NamedTensor> buffers() const { return {{"weight_u", u}, {"weight_v", v}}; }
-  SpectralNormOptions options;
-  Tensor original, u, v;
-};
-template <Weighted M> using SpectralNorm = Reparametrized<M, SpectralNormRule>;
-
-/// Spectral normalisation (Miyato et al. 2018). Keys are those of torch.nn.utils.spectral_norm; u and v begin as N(0, 1), normalised.
-template <Weighted M> SpectralNorm<M> spectral_norm(M layer, SpectralNormOptions o = {}) {
-  if (!o.dim) o.dim = layer.state().name.starts_with("ConvTranspose") ? 1 : 0;
-  SpectralNormRule rule(layer.weight, o);
-  return {std::move(layer), std::move(rule)};
-}
-template <Weighted M> M remove_spectral_norm(const SpectralNorm<M>& m) { return m.plain(); }
 
 }  // namespace weft::nn

@@ -4,6 +4,7 @@
 
 #include "weft/autograd/grad_mode.h"
 #include "weft/core/factory.h"
+#include "weft/core/stamp.h"
 #include "weft/core/stream.h"
 #include "weft/nn/init.h"
 
@@ -12,8 +13,7 @@ namespace weft::nn {
 struct WSConvBase::Kept {
   /// What the weight was made of and, so that nobody reads it too early, the queue it was made in.
   struct Origin {
-    uint64_t weight_storage = 0, gain_storage = 0;
-    uint32_t weight_version = 0, gain_version = 0;
+    Stamp weight, gain;
     const void *weight_data = nullptr, *gain_data = nullptr;
     WSVariant variant{};
     double eps = 0;
@@ -47,10 +47,8 @@ Tensor WSConvBase::weight_for_call(double eps) const {
     return standardize_weight(eps);
   }
   const Device device = weight.device();
-  const Kept::Origin now{.weight_storage = weight.impl()->storage->id(),
-                         .gain_storage = gain.impl()->storage->id(),
-                         .weight_version = weight.version(),
-                         .gain_version = gain.version(),
+  const Kept::Origin now{.weight = Stamp(weight),
+                         .gain = Stamp(gain),
                          .weight_data = weight.raw_data(),
                          .gain_data = gain.raw_data(),
                          .variant = variant,

@@ -18,7 +18,7 @@ using weft::WSVariant;
 class WEFT_API WSConvBase : public ConvBase {
  public:
   WSVariant variant;
-  Tensor gain;  ///< [weight.size(0)]
+  Parameter gain;  ///< [weight.size(0)]
   /// The standardised weight, differentiable, in a tensor of its own.
   Tensor standardize_weight(double eps = 1e-4) const { return weft::standardize_weight(weight, gain, variant, eps); }
   void reset_parameters();
@@ -45,7 +45,9 @@ template <int D> class WEFT_API WSConv : public WSConvBase {
   WSConv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride,
          const Padding<D>& padding = 0)
       : WSConv(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
-  Tensor operator()(const Tensor& x, double eps = 1e-4) const { return convolve(x, weight_for_call(eps)); }
+  Tensor operator()(const Tensor& x, double eps = 1e-4) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return convolve(x, weight_for_call(eps)); });
+  }
 };
 using WSConv1d = WSConv<1>;
 using WSConv2d = WSConv<2>;
@@ -65,7 +67,8 @@ template <int D> class WEFT_API WSConvTranspose : public WSConvBase {
       : WSConvTranspose(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   /// output_size: as ConvTranspose.
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}, double eps = 1e-4) const {
-    return convolve_transposed(x, weight_for_call(eps), output_size);
+    return nn::call(*this, x,
+                    [&](const Tensor& x) { return convolve_transposed(x, weight_for_call(eps), output_size); });
   }
 };
 using WSConvTranspose1d = WSConvTranspose<1>;

@@ -41,8 +41,9 @@ template <bool Decoupled> class WEFT_API AdamOf : public OptimizerOf<AdamOptions
 extern template class AdamOf<false>;
 extern template class AdamOf<true>;
 
-/// m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, p -= lr m' / (sqrt(v') + eps) with m' = m / (1 - beta1^t),
-/// v' = v / (1 - beta2^t); weight_decay p is added to g. (Kingma & Ba 2015; amsgrad: Reddi et al. 2018.) As PyTorch's.
+/// m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2, p -= lr m' / (sqrt(v') + eps) with m' = m / (1 -
+/// beta1^t), v' = v / (1 - beta2^t); weight_decay p is added to g. (Kingma & Ba 2015; amsgrad: Reddi et al. 2018.) As
+/// PyTorch's.
 using Adam = AdamOf<false>;
 /// Adam with decay apart from the gradient: p *= 1 - lr weight_decay first (Loshchilov & Hutter 2019).
 using AdamW = AdamOf<true>;
@@ -64,8 +65,8 @@ struct WEFT_API RAdamOptions {
   }
 };
 
-/// Adam whose first steps, rho_t <= 5, are p -= lr m'; later ones are p -= lr r_t m' sqrt(1 - beta2^t) / (sqrt(v) + eps) with
-/// rho = 2 / (1 - beta2) - 1, rho_t = rho - 2 t beta2^t / (1 - beta2^t),
+/// Adam whose first steps, rho_t <= 5, are p -= lr m'; later ones are p -= lr r_t m' sqrt(1 - beta2^t) / (sqrt(v) +
+/// eps) with rho = 2 / (1 - beta2) - 1, rho_t = rho - 2 t beta2^t / (1 - beta2^t),
 /// r_t^2 = (rho_t - 4) (rho_t - 2) rho / ((rho - 4) (rho - 2) rho_t). (Liu et al. 2020.) As PyTorch's RAdam.
 class WEFT_API RAdam : public OptimizerOf<RAdamOptions> {
  public:
@@ -93,8 +94,9 @@ struct WEFT_API NAdamOptions {
   }
 };
 
-/// p -= lr (a g + b m) / (sqrt(v') + eps) with mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2), a = (1 - mu_t) / (1 - mu_1 ... mu_t),
-/// b = mu_(t+1) / (1 - mu_1 ... mu_(t+1)); m, v' as Adam's. (Dozat 2016.) As PyTorch's NAdam: the products of mu are in f32.
+/// p -= lr (a g + b m) / (sqrt(v') + eps) with mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2), a = (1 - mu_t) / (1 -
+/// mu_1 ... mu_t), b = mu_(t+1) / (1 - mu_1 ... mu_(t+1)); m, v' as Adam's. (Dozat 2016.) As PyTorch's NAdam: the
+/// products of mu are in f32.
 class WEFT_API NAdam : public OptimizerOf<NAdamOptions> {
  public:
   using OptimizerOf::OptimizerOf;

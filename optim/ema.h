@@ -12,15 +12,16 @@ struct EmaOptions {
   bool warmup = false;  ///< min(decay, (1 + t) / (10 + t)) in update t = 1, 2, ...: the first weights are soon forgotten
 };
 
-/// average = decay average + (1 - decay) weights at every `update()`; it begins with the weights at construction. (Polyak & Juditsky
-/// 1992; PyTorch's AveragedModel with get_ema_multi_avg_fn, which begins at the first update.) Halves are averaged in f32.
+/// average = decay average + (1 - decay) weights at every `update()`; it begins with the weights at construction.
+/// (Polyak & Juditsky 1992; PyTorch's AveragedModel with get_ema_multi_avg_fn, which begins at the first update.)
+/// Halves are averaged in f32.
 ///     optim::ExponentialMovingAverage ema(model.parameters(), {.decay = 0.999});
 ///     ... opt.step(); ema.update(); ...
 ///     { auto scope = ema.average_parameters(); evaluate(model); }
 class WEFT_API ExponentialMovingAverage {
  public:
-  /// `buffers` (`model.buffers()`) are averaged as well; what is not floating there is copied. Without them the model's own stay.
-  /// ValueError for a decay outside [0, 1], an undefined tensor, or one given twice.
+  /// `buffers` (`model.buffers()`) are averaged as well; what is not floating there is copied. Without them the model's
+  /// own stay. ValueError for a decay outside [0, 1], an undefined tensor, or one given twice.
   explicit ExponentialMovingAverage(std::vector<Tensor> params, const EmaOptions& o = {},
                                     const std::vector<Tensor>& buffers = {});
   ~ExponentialMovingAverage();

@@ -55,16 +55,18 @@ LBFGS::LBFGS(std::vector<Tensor> params, LBFGSOptions o) : OptimizerOf(std::move
 
 void LBFGS::step() { raise<ValueError>("LBFGS: step needs a closure that computes the loss and its gradients"); }
 
-Tensor LBFGS::gather_grad() const {
+Tensor LBFGS::flat_zeros() const {
   int64_t n = 0;
   for (const Slot& s : slots_) n += s.param.numel();
-  Tensor flat = empty({n}, slots_[0].param.options());
+  return zeros({n}, slots_.empty() ? TensorOptions() : slots_[0].param.options());
+}
+
+Tensor LBFGS::gather_grad() const {
+  Tensor flat = flat_zeros();
   int64_t at = 0;
   for (const Slot& s : slots_) {
-    Tensor piece = flat.narrow(0, at, s.param.numel());
     Tensor g = s.param.grad();
-    if (g.defined()) piece.view(s.param.shape()).copy_(g.detach());
-    else piece.zero_();
+    if (g.defined()) flat.narrow(0, at, s.param.numel()).view(s.param.shape()).copy_(g.detach());
     at += s.param.numel();
   }
   return options().maximize ? flat.mul_(-1.0) : flat;
@@ -136,7 +138,8 @@ void LBFGS::update_direction(const Tensor& g) {
   d_ = q;
 }
 
-/// Strong Wolfe conditions along d_ from (0, f, g): brackets a good step, then zooms. Returns the number of evaluations.
+/// Strong Wolfe conditions along d_ from (0, f, g): brackets a good step, then zooms. Returns the number of
+/// evaluations.
 int64_t LBFGS::search(Evaluator& at, Point& best, const Tensor& g, double f, double slope,
                       int64_t max_evaluations) const {
   const double longest = largest(d_), tolerance = options().tolerance_change;
@@ -289,9 +292,7 @@ void LBFGS::save_extra(StateDict& dict) const {
 }
 
 std::function<void()> LBFGS::load_extra(StateReader& in) {
-  int64_t n = 0;
-  for (const Slot& s : slots_) n += s.param.numel();
-  const Tensor like = empty({n}, slots_[0].param.options());
+  const Tensor like = flat_zeros();
   const int64_t iterations = in.count("iterations"), evaluations = in.count("evaluations");
   const double t = in.number("t"), h = in.number("h");
   Tensor d, previous;

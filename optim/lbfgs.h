@@ -36,8 +36,10 @@ struct WEFT_API LBFGSOptions {
 class WEFT_API LBFGS : public OptimizerOf<LBFGSOptions> {
  public:
   explicit LBFGS(std::vector<Tensor> params, LBFGSOptions o = {});
-  /// Up to max_iter iterations. The closure clears the gradients, computes the loss and its gradients, and is called several
-  /// times. Returns the loss of its first call. What it throws leaves parameters and state as they were before the step.
+  LBFGS(std::vector<Tensor> params, LearningRate auto lr) : LBFGS(std::move(params), with_lr(lr)) {}
+  /// Up to max_iter iterations. The closure clears the gradients, computes the loss and its gradients, and is called
+  /// several times. Returns the loss of its first call. What it throws leaves parameters and state as they were before
+  /// the step.
   Tensor step(const std::function<Tensor()>& closure) override;
   /// ValueError: it needs the closure.
   void step() override;
@@ -50,6 +52,7 @@ class WEFT_API LBFGS : public OptimizerOf<LBFGSOptions> {
 
  private:
   using OptimizerOf::add_group;  // there is one only
+  using OptimizerOf::add_param_group;
   struct Pair {
     Tensor y, s;  // change of the gradient, and of the parameters
     double rho;
@@ -62,6 +65,8 @@ class WEFT_API LBFGS : public OptimizerOf<LBFGSOptions> {
   class Evaluator;
 
   Tensor iterate(const std::function<Tensor()>& closure);
+  /// Zeros of all parameters' elements in one row.
+  Tensor flat_zeros() const;
   Tensor gather_grad() const;
   void move(double t, const Tensor& d);
   void update_direction(const Tensor& g);

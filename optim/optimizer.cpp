@@ -89,8 +89,7 @@ void Optimizer::prepare(Slot& s, unsigned states, double initial) {
   }
   if (compute != p.dtype()) {
     // Who wrote the parameter since (loaded a model, averaged weights) meant the new value: the master follows.
-    const bool stale = s.seen != p.impl()->storage->id() || s.seen_version != p.version();
-    if (!s.master.defined() || stale) next.master = empty_like(p, compute).copy_(p.detach());
+    if (!s.master.defined() || s.seen != Stamp(p)) next.master = empty_like(p, compute).copy_(p.detach());
     else next.master = detail::fitted(s.master, p, compute);
   }
   fn::StepEntry e;
@@ -114,10 +113,7 @@ void Optimizer::commit() {
     e.master = s.param.dtype() == compute_dtype(s.param.dtype()) ? e.param : s.master.mut_raw_data();
     ++s.step;
   }
-  for (const Pending& p : pending_) {  // parameters may share a storage
-    p.slot->seen = p.slot->param.impl()->storage->id();
-    p.slot->seen_version = p.slot->param.version();
-  }
+  for (const Pending& p : pending_) p.slot->seen = Stamp(p.slot->param);  // last: parameters may share a storage
 }
 
 void Optimizer::launch(size_t begin, size_t end, const void* hypers, StepKernel kernel) {
@@ -137,21 +133,31 @@ std::string option_key(int64_t group, const char* name) { return weft::str("grou
 
 }  // namespace
 
-// A parameter's entries are listed as metadata `state.PARAMETER`, so that a missing one is seen whatever the options say.
+void Optimizer::visit_state(const Slot& s, const std::function<void(const char* name, const Tensor&)>& f) const {
+  const StateNames names = state_names();
+  if (s.step) f("step", scalar(s.step));
+  for (size_t k = 0; k < 3; ++k)
+    if (s.state[k].defined()) f(names[k], s.state[k]);
+  if (s.master.defined()) f("master", s.master);
+}
+
+Optimizer::State Optimizer::state() const {
+  State out;
+  for (const Slot& s : slots_)
+    visit_state(s, [&](const char* name, const Tensor& t) { out[s.param].emplace(name, t); });
+  return out;
+}
+
+// A parameter's entries are listed as metadata `state.PARAMETER`, so that a missing one is seen whatever the options
+// say.
 StateDict Optimizer::state_dict() const {
   StateDict out;
-  auto names = state_names();
   for (size_t i = 0; i < slots_.size(); ++i) {
-    const Slot& s = slots_[i];
     std::string list;
-    auto put = [&](const char* name, const Tensor& t) {
-      if (!t.defined()) return;
+    visit_state(slots_[i], [&](const char* name, const Tensor& t) {
       out.insert(state_key(i, name), t);
       list += list.empty() ? name : weft::str(" ", name);
-    };
-    if (s.step) put("step", scalar(s.step));
-    for (size_t k = 0; k < 3; ++k) put(names[k], s.state[k]);
-    put("master", s.master);
+    });
     if (!list.empty()) out.metadata[weft::str("state.", i)] = list;
   }
   for (int64_t g = 0; g < num_groups(); ++g) {
@@ -208,8 +214,7 @@ void Optimizer::load_state_dict(const StateDict& dict) {
     auto a = rounded.to_vector<double>(), b = s.param.to_vector<double>();
     for (size_t j = 0; j < a.size(); ++j) same &= a[j] == b[j] || a[j] != a[j];
     if (!same) s.master = Tensor();
-    s.seen = s.param.impl()->storage->id();
-    s.seen_version = s.param.version();
+    s.seen = Stamp(s.param);
   }
 
   std::vector<std::function<void()>> put_in_place;

@@ -4,13 +4,16 @@
 
 #include <array>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <vector>
 
 #include "weft/autograd/grad_mode.h"
 #include "weft/core/kernels.h"
+#include "weft/core/stamp.h"
 #include "weft/core/state_dict.h"
 #include "weft/optim/state.h"
 
@@ -22,13 +25,23 @@ template <class Options> struct ParamGroup {
   Options options = {};
 };
 
+/// A number, and not `{}`, which stands for options.
+template <class T>
+concept LearningRate = std::is_arithmetic_v<T>;
+
 /// Names of a parameter's state tensors; null: not used.
 using StateNames = std::array<const char*, 3>;
 
 /// Base of all optimisers. A parameter without a gradient is skipped, and its state with it. Halves (f16, bf16) are
-/// stepped in an f32 master copy, so that small steps are not lost.
+/// stepped in an f32 master copy, so that small steps are not lost. An optimiser may have no parameters, or none yet.
 class WEFT_API Optimizer {
  public:
+  /// Orders tensors by identity, not by their values.
+  struct ByIdentity {
+    bool operator()(const Tensor& a, const Tensor& b) const { return std::less<>()(a.impl(), b.impl()); }
+  };
+  /// State tensors by name, of each parameter that has been stepped.
+  using State = std::map<Tensor, std::map<std::string, Tensor>, ByIdentity>;
   virtual ~Optimizer();
   Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
@@ -52,10 +65,15 @@ class WEFT_API Optimizer {
   /// Called by schedules: keeps the present rates as the initial ones, unless there are some.
   void keep_initial_lr();
 
+  /// What the optimiser keeps of its parameters, by PyTorch's names: `opt.state().at(p).at("exp_avg")`. "step" is a
+  /// copy, the others are the optimiser's own tensors; "master" is the f32 copy of a half.
+  State state() const;
+
   /// `state.PARAMETER.NAME` (names as PyTorch has them; parameters count through the groups), options as metadata
   /// `group.GROUP.OPTION`.
   StateDict state_dict() const;
-  /// One ValueError for all that is missing, unexpected, misshapen or no valid option, by name; nothing is changed then.
+  /// One ValueError for all that is missing, unexpected, misshapen or no valid option, by name; nothing is changed
+  /// then.
   void load_state_dict(const StateDict& dict);
 
  protected:
@@ -66,8 +84,7 @@ class WEFT_API Optimizer {
     int64_t step = 0;
     std::array<Tensor, 3> state;
     Tensor master;
-    uint64_t seen = 0;  // storage and version of the parameter that the master was made from
-    uint32_t seen_version = 0;
+    Stamp seen;  // of the parameter that the master was made from
   };
   std::vector<Slot> slots_;
 
@@ -84,9 +101,9 @@ class WEFT_API Optimizer {
     return [] {};
   }
 
-  /// What one functor does in a step: F for the parameters with a gradient in groups for which `uses(group)` holds; hypers:
-  /// one per group. `fill(slot, scale, fresh)` sets the entry's scale after the slot's step count was raised; `fresh`: its
-  /// state arrays were just made, filled with `initial(group)`.
+  /// What one functor does in a step: F for the parameters with a gradient in groups for which `uses(group)` holds;
+  /// hypers: one per group. `fill(slot, scale, fresh)` sets the entry's scale after the slot's step count was raised;
+  /// `fresh`: its state arrays were just made, filled with `initial(group)`.
   template <class F, class Uses, class Fill, class Initial> struct Part {
     std::vector<F> hypers;
     Uses uses;
@@ -99,7 +116,8 @@ class WEFT_API Optimizer {
     static_assert(std::is_trivially_copyable_v<F>);
     return {std::move(hypers), std::move(uses), std::move(fill), std::move(initial)};
   }
-  /// One step, whole or not at all: all that may fail for want of memory is done for every part before the first change.
+  /// One step, whole or not at all: all that may fail for want of memory is done for every part before the first
+  /// change.
   template <class... Parts> void run(const Parts&... parts) {
     NoGrad guard;
     begin();
@@ -139,6 +157,8 @@ class WEFT_API Optimizer {
       kernels::optim_step.of<F>()(d, table, h);
     });
   }
+  /// Calls f for what the slot keeps, in the order in which it is saved.
+  void visit_state(const Slot& s, const std::function<void(const char* name, const Tensor&)>& f) const;
   void begin();
   /// Appends the slot's entry if it has a gradient.
   void prepare(Slot& s, unsigned states, double initial);
@@ -152,21 +172,26 @@ class WEFT_API Optimizer {
   std::vector<Tensor> converted_;  // gradients that had another layout than their parameter
 };
 
-/// An optimiser whose groups carry `Options`: an aggregate with `lr`, a `name`, `state_names`, a static `visit(options, f)`,
-/// and, where they say more than "not negative", `check()` and `any_sign(name of an option)`. `momentum` or `betas` among
-/// the options is what schedules cycle.
+/// An optimiser whose groups carry `Options`: an aggregate with `lr`, a `name`, `state_names`, a static `visit(options,
+/// f)`, and, where they say more than "not negative", `check()` and `any_sign(name of an option)`. `momentum` or
+/// `betas` among the options is what schedules cycle.
 template <class Options> class OptimizerOf : public Optimizer {
  public:
   using Group = ParamGroup<Options>;
-  explicit OptimizerOf(std::vector<Tensor> params, Options o = {})
-      : OptimizerOf(std::vector<Group>{Group{std::move(params), o}}) {}
-  explicit OptimizerOf(std::vector<Group> groups) {
-    add_groups(std::move(groups));
-    WEFT_CHECK(!slots_.empty(), ValueError, Options::name, ": the list of parameters is empty");
+  explicit OptimizerOf(std::vector<Tensor> params, Options o = {}) : defaults_(o) {
+    add_group({std::move(params), std::move(o)});
   }
+  /// PyTorch's short form: `Adam(params, 1e-3)`.
+  OptimizerOf(std::vector<Tensor> params, LearningRate auto lr) : OptimizerOf(std::move(params), with_lr(lr)) {}
+  explicit OptimizerOf(std::vector<Group> groups) { add_groups(std::move(groups)); }
   using Optimizer::step;
 
+  /// The options that the optimiser was made with; of one that was made with groups, the options' initial values.
+  const Options& defaults() const { return defaults_; }
   const std::vector<Group>& groups() const { return groups_; }
+  /// The groups, to change their options: `for (auto& g : opt.param_groups()) g.options.lr /= 10;`
+  std::span<Group> param_groups() { return groups_; }
+  std::span<const Group> param_groups() const { return groups_; }
   Options& options(int64_t group = 0) {
     WEFT_CHECK(group >= 0 && group < num_groups(), ValueError, Options::name, ": group ", group, " of ", num_groups());
     return groups_[static_cast<size_t>(group)].options;
@@ -178,6 +203,7 @@ template <class Options> class OptimizerOf : public Optimizer {
     add_params(g.params, static_cast<int32_t>(groups_.size()));
     groups_.push_back(std::move(g));
   }
+  void add_param_group(Group g) { add_group(std::move(g)); }
   int64_t num_groups() const override { return static_cast<int64_t>(groups_.size()); }
   double lr(int64_t group = 0) const override { return options(group).lr; }
   void set_lr(double lr, int64_t group) override { options(group).lr = lr; }
@@ -218,9 +244,15 @@ template <class Options> class OptimizerOf : public Optimizer {
     for (const Group& g : groups_) out.push_back(make(g.options));
     return out;
   }
+  static Options with_lr(double lr) {
+    Options o;
+    o.lr = lr;
+    return o;
+  }
   std::vector<Group> groups_;
 
  private:
+  Options defaults_;
   static constexpr bool has_betas = requires(Options o) { o.betas; };
   static constexpr bool has_momentum = has_betas || requires(Options o) { o.momentum; };
   static double& momentum_of(Options& o) {

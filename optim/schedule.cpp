@@ -9,21 +9,64 @@ namespace weft::optim {
 namespace {
 
 double ratio(int64_t a, int64_t b) { return static_cast<double>(a) / static_cast<double>(b); }
+double to_the(int64_t n, double x) { return std::pow(x, static_cast<double>(n)); }
 double half_cosine(double share) { return (1 + std::cos(M_PI * share)) / 2; }
 
-void positive(const char* name, const char* what, int64_t x) {
-  WEFT_CHECK(x > 0, ValueError, name, ": ", what, " must be positive, got ", x);
+void positive(const char* what, int64_t x) { WEFT_CHECK(x > 0, ValueError, what, " must be positive, got ", x); }
+void in_unit(const char* what, double x) {
+  WEFT_CHECK(x >= 0 && x <= 1, ValueError, what, " must be in [0, 1], got ", x);
+}
+
+/// base (i + 1) / warmup, then base times `after` of the share of the steps from warmup to total.
+template <class After> Schedule::Rate warmed_up(const char* name, int64_t total, int64_t warmup, After after) {
+  WEFT_CHECK(total > warmup && warmup >= 0, ValueError, name, ": needs total > warmup >= 0, got ", total, " and ",
+             warmup);
+  return [=](int64_t i, double base) {
+    if (i < warmup) return base * ratio(i + 1, warmup);
+    return base * after(ratio(std::min(i, total) - warmup, total - warmup));
+  };
+}
+
+/// A one-cycle schedule's value at step i of a course first -> top -> last (or first again, then last).
+double along(const OneCycleOptions& o, int64_t i, double first, double top, double last) {
+  const double n = static_cast<double>(o.total_steps), x = static_cast<double>(i);
+  const double up = o.pct_start * n - 1;
+  auto between = [&](double a, double b, double at, double length) {
+    const double share = length > 0 ? at / length : 1;  // a phase may have no length
+    return o.cosine ? b + (a - b) * half_cosine(share) : a + (b - a) * share;
+  };
+  if (x <= up) return between(first, top, x, up);
+  if (!o.three_phase) return between(top, last, x - up, n - 1 - up);
+  const double down = 2 * o.pct_start * n - 2;
+  return x <= down ? between(top, first, x - up, down - up) : between(first, last, x - down, n - 1 - down);
+}
+
+/// How far up a cyclic schedule is at step i, in [0, 1] times the cycle's own height.
+double height(const CyclicOptions& o, int64_t i) {
+  const int64_t period = o.step_size_up + o.step_size_down, cycle = i / period, at = i % period;
+  const double up = at <= o.step_size_up ? ratio(at, o.step_size_up) : 1 - ratio(at - o.step_size_up, o.step_size_down);
+  switch (o.mode) {
+    case CyclicOptions::Mode::triangular: return up;
+    case CyclicOptions::Mode::triangular2: return up / to_the(cycle, 2);
+    default: return up * to_the(i, o.gamma);
+  }
 }
 
 }  // namespace
 
-Schedule::Schedule(Optimizer& opt) : opt_(opt) {
+Schedule::Schedule(Optimizer& opt) : opt_(&opt) {
   opt.keep_initial_lr();
   for (int64_t g = 0; g < opt.num_groups(); ++g) base_.push_back(opt.initial_lr(g));
 }
-Schedule::~Schedule() = default;
-
-std::optional<double> Schedule::momentum(int64_t) const { return {}; }
+Schedule::Schedule(Optimizer& opt, Rate rate, Momentum momentum) : Schedule(opt) {
+  WEFT_CHECK(rate, ValueError, "Schedule: the function of the rate is empty");
+  start(std::move(rate), std::move(momentum));
+}
+void Schedule::start(Rate rate, Momentum momentum) {
+  rate_ = std::move(rate);
+  momentum_ = std::move(momentum);
+  apply(0, base_);
+}
 
 void Schedule::step() { apply(i_ + 1, base_); }
 void Schedule::apply(int64_t i, std::vector<double> base) {
@@ -31,10 +74,15 @@ void Schedule::apply(int64_t i, std::vector<double> base) {
   std::vector<double> rates;
   for (double b : base) rates.push_back(rate(i, b));
   const auto groups = static_cast<int64_t>(rates.size());
-  for (int64_t g = 0; m && g < groups; ++g) opt_.set_momentum(*m, g);  // refused by the first group, if at all
-  for (int64_t g = 0; g < groups; ++g) opt_.set_lr(rates[static_cast<size_t>(g)], g);
+  for (int64_t g = 0; m && g < groups; ++g) opt_->set_momentum(*m, g);  // refused by the first group, if at all
+  for (int64_t g = 0; g < groups; ++g) opt_->set_lr(rates[static_cast<size_t>(g)], g);
   i_ = i;
   base_ = std::move(base);
+}
+std::vector<double> Schedule::get_last_lr() const {
+  std::vector<double> out;
+  for (double b : base_) out.push_back(rate(i_, b));
+  return out;
 }
 
 StateDict Schedule::state_dict() const {
@@ -52,172 +100,161 @@ void Schedule::load_state_dict(const StateDict& dict) {
   apply(i, std::move(base));
 }
 
-MultiplicativeLR::MultiplicativeLR(Optimizer& opt, std::function<double(int64_t)> f) : Schedule(opt), f_(std::move(f)) {
-  WEFT_CHECK(f_, ValueError, "MultiplicativeLR: the function is empty");
-  apply();
-}
-double MultiplicativeLR::rate(int64_t i, double base) const {
-  if (i < at_) {
-    at_ = 0;
-    product_ = 1;
-  }
-  while (at_ < i) product_ *= f_(++at_);
-  return base * product_;
+LambdaLR::LambdaLR(Optimizer& opt, std::function<double(int64_t)> f) : Schedule(opt) {
+  WEFT_CHECK(f, ValueError, "LambdaLR: the function is empty");
+  start([f](int64_t i, double base) { return base * f(i); });
 }
 
-StepLR::StepLR(Optimizer& opt, int64_t step_size, double gamma) : Schedule(opt), step_size_(step_size), gamma_(gamma) {
-  positive("StepLR", "step_size", step_size);
-  apply();
-}
-double StepLR::rate(int64_t i, double base) const {
-  return base * std::pow(gamma_, static_cast<double>(i / step_size_));
-}
-
-MultiStepLR::MultiStepLR(Optimizer& opt, std::vector<int64_t> milestones, double gamma)
-    : Schedule(opt), milestones_(std::move(milestones)), gamma_(gamma) {
-  apply();
-}
-double MultiStepLR::rate(int64_t i, double base) const {
-  auto passed = std::count_if(milestones_.begin(), milestones_.end(), [&](int64_t m) { return m <= i; });
-  return base * std::pow(gamma_, static_cast<double>(passed));
+MultiplicativeLR::MultiplicativeLR(Optimizer& opt, std::function<double(int64_t)> f) : Schedule(opt) {
+  WEFT_CHECK(f, ValueError, "MultiplicativeLR: the function is empty");
+  // The product up to step `at` is kept, so that f is called once per step.
+  start([f, at = int64_t{0}, product = 1.0](int64_t i, double base) mutable {
+    if (i < at) at = 0, product = 1;
+    while (at < i) product *= f(++at);
+    return base * product;
+  });
 }
 
-double ExponentialLR::rate(int64_t i, double base) const { return base * std::pow(gamma_, static_cast<double>(i)); }
-
-CosineAnnealingLR::CosineAnnealingLR(Optimizer& opt, int64_t T_max, double eta_min)
-    : Schedule(opt), t_max_(T_max), eta_min_(eta_min) {
-  positive("CosineAnnealingLR", "T_max", T_max);
-  apply();
+StepLR::StepLR(Optimizer& opt, int64_t step_size, double gamma) : Schedule(opt) {
+  positive("StepLR: step_size", step_size);
+  start([=](int64_t i, double base) { return base * to_the(i / step_size, gamma); });
 }
-double CosineAnnealingLR::rate(int64_t i, double base) const {
-  return eta_min_ + (base - eta_min_) * half_cosine(ratio(i, t_max_));
+
+MultiStepLR::MultiStepLR(Optimizer& opt, std::vector<int64_t> milestones, double gamma) : Schedule(opt) {
+  std::sort(milestones.begin(), milestones.end());
+  start([=](int64_t i, double base) {
+    const auto next = std::upper_bound(milestones.begin(), milestones.end(), i);
+    return base * to_the(next - milestones.begin(), gamma);
+  });
+}
+
+ExponentialLR::ExponentialLR(Optimizer& opt, double gamma)
+    : Schedule(opt, [=](int64_t i, double base) { return base * to_the(i, gamma); }) {}
+
+CosineAnnealingLR::CosineAnnealingLR(Optimizer& opt, int64_t T_max, double eta_min) : Schedule(opt) {
+  positive("CosineAnnealingLR: T_max", T_max);
+  start([=](int64_t i, double base) { return eta_min + (base - eta_min) * half_cosine(ratio(i, T_max)); });
 }
 
 CosineAnnealingWarmRestarts::CosineAnnealingWarmRestarts(Optimizer& opt, int64_t T_0, int64_t T_mult, double eta_min)
-    : Schedule(opt), t_0_(T_0), t_mult_(T_mult), eta_min_(eta_min) {
-  positive("CosineAnnealingWarmRestarts", "T_0", T_0);
-  positive("CosineAnnealingWarmRestarts", "T_mult", T_mult);
-  apply();
-}
-double CosineAnnealingWarmRestarts::rate(int64_t i, double base) const {
-  int64_t period = t_0_;
-  if (t_mult_ == 1) i %= period;
-  else
-    for (; i >= period; period *= t_mult_) i -= period;
-  return eta_min_ + (base - eta_min_) * half_cosine(ratio(i, period));
-}
-
-PolynomialLR::PolynomialLR(Optimizer& opt, int64_t total_iters, double power)
-    : Schedule(opt), total_(total_iters), power_(power) {
-  positive("PolynomialLR", "total_iters", total_iters);
-  apply();
-}
-double PolynomialLR::rate(int64_t i, double base) const {
-  return base * std::pow(1 - ratio(std::min(i, total_), total_), power_);
+    : Schedule(opt) {
+  positive("CosineAnnealingWarmRestarts: T_0", T_0);
+  positive("CosineAnnealingWarmRestarts: T_mult", T_mult);
+  start([=](int64_t i, double base) {
+    int64_t period = T_0;
+    if (T_mult == 1) i %= period;
+    else
+      for (; i >= period; period *= T_mult) i -= period;
+    return eta_min + (base - eta_min) * half_cosine(ratio(i, period));
+  });
 }
 
-LinearLR::LinearLR(Optimizer& opt, double start_factor, double end_factor, int64_t total_iters)
-    : Schedule(opt), start_(start_factor), end_(end_factor), total_(total_iters) {
+PolynomialLR::PolynomialLR(Optimizer& opt, int64_t total_iters, double power) : Schedule(opt) {
+  positive("PolynomialLR: total_iters", total_iters);
+  start(
+      [=](int64_t i, double base) { return base * std::pow(1 - ratio(std::min(i, total_iters), total_iters), power); });
+}
+
+LinearLR::LinearLR(Optimizer& opt, double start_factor, double end_factor, int64_t total_iters) : Schedule(opt) {
   WEFT_CHECK(start_factor > 0 && start_factor <= 1 && end_factor >= 0 && end_factor <= 1, ValueError,
              "LinearLR: factors must be in (0, 1], got ", start_factor, " and ", end_factor);
-  positive("LinearLR", "total_iters", total_iters);
-  apply();
-}
-double LinearLR::rate(int64_t i, double base) const {
-  return base * (start_ + (end_ - start_) * ratio(std::min(i, total_), total_));
+  positive("LinearLR: total_iters", total_iters);
+  start([=](int64_t i, double base) {
+    return base * (start_factor + (end_factor - start_factor) * ratio(std::min(i, total_iters), total_iters));
+  });
 }
 
-ConstantLR::ConstantLR(Optimizer& opt, double factor, int64_t total_iters)
-    : Schedule(opt), factor_(factor), total_(total_iters) {
-  WEFT_CHECK(factor >= 0 && factor <= 1, ValueError, "ConstantLR: factor must be in [0, 1], got ", factor);
-  apply();
+ConstantLR::ConstantLR(Optimizer& opt, double factor, int64_t total_iters) : Schedule(opt) {
+  in_unit("ConstantLR: factor", factor);
+  start([=](int64_t i, double base) { return i < total_iters ? base * factor : base; });
 }
-double ConstantLR::rate(int64_t i, double base) const { return i < total_ ? base * factor_ : base; }
 
-OneCycleLR::OneCycleLR(Optimizer& opt, const OneCycleOptions& o) : Schedule(opt), o_(o) {
-  positive("OneCycleLR", "total_steps", o.total_steps);
-  WEFT_CHECK(o.pct_start >= 0 && o.pct_start <= 1, ValueError, "OneCycleLR: pct_start must be in [0, 1], got ",
-             o.pct_start);
-  apply();
+WarmupPolyLR::WarmupPolyLR(Optimizer& opt, int64_t total, int64_t warmup, double power)
+    : Schedule(opt, warmed_up("WarmupPolyLR", total, warmup, [=](double s) { return std::pow(1 - s, power); })) {}
+
+WarmupCosineLR::WarmupCosineLR(Optimizer& opt, int64_t total, int64_t warmup, double min_factor)
+    : Schedule(opt, warmed_up("WarmupCosineLR", total, warmup,
+                              [=](double s) { return min_factor + (1 - min_factor) * half_cosine(s); })) {}
+
+OneCycleLR::OneCycleLR(Optimizer& opt, const OneCycleOptions& o) : Schedule(opt) {
+  positive("OneCycleLR: total_steps", o.total_steps);
+  in_unit("OneCycleLR: pct_start", o.pct_start);
+  Momentum momentum;
+  if (o.cycle_momentum)
+    momentum = [o](int64_t i) { return along(o, i, o.max_momentum, o.base_momentum, o.max_momentum); };
+  start(
+      [o, first = o.max_lr / o.div_factor](int64_t i, double) {
+        WEFT_CHECK(i <= o.total_steps, ValueError, "OneCycleLR: step ", i, " of a cycle of ", o.total_steps, " steps");
+        return along(o, i, first, o.max_lr, first / o.final_div_factor);
+      },
+      momentum);
 }
-/// The value at step i of a course first -> top -> last (or first again, then last).
-double OneCycleLR::along(int64_t i, double first, double top, double last) const {
-  const double n = static_cast<double>(o_.total_steps), x = static_cast<double>(i);
-  const double up = o_.pct_start * n - 1;
-  auto between = [&](double a, double b, double at, double length) {
-    const double share = length > 0 ? at / length : 1;  // a phase may have no length
-    return o_.cosine ? b + (a - b) * half_cosine(share) : a + (b - a) * share;
+
+CyclicLR::CyclicLR(Optimizer& opt, CyclicOptions o) : Schedule(opt) {
+  positive("CyclicLR: step_size_up", o.step_size_up);
+  if (o.step_size_down == 0) o.step_size_down = o.step_size_up;
+  positive("CyclicLR: step_size_down", o.step_size_down);
+  Momentum momentum;
+  if (o.cycle_momentum)
+    momentum = [o](int64_t i) { return o.max_momentum - (o.max_momentum - o.base_momentum) * height(o, i); };
+  start([o](int64_t i, double) { return o.base_lr + (o.max_lr - o.base_lr) * height(o, i); }, momentum);
+}
+
+EncodingLR::EncodingLR(Optimizer& opt, const EncodingLROptions& o) : Schedule(opt) {
+  using Mode = EncodingLROptions::Mode;
+  positive("EncodingLR: iters_per_epoch", o.iters_per_epoch);
+  WEFT_CHECK(o.warmup_epochs >= 0 && o.num_epochs > o.warmup_epochs, ValueError,
+             "EncodingLR: needs num_epochs > warmup_epochs >= 0, got ", o.num_epochs, " and ", o.warmup_epochs);
+  if (o.mode == Mode::step) positive("EncodingLR: lr_step", o.lr_step);
+  const int64_t warmup = o.warmup_epochs * o.iters_per_epoch, total = o.num_epochs * o.iters_per_epoch - warmup;
+  start([=](int64_t i, double base) {
+    if (i < warmup) return base * ratio(i, warmup);
+    switch (o.mode) {
+      case Mode::cos: return base * half_cosine(ratio(i - warmup, total));
+      case Mode::poly: return base * std::pow(1 - ratio(std::min(i - warmup, total), total), 0.9);
+      default: return base * to_the(i / o.iters_per_epoch / o.lr_step, 0.1);
+    }
+  });
+}
+
+ChainedScheduler::ChainedScheduler(Optimizer& opt, const std::vector<Schedule>& parts) : Schedule(opt) {
+  WEFT_CHECK(!parts.empty(), ValueError, "ChainedScheduler: needs at least one schedule");
+  start(
+      [parts](int64_t i, double base) {
+        for (const Schedule& part : parts) base = part.rate(i, base);
+        return base;
+      },
+      [parts](int64_t i) {
+        std::optional<double> last;
+        for (const Schedule& part : parts)
+          if (auto m = part.momentum(i)) last = m;
+        return last;
+      });
+}
+
+SequentialLR::SequentialLR(Optimizer& opt, const std::vector<Schedule>& parts, const std::vector<int64_t>& milestones)
+    : Schedule(opt) {
+  WEFT_CHECK(milestones.size() + 1 == parts.size(), ValueError, "SequentialLR: ", parts.size(),
+             " schedules need one milestone less, got ", milestones.size());
+  for (size_t k = 0; k < milestones.size(); ++k) {
+    const int64_t before = k ? milestones[k - 1] : 0;
+    WEFT_CHECK(milestones[k] > before, ValueError, "SequentialLR: milestones must rise from above 0, got ",
+               milestones[k], " after ", before);
+  }
+  // The number of the part that rules step i, and how many steps that part has had.
+  auto part = [milestones](int64_t i) {
+    const auto next = std::upper_bound(milestones.begin(), milestones.end(), i);
+    return std::pair(static_cast<size_t>(next - milestones.begin()), next == milestones.begin() ? i : i - next[-1]);
   };
-  if (x <= up) return between(first, top, x, up);
-  if (!o_.three_phase) return between(top, last, x - up, n - 1 - up);
-  const double down = 2 * o_.pct_start * n - 2;
-  return x <= down ? between(top, first, x - up, down - up) : between(first, last, x - down, n - 1 - down);
-}
-double OneCycleLR::rate(int64_t i, double) const {
-  WEFT_CHECK(i <= o_.total_steps, ValueError, "OneCycleLR: step ", i, " of a cycle of ", o_.total_steps, " steps");
-  const double first = o_.max_lr / o_.div_factor;
-  return along(i, first, o_.max_lr, first / o_.final_div_factor);
-}
-std::optional<double> OneCycleLR::momentum(int64_t i) const {
-  if (!o_.cycle_momentum) return {};
-  return along(i, o_.max_momentum, o_.base_momentum, o_.max_momentum);
-}
-
-CyclicLR::CyclicLR(Optimizer& opt, const CyclicOptions& o) : Schedule(opt), o_(o) {
-  positive("CyclicLR", "step_size_up", o.step_size_up);
-  if (o.step_size_down == 0) o_.step_size_down = o.step_size_up;
-  positive("CyclicLR", "step_size_down", o_.step_size_down);
-  apply();
-}
-/// How far up at step i, in [0, 1] times the cycle's own height.
-double CyclicLR::height(int64_t i) const {
-  const int64_t period = o_.step_size_up + o_.step_size_down, cycle = i / period, at = i % period;
-  const double up = at <= o_.step_size_up ? ratio(at, o_.step_size_up)
-                                          : 1 - ratio(at - o_.step_size_up, o_.step_size_down);
-  switch (o_.mode) {
-    case CyclicOptions::Mode::triangular: return up;
-    case CyclicOptions::Mode::triangular2: return up / std::exp2(static_cast<double>(cycle));
-    default: return up * std::pow(o_.gamma, static_cast<double>(i));
-  }
-}
-double CyclicLR::rate(int64_t i, double) const { return o_.base_lr + (o_.max_lr - o_.base_lr) * height(i); }
-std::optional<double> CyclicLR::momentum(int64_t i) const {
-  if (!o_.cycle_momentum) return {};
-  return o_.max_momentum - (o_.max_momentum - o_.base_momentum) * height(i);
-}
-
-double ChainedScheduler::rate(int64_t i, double base) const {
-  for (const auto& part : parts_) base = part->rate(i, base);
-  return base;
-}
-std::optional<double> ChainedScheduler::momentum(int64_t i) const {
-  std::optional<double> last;
-  for (const auto& part : parts_)
-    if (auto m = part->momentum(i)) last = m;
-  return last;
-}
-
-void SequentialLR::check() const {
-  WEFT_CHECK(milestones_.size() + 1 == parts_.size(), ValueError, "SequentialLR: ", parts_.size(), " schedules need ",
-             parts_.size() - 1, " milestones, got ", milestones_.size());
-  int64_t before = 0;
-  for (int64_t m : milestones_) {
-    WEFT_CHECK(m > before, ValueError, "SequentialLR: milestones must rise from above 0, got ", m, " after ", before);
-    before = m;
-  }
-}
-std::pair<const Schedule*, int64_t> SequentialLR::part(int64_t i) const {
-  const auto next = std::upper_bound(milestones_.begin(), milestones_.end(), i);
-  const int64_t start = next == milestones_.begin() ? 0 : next[-1];
-  return {parts_[static_cast<size_t>(next - milestones_.begin())].get(), i - start};
-}
-double SequentialLR::rate(int64_t i, double base) const {
-  const auto [schedule, steps] = part(i);
-  return schedule->rate(steps, base);
-}
-std::optional<double> SequentialLR::momentum(int64_t i) const {
-  const auto [schedule, steps] = part(i);
-  return schedule->momentum(steps);
+  start(
+      [=](int64_t i, double base) {
+        const auto [k, steps] = part(i);
+        return parts[k].rate(steps, base);
+      },
+      [=](int64_t i) {
+        const auto [k, steps] = part(i);
+        return parts[k].momentum(steps);
+      });
 }
 
 ReduceLROnPlateau::ReduceLROnPlateau(Optimizer& opt, const PlateauOptions& o)
@@ -264,45 +301,6 @@ void ReduceLROnPlateau::load_state_dict(const StateDict& dict) {
   best_ = best;
   bad_ = bad;
   cooling_ = cooling;
-}
-
-WarmupPolyLR::WarmupPolyLR(Optimizer& opt, int64_t total, int64_t warmup, double power)
-    : Schedule(opt), total_(total), warmup_(warmup), power_(power) {
-  WEFT_CHECK(total > warmup && warmup >= 0, ValueError, "WarmupPolyLR: needs total > warmup >= 0, got ", total, " and ",
-             warmup);
-  apply();
-}
-double WarmupPolyLR::rate(int64_t i, double base) const {
-  if (i < warmup_) return base * ratio(i + 1, warmup_);
-  return base * std::pow(1 - ratio(std::min(i, total_) - warmup_, total_ - warmup_), power_);
-}
-
-WarmupCosineLR::WarmupCosineLR(Optimizer& opt, int64_t total, int64_t warmup, double min_factor)
-    : Schedule(opt), total_(total), warmup_(warmup), min_factor_(min_factor) {
-  WEFT_CHECK(total > warmup && warmup >= 0, ValueError, "WarmupCosineLR: needs total > warmup >= 0, got ", total,
-             " and ", warmup);
-  apply();
-}
-double WarmupCosineLR::rate(int64_t i, double base) const {
-  if (i < warmup_) return base * ratio(i + 1, warmup_);
-  return base * (min_factor_ + (1 - min_factor_) * half_cosine(ratio(std::min(i, total_) - warmup_, total_ - warmup_)));
-}
-
-EncodingLR::EncodingLR(Optimizer& opt, const EncodingLROptions& o) : Schedule(opt), o_(o) {
-  positive("EncodingLR", "iters_per_epoch", o.iters_per_epoch);
-  WEFT_CHECK(o.warmup_epochs >= 0 && o.num_epochs > o.warmup_epochs, ValueError,
-             "EncodingLR: needs num_epochs > warmup_epochs >= 0, got ", o.num_epochs, " and ", o.warmup_epochs);
-  if (o.mode == EncodingLROptions::Mode::step) positive("EncodingLR", "lr_step", o.lr_step);
-  apply();
-}
-double EncodingLR::rate(int64_t i, double base) const {
-  const int64_t warmup = o_.warmup_epochs * o_.iters_per_epoch, total = o_.num_epochs * o_.iters_per_epoch - warmup;
-  if (i < warmup) return base * ratio(i, warmup);
-  switch (o_.mode) {
-    case EncodingLROptions::Mode::cos: return base * half_cosine(ratio(i - warmup, total));
-    case EncodingLROptions::Mode::poly: return base * std::pow(1 - ratio(std::min(i - warmup, total), total), 0.9);
-    default: return base * std::pow(0.1, static_cast<double>(i / o_.iters_per_epoch / o_.lr_step));
-  }
 }
 
 }  // namespace weft::optim

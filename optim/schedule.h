@@ -1,158 +1,106 @@
-// Learning-rate schedules, in closed form: the rate is a function of the number of steps, so that a schedule can be resumed at any.
-// Knows optimisers through what every one of them has.
+// Learning-rate schedules in closed form: a rate is a function of the number of steps, so that a schedule resumes at
+// any step. Knows of an optimiser only what all optimisers have.
 #pragma once
 
 #include <concepts>
 #include <functional>
-#include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "weft/optim/optimizer.h"
 
 namespace weft::optim {
 
-/// Base of the schedules. The first rate is set on construction; `step()` once per iteration or epoch, after the optimiser's.
-/// i counts the calls of step(), base is a group's initial rate: what it had when the optimiser's first schedule was made, as in
-/// PyTorch. The optimiser must outlive the schedule.
+/// Sets the rates of an optimiser: the first on construction, the next at every `step()`, which follows the optimiser's
+/// step, once per iteration or epoch. A copy counts on its own. The optimiser must outlive the schedule.
+///     optim::Schedule schedule(opt, [](int64_t i, double base) { return base / (1 + 0.01 * i); });
+/// The types below have no members of their own: they make a Schedule, and a `std::vector<Schedule>` holds any of them.
 class WEFT_API Schedule {
  public:
-  explicit Schedule(Optimizer& opt);
-  virtual ~Schedule();
-  Schedule(Schedule&&) = default;  // into a ChainedScheduler or SequentialLR
-  Schedule& operator=(const Schedule&) = delete;
+  /// The rate of a group after i calls of step(). base: what the group's rate was when the optimiser's first schedule
+  /// was made, as in PyTorch.
+  using Rate = std::function<double(int64_t i, double base)>;
+  /// The momentum after i calls, or nothing to leave it as it is.
+  using Momentum = std::function<std::optional<double>(int64_t i)>;
+
+  /// ValueError for an empty rate; NotSupported for a momentum where the optimiser has none.
+  Schedule(Optimizer& opt, Rate rate, Momentum momentum = {});
   void step();
   int64_t steps() const { return i_; }
-  /// The rate after i steps.
-  virtual double rate(int64_t i, double base) const = 0;
-  /// The momentum after i steps, of schedules that change it.
-  virtual std::optional<double> momentum(int64_t i) const;
+  double rate(int64_t i, double base) const { return rate_(i, base); }
+  std::optional<double> momentum(int64_t i) const { return momentum_ ? momentum_(i) : std::nullopt; }
+  /// The rates that the schedule has set, by group.
+  std::vector<double> get_last_lr() const;
   /// Steps so far and base rates, as metadata. Functions are not saved.
   StateDict state_dict() const;
   /// ValueError that names what is missing or no number; nothing is changed then.
   void load_state_dict(const StateDict& dict);
 
  protected:
-  void apply() { apply(i_, base_); }
-  Optimizer& opt_;
-  std::vector<double> base_;
-  int64_t i_ = 0;
+  explicit Schedule(Optimizer& opt);
+  /// Sets the first rate: a constructor checks its arguments, then calls this.
+  void start(Rate rate, Momentum momentum = {});
 
  private:
   /// Goes to step i with these base rates; stays where it is when that throws.
   void apply(int64_t i, std::vector<double> base);
+  Optimizer* opt_;
+  Rate rate_;
+  Momentum momentum_;
+  std::vector<double> base_;
+  int64_t i_ = 0;
 };
+/// The name of PyTorch.
+using LRScheduler = Schedule;
 
 /// base * f(i).
-class WEFT_API LambdaLR : public Schedule {
- public:
-  LambdaLR(Optimizer& opt, std::function<double(int64_t)> f) : Schedule(opt), f_(std::move(f)) {
-    WEFT_CHECK(f_, ValueError, "LambdaLR: the function is empty");
-    apply();
-  }
-  double rate(int64_t i, double base) const override { return base * f_(i); }
-
- private:
-  std::function<double(int64_t)> f_;
+struct WEFT_API LambdaLR : Schedule {
+  LambdaLR(Optimizer& opt, std::function<double(int64_t)> f);
 };
-
 /// base * f(1) * ... * f(i).
-class WEFT_API MultiplicativeLR : public Schedule {
- public:
+struct WEFT_API MultiplicativeLR : Schedule {
   MultiplicativeLR(Optimizer& opt, std::function<double(int64_t)> f);
-  double rate(int64_t i, double base) const override;
-
- private:
-  std::function<double(int64_t)> f_;
-  mutable int64_t at_ = 0;  // the product up to here
-  mutable double product_ = 1;
 };
-
 /// base * gamma^floor(i / step_size).
-class WEFT_API StepLR : public Schedule {
- public:
+struct WEFT_API StepLR : Schedule {
   StepLR(Optimizer& opt, int64_t step_size, double gamma = 0.1);
-  double rate(int64_t i, double base) const override;
-
- private:
-  int64_t step_size_;
-  double gamma_;
 };
-
 /// base * gamma^(number of milestones that are <= i).
-class WEFT_API MultiStepLR : public Schedule {
- public:
+struct WEFT_API MultiStepLR : Schedule {
   MultiStepLR(Optimizer& opt, std::vector<int64_t> milestones, double gamma = 0.1);
-  double rate(int64_t i, double base) const override;
-
- private:
-  std::vector<int64_t> milestones_;
-  double gamma_;
 };
-
 /// base * gamma^i.
-class WEFT_API ExponentialLR : public Schedule {
- public:
-  ExponentialLR(Optimizer& opt, double gamma) : Schedule(opt), gamma_(gamma) { apply(); }
-  double rate(int64_t i, double base) const override;
-
- private:
-  double gamma_;
+struct WEFT_API ExponentialLR : Schedule {
+  ExponentialLR(Optimizer& opt, double gamma);
 };
-
 /// eta_min + (base - eta_min) (1 + cos(pi i / T_max)) / 2; rises again after T_max.
-class WEFT_API CosineAnnealingLR : public Schedule {
- public:
+struct WEFT_API CosineAnnealingLR : Schedule {
   CosineAnnealingLR(Optimizer& opt, int64_t T_max, double eta_min = 0);
-  double rate(int64_t i, double base) const override;
-
- private:
-  int64_t t_max_;
-  double eta_min_;
 };
-
 /// The same over periods of T_0, T_0 T_mult, T_0 T_mult^2, ... (Loshchilov & Hutter 2017).
-class WEFT_API CosineAnnealingWarmRestarts : public Schedule {
- public:
+struct WEFT_API CosineAnnealingWarmRestarts : Schedule {
   CosineAnnealingWarmRestarts(Optimizer& opt, int64_t T_0, int64_t T_mult = 1, double eta_min = 0);
-  double rate(int64_t i, double base) const override;
-
- private:
-  int64_t t_0_, t_mult_;
-  double eta_min_;
 };
-
 /// base * (1 - min(i, total_iters) / total_iters)^power.
-class WEFT_API PolynomialLR : public Schedule {
- public:
+struct WEFT_API PolynomialLR : Schedule {
   explicit PolynomialLR(Optimizer& opt, int64_t total_iters = 5, double power = 1);
-  double rate(int64_t i, double base) const override;
-
- private:
-  int64_t total_;
-  double power_;
 };
-
 /// base times a factor that goes from start_factor to end_factor in total_iters steps.
-class WEFT_API LinearLR : public Schedule {
- public:
+struct WEFT_API LinearLR : Schedule {
   explicit LinearLR(Optimizer& opt, double start_factor = 1.0 / 3, double end_factor = 1, int64_t total_iters = 5);
-  double rate(int64_t i, double base) const override;
-
- private:
-  double start_, end_;
-  int64_t total_;
 };
-
 /// base * factor for total_iters steps, then base.
-class WEFT_API ConstantLR : public Schedule {
- public:
+struct WEFT_API ConstantLR : Schedule {
   explicit ConstantLR(Optimizer& opt, double factor = 1.0 / 3, int64_t total_iters = 5);
-  double rate(int64_t i, double base) const override;
-
- private:
-  double factor_;
-  int64_t total_;
+};
+/// base (i + 1) / warmup while i < warmup, then base (1 - (i - warmup) / (total - warmup))^power, 0 from total on.
+struct WEFT_API WarmupPolyLR : Schedule {
+  WarmupPolyLR(Optimizer& opt, int64_t total, int64_t warmup = 0, double power = 0.9);
+};
+/// The same warm-up, then base times a cosine from 1 to min_factor at total, and min_factor from there on.
+struct WEFT_API WarmupCosineLR : Schedule {
+  WarmupCosineLR(Optimizer& opt, int64_t total, int64_t warmup = 0, double min_factor = 0);
 };
 
 struct OneCycleOptions {
@@ -166,17 +114,11 @@ struct OneCycleOptions {
   double final_div_factor = 1e4;  ///< the last one is the first / final_div_factor
   bool three_phase = false;       ///< up, down to the first rate, then down to the last
 };
-/// Up to max_lr and down again in total_steps rates (Smith & Topin 2019); one step more goes on along the curve, ValueError beyond,
-/// as in PyTorch. NotSupported for cycle_momentum where the optimiser has no momentum.
-class WEFT_API OneCycleLR : public Schedule {
- public:
+/// Up to max_lr and down again in total_steps rates (Smith & Topin 2019); one step more goes on along the curve,
+/// ValueError beyond, as in PyTorch. NotSupported for cycle_momentum where the optimiser has no momentum.
+struct WEFT_API OneCycleLR : Schedule {
   OneCycleLR(Optimizer& opt, const OneCycleOptions& o);
-  double rate(int64_t i, double base) const override;
-  std::optional<double> momentum(int64_t i) const override;
-
- private:
-  double along(int64_t i, double first, double top, double last) const;
-  OneCycleOptions o_;
+  OneCycleLR(Optimizer& opt, double max_lr, int64_t total_steps) : OneCycleLR(opt, {max_lr, total_steps}) {}
 };
 
 struct CyclicOptions {
@@ -189,61 +131,46 @@ struct CyclicOptions {
   bool cycle_momentum = true;  ///< momentum goes the other way
   double base_momentum = 0.8, max_momentum = 0.9;
 };
-/// Straight up from base_lr to max_lr and down again (Smith 2017), with heights 1; 1, 1/2, 1/4, ... (triangular2); or gamma^i
-/// (exp_range). NotSupported for cycle_momentum where the optimiser has no momentum.
-class WEFT_API CyclicLR : public Schedule {
- public:
-  CyclicLR(Optimizer& opt, const CyclicOptions& o);
-  double rate(int64_t i, double base) const override;
-  std::optional<double> momentum(int64_t i) const override;
-
- private:
-  double height(int64_t i) const;
-  CyclicOptions o_;
+/// Straight up from base_lr to max_lr and down again (Smith 2017), with heights 1; 1, 1/2, 1/4, ... (triangular2); or
+/// gamma^i (exp_range). NotSupported for cycle_momentum where the optimiser has no momentum.
+struct WEFT_API CyclicLR : Schedule {
+  CyclicLR(Optimizer& opt, CyclicOptions o);
+  CyclicLR(Optimizer& opt, double base_lr, double max_lr) : CyclicLR(opt, CyclicOptions{base_lr, max_lr}) {}
 };
 
-/// What schedules of schedules share. Parts are made in place, `ChainedScheduler(opt, LinearLR(opt), ExponentialLR(opt, 0.9))`,
-/// and belong to it; they are asked for rates and never stepped.
-class WEFT_API CompositeSchedule : public Schedule {
- protected:
-  template <std::derived_from<Schedule>... S>
-  requires(sizeof...(S) > 0) explicit CompositeSchedule(Optimizer& opt, S... parts) : Schedule(opt) {
-    (parts_.push_back(std::make_unique<S>(std::move(parts))), ...);
-  }
-  std::vector<std::unique_ptr<Schedule>> parts_;
+struct EncodingLROptions {
+  enum class Mode : uint8_t { cos, poly, step } mode;
+  int64_t num_epochs, iters_per_epoch;
+  int64_t lr_step = 0;  ///< epochs of `step`
+  int64_t warmup_epochs = 0;
+};
+/// PyTorch-Encoding's LR_Scheduler. i < W = warmup_epochs iters_per_epoch: base i / W, so that the first step changes
+/// nothing (its quirk). From there, with s = (i - W) / ((num_epochs - warmup_epochs) iters_per_epoch): base (1 + cos(pi
+/// s)) / 2, base (1 - s)^0.9, or base 0.1^floor(epoch / lr_step). Groups keep their own base, where the original gives
+/// all but the first ten times the rate.
+struct WEFT_API EncodingLR : Schedule {
+  EncodingLR(Optimizer& opt, const EncodingLROptions& o);
 };
 
-/// All at once: each takes the rate of the one before as its base, so that factors multiply. As PyTorch's for schedules that
-/// multiply the rate (with eta_min = 0 for the cosines); the momentum is that of the last one that has any.
-class WEFT_API ChainedScheduler : public CompositeSchedule {
- public:
+/// All at once: each takes the rate of the one before as its base, so that factors multiply. As PyTorch's for schedules
+/// that multiply the rate (with eta_min = 0 for the cosines); the momentum is that of the last one that has any. The
+/// parts are asked for rates and never stepped.
+///     ChainedScheduler schedule(opt, LinearLR(opt), ExponentialLR(opt, 0.9));
+struct WEFT_API ChainedScheduler : Schedule {
+  ChainedScheduler(Optimizer& opt, const std::vector<Schedule>& parts);
   template <std::derived_from<Schedule>... S>
-  explicit ChainedScheduler(Optimizer& opt, S... parts) : CompositeSchedule(opt, std::move(parts)...) {
-    apply();
-  }
-  double rate(int64_t i, double base) const override;
-  std::optional<double> momentum(int64_t i) const override;
+  requires(sizeof...(S) > 0) explicit ChainedScheduler(Optimizer& opt, S... parts)
+      : ChainedScheduler(opt, std::vector<Schedule>{std::move(parts)...}) {}
 };
 
 /// One after the other: part k from step milestones[k - 1] on, counting from there.
-///     SequentialLR schedule(opt, {5}, LinearLR(opt, 0.1, 1, 5), CosineAnnealingLR(opt, 95));
-class WEFT_API SequentialLR : public CompositeSchedule {
- public:
-  /// ValueError unless there is one milestone less than parts, in rising order.
+///     SequentialLR schedule(opt, {LinearLR(opt, 0.1, 1, 5), CosineAnnealingLR(opt, 95)}, {5});
+/// ValueError unless there is one milestone less than parts, in rising order.
+struct WEFT_API SequentialLR : Schedule {
+  SequentialLR(Optimizer& opt, const std::vector<Schedule>& parts, const std::vector<int64_t>& milestones);
   template <std::derived_from<Schedule>... S>
-  SequentialLR(Optimizer& opt, std::vector<int64_t> milestones, S... parts)
-      : CompositeSchedule(opt, std::move(parts)...), milestones_(std::move(milestones)) {
-    check();
-    apply();
-  }
-  double rate(int64_t i, double base) const override;
-  std::optional<double> momentum(int64_t i) const override;
-
- private:
-  void check() const;
-  /// The part that rules step i, and how many steps it has had.
-  std::pair<const Schedule*, int64_t> part(int64_t i) const;
-  std::vector<int64_t> milestones_;
+  requires(sizeof...(S) > 0) SequentialLR(Optimizer& opt, std::vector<int64_t> milestones, S... parts)
+      : SequentialLR(opt, std::vector<Schedule>{std::move(parts)...}, std::move(milestones)) {}
 };
 
 struct PlateauOptions {
@@ -256,7 +183,8 @@ struct PlateauOptions {
   double min_lr = 0;
   double eps = 1e-8;  ///< smaller changes are not made
 };
-/// rate *= factor when `metric` has not improved for more than `patience` calls of step(metric).
+/// rate *= factor when `metric` has not improved for more than `patience` calls of step(metric). No Schedule: its rates
+/// follow from the metrics.
 class WEFT_API ReduceLROnPlateau {
  public:
   /// ValueError for a factor of 1 or more.
@@ -271,46 +199,6 @@ class WEFT_API ReduceLROnPlateau {
   PlateauOptions o_;
   double best_;
   int64_t bad_ = 0, cooling_ = 0;
-};
-
-/// base (i + 1) / warmup while i < warmup, then base (1 - (i - warmup) / (total - warmup))^power, 0 from total on.
-class WEFT_API WarmupPolyLR : public Schedule {
- public:
-  WarmupPolyLR(Optimizer& opt, int64_t total, int64_t warmup = 0, double power = 0.9);
-  double rate(int64_t i, double base) const override;
-
- private:
-  int64_t total_, warmup_;
-  double power_;
-};
-
-/// The same warm-up, then base times a cosine from 1 to min_factor at total, and min_factor from there on.
-class WEFT_API WarmupCosineLR : public Schedule {
- public:
-  WarmupCosineLR(Optimizer& opt, int64_t total, int64_t warmup = 0, double min_factor = 0);
-  double rate(int64_t i, double base) const override;
-
- private:
-  int64_t total_, warmup_;
-  double min_factor_;
-};
-
-struct EncodingLROptions {
-  enum class Mode : uint8_t { cos, poly, step } mode;
-  int64_t num_epochs, iters_per_epoch;
-  int64_t lr_step = 0;  ///< epochs of `step`
-  int64_t warmup_epochs = 0;
-};
-/// PyTorch-Encoding's LR_Scheduler. i < W = warmup_epochs iters_per_epoch: base i / W, so that the first step changes nothing (its
-/// quirk). From there, with s = (i - W) / ((num_epochs - warmup_epochs) iters_per_epoch): base (1 + cos(pi s)) / 2, base (1 - s)^0.9, or
-/// base 0.1^floor(epoch / lr_step). Groups keep their own base, where the original gives all but the first ten times the rate.
-class WEFT_API EncodingLR : public Schedule {
- public:
-  EncodingLR(Optimizer& opt, const EncodingLROptions& o);
-  double rate(int64_t i, double base) const override;
-
- private:
-  EncodingLROptions o_;
 };
 
 }  // namespace weft::optim

@@ -1,5 +1,5 @@
-// State beside parameters: in their order of elements, and read back from a dict with every fault collected, so that one
-// error names them all. Knows StateDict only.
+// State beside parameters: in their order of elements, and read back from a dict with every fault collected, so that
+// one error names them all. Knows StateDict only.
 #pragma once
 
 #include <set>
@@ -19,8 +19,8 @@ Tensor fitted(const Tensor& t, const Tensor& like, Dtype dtype);
 /// The shortest text that reads back as x.
 WEFT_API std::string number_text(double x);
 
-/// Reads a dict entry by entry. A faulty entry is noted and a harmless value returned, so that the reader goes on; `finish`
-/// throws if there was any. Nothing may be changed before that.
+/// Reads a dict entry by entry. A faulty entry is noted and a harmless value returned, so that the reader goes on;
+/// `finish` throws if there was any. Nothing may be changed before that.
 class WEFT_API StateReader {
  public:
   StateReader(const StateDict& dict, std::string owner) : dict_(dict), owner_(std::move(owner)) {}

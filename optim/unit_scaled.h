@@ -1,5 +1,5 @@
-// u-muP's optimisers (Blake et al. 2024): the plain ones, with a learning rate for each parameter by its tags (autograd/mup.h).
-// One rate then serves networks of any width and depth.
+// u-muP's optimisers (Blake et al. 2024): the plain ones, with a learning rate for each parameter by its tags
+// (autograd/mup.h). One rate then serves networks of any width and depth.
 #pragma once
 
 #include <algorithm>
@@ -11,16 +11,16 @@
 
 namespace weft::unit_scaled {
 
-/// Factor of the learning rate of p under Adam, by its mup type, times depth^-1/2 if it has a depth: weight fan^-1/2, others 1. fan:
-/// size(0) of a vector, else the elements of p[0] (so an embedding's width).
+/// Factor of the learning rate of p under Adam, by its mup type, times depth^-1/2 if it has a depth: weight fan^-1/2,
+/// others 1. fan: size(0) of a vector, else the elements of p[0] (so an embedding's width).
 WEFT_API double adam_lr_scale(const Tensor& p);
-/// The same under SGD: as Adam's where `readout_constraint` is none; with to_output_scale weight fan^1/2, bias and norm size(0),
-/// output 1. ValueError for another constraint.
+/// The same under SGD: as Adam's where `readout_constraint` is none; with to_output_scale weight fan^1/2, bias and norm
+/// size(0), output 1. ValueError for another constraint.
 WEFT_API double sgd_lr_scale(const Tensor& p, Constraint readout_constraint = Constraint::none);
 
-/// One group for each parameter, lr *= lr_scale(p). With independent_weight_decay the decay becomes weight_decay / lr, so that a step
-/// decays by weight_decay whatever the rate is (a schedule still acts on both). ValueError: a parameter without a mup type (unless
-/// allowed: its lr stays); a negative lr or weight_decay; independent decay at lr 0.
+/// One group for each parameter, lr *= lr_scale(p). With independent_weight_decay the decay becomes weight_decay / lr,
+/// so that a step decays by weight_decay whatever the rate is (a schedule still acts on both). ValueError: a parameter
+/// without a mup type (unless allowed: its lr stays); a negative lr or weight_decay; independent decay at lr 0.
 template <class Options, class LrScale>
 std::vector<optim::ParamGroup<Options>> scaled_parameters(const std::vector<optim::ParamGroup<Options>>& groups,
                                                           const LrScale& lr_scale, bool independent_weight_decay = true,
@@ -63,10 +63,18 @@ template <bool Decoupled> class WEFT_API AdamOf : public optim::AdamOf<Decoupled
 
  public:
   using Group = optim::ParamGroup<AdamOptions>;
-  explicit AdamOf(std::vector<Tensor> params, AdamOptions o = {})
-      : AdamOf(std::vector<Group>{{std::move(params), o}}) {}
+  explicit AdamOf(std::vector<Tensor> params, AdamOptions o = {}) : AdamOf(std::vector<Group>{{std::move(params), o}}) {
+    defaults_ = o;
+  }
+  AdamOf(std::vector<Tensor> params, optim::LearningRate auto lr)
+      : AdamOf(std::move(params), AdamOptions{.lr = static_cast<double>(lr)}) {}
   explicit AdamOf(const std::vector<Group>& groups);
+  const AdamOptions& defaults() const { return defaults_; }
   void add_group(const Group& g);
+  void add_param_group(const Group& g) { add_group(g); }
+
+ private:
+  AdamOptions defaults_;
 };
 extern template class AdamOf<false>;
 extern template class AdamOf<true>;
@@ -92,9 +100,18 @@ struct SGDOptions {
 class WEFT_API SGD : public optim::SGD {
  public:
   using Group = optim::ParamGroup<SGDOptions>;
-  explicit SGD(std::vector<Tensor> params, SGDOptions o = {}) : SGD(std::vector<Group>{{std::move(params), o}}) {}
+  explicit SGD(std::vector<Tensor> params, SGDOptions o = {}) : SGD(std::vector<Group>{{std::move(params), o}}) {
+    defaults_ = o;
+  }
+  SGD(std::vector<Tensor> params, optim::LearningRate auto lr)
+      : SGD(std::move(params), SGDOptions{.lr = static_cast<double>(lr)}) {}
   explicit SGD(const std::vector<Group>& groups);
+  const SGDOptions& defaults() const { return defaults_; }
   void add_group(const Group& g);
+  void add_param_group(const Group& g) { add_group(g); }
+
+ private:
+  SGDOptions defaults_;
 };
 
 }  // namespace weft::unit_scaled

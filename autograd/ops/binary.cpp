@@ -26,7 +26,7 @@ Dtype result_dtype(const Tensor& a, const Scalar& s) {
   const Dtype d = a.dtype();
   const int c = s.is_floating() ? 2 : s.is_integer() ? 1 : 0;
   if (category(d) >= c) return d;
-  return c == 2 ? Dtype::f32 : Dtype::i64;
+  return c == 2 ? default_dtype() : Dtype::i64;
 }
 
 }  // namespace detail
@@ -44,12 +44,12 @@ template <class F> Tensor apply(const Tensor& x, const Tensor& y, const F& f = {
   const Dtype d = result_dtype(x, y);
   return map2<F>(cast(x, d), cast(y, d), f);
 }
-/// The same in floating arithmetic: integers go to f32.
+/// The same in floating arithmetic: integers go to the default dtype.
 template <class F> Tensor apply_float(const Tensor& x, const Tensor& y, const F& f = {}) {
   check_defined(F::name, x, y);
   const Dtype d = result_dtype(x, y);
   if (is_floating(d)) return apply<F>(x, y, f);
-  return map2<F>(x.to(Dtype::f32), y.to(Dtype::f32), f);
+  return map2<F>(x.to(default_dtype()), y.to(default_dtype()), f);
 }
 /// A number as a tensor that promotes with x as the number does.
 Tensor wrap(const char* op, const Scalar& s, const Tensor& x) {
@@ -82,7 +82,7 @@ template <class F> Tensor apply_divided(const Tensor& x, const Tensor& y, bool q
   if (d != Dtype::i64 && d != Dtype::i32) return apply<F>(x, y);
   NoGrad guard;
   Tensor minus = eq(y, -1);
-  if (y.dtype() == Dtype::u8 || y.dtype() == Dtype::boolean || !any(minus).item<bool>()) return apply<F>(x, y);
+  if (!is_signed_integer(y.dtype()) || !any(minus).item<bool>()) return apply<F>(x, y);
   Tensor z = apply<F>(x, where(minus, 1, y));
   return quotient ? where(minus, neg(cast(x, d)), z) : z;
 }
@@ -287,6 +287,9 @@ Tensor remainder(const Tensor& x, const Tensor& y) try {
 } catch (const Error& e) { detail::rethrow_as("remainder", e); }
 Tensor remainder(const Tensor& x, Scalar y) try {
   return remainder(x, wrap("remainder", y, x));
+} catch (const Error& e) { detail::rethrow_as("remainder", e); }
+Tensor remainder(Scalar x, const Tensor& y) try {
+  return remainder(wrap("remainder", x, y), y);
 } catch (const Error& e) { detail::rethrow_as("remainder", e); }
 
 Tensor outer(const Tensor& x, const Tensor& y) {

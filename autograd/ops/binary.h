@@ -1,6 +1,6 @@
 // Arithmetic, comparison and logic of two tensors, element by element, with broadcasting (numpy's rule).
 // Dtypes promote as in PyTorch: the wider one wins within bool < integer < floating; a tensor of rank 0 and a C++ number raise
-// only the category, so `x * 2` and `x * 0.5` keep a floating x's dtype and an integer x with a float gives f32.
+// only the category, so `x * 2` and `x * 0.5` keep a floating x's dtype and an integer x with a float gives the default dtype.
 // Errors: ShapeError (no broadcast), DtypeError (the op does not take it), DeviceError (different devices).
 #pragma once
 
@@ -39,6 +39,10 @@ WEFT_API Tensor fmod(const Tensor& x, const Tensor& y);
 WEFT_API Tensor fmod(const Tensor& x, Scalar y);
 WEFT_API Tensor remainder(const Tensor& x, const Tensor& y);
 WEFT_API Tensor remainder(const Tensor& x, Scalar y);
+WEFT_API Tensor remainder(Scalar x, const Tensor& y);
+/// div with RoundingMode::floor.
+inline Tensor floor_divide(const Tensor& x, const Tensor& y) { return div(x, y, RoundingMode::floor); }
+inline Tensor floor_divide(const Tensor& x, Scalar y) { return div(x, y, RoundingMode::floor); }
 /// x: [N], y: [M] -> [N, M], x_i * y_j.
 WEFT_API Tensor outer(const Tensor& x, const Tensor& y);
 
@@ -55,6 +59,10 @@ inline Tensor operator/(const Tensor& x, const Tensor& y) { return div(x, y); }
 inline Tensor operator/(const Tensor& x, Scalar y) { return div(x, y); }
 inline Tensor operator/(Scalar x, const Tensor& y) { return div(x, y); }
 
+inline Tensor operator%(const Tensor& x, const Tensor& y) { return remainder(x, y); }
+inline Tensor operator%(const Tensor& x, Scalar y) { return remainder(x, y); }
+inline Tensor operator%(Scalar x, const Tensor& y) { return remainder(x, y); }
+
 // Comparison and logic: bool results, not recorded.
 WEFT_API Tensor eq(const Tensor& x, const Tensor& y);
 WEFT_API Tensor eq(const Tensor& x, Scalar y);
@@ -68,6 +76,24 @@ WEFT_API Tensor gt(const Tensor& x, const Tensor& y);
 WEFT_API Tensor gt(const Tensor& x, Scalar y);
 WEFT_API Tensor ge(const Tensor& x, const Tensor& y);
 WEFT_API Tensor ge(const Tensor& x, Scalar y);
+inline Tensor operator==(const Tensor& x, const Tensor& y) { return eq(x, y); }
+inline Tensor operator==(const Tensor& x, Scalar y) { return eq(x, y); }
+inline Tensor operator==(Scalar x, const Tensor& y) { return eq(y, x); }
+inline Tensor operator!=(const Tensor& x, const Tensor& y) { return ne(x, y); }
+inline Tensor operator!=(const Tensor& x, Scalar y) { return ne(x, y); }
+inline Tensor operator!=(Scalar x, const Tensor& y) { return ne(y, x); }
+inline Tensor operator<(const Tensor& x, const Tensor& y) { return lt(x, y); }
+inline Tensor operator<(const Tensor& x, Scalar y) { return lt(x, y); }
+inline Tensor operator<(Scalar x, const Tensor& y) { return gt(y, x); }
+inline Tensor operator<=(const Tensor& x, const Tensor& y) { return le(x, y); }
+inline Tensor operator<=(const Tensor& x, Scalar y) { return le(x, y); }
+inline Tensor operator<=(Scalar x, const Tensor& y) { return ge(y, x); }
+inline Tensor operator>(const Tensor& x, const Tensor& y) { return gt(x, y); }
+inline Tensor operator>(const Tensor& x, Scalar y) { return gt(x, y); }
+inline Tensor operator>(Scalar x, const Tensor& y) { return lt(y, x); }
+inline Tensor operator>=(const Tensor& x, const Tensor& y) { return ge(x, y); }
+inline Tensor operator>=(const Tensor& x, Scalar y) { return ge(x, y); }
+inline Tensor operator>=(Scalar x, const Tensor& y) { return le(y, x); }
 /// On any dtype: what is not zero is true.
 WEFT_API Tensor logical_and(const Tensor& x, const Tensor& y);
 WEFT_API Tensor logical_or(const Tensor& x, const Tensor& y);

@@ -6,10 +6,9 @@
 
 namespace weft::detail {
 
-/// In a handler: throws e on as "<op>: <what is wrong>", in place of the name of the part that refused. Keeps the type.
+/// In a handler: the same error goes on as "<op>: <what is wrong>", in place of the name of the part that refused.
+/// OpName does so without a handler.
 /// `Tensor roll(const Tensor& x, int64_t shift) try { ... } catch (const Error& e) { rethrow_as("roll", e); }`
 [[noreturn]] WEFT_API void rethrow_as(const char* op, const Error& e);
-/// In a handler: throws an Error of e's type with that text.
-[[noreturn]] WEFT_API void rethrow_with(const Error& e, const std::string& text);
 
 }  // namespace weft::detail

@@ -271,8 +271,7 @@ Tensor conv_nd(const char* op, const Tensor& input, const Tensor& w, const Tenso
   const bool batched = input.rank() == rank + 2;
   const int64_t channels = input.size(batched ? 1 : 0);
   WEFT_CHECK(channels == w.size(1) * p.groups, ShapeError, op, ": input has ", channels, " channels but weight ",
-             w.shape(), " with groups=", p.groups, " expects ", w.size(1) * p.groups, " (expected input to have ",
-             w.size(1) * p.groups, " channels, but got ", channels, " channels)");
+             w.shape(), " with groups=", p.groups, " expects ", w.size(1) * p.groups);
   for (int i = 0; i < rank; ++i) {
     const int64_t padded = input.size(i - rank) + p.padding_lo[i] + p.padding_hi[i],
                   extent = p.dilation[i] * (w.size(i + 2) - 1) + 1;

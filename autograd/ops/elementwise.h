@@ -9,7 +9,7 @@ namespace weft::detail {
 
 /// Dtype of a binary op's result, as PyTorch: a tensor of rank 0 raises only the category (bool < integer < floating) of one with axes.
 WEFT_API Dtype result_dtype(const Tensor& a, const Tensor& b);
-/// With a C++ number: it raises the category only, to i64 or f32.
+/// With a C++ number: it raises the category only, to i64 or the default dtype.
 WEFT_API Dtype result_dtype(const Tensor& a, const Scalar& s);
 
 /// Refuses operands that do not broadcast or lie on two devices in the name of a composed op, before one of its parts does
@@ -21,8 +21,8 @@ inline void check_operands(const char* op, const Tensor& x, const Tensor& y) {
 }
 
 inline Tensor cast(const Tensor& x, Dtype d) { return x.dtype() == d ? x : x.to(d); }
-/// x, or x as f32 if it holds integers.
-inline Tensor as_float(const Tensor& x) { return x.is_floating() ? x : x.to(Dtype::f32); }
+/// x, or x in the default dtype if it holds integers.
+inline Tensor as_float(const Tensor& x) { return x.is_floating() ? x : x.to(default_dtype()); }
 /// Will an op on these be recorded?
 inline bool recording(const Tensor& x) { return grad_enabled() && x.requires_grad(); }
 inline bool recording(const Tensor& x, const Tensor& y) {

@@ -19,7 +19,7 @@ Tensor row_factors(const Tensor& index, int64_t rows, const EmbeddingOptions& o,
     f = div(1, index_select(counts, 0, flat).reshape(index.shape()));
   }
   if (o.padding_idx) {
-    const Tensor kept = ne(index, *o.padding_idx).to(options.dtype);
+    const Tensor kept = ne(index, *o.padding_idx).to(options.dtype());
     f = f.defined() ? mul(f, kept) : kept;
   }
   return f.unsqueeze(-1);

@@ -17,7 +17,7 @@ bool is_mask(const Tensor& t) { return t.dtype("index") == Dtype::boolean || t.d
 int axes_of(const Index& e) {
   if (std::holds_alternative<NewAxis>(e) || std::holds_alternative<Ellipsis>(e) || std::holds_alternative<bool>(e))
     return 0;
-  if (auto* t = std::get_if<std::reference_wrapper<const Tensor>>(&e)) return is_mask(t->get()) ? t->get().rank() : 1;
+  if (auto* t = std::get_if<Tensor>(&e)) return is_mask(*t) ? t->rank() : 1;
   return 1;
 }
 
@@ -52,7 +52,7 @@ struct Parsed {
       } else if (auto* list = std::get_if<std::vector<int64_t>>(&e)) {
         add(d++, tensor(*list).to(x.device()));
       } else {
-        add_tensor(std::get<std::reference_wrapper<const Tensor>>(e).get(), d);
+        add_tensor(std::get<Tensor>(e), d);
       }
     }
     unchanged = view.is_same(x);
@@ -94,6 +94,7 @@ struct Parsed {
 Tensor Tensor::index(const std::vector<Index>& at) const try {
   return Parsed(*this, at).get();
 } catch (const Error& e) { detail::rethrow_as("index", e); }
+Tensor Tensor::operator[](const Tensor& at) const { return index({at}); }
 
 Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& given, bool accumulate) try {
   WEFT_CHECK(given.dtype("index_put") == x.dtype("index_put"), DtypeError, "index_put: x is ", x.dtype(),
@@ -121,28 +122,15 @@ Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& gi
                ", the shape that is indexed");
     detail::lookup_put(p.view, l, values.detach().to(y.dtype()).expand(result), accumulate);
   }
-  // entries may be references to tensors of the caller: keep the tensors themselves
-  struct Entry {
-    Index index;
-    Tensor tensor;
-    Saved saved;
-  };
-  std::vector<Entry> entries;
-  for (const Index& e : at) {
-    if (auto* t = std::get_if<std::reference_wrapper<const Tensor>>(&e))
-      entries.push_back({e, t->get(), Saved(t->get(), "index")});
-    else entries.push_back({e, Tensor(), Saved()});
-  }
+  std::vector<Saved> indices;  // of the entries that are tensors, in order
+  for (const Index& e : at)
+    if (auto* t = std::get_if<Tensor>(&e)) indices.emplace_back(*t, "index");
   return record("index_put", y.to(x.dtype()), {x, values},
-                [entries = std::move(entries), accumulate, shape = values.shape()](BackwardCtx& c) -> Grads {
-                  std::vector<Index> back;
-                  for (const Entry& e : entries) {
-                    (void)c.get(e.saved);
-                    back.push_back(e.tensor.defined() ? Index(std::cref(e.tensor)) : e.index);
-                  }
+                [at, indices = std::move(indices), accumulate, shape = values.shape()](BackwardCtx& c) -> Grads {
+                  for (const Saved& s : indices) (void)c.get(s);  // refuses an index that was changed since
                   Tensor gx, gv;
-                  if (c.needs(0)) gx = accumulate ? c.grad() : index_put(c.grad(), back, zeros({}, c.grad().options()));
-                  if (c.needs(1)) gv = sum_to(c.grad().index(back), shape);
+                  if (c.needs(0)) gx = accumulate ? c.grad() : index_put(c.grad(), at, zeros({}, c.grad().options()));
+                  if (c.needs(1)) gv = sum_to(c.grad().index(at), shape);
                   return {gx, gv};
                 });
 } catch (const Error& e) { detail::rethrow_as("index_put", e); }

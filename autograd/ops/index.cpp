@@ -193,7 +193,7 @@ Tensor masked_select(const Tensor& x, const Tensor& mask) try {
   WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "masked_select: mask is ", mask.dtype(), "; expected bool");
   const Shape shape = broadcast_shapes("masked_select", x.shape(), mask.shape());
   const Tensor m = mask.expand(shape);
-  return x.expand(shape).index({std::cref(m)});
+  return x.expand(shape).index({m});
 } catch (const Error& e) { detail::rethrow_as("masked_select", e); }
 
 Tensor one_hot(const Tensor& x, int64_t num_classes) try {

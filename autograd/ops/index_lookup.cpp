@@ -27,13 +27,7 @@ struct Axes {
     shape.push_back(size);
     strides.push_back(stride);
   }
-  template <class R> R over(R r) const {
-    r.shape = shape.data();
-    r.strides = strides.data();
-    r.rank = shape.size();
-    r.numel = shape.numel();
-    return r;
-  }
+  template <class R> R over(R r) const { return seen_as(r, shape.data(), strides.data(), shape.size()); }
 };
 
 // The base without the indexed axes.

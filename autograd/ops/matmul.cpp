@@ -20,38 +20,20 @@ void check_pair(const char* op, const Tensor& a, const Tensor& b, const char* wh
   WEFT_CHECK(a.dtype() != Dtype::boolean, DtypeError, op, ": bool has no product; convert with to(dtype)");
 }
 
-// Batch axes of out, a and b together; neighbours that lie regularly in all three are one axis.
-struct Batch {
-  int rank = 0;
-  int64_t size[kMaxRank], out[kMaxRank], a[kMaxRank], b[kMaxRank];
-  void push(int64_t n, int64_t so, int64_t sa, int64_t sb) {
-    if (n == 1) return;
-    if (rank > 0 && out[rank - 1] == so * n && a[rank - 1] == sa * n && b[rank - 1] == sb * n) {
-      --rank;
-      n *= size[rank];
-    }
-    size[rank] = n, out[rank] = so, a[rank] = sa, b[rank] = sb;
-    ++rank;
-  }
-};
-
-struct Operand {
-  TensorRef ref;
+template <class R> struct Operand {
   int64_t shape[3], strides[3];
-  // The element at `offset` of t as a [n, rows, cols] batch.
-  Operand(const TensorRef& t, int64_t offset, int64_t n, int64_t rows, int64_t cols, int64_t s0, int64_t s1, int64_t s2)
-      : ref(t), shape{n, rows, cols}, strides{s0, s1, s2} {
-    ref.data = static_cast<const char*>(t.data) + offset * static_cast<int64_t>(itemsize(t.dtype));
-    ref.offset = t.offset + offset;
-    ref.shape = shape;
-    ref.strides = strides;
-    ref.rank = 3;
-    ref.numel = n * rows * cols;
-  }
+  R ref;
+  // t from the element at `offset` on, as a [n, rows, cols] batch.
+  Operand(const R& t, int64_t offset, int64_t n, int64_t rows, int64_t cols, int64_t s0, int64_t s1, int64_t s2)
+      : shape{n, rows, cols}, strides{s0, s1, s2}, ref(seen_as(t, shape, strides, 3, offset)) {}
 };
 
 // a: [..., M, K], b: [..., K, N], ranks >= 2, shapes checked; bias: [N] or undefined.
 Tensor product(const char* op, const Tensor& a, const Tensor& b, const Tensor& bias) {
+  if (const Dtype d = a.dtype(); is_short(d)) {  // i32 has the same lower bits
+    const Dtype wide = compute_dtype(d);
+    return product(op, a.to(wide), b.to(wide), bias.defined() ? bias.to(wide) : bias).to(d);
+  }
   const int ra = a.rank() - 2, rb = b.rank() - 2;
   Shape shape = ra == 0 && rb == 0 ? Shape{} : broadcast_shapes(op, a.shape().slice(0, ra), b.shape().slice(0, rb));
   const int batch_rank = shape.size();
@@ -64,15 +46,15 @@ Tensor product(const char* op, const Tensor& a, const Tensor& b, const Tensor& b
   const MutTensorRef ty = mut_ref(y);
   int64_t a_row = ta.stride(-2), out_row = cols;
 
-  Batch batch;
+  fn::Axes<3> batch;  // of y, a and b
   for (int i = 0; i < batch_rank; ++i) {
     int ia = i - (batch_rank - ra), ib = i - (batch_rank - rb);
-    batch.push(shape[i], ty.strides[i], ia < 0 || a.shape()[ia] == 1 ? 0 : ta.strides[ia],
-               ib < 0 || b.shape()[ib] == 1 ? 0 : tb.strides[ib]);
+    batch.append(shape[i], {ty.strides[i], ia < 0 || a.shape()[ia] == 1 ? 0 : ta.strides[ia],
+                            ib < 0 || b.shape()[ib] == 1 ? 0 : tb.strides[ib]});
   }
   // The same b for all: the batch is more rows.
-  if (batch.rank > 0 && batch.b[batch.rank - 1] == 0 && batch.out[batch.rank - 1] == out_row * rows) {
-    const int64_t n = batch.size[batch.rank - 1], step = batch.a[batch.rank - 1];
+  if (batch.rank > 0 && batch.inner(2) == 0 && batch.inner(0) == out_row * rows) {
+    const int64_t n = batch.inner_size(), step = batch.inner(1);
     if (rows == 1 || step == a_row * rows) {
       if (rows == 1) a_row = step;
       rows *= n;
@@ -81,25 +63,12 @@ Tensor product(const char* op, const Tensor& a, const Tensor& b, const Tensor& b
   }
   // The last batch axis goes into the kernel, the others are walked here.
   const int outer = batch.rank > 0 ? batch.rank - 1 : 0;
-  const bool batched = batch.rank > 0;
-  const int64_t n = batched ? batch.size[outer] : 1, so = batched ? batch.out[outer] : 0,
-                sa = batched ? batch.a[outer] : 0, sb = batched ? batch.b[outer] : 0;
-  int64_t calls = 1;
-  for (int i = 0; i < outer; ++i) calls *= batch.size[i];
-  for (int64_t call = 0; call < calls; ++call) {
-    int64_t rest = call, at_y = 0, at_a = 0, at_b = 0;
-    for (int i = outer - 1; i >= 0; --i) {
-      const int64_t index = rest % batch.size[i];
-      rest /= batch.size[i];
-      at_y += index * batch.out[i], at_a += index * batch.a[i], at_b += index * batch.b[i];
-    }
-    const Operand out(ty, at_y, n, rows, cols, so, out_row, 1);
-    MutTensorRef target;
-    static_cast<TensorRef&>(target) = out.ref;
-    target.mut = static_cast<char*>(ty.mut) + at_y * static_cast<int64_t>(itemsize(ty.dtype));
-    kernels::matmul(y.device(), target, Operand(ta, at_a, n, rows, inner, sa, a_row, ta.stride(-1)).ref,
-                    Operand(tb, at_b, n, inner, cols, sb, tb.stride(-2), tb.stride(-1)).ref, tbias);
-  }
+  const int64_t n = batch.inner_size(), so = batch.inner(0), sa = batch.inner(1), sb = batch.inner(2);
+  batch.walk(0, batch.count() / n, outer, 3, [&](const int64_t* at) {
+    const Operand out(ty, at[0], n, rows, cols, so, out_row, 1);
+    kernels::matmul(y.device(), out.ref, Operand(ta, at[1], n, rows, inner, sa, a_row, ta.stride(-1)).ref,
+                    Operand(tb, at[2], n, inner, cols, sb, tb.stride(-2), tb.stride(-1)).ref, tbias);
+  });
   return y;
 }
 

@@ -110,6 +110,11 @@ Tensor pool_gather(const Tensor& x, const Tensor& taps, const PoolGeometry& g) {
 
 Pooled max_pool(const char* op, const Tensor& x, const PoolGeometry& g, bool with_indices) {
   WEFT_CHECK(x.dtype() != Dtype::boolean, DtypeError, op, ": input is bool; expected numbers");
+  if (const Dtype d = x.dtype(); is_short(d)) {
+    Pooled r = max_pool(op, x.to(compute_dtype(d)), g, with_indices);
+    r.output = r.output.to(d);
+    return r;
+  }
   const Tensor v = detail::volume(x);
   Tensor y = empty(volume_shape(v.size(0), v.size(1), g, false), v.options(), MemoryFormat::channels_last);
   Tensor taps = empty(y.shape(), {g.taps() <= 256 ? Dtype::u8 : Dtype::i32, v.device()}, MemoryFormat::channels_last);

@@ -5,11 +5,14 @@
 #include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/reduce.h"
+#include "weft/autograd/ops/scan.h"
+#include "weft/autograd/ops/search.h"
 #include "weft/autograd/ops/select.h"
 #include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/sort.h"
 #include "weft/autograd/ops/unary.h"
 #include "weft/autograd/record.h"
-#include "weft/core/kernels.h"
+#include "weft/core/map.h"
 
 namespace weft {
 namespace {
@@ -82,6 +85,11 @@ template <class F> Tensor& fill_with(Tensor& x, const F& fill) {
     x.copy_(y);
   }
   return x;
+}
+
+// Exponential numbers of mean 1 in f32 or f64. A uniform number of 0 counts as half of the next one, so that none is 0.
+Tensor exponential(const Shape& shape, const TensorOptions& o, Generator* g) {
+  return neg(log1p(neg(clamp(rand(shape, o, g), o.dtype == Dtype::f64 ? 0x1p-54 : 0x1p-25))));
 }
 
 }  // namespace
@@ -177,6 +185,78 @@ Tensor& bernoulli_(Tensor& x, double p, Generator* g) {
   check_in_place("bernoulli_", x);
   const Generator::State from = choose(g).reserve(blocks(x.numel()));
   return fill_with(x, [&](Tensor& y) { kernels::bernoulli(y.device(), mut_ref(y), from, p); });
+}
+
+Tensor& exponential_(Tensor& x, double lambd, Generator* g) {
+  check_in_place("exponential_", x);
+  WEFT_CHECK(lambd > 0, ValueError, "exponential_: lambd must be positive, got ", lambd);
+  NoGrad guard;
+  return x.copy_(exponential(x.shape(), {compute_dtype(x.dtype()), x.device()}, g) / lambd);
+}
+
+Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement, Generator* g) try {
+  WEFT_CHECK(probs.is_floating(), DtypeError, "multinomial: probs are ", probs.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(probs.rank() == 1 || probs.rank() == 2, ShapeError, "multinomial: probs must be of rank 1 or 2, got ",
+             probs.shape());
+  WEFT_CHECK(num_samples > 0, ValueError, "multinomial: num_samples must be positive, got ", num_samples);
+  const int64_t classes = probs.size(-1);
+  WEFT_CHECK(replacement || num_samples <= classes, ValueError, "multinomial: cannot draw ", num_samples, " of ",
+             classes, " without replacement");
+  NoGrad guard;
+  const Tensor p = probs.detach().to(Dtype::f64);
+  if (p.numel() > 0) {
+    WEFT_CHECK(all(logical_and(ge(p, 0), isfinite(p))).item<bool>(), ValueError, "multinomial: a probability of ",
+               probs.shape(), " is negative, infinite or NaN");
+    WEFT_CHECK(all(any(gt(p, 0), -1)).item<bool>(), ValueError, "multinomial: all probabilities of a row are 0");
+  }
+  WEFT_CHECK(classes > 0 || p.numel() == 0, ShapeError, "multinomial: probs ", probs.shape(), " have no classes");
+  if (!replacement) {
+    // the first of exponential clocks with these rates, the second, ...
+    return topk(p / exponential(p.shape(), p.options(), g), num_samples, -1).indices;
+  }
+  Shape shape = probs.shape();
+  shape[shape.size() - 1] = num_samples;
+  const Tensor sums = cumsum(p, -1);
+  // below the total even where the product is rounded
+  const Tensor at = rand(shape, p.options(), g) * (sums.narrow(-1, classes - 1, 1) * (1 - 0x1p-52));
+  return searchsorted(sums, at, {.right = true});
+} catch (const Error& e) { detail::rethrow_as("multinomial", e); }
+
+Tensor poisson(const Tensor& rate, Generator* g) {
+  WEFT_CHECK(rate.is_floating(), DtypeError, "poisson: rate is ", rate.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(all(ge(rate.detach(), 0)).item<bool>(), ValueError, "poisson: a rate of ", rate.shape(),
+             " is negative or NaN");
+  NoGrad guard;
+  const Generator::State from = choose(g).reserve(static_cast<uint64_t>(rate.numel()));
+  // an element's own stream is that of its number, in logical order
+  const Tensor element = arange(0, rate.numel(), 1, {Dtype::f64, rate.device()}).reshape(rate.shape());
+  return kernels::map2<fn::Poisson>(rate.detach().to(Dtype::f64), element, {from.seed, from.offset}).to(rate.dtype());
+}
+
+Tensor normal(const Tensor& mean, const Tensor& std, Generator* g) try {
+  check_defined("normal", mean, std);
+  kernels::detail::check_same_device("normal", mean, std);
+  WEFT_CHECK(mean.is_floating(), DtypeError, "normal: mean is ", mean.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(all(ge(std.detach(), 0)).item<bool>(), ValueError, "normal: an element of std ", std.shape(),
+             " is negative or NaN");
+  NoGrad guard;
+  const Shape shape = broadcast_shapes("normal", mean.shape(), std.shape());
+  return randn(shape, mean.options(), g) * std.detach().to(mean.dtype()) + mean.detach();
+} catch (const Error& e) { detail::rethrow_as("normal", e); }
+Tensor normal(const Tensor& mean, double std, Generator* g) {
+  check_defined("normal", mean);
+  return normal(mean, detail::number(std, {mean.is_floating() ? mean.dtype() : Dtype::f32, mean.device()}), g);
+}
+Tensor normal(double mean, const Tensor& std, Generator* g) {
+  WEFT_CHECK(std.is_floating(), DtypeError, "normal: std is ", std.dtype(), "; expected a floating dtype");
+  return normal(detail::number(mean, std.options()), std, g);
+}
+Tensor normal(double mean, double std, const Shape& shape, const TensorOptions& o, Generator* g) {
+  WEFT_CHECK(is_floating(o.dtype), DtypeError, "normal: dtype ", o.dtype,
+             " is not supported here; expected a floating one");
+  Tensor y = empty(shape, o);
+  WEFT_CHECK(std >= 0, ValueError, "normal: std must not be negative, got ", std);
+  return normal_(y, mean, std, g);
 }
 
 }  // namespace weft

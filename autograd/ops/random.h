@@ -37,11 +37,30 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor bernoulli(const Shape& shape, double p, const TensorOptions& o = {},
                                         Generator* g = nullptr);
 
+/// num_samples indices per row of probabilities, which need not add up to 1, with or without putting back; without, in
+/// the order of the draws. probs: [K] or [M, K], floating -> [n] or [M, n] i64. ValueError for a probability that is
+/// negative or not finite, a row of zeros, num_samples < 1 or, without replacement, > K. (Where fewer than num_samples
+/// are not 0, zeros come last.)
+[[nodiscard]] WEFT_API Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement = false,
+                                          Generator* g = nullptr);
+/// A Poisson number for each rate, of the rates' shape and floating dtype; no gradient. ValueError for a negative rate
+/// or NaN.
+[[nodiscard]] WEFT_API Tensor poisson(const Tensor& rate, Generator* g = nullptr);
+/// N(mean, std^2), element by element; the two broadcast, the dtype is the first tensor's. No gradient. ValueError for
+/// a negative std.
+[[nodiscard]] WEFT_API Tensor normal(const Tensor& mean, const Tensor& std, Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor normal(const Tensor& mean, double std = 1, Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor normal(double mean, const Tensor& std, Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor normal(double mean, double std, const Shape& shape, const TensorOptions& o = {},
+                                     Generator* g = nullptr);
+
 // In place, only where no graph is recorded (see Tensor).
 /// U[low, high).
 WEFT_API Tensor& uniform_(Tensor& x, double low = 0, double high = 1, Generator* g = nullptr);
 /// N(mean, std^2).
 WEFT_API Tensor& normal_(Tensor& x, double mean = 0, double std = 1, Generator* g = nullptr);
+/// Exponential numbers, of mean 1 / lambd; never 0. ValueError unless lambd > 0.
+WEFT_API Tensor& exponential_(Tensor& x, double lambd = 1, Generator* g = nullptr);
 /// 1 with probability p, else 0.
 WEFT_API Tensor& bernoulli_(Tensor& x, double p = 0.5, Generator* g = nullptr);
 

@@ -47,13 +47,7 @@ Reduced::Reduced(const Tensor& x, uint32_t mask, bool keepdim, Dtype dtype)
     : y(empty(reduced_shape(x.shape(), mask, keepdim), {dtype, x.device()})),
       kept(reduced_shape(x.shape(), mask, true)),
       strides(contiguous_strides(kept)) {}
-MutTensorRef Reduced::ref() {
-  MutTensorRef r = mut_ref(y);
-  r.shape = kept.data();
-  r.strides = strides.data();
-  r.rank = kept.size();
-  return r;
-}
+MutTensorRef Reduced::ref() { return seen_as(mut_ref(y), kept.data(), strides.data(), kept.size()); }
 
 }  // namespace detail
 
@@ -61,9 +55,7 @@ namespace {
 using namespace detail;
 
 /// Integers and bool are summed in i64.
-Dtype sum_dtype(const Tensor& x, std::optional<Dtype> dtype) {
-  return dtype ? *dtype : x.is_floating() ? x.dtype() : Dtype::i64;
-}
+Dtype sum_dtype(const Tensor& x, std::optional<Dtype> dtype) { return dtype.value_or(sum_dtype(x.dtype())); }
 
 void check_floating(const char* op, const Tensor& x) {
   WEFT_CHECK(x.is_floating(op), DtypeError, op, ": expects a floating dtype, got ", x.dtype(), "; convert with to()");
@@ -195,6 +187,7 @@ Tensor times_deviation(const Tensor& g, const Tensor& x, const DimList& dims) {
 }  // namespace
 
 Tensor var(const Tensor& x, const DimList& dims, const VarOptions& o) {
+  const OpName op("var");
   check_floating("var", x);
   const uint32_t mask = dims.mask("var", x.rank());
   Tensor y = cast(wide_var(x, mask, o), x.dtype());
@@ -207,6 +200,7 @@ Tensor var(const Tensor& x, const DimList& dims, const VarOptions& o) {
   });
 }
 Tensor std(const Tensor& x, const DimList& dims, const VarOptions& o) {
+  const OpName op("std");
   check_floating("std", x);
   Tensor y;
   {

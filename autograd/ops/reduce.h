@@ -5,31 +5,13 @@
 // on the way is summed in f64: sums and norms overflow only where the result does.
 #pragma once
 
-#include <concepts>
 #include <limits>
 
 #include "weft/core/choice.h"
+#include "weft/core/dim_list.h"
 #include "weft/core/tensor.h"
 
 namespace weft {
-
-/// The axes of a reduction: `sum(x)`, `sum(x, 1)`, `sum(x, {0, 2})`, `sum(x, {}, true)`.
-class DimList {
- public:
-  DimList() = default;
-  template <std::integral I>
-  requires(!std::same_as<I, bool>) DimList(I dim) : dims_{static_cast<int64_t>(dim)} {}
-  DimList(std::initializer_list<int64_t> dims) : dims_(dims) {}
-  DimList(const Shape& dims) : dims_(dims) {}
-  DimList(const std::vector<int64_t>& dims) : dims_(dims) {}
-  const Shape& dims() const { return dims_; }
-  bool empty() const { return dims_.empty(); }
-  /// Bit mask of the axes of a tensor of `rank`; all of them for an empty list.
-  WEFT_API uint32_t mask(const char* op, int rank) const;
-
- private:
-  Shape dims_;
-};
 
 /// Sum. Integers and bool give i64; `dtype` converts first. 0 for no elements.
 WEFT_API Tensor sum(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
@@ -47,8 +29,14 @@ struct VarOptions {
 };
 /// Variance, in two passes: a mean far from zero costs no digits, and a constant of f32 or a half gives exactly 0. Floating only.
 WEFT_API Tensor var(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
+inline Tensor var(const Tensor& x, const DimList& dims, bool unbiased, bool keepdim = false) {
+  return var(x, dims, VarOptions{unbiased ? 1.0 : 0.0, keepdim});
+}
 /// sqrt(var); its gradient at 0 is 0.
 WEFT_API Tensor std(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
+inline Tensor std(const Tensor& x, const DimList& dims, bool unbiased, bool keepdim = false) {
+  return std(x, dims, VarOptions{unbiased ? 1.0 : 0.0, keepdim});
+}
 
 /// Greatest, smallest; NaN wins; equal extremes share the gradient. Where NaN won, the gradient is NaN; in `max` and `min` of
 /// everything all NaNs share it. ShapeError for no elements.

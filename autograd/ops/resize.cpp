@@ -5,6 +5,7 @@
 #include "weft/autograd/ops/feature_layout.h"
 #include "weft/autograd/ops/pool.h"
 #include "weft/autograd/ops/resample.h"
+#include "weft/autograd/ops/unary.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
@@ -26,6 +27,7 @@ Tensor resample_volume(const char* name, const Tensor& x, const fn::SampleGeomet
 }  // namespace
 
 Tensor resample(const char* name, const Tensor& x, const fn::SampleGeometry& g, bool adjoint) {
+  if (const Dtype d = x.dtype(); is_short(d)) return resample(name, x.to(compute_dtype(d)), g, adjoint).to(d);
   const Tensor y = resample_volume(name, volume(x), g, adjoint);
   Shape s{y.size(0), y.size(1)};
   for (int i = 7 - x.rank(); i < 5; ++i) s.push_back(y.size(i));
@@ -33,6 +35,16 @@ Tensor resample(const char* name, const Tensor& x, const fn::SampleGeometry& g, 
 }
 
 }  // namespace detail
+
+namespace {
+fn::Sampling sampling_of(const InterpolateOptions& o, bool smooth) {
+  using enum fn::Sampling;
+  if (o.mode == InterpolateMode::nearest_exact) return nearest_exact;
+  if (o.mode == InterpolateMode::bicubic) return o.antialias ? cubic_antialias : cubic;
+  if (smooth) return o.antialias ? linear_antialias : linear;
+  return nearest;
+}
+}  // namespace
 
 InterpolateMode interpolate_mode(std::string_view name) { return Choice<InterpolateMode>(name); }
 
@@ -52,10 +64,16 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
   const bool smooth = o.mode == linear || o.mode == bilinear || o.mode == trilinear || o.mode == bicubic;
   WEFT_CHECK(smooth || !o.align_corners, ValueError,
              "interpolate: align_corners is only for linear, bilinear, trilinear and bicubic");
+  WEFT_CHECK(!o.antialias || o.mode == bilinear || o.mode == bicubic, ValueError,
+             "interpolate: antialias is only for bilinear and bicubic");
   WEFT_CHECK(!o.recompute_scale_factor || o.size.empty(), ValueError,
              "interpolate: recompute_scale_factor needs a scale_factor, not a size");
   WEFT_CHECK((!smooth && x.dtype() != Dtype::boolean) || x.is_floating() || x.dtype() == Dtype::u8, DtypeError,
              "interpolate: input is ", x.dtype(), "; expected a floating dtype (or u8)");
+
+  // the cubic kernel overshoots: bytes end at 0 and 255
+  if (o.mode == bicubic && x.dtype() == Dtype::u8)
+    return clamp(round(interpolate(x.to(Dtype::f32), o)), 0, 255).to(Dtype::u8);
 
   fn::SampleGeometry g;
   Shape out;
@@ -75,10 +93,7 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
     else if (by_factor) a.scale = 1 / factor;
     else if (smooth) a.scale = static_cast<double>(a.in) / static_cast<double>(a.out);
     else a.scale = static_cast<double>(static_cast<float>(a.in) / static_cast<float>(a.out));
-    a.sampling = o.mode == nearest_exact
-                     ? fn::Sampling::nearest_exact
-                     : (o.mode == bicubic ? fn::Sampling::cubic
-                                          : (smooth ? fn::Sampling::linear : fn::Sampling::nearest));
+    a.sampling = sampling_of(o, smooth);
     out.push_back(a.out);
   }
   if (o.mode == area) {

@@ -48,6 +48,7 @@ struct InterpolateOptions {
   std::optional<bool> align_corners =
       std::nullopt;                     ///< corners' centres fall on one another; only for linear ... bicubic
   bool recompute_scale_factor = false;  ///< scale by in / out instead
+  bool antialias = false;  ///< bilinear and bicubic (with A = -0.5): shrinking widens the kernel, as in Pillow
 };
 /// Resizes the spatial axes of x [N, C, spatial...]; the result is stored channels-last. Errors: ValueError for size and
 /// scale_factor both or neither, ShapeError for a mode that does not fit the rank.

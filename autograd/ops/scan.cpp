@@ -1,18 +1,19 @@
 #include "weft/autograd/ops/scan.h"
 
+#include "weft/autograd/ops/activation.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/elementwise.h"
+#include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/shape.h"
 #include "weft/autograd/ops/unary.h"
 
 namespace weft {
 namespace {
 using namespace detail;
 
-Tensor as_scanned(const Tensor& x, std::optional<Dtype> dtype) {
-  return cast(x, dtype ? *dtype : x.is_floating() ? x.dtype() : Dtype::i64);
-}
+Tensor as_scanned(const Tensor& x, std::optional<Dtype> dtype) { return cast(x, dtype.value_or(sum_dtype(x.dtype()))); }
 
 /// Running sums from the front or from the back: each is the other's gradient.
 Tensor running_sum(const Tensor& x, int dim, bool reverse) {
@@ -67,6 +68,56 @@ Tensor cumprod(const Tensor& in, int64_t dim_in, std::optional<Dtype> dtype) {
     if (a.rank() == 0 || a.numel() == 0) return {c.grad()};
     return {cumprod_grad(c.grad(), a, c.get(y), dim, c.create_graph())};
   });
+}
+
+namespace {
+ValuesIndices running_extreme(const char* op, const Tensor& in, int64_t dim_in, bool largest) {
+  const int dim = wrap_dim(op, dim_in, in.rank(op));
+  if (in.rank() == 0) return {in.reshape({}), zeros({}, {Dtype::i64, in.device()})};
+  const int64_t n = in.size(dim);
+  Shape line = Shape::filled(in.rank(), 1);
+  line[dim] = n;
+  Tensor index;
+  {
+    NoGrad guard;
+    Tensor x = in.detach();
+    index = arange(0, n, 1, {Dtype::i64, in.device()}).reshape(line).expand(in.shape()).contiguous();
+    // each place takes over what stands `step` before it, if that wins: after log2(n) steps it has seen all
+    for (int64_t step = 1; step < n && in.numel() > 0; step *= 2) {
+      const Tensor before = x.narrow(dim, 0, n - step), here = x.narrow(dim, step, n - step);
+      const Tensor less = largest ? lt(here, before) : gt(here, before);
+      const Tensor wins = logical_or(less, logical_and(isnan(before), logical_not(isnan(here))));
+      index = cat(
+          {index.narrow(dim, 0, step), where(wins, index.narrow(dim, 0, n - step), index.narrow(dim, step, n - step))},
+          dim);
+      x = cat({x.narrow(dim, 0, step), where(wins, before, here)}, dim);
+    }
+  }
+  return {gather(in, dim, index), index};
+}
+/// logaddexp whose gradient is halved, not lost, between equal infinities.
+Tensor log_joined(const Tensor& x, const Tensor& y) {
+  return record("logcumsumexp", kernels::map2<fn::Logaddexp>(x, y), {x, y},
+                [x = Saved(x), y = Saved(y)](BackwardCtx& c) -> Grads {
+                  const Tensor a = c.get(x), b = c.get(y);
+                  const Tensor apart = where(logical_and(eq(a, b), isinf(a)), 0, a - b);
+                  return {c.grad() * sigmoid(apart), c.grad() * sigmoid(neg(apart))};
+                });
+}
+}  // namespace
+
+ValuesIndices cummax(const Tensor& x, int64_t dim) { return running_extreme("cummax", x, dim, true); }
+ValuesIndices cummin(const Tensor& x, int64_t dim) { return running_extreme("cummin", x, dim, false); }
+
+Tensor logcumsumexp(const Tensor& x, int64_t dim_in) {
+  WEFT_CHECK(x.is_floating(), DtypeError, "logcumsumexp: expects a floating dtype, got ", x.dtype(),
+             "; convert with to()");
+  const int dim = wrap_dim("logcumsumexp", dim_in, x.rank());
+  Tensor y = x.to(compute_dtype(x.dtype()));
+  const int64_t n = x.rank() ? x.size(dim) : 1;
+  for (int64_t step = 1; step < n && x.numel() > 0; step *= 2)
+    y = cat({y.narrow(dim, 0, step), log_joined(y.narrow(dim, 0, n - step), y.narrow(dim, step, n - step))}, dim);
+  return y.is_same(x) ? x.reshape(x.shape()) : y.to(x.dtype());
 }
 
 }  // namespace weft

@@ -87,7 +87,7 @@ Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) 
 } catch (const Error& e) { detail::rethrow_as("addcmul", e); }
 Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) try {
   Dtype d = promote(promote(x.dtype(), a.dtype()), b.dtype());
-  if (!is_floating(d)) d = Dtype::f32;
+  if (!is_floating(d)) d = default_dtype();
   return record("addcdiv", kernels::map3<fn::Addcdiv>(cast(x, d), cast(a, d), cast(b, d), {value}), {x, a, b},
                 [sx = x.shape(), a = Saved(a, "tensor1"), b = Saved(b, "tensor2"), value](BackwardCtx& c) -> Grads {
                   Grads r(3);

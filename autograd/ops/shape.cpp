@@ -129,10 +129,8 @@ Tensor flip(const Tensor& x, const Shape& dims) {
   }
   Tensor y = empty_like(x);
   if (x.numel() > 0) {
-    TensorRef from = ref(x);  // read backwards from the last element
-    from.data = static_cast<const char*>(from.data) + last * static_cast<int64_t>(itemsize(x.dtype()));
-    from.strides = strides.data();
-    kernels::copy(x.device(), mut_ref(y), from);
+    // read backwards from the last element
+    kernels::copy(x.device(), mut_ref(y), seen_as(ref(x), x.shape().data(), strides.data(), x.rank(), last));
   }
   return record("flip", y, {x}, [dims](BackwardCtx& c) -> Grads { return {flip(c.grad(), dims)}; });
 }
@@ -271,13 +269,8 @@ void shuffle_copy(Tensor& to, const Tensor& from, int64_t r) {
   axis(r, c * r, wide.strides()[-2]);
   axis(many.size(-1), many.strides()[-1], wide.strides()[-1] * r);
   axis(r, c, wide.strides()[-1]);
-  MutTensorRef dst = mut_ref(to);
-  TensorRef src = ref(from);
-  dst.rank = src.rank = shape.size();
-  dst.shape = src.shape = shape.data();
-  dst.strides = (shuffle ? w : m).data();
-  src.strides = (shuffle ? m : w).data();
-  kernels::copy(to.device(), dst, src);
+  kernels::copy(to.device(), seen_as(mut_ref(to), shape.data(), (shuffle ? w : m).data(), shape.size()),
+                seen_as(ref(from), shape.data(), (shuffle ? m : w).data(), shape.size()));
 }
 
 }  // namespace

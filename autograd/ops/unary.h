@@ -71,5 +71,6 @@ WEFT_API Tensor isinf(const Tensor& x);
 WEFT_API Tensor isfinite(const Tensor& x);
 /// x == 0.
 WEFT_API Tensor logical_not(const Tensor& x);
+inline Tensor operator!(const Tensor& x) { return logical_not(x); }
 
 }  // namespace weft

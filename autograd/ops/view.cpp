@@ -11,7 +11,9 @@ namespace weft {
 namespace {
 
 Tensor view_of(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset) {
-  return Tensor(make_ref<TensorImpl>(Ref<Storage>(x.impl()->storage), shape, strides, offset, x.dtype()));
+  Tensor y(make_ref<TensorImpl>(Ref<Storage>(x.impl()->storage), shape, strides, offset, x.dtype()));
+  y.impl()->is_view = true;
+  return y;
 }
 
 /// What a gradient needs to know of the tensor it goes back to.
@@ -93,13 +95,8 @@ Tensor record_reshape(Tensor y, const Tensor& x) {
 
 /// All of x as a tensor of its own: what is asked of a view's result must not change x.
 Tensor whole(const Tensor& x) {
-  return record("view", x.detach(), {x}, [](BackwardCtx& c) -> Grads { return {c.take_grad()}; });
-}
-
-Tensor copy_to_contiguous(const Tensor& x) {
-  Tensor y = empty(x.shape(), x.options());
-  kernels::copy(x.device(), mut_ref(y), ref(x));
-  return y;
+  return record("view", view_of(x, x.shape(), x.strides(), x.impl()->offset), {x},
+                [](BackwardCtx& c) -> Grads { return {c.take_grad()}; });
 }
 
 }  // namespace
@@ -108,8 +105,14 @@ Tensor Tensor::reshape(const Shape& wanted) const {
   Shape to = resolve_shape("reshape", wanted, numel());
   if (to == shape()) return whole(*this);
   if (auto strides = view_strides(*this, to)) return record_reshape(view_of(*this, to, *strides, impl_->offset), *this);
-  Tensor y = copy_to_contiguous(*this);
-  return record_reshape(view_of(y, to, contiguous_strides(to), 0), *this);
+  Tensor y = empty(to, options());
+  Tensor as_given = view_of(y, shape(), contiguous_strides(shape()), 0);
+  kernels::copy(device(), mut_ref(as_given), ref(*this));
+  return record_reshape(std::move(y), *this);
+}
+Tensor Tensor::reshape_as(const Tensor& o) const {
+  const OpName op("reshape_as");
+  return reshape(o.shape());
 }
 
 Tensor Tensor::view(const Shape& wanted) const {
@@ -209,6 +212,10 @@ Tensor Tensor::expand(const Shape& wanted) const {
   (void)checked_numel("expand", to);
   return record("expand", view_of(*this, to, strides, impl_->offset), {*this},
                 [from = shape()](BackwardCtx& c) -> Grads { return {sum_to(c.grad(), from)}; });
+}
+Tensor Tensor::expand_as(const Tensor& o) const {
+  const OpName op("expand_as");
+  return expand(o.shape());
 }
 
 Tensor Tensor::squeeze() const {

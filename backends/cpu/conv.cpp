@@ -3,70 +3,24 @@
 #include <vector>
 
 #include "weft/backends/cpu/conv_policy.h"
+#include "weft/backends/cpu/copy.h"
 #include "weft/backends/cpu/gemm.h"
 #include "weft/backends/cpu/register.h"
 #include "weft/backends/cpu/winograd.h"
-#include "weft/core/kernels.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/parallel.h"
 
 namespace weft::cpu {
 
-ConvProblem::ConvProblem(const TensorRef& x, const TensorRef& w, const TensorRef& y, const ConvParams& p)
-    : dtype(x.dtype), axes(x.rank - 2), n(x.size(0)), c(x.size(1)), o(y.size(1)), groups(p.groups) {
-  for (int i = 0; i < axes; ++i) {
-    in[i] = x.size(i + 2), out[i] = y.size(i + 2), kernel[i] = w.size(i + 2);
-    stride[i] = p.stride[i], lo[i] = p.padding_lo[i], hi[i] = p.padding_hi[i], dilation[i] = p.dilation[i];
-  }
-}
-
-bool ConvProblem::regular() const {
-  for (int i = 0; i < axes; ++i)
-    if ((in[i] + lo[i] + hi[i] - dilation[i] * (kernel[i] - 1) - 1) / stride[i] + 1 != out[i]) return false;
-  return true;
-}
-
-namespace {
-
-// Channels-last strides of any rank >= 3.
-void channels_last_of(const TensorRef& t, int64_t* strides) {
-  int64_t step = t.shape[1];
-  strides[1] = 1;
-  for (int i = t.rank - 1; i >= 2; --i) {
-    strides[i] = step;
-    step *= t.shape[i];
-  }
-  strides[0] = step;
-}
-
-}  // namespace
-
-bool is_channels_last(const TensorRef& t) {
-  int64_t want[kMaxRank];
-  channels_last_of(t, want);
-  for (int i = 0; i < t.rank; ++i)
-    if (t.shape[i] != 1 && t.strides[i] != want[i]) return false;
-  return true;
-}
-
 const void* channels_last(const TensorRef& t, Scratch& scratch) {
-  if (is_channels_last(t)) return t.data;
-  int64_t strides[kMaxRank];
-  channels_last_of(t, strides);
-  scratch.reset(static_cast<size_t>(t.numel) * itemsize(t.dtype));
-  MutTensorRef dst;
-  static_cast<TensorRef&>(dst) = t;
-  dst.strides = strides;
-  dst.data = dst.mut = scratch.as();
-  dst.storage = nullptr;
-  kernels::copy(DeviceType::cpu, dst, t);
-  return scratch.as();
+  return dense_channels_last(t, t.dtype, scratch, copy_cpu);
 }
 
 void channel_sums(void* sums, const void* x, int64_t rows, int64_t channels, Dtype dtype) {
   dispatch_floating(dtype, "conv_weight_grad", [&]<class T> {
     // Blocks of rows are summed in the compute type, their sums in f64; each thread has a row of sums of its own.
     constexpr int64_t kBlock = 256;
-    const int64_t blocks = (rows + kBlock - 1) / kBlock;
+    const int64_t blocks = fn::ceil_div(rows, kBlock);
     const int64_t pieces = rows * channels < kSerialBelow ? 1 : std::min<int64_t>(num_threads(), blocks);
     using C = compute_t<T>;
     Scratch total(static_cast<size_t>(pieces * channels) * (sizeof(double) + sizeof(C)));
@@ -112,19 +66,6 @@ void add_channel_bias(void* y, const void* bias, int64_t rows, int64_t channels,
 
 namespace {
 
-// Without gaps, for engines that take a pointer.
-const void* contiguous_vector(const TensorRef& v, Scratch& scratch) {
-  if (!v.defined() || v.stride(0) == 1 || v.numel == 1) return v.data;
-  int64_t one = 1;
-  scratch.reset(static_cast<size_t>(v.numel) * itemsize(v.dtype));
-  MutTensorRef dst;
-  static_cast<TensorRef&>(dst) = v;
-  dst.strides = &one;
-  dst.data = dst.mut = scratch.as();
-  kernels::copy(DeviceType::cpu, dst, v);
-  return scratch.as();
-}
-
 #if WEFT_HAS_ONEDNN
 bool onednn_takes(const ConvProblem& p) {
   const bool has_dtype = p.dtype == Dtype::f32 || (p.dtype == Dtype::bf16 && onednn::has_avx512());
@@ -136,7 +77,7 @@ void conv_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, 
                  const ConvParams& params) {
   const ConvProblem p(x, w, y, params);
   Scratch copy;
-  const void* b = contiguous_vector(bias, copy);
+  const void* b = dense_contiguous(bias, bias.dtype, copy, copy_cpu);
   if (few::takes_forward(p)) return few::forward(y.mut, x, w, b, p);
   if (winograd::takes(p) && policy::winograd(p)) return winograd::forward(y.mut, x, w, b, p);
 #if WEFT_HAS_ONEDNN
@@ -149,7 +90,7 @@ void input_grad_kernel(const MutTensorRef& x_grad, const TensorRef& g, const Ten
                        const ConvParams& params) {
   const ConvProblem p(x_grad, w, g, params);
   Scratch copy;
-  const void* b = contiguous_vector(bias, copy);
+  const void* b = dense_contiguous(bias, bias.dtype, copy, copy_cpu);
   if (few::takes_input_grad(p)) return few::input_grad(x_grad.mut, g, w, b, p);
   bool done = winograd::takes(p) && policy::winograd(p);
   if (done) winograd::input_grad(x_grad.mut, g, w, p);

@@ -3,45 +3,26 @@
 #pragma once
 
 #include "weft/backends/cpu/scratch.h"
-#include "weft/core/conv_params.h"
+#include "weft/core/fn/conv.h"
 #include "weft/core/tensor_ref.h"
 
 namespace weft::cpu {
 
-/// One convolution: x [n, c, in...] with w [o, c/groups, kernel...] gives y [n, o, out...]. In the input gradient x is the
-/// result, in the weight gradient w.
-struct ConvProblem {
-  static constexpr int kMostAxes = kMaxRank - 2;
-  Dtype dtype = Dtype::f32;
-  int axes = 0;  // spatial
-  int64_t n = 0, c = 0, o = 0, groups = 1;
-  int64_t in[kMostAxes], out[kMostAxes], kernel[kMostAxes];
-  int64_t stride[kMostAxes], lo[kMostAxes], hi[kMostAxes], dilation[kMostAxes];
-
-  WEFT_API ConvProblem(const TensorRef& x, const TensorRef& w, const TensorRef& y, const ConvParams& p);
-  int64_t in_size() const { return product(in); }
-  int64_t out_size() const { return product(out); }
-  int64_t taps() const { return product(kernel); }
-  /// The output sizes are those of a forward convolution (no output padding beyond the stride).
-  bool regular() const;
-  bool all(const int64_t* v, int64_t value) const {
-    for (int i = 0; i < axes; ++i)
-      if (v[i] != value) return false;
-    return true;
-  }
-
- private:
-  int64_t product(const int64_t* v) const {
-    int64_t s = 1;
-    for (int i = 0; i < axes; ++i) s *= v[i];
-    return s;
-  }
+struct ConvProblem : fn::ConvGeometry<kMaxRank - 2> {
+  Dtype dtype;
+  ConvProblem(const TensorRef& x, const TensorRef& w, const TensorRef& y, const ConvParams& p)
+      : ConvGeometry(x.shape, w.shape, y.shape, x.rank, p), dtype(x.dtype) {}
 };
+
+/// Shape of w.
+inline Shape weight_shape(const ConvProblem& p) {
+  Shape s = {p.o, p.group_c()};
+  for (int i = 0; i < p.axes; ++i) s.push_back(p.kernel[i]);
+  return s;
+}
 
 /// The elements of t in channels-last order: its own memory if it is stored so, else a copy in `scratch`.
 const void* channels_last(const TensorRef& t, Scratch& scratch);
-/// The strides are channels-last without gaps (axes of size 1 do not matter).
-bool is_channels_last(const TensorRef& t);
 
 /// sums[c] = sum over rows of x[row, c], rounded once; x: [rows, channels] without gaps.
 void channel_sums(void* sums, const void* x, int64_t rows, int64_t channels, Dtype dtype);

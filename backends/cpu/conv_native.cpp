@@ -1,8 +1,9 @@
 #include <cstring>
 
 #include "weft/backends/cpu/conv.h"
+#include "weft/backends/cpu/copy.h"
 #include "weft/backends/cpu/gemm.h"
-#include "weft/core/kernels.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/parallel.h"
 
 // All three directions are products of a matrix of gathered windows, made a chunk of rows at a time:
@@ -15,23 +16,12 @@ namespace {
 
 // t converted to `dtype` in channels-last order.
 const void* converted(const TensorRef& t, Dtype dtype, Scratch& scratch) {
-  if (t.dtype == dtype) return channels_last(t, scratch);
-  int64_t strides[kMaxRank], step = t.shape[1];
-  strides[1] = 1;
-  for (int i = t.rank - 1; i >= 2; --i) strides[i] = step, step *= t.shape[i];
-  strides[0] = step;
-  scratch.reset(static_cast<size_t>(t.numel) * itemsize(dtype));
-  MutTensorRef dst;
-  static_cast<TensorRef&>(dst) = t;
-  dst.strides = strides;
-  dst.dtype = dtype;
-  dst.data = dst.mut = scratch.as();
-  kernels::copy(DeviceType::cpu, dst, t);
-  return scratch.as();
+  return dense_channels_last(t, dtype, scratch, copy_cpu);
 }
 
 // The weight [o, c/groups, taps...] as [taps..., first, second], with (first, second) = (c, o) or (o, c).
-void arrange_weight(const MutTensorRef& dst, const TensorRef& w, bool channels_first, bool back) {
+// `memory` has the arranged one; `back`: it is the source.
+void arrange_weight(void* memory, Dtype dtype, const TensorRef& w, bool channels_first, bool back) {
   int64_t shape[kMaxRank], from[kMaxRank], to[kMaxRank];
   const int taps = w.rank - 2;
   int64_t step = w.shape[0] * w.shape[1];
@@ -44,22 +34,10 @@ void arrange_weight(const MutTensorRef& dst, const TensorRef& w, bool channels_f
   const int first = channels_first ? 1 : 0;
   shape[taps] = w.shape[first], from[taps] = w.strides[first], to[taps] = w.shape[1 - first];
   shape[taps + 1] = w.shape[1 - first], from[taps + 1] = w.strides[1 - first], to[taps + 1] = 1;
-  TensorRef plain{w.data, shape, from, w.rank, w.dtype, w.numel, 0, nullptr};
-  MutTensorRef arranged;
-  static_cast<TensorRef&>(arranged) = {dst.data, shape, to, w.rank, dst.dtype, w.numel, 0, nullptr};
-  arranged.mut = dst.mut;
-  if (!back) return kernels::copy(DeviceType::cpu, arranged, plain);
-  MutTensorRef target;
-  static_cast<TensorRef&>(target) = plain;
-  target.mut = const_cast<void*>(w.data);
-  kernels::copy(DeviceType::cpu, target, arranged);
-}
-
-MutTensorRef memory(void* data, Dtype dtype) {
-  MutTensorRef r;
-  r.data = r.mut = data;
-  r.dtype = dtype;
-  return r;
+  const MutTensorRef arranged = mut_ref(memory, dtype, shape, to, w.rank);
+  const MutTensorRef plain = mut_ref(const_cast<void*>(w.data), w.dtype, shape, from, w.rank);
+  if (back) copy_cpu(plain, arranged);
+  else copy_cpu(arranged, plain);
 }
 
 // How the rows of a window matrix find their elements. `transposed`: rows are input positions, elements outputs.
@@ -69,28 +47,14 @@ struct Windows {
   int64_t channels;     // of the gathered tensor
   int64_t group_width;  // channels per group of it
 
-  const int64_t* row_sizes() const { return transposed ? p.in : p.out; }
-  const int64_t* sizes() const { return transposed ? p.out : p.in; }
+  const auto& row_sizes() const { return transposed ? p.in : p.out; }
+  const auto& sizes() const { return transposed ? p.out : p.in; }
   int64_t rows() const { return p.n * (transposed ? p.in_size() : p.out_size()); }
   int64_t width() const { return p.taps() * group_width; }
 
   // Position along one axis that row index i sees at tap k, or -1.
   int64_t source(int axis, int64_t i, int64_t k) const {
-    if (!transposed) {
-      const int64_t at = i * p.stride[axis] + k * p.dilation[axis] - p.lo[axis];
-      return at >= 0 && at < p.in[axis] ? at : -1;
-    }
-    const int64_t at = i + p.lo[axis] - k * p.dilation[axis];
-    if (at < 0 || at % p.stride[axis] != 0) return -1;
-    return at / p.stride[axis] < p.out[axis] ? at / p.stride[axis] : -1;
-  }
-
-  // The windows themselves lie in memory as they are needed.
-  bool plain() const { return p.taps() == 1 && p.all(p.stride, 1) && p.all(p.lo, 0) && same_sizes(); }
-  bool same_sizes() const {
-    for (int i = 0; i < p.axes; ++i)
-      if (p.in[i] != p.out[i]) return false;
-    return true;
+    return transposed ? p.fed_output(axis, i, k) : p.seen_input(axis, i, k);
   }
 
   template <class C> void gather(C* to, const C* from, int64_t group, int64_t first, int64_t count) const {
@@ -100,17 +64,13 @@ struct Windows {
                  [&](int64_t begin, int64_t end) {
                    for (int64_t r = begin; r < end; ++r) {
                      int64_t position[ConvProblem::kMostAxes], rest = first + r;
-                     for (int i = p.axes - 1; i >= 0; --i) {
-                       position[i] = rest % row_sizes()[i];
-                       rest /= row_sizes()[i];
-                     }
+                     for (int i = p.axes - 1; i >= 0; --i) position[i] = fn::take_digit(rest, row_sizes()[i]);
                      C* row = to + r * taps * run;
                      for (int64_t tap = 0; tap < taps; ++tap, row += run) {
                        int64_t k = tap, at = 0, step = 1;
                        bool inside = true;
                        for (int i = p.axes - 1; i >= 0 && inside; --i) {
-                         const int64_t s = source(i, position[i], k % p.kernel[i]);
-                         k /= p.kernel[i];
+                         const int64_t s = source(i, position[i], fn::take_digit(k, p.kernel[i]));
                          inside = s >= 0;
                          at += s * step;
                          step *= sizes()[i];
@@ -137,7 +97,7 @@ void windows_times_weights(void* out, Dtype out_dtype, int64_t out_channels, con
                            const C* weights, const C* bias) {
   const ConvProblem& p = windows.p;
   const int64_t rows = windows.rows(), width = windows.width(), per_group = out_channels / p.groups;
-  const bool direct = windows.plain(), same = out_dtype == dtype_v<C>;
+  const bool direct = p.plain(), same = out_dtype == dtype_v<C>;
   const int64_t chunk = direct && same ? rows : std::min(rows, std::max<int64_t>(64, kChunkElements / width));
   Scratch gathered(direct ? 0 : static_cast<size_t>(chunk * width) * sizeof(C));
   Scratch wide(same ? 0 : static_cast<size_t>(chunk * out_channels) * sizeof(C));
@@ -165,12 +125,9 @@ void windows_times_weights(void* out, Dtype out_dtype, int64_t out_channels, con
       gemm(g);
     }
     if (!same) {
-      int64_t shape[1] = {count * out_channels}, one[1] = {1};
-      MutTensorRef dst;
-      static_cast<TensorRef&>(dst) = {nullptr, shape, one, 1, out_dtype, shape[0], 0, nullptr};
-      dst.mut = static_cast<char*>(out) + first * out_channels * static_cast<int64_t>(itemsize(out_dtype));
-      dst.data = dst.mut;
-      kernels::copy(DeviceType::cpu, dst, {wide.as(), shape, one, 1, dtype_v<C>, shape[0], 0, nullptr});
+      const int64_t shape[1] = {count * out_channels}, one[1] = {1};
+      void* to = static_cast<char*>(out) + first * out_channels * static_cast<int64_t>(itemsize(out_dtype));
+      copy_cpu(mut_ref(to, out_dtype, shape, one, 1), ref(wide.as(), dtype_v<C>, shape, one, 1));
     }
   }
 }
@@ -181,13 +138,9 @@ template <class C> void arranged_groups(Scratch& to, const TensorRef& w, int64_t
   int64_t shape[kMaxRank];
   for (int i = 0; i < w.rank; ++i) shape[i] = w.shape[i];
   shape[0] /= groups;
-  TensorRef part = w;
-  part.shape = shape;
-  part.numel = w.numel / groups;
   for (int64_t i = 0; i < groups; ++i) {
-    part.data = static_cast<const char*>(w.data) +
-                i * shape[0] * w.strides[0] * static_cast<int64_t>(itemsize(w.dtype));
-    arrange_weight(memory(to.as<C>() + i * part.numel, dtype_v<C>), part, channels_first, false);
+    const TensorRef part = seen_as(w, shape, w.strides, w.rank, i * shape[0] * w.strides[0]);
+    arrange_weight(to.as<C>() + i * part.numel, dtype_v<C>, part, channels_first, false);
   }
 }
 
@@ -205,10 +158,10 @@ void forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, 
     arranged_groups<C>(weights, w, p.groups, true);
     const C* b = static_cast<const C*>(bias);
     if (bias && p.dtype != dtype_v<C>) {
-      int64_t shape[3] = {1, p.o, 1}, strides[3] = {p.o, 1, 1};
-      b = static_cast<const C*>(converted({bias, shape, strides, 3, p.dtype, p.o, 0, nullptr}, dtype_v<C>, wide_bias));
+      const int64_t one[1] = {1};
+      b = static_cast<const C*>(dense_contiguous(ref(bias, p.dtype, &p.o, one, 1), dtype_v<C>, wide_bias, copy_cpu));
     }
-    windows_times_weights<C>(y, p.dtype, p.o, Windows{p, false, p.c, p.c / p.groups}, from, weights.as<C>(), b);
+    windows_times_weights<C>(y, p.dtype, p.o, Windows{p, false, p.c, p.group_c()}, from, weights.as<C>(), b);
   });
 }
 
@@ -217,8 +170,7 @@ void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const Conv
     Scratch features, weights;
     const C* from = static_cast<const C*>(converted(g, dtype_v<C>, features));
     arranged_groups<C>(weights, w, p.groups, false);
-    windows_times_weights<C>(x_grad, p.dtype, p.c, Windows{p, true, p.o, p.o / p.groups}, from, weights.as<C>(),
-                             nullptr);
+    windows_times_weights<C>(x_grad, p.dtype, p.c, Windows{p, true, p.o, p.group_o()}, from, weights.as<C>(), nullptr);
   });
 }
 
@@ -227,9 +179,9 @@ void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const Con
     Scratch features, gradients;
     const C* from = static_cast<const C*>(converted(x, dtype_v<C>, features));
     const C* grads = static_cast<const C*>(converted(g, dtype_v<C>, gradients));
-    const Windows windows{p, false, p.c, p.c / p.groups};
+    const Windows windows{p, false, p.c, p.group_c()};
     const int64_t rows = windows.rows(), width = windows.width(), per_group = p.o / p.groups;
-    const bool direct = windows.plain();
+    const bool direct = p.plain();
     const int64_t chunk = direct ? rows : std::min(rows, std::max<int64_t>(64, kChunkElements / width));
     Scratch gathered(direct ? 0 : static_cast<size_t>(chunk * width) * sizeof(C));
     Scratch sums(static_cast<size_t>(width * p.o) * sizeof(C));
@@ -255,15 +207,13 @@ void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const Con
         gemm(product);
       }
     // [taps, c, o] of each group back to [o, c, taps].
-    int64_t shape[kMaxRank], strides[kMaxRank], step = 1;
-    shape[0] = per_group, shape[1] = p.c / p.groups;
-    for (int i = 0; i < p.axes; ++i) shape[i + 2] = p.kernel[i];
-    for (int i = p.axes + 1; i >= 0; --i) strides[i] = step, step *= shape[i];
-    for (int64_t group = 0; group < p.groups; ++group) {
-      const char* target = static_cast<char*>(w_grad) + group * step * static_cast<int64_t>(itemsize(p.dtype));
-      arrange_weight(memory(sums.as<C>() + group * step, dtype_v<C>),
-                     {target, shape, strides, p.axes + 2, p.dtype, step, 0, nullptr}, true, true);
-    }
+    Shape shape = weight_shape(p);
+    shape[0] = per_group;
+    const Strides strides = contiguous_strides(shape);
+    const TensorRef whole = ref(w_grad, p.dtype, shape.data(), strides.data(), shape.rank());
+    for (int64_t group = 0; group < p.groups; ++group)
+      arrange_weight(sums.as<C>() + group * whole.numel, dtype_v<C>,
+                     seen_as(whole, shape.data(), strides.data(), shape.rank(), group * whole.numel), true, true);
   });
 }
 

@@ -2,9 +2,8 @@
 
 #include <cstring>
 
+#include "weft/backends/cpu/copy.h"
 #include "weft/backends/cpu/register.h"
-#include "weft/backends/cpu/scratch.h"
-#include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
 
 namespace weft::cpu {
@@ -40,26 +39,6 @@ bool own_is_faster(const Gemm& g) {
   if (g.batch * g.m * g.n * g.k < kOwnBelow || symmetric_product(g)) return true;
   return (g.dtype == Dtype::f32 || g.dtype == Dtype::f64) && g.a_col == 1 && g.b_row == 1 && g.m <= kOwnRows &&
          g.k >= 64 && !g.accumulate;
-}
-
-TensorRef operand(const void* data, const int64_t* shape, const int64_t* strides, Dtype dtype) {
-  return {data, shape, strides, 3, dtype, shape[0] * shape[1] * shape[2], 0, nullptr};
-}
-
-// A copy with unit column stride, for strides that no library takes.
-const void* compact(Scratch& scratch, const void* data, int64_t& batch, int64_t rows, int64_t cols, int64_t& row,
-                    int64_t& col, int64_t batches, Dtype dtype) {
-  int64_t shape[3] = {batch == 0 ? 1 : batches, rows, cols}, from[3] = {batch, row, col},
-          to[3] = {rows * cols, cols, 1};
-  scratch.reset(static_cast<size_t>(shape[0] * rows * cols) * itemsize(dtype));
-  MutTensorRef dst;
-  static_cast<TensorRef&>(dst) = operand(scratch.as(), shape, to, dtype);
-  dst.mut = scratch.as();
-  kernels::copy(DeviceType::cpu, dst, operand(data, shape, from, dtype));
-  if (batch != 0) batch = rows * cols;
-  row = cols;
-  col = 1;
-  return scratch.as();
 }
 
 void fill_with_bias(const Gemm& g) {
@@ -106,35 +85,18 @@ void gemm(const Gemm& g) {
   Scratch a, b;
   Gemm p = g;
   if (!plain_matrix(g.m, g.k, g.a_row, g.a_col, transposed, ld))
-    p.a = compact(a, g.a, p.a_batch, g.m, g.k, p.a_row, p.a_col, g.batch, g.dtype);
+    p.a = compact_operand(g.a, g.dtype, g.batch, g.m, g.k, p.a_batch, p.a_row, p.a_col, a, copy_cpu);
   if (!plain_matrix(g.k, g.n, g.b_row, g.b_col, transposed, ld))
-    p.b = compact(b, g.b, p.b_batch, g.k, g.n, p.b_row, p.b_col, g.batch, g.dtype);
+    p.b = compact_operand(g.b, g.dtype, g.batch, g.k, g.n, p.b_batch, p.b_row, p.b_col, b, copy_cpu);
   if (!by_library(p)) gemm_own(p);
 }
 
 namespace {
 
 void matmul_kernel(const MutTensorRef& out, const TensorRef& a, const TensorRef& b, const TensorRef& bias) {
-  Gemm g;
-  g.batch = out.size(0);
-  g.m = out.size(1);
-  g.n = out.size(2);
-  g.k = a.size(2);
-  g.a = a.data;
-  g.b = b.data;
-  g.out = out.mut;
-  g.a_batch = a.stride(0), g.a_row = a.stride(1), g.a_col = a.stride(2);
-  g.b_batch = b.stride(0), g.b_row = b.stride(1), g.b_col = b.stride(2);
-  g.out_batch = out.stride(0), g.out_row = out.stride(1);
-  g.dtype = out.dtype;
+  Gemm g(out, a, b);
   Scratch copy;
-  if (bias.defined()) {
-    g.bias = bias.data;
-    if (bias.stride(0) != 1 && g.n > 1) {
-      int64_t none = 0, row = 0, col = bias.stride(0);
-      g.bias = compact(copy, bias.data, none, 1, g.n, row, col, 1, g.dtype);
-    }
-  }
+  g.bias = dense_contiguous(bias, bias.dtype, copy, copy_cpu);
   gemm(g);
 }
 

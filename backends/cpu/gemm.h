@@ -2,22 +2,12 @@
 // Which engine gets which product is decided in gemm.cpp alone.
 #pragma once
 
-#include "weft/core/tensor_ref.h"
+#include "weft/core/gemm_operands.h"
 
 namespace weft::cpu {
 
-/// out[i] = a[i] b[i] (+ bias) (+ out[i]): `batch` products of [m, k] and [k, n]. Strides in elements, any, 0 for a batch
-/// that is shared; out's column stride is 1. bias: n numbers, stride 1, or null.
-struct Gemm {
-  int64_t batch = 1, m = 0, n = 0, k = 0;
-  const void* a = nullptr;
-  const void* b = nullptr;
-  const void* bias = nullptr;
-  void* out = nullptr;
-  int64_t a_batch = 0, a_row = 0, a_col = 0;
-  int64_t b_batch = 0, b_row = 0, b_col = 0;
-  int64_t out_batch = 0, out_row = 0;
-  Dtype dtype = Dtype::f32;
+struct Gemm : GemmOperands {
+  using GemmOperands::GemmOperands;
   bool accumulate = false;  ///< adds to what is in out (f32 and f64 only)
 };
 

@@ -11,6 +11,12 @@ void bad_index(const char* op, int64_t value, int64_t dim, int64_t size) {
   raise<ValueError>(op, ": index ", value, " is out of range for axis ", dim, " of size ", size);
 }
 
+void bad_target(const TensorRef& target, int64_t classes, int64_t ignore_index) {
+  Shape shape;
+  for (int i = 0; i < target.rank; ++i) shape.push_back(target.shape[i]);
+  raise_target("cross_entropy", target.as<int64_t>(), shape, classes, ignore_index);
+}
+
 namespace {
 
 // Calls use(coordinates) for every element that is not zero, in row-major order.

@@ -12,6 +12,7 @@
 #include "weft/backends/cpu/register.h"
 #include "weft/core/allocator.h"
 #include "weft/core/error.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/host.h"
 #include "weft/core/parallel.h"
 
@@ -36,7 +37,7 @@ class Pages {
     void* given = mmap(nullptr, bytes + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (given == MAP_FAILED) return nullptr;
     munmap(given, bytes + kHugePage);
-    const uintptr_t aligned = (reinterpret_cast<uintptr_t>(given) + kHugePage - 1) / kHugePage * kHugePage;
+    const uintptr_t aligned = fn::round_up(reinterpret_cast<uintptr_t>(given), kHugePage);
     for (int shift = 38; shift >= 32; --shift) {
       const uintptr_t below = uintptr_t{1} << shift;
       if (aligned <= 2 * below) continue;

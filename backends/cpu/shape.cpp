@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "weft/backends/cpu/register.h"
+#include "weft/core/fn/axes.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
 #include "weft/core/small_vec.h"
@@ -37,18 +38,9 @@ void cat_kernel(const MutTensorRef& out, const TensorRef* in, int count, int dim
   for (int k = 0; k < count; ++k) {
     const TensorRef& x = in[k];
     if (x.numel == 0) continue;
-    const int64_t offset = at * inner;
+    if (follows(x, out, dim)) runs.push_back({static_cast<const char*>(x.data), inner * x.shape[dim], at * inner});
+    else kernels::copy(DeviceType::cpu, seen_as(out, x.shape, out.strides, out.rank, at * out.strides[dim]), x);
     at += x.shape[dim];
-    if (follows(x, out, dim)) {
-      runs.push_back({static_cast<const char*>(x.data), inner * x.shape[dim], offset});
-      continue;
-    }
-    MutTensorRef place = out;
-    place.mut = out.as_mut<char>() + offset;
-    place.data = place.mut;
-    place.shape = x.shape;
-    place.numel = x.numel;
-    kernels::copy(DeviceType::cpu, place, x);
   }
   char* y = out.as_mut<char>();
   if (rows >= 64 || row * rows < kSerialBelow * item) {
@@ -70,19 +62,16 @@ void cat_kernel(const MutTensorRef& out, const TensorRef* in, int count, int dim
 void triangle_kernel(const MutTensorRef& y, const TensorRef& x, int64_t diagonal, bool lower) {
   if (y.numel == 0) return;
   const int64_t n = y.size(-1), m = y.size(-2), step = x.stride(-1);
+  fn::Axes<1> rows;
+  for (int i = 0; i < x.rank - 1; ++i) rows.append(x.shape[i], {x.strides[i]});
   dispatch_size(x.dtype, [&]<class T> {
     parallel_for(y.numel / n, kSerialBelow / n + 1, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
-        int64_t rest = r, from = 0;
-        for (int i = x.rank - 2; i >= 0; --i) {
-          from += rest % x.shape[i] * x.strides[i];
-          rest /= x.shape[i];
-        }
         // columns [first, last) are kept
         const int64_t i = r % m, cut = std::clamp<int64_t>(i + diagonal + (lower ? 1 : 0), 0, n);
         const int64_t first = lower ? 0 : cut, last = lower ? cut : n;
         T* d = y.as_mut<T>() + r * n;
-        const T* s = x.as<T>() + from;
+        const T* s = x.as<T>() + rows.offset(r, rows.rank);
         for (int64_t j = 0; j < first; ++j) d[j] = 0;
         for (int64_t j = first; j < last; ++j) d[j] = s[j * step];
         for (int64_t j = last; j < n; ++j) d[j] = 0;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "weft/backends/cpu/packed_weights.h"
+#include "weft/core/fn/integer.h"
 
 namespace weft::cpu::winograd {
 
@@ -10,7 +11,7 @@ Kernels kernels;
 
 int64_t packed_size(const Problem& p) {
   // panels of 32 outputs; every instruction set reads the same size
-  return 36 * p.kd * p.c * ((p.o + 31) / 32 * 32);
+  return 36 * p.kd * p.c * fn::round_up(p.o, 32);
 }
 
 namespace {

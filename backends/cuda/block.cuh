@@ -50,6 +50,41 @@ template <class T, class Merge> __device__ WEFT_INLINE T block_reduce(T v, const
   return r;
 }
 
+/// merge over `count` threads (a power of two) that are `stride` apart, as a tree; the first of them has the result.
+/// `mine`: this thread's value in shared memory. sync() is called between steps; call it before `mine` is used again.
+template <class T, class Merge, class Sync>
+__device__ WEFT_INLINE T tree_reduce(T v, const Merge& merge, T* mine, int rank, int count, int stride,
+                                     const Sync& sync) {
+  *mine = v;
+  for (int half = count / 2; half > 0; half /= 2) {
+    sync();
+    if (rank < half) *mine = v = merge(v, mine[half * stride]);
+  }
+  return v;
+}
+
+/// A warp, or a whole block of kBlock threads.
+template <int Threads> struct ThreadGroup {
+  static_assert(Threads == kWarp || Threads == kBlock);
+  static constexpr int kPerBlock = kBlock / Threads;
+  int rank, index;  // of this thread in the group, of the group in the block
+
+  __device__ ThreadGroup()
+      : rank(static_cast<int>(threadIdx.x) % Threads), index(static_cast<int>(threadIdx.x) / Threads) {}
+  __device__ WEFT_INLINE void sync() const {
+    if constexpr (Threads == kWarp) __syncwarp();
+    else __syncthreads();
+  }
+  /// merge of all its threads' values, the same in each. `shared`: one per thread of the block.
+  template <class T, class Merge> __device__ T reduce(T v, const Merge& merge, T* shared) const {
+    T* mine = shared + threadIdx.x;
+    sync();  // shared may still be in use
+    tree_reduce(v, merge, mine, rank, Threads, 1, [this] { sync(); });
+    sync();
+    return mine[-rank];
+  }
+};
+
 /// Running totals: thread i gets merge of the values of the threads before it, the first one `none`. `total`: of the whole
 /// block. Barriers and `shared` as above.
 template <class T, class Merge>

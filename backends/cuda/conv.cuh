@@ -10,35 +10,12 @@ namespace weft::cuda {
 /// Elements of a chunk of columns: large enough to fill the card, small beside the features of a deep network.
 inline constexpr int64_t kColumnElements = int64_t{1} << 25;
 
-inline MutTensorRef view_of(void* data, const int64_t* shape, const int64_t* strides, int rank, Dtype dtype) {
-  MutTensorRef r;
-  int64_t numel = 1;
-  for (int i = 0; i < rank; ++i) numel *= shape[i];
-  static_cast<TensorRef&>(r) = {data, shape, strides, rank, dtype, numel, 0, nullptr};
-  r.mut = data;
-  return r;
-}
-
 /// t in channels-last order: its own memory if it is stored so, else a copy.
 inline const void* channels_last(const TensorRef& t, Scratch& scratch) {
-  int64_t strides[kMaxRank], step = t.shape[1];
-  strides[1] = 1;
-  for (int i = t.rank - 1; i >= 2; --i) strides[i] = step, step *= t.shape[i];
-  strides[0] = step;
-  bool same = true;
-  for (int i = 0; i < t.rank; ++i) same = same && (t.shape[i] == 1 || t.strides[i] == strides[i]);
-  if (same) return t.data;
-  scratch.reset(static_cast<size_t>(t.numel) * itemsize(t.dtype));
-  move(view_of(scratch.as(), t.shape, strides, t.rank, t.dtype), t);
-  return scratch.as();
+  return dense_channels_last(t, t.dtype, scratch, move);
 }
-
-inline const void* vector_of(const TensorRef& v, Scratch& scratch) {
-  if (!v.defined() || v.numel == 1 || v.stride(0) == 1) return v.data;
-  const int64_t one = 1;
-  scratch.reset(static_cast<size_t>(v.numel) * itemsize(v.dtype));
-  move(view_of(scratch.as(), v.shape, &one, 1, v.dtype), v);
-  return scratch.as();
+inline const void* contiguous(const TensorRef& t, Scratch& scratch) {
+  return dense_contiguous(t, t.dtype, scratch, move);
 }
 
 /// Orders of the weight [o, c of a group, taps...] in memory.
@@ -56,13 +33,7 @@ inline const void* arranged_weight(const TensorRef& w, int64_t groups, WeightOrd
   if (order == WeightOrder::o_taps_c) to[0] = group_o * taps * c, to[1] = taps * c, to[2] = 1;
   else if (order == WeightOrder::group_taps_o_c) to[0] = taps * group_o * c, to[1] = c, to[2] = 1;
   else to[0] = group_o, to[1] = 1, to[2] = 1;  // c is 1
-  bool same = true;
-  for (int i = 0; i <= w.rank; ++i) same = same && (shape[i] == 1 || from[i] == to[i]);
-  if (same) return w.data;
-  scratch.reset(static_cast<size_t>(w.numel) * itemsize(w.dtype));
-  move(view_of(scratch.as(), shape, to, w.rank + 1, w.dtype),
-       view_of(const_cast<void*>(w.data), shape, from, w.rank + 1, w.dtype));
-  return scratch.as();
+  return dense(seen_as(w, shape, from, w.rank + 1), to, w.dtype, scratch, move);
 }
 
 inline const char* element(const void* p, int64_t at, Dtype d) {
@@ -116,7 +87,7 @@ inline void conv(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, 
   const ConvGeometry p(x, w, y, params);
   Scratch features, weights, vector;
   const void* from = channels_last(x, features);
-  const void* b = vector_of(bias, vector);
+  const void* b = contiguous(bias, vector);
   if (p.depthwise()) {
     const void* arranged = arranged_weight(w, p.groups, WeightOrder::taps_o, weights);
     dispatch_floating(y.dtype, "conv", [&]<class T> {
@@ -162,7 +133,7 @@ inline void conv_input_grad(const MutTensorRef& x_grad, const TensorRef& g, cons
   const int64_t rows = p.n * p.in_size(), image_columns = p.out_size() * p.taps() * p.c;
   Scratch gradients, weights, vector;
   const void* from = channels_last(g, gradients);
-  const void* b = vector_of(bias, vector);
+  const void* b = contiguous(bias, vector);
   if (p.depthwise()) {
     const void* arranged = arranged_weight(w, p.groups, WeightOrder::taps_o, weights);
     dispatch_floating(dtype, "conv", [&]<class T> {
@@ -191,15 +162,15 @@ inline void conv_weight_grad(const MutTensorRef& w_grad, const MutTensorRef& bia
   const void* grads = channels_last(g, gradients);
   if (bias_grad.defined())
     dispatch_floating(dtype, "conv", [&]<class T> {
-      Walk<1> walk;
-      walk.add(p.o, {1});
+      fn::Axes<1> walk;
+      walk.append(p.o, {1});
       sum_rows(bias_grad.as_mut<T>(), walk, rows, p.o, GradientTerm<T>{static_cast<const T*>(grads), p.o});
     });
   if (p.depthwise()) {
     dispatch_floating(dtype, "conv", [&]<class T> {
-      Walk<1> walk;
-      walk.add(taps, {1});
-      walk.add(p.o, {taps});
+      fn::Axes<1> walk;
+      walk.append(taps, {1});
+      walk.append(p.o, {taps});
       sum_rows(w_grad.as_mut<T>(), walk, rows, taps * p.o,
                DepthwiseTerm<T>{static_cast<const T*>(from), static_cast<const T*>(grads), p});
     });

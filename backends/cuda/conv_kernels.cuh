@@ -4,42 +4,22 @@
 #pragma once
 
 #include "weft/backends/cuda/walk.cuh"
-#include "weft/core/conv_params.h"
+#include "weft/core/fn/conv.h"
 
 namespace weft::cuda {
 
-/// One convolution of up to three spatial axes, with axes of size 1 in front where there are fewer.
-struct ConvGeometry {
-  int64_t n, c, o, groups;
-  int64_t in[3], out[3], kernel[3], stride[3], lo[3], dilation[3];
-
+/// A convolution of up to three spatial axes.
+struct ConvGeometry : fn::ConvGeometry<3> {
   ConvGeometry(const TensorRef& x, const TensorRef& w, const TensorRef& y, const ConvParams& p)
-      : n(x.size(0)), c(x.size(1)), o(y.size(1)), groups(p.groups) {
-    const int axes = x.rank - 2;
-    WEFT_CHECK(axes <= 3, NotSupported, "conv: ", axes, " spatial dimensions; on cuda there are at most 3");
-    for (int i = 0; i < 3; ++i) {
-      const int from = i - (3 - axes);
-      in[i] = from < 0 ? 1 : x.size(from + 2), out[i] = from < 0 ? 1 : y.size(from + 2);
-      kernel[i] = from < 0 ? 1 : w.size(from + 2);
-      stride[i] = from < 0 ? 1 : p.stride[from], lo[i] = from < 0 ? 0 : p.padding_lo[from];
-      dilation[i] = from < 0 ? 1 : p.dilation[from];
-    }
+      : fn::ConvGeometry<3>(x.shape, w.shape, y.shape, checked_rank(x), p) {
     WEFT_CHECK(in_size() < int64_t{1} << 30 && out_size() < int64_t{1} << 30, NotSupported,
                "conv: an image has more than 2^30 positions");
   }
-  WEFT_HD int64_t in_size() const { return in[0] * in[1] * in[2]; }
-  WEFT_HD int64_t out_size() const { return out[0] * out[1] * out[2]; }
-  WEFT_HD int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
-  int64_t group_c() const { return c / groups; }
-  int64_t group_o() const { return o / groups; }
-  /// Every group has one input channel.
-  bool depthwise() const { return groups == c && groups > 1; }
-  bool unit_stride() const { return stride[0] == 1 && stride[1] == 1 && stride[2] == 1; }
-  /// The windows lie in memory as a product needs them.
-  bool plain() const {
-    bool same = taps() == 1 && unit_stride();
-    for (int i = 0; i < 3; ++i) same = same && lo[i] == 0 && in[i] == out[i];
-    return same;
+
+ private:
+  static int checked_rank(const TensorRef& x) {
+    WEFT_CHECK(x.rank <= 5, NotSupported, "conv: ", x.rank - 2, " spatial dimensions; on cuda there are at most 3");
+    return x.rank;
   }
 };
 
@@ -79,18 +59,18 @@ template <class U> struct GatherWindow {
   U* columns;
   const U* source;
   Windows w;
-  FastDivisor units, kernel[3], groups, rows[3];
+  fn::FastDivisor units, kernel[3], groups, rows[3];
   int64_t units_per_pixel, image, first_in_image;
   __device__ void operator()(uint32_t number) const {
     uint32_t rest = number;
-    const int64_t unit = take_digit(rest, units);
+    const int64_t unit = fn::take_digit(rest, units);
     int64_t tap[3], at = 0, step = 1;
-    for (int i = 2; i >= 0; --i) tap[i] = take_digit(rest, kernel[i]);
-    const int64_t group = take_digit(rest, groups);
+    for (int i = 2; i >= 0; --i) tap[i] = fn::take_digit(rest, kernel[i]);
+    const int64_t group = fn::take_digit(rest, groups);
     rest += static_cast<uint32_t>(first_in_image);
     bool inside = true;
     for (int i = 2; i >= 0; --i) {
-      int64_t v = take_digit(rest, rows[i]) * w.stride[i] + tap[i] * w.dilation[i] - w.lo[i];
+      int64_t v = fn::take_digit(rest, rows[i]) * w.stride[i] + tap[i] * w.dilation[i] - w.lo[i];
       if (w.divide[i] > 1) {
         inside = inside && v % w.divide[i] == 0;
         v /= w.divide[i];
@@ -111,11 +91,11 @@ void gather_windows_as(void* columns, const void* source, size_t item, const Win
   f.columns = static_cast<U*>(columns);
   f.source = static_cast<const U*>(source);
   f.w = w;
-  f.units = FastDivisor(static_cast<uint32_t>(w.channels / w.groups / per_unit));
-  f.groups = FastDivisor(static_cast<uint32_t>(w.groups));
+  f.units = fn::FastDivisor(static_cast<uint32_t>(w.channels / w.groups / per_unit));
+  f.groups = fn::FastDivisor(static_cast<uint32_t>(w.groups));
   for (int i = 0; i < 3; ++i) {
-    f.kernel[i] = FastDivisor(static_cast<uint32_t>(w.kernel[i]));
-    f.rows[i] = FastDivisor(static_cast<uint32_t>(w.rows[i]));
+    f.kernel[i] = fn::FastDivisor(static_cast<uint32_t>(w.kernel[i]));
+    f.rows[i] = fn::FastDivisor(static_cast<uint32_t>(w.rows[i]));
   }
   f.units_per_pixel = w.channels / per_unit;
   f.image = first / image_rows;
@@ -136,11 +116,22 @@ inline void gather_windows(void* columns, const void* source, Dtype dtype, const
   else gather_windows_as<uint16_t>(columns, source, item, w, first, count);
 }
 
-/// The output that input position i fed through tap k along an axis, or -1.
-WEFT_HD WEFT_INLINE int64_t fed_output(const ConvGeometry& p, int axis, int64_t i, int64_t k) {
-  const int64_t v = i + p.lo[axis] - k * p.dilation[axis];
-  if (v < 0 || v % p.stride[axis] != 0) return -1;
-  return v / p.stride[axis] < p.out[axis] ? v / p.stride[axis] : -1;
+/// Calls f(tap, pixel) for the taps of output position `at` of an image and the inputs that they see, or (`Back`) of input
+/// position `at` and the outputs that it fed. Taps without a pixel are left out.
+template <bool Back, class F>
+__device__ WEFT_INLINE void for_each_tap(const ConvGeometry& p, int64_t image, const int64_t (&at)[3], const F& f) {
+  const auto other = [&](int axis, int64_t k) {
+    return Back ? p.fed_output(axis, at[axis], k) : p.seen_input(axis, at[axis], k);
+  };
+  const auto& size = Back ? p.out : p.in;
+  int64_t tap = 0;
+  for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
+    for (int64_t k1 = 0; k1 < p.kernel[1]; ++k1)
+      for (int64_t k2 = 0; k2 < p.kernel[2]; ++k2, ++tap) {
+        const int64_t i0 = other(0, k0), i1 = other(1, k1), i2 = other(2, k2);
+        if (i0 < 0 || i1 < 0 || i2 < 0) continue;
+        f(tap, ((image * size[0] + i0) * size[1] + i1) * size[2] + i2);
+      }
 }
 
 /// x_grad of images [first, ...) from the columns of their output positions, in C.
@@ -151,21 +142,14 @@ template <class T> struct SpreadColumns {
   ConvGeometry p;
   template <class I> __device__ void operator()(I number) const {
     I rest = number;
-    const int64_t channel = take_digit(rest, p.c);
+    const int64_t channel = fn::take_digit(rest, p.c);
     int64_t position[3];
-    for (int i = 2; i >= 0; --i) position[i] = take_digit(rest, p.in[i]);
+    for (int i = 2; i >= 0; --i) position[i] = fn::take_digit(rest, p.in[i]);
     const int64_t group_c = p.c / p.groups, group = channel / group_c, within = channel % group_c, taps = p.taps();
     C sum = 0;
-    int64_t tap = 0;
-    for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
-      for (int64_t k1 = 0; k1 < p.kernel[1]; ++k1)
-        for (int64_t k2 = 0; k2 < p.kernel[2]; ++k2, ++tap) {
-          const int64_t a = fed_output(p, 0, position[0], k0), b = fed_output(p, 1, position[1], k1),
-                        c = fed_output(p, 2, position[2], k2);
-          if (a < 0 || b < 0 || c < 0) continue;
-          const int64_t row = ((static_cast<int64_t>(rest) * p.out[0] + a) * p.out[1] + b) * p.out[2] + c;
-          sum += columns[((row * p.groups + group) * taps + tap) * group_c + within];
-        }
+    for_each_tap<true>(p, static_cast<int64_t>(rest), position, [&](int64_t tap, int64_t row) {
+      sum += columns[((row * p.groups + group) * taps + tap) * group_c + within];
+    });
     x_grad[number] = static_cast<T>(sum);
   }
 };
@@ -180,20 +164,13 @@ template <class T> struct DepthwiseForward {
   template <class I> __device__ void operator()(I number) const {
     using C = compute_t<T>;
     I rest = number;
-    const int64_t o = take_digit(rest, p.o), c = o / (p.o / p.groups);
+    const int64_t o = fn::take_digit(rest, p.o), c = o / (p.o / p.groups);
     int64_t at[3];
-    for (int i = 2; i >= 0; --i) at[i] = take_digit(rest, p.out[i]) * p.stride[i] - p.lo[i];
+    for (int i = 2; i >= 0; --i) at[i] = fn::take_digit(rest, p.out[i]);
     C sum = bias ? static_cast<C>(bias[o]) : C(0);
-    int64_t tap = 0;
-    for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
-      for (int64_t k1 = 0; k1 < p.kernel[1]; ++k1)
-        for (int64_t k2 = 0; k2 < p.kernel[2]; ++k2, ++tap) {
-          const int64_t i0 = at[0] + k0 * p.dilation[0], i1 = at[1] + k1 * p.dilation[1],
-                        i2 = at[2] + k2 * p.dilation[2];
-          if (i0 < 0 || i0 >= p.in[0] || i1 < 0 || i1 >= p.in[1] || i2 < 0 || i2 >= p.in[2]) continue;
-          const int64_t pixel = ((static_cast<int64_t>(rest) * p.in[0] + i0) * p.in[1] + i1) * p.in[2] + i2;
-          sum += static_cast<C>(x[pixel * p.c + c]) * static_cast<C>(w[tap * p.o + o]);
-        }
+    for_each_tap<false>(p, static_cast<int64_t>(rest), at, [&](int64_t tap, int64_t pixel) {
+      sum += static_cast<C>(x[pixel * p.c + c]) * static_cast<C>(w[tap * p.o + o]);
+    });
     y[number] = static_cast<T>(sum);
   }
 };
@@ -205,21 +182,14 @@ template <class T> struct DepthwiseInputGrad {
   template <class I> __device__ void operator()(I number) const {
     using C = compute_t<T>;
     I rest = number;
-    const int64_t c = take_digit(rest, p.c), many = p.o / p.groups;
+    const int64_t c = fn::take_digit(rest, p.c), many = p.o / p.groups;
     int64_t position[3];
-    for (int i = 2; i >= 0; --i) position[i] = take_digit(rest, p.in[i]);
+    for (int i = 2; i >= 0; --i) position[i] = fn::take_digit(rest, p.in[i]);
     C sum = 0;
-    int64_t tap = 0;
-    for (int64_t k0 = 0; k0 < p.kernel[0]; ++k0)
-      for (int64_t k1 = 0; k1 < p.kernel[1]; ++k1)
-        for (int64_t k2 = 0; k2 < p.kernel[2]; ++k2, ++tap) {
-          const int64_t a = fed_output(p, 0, position[0], k0), b = fed_output(p, 1, position[1], k1),
-                        d = fed_output(p, 2, position[2], k2);
-          if (a < 0 || b < 0 || d < 0) continue;
-          const int64_t row = ((static_cast<int64_t>(rest) * p.out[0] + a) * p.out[1] + b) * p.out[2] + d;
-          for (int64_t o = c * many; o < (c + 1) * many; ++o)
-            sum += static_cast<C>(g[row * p.o + o]) * static_cast<C>(w[tap * p.o + o]);
-        }
+    for_each_tap<true>(p, static_cast<int64_t>(rest), position, [&](int64_t tap, int64_t row) {
+      for (int64_t o = c * many; o < (c + 1) * many; ++o)
+        sum += static_cast<C>(g[row * p.o + o]) * static_cast<C>(w[tap * p.o + o]);
+    });
     x_grad[number] = static_cast<T>(sum);
   }
 };
@@ -242,10 +212,9 @@ template <class T> struct DepthwiseTerm {
     const int64_t o = column % p.o, c = o / (p.o / p.groups);
     int64_t tap = column / p.o, rest = row, at = 0, step = 1;
     for (int i = 2; i >= 0; --i) {
-      const int64_t v = rest % p.out[i] * p.stride[i] + tap % p.kernel[i] * p.dilation[i] - p.lo[i];
-      if (v < 0 || v >= p.in[i]) return C(0);
-      rest /= p.out[i];
-      tap /= p.kernel[i];
+      const int64_t position = fn::take_digit(rest, p.out[i]),
+                    v = p.seen_input(i, position, fn::take_digit(tap, p.kernel[i]));
+      if (v < 0) return C(0);
       at += v * step;
       step *= p.in[i];
     }
@@ -277,7 +246,7 @@ template <class T> struct SumChunks {
   T* out;
   const double* partials;
   int64_t chunks, columns;
-  Walk<1> walk;  // where the sum of a column goes
+  fn::Axes<1> walk;  // where the sum of a column goes
   template <class I> __device__ void operator()(I column) const {
     double sum = 0;
     for (int64_t k = 0; k < chunks; ++k) sum += partials[k * columns + static_cast<int64_t>(column)];
@@ -287,7 +256,7 @@ template <class T> struct SumChunks {
   }
 };
 template <class T, class Term>
-void sum_rows(T* out, const Walk<1>& walk, int64_t rows, int64_t columns, const Term& term) {
+void sum_rows(T* out, const fn::Axes<1>& walk, int64_t rows, int64_t columns, const Term& term) {
   const int64_t least = ceil_div(rows, kMostRowChunks), per_chunk = ceil_div(least, kRowsPerBlock) * kRowsPerBlock,
                 chunks = ceil_div(rows, per_chunk);
   Scratch partials(static_cast<size_t>(chunks * columns) * sizeof(double));

@@ -28,34 +28,34 @@ inline void move(const MutTensorRef& dst, const TensorRef& src) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(kBlock) fill_kernel(T* out, Layout<1> layout, uint32_t n, T value) {
+__global__ void __launch_bounds__(kBlock) fill_kernel(T* out, fn::NarrowAxes<1> axes, uint32_t n, T value) {
   for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
     uint32_t at[1];
-    layout.offsets(i, at);
+    axes.offsets(i, at);
     out[at[0]] = value;
   }
 }
 template <class T> void run_fill(const MutTensorRef& dst, T value) {
-  for_each_part<1>(plan_of(dst, {}), [&](const Layout<1>& layout, int64_t n, const int64_t* first) {
-    launch(fill_kernel<T>, grid_for(n), kBlock, 0, dst.as_mut<T>() + first[0], layout, static_cast<uint32_t>(n), value);
+  for_each_part<1>(plan_of(dst, {}), [&](const fn::NarrowAxes<1>& axes, int64_t n, const int64_t* first) {
+    launch(fill_kernel<T>, grid_for(n), kBlock, 0, dst.as_mut<T>() + first[0], axes, static_cast<uint32_t>(n), value);
   });
 }
 
 // Moves values without looking at them: by size.
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    where_kernel(T* z, const bool* cond, const T* x, const T* y, Layout<4> layout, uint32_t n) {
+    where_kernel(T* z, const bool* cond, const T* x, const T* y, fn::NarrowAxes<4> axes, uint32_t n) {
   for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
     uint32_t at[4];
-    layout.offsets(i, at);
+    axes.offsets(i, at);
     z[at[0]] = cond[at[1]] ? x[at[2]] : y[at[3]];
   }
 }
 template <class T> void run_where(const ElementPlan& plan, void* z, const void* cond, const void* x, const void* y) {
-  for_each_part<4>(plan, [&](const Layout<4>& layout, int64_t n, const int64_t* first) {
+  for_each_part<4>(plan, [&](const fn::NarrowAxes<4>& axes, int64_t n, const int64_t* first) {
     launch(where_kernel<T>, grid_for(n), kBlock, 0, static_cast<T*>(z) + first[0],
            static_cast<const bool*>(cond) + first[1], static_cast<const T*>(x) + first[2],
-           static_cast<const T*>(y) + first[3], layout, static_cast<uint32_t>(n));
+           static_cast<const T*>(y) + first[3], axes, static_cast<uint32_t>(n));
   });
 }
 

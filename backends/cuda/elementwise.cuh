@@ -43,13 +43,13 @@ __global__ void __launch_bounds__(kBlock) contiguous_kernel(R* out, Inputs<F, R,
   }
 }
 
-/// The same over any layout; operand 0 is the output.
+/// The same over any strides; operand 0 is the output.
 template <class F, class R, class T, int N>
 __global__ void __launch_bounds__(kBlock)
-    strided_kernel(R* out, Inputs<F, R, T, N> in, Layout<N + 1> layout, uint32_t n, F f) {
+    strided_kernel(R* out, Inputs<F, R, T, N> in, fn::NarrowAxes<N + 1> axes, uint32_t n, F f) {
   for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {
     uint32_t at[N + 1];
-    layout.offsets(i, at);
+    axes.offsets(i, at);
     if constexpr (N == 1) out[at[0]] = apply<F, R>(f, in.p[0][at[1]]);
     else if constexpr (N == 2) out[at[0]] = apply<F, R>(f, in.p[0][at[1]], in.p[1][at[2]]);
     else out[at[0]] = apply<F, R>(f, in.p[0][at[1]], in.p[1][at[2]], in.p[2][at[3]]);
@@ -72,10 +72,10 @@ void run_elementwise(const ElementPlan& plan, void* out, const void* const (&in)
            inputs, plan.numel, f);
     return;
   }
-  for_each_part<N + 1>(plan, [&](const Layout<N + 1>& layout, int64_t n, const int64_t* first) {
+  for_each_part<N + 1>(plan, [&](const fn::NarrowAxes<N + 1>& axes, int64_t n, const int64_t* first) {
     Inputs<F, R, T, N> at = inputs;
     for (int k = 0; k < N; ++k) at.p[k] += first[k + 1];
-    launch(strided_kernel<F, R, T, N>, grid_for(n), kBlock, 0, static_cast<R*>(out) + first[0], at, layout,
+    launch(strided_kernel<F, R, T, N>, grid_for(n), kBlock, 0, static_cast<R*>(out) + first[0], at, axes,
            static_cast<uint32_t>(n), f);
   });
 }

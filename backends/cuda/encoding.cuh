@@ -63,7 +63,7 @@ template <class T> struct EncodeProblem {
   }
   __device__ WEFT_INLINE C centred(int64_t b, int64_t n, int64_t d) const { return at(b, n, d) - centre[d]; }
   __device__ WEFT_INLINE C centred_codeword(int64_t k, int64_t d) const { return codewords[k * D + d] - centre[d]; }
-  __device__ WEFT_INLINE int64_t tiles() const { return (N + kEncodeTile - 1) / kEncodeTile; }
+  __device__ WEFT_INLINE int64_t tiles() const { return ceil_div(N, kEncodeTile); }
 };
 
 /// A column's sum, divided: n rows of numbers that are `row` apart.

@@ -13,12 +13,7 @@ template <class T> struct StochasticFill {
   WEFT_HD WEFT_INLINE T value(uint32_t w, T x) const {
     return T(format(static_cast<float>(x), format.offset_of_word(w)));
   }
-  WEFT_HD WEFT_INLINE void operator()(const fn::PhiloxBlock& w, T (&y)[4]) const {
-    y[0] = value(w.w0, y[0]);
-    y[1] = value(w.w1, y[1]);
-    y[2] = value(w.w2, y[2]);
-    y[3] = value(w.w3, y[3]);
-  }
+  WEFT_HD WEFT_INLINE void operator()(const fn::PhiloxBlock& w, T (&y)[4]) const { fill_by_word(*this, w, y); }
 };
 
 /// To nearest, or (`Given`) with the random integers of `bits`.

@@ -201,8 +201,8 @@ void gemm(const Gemm& given) {
   Scratch a, b;
   bool copy_a = false, copy_b = false;
   LtProblem p = lt_problem(g, copy_a, copy_b);
-  if (copy_a) g.a = compact_operand(a, g.a, g.dtype, g.batch, g.m, g.k, g.a_batch, g.a_row, g.a_col);
-  if (copy_b) g.b = compact_operand(b, g.b, g.dtype, g.batch, g.k, g.n, g.b_batch, g.b_row, g.b_col);
+  if (copy_a) g.a = compact_operand(g.a, g.dtype, g.batch, g.m, g.k, g.a_batch, g.a_row, g.a_col, a, move);
+  if (copy_b) g.b = compact_operand(g.b, g.dtype, g.batch, g.k, g.n, g.b_batch, g.b_row, g.b_col, b, move);
   if (copy_a || copy_b) p = lt_problem(g, copy_a, copy_b);
   if (by_library(g, p)) return;
   if (g.epilogue != Epilogue::none) {

@@ -4,6 +4,7 @@
 
 #include "weft/backends/cuda/gemm.h"
 #include "weft/backends/cuda/walk.cuh"
+#include "weft/core/dense_copy.h"
 #include "weft/core/fn/math.h"
 
 namespace weft::cuda {
@@ -66,7 +67,7 @@ template <class T, class R> void gemm_own_as(const Gemm& g) {
 
 inline void gemm_own(const Gemm& g) {
   if (g.batch * g.m * g.n == 0) return;
-  dispatch_numeric(g.dtype, "matmul", [&]<class T> {
+  dispatch_wide(g.dtype, "matmul", [&]<class T> {
     if constexpr (std::is_same_v<T, bf16> || std::is_same_v<T, f16>) {
       if (g.out_dtype == Dtype::f32) return gemm_own_as<T, float>(g);
     }
@@ -80,7 +81,7 @@ template <class R> struct FinishElement {
   const R* bias;
   Epilogue epilogue;
   int64_t n;
-  Walk<1> walk;
+  fn::Axes<1> walk;
   template <class I> __device__ void operator()(I number) const {
     using C = gemm_sum_t<R>;
     int64_t at[1];
@@ -92,10 +93,10 @@ template <class R> struct FinishElement {
 };
 inline void finish(const Gemm& g) {
   if (g.epilogue == Epilogue::none) return;
-  Walk<1> walk;
-  walk.add(g.batch, {g.out_batch});
-  walk.add(g.m, {g.out_row});
-  walk.add(g.n, {1});
+  fn::Axes<1> walk;
+  walk.append(g.batch, {g.out_batch});
+  walk.append(g.m, {g.out_row});
+  walk.append(g.n, {1});
   dispatch_floating(g.out_dtype, "matmul", [&]<class R> {
     for_each_number(
         g.batch * g.m * g.n,
@@ -104,37 +105,13 @@ inline void finish(const Gemm& g) {
   });
 }
 
-/// A copy with rows without gaps, for strides that the library does not take.
-inline const void* compact_operand(Scratch& scratch, const void* data, Dtype dtype, int64_t batches, int64_t rows,
-                                   int64_t cols, int64_t& batch, int64_t& row, int64_t& col) {
-  const int64_t shape[3] = {batch == 0 ? 1 : batches, rows, cols}, from[3] = {batch, row, col},
-                to[3] = {rows * cols, cols, 1}, numel = shape[0] * rows * cols;
-  scratch.reset(static_cast<size_t>(numel) * itemsize(dtype));
-  MutTensorRef dst;
-  static_cast<TensorRef&>(dst) = {scratch.as(), shape, to, 3, dtype, numel, 0, nullptr};
-  dst.mut = scratch.as();
-  move(dst, {data, shape, from, 3, dtype, numel, 0, nullptr});
-  if (batch != 0) batch = rows * cols;
-  row = cols;
-  col = 1;
-  return scratch.as();
-}
-
 /// The slot's product, see core/kernels.h.
 inline void matmul(const MutTensorRef& out, const TensorRef& a, const TensorRef& b, const TensorRef& bias) {
-  Gemm g;
-  g.batch = out.size(0), g.m = out.size(1), g.n = out.size(2), g.k = a.size(2);
-  g.a = a.data, g.b = b.data, g.out = out.mut;
-  g.a_batch = a.stride(0), g.a_row = a.stride(1), g.a_col = a.stride(2);
-  g.b_batch = b.stride(0), g.b_row = b.stride(1), g.b_col = b.stride(2);
-  g.out_batch = out.stride(0), g.out_row = out.stride(1);
-  g.dtype = g.out_dtype = out.dtype;
+  Gemm g(out, a, b);
   Scratch copy;
   if (bias.defined()) {
-    g.bias = bias.data;
+    g.bias = dense_contiguous(bias, bias.dtype, copy, move);
     g.epilogue = Epilogue::bias;
-    int64_t none = 0, row = 0, col = bias.stride(0);
-    if (col != 1 && g.n > 1) g.bias = compact_operand(copy, bias.data, g.dtype, 1, 1, g.n, none, row, col);
   }
   gemm(g);
 }

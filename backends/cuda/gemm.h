@@ -2,7 +2,7 @@
 // thinks in columns. Knows no CUDA.
 #pragma once
 
-#include "weft/core/tensor_ref.h"
+#include "weft/core/gemm_operands.h"
 
 namespace weft::cuda {
 
@@ -12,21 +12,15 @@ WEFT_HD constexpr bool has_bias(Epilogue e) {
   return e == Epilogue::bias || e == Epilogue::relu_bias || e == Epilogue::gelu_bias;
 }
 
-/// out[i] = epilogue(alpha a[i] b[i] + beta out[i] [+ bias]): `batch` products of [m, k] and [k, n]. Strides in elements, any,
-/// 0 for a batch that is shared; out's column stride is 1. bias: n numbers of out's dtype, stride 1. out is not read when
-/// beta is 0. a and b share `dtype`; out is of the same, or f32 for halves.
-struct Gemm {
-  int64_t batch = 1, m = 0, n = 0, k = 0;
-  const void* a = nullptr;
-  const void* b = nullptr;
-  const void* bias = nullptr;
-  void* out = nullptr;
-  int64_t a_batch = 0, a_row = 0, a_col = 1;
-  int64_t b_batch = 0, b_row = 0, b_col = 1;
-  int64_t out_batch = 0, out_row = 0;
-  Dtype dtype = Dtype::f32, out_dtype = Dtype::f32;
+/// out[i] = epilogue(alpha a[i] b[i] + beta out[i] [+ bias]). out is not read when beta is 0. It has the dtype of a and b,
+/// or is f32 for halves; bias has out's dtype.
+struct Gemm : GemmOperands {
+  Dtype out_dtype = Dtype::f32;
   double alpha = 1, beta = 0;
   Epilogue epilogue = Epilogue::none;
+
+  Gemm() = default;
+  Gemm(const MutTensorRef& to, const TensorRef& x, const TensorRef& y) : GemmOperands(to, x, y), out_dtype(to.dtype) {}
 };
 
 /// On the current stream: by cuBLASLt for floating dtypes, by the own kernel for integers and what the library refuses.

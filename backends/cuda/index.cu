@@ -7,10 +7,6 @@
 namespace weft::cuda {
 namespace {
 
-template <class F> void dispatch_added(Dtype d, const char* op, const F& f) {
-  detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(d, op, "f32, f64, i64, i32 or u8", f);
-}
-
 void index_offsets_slot(const MutTensorRef& offsets, const TensorRef& index, const kernels::IndexAxis& a) {
   dispatch_index(index.dtype, a.op,
                  [&]<class I> { index_offsets<I>(offsets, index, a.op, a.dim, a.size, a.stride, a.wrap); });

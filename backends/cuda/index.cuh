@@ -51,7 +51,7 @@ template <class T> struct GetElement {
   T* out;
   const T* x;
   const int64_t* offsets;
-  Walk<3> walk;  // out, x, offsets
+  fn::Axes<3> walk;  // out, x, offsets
   template <class I> __device__ void operator()(I number) const {
     int64_t at[3];
     walk.offsets(number, at);
@@ -60,12 +60,12 @@ template <class T> struct GetElement {
   }
 };
 template <class T> void index_get(const MutTensorRef& out, const TensorRef& x, const TensorRef& offsets) {
-  Walk<3> walk;
-  int order[kMaxRank + 1];
-  const int rank = memory_order(order, out);
+  fn::Axes<3> walk;
+  int order[fn::kMaxAxes];
+  const int rank = fn::memory_order(order, out.strides, out.rank);
   for (int k = 0; k < rank; ++k) {
     const int i = order[k];
-    walk.add(out.shape[i], {out.strides[i], i == 0 ? 0 : x.strides[i - 1], i == 0 ? 1 : 0});
+    walk.append(out.shape[i], {out.strides[i], i == 0 ? 0 : x.strides[i - 1], i == 0 ? 1 : 0});
   }
   for_each_number(out.numel, GetElement<T>{out.as_mut<T>(), x.as<T>(), offsets.as<int64_t>(), walk});
 }
@@ -75,7 +75,7 @@ template <class T, class Index> struct GatherElement {
   const T* x;
   const Index* index;
   int64_t step;
-  Walk<3> walk;  // out, x, index
+  fn::Axes<3> walk;  // out, x, index
   FaultSite site;
   template <class I> __device__ void operator()(I number) const {
     int64_t at[3];
@@ -92,12 +92,12 @@ template <class T, class Index> struct GatherElement {
 template <class T, class Index>
 void gather(const MutTensorRef& out, const TensorRef& x, const TensorRef& index, int dim, const char* op) {
   if (out.numel == 0) return;
-  Walk<3> walk;
+  fn::Axes<3> walk;
   int order[kMaxRank];
-  const int rank = memory_order(order, out);
+  const int rank = fn::memory_order(order, out.strides, out.rank);
   for (int k = 0; k < rank; ++k) {
     const int i = order[k];
-    walk.add(out.shape[i], {out.strides[i], i == dim ? 0 : x.strides[i], index.strides[i]});
+    walk.append(out.shape[i], {out.strides[i], i == dim ? 0 : x.strides[i], index.strides[i]});
   }
   for_each_number(out.numel, GatherElement<T, Index>{out.as_mut<T>(), x.as<T>(), index.as<Index>(), x.strides[dim],
                                                      walk, FaultSite(op, dim, x.shape[dim])});
@@ -114,7 +114,7 @@ template <bool Add, class T> struct PutInTurn {
   const T* src;
   const int64_t* offsets;
   int64_t sources, step;
-  Walk<2> rest;  // x, src
+  fn::Axes<2> rest;  // x, src
   template <class I> __device__ void operator()(I number) const {
     int64_t at[2];
     rest.offsets(number, at);
@@ -138,8 +138,8 @@ template <bool Add, class T, class Source> struct PutRuns {
   const T* src;
   const WideItem* items;
   int64_t sources, per_source;
-  Walk<2> rest;   // x, src
-  Source source;  // where the source of an item is in src
+  fn::Axes<2> rest;  // x, src
+  Source source;     // where the source of an item is in src
   template <class I> __device__ void operator()(I number) const {
     const auto p = static_cast<int64_t>(number / static_cast<I>(per_source));
     const WideItem me = items[p];
@@ -168,10 +168,7 @@ struct SourceRow {
 template <bool Add, class T> void index_put(const MutTensorRef& x, const TensorRef& src, const TensorRef& offsets) {
   const int64_t sources = offsets.numel;
   if (src.numel == 0) return;
-  Walk<2> rest;
-  int order[kMaxRank];
-  const int rank = memory_order(order, x);
-  for (int k = 0; k < rank; ++k) rest.add(x.shape[order[k]], {x.strides[order[k]], src.strides[order[k] + 1]});
+  const auto rest = fn::axes_of<2>(x.shape, {x.strides, src.strides + 1}, x.rank);
   const int64_t per_source = src.numel / sources, step = src.strides[0];
   if (sources <= kFewSources) {
     for_each_number(per_source,
@@ -192,14 +189,14 @@ template <bool Add, class T, class Index> struct ScatterLine {
   const Index* index;
   const T* src;
   int64_t length, step_index, step_src, step_out;
-  Walk<3> walk;  // out, index, src
+  fn::Axes<3> walk;  // src, index, out
   FaultSite site;
   template <class I> __device__ void operator()(I line) const {
     int64_t at[3];
     walk.offsets(line, at);
     for (int64_t i = 0; i < length; ++i) {
       const int64_t v = index[at[1] + i * step_index];
-      if (site.good(v)) put_value<Add>(out[at[0] + v * step_out], src[at[2] + i * step_src]);
+      if (site.good(v)) put_value<Add>(out[at[2] + v * step_out], src[at[0] + i * step_src]);
       else site.report(v);
     }
   }
@@ -209,7 +206,7 @@ template <class Index> struct DestinationOfIndex {
   WideItem* items;
   const Index* index;
   int64_t step_out;
-  Walk<2> walk;  // out (0 along the axis), index
+  fn::Axes<2> walk;  // out (0 along the axis), index
   FaultSite site;
   template <class I> __device__ void operator()(I number) const {
     int64_t at[2];
@@ -221,7 +218,7 @@ template <class Index> struct DestinationOfIndex {
   }
 };
 struct SourceElement {
-  Walk<1> walk;
+  fn::Axes<1> walk;
   __device__ int64_t operator()(int64_t number) const {
     int64_t at[1];
     walk.offsets(number, at);
@@ -235,22 +232,16 @@ void scatter(const MutTensorRef& out, const TensorRef& index, const TensorRef& s
   const int64_t length = index.shape[dim], lines = index.numel / length, step_out = out.strides[dim];
   const FaultSite site(op, dim, out.shape[dim]);
   if (length <= kFewSources || lines >= int64_t{1} << 16) {
-    Walk<3> walk;
-    int order[kMaxRank];
-    const int rank = memory_order(order, src, dim);
-    for (int k = 0; k < rank; ++k) {
-      const int i = order[k];
-      walk.add(index.shape[i], {out.strides[i], index.strides[i], src.strides[i]});
-    }
+    const auto walk = fn::axes_of<3>(index.shape, {src.strides, index.strides, out.strides}, index.rank, dim);
     for_each_number(lines, ScatterLine<Add, T, Index>{out.as_mut<T>(), index.as<Index>(), src.as<T>(), length,
                                                       index.strides[dim], src.strides[dim], step_out, walk, site});
     return;
   }
-  Walk<2> walk;
+  fn::Axes<2> walk;
   SourceElement source;
   for (int i = 0; i < index.rank; ++i) {
-    walk.add(index.shape[i], {i == dim ? 0 : out.strides[i], index.strides[i]});
-    source.walk.add(index.shape[i], {src.strides[i]});
+    walk.append(index.shape[i], {i == dim ? 0 : out.strides[i], index.strides[i]});
+    source.walk.append(index.shape[i], {src.strides[i]});
   }
   Scratch memory(static_cast<size_t>(2 * index.numel) * sizeof(WideItem));
   WideItem* items = memory.as<WideItem>();

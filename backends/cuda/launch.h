@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/core/fn/integer.h"
+
 #if defined(__CUDACC__)
 
 #include <cuda_runtime.h>
@@ -41,7 +43,7 @@ inline constexpr unsigned kAllLanes = 0xffffffffu;
 /// Threads of a block unless a kernel has a reason.
 inline constexpr int kBlock = 256;
 
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+using fn::ceil_div;
 
 /// Blocks for a loop over n items, `per_block` at a time, that strides by the grid: enough to fill the card several times.
 inline unsigned grid_for(int64_t n, int64_t per_block = kBlock) {

@@ -38,7 +38,7 @@ template <class T> struct CrossEntropy {
   __device__ WEFT_INLINE int64_t step() const { return plane == 0 ? 1 : plane; }
   __device__ WEFT_INLINE A class_weight(int64_t c) const { return weight ? weight[c] : A(1); }
   __device__ WEFT_INLINE bool in_range(int64_t t) const { return t >= 0 && t < classes; }
-  LineTeam team() const { return LineTeam::of(classes, plane != 0); }
+  LineThreads threads() const { return LineThreads::of(classes, plane != 0); }
 };
 
 /// Sum of the weights; called by the whole block.
@@ -52,31 +52,31 @@ template <class T> __device__ WEFT_INLINE compute_t<T> weight_sum(const CrossEnt
 
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    cross_entropy_kernel(compute_t<T>* loss, compute_t<T>* lse, CrossEntropy<T> o, LineTeam team, int per_block,
+    cross_entropy_kernel(compute_t<T>* loss, compute_t<T>* lse, CrossEntropy<T> o, LineThreads threads, int per_block,
                          Fault* fault, int32_t site) {
   using A = compute_t<T>;
   WEFT_SHARED(shared, A[kBlock]);
   const bool smooth = o.smoothing != A(0);
   const A all_weights = smooth ? weight_sum(o) : A(0);
   for (int64_t base = int64_t{blockIdx.x} * per_block; base < o.pixels; base += int64_t{gridDim.x} * per_block) {
-    const int64_t pixel = base + team.line();
+    const int64_t pixel = base + threads.line();
     const bool mine = pixel < o.pixels;
     const int64_t step = o.step(), classes = mine ? o.classes : 0;
     const T* x = o.x + (mine ? o.first(pixel) : 0);
     A top = fn::lowest<A>(), sum = 0, weighted = 0;
-    for (int64_t c = team.rank(); c < classes; c += team.size) {
+    for (int64_t c = threads.rank(); c < classes; c += threads.size) {
       const A v = static_cast<A>(x[c * step]);
       top = v > top ? v : top;
     }
-    top = team.reduce(top, GreaterValue(), shared);
-    for (int64_t c = team.rank(); c < classes; c += team.size) {
+    top = threads.reduce(top, GreaterValue(), shared);
+    for (int64_t c = threads.rank(); c < classes; c += threads.size) {
       const A v = static_cast<A>(x[c * step]);
       sum += fn::exp(v - top);
       if (smooth) weighted += o.class_weight(c) * v;
     }
-    sum = team.reduce(sum, AddValues(), shared);
-    if (smooth) weighted = team.reduce(weighted, AddValues(), shared);
-    if (!mine || team.rank() != 0) continue;
+    sum = threads.reduce(sum, AddValues(), shared);
+    if (smooth) weighted = threads.reduce(weighted, AddValues(), shared);
+    if (!mine || threads.rank() != 0) continue;
     const A z = top + fn::log(sum);
     lse[pixel] = z;
     const int64_t t = o.target[pixel];
@@ -122,19 +122,19 @@ template <class T> struct TotalLoss {
 template <class T>
 __global__ void __launch_bounds__(kBlock)
     cross_entropy_backward_kernel(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* lse,
-                                  CrossEntropy<T> o, LineTeam team, int per_block) {
+                                  CrossEntropy<T> o, LineThreads threads, int per_block) {
   using A = compute_t<T>;
   const bool smooth = o.smoothing != A(0);
   const A all_weights = smooth ? weight_sum(o) : A(0);
   for (int64_t base = int64_t{blockIdx.x} * per_block; base < o.pixels; base += int64_t{gridDim.x} * per_block) {
-    const int64_t pixel = base + team.line();
+    const int64_t pixel = base + threads.line();
     if (pixel >= o.pixels) continue;
     const int64_t t = o.target[pixel], step = o.step(), first = o.first(pixel);
     const bool counts = t != o.ignore && o.in_range(t);
     const A gi = counts ? g[pixel * g_step] : A(0), z = lse[pixel],
             hit = counts ? gi * o.keep * o.class_weight(t) : A(0), up = gi * o.smoothing,
             scale = hit + up * all_weights;
-    for (int64_t c = team.rank(); c < o.classes; c += team.size) {
+    for (int64_t c = threads.rank(); c < o.classes; c += threads.size) {
       A v = scale * fn::exp(static_cast<A>(o.x[first + c * step]) - z);
       if (smooth) v -= up * o.class_weight(c);
       if (counts && c == t) v -= hit;
@@ -149,14 +149,13 @@ void run_cross_entropy(const MutTensorRef& loss, const MutTensorRef& lse, const 
                        const CrossEntropyParams& params) {
   using A = compute_t<T>;
   const CrossEntropy<T> o(logits, target, weight, params);
-  const LineTeam team = o.team();
+  const LineThreads threads = o.threads();
   if (o.pixels > 0)
-    launch(cross_entropy_kernel<T>, grid_for(o.pixels, team.per_block()), kBlock, 0, loss.as_mut<A>(), lse.as_mut<A>(),
-           o, team, team.per_block(), fault(), fault_site("cross_entropy", 1));
-  Axes<1> pixels;
-  pixels.add(o.pixels, {1});
-  pixels.merge();
-  run_reduce(TotalLoss<T>{o, totals.as_mut<double>()}, loss, Axes<1>(), pixels);
+    launch(cross_entropy_kernel<T>, grid_for(o.pixels, threads.per_block()), kBlock, 0, loss.as_mut<A>(),
+           lse.as_mut<A>(), o, threads, threads.per_block(), fault(), fault_site("cross_entropy", 1));
+  fn::Axes<1> pixels;
+  pixels.append(o.pixels, {1});
+  run_reduce(TotalLoss<T>{o, totals.as_mut<double>()}, loss, {}, pixels);
 }
 
 template <class T>
@@ -166,9 +165,9 @@ void run_cross_entropy_backward(const MutTensorRef& dx, const TensorRef& g, cons
   using A = compute_t<T>;
   const CrossEntropy<T> o(logits, target, weight, params);
   if (o.pixels == 0) return;
-  const LineTeam team = o.team();
-  launch(cross_entropy_backward_kernel<T>, grid_for(o.pixels, team.per_block()), kBlock, 0, dx.as_mut<T>(), g.as<A>(),
-         g.numel > 1 || lse.numel == 1 ? 1 : 0, lse.as<A>(), o, team, team.per_block());
+  const LineThreads threads = o.threads();
+  launch(cross_entropy_backward_kernel<T>, grid_for(o.pixels, threads.per_block()), kBlock, 0, dx.as_mut<T>(),
+         g.as<A>(), g.numel > 1 || lse.numel == 1 ? 1 : 0, lse.as<A>(), o, threads, threads.per_block());
 }
 
 }  // namespace weft::cuda

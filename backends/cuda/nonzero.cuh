@@ -10,10 +10,10 @@ inline constexpr int kNonzeroChunk = 1024;
 
 template <class T> struct NonzeroSource {
   const T* x;
-  Walk<1> walk;
+  fn::Axes<1> walk;
   int64_t n;
   explicit NonzeroSource(const TensorRef& t) : x(t.as<T>()), n(t.numel) {
-    for (int i = 0; i < t.rank; ++i) walk.add(t.shape[i], {t.strides[i]});
+    for (int i = 0; i < t.rank; ++i) walk.append(t.shape[i], {t.strides[i]});
   }
   __device__ bool at(int64_t number) const {
     if (number >= n) return false;

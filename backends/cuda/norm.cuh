@@ -54,7 +54,7 @@ template <class T> struct MomentsOp {
   template <int V, int> struct Thread : ColumnMoments<T, V> {
     const T* x;
     __device__ Thread(const MomentsOp& op, int64_t, int64_t) : x(op.x) {}
-    template <int K> __device__ WEFT_INLINE void add(const Place (&at)[K]) {
+    template <int K> __device__ WEFT_INLINE void add(const Offset (&at)[K]) {
       Pack<T, V> p[K];
       for (int k = 0; k < K; ++k) p[k] = load<V>(x, at[k].at);
       ColumnMoments<T, V>::add(p);
@@ -83,7 +83,7 @@ template <class T> struct ApplyOp {
     const ApplyOp& op;
     __device__ Thread(const ApplyOp& o, int64_t i, int64_t c)
         : Affine<A, P>(o.mean, o.inv, o.gamma, o.beta, i, c), op(o) {}
-    template <int K> __device__ WEFT_INLINE void add(const Place (&at)[K]) {
+    template <int K> __device__ WEFT_INLINE void add(const Offset (&at)[K]) {
       Pack<T, V> x[K], residual[K];
       for (int k = 0; k < K; ++k) {
         x[k] = load<V>(op.x, at[k].at);
@@ -115,7 +115,7 @@ template <class T> struct BackOperands {
 
   /// Calls f(k, v, centered) for the elements of K packs.
   template <int V, int P, int K, class F>
-  __device__ WEFT_INLINE void for_centered(const Affine<A, P>& affine, const Place (&at)[K], const F& f) const {
+  __device__ WEFT_INLINE void for_centered(const Affine<A, P>& affine, const Offset (&at)[K], const F& f) const {
     Pack<T, V> pg[K], px[K], py[K];
     for (int k = 0; k < K; ++k) {
       pg[k] = load<V>(g, at[k].at);
@@ -151,7 +151,7 @@ template <class T> struct BackReduceOp : BackOperands<T> {
     Affine<A, P> affine;
     __device__ Thread(const BackReduceOp& o, int64_t i, int64_t c)
         : op(o), affine(o.mean, o.inv, o.gamma, o.beta, i, c) {}
-    template <int K> __device__ WEFT_INLINE void add(const Place (&at)[K]) {
+    template <int K> __device__ WEFT_INLINE void add(const Offset (&at)[K]) {
       op.template for_centered<V>(affine, at, [&](int, int v, const fn::Centered<A>& e) {
         this->a[v] += e.g;
         this->b[v] += e.g * e.x;
@@ -194,7 +194,7 @@ template <class T> struct BackApplyOp : BackOperands<T> {
         k2[v] = static_cast<A>(by);
       }
     }
-    template <int K> __device__ WEFT_INLINE void add(const Place (&at)[K]) {
+    template <int K> __device__ WEFT_INLINE void add(const Offset (&at)[K]) {
       Pack<T, V> dx[K], dy[K];
       op.template for_centered<V>(affine, at, [&](int k, int v, const fn::Centered<A>& e) {
         const int c = P == 1 ? 0 : v;

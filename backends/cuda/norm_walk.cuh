@@ -2,12 +2,12 @@
 // side by side (planes), and reducing each channel to three numbers in two stages of fixed shape.
 //
 // An Op says what is done: Op::Thread<V, P> is what a thread keeps, for V elements side by side that belong to P channels
-// (V of them in rows, one in planes). It is made for (op, first statistic, first channel) and given places: add<K>(places).
+// (V of them in rows, one in planes). It is made for (op, first statistic, first channel); add<K>(offsets) takes packs.
 // Where Op::kReduces, part(v) gives what has come together in column v, Op::Merge adds two parts, op.finish(statistic, part)
 // takes the whole.
 #pragma once
 
-#include "weft/backends/cuda/crew.cuh"
+#include "weft/backends/cuda/block.cuh"
 #include "weft/backends/cuda/elementwise.cuh"
 #include "weft/core/fn/welford.h"
 #include "weft/core/tensor_ref.h"
@@ -19,8 +19,8 @@ struct Part {
   double n, a, b;
 };
 
-/// An element's place in memory, and its row in rows.
-struct Place {
+/// Where an element lies in memory, and its row in rows.
+struct Offset {
   int64_t at, row;
 };
 
@@ -45,15 +45,15 @@ struct NormShape {
   int64_t run() const { return rows ? C : S; }
 };
 
-/// Hands `left` places to t, four at a time so that their loads overlap.
-template <class T, class Next> __device__ WEFT_INLINE void feed(T& t, int64_t left, const Next& next) {
+/// t.add() of `left` offsets, four at a time so that their loads overlap.
+template <class T, class Next> __device__ WEFT_INLINE void add_all(T& t, int64_t left, const Next& next) {
   for (; left >= 4; left -= 4) {
-    Place p[4];
+    Offset p[4];
     for (int k = 0; k < 4; ++k) p[k] = next();
     t.add(p);
   }
   for (; left > 0; --left) {
-    const Place p[1] = {next()};
+    const Offset p[1] = {next()};
     t.add(p);
   }
 }
@@ -66,14 +66,14 @@ struct WalkGrid {
 };
 
 template <class Op>
-__device__ WEFT_INLINE void give(const Op& op, Part* parts, int64_t i, const WalkGrid& g, int64_t piece,
-                                 const Part& r) {
+__device__ WEFT_INLINE void store_part(const Op& op, Part* parts, int64_t i, const WalkGrid& g, int64_t piece,
+                                       const Part& r) {
   if (g.pieces == 1) op.finish(i, r);
   else parts[i * g.pieces + piece] = r;
 }
 
 template <class Op, int V> __global__ void __launch_bounds__(kBlock) rows_kernel(Op op, WalkGrid g, Part* parts) {
-  WEFT_SHARED(room, Part[Op::kReduces ? kBlock : 1]);
+  WEFT_SHARED(shared, Part[Op::kReduces ? kBlock : 1]);
   const int me = static_cast<int>(threadIdx.x), column = me % g.across, down = kBlock / g.across, row = me / g.across;
   const int64_t rows = g.samples * g.S;
   for (int64_t task = blockIdx.x; task < g.tasks; task += gridDim.x) {
@@ -82,47 +82,39 @@ template <class Op, int V> __global__ void __launch_bounds__(kBlock) rows_kernel
     const bool active = c < g.C;
     const int64_t first = rows * piece / g.pieces + row, end = rows * (piece + 1) / g.pieces;
     typename Op::template Thread<V, V> t(op, group * g.C + (active ? c : 0), active ? c : 0);
-    Place at{(group * rows + first) * g.C + c, group * rows + first};
-    feed(t, active && first < end ? (end - first + down - 1) / down : 0, [&] {
-      const Place here = at;
+    Offset at{(group * rows + first) * g.C + c, group * rows + first};
+    add_all(t, active && first < end ? ceil_div(end - first, down) : 0, [&] {
+      const Offset here = at;
       at.at += down * g.C;
       at.row += down;
       return here;
     });
     if constexpr (Op::kReduces) {
       for (int v = 0; v < V; ++v) {
-        Part r = t.part(v);
-        room[me] = r;
-        for (int half = down / 2; half > 0; half /= 2) {
-          __syncthreads();
-          if (row < half) {
-            typename Op::Merge{}(r, room[me + half * g.across]);
-            room[me] = r;
-          }
-        }
-        if (row == 0 && active) give(op, parts, group * g.C + c + v, g, piece, r);
+        const Part r = tree_reduce(t.part(v), typename Op::Merge{}, shared + me, row, down, g.across,
+                                   [] { __syncthreads(); });
+        if (row == 0 && active) store_part(op, parts, group * g.C + c + v, g, piece, r);
         __syncthreads();
       }
     }
   }
 }
 
-template <class Op, int V, int Lanes>
+template <class Op, int V, int Threads>
 __global__ void __launch_bounds__(kBlock) planes_kernel(Op op, WalkGrid g, Part* parts) {
-  WEFT_SHARED(room, Part[Op::kReduces ? kBlock : 1]);
-  using Group = Crew<Lanes>;
-  const Group team;
+  WEFT_SHARED(shared, Part[Op::kReduces ? kBlock : 1]);
+  const ThreadGroup<Threads> threads;
   const int64_t plane = g.S / V, packs = g.samples * plane;
-  // one step of the team, in samples and packs
-  const int64_t step_sample = plane > 0 ? Lanes / plane : 0, step = plane > 0 ? Lanes % plane : 0;
-  for (int64_t task = int64_t{blockIdx.x} * Group::kTeams + team.index; task < g.tasks;
-       task += int64_t{gridDim.x} * Group::kTeams) {
+  // one step of the group, in samples and packs
+  const int64_t step_sample = plane > 0 ? Threads / plane : 0, step = plane > 0 ? Threads % plane : 0;
+  for (int64_t task = int64_t{blockIdx.x} * threads.kPerBlock + threads.index; task < g.tasks;
+       task += int64_t{gridDim.x} * threads.kPerBlock) {
     const int64_t piece = task % g.pieces, i = task / g.pieces, group = i / g.C, c = i % g.C;
-    const int64_t first = packs * piece / g.pieces + team.lane, end = packs * (piece + 1) / g.pieces;
+    const int64_t first = packs * piece / g.pieces + threads.rank, end = packs * (piece + 1) / g.pieces;
     typename Op::template Thread<V, 1> t(op, i, c);
     int64_t sample = plane > 0 ? first / plane : 0, at = plane > 0 ? first % plane : 0;
-    feed(t, first < end ? (end - first + Lanes - 1) / Lanes : 0, [&] {
-      const Place here{((group * g.samples + sample) * g.C + c) * g.S + at * V, 0};
+    add_all(t, first < end ? ceil_div(end - first, Threads) : 0, [&] {
+      const Offset here{((group * g.samples + sample) * g.C + c) * g.S + at * V, 0};
       sample += step_sample;
       at += step;
       if (at >= plane) at -= plane, ++sample;
@@ -130,9 +122,9 @@ __global__ void __launch_bounds__(kBlock) planes_kernel(Op op, WalkGrid g, Part*
     });
     if constexpr (Op::kReduces) {
       Part r = t.part(0);
-      for (int v = 1; v < V; ++v) typename Op::Merge{}(r, t.part(v));
-      r = team.combine(r, room, typename Op::Merge{});
-      if (team.lane == 0) give(op, parts, i, g, piece, r);
+      for (int v = 1; v < V; ++v) r = typename Op::Merge{}(r, t.part(v));
+      r = threads.reduce(r, typename Op::Merge{}, shared);
+      if (threads.rank == 0) store_part(op, parts, i, g, piece, r);
     }
   }
 }
@@ -140,15 +132,14 @@ __global__ void __launch_bounds__(kBlock) planes_kernel(Op op, WalkGrid g, Part*
 /// The second stage: a warp for each statistic.
 template <class Op>
 __global__ void __launch_bounds__(kBlock) finish_kernel(Op op, const Part* parts, int64_t statistics, int64_t pieces) {
-  WEFT_SHARED(room, Part[kBlock]);
-  using Group = Crew<kWarp>;
-  const Group team;
-  for (int64_t i = int64_t{blockIdx.x} * Group::kTeams + team.index; i < statistics;
-       i += int64_t{gridDim.x} * Group::kTeams) {
+  WEFT_SHARED(shared, Part[kBlock]);
+  const ThreadGroup<kWarp> threads;
+  for (int64_t i = int64_t{blockIdx.x} * threads.kPerBlock + threads.index; i < statistics;
+       i += int64_t{gridDim.x} * threads.kPerBlock) {
     Part r{0, 0, 0};
-    for (int64_t p = team.lane; p < pieces; p += kWarp) typename Op::Merge{}(r, parts[i * pieces + p]);
-    r = team.combine(r, room, typename Op::Merge{});
-    if (team.lane == 0) op.finish(i, r);
+    for (int64_t p = threads.rank; p < pieces; p += kWarp) r = typename Op::Merge{}(r, parts[i * pieces + p]);
+    r = threads.reduce(r, typename Op::Merge{}, shared);
+    if (threads.rank == 0) op.finish(i, r);
   }
 }
 
@@ -277,17 +268,14 @@ template <class A, int V> struct ColumnSums {
   }
 };
 struct MergeSums {
-  __device__ void operator()(Part& into, const Part& from) const {
-    into.a += from.a;
-    into.b += from.b;
-  }
+  __device__ Part operator()(const Part& x, const Part& y) const { return {x.n, x.a + y.a, x.b + y.b}; }
 };
 struct MergeMoments {
-  __device__ void operator()(Part& into, const Part& from) const {
+  __device__ Part operator()(const Part& x, const Part& y) const {
     fn::Moments m;
-    m.n = into.n, m.mean = into.a, m.m2 = into.b;
-    m.merge(from.n, from.a, from.b);
-    into = {m.n, m.mean, m.m2};
+    m.n = x.n, m.mean = x.a, m.m2 = x.b;
+    m.merge(y.n, y.a, y.b);
+    return {m.n, m.mean, m.m2};
   }
 };
 

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "weft/backends/cuda/crew.cuh"
+#include "weft/backends/cuda/block.cuh"
 #include "weft/backends/cuda/elementwise.cuh"
 #include "weft/core/fn/optim.h"
 #include "weft/core/tensor_ref.h"
@@ -171,23 +171,20 @@ enum class Norm : uint8_t { one, two, inf, other };
 /// How partial norms merge.
 struct NormMerge {
   bool largest;
-  __device__ void operator()(double& into, double from) const {
-    if (largest) into = from > into || from != from ? from : into;
-    else into += from;
-  }
+  __device__ double operator()(double a, double b) const { return largest ? (b > a || b != b ? b : a) : a + b; }
 };
 
 /// parts[chunk] = sum of |x|^p, or the largest |x|.
 template <Norm N>
 __global__ void __launch_bounds__(kBlock) norm_kernel(double* parts, List<fn::FlatEntry> list, double p) {
-  WEFT_SHARED(room, double[kBlock]);
-  const Crew<kBlock> team;
+  WEFT_SHARED(shared, double[kBlock]);
+  const ThreadGroup<kBlock> threads;
   const Piece piece = piece_of(list, blockIdx.x);
   const fn::FlatEntry e = list.entry[piece.entry];
   const double mine = with_floating(e.dtype, [&]<class T> {
     using C = std::conditional_t<N == Norm::other, double, compute_t<T>>;
     C sum = 0;  // a thread has few elements
-    for_packs(static_cast<T*>(e.data), piece, team.lane, kBlock, [&](const auto& pack) {
+    for_packs(static_cast<T*>(e.data), piece, threads.rank, kBlock, [&](const auto& pack) {
       for (const T& v : pack.v) {
         const C a = fn::abs(static_cast<C>(static_cast<compute_t<T>>(v)));
         if constexpr (N == Norm::one) sum += a;
@@ -198,20 +195,20 @@ __global__ void __launch_bounds__(kBlock) norm_kernel(double* parts, List<fn::Fl
     });
     return static_cast<double>(sum);
   });
-  const double all = team.combine(mine, room, NormMerge{N == Norm::inf});
-  if (team.lane == 0) parts[blockIdx.x] = all;
+  const double all = threads.reduce(mine, NormMerge{N == Norm::inf}, shared);
+  if (threads.rank == 0) parts[blockIdx.x] = all;
 }
 
 template <class R>
 __global__ void __launch_bounds__(kBlock)
     norm_finish_kernel(R* out, const double* parts, int64_t count, Norm n, double p) {
-  WEFT_SHARED(room, double[kBlock]);
-  const Crew<kBlock> team;
+  WEFT_SHARED(shared, double[kBlock]);
+  const ThreadGroup<kBlock> threads;
   const NormMerge merge{n == Norm::inf};
   double mine = 0;
-  for (int64_t i = team.lane; i < count; i += kBlock) merge(mine, parts[i]);
-  const double all = team.combine(mine, room, merge);
-  if (team.lane == 0)
+  for (int64_t i = threads.rank; i < count; i += kBlock) mine = merge(mine, parts[i]);
+  const double all = threads.reduce(mine, merge, shared);
+  if (threads.rank == 0)
     *out = static_cast<R>(n == Norm::two ? fn::sqrt(all) : (n == Norm::other ? std::pow(all, 1 / p) : all));
 }
 

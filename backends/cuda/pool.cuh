@@ -12,12 +12,12 @@ namespace weft::cuda {
 /// n / d, quickly as long as all n are below 2^31.
 struct Divisor {
   int64_t d = 1;
-  FastDivisor fast;
+  fn::FastDivisor fast;
   bool wide = false;
   Divisor() = default;
   /// For numbers up to `most`.
   Divisor(int64_t divisor, int64_t most) : d(divisor), wide(most >= int64_t{1} << 31) {
-    if (!wide) fast = FastDivisor(static_cast<uint32_t>(divisor));
+    if (!wide) fast = fn::FastDivisor(static_cast<uint32_t>(divisor));
   }
   __device__ WEFT_INLINE int64_t divide(int64_t n) const {
     return wide ? n / d : fast.divide(static_cast<uint32_t>(n));
@@ -175,7 +175,7 @@ void with_channels(int64_t C, std::initializer_list<const void*> values, const v
 
 inline void max_pool(const MutTensorRef& y, const MutTensorRef& taps, const TensorRef& x, const fn::PoolGeometry& p) {
   if (y.numel == 0) return;
-  dispatch_numeric(x.dtype, "max_pool", [&]<class T> {
+  dispatch_wide(x.dtype, "max_pool", [&]<class T> {
     dispatch_taps(taps.dtype, [&]<class I> {
       with_channels<T, I>(x.size(1), {y.data, x.data}, taps.data, [&]<int V> {
         const Volume volume(x.size(0), x.size(1) / V, p.axis[0].out, p.axis[1].out, p.axis[2].out);

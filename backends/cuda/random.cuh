@@ -60,7 +60,7 @@ template <class T, bool Wide> struct IntegerFill {
   WEFT_HD WEFT_INLINE T value(uint64_t r) const {
     const auto v = static_cast<int64_t>(static_cast<uint64_t>(low) + r);
     if constexpr (std::is_same_v<T, bool>) return v != 0;
-    else if constexpr (sizeof(T) == 2) return T(static_cast<float>(v));
+    else if constexpr (is_half_v<T>) return T(static_cast<float>(v));
     else return static_cast<T>(v);
   }
   WEFT_HD WEFT_INLINE T wide(uint32_t high, uint32_t low_word) const {
@@ -93,6 +93,14 @@ template <class T> struct BernoulliFill {
   }
 };
 
+/// y[i] = f.value(word i, y[i]).
+template <class T, class F> WEFT_HD WEFT_INLINE void fill_by_word(const F& f, const fn::PhiloxBlock& w, T (&y)[4]) {
+  y[0] = f.value(w.w0, y[0]);
+  y[1] = f.value(w.w1, y[1]);
+  y[2] = f.value(w.w2, y[2]);
+  y[3] = f.value(w.w3, y[3]);
+}
+
 template <class T> struct DropoutFill {
   using C = compute_t<T>;
   static constexpr int kElements = 4;
@@ -100,19 +108,14 @@ template <class T> struct DropoutFill {
   uint32_t last;
   C scale;  // 0 where nothing is kept
   WEFT_HD WEFT_INLINE T value(uint32_t w, T x) const { return T(w <= last ? static_cast<C>(x) * scale : C(0)); }
-  WEFT_HD WEFT_INLINE void operator()(const fn::PhiloxBlock& w, T (&y)[4]) const {
-    y[0] = value(w.w0, y[0]);
-    y[1] = value(w.w1, y[1]);
-    y[2] = value(w.w2, y[2]);
-    y[3] = value(w.w3, y[3]);
-  }
+  WEFT_HD WEFT_INLINE void operator()(const fn::PhiloxBlock& w, T (&y)[4]) const { fill_by_word(*this, w, y); }
 };
 
 template <class F, class T>
 __global__ void __launch_bounds__(kBlock)
     random_kernel(T* y, const T* x, int64_t n, Generator::State from, F fill, bool packed) {
   constexpr int E = F::kElements;
-  const int64_t blocks = (n + E - 1) / E, step = int64_t{gridDim.x} * blockDim.x;
+  const int64_t blocks = ceil_div(n, E), step = int64_t{gridDim.x} * blockDim.x;
   for (int64_t b = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; b < blocks; b += step) {
     const int64_t at = b * E, left = n - at;
     const bool whole = packed && left >= E;

@@ -1,6 +1,7 @@
 #include "weft/backends/cuda/reduce.cuh"
 
 #include "weft/backends/cuda/register.h"
+#include "weft/core/dense_copy.h"
 #include "weft/core/kernels.h"
 
 namespace weft::cuda {
@@ -21,16 +22,8 @@ template <class F> void reduce(const MutTensorRef& out, const TensorRef& x, uint
   if (c == Dtype::f64 && is_floating(x.dtype)) return run_reduce_functor<F, double>(out, x, dims, f);
   // Another dtype was asked for: convert first.
   const Scratch memory(static_cast<size_t>(x.numel) * itemsize(c));
-  int64_t strides[kMaxRank], step = 1;
-  for (int i = x.rank - 1; i >= 0; --i) {
-    strides[i] = step;
-    step *= x.shape[i];
-  }
-  MutTensorRef converted;
-  static_cast<TensorRef&>(converted) = x;
-  converted.data = converted.mut = memory.as<>();
-  converted.strides = strides;
-  converted.dtype = c;
+  const Strides strides = contiguous_strides(shape_of(x));
+  const MutTensorRef converted = mut_ref(memory.as<>(), c, x.shape, strides.data(), x.rank);
   if (x.numel > 0) kernels::copy.get(DeviceType::cuda)(converted, x);
   run(converted);
 }

@@ -12,16 +12,17 @@
 
 #include <algorithm>
 
-#include "weft/backends/cuda/axes.cuh"
 #include "weft/backends/cuda/block.cuh"
 #include "weft/core/dtype.h"
+#include "weft/core/fn/axes.h"
 #include "weft/core/fn/reduce.h"
+#include "weft/core/tensor_ref.h"
 
 namespace weft::cuda {
 
 /// What a reduction walks over: `outer` (kept) and `inner` (reduced) axes of the input.
 struct ReduceShape {
-  Axes<1> outer, inner;
+  fn::FastAxes<1> outer, inner;
   int64_t results, count;  // how many, and of how many elements each
   int64_t parts, per_part;
 };
@@ -30,7 +31,7 @@ struct ReduceShape {
 inline constexpr int kRun = 16, kUnroll = 4;
 
 /// Elements that are read as C: f32, bf16 and f16 as float, all floats as double, all integers and bool as int64_t. A kernel per
-/// dtype would be three times as many; the switch costs nothing beside the memory.
+/// dtype would be four times as many; the switch costs nothing beside the memory.
 template <class C> struct ReduceInput {
   const void* data;
   Dtype dtype;
@@ -49,6 +50,9 @@ template <class C> struct ReduceInput {
       if (dtype == Dtype::i64) load_as<int64_t>(v, at, step);
       else if (dtype == Dtype::i32) load_as<int32_t>(v, at, step);
       else if (dtype == Dtype::u8) load_as<uint8_t>(v, at, step);
+      else if (dtype == Dtype::i8) load_as<int8_t>(v, at, step);
+      else if (dtype == Dtype::i16) load_as<int16_t>(v, at, step);
+      else if (dtype == Dtype::u16) load_as<uint16_t>(v, at, step);
       else load_as<bool>(v, at, step);
     }
   }
@@ -74,13 +78,13 @@ template <class F> void dispatch_reduce(Dtype d, const F& f) {
 /// acc = elements begin, begin + by, ... below end, counted from `base`.
 template <class Op>
 __device__ WEFT_INLINE typename Op::Accumulator reduce_range(const Op& op, const ReduceInput<typename Op::Value>& x,
-                                                             int64_t base, const Axes<1>& axes, int64_t begin,
+                                                             int64_t base, const fn::FastAxes<1>& axes, int64_t begin,
                                                              int64_t end, int64_t by) {
   using A = typename Op::Accumulator;
   A total = op.init();
   int64_t i = begin;
   if (axes.rank <= 1) {
-    const int64_t stride = axes.rank ? axes.stride[0][0] : 0;
+    const int64_t stride = axes.inner(0);
     while (i + (kUnroll - 1) * by < end) {
       A acc[kUnroll];
       for (int k = 0; k < kUnroll; ++k) acc[k] = op.init();
@@ -138,9 +142,10 @@ __global__ void __launch_bounds__(kBlock) reduce_columns(Op op, ReduceInput<type
                                                          typename Op::Accumulator* partial, int width) {
   using A = typename Op::Accumulator;
   WEFT_SHARED(shared, A[kBlock]);
+  const auto merge = [&](const A& a, const A& b) { return op.merge(a, b); };
   const int thread = static_cast<int>(threadIdx.x), column = thread % width, row = thread / width,
             rows = kBlock / width;
-  const int64_t tiles = (s.results + width - 1) / width, units = tiles * s.parts;
+  const int64_t tiles = ceil_div(s.results, width), units = tiles * s.parts;
   for (int64_t unit = blockIdx.x; unit < units; unit += gridDim.x) {
     const int64_t result = unit % tiles * width + column, part = unit / tiles;
     A acc = op.init();
@@ -150,14 +155,10 @@ __global__ void __launch_bounds__(kBlock) reduce_columns(Op op, ReduceInput<type
       const int64_t begin = part * s.per_part, end = begin + s.per_part < s.count ? begin + s.per_part : s.count;
       acc = reduce_range(op, x, base[0], s.inner, begin + row, end, rows);
     }
-    shared[thread] = acc;
-    for (int r = rows / 2; r > 0; r /= 2) {
-      __syncthreads();
-      if (row < r) shared[thread] = op.merge(shared[thread], shared[thread + r * width]);
-    }
+    acc = tree_reduce(acc, merge, shared + thread, row, rows, width, [] { __syncthreads(); });
     if (row == 0 && result < s.results) {
-      if (partial) partial[result * s.parts + part] = shared[thread];
-      else op.write(result, shared[thread]);
+      if (partial) partial[result * s.parts + part] = acc;
+      else op.write(result, acc);
     }
     __syncthreads();
   }
@@ -168,20 +169,22 @@ template <class Op>
 __global__ void __launch_bounds__(kBlock)
     reduce_parts(Op op, const typename Op::Accumulator* partial, int64_t results, int64_t parts) {
   using A = typename Op::Accumulator;
+  const auto merge = [&](const A& a, const A& b) { return op.merge(a, b); };
   const int warps = kBlock / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
   for (int64_t first = int64_t{blockIdx.x} * warps; first < results; first += int64_t{gridDim.x} * warps) {
     const int64_t result = first + threadIdx.x / kWarp;
     A acc = op.init();
     if (result < results)
       for (int64_t p = lane; p < parts; p += kWarp) acc = op.merge(acc, partial[result * parts + p]);
-    acc = warp_reduce(acc, [&](const A& a, const A& b) { return op.merge(a, b); });
+    acc = warp_reduce(acc, merge);
     if (result < results && lane == 0) op.write(result, acc);
   }
 }
 
 /// Reduces the `inner` axes of x; the order of the `outer` ones numbers the results. x may be empty.
-template <class Op> void run_reduce(const Op& op, const TensorRef& x, const Axes<1>& outer, const Axes<1>& inner) {
-  ReduceShape s{outer, inner, outer.numel(), inner.numel(), 1, 0};
+template <class Op>
+void run_reduce(const Op& op, const TensorRef& x, const fn::Axes<1>& outer, const fn::Axes<1>& inner) {
+  ReduceShape s{outer, inner, outer.count(), inner.count(), 1, 0};
   if (s.results == 0) return;
   // Enough parts to fill a large card, none smaller than what is worth a block, the results of both launches still few.
   const auto parts_for = [&](int64_t units) {
@@ -192,7 +195,7 @@ template <class Op> void run_reduce(const Op& op, const TensorRef& x, const Axes
   const bool columns = outer.rank > 0 && inner.rank > 0 && outer.inner(0) < inner.inner(0) && outer.inner(0) != 0;
   int width = 1, lanes = kBlock;
   if (columns) {
-    while (width < kWarp && width < outer.shape[0]) width *= 2;
+    while (width < kWarp && width < outer.inner_size()) width *= 2;
     s.parts = parts_for(ceil_div(s.results, width));
   } else {
     if (s.count < kBlock * kUnroll)
@@ -216,7 +219,7 @@ template <class Op> void run_reduce(const Op& op, const TensorRef& x, const Axes
 struct ReduceOutput {
   void* data;
   Dtype dtype;
-  Axes<1> axes;  // of the output, in the order of the results
+  fn::FastAxes<1> axes;  // of the output, in the order of the results
   template <class C> __device__ WEFT_INLINE void write(int64_t result, C v) const {
     int64_t at[1];
     axes.offsets(result, at);
@@ -227,7 +230,8 @@ struct ReduceOutput {
     }
     if constexpr (std::is_same_v<C, int64_t>) {
       if (dtype == Dtype::i32) return put<int32_t>(at[0], static_cast<int32_t>(v));
-      if (dtype == Dtype::u8) return put<uint8_t>(at[0], static_cast<uint8_t>(v));
+      if (dtype == Dtype::u8 || dtype == Dtype::i8) return put<uint8_t>(at[0], static_cast<uint8_t>(v));
+      if (dtype == Dtype::u16 || dtype == Dtype::i16) return put<uint16_t>(at[0], static_cast<uint16_t>(v));
     }
     put<C>(at[0], v);
   }
@@ -260,8 +264,16 @@ template <class F, class C> struct ReduceFunctor {
 /// C: see ReduceInput; out's dtype may be any that dispatch_reduce gives the same C, or bool.
 template <class F, class C>
 void run_reduce_functor(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const F& f) {
-  const Axes<2> kept = axes_of(x, out, ~dims);
-  run_reduce(ReduceFunctor<F, C>{f, {out.mut, out.dtype, axes_of(kept, 1)}}, x, axes_of(kept, 0), axes_of(x, dims));
+  fn::Axes<2> kept;  // of x and out
+  fn::Axes<1> reduced;
+  int order[kMaxRank];
+  const int n = fn::memory_order(order, x.strides, x.rank);
+  for (int k = 0; k < n; ++k) {
+    const int i = order[k];
+    if (dims >> i & 1) reduced.append(x.shape[i], {x.strides[i]});
+    else kept.append(x.shape[i], {x.strides[i], out.strides[i]});
+  }
+  run_reduce(ReduceFunctor<F, C>{f, {out.mut, out.dtype, kept.of(1)}}, x, kept.of(0), reduced);
 }
 
 /// The greatest or smallest element and the first place where it is; the first NaN wins.
@@ -275,7 +287,7 @@ template <class C> struct ArgExtreme {
   bool largest;
   ReduceOutput values;  // data may be null
   int64_t* indices;
-  Axes<1> indices_axes;
+  fn::FastAxes<1> indices_axes;
 
   __device__ WEFT_INLINE Accumulator init() const { return {C(0), -1}; }
   __device__ WEFT_INLINE Accumulator step(Accumulator a, C x, int64_t index) const { return merge(a, {x, index}); }
@@ -299,13 +311,11 @@ void run_arg_extreme(const MutTensorRef& values, const MutTensorRef& indices, co
                      bool largest) {
   if (x.numel == 0) return;
   const MutTensorRef& v = values.defined() ? values : indices;
-  Axes<3> kept;
-  for (int i = 0; i < x.rank; ++i)
-    if (i != dim) kept.add(x.shape[i], {x.strides[i], v.strides[i], indices.strides[i]});
-  kept.merge();
-  run_reduce(
-      ArgExtreme<C>{largest, {values.mut, values.dtype, axes_of(kept, 1)}, indices.as_mut<int64_t>(), axes_of(kept, 2)},
-      x, axes_of(kept, 0), axes_of(x, x.rank ? 1u << dim : 0));
+  const auto kept = fn::axes_of<3>(x.shape, {x.strides, v.strides, indices.strides}, x.rank, dim);
+  fn::Axes<1> reduced;
+  if (x.rank > 0) reduced.append(x.shape[dim], {x.strides[dim]});
+  run_reduce(ArgExtreme<C>{largest, {values.mut, values.dtype, kept.of(1)}, indices.as_mut<int64_t>(), kept.of(2)}, x,
+             kept.of(0), reduced);
 }
 
 }  // namespace weft::cuda

@@ -65,13 +65,15 @@ template <class A> class MixLists {
 
  private:
   template <class F> static void for_entries(const fn::SampleAxis& a, const F& f) {
-    for (int64_t o = 0; o < a.out; ++o)
+    for (int64_t o = 0; o < a.out; ++o) {
+      const double total = a.total(o);
       for (int64_t k = 0, n = a.taps(o); k < n; ++k) {
         int64_t i = 0;
         double w = 0;
         a.tap(o, k, i, w);
-        f(o, i, w);
+        f(o, i, w / total);
       }
+    }
   }
   std::optional<Upload> memory_;
   MixList<A> list_[3];
@@ -132,7 +134,7 @@ __global__ void __launch_bounds__(kBlock)
 
 inline void resample(const MutTensorRef& y, const TensorRef& x, const fn::SampleGeometry& g, bool adjoint) {
   if (y.numel == 0) return;
-  dispatch_numeric(x.dtype, "resample", [&]<class T> {
+  dispatch_wide(x.dtype, "resample", [&]<class T> {
     using A = mix_t<T>;
     const MixLists<A> lists(g, adjoint);
     int64_t in[3], out[3];

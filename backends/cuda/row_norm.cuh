@@ -37,38 +37,35 @@ template <class T, int V> struct ColumnSquares : ColumnSums<compute_t<T>, V> {
   }
 };
 struct MergeSquares {
-  __device__ void operator()(Part& into, const Part& from) const {
-    into.n += from.n;
-    into.b += from.b;
-  }
+  __device__ Part operator()(const Part& x, const Part& y) const { return {x.n + y.n, x.a, x.b + y.b}; }
 };
 
-/// Columns of a row, fed with the places of its packs.
+/// Columns of a row: takes the offsets of its packs.
 template <class T, class Columns, int V> struct RowReader {
   Columns sums;
   const T* x;
-  template <int K> __device__ WEFT_INLINE void add(const Place (&at)[K]) {
+  template <int K> __device__ WEFT_INLINE void add(const Offset (&at)[K]) {
     Pack<T, V> p[K];
     for (int k = 0; k < K; ++k) p[k] = load<V>(x, at[k].at);
     sums.add(p);
   }
 };
 
-/// What Columns make of row r of x [., D], merged over the team.
-template <class Columns, int V, int Lanes, class T, class Merge>
-__device__ WEFT_INLINE Part reduce_row(const Crew<Lanes>& team, const T* x, int64_t D, int64_t r, Part* room,
-                                       const Merge& merge) {
+/// What Columns make of row r of x [., D], merged over the group of threads.
+template <class Columns, int V, int Threads, class T, class Merge>
+__device__ WEFT_INLINE Part reduce_row(const ThreadGroup<Threads>& threads, const T* x, int64_t D, int64_t r,
+                                       Part* shared, const Merge& merge) {
   RowReader<T, Columns, V> reader{{}, x};
   const int64_t packs = D / V;
-  Place at{r * D + int64_t{team.lane} * V, r};
-  feed(reader, team.lane < packs ? (packs - team.lane + Lanes - 1) / Lanes : 0, [&] {
-    const Place here = at;
-    at.at += int64_t{Lanes} * V;
+  Offset at{r * D + int64_t{threads.rank} * V, r};
+  add_all(reader, threads.rank < packs ? ceil_div(packs - threads.rank, Threads) : 0, [&] {
+    const Offset here = at;
+    at.at += int64_t{Threads} * V;
     return here;
   });
   Part all = reader.sums.part(0);
-  for (int v = 1; v < V; ++v) merge(all, reader.sums.part(v));
-  return team.combine(all, room, merge);
+  for (int v = 1; v < V; ++v) all = merge(all, reader.sums.part(v));
+  return threads.reduce(all, merge, shared);
 }
 
 /// A row's statistics as loops use them: x - mean in two steps, the first of them exact where the mean is far from zero.
@@ -81,7 +78,7 @@ template <class A> struct CenteredRow {
   __device__ WEFT_INLINE A xhat(A x) const { return ((x - mean) - rest) * inv; }
 };
 
-/// row(team, r, room): what a team does with row r.
+/// row(threads, r, shared): what a warp or a block does with row r.
 template <class T> struct RowForward {
   using A = compute_t<T>;
   T* y;
@@ -91,16 +88,17 @@ template <class T> struct RowForward {
   int64_t D;
   double eps;
 
-  template <int V, int Lanes> __device__ WEFT_INLINE void row(const Crew<Lanes>& team, int64_t r, Part* room) const {
-    const Part all = mean ? reduce_row<ColumnMoments<T, V>, V>(team, x, D, r, room, MergeMoments{})
-                          : reduce_row<ColumnSquares<T, V>, V>(team, x, D, r, room, MergeSquares{});
+  template <int V, int Threads>
+  __device__ WEFT_INLINE void row(const ThreadGroup<Threads>& threads, int64_t r, Part* shared) const {
+    const Part all = mean ? reduce_row<ColumnMoments<T, V>, V>(threads, x, D, r, shared, MergeMoments{})
+                          : reduce_row<ColumnSquares<T, V>, V>(threads, x, D, r, shared, MergeSquares{});
     const double by = 1 / fn::sqrt(all.b / all.n + eps);
     const CenteredRow<A> k(mean ? all.a : 0, by);
-    if (team.lane == 0) {
+    if (threads.rank == 0) {
       if (mean) mean[r] = all.a;
       inv[r] = by;
     }
-    for (int64_t c = int64_t{team.lane} * V; c < D; c += int64_t{Lanes} * V) {
+    for (int64_t c = int64_t{threads.rank} * V; c < D; c += int64_t{Threads} * V) {
       const Pack<T, V> p = load<V>(x, r * D + c);
       const RowParams<A, V> weight(w, c, A(1)), bias(b, c, A(0));
       Pack<T, V> q;
@@ -123,10 +121,11 @@ template <class T> struct RowBackward {
   const A* w;
   int64_t D;
 
-  template <int V, int Lanes> __device__ WEFT_INLINE void row(const Crew<Lanes>& team, int64_t r, Part* room) const {
+  template <int V, int Threads>
+  __device__ WEFT_INLINE void row(const ThreadGroup<Threads>& threads, int64_t r, Part* shared) const {
     const CenteredRow<A> k(mean ? mean[r] : 0, inv[r]);
     ColumnSums<A, V> sums;
-    for (int64_t c = int64_t{team.lane} * V; c < D; c += int64_t{Lanes} * V) {
+    for (int64_t c = int64_t{threads.rank} * V; c < D; c += int64_t{Threads} * V) {
       const Pack<T, V> pg = load<V>(g, r * D + c), px = load<V>(x, r * D + c);
       const RowParams<A, V> weight(w, c, A(1));
       for (int v = 0; v < V; ++v) {
@@ -137,11 +136,11 @@ template <class T> struct RowBackward {
       sums.template added<1>();
     }
     Part all = sums.part(0);
-    for (int v = 1; v < V; ++v) MergeSums{}(all, sums.part(v));
-    all = team.combine(all, room, MergeSums{});
+    for (int v = 1; v < V; ++v) all = MergeSums{}(all, sums.part(v));
+    all = threads.reduce(all, MergeSums{}, shared);
     const A m1 = mean ? static_cast<A>(all.a / static_cast<double>(D)) : A(0),
             m2 = static_cast<A>(all.b / static_cast<double>(D));
-    for (int64_t c = int64_t{team.lane} * V; c < D; c += int64_t{Lanes} * V) {
+    for (int64_t c = int64_t{threads.rank} * V; c < D; c += int64_t{Threads} * V) {
       const Pack<T, V> pg = load<V>(g, r * D + c), px = load<V>(x, r * D + c);
       const RowParams<A, V> weight(w, c, A(1));
       Pack<T, V> q;
@@ -152,12 +151,12 @@ template <class T> struct RowBackward {
   }
 };
 
-template <class Op, int V, int Lanes> __global__ void __launch_bounds__(kBlock) row_kernel(Op op, int64_t rows) {
-  WEFT_SHARED(room, Part[kBlock]);
-  using Group = Crew<Lanes>;
-  const Group team;
-  for (int64_t r = int64_t{blockIdx.x} * Group::kTeams + team.index; r < rows; r += int64_t{gridDim.x} * Group::kTeams)
-    op.template row<V>(team, r, room);
+template <class Op, int V, int Threads> __global__ void __launch_bounds__(kBlock) row_kernel(Op op, int64_t rows) {
+  WEFT_SHARED(shared, Part[kBlock]);
+  const ThreadGroup<Threads> threads;
+  for (int64_t r = int64_t{blockIdx.x} * threads.kPerBlock + threads.index; r < rows;
+       r += int64_t{gridDim.x} * threads.kPerBlock)
+    op.template row<V>(threads, r, shared);
 }
 
 template <int V, class Op> void run_rows(const Op& op, int64_t M) {
@@ -180,7 +179,7 @@ template <class T> struct RowParamsOp {
   template <int V, int> struct Thread : ColumnSums<A, V> {
     const RowParamsOp& op;
     __device__ Thread(const RowParamsOp& o, int64_t, int64_t) : op(o) {}
-    template <int K> __device__ WEFT_INLINE void add(const Place (&at)[K]) {
+    template <int K> __device__ WEFT_INLINE void add(const Offset (&at)[K]) {
       Pack<T, V> g[K], x[K];
       CenteredRow<A> row[K];
       for (int k = 0; k < K; ++k) {

@@ -101,8 +101,7 @@ void run_scan(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse, 
   const Lines<2> l({&x, &y}, dim);
   T* out = y.as_mut<T>();
   const T* in = x.as<T>();
-  const bool beside = l.outer.rank > 0 && l.outer.stride[0][0] < l.stride[0];
-  if (l.length <= 32 || (beside && l.lines >= 4096)) {
+  if (l.length <= 32 || (l.beside() && l.lines >= 4096)) {
     launch(scan_threads<T, F>, grid_for(l.lines), kBlock, 0, out, in, l, reverse, f);
     return;
   }
@@ -117,10 +116,7 @@ void run_scan(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse, 
   const unsigned grid = grid_for(l.lines * parts, 1);
   launch(scan_totals<T, F>, grid, kBlock, 0, totals, in, l, parts, per_part, reverse, f);
   const int64_t shape[] = {l.lines, parts}, strides[] = {parts, 1};
-  TensorRef t;
-  t.shape = shape;
-  t.strides = strides;
-  t.rank = 2;
+  const TensorRef t = ref(nullptr, Dtype::u8, shape, strides, 2);  // for its axes
   const Lines<2> of_totals({&t, &t}, 1);
   launch(scan_blocks<C, F>, grid_for(l.lines, 1), kBlock, 0, totals, totals, of_totals, 1, parts, nullptr, false, f);
   launch(scan_blocks<T, F>, grid, kBlock, 0, out, in, l, parts, per_part, totals, reverse, f);

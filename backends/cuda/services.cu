@@ -300,6 +300,7 @@ class CudaBackend final : public Backend {
   }
   void deallocate_pinned(void* p, size_t) noexcept override { (void)cudaFreeHost(p); }
 
+  bool asynchronous() const override { return true; }
   void synchronize(int device) override {
     use(device);
     check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");

@@ -12,12 +12,7 @@ inline void cat(const MutTensorRef& out, const TensorRef* in, int count, int dim
   int64_t at = 0;
   for (int k = 0; k < count; ++k) {
     if (in[k].numel == 0) continue;
-    MutTensorRef place = out;
-    place.mut = out.as_mut<char>() + at * out.strides[dim] * static_cast<int64_t>(itemsize(out.dtype));
-    place.data = place.mut;
-    place.shape = in[k].shape;
-    place.numel = in[k].numel;
-    move(place, in[k]);
+    move(seen_as(out, in[k].shape, out.strides, out.rank, at * out.strides[dim]), in[k]);
     at += in[k].shape[dim];
   }
 }
@@ -31,7 +26,7 @@ struct PadWalk {
 
   PadWalk(const TensorRef& unpadded, const TensorRef& padded, const PadParams& p) : mode(p.mode) {
     int order[kMaxRank];
-    const int n = memory_order(order, padded);
+    const int n = fn::memory_order(order, padded.strides, padded.rank);
     for (int k = 0; k < n; ++k) {
       const int i = order[k], last = rank - 1;
       const fn::PadAxis& a = p.axis[i];
@@ -59,13 +54,11 @@ template <class T> struct PadElement {
     int64_t from = 0, to = 0;
     bool outside = false;
     for (int i = walk.rank - 1; i >= 0; --i) {
-      const I size = static_cast<I>(walk.axis[i].out()), rest = number / size;
-      const auto o = static_cast<int64_t>(number - rest * size);
+      const int64_t o = fn::take_digit(number, walk.axis[i].out());
       const int64_t s = fn::pad_source(walk.mode, walk.axis[i], o);
       outside = outside || s < 0;
       from += s * walk.small[i];
       to += o * walk.large[i];
-      number = rest;
     }
     out[to] = outside ? value : x[from];
   }
@@ -84,9 +77,7 @@ template <class T> struct PadBackwardElement {
     int range[kMaxRank];
     bool more = true;
     for (int i = walk.rank - 1; i >= 0; --i) {
-      const I size = static_cast<I>(walk.axis[i].size), rest = number / size;
-      const auto c = static_cast<int64_t>(number - rest * size);
-      number = rest;
+      const int64_t c = fn::take_digit(number, walk.axis[i].size);
       to += c * walk.small[i];
       targets[i] = fn::pad_targets(walk.mode, walk.axis[i], c);
       more = more && targets[i].count > 0;
@@ -98,18 +89,7 @@ template <class T> struct PadBackwardElement {
       int64_t from = 0;
       for (int i = 0; i < walk.rank; ++i) from += position[i] * walk.large[i];
       sum += g[from];
-      more = false;
-      for (int i = walk.rank - 1; i >= 0 && !more; --i) {
-        if (++position[i] < targets[i].end[range[i]]) {
-          more = true;
-        } else if (++range[i] < targets[i].count) {
-          position[i] = targets[i].begin[range[i]];
-          more = true;
-        } else {
-          range[i] = 0;
-          position[i] = targets[i].begin[0];
-        }
-      }
+      more = fn::next_targets(targets, walk.rank, position, range);
     }
     gx[to] = sum;
   }
@@ -121,7 +101,7 @@ template <class T> void pad_backward(const MutTensorRef& gx, const TensorRef& g,
 template <class T> struct TriangleElement {
   T* y;
   const T* x;
-  Walk<1> walk;
+  fn::Axes<1> walk;
   int64_t rows, columns, diagonal;
   bool lower;
   template <class I> __device__ void operator()(I number) const {
@@ -133,8 +113,8 @@ template <class T> struct TriangleElement {
   }
 };
 template <class T> void triangle(const MutTensorRef& y, const TensorRef& x, int64_t diagonal, bool lower) {
-  Walk<1> walk;
-  for (int i = 0; i < x.rank; ++i) walk.add(x.shape[i], {x.strides[i]});
+  fn::Axes<1> walk;
+  for (int i = 0; i < x.rank; ++i) walk.append(x.shape[i], {x.strides[i]});
   for_each_number(y.numel, TriangleElement<T>{y.as_mut<T>(), x.as<T>(), walk, y.size(-2), y.size(-1), diagonal, lower});
 }
 
@@ -145,11 +125,7 @@ template <class T> struct UnfoldElement {
   int64_t channels, stride[4];
   template <class I> __device__ void operator()(I number) const {
     I rest = number;
-    const auto next = [&rest](int64_t size) {
-      const I quotient = rest / static_cast<I>(size), r = rest - quotient * static_cast<I>(size);
-      rest = quotient;
-      return static_cast<int64_t>(r);
-    };
+    const auto next = [&rest](int64_t size) { return fn::take_digit(rest, size); };
     const int64_t ox = next(b.out[1]), oy = next(b.out[0]), kx = next(b.kernel[1]), ky = next(b.kernel[0]),
                   c = next(channels), iy = fn::block_source(b, 0, oy, ky), ix = fn::block_source(b, 1, ox, kx);
     const bool inside = iy >= 0 && iy < b.size[0] && ix >= 0 && ix < b.size[1];

@@ -10,30 +10,30 @@ namespace weft::cuda {
 /// `cached`: each thread keeps the elements that it reads in dynamic shared memory (at their places: no other one looks).
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    softmax_kernel(T* y, const T* x, Lines<2> l, LineTeam team, int per_block, bool log, bool cached) {
+    softmax_kernel(T* y, const T* x, Lines<2> l, LineThreads threads, int per_block, bool log, bool cached) {
   using C = compute_t<T>;
   WEFT_SHARED(shared, C[kBlock]);
   WEFT_DYN_SHARED(C, cache);
-  C* const mine = cached ? cache + team.line() * l.length : nullptr;
+  C* const mine = cached ? cache + threads.line() * l.length : nullptr;
   for (int64_t first = int64_t{blockIdx.x} * per_block; first < l.lines; first += int64_t{gridDim.x} * per_block) {
-    const int64_t line = first + team.line(), length = line < l.lines ? l.length : 0;
+    const int64_t line = first + threads.line(), length = line < l.lines ? l.length : 0;
     int64_t at[2] = {};
     if (length) l.outer.offsets(line, at);
     C top = fn::lowest<C>(), sum = 0;
-    for (int64_t i = team.rank(); i < length; i += team.size) {
+    for (int64_t i = threads.rank(); i < length; i += threads.size) {
       const C v = static_cast<C>(x[at[0] + i * l.stride[0]]);
       if (cached) mine[i] = v;
       top = v > top ? v : top;  // a NaN comes back through the sum
     }
-    top = team.reduce(top, GreaterValue(), shared);
-    for (int64_t i = team.rank(); i < length; i += team.size) {
+    top = threads.reduce(top, GreaterValue(), shared);
+    for (int64_t i = threads.rank(); i < length; i += threads.size) {
       const C v = fn::exp((cached ? mine[i] : static_cast<C>(x[at[0] + i * l.stride[0]])) - top);
       if (cached && !log) mine[i] = v;
       sum += v;
     }
-    sum = team.reduce(sum, AddValues(), shared);
+    sum = threads.reduce(sum, AddValues(), shared);
     const C shift = log ? fn::log(sum) : C(0), scale = log ? C(0) : C(1) / sum;
-    for (int64_t i = team.rank(); i < length; i += team.size) {
+    for (int64_t i = threads.rank(); i < length; i += threads.size) {
       C v = cached ? mine[i] : static_cast<C>(x[at[0] + i * l.stride[0]]);
       if (log) v = v - top - shift;
       else v = (cached ? v : fn::exp(v - top)) * scale;
@@ -44,20 +44,20 @@ __global__ void __launch_bounds__(kBlock)
 
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    softmax_grad_kernel(T* dx, const T* g, const T* y, Lines<3> l, LineTeam team, int per_block, bool log) {
+    softmax_grad_kernel(T* dx, const T* g, const T* y, Lines<3> l, LineThreads threads, int per_block, bool log) {
   using C = compute_t<T>;
   WEFT_SHARED(shared, C[kBlock]);
   for (int64_t first = int64_t{blockIdx.x} * per_block; first < l.lines; first += int64_t{gridDim.x} * per_block) {
-    const int64_t line = first + team.line(), length = line < l.lines ? l.length : 0;
+    const int64_t line = first + threads.line(), length = line < l.lines ? l.length : 0;
     int64_t at[3] = {};
     if (length) l.outer.offsets(line, at);
     C sum = 0;
-    for (int64_t i = team.rank(); i < length; i += team.size) {
+    for (int64_t i = threads.rank(); i < length; i += threads.size) {
       const C v = static_cast<C>(g[at[0] + i * l.stride[0]]);
       sum += log ? v : v * static_cast<C>(y[at[1] + i * l.stride[1]]);
     }
-    sum = team.reduce(sum, AddValues(), shared);
-    for (int64_t i = team.rank(); i < length; i += team.size) {
+    sum = threads.reduce(sum, AddValues(), shared);
+    for (int64_t i = threads.rank(); i < length; i += threads.size) {
       const C v = static_cast<C>(g[at[0] + i * l.stride[0]]), p = static_cast<C>(y[at[1] + i * l.stride[1]]);
       dx[at[2] + i * l.stride[2]] = static_cast<T>(log ? v - fn::exp(p) * sum : (v - sum) * p);
     }
@@ -67,20 +67,20 @@ __global__ void __launch_bounds__(kBlock)
 template <class T> void run_softmax(const MutTensorRef& y, const TensorRef& x, int dim, bool log) {
   if (x.numel == 0) return;
   const Lines<2> l({&x, &y}, dim);
-  const LineTeam team = LineTeam::of(l);
-  const int64_t bytes = l.length * team.per_block() * static_cast<int64_t>(sizeof(compute_t<T>));
+  const LineThreads threads = LineThreads::of(l);
+  const int64_t bytes = l.length * threads.per_block() * static_cast<int64_t>(sizeof(compute_t<T>));
   const bool cached = bytes <= 32 << 10;
-  launch(softmax_kernel<T>, grid_for(l.lines, team.per_block()), kBlock, cached ? static_cast<size_t>(bytes) : 0,
-         y.as_mut<T>(), x.as<T>(), l, team, team.per_block(), log, cached);
+  launch(softmax_kernel<T>, grid_for(l.lines, threads.per_block()), kBlock, cached ? static_cast<size_t>(bytes) : 0,
+         y.as_mut<T>(), x.as<T>(), l, threads, threads.per_block(), log, cached);
 }
 
 template <class T>
 void run_softmax_grad(const MutTensorRef& dx, const TensorRef& g, const TensorRef& y, int dim, bool log) {
   if (y.numel == 0) return;
   const Lines<3> l({&g, &y, &dx}, dim);
-  const LineTeam team = LineTeam::of(l);
-  launch(softmax_grad_kernel<T>, grid_for(l.lines, team.per_block()), kBlock, 0, dx.as_mut<T>(), g.as<T>(), y.as<T>(),
-         l, team, team.per_block(), log);
+  const LineThreads threads = LineThreads::of(l);
+  launch(softmax_grad_kernel<T>, grid_for(l.lines, threads.per_block()), kBlock, 0, dx.as_mut<T>(), g.as<T>(),
+         y.as<T>(), l, threads, threads.per_block(), log);
 }
 
 }  // namespace weft::cuda

@@ -2,49 +2,13 @@
 // its place by a binary search in the other run. The position is part of the order: it is total, and the sort stable.
 #pragma once
 
-#include <bit>
-
 #include "weft/backends/cuda/walk.cuh"
+#include "weft/core/fn/sort.h"
 
 namespace weft::cuda {
 
-/// Key and position in one word, for keys of 32 bits.
-struct NarrowItem {
-  uint64_t word;
-  static WEFT_HD WEFT_INLINE NarrowItem make(uint64_t key, int64_t at) {
-    return {key << 32 | static_cast<uint64_t>(at)};
-  }
-  static WEFT_HD WEFT_INLINE NarrowItem last() { return {~uint64_t{0}}; }
-  WEFT_HD WEFT_INLINE int64_t at() const { return static_cast<int64_t>(word & 0xffffffffu); }
-  WEFT_HD WEFT_INLINE bool before(const NarrowItem& o) const { return word < o.word; }
-};
-struct WideItem {
-  uint64_t key;
-  int64_t position;
-  static WEFT_HD WEFT_INLINE WideItem make(uint64_t key, int64_t at) { return {key, at}; }
-  static WEFT_HD WEFT_INLINE WideItem last() { return {~uint64_t{0}, INT64_MAX}; }
-  WEFT_HD WEFT_INLINE int64_t at() const { return position; }
-  WEFT_HD WEFT_INLINE bool before(const WideItem& o) const {
-    return key != o.key ? key < o.key : position < o.position;
-  }
-};
-
-/// The order of T as unsigned integers: NaN is the largest, both zeros are one.
-template <class T> WEFT_HD WEFT_INLINE auto sort_key(T v) {
-  if constexpr (std::is_floating_point_v<T>) {
-    using U = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
-    constexpr U sign = U{1} << (8 * sizeof(T) - 1);
-    if (v != v) return static_cast<U>(~U{0});
-    const U bits = std::bit_cast<U>(v == T(0) ? T(0) : v);
-    return static_cast<U>((bits & sign) != 0 ? ~bits : bits | sign);
-  } else if constexpr (sizeof(T) == 8) {
-    return static_cast<uint64_t>(v) ^ uint64_t { 1 } << 63;
-  } else if constexpr (sizeof(T) == 4) {
-    return static_cast<uint32_t>(v) ^ uint32_t { 1 } << 31;
-  } else {
-    return static_cast<uint32_t>(v);
-  }
-}
+using fn::NarrowItem;
+using fn::WideItem;
 
 inline constexpr int kSortTile = 1024;
 
@@ -71,7 +35,7 @@ __global__ void __launch_bounds__(kBlock)
           const int low = k / step * step * 2 + k % step, high = low + step;
           const bool rising = (low & (tile - 1) & size) == 0;
           const Item a = s[low], b = s[high];
-          if (rising ? b.before(a) : a.before(b)) {
+          if (rising ? b < a : a < b) {
             s[low] = b;
             s[high] = a;
           }
@@ -102,7 +66,7 @@ template <class Item> struct MergeItem {
     const int64_t other = low;
     while (low < high) {  // how many of the other run stand before me
       const int64_t half = low + (high - low) / 2;
-      if (from[line + half].before(me)) low = half + 1;
+      if (from[line + half] < me) low = half + 1;
       else high = half;
     }
     to[line + begin + (at - (left ? begin : middle)) + (low - other)] = me;
@@ -128,21 +92,20 @@ template <class Item> Item* sort_items(Item* items, Item* spare, int64_t lines, 
 template <class T, class Item> struct LoadItem {
   Item* items;
   const T* x;
-  Walk<1> walk;  // lines, then the axis
+  fn::Axes<1> walk;  // lines, then the axis
   int64_t n;
   bool descending;
   template <class I> __device__ void operator()(I number) const {
     int64_t at[1];
     walk.offsets(number, at);
-    auto key = sort_key(static_cast<compute_t<T>>(x[at[0]]));
-    if (descending) key = static_cast<decltype(key)>(~key);
-    items[number] = Item::make(key, static_cast<int64_t>(number % static_cast<I>(n)));
+    items[number] = fn::sort_item<Item>(static_cast<compute_t<T>>(x[at[0]]),
+                                        static_cast<int64_t>(number % static_cast<I>(n)), descending);
   }
 };
 template <class Item> struct StorePosition {
   int64_t* out;
   const Item* items;
-  Walk<2> walk;  // out, items
+  fn::Axes<2> walk;  // out, items
   template <class I> __device__ void operator()(I number) const {
     int64_t at[2];
     walk.offsets(number, at);
@@ -154,17 +117,17 @@ template <class T, class Item>
 void sort_indices_as(const MutTensorRef& out, const TensorRef& x, int dim, bool descending) {
   const int64_t n = x.shape[dim], lines = x.numel / n;
   Scratch memory(static_cast<size_t>(2 * x.numel) * sizeof(Item));
-  Walk<1> load;
-  Walk<2> store;
+  fn::Axes<1> load;
+  fn::Axes<2> store;
   int64_t line = x.numel;
   for (int i = 0; i < x.rank; ++i) {
     if (i == dim) continue;
     line /= x.shape[i];
-    load.add(x.shape[i], {x.strides[i]});
-    store.add(x.shape[i], {out.strides[i], line});
+    load.append(x.shape[i], {x.strides[i]});
+    store.append(x.shape[i], {out.strides[i], line});
   }
-  load.add(n, {x.strides[dim]});
-  store.add(out.shape[dim], {out.strides[dim], 1});
+  load.append(n, {x.strides[dim]});
+  store.append(out.shape[dim], {out.strides[dim], 1});
   Item* items = memory.as<Item>();
   for_each_number(x.numel, LoadItem<T, Item>{items, x.as<T>(), load, n, descending});
   items = sort_items(items, items + x.numel, lines, n);

@@ -15,13 +15,14 @@ template <class T> struct Standardize {
   int64_t D;
   StandardizeParams p;
 
-  template <int V, int Lanes> __device__ WEFT_INLINE void row(const Crew<Lanes>& team, int64_t r, Part* room) const {
-    const Part all = reduce_row<ColumnMoments<T, V>, V>(team, w, D, r, room, MergeMoments{});
+  template <int V, int Threads>
+  __device__ WEFT_INLINE void row(const ThreadGroup<Threads>& threads, int64_t r, Part* shared) const {
+    const Part all = reduce_row<ColumnMoments<T, V>, V>(threads, w, D, r, shared, MergeMoments{});
     const double product = p.fan * (all.b / p.divisor);
     const A mu = static_cast<A>(all.a), s = static_cast<A>(1 / fn::sqrt(product > p.floor ? product : p.floor)),
             scale = s * gain[r];
-    if (team.lane == 0) mean[r] = mu, rho[r] = s;
-    for (int64_t c = int64_t{team.lane} * V; c < D; c += int64_t{Lanes} * V) {
+    if (threads.rank == 0) mean[r] = mu, rho[r] = s;
+    for (int64_t c = int64_t{threads.rank} * V; c < D; c += int64_t{Threads} * V) {
       const Pack<T, V> x = load<V>(w, r * D + c);
       Pack<T, V> y;
       for (int v = 0; v < V; ++v) y.v[v] = static_cast<T>((A(x.v[v]) - mu) * scale);
@@ -39,10 +40,11 @@ template <class T> struct StandardizeBackward {
   int64_t D;
   StandardizeParams p;
 
-  template <int V, int Lanes> __device__ WEFT_INLINE void row(const Crew<Lanes>& team, int64_t r, Part* room) const {
+  template <int V, int Threads>
+  __device__ WEFT_INLINE void row(const ThreadGroup<Threads>& threads, int64_t r, Part* shared) const {
     const A mu = mean[r], s = rho[r], a = s * gain[r];
     ColumnSums<A, V> sums;
-    for (int64_t c = int64_t{team.lane} * V; c < D; c += int64_t{Lanes} * V) {
+    for (int64_t c = int64_t{threads.rank} * V; c < D; c += int64_t{Threads} * V) {
       const Pack<T, V> pg = load<V>(g, r * D + c), pw = load<V>(w, r * D + c);
       for (int v = 0; v < V; ++v) {
         sums.a[v] += A(pg.v[v]);
@@ -51,15 +53,15 @@ template <class T> struct StandardizeBackward {
       sums.template added<1>();
     }
     Part all = sums.part(0);
-    for (int v = 1; v < V; ++v) MergeSums{}(all, sums.part(v));
-    all = team.combine(all, room, MergeSums{});
-    if (dgain && team.lane == 0) dgain[r] = static_cast<A>(static_cast<double>(s) * all.b);
+    for (int v = 1; v < V; ++v) all = MergeSums{}(all, sums.part(v));
+    all = threads.reduce(all, MergeSums{}, shared);
+    if (dgain && threads.rank == 0) dgain[r] = static_cast<A>(static_cast<double>(s) * all.b);
     if (!dw) return;
     const A m = static_cast<A>(all.a / static_cast<double>(D)),
             b = s < static_cast<A>(1 / fn::sqrt(p.floor))
                     ? static_cast<A>(static_cast<double>(a * s * s) * (p.fan / p.divisor) * all.b)
                     : A(0);
-    for (int64_t c = int64_t{team.lane} * V; c < D; c += int64_t{Lanes} * V) {
+    for (int64_t c = int64_t{threads.rank} * V; c < D; c += int64_t{Threads} * V) {
       const Pack<T, V> pg = load<V>(g, r * D + c), pw = load<V>(w, r * D + c);
       Pack<T, V> y;
       for (int v = 0; v < V; ++v) y.v[v] = static_cast<T>(a * (A(pg.v[v]) - m) - b * (A(pw.v[v]) - mu));

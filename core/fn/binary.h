@@ -2,6 +2,7 @@
 #pragma once
 
 #include "weft/core/fn/math.h"
+#include "weft/core/fn/special.h"
 #include "weft/core/fn/traits.h"
 
 namespace weft::fn {
@@ -34,6 +35,13 @@ WEFT_BINARY(Minimum, "minimum", all, x != x || x < y ? x : y)
 WEFT_BINARY(Atan2, "atan2", floating, atan2(x, y))
 WEFT_BINARY(Fmod, "fmod", numeric, fmod(x, y))
 WEFT_BINARY(Remainder, "remainder", numeric, remainder(x, y))
+
+WEFT_BINARY(Heaviside, "heaviside", all, x == T(0) ? y : T(x > T(0)))
+WEFT_BINARY(Copysign, "copysign", floating, std::copysign(x, y))
+WEFT_BINARY(Xlogy, "xlogy", floating, y != y ? y : x == T(0) ? T(0) : x * fn::log(y))
+WEFT_BINARY(BitwiseAnd, "bitwise_and", integral, x& y)
+WEFT_BINARY(BitwiseOr, "bitwise_or", integral, x | y)
+WEFT_BINARY(BitwiseXor, "bitwise_xor", integral, x ^ y)
 
 WEFT_COMPARE(Eq, "eq", x == y)
 WEFT_COMPARE(Ne, "ne", x != y)
@@ -106,9 +114,70 @@ struct AddScaled {
   template <class T> WEFT_HD WEFT_INLINE T operator()(T x, T y) const { return static_cast<T>(x + alpha.to<T>() * y); }
 };
 
-using BinaryOps =
-    TypeList<Add, Sub, Mul, Div, DivTrunc, DivFloor, Pow, Maximum, Minimum, Atan2, Fmod, Remainder, Eq, Ne, Lt, Le, Gt,
-             Ge, LogicalAnd, LogicalOr, LogicalXor, ReluGrad, SigmoidGrad, TanhGrad, SiluGrad, GeluGrad, GeluTanhGrad,
-             MishGrad, HardswishGrad, LeakyReluGrad, EluGrad, SoftplusGrad, ClampGrad, AddScaled>;
+/// log(exp(x) + exp(y)), from the greater one, so that nothing overflows; NaN wins. Equal infinities stay.
+struct Logaddexp {
+  static constexpr const char* name = "logaddexp";
+  static constexpr Domain domain = Domain::floating;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x, T y) const {
+    const T greater = x != x || x > y ? x : y, apart = x == y ? T(0) : -abs(x - y);
+    return greater + log1p(exp(apart));
+  }
+};
+/// The same to the base 2.
+struct Logaddexp2 {
+  static constexpr const char* name = "logaddexp2";
+  static constexpr Domain domain = Domain::floating;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x, T y) const {
+    const T greater = x != x || x > y ? x : y, apart = x == y ? T(0) : -abs(x - y);
+    return greater + log1p(exp2(apart)) * T(1.44269504088896340736);
+  }
+};
+/// sqrt(x^2 + y^2) without overflow; infinite if one is, even beside a NaN.
+struct Hypot {
+  static constexpr const char* name = "hypot";
+  static constexpr Domain domain = Domain::floating;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x, T y) const {
+    if constexpr (std::is_same_v<T, float>) {
+      const T endless = std::numeric_limits<T>::infinity();
+      const double a = x, b = y;
+      return abs(x) == endless || abs(y) == endless ? endless : static_cast<T>(sqrt(a * a + b * b));
+    } else {
+      return std::hypot(x, y);
+    }
+  }
+};
+/// x 2^y; 0 where y is negative or as large as x has bits. A bool has one.
+struct BitwiseLeftShift {
+  static constexpr const char* name = "bitwise_left_shift";
+  static constexpr Domain domain = Domain::integral;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x, T y) const {
+    if constexpr (std::is_same_v<T, bool>) return x && !y;
+    else return y < T(0) || y >= T(8 * sizeof(T)) ? T(0) : static_cast<T>(static_cast<std::make_unsigned_t<T>>(x) << y);
+  }
+};
+/// x / 2^y, rounded down: 0 or -1 where y is negative or as large as x has bits.
+struct BitwiseRightShift {
+  static constexpr const char* name = "bitwise_right_shift";
+  static constexpr Domain domain = Domain::integral;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x, T y) const {
+    if constexpr (std::is_same_v<T, bool>) return x && !y;
+    else return y < T(0) || y >= T(8 * sizeof(T)) ? static_cast<T>(x < T(0) ? -1 : 0) : static_cast<T>(x >> y);
+  }
+};
+/// A Poisson number with rate x, from the stream of element number y. f64 holds every number of an element.
+struct Poisson {
+  static constexpr const char* name = "poisson";
+  static constexpr Domain domain = Domain::floating;
+  uint64_t seed = 0, offset = 0;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x, T y) const {
+    return static_cast<T>(fn::draw_poisson(static_cast<double>(x), seed, offset + static_cast<uint64_t>(y)));
+  }
+};
+
+using BinaryOps = TypeList<Add, Sub, Mul, Div, DivTrunc, DivFloor, Pow, Maximum, Minimum, Atan2, Fmod, Remainder, Eq,
+                           Ne, Lt, Le, Gt, Ge, LogicalAnd, LogicalOr, LogicalXor, ReluGrad, SigmoidGrad, TanhGrad,
+                           SiluGrad, GeluGrad, GeluTanhGrad, MishGrad, HardswishGrad, LeakyReluGrad, EluGrad,
+                           SoftplusGrad, ClampGrad, AddScaled, Logaddexp, Logaddexp2, Hypot, Copysign, Xlogy, Heaviside,
+                           BitwiseAnd, BitwiseOr, BitwiseXor, BitwiseLeftShift, BitwiseRightShift, Poisson>;
 
 }  // namespace weft::fn

@@ -2,9 +2,7 @@
 // Knows no tensors.
 #pragma once
 
-#include <cstdint>
-
-#include "weft/core/export.h"
+#include "weft/core/fn/integer.h"
 
 namespace weft {
 
@@ -24,7 +22,7 @@ WEFT_HD WEFT_INLINE int64_t block_source(const SlidingBlocks& b, int d, int64_t 
 WEFT_HD WEFT_INLINE void block_range(const SlidingBlocks& b, int d, int64_t k, int64_t& begin, int64_t& end) {
   const int64_t first = b.padding[d] - k * b.dilation[d];  // o * stride >= first
   const int64_t last = b.size[d] - 1 + first;              // o * stride <= last
-  begin = first <= 0 ? 0 : (first + b.stride[d] - 1) / b.stride[d];
+  begin = first <= 0 ? 0 : ceil_div(first, b.stride[d]);
   end = last < 0 ? 0 : last / b.stride[d] + 1;
   if (end > b.out[d]) end = b.out[d];
   if (begin > end) begin = end;

@@ -69,6 +69,21 @@ WEFT_HD WEFT_INLINE PadTargets pad_targets(PadMode mode, const PadAxis& a, int64
   return t;
 }
 
+/// The next of all combinations of targets, the last axis fastest; range[i] is the range that position[i] is in.
+/// After the last combination the positions are the first ones again, and the result is false.
+WEFT_HD WEFT_INLINE bool next_targets(const PadTargets* targets, int rank, int64_t* position, int* range) {
+  for (int i = rank - 1; i >= 0; --i) {
+    if (++position[i] < targets[i].end[range[i]]) return true;
+    if (++range[i] < targets[i].count) {
+      position[i] = targets[i].begin[range[i]];
+      return true;
+    }
+    range[i] = 0;
+    position[i] = targets[i].begin[0];
+  }
+  return false;
+}
+
 }  // namespace WEFT_ISA
 }  // namespace fn
 

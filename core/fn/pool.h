@@ -2,17 +2,9 @@
 // The same arithmetic on CPU and CUDA; knows no tensors.
 #pragma once
 
-#include <cstdint>
-
-#include "weft/core/export.h"
+#include "weft/core/fn/integer.h"
 
 namespace weft::fn {
-inline namespace WEFT_ISA {
-
-WEFT_HD WEFT_INLINE int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
-WEFT_HD WEFT_INLINE int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
-
-}  // namespace WEFT_ISA
 
 /// One axis of a pooling. Window o is the inputs start(o) + k dilation for k in [first(o), last(o)), all of them real.
 /// Adaptive: window o covers [floor(o in / out), ceil((o + 1) in / out)).

@@ -28,8 +28,8 @@ struct Number {
   }
 };
 
-/// Which dtypes a functor takes: f32 f64 bf16 f16; those and i64 i32 u8; those and bool.
-enum class Domain : uint8_t { floating, numeric, all };
+/// Which dtypes a functor takes: f32 f64 bf16 f16; those and integers; those and bool; integers and bool.
+enum class Domain : uint8_t { floating, numeric, all, integral };
 
 template <class F>
 concept Predicate = requires {
@@ -42,7 +42,10 @@ template <class F> constexpr Dtype result_dtype(Dtype in) { return Predicate<F> 
 /// The dtypes of a functor's domain; floating where it names none (reductions and optimiser steps that say so elsewhere).
 template <class F> constexpr DtypeSet dtypes_of() {
   if constexpr (requires { F::domain; })
-    return F::domain == Domain::floating ? kFloatingDtypes : F::domain == Domain::numeric ? kNumericDtypes : kAllDtypes;
+    return F::domain == Domain::floating   ? kFloatingDtypes
+           : F::domain == Domain::numeric  ? kNumericDtypes
+           : F::domain == Domain::integral ? kIntegralDtypes
+                                           : kAllDtypes;
   else return kFloatingDtypes;
 }
 
@@ -65,6 +68,7 @@ template <class T, class... U> struct IndexOf<T, TypeList<U...>> {
 template <class F, class G> WEFT_INLINE void dispatch_domain(Dtype d, G&& g) {
   if constexpr (F::domain == Domain::floating) dispatch_floating(d, F::name, g);
   else if constexpr (F::domain == Domain::numeric) dispatch_numeric(d, F::name, g);
+  else if constexpr (F::domain == Domain::integral) dispatch_integral(d, F::name, g);
   else dispatch_all(d, F::name, g);
 }
 

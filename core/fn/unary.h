@@ -3,6 +3,7 @@
 #pragma once
 
 #include "weft/core/fn/math.h"
+#include "weft/core/fn/special.h"
 #include "weft/core/fn/traits.h"
 
 namespace weft::fn {
@@ -66,6 +67,12 @@ WEFT_UNARY(Hardswish, "hardswish", floating, x* clamp(x + T(3), T(0), T(6)) * T(
 WEFT_UNARY(Hardsigmoid, "hardsigmoid", floating, clamp(x + T(3), T(0), T(6)) * T(1.0 / 6))
 WEFT_UNARY(Logsigmoid, "logsigmoid", floating, (x < T(0) ? x : T(0)) - log1p(exp(-abs(x))))
 WEFT_UNARY(Softsign, "softsign", floating, x / (T(1) + abs(x)))
+
+WEFT_UNARY(Sinc, "sinc", floating,
+           x == T(0) ? T(1) : T(fn::sin(T(3.14159265358979323846) * x) / (T(3.14159265358979323846) * x)))
+WEFT_UNARY(Lgamma, "lgamma", floating, T(fn::lgamma(static_cast<double>(x))))
+WEFT_UNARY(Digamma, "digamma", floating, T(fn::digamma(static_cast<double>(x))))
+WEFT_UNARY(Erfinv, "erfinv", floating, T(fn::erfinv(static_cast<double>(x))))
 
 #undef WEFT_UNARY
 #undef WEFT_TRIG
@@ -190,10 +197,52 @@ struct LogicalNot {
   template <class T> WEFT_HD WEFT_INLINE bool operator()(T x) const { return x == T(0); }
 };
 
+/// The n-th derivative of digamma.
+struct Polygamma {
+  static constexpr const char* name = "polygamma";
+  static constexpr Domain domain = Domain::floating;
+  double n = 0;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
+    return static_cast<T>(fn::polygamma(n, static_cast<double>(x)));
+  }
+};
+/// log(z / (1 - z)) with z = x, or x between eps and 1 - eps for an eps >= 0.
+struct Logit {
+  static constexpr const char* name = "logit";
+  static constexpr Domain domain = Domain::floating;
+  double eps = -1;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
+    if (eps >= 0) {
+      const T lo = T(eps), hi = T(1) - lo;
+      x = x < lo ? lo : x > hi ? hi : x;
+    }
+    return fn::log(x / (T(1) - x));
+  }
+};
+/// Numbers in place of NaN and the infinities.
+struct NanToNum {
+  static constexpr const char* name = "nan_to_num";
+  static constexpr Domain domain = Domain::floating;
+  double nan = 0, posinf = 0, neginf = 0;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
+    return x != x ? T(nan) : x - x == T(0) ? x : x > T(0) ? T(posinf) : T(neginf);
+  }
+};
+/// All bits turned; of a bool its opposite.
+struct BitwiseNot {
+  static constexpr const char* name = "bitwise_not";
+  static constexpr Domain domain = Domain::integral;
+  template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
+    if constexpr (std::is_same_v<T, bool>) return !x;
+    else return static_cast<T>(~x);
+  }
+};
+
 using UnaryOps =
     TypeList<Abs, Neg, Exp, Exp2, Log, Log2, Log10, Log1p, Expm1, Sqrt, Rsqrt, Square, Sin, Cos, Tan, Asin, Acos, Atan,
              Sinh, Cosh, Tanh, Erf, Erfc, Sigmoid, Reciprocal, Sign, Floor, Ceil, Round, Trunc, Relu, Silu, Gelu,
              GeluTanh, Mish, Hardswish, Hardsigmoid, Logsigmoid, Softsign, LeakyRelu, Elu, Softplus, Softshrink, Clamp,
-             RoundDecimals, PowScalar, AddScalar, RsubScalar, MulScalar, DivScalar, Isnan, Isinf, Isfinite, LogicalNot>;
+             RoundDecimals, PowScalar, AddScalar, RsubScalar, MulScalar, DivScalar, Isnan, Isinf, Isfinite, LogicalNot,
+             Sinc, Lgamma, Digamma, Erfinv, Polygamma, Logit, NanToNum, BitwiseNot>;
 
 }  // namespace weft::fn

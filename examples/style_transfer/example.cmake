@@ -1,3 +1,7 @@
+find_package(CLI11 REQUIRED)
+target_link_libraries(style_transfer PRIVATE CLI11::CLI11)
+install(TARGETS style_transfer RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+
 # What the program finds by itself, in share/weft beside its bin folder: links here, files in an installation. VGG16's weights are
 # there once scripts/assets.py has fetched them.
 set(_share "${PROJECT_BINARY_DIR}/share/weft")

@@ -61,24 +61,28 @@ void add_optimise(CLI::App& app, Arguments& a) {
 weft::Tensor load_style(const Arguments& a) {
   const int64_t size = a.style_size ? a.style_size : a.size;
   const std::string file = shipped(a.style);
-  if (std::error_code none; !std::filesystem::exists(file, none))
-    if (weft::Tensor drawn = drawn_style(a.style, std::max<int64_t>(8, size / 8 * 8)); drawn.defined())
-      return weft::io::image_to_batch(drawn);
-  return load_picture(file, size);
+  if (std::error_code none; std::filesystem::exists(file, none)) return load_picture(file, size);
+  const weft::Tensor drawn = drawn_style(a.style, std::max<int64_t>(8, size / 8 * 8));
+  const std::vector<std::string> names = drawn_style_names();
+  std::string known;
+  for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
+  WEFT_CHECK(drawn.defined(), IoError, "the style '", a.style, "' is no picture file and none that is drawn: ", known,
+             guess(std::filesystem::path(a.style).stem().string(), names));
+  return weft::io::image_to_batch(drawn);
 }
 
 void run_optimise(const Arguments& a) {
   // before hours of work, not after
   check_output(a.optimise.out, kPictureEndings, {a.content, a.style});
   if (!a.triptych.empty()) check_output(a.triptych, kPictureEndings, {a.content, a.style});
-  if (!a.curve.empty()) check_output(a.curve, {});
+  if (!a.curve.empty()) check_output(a.curve, {}, {a.content, a.style});
   if (a.threads > 0) weft::set_num_threads(static_cast<int>(a.threads));
   weft::Device device(a.device);
+  weft::Tensor content = load_picture(shipped(a.content), a.size), style = load_style(a);
   bool random = a.features == "random";
   const std::string features = random ? "" : a.features.empty() ? vgg_weights() : shipped(a.features);
   Vgg vgg(random ? Vgg::random(a.seed, kRgbImagenet) : weft::io::load(features), a.features_input, device);
   if (random) std::cout << "random features: they move colours and grain, not strokes\n";
-  weft::Tensor content = load_picture(shipped(a.content), a.size), style = load_style(a);
 
   Optimised result = optimise(vgg, content.to(device), style.to(device), a.optimise);
   save_picture(result.picture, a.optimise.out);

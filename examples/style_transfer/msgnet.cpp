@@ -12,7 +12,7 @@ Norm::Norm(int64_t channels, std::shared_ptr<NormStatistics> statistics)
 
 Tensor Norm::operator()(const Tensor& x) const {
   if (statistics_->from == NormStatistics::From::picture)
-    return instance_norm(x, {}, {}, {}, {}, {.eps = options.eps, .activation = Activation::relu});
+    return instance_norm(x, {}, {}, {}, {}, {.eps = options->eps, .activation = Activation::relu});
   const bool batch = statistics_->from == NormStatistics::From::batch;
   Tensor &mean = statistics_->mean[index_], &var = statistics_->var[index_];
   if (batch) {
@@ -20,7 +20,7 @@ Tensor Norm::operator()(const Tensor& x) const {
     var = ones({num_features}, x.device());
   }
   return batch_norm(x, mean, var, {}, {},
-                    {.training = batch, .momentum = 1, .eps = options.eps, .activation = Activation::relu});
+                    {.training = batch, .momentum = 1, .eps = options->eps, .activation = Activation::relu});
 }
 
 namespace {

@@ -31,9 +31,13 @@ struct TrainArguments {
 
 void run_train(TrainArguments& a) {
   TrainOptions& o = a.train;
+  const std::vector<std::string> content = picture_files(a.content), style = picture_files(a.style),
+                                 kept_back = picture_files(a.held_out);
+  std::vector<std::string> read = content;
+  for (const auto* files : {&style, &kept_back}) read.insert(read.end(), files->begin(), files->end());
   check_output(o.out, {".safetensors"});
-  if (!o.sheet.empty()) check_output(o.sheet, kPictureEndings);
-  if (!o.curve.empty()) check_output(o.curve, {});
+  if (!o.sheet.empty()) check_output(o.sheet, kPictureEndings, read);
+  if (!o.curve.empty()) check_output(o.curve, {}, read);
   if (a.threads > 0) weft::set_num_threads(static_cast<int>(a.threads));
   o.device = weft::Device(a.device);
   o.dtype = read_dtype(a.dtype);
@@ -42,10 +46,10 @@ void run_train(TrainArguments& a) {
   o.augment = !a.no_augment;
 
   Vgg vgg(weft::io::load(a.features.empty() ? vgg_weights() : shipped(a.features)), a.features_input, o.device);
-  Photos photos(picture_files(a.content));
+  Photos photos(content);
   std::vector<Style> styles;
   std::set<std::string> names;
-  for (const std::string& file : picture_files(a.style)) {
+  for (const std::string& file : style) {
     WEFT_CHECK(names.insert(stem(file)).second, ValueError, "train: two styles are named ", stem(file));
     weft::Tensor picture = load_square(file, o.style_size, true);
     if (o.style_crop > 0 && o.style_crop < o.style_size) {
@@ -55,7 +59,7 @@ void run_train(TrainArguments& a) {
     styles.push_back({stem(file), picture});
   }
   std::vector<weft::Tensor> held_out;
-  for (const std::string& file : picture_files(a.held_out)) held_out.push_back(load_square(file, a.cell, false));
+  for (const std::string& file : kept_back) held_out.push_back(load_square(file, a.cell, false));
 
   Trained result = train(vgg, photos, held_out, styles, o);
   std::cout << result.steps << " of " << o.steps << " steps, " << result.seconds << " s";
@@ -160,9 +164,10 @@ weft::Tensor find_style(const StyleModel& model, const ApplyArguments& a) {
   for (size_t i = 0; i < n; ++i) known += (i ? ", " : "") + std::to_string(i + 1) + " " + model.names[i];
   const bool is_file = !is_number && !a.style.empty() && std::filesystem::is_regular_file(a.style);
   const weft::Tensor drawn = is_file ? weft::Tensor() : drawn_style(a.style, a.style_size);
+  std::vector<std::string> names = model.names;
+  for (const std::string& name : drawn_style_names()) names.push_back(name);
   WEFT_CHECK(is_file || drawn.defined(), ValueError, "the style '", a.style,
-             "' is no picture file and none of the model's", n ? ": " : "; it has none", known,
-             guess(a.style, model.names));
+             "' is no picture file and none of the model's", n ? ": " : "; it has none", known, guess(a.style, names));
   weft::NoGrad guard;
   const weft::Tensor picture = is_file ? load_square(a.style, a.style_size, true) : weft::io::image_to_batch(drawn);
   return model.net.gram(flip(picture, {1}).to(model.net.ins.weight.device()));
@@ -193,6 +198,9 @@ std::vector<Job> jobs(const ApplyArguments& a) {
   if (!folder && (fs::exists(a.content, none) || with_number(a.content, 0).empty())) return {{a.content, a.out}};
   std::vector<Job> list;
   const bool numbered = !with_number(a.out, 0).empty();
+  const fs::path parent = fs::path(a.out).parent_path();
+  WEFT_CHECK(!numbered || parent.empty() || fs::is_directory(parent, none), IoError, "'", a.out,
+             "': there is no folder '", parent.string(), "'; create it, or name a folder alone, which is made");
   WEFT_CHECK(numbered || fs::is_directory(a.out, none) || fs::path(a.out).extension().empty(), IoError, "'", a.out,
              "': several pictures need a folder, or a name such as out-%04d.png");
   if (!numbered) fs::create_directories(a.out, none);

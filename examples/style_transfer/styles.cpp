@@ -198,3 +198,9 @@ weft::Tensor drawn_style(const std::string& name, int64_t size) {
   }
   return {};
 }
+
+std::vector<std::string> drawn_style_names() {
+  std::vector<std::string> names;
+  for (const Painter& p : kPainters) names.push_back(p.name);
+  return names;
+}

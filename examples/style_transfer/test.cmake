@@ -152,6 +152,13 @@ says(2 "33 is not a multiple of 4" train --content scenes --style mosaic.png --c
 says(2 "'tpu' is no device" apply --content mosaic.png --style waves --device tpu --out p.png)
 says(2 "--size" apply --content mosaic.png --style waves --size big --out p.png)
 says(1 "did you mean 'waves'" apply --content mosaic.png --style wave --out p.png)
+says(1 "is no picture file and none that is drawn: woven, mosaic.*did you mean 'mosaic'" optimise --content mosaic.png --style mosiac
+     --features random --size 48 --steps 1 --out p.png)
+says(1 "'missing/f-%04d.png': there is no folder 'missing'. create it" apply --content scenes --style waves --out missing/f-%04d.png)
+says(1 "is the picture that is read" ${training} --out y.safetensors --contact-sheet scenes/scene-001.png)
+says(1 "is the picture that is read" ${training} --out y.safetensors --contact-sheet ./woven.png)
+says(1 "is the picture that is read" ${training} --out y.safetensors --curve mosaic.png)
+says(1 "is the picture that is read" optimise ${pictures} --features random --curve waves.png --out p.png)
 says(1 "./woven.png and 5 more are there already. --force overwrites" styles --out . --size 96)
 says(1 "scenes/scene-000.png and 2 more" scenes --out scenes --size 64 --count 5)
 if(EXISTS "${WORK}/scenes/scene-003.png")

@@ -40,7 +40,7 @@ Conv<D>::Conv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_s
 
 template <int D> void Conv<D>::reset_parameters() { detail::reset(weight, bias); }
 
-template <int D> Tensor Conv<D>::operator()(const Tensor& x) const {
+template <int D> Tensor Conv<D>::forward(const Tensor& x) const {
   return detail::scaled_conv(detail::conv_scales(name().c_str(), x.shape(), weight.shape(), params, constraint), x,
                              weight, bias,
                              [&](const Tensor& xs, const Tensor& w, const Tensor& b) { return convolve(xs, w, b); });
@@ -56,7 +56,7 @@ ConvTranspose<D>::ConvTranspose(int64_t in_channels, int64_t out_channels, const
 
 template <int D> void ConvTranspose<D>::reset_parameters() { detail::reset(weight, bias); }
 
-template <int D> Tensor ConvTranspose<D>::operator()(const Tensor& x, const std::optional<Shape>& output_size) const {
+template <int D> Tensor ConvTranspose<D>::forward(const Tensor& x, const std::optional<Shape>& output_size) const {
   const Shape out = output_size && output_size->size() >= D
                         ? output_size->slice(output_size->size() - D)
                         : detail::conv_transpose_output(x.shape(), weight.shape(), params, output_padding);

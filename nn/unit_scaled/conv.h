@@ -42,7 +42,8 @@ template <int D> class WEFT_API Conv : public nn::ConvBase {
   Conv(int64_t in_channels, int64_t out_channels, const ConvLayerOptions<D>& o);
   Conv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size,
        const ConvLayerOptions<D, nn::Given>& o = {});
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
   void reset_parameters();
   Constraint constraint;
 };
@@ -56,7 +57,10 @@ template <int D> class WEFT_API ConvTranspose : public nn::ConvBase {
   ConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeLayerOptions<D>& o);
   ConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size,
                 const ConvTransposeLayerOptions<D, nn::Given>& o = {});
-  Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) const;
+  Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) const {
+    return nn::call(*this, x, output_size);
+  }
+  Tensor forward(const Tensor& x, const std::optional<Shape>& output_size) const;
   void reset_parameters();
   Constraint constraint;
 };

@@ -23,11 +23,14 @@ class WEFT_API Linear : public nn::Module {
       : Linear("Linear", in_features, out_features, o) {}
   template <std::same_as<bool> B>
   Linear(int64_t in_features, int64_t out_features, B bias) : Linear(in_features, out_features, {.bias = bias}) {}
-  Tensor operator()(const Tensor& x) const { return unit_scaled::linear(x, weight, bias, {.constraint = constraint}); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x,
+                    [&](const Tensor& x) { return unit_scaled::linear(x, weight, bias, {.constraint = constraint}); });
+  }
   void reset_parameters();
   int64_t in_features, out_features;
   Constraint constraint;
-  Tensor weight, bias;  ///< bias undefined without
+  nn::Parameter weight, bias;  ///< bias undefined without
 
  protected:
   Linear(const char* name, int64_t in_features, int64_t out_features, const LinearLayerOptions& o);
@@ -43,33 +46,43 @@ class WEFT_API LinearReadout : public Linear {
   LinearReadout(int64_t in_features, int64_t out_features, LinearReadoutLayerOptions o = {})
       : Linear("LinearReadout", in_features, out_features, {o.bias, o.constraint, o.weight_mup_type}) {}
   Tensor operator()(const Tensor& x) const {
-    return unit_scaled::linear_readout(x, weight, bias, {.constraint = constraint});
+    return nn::call(*this, x, [&](const Tensor& x) {
+      return unit_scaled::linear_readout(x, weight, bias, {.constraint = constraint});
+    });
   }
 };
 
 class WEFT_API GELU : public nn::Module {
  public:
   explicit GELU(const GeluOptions& o = {});
-  Tensor operator()(const Tensor& x) const { return unit_scaled::gelu(x, options); }
-  GeluOptions options;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::gelu(x, options); });
+  }
+  nn::Option<GeluOptions> options;
 };
 class WEFT_API SiLU : public nn::Module {
  public:
   explicit SiLU(const SiluOptions& o = {});
-  Tensor operator()(const Tensor& x) const { return unit_scaled::silu(x, options); }
-  SiluOptions options;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::silu(x, options); });
+  }
+  nn::Option<SiluOptions> options;
 };
 class WEFT_API Softmax : public nn::Module {
  public:
   explicit Softmax(int64_t dim, const SoftmaxOptions& o = {});
-  Tensor operator()(const Tensor& x) const { return unit_scaled::softmax(x, dim, options); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::softmax(x, dim, options); });
+  }
   int64_t dim;
-  SoftmaxOptions options;
+  nn::Option<SoftmaxOptions> options;
 };
 class WEFT_API Dropout : public nn::Dropout {
  public:
   explicit Dropout(double p = 0.5) : nn::Dropout(p) {}
-  Tensor operator()(const Tensor& x) const { return unit_scaled::dropout(x, p, is_training()); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::dropout(x, p, is_training()); });
+  }
 };
 
 struct LayerNormOptions {
@@ -83,7 +96,9 @@ class WEFT_API LayerNorm : public nn::LayerNorm {
   explicit LayerNorm(const Shape& normalized_shape, const LayerNormOptions& o = {});
   explicit LayerNorm(int64_t size, const LayerNormOptions& o = {}) : LayerNorm(Shape{size}, o) {}
   Tensor operator()(const Tensor& x) const {
-    return unit_scaled::layer_norm(x, normalized_shape, weight, bias, options.eps);
+    return nn::call(*this, x, [&](const Tensor& x) {
+      return unit_scaled::layer_norm(x, normalized_shape, weight, bias, options->eps);
+    });
   }
 };
 struct RMSNormOptions {
@@ -94,7 +109,10 @@ class WEFT_API RMSNorm : public nn::RMSNorm {
  public:
   explicit RMSNorm(const Shape& normalized_shape, const RMSNormOptions& o = {});
   explicit RMSNorm(int64_t size, const RMSNormOptions& o = {}) : RMSNorm(Shape{size}, o) {}
-  Tensor operator()(const Tensor& x) const { return unit_scaled::rms_norm(x, normalized_shape, weight, *options.eps); }
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x,
+                    [&](const Tensor& x) { return unit_scaled::rms_norm(x, normalized_shape, weight, *options->eps); });
+  }
 };
 
 /// Options: padding_idx alone is carried over to unit scaling. ValueError for the others.
@@ -102,7 +120,9 @@ class WEFT_API Embedding : public nn::Embedding {
  public:
   Embedding(int64_t num_embeddings, int64_t embedding_dim, std::optional<int64_t> padding_idx = {});
   Tensor operator()(const Tensor& index) const {
-    return unit_scaled::embedding(index, weight, {.padding_idx = options.padding_idx});
+    return nn::call(*this, index, [&](const Tensor& index) {
+      return unit_scaled::embedding(index, weight, {.padding_idx = options->padding_idx});
+    });
   }
 };
 
@@ -111,9 +131,9 @@ class WEFT_API CrossEntropyLoss : public nn::Module {
  public:
   explicit CrossEntropyLoss(const CrossEntropyOptions& o = {});
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return unit_scaled::cross_entropy(x, target, options);
+    return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::cross_entropy(x, target, options); });
   }
-  CrossEntropyOptions options;
+  nn::Option<CrossEntropyOptions> options;
 };
 
 namespace detail {
@@ -136,7 +156,10 @@ class WEFT_API DepthSequential : public nn::Sequential {
     state().name = "DepthSequential";
     detail::set_depth(*this);
   }
-  template <class... A> void push_back(A&&...) = delete;  // the depth is that of construction
+  // the depth is that of construction
+  template <class... A> void push_back(A&&...) = delete;
+  template <class... A> void insert(A&&...) = delete;
+  template <class... A> void extend(A&&...) = delete;
 };
 /// The same for modules whose owner calls them.
 class WEFT_API DepthModuleList : public nn::ModuleList {
@@ -152,6 +175,8 @@ class WEFT_API DepthModuleList : public nn::ModuleList {
     detail::set_depth(*this);
   }
   template <class... A> void push_back(A&&...) = delete;
+  template <class... A> void insert(A&&...) = delete;
+  template <class... A> void extend(A&&...) = delete;
 };
 
 }  // namespace weft::unit_scaled

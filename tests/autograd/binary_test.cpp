@@ -88,8 +88,8 @@ TEST_SUITE("binary") {
 
   DEVICE_TEST_CASE("dtypes promote as in PyTorch") {
     auto of = [](Dtype d, const Shape& s = {2}) { return here::ones(s, d); };
-    const Dtype all[] = {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16,
-                         Dtype::i64, Dtype::i32, Dtype::u8,   Dtype::boolean};
+    const Dtype all[] = {Dtype::f32, Dtype::f64,     Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32,
+                         Dtype::u8,  Dtype::boolean, Dtype::i8,   Dtype::i16, Dtype::u16};
     for (Dtype a : all)
       for (Dtype b : all) {
         CHECK((of(a) + of(b)).dtype() == promote(a, b));
@@ -211,8 +211,8 @@ TEST_SUITE("binary") {
 
   DEVICE_TEST_CASE("sizes around the vector width and the parallel threshold, every dtype") {
     for (int64_t n : {1, 2, 15, 16, 17, 63, 64, 65, 511, 512, 513, 16384, 16385, 40000})
-      for (Dtype d :
-           {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean}) {
+      for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8,
+                      Dtype::boolean, Dtype::i8, Dtype::i16, Dtype::u16}) {
         CAPTURE(n);
         CAPTURE(d);
         // small integers: exact in every dtype, and true for bool where not zero

@@ -275,9 +275,7 @@ TEST_SUITE("conv") {
   }
   DEVICE_TEST_CASE("errors say the values") {
     CHECK_THROWS_WITH_AS((void)conv2d(here::ones({1, 5, 8, 8}), here::ones({8, 3, 3, 3})),
-                         "conv2d: input has 5 channels but weight [8, 3, 3, 3] with groups=1 expects 3 (expected input "
-                         "to have 3 channels, but got 5 channels)",
-                         ShapeError);
+                         "conv2d: input has 5 channels but weight [8, 3, 3, 3] with groups=1 expects 3", ShapeError);
     CHECK_THROWS_AS((void)conv2d(here::ones({8, 8}), here::ones({8, 3, 3, 3})), ShapeError);
     CHECK_THROWS_AS((void)conv2d(here::ones({1, 3, 0, 8}), here::ones({8, 3, 3, 3}), {}, {.padding = 4}), ShapeError);
     CHECK_THROWS_AS((void)conv2d(here::ones({1, 3, 2, 8}), here::ones({8, 3, 3, 3})), ShapeError);

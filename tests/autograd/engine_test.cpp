@@ -226,6 +226,24 @@ TEST_SUITE("engine") {
       CHECK_FALSE(y.is_leaf());
   }
 
+  DEVICE_TEST_CASE("errors inside a formula keep their type, a user's too") {
+    struct Mine : ValueError {
+      using ValueError::ValueError;
+      int code = 7;
+    };
+    const auto thrown = [](auto raise_it) {
+      Tensor x = leaf({1});
+      return record("fragile", (x * 1.0).detach(), {x}, [raise_it](BackwardCtx&) -> Grads {
+        raise_it();
+        return {Tensor()};
+      });
+    };
+    const std::string tail = " (while computing the gradient of fragile)";
+    CHECK(message_of<DeviceError>([&] { thrown([] { raise<DeviceError>("a: b"); }).backward(); }) == "a: b" + tail);
+    CHECK(message_of<CommError>([&] { thrown([] { raise<CommError>("a: b"); }).backward(); }) == "a: b" + tail);
+    CHECK(message_of<Mine>([&] { thrown([] { throw Mine("a: b"); }).backward(); }) == "a: b" + tail);
+  }
+
   DEVICE_TEST_CASE("errors inside a formula name the op and leave the leaves alone, the graph can be walked again") {
     Tensor x = leaf({1}), other = leaf({1});
     bool fail = true;

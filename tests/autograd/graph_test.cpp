@@ -206,6 +206,26 @@ TEST_SUITE("stale") {
     sum(a * a).backward();
     CHECK(values(a.grad()) == Values{3, 5, 7});
   }
+
+  DEVICE_TEST_CASE("gradients of two dtypes say that the contents were swapped") {
+    Tensor a = here::tensor(std::vector<float>{1, 2, 3}).set_requires_grad();
+    sum(a + 1.0).backward();
+    Tensor wide = a.detach().to(Dtype::f64);
+    a.swap_contents(wide);
+    const std::string text = message_of<Error>([&] { sum(a * 2.0).backward(); });
+    CHECK(text.find("mul: its gradient [3] f64") == 0);
+    CHECK(text.find("the tensor's contents were swapped") != std::string::npos);
+    CHECK(values(a.grad()) == Values{1, 1, 1});
+    a.zero_grad();
+    sum(a * 2.0).backward();
+    CHECK(values(a.grad()) == Values{2, 2, 2});
+    Tensor b = here::tensor(std::vector<float>{1, 2, 3}).set_requires_grad();
+    const Tensor before = sum(b + 1.0);
+    Tensor other = b.detach().to(Dtype::f64);
+    b.swap_contents(other);
+    CHECK(message_of<Error>([&] { (before.to(Dtype::f64) + sum(b * 2.0)).backward(); }).find("were swapped") !=
+          std::string::npos);
+  }
 }
 
 TEST_SUITE("custom functions") {
@@ -269,6 +289,13 @@ TEST_SUITE("anomaly mode") {
       CHECK(all(isfinite(q.grad())).item<bool>());
     }
     CHECK((here::zeros({1}) - inf).item<float>() == -INFINITY);
+  }
+
+  DEVICE_TEST_CASE("the op that was called is named, not its part") {
+    const AnomalyMode on;
+    const std::string text = message_of<Error>([] { (void)weft::std(here::ones({1})); });
+    CHECK(text.find("std: the result of shape") == 0);
+    CHECK(message_of<Error>([] { (void)var(here::ones({1})); }).find("var: the result of shape") == 0);
   }
 
   DEVICE_TEST_CASE("a NaN that a mask takes away again inside of a formula is none") {

@@ -109,6 +109,20 @@ TEST_SUITE("loss") {
     CHECK(gradcheck(ops([](const auto& in) { return cross_entropy(in[0], here::scalar(int64_t{2})); }), {x}));
   }
 
+  DEVICE_TEST_CASE("cross-entropy: floating labels are told to be i64, integers of any width are taken") {
+    const Tensor x = here::zeros({2, 3});
+    CHECK_THROWS_WITH_AS((void)cross_entropy(x, here::zeros({2})),
+                         "cross_entropy: target [2] is f32, but class indices are i64; convert with to(Dtype::i64), or "
+                         "give probabilities [2, 3]",
+                         DtypeError);
+    CHECK_THROWS_WITH_AS((void)cross_entropy(x, here::zeros({2, 4})),
+                         "cross_entropy: probabilities [2, 4] do not have the input's shape [2, 3]", ShapeError);
+    CHECK_THROWS_WITH_AS((void)nll_loss(x, here::zeros({2})), "nll_loss: target is f32; expected class indices (i64)",
+                         DtypeError);
+    for (const Dtype d : {Dtype::i32, Dtype::u8, Dtype::i8, Dtype::i16, Dtype::u16})
+      CHECK(cross_entropy(x, here::ones({2}, d)).item<double>() == doctest::Approx(std::log(3)));
+  }
+
   DEVICE_TEST_CASE("cross-entropy with probabilities") {
     Tensor x = ramp({3, 4, 2}).set_requires_grad();
     Tensor p = softmax(ramp({3, 4, 2}, -1, 1, 4), 1).detach().set_requires_grad();

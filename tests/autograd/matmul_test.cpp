@@ -67,7 +67,8 @@ TEST_SUITE("matmul") {
   DEVICE_TEST_CASE("all dtypes, sizes around the blocks, both operands in every layout") {
     const int64_t sizes[][3] = {{1, 1, 1},    {1, 7, 5},    {3, 1, 4},     {12, 32, 16},
                                 {13, 33, 17}, {64, 64, 64}, {97, 300, 65}, {5, 400, 129}};
-    for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8})
+    for (Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8, Dtype::i8,
+                    Dtype::i16, Dtype::u16})
       for (const auto& s : sizes) {
         const int64_t m = s[0], k = s[1], n = s[2];
         // bf16 and u8: sums must stay below 256

@@ -8,6 +8,8 @@
 #include "support/strided.h"
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/gradcheck.h"
+#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/unary.h"
 #include "weft/core/backend.h"
 #include "weft/core/generator.h"
 
@@ -118,6 +120,51 @@ void check_dtype(const Op& op, const Sample& s, Dtype dtype) {
     // The upstream gradient is rounded as well, and gradients of halves pass through several roundings.
     const std::string d = difference(gn[i], gw[i], 4 * tolerance);
     CHECK_MESSAGE(d.empty(), weft::name(dtype), " gradient ", i, ": ", d);
+  }
+}
+
+// The sample's floating inputs as small integers: what an op takes in i32 it takes in every dtype of integers. Results
+// are i32's, cut to the dtype's size where the op keeps it.
+void check_integers(const Op&, const Sample& s) {
+  if (std::none_of(s.inputs.begin(), s.inputs.end(), differentiable)) return;
+  const weft::Generator::State random = weft::default_generator().state();
+  const auto called = [&](Dtype d, bool positive) {
+    Tensors x;
+    for (const Tensor& t : s.inputs) {
+      const bool changed = differentiable(t);
+      const Tensor whole = changed ? weft::round(t * 1.5) : t;
+      x.push_back(changed ? (positive ? weft::abs(whole) : whole).to(d) : t);
+    }
+    weft::default_generator().set_state(random);
+    return s.call(x);
+  };
+  for (const bool positive : {false, true}) {
+    Tensors want;
+    try {
+      want = called(Dtype::i32, positive);
+    } catch (const weft::NotSupported&) { throw; } catch (const weft::Error&) {
+      continue;  // not an op of integers, or not of these
+    }
+    for (const Dtype d : {Dtype::i64, Dtype::i16, Dtype::i8, Dtype::u16, Dtype::u8}) {
+      const bool has_sign = weft::is_signed_integer(d);
+      if (!positive && !has_sign) continue;
+      INFO(weft::name(d));
+      Tensors got;
+      try {
+        got = called(d, positive);
+      } catch (const weft::ValueError& e) {  // a negative number as an argument
+        if (has_sign || std::string(e.what()).find("cannot hold") == std::string::npos) throw;
+        continue;
+      }
+      REQUIRE(got.size() == want.size());
+      for (size_t i = 0; i < got.size(); ++i) {
+        const bool kept = want[i].dtype() == Dtype::i32;
+        CHECK_MESSAGE(got[i].dtype() == (kept ? d : want[i].dtype()), "output ", i, " is ", weft::name(got[i].dtype()));
+        if (want[i].is_floating() && !has_sign) continue;  // differences of unsigned ones may have wrapped before
+        const std::string why = difference(got[i], want[i].to(got[i].dtype()), 1e-6);  // f32, where it is floating
+        CHECK_MESSAGE(why.empty(), "output ", i, ": ", why);
+      }
+    }
   }
 }
 
@@ -265,6 +312,7 @@ void check(const std::vector<Op>& ops) {
       check_dtype(op, s, Dtype::bf16);
     });
   }
+  SUBCASE("integers") { for_each_sample(ops, false, check_integers); }
   SUBCASE("layouts") {
     for_each_sample(ops, false, [](const Op& op, const Sample& s) { check_layouts(op, s); });
   }

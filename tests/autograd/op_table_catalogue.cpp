@@ -146,7 +146,7 @@ std::vector<Op> places() {
                      accumulate ? "added" : "written",
                      {uniform({3, 2}), accumulate ? rows : support::here(weft::tensor(std::vector<int64_t>{2, 0, 1})),
                       uniform({3, 2}, -2, 2, 5)},
-                     [=](const Tensors& x) { return weft::index_put(x[0], {std::cref(x[1])}, x[2], accumulate); },
+                     [=](const Tensors& x) { return weft::index_put(x[0], {x[1]}, x[2], accumulate); },
                      [=](const Arrays& x) {
                        Array y = x[0];
                        for (int64_t k = 0; k < 3; ++k)

@@ -140,11 +140,11 @@ std::vector<Op> lookups() {
                    [](Index i) {
                      return i[0] ? Index{0, 3} : Index{2, 1};
                    }),
-                at("tensor", {2, 3}, {Slice{}, std::cref(picks)}, {2, 2, 2},
+                at("tensor", {2, 3}, {Slice{}, picks}, {2, 2, 2},
                    [](Index i) {
                      return Index{i[0], i[1] == 0 ? (i[2] ? 2 : 1) : (i[2] ? 0 : 1)};
                    }),
-                at("mask", {3, 2}, {std::cref(mask)}, {2, 2},
+                at("mask", {3, 2}, {mask}, {2, 2},
                    [](Index i) {
                      return Index{2 * i[0], i[1]};
                    })},

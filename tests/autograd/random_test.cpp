@@ -249,4 +249,84 @@ TEST_SUITE("dropout") {
         CHECK(std::abs(share - 0.25) < 0.02);  // six standard errors
     }
   }
+
+  DEVICE_TEST_CASE(
+      "Poisson, exponential and normal numbers: moments, one stream for any number of threads and layout") {
+    manual_seed(3);
+    for (const double rate : {0.3, 4.0, 9.9, 10.1, 60.0, 3e4}) {
+      CAPTURE(rate);
+      // kurtosis of the Poisson law: 3 + 1 / rate
+      check_moments(poisson(here::full({100000}, rate, Dtype::f64)), rate, rate, 3 + 1 / rate);
+    }
+    CHECK(poisson(here::full({3}, 0.0)).to_vector<float>() == std::vector<float>{0, 0, 0});
+    // P(0), P(1), ... of rate 12, which is drawn by rejection: chi-squared with 31 degrees of freedom
+    const auto draws = bincount(poisson(here::full({200000}, 12.0)).to(Dtype::i64), {}, 32).to_vector<int64_t>();
+    double chi = 0, p = std::exp(-12.0);
+    for (size_t k = 0; k < 32; p *= 12.0 / static_cast<double>(++k)) {
+      const double want = 200000 * p, d = static_cast<double>(draws[k]) - want;
+      chi += d * d / want;
+    }
+    CHECK(chi < 31 + 5 * std::sqrt(62.0));
+    for (Dtype d : {Dtype::f32, Dtype::f64}) {
+      Tensor x = here::zeros({100000}, d);
+      exponential_(x, 2);
+      check_moments(x, 0.5, 0.25, 9);
+      CHECK(min(x).item<double>() > 0);
+    }
+    check_moments(normal(here::full({100000}, 2.0), here::full({1}, 3.0)), 2, 9, 3);
+    check_moments(normal(-1, here::full({100000}, 0.5)), -1, 0.25, 3);
+    CHECK(normal(here::full({2}, 5.0, Dtype::f64), 0).to_vector<double>() == std::vector<double>{5, 5});
+    CHECK(normal(1, 2, {3, 4}, support::on(Dtype::f64)).dtype() == Dtype::f64);
+
+    const Tensor rates = here::rand({300, 200}, Dtype::f64) * 40;
+    const int before = num_threads();
+    Generator a(7), b(7);
+    set_num_threads(1);
+    const Tensor one = poisson(rates, &a);
+    set_num_threads(3);
+    const Tensor three = poisson(rates.t().contiguous().t(), &b);
+    set_num_threads(before);
+    CHECK(equal(one, three));
+    CHECK(a.state() == b.state());
+
+    CHECK_THROWS_WITH_AS((void)poisson(here::tensor({-1.0f})), doctest::Contains("poisson: a rate of [1] is negative"),
+                         ValueError);
+    CHECK_THROWS_AS((void)poisson(here::tensor<int64_t>({1})), DtypeError);
+    Tensor x = here::zeros({2});
+    CHECK_THROWS_WITH_AS(exponential_(x, 0), doctest::Contains("exponential_: lambd must be positive, got 0"),
+                         ValueError);
+    CHECK_THROWS_WITH_AS((void)normal(x, -1), doctest::Contains("normal: an element of std"), ValueError);
+    CHECK_THROWS_WITH_AS((void)normal(here::ones({2, 3}), here::ones({2})), doctest::Contains("normal: shapes"),
+                         ShapeError);
+  }
+
+  DEVICE_TEST_CASE("multinomial: frequencies, without replacement no index twice") {
+    manual_seed(5);
+    const Tensor p = here::tensor({1.0f, 0.0f, 3.0f, 4.0f});
+    const auto n = bincount(multinomial(p, 80000, true), {}, 4).to_vector<int64_t>();
+    const double want[] = {10000, 0, 30000, 40000};
+    for (size_t k = 0; k < 4; ++k) CHECK(std::abs(static_cast<double>(n[k]) - want[k]) < 5 * std::sqrt(want[k]) + 1e-9);
+    // the first of the draws without replacement follows the probabilities, too
+    const Tensor rows = multinomial(p.expand({40000, 4}), 3);
+    CHECK(rows.shape() == Shape{40000, 3});
+    const auto first = bincount(rows.select(1, 0), {}, 4).to_vector<int64_t>();
+    for (size_t k = 0; k < 4; ++k)
+      CHECK(std::abs(static_cast<double>(first[k]) - want[k] / 2) < 5 * std::sqrt(want[k]) + 1e-9);
+    const Tensor ordered = sort(rows, 1).values;
+    CHECK(equal(ordered, here::tensor<int64_t>({0, 2, 3}).expand({40000, 3})));
+    CHECK(multinomial(here::tensor({1.0f, 0.0f, 0.0f}), 2).to_vector<int64_t>() == std::vector<int64_t>{0, 1});
+    CHECK(multinomial(here::ones({0, 2}), 1).shape() == Shape{0, 1});
+    Generator a(9), b(9);
+    CHECK(equal(multinomial(p, 50, true, &a), multinomial(p.to(Dtype::f64), 50, true, &b)));
+
+    const auto refused = [](const Tensor& q, int64_t n, bool replacement, const char* text) {
+      CHECK_THROWS_WITH(static_cast<void>(multinomial(q, n, replacement)), doctest::Contains(text));
+    };
+    refused(here::zeros({2}), 1, false, "multinomial: all probabilities of a row are 0");
+    refused(here::tensor({-1.0f, 1.0f}), 1, true, "multinomial: a probability of [2] is negative");
+    refused(p, 5, false, "multinomial: cannot draw 5 of 4 without replacement");
+    refused(p, 0, false, "multinomial: num_samples must be positive, got 0");
+    refused(here::ones({2, 2, 2}), 1, false, "multinomial: probs must be of rank 1 or 2");
+    refused(here::tensor<int64_t>({1, 1}), 1, false, "multinomial: probs are i64");
+  }
 }

@@ -35,6 +35,21 @@ std::vector<std::pair<int64_t, double>> taps(InterpolateMode mode, int64_t o, in
   const int64_t i = clip(static_cast<int64_t>(at));
   return {{i, 1 - (at - static_cast<double>(i))}, {clip(i + 1), at - static_cast<double>(i)}};
 }
+/// The same of an antialiased mode: all inputs, each by its distance from the output's centre, in widths of the kernel.
+std::vector<std::pair<int64_t, double>> wide_taps(InterpolateMode mode, int64_t o, int64_t in, double scale) {
+  const double width = std::max(scale, 1.0), centre = (static_cast<double>(o) + 0.5) * scale, a = -0.5;
+  std::vector<std::pair<int64_t, double>> list;
+  double sum = 0;
+  for (int64_t i = 0; i < in; ++i) {
+    const double t = std::abs((static_cast<double>(i) + 0.5 - centre) / width);
+    const double near = (a + 2) * t * t * t - (a + 3) * t * t + 1,
+                 far = a * t * t * t - 5 * a * t * t + 8 * a * t - 4 * a;
+    list.emplace_back(i, mode == bilinear ? std::max(0.0, 1 - t) : t < 1 ? near : t < 2 ? far : 0);
+    sum += list.back().second;
+  }
+  for (auto& tap : list) tap.second /= sum;
+  return list;
+}
 double axis_scale(int64_t in, int64_t out, bool align) {
   if (align) return out > 1 ? static_cast<double>(in - 1) / static_cast<double>(out - 1) : 0;
   return static_cast<double>(in) / static_cast<double>(out);
@@ -44,6 +59,39 @@ GradFn ops(const std::function<Tensor(const std::vector<Tensor>&)>& f) { return 
 }  // namespace
 
 TEST_SUITE("resize") {
+  DEVICE_TEST_CASE("antialiased modes, sizes up and down, layouts") {
+    for (const int64_t C : {3, 70}) {
+      const Tensor x = ramp({2, C, 15, 6});
+      const Array in(x);
+      for (const InterpolateMode mode : {bilinear, bicubic})
+        for (const auto& size : {std::pair<int64_t, int64_t>{2, 7}, {20, 4}, {4, 3}, {1, 1}, {15, 6}})
+          for (const bool align : {false, true}) {
+            const int64_t oh = size.first, ow = size.second;  // clang 14 cannot capture a structured binding
+            const Array want = support::generate({2, C, oh, ow}, [&](const auto& o) {
+              double s = 0;
+              for (const auto& [h, u] : wide_taps(mode, o[2], 15, axis_scale(15, oh, align)))
+                for (const auto& [w, v] : wide_taps(mode, o[3], 6, axis_scale(6, ow, align)))
+                  s += u * v * in.at({o[0], o[1], h, w});
+              return s;
+            });
+            const InterpolateOptions options{.size = {oh, ow}, .mode = mode, .align_corners = align, .antialias = true};
+            for (const Tensor& layout : {x, support::channels_last(x), support::scattered(x)})
+              CHECK(allclose(interpolate(layout, options), here::tensor(want.v, want.shape), 1e-12, 1e-12));
+          }
+    }
+    // a shrunk checkerboard is grey
+    const Tensor board = here::tensor({0., 1., 0., 1., 0., 1., 0., 1.}, Shape{1, 1, 1, 8});
+    const Tensor grey = interpolate(board, {.size = {1, 2}, .mode = bilinear, .antialias = true});
+    CHECK(grey.to_vector<double>()[0] == doctest::Approx(0.5).epsilon(0.1));
+    // bytes end at 0 and 255, as PyTorch's
+    const Tensor bytes = here::tensor({0., 0., 0., 255., 255., 255., 0., 0.}, Shape{1, 1, 1, 8}).to(Dtype::u8);
+    for (const bool antialias : {false, true}) {
+      const Tensor y = interpolate(bytes, {.size = {1, 16}, .mode = bicubic, .antialias = antialias});
+      CHECK(y.dtype() == Dtype::u8);
+      CHECK(y.to_vector<int64_t>()[4] == 0);
+      CHECK(y.to_vector<int64_t>()[8] == 255);
+    }
+  }
   DEVICE_TEST_CASE("2-d modes, sizes up and down, layouts") {
     for (const int64_t C : {3, 70}) {
       const Tensor x = ramp({2, C, 5, 6});
@@ -112,6 +160,10 @@ TEST_SUITE("resize") {
            }),
            x},
           {ops([](const auto& in) {
+             return interpolate(in[0], {.size = {2, 7}, .mode = bicubic, .antialias = true});
+           }),
+           x},
+          {ops([](const auto& in) {
              return interpolate(in[0], {.size = {2, 5, 3}, .mode = trilinear});
            }),
            v},
@@ -145,6 +197,7 @@ TEST_SUITE("resize") {
     CHECK_THROWS_AS((void)interpolate(x, {.size = {2, 2}, .scale_factor = 2}), ValueError);
     CHECK_THROWS_AS((void)interpolate(x, {.size = {2}, .mode = linear}), ShapeError);
     CHECK_THROWS_AS((void)interpolate(x, {.size = {2, 2}, .align_corners = false}), ValueError);
+    CHECK_THROWS_AS((void)interpolate(x, {.size = {2, 2}, .antialias = true}), ValueError);
     CHECK_THROWS_AS((void)interpolate(x, {.scale_factor = 0.1}), ShapeError);
     CHECK(support::message_of<ValueError>([] { (void)interpolate_mode("cubic"); }).find("cubic") != std::string::npos);
   }

@@ -18,7 +18,7 @@ namespace {
 // "all", "floating", "numeric but f16", ...: the nearest of the usual sets and what it lacks, or the dtypes one by one.
 std::string words(DtypeSet d) {
   const std::pair<const char*, DtypeSet> usual[] = {
-      {"floating", kFloatingDtypes}, {"numeric", kNumericDtypes}, {"all", kAllDtypes}};
+      {"floating", kFloatingDtypes}, {"wide", kWideDtypes}, {"numeric", kNumericDtypes}, {"all", kAllDtypes}};
   if (d.bits == 0) return "-";
   std::string list;
   for (int i = 0; i < kDtypes; ++i)
@@ -60,9 +60,9 @@ std::string page() {
          "no kernel, and the op\n"
          "says so when it is called (`NotSupported`). Ops that are made of others (most losses, attention, einsum) "
          "need no kernel of their\n"
-         "own. floating: f32 f64 bf16 f16; numeric: floating and i64 i32 u8; all: numeric and bool. No CUDA kernel has "
-         "run on a card yet:\n"
-         "see [gpu.md](gpu.md).\n\n"
+         "own. floating: f32 f64 bf16 f16; wide: floating and i64 i32 u8 (ops compute i8, i16 and u16 in i32); "
+         "numeric: wide and\n"
+         "i8 i16 u16; all: numeric and bool. No CUDA kernel has run on a card yet: see [gpu.md](gpu.md).\n\n"
       << KernelSlot::all().size() << " kernels: " << cpu << " on the CPU, " << cuda
       << " on CUDA.\n\n"
          "| kernel | cpu | cuda |\n|---|---|---|\n"

@@ -10,22 +10,61 @@ using namespace weft;
 
 TEST_SUITE("dtype") {
   TEST_CASE("promotion is PyTorch's, for every pair") {
-    // Rows and columns: f32 f64 bf16 f16 i64 i32 u8 bool (torch.promote_types).
-    const Dtype d[] = {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16,
-                       Dtype::i64, Dtype::i32, Dtype::u8,   Dtype::boolean};
-    const char* table[kDtypes][kDtypes] = {{"f32", "f64", "f32", "f32", "f32", "f32", "f32", "f32"},
-                                           {"f64", "f64", "f64", "f64", "f64", "f64", "f64", "f64"},
-                                           {"f32", "f64", "bf16", "f32", "bf16", "bf16", "bf16", "bf16"},
-                                           {"f32", "f64", "f32", "f16", "f16", "f16", "f16", "f16"},
-                                           {"f32", "f64", "bf16", "f16", "i64", "i64", "i64", "i64"},
-                                           {"f32", "f64", "bf16", "f16", "i64", "i32", "i32", "i32"},
-                                           {"f32", "f64", "bf16", "f16", "i64", "i32", "u8", "u8"},
-                                           {"f32", "f64", "bf16", "f16", "i64", "i32", "u8", "bool"}};
+    // Rows and columns: f32 f64 bf16 f16 i64 i32 u8 bool i8 i16 u16. torch.promote_types; for u16 with integers
+    // numpy.promote_types.
+    const Dtype d[] = {Dtype::f32, Dtype::f64,     Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32,
+                       Dtype::u8,  Dtype::boolean, Dtype::i8,   Dtype::i16, Dtype::u16};
+    const char* table[kDtypes][kDtypes] = {
+        {"f32", "f64", "f32", "f32", "f32", "f32", "f32", "f32", "f32", "f32", "f32"},
+        {"f64", "f64", "f64", "f64", "f64", "f64", "f64", "f64", "f64", "f64", "f64"},
+        {"f32", "f64", "bf16", "f32", "bf16", "bf16", "bf16", "bf16", "bf16", "bf16", "bf16"},
+        {"f32", "f64", "f32", "f16", "f16", "f16", "f16", "f16", "f16", "f16", "f16"},
+        {"f32", "f64", "bf16", "f16", "i64", "i64", "i64", "i64", "i64", "i64", "i64"},
+        {"f32", "f64", "bf16", "f16", "i64", "i32", "i32", "i32", "i32", "i32", "i32"},
+        {"f32", "f64", "bf16", "f16", "i64", "i32", "u8", "u8", "i16", "i16", "u16"},
+        {"f32", "f64", "bf16", "f16", "i64", "i32", "u8", "bool", "i8", "i16", "u16"},
+        {"f32", "f64", "bf16", "f16", "i64", "i32", "i16", "i8", "i8", "i16", "i32"},
+        {"f32", "f64", "bf16", "f16", "i64", "i32", "i16", "i16", "i16", "i16", "i32"},
+        {"f32", "f64", "bf16", "f16", "i64", "i32", "u16", "u16", "i32", "i32", "u16"}};
     for (int i = 0; i < kDtypes; ++i)
       for (int j = 0; j < kDtypes; ++j) {
         INFO(name(d[i]), " with ", name(d[j]));
         CHECK(std::string(name(promote(d[i], d[j]))) == table[i][j]);
       }
+  }
+
+  TEST_CASE("the traits agree with the C++ types and with each other") {
+    DtypeSet seen;
+    const auto check = [&]<class T>(T, DtypeKind kind, const char* text) {
+      const DtypeTraits& t = traits(dtype_v<T>);
+      INFO(text);
+      CHECK(std::string(t.name) == text);
+      CHECK(t.size == sizeof(T));
+      CHECK(t.kind == kind);
+      CHECK(t.compute == dtype_v<compute_t<T>>);
+      CHECK(is_floating(dtype_v<T>) == (kind == DtypeKind::floating));
+      CHECK(is_integral(dtype_v<T>) == std::is_integral_v<T>);
+      CHECK(is_signed_integer(dtype_v<T>) == (std::is_integral_v<T> && std::is_signed_v<T>));
+      CHECK(is_short(dtype_v<T>) == is_short_v<T>);
+      CHECK(is_half(dtype_v<T>) == is_half_v<T>);
+      CHECK(sum_dtype(dtype_v<T>) == (std::is_integral_v<T> ? Dtype::i64 : dtype_v<T>));
+      seen.bits = static_cast<uint16_t>(seen.bits | DtypeSet(dtype_v<T>).bits);
+    };
+    using enum DtypeKind;
+    check(float{}, floating, "f32");
+    check(double{}, floating, "f64");
+    check(bf16(0.0f), floating, "bf16");
+    check(f16(0.0f), floating, "f16");
+    check(int64_t{}, signed_integer, "i64");
+    check(int32_t{}, signed_integer, "i32");
+    check(int16_t{}, signed_integer, "i16");
+    check(int8_t{}, signed_integer, "i8");
+    check(uint8_t{}, unsigned_integer, "u8");
+    check(uint16_t{}, unsigned_integer, "u16");
+    check(bool{}, boolean, "bool");
+    CHECK(seen.bits == kAllDtypes.bits);
+    CHECK((kShortDtypes & kWideDtypes).bits == 0);
+    CHECK((kShortDtypes.bits | kWideDtypes.bits) == kNumericDtypes.bits);
   }
 
   TEST_CASE("every f16 survives the way through float") {

@@ -25,6 +25,54 @@ TEST_SUITE("errors") {
     CHECK(built == 1);
   }
 
+  TEST_CASE("an error on its way up takes another text and stays what it is") {
+    struct Mine : ValueError {
+      using ValueError::ValueError;
+      int code = 7;
+    };
+    bool caught = false;
+    try {
+      try {
+        throw Mine("op: wrong");
+      } catch (Error& e) {
+        e.add_context("while doing this");
+        throw;
+      }
+    } catch (const Mine& e) {
+      caught = true;
+      CHECK(e.code == 7);
+      CHECK(std::string(e.what()) == "op: wrong (while doing this)");
+      Error copy = e;
+      copy.set_text("another");
+      CHECK(std::string(copy.what()) == "another");
+      CHECK(std::string(e.what()) == "op: wrong (while doing this)");
+    }
+    CHECK(caught);
+  }
+
+  TEST_CASE("an OpName names the errors of all that it calls, the outermost one counts") {
+    const auto text = [](const char* inner) { return message_of<ValueError>([=] { raise<ValueError>(inner); }); };
+    CHECK(text("part: wrong") == "part: wrong");
+    {
+      const OpName op("whole");
+      CHECK(text("part: wrong") == "whole: wrong");
+      CHECK(text("whole: wrong") == "whole: wrong");
+      CHECK(text("the input is wrong") == "whole: the input is wrong");
+      CHECK(text("x is wrong: 3") == "whole: x is wrong: 3");
+      const OpName inner("inner");
+      CHECK(text("part: wrong") == "whole: wrong");
+      CHECK(std::string(detail::op_name()) == "whole");
+    }
+    CHECK(detail::op_name() == nullptr);
+    CHECK_THROWS_AS(
+        [] {
+          const OpName op("whole");
+          raise<IoError>("x");
+        }(),
+        IoError);
+    CHECK(text("part: wrong") == "part: wrong");  // also after an error
+  }
+
   TEST_CASE("a broken invariant names the place") {
     const std::string text = message_of<Error>([] { WEFT_ASSERT(1 == 2); });
     CHECK(text.find("internal error: 1 == 2 does not hold at ") == 0);

@@ -37,9 +37,9 @@ TEST_CASE("print: whole numbers, fractions and scalars") {
 }
 
 TEST_CASE("print: dtypes other than the default are named") {
-  CHECK_EQ(str(tensor({0.1, 0.25}, {}, Dtype::f64)), "tensor([0.1000, 0.2500], dtype=torch.float64)");
-  CHECK_EQ(str(tensor({1.5f, 2.25f}, {}, Dtype::bf16)), "tensor([1.5000, 2.2500], dtype=torch.bfloat16)");
-  CHECK_EQ(str(tensor({65504.f, 0.1f}, {}, Dtype::f16)), "tensor([6.5504e+04, 9.9976e-02], dtype=torch.float16)");
+  CHECK_EQ(str(tensor({0.1, 0.25}, Dtype::f64)), "tensor([0.1000, 0.2500], dtype=torch.float64)");
+  CHECK_EQ(str(tensor({1.5f, 2.25f}, Dtype::bf16)), "tensor([1.5000, 2.2500], dtype=torch.bfloat16)");
+  CHECK_EQ(str(tensor({65504.f, 0.1f}, Dtype::f16)), "tensor([6.5504e+04, 9.9976e-02], dtype=torch.float16)");
   CHECK_EQ(str(tensor(std::vector<uint8_t>{1, 200})), "tensor([  1, 200], dtype=torch.uint8)");
   CHECK_EQ(str(scalar(7, Dtype::i32)), "tensor(7, dtype=torch.int32)");
 }

@@ -110,6 +110,22 @@ TEST_SUITE("process") {
                              1) == 0);
   }
 
+  TEST_CASE("a wrong number of threads" * doctest::skip()) {
+    const std::string text = "WEFT_NUM_THREADS: '" + std::string(std::getenv("WEFT_NUM_THREADS")) +
+                             "' is no number from 1 to 4096; correct it or unset it";
+    for (int i = 0; i < 2; ++i) {  // every time
+      CHECK_THROWS_WITH_AS((void)num_threads(), text.c_str(), ValueError);
+      CHECK_THROWS_WITH_AS((void)sum(counted({1 << 18})), text.c_str(), ValueError);
+    }
+  }
+
+  TEST_CASE("WEFT_NUM_THREADS that is no number is an error that says so") {
+    for (const char* wrong : {"lots", "0", "-2", "4097", "2 cores", "1e3", "99999999999"}) {
+      CAPTURE(wrong);
+      CHECK(support::run_again("a wrong number of threads", {{"WEFT_NUM_THREADS", wrong}}) == 0);
+    }
+  }
+
   TEST_CASE("cores of a rank's thread" * doctest::skip()) {
     const int expected = std::atoi(std::getenv("WEFT_TEST_CORES"));
     run_threads(2, [&](const std::shared_ptr<ProcessGroup>&) {

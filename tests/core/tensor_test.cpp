@@ -40,13 +40,13 @@ TEST_SUITE("tensor") {
     CHECK(list(tensor({true, false})) == std::pair(Dtype::boolean, Values{1, 0}));
     CHECK(list(tensor({0.5, 0.25})) == std::pair(Dtype::f32, Values{0.5, 0.25}));
     CHECK(tensor({1.f}).dtype() == Dtype::f32);
-    CHECK(tensor({0.1}, {}, Dtype::f64).item<double>() == 0.1);  // by way of no f32
+    CHECK(tensor({0.1}, Dtype::f64).item<double>() == 0.1);  // by way of no f32
     CHECK(tensor({1, 2}, Shape{2, 1}, Dtype::f16).dtype() == Dtype::f16);
-    CHECK(tensor({1, 2}, {}, Device()).dtype() == Dtype::i64);
-    CHECK(tensor({1.5, 2.0}, {}, Device()).dtype() == Dtype::f32);
+    CHECK(tensor({1, 2}, Device()).dtype() == Dtype::i64);
+    CHECK(tensor({1.5, 2.0}, Device()).dtype() == Dtype::f32);
     // vectors and spans keep their type
     CHECK(tensor(std::vector<double>{1}).dtype() == Dtype::f64);
-    CHECK(tensor(std::vector<int32_t>{1}, {}, Device()).dtype() == Dtype::i32);
+    CHECK(tensor(std::vector<int32_t>{1}, Device()).dtype() == Dtype::i32);
     CHECK(tensor(std::vector<bool>{true}).dtype() == Dtype::boolean);
     const uint8_t bytes[] = {7};
     CHECK(tensor(std::span<const uint8_t>(bytes), {1}).dtype() == Dtype::u8);
@@ -87,7 +87,7 @@ TEST_SUITE("tensor") {
       CHECK_THROWS_AS((void)here::scalar(v, d), ValueError);
       CHECK_THROWS_AS((void)full_like(here::zeros({2}, d), v), ValueError);
     }
-    CHECK_THROWS_AS((void)tensor({1, 256}, {}, Dtype::u8), ValueError);
+    CHECK_THROWS_AS((void)tensor({1, 256}, Dtype::u8), ValueError);
     // numbers in expressions are converted as elements are
     CHECK((here::zeros({1}, Dtype::u8) + 300).to_vector<int64_t>() == std::vector<int64_t>{44});
   }

@@ -52,6 +52,10 @@ TEST_SUITE("views") {
     CHECK(x.reshape({-1, 8}).shape() == Shape{3, 8});
     CHECK(here::zeros({0, 3}).reshape({3, 0}).shape() == Shape{3, 0});
     CHECK(message_of<ShapeError>([&] { (void)x.reshape({5, 5}); }) == "reshape: 24 elements do not fit [5, 5]");
+    CHECK(message_of<ShapeError>([&] {
+            (void)x.reshape_as(zeros({5, 5}));
+          }) == "reshape_as: 24 elements do not fit [5, 5]");
+    CHECK(message_of<ShapeError>([&] { (void)zeros({3}).expand_as(zeros({2, 4})); }).find("expand_as: ") == 0);
     CHECK_THROWS_AS((void)x.reshape({-1, -1}), ShapeError);
     CHECK_THROWS_AS((void)here::zeros({0}).reshape({-1, 0}), ShapeError);
   }

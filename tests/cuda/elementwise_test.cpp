@@ -49,12 +49,12 @@ std::vector<std::vector<int64_t>> walk(const ElementPlan& plan, int64_t most, in
   parts = 0;
   cuda::for_each_part<2>(
       plan,
-      [&](const cuda::Layout<2>& layout, int64_t n, const int64_t* first) {
+      [&](const fn::NarrowAxes<2>& axes, int64_t n, const int64_t* first) {
         ++parts;
         CHECK(n < most);
         for (int64_t i = 0; i < n; ++i) {
           uint32_t o[2];
-          layout.offsets(static_cast<uint32_t>(i), o);
+          axes.offsets(static_cast<uint32_t>(i), o);
           for (size_t k = 0; k < 2; ++k) {
             CHECK(o[k] < most);
             at[k].push_back(first[k] + o[k]);
@@ -79,7 +79,7 @@ TEST_CASE("division by multiplication") {
   int64_t wrong = 0;
   for (const uint32_t d : numbers) {
     if (d == 0) continue;
-    const cuda::FastDivisor by(d);
+    const fn::FastDivisor by(d);
     for (const uint32_t n : numbers) wrong += by.divide(n) != n / d;
     for (uint64_t n = d; n < 0x80000000u; n = n * 3 + d)  // around multiples
       for (uint64_t m : {n - n % d - 1, n - n % d, n - n % d + d - 1})
@@ -145,6 +145,19 @@ TEST_CASE("binary functors broadcast") {
   CHECK(same_bits(binary<fn::Lt, float>(a, c), kernels::map2<fn::Lt>(a, c)));
   const Tensor i = (a * 50).to(Dtype::i64), j = (b * 50).to(Dtype::i64);
   CHECK(same_bits(binary<fn::Maximum, int64_t>(i, j), kernels::map2<fn::Maximum>(i, j)));
+}
+
+TEST_CASE("special functions, bits and Poisson numbers give the CPU's bits") {
+  const Tensor x = (randn({1025}) * 3).to(Dtype::f64), element = arange(0, 1025, 1, Dtype::f64);
+  CHECK(same_bits(unary<fn::Lgamma, double>(x), kernels::map<fn::Lgamma>(x)));
+  CHECK(same_bits(unary<fn::Digamma, double>(x), kernels::map<fn::Digamma>(x)));
+  CHECK(same_bits(unary<fn::Erfinv, double>(x), kernels::map<fn::Erfinv>(x)));
+  const Tensor rate = kernels::map<fn::Square>(x);  // on both sides of 10, where the way of drawing changes
+  CHECK(same_bits(binary<fn::Poisson, double>(rate, element), kernels::map2<fn::Poisson>(rate, element)));
+  const Tensor i = (x * 50).to(Dtype::i64), yes = kernels::map2<fn::Gt>(x, Scalar(0));
+  CHECK(same_bits(binary<fn::BitwiseXor, int64_t>(i, element.to(Dtype::i64)),
+                  kernels::map2<fn::BitwiseXor>(i, element.to(Dtype::i64))));
+  CHECK(same_bits(unary<fn::BitwiseNot, bool>(yes), kernels::map<fn::BitwiseNot>(yes)));
 }
 
 TEST_CASE("copies between dtypes and strides, fills, where") {

@@ -100,7 +100,7 @@ TEST_SUITE("cuda gemm") {
     const Tensor x = support::scattered(sample({3, 5, 7}, Dtype::bf16));
     int64_t batch = x.strides()[0], row = x.strides()[1], col = x.strides()[2];
     cuda::Scratch scratch;
-    const void* p = cuda::compact_operand(scratch, x.raw_data(), x.dtype(), 3, 5, 7, batch, row, col);
+    const void* p = compact_operand(x.raw_data(), x.dtype(), 3, 5, 7, batch, row, col, scratch, cuda::move);
     const Tensor plain = x.contiguous();
     CHECK(std::memcmp(p, plain.raw_data(), plain.nbytes()) == 0);
     CHECK((batch == 35 && row == 7 && col == 1));

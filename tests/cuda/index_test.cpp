@@ -15,11 +15,10 @@ using support::sample;
 using support::sample_index;
 
 constexpr Dtype kOfEachSize[] = {Dtype::u8, Dtype::bf16, Dtype::f32, Dtype::f64};
-constexpr Dtype kAdded[] = {Dtype::f32, Dtype::f64, Dtype::i64, Dtype::i32, Dtype::u8};
+constexpr Dtype kAdded[] = {Dtype::f32, Dtype::f64, Dtype::i64, Dtype::i32,
+                            Dtype::u8,  Dtype::i8,  Dtype::i16, Dtype::u16};
 
-template <class F> void dispatch_added(Dtype d, const F& f) {
-  detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(d, "index_add", "", f);
-}
+template <class F> void dispatch_added(Dtype d, const F& f) { weft::dispatch_added(d, "index_add", f); }
 
 // x [rows, rest...] as the kernels get it: without the looked-up axis, which is the first.
 MutTensorRef without_first(Tensor& x) {
@@ -183,8 +182,8 @@ TEST_SUITE("cuda index") {
   }
 
   TEST_CASE("nonzero") {
-    for (const Dtype d :
-         {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean})
+    for (const Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8,
+                          Dtype::boolean, Dtype::i8, Dtype::i16, Dtype::u16})
       for (const Shape& shape :
            {Shape{}, Shape{0}, Shape{1}, Shape{33}, Shape{3, 5, 73}, Shape{1025}, Shape{9, 1111}}) {
         Tensor x = sample(shape, d);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "cuda/against_cpu.h"
 #include "support/strided.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/backends/cuda/loss.cuh"
@@ -17,20 +18,7 @@ namespace {
 
 using namespace weft;
 using cuda_emulator::for_each_schedule;
-
-/// The greatest difference, in units of 1 + |b|; NaN agrees with NaN.
-double distance(const Tensor& a, const Tensor& b) {
-  const Tensor x = a.to(Dtype::f64).contiguous(), y = b.to(Dtype::f64).contiguous();
-  REQUIRE(x.shape() == y.shape());
-  double most = 0;
-  for (int64_t i = 0; i < x.numel(); ++i) {
-    const double p = x.data<double>()[i], q = y.data<double>()[i];
-    if ((std::isnan(p) && std::isnan(q)) || p == q) continue;
-    const double d = std::abs(p - q) / (1 + std::abs(q));
-    if (!(d <= most)) most = d;
-  }
-  return most;
-}
+using support::difference;
 
 /// Lines of all lengths, along and across memory, with gaps.
 void for_each_case(const std::function<void(const Tensor&, int)>& f) {
@@ -102,21 +90,21 @@ TEST_CASE("running sums and products") {
       Tensor y = empty(x.shape(), {Dtype::i64}), e = empty(x.shape(), {Dtype::i64});
       kernels::cumsum(Device(), mut_ref(e), ref(i), dim, reverse);
       cuda::run_scan<int64_t>(mut_ref(y), ref(i), dim, reverse, cuda::AddScan());
-      CHECK(distance(y, e) == 0);
+      CHECK(difference(y, e) == 0);
     }
     const Tensor near_one = x * 0.01 + 1;
     Tensor y = empty_like(near_one), e = empty(x.shape(), {Dtype::f64});
     const Tensor wide = near_one.to(Dtype::f64);
     kernels::cumprod(Device(), mut_ref(e), ref(wide), dim);
     cuda::run_scan<float>(mut_ref(y), ref(near_one), dim, false, cuda::MulScan());
-    CHECK(distance(y, e) <= 2e-7);  // 1025 factors in f64, rounded to f32
+    CHECK(difference(y, e) <= 2e-7);  // 1025 factors in f64, rounded to f32
   });
   for_each_schedule([] {
     const Tensor x = kernels::map<fn::Round>(randn({70000}) * 9).to(Dtype::i32), wide = x.to(Dtype::i64);
     Tensor y = empty_like(x), e = empty_like(wide);
     kernels::cumsum(Device(), mut_ref(e), ref(wide), 0, true);
     cuda::run_scan<int32_t>(mut_ref(y), ref(x), 0, true, cuda::AddScan());  // in parts
-    CHECK(distance(y, e) == 0);
+    CHECK(difference(y, e) == 0);
   });
   for (const Shape& s : {Shape{70000}, Shape{300, 4100}}) {  // in parts, and a thread for each line
     const Tensor x = full(s, 0.1), wide = x.to(Dtype::f64);
@@ -124,14 +112,14 @@ TEST_CASE("running sums and products") {
     kernels::cumsum(Device(), mut_ref(e), ref(wide), 0, false);
     cuda::run_scan<float>(mut_ref(y), ref(x), 0, false, cuda::AddScan());
     cuda::run_scan<double>(mut_ref(y64), ref(wide), 0, false, cuda::AddScan());
-    CHECK(distance(y, e) <= 0x1p-23);
-    CHECK(distance(y64, e) <= 40 * 0x1p-52);
+    CHECK(difference(y, e) <= 0x1p-23);
+    CHECK(difference(y64, e) <= 40 * 0x1p-52);
   }
   const Tensor h = randn({33, 40}).to(Dtype::bf16);
   Tensor y = empty_like(h), e = empty_like(h);
   kernels::cumsum(Device(), mut_ref(e), ref(h), 0, false);
   cuda::run_scan<bf16>(mut_ref(y), ref(h), 0, false, cuda::AddScan());
-  CHECK(distance(y, e) <= 0.004);  // f64 sums in another order may round to the neighbour
+  CHECK(difference(y, e) <= 0.004);  // f64 sums in another order may round to the neighbour
 }
 
 TEST_CASE("softmax and its gradient") {
@@ -147,16 +135,16 @@ TEST_CASE("softmax and its gradient") {
       kernels::softmax(Device(), mut_ref(e), ref(wide), dim, log);
       cuda::run_softmax<float>(mut_ref(y), ref(x), dim, log);
       cuda::run_softmax<double>(mut_ref(y64), ref(wide), dim, log);
-      CHECK(distance(y, e) <= 3e-6);
-      CHECK(distance(y64, e) <= 1e-14);
+      CHECK(difference(y, e) <= 3e-6);
+      CHECK(difference(y64, e) <= 1e-14);
       const Tensor g64 = g.to(Dtype::f64);
       Tensor de = empty_like(e), d = empty(x.shape()), d64 = empty_like(e);
       kernels::softmax_grad(Device(), mut_ref(de), ref(g64), ref(e), dim, log);
       const Tensor y32 = e.to(Dtype::f32);
       cuda::run_softmax_grad<float>(mut_ref(d), ref(g), ref(y32), dim, log);
       cuda::run_softmax_grad<double>(mut_ref(d64), ref(g64), ref(e), dim, log);
-      CHECK(distance(d, de) <= 3e-5);  // sums of up to 20000 terms of either sign
-      CHECK(distance(d64, de) <= 1e-13);
+      CHECK(difference(d, de) <= 3e-5);  // sums of up to 20000 terms of either sign
+      CHECK(difference(d64, de) <= 1e-13);
     }
   });
   for (const Dtype dtype : {Dtype::bf16, Dtype::f16})
@@ -165,7 +153,7 @@ TEST_CASE("softmax and its gradient") {
       Tensor y = empty_like(h), e = empty_like(h);
       kernels::softmax(Device(), mut_ref(e), ref(h), 1, false);
       cuda::run_softmax<T>(mut_ref(y), ref(h), 1, false);
-      CHECK(distance(y, e) <= (dtype == Dtype::bf16 ? 0.004 : 0.0005));  // a neighbour
+      CHECK(difference(y, e) <= (dtype == Dtype::bf16 ? 0.004 : 0.0005));  // a neighbour
     });
 }
 
@@ -181,7 +169,7 @@ TEST_CASE("softmax of extremes, in every order of threads") {
         Tensor y = empty({3, n}), e = empty({3, n});
         kernels::softmax(Device(), mut_ref(e), ref(x), 1, log);
         cuda::run_softmax<float>(mut_ref(y), ref(x), 1, log);
-        CHECK(distance(y, e) <= 1e-6);
+        CHECK(difference(y, e) <= 1e-6);
       }
     }
   });
@@ -210,16 +198,16 @@ TEST_CASE("cross-entropy and its gradient") {
                              params);
       cuda::run_cross_entropy<T>(mut_ref(loss), mut_ref(lse), mut_ref(totals), ref(x), ref(target), ref(w), params);
       const double bound = ct == Dtype::f64 ? 1e-13 : 2e-6;
-      CHECK(distance(lse, else_) <= bound);
-      CHECK(distance(loss, eloss) <= 4 * bound);
-      CHECK(distance(totals, etotals) <= 4 * bound);
+      CHECK(difference(lse, else_) <= bound);
+      CHECK(difference(loss, eloss) <= 4 * bound);
+      CHECK(difference(totals, etotals) <= 4 * bound);
       for (const bool each : {true, false}) {
         const Tensor g = each ? randn(pixels).to(ct) : full({}, 0.3, {ct});
         Tensor dx = empty_like(x), edx = empty_like(x);
         kernels::cross_entropy_backward(Device(), mut_ref(edx), ref(g), ref(else_), ref(x), ref(target), ref(w),
                                         params);
         cuda::run_cross_entropy_backward<T>(mut_ref(dx), ref(g), ref(else_), ref(x), ref(target), ref(w), params);
-        CHECK(distance(dx, edx) <= (dtype == ct ? bound : 0.004));  // halves: a neighbour
+        CHECK(difference(dx, edx) <= (dtype == ct ? bound : 0.004));  // halves: a neighbour
       }
     });
   };

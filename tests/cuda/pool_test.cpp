@@ -112,11 +112,11 @@ TEST_SUITE("cuda pool") {
 
   TEST_CASE("resizing and its adjoint agree with the CPU") {
     const Dtype dtypes[] = {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::u8};
-    for (const fn::Sampling s :
-         {fn::Sampling::nearest, fn::Sampling::nearest_exact, fn::Sampling::linear, fn::Sampling::cubic})
+    using enum fn::Sampling;
+    for (const fn::Sampling s : {nearest, nearest_exact, linear, cubic, linear_antialias, cubic_antialias})
       for (const bool corners : {false, true})
         for (const Dtype d : dtypes) {
-          if (corners && s != fn::Sampling::linear && s != fn::Sampling::cubic) continue;
+          if (corners && (s == nearest || s == nearest_exact)) continue;
           check_resample(
               {{resized(1, 1, fn::Sampling::nearest, false), resized(7, 12, s, corners), resized(9, 4, s, corners)}}, d,
               3);

@@ -55,7 +55,8 @@ TEST_SUITE("cuda random") {
                           Range{std::numeric_limits<int64_t>::min(), 0}}) {
       CAPTURE(r.range);
       check_fill(
-          {Dtype::i64, Dtype::i32, Dtype::u8, Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::boolean},
+          {Dtype::i64, Dtype::i32, Dtype::u8, Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::boolean,
+           Dtype::i8, Dtype::i16, Dtype::u16},
           [&](const MutTensorRef& y) { cuda::randint(y, kFrom, r.low, r.range); },
           [&](const MutTensorRef& y) { kernels::randint(DeviceType::cpu, y, kFrom, r.low, r.range); });
     }
@@ -65,7 +66,8 @@ TEST_SUITE("cuda random") {
     for (const double p : {0.0, 0.3, 1.0}) {
       CAPTURE(p);
       check_fill(
-          {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean},
+          {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean,
+           Dtype::i8, Dtype::i16, Dtype::u16},
           [&](const MutTensorRef& y) { cuda::bernoulli(y, kFrom, p); },
           [&](const MutTensorRef& y) { kernels::bernoulli(DeviceType::cpu, y, kFrom, p); });
     }

@@ -135,7 +135,7 @@ TEST_CASE("all dtypes, halves are summed in f32 and rounded once") {
     const Tensor e = expected<fn::Sum>(h, 2, d);
     CHECK(agree(reduced<fn::Sum, float>(h, 2, d), e));
   }
-  for (const Dtype d : {Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean}) {
+  for (const Dtype d : {Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean, Dtype::i8, Dtype::i16, Dtype::u16}) {
     const Tensor i = kernels::map<fn::Abs>(x).to(d);
     CHECK(agree(reduced<fn::Max, int64_t>(i, 2, d), expected<fn::Max>(i, 2, d)));
     CHECK(agree(reduced<fn::Min, int64_t>(i, 1, d), expected<fn::Min>(i, 1, d)));

@@ -35,8 +35,8 @@ TEST_SUITE("cuda sort") {
   }
 
   TEST_CASE("every dtype, layout and axis, few of many") {
-    for (const Dtype d :
-         {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8, Dtype::boolean})
+    for (const Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16, Dtype::i64, Dtype::i32, Dtype::u8,
+                          Dtype::boolean, Dtype::i8, Dtype::i16, Dtype::u16})
       for (int dim = 0; dim < 3; ++dim) {
         CAPTURE(dim);
         CAPTURE(d);

@@ -272,11 +272,10 @@ TEST_SUITE("distributed threads sync batch norm") {
     struct Net : nn::Module {
       explicit Net(const Group& g)
           : a(add("a", nn::Sequential(nn::Conv2d(2, 4, {.kernel_size = 3, .padding = 1}),
-                                      nn::SyncBatchNorm(4, {.activation = Activation::leaky_relu, .process_group = g}),
-                                      nn::Conv2d(4, 4, {.kernel_size = 1}),
-                                      nn::DistSyncBatchNorm(4, {.process_group = g})))),
+                                      nn::SyncBatchNorm(4, {.activation = Activation::leaky_relu, .group = g}),
+                                      nn::Conv2d(4, 4, {.kernel_size = 1}), nn::DistSyncBatchNorm(4, {.group = g})))),
             b(add("b", nn::Sequential(nn::Conv2d(2, 4, {.kernel_size = 1}),
-                                      nn::SyncBatchNorm(4, {.momentum = std::nullopt, .process_group = g})))) {}
+                                      nn::SyncBatchNorm(4, {.momentum = std::nullopt, .group = g})))) {}
       nn::Sequential a, b;
       Tensor operator()(const Tensor& x) const { return a(x) * b(x); }
     };

@@ -20,7 +20,9 @@ const Functions& functions() {
     add_loss(f);
     add_catalogue(f);
     add_encoding(f);
+    add_composites(f);
     add_unit(f);
+    add_special(f);
     return f;
   }();
   return table;

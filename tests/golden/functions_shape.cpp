@@ -22,7 +22,7 @@ weft::Index index_entry(const Call& c, const Value& v, std::vector<Tensor>& keep
   if (v.has("$tensor")) keep.push_back(c.lookup(v["$tensor"].as_string()));
   else if (v.is_boolean()) keep.push_back(weft::scalar(v.boolean));
   else throw Skip("F.getitem index " + v.text());
-  return std::cref(keep.back());
+  return keep.back();
 }
 
 Tensor getitem(const Call& c) {

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 import golden_file
 import module_cases as modules
 
-TENSORS = "functions.safetensors"
 tensors, cases, errors = modules.tensors, modules.cases, []
 random = torch.Generator().manual_seed(21)
 
@@ -27,7 +26,7 @@ def case(name, function, inputs, call=None, dtype="f64", second=True, f=None, fi
     """`inputs`: local name -> tensor; floating ones that are not in `fixed` get a gradient."""
     call, torch_dtype = call or {}, modules.DTYPES[dtype]
     rtol, atol = modules.TOLERANCES[dtype]
-    item = {"name": name, "kind": "function", "module": "F." + function, "dtype": dtype, "tensors_file": TENSORS,
+    item = {"name": name, "kind": "function", "module": "F." + function, "dtype": dtype, "tensors_file": "",
             "rtol": rtol, "atol": atol}
     if call:
         item["call"] = call
@@ -129,13 +128,58 @@ def second_derivatives():
         modules.case("second-mse-" + reduction, "nn.MSELoss", a, {"x": logits, "x2": randn(6, 4)})
 
 
-def save(path):
+def special():
+    """Functions of mathematics and order statistics, in torch itself."""
+
+    def add(name, function, inputs, call=None, **more):
+        case(name, function, inputs, call, f=getattr(torch, function), **more)
+
+    def within(low, high, *shape):
+        return low + (high - low) * torch.rand(shape, generator=random, dtype=torch.float64)
+
+    for name, x in [("lgamma", within(-4.9, 9, 3, 5)), ("digamma", within(-3.9, 9, 3, 5)), ("erfinv", within(-0.99, 0.99, 3, 5)),
+                    ("sinc", randn(3, 5))]:
+        add(name, name, {"input": x})
+        add(name + "-f32", name, {"input": x}, dtype="f32", second=False)
+    for name in ("logaddexp", "logaddexp2", "hypot", "copysign"):
+        add(name, name, {"input": randn(3, 1, 4), "other": randn(2, 4)})
+    add("xlogy", "xlogy", {"input": randn(3, 4), "other": within(0.2, 3, 4)})
+    add("logit", "logit", {"input": within(0.05, 0.95, 3, 4)})
+    add("logit-eps", "logit", {"input": within(-0.2, 1.2, 3, 4)}, {"eps": 0.1})
+    x = randn(4, 5)
+    add("median", "median", {"input": x})
+    odd = x.clone()
+    odd[1, 2] = odd[3, 0] = float("nan")
+    add("nan_to_num", "nan_to_num", {"input": odd}, {"nan": 0.5})
+    add("nanmedian", "nanmedian", {"input": odd})
+    q = torch.tensor([0.0, 0.2, 0.55, 1.0], dtype=torch.float64)
+    for how in ("linear", "lower", "higher", "midpoint", "nearest"):
+        add("quantile-" + how, "quantile", {"input": x, "q": q}, {"dim": 1, "interpolation": how}, fixed=("q",))
+        add("nanquantile-" + how, "nanquantile", {"input": odd, "q": q}, {"dim": 0, "keepdim": True, "interpolation": how},
+            fixed=("q",))
+    add("quantile-all", "quantile", {"input": x, "q": q}, fixed=("q",))
+    add("logcumsumexp", "logcumsumexp", {"input": x}, {"dim": 1})
+
+
+def antialiased():
+    x = randn(2, 3, 9, 7)
+    for mode in ("bilinear", "bicubic"):
+        for word, call in [("down", {"size": [4, 3]}), ("mixed", {"size": [2, 12], "align_corners": True}),
+                           ("factor", {"scale_factor": [0.3, 0.6]}), ("one", {"size": 1})]:
+            case(f"interpolate-antialias-{mode}-{word}", "interpolate", {"input": x}, {**call, "mode": mode, "antialias": True})
+        case(f"interpolate-antialias-{mode}-f32", "interpolate", {"input": randn(1, 2, 40, 31)},
+             {"size": [7, 10], "mode": mode, "antialias": True}, dtype="f32", second=False)
+
+
+def save(path, family="functions", seed=21):
+    """The cases so far, as a family of their own."""
+    file = family + ".safetensors"
     for item in cases:
-        item["tensors_file"] = TENSORS
-    golden_file.save(os.path.join(path, TENSORS), tensors)
+        item["tensors_file"] = file
+    golden_file.save(os.path.join(path, file), tensors)
     with open(os.path.join(path, "manifest.json"), "w") as f:
-        f.write('{\n"version": 1,\n"family": "functions",\n"set": "own",\n"generator": ')
-        f.write(json.dumps({"script": "make_functions.py", "seed": 21, "torch": torch.__version__}))
+        f.write(f'{{\n"version": 1,\n"family": "{family}",\n"set": "own",\n"generator": ')
+        f.write(json.dumps({"script": f"make_{family}.py", "seed": seed, "torch": torch.__version__}))
         f.write(',\n"cases": [\n' + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n}\n")
 
 
@@ -144,5 +188,7 @@ if __name__ == "__main__":
     os.makedirs(out, exist_ok=True)
     functions()
     second_derivatives()
+    special()
+    antialiased()
     save(out)
     print(len(cases), "cases")

@@ -58,6 +58,8 @@ void add_resize(Functions& f);
 void add_loss(Functions& f);
 void add_catalogue(Functions& f);
 void add_encoding(Functions& f);
+void add_composites(Functions& f);
 void add_unit(Functions& f);
+void add_special(Functions& f);
 
 }  // namespace golden

@@ -38,7 +38,7 @@ template <class M> void add_sync_norm(Modules& m, const std::string& name) {
     o.inplace = a.boolean("inplace", o.inplace);
     o.biased_running_var = a.boolean("biased_running_var", o.biased_running_var);
     (void)a.given("process_group");  // null: the group of the case
-    o.process_group = group_of_thread();
+    o.group = group_of_thread();
     const M layer(a.integer("num_features"), o);
     // a leaf is never overwritten: the in-place path needs the result of an op
     const bool inplace = o.inplace && o.activation != Activation::none;

@@ -101,6 +101,7 @@ inline weft::InterpolateOptions interpolate_options(const Args& a) {
   o.mode = weft::interpolate_mode(a.word("mode", "nearest"));
   o.align_corners = a.opt_boolean("align_corners");
   o.recompute_scale_factor = a.boolean("recompute_scale_factor", false);
+  o.antialias = a.boolean("antialias", false);
   return o;
 }
 

@@ -59,7 +59,7 @@ const std::string kF8 = safetensors({
     {"six", "F6_E2M3", "[4]", std::string(3, '\1')},
     {"new", "X99", "[2]", std::string(5, '\1')},
     {"c", "C64", "[1]", std::string(8, '\0')},
-    {"ids", "I16", "[1]", raw<int16_t>({-3})},
+    {"ids", "U32", "[1]", raw<uint32_t>({3})},
 });
 
 /// The words of the NotSupported that f throws.
@@ -73,11 +73,11 @@ template <class F> void unsupported(const F& f, const std::string& words) {
 
 TEST_SUITE_BEGIN("foreign");
 
-TEST_CASE("safetensors: integers that weft lacks are widened exactly, on request") {
+TEST_CASE("safetensors: integers are widened exactly, on request") {
   Folder folder;
   write_file(folder / "m", kMixed);
-  unsupported([&] { (void)io::load(folder / "m").at("i8"); },
-              "m: tensor 'i8' has the dtype I8, which weft does not offer; load it with {.widen = true} to get i32");
+  unsupported([&] { (void)io::load(folder / "m").at("u32"); },
+              "m: tensor 'u32' has the dtype U32, which weft does not offer; load it with {.widen = true} to get i64");
   const StateDict dict = io::load(folder / "m", {.widen = true});
   CHECK_EQ(dict.size(), 7);
   CHECK_EQ(dict.metadata.at("k"), "v");
@@ -98,10 +98,21 @@ TEST_CASE("safetensors: integers that weft lacks are widened exactly, on request
   CHECK(dict.foreign.empty());
 
   const StateDict rest = io::load(folder / "m");
-  CHECK_EQ(rest.size(), 2);
-  CHECK_EQ(rest.foreign.size(), 5);
+  CHECK_EQ(rest.size(), 5);
+  CHECK_EQ(rest.foreign.size(), 2);
+  CHECK_EQ(rest.at("i8").dtype(), Dtype::i8);
+  CHECK_EQ(rest.at("i8").to_vector<int8_t>(), std::vector<int8_t>{-128, -1, 0, 127});
+  CHECK_EQ(rest.at("i16").dtype(), Dtype::i16);
+  CHECK_EQ(rest.at("i16").to_vector<int16_t>(), std::vector<int16_t>{-32768, 5, 32767});
+  CHECK_EQ(rest.at("u16").dtype(), Dtype::u16);
+  CHECK_EQ(rest.at("u16").to_vector<uint16_t>(), std::vector<uint16_t>{0, 65535});
   CHECK_EQ(rest.at("f32").to_vector<float>(), std::vector<float>{1.5f, -2});
   CHECK(rest.contains("i64"));
+  StateDict again;
+  for (const char* name : {"i8", "i16", "u16"}) again.insert(name, rest.at(name));
+  io::save(again, folder / "short");
+  const io::SafetensorsFile saved(folder / "short");
+  for (const char* name : {"i8", "i16", "u16"}) CHECK(identical(saved.load(name), rest.at(name)));
 
   const std::string large = safetensors({{"n", "U64", "[2]", raw<uint64_t>({1, UINT64_MAX})}});
   unsupported([&] { (void)io::load_safetensors(bytes_of(large), "x", {.widen = true}).at("n"); },
@@ -116,9 +127,9 @@ TEST_CASE("safetensors: a file of other dtypes opens, lists all and loads what w
   std::vector<std::string> listed;
   for (const io::TensorInfo& t : file.tensors()) listed.push_back(str(t.name, " ", t.dtype, " ", t.shape));
   CHECK_EQ(listed, std::vector<std::string>{"weight F8_E4M3 [2, 3]", "scale F32 [1]", "four F4 [4]", "six F6_E2M3 [4]",
-                                            "new X99 [2]", "c C64 [1]", "ids I16 [1]"});
+                                            "new X99 [2]", "c C64 [1]", "ids U32 [1]"});
   CHECK_EQ(file.load("scale").item<float>(), 0.5f);
-  CHECK_EQ(file.load("ids", {.widen = true}).item<int64_t>(), -3);
+  CHECK_EQ(file.load("ids", {.widen = true}).item<int64_t>(), 3);
   CHECK(file.contains("weight"));
   CHECK_FALSE(file.contains("Weight"));
   for (bool widen : {false, true}) {
@@ -127,11 +138,11 @@ TEST_CASE("safetensors: a file of other dtypes opens, lists all and loads what w
     unsupported([&] { (void)file.load("new", {.widen = widen}); }, "tensor 'new' has the dtype X99");
     unsupported([&] { (void)file.load("c", {.widen = widen}); }, "tensor 'c' is complex (C64)");
   }
-  unsupported([&] { (void)file.load("ids"); }, "tensor 'ids' has the dtype I16");
+  unsupported([&] { (void)file.load("ids"); }, "tensor 'ids' has the dtype U32");
   CHECK(message_of<ValueError>([&] { (void)file.load("bias"); }).find("f8: has no tensor 'bias'") != std::string::npos);
   const StateDict dict = io::load(folder / "f8", {.widen = true});
   CHECK_EQ(dict.size(), 2);
-  CHECK_EQ(dict.at("ids").item<int64_t>(), -3);
+  CHECK_EQ(dict.at("ids").item<int64_t>(), 3);
   CHECK_EQ(dict.foreign.size(), 5);
   CHECK_EQ(dict.foreign.at("weight").dtype, "F8_E4M3");
   CHECK_EQ(dict.foreign.at("weight").shape, Shape{2, 3});
@@ -151,10 +162,10 @@ TEST_CASE("a dict with foreign tensors: asked for, moved, saved, erased") {
   Folder folder;
   const std::string content = safetensors({{"a.weight", "F8_E5M2", "[1,2]", "ab"},
                                            {"a.bias", "F32", "[1]", raw<float>({3})},
-                                           {"b", "I16", "[1]", raw<int16_t>({5})}});
+                                           {"b", "U32", "[1]", raw<uint32_t>({5})}});
   StateDict dict = io::load_safetensors(bytes_of(content), "x");
   CHECK_FALSE(dict.contains("b"));
-  unsupported([&] { (void)dict.find("b"); }, "x: tensor 'b' has the dtype I16");
+  unsupported([&] { (void)dict.find("b"); }, "x: tensor 'b' has the dtype U32");
   CHECK_EQ(dict.find("c"), nullptr);
 
   const StateDict child = dict.child("a");
@@ -208,6 +219,7 @@ TEST_CASE("safetensors: sizes of other dtypes are checked, too") {
 }
 
 TEST_CASE("npy: other integers and big-endian arrays") {
+  Folder folder;
   auto read = [](const std::string& content, bool widen) {
     return io::load_npy(bytes_of(content), "x.npy", {.widen = widen});
   };
@@ -216,24 +228,24 @@ TEST_CASE("npy: other integers and big-endian arrays") {
     std::string data;
     Dtype dtype;
     std::vector<int64_t> values;
-    bool widened;
+    std::optional<Dtype> kept;  // the dtype without widening; none: not offered
   };
   const Case cases[] = {
-      {"'|i1'", raw<int8_t>({-128, 127}), Dtype::i32, {-128, 127}, true},
-      {"'<i2'", raw<int16_t>({-32768, 258}), Dtype::i32, {-32768, 258}, true},
-      {"'>i2'", raw<int16_t>({-32768, 258}, true), Dtype::i32, {-32768, 258}, true},
-      {"'<u2'", raw<uint16_t>({65535, 258}), Dtype::i32, {65535, 258}, true},
-      {"'>u2'", raw<uint16_t>({65535, 258}, true), Dtype::i32, {65535, 258}, true},
-      {"'<u4'", raw<uint32_t>({4294967295u, 258}), Dtype::i64, {4294967295, 258}, true},
-      {"'>u4'", raw<uint32_t>({4294967295u, 258}, true), Dtype::i64, {4294967295, 258}, true},
-      {"'<u8'", raw<uint64_t>({INT64_MAX, 258}), Dtype::i64, {INT64_MAX, 258}, true},
-      {"'>u8'", raw<uint64_t>({INT64_MAX, 258}, true), Dtype::i64, {INT64_MAX, 258}, true},
-      {"'>i4'", raw<int32_t>({INT32_MIN, 258}, true), Dtype::i32, {INT32_MIN, 258}, false},
-      {"'>i8'", raw<int64_t>({INT64_MIN, 258}, true), Dtype::i64, {INT64_MIN, 258}, false},
-      {"'>u1'", raw<uint8_t>({255, 2}), Dtype::u8, {255, 2}, false},
-      {"'>f4'", raw<float>({-2, 1024}, true), Dtype::f32, {-2, 1024}, false},
-      {"'>f8'", raw<double>({-2, 1024}, true), Dtype::f64, {-2, 1024}, false},
-      {"'>f2'", raw<uint16_t>({0xc000, 0x6400}, true), Dtype::f16, {-2, 1024}, false},
+      {"'|i1'", raw<int8_t>({-128, 127}), Dtype::i32, {-128, 127}, Dtype::i8},
+      {"'<i2'", raw<int16_t>({-32768, 258}), Dtype::i32, {-32768, 258}, Dtype::i16},
+      {"'>i2'", raw<int16_t>({-32768, 258}, true), Dtype::i32, {-32768, 258}, Dtype::i16},
+      {"'<u2'", raw<uint16_t>({65535, 258}), Dtype::i32, {65535, 258}, Dtype::u16},
+      {"'>u2'", raw<uint16_t>({65535, 258}, true), Dtype::i32, {65535, 258}, Dtype::u16},
+      {"'<u4'", raw<uint32_t>({4294967295u, 258}), Dtype::i64, {4294967295, 258}, {}},
+      {"'>u4'", raw<uint32_t>({4294967295u, 258}, true), Dtype::i64, {4294967295, 258}, {}},
+      {"'<u8'", raw<uint64_t>({INT64_MAX, 258}), Dtype::i64, {INT64_MAX, 258}, {}},
+      {"'>u8'", raw<uint64_t>({INT64_MAX, 258}, true), Dtype::i64, {INT64_MAX, 258}, {}},
+      {"'>i4'", raw<int32_t>({INT32_MIN, 258}, true), Dtype::i32, {INT32_MIN, 258}, Dtype::i32},
+      {"'>i8'", raw<int64_t>({INT64_MIN, 258}, true), Dtype::i64, {INT64_MIN, 258}, Dtype::i64},
+      {"'>u1'", raw<uint8_t>({255, 2}), Dtype::u8, {255, 2}, Dtype::u8},
+      {"'>f4'", raw<float>({-2, 1024}, true), Dtype::f32, {-2, 1024}, Dtype::f32},
+      {"'>f8'", raw<double>({-2, 1024}, true), Dtype::f64, {-2, 1024}, Dtype::f64},
+      {"'>f2'", raw<uint16_t>({0xc000, 0x6400}, true), Dtype::f16, {-2, 1024}, Dtype::f16},
   };
   for (const Case& c : cases) {
     INFO(c.descr);
@@ -242,9 +254,15 @@ TEST_CASE("npy: other integers and big-endian arrays") {
     CHECK_EQ(x.dtype(), c.dtype);
     CHECK_EQ(x.shape(), Shape{2, 1});
     CHECK_EQ(x.to_vector<int64_t>(), c.values);
-    if (c.widened)
+    if (!c.kept) {
       unsupported([&] { (void)read(content, false); }, str("x.npy: has the dtype ", std::string(c.descr + 1, 3)));
-    else CHECK(identical(read(content, false), x));
+    } else {
+      const Tensor kept = read(content, false);
+      CHECK_EQ(kept.dtype(), *c.kept);
+      CHECK(identical(kept.to(c.dtype), x));
+      io::save_npy(kept, folder / "again.npy");
+      CHECK(identical(io::load_npy(folder / "again.npy"), kept));
+    }
   }
   const Tensor f = read(npy("'>i2'", "(2, 3)", raw<int16_t>({1, 4, 2, 5, 3, 6}, true), true), true);
   CHECK_EQ(f.strides(), Shape{1, 2});
@@ -305,7 +323,8 @@ TEST_CASE("npz: a file of other dtypes opens, lists all and loads what weft can 
   std::vector<std::string> listed;
   for (const io::TensorInfo& t : file.arrays()) listed.push_back(str(t.name, " ", t.dtype, " ", t.shape));
   CHECK_EQ(listed, std::vector<std::string>{"i2 <i2 [2]", "text <U2 [1]", "f4 <f4 [1]", "u4 >u4 [1, 1]"});
-  unsupported([&] { (void)io::load_npz(path).at("i2"); }, "foreign.npz/i2.npy: has the dtype <i2");
+  CHECK_EQ(io::load_npz(path).at("i2").to_vector<int16_t>(), std::vector<int16_t>{-1, 300});
+  unsupported([&] { (void)io::load_npz(path).at("u4"); }, "foreign.npz/u4.npy: has the dtype >u4");
   const StateDict dict = io::load_npz(path, {.widen = true});
   unsupported([&] { (void)dict.at("text"); }, "foreign.npz/text.npy: has the dtype <U2");
   CHECK_EQ(dict.foreign.size(), 1);

@@ -181,12 +181,12 @@ template <class M> void check_orders(M layer, const Shape& x) {
   layer.to(support::device());
   CAPTURE(printed(layer));
   CAPTURE(x);
-  std::vector<Tensor> in{here::randn(x, Dtype::f64).set_requires_grad(), layer.weight};
+  std::vector<Tensor> in{here::randn(x, Dtype::f64).set_requires_grad(), layer.weight.tensor()};
   if (layer.bias.defined()) in.push_back(layer.bias);
   auto f = [&](const std::vector<Tensor>& t) {
     M l = layer;
-    l.weight = t[1];
-    if (t.size() > 2) l.bias = t[2];
+    l.weight.stand_in(t[1]);
+    if (t.size() > 2) l.bias.stand_in(t[2]);
     return l(t[0]);
   };
   CHECK(gradcheck(f, in));

@@ -12,9 +12,9 @@ using namespace weft::test;
 
 namespace {
 
-template <class T> void fill_iota(Tensor t, T) {
+template <class T> void fill_iota(const Tensor& t, T) {
   NoGrad guard;
-  t.copy_(here::arange(T(0), static_cast<T>(t.numel())).reshape(t.shape()));
+  Tensor(t).copy_(here::arange(T(0), static_cast<T>(t.numel())).reshape(t.shape()));
 }
 
 std::vector<float> on_iota(const nn::ConvNd& made, const Shape& x) {
@@ -106,10 +106,11 @@ DEVICE_TEST_CASE("ConvNd: gradients of all orders") {
     conv.to(support::device());
     auto f = [&](const std::vector<Tensor>& t) {
       nn::ConvNd c = conv;
-      c.weight = t[1], c.bias = t[2];
+      c.weight.stand_in(t[1]), c.bias.stand_in(t[2]);
       return c(t[0]);
     };
-    const std::vector<Tensor> in{here::randn(x, Dtype::f64).set_requires_grad(), conv.weight, conv.bias};
+    const std::vector<Tensor> in{here::randn(x, Dtype::f64).set_requires_grad(), conv.weight.tensor(),
+                                 conv.bias.tensor()};
     CHECK(gradcheck(f, in));
     CHECK(gradgradcheck(f, in));
   };

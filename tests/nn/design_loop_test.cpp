@@ -18,7 +18,7 @@ struct Residual : nn::Module {
   nn::Conv2d conv1 = add("conv1", nn::Conv2d(c, c, {.kernel_size = 3, .padding = 1, .bias = false}));
   nn::BatchNorm2d bn1 = add("bn1", nn::BatchNorm2d(c));
   nn::WSConv2d conv2 = add("conv2", nn::WSConv2d(c, c, {.kernel_size = 3, .padding = 1}));
-  Tensor gain = param("gain", zeros({1, c, 1, 1}));
+  nn::Parameter gain = param("gain", zeros({1, c, 1, 1}));
 
   Tensor operator()(const Tensor& x) { return relu(x + gain * conv2(relu(bn1(conv1(x))))); }
 };

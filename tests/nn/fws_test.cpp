@@ -79,7 +79,8 @@ DEVICE_TEST_CASE("FWS: gradients of weight, gain and input, first and second") {
     fws.layer.weight.copy_(old);
     EnableGrad on;
     const Tensor y = fws(x);
-    std::vector<Tensor> g = grad(sum(y * y), {x, fws.layer.weight, fws.gain, fws.layer.bias}, {.create_graph = second});
+    std::vector<Tensor> g = grad(sum(y * y), {x, fws.layer.weight.tensor(), fws.gain.tensor(), fws.layer.bias.tensor()},
+                                 {.create_graph = second});
     if (second) {
       // what the composite gives is differentiable: dgain = sum over rows of g xhat
       const Tensor s = sum(g[2]);
@@ -92,7 +93,7 @@ DEVICE_TEST_CASE("FWS: gradients of weight, gain and input, first and second") {
   // the layer with the rewritten weight has the same gradients, and gain (all ones) its sum over rows of weight times gradient
   auto plain = nn::clone(fws.layer);
   const Tensor y = plain(x);
-  const std::vector<Tensor> want = grad(sum(y * y), {x, plain.weight, plain.bias});
+  const std::vector<Tensor> want = grad(sum(y * y), {x, plain.weight.tensor(), plain.bias.tensor()});
   CHECK(largest_difference(fused[0], want[0]) < 1e-12);
   CHECK(largest_difference(fused[1], want[1]) < 1e-12);
   CHECK(largest_difference(fused[3], want[2]) < 1e-12);

@@ -16,7 +16,8 @@
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/core/generator.h"
-#include "weft/nn/utils.h"
+#include "weft/nn/reparametrize.h"
+#include "weft/nn/with_tensors.h"
 
 namespace weft::test {
 

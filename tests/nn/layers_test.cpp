@@ -265,7 +265,7 @@ DEVICE_TEST_CASE("losses: weights are buffers and move along") {
   auto loss = here::module(
       nn::CrossEntropyLoss({.weight = here::tensor({1.f, 2.f, 0.5f}), .reduction = Reduction::sum}));
   loss.to(Dtype::f64);
-  CHECK(loss.options.weight.dtype() == Dtype::f64);
+  CHECK(loss.weight.dtype() == Dtype::f64);
   Tensor x = here::zeros({2, 3}, Dtype::f64);
   CHECK(loss(x, here::tensor(std::vector<int64_t>{1, 2})).item<double>() == doctest::Approx(2.5 * std::log(3.0)));
   CHECK(nn::MSELoss()(here::ones({4}), here::zeros({4})).item<float>() == 1);

@@ -16,15 +16,15 @@ namespace {
 struct Leaf : nn::Module {
   explicit Leaf(int64_t n) : size(n) {}
   int64_t size;
-  Tensor weight = param("weight", ones({size}));
-  Tensor count = buffer("count", scalar(int64_t{0}));
-  Tensor scratch = buffer("scratch", zeros({2}), false);
+  nn::Parameter weight = param("weight", ones({size}));
+  nn::Buffer count = buffer("count", scalar(int64_t{0}));
+  nn::Buffer scratch = buffer("scratch", zeros({2}), false);
   Tensor operator()(const Tensor& x) const { return is_training() ? x : weight.detach(); }
 };
 
 struct Pair : nn::Module {
   Leaf first = add("first", Leaf(2));
-  Tensor gain = param("gain", full({1}, 3.0));
+  nn::Parameter gain = param("gain", full({1}, 3.0));
   Leaf second = add("second", Leaf(3));
   Tensor operator()(const Tensor& x) { return second(first(x)); }
 };
@@ -93,7 +93,7 @@ TEST_CASE("copies share, clones do not") {
 
 TEST_CASE("a clone: what copying leaves unwritten is not taken for a handle") {
   struct Loose : nn::Module {
-    Tensor weight = param("weight", ones({2}));
+    nn::Parameter weight = param("weight", ones({2}));
     Shape shape{3};
   };
   Loose m;
@@ -165,7 +165,7 @@ TEST_CASE("modes and trainability are two things") {
 
 TEST_CASE("a cast reaches every handle, and the gradient goes along") {
   Pair m;
-  Tensor held = m.first.weight;
+  Tensor held = m.first.weight.tensor();
   held.set_grad(ones({2}));
   m.to(Dtype::f64);
   CHECK(held.dtype() == Dtype::f64);
@@ -212,7 +212,7 @@ TEST_CASE("loading is strict, names every key and changes nothing when it fails"
 TEST_CASE("loading converts the dtype") {
   Pair m;
   StateDict dict = m.state_dict();
-  dict.set("gain", tensor({2.5}, {}, Dtype::f64));
+  dict.set("gain", tensor({2.5}, Dtype::f64));
   m.load_state_dict(dict);
   CHECK(m.gain.dtype() == Dtype::f32);
   CHECK(m.gain.item<float>() == 2.5f);

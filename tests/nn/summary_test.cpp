@@ -6,7 +6,7 @@
 #include "nn/support.h"
 #include "nn/torchvision_nets.h"
 #include "support/here.h"
-#include "weft/nn/utils.h"
+#include "weft/nn/reparametrize.h"
 
 using namespace weft;
 using namespace weft::test;
@@ -40,8 +40,8 @@ DEVICE_TEST_CASE("summary of a small net, as text") {
         "-------------------------------------------------------------\n"
         "0 (Conv2d)       conv2d      [2, 8, 8, 8]         224  27,648\n"
         "1 (BatchNorm2d)  batch_norm  [2, 8, 8, 8]          16        \n"
-        "                 relu        [2, 8, 8, 8]                    \n"
-        "                 max_pool2d  [2, 8, 4, 4]                    \n"
+        "2 (ReLU)         relu        [2, 8, 8, 8]                    \n"
+        "3 (MaxPool2d)    max_pool2d  [2, 8, 4, 4]                    \n"
         "5 (Linear)       linear      [2, 10]            1,290   2,560\n"
         "Parameters: 1,530, trainable: 1,314, in buffers: 17, MACs: 30,208\n");
   // everything is as before

@@ -119,7 +119,19 @@ TEST_CASE("errors of u-muP's optimisers") {
   CHECK(has(message_of<ValueError>([&] { us::Adam({p}, {.lr = -1}); }), {"lr", "-1"}));
   CHECK(has(message_of<ValueError>([&] { us::AdamW({p}, {.betas = {0.9, 1}}); }), {"betas"}));
   CHECK(has(message_of<ValueError>([&] { us::SGD({p}, {.nesterov = true}); }), {"nesterov"}));
-  CHECK(has(message_of<ValueError>([] { us::Adam(std::vector<Tensor>()); }), {"Adam", "empty"}));
+}
+
+TEST_CASE("u-muP's optimisers: a rate alone, defaults, no parameters, groups by PyTorch's name") {
+  const Tensor p = tagged_leaf({4, 4}, MupType::weight);
+  const us::Adam adam({p}, 0.5);
+  CHECK(adam.lr(0) == doctest::Approx(0.25));
+  CHECK(adam.defaults().lr == 0.5);
+  us::SGD sgd(std::vector<Tensor>(), 1);
+  sgd.step();
+  CHECK(sgd.num_groups() == 0);
+  CHECK(sgd.defaults().lr == 1);
+  sgd.add_param_group({{p}, {.lr = 1}});
+  CHECK(sgd.lr(0) == doctest::Approx(0.5));
 }
 
 DEVICE_TEST_CASE("a unit-scaled classifier learns with one rate for all its layers") {

@@ -18,7 +18,7 @@ namespace {
 
 /// The layer's call with other parameters.
 template <class M> Tensor ws_call(M layer, const std::vector<Tensor>& t) {
-  layer.weight = t[1], layer.gain = t[2], layer.bias = t[3];
+  layer.weight.stand_in(t[1]), layer.gain.stand_in(t[2]), layer.bias.stand_in(t[3]);
   return layer(t[0]);
 }
 
@@ -27,8 +27,8 @@ template <class M> void check_ws_gradients(const M& made, const Shape& x) {
   layer.to(Dtype::f64);
   layer.to(support::device());
   CAPTURE(printed(layer));
-  const std::vector<Tensor> in{here::randn(x, Dtype::f64).set_requires_grad(), layer.weight,
-                               here::randn(layer.gain.shape(), Dtype::f64).set_requires_grad(), layer.bias};
+  const std::vector<Tensor> in{here::randn(x, Dtype::f64).set_requires_grad(), layer.weight.tensor(),
+                               here::randn(layer.gain.shape(), Dtype::f64).set_requires_grad(), layer.bias.tensor()};
   auto f = [&](const std::vector<Tensor>& t) { return ws_call(layer, t); };
   // the weight's scale is that of its noise: differences of 1e-6 have errors of 1e-9 of second derivatives around 1e2
   CHECK(gradcheck(f, in, {.atol = 1e-5, .rtol = 1e-5}));
@@ -83,7 +83,7 @@ DEVICE_TEST_CASE("weight standardisation: the layer is the plain one with the st
   CHECK(largest_difference(conv(x, 1e-2), conv2d(x, conv.standardize_weight(1e-2), conv.bias, o)) == 0);
   auto mirrored = here::module(nn::WSConv1d(2, 3, {.kernel_size = 3, .padding = 2, .padding_mode = "reflect"}));
   auto plain = here::module(nn::Conv1d(2, 3, {.kernel_size = 3, .padding = 2, .padding_mode = "reflect"}));
-  plain.weight = mirrored.standardize_weight(), plain.bias = mirrored.bias;
+  plain.weight.stand_in(mirrored.standardize_weight()), plain.bias.stand_in(mirrored.bias);
   x = here::randn({2, 2, 5});
   CHECK(largest_difference(mirrored(x), plain(x)) == 0);
   auto up = here::module(nn::WSConvTranspose2d(3, 2, {.kernel_size = 3, .stride = 2, .padding = 1}));

@@ -159,6 +159,52 @@ TEST_CASE("chained, sequential, multiplicative") {
   CHECK_THROWS_AS(optim::MultiplicativeLR(a.opt, nullptr), ValueError);
 }
 
+TEST_CASE("one type holds every schedule, and any function of the step is one") {
+  Subject a, b, c, d;
+  optim::Schedule own(
+      a.opt, [](int64_t i, double base) { return base / static_cast<double>(i + 1); },
+      [](int64_t i) { return 0.5 + static_cast<double>(i) / 10; });
+  follow(a, own, {0.1, 0.05, 0.1 / 3});
+  CHECK(a.opt.momentum() == doctest::Approx(0.7));
+  CHECK(own.get_last_lr() == std::vector<double>{a.opt.lr()});
+  CHECK_THROWS_AS(optim::Schedule(a.opt, nullptr), ValueError);
+
+  std::vector<optim::Schedule> all{optim::StepLR(b.opt, 2, 0.5), optim::CosineAnnealingLR(c.opt, 2)};
+  for (optim::Schedule& s : all) s.step();
+  CHECK(b.opt.lr() == 0.1);
+  CHECK(c.opt.lr() == doctest::Approx(0.05));
+  optim::Schedule copy = all[0];  // counts on its own, for the same optimiser
+  copy.step();
+  CHECK(b.opt.lr() == doctest::Approx(0.05));
+  CHECK(all[0].steps() == 1);
+  all[1] = copy;
+  CHECK(all[1].rate(4, 1) == 0.25);
+
+  // PyTorch's order of arguments, and its short forms
+  optim::SequentialLR sequence(d.opt, {optim::LinearLR(d.opt, 0.1, 1, 3), optim::ExponentialLR(d.opt, 0.5)}, {3});
+  follow(d, sequence, {0.01, 0.04, 0.07, 0.1, 0.05});
+  optim::ChainedScheduler chain(d.opt, {optim::ConstantLR(d.opt, 0.5, 1), optim::ExponentialLR(d.opt, 0.5)});
+  follow(d, chain, {0.05, 0.05, 0.025});
+  optim::OneCycleLR cycle(d.opt, 0.1, 20);
+  CHECK(d.opt.lr() == doctest::Approx(0.004));
+  optim::CyclicLR triangle(d.opt, 0.01, 0.1);
+  CHECK(d.opt.lr() == doctest::Approx(0.01));
+  CHECK_THROWS_AS(optim::SequentialLR(d.opt, std::vector<optim::Schedule>(), {}), ValueError);
+  CHECK_THROWS_AS(optim::ChainedScheduler(d.opt, std::vector<optim::Schedule>()), ValueError);
+}
+
+TEST_CASE("a refused argument changes no rate") {
+  Subject s;
+  CHECK_THROWS_WITH_AS(optim::StepLR(s.opt, 0), "StepLR: step_size must be positive, got 0", ValueError);
+  CHECK_THROWS_WITH_AS(optim::ConstantLR(s.opt, 2), "ConstantLR: factor must be in [0, 1], got 2", ValueError);
+  CHECK_THROWS_AS(optim::LinearLR(s.opt, 0), ValueError);
+  CHECK_THROWS_AS(optim::CosineAnnealingLR(s.opt, 0), ValueError);
+  CHECK_THROWS_AS(optim::WarmupCosineLR(s.opt, 3, 3), ValueError);
+  CHECK_THROWS_AS(optim::OneCycleLR(s.opt, {.max_lr = 1, .total_steps = 2, .pct_start = 2}), ValueError);
+  CHECK(s.opt.lr() == 0.1);
+  CHECK(s.opt.momentum() == 0.9);
+}
+
 TEST_CASE("PyTorch-Encoding's schedule") {
   using Mode = optim::EncodingLROptions::Mode;
   Subject a, b, c;

@@ -286,7 +286,6 @@ DEVICE_TEST_CASE("halves are stepped in a master copy, which follows who writes 
 
 DEVICE_TEST_CASE("bad options and parameters") {
   Tensor p = leaf({3}, 1);
-  CHECK_THROWS_AS(optim::SGD(std::vector<Tensor>{}), ValueError);
   CHECK_THROWS_AS(optim::SGD({p, p}), ValueError);
   CHECK_THROWS_AS(optim::SGD({p}, {.lr = -1}), ValueError);
   CHECK_THROWS_AS(optim::SGD({p}, {.nesterov = true}), ValueError);
@@ -297,6 +296,81 @@ DEVICE_TEST_CASE("bad options and parameters") {
   CHECK_NOTHROW(optim::SGD({p}, {.dampening = -1}));
   CHECK_THROWS_AS(optim::SGD({p}, {.dampening = std::nan("")}), ValueError);
   CHECK_THROWS_AS(optim::Adam({here::zeros({2}, Dtype::i64)}), DtypeError);
+}
+
+DEVICE_TEST_CASE("an optimiser without parameters: steps, saves, and takes groups later") {
+  auto empty_one = [](auto& opt, auto& again) {
+    (void)opt.step([] { return here::ones({}); });
+    opt.zero_grad();
+    again.load_state_dict(opt.state_dict());
+    CHECK(opt.state().empty());
+    CHECK(opt.num_groups() == 1);
+    CHECK(again.lr() == 0.5);
+  };
+  const std::vector<Tensor> none;
+  optim::SGD sgd(none, {.lr = 0.5}), sgd2(none);
+  empty_one(sgd, sgd2);
+  optim::AdamW adam(none, 0.5), adam2(none);
+  empty_one(adam, adam2);
+  optim::NAdam nadam(none, 0.5), nadam2(none);
+  empty_one(nadam, nadam2);
+  optim::LBFGS lbfgs(none, 0.5), lbfgs2(none);
+  empty_one(lbfgs, lbfgs2);
+  optim::StepLR schedule(sgd, 1);
+  schedule.step();
+  CHECK(sgd.lr() == doctest::Approx(0.05));
+
+  optim::SGD later{std::vector<optim::SGD::Group>()};
+  later.step();
+  CHECK(later.num_groups() == 0);
+  Tensor p = leaf({2}, 1);
+  later.add_param_group({{p}, {.lr = 1}});
+  const double before = p.to_vector<double>()[0];
+  p.set_grad(here::ones({2}, Dtype::f64));
+  later.step();
+  CHECK(p.to_vector<double>()[0] == before - 1);
+}
+
+DEVICE_TEST_CASE("PyTorch's short forms: a rate alone, param_groups, defaults, state, clipping") {
+  Tensor p = leaf({2}, 1), q = leaf({3}, 2);
+  CHECK(optim::Adam({p}, 0.25).lr() == 0.25);
+  CHECK(optim::SGD({p}, 1).lr() == 1);  // an int is a number, too
+  CHECK(optim::Adam({p}, {}).lr() == 1e-3);
+  CHECK(optim::LBFGS({p}, 0.5f).lr() == 0.5);
+
+  optim::Adam opt({p}, {.lr = 0.1, .eps = 1e-6});
+  opt.add_group({{q}, {.lr = 0.2}});
+  CHECK(opt.defaults().lr == 0.1);
+  CHECK(opt.defaults().eps == 1e-6);
+  for (auto& g : opt.param_groups()) g.options.lr *= 2;
+  CHECK(opt.lr(0) == 0.2);
+  CHECK(opt.lr(1) == 0.4);
+  CHECK(std::as_const(opt).param_groups()[1].params[0].is_same(q));
+
+  CHECK(opt.state().empty());
+  p.set_grad(here::ones({2}, Dtype::f64));
+  opt.step();
+  const optim::Optimizer::State state = opt.state();
+  CHECK(state.size() == 1);  // q has no gradient
+  CHECK(state.at(p).at("step").item<int64_t>() == 1);
+  CHECK(state.at(p).at("exp_avg").to_vector<double>()[0] == doctest::Approx(0.1).epsilon(1e-12));
+  CHECK(state.at(p).at("exp_avg_sq").to_vector<double>()[1] == doctest::Approx(0.001).epsilon(1e-12));
+  CHECK(state.at(p).size() == 3);
+
+  p.set_grad(here::full({2}, 3.0, Dtype::f64));
+  q.set_grad(here::full({3}, 4.0, Dtype::f64));
+  CHECK(nn::utils::clip_grad_norm_({p, q}, 1.5, 1).item<double>() == doctest::Approx(18));
+  CHECK(p.grad().to_vector<double>()[0] == doctest::Approx(0.25).epsilon(1e-6));
+  optim::clip_grad_value_({p, q}, 0.3);
+  CHECK(q.grad().to_vector<double>()[0] == doctest::Approx(0.3).epsilon(1e-6));
+  CHECK(p.grad().to_vector<double>()[0] == doctest::Approx(0.25).epsilon(1e-6));
+  q.set_grad(here::full({3}, std::numeric_limits<double>::infinity(), Dtype::f64));
+  CHECK_THROWS_AS(optim::clip_grad_norm_({q}, 1.0, 2.0, true), Error);
+
+  NoGradGuard off;
+  CHECK_FALSE(grad_enabled());
+  AutoGradMode on(true);
+  CHECK(grad_enabled());
 }
 
 TEST_CASE("groups that do not exist and empty closures are errors") {

@@ -1,5 +1,5 @@
-// A step is whole or not at all: where memory runs out or a closure throws, parameters and state stay as they were, and the
-// same step can be made later, to the same bits.
+// A step is whole or not at all: where memory runs out or a closure throws, parameters and state stay as they were, and
+// the same step can be made later, to the same bits.
 #include <doctest/doctest.h>
 
 #include <functional>

@@ -2,7 +2,6 @@
 // What is made from host values goes through the host, so that it is the same everywhere.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "support/devices.h"
@@ -45,12 +44,18 @@ inline Tensor linspace(double start, double stop, int64_t steps, Dtype dtype = D
 template <class... A> Tensor arange(A... a) { return support::here(weft::arange(a...)); }
 template <class... A> Tensor scalar(A... a) { return support::here(weft::scalar(a...)); }
 
-template <class T> Tensor tensor(const std::vector<T>& values, std::optional<Shape> shape = {}) {
+template <class T> Tensor tensor(const std::vector<T>& values) { return support::here(weft::tensor(values)); }
+template <class T> Tensor tensor(const std::vector<T>& values, const Shape& shape) {
   return support::here(weft::tensor(values, shape));
 }
+// T's own dtype: gradients are checked in f64
 template <class T>
-requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<T> values, std::optional<Shape> shape = {}) {
-  return support::here(weft::tensor(std::vector<T>(values), shape));  // T's own dtype: gradients are checked in f64
+requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<T> values) {
+  return here::tensor(std::vector<T>(values));
+}
+template <class T>
+requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<T> values, const Shape& shape) {
+  return here::tensor(std::vector<T>(values), shape);
 }
 
 /// A layer whose parameters and buffers are there.

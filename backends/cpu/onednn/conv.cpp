@@ -195,15 +195,13 @@ bool input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const Conv
 }
 
 bool weight_grad(void* w_grad, void* bias_grad, const TensorRef& x, const TensorRef& g, const ConvProblem& p) {
-  int64_t shape[kMaxRank], strides[kMaxRank], step = 1;
-  shape[0] = p.o, shape[1] = p.c / p.groups;
-  for (int i = 0; i < p.axes; ++i) shape[i + 2] = p.kernel[i];
-  for (int i = p.axes + 1; i >= 0; --i) strides[i] = step, step *= shape[i];
-  const TensorRef w{nullptr, shape, strides, p.axes + 2, p.dtype, step, 0, nullptr};
+  const Shape shape = weight_shape(p);
+  const Strides strides = contiguous_strides(shape);
+  const TensorRef w = ref(nullptr, p.dtype, shape.data(), strides.data(), shape.rank());
   const Key key = key_of('w', p, w, bias_grad != nullptr);
   const Plan& plan = plans().get(key, [&] {
     return compiled([&] {
-      const Descs d(p, strides);
+      const Descs d(p, strides.data());
       const bool blocked = policy::blocked_weight_grad(p);
       const desc any_x = blocked ? Descs::any_of(d.x) : d.x, any_y = blocked ? Descs::any_of(d.y) : d.y;
       const auto hint = forward_desc(d, false);

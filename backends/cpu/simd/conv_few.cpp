@@ -1,5 +1,6 @@
 #include "weft/backends/cpu/conv_few.h"
 
+#include "weft/backends/cpu/simd/lanes.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/core/parallel.h"
 
@@ -7,22 +8,16 @@
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64, kSums = 24;
-#elif defined(__AVX2__)
-constexpr int kVectorBytes = 32, kSums = 9;
-#else
-constexpr int kVectorBytes = 16, kSums = 9;
-#endif
-typedef float Vector __attribute__((vector_size(kVectorBytes), aligned(4)));
-constexpr int kLanes = kVectorBytes / 4;
+using Vec = VectorAt<float>;
+constexpr int kStep = kLanesOf<float>;            // input channels at a time
+constexpr int kSums = kRegisters == 32 ? 24 : 9;  // their registers, beside those of the operands
 
 // Pixels of a row that are computed together, so that their sums fill the registers.
 template <int O> constexpr int kPixels = kSums / O > 12 ? 12 : kSums / O;
 
-float sum_of(const Vector& v) {
+float sum_of(const Vec& v) {
   float s = 0;
-  for (int i = 0; i < kLanes; ++i) s += v[i];
+  for (int i = 0; i < kStep; ++i) s += v[i];
   return s;
 }
 
@@ -31,7 +26,7 @@ void row(float* y, const float* x, const float* weight, const float* bias, const
          int64_t z, int64_t line) {
   constexpr int P = kPixels<O>;
   for (int64_t first = 0; first < p.out[2]; first += P) {
-    Vector sums[P][O] = {};
+    Vec sums[P][O] = {};
     for (int64_t kz = 0; kz < p.kernel[0]; ++kz) {
       const int64_t iz = z * p.stride[0] + kz * p.dilation[0] - p.lo[0];
       if (iz < 0 || iz >= p.in[0]) continue;
@@ -46,13 +41,13 @@ void row(float* y, const float* x, const float* weight, const float* bias, const
             const int64_t ix = (first + i) * p.stride[2] + kx * p.dilation[2] - p.lo[2];
             pixel[i] = ix >= 0 && ix < p.in[2] ? source + ix * p.c : zeros;
           }
-          for (int64_t c = 0; c < p.c; c += kLanes) {
-            Vector f[O];
+          for (int64_t c = 0; c < p.c; c += kStep) {
+            Vec f[O];
 #pragma GCC unroll 4
-            for (int o = 0; o < O; ++o) f[o] = *reinterpret_cast<const Vector*>(w + o * p.c + c);
+            for (int o = 0; o < O; ++o) f[o] = *reinterpret_cast<const Vec*>(w + o * p.c + c);
 #pragma GCC unroll 12
             for (int i = 0; i < P; ++i) {
-              const Vector v = *reinterpret_cast<const Vector*>(pixel[i] + c);
+              const Vec v = *reinterpret_cast<const Vec*>(pixel[i] + c);
 #pragma GCC unroll 4
               for (int o = 0; o < O; ++o) sums[i][o] += v * f[o];
             }

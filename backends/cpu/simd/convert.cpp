@@ -22,12 +22,25 @@ template <class D, class S> void contiguous(void* dst, const void* src, int64_t 
 
 using Contiguous = void (*)(void*, const void*, int64_t);
 template <class D> constexpr Contiguous to(Dtype s) {
-  constexpr Contiguous table[kDtypes] = {contiguous<D, float>,   contiguous<D, double>,  contiguous<D, bf16>,
-                                         contiguous<D, f16>,     contiguous<D, int64_t>, contiguous<D, int32_t>,
-                                         contiguous<D, uint8_t>, contiguous<D, bool>};
-  return table[static_cast<int>(s)];
+  switch (s) {
+    case Dtype::f32: return contiguous<D, float>;
+    case Dtype::f64: return contiguous<D, double>;
+    case Dtype::bf16: return contiguous<D, bf16>;
+    case Dtype::f16: return contiguous<D, f16>;
+    case Dtype::i64: return contiguous<D, int64_t>;
+    case Dtype::i32: return contiguous<D, int32_t>;
+    case Dtype::u8: return contiguous<D, uint8_t>;
+    default: return contiguous<D, bool>;
+  }
 }
+// The conversion of a pair; none for a short integer with anything but i32.
 Contiguous pair(Dtype d, Dtype s) {
+  switch (s) {
+    case Dtype::i8: return d == Dtype::i32 ? contiguous<int32_t, int8_t> : nullptr;
+    case Dtype::i16: return d == Dtype::i32 ? contiguous<int32_t, int16_t> : nullptr;
+    case Dtype::u16: return d == Dtype::i32 ? contiguous<int32_t, uint16_t> : nullptr;
+    default: break;
+  }
   switch (d) {
     case Dtype::f32: return to<float>(s);
     case Dtype::f64: return to<double>(s);
@@ -36,7 +49,10 @@ Contiguous pair(Dtype d, Dtype s) {
     case Dtype::i64: return to<int64_t>(s);
     case Dtype::i32: return to<int32_t>(s);
     case Dtype::u8: return to<uint8_t>(s);
-    default: return to<bool>(s);
+    case Dtype::boolean: return to<bool>(s);
+    case Dtype::i8: return s == Dtype::i32 ? contiguous<int8_t, int32_t> : nullptr;
+    case Dtype::i16: return s == Dtype::i32 ? contiguous<int16_t, int32_t> : nullptr;
+    default: return s == Dtype::i32 ? contiguous<uint16_t, int32_t> : nullptr;
   }
 }
 
@@ -109,10 +125,19 @@ void convert(void* dst, int64_t ds, Dtype dd, const void* src, int64_t ss, Dtype
     else move_2d(dst, 0, ds, src, 0, ss, 1, n, dsize);
     return;
   }
+  constexpr int64_t kPiece = 256;
   const Contiguous f = pair(dd, sd);
+  if (!f) {  // through i32: a table of all pairs would be twice as large
+    alignas(64) int32_t wide[kPiece];
+    for (int64_t i = 0; i < n; i += kPiece) {
+      const int64_t m = n - i < kPiece ? n - i : kPiece;
+      convert(wide, 1, Dtype::i32, static_cast<const char*>(src) + i * ss * ssize, ss, sd, m);
+      convert(static_cast<char*>(dst) + i * ds * dsize, ds, dd, wide, 1, Dtype::i32, m);
+    }
+    return;
+  }
   if (ds == 1 && ss == 1) return f(dst, src, n);
   // through small contiguous buffers, so that the pairs need no strided form
-  constexpr int64_t kPiece = 256;
   alignas(64) unsigned char from[kPiece * 8], into[kPiece * 8];
   for (int64_t i = 0; i < n; i += kPiece) {
     const int64_t m = n - i < kPiece ? n - i : kPiece;

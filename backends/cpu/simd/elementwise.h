@@ -1,5 +1,5 @@
 // Elementwise kernels: a functor is compiled as one contiguous loop per compute type; one walker for all of them brings
-// every operand into that form, through buffers in the first-level cache where it is strided, broadcast or of half precision.
+// every operand into that form, through buffers in the first-level cache where it is strided, broadcast, half or short.
 #pragma once
 
 #include "weft/core/element_plan.h"
@@ -66,6 +66,8 @@ template <class F, class G> void dispatch_compute(Dtype dtype, G&& g) {
     detail::dispatch_types<float, double>(c, F::name, "a floating dtype", g);
   else if constexpr (F::domain == fn::Domain::numeric)
     detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(c, F::name, "a number type, not bool", g);
+  else if constexpr (F::domain == fn::Domain::integral)
+    detail::dispatch_types<int64_t, int32_t, uint8_t, bool>(c, F::name, "i64, i32, u8 or bool", g);
   else detail::dispatch_types<float, double, int64_t, int32_t, uint8_t, bool>(c, F::name, "any", g);
 }
 

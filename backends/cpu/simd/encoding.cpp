@@ -7,6 +7,7 @@
 #include "weft/backends/cpu/simd/norm_loops.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/backends/cpu/simd/tile.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/fn/math.h"
 #include "weft/core/kernels/encoding.h"
 #include "weft/core/parallel.h"
@@ -17,8 +18,6 @@ namespace {
 constexpr int64_t kBlockBytes = 128 << 10, kMostFeatures = 128;  // of a block
 constexpr int64_t kMostPieces = 32;  // that features are cut into, whatever the number of threads: sums keep their order
 constexpr int64_t kSerialWork = 1 << 16;  // multiply-adds
-
-int64_t round_up(int64_t n, int64_t size) { return (n + size - 1) / size * size; }
 
 // Not std::fill: its copies would have this instruction set under a name that all files share.
 template <class C> void zero(C* p, int64_t n) { __builtin_memset(p, 0, static_cast<size_t>(n) * sizeof(C)); }
@@ -32,14 +31,14 @@ template <class C> struct Sizes {
 
   Sizes(int64_t B, int64_t N, int64_t D, int64_t K) : B(B), N(N), D(D), K(K) {
     const int64_t fit = kBlockBytes / static_cast<int64_t>(sizeof(C)) / std::max(D, K) / kCols * kCols;
-    T = std::min(std::clamp(fit, kCols, kMostFeatures), round_up(N, kCols));
-    row_d = round_up(D, kCols) + kLine;
+    T = std::min(std::clamp(fit, kCols, kMostFeatures), fn::round_up(N, kCols));
+    row_d = fn::round_up(D, kCols) + kLine;
     row_t = T + kLine;
-    up_k = round_up(K, Tile<C>::kFewRows);
-    row_k = round_up(K, kLine);
+    up_k = fn::round_up(K, Tile<C>::kFewRows);
+    row_k = fn::round_up(K, kLine);
     pieces = std::clamp<int64_t>(kMostPieces / B, 1, blocks());
   }
-  int64_t blocks() const { return (N + T - 1) / T; }
+  int64_t blocks() const { return fn::ceil_div(N, T); }
   int64_t all_pieces() const { return B * pieces; }
 };
 
@@ -48,7 +47,7 @@ template <class C> struct Carve {
   C* p;
   C* take(int64_t n) {
     C* r = p;
-    p += round_up(n, 64 / static_cast<int64_t>(sizeof(C)));
+    p += fn::round_up(n, 64 / static_cast<int64_t>(sizeof(C)));
     return r;
   }
 };
@@ -188,14 +187,14 @@ template <class C> struct Block {
   double *a_sum, *w_sum, *scale_sum;  // over the features of a piece: [K]
 
   static int64_t size(const Sizes<C>& z) {
-    return z.T * z.row_d + round_up(z.D, 16) * z.row_t + (2 * z.up_k + z.K) * z.row_t + z.T * z.row_k + 5 * z.row_t +
-           2 * z.K * z.row_d + z.D * z.row_k + z.K + 3 * z.K * static_cast<int64_t>(sizeof(double) / sizeof(C)) +
-           16 * 64;
+    return z.T * z.row_d + fn::round_up(z.D, 16) * z.row_t + (2 * z.up_k + z.K) * z.row_t + z.T * z.row_k +
+           5 * z.row_t + 2 * z.K * z.row_d + z.D * z.row_k + z.K +
+           3 * z.K * static_cast<int64_t>(sizeof(double) / sizeof(C)) + 16 * 64;
   }
   Block(Carve<C> m, const Sizes<C>& z) : z(z) {
     zero(m.p, size(z));
     rows = m.take(z.T * z.row_d);
-    columns = m.take(round_up(z.D, 16) * z.row_t);
+    columns = m.take(fn::round_up(z.D, 16) * z.row_t);
     d2 = m.take(z.up_k * z.row_t);
     a = m.take((z.K + z.up_k) * z.row_t);
     w = a + z.K * z.row_t;
@@ -296,7 +295,7 @@ template <class C> struct Block {
 template <class C, class Work> void for_pieces(const Sizes<C>& z, const Work& work) {
   const int64_t count = z.all_pieces(),
                 threads = z.B * z.N * z.D * z.K < kSerialWork ? 1 : std::min<int64_t>(num_threads(), count);
-  const int64_t size = round_up(Block<C>::size(z), 64);
+  const int64_t size = fn::round_up(Block<C>::size(z), 64);
   const Scratch memory(static_cast<size_t>(threads * size) * sizeof(C));
   parallel_for(threads, 1, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {

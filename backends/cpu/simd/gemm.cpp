@@ -3,6 +3,7 @@
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/backends/cpu/simd/tile.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/parallel.h"
 
 // Blocks of a and b are packed into panels that the kernel reads in order; the tile of `kRows` x `kCols` results stays in
@@ -10,13 +11,10 @@
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
-constexpr int kVectorBytes = Tile<float>::kVectorBytes, kRows = Tile<float>::kRows;
+constexpr int kRows = Tile<float>::kRows;
 constexpr int64_t kDepth = 384, kBlockRows = 8 * kRows;
 constexpr int64_t kSerialWork = 1 << 16;  // multiply-adds
 constexpr int64_t kMostGroup = 128;       // rows of a symmetric result at once
-
-int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
-int64_t round_up(int64_t n, int64_t size) { return blocks(n, size) * size; }
 
 template <class C, int Bytes> C sum_lanes(const C* v) {
   constexpr int lanes = Bytes / static_cast<int>(sizeof(C));
@@ -33,9 +31,9 @@ template <class C, int Bytes> C sum_lanes(const C* v) {
 
 // Products of rows with rows (x W^T): both run along k in memory, so that nothing is packed. For few rows of a.
 template <class T> struct Dots {
-  typedef T V __attribute__((vector_size(kVectorBytes), aligned(sizeof(T))));
-  static constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
-  static constexpr int kDown = kVectorBytes == 64 ? 4 : 2, kAcross = kVectorBytes == 64 ? 6 : 4;
+  using V = VectorAt<T>;
+  static constexpr int kLanes = kLanesOf<T>;
+  static constexpr int kDown = kRegisters == 32 ? 4 : 2, kAcross = kRegisters == 32 ? 6 : 4;
   static constexpr int64_t kStretch = 32 * kLanes;  // of k whose sums are then added in f64: long ones lose digits
 
   static bool takes(const Gemm& g) {
@@ -77,7 +75,7 @@ template <class T> struct Dots {
   }
 
   static void run(const Gemm& g) {
-    const int64_t across = (g.n + kAcross - 1) / kAcross;
+    const int64_t across = fn::ceil_div(g.n, kAcross);
     const int64_t grain = std::max<int64_t>(1, kSerialWork / (g.m * g.k * kAcross));
     parallel_for(g.batch * across, grain, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
@@ -107,7 +105,7 @@ template <class T> void run_symmetric(const Gemm& g) {
   constexpr int64_t kCols = Tile<T>::kCols, kMostBytes = 4 << 20, kCacheBytes = 128 << 10;
   const int64_t n = g.n, bytes = n * n * static_cast<int64_t>(sizeof(T));
   const int64_t pieces = std::clamp<int64_t>(std::min(g.k / 1024, kMostBytes / bytes), 1, 16);
-  const int64_t group = n <= kMostGroup ? n : 4 * kRows, groups = blocks(n, group);  // of rows of the result
+  const int64_t group = n <= kMostGroup ? n : 4 * kRows, groups = fn::ceil_div(n, group);  // of rows of the result
   const int64_t depth = std::clamp<int64_t>(kCacheBytes / n / static_cast<int64_t>(sizeof(T)), 64, 512);
   const Scratch sums(static_cast<size_t>(g.batch * pieces * bytes));
   parallel_for(g.batch * pieces * groups, 1, [&](int64_t begin, int64_t end) {
@@ -201,18 +199,19 @@ template <class T> void run(const Gemm& g) {
     if (Dots<T>::takes(g)) return Dots<T>::run(g);
   }
   constexpr int cols = Tile<C>::kCols;
-  int64_t block_rows = std::min(kBlockRows, round_up(g.m, kRows)),
-          block_cols = std::min<int64_t>(8 * cols, round_up(g.n, cols));
+  int64_t block_rows = std::min(kBlockRows, fn::round_up(g.m, kRows)),
+          block_cols = std::min<int64_t>(8 * cols, fn::round_up(g.n, cols));
   const int64_t threads = g.batch * g.m * g.n * g.k < kSerialWork ? 1 : num_threads();
-  auto count = [&] { return g.batch * blocks(g.m, block_rows) * blocks(g.n, block_cols); };
-  while (count() < threads && block_cols > cols) block_cols = round_up(block_cols / 2, cols);
-  while (count() < threads && block_rows > kRows) block_rows = round_up(block_rows / 2, kRows);
-  const int64_t down = blocks(g.m, block_rows), across = blocks(g.n, block_cols), tiles = g.batch * down * across;
+  auto count = [&] { return g.batch * fn::ceil_div(g.m, block_rows) * fn::ceil_div(g.n, block_cols); };
+  while (count() < threads && block_cols > cols) block_cols = fn::round_up(block_cols / 2, cols);
+  while (count() < threads && block_rows > kRows) block_rows = fn::round_up(block_rows / 2, kRows);
+  const int64_t down = fn::ceil_div(g.m, block_rows), across = fn::ceil_div(g.n, block_cols),
+                tiles = g.batch * down * across;
   const int64_t pieces = std::min(threads, tiles), depth = std::min(g.k, kDepth);
   const bool single = g.k <= kDepth;
-  const int64_t a_size = round_up(block_rows * depth, 64), b_size = round_up(block_cols * depth, 64),
+  const int64_t a_size = fn::round_up(block_rows * depth, 64), b_size = fn::round_up(block_cols * depth, 64),
                 t_size = single ? 0 : block_rows * block_cols * static_cast<int64_t>(sizeof(S) / sizeof(C));
-  const int64_t per_piece = round_up(a_size + b_size + t_size, 64);
+  const int64_t per_piece = fn::round_up(a_size + b_size + t_size, 64);
   constexpr int64_t kOnStack = 8192;
   alignas(64) char small[kOnStack];
   const bool fits = pieces == 1 && per_piece * static_cast<int64_t>(sizeof(C)) <= kOnStack;
@@ -243,7 +242,8 @@ template <class T> void run(const Gemm& g) {
           for (int64_t r = 0; r < rows; r += kRows) {
             Tile<C>::template multiply<kRows>(kn, pa + r * kn, kRows, pb + c * kn, cols, one, cols, false);
             if (!single)
-              add_tile(sums + (c / cols * blocks(block_rows, kRows) + r / kRows) * kRows * cols, one, k0 == 0, last);
+              add_tile(sums + (c / cols * fn::ceil_div(block_rows, kRows) + r / kRows) * kRows * cols, one, k0 == 0,
+                       last);
             if (last)
               write_tile<T, C>(g, one, batch, r0 + r, c0 + c, std::min<int64_t>(kRows, rows - r),
                                std::min<int64_t>(cols, width - c));

@@ -1,9 +1,10 @@
 #include <cstring>
 
 #include "weft/backends/cpu/index_error.h"
-#include "weft/backends/cpu/simd/loops.h"
 #include "weft/backends/cpu/simd/register.h"
+#include "weft/core/fn/axes.h"
 #include "weft/core/kernels.h"
+#include "weft/core/parallel.h"
 
 namespace weft::cpu::WEFT_ISA {
 namespace {
@@ -18,28 +19,6 @@ struct FirstBad {
   }
   bool any() const { return at != INT64_MAX; }
 };
-
-// Appends an axis to a plan, merged into the last one where every operand allows.
-template <int Operands> void add_axis(ElementPlan& p, int64_t size, const int64_t (&strides)[Operands]) {
-  if (size == 1 && p.rank > 0) return;
-  bool merge = p.rank > 0;
-  for (int k = 0; merge && k < Operands; ++k) merge = p.strides[k][p.rank - 1] == strides[k] * size;
-  const int at = merge || (p.rank == 1 && p.shape[0] == 1) ? p.rank - 1 : p.rank++;
-  p.shape[at] = merge ? p.shape[at] * size : size;
-  for (int k = 0; k < Operands; ++k) p.strides[k][at] = strides[k];
-}
-
-// Axes of `by` by falling stride, without axis `skip`.
-int order_axes(int* order, const TensorRef& by, int skip) {
-  int n = 0;
-  for (int i = 0; i < by.rank; ++i) {
-    if (i == skip) continue;
-    int j = n++;
-    for (; j > 0 && by.strides[order[j - 1]] < by.strides[i]; --j) order[j] = order[j - 1];
-    order[j] = i;
-  }
-  return n;
-}
 
 void index_offsets_kernel(const MutTensorRef& offsets, const TensorRef& index, const kernels::IndexAxis& a) {
   int64_t* o = offsets.as_mut<int64_t>();
@@ -61,73 +40,45 @@ void index_offsets_kernel(const MutTensorRef& offsets, const TensorRef& index, c
   });
 }
 
-// Rows of an output with one axis looked up in a table: calls run(out offset, x offset) for rows [begin, end).
-struct TableWalk {
-  int rank = 0, table = -1;  // outer axes; which of them is looked up
-  int64_t shape[kMaxRank + 1], so[kMaxRank + 1], sx[kMaxRank + 1];
-  template <class F> void operator()(int64_t begin, int64_t end, const int64_t* offsets, const F& run) const {
-    int64_t index[kMaxRank + 1], o = 0, x = 0, rest = begin;
-    for (int i = rank - 1; i >= 0; --i) {
-      index[i] = rest % shape[i];
-      rest /= shape[i];
-      o += index[i] * so[i];
-      x += index[i] * sx[i];
-    }
-    for (int64_t r = begin; r < end; ++r) {
-      run(o, x + (table >= 0 ? offsets[index[table]] : 0));
-      for (int i = rank - 1; i >= 0; --i) {
-        ++index[i];
-        o += so[i];
-        x += sx[i];
-        if (index[i] < shape[i]) break;
-        o -= shape[i] * so[i];
-        x -= shape[i] * sx[i];
-        index[i] = 0;
-      }
-    }
+// Axes of out, x and the table of offsets; the table has the output's first axis, which merges with no other.
+fn::Axes<3> get_axes(const MutTensorRef& out, const TensorRef& x) {
+  fn::Axes<3> axes;
+  int order[fn::kMaxAxes];
+  const int n = fn::memory_order(order, out.strides, out.rank);
+  for (int k = 0; k < n; ++k) {
+    const int i = order[k];
+    axes.append(out.shape[i], {out.strides[i], i == 0 ? 0 : x.strides[i - 1], i == 0 ? 1 : 0});
   }
-};
+  axes.at_least_one(0);
+  return axes;
+}
 
 template <class T> void get_typed(const MutTensorRef& out, const TensorRef& x, const int64_t* offsets) {
-  int order[kMaxRank + 1];
-  const int n = order_axes(order, out, -1);
-  TableWalk w;
-  for (int k = 0; k < n; ++k) {
-    const int i = order[k], last = w.rank - 1;
-    const int64_t size = out.shape[i], so = out.strides[i], sx = i == 0 ? 0 : x.strides[i - 1];
-    if (size == 1 && i != 0) continue;
-    if (i != 0 && last >= 0 && last != w.table && w.so[last] == so * size && w.sx[last] == sx * size) {
-      w.shape[last] *= size;
-      w.so[last] = so;
-      w.sx[last] = sx;
-      continue;
-    }
-    if (i == 0) w.table = w.rank;
-    w.shape[w.rank] = size;
-    w.so[w.rank] = so;
-    w.sx[w.rank++] = sx;
-  }
-  const int inner = --w.rank;  // the table axis is always there
-  const int64_t length = w.shape[inner], so = w.so[inner], sx = w.sx[inner], rows = out.numel / length;
+  const fn::Axes<3> axes = get_axes(out, x);
+  const int inner = axes.rank - 1;
+  const int64_t length = axes.shape[inner], rows = out.numel / length;
+  const int64_t so = axes.strides[0][inner], sx = axes.strides[1][inner];
   T* y = out.as_mut<T>();
   const T* from = x.as<T>();
-  const bool gather = inner == w.table;
-  if (gather) w.table = -1;
-  const int64_t cuts = rows >= 64 ? 1 : (length + kSerialBelow - 1) / kSerialBelow;  // few long rows are cut
+  const bool gather = axes.strides[2][inner] == 1;
+  const int64_t cuts = rows >= 64 ? 1 : fn::ceil_div(length, kSerialBelow);  // few long rows are cut
   parallel_for(rows * cuts, kSerialBelow / length + 1, [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end;) {
       const int64_t row = at / cuts, c0 = at % cuts, c1 = c0 + (end - at) < cuts ? c0 + (end - at) : cuts;
       const int64_t first = length * c0 / cuts, count = length * c1 / cuts - first;
       const int64_t stop = cuts == 1 ? end : row + 1;
-      w(row, stop, offsets, [&](int64_t o, int64_t xo) {
-        T* d = y + o + first * so;
+      axes.walk(row, stop, inner, 3, [&](const int64_t* o) {
+        T* d = y + o[0] + first * so;
         if (gather) {
+          const T* s = from + o[1];
           const int64_t* off = offsets + first;
-          for (int64_t i = 0; i < count; ++i) d[i * so] = from[xo + off[i]];
-        } else if (so == 1 && sx == 1) {
-          std::memcpy(d, from + xo + first, static_cast<size_t>(count) * sizeof(T));
+          for (int64_t i = 0; i < count; ++i) d[i * so] = s[off[i]];
+          return;
+        }
+        const T* s = from + o[1] + offsets[o[2]] + first * sx;
+        if (so == 1 && sx == 1) {
+          std::memcpy(d, s, static_cast<size_t>(count) * sizeof(T));
         } else {
-          const T* s = from + xo + first * sx;
           for (int64_t i = 0; i < count; ++i) d[i * so] = s[i * sx];
         }
       });
@@ -146,32 +97,30 @@ template <bool Add, class T> WEFT_INLINE void put(T& d, T s) {
   else d = s;
 }
 
+// Axes of x and of one row of src.
+fn::Axes<2> put_axes(const MutTensorRef& x, const TensorRef& src) {
+  fn::Axes<2> axes = fn::axes_of<2>(x.shape, {x.strides, src.strides + 1}, x.rank);
+  axes.at_least_one(1);
+  return axes;
+}
+
 // Threads share out the elements of a row, never the rows: each element sees its sources in the order of b.
 template <bool Add, class T>
 void put_typed(const MutTensorRef& x, const TensorRef& src, const int64_t* offsets, int64_t n) {
-  int order[kMaxRank];
-  const int rank = order_axes(order, x, -1);
-  ElementPlan p;
-  p.rank = 0;
-  for (int k = 0; k < rank; ++k) add_axis<2>(p, x.shape[order[k]], {x.strides[order[k]], src.strides[order[k] + 1]});
-  if (p.rank == 0) add_axis<2>(p, 1, {1, 1});
-  p.numel = src.numel / n;
+  const fn::Axes<2> axes = put_axes(x, src);
   T* y = x.as_mut<T>();
   const T* from = src.as<T>();
   const int64_t sb = src.strides[0];
-  const int inner = p.rank - 1;
-  const int64_t length = p.shape[inner], so = p.strides[0][inner], ss = p.strides[1][inner];
+  const int inner = axes.rank - 1;
+  const int64_t length = axes.shape[inner], so = axes.strides[0][inner], ss = axes.strides[1][inner];
   // pieces of 64 elements along a contiguous row, single elements otherwise
-  const int64_t piece = so == 1 && length > 1 ? 64 : 1, pieces = (length + piece - 1) / piece;
-  parallel_for(p.numel / length * pieces, kSerialBelow / (n * piece) + 1, [&](int64_t begin, int64_t end) {
+  const int64_t piece = so == 1 && length > 1 ? 64 : 1, pieces = fn::ceil_div(length, piece);
+  parallel_for(axes.count() / length * pieces, kSerialBelow / (n * piece) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end;) {
-      int64_t rest = at / pieces, xo = 0, s0 = 0;
       const int64_t c0 = at % pieces, c1 = c0 + (end - at) < pieces ? c0 + (end - at) : pieces;
-      for (int i = inner - 1; i >= 0; --i) {
-        xo += rest % p.shape[i] * p.strides[0][i];
-        s0 += rest % p.shape[i] * p.strides[1][i];
-        rest /= p.shape[i];
-      }
+      int64_t row[2];
+      axes.offsets(at / pieces, row, inner);
+      const auto [xo, s0] = row;
       const int64_t first = c0 * piece, stop = c1 * piece < length ? c1 * piece : length, count = stop - first;
       if (piece == 1) {
         for (int64_t i = first; i < stop; ++i)
@@ -197,25 +146,15 @@ void index_put_kernel(const MutTensorRef& x, const TensorRef& src, const TensorR
   if (src.numel == 0) return;
   const int64_t n = offsets.numel;
   if (accumulate)
-    detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(
-        x.dtype, "index_add", "f32, f64, i64, i32 or u8",
-        [&]<class T> { put_typed<true, T>(x, src, offsets.as<int64_t>(), n); });
+    dispatch_added(x.dtype, "index_add", [&]<class T> { put_typed<true, T>(x, src, offsets.as<int64_t>(), n); });
   else dispatch_size(x.dtype, [&]<class T> { put_typed<false, T>(x, src, offsets.as<int64_t>(), n); });
 }
 
-// Plan over the axes of `index` but `dim`; operands: index, the second tensor's strides, x's strides.
-void lines_plan(ElementPlan& p, const TensorRef& by, const TensorRef& index, const TensorRef& other, const TensorRef& x,
-                int dim) {
-  int order[kMaxRank];
-  const int n = order_axes(order, by, dim);
-  p.rank = 0;
-  p.numel = 1;
-  for (int k = 0; k < n; ++k) {
-    const int i = order[k];
-    p.numel *= index.shape[i];
-    add_axis<3>(p, index.shape[i], {index.strides[i], other.strides[i], x.strides[i]});
-  }
-  if (p.rank == 0) add_axis<3>(p, 1, {1, 1, 1});
+// Axes of `other`, index and x but `dim`.
+fn::Axes<3> line_axes(const TensorRef& other, const TensorRef& index, const TensorRef& x, int dim) {
+  fn::Axes<3> axes = fn::axes_of<3>(index.shape, {other.strides, index.strides, x.strides}, index.rank, dim);
+  axes.at_least_one(1);
+  return axes;
 }
 
 // A stretch of elements whose offsets grow evenly: in the index, in the tensor beside it, and at the start of the looked-up line.
@@ -226,29 +165,22 @@ struct Stretch {
 // Walks lines of length m along the looked-up axis, in the order of that axis within each line. A stretch runs along the axis that
 // is closer in memory. No line is shared by two threads.
 template <class F>
-void for_each_line(const ElementPlan& p, int64_t m, int64_t stride_index, int64_t stride_other, const F& run) {
-  const int inner = p.rank - 1;
-  const int64_t length = p.shape[inner], s0 = p.strides[0][inner], s1 = p.strides[1][inner], s2 = p.strides[2][inner];
-  const bool along = m > 1 && (length == 1 || stride_other < s1);
-  const int64_t piece = along ? 1 : 256, pieces = (length + piece - 1) / piece;
-  parallel_for(p.numel / length * pieces, kSerialBelow / (m * piece) + 1, [&](int64_t begin, int64_t end) {
+void for_each_line(const fn::Axes<3>& axes, int64_t m, int64_t stride_index, int64_t stride_other, const F& run) {
+  const int inner = axes.rank - 1;
+  const int64_t length = axes.shape[inner], s0 = axes.strides[0][inner], s1 = axes.strides[1][inner],
+                s2 = axes.strides[2][inner];
+  const bool along = m > 1 && (length == 1 || stride_other < s0);
+  const int64_t piece = along ? 1 : 256, pieces = fn::ceil_div(length, piece);
+  parallel_for(axes.count() / length * pieces, kSerialBelow / (m * piece) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; ++at) {
-      int64_t rest = at / pieces, i0 = 0, o0 = 0, x0 = 0;
-      for (int i = inner - 1; i >= 0; --i) {
-        const int64_t c = rest % p.shape[i];
-        i0 += c * p.strides[0][i];
-        o0 += c * p.strides[1][i];
-        x0 += c * p.strides[2][i];
-        rest /= p.shape[i];
-      }
+      int64_t line[3];
+      axes.offsets(at / pieces, line, inner);
       const int64_t first = at % pieces * piece, count = first + piece < length ? piece : length - first;
-      i0 += first * s0;
-      o0 += first * s1;
-      x0 += first * s2;
+      const int64_t o0 = line[0] + first * s0, i0 = line[1] + first * s1, x0 = line[2] + first * s2;
       if (along) run(Stretch{m, i0, o0, x0, stride_index, stride_other, 0});
       else
         for (int64_t j = 0; j < m; ++j)
-          run(Stretch{count, i0 + j * stride_index, o0 + j * stride_other, x0, s0, s1, s2});
+          run(Stretch{count, i0 + j * stride_index, o0 + j * stride_other, x0, s1, s0, s2});
     }
   });
 }
@@ -284,8 +216,7 @@ WEFT_INLINE bool each_index(const I* at, int64_t step, int64_t count, int64_t si
 
 void gather_kernel(const MutTensorRef& out, const TensorRef& x, const TensorRef& index, int dim, const char* op) {
   if (out.numel == 0) return;
-  ElementPlan p;
-  lines_plan(p, out, index, out, x, dim);
+  const fn::Axes<3> axes = line_axes(out, index, x, dim);
   const int64_t m = index.shape[dim], size = x.shape[dim], sx = x.strides[dim];
   BadValue bad;
   dispatch_index(index.dtype, op, [&]<class I> {
@@ -293,7 +224,7 @@ void gather_kernel(const MutTensorRef& out, const TensorRef& x, const TensorRef&
     dispatch_size(x.dtype, [&]<class T> {
       T* y = out.as_mut<T>();
       const T* from = x.as<T>();
-      for_each_line(p, m, index.strides[dim], out.strides[dim], [=, &bad](const Stretch& s) {
+      for_each_line(axes, m, index.strides[dim], out.strides[dim], [=, &bad](const Stretch& s) {
         T* d = y + s.other;
         const T* line = from + s.line;
         if (each_index(at + s.index, s.step_index, s.count, size,
@@ -307,13 +238,12 @@ void gather_kernel(const MutTensorRef& out, const TensorRef& x, const TensorRef&
 
 template <bool Add, class T, class I>
 void scatter_typed(const MutTensorRef& out, const TensorRef& index, const TensorRef& src, int dim, BadValue& bad) {
-  ElementPlan p;
-  lines_plan(p, src, index, src, out, dim);
+  const fn::Axes<3> axes = line_axes(src, index, out, dim);
   const int64_t size = out.shape[dim], sx = out.strides[dim];
   T* y = out.as_mut<T>();
   const T* from = src.as<T>();
   const I* at = index.as<I>();
-  for_each_line(p, index.shape[dim], index.strides[dim], src.strides[dim], [=, &bad](const Stretch& s) {
+  for_each_line(axes, index.shape[dim], index.strides[dim], src.strides[dim], [=, &bad](const Stretch& s) {
     T* line = y + s.line;
     const T* add = from + s.other;
     if (each_index(at + s.index, s.step_index, s.count, size,
@@ -328,9 +258,7 @@ void scatter_kernel(const MutTensorRef& out, const TensorRef& index, const Tenso
   BadValue bad;
   dispatch_index(index.dtype, op, [&]<class I> {
     if (accumulate)
-      detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(
-          out.dtype, op, "f32, f64, i64, i32 or u8",
-          [&]<class T> { scatter_typed<true, T, I>(out, index, src, dim, bad); });
+      dispatch_added(out.dtype, op, [&]<class T> { scatter_typed<true, T, I>(out, index, src, dim, bad); });
     else dispatch_size(out.dtype, [&]<class T> { scatter_typed<false, T, I>(out, index, src, dim, bad); });
   });
   if (bad.seen) bad_index(op, bad.value, dim, out.shape[dim]);

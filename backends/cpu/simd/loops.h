@@ -25,24 +25,7 @@ template <int Operands> __attribute__((noinline)) void walk(const ElementPlan& p
   const int64_t runs = p.numel / length;
   const int64_t grain = length >= kSerialBelow ? 1 : kSerialBelow / length;
   parallel_for(runs, grain, [&](int64_t begin, int64_t end) {
-    int64_t index[kMaxRank];
-    int64_t at[Operands] = {};
-    int64_t rest = begin;
-    for (int i = inner - 1; i >= 0; --i) {
-      index[i] = rest % p.shape[i];
-      rest /= p.shape[i];
-      for (int k = 0; k < Operands; ++k) at[k] += index[i] * p.strides[k][i];
-    }
-    for (int64_t r = begin; r < end; ++r) {
-      call(run, at, length);
-      for (int i = inner - 1; i >= 0; --i) {
-        ++index[i];
-        for (int k = 0; k < Operands; ++k) at[k] += p.strides[k][i];
-        if (index[i] < p.shape[i]) break;
-        for (int k = 0; k < Operands; ++k) at[k] -= index[i] * p.strides[k][i];
-        index[i] = 0;
-      }
-    }
+    p.walk(begin, end, inner, Operands, [&](const int64_t* at) { call(run, at, length); });
   });
 }
 

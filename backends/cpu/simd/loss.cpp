@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "weft/backends/cpu/index_error.h"
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
 #include "weft/backends/cpu/simd/register.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/fn/math.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
@@ -95,7 +97,7 @@ template <class T, class A> void long_row(A& lse, A& smooth, const T* p, int64_t
 
 /// Calls body(first pixel, pixels) for blocks within one sample; `piece(k)` says which partial sums to use.
 template <class F> void for_blocks(int64_t N, int64_t S, int64_t C, int64_t pieces, const F& body) {
-  const int64_t per_sample = (S + kPixels - 1) / kPixels, blocks = N * per_sample;
+  const int64_t per_sample = fn::ceil_div(S, kPixels), blocks = N * per_sample;
   parallel_for(pieces, N * S * C < kSerialBelow ? pieces : 1, [&](int64_t p0, int64_t p1) {
     for (int64_t p = p0; p < p1; ++p)
       for (int64_t b = blocks * p / pieces; b < blocks * (p + 1) / pieces; ++b) {
@@ -105,7 +107,7 @@ template <class F> void for_blocks(int64_t N, int64_t S, int64_t C, int64_t piec
   });
 }
 int64_t count_pieces(int64_t N, int64_t S, int64_t C) {
-  const int64_t blocks = N * ((S + kPixels - 1) / kPixels);
+  const int64_t blocks = N * fn::ceil_div(S, kPixels);
   return std::clamp<int64_t>(std::min(blocks, N * S * C / kSerialBelow), 1, kMaxPieces);
 }
 
@@ -251,6 +253,7 @@ void cross_entropy(const MutTensorRef& loss, const MutTensorRef& lse, const MutT
     using A = compute_t<T>;
     forward<T>(loss.as_mut<A>(), lse.as_mut<A>(), totals.as_mut<double>(), Problem<T>(logits, target, weight, o));
   });
+  if (totals.as_mut<double>()[2] != 0) bad_target(target, logits.size(1), o.ignore_index);
 }
 
 void cross_entropy_backward(const MutTensorRef& dx, const TensorRef& g, const TensorRef& lse, const TensorRef& logits,

@@ -6,6 +6,7 @@
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
 #include "weft/backends/cpu/simd/register.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
 
@@ -182,7 +183,7 @@ template <class Body> void for_rows(const Walk& k, const Body& body) {
   const int64_t kBlock = std::max<int64_t>(64, (1 << 18) / k.width);  // long enough for the prefetcher
   const int64_t per_group = k.wide_rows + (k.tail ? 1 : 0);
   parallel_for(k.groups * per_group, std::max<int64_t>(1, kSerialBelow / k.width), [&](int64_t t0, int64_t t1) {
-    for (int64_t block = (t1 - t0 + kBlock - 1) / kBlock - 1; block >= 0; --block)
+    for (int64_t block = fn::ceil_div(t1 - t0, kBlock) - 1; block >= 0; --block)
       for (int64_t t = t0 + block * kBlock, end = std::min(t + kBlock, t1); t < end; ++t) {
         const int64_t b = t / per_group, r = t % per_group;
         body(b, b * k.group_elements() + r * k.width, r < k.wide_rows ? k.width : k.tail);

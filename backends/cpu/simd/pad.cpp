@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "weft/backends/cpu/simd/register.h"
+#include "weft/core/fn/axes.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
 
@@ -17,12 +18,7 @@ struct Rows {
   int64_t small_row = 1, large_row = 1;  // strides of the row axis
 
   Rows(const TensorRef& unpadded, const TensorRef& padded, const PadParams& p) {
-    int order[kMaxRank], n = 0;
-    for (int i = 0; i < padded.rank; ++i) {
-      int j = n++;
-      for (; j > 0 && padded.strides[order[j - 1]] < padded.strides[i]; --j) order[j] = order[j - 1];
-      order[j] = i;
-    }
+    int order[kMaxRank], n = fn::memory_order(order, padded.strides, padded.rank);
     for (; n > 0; --n) {
       const int i = order[n - 1];
       if (p.axis[i].changes() || (p.axis[i].size > 1 && unpadded.strides[i] != block)) break;
@@ -154,19 +150,7 @@ template <class T> void pad_backward_typed(const MutTensorRef& gx, const TensorR
 #pragma omp simd
         for (int64_t k = 0; k < count; ++k) run[k] += add[k];
         for (int64_t c = end; c < length; ++c) edge(c);
-        // the next combination of outer coordinates
-        more = false;
-        for (int i = r.outer - 1; i >= 0 && !more; --i) {
-          if (++o[i] < targets[i].end[range[i]]) {
-            more = true;
-          } else if (++range[i] < targets[i].count) {
-            o[i] = targets[i].begin[range[i]];
-            more = true;
-          } else {
-            range[i] = 0;
-            o[i] = targets[i].begin[0];
-          }
-        }
+        more = fn::next_targets(targets, r.outer, o, range);
       }
     }
   });

@@ -7,6 +7,8 @@
 
 #include <cstring>
 
+#include "weft/backends/cpu/simd/lanes.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/fn/philox.h"
 #include "weft/core/generator.h"
 #include "weft/core/parallel.h"
@@ -19,21 +21,20 @@ inline constexpr int64_t kGrain = 4096;  // a drawn element costs several times 
 #if defined(__AVX2__)
 // Blocks in 64-bit lanes whose upper halves are ignored: the one multiplication that x86 has for 32 bits times 32 is of that form,
 // and compilers do not find it (2 to 3 times slower).
+using Lanes = Vector<uint64_t>;
 #if defined(__AVX512F__)
-using Lanes = uint64_t __attribute__((vector_size(64)));
 // the masked form, because g++ 12 takes the plain one's undefined operand for a mistake
 inline Lanes multiply(Lanes a, Lanes b) { return (Lanes)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)b); }
 inline constexpr Lanes kIota = {0, 1, 2, 3, 4, 5, 6, 7};
 inline Lanes zip_low(Lanes a, Lanes b) { return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }
 inline Lanes zip_high(Lanes a, Lanes b) { return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15); }
 #else
-using Lanes = uint64_t __attribute__((vector_size(32)));
 inline Lanes multiply(Lanes a, Lanes b) { return (Lanes)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
 inline constexpr Lanes kIota = {0, 1, 2, 3};
 inline Lanes zip_low(Lanes a, Lanes b) { return __builtin_shufflevector(a, b, 0, 4, 1, 5); }
 inline Lanes zip_high(Lanes a, Lanes b) { return __builtin_shufflevector(a, b, 2, 6, 3, 7); }
 #endif
-inline constexpr int64_t kLanes = sizeof(Lanes) / sizeof(uint64_t);
+inline constexpr int64_t kLanes = kLanesOf<uint64_t>;
 static_assert(kTile % (8 * kLanes) == 0);
 
 // The blocks from `block` on, enough for `count` words and never more than a tile; fn::philox is the plain form.
@@ -81,7 +82,7 @@ inline void draw(uint32_t* words, uint64_t seed, uint64_t block, int64_t count) 
 // Calls use(first, count, words) for pieces of [0, n) whose beginnings are multiples of a block's elements.
 template <int WordsPerElement, class F> void for_each_tile(int64_t n, Generator::State from, const F& use) {
   constexpr int64_t tile = kTile / WordsPerElement;
-  parallel_for((n + tile - 1) / tile, kGrain / tile, [&](int64_t begin, int64_t end) {
+  parallel_for(fn::ceil_div(n, tile), kGrain / tile, [&](int64_t begin, int64_t end) {
     alignas(64) uint32_t words[kTile];
     for (int64_t t = begin; t < end; ++t) {
       const int64_t first = t * tile, count = n - first < tile ? n - first : tile;

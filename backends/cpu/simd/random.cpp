@@ -59,7 +59,7 @@ void randint_kernel(const MutTensorRef& out, Generator::State from, int64_t low,
     auto store = [=](int64_t i, uint64_t r) {
       const int64_t v = static_cast<int64_t>(static_cast<uint64_t>(low) + r);
       if constexpr (std::is_same_v<T, bool>) y[i] = v != 0;
-      else if constexpr (sizeof(T) == 2) y[i] = T(static_cast<float>(v));
+      else if constexpr (is_half_v<T>) y[i] = T(static_cast<float>(v));
       else y[i] = static_cast<T>(v);
     };
     if (wide) {

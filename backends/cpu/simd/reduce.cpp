@@ -7,6 +7,7 @@
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/convert.h"
 #include "weft/backends/cpu/simd/register.h"
+#include "weft/core/fn/axes.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
 
@@ -151,51 +152,6 @@ template <class F> struct MixedLoops : LoopsOf<F, float, double> {
                                      Wide::finish, Short::init, Short::step, absorb};
 };
 
-struct Axes {
-  int rank = 0;
-  int64_t shape[kMaxRank], x[kMaxRank], out[kMaxRank];  // strides of both sides
-
-  /// Puts the axis at its place by falling stride of x.
-  void add(int64_t n, int64_t sx, int64_t so) {
-    int j = rank++;
-    for (; j > 0 && x[j - 1] < sx; --j) {
-      shape[j] = shape[j - 1];
-      x[j] = x[j - 1];
-      out[j] = out[j - 1];
-    }
-    shape[j] = n;
-    x[j] = sx;
-    out[j] = so;
-  }
-  void merge(bool with_out) {
-    int r = 0;
-    for (int i = 1; i < rank; ++i) {
-      if (x[r] == x[i] * shape[i] && (!with_out || out[r] == out[i] * shape[i])) {
-        shape[r] *= shape[i];
-      } else {
-        shape[++r] = shape[i];
-      }
-      x[r] = x[i];
-      out[r] = out[i];
-    }
-    if (rank) rank = r + 1;
-  }
-  int64_t numel() const {
-    int64_t n = 1;
-    for (int i = 0; i < rank; ++i) n *= shape[i];
-    return n;
-  }
-  /// Offsets at position `at` of the first `axes` axes.
-  void offset(int64_t at, int axes, int64_t& ox, int64_t& oo) const {
-    for (int i = axes - 1; i >= 0; --i) {
-      const int64_t k = at % shape[i];
-      at /= shape[i];
-      ox += k * x[i];
-      oo += k * out[i];
-    }
-  }
-};
-
 constexpr int64_t kChunk = 2048;   // elements that one fold takes
 constexpr int64_t kColumns = 512;  // columns that are reduced together
 constexpr int kLevels = 32;
@@ -207,7 +163,8 @@ struct Reducer {
   Dtype c, x_dtype, out_dtype;
   const char* x;
   char* out;
-  Axes kept, reduced;
+  fn::Axes<2> kept;                // of x and out
+  fn::Axes<1> reduced;             // of x
   int64_t size, x_size, out_size;  // size: of an accumulator
 
   const char* at(int64_t offset) const { return x + offset * x_size; }
@@ -218,40 +175,35 @@ struct Reducer {
 
   // ---- Rows: the fastest axis of x is reduced.
 
-  int64_t run() const { return reduced.shape[reduced.rank - 1]; }
-  int64_t per_run() const { return (run() + kChunk - 1) / kChunk; }  // chunks, or
+  int64_t run() const { return reduced.inner_size(); }
+  int64_t per_run() const { return fn::ceil_div(run(), kChunk); }  // chunks, or
   int64_t runs_per_chunk() const { return run() >= kChunk / 2 ? 1 : kChunk / run(); }
   int64_t chunks() const {
-    const int64_t runs = reduced.numel() / run();
-    return runs_per_chunk() == 1 ? runs * per_run() : (runs + runs_per_chunk() - 1) / runs_per_chunk();
+    const int64_t runs = reduced.count() / run();
+    return runs_per_chunk() == 1 ? runs * per_run() : fn::ceil_div(runs, runs_per_chunk());
   }
   void chunk(int64_t base, int64_t number, void* acc) const {
     alignas(64) unsigned char buffer[kChunk * 8], raw[kChunk * 8];
     const int last = reduced.rank - 1;
-    const int64_t stride = reduced.x[last], runs = reduced.numel() / run();
-    int64_t offset = base, none = 0;
+    const int64_t stride = reduced.strides[0][last], runs = reduced.count() / run();
     if (runs_per_chunk() == 1) {
       const int64_t begin = number % per_run() * kChunk, n = run() - begin < kChunk ? run() - begin : kChunk;
-      reduced.offset(number / per_run(), last, offset, none);
-      const char* p = at(offset + begin * stride);
+      const char* p = at(base + reduced.offset(number / per_run(), last) + begin * stride);
       if (stride == 1 && x_dtype == c) return loops.fold(f, acc, p, n);
       convert(buffer, 1, c, p, stride, x_dtype, n);
       return loops.fold(f, acc, buffer, n);
     }
     const int64_t first = number * runs_per_chunk(),
                   count = runs - first < runs_per_chunk() ? runs - first : runs_per_chunk();
-    if (count == 1 && stride == 1 && x_dtype == c) {
-      reduced.offset(first, last, offset, none);
-      return loops.fold(f, acc, at(offset), run());
-    }
+    if (count == 1 && stride == 1 && x_dtype == c)
+      return loops.fold(f, acc, at(base + reduced.offset(first, last)), run());
     char* to = reinterpret_cast<char*>(x_dtype == c ? buffer : raw);
     for (int64_t r = first; r < first + count;) {
       // stretches along the next axis
       const int64_t rest = last ? reduced.shape[last - 1] - r % reduced.shape[last - 1] : 1;
       const int64_t n = first + count - r < rest ? first + count - r : rest;
-      int64_t o = base;
-      reduced.offset(r, last, o, none);
-      move_2d(to, run(), 1, at(o), last ? reduced.x[last - 1] : 0, stride, n, run(), static_cast<int>(x_size));
+      move_2d(to, run(), 1, at(base + reduced.offset(r, last)), last ? reduced.strides[0][last - 1] : 0, stride, n,
+              run(), static_cast<int>(x_size));
       to += n * run() * x_size;
       r += n;
     }
@@ -271,16 +223,16 @@ struct Reducer {
     __builtin_memcpy(acc, stack[0], static_cast<size_t>(size));
   }
   void rows() const {
-    const int64_t outputs = kept.numel(), per_output = reduced.numel(), parts = chunks();
+    const int64_t outputs = kept.count(), per_output = reduced.count(), parts = chunks();
     const int64_t groups = parts < kGroups ? parts : kGroups;
     if (outputs >= 16 || groups == 1) {
       parallel_for(outputs, kSerialBelow / (per_output + 1) + 1, [&](int64_t begin, int64_t end) {
         for (int64_t o = begin; o < end; ++o) {
           alignas(8) unsigned char acc[8];
-          int64_t base = 0, to = 0;
-          kept.offset(o, kept.rank, base, to);
-          chunk_range(base, 0, parts, acc);
-          store(to, 1, acc, 1);
+          int64_t place[2];
+          kept.offsets(o, place);
+          chunk_range(place[0], 0, parts, acc);
+          store(place[1], 1, acc, 1);
         }
       });
       return;
@@ -288,19 +240,19 @@ struct Reducer {
     alignas(64) unsigned char partial[16 * kGroups][8];
     parallel_for(outputs * groups, kSerialBelow * groups / (per_output + 1) + 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        int64_t base = 0, to = 0;
-        kept.offset(i / groups, kept.rank, base, to);
+        int64_t place[2];
+        kept.offsets(i / groups, place);
         const int64_t g = i % groups;
-        chunk_range(base, parts * g / groups, parts * (g + 1) / groups, partial[i]);
+        chunk_range(place[0], parts * g / groups, parts * (g + 1) / groups, partial[i]);
       }
     });
     for (int64_t o = 0; o < outputs; ++o) {
-      int64_t base = 0, to = 0;
-      kept.offset(o, kept.rank, base, to);
+      int64_t place[2];
+      kept.offsets(o, place);
       for (int64_t w = 1; w < groups; w *= 2)
         for (int64_t g = 0; g + w < groups; g += 2 * w)
           loops.merge(f, partial[o * groups + g], partial[o * groups + g + w], 1);
-      store(to, 1, partial[o * groups], 1);
+      store(place[1], 1, partial[o * groups], 1);
     }
   }
 
@@ -314,10 +266,9 @@ struct Reducer {
   void step_rows(void (*step)(const void*, void*, const void*, int64_t), char* to, const Band& b, int64_t r,
                  int64_t stop, char* converted) const {
     const int last = reduced.rank - 1;
-    const int64_t length = reduced.shape[last], between = reduced.x[last];
+    const int64_t length = reduced.shape[last], between = reduced.strides[0][last];
     while (r < stop) {
-      int64_t offset = b.base, none = 0;
-      reduced.offset(r, reduced.rank, offset, none);
+      int64_t offset = b.base + reduced.offset(r, reduced.rank);
       const int64_t rest = length - r % length;
       int64_t n = stop - r < rest ? stop - r : rest;
       r += n;
@@ -340,7 +291,7 @@ struct Reducer {
     const int last = reduced.rank - 1;
     const int64_t line = kColumns * 8;
     char* converted = buffer + kLevels * line;
-    const bool beside = stride == 1 && reduced.x[last] == width && width <= kColumns / 8;
+    const bool beside = stride == 1 && reduced.strides[0][last] == width && width <= kColumns / 8;
     const Band band{base, stride, width, beside ? kColumns / width : 1};
     const int64_t all = width * band.wide;
     if (loops.absorb) {
@@ -372,15 +323,15 @@ struct Reducer {
   }
   void columns() const {
     const int last = kept.rank - 1;
-    const int64_t length = kept.shape[last], stride = kept.x[last];
-    const int64_t blocks = (length + kColumns - 1) / kColumns, lines = kept.numel() / length, units = lines * blocks;
-    const int64_t rows = reduced.numel(), width = length < kColumns ? length : kColumns;
+    const int64_t length = kept.shape[last], stride = kept.strides[0][last], out_stride = kept.strides[1][last];
+    const int64_t blocks = fn::ceil_div(length, kColumns), lines = kept.count() / length, units = lines * blocks;
+    const int64_t rows = reduced.count(), width = length < kColumns ? length : kColumns;
     auto locate = [&](int64_t unit, int64_t& base, int64_t& to, int64_t& n) {
-      base = to = 0;
-      kept.offset(unit / blocks, last, base, to);
+      int64_t line[2];
+      kept.offsets(unit / blocks, line, last);
       const int64_t first = unit % blocks * kColumns;
-      base += first * stride;
-      to += first * kept.out[last];
+      base = line[0] + first * stride;
+      to = line[1] + first * out_stride;
       n = length - first < kColumns ? length - first : kColumns;
     };
     int64_t groups = rows * width / kSerialBelow;
@@ -392,7 +343,7 @@ struct Reducer {
           int64_t base, to, n;
           locate(u, base, to, n);
           column_range(base, stride, n, 0, rows, acc);
-          store(to, kept.out[last], acc, n);
+          store(to, out_stride, acc, n);
         }
       });
       return;
@@ -413,7 +364,7 @@ struct Reducer {
       for (int64_t w = 1; w < groups; w *= 2)
         for (int64_t g = 0; g + w < groups; g += 2 * w)
           loops.merge(f, part(u * groups + g), part(u * groups + g + w), n);
-      store(to, kept.out[last], part(u * groups), n);
+      store(to, out_stride, part(u * groups), n);
     }
   }
 };
@@ -437,24 +388,23 @@ void run_reduction(const ReduceLoops& loops, const void* f, Dtype c, const MutTe
     alignas(8) unsigned char acc[8];
     loops.init(f, acc, 1);
     loops.finish(f, acc, 1);
-    for (int i = 0; i < out.rank; ++i) r.kept.add(out.shape[i], 0, out.strides[i]);
+    for (int i = 0; i < out.rank; ++i) r.kept.append(out.shape[i], {0, out.strides[i]});
     for (int64_t o = 0; o < out.numel; ++o) {
-      int64_t none = 0, to = 0;
-      r.kept.offset(o, r.kept.rank, none, to);
-      convert(r.out + to * r.out_size, 1, out.dtype, acc, 1, loops.acc, 1);
+      int64_t place[2];
+      r.kept.offsets(o, place);
+      convert(r.out + place[1] * r.out_size, 1, out.dtype, acc, 1, loops.acc, 1);
     }
     return;
   }
-  for (int i = 0; i < x.rank; ++i) {
-    if (x.shape[i] == 1) continue;
-    if (dims >> i & 1) r.reduced.add(x.shape[i], x.strides[i], 0);
-    else r.kept.add(x.shape[i], x.strides[i], out.strides[i]);
+  int order[kMaxRank];
+  const int n = fn::memory_order(order, x.strides, x.rank);
+  for (int k = 0; k < n; ++k) {
+    const int i = order[k];
+    if (dims >> i & 1) r.reduced.append(x.shape[i], {x.strides[i]});
+    else r.kept.append(x.shape[i], {x.strides[i], out.strides[i]});
   }
-  r.kept.merge(true);
-  r.reduced.merge(false);
-  if (r.reduced.rank == 0) r.reduced.add(1, 0, 0);
-  const bool columns = r.kept.rank > 0 && (r.reduced.x[r.reduced.rank - 1] == 0 ||
-                                           r.kept.x[r.kept.rank - 1] < r.reduced.x[r.reduced.rank - 1]);
+  r.reduced.at_least_one(0);
+  const bool columns = r.kept.rank > 0 && (r.reduced.inner(0) == 0 || r.kept.inner(0) < r.reduced.inner(0));
   if (columns) r.columns();
   else r.rows();
 }

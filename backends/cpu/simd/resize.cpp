@@ -64,13 +64,15 @@ template <class A> class ListMemory {
 
  private:
   template <class F> static void for_entries(const SampleAxis& a, const F& f) {
-    for (int64_t o = 0; o < a.out; ++o)
+    for (int64_t o = 0; o < a.out; ++o) {
+      const double total = a.total(o);
       for (int64_t k = 0, n = a.taps(o); k < n; ++k) {
         int64_t i = 0;  // g++ cannot see that every mode sets them
         double w = 0;
         a.tap(o, k, i, w);
-        f(o, i, w);
+        f(o, i, w / total);
       }
+    }
   }
   int64_t rows_, n_;
   Scratch memory_;

@@ -9,6 +9,7 @@
 #include "weft/backends/cpu/simd/norm_loops.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/backends/cpu/simd/tile.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/fn/rnn.h"
 #include "weft/core/parallel.h"
 
@@ -26,7 +27,6 @@ template <class C, RnnKind kind> struct Workspace {
   alignas(64) C gates[(rnn_gates(kind) == 1 ? 1 : 4) * Block<C>::kSize], h[Block<C>::kSize], c[Block<C>::kCols];
 };
 
-int64_t ceil_div(int64_t n, int64_t size) { return (n + size - 1) / size; }
 template <class C> void zero(C* p, int64_t n) { __builtin_memset(p, 0, static_cast<size_t>(n) * sizeof(C)); }
 
 // Not std::swap: its copy would have this instruction set under a name that all files share.
@@ -39,14 +39,14 @@ template <class C> void flip(C*& a, C*& b) {
 template <class C> struct Panels {
   int64_t N, depth;
 
-  int64_t count() const { return ceil_div(N, Block<C>::kRows); }
+  int64_t count() const { return fn::ceil_div(N, Block<C>::kRows); }
   int64_t size() const { return count() * Block<C>::kRows * depth; }
   int64_t rows(int64_t p) const { return std::min(Block<C>::kRows, N - p * Block<C>::kRows); }
   /// Rows that are computed.
   int64_t height(int64_t p) const {
     constexpr int64_t few = Tile<C>::kFewRows;
     const int64_t n = rows(p);
-    return n == 1 ? 1 : ceil_div(n, few) * few;
+    return n == 1 ? 1 : fn::round_up(n, few);
   }
   C* at(C* memory, int64_t p, int64_t k) const { return memory + p * Block<C>::kRows * depth + k * height(p); }
 
@@ -70,7 +70,7 @@ template <class C> struct Panels {
 
 /// unit(p, j, n) for all panels and blocks of n units from j on.
 template <class C, class F> void for_blocks(const Panels<C>& panels, int64_t H, int64_t work, const F& unit) {
-  const int64_t count = panels.count(), units = count * ceil_div(H, Block<C>::kCols);
+  const int64_t count = panels.count(), units = count * fn::ceil_div(H, Block<C>::kCols);
   parallel_for(units, work < kSerialWork ? units : 1, [&](int64_t begin, int64_t end) {
     for (int64_t u = begin; u < end; ++u) {
       const int64_t j = u / count * Block<C>::kCols;
@@ -273,24 +273,25 @@ void backward_typed(const MutTensorRef& dgx, const MutTensorRef& dgh, const MutT
 template <class T> void pack_typed(void* packed, const T* w, int64_t G, int64_t H, bool back) {
   using C = compute_t<T>;
   constexpr int64_t cols = Block<C>::kCols, kPart = 64;
-  parallel_for(ceil_div(H, cols), std::max<int64_t>(1, kSerialBelow / (G * H * cols)), [&](int64_t begin, int64_t end) {
-    alignas(64) C rows[cols * kPart];
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t j = block * cols, n = std::min(cols, H - j);
-      C* to = static_cast<C*>(packed) + j * G * H;
-      if (n < cols) zero(to, cols * G * H);
-      for (int64_t row = 0; back && row < G * H; ++row) load(to + row * cols, w + row * H + j, n);
-      for (int64_t gate = 0; !back && gate < G; ++gate) {
-        const T* from = w + (gate * H + j) * H;
-        C* panel = to + gate * H * cols;
-        for (int64_t k = 0; k < H; k += kPart) {
-          const int64_t part = std::min(kPart, H - k);
-          for (int64_t u = 0; u < n; ++u) load(rows + u * kPart, from + u * H + k, part);
-          transpose_2d(panel + k * cols, cols, rows, kPart, part, n, sizeof(C));
-        }
-      }
-    }
-  });
+  parallel_for(fn::ceil_div(H, cols), std::max<int64_t>(1, kSerialBelow / (G * H * cols)),
+               [&](int64_t begin, int64_t end) {
+                 alignas(64) C rows[cols * kPart];
+                 for (int64_t block = begin; block < end; ++block) {
+                   const int64_t j = block * cols, n = std::min(cols, H - j);
+                   C* to = static_cast<C*>(packed) + j * G * H;
+                   if (n < cols) zero(to, cols * G * H);
+                   for (int64_t row = 0; back && row < G * H; ++row) load(to + row * cols, w + row * H + j, n);
+                   for (int64_t gate = 0; !back && gate < G; ++gate) {
+                     const T* from = w + (gate * H + j) * H;
+                     C* panel = to + gate * H * cols;
+                     for (int64_t k = 0; k < H; k += kPart) {
+                       const int64_t part = std::min(kPart, H - k);
+                       for (int64_t u = 0; u < n; ++u) load(rows + u * kPart, from + u * H + k, part);
+                       transpose_2d(panel + k * cols, cols, rows, kPart, part, n, sizeof(C));
+                     }
+                   }
+                 }
+               });
 }
 
 template <class F> void with_kind(RnnKind kind, const F& f) {
@@ -306,7 +307,7 @@ size_t packed_bytes(Dtype dtype, int64_t G, int64_t H) {
   size_t bytes = 0;
   with_floating(dtype, [&]<class T> {
     using C = compute_t<T>;
-    bytes = static_cast<size_t>(ceil_div(H, Block<C>::kCols) * Block<C>::kCols * G * H) * sizeof(C);
+    bytes = static_cast<size_t>(fn::round_up(H, Block<C>::kCols) * G * H) * sizeof(C);
   });
   return bytes;
 }

@@ -33,6 +33,9 @@ template <class F> void for_number_types(Dtype d, const F& f) {
     case Dtype::i32: return f.template operator()<int32_t>();
     case Dtype::u8: return f.template operator()<uint8_t>();
     case Dtype::boolean: return f.template operator()<bool>();
+    case Dtype::i8: return f.template operator()<int8_t>();
+    case Dtype::i16: return f.template operator()<int16_t>();
+    case Dtype::u16: return f.template operator()<uint16_t>();
   }
 }
 

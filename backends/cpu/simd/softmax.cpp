@@ -3,6 +3,7 @@
 #include "weft/backends/cpu/simd/convert.h"
 #include "weft/backends/cpu/simd/lines.h"
 #include "weft/backends/cpu/simd/register.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/kernels.h"
 
 namespace weft::cpu::WEFT_ISA {
@@ -164,7 +165,7 @@ void for_lines(const MutTensorRef& out, const TensorRef* const* in, int dim, con
   if (beside >= 0) {
     side = lines.shape[beside];
     side_axis = lines.axis[beside];
-    blocks = (side + kWidth - 1) / kWidth;
+    blocks = fn::ceil_div(side, kWidth);
     lines.count /= side;
     for (int i = beside; i + 1 < lines.rank; ++i)
       lines.shape[i] = lines.shape[i + 1], lines.axis[i] = lines.axis[i + 1];
@@ -172,7 +173,7 @@ void for_lines(const MutTensorRef& out, const TensorRef* const* in, int dim, con
   }
   const int64_t widest = side < kWidth ? side : kWidth, bytes = n * widest * static_cast<int64_t>(sizeof(C));
   const int64_t grain = kSerialBelow / (n * widest) + 1, units = lines.count * blocks;
-  const int64_t pieces = units <= grain ? 1 : std::min<int64_t>(num_threads(), (units + grain - 1) / grain);
+  const int64_t pieces = units <= grain ? 1 : std::min<int64_t>(num_threads(), fn::ceil_div(units, grain));
   const Scratch scratch(
       static_cast<size_t>(bytes * (Inputs + 1) * pieces));  // here: a thread of the team must not throw
   parallel_for(pieces, 1, [&](int64_t first, int64_t last) {

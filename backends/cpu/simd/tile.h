@@ -4,23 +4,17 @@
 
 #include <cstdint>
 
-#include "weft/core/export.h"
+#include "weft/backends/cpu/simd/lanes.h"
 
 namespace weft::cpu::WEFT_ISA {
 
 template <class C> struct Tile {
-#if defined(__AVX512F__)
-  static constexpr int kVectorBytes = 64, kRows = 12;
-#elif defined(__AVX2__)
-  static constexpr int kVectorBytes = 32, kRows = 6;
-#else
-  static constexpr int kVectorBytes = 16, kRows = 6;
-#endif
-  static constexpr int kVectors = 2;  // of a row
-  static constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(C));
+  static constexpr int kVectors = 2;                       // of a row
+  static constexpr int kRows = kRegisters == 32 ? 12 : 6;  // their sums leave registers for the operands
+  static constexpr int kLanes = kLanesOf<C>;
   static constexpr int kCols = kVectors * kLanes;
   static constexpr int kFewRows = kRows / 3;
-  typedef C V __attribute__((vector_size(kVectorBytes), aligned(sizeof(C))));
+  using V = VectorAt<C>;
 
   /// out[r][c] = (load ? out[r][c] : 0) + sum over i < k of a[i][r] b[i][c], for r < R and c < kCols; rows of a, b and out are
   /// a_row, b_row and out_row elements apart.

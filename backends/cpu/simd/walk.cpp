@@ -95,21 +95,7 @@ void each_run(const Walker& w) {
   }
   const int64_t grain = length >= kSerialBelow ? 1 : kSerialBelow / length;
   parallel_for(p.numel / length, grain, [&](int64_t begin, int64_t end) {
-    int64_t index[kMaxRank], at[kMax] = {}, rest = begin;
-    for (int i = last - 1; i >= 0; --i) {
-      index[i] = rest % p.shape[i];
-      rest /= p.shape[i];
-      for (int k = 0; k < p.operands; ++k) at[k] += index[i] * p.strides[k][i];
-    }
-    for (int64_t r = begin; r < end; ++r) {
-      w.run(at, length);
-      for (int i = last - 1; i >= 0; --i) {
-        for (int k = 0; k < p.operands; ++k) at[k] += p.strides[k][i];
-        if (++index[i] < p.shape[i]) break;
-        for (int k = 0; k < p.operands; ++k) at[k] -= index[i] * p.strides[k][i];
-        index[i] = 0;
-      }
-    }
+    p.walk(begin, end, last, p.operands, [&](const int64_t* at) { w.run(at, length); });
   });
 }
 
@@ -124,7 +110,7 @@ void walk(const ElementPlan& plan, void* out, Dtype out_dtype, const void* const
     w.base[k] = k == 0 ? static_cast<char*>(out) : static_cast<char*>(const_cast<void*>(in[k - 1]));
     w.step[k] = static_cast<int64_t>(itemsize(d));
     w.inner[k] = plan.strides[k][plan.rank - 1];
-    w.direct[k] = w.inner[k] == 1 && !is_half(d);
+    w.direct[k] = w.inner[k] == 1 && d == compute_dtype(d);
     w.all_direct = w.all_direct && w.direct[k];
   }
   if (!w.all_direct) {

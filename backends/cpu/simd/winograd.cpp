@@ -6,6 +6,8 @@
 
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/register.h"
+#include "weft/backends/cpu/simd/tile.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/parallel.h"
 
 namespace weft::cpu::WEFT_ISA {
@@ -14,18 +16,12 @@ namespace {
 using winograd::Problem;
 using winograd::WeightStrides;
 
-#if defined(__AVX512F__)
-constexpr int kLanes = 16, kRows = 12;
-#elif defined(__AVX2__)
-constexpr int kLanes = 8, kRows = 6;
-#else
-constexpr int kLanes = 4, kRows = 6;
-#endif
-typedef float Vec __attribute__((vector_size(kLanes * 4)));
-typedef float VecU __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+using Vec = Vector<float>;
+using VecU = VectorAt<float>;
+constexpr int kWidth = kLanesOf<float>, kRows = Tile<float>::kRows;
 
-constexpr int kPanel = 32;         // outputs of a packed panel
-constexpr int kCols = 2 * kLanes;  // outputs of a register tile
+constexpr int kPanel = 32;                 // outputs of a packed panel
+constexpr int kCols = Tile<float>::kCols;  // outputs of a register tile
 // One cache line more between the 36 planes: a power of two would put all of them into one set of the cache.
 constexpr int64_t kSkew = 16;
 constexpr int64_t kBlock = 48;  // tiles that are transformed together: a multiple of kRows
@@ -40,8 +36,6 @@ WEFT_INLINE Vec load_some(const float* p, int n) {
 WEFT_INLINE void store_some(float* p, Vec v, int n) {
   for (int i = 0; i < n; ++i) p[i] = v[i];
 }
-
-int64_t round_up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 // The one-dimensional transforms, on any arithmetic type.
 template <class T> WEFT_INLINE void input_1d(const T* d, T* v) {  // B^T d
@@ -102,16 +96,16 @@ template <int In, int Out, class F> WEFT_INLINE void both_axes(const Vec* in, Ve
 
 // packed[kd][xi][panel][c][kPanel]
 void pack(float* packed, const float* w, const WeightStrides& s, const Problem& p, bool rotate) {
-  const int64_t panels = (p.o + kPanel - 1) / kPanel;
+  const int64_t panels = fn::ceil_div(p.o, kPanel);
   const int64_t plane = panels * p.c * kPanel;
   parallel_for(panels * p.c, std::max<int64_t>(1, 4096 / (36 * kPanel)), [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; ++at) {
       const int64_t panel = at / p.c, c = at % p.c;
       for (int64_t kd = 0; kd < p.kd; ++kd) {
-        for (int part = 0; part < kPanel / kLanes; ++part) {
+        for (int part = 0; part < kPanel / kWidth; ++part) {
           Vec g[9];
-          const int64_t o0 = panel * kPanel + part * kLanes;
-          for (int l = 0; l < kLanes; ++l) {
+          const int64_t o0 = panel * kPanel + part * kWidth;
+          for (int l = 0; l < kWidth; ++l) {
             const int64_t o = o0 + l;
             const float* f = w + o * s.o + c * s.c + (rotate ? p.kd - 1 - kd : kd) * s.kd;
             for (int i = 0; i < 3; ++i)
@@ -120,7 +114,7 @@ void pack(float* packed, const float* w, const WeightStrides& s, const Problem& 
           }
           Vec u[36];
           both_axes<3, 6>(g, u, filter_1d<Vec>);
-          float* to = packed + kd * 36 * plane + (panel * p.c + c) * kPanel + part * kLanes;
+          float* to = packed + kd * 36 * plane + (panel * p.c + c) * kPanel + part * kWidth;
           for (int xi = 0; xi < 36; ++xi) store(to + xi * plane, u[xi]);
         }
       }
@@ -145,10 +139,10 @@ void transform_input(float* v, int64_t pitch, int64_t xi_pitch, int64_t count, c
     const int64_t y0 = row * 4 - p.pad_h, x0 = col * 4 - p.pad_w;
     const bool inside = plane && y0 >= 0 && x0 >= 0 && y0 + 6 <= p.h && x0 + 6 <= p.w;
     float* to = v + t * pitch;
-    for (int64_t c = 0; c < p.c; c += kLanes) {
-      const int lanes = static_cast<int>(std::min<int64_t>(kLanes, p.c - c));
+    for (int64_t c = 0; c < p.c; c += kWidth) {
+      const int lanes = static_cast<int>(std::min<int64_t>(kWidth, p.c - c));
       Vec d[36];
-      if (inside && lanes == kLanes) {
+      if (inside && lanes == kWidth) {
         const float* from = plane + (y0 * p.w + x0) * p.c + c;
         for (int i = 0; i < 6; ++i)
           for (int j = 0; j < 6; ++j) d[i * 6 + j] = load(from + (i * p.w + j) * p.c);
@@ -158,7 +152,7 @@ void transform_input(float* v, int64_t pitch, int64_t xi_pitch, int64_t count, c
             const int64_t y = y0 + i, x = x0 + j;
             const bool in = plane && y >= 0 && x >= 0 && y < p.h && x < p.w;
             const float* from = in ? plane + (y * p.w + x) * p.c + c : nullptr;
-            d[i * 6 + j] = !in ? Vec{} : lanes == kLanes ? load(from) : load_some(from, lanes);
+            d[i * 6 + j] = !in ? Vec{} : lanes == kWidth ? load(from) : load_some(from, lanes);
           }
       }
       Vec u[36];
@@ -175,10 +169,10 @@ WEFT_INLINE void multiply(float* m, int64_t m_pitch, const float* v, int64_t v_p
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
     acc[r][0] = Add ? load(m + r * m_pitch) : Vec{};
-    acc[r][1] = Add ? load(m + r * m_pitch + kLanes) : Vec{};
+    acc[r][1] = Add ? load(m + r * m_pitch + kWidth) : Vec{};
   }
   for (int64_t k = 0; k < depth; ++k) {
-    const Vec u0 = load(u + k * kPanel), u1 = load(u + k * kPanel + kLanes);
+    const Vec u0 = load(u + k * kPanel), u1 = load(u + k * kPanel + kWidth);
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
       const float s = v[r * v_pitch + k];
@@ -189,7 +183,7 @@ WEFT_INLINE void multiply(float* m, int64_t m_pitch, const float* v, int64_t v_p
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
     store(m + r * m_pitch, acc[r][0]);
-    store(m + r * m_pitch + kLanes, acc[r][1]);
+    store(m + r * m_pitch + kWidth, acc[r][1]);
   }
 }
 
@@ -202,18 +196,18 @@ void transform_output(float* m, int64_t pitch, int64_t xi_pitch, int64_t count, 
     float* plane = target(t, row, col);
     const int64_t y0 = row * 4, x0 = col * 4;
     const int64_t ny = std::min<int64_t>(4, p.oh - y0), nx = std::min<int64_t>(4, p.ow - x0);
-    for (int64_t o = 0; o < p.o; o += kLanes) {
-      const int lanes = static_cast<int>(std::min<int64_t>(kLanes, p.o - o));
+    for (int64_t o = 0; o < p.o; o += kWidth) {
+      const int lanes = static_cast<int>(std::min<int64_t>(kWidth, p.o - o));
       Vec in[36], out[16];
       const float* from = m + t * pitch + o;
       for (int xi = 0; xi < 36; ++xi) in[xi] = load(from + xi * xi_pitch);
       both_axes<6, 4>(in, out, output_1d<Vec>);
-      const Vec b = !bias ? Vec{} : lanes == kLanes ? load(bias + o) : load_some(bias + o, lanes);
+      const Vec b = !bias ? Vec{} : lanes == kWidth ? load(bias + o) : load_some(bias + o, lanes);
       for (int64_t i = 0; i < ny; ++i)
         for (int64_t j = 0; j < nx; ++j) {
           const Vec r = out[i * 4 + j] + b;
           float* to = plane + ((y0 + i) * p.ow + x0 + j) * p.o + o;
-          if (lanes == kLanes) store(to, r);
+          if (lanes == kWidth) store(to, r);
           else store_some(to, r, lanes);
         }
     }
@@ -227,20 +221,20 @@ void run(float* y, const float* x, const float* packed, const float* bias, const
   const bool flat = p.kd == 1 && p.d == 1;
   const int64_t tiles = flat ? grid.tiles() * p.n : grid.tiles();
   const int64_t images = flat ? 1 : p.n;
-  int64_t block = std::min(kBlock, round_up(tiles, 12));
+  int64_t block = std::min(kBlock, fn::round_up(tiles, 12));
   const int64_t threads = num_threads();
   if (flat && tiles > block) {  // a last short round would leave threads without work
-    const int64_t rounds = (tiles + block * threads - 1) / (block * threads);
-    block = std::min(kBlock, round_up((tiles + rounds * threads - 1) / (rounds * threads), 12));
+    const int64_t rounds = fn::ceil_div(tiles, block * threads);
+    block = std::min(kBlock, fn::round_up(fn::ceil_div(tiles, rounds * threads), 12));
   } else if (flat && threads > 1) {
-    block = std::max<int64_t>(12, round_up((tiles + threads - 1) / threads, 12));
+    block = std::max<int64_t>(12, fn::round_up(fn::ceil_div(tiles, threads), 12));
   }
-  const int64_t blocks = (tiles + block - 1) / block;
+  const int64_t blocks = fn::ceil_div(tiles, block);
   int64_t pieces = 1;  // of the depth, when there are too few blocks
   if (!flat)
     while (images * blocks * pieces < 2 * threads && pieces * 2 <= p.od) pieces *= 2;
-  const int64_t panels = (p.o + kPanel - 1) / kPanel, plane_u = panels * p.c * kPanel;
-  const int64_t c_pitch = round_up(p.c, kLanes), o_pitch = panels * kPanel;
+  const int64_t panels = fn::ceil_div(p.o, kPanel), plane_u = panels * p.c * kPanel;
+  const int64_t c_pitch = fn::round_up(p.c, kWidth), o_pitch = panels * kPanel;
   const int64_t v_plane = block * c_pitch + kSkew, m_plane = block * o_pitch + kSkew;
   const int64_t v_size = 36 * v_plane, m_size = 36 * m_plane;
 
@@ -297,10 +291,10 @@ WEFT_INLINE void multiply_transposed(float* acc, int64_t acc_pitch, const float*
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
     sum[r][0] = fresh ? Vec{} : load(acc + r * acc_pitch);
-    sum[r][1] = fresh ? Vec{} : load(acc + r * acc_pitch + kLanes);
+    sum[r][1] = fresh ? Vec{} : load(acc + r * acc_pitch + kWidth);
   }
   for (int64_t t = 0; t < tiles; ++t) {
-    const Vec g0 = load(g + t * g_pitch), g1 = load(g + t * g_pitch + kLanes);
+    const Vec g0 = load(g + t * g_pitch), g1 = load(g + t * g_pitch + kWidth);
     const float* s = v + t * v_pitch;
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r) {
@@ -311,7 +305,7 @@ WEFT_INLINE void multiply_transposed(float* acc, int64_t acc_pitch, const float*
 #pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
     store(acc + r * acc_pitch, sum[r][0]);
-    store(acc + r * acc_pitch + kLanes, sum[r][1]);
+    store(acc + r * acc_pitch + kWidth, sum[r][1]);
   }
 }
 
@@ -322,12 +316,12 @@ void weight_grad(float* dw, const WeightStrides& s, const float* x, const float*
   const bool flat = p.kd == 1 && p.d == 1;
   const int64_t tiles = flat ? grid.tiles() * p.n : grid.tiles();
   const int64_t images = flat ? 1 : p.n;
-  const int64_t c_pitch = round_up(p.c, 12 * kLanes / 4), o_pitch = round_up(p.o, kCols);
-  const int64_t c_rows = round_up(p.c, kRows);
+  const int64_t c_pitch = fn::round_up(p.c, 12 * kWidth / 4), o_pitch = fn::round_up(p.o, kCols);
+  const int64_t c_rows = fn::round_up(p.c, kRows);
   // transformed blocks should stay in the shared cache
   const int64_t per_tile = 36 * 4 * (c_pitch * p.kd + o_pitch);
   const int64_t block = std::clamp<int64_t>((int64_t{6} << 20) / per_tile / 8 * 8, 16,
-                                            std::max<int64_t>(16, round_up(tiles, 8)));
+                                            std::max<int64_t>(16, fn::round_up(tiles, 8)));
   const int64_t v_plane = block * c_pitch + kSkew, g_plane = block * o_pitch + kSkew,
                 m_plane = c_rows * o_pitch + kSkew;
   const int64_t v_size = 36 * v_plane, g_size = 36 * g_plane;
@@ -360,15 +354,15 @@ void weight_grad(float* dw, const WeightStrides& s, const float* x, const float*
             int64_t row, col;
             const int64_t n = place(t, row, col);
             const float* plane = g + (n * p.od + z) * p.oh * p.ow * p.o;
-            for (int64_t o = 0; o < p.o; o += kLanes) {
-              const int lanes = static_cast<int>(std::min<int64_t>(kLanes, p.o - o));
+            for (int64_t o = 0; o < p.o; o += kWidth) {
+              const int lanes = static_cast<int>(std::min<int64_t>(kWidth, p.o - o));
               Vec in[16], out[36];
               for (int i = 0; i < 4; ++i)
                 for (int j = 0; j < 4; ++j) {
                   const int64_t yy = row * 4 + i, xx = col * 4 + j;
                   const bool inside = yy < p.oh && xx < p.ow;
                   const float* from = inside ? plane + (yy * p.ow + xx) * p.o + o : nullptr;
-                  in[i * 4 + j] = !inside ? Vec{} : lanes == kLanes ? load(from) : load_some(from, lanes);
+                  in[i * 4 + j] = !inside ? Vec{} : lanes == kWidth ? load(from) : load_some(from, lanes);
                 }
               both_axes<4, 6>(in, out, output_grad_1d<Vec>);
               for (int xi = 0; xi < 36; ++xi) store(gt + xi * g_plane + t * o_pitch + o, out[xi]);
@@ -397,11 +391,11 @@ void weight_grad(float* dw, const WeightStrides& s, const float* x, const float*
   parallel_for(p.c * p.kd, std::max<int64_t>(1, 512 / p.o), [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; ++at) {
       const int64_t c = at / p.kd, k = at % p.kd;
-      for (int64_t o = 0; o < p.o; o += kLanes) {
+      for (int64_t o = 0; o < p.o; o += kWidth) {
         Vec in[36], out[9];
         for (int xi = 0; xi < 36; ++xi) in[xi] = load(m + (k * 36 + xi) * m_plane + c * o_pitch + o);
         both_axes<6, 3>(in, out, filter_grad_1d<Vec>);
-        const int lanes = static_cast<int>(std::min<int64_t>(kLanes, p.o - o));
+        const int lanes = static_cast<int>(std::min<int64_t>(kWidth, p.o - o));
         for (int l = 0; l < lanes; ++l)
           for (int i = 0; i < 3; ++i)
             for (int j = 0; j < 3; ++j)

@@ -1,0 +1,55 @@
+// Divisions of integers that round up or down, and division by multiplication.
+// Knows no tensors.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <type_traits>
+
+#include "weft/core/export.h"
+
+namespace weft::fn {
+
+/// a / b rounded up, b > 0.
+template <std::integral A, std::integral B> WEFT_HD WEFT_INLINE constexpr std::common_type_t<A, B> ceil_div(A a, B b) {
+  using I = std::common_type_t<A, B>;
+  return a > 0 ? (static_cast<I>(a) - 1) / static_cast<I>(b) + 1 : static_cast<I>(a) / static_cast<I>(b);
+}
+/// a / b rounded down, b > 0.
+template <std::integral A, std::integral B> WEFT_HD WEFT_INLINE constexpr std::common_type_t<A, B> floor_div(A a, B b) {
+  using I = std::common_type_t<A, B>;
+  return a >= 0 ? static_cast<I>(a) / static_cast<I>(b) : (static_cast<I>(a) + 1) / static_cast<I>(b) - 1;
+}
+/// The least multiple of `step` > 0 that is no less than a.
+template <std::integral A, std::integral B>
+WEFT_HD WEFT_INLINE constexpr std::common_type_t<A, B> round_up(A a, B step) {
+  return ceil_div(a, step) * static_cast<std::common_type_t<A, B>>(step);
+}
+
+/// n / d for n < 2^31 as a multiplication and a shift.
+struct FastDivisor {
+  uint32_t divisor = 1, multiplier = 0, shift = 0;
+  FastDivisor() = default;
+  WEFT_INLINE explicit FastDivisor(uint32_t d) : divisor(d) {
+    while ((uint64_t{1} << shift) < d) ++shift;
+    multiplier = static_cast<uint32_t>(((uint64_t{1} << 32) * ((uint64_t{1} << shift) - d)) / d + 1);
+  }
+  WEFT_HD WEFT_INLINE uint32_t divide(uint32_t n) const {
+    const auto high = static_cast<uint32_t>((uint64_t{n} * multiplier) >> 32);
+    return (high + n) >> shift;
+  }
+};
+
+/// The last digit of `number` in base `size`; the digits before it stay in `number`.
+template <std::integral I> WEFT_HD WEFT_INLINE int64_t take_digit(I& number, int64_t size) {
+  const I rest = number / static_cast<I>(size), digit = number - rest * static_cast<I>(size);
+  number = rest;
+  return static_cast<int64_t>(digit);
+}
+WEFT_HD WEFT_INLINE int64_t take_digit(uint32_t& number, const FastDivisor& size) {
+  const uint32_t rest = size.divide(number), digit = number - rest * size.divisor;
+  number = rest;
+  return static_cast<int64_t>(digit);
+}
+
+}  // namespace weft::fn

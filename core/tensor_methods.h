@@ -1,0 +1,265 @@
+// The ops that are also members of Tensor, so that calls chain: `x.sum(1).sqrt()`. The list is closed: a new op needs none.
+// Each member is the free function of its name with this tensor as the first argument; the function's doc is the member's.
+// Knows the arguments' types by name only; autograd/ops/methods.cpp has the definitions.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "weft/core/dim_list.h"
+#include "weft/core/dtype.h"
+
+namespace weft {
+
+class Tensor;
+class Index;
+struct VarOptions;
+struct ValuesIndices;
+enum class RoundingMode : uint8_t;
+
+/// Base of Tensor: the members that are ops.
+class WEFT_API TensorMethods {
+ public:
+  // Arithmetic: autograd/ops/binary.h, select.h
+  [[nodiscard]] Tensor add(const Tensor& y, Scalar alpha = 1) const;
+  [[nodiscard]] Tensor add(Scalar y, Scalar alpha = 1) const;
+  [[nodiscard]] Tensor sub(const Tensor& y, Scalar alpha = 1) const;
+  [[nodiscard]] Tensor sub(Scalar y, Scalar alpha = 1) const;
+  [[nodiscard]] Tensor mul(const Tensor& y) const;
+  [[nodiscard]] Tensor mul(Scalar y) const;
+  [[nodiscard]] Tensor div(const Tensor& y) const;
+  [[nodiscard]] Tensor div(Scalar y) const;
+  [[nodiscard]] Tensor div(const Tensor& y, RoundingMode rounding_mode) const;
+  [[nodiscard]] Tensor div(Scalar y, RoundingMode rounding_mode) const;
+  [[nodiscard]] Tensor pow(const Tensor& y) const;
+  [[nodiscard]] Tensor pow(Scalar y) const;
+  [[nodiscard]] Tensor fmod(const Tensor& y) const;
+  [[nodiscard]] Tensor fmod(Scalar y) const;
+  [[nodiscard]] Tensor remainder(const Tensor& y) const;
+  [[nodiscard]] Tensor remainder(Scalar y) const;
+  [[nodiscard]] Tensor maximum(const Tensor& y) const;
+  [[nodiscard]] Tensor minimum(const Tensor& y) const;
+  [[nodiscard]] Tensor atan2(const Tensor& x) const;
+  [[nodiscard]] Tensor lerp(const Tensor& end, const Tensor& weight) const;
+  [[nodiscard]] Tensor lerp(const Tensor& end, double weight) const;
+  [[nodiscard]] Tensor addcmul(const Tensor& a, const Tensor& b, Scalar value = 1) const;
+  [[nodiscard]] Tensor addcdiv(const Tensor& a, const Tensor& b, Scalar value = 1) const;
+  /// where(condition, *this, y).
+  [[nodiscard]] Tensor where(const Tensor& condition, const Tensor& y) const;
+  [[nodiscard]] Tensor where(const Tensor& condition, Scalar y) const;
+
+  // Comparison: autograd/ops/binary.h
+  [[nodiscard]] Tensor eq(const Tensor& y) const;
+  [[nodiscard]] Tensor eq(Scalar y) const;
+  [[nodiscard]] Tensor ne(const Tensor& y) const;
+  [[nodiscard]] Tensor ne(Scalar y) const;
+  [[nodiscard]] Tensor lt(const Tensor& y) const;
+  [[nodiscard]] Tensor lt(Scalar y) const;
+  [[nodiscard]] Tensor le(const Tensor& y) const;
+  [[nodiscard]] Tensor le(Scalar y) const;
+  [[nodiscard]] Tensor gt(const Tensor& y) const;
+  [[nodiscard]] Tensor gt(Scalar y) const;
+  [[nodiscard]] Tensor ge(const Tensor& y) const;
+  [[nodiscard]] Tensor ge(Scalar y) const;
+  [[nodiscard]] Tensor logical_and(const Tensor& y) const;
+  [[nodiscard]] Tensor logical_or(const Tensor& y) const;
+  [[nodiscard]] Tensor logical_xor(const Tensor& y) const;
+  [[nodiscard]] bool allclose(const Tensor& y, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) const;
+  [[nodiscard]] bool equal(const Tensor& y) const;
+
+  [[nodiscard]] Tensor isclose(const Tensor& y, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) const;
+  [[nodiscard]] Tensor bitwise_and(const Tensor& y) const;
+  [[nodiscard]] Tensor bitwise_or(const Tensor& y) const;
+  [[nodiscard]] Tensor bitwise_xor(const Tensor& y) const;
+  [[nodiscard]] Tensor bitwise_not() const;
+
+  // Functions of single elements: autograd/ops/unary.h, activation.h, special.h
+  [[nodiscard]] Tensor abs() const;
+  [[nodiscard]] Tensor neg() const;
+  [[nodiscard]] Tensor sign() const;
+  [[nodiscard]] Tensor square() const;
+  [[nodiscard]] Tensor sqrt() const;
+  [[nodiscard]] Tensor rsqrt() const;
+  [[nodiscard]] Tensor reciprocal() const;
+  [[nodiscard]] Tensor exp() const;
+  [[nodiscard]] Tensor expm1() const;
+  [[nodiscard]] Tensor log() const;
+  [[nodiscard]] Tensor log2() const;
+  [[nodiscard]] Tensor log10() const;
+  [[nodiscard]] Tensor log1p() const;
+  [[nodiscard]] Tensor sin() const;
+  [[nodiscard]] Tensor cos() const;
+  [[nodiscard]] Tensor tan() const;
+  [[nodiscard]] Tensor tanh() const;
+  [[nodiscard]] Tensor erf() const;
+  [[nodiscard]] Tensor floor() const;
+  [[nodiscard]] Tensor ceil() const;
+  [[nodiscard]] Tensor trunc() const;
+  [[nodiscard]] Tensor round(int64_t decimals = 0) const;
+  [[nodiscard]] Tensor frac() const;
+  [[nodiscard]] Tensor clamp(std::optional<Scalar> min, std::optional<Scalar> max = {}) const;
+  [[nodiscard]] Tensor clamp(const Tensor& min, const Tensor& max) const;
+  [[nodiscard]] Tensor clamp_min(Scalar min) const;
+  [[nodiscard]] Tensor clamp_max(Scalar max) const;
+  [[nodiscard]] Tensor isnan() const;
+  [[nodiscard]] Tensor isinf() const;
+  [[nodiscard]] Tensor isfinite() const;
+  [[nodiscard]] Tensor logical_not() const;
+  [[nodiscard]] Tensor relu() const;
+  [[nodiscard]] Tensor sigmoid() const;
+  [[nodiscard]] Tensor logit(std::optional<double> eps = {}) const;
+  [[nodiscard]] Tensor erfinv() const;
+  [[nodiscard]] Tensor lgamma() const;
+  [[nodiscard]] Tensor digamma() const;
+  [[nodiscard]] Tensor nan_to_num() const;
+
+  // Reductions: autograd/ops/reduce.h, softmax.h, scan.h
+  [[nodiscard]] Tensor sum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor nansum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor mean(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor prod(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor var(const DimList& dims = {}) const;
+  [[nodiscard]] Tensor var(const DimList& dims, const VarOptions& o) const;
+  [[nodiscard]] Tensor var(const DimList& dims, bool unbiased, bool keepdim = false) const;
+  [[nodiscard]] Tensor std(const DimList& dims = {}) const;
+  [[nodiscard]] Tensor std(const DimList& dims, const VarOptions& o) const;
+  [[nodiscard]] Tensor std(const DimList& dims, bool unbiased, bool keepdim = false) const;
+  [[nodiscard]] Tensor amax(const DimList& dims = {}, bool keepdim = false) const;
+  [[nodiscard]] Tensor amin(const DimList& dims = {}, bool keepdim = false) const;
+  [[nodiscard]] Tensor max() const;
+  [[nodiscard]] Tensor min() const;
+  [[nodiscard]] ValuesIndices max(int64_t dim, bool keepdim = false) const;
+  [[nodiscard]] ValuesIndices min(int64_t dim, bool keepdim = false) const;
+  [[nodiscard]] Tensor argmax(std::optional<int64_t> dim = {}, bool keepdim = false) const;
+  [[nodiscard]] Tensor argmin(std::optional<int64_t> dim = {}, bool keepdim = false) const;
+  [[nodiscard]] Tensor norm(double p = 2, const DimList& dims = {}, bool keepdim = false) const;
+  [[nodiscard]] Tensor logsumexp(const DimList& dims, bool keepdim = false) const;
+  [[nodiscard]] Tensor any(const DimList& dims = {}, bool keepdim = false) const;
+  [[nodiscard]] Tensor all(const DimList& dims = {}, bool keepdim = false) const;
+  [[nodiscard]] Tensor count_nonzero(const DimList& dims = {}) const;
+  [[nodiscard]] Tensor softmax(int64_t dim, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor log_softmax(int64_t dim, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor cumsum(int64_t dim, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor cumprod(int64_t dim, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] ValuesIndices sort(int64_t dim = -1, bool descending = false) const;
+  [[nodiscard]] Tensor argsort(int64_t dim = -1, bool descending = false) const;
+  [[nodiscard]] ValuesIndices topk(int64_t k, int64_t dim = -1, bool largest = true, bool sorted = true) const;
+
+  // Order and counts: autograd/ops/order_statistics.h, search.h, statistics.h
+  [[nodiscard]] Tensor median() const;
+  [[nodiscard]] ValuesIndices median(int64_t dim, bool keepdim = false) const;
+  [[nodiscard]] Tensor quantile(double q, std::optional<int64_t> dim = {}, bool keepdim = false) const;
+  [[nodiscard]] Tensor quantile(const Tensor& q, std::optional<int64_t> dim = {}, bool keepdim = false) const;
+  [[nodiscard]] ValuesIndices kthvalue(int64_t k, int64_t dim = -1, bool keepdim = false) const;
+  [[nodiscard]] ValuesIndices mode(int64_t dim = -1, bool keepdim = false) const;
+  [[nodiscard]] ValuesIndices cummax(int64_t dim) const;
+  [[nodiscard]] ValuesIndices cummin(int64_t dim) const;
+  [[nodiscard]] Tensor bincount(const Tensor& weights, int64_t minlength = 0) const;
+  [[nodiscard]] Tensor bincount() const;
+  [[nodiscard]] Tensor diff(int64_t n = 1, int64_t dim = -1) const;
+  [[nodiscard]] Tensor multinomial(int64_t num_samples, bool replacement = false) const;
+
+  // Products: autograd/ops/matmul.h
+  [[nodiscard]] Tensor matmul(const Tensor& b) const;
+  [[nodiscard]] Tensor mm(const Tensor& b) const;
+  [[nodiscard]] Tensor bmm(const Tensor& b) const;
+  [[nodiscard]] Tensor mv(const Tensor& x) const;
+  [[nodiscard]] Tensor dot(const Tensor& y) const;
+  [[nodiscard]] Tensor outer(const Tensor& y) const;
+  [[nodiscard]] Tensor addmm(const Tensor& a, const Tensor& b, Scalar beta = 1, Scalar alpha = 1) const;
+
+  // Picking and placing: autograd/ops/index.h
+  [[nodiscard]] Tensor index_select(int64_t dim, const Tensor& index) const;
+  [[nodiscard]] Tensor index_add(int64_t dim, const Tensor& index, const Tensor& src, double alpha = 1) const;
+  [[nodiscard]] Tensor gather(int64_t dim, const Tensor& index) const;
+  [[nodiscard]] Tensor scatter(int64_t dim, const Tensor& index, const Tensor& src) const;
+  [[nodiscard]] Tensor scatter(int64_t dim, const Tensor& index, Scalar value) const;
+  [[nodiscard]] Tensor scatter_add(int64_t dim, const Tensor& index, const Tensor& src) const;
+  [[nodiscard]] Tensor index_put(const std::vector<Index>& at, const Tensor& values, bool accumulate = false) const;
+  [[nodiscard]] Tensor take_along_dim(const Tensor& indices, std::optional<int64_t> dim = {}) const;
+  [[nodiscard]] Tensor masked_fill(const Tensor& mask, Scalar value) const;
+  [[nodiscard]] Tensor masked_fill(const Tensor& mask, const Tensor& value) const;
+  [[nodiscard]] Tensor masked_select(const Tensor& mask) const;
+  [[nodiscard]] Tensor masked_scatter(const Tensor& mask, const Tensor& src) const;
+  [[nodiscard]] Tensor index_fill(int64_t dim, const Tensor& index, Scalar value) const;
+  [[nodiscard]] Tensor index_copy(int64_t dim, const Tensor& index, const Tensor& src) const;
+  [[nodiscard]] Tensor nonzero() const;
+  [[nodiscard]] Tensor argwhere() const;
+
+  // Moves: autograd/ops/shape.h
+  [[nodiscard]] std::vector<Tensor> unbind(int64_t dim = 0) const;
+  [[nodiscard]] Tensor flip(const Shape& dims) const;
+  [[nodiscard]] Tensor roll(const Shape& shifts, const Shape& dims) const;
+  [[nodiscard]] Tensor roll(int64_t shift) const;
+  [[nodiscard]] Tensor repeat(const Shape& repeats) const;
+  template <std::integral... I>
+  requires(sizeof...(I) > 1) [[nodiscard]] Tensor repeat(I... repeats) const;
+  [[nodiscard]] Tensor tile(const Shape& dims) const;
+  [[nodiscard]] Tensor repeat_interleave(int64_t repeats) const;
+  [[nodiscard]] Tensor repeat_interleave(int64_t repeats, int64_t dim) const;
+  [[nodiscard]] Tensor tril(int64_t diagonal = 0) const;
+  [[nodiscard]] Tensor triu(int64_t diagonal = 0) const;
+  [[nodiscard]] Tensor diag(int64_t diagonal = 0) const;
+  [[nodiscard]] Tensor trace() const;
+  [[nodiscard]] Tensor broadcast_to(const Shape& shape) const;
+  [[nodiscard]] Tensor fliplr() const;
+  [[nodiscard]] Tensor flipud() const;
+
+  // In place, as Tensor's own: only where no graph is recorded. The result must have this tensor's shape, and a dtype of no
+  // higher category (bool < integer < floating): ShapeError, DtypeError.
+  Tensor& sub_(const Tensor& y, double alpha = 1);
+  Tensor& sub_(Scalar y, Scalar alpha = 1);
+  Tensor& div_(const Tensor& y);
+  Tensor& div_(Scalar y);
+  Tensor& pow_(const Tensor& y);
+  Tensor& pow_(Scalar y);
+  Tensor& remainder_(const Tensor& y);
+  Tensor& remainder_(Scalar y);
+  Tensor& lerp_(const Tensor& end, const Tensor& weight);
+  Tensor& lerp_(const Tensor& end, double weight);
+  Tensor& addcmul_(const Tensor& a, const Tensor& b, Scalar value = 1);
+  Tensor& addcdiv_(const Tensor& a, const Tensor& b, Scalar value = 1);
+  Tensor& abs_();
+  Tensor& neg_();
+  Tensor& square_();
+  Tensor& sqrt_();
+  Tensor& rsqrt_();
+  Tensor& reciprocal_();
+  Tensor& exp_();
+  Tensor& log_();
+  Tensor& tanh_();
+  Tensor& sigmoid_();
+  Tensor& relu_();
+  Tensor& floor_();
+  Tensor& ceil_();
+  Tensor& round_(int64_t decimals = 0);
+  Tensor& clamp_(std::optional<Scalar> min, std::optional<Scalar> max = {});
+  Tensor& clamp_min_(Scalar min);
+  Tensor& clamp_max_(Scalar max);
+  Tensor& logical_not_();
+  Tensor& masked_fill_(const Tensor& mask, Scalar value);
+  Tensor& masked_fill_(const Tensor& mask, const Tensor& value);
+  Tensor& index_put_(const std::vector<Index>& at, const Tensor& values, bool accumulate = false);
+  Tensor& index_put_(const std::vector<Index>& at, Scalar value);
+  Tensor& index_fill_(int64_t dim, const Tensor& index, Scalar value);
+  Tensor& index_copy_(int64_t dim, const Tensor& index, const Tensor& src);
+  Tensor& masked_scatter_(const Tensor& mask, const Tensor& src);
+  Tensor& index_add_(int64_t dim, const Tensor& index, const Tensor& src, double alpha = 1);
+  Tensor& scatter_(int64_t dim, const Tensor& index, const Tensor& src);
+  Tensor& scatter_(int64_t dim, const Tensor& index, Scalar value);
+  Tensor& scatter_add_(int64_t dim, const Tensor& index, const Tensor& src);
+  Tensor& cumsum_(int64_t dim);
+  Tensor& uniform_(double from = 0, double to = 1);
+  Tensor& normal_(double mean = 0, double std = 1);
+  Tensor& bernoulli_(double p = 0.5);
+  Tensor& exponential_(double lambd = 1);
+
+ protected:
+  TensorMethods() = default;
+
+ private:
+  const Tensor& self() const;
+  Tensor& self();
+};
+
+}  // namespace weft

@@ -1,0 +1,1 @@
+weft_test_example(custom_op 0 0)

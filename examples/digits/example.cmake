@@ -1,0 +1,1 @@
+weft_test_example(digits 0.94 1)

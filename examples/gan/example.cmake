@@ -1,0 +1,1 @@
+weft_test_example(gan 0.7 1)

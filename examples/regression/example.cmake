@@ -1,0 +1,1 @@
+weft_test_example(regression 0 0.05)

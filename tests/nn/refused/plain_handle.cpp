@@ -1,0 +1,36 @@
+// Each CASE must not compile: the message says what to write.
+#include <optional>
+
+#include "weft/autograd/ops/matmul.h"
+#include "weft/nn/linear.h"
+
+using namespace weft;
+
+struct Plain : nn::Module {
+  nn::Linear fc{2, 2};
+#if CASE == 0
+  void fine(const Tensor& x) {
+    const Tensor& w = fc.weight;
+    auto handle = fc.weight;
+    std::vector<nn::Parameter> list{fc.weight, fc.bias};
+    std::vector<Tensor> plain{fc.weight.tensor(), x};
+    (void)linear(x, w, fc.bias);
+    (void)handle.shape();
+  }
+#elif CASE == 1
+  Tensor scale = param("scale", Tensor());
+#elif CASE == 2
+  std::vector<Tensor> list{fc.weight, fc.bias};
+#elif CASE == 3
+  std::optional<Tensor> maybe = fc.weight;
+#elif CASE == 4
+  void local() { Tensor w = buffer("w", Tensor()); }
+#elif CASE == 5
+  Tensor late;
+  void assign() { late = param("late", Tensor()); }
+#elif CASE == 6
+  Tensor result() { return fc.weight; }
+#elif CASE == 7
+  void reset() { fc.weight = Tensor(); }
+#endif
+};
