@@ -2,7 +2,7 @@
 // Knows ops and process groups; must not know modules.
 #pragma once
 
-#include "weft/core/norm_params.h"
+#include "weft/autograd/ops/norm.h"
 #include "weft/distributed/process_group.h"
 
 namespace weft {
@@ -11,7 +11,7 @@ struct SyncBatchNormOptions {
   bool training = false;  ///< statistics of all ranks' batches together; otherwise the running ones, and no message
   double momentum = 0.1;  ///< running = (1 - momentum) running + momentum batch
   double eps = 1e-5;      ///< inside the square root
-  Activation activation = Activation::none;
+  Choice<Activation> activation = Activation::none;
   double slope = 0.01;                            ///< of leaky_relu
   bool inplace = false;                           ///< with leaky_relu in training: may write the result over x
   bool biased_running_var = false;                ///< the running variance takes M2 / n, not M2 / (n - 1)

@@ -20,9 +20,10 @@ PReLU::PReLU(int64_t num_parameters, double init)
 
 ELU::ELU(double alpha) : Module("ELU"), alpha(alpha) { set_extra("", shown("alpha=", this->alpha)); }
 
-GELU::GELU(Approximate approximate) : Module("GELU"), approximate(approximate) {
-  set_extra(
-      "", [how = this->approximate] { return *how == Approximate::tanh ? "approximate='tanh'" : "approximate='none'"; });
+GELU::GELU(Choice<Approximate> approximate) : Module("GELU"), approximate(approximate) {
+  set_extra("", [how = this->approximate] {
+    return *how == Approximate::tanh ? "approximate='tanh'" : "approximate='none'";
+  });
 }
 
 Hardtanh::Hardtanh(double min_val, double max_val) : Module("Hardtanh"), min_val(min_val), max_val(max_val) {

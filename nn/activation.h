@@ -53,7 +53,7 @@ struct WEFT_API SELU : Module {
   }
 };
 struct WEFT_API GELU : Module {
-  explicit GELU(Approximate approximate = Approximate::none);
+  explicit GELU(Choice<Approximate> approximate = Approximate::none);
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return gelu(x, *approximate); });
   }

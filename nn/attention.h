@@ -34,6 +34,9 @@ struct AttentionResult {
 class WEFT_API MultiheadAttention : public Module {
  public:
   MultiheadAttention(int64_t embed_dim, int64_t num_heads, const MultiheadAttentionOptions& o = {});
+  template <std::floating_point F>
+  MultiheadAttention(int64_t embed_dim, int64_t num_heads, F dropout)
+      : MultiheadAttention(embed_dim, num_heads, {.dropout = dropout}) {}
   AttentionResult operator()(const Tensor& query, const Tensor& key, const Tensor& value,
                              const MultiheadAttentionCall& call = {}) const {
     return nn::call(*this, query, key, value, call);

@@ -13,8 +13,6 @@ using detail::py;
 
 namespace {
 
-std::string quoted(const std::string& text) { return "'" + text + "'"; }
-
 bool all(const Shape& s, int64_t value) {
   for (int64_t v : s)
     if (v != value) return false;
@@ -24,27 +22,19 @@ bool all(const Shape& s, int64_t value) {
 }  // namespace
 
 // In the order of the messages that PyTorch gives.
-void ConvBase::check(const Config& c) const {
+void ConvBase::check(const Config& c) {
   const std::string& n = name();
   const ConvParams& p = c.params;
   if (c.transposed)
-    WEFT_CHECK(c.padding_mode == "zeros", ValueError, n, ": only \"zeros\" padding mode is supported for ", n,
-               ", got padding_mode ", quoted(c.padding_mode));
+    WEFT_CHECK(c.padding_mode == PaddingMode::zeros, ValueError, n, ": only \"zeros\" padding mode is supported for ",
+               n, ", got padding_mode '", Choice(c.padding_mode).text(), "'");
   WEFT_CHECK(p.groups > 0, ValueError, n, ": groups must be a positive integer, got ", p.groups);
   WEFT_CHECK(c.in_channels % p.groups == 0, ValueError, n, ": in_channels must be divisible by groups, got ",
              c.in_channels, " and ", p.groups);
   WEFT_CHECK(c.out_channels % p.groups == 0, ValueError, n, ": out_channels must be divisible by groups, got ",
              c.out_channels, " and ", p.groups);
-  WEFT_CHECK(c.padding_text.empty() || !c.transposed, ValueError, n, ": padding must be numbers, got ",
-             quoted(c.padding_text));
-  WEFT_CHECK(c.padding_text.empty() || c.padding_text == "same" || c.padding_text == "valid", ValueError, n,
-             ": padding ", quoted(c.padding_text), " is neither 'same' nor 'valid'");
-  WEFT_CHECK(c.padding_text != "same" || all(p.stride, 1), ValueError, n,
-             ": padding 'same' is not supported for strided convolutions, stride is ", py(p.stride));
-  bool known = c.padding_mode == "zeros" || c.padding_mode == "reflect" || c.padding_mode == "replicate" ||
-               c.padding_mode == "circular";
-  WEFT_CHECK(known, ValueError, n, ": padding_mode must be one of 'zeros', 'reflect', 'replicate', 'circular', got ",
-             quoted(c.padding_mode));
+  if (c.transposed) refuse_padding_text(n, c.padding_text);
+  resolve_padding(n, c.padding_text, kernel_size, params);
   WEFT_CHECK(c.in_channels > 0 || c.lazy, ValueError, n, ": in_channels must be positive, got ", c.in_channels);
   WEFT_CHECK(c.out_channels > 0, ValueError, n, ": out_channels must be positive, got ", c.out_channels);
   auto least = [&](const char* what, const Shape& s, int64_t low) {
@@ -83,7 +73,7 @@ std::string ConvBase::extra_text(const Config& c) {
   if (!all(c.output_padding, 0)) s += ", output_padding=" + py(c.output_padding);
   if (params.groups != 1) s += ", groups=" + py(params.groups);
   if (!c.bias) s += ", bias=False";
-  if (c.padding_mode != "zeros") s += ", padding_mode=" + c.padding_mode;
+  if (c.padding_mode != PaddingMode::zeros) s += weft::str(", padding_mode=", Choice(c.padding_mode).text());
   return s;
 }
 
@@ -99,16 +89,8 @@ ConvBase::ConvBase(const Config& c)
   check(c);
   set_extra(extra_text(c));
   const int rank = kernel_size.size();
-  if (c.padding_text == "same") {
-    for (int i = 0; i < rank; ++i) {
-      int64_t whole = params.dilation[i] * (kernel_size[i] - 1);
-      params.padding_lo[i] = whole / 2;
-      params.padding_hi[i] = whole - whole / 2;
-    }
-  }
-  if (padding_mode != "zeros" && !(all(params.padding_lo, 0) && all(params.padding_hi, 0))) {
-    mode_ = padding_mode == "reflect" ? PadMode::reflect
-                                      : (padding_mode == "replicate" ? PadMode::replicate : PadMode::circular);
+  if (padding_mode != PaddingMode::zeros && !(all(params.padding_lo, 0) && all(params.padding_hi, 0))) {
+    mode_ = static_cast<PadMode>(padding_mode);  // one order of enumerators
     for (int i = rank; i-- > 0;) {
       pads_.push_back(params.padding_lo[i]);
       pads_.push_back(params.padding_hi[i]);

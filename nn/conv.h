@@ -2,63 +2,50 @@
 // Arithmetic is the ops' (autograd/ops/conv.h).
 #pragma once
 
-#include <array>
-#include <initializer_list>
 #include <optional>
 #include <string>
-#include <string_view>
 
+#include "weft/autograd/ops/conv_options.h"
 #include "weft/autograd/ops/pad.h"
-#include "weft/core/conv_params.h"
+#include "weft/core/choice.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
 
 namespace weft::nn {
 
-/// Padding of a layer: one number, one per axis, a pair (before, after) per axis, "valid" (none) or "same" (output as large as
-/// the input; the odd element goes to the end). Text is checked by the layer.
-///     .padding = 1    .padding = {1, 2}    .padding = {{0, 1}, {2, 1}}    .padding = "same"
-template <int D> class Padding {
- public:
-  Padding(int64_t all) : lo(all), hi(all) {}
-  template <std::convertible_to<int64_t>... I>
-  requires(sizeof...(I) == D && D > 1) Padding(I... i) : lo(i...), hi(i...) {}
-  Padding(const Dims<D>& d) : lo(d), hi(d) {}
-  Padding(std::initializer_list<std::pair<int64_t, int64_t>> pairs) : lo(0), hi(0) {
-    WEFT_CHECK(pairs.size() == D, ValueError, "padding: ", pairs.size(), " pairs for ", D, " axes");
-    int i = 0;
-    for (const auto& [before, after] : pairs) {
-      lo[i] = before;
-      hi[i++] = after;
-    }
-  }
-  template <class S>
-  requires(std::convertible_to<S, std::string_view> && !std::integral<S>) Padding(const S& text)
-      : lo(0), hi(0), text(std::string_view(text)) {}
+using weft::Padding;
 
-  Dims<D> lo, hi;
-  std::string text;  ///< empty for numbers
-};
+/// Stands for a field of options whose value came before them as an argument of its own.
+struct Given {};
 
-template <int D> struct ConvOptions {
-  Dims<D> kernel_size;
+/// What an input is padded with: zeros, or its own elements. In PadMode's order.
+enum class PaddingMode : uint8_t { zeros, reflect, replicate, circular };
+constexpr auto mode_words(PaddingMode) {
+  return make_words("conv: padding_mode", "zeros", "reflect", "replicate", "circular");
+}
+
+/// The op's options and the layer's: `{.kernel_size = 3, .padding = 1}`, or behind a kernel size `3, {.padding = 1}`.
+template <int D, class Kernel = Dims<D>> struct ConvOptions {
+  ByName by_name = {};
+  Kernel kernel_size = Kernel();
   Dims<D> stride = 1;
   Padding<D> padding = 0;
   Dims<D> dilation = 1;
   int64_t groups = 1;
   bool bias = true;
-  std::string padding_mode = "zeros";  ///< or "reflect", "replicate", "circular"
+  Choice<PaddingMode> padding_mode = PaddingMode::zeros;
 };
 
-template <int D> struct ConvTransposeOptions {
-  Dims<D> kernel_size;
+template <int D, class Kernel = Dims<D>> struct ConvTransposeOptions {
+  ByName by_name = {};
+  Kernel kernel_size = Kernel();
   Dims<D> stride = 1;
   Padding<D> padding = 0;      ///< crops the result; numbers only
   Dims<D> output_padding = 0;  ///< enlarges the end of the result; below stride or dilation
   int64_t groups = 1;
   bool bias = true;
   Dims<D> dilation = 1;
-  std::string padding_mode = "zeros";
+  Choice<PaddingMode> padding_mode = PaddingMode::zeros;  ///< no other
 };
 
 /// What all convolution layers share. Attributes are resolved: one entry per axis, "same" as numbers.
@@ -69,7 +56,7 @@ class WEFT_API ConvBase : public Module {
   ConvParams params;  ///< stride, padding_lo, padding_hi, dilation, groups
   Shape output_padding;
   bool transposed;
-  std::string padding_mode;
+  PaddingMode padding_mode;
   Parameter weight;  ///< [out, in/groups, kernel...], transposed: [in, out/groups, kernel...]
   Parameter bias;    ///< [out], undefined without
 
@@ -84,28 +71,27 @@ class WEFT_API ConvBase : public Module {
     Shape kernel_size;
     ConvParams params;
     bool bias;
-    std::string padding_text, padding_mode;
+    std::string padding_text;
+    PaddingMode padding_mode = PaddingMode::zeros;
     bool transposed = false;
     Shape output_padding = Shape::filled(kernel_size.size(), 0);
     bool lazy = false;  // in_channels is 0, not known yet, and the parameters have no elements
   };
   explicit ConvBase(const Config& c);
-  template <int D> static Config config(const char* family, int64_t in, int64_t out, const ConvOptions<D>& o) {
-    return {.name = weft::str(family, D, "d"),
-            .in_channels = in,
-            .out_channels = out,
-            .kernel_size = o.kernel_size,
-            .params = {o.stride, o.padding.lo, o.padding.hi, o.dilation, o.groups},
-            .bias = o.bias,
-            .padding_text = o.padding.text,
-            .padding_mode = o.padding_mode};
-  }
-  template <int D> static Config config(const char* family, int64_t in, int64_t out, const ConvTransposeOptions<D>& o) {
-    Config c = config<D>(
-        family, in, out,
-        ConvOptions<D>{o.kernel_size, o.stride, o.padding, o.dilation, o.groups, o.bias, o.padding_mode});
-    c.transposed = true;
-    c.output_padding = o.output_padding;
+  template <int D, class Options>
+  static Config config(const char* family, int64_t in, int64_t out, const Dims<D>& kernel_size, const Options& o) {
+    Config c{.name = weft::str(family, D, "d"),
+             .in_channels = in,
+             .out_channels = out,
+             .kernel_size = kernel_size,
+             .params = conv_params(o),
+             .bias = o.bias,
+             .padding_text = o.padding.text};
+    if constexpr (requires { o.padding_mode; }) c.padding_mode = o.padding_mode;
+    if constexpr (requires { o.output_padding; }) {
+      c.transposed = true;
+      c.output_padding = o.output_padding;
+    }
     return c;
   }
   /// The convolution of x with `w` in weight's place, and `b` in bias's.
@@ -123,18 +109,24 @@ class WEFT_API ConvBase : public Module {
   static void reset(const Tensor& weight, const Tensor& bias);
 
  private:
-  void check(const Config& c) const;
+  void check(const Config& c);
   PadMode mode_ = PadMode::constant;
   ConvParams unpadded_;  // for modes other than zeros: the input is padded first
   Shape pads_;
 };
 
-/// Cross-correlation, `Conv2d(3, 8, {.kernel_size = 3, .padding = 1})`. x: [N, C, spatial...] or [C, spatial...].
+/// Cross-correlation: `Conv2d(3, 8, {.kernel_size = 3, .padding = 1})`, `Conv2d(3, 8, 3, {.padding = 1})`, or with stride and
+/// padding in PyTorch's order `Conv2d(3, 8, 3, 1, 1)`. x: [N, C, spatial...] or [C, spatial...].
 /// ValueError for bad arguments, ShapeError for inputs that do not fit. Modes other than zeros pad a copy, 3 to 7 % of a layer's time.
 template <int D> class WEFT_API Conv : public ConvBase {
  public:
   Conv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o)
-      : ConvBase(config("Conv", in_channels, out_channels, o)) {}
+      : ConvBase(config("Conv", in_channels, out_channels, o.kernel_size, o)) {}
+  Conv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const ConvOptions<D, Given>& o = {})
+      : ConvBase(config("Conv", in_channels, out_channels, kernel_size, o)) {}
+  Conv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride,
+       const Padding<D>& padding = 0)
+      : Conv(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return convolve(x, weight); });
   }
@@ -147,7 +139,13 @@ using Conv3d = Conv<3>;
 template <int D> class WEFT_API ConvTranspose : public ConvBase {
  public:
   ConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeOptions<D>& o)
-      : ConvBase(config("ConvTranspose", in_channels, out_channels, o)) {}
+      : ConvBase(config("ConvTranspose", in_channels, out_channels, o.kernel_size, o)) {}
+  ConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size,
+                const ConvTransposeOptions<D, Given>& o = {})
+      : ConvBase(config("ConvTranspose", in_channels, out_channels, kernel_size, o)) {}
+  ConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride,
+                const Padding<D>& padding = 0)
+      : ConvTranspose(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   /// output_size: spatial sizes (or all sizes) of the result, instead of output_padding. ValueError where it cannot be had.
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) const {
     return nn::call(*this, x, [&](const Tensor& x) { return convolve_transposed(x, weight, output_size); });

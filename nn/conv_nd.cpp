@@ -26,8 +26,7 @@ ConvBase::Config ConvNd::config(int64_t in, int64_t out, const ConvNdOptions& o)
           .kernel_size = o.kernel_size,
           .params = p,
           .bias = o.bias,
-          .padding_text = "",
-          .padding_mode = "zeros"};
+          .padding_text = ""};
 }
 
 Tensor ConvNd::forward(const Tensor& x) const {

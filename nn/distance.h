@@ -21,6 +21,7 @@ class WEFT_API CosineSimilarity : public Module {
 class WEFT_API PairwiseDistance : public Module {
  public:
   explicit PairwiseDistance(const PairwiseDistanceOptions& o = {}) : Module("PairwiseDistance"), options(o) {}
+  explicit PairwiseDistance(double p, double eps = 1e-6) : PairwiseDistance({.p = p, .eps = eps}) {}
   Tensor operator()(const Tensor& a, const Tensor& b) const {
     return nn::call(*this, a, [&](const Tensor& a) { return pairwise_distance(a, b, options); });
   }

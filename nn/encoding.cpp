@@ -108,14 +108,6 @@ Tensor Inspiration::forward(const Tensor& x) const {
 
 namespace {
 
-ConvOptions<2> widened(const UpsampleConv2dOptions& o) {
-  return {.kernel_size = o.kernel_size,
-          .stride = o.stride,
-          .padding = o.padding,
-          .dilation = o.dilation,
-          .groups = o.groups,
-          .bias = o.bias};
-}
 int64_t conv_channels(int64_t out, const UpsampleConv2dOptions& o) {
   WEFT_CHECK(o.scale_factor > 0, ValueError, "UpsampleConv2d: scale_factor must be positive, got ", o.scale_factor);
   WEFT_CHECK(o.groups > 0 && out % o.groups == 0, ValueError,
@@ -126,7 +118,8 @@ int64_t conv_channels(int64_t out, const UpsampleConv2dOptions& o) {
 }  // namespace
 
 UpsampleConv2d::UpsampleConv2d(int64_t in_channels, int64_t out, const UpsampleConv2dOptions& o)
-    : ConvBase(config("UpsampleConv", in_channels, conv_channels(out, o), widened(o))), scale_factor(o.scale_factor) {
+    : ConvBase(config("UpsampleConv", in_channels, conv_channels(out, o), o.kernel_size, o)),
+      scale_factor(o.scale_factor) {
   out_channels = out;
   std::string text = weft::str(in_channels, ", ", out, ", kernel_size=", py(kernel_size),
                                ", stride=", py(params.stride), ", padding=", py(params.padding_lo),

@@ -11,8 +11,9 @@ namespace weft::nn {
 
 /// Which axis of a rank-3 input holds the features' numbers. automatic: the last one if it has size D, else the second.
 enum class EncodingLayout : uint8_t { automatic, bnd, bdn };
+constexpr auto mode_words(EncodingLayout) { return make_words("Encoding: layout", "automatic", "bnd", "bdn"); }
 struct EncodingOptions {
-  EncodingLayout layout = EncodingLayout::automatic;
+  Choice<EncodingLayout> layout = EncodingLayout::automatic;
 };
 
 /// Residuals to D-dimensional codewords, weighted by how near they are, summed over all features: weft::encode.
@@ -66,6 +67,7 @@ class WEFT_API Inspiration : public Module {
 };
 
 struct UpsampleConv2dOptions {
+  ByName by_name = {};
   Dims<2> kernel_size;
   Dims<2> stride = 1;
   Padding<2> padding = 0;

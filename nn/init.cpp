@@ -45,7 +45,7 @@ double fan_of(const Tensor& t, FanMode mode) {
 
 }  // namespace
 
-double calculate_gain(Nonlinearity nonlinearity, double negative_slope) {
+double calculate_gain(Choice<Nonlinearity> nonlinearity, double negative_slope) {
   switch (nonlinearity) {
     case Nonlinearity::tanh: return 5.0 / 3;
     case Nonlinearity::relu: return std::sqrt(2.0);

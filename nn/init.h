@@ -2,14 +2,18 @@
 // Knows tensors only. PyTorch's torch.nn.init.
 #pragma once
 
+#include "weft/core/choice.h"
 #include "weft/core/tensor.h"
 
 namespace weft::nn::init {
 
 /// What follows a layer, for the size of its first weights.
 enum class Nonlinearity : uint8_t { linear, sigmoid, tanh, relu, leaky_relu, selu };
+constexpr auto mode_words(Nonlinearity) {
+  return make_words("init: nonlinearity", "linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu");
+}
 /// Factor that keeps the variance through the nonlinearity: 1, 1, 5/3, sqrt 2, sqrt(2 / (1 + slope^2)), 3/4.
-WEFT_API double calculate_gain(Nonlinearity nonlinearity, double negative_slope = 0.01);
+WEFT_API double calculate_gain(Choice<Nonlinearity> nonlinearity, double negative_slope = 0.01);
 
 /// Inputs and outputs of one unit: weight [out, in, kernel...] has in * kernel and out * kernel. ShapeError below rank 2.
 struct Fans {
@@ -41,10 +45,11 @@ WEFT_API void xavier_uniform_(const Tensor& t, double gain = 1);
 WEFT_API void xavier_normal_(const Tensor& t, double gain = 1);
 
 enum class FanMode : uint8_t { fan_in, fan_out };
+constexpr auto mode_words(FanMode) { return make_words("init: mode", "fan_in", "fan_out"); }
 struct KaimingOptions {
   double a = 0;  ///< negative slope, with leaky_relu
-  FanMode mode = FanMode::fan_in;
-  Nonlinearity nonlinearity = Nonlinearity::leaky_relu;
+  Choice<FanMode> mode = FanMode::fan_in;
+  Choice<Nonlinearity> nonlinearity = Nonlinearity::leaky_relu;
 };
 /// U(-b, b), b = gain sqrt(3 / fan). (He et al. 2015.)
 WEFT_API void kaiming_uniform_(const Tensor& t, const KaimingOptions& o = {});

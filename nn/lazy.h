@@ -13,6 +13,7 @@ namespace weft::nn {
 class WEFT_API LazyLinear : public Linear {
  public:
   explicit LazyLinear(int64_t out_features, LinearOptions o = {});
+  template <std::same_as<bool> B> LazyLinear(int64_t out_features, B bias) : LazyLinear(out_features, {.bias = bias}) {}
   Tensor operator()(const Tensor& x);
   bool is_materialized() const { return !state().lazy; }
 };

@@ -47,8 +47,7 @@ void LazyConvBase::materialize_for(const Tensor& x) {
   if (in_channels != 0) return;
   if (!is_materialized()) {
     const int axes = kernel_size.size();
-    WEFT_CHECK(x.rank() == axes + 1 || x.rank() == axes + 2, ShapeError, name(), ": expected ", axes + 1,
-               "D (unbatched) or ", axes + 2, "D (batched) input, got ", x.shape());
+    check_conv_input(name(), x, axes);
     const int64_t channels = x.size(x.rank() - axes - 1);
     WEFT_CHECK(channels > 0 && channels % params.groups == 0, ValueError, name(),
                ": in_channels must be positive and divisible by groups, got ", channels, " and ", params.groups,

@@ -27,7 +27,12 @@ class WEFT_API LazyConvBase : public ConvBase {
 /// `in_channels` is 0 before this handle's first call.
 template <int D> class WEFT_API LazyConv : public LazyConvBase {
  public:
-  LazyConv(int64_t out_channels, const ConvOptions<D>& o) : LazyConvBase(config("LazyConv", 0, out_channels, o)) {}
+  LazyConv(int64_t out_channels, const ConvOptions<D>& o)
+      : LazyConvBase(config("LazyConv", 0, out_channels, o.kernel_size, o)) {}
+  LazyConv(int64_t out_channels, const Dims<D>& kernel_size, const ConvOptions<D, Given>& o = {})
+      : LazyConvBase(config("LazyConv", 0, out_channels, kernel_size, o)) {}
+  LazyConv(int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride, const Padding<D>& padding = 0)
+      : LazyConv(out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   Tensor operator()(const Tensor& x) {
     materialize_for(x);
     return nn::call(*this, x, [&](const Tensor& x) { return convolve(x, weight); });
@@ -41,7 +46,12 @@ using LazyConv3d = LazyConv<3>;
 template <int D> class WEFT_API LazyConvTranspose : public LazyConvBase {
  public:
   LazyConvTranspose(int64_t out_channels, const ConvTransposeOptions<D>& o)
-      : LazyConvBase(config("LazyConvTranspose", 0, out_channels, o)) {}
+      : LazyConvBase(config("LazyConvTranspose", 0, out_channels, o.kernel_size, o)) {}
+  LazyConvTranspose(int64_t out_channels, const Dims<D>& kernel_size, const ConvTransposeOptions<D, Given>& o = {})
+      : LazyConvBase(config("LazyConvTranspose", 0, out_channels, kernel_size, o)) {}
+  LazyConvTranspose(int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride,
+                    const Padding<D>& padding = 0)
+      : LazyConvTranspose(out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) {
     materialize_for(x);
     return nn::call(*this, x, [&](const Tensor& x) { return convolve_transposed(x, weight, output_size); });

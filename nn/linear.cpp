@@ -66,17 +66,38 @@ void init_rows(const Tensor& weight, std::optional<int64_t> padding) {
   init::normal_(weight);
   if (padding) init::zeros_(weight.detach().select(0, *padding));
 }
+const Tensor& checked_table(const char* name, const Tensor& t) {
+  WEFT_CHECK(t.defined() && t.rank() == 2 && t.is_floating(), ShapeError, name,
+             ": from_pretrained needs a floating matrix [num_embeddings, embedding_dim], got ",
+             t.defined() ? weft::str(t.dtype(), " ", t.shape()) : "an undefined tensor");
+  return t;
+}
 
 }  // namespace
 
-Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o)
-    : Module("Embedding"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
+// Checks, and what is printed.
+void Embedding::begin() {
   check_table(*this, num_embeddings, embedding_dim, options->padding_idx);
   set_extra(weft::str(num_embeddings, ", ", embedding_dim), [options = options] {
     return (options->padding_idx ? ", padding_idx=" + py(*options->padding_idx) : "") + renorm_text(*options);
   });
+}
+
+Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o)
+    : Module("Embedding"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
+  begin();
   weight = param("weight", empty({num_embeddings, embedding_dim}));
   init_rows(weight, options->padding_idx);
+}
+
+Embedding::Embedding(const Tensor& embeddings, bool freeze, EmbeddingOptions o)
+    : Module("Embedding"),
+      num_embeddings(checked_table("Embedding", embeddings).size(0)),
+      embedding_dim(embeddings.size(1)),
+      options(o) {
+  begin();
+  weight = param("weight", embeddings.detach());
+  weight.set_requires_grad(!freeze);
 }
 
 Tensor Embedding::forward(const Tensor& x) const {
@@ -84,19 +105,29 @@ Tensor Embedding::forward(const Tensor& x) const {
   return embedding(x, weight, {.padding_idx = options->padding_idx, .scale_grad_by_freq = options->scale_grad_by_freq});
 }
 
-EmbeddingBag::EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o)
-    : Module("EmbeddingBag"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
+void EmbeddingBag::begin() {
   check_table(*this, num_embeddings, embedding_dim, options->padding_idx);
   set_extra(weft::str(num_embeddings, ", ", embedding_dim), [options = options] {
-    const BagMode mode = options->mode;
-    return renorm_text(*options) + ", mode=" +
-           (mode == BagMode::sum   ? "'sum'"
-            : mode == BagMode::max ? "'max'"
-                                   : "'mean'") +
-           (options->padding_idx ? ", padding_idx=" + py(*options->padding_idx) : "");
+    return weft::str(renorm_text(*options), ", mode='", options->mode.text(), "'",
+                     options->padding_idx ? ", padding_idx=" + py(*options->padding_idx) : "");
   });
+}
+
+EmbeddingBag::EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o)
+    : Module("EmbeddingBag"), num_embeddings(num_embeddings), embedding_dim(embedding_dim), options(o) {
+  begin();
   weight = param("weight", empty({num_embeddings, embedding_dim}));
   init_rows(weight, options->padding_idx);
+}
+
+EmbeddingBag::EmbeddingBag(const Tensor& embeddings, bool freeze, EmbeddingBagOptions o)
+    : Module("EmbeddingBag"),
+      num_embeddings(checked_table("EmbeddingBag", embeddings).size(0)),
+      embedding_dim(embeddings.size(1)),
+      options(o) {
+  begin();
+  weight = param("weight", embeddings.detach());
+  weight.set_requires_grad(!freeze);
 }
 
 Tensor EmbeddingBag::forward(const Tensor& x, const Tensor& offsets, const Tensor& per_sample_weights) const {

@@ -15,6 +15,8 @@ struct LinearOptions {
 class WEFT_API Linear : public Module {
  public:
   Linear(int64_t in_features, int64_t out_features, LinearOptions o = {});
+  template <std::same_as<bool> B>
+  Linear(int64_t in_features, int64_t out_features, B bias) : Linear(in_features, out_features, {.bias = bias}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   void reset_parameters();
@@ -29,6 +31,9 @@ struct BilinearOptions {
 class WEFT_API Bilinear : public Module {
  public:
   Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, BilinearOptions o = {});
+  template <std::same_as<bool> B>
+  Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, B bias)
+      : Bilinear(in1_features, in2_features, out_features, {.bias = bias}) {}
   Tensor operator()(const Tensor& a, const Tensor& b) const { return nn::call(*this, a, b); }
   Tensor forward(const Tensor& a, const Tensor& b) const;
   int64_t in1_features, in2_features, out_features;
@@ -46,18 +51,29 @@ struct EmbeddingOptions {
 class WEFT_API Embedding : public Module {
  public:
   Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o = {});
+  template <std::integral I>
+  Embedding(int64_t num_embeddings, int64_t embedding_dim, I padding_idx)
+      : Embedding(num_embeddings, embedding_dim, {.padding_idx = padding_idx}) {}
+  /// A layer over `embeddings` [V, D] itself, no copy; trained unless frozen. ShapeError for another rank.
+  static Embedding from_pretrained(const Tensor& embeddings, bool freeze = true, EmbeddingOptions o = {}) {
+    return {embeddings, freeze, o};
+  }
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   int64_t num_embeddings, embedding_dim;
   Option<EmbeddingOptions> options;
   Parameter weight;
+
+ private:
+  Embedding(const Tensor& embeddings, bool freeze, EmbeddingOptions o);
+  void begin();
 };
 
 struct EmbeddingBagOptions {
   std::optional<double> max_norm = std::nullopt;  ///< as for Embedding
   double norm_type = 2;
   bool scale_grad_by_freq = false;
-  BagMode mode = BagMode::mean;
+  Choice<BagMode> mode = BagMode::mean;
   bool include_last_offset = false;  ///< offsets end with the end of the last bag
   std::optional<int64_t> padding_idx = std::nullopt;
 };
@@ -65,6 +81,10 @@ struct EmbeddingBagOptions {
 class WEFT_API EmbeddingBag : public Module {
  public:
   EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o = {});
+  /// As Embedding::from_pretrained.
+  static EmbeddingBag from_pretrained(const Tensor& embeddings, bool freeze = true, EmbeddingBagOptions o = {}) {
+    return {embeddings, freeze, o};
+  }
   Tensor operator()(const Tensor& x, const Tensor& offsets = {}, const Tensor& per_sample_weights = {}) const {
     return nn::call(*this, x, offsets, per_sample_weights);
   }
@@ -72,6 +92,10 @@ class WEFT_API EmbeddingBag : public Module {
   int64_t num_embeddings, embedding_dim;
   Option<EmbeddingBagOptions> options;
   Parameter weight;
+
+ private:
+  EmbeddingBag(const Tensor& embeddings, bool freeze, EmbeddingBagOptions o);
+  void begin();
 };
 
 /// y = x.

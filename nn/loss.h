@@ -22,9 +22,15 @@ template <class Options> Options weighted(Options o, const Tensor& weight, const
 }
 }  // namespace detail
 
+/// What losses take that have no other options: `MSELoss()`, `MSELoss({.reduction = "sum"})`, `MSELoss("sum")`.
+struct LossOptions {
+  Choice<Reduction> reduction = Reduction::mean;
+};
+
 class WEFT_API CrossEntropyLoss : public Module {
  public:
   explicit CrossEntropyLoss(const CrossEntropyOptions& o = {});
+  explicit CrossEntropyLoss(const Tensor& weight) : CrossEntropyLoss(CrossEntropyOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x,
                     [&](const Tensor& x) { return cross_entropy(x, target, detail::weighted(*options, weight)); });
@@ -36,7 +42,7 @@ struct LinearCrossEntropyLossOptions {
   Shape out_features = {};  ///< axes of the logits behind the classes
   bool bias = false;
   Tensor weight = {};  ///< of the classes, [num_classes]; a buffer
-  Reduction reduction = Reduction::mean;
+  Choice<Reduction> reduction = Reduction::mean;
   std::optional<int64_t> ignore_index = std::nullopt;  ///< -100 unless given
   double label_smoothing = 0;
 };
@@ -56,6 +62,7 @@ class WEFT_API LinearCrossEntropyLoss : public Module {
 class WEFT_API NLLLoss : public Module {
  public:
   explicit NLLLoss(const NllLossOptions& o = {});
+  explicit NLLLoss(const Tensor& weight) : NLLLoss(NllLossOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) { return nll_loss(x, target, detail::weighted(*options, weight)); });
   }
@@ -65,6 +72,7 @@ class WEFT_API NLLLoss : public Module {
 class WEFT_API BCELoss : public Module {
  public:
   explicit BCELoss(const ElementLossOptions& o = {});
+  explicit BCELoss(const Tensor& weight) : BCELoss(ElementLossOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(
         *this, x, [&](const Tensor& x) { return binary_cross_entropy(x, target, detail::weighted(*options, weight)); });
@@ -75,6 +83,7 @@ class WEFT_API BCELoss : public Module {
 class WEFT_API BCEWithLogitsLoss : public Module {
  public:
   explicit BCEWithLogitsLoss(const BceWithLogitsOptions& o = {});
+  explicit BCEWithLogitsLoss(const Tensor& weight) : BCEWithLogitsLoss(BceWithLogitsOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) {
       return binary_cross_entropy_with_logits(x, target, detail::weighted(*options, weight, pos_weight));
@@ -85,7 +94,8 @@ class WEFT_API BCEWithLogitsLoss : public Module {
 };
 class WEFT_API MSELoss : public Module {
  public:
-  explicit MSELoss(Reduction reduction = Reduction::mean) : Module("MSELoss"), reduction(reduction) {}
+  explicit MSELoss(const LossOptions& o = {}) : MSELoss(o.reduction) {}
+  explicit MSELoss(Choice<Reduction> reduction) : Module("MSELoss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) { return mse_loss(x, target, {.reduction = *reduction}); });
   }
@@ -93,7 +103,8 @@ class WEFT_API MSELoss : public Module {
 };
 class WEFT_API L1Loss : public Module {
  public:
-  explicit L1Loss(Reduction reduction = Reduction::mean) : Module("L1Loss"), reduction(reduction) {}
+  explicit L1Loss(const LossOptions& o = {}) : L1Loss(o.reduction) {}
+  explicit L1Loss(Choice<Reduction> reduction) : Module("L1Loss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) { return l1_loss(x, target, {.reduction = *reduction}); });
   }
@@ -101,7 +112,8 @@ class WEFT_API L1Loss : public Module {
 };
 class WEFT_API SmoothL1Loss : public Module {
  public:
-  explicit SmoothL1Loss(double beta = 1, Reduction reduction = Reduction::mean)
+  explicit SmoothL1Loss(const SmoothL1LossOptions& o = {}) : SmoothL1Loss(o.beta, o.reduction) {}
+  explicit SmoothL1Loss(double beta, Choice<Reduction> reduction = Reduction::mean)
       : Module("SmoothL1Loss"), beta(beta), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) { return smooth_l1_loss(x, target, beta, *reduction); });
@@ -111,7 +123,8 @@ class WEFT_API SmoothL1Loss : public Module {
 };
 class WEFT_API HuberLoss : public Module {
  public:
-  explicit HuberLoss(double delta = 1, Reduction reduction = Reduction::mean)
+  explicit HuberLoss(const HuberLossOptions& o = {}) : HuberLoss(o.delta, o.reduction) {}
+  explicit HuberLoss(double delta, Choice<Reduction> reduction = Reduction::mean)
       : Module("HuberLoss"), delta(delta), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) { return huber_loss(x, target, delta, {.reduction = *reduction}); });
@@ -122,6 +135,7 @@ class WEFT_API HuberLoss : public Module {
 class WEFT_API KLDivLoss : public Module {
  public:
   explicit KLDivLoss(const KlDivOptions& o = {}) : Module("KLDivLoss"), options(o) {}
+  explicit KLDivLoss(Choice<Reduction> reduction) : KLDivLoss(KlDivOptions{.reduction = reduction}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) { return kl_div(x, target, options); });
   }
@@ -140,6 +154,9 @@ class WEFT_API DiceLoss : public Module {
 class WEFT_API PoissonNLLLoss : public Module {
  public:
   explicit PoissonNLLLoss(const PoissonNllOptions& o = {}) : Module("PoissonNLLLoss"), options(o) {}
+  template <std::same_as<bool> B>
+  explicit PoissonNLLLoss(B log_input, bool full = false)
+      : PoissonNLLLoss(PoissonNllOptions{.log_input = log_input, .full = full}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) { return poisson_nll_loss(x, target, options); });
   }
@@ -158,6 +175,7 @@ class WEFT_API GaussianNLLLoss : public Module {
 class WEFT_API CTCLoss : public Module {
  public:
   explicit CTCLoss(const CtcLossOptions& o = {}) : Module("CTCLoss"), options(o) {}
+  template <std::integral I> explicit CTCLoss(I blank) : CTCLoss(CtcLossOptions{.blank = blank}) {}
   Tensor operator()(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
                     const Tensor& target_lengths) const {
     return nn::call(*this, log_probs, [&](const Tensor& log_probs) {

@@ -11,7 +11,8 @@ namespace weft::nn {
 
 class WEFT_API MarginRankingLoss : public Module {
  public:
-  explicit MarginRankingLoss(double margin = 0, Reduction reduction = Reduction::mean)
+  explicit MarginRankingLoss(const MarginLossOptions& o = {}) : MarginRankingLoss(o.margin, o.reduction) {}
+  explicit MarginRankingLoss(double margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("MarginRankingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const {
     return nn::call(*this, a, [&](const Tensor& a) { return margin_ranking_loss(a, b, y, margin, *reduction); });
@@ -21,7 +22,8 @@ class WEFT_API MarginRankingLoss : public Module {
 };
 class WEFT_API HingeEmbeddingLoss : public Module {
  public:
-  explicit HingeEmbeddingLoss(double margin = 1, Reduction reduction = Reduction::mean)
+  explicit HingeEmbeddingLoss(const HingeEmbeddingOptions& o = {}) : HingeEmbeddingLoss(o.margin, o.reduction) {}
+  explicit HingeEmbeddingLoss(double margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("HingeEmbeddingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& y) const {
     return nn::call(*this, x, [&](const Tensor& x) { return hinge_embedding_loss(x, y, margin, *reduction); });
@@ -31,7 +33,8 @@ class WEFT_API HingeEmbeddingLoss : public Module {
 };
 class WEFT_API CosineEmbeddingLoss : public Module {
  public:
-  explicit CosineEmbeddingLoss(double margin = 0, Reduction reduction = Reduction::mean)
+  explicit CosineEmbeddingLoss(const MarginLossOptions& o = {}) : CosineEmbeddingLoss(o.margin, o.reduction) {}
+  explicit CosineEmbeddingLoss(double margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("CosineEmbeddingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const {
     return nn::call(*this, a, [&](const Tensor& a) { return cosine_embedding_loss(a, b, y, margin, *reduction); });
@@ -41,7 +44,8 @@ class WEFT_API CosineEmbeddingLoss : public Module {
 };
 class WEFT_API SoftMarginLoss : public Module {
  public:
-  explicit SoftMarginLoss(Reduction reduction = Reduction::mean) : Module("SoftMarginLoss"), reduction(reduction) {}
+  explicit SoftMarginLoss(const LossOptions& o = {}) : SoftMarginLoss(o.reduction) {}
+  explicit SoftMarginLoss(Choice<Reduction> reduction) : Module("SoftMarginLoss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& y) const {
     return nn::call(*this, x, [&](const Tensor& x) { return soft_margin_loss(x, y, *reduction); });
   }
@@ -50,6 +54,9 @@ class WEFT_API SoftMarginLoss : public Module {
 class WEFT_API MultiMarginLoss : public Module {
  public:
   explicit MultiMarginLoss(const MultiMarginOptions& o = {});
+  template <std::integral I>
+  explicit MultiMarginLoss(I p, double margin = 1)
+      : MultiMarginLoss(MultiMarginOptions{.p = static_cast<int>(p), .margin = margin}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x,
                     [&](const Tensor& x) { return multi_margin_loss(x, target, detail::weighted(*options, weight)); });
@@ -59,8 +66,8 @@ class WEFT_API MultiMarginLoss : public Module {
 };
 class WEFT_API MultiLabelMarginLoss : public Module {
  public:
-  explicit MultiLabelMarginLoss(Reduction reduction = Reduction::mean)
-      : Module("MultiLabelMarginLoss"), reduction(reduction) {}
+  explicit MultiLabelMarginLoss(const LossOptions& o = {}) : MultiLabelMarginLoss(o.reduction) {}
+  explicit MultiLabelMarginLoss(Choice<Reduction> reduction) : Module("MultiLabelMarginLoss"), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) { return multilabel_margin_loss(x, target, *reduction); });
   }
@@ -69,6 +76,8 @@ class WEFT_API MultiLabelMarginLoss : public Module {
 class WEFT_API MultiLabelSoftMarginLoss : public Module {
  public:
   explicit MultiLabelSoftMarginLoss(const MultilabelSoftMarginOptions& o = {});
+  explicit MultiLabelSoftMarginLoss(const Tensor& weight)
+      : MultiLabelSoftMarginLoss(MultilabelSoftMarginOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) {
       return multilabel_soft_margin_loss(x, target, detail::weighted(*options, weight));
@@ -80,6 +89,7 @@ class WEFT_API MultiLabelSoftMarginLoss : public Module {
 class WEFT_API TripletMarginLoss : public Module {
  public:
   explicit TripletMarginLoss(const TripletMarginOptions& o = {});
+  explicit TripletMarginLoss(double margin, double p = 2) : TripletMarginLoss({.margin = margin, .p = p}) {}
   Tensor operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative) const {
     return nn::call(*this, anchor,
                     [&](const Tensor& anchor) { return triplet_margin_loss(anchor, positive, negative, options); });

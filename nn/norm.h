@@ -28,10 +28,10 @@ struct BatchNormOptions {
   double eps = 1e-5;
   std::optional<double> momentum = 0.1;  ///< empty: cumulative average, 1 / num_batches_tracked
   bool affine = true;
-  bool bias = true;                          ///< with affine: weight and bias, or weight alone
-  bool track_running_stats = true;           ///< off: statistics of the batch in evaluation too
-  Activation activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
-  double slope = 0.01;                       ///< of leaky_relu
+  bool bias = true;                                  ///< with affine: weight and bias, or weight alone
+  bool track_running_stats = true;                   ///< off: statistics of the batch in evaluation too
+  Choice<Activation> activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
+  double slope = 0.01;                               ///< of leaky_relu
 };
 
 /// y = (x - mean) / sqrt(var + eps) * weight + bias per channel: statistics of the batch in training, running ones in evaluation.
@@ -40,6 +40,9 @@ struct BatchNormOptions {
 template <int D> class WEFT_API BatchNorm : public ChannelNorm {
  public:
   explicit BatchNorm(int64_t num_features, BatchNormOptions o = {});
+  template <std::floating_point F>
+  BatchNorm(int64_t num_features, F eps, std::optional<double> momentum = 0.1)
+      : BatchNorm(num_features, {.eps = eps, .momentum = momentum}) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return normalise(x, Tensor()); });
   }
@@ -65,13 +68,16 @@ struct InstanceNormOptions {
   bool affine = false;
   bool bias = true;  ///< with affine
   bool track_running_stats = false;
-  Activation activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
+  Choice<Activation> activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
   double slope = 0.01;
 };
 /// As BatchNorm with statistics of each sample and channel. x: [N, C, spatial...] or [C, spatial...]. No state unless asked for.
 template <int D> class WEFT_API InstanceNorm : public ChannelNorm {
  public:
   explicit InstanceNorm(int64_t num_features, InstanceNormOptions o = {});
+  template <std::floating_point F>
+  InstanceNorm(int64_t num_features, F eps, double momentum = 0.1, bool affine = false)
+      : InstanceNorm(num_features, {.eps = eps, .momentum = momentum, .affine = affine}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   Option<InstanceNormOptions> options;
@@ -83,14 +89,16 @@ using InstanceNorm3d = InstanceNorm<3>;
 struct GroupNormOptions {
   double eps = 1e-5;
   bool affine = true;
-  bool bias = true;                          ///< with affine
-  Activation activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
+  bool bias = true;                                  ///< with affine
+  Choice<Activation> activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
   double slope = 0.01;
 };
 /// Statistics of each sample and group of channels. x: [N, C, ...]. ValueError unless num_groups divides num_channels.
 class WEFT_API GroupNorm : public Module {
  public:
   GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions o = {});
+  template <std::floating_point F>
+  GroupNorm(int64_t num_groups, int64_t num_channels, F eps) : GroupNorm(num_groups, num_channels, {.eps = eps}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   int64_t num_groups, num_channels;
@@ -108,6 +116,9 @@ class WEFT_API LayerNorm : public Module {
  public:
   explicit LayerNorm(const Shape& normalized_shape, LayerNormOptions o = {});
   explicit LayerNorm(int64_t size, LayerNormOptions o = {}) : LayerNorm(Shape{size}, o) {}
+  template <std::floating_point F>
+  LayerNorm(const Shape& normalized_shape, F eps) : LayerNorm(normalized_shape, {.eps = eps}) {}
+  template <std::floating_point F> LayerNorm(int64_t size, F eps) : LayerNorm(Shape{size}, {.eps = eps}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   Shape normalized_shape;
@@ -124,6 +135,9 @@ class WEFT_API RMSNorm : public Module {
  public:
   explicit RMSNorm(const Shape& normalized_shape, RMSNormOptions o = {});
   explicit RMSNorm(int64_t size, RMSNormOptions o = {}) : RMSNorm(Shape{size}, o) {}
+  template <std::floating_point F>
+  RMSNorm(const Shape& normalized_shape, F eps) : RMSNorm(normalized_shape, {.eps = eps}) {}
+  template <std::floating_point F> RMSNorm(int64_t size, F eps) : RMSNorm(Shape{size}, {.eps = eps}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   Shape normalized_shape;
@@ -135,6 +149,9 @@ class WEFT_API RMSNorm : public Module {
 class WEFT_API LocalResponseNorm : public Module {
  public:
   explicit LocalResponseNorm(int64_t size, LocalResponseNormOptions o = {});
+  template <std::floating_point F>
+  LocalResponseNorm(int64_t size, F alpha, double beta = 0.75, double k = 1)
+      : LocalResponseNorm(size, {alpha, beta, k}) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return local_response_norm(x, size, options); });
   }
@@ -148,6 +165,8 @@ class WEFT_API LocalResponseNorm : public Module {
 class WEFT_API CrossMapLRN2d : public Module {
  public:
   explicit CrossMapLRN2d(int64_t size, LocalResponseNormOptions o = {});
+  template <std::floating_point F>
+  CrossMapLRN2d(int64_t size, F alpha, double beta = 0.75, double k = 1) : CrossMapLRN2d(size, {alpha, beta, k}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   int64_t size;

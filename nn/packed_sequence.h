@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "weft/core/choice.h"
 #include "weft/core/tensor.h"
 
 namespace weft::nn {
@@ -52,10 +53,11 @@ struct PaddedSequence {
 [[nodiscard]] WEFT_API std::vector<Tensor> unpack_sequence(const PackedSequence& sequence);
 
 enum class PaddingSide : uint8_t { right, left };
+constexpr auto mode_words(PaddingSide) { return make_words("pad_sequence: padding_side", "right", "left"); }
 struct PadSequenceOptions {
   bool batch_first = false;
   double padding_value = 0;
-  PaddingSide padding_side = PaddingSide::right;
+  Choice<PaddingSide> padding_side = PaddingSide::right;
 };
 /// Sequences [L_b, ...] side by side, padded to the longest: [T, B, ...], or [B, T, ...] with batch_first. The dtype is the first one's.
 /// ValueError for an empty list, ShapeError for sequences that differ beyond their first axis.

@@ -8,11 +8,13 @@
 
 namespace weft::nn {
 
-/// The greatest element of each window: `MaxPool2d({.kernel_size = 3, .stride = 2, .padding = 1})`, `MaxPool2d(2)`.
+/// The greatest element of each window: `MaxPool2d({.kernel_size = 3, .stride = 2, .padding = 1})`, or in PyTorch's
+/// order `MaxPool2d(2)`, `MaxPool2d(3, 2, 1)`. Different kernel sizes alone are `MaxPool2d({.kernel_size = {3, 2}})`.
 template <int D> class WEFT_API MaxPool : public Module {
  public:
   explicit MaxPool(const MaxPoolOptions<D>& o);
-  explicit MaxPool(int64_t kernel_size) : MaxPool(MaxPoolOptions<D>{.kernel_size = kernel_size}) {}
+  explicit MaxPool(const Dims<D>& kernel_size, const Dims<D>& stride = kKernelSize, const Dims<D>& padding = 0)
+      : MaxPool(MaxPoolOptions<D>{.kernel_size = kernel_size, .stride = stride, .padding = padding}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   /// With where each maximum lies, for unpooling.
@@ -27,7 +29,8 @@ using MaxPool3d = MaxPool<3>;
 template <int D> class WEFT_API AvgPool : public Module {
  public:
   explicit AvgPool(const AvgPoolOptions<D>& o);
-  explicit AvgPool(int64_t kernel_size) : AvgPool(AvgPoolOptions<D>{.kernel_size = kernel_size}) {}
+  explicit AvgPool(const Dims<D>& kernel_size, const Dims<D>& stride = kKernelSize, const Dims<D>& padding = 0)
+      : AvgPool(AvgPoolOptions<D>{.kernel_size = kernel_size, .stride = stride, .padding = padding}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   Option<AvgPoolOptions<D>> options;
@@ -65,6 +68,8 @@ using AdaptiveMaxPool3d = AdaptiveMaxPool<3>;
 template <int D> class WEFT_API LPPool : public Module {
  public:
   explicit LPPool(const LpPoolOptions<D>& o);
+  LPPool(double norm_type, const Dims<D>& kernel_size, const Dims<D>& stride = 0)
+      : LPPool({.norm_type = norm_type, .kernel_size = kernel_size, .stride = stride}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   Option<LpPoolOptions<D>> options;
@@ -77,7 +82,8 @@ using LPPool3d = LPPool<3>;
 template <int D> class WEFT_API MaxUnpool : public Module {
  public:
   explicit MaxUnpool(const MaxUnpoolOptions<D>& o);
-  explicit MaxUnpool(int64_t kernel_size) : MaxUnpool(MaxUnpoolOptions<D>{.kernel_size = kernel_size}) {}
+  explicit MaxUnpool(const Dims<D>& kernel_size, const Dims<D>& stride = 0, const Dims<D>& padding = 0)
+      : MaxUnpool(MaxUnpoolOptions<D>{.kernel_size = kernel_size, .stride = stride, .padding = padding}) {}
   Tensor operator()(const Tensor& x, const Tensor& indices, const std::optional<Shape>& output_size = {}) const {
     return nn::call(*this, x, indices, output_size);
   }
@@ -94,6 +100,8 @@ using MaxUnpool3d = MaxUnpool<3>;
 template <int D> class WEFT_API FractionalMaxPool : public Module {
  public:
   explicit FractionalMaxPool(const FractionalMaxPoolOptions<D>& o);
+  FractionalMaxPool(const Dims<D>& kernel_size, const Dims<D>& output_size)
+      : FractionalMaxPool({.kernel_size = kernel_size, .output_size = output_size}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   Pooled with_indices(const Tensor& x) const;

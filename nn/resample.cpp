@@ -9,18 +9,6 @@ using detail::py;
 
 namespace {
 
-const char* mode_name(InterpolateMode mode) {
-  switch (mode) {
-    case InterpolateMode::nearest: return "nearest";
-    case InterpolateMode::nearest_exact: return "nearest-exact";
-    case InterpolateMode::linear: return "linear";
-    case InterpolateMode::bilinear: return "bilinear";
-    case InterpolateMode::trilinear: return "trilinear";
-    case InterpolateMode::bicubic: return "bicubic";
-    default: return "area";
-  }
-}
-
 std::string upsample_text(const InterpolateOptions& o) {
   std::string out;
   if (!o.scale_factor.empty()) {
@@ -36,7 +24,7 @@ std::string upsample_text(const InterpolateOptions& o) {
   } else {
     out = "size=" + (o.size.size() == 1 ? py(o.size[0]) : py(o.size));
   }
-  return out + ", mode='" + mode_name(o.mode) + "'";
+  return weft::str(out, ", mode='", o.mode.text(), "'");
 }
 
 }  // namespace

@@ -8,10 +8,24 @@
 
 namespace weft::nn {
 
-/// interpolate as a layer: `Upsample({.scale_factor = 2, .mode = InterpolateMode::bilinear})`.
+/// A size for all axes or one for each: a number or a Shape. No braces, which are options.
+template <class S>
+concept SizeLike = std::integral<S> || std::same_as<S, Shape>;
+namespace detail {
+template <SizeLike S> Shape size_of(const S& size) {
+  if constexpr (std::integral<S>) return {static_cast<int64_t>(size)};
+  else return size;
+}
+}  // namespace detail
+
+/// interpolate as a layer: `Upsample({.scale_factor = 2, .mode = "bilinear"})`,
+/// `Upsample(Shape{32, 48}, "bilinear")`.
 class WEFT_API Upsample : public Module {
  public:
   explicit Upsample(const InterpolateOptions& o);
+  template <SizeLike S>
+  explicit Upsample(const S& size, Choice<InterpolateMode> mode = InterpolateMode::nearest)
+      : Upsample(InterpolateOptions{.size = detail::size_of(size), .mode = mode}) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return interpolate(x, options); });
   }
@@ -26,11 +40,16 @@ struct UpsamplingOptions {
 class WEFT_API UpsamplingNearest2d : public Upsample {
  public:
   explicit UpsamplingNearest2d(const UpsamplingOptions& o);
+  template <SizeLike S>
+  explicit UpsamplingNearest2d(const S& size) : UpsamplingNearest2d(UpsamplingOptions{.size = detail::size_of(size)}) {}
 };
 /// Upsample bilinearly with aligned corners.
 class WEFT_API UpsamplingBilinear2d : public Upsample {
  public:
   explicit UpsamplingBilinear2d(const UpsamplingOptions& o);
+  template <SizeLike S>
+  explicit UpsamplingBilinear2d(const S& size)
+      : UpsamplingBilinear2d(UpsamplingOptions{.size = detail::size_of(size)}) {}
 };
 
 /// [.., C r^2, H, W] -> [.., C, H r, W r].

@@ -18,6 +18,14 @@ namespace {
 
 RnnKind kind_of(RNNNonlinearity f) { return f == RNNNonlinearity::relu ? RnnKind::relu : RnnKind::tanh; }
 
+template <class Options> LSTMOptions without_projection(const Options& o) {
+  return {.num_layers = o.num_layers,
+          .bias = o.bias,
+          .batch_first = o.batch_first,
+          .dropout = o.dropout,
+          .bidirectional = o.bidirectional};
+}
+
 /// h (and lstm's c) are both given or both not; a state that is not given is zero.
 Tensor state_or_zeros(const Module& m, const char* what, const Tensor& state, const Shape& shape, const Tensor& x) {
   if (!state.defined()) return zeros(shape, x.options());
@@ -217,38 +225,19 @@ RNNBase::PackedRun RNNBase::run(const PackedSequence& x, const RnnState& first) 
           {in_order(r.state.h, x.unsorted_indices), in_order(r.state.c, x.unsorted_indices)}};
 }
 
+RNNResult HiddenStateRNN::forward(const Tensor& x, const Tensor& h0) const {
+  const RnnSequence s = run(x, {h0});
+  return {s.output, s.state.h};
+}
+PackedRNNResult HiddenStateRNN::forward(const PackedSequence& x, const Tensor& h0) const {
+  const PackedRun s = run(x, {h0});
+  return {s.output, s.state.h};
+}
+
 RNN::RNN(int64_t input_size, int64_t hidden_size, const RNNOptions& o)
-    : RNNBase("RNN", kind_of(o.nonlinearity), input_size, hidden_size,
-              {.num_layers = o.num_layers,
-               .bias = o.bias,
-               .batch_first = o.batch_first,
-               .dropout = o.dropout,
-               .bidirectional = o.bidirectional}) {}
-RNNResult RNN::forward(const Tensor& x, const Tensor& h0) const {
-  const RnnSequence s = run(x, {h0});
-  return {s.output, s.state.h};
-}
-PackedRNNResult RNN::forward(const PackedSequence& x, const Tensor& h0) const {
-  const PackedRun s = run(x, {h0});
-  return {s.output, s.state.h};
-}
-
+    : HiddenStateRNN("RNN", kind_of(o.nonlinearity), input_size, hidden_size, without_projection(o)) {}
 GRU::GRU(int64_t input_size, int64_t hidden_size, const GRUOptions& o)
-    : RNNBase("GRU", RnnKind::gru, input_size, hidden_size,
-              {.num_layers = o.num_layers,
-               .bias = o.bias,
-               .batch_first = o.batch_first,
-               .dropout = o.dropout,
-               .bidirectional = o.bidirectional}) {}
-RNNResult GRU::forward(const Tensor& x, const Tensor& h0) const {
-  const RnnSequence s = run(x, {h0});
-  return {s.output, s.state.h};
-}
-PackedRNNResult GRU::forward(const PackedSequence& x, const Tensor& h0) const {
-  const PackedRun s = run(x, {h0});
-  return {s.output, s.state.h};
-}
-
+    : HiddenStateRNN("GRU", RnnKind::gru, input_size, hidden_size, without_projection(o)) {}
 LSTM::LSTM(int64_t input_size, int64_t hidden_size, const LSTMOptions& o)
     : RNNBase("LSTM", RnnKind::lstm, input_size, hidden_size, o) {}
 LSTMResult LSTM::forward(const Tensor& x, const Tensor& h0, const Tensor& c0) const {

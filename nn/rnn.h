@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "weft/autograd/ops/rnn.h"
+#include "weft/core/choice.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"
@@ -14,10 +15,11 @@
 namespace weft::nn {
 
 enum class RNNNonlinearity : uint8_t { tanh, relu };
+constexpr auto mode_words(RNNNonlinearity) { return make_words("RNN: nonlinearity", "tanh", "relu"); }
 
 struct RNNOptions {
   int64_t num_layers = 1;  ///< each takes the output of the one before
-  RNNNonlinearity nonlinearity = RNNNonlinearity::tanh;
+  Choice<RNNNonlinearity> nonlinearity = RNNNonlinearity::tanh;
   bool bias = true;
   bool batch_first = false;    ///< x and the output are [N, T, ...] instead of [T, N, ...]; states are as ever
   double dropout = 0;          ///< in training, of every layer's output but the last one's
@@ -54,6 +56,13 @@ class WEFT_API RNNBase : public Module {
 
  protected:
   RNNBase(std::string name, RnnKind kind, int64_t input_size, int64_t hidden_size, const LSTMOptions& o);
+  /// o with num_layers from an argument of its own. ValueError where o has another number.
+  template <class Options> static Options with_layers(Options o, int64_t num_layers) {
+    WEFT_CHECK(o.num_layers == 1 || o.num_layers == num_layers, ValueError, "RNN: num_layers is ", num_layers,
+               " but the options say ", o.num_layers);
+    o.num_layers = num_layers;
+    return o;
+  }
   RnnSequence run(const Tensor& x, const RnnState& first) const;
   struct PackedRun {
     PackedSequence output;
@@ -80,22 +89,31 @@ struct PackedRNNResult {
   PackedSequence output;
   Tensor h;  ///< of each sequence's last step
 };
-class WEFT_API RNN : public RNNBase {
+/// Nets whose state is h alone.
+class WEFT_API HiddenStateRNN : public RNNBase {
  public:
-  RNN(int64_t input_size, int64_t hidden_size, const RNNOptions& o = {});
   /// The first state is zero unless given.
   RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const { return nn::call(*this, x, h0); }
   RNNResult forward(const Tensor& x, const Tensor& h0) const;
   PackedRNNResult operator()(const PackedSequence& x, const Tensor& h0 = {}) const { return nn::call(*this, x, h0); }
   PackedRNNResult forward(const PackedSequence& x, const Tensor& h0) const;
+
+ protected:
+  using RNNBase::RNNBase;
 };
-class WEFT_API GRU : public RNNBase {
+class WEFT_API RNN : public HiddenStateRNN {
+ public:
+  RNN(int64_t input_size, int64_t hidden_size, const RNNOptions& o = {});
+  template <std::integral I>
+  RNN(int64_t input_size, int64_t hidden_size, I num_layers, const RNNOptions& o = {})
+      : RNN(input_size, hidden_size, with_layers(o, num_layers)) {}
+};
+class WEFT_API GRU : public HiddenStateRNN {
  public:
   GRU(int64_t input_size, int64_t hidden_size, const GRUOptions& o = {});
-  RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const { return nn::call(*this, x, h0); }
-  RNNResult forward(const Tensor& x, const Tensor& h0) const;
-  PackedRNNResult operator()(const PackedSequence& x, const Tensor& h0 = {}) const { return nn::call(*this, x, h0); }
-  PackedRNNResult forward(const PackedSequence& x, const Tensor& h0) const;
+  template <std::integral I>
+  GRU(int64_t input_size, int64_t hidden_size, I num_layers, const GRUOptions& o = {})
+      : GRU(input_size, hidden_size, with_layers(o, num_layers)) {}
 };
 struct LSTMResult {
   Tensor output, h, c;
@@ -107,6 +125,9 @@ struct PackedLSTMResult {
 class WEFT_API LSTM : public RNNBase {
  public:
   LSTM(int64_t input_size, int64_t hidden_size, const LSTMOptions& o = {});
+  template <std::integral I>
+  LSTM(int64_t input_size, int64_t hidden_size, I num_layers, const LSTMOptions& o = {})
+      : LSTM(input_size, hidden_size, with_layers(o, num_layers)) {}
   /// Both states or none.
   LSTMResult operator()(const Tensor& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const {
     return nn::call(*this, x, h0, c0);
@@ -120,7 +141,7 @@ class WEFT_API LSTM : public RNNBase {
 
 struct RNNCellOptions {
   bool bias = true;
-  RNNNonlinearity nonlinearity = RNNNonlinearity::tanh;
+  Choice<RNNNonlinearity> nonlinearity = RNNNonlinearity::tanh;
 };
 struct CellOptions {
   bool bias = true;
@@ -143,6 +164,8 @@ class WEFT_API RNNCellBase : public Module {
 class WEFT_API RNNCell : public RNNCellBase {
  public:
   RNNCell(int64_t input_size, int64_t hidden_size, RNNCellOptions o = {});
+  template <std::same_as<bool> B>
+  RNNCell(int64_t input_size, int64_t hidden_size, B bias) : RNNCell(input_size, hidden_size, {.bias = bias}) {}
   Tensor operator()(const Tensor& x, const Tensor& h = {}) const {
     return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h}).h; });
   }
@@ -150,6 +173,8 @@ class WEFT_API RNNCell : public RNNCellBase {
 class WEFT_API GRUCell : public RNNCellBase {
  public:
   GRUCell(int64_t input_size, int64_t hidden_size, CellOptions o = {});
+  template <std::same_as<bool> B>
+  GRUCell(int64_t input_size, int64_t hidden_size, B bias) : GRUCell(input_size, hidden_size, {.bias = bias}) {}
   Tensor operator()(const Tensor& x, const Tensor& h = {}) const {
     return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h}).h; });
   }
@@ -157,6 +182,8 @@ class WEFT_API GRUCell : public RNNCellBase {
 class WEFT_API LSTMCell : public RNNCellBase {
  public:
   LSTMCell(int64_t input_size, int64_t hidden_size, CellOptions o = {});
+  template <std::same_as<bool> B>
+  LSTMCell(int64_t input_size, int64_t hidden_size, B bias) : LSTMCell(input_size, hidden_size, {.bias = bias}) {}
   /// Both states or none.
   RnnState operator()(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const {
     return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h, c}); });

@@ -10,10 +10,10 @@ namespace weft::nn {
 
 struct SyncBatchNormOptions {
   double eps = 1e-5;
-  std::optional<double> momentum = 0.1;      ///< empty: cumulative average, 1 / num_batches_tracked
-  bool sync = true;                          ///< off: this process's batch alone, whatever the group
-  Activation activation = Activation::none;  ///< or leaky_relu; in evaluation too
-  double slope = 0.01;                       ///< of leaky_relu
+  std::optional<double> momentum = 0.1;              ///< empty: cumulative average, 1 / num_batches_tracked
+  bool sync = true;                                  ///< off: this process's batch alone, whatever the group
+  Choice<Activation> activation = Activation::none;  ///< or leaky_relu; in evaluation too
+  double slope = 0.01;                               ///< of leaky_relu
   bool inplace = true;              ///< with an activation: writes the result over its input where it may (see the op)
   bool biased_running_var = false;  ///< as PyTorch-Encoding: running_var takes M2 / n instead of M2 / (n - 1)
   std::shared_ptr<ProcessGroup> group = nullptr;  ///< null, or a group of one: plain batch norm

@@ -1,6 +1,7 @@
 // Transformer layers and their stacks (Vaswani et al. 2017). Dropouts act in training mode.
 #pragma once
 
+#include "weft/core/choice.h"
 #include "weft/nn/attention.h"
 #include "weft/nn/containers.h"
 #include "weft/nn/dropout.h"
@@ -10,11 +11,12 @@
 namespace weft::nn {
 
 enum class TransformerActivation : uint8_t { relu, gelu };
+constexpr auto mode_words(TransformerActivation) { return make_words("Transformer: activation", "relu", "gelu"); }
 
 struct TransformerLayerOptions {
   int64_t dim_feedforward = 2048;
   double dropout = 0.1;
-  TransformerActivation activation = TransformerActivation::relu;
+  Choice<TransformerActivation> activation = TransformerActivation::relu;
   double layer_norm_eps = 1e-5;
   bool batch_first = false;  ///< [N, L, E] instead of [L, N, E]
   bool norm_first = false;   ///< x + f(norm(x)) instead of norm(x + f(x))
@@ -31,6 +33,9 @@ struct TransformerEncoderCall {
 class WEFT_API TransformerEncoderLayer : public Module {
  public:
   TransformerEncoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o = {});
+  template <std::integral I>
+  TransformerEncoderLayer(int64_t d_model, int64_t nhead, I dim_feedforward, double dropout = 0.1)
+      : TransformerEncoderLayer(d_model, nhead, {.dim_feedforward = dim_feedforward, .dropout = dropout}) {}
   Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const {
     return nn::call(*this, src, call);
   }
@@ -54,6 +59,9 @@ struct TransformerDecoderCall {
 class WEFT_API TransformerDecoderLayer : public Module {
  public:
   TransformerDecoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o = {});
+  template <std::integral I>
+  TransformerDecoderLayer(int64_t d_model, int64_t nhead, I dim_feedforward, double dropout = 0.1)
+      : TransformerDecoderLayer(d_model, nhead, {.dim_feedforward = dim_feedforward, .dropout = dropout}) {}
   Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const {
     return nn::call(*this, tgt, memory, call);
   }
@@ -96,7 +104,7 @@ struct TransformerOptions {
   int64_t num_encoder_layers = 6, num_decoder_layers = 6;
   int64_t dim_feedforward = 2048;
   double dropout = 0.1;
-  TransformerActivation activation = TransformerActivation::relu;
+  Choice<TransformerActivation> activation = TransformerActivation::relu;
   std::optional<TransformerEncoder> custom_encoder = std::nullopt;  ///< instead of the layers that the numbers ask for
   std::optional<TransformerDecoder> custom_decoder = std::nullopt;
   double layer_norm_eps = 1e-5;
@@ -113,6 +121,12 @@ struct TransformerCall {
 class WEFT_API Transformer : public Module {
  public:
   explicit Transformer(const TransformerOptions& o = {});
+  template <std::integral I>
+  explicit Transformer(I d_model, int64_t nhead = 8, int64_t num_encoder_layers = 6, int64_t num_decoder_layers = 6)
+      : Transformer({.d_model = d_model,
+                     .nhead = nhead,
+                     .num_encoder_layers = num_encoder_layers,
+                     .num_decoder_layers = num_decoder_layers}) {}
   Tensor operator()(const Tensor& src, const Tensor& tgt, const TransformerCall& call = {}) const {
     return nn::call(*this, src, tgt, call);
   }

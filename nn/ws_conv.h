@@ -36,8 +36,15 @@ class WEFT_API WSConvBase : public ConvBase {
 /// Conv whose weight is standardised in every call and scaled by `gain`, one per output channel.
 template <int D> class WEFT_API WSConv : public WSConvBase {
  public:
-  WSConv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o, WSVariant variant = WSVariant::elektronn3)
-      : WSConvBase(config("WSConv", in_channels, out_channels, o), variant) {}
+  WSConv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o,
+         Choice<WSVariant> variant = WSVariant::elektronn3)
+      : WSConvBase(config("WSConv", in_channels, out_channels, o.kernel_size, o), variant) {}
+  WSConv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const ConvOptions<D, Given>& o = {},
+         Choice<WSVariant> variant = WSVariant::elektronn3)
+      : WSConvBase(config("WSConv", in_channels, out_channels, kernel_size, o), variant) {}
+  WSConv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride,
+         const Padding<D>& padding = 0)
+      : WSConv(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   Tensor operator()(const Tensor& x, double eps = 1e-4) const {
     return nn::call(*this, x, [&](const Tensor& x) { return convolve(x, weight_for_call(eps)); });
   }
@@ -50,8 +57,14 @@ using WSConv3d = WSConv<3>;
 template <int D> class WEFT_API WSConvTranspose : public WSConvBase {
  public:
   WSConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeOptions<D>& o,
-                  WSVariant variant = WSVariant::elektronn3)
-      : WSConvBase(config("WSConvTranspose", in_channels, out_channels, o), variant) {}
+                  Choice<WSVariant> variant = WSVariant::elektronn3)
+      : WSConvBase(config("WSConvTranspose", in_channels, out_channels, o.kernel_size, o), variant) {}
+  WSConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size,
+                  const ConvTransposeOptions<D, Given>& o = {}, Choice<WSVariant> variant = WSVariant::elektronn3)
+      : WSConvBase(config("WSConvTranspose", in_channels, out_channels, kernel_size, o), variant) {}
+  WSConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride,
+                  const Padding<D>& padding = 0)
+      : WSConvTranspose(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   /// output_size: as ConvTranspose.
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}, double eps = 1e-4) const {
     return nn::call(*this, x,

@@ -96,7 +96,7 @@ Tensor silu(const Tensor& x) {
     return g * (s * (1 + x * (1 - s)));
   });
 }
-Tensor gelu(const Tensor& x, Approximate approximate) {
+Tensor gelu(const Tensor& x, Choice<Approximate> approximate) {
   if (approximate == Approximate::tanh)
     return from_input_fused<fn::GeluTanh, fn::GeluTanhGrad>(x, [](const Tensor& g, const Tensor& x) {
       Tensor x2 = x * x;

@@ -2,6 +2,7 @@
 // x: any shape, floating (integers go to f32) -> the same shape and layout. Modules of nn/ are thin over these.
 #pragma once
 
+#include "weft/core/choice.h"
 #include "weft/core/tensor.h"
 
 namespace weft {
@@ -32,7 +33,8 @@ WEFT_API Tensor hardtanh(const Tensor& x, double min_val = -1, double max_val = 
 WEFT_API Tensor silu(const Tensor& x);
 /// x * Phi(x), exactly or by the tanh approximation (Hendrycks & Gimpel 2016).
 enum class Approximate : uint8_t { none, tanh };
-WEFT_API Tensor gelu(const Tensor& x, Approximate approximate = Approximate::none);
+constexpr auto mode_words(Approximate) { return make_words("gelu: approximate", "none", "tanh"); }
+WEFT_API Tensor gelu(const Tensor& x, Choice<Approximate> approximate = Approximate::none);
 /// x * tanh(softplus(x)).
 WEFT_API Tensor mish(const Tensor& x);
 /// log(1 + exp(beta x)) / beta; x itself where beta x > threshold.

@@ -160,7 +160,7 @@ Tensor mul(const Tensor& in, Scalar y) {
   });
 }
 
-Tensor div(const Tensor& x, const Tensor& y, RoundingMode mode) try {
+Tensor div(const Tensor& x, const Tensor& y, Choice<RoundingMode> mode) try {
   if (mode != RoundingMode::none) {
     Tensor z = mode == RoundingMode::trunc ? apply_divided<fn::DivTrunc>(x, y, true)
                                            : apply_divided<fn::DivFloor>(x, y, true);
@@ -180,7 +180,7 @@ Tensor div(const Tensor& x, const Tensor& y, RoundingMode mode) try {
     return r;
   });
 } catch (const Error& e) { detail::rethrow_as("div", e); }
-Tensor div(const Tensor& in, Scalar y, RoundingMode mode) try {
+Tensor div(const Tensor& in, Scalar y, Choice<RoundingMode> mode) try {
   if (mode != RoundingMode::none) return div(in, wrap("div", y, in), mode);
   check_defined("div", in);
   Tensor x = as_float(in);
@@ -188,7 +188,7 @@ Tensor div(const Tensor& in, Scalar y, RoundingMode mode) try {
   if (!recording(x)) return unrecorded("div", std::move(z));
   return record("div", std::move(z), {x}, [y](BackwardCtx& c) -> Grads { return {c.grad() / y}; });
 } catch (const Error& e) { detail::rethrow_as("div", e); }
-Tensor div(Scalar x, const Tensor& y, RoundingMode mode) try {
+Tensor div(Scalar x, const Tensor& y, Choice<RoundingMode> mode) try {
   if (mode != RoundingMode::none) return div(wrap("div", x, y), y, mode);
   return mul(reciprocal(y), x);
 } catch (const Error& e) { detail::rethrow_as("div", e); }

@@ -4,6 +4,7 @@
 // Errors: ShapeError (no broadcast), DtypeError (the op does not take it), DeviceError (different devices).
 #pragma once
 
+#include "weft/core/choice.h"
 #include "weft/core/tensor.h"
 
 namespace weft {
@@ -20,9 +21,10 @@ WEFT_API Tensor mul(const Tensor& x, Scalar y);
 /// How a quotient becomes an integer. With `none` integers are divided as f32; the others keep an integer dtype, and
 /// their gradient is 0. ValueError for an integer division by zero.
 enum class RoundingMode : uint8_t { none, trunc, floor };
-WEFT_API Tensor div(const Tensor& x, const Tensor& y, RoundingMode rounding_mode = RoundingMode::none);
-WEFT_API Tensor div(const Tensor& x, Scalar y, RoundingMode rounding_mode = RoundingMode::none);
-WEFT_API Tensor div(Scalar x, const Tensor& y, RoundingMode rounding_mode = RoundingMode::none);
+constexpr auto mode_words(RoundingMode) { return make_words("div: rounding_mode", "none", "trunc", "floor"); }
+WEFT_API Tensor div(const Tensor& x, const Tensor& y, Choice<RoundingMode> rounding_mode = RoundingMode::none);
+WEFT_API Tensor div(const Tensor& x, Scalar y, Choice<RoundingMode> rounding_mode = RoundingMode::none);
+WEFT_API Tensor div(Scalar x, const Tensor& y, Choice<RoundingMode> rounding_mode = RoundingMode::none);
 /// x^y. ValueError for an integer tensor to a negative integer number.
 WEFT_API Tensor pow(const Tensor& x, const Tensor& y);
 WEFT_API Tensor pow(const Tensor& x, Scalar y);

@@ -44,13 +44,16 @@ void check_bias(const char* op, const Tensor& x, const Tensor& bias, int64_t cha
   check_dtypes(op, x, bias, "bias");
 }
 
-// What conv and its transpose ask of input and weight alike; `w_rank` spatial axes.
-void check_operands(const char* op, const Tensor& x, const Tensor& w, const ConvParams& p) {
+void check_ranks(const char* op, const Tensor& x, const Tensor& w, int axes) {
   check_defined(op, x, w);
+  WEFT_CHECK(w.rank() == axes + 2, ShapeError, op, ": weight must have ", axes + 2, " dimensions, got ", w.shape());
+  check_conv_input(op, x, axes);
+}
+
+// What conv and its transpose ask of input and weight alike.
+void check_operands(const char* op, const Tensor& x, const Tensor& w, const ConvParams& p) {
   const int rank = p.stride.size();
-  WEFT_CHECK(w.rank() == rank + 2, ShapeError, op, ": weight must have ", rank + 2, " dimensions, got ", w.shape());
-  WEFT_CHECK(x.rank() == rank + 1 || x.rank() == rank + 2, ShapeError, op, ": expected ", rank + 1, "D (unbatched) or ",
-             rank + 2, "D (batched) input, got ", x.shape());
+  check_ranks(op, x, w, rank);
   check_dtypes(op, x, w, "weight");
   for (int i = 0; i < rank; ++i) {
     WEFT_CHECK(x.size(i - rank) > 0, ShapeError, op, ": input ", x.shape(), " is empty along spatial dimension ", i);
@@ -204,10 +207,21 @@ void check_conv_params(const char* op, const ConvParams& p, int rank) {
   entries(p.padding_hi, "padding", 0);
 }
 
-void resolve_same_padding(const char* op, const Shape& kernel, ConvParams& p) {
+void check_conv_input(std::string_view op, const Tensor& x, int axes) {
+  WEFT_CHECK(x.rank() == axes + 1 || x.rank() == axes + 2, ShapeError, op, ": expected ", axes + 1, "D (unbatched) or ",
+             axes + 2, "D (batched) input, got ", x.shape());
+}
+
+void refuse_padding_text(std::string_view op, std::string_view text) {
+  WEFT_CHECK(text.empty(), ValueError, op, ": padding must be numbers here, got '", text, "'");
+}
+
+void resolve_padding(std::string_view op, std::string_view text, const Shape& kernel, ConvParams& p) {
+  if (text.empty() || text == "valid") return;
+  WEFT_CHECK(text == "same", ValueError, op, ": padding '", text, "' is neither 'same' nor 'valid'");
   for (int i = 0; i < kernel.size(); ++i) {
     WEFT_CHECK(p.stride[i] == 1, ValueError, op,
-               ": padding 'same' is not defined for strided convolutions, got stride ", p.stride);
+               ": padding 'same' is not supported for strided convolutions, got stride ", p.stride);
     const int64_t total = p.dilation[i] * (kernel[i] - 1);
     p.padding_lo[i] = total / 2;
     p.padding_hi[i] = total - total / 2;
@@ -252,10 +266,8 @@ Tensor conv_nd(const char* op, const Tensor& input, const Tensor& w, const Tenso
                              [&](const Tensor& xq, const Tensor& wq) { return conv_nd(op, xq, wq, bias, p); });
   const int rank = p.stride.size();
   check_conv_params(op, p, rank);
-  if (!detail::thread_mode().autocast) check_operands(op, input, w, p);
-  WEFT_CHECK(w.rank() == rank + 2, ShapeError, op, ": weight must have ", rank + 2, " dimensions, got ", w.shape());
-  WEFT_CHECK(input.rank() == rank + 1 || input.rank() == rank + 2, ShapeError, op, ": expected ", rank + 1,
-             "D (unbatched) or ", rank + 2, "D (batched) input, got ", input.shape());
+  if (detail::thread_mode().autocast) check_ranks(op, input, w, rank);  // dtypes are not final
+  else check_operands(op, input, w, p);
   const bool batched = input.rank() == rank + 2;
   const int64_t channels = input.size(batched ? 1 : 0);
   WEFT_CHECK(channels == w.size(1) * p.groups, ShapeError, op, ": input has ", channels, " channels but weight ",
@@ -288,10 +300,8 @@ Tensor conv_transpose_nd(const char* op, const Tensor& input, const Tensor& w, c
                ": output padding must be smaller than either stride or dilation, got output_padding ", output_padding,
                ", stride ", p.stride, ", dilation ", p.dilation);
   }
-  if (!detail::thread_mode().autocast) check_operands(op, input, w, p);
-  WEFT_CHECK(w.rank() == rank + 2, ShapeError, op, ": weight must have ", rank + 2, " dimensions, got ", w.shape());
-  WEFT_CHECK(input.rank() == rank + 1 || input.rank() == rank + 2, ShapeError, op, ": expected ", rank + 1,
-             "D (unbatched) or ", rank + 2, "D (batched) input, got ", input.shape());
+  if (detail::thread_mode().autocast) check_ranks(op, input, w, rank);  // dtypes are not final
+  else check_operands(op, input, w, p);
   const bool batched = input.rank() == rank + 2;
   const int64_t channels = input.size(batched ? 1 : 0);
   WEFT_CHECK(channels == w.size(0), ShapeError, op, ": input has ", channels, " channels but weight ", w.shape(),
@@ -311,32 +321,32 @@ Tensor conv_transpose_nd(const char* op, const Tensor& input, const Tensor& w, c
 
 namespace {
 
-template <int D, class Options> ConvParams params(const char* op, const Tensor& w, const Options& o) {
-  ConvParams p{o.stride, o.padding.lo, o.padding.hi, o.dilation, o.groups};
-  if (o.padding.same) {
-    WEFT_CHECK(w.rank() == D + 2, ShapeError, op, ": weight must have ", D + 2, " dimensions, got ", w.shape());
-    resolve_same_padding(op, w.shape().slice(2), p);
+template <int D>
+Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<D>& o) {
+  ConvParams p = conv_params(o);
+  if (!o.padding.text.empty()) {
+    check_ranks(op, x, w, D);
+    resolve_padding(op, o.padding.text, w.shape().slice(2), p);
   }
-  return p;
+  return conv_nd(op, x, w, b, p);
 }
 
 template <int D>
 Tensor transpose(const char* op, const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<D>& o) {
-  WEFT_CHECK(!o.padding.same, ValueError, op,
-             ": padding must be numbers, 'same' is not defined for transposed convolutions");
-  return conv_transpose_nd(op, x, w, b, params<D>(op, w, o), o.output_padding);
+  refuse_padding_text(op, o.padding.text);
+  return conv_transpose_nd(op, x, w, b, conv_params(o), o.output_padding);
 }
 
 }  // namespace
 
 Tensor conv1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<1>& o) try {
-  return conv_nd("conv1d", x, w, b, params<1>("conv1d", w, o));
+  return convolve("conv1d", x, w, b, o);
 } catch (const Error& e) { detail::rethrow_as("conv1d", e); }
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<2>& o) try {
-  return conv_nd("conv2d", x, w, b, params<2>("conv2d", w, o));
+  return convolve("conv2d", x, w, b, o);
 } catch (const Error& e) { detail::rethrow_as("conv2d", e); }
 Tensor conv3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<3>& o) try {
-  return conv_nd("conv3d", x, w, b, params<3>("conv3d", w, o));
+  return convolve("conv3d", x, w, b, o);
 } catch (const Error& e) { detail::rethrow_as("conv3d", e); }
 Tensor conv_transpose1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<1>& o) try {
   return transpose("conv_transpose1d", x, w, b, o);

@@ -153,7 +153,7 @@ Tensor nll_loss(const Tensor& input, const Tensor& t, const NllLossOptions& o) {
   // where, not a product: 0 times an infinite log-probability would be NaN
   const Tensor hot = one_hot_rows(in.target, x, o.ignore_index);
   const Tensor weights = o.weight.defined() ? hot * class_view(o.weight.detach().to(x.dtype()), x) : hot;
-  const Tensor loss = neg(sum(where(ne(weights, 0), x * weights, 0), 1));
+  const Tensor loss = neg(sum(where(ne(hot, 0), x * weights, 0), 1));
   if (o.reduction == Reduction::none) return in.restore(loss);
   return o.reduction == Reduction::sum ? sum(loss) : sum(loss) / sum(weights);
 }

@@ -7,7 +7,7 @@ namespace weft {
 
 struct CtcLossOptions {
   int64_t blank = 0;
-  Reduction reduction = Reduction::mean;  ///< mean: of the losses by their targets' lengths
+  Choice<Reduction> reduction = Reduction::mean;  ///< mean: of the losses by their targets' lengths
   bool zero_infinity = false;  ///< a target that does not fit its input costs 0, not infinity with a gradient of NaN
 };
 /// -log of the probability of all paths that become the target when repeats are merged and blanks dropped. (Graves et al. 2006.)

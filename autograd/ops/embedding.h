@@ -1,6 +1,7 @@
 // Rows of a table by index, with the gradient rules of embedding layers.
 #pragma once
 
+#include "weft/core/choice.h"
 #include "weft/core/tensor.h"
 
 namespace weft {
@@ -18,8 +19,9 @@ struct EmbeddingOptions {
 WEFT_API void embedding_renorm_(const Tensor& weight, const Tensor& index, double max_norm, double norm_type = 2);
 
 enum class BagMode : uint8_t { sum, mean, max };
+constexpr auto mode_words(BagMode) { return make_words("embedding_bag: mode", "sum", "mean", "max"); }
 struct EmbeddingBagOptions {
-  BagMode mode = BagMode::mean;
+  Choice<BagMode> mode = BagMode::mean;
   Tensor per_sample_weights = {};    ///< factors of the rows, of index's shape; mode sum only (NotSupported otherwise)
   bool include_last_offset = false;  ///< offsets has one more entry, the end of the last bag
   std::optional<int64_t> padding_idx = std::nullopt;  ///< this row counts for nothing

@@ -9,14 +9,9 @@
 
 namespace weft {
 
-FPRounding fp_rounding(std::string_view word) {
-  if (word == "stochastic") return FPRounding::stochastic;
-  if (word == "nearest") return FPRounding::nearest;
-  if (word == "nearest_even") return FPRounding::nearest_even;
-  raise<ValueError>("FPFormat: rounding '", std::string(word), "' is none of 'stochastic', 'nearest', 'nearest_even'");
-}
+FPRounding fp_rounding(std::string_view word) { return Choice<FPRounding>(word); }
 
-FPFormat::FPFormat(int64_t e, int64_t m, FPRounding r, int64_t s)
+FPFormat::FPFormat(int64_t e, int64_t m, Choice<FPRounding> r, int64_t s)
     : exponent_bits(e), mantissa_bits(m), rounding(r), srbits(s) {
   WEFT_CHECK(e >= 2 && e <= 7, ValueError, "FPFormat: exponent_bits must be in [2, 7], got ", e);
   WEFT_CHECK(m >= 0 && m <= 22, ValueError, "FPFormat: mantissa_bits must be in [0, 22], got ", m);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "weft/core/choice.h"
 #include "weft/core/generator.h"
 #include "weft/core/tensor.h"
 
@@ -18,6 +19,9 @@ enum class FPRounding : uint8_t {
   nearest,       ///< ties towards zero (as the library unit_scaling)
   nearest_even,  ///< ties to even (as hardware)
 };
+constexpr auto mode_words(FPRounding) {
+  return make_words("FPFormat: rounding", "stochastic", "nearest", "nearest_even");
+}
 /// "stochastic", "nearest" or "nearest_even". ValueError that names it otherwise.
 WEFT_API FPRounding fp_rounding(std::string_view word);
 
@@ -29,7 +33,7 @@ class WEFT_API FPFormat {
  public:
   /// srbits: how many of the bits that go are compared with random ones (stochastic only); 0: all. ValueError unless
   /// 2 <= exponent_bits <= 7, 0 <= mantissa_bits <= 22 and 0 <= srbits <= 23 - mantissa_bits.
-  FPFormat(int64_t exponent_bits, int64_t mantissa_bits, FPRounding rounding = FPRounding::stochastic,
+  FPFormat(int64_t exponent_bits, int64_t mantissa_bits, Choice<FPRounding> rounding = FPRounding::stochastic,
            int64_t srbits = 0);
   int64_t exponent_bits, mantissa_bits;
   FPRounding rounding;
@@ -77,7 +81,7 @@ class [[nodiscard]] SimulateFormat {
   std::optional<Formats> before_;
 };
 /// FPFormat(4, 3) forward and FPFormat(5, 2) backward.
-inline SimulateFormat simulate_fp8(FPRounding rounding = FPRounding::stochastic, int64_t srbits = 0) {
+inline SimulateFormat simulate_fp8(Choice<FPRounding> rounding = FPRounding::stochastic, int64_t srbits = 0) {
   return {FPFormat(4, 3, rounding, srbits), FPFormat(5, 2, rounding, srbits)};
 }
 

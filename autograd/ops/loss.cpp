@@ -54,7 +54,7 @@ Tensor l1_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& 
   return weighted(abs(difference(x, target)), o);
 }
 
-Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta, Reduction reduction) {
+Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta, Choice<Reduction> reduction) {
   const OpName op("smooth_l1_loss");
   WEFT_CHECK(beta >= 0, ValueError, "beta must not be negative, got ", beta);
   const Tensor d = difference(x, target);
@@ -62,6 +62,13 @@ Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta, Reduct
   return reduce_loss(quadratic_within(d, beta, beta), reduction);
 }
 
+Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, const SmoothL1LossOptions& o) {
+  return smooth_l1_loss(x, target, o.beta, o.reduction);
+}
+
+Tensor huber_loss(const Tensor& x, const Tensor& target, const HuberLossOptions& o) {
+  return huber_loss(x, target, o.delta, {.reduction = o.reduction, .weight = o.weight});
+}
 Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, const ElementLossOptions& o) {
   const OpName op("huber_loss");
   WEFT_CHECK(delta > 0, ValueError, "delta must be positive, got ", delta);
@@ -128,7 +135,8 @@ Tensor kl_div(const Tensor& input, const Tensor& target_in, const KlDivOptions& 
   return sum(each) / static_cast<double>(x.size(0));
 }
 
-Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin, Reduction reduction) {
+Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin,
+                             Choice<Reduction> reduction) {
   const OpName op("cosine_embedding_loss");
   kernels::detail::check_same_device(op_name(), a, b);
   (void)broadcast_shapes(op_name(), a.shape(), b.shape());
@@ -141,11 +149,19 @@ Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, 
   return reduce_loss(each, reduction);
 }
 
-Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin, Reduction reduction) {
+Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin,
+                           Choice<Reduction> reduction) {
   const OpName op("margin_ranking_loss");
   check_operands(a, b);
   check_operands(a, y);
   return reduce_loss(clamp(neg(y) * (a - b) + margin, 0), reduction);
+}
+
+Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, const MarginLossOptions& o) {
+  return cosine_embedding_loss(a, b, y, o.margin, o.reduction);
+}
+Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, const MarginLossOptions& o) {
+  return margin_ranking_loss(a, b, y, o.margin, o.reduction);
 }
 
 Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,

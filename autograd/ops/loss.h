@@ -2,6 +2,7 @@
 // Errors: ShapeError where input and target do not fit; ValueError for targets out of range.
 #pragma once
 
+#include "weft/core/choice.h"
 #include "weft/core/tensor.h"
 
 namespace weft {
@@ -12,11 +13,12 @@ enum class Reduction : uint8_t {
   sum,        ///< their sum
   batchmean,  ///< kl_div: their sum by the size of the first axis
 };
+constexpr auto mode_words(Reduction) { return make_words("loss: reduction", "none", "mean", "sum", "batchmean"); }
 
 struct CrossEntropyOptions {
   Tensor weight = {};           ///< [C]
   int64_t ignore_index = -100;  ///< targets that do not count
-  Reduction reduction = Reduction::mean;
+  Choice<Reduction> reduction = Reduction::mean;
   double label_smoothing = 0;  ///< in [0, 1]
 };
 /// -log softmax(x)[target]. x: logits [N, C, spatial...] or [C]; target: i64 [N, spatial...] or [], or class probabilities of x's
@@ -31,30 +33,41 @@ WEFT_API Tensor linear_cross_entropy(const Tensor& x, const Tensor& linear_weigh
 struct NllLossOptions {
   Tensor weight = {};
   int64_t ignore_index = -100;
-  Reduction reduction = Reduction::mean;
+  Choice<Reduction> reduction = Reduction::mean;
 };
 /// -x[target] for log-probabilities x; shapes as for cross_entropy with class indices.
 WEFT_API Tensor nll_loss(const Tensor& x, const Tensor& target, const NllLossOptions& o = {});
 
 struct ElementLossOptions {
-  Reduction reduction = Reduction::mean;
+  Choice<Reduction> reduction = Reduction::mean;
   Tensor weight = {};  ///< factor of each element
 };
 /// (x - t)^2
 WEFT_API Tensor mse_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& o = {});
 /// |x - t|
 WEFT_API Tensor l1_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& o = {});
+struct SmoothL1LossOptions {
+  Choice<Reduction> reduction = Reduction::mean;
+  double beta = 1;
+};
 /// d = |x - t|: 0.5 d^2 / beta below beta, d - 0.5 beta above.
+WEFT_API Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, const SmoothL1LossOptions& o);
 WEFT_API Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta = 1,
-                               Reduction reduction = Reduction::mean);
+                               Choice<Reduction> reduction = Reduction::mean);
+struct HuberLossOptions {
+  Choice<Reduction> reduction = Reduction::mean;
+  double delta = 1;
+  Tensor weight = {};  ///< factor of each element
+};
 /// d = |x - t|: 0.5 d^2 up to delta, delta (d - 0.5 delta) above.
+WEFT_API Tensor huber_loss(const Tensor& x, const Tensor& target, const HuberLossOptions& o);
 WEFT_API Tensor huber_loss(const Tensor& x, const Tensor& target, double delta = 1, const ElementLossOptions& o = {});
 
 /// -w (t log x + (1 - t) log(1 - x)), logarithms not below -100. x in [0, 1]: ValueError otherwise.
 /// The target's gradient has the same bound (PyTorch's has none).
 WEFT_API Tensor binary_cross_entropy(const Tensor& x, const Tensor& target, const ElementLossOptions& o = {});
 struct BceWithLogitsOptions {
-  Reduction reduction = Reduction::mean;
+  Choice<Reduction> reduction = Reduction::mean;
   Tensor weight = {};
   Tensor pos_weight = {};  ///< factor of the positives; broadcast on the last axes
 };
@@ -63,22 +76,29 @@ WEFT_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& 
                                                  const BceWithLogitsOptions& o = {});
 
 struct KlDivOptions {
-  Reduction reduction = Reduction::mean;  ///< over all elements; batchmean is the mathematical one
-  bool log_target = false;                ///< target holds logarithms
+  Choice<Reduction> reduction = Reduction::mean;  ///< over all elements; batchmean is the mathematical one
+  bool log_target = false;                        ///< target holds logarithms
 };
 /// t (log t - x) for log-probabilities x; t log t and its gradient are 0 at t = 0 (PyTorch's gradient there is NaN).
 WEFT_API Tensor kl_div(const Tensor& x, const Tensor& target, const KlDivOptions& o = {});
 
+/// Of losses with a margin.
+struct MarginLossOptions {
+  double margin = 0;
+  Choice<Reduction> reduction = Reduction::mean;
+};
 /// y = 1: 1 - cos(a, b); y = -1: max(0, cos(a, b) - margin). a, b: [N, D] or [D]; y: [N] or [].
 WEFT_API Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin = 0,
-                                      Reduction reduction = Reduction::mean);
+                                      Choice<Reduction> reduction = Reduction::mean);
+WEFT_API Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Tensor& y, const MarginLossOptions& o);
 /// max(0, -y (a - b) + margin).
+WEFT_API Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, const MarginLossOptions& o);
 WEFT_API Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin = 0,
-                                    Reduction reduction = Reduction::mean);
+                                    Choice<Reduction> reduction = Reduction::mean);
 struct TripletMarginOptions {
   double margin = 1, p = 2, eps = 1e-6;
   bool swap = false;  ///< use the distance positive-negative where it is the smaller
-  Reduction reduction = Reduction::mean;
+  Choice<Reduction> reduction = Reduction::mean;
 };
 /// max(0, d(anchor, positive) - d(anchor, negative) + margin), d = pairwise_distance.
 WEFT_API Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
@@ -87,13 +107,13 @@ struct PoissonNllOptions {
   bool log_input = true;  ///< exp(x) - t x; otherwise x - t log(x + eps)
   bool full = false;      ///< with Stirling's approximation of log t!
   double eps = 1e-8;
-  Reduction reduction = Reduction::mean;
+  Choice<Reduction> reduction = Reduction::mean;
 };
 WEFT_API Tensor poisson_nll_loss(const Tensor& x, const Tensor& target, const PoissonNllOptions& o = {});
 struct GaussianNllOptions {
   bool full = false;  ///< with the constant 0.5 log 2 pi
   double eps = 1e-6;  ///< variances are not below it
-  Reduction reduction = Reduction::mean;
+  Choice<Reduction> reduction = Reduction::mean;
 };
 /// 0.5 (log var + (x - t)^2 / var). ValueError for a negative variance.
 WEFT_API Tensor gaussian_nll_loss(const Tensor& x, const Tensor& target, const Tensor& var,

@@ -30,13 +30,16 @@ Tensor reduce_rows(const char* op, const Tensor& each, const Tensor& x, Reductio
 
 }  // namespace
 
-Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, double margin, Reduction reduction) {
+Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, const HingeEmbeddingOptions& o) {
+  return hinge_embedding_loss(x, y, o.margin, o.reduction);
+}
+Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, double margin, Choice<Reduction> reduction) {
   check_operands("hinge_embedding_loss", x, y);
   return reduce_loss("hinge_embedding_loss", where(ne(y, 1), clamp(margin - x, 0), 0) + where(ne(y, -1), x, 0),
                      reduction);
 }
 
-Tensor soft_margin_loss(const Tensor& x, const Tensor& y, Reduction reduction) {
+Tensor soft_margin_loss(const Tensor& x, const Tensor& y, Choice<Reduction> reduction) {
   check_operands("soft_margin_loss", x, y);
   return reduce_loss("soft_margin_loss", neg(logsigmoid(y * x)), reduction);
 }
@@ -58,7 +61,7 @@ Tensor multi_margin_loss(const Tensor& x, const Tensor& target, const MultiMargi
   return reduce_rows(kName, sum(where(own, 0, z), 1) / static_cast<double>(C), x, o.reduction);
 }
 
-Tensor multilabel_margin_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
+Tensor multilabel_margin_loss(const Tensor& x, const Tensor& target, Choice<Reduction> reduction) {
   constexpr const char* kName = "multilabel_margin_loss";
   const Tensor rows = score_rows(kName, x);
   WEFT_CHECK(target.shape() == x.shape(), ShapeError, kName, ": target ", target.shape(),

@@ -5,19 +5,22 @@
 // hold are made in f64 (CPU).
 #pragma once
 
+#include "weft/core/choice.h"
 #include "weft/core/norm_params.h"
 #include "weft/core/tensor.h"
 
 namespace weft {
 
+constexpr auto mode_words(Activation) { return make_words("norm: activation", "none", "relu", "leaky_relu"); }
+
 struct BatchNormOptions {
   bool training = false;  ///< statistics of this batch (and update the running ones); otherwise the running ones
   double momentum = 0.1;  ///< running = (1 - momentum) running + momentum batch
   double eps = 1e-5;      ///< inside the square root
-  Activation activation = Activation::none;  ///< fused: y = act(bn(x) + residual)
-  double slope = 0.01;                       ///< of leaky_relu
-  Tensor residual = {};                      ///< added before the activation; x's shape
-  bool biased_running_var = false;           ///< the running variance takes the biased one (PyTorch-Encoding's rule)
+  Choice<Activation> activation = Activation::none;  ///< fused: y = act(bn(x) + residual)
+  double slope = 0.01;                               ///< of leaky_relu
+  Tensor residual = {};                              ///< added before the activation; x's shape
+  bool biased_running_var = false;  ///< the running variance takes the biased one (PyTorch-Encoding's rule)
 };
 /// y = (x - mean) / sqrt(var + eps) * weight + bias per channel, var biased. x [N, C, ...]; weight, bias, running_mean, running_var
 /// [C] or undefined. In training the running statistics, if given, are updated in place (with the unbiased variance).
@@ -30,7 +33,7 @@ struct InstanceNormOptions {
   double momentum =
       0.1;  ///< running statistics move towards the mean over the batch of the instances' (variance unbiased)
   double eps = 1e-5;
-  Activation activation = Activation::none;
+  Choice<Activation> activation = Activation::none;
   double slope = 0.01;
 };
 /// As batch_norm with statistics per sample and channel. ValueError "more than 1 spatial element" where there is just one.
@@ -39,7 +42,7 @@ WEFT_API Tensor instance_norm(const Tensor& x, const Tensor& running_mean = {}, 
 
 struct GroupNormOptions {
   double eps = 1e-5;
-  Activation activation = Activation::none;
+  Choice<Activation> activation = Activation::none;
   double slope = 0.01;
 };
 /// Statistics per sample and group of C / num_groups channels; weight, bias [C]. ValueError if num_groups does not divide C.

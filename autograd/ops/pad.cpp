@@ -8,11 +8,6 @@
 namespace weft {
 namespace {
 
-const char* mode_name(PadMode m) {
-  static constexpr const char* names[] = {"constant", "reflect", "replicate", "circular"};
-  return names[static_cast<int>(m)];
-}
-
 constexpr int64_t kMost = int64_t{1} << 48;  // sums must not overflow
 
 PadParams params(const Shape& shape, const Shape& pads, PadMode mode, double value) {
@@ -32,7 +27,7 @@ PadParams params(const Shape& shape, const Shape& pads, PadMode mode, double val
     WEFT_CHECK(a.out() >= 0, ShapeError, "pad: ", pads, " leaves axis ", p.rank - 1 - k, " of ", shape, " with size ",
                a.out());
     if (mode == PadMode::constant || !a.changes()) continue;
-    WEFT_CHECK(a.size > 0, ShapeError, "pad: ", mode_name(mode), " padding of axis ", p.rank - 1 - k, " of ", shape,
+    WEFT_CHECK(a.size > 0, ShapeError, "pad: ", Choice(mode).text(), " padding of axis ", p.rank - 1 - k, " of ", shape,
                ", which is empty");
     const int64_t most = std::max(a.lo, a.hi);
     if (mode == PadMode::reflect)
@@ -49,7 +44,7 @@ PadParams params(const Shape& shape, const Shape& pads, PadMode mode, double val
 
 }  // namespace
 
-Tensor pad(const Tensor& x, const Shape& pads, PadMode mode, double value) {
+Tensor pad(const Tensor& x, const Shape& pads, Choice<PadMode> mode, double value) {
   const PadParams p = params(x.shape(), pads, mode, value);
   Shape shape = x.shape();
   for (int i = 0; i < p.rank; ++i) shape[i] = p.axis[i].out();

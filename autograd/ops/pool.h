@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "weft/autograd/ops/conv_options.h"
 #include "weft/autograd/ops/resize.h"
 #include "weft/core/generator.h"
 
@@ -13,6 +14,7 @@ namespace weft {
 inline constexpr int64_t kKernelSize = INT64_MIN;
 
 template <int D> struct MaxPoolOptions {
+  ByName by_name = {};
   Dims<D> kernel_size;
   Dims<D> stride = kKernelSize;
   Dims<D> padding = 0;      ///< of -inf, before and after each axis
@@ -21,6 +23,7 @@ template <int D> struct MaxPoolOptions {
   bool ceil_mode = false;  ///< windows may hang over the end
 };
 template <int D> struct AvgPoolOptions {
+  ByName by_name = {};
   Dims<D> kernel_size;
   Dims<D> stride = kKernelSize;
   Dims<D> padding = 0;
@@ -41,11 +44,48 @@ WEFT_API Tensor max_pool3d(const Tensor& x, const MaxPoolOptions<3>& o);
 WEFT_API Pooled max_pool1d_with_indices(const Tensor& x, const MaxPoolOptions<1>& o);
 WEFT_API Pooled max_pool2d_with_indices(const Tensor& x, const MaxPoolOptions<2>& o);
 WEFT_API Pooled max_pool3d_with_indices(const Tensor& x, const MaxPoolOptions<3>& o);
+/// PyTorch's order of arguments: `max_pool2d(x, 2)`, `max_pool2d(x, 3, 2, 1)`.
+inline Tensor max_pool1d(const Tensor& x, const Dims<1>& kernel_size, const Dims<1>& stride = kKernelSize,
+                         const Dims<1>& padding = 0) {
+  return max_pool1d(x, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
+}
+inline Tensor max_pool2d(const Tensor& x, const Dims<2>& kernel_size, const Dims<2>& stride = kKernelSize,
+                         const Dims<2>& padding = 0) {
+  return max_pool2d(x, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
+}
+inline Tensor max_pool3d(const Tensor& x, const Dims<3>& kernel_size, const Dims<3>& stride = kKernelSize,
+                         const Dims<3>& padding = 0) {
+  return max_pool3d(x, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
+}
+inline Pooled max_pool1d_with_indices(const Tensor& x, const Dims<1>& kernel_size, const Dims<1>& stride = kKernelSize,
+                                      const Dims<1>& padding = 0) {
+  return max_pool1d_with_indices(x, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
+}
+inline Pooled max_pool2d_with_indices(const Tensor& x, const Dims<2>& kernel_size, const Dims<2>& stride = kKernelSize,
+                                      const Dims<2>& padding = 0) {
+  return max_pool2d_with_indices(x, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
+}
+inline Pooled max_pool3d_with_indices(const Tensor& x, const Dims<3>& kernel_size, const Dims<3>& stride = kKernelSize,
+                                      const Dims<3>& padding = 0) {
+  return max_pool3d_with_indices(x, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
+}
 
 /// The mean of each window.
 WEFT_API Tensor avg_pool1d(const Tensor& x, const AvgPoolOptions<1>& o);
 WEFT_API Tensor avg_pool2d(const Tensor& x, const AvgPoolOptions<2>& o);
 WEFT_API Tensor avg_pool3d(const Tensor& x, const AvgPoolOptions<3>& o);
+inline Tensor avg_pool1d(const Tensor& x, const Dims<1>& kernel_size, const Dims<1>& stride = kKernelSize,
+                         const Dims<1>& padding = 0) {
+  return avg_pool1d(x, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
+}
+inline Tensor avg_pool2d(const Tensor& x, const Dims<2>& kernel_size, const Dims<2>& stride = kKernelSize,
+                         const Dims<2>& padding = 0) {
+  return avg_pool2d(x, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
+}
+inline Tensor avg_pool3d(const Tensor& x, const Dims<3>& kernel_size, const Dims<3>& stride = kKernelSize,
+                         const Dims<3>& padding = 0) {
+  return avg_pool3d(x, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
+}
 
 template <int D> struct LpPoolOptions {
   double norm_type;
@@ -58,8 +98,18 @@ template <int D> struct LpPoolOptions {
 WEFT_API Tensor lp_pool1d(const Tensor& x, const LpPoolOptions<1>& o);
 WEFT_API Tensor lp_pool2d(const Tensor& x, const LpPoolOptions<2>& o);
 WEFT_API Tensor lp_pool3d(const Tensor& x, const LpPoolOptions<3>& o);
+inline Tensor lp_pool1d(const Tensor& x, double norm_type, const Dims<1>& kernel_size, const Dims<1>& stride = 0) {
+  return lp_pool1d(x, {.norm_type = norm_type, .kernel_size = kernel_size, .stride = stride});
+}
+inline Tensor lp_pool2d(const Tensor& x, double norm_type, const Dims<2>& kernel_size, const Dims<2>& stride = 0) {
+  return lp_pool2d(x, {.norm_type = norm_type, .kernel_size = kernel_size, .stride = stride});
+}
+inline Tensor lp_pool3d(const Tensor& x, double norm_type, const Dims<3>& kernel_size, const Dims<3>& stride = 0) {
+  return lp_pool3d(x, {.norm_type = norm_type, .kernel_size = kernel_size, .stride = stride});
+}
 
 template <int D> struct MaxUnpoolOptions {
+  ByName by_name = {};
   Dims<D> kernel_size;
   Dims<D> stride = 0;  ///< 0: kernel_size
   Dims<D> padding = 0;
@@ -72,11 +122,24 @@ WEFT_API Tensor max_unpool2d(const Tensor& x, const Tensor& indices, const MaxUn
                              const std::optional<Shape>& output_size = {});
 WEFT_API Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<3>& o,
                              const std::optional<Shape>& output_size = {});
+inline Tensor max_unpool1d(const Tensor& x, const Tensor& indices, const Dims<1>& kernel_size,
+                           const Dims<1>& stride = 0, const Dims<1>& padding = 0) {
+  return max_unpool1d(x, indices, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
+}
+inline Tensor max_unpool2d(const Tensor& x, const Tensor& indices, const Dims<2>& kernel_size,
+                           const Dims<2>& stride = 0, const Dims<2>& padding = 0) {
+  return max_unpool2d(x, indices, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
+}
+inline Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const Dims<3>& kernel_size,
+                           const Dims<3>& stride = 0, const Dims<3>& padding = 0) {
+  return max_unpool3d(x, indices, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
+}
 /// Puts each element of x [N, C, spatial...] where `indices` (as max_pool*_with_indices gave them) says, zeros elsewhere; the result
 /// has the spatial sizes `output_size`. Where indices repeat, one of their elements stays. ValueError for one out of range.
 WEFT_API Tensor max_unpool(const Tensor& x, const Tensor& indices, const Shape& output_size);
 
 template <int D> struct FractionalMaxPoolOptions {
+  ByName by_name = {};
   Dims<D> kernel_size;
   Dims<D> output_size = 0;        ///< of the spatial axes; 0: from output_ratio
   ScaleFactor output_ratio = {};  ///< sizes floor(ratio in), one ratio for all axes or one for each

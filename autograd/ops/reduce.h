@@ -5,6 +5,9 @@
 // on the way is summed in f64: sums and norms overflow only where the result does.
 #pragma once
 
+#include <limits>
+
+#include "weft/core/choice.h"
 #include "weft/core/dim_list.h"
 #include "weft/core/tensor.h"
 
@@ -57,6 +60,13 @@ WEFT_API Tensor vector_norm(const Tensor& x, double ord = 2, const DimList& dims
 inline Tensor norm(const Tensor& x, double p = 2, const DimList& dims = {}, bool keepdim = false,
                    std::optional<Dtype> dtype = {}) {
   return vector_norm(x, p, dims, keepdim, dtype);
+}
+/// Orders that have names: "fro" is 2, "inf" the greatest |x|.
+enum class NamedNorm : uint8_t { fro, inf };
+constexpr auto mode_words(NamedNorm) { return make_words("norm: p", "fro", "inf"); }
+inline Tensor norm(const Tensor& x, Choice<NamedNorm> p, const DimList& dims = {}, bool keepdim = false,
+                   std::optional<Dtype> dtype = {}) {
+  return vector_norm(x, p == NamedNorm::fro ? 2 : std::numeric_limits<double>::infinity(), dims, keepdim, dtype);
 }
 /// log(sum(exp(x))), without overflow.
 WEFT_API Tensor logsumexp(const Tensor& x, const DimList& dims, bool keepdim = false);

@@ -46,18 +46,7 @@ fn::Sampling sampling_of(const InterpolateOptions& o, bool smooth) {
 }
 }  // namespace
 
-InterpolateMode interpolate_mode(std::string_view name) {
-  using enum InterpolateMode;
-  if (name == "nearest") return nearest;
-  if (name == "nearest-exact") return nearest_exact;
-  if (name == "linear") return linear;
-  if (name == "bilinear") return bilinear;
-  if (name == "trilinear") return trilinear;
-  if (name == "bicubic") return bicubic;
-  if (name == "area") return area;
-  raise<ValueError>("interpolate: unknown mode '", name,
-                    "'; expected nearest, nearest-exact, linear, bilinear, trilinear, bicubic or area");
-}
+InterpolateMode interpolate_mode(std::string_view name) { return Choice<InterpolateMode>(name); }
 
 Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
   using enum InterpolateMode;

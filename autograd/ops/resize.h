@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "weft/core/choice.h"
 #include "weft/core/tensor.h"
 
 namespace weft {
@@ -18,6 +19,10 @@ enum class InterpolateMode : uint8_t {
   bicubic,        ///< 2; Keys' kernel with A = -0.75
   area,           ///< adaptive average pooling
 };
+constexpr auto mode_words(InterpolateMode) {
+  return make_words("interpolate: mode", "nearest", "nearest-exact", "linear", "bilinear", "trilinear", "bicubic",
+                    "area");
+}
 /// "nearest", "nearest-exact", "linear", ...; ValueError for anything else.
 WEFT_API InterpolateMode interpolate_mode(std::string_view name);
 
@@ -39,7 +44,7 @@ class ScaleFactor {
 struct InterpolateOptions {
   Shape size = {};                ///< of the result, one for all axes or one for each; either this or scale_factor
   ScaleFactor scale_factor = {};  ///< size floor(in factor); sources are scaled by 1 / factor
-  InterpolateMode mode = InterpolateMode::nearest;
+  Choice<InterpolateMode> mode = InterpolateMode::nearest;
   std::optional<bool> align_corners =
       std::nullopt;                     ///< corners' centres fall on one another; only for linear ... bicubic
   bool recompute_scale_factor = false;  ///< scale by in / out instead
@@ -55,10 +60,18 @@ WEFT_API Tensor interpolate(const Tensor& x, const InterpolateOptions& o);
 WEFT_API Tensor affine_grid(const Tensor& theta, const Shape& size, bool align_corners = false);
 
 struct GridSampleOptions {
-  enum class Mode : uint8_t { bilinear, nearest, bicubic } mode = Mode::bilinear;
-  enum class Padding : uint8_t { zeros, border, reflection } padding_mode = Padding::zeros;
+  enum class Mode : uint8_t { bilinear, nearest, bicubic };
+  enum class Padding : uint8_t { zeros, border, reflection };
+  Choice<Mode> mode = Mode::bilinear;
+  Choice<Padding> padding_mode = Padding::zeros;
   bool align_corners = false;
 };
+constexpr auto mode_words(GridSampleOptions::Mode) {
+  return make_words("grid_sample: mode", "bilinear", "nearest", "bicubic");
+}
+constexpr auto mode_words(GridSampleOptions::Padding) {
+  return make_words("grid_sample: padding_mode", "zeros", "border", "reflection");
+}
 /// y[n, :, i...] = x[n] at the point grid[n, i...], whose coordinates (x, y[, z]) run over [-1, 1].
 /// x: [N, C, H, W], grid: [N, H', W', 2] -> [N, C, H', W'], or [N, C, D, H, W] with [N, D', H', W', 3] (no bicubic).
 /// A point that is not finite gives NaN in every mode, and x gets no gradient from there (PyTorch differs from mode to mode and

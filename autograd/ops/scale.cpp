@@ -1,8 +1,6 @@
 #include "weft/autograd/ops/scale.h"
 
-#include <algorithm>
 #include <cmath>
-#include <iterator>
 
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/record.h"
@@ -25,27 +23,9 @@ Tensor detail::scaled(const char* op, const Tensor& x, double forward, double ba
 Tensor scale_fwd(const Tensor& x, double scale) { return detail::scaled("scale_fwd", x, scale, 1); }
 Tensor scale_bwd(const Tensor& x, double scale) { return detail::scaled("scale_bwd", x, 1, scale); }
 
-namespace {
-constexpr const char* kConstraints[] = {"none",
-                                        "gmean",
-                                        "hmean",
-                                        "amean",
-                                        "to_output_scale",
-                                        "to_grad_input_scale",
-                                        "to_left_grad_scale",
-                                        "to_right_grad_scale"};
-}
-
 Constraint constraint(std::string_view word) {
-  if (word.empty()) return Constraint::none;
-  const auto* at = std::find(std::begin(kConstraints), std::end(kConstraints), word);
-  WEFT_CHECK(at != std::end(kConstraints), ValueError, "constraint: '", std::string(word),
-             "' is unknown; expected none, gmean, hmean, amean, to_output_scale, to_grad_input_scale, "
-             "to_left_grad_scale or to_right_grad_scale");
-  return static_cast<Constraint>(at - std::begin(kConstraints));
+  return word.empty() ? Constraint::none : Constraint(Choice<Constraint>(word));
 }
-
-const char* name(Constraint c) { return kConstraints[static_cast<int>(c)]; }
 
 void check_constraint(const char* op, Constraint c, size_t scales) {
   const size_t wanted = c == Constraint::to_grad_input_scale   ? 2

@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "weft/core/choice.h"
 #include "weft/core/tensor.h"
 
 namespace weft::unit_scaled {
@@ -27,9 +28,13 @@ enum class Constraint : uint8_t {
   to_left_grad_scale,   ///< the left input's gradient's (ops of two inputs)
   to_right_grad_scale,  ///< the right input's
 };
+constexpr auto mode_words(Constraint) {
+  return make_words("unit_scaled: constraint", "none", "gmean", "hmean", "amean", "to_output_scale",
+                    "to_grad_input_scale", "to_left_grad_scale", "to_right_grad_scale");
+}
 /// The constraint of that name, none for "" too. ValueError that names it otherwise.
 WEFT_API Constraint constraint(std::string_view word);
-WEFT_API const char* name(Constraint c);
+inline std::string_view name(Constraint c) { return Choice(c).text(); }
 /// ValueError in the name of `op` if c is not for that many scales (output, then inputs' gradients).
 WEFT_API void check_constraint(const char* op, Constraint c, size_t scales);
 /// Ties the scales: output first, then gradients of the inputs. Errors as check_constraint.

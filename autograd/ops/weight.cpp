@@ -45,7 +45,7 @@ Grads composite(const Tensor& grad, const Tensor& w, const Tensor& gain, const S
 
 }  // namespace
 
-Tensor standardize_weight(const Tensor& weight, const Tensor& gain, WSVariant variant, double eps) {
+Tensor standardize_weight(const Tensor& weight, const Tensor& gain, Choice<WSVariant> variant, double eps) {
   check_rows("standardize_weight", weight, gain);
   const Tensor w = weight.contiguous(), k = gain.to(compute_dtype(w.dtype())).contiguous();
   const StandardizeParams p = params_of(w, variant, eps,

@@ -17,20 +17,13 @@ void detail::set_types(const std::string& layer, const Tensor& weight, MupType t
 
 namespace {
 
-template <int D> nn::ConvOptions<D> plain(const ConvLayerOptions<D>& o) {
-  detail::check_padding("Conv", o.padding.text);
-  return {o.kernel_size, o.stride, o.padding, o.dilation, o.groups, o.bias, o.padding_mode};
-}
-template <int D> nn::ConvTransposeOptions<D> plain(const ConvTransposeLayerOptions<D>& o) {
-  return {o.kernel_size, o.stride, o.padding, o.output_padding, o.groups, o.bias, o.dilation, o.padding_mode};
-}
-
 // What both do once they have their tensors.
 template <class Options> Constraint finish(nn::ConvBase& layer, const Options& o) {
+  refuse_padding_text(layer.name(), o.padding.text);
   check_constraint(layer.name().c_str(), o.constraint, 2);
   detail::set_types(layer.name(), layer.weight, o.weight_mup_type, layer.bias);
   if (o.constraint != Constraint::to_output_scale)
-    layer.state().extra += str(", constraint=", o.constraint == Constraint::none ? "None" : name(o.constraint));
+    layer.state().extra += str(", constraint=", o.constraint == Constraint::none ? "None" : o.constraint.text());
   detail::reset(layer.weight, layer.bias);
   return o.constraint;
 }
@@ -39,7 +32,11 @@ template <class Options> Constraint finish(nn::ConvBase& layer, const Options& o
 
 template <int D>
 Conv<D>::Conv(int64_t in_channels, int64_t out_channels, const ConvLayerOptions<D>& o)
-    : ConvBase(config("Conv", in_channels, out_channels, plain(o))), constraint(finish(*this, o)) {}
+    : ConvBase(config("Conv", in_channels, out_channels, o.kernel_size, o)), constraint(finish(*this, o)) {}
+template <int D>
+Conv<D>::Conv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size,
+              const ConvLayerOptions<D, nn::Given>& o)
+    : ConvBase(config("Conv", in_channels, out_channels, kernel_size, o)), constraint(finish(*this, o)) {}
 
 template <int D> void Conv<D>::reset_parameters() { detail::reset(weight, bias); }
 
@@ -51,7 +48,11 @@ template <int D> Tensor Conv<D>::forward(const Tensor& x) const {
 
 template <int D>
 ConvTranspose<D>::ConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeLayerOptions<D>& o)
-    : ConvBase(config("ConvTranspose", in_channels, out_channels, plain(o))), constraint(finish(*this, o)) {}
+    : ConvBase(config("ConvTranspose", in_channels, out_channels, o.kernel_size, o)), constraint(finish(*this, o)) {}
+template <int D>
+ConvTranspose<D>::ConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size,
+                                const ConvTransposeLayerOptions<D, nn::Given>& o)
+    : ConvBase(config("ConvTranspose", in_channels, out_channels, kernel_size, o)), constraint(finish(*this, o)) {}
 
 template <int D> void ConvTranspose<D>::reset_parameters() { detail::reset(weight, bias); }
 

@@ -2,32 +2,35 @@
 #pragma once
 
 #include "weft/autograd/mup.h"
+#include "weft/nn/conv.h"
 #include "weft/nn/unit_scaled/functional.h"
 
 namespace weft::unit_scaled {
 
-template <int D> struct ConvLayerOptions {
-  Dims<D> kernel_size;
+template <int D, class Kernel = Dims<D>> struct ConvLayerOptions {
+  ByName by_name = {};
+  Kernel kernel_size = Kernel();
   Dims<D> stride = 1;
-  nn::Padding<D> padding = 0;  ///< numbers only
+  Padding<D> padding = 0;  ///< numbers only
   Dims<D> dilation = 1;
   int64_t groups = 1;
   bool bias = false;
-  std::string padding_mode = "zeros";
-  Constraint constraint = Constraint::to_output_scale;
+  Choice<nn::PaddingMode> padding_mode = nn::PaddingMode::zeros;
+  Choice<Constraint> constraint = Constraint::to_output_scale;
   MupType weight_mup_type = MupType::weight;
 };
 
-template <int D> struct ConvTransposeLayerOptions {
-  Dims<D> kernel_size;
+template <int D, class Kernel = Dims<D>> struct ConvTransposeLayerOptions {
+  ByName by_name = {};
+  Kernel kernel_size = Kernel();
   Dims<D> stride = 1;
-  nn::Padding<D> padding = 0;  ///< numbers only
+  Padding<D> padding = 0;  ///< numbers only
   Dims<D> output_padding = 0;
   int64_t groups = 1;
   bool bias = false;
   Dims<D> dilation = 1;
-  std::string padding_mode = "zeros";
-  Constraint constraint = Constraint::to_output_scale;
+  Choice<nn::PaddingMode> padding_mode = nn::PaddingMode::zeros;
+  Choice<Constraint> constraint = Constraint::to_output_scale;
   MupType weight_mup_type = MupType::weight;
 };
 
@@ -37,6 +40,8 @@ template <int D> struct ConvTransposeLayerOptions {
 template <int D> class WEFT_API Conv : public nn::ConvBase {
  public:
   Conv(int64_t in_channels, int64_t out_channels, const ConvLayerOptions<D>& o);
+  Conv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size,
+       const ConvLayerOptions<D, nn::Given>& o = {});
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   void reset_parameters();
@@ -50,6 +55,8 @@ using Conv3d = Conv<3>;
 template <int D> class WEFT_API ConvTranspose : public nn::ConvBase {
  public:
   ConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeLayerOptions<D>& o);
+  ConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size,
+                const ConvTransposeLayerOptions<D, nn::Given>& o = {});
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) const {
     return nn::call(*this, x, output_size);
   }

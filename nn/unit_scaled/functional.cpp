@@ -39,10 +39,6 @@ double silu_grad_scale(double mult) { return logi(1 / (1 + 1 / (mult * mult)), 2
 
 namespace detail {
 
-void check_padding(const char* op, const std::string& text) {
-  WEFT_CHECK(text.empty(), ValueError, op, ": padding must be numbers here, got '", text, "'");
-}
-
 namespace {
 
 bool fits(const Shape& x, const Shape& w, int rank) {
@@ -109,8 +105,8 @@ void check_loss(const char* op, Reduction reduction, const Tensor& weight, doubl
 namespace {
 
 template <class Options> ConvParams params(const char* op, const Options& o, int rank) {
-  detail::check_padding(op, o.padding.text);
-  const ConvParams p{o.stride, o.padding.lo, o.padding.hi, o.dilation, o.groups};
+  refuse_padding_text(op, o.padding.text);
+  const ConvParams p = conv_params(o);
   check_conv_params(op, p, rank);
   return p;
 }

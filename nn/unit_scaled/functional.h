@@ -7,11 +7,11 @@
 #include <utility>
 
 #include "weft/autograd/ops/activation.h"
+#include "weft/autograd/ops/conv_options.h"
 #include "weft/autograd/ops/embedding.h"
 #include "weft/autograd/ops/loss.h"
 #include "weft/autograd/ops/scale.h"
 #include "weft/core/generator.h"
-#include "weft/nn/conv.h"
 
 namespace weft::unit_scaled {
 
@@ -19,11 +19,12 @@ namespace weft::unit_scaled {
 using ScalePower = std::array<double, 3>;
 
 template <int D> struct ConvOptions {
+  ByName by_name = {};
   Dims<D> stride = 1;
-  nn::Padding<D> padding = 0;  ///< numbers only
+  Padding<D> padding = 0;  ///< numbers only
   Dims<D> dilation = 1;
   int64_t groups = 1;
-  Constraint constraint = Constraint::to_output_scale;
+  Choice<Constraint> constraint = Constraint::to_output_scale;
   ScalePower scale_power = {0.5, 0.5, 0.5};
 };
 /// Convolution, as weft::conv1d. Scales: output (weight[0].numel())^-p0, input gradient (prod stride groups / (O prod k))^p1 (both
@@ -33,12 +34,13 @@ WEFT_API Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias
 WEFT_API Tensor conv3d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ConvOptions<3>& o = {});
 
 template <int D> struct ConvTransposeOptions {
+  ByName by_name = {};
   Dims<D> stride = 1;
-  nn::Padding<D> padding = 0;  ///< numbers only
+  Padding<D> padding = 0;  ///< numbers only
   Dims<D> output_padding = 0;
   int64_t groups = 1;
   Dims<D> dilation = 1;
-  Constraint constraint = Constraint::to_output_scale;
+  Choice<Constraint> constraint = Constraint::to_output_scale;
   ScalePower scale_power = {0.5, 0.5, 0.5};
 };
 /// Transposed convolution, as weft::conv_transpose1d (not in the original). An output has C / groups prod(k / stride) taps on
@@ -53,14 +55,14 @@ WEFT_API Tensor conv_transpose3d(const Tensor& x, const Tensor& weight, const Te
                                  const ConvTransposeOptions<3>& o = {});
 
 struct LinearOptions {
-  Constraint constraint = Constraint::to_output_scale;
+  Choice<Constraint> constraint = Constraint::to_output_scale;
   ScalePower scale_power = {0.5, 0.5, 0.5};
 };
 /// x W^T + b. Scales: output in^-p0, input gradient out^-p1 (both under `constraint`), gradients of weight and bias
 /// (x.numel() / in)^-p2. weight: [out, in].
 WEFT_API Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const LinearOptions& o = {});
 struct LinearReadoutOptions {
-  Constraint constraint = Constraint::none;
+  Choice<Constraint> constraint = Constraint::none;
   ScalePower scale_power = {1.0, 0.5, 0.5};
 };
 /// linear for a network's last layer: output scale 1 / in, no constraint.
@@ -71,15 +73,15 @@ WEFT_API Tensor linear_readout(const Tensor& x, const Tensor& weight, const Tens
 
 struct GeluOptions {
   double mult = 1;
-  Constraint constraint = Constraint::to_output_scale;
-  Approximate approximate = Approximate::none;
+  Choice<Constraint> constraint = Constraint::to_output_scale;
+  Choice<Approximate> approximate = Approximate::none;
 };
 /// gelu(mult x) / mult. Scales: output logi(a, 2, sqrt(2 / (1 - 1/pi))), input gradient logi(a, 2, sqrt 2),
 /// a = 1 / (1 + 1 / (4 mult^2)).
 WEFT_API Tensor gelu(const Tensor& x, const GeluOptions& o = {});
 struct SiluOptions {
   double mult = 1;
-  Constraint constraint = Constraint::to_output_scale;
+  Choice<Constraint> constraint = Constraint::to_output_scale;
 };
 /// x sigmoid(mult x). Scales: output as gelu's, input gradient logi(1 / (1 + 1 / mult^2), 2, sqrt 2).
 WEFT_API Tensor silu(const Tensor& x, const SiluOptions& o = {});
@@ -87,7 +89,7 @@ WEFT_API Tensor silu(const Tensor& x, const SiluOptions& o = {});
 WEFT_API Tensor silu_glu(const Tensor& x, const Tensor& gate, double mult = 1);
 struct SoftmaxOptions {
   double mult = 1;
-  Constraint constraint = Constraint::to_output_scale;
+  Choice<Constraint> constraint = Constraint::to_output_scale;
 };
 /// softmax(mult x) along `dim` of size n. Scales: output logi(a, n, sqrt n), input gradient logi(a, n / mult, sqrt(n / mult)),
 /// a = 1 / (1 + 4 / mult^2).
@@ -124,16 +126,16 @@ template <class F> Tensor residual_apply(const F& f, const Tensor& x, double tau
 struct CrossEntropyOptions {
   double mult = 1;
   int64_t ignore_index = -100;
-  Reduction reduction = Reduction::mean;  ///< or sum
-  Tensor weight = {};                     ///< not supported: a ValueError says so
-  double label_smoothing = 0;             ///< nor this
+  Choice<Reduction> reduction = Reduction::mean;  ///< or sum
+  Tensor weight = {};                             ///< not supported: a ValueError says so
+  double label_smoothing = 0;                     ///< nor this
 };
 /// Cross-entropy of mult x, x: [N, V] or [V] with V >= 2. Sum over rows; `mean` divides the value by N (ignored rows count), and no
 /// reduction changes the gradient: V / sqrt(V - 1) (softmax(mult x) - onehot) g.
 WEFT_API Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOptions& o = {});
 /// Sum of (x - t)^2; `mean` divides the value by the number of elements. Gradients 8^-1/2 times those of the sum. ShapeError unless
 /// the shapes are equal.
-WEFT_API Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction = Reduction::mean);
+WEFT_API Tensor mse_loss(const Tensor& x, const Tensor& target, Choice<Reduction> reduction = Reduction::mean);
 
 namespace detail {
 
@@ -158,8 +160,6 @@ Tensor scaled_conv(const ConvScales& s, const Tensor& x, const Tensor& w, const 
 }
 WEFT_API void check_mult(const char* op, double mult);
 WEFT_API void check_loss(const char* op, Reduction reduction, const Tensor& weight = {}, double label_smoothing = 0);
-/// ValueError that names padding, for text in its place.
-WEFT_API void check_padding(const char* op, const std::string& text);
 
 }  // namespace detail
 }  // namespace weft::unit_scaled

@@ -23,8 +23,7 @@ Linear::Linear(const char* name, int64_t in_features, int64_t out_features, cons
 }
 void Linear::reset_parameters() { detail::reset(weight, bias); }
 
-GELU::GELU(const GeluOptions& o)
-    : Module("GELU", o.approximate == Approximate::tanh ? "approximate='tanh'" : "approximate='none'"), options(o) {
+GELU::GELU(const GeluOptions& o) : Module("GELU", str("approximate='", o.approximate.text(), "'")), options(o) {
   detail::check_mult("GELU", o.mult);
   check_constraint("GELU", o.constraint, 2);
 }

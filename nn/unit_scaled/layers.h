@@ -13,7 +13,7 @@ namespace weft::unit_scaled {
 
 struct LinearLayerOptions {
   bool bias = false;
-  Constraint constraint = Constraint::to_output_scale;
+  Choice<Constraint> constraint = Constraint::to_output_scale;
   MupType weight_mup_type = MupType::weight;
 };
 /// x: [..., in_features] -> [..., out_features]. ValueError for an unfit constraint and a mup type that is none.
@@ -21,6 +21,8 @@ class WEFT_API Linear : public nn::Module {
  public:
   Linear(int64_t in_features, int64_t out_features, LinearLayerOptions o = {})
       : Linear("Linear", in_features, out_features, o) {}
+  template <std::same_as<bool> B>
+  Linear(int64_t in_features, int64_t out_features, B bias) : Linear(in_features, out_features, {.bias = bias}) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x,
                     [&](const Tensor& x) { return unit_scaled::linear(x, weight, bias, {.constraint = constraint}); });
@@ -35,7 +37,7 @@ class WEFT_API Linear : public nn::Module {
 };
 struct LinearReadoutLayerOptions {
   bool bias = false;
-  Constraint constraint = Constraint::none;
+  Choice<Constraint> constraint = Constraint::none;
   MupType weight_mup_type = MupType::output;
 };
 /// The last layer of a network: linear_readout, weight tagged "output".

@@ -157,6 +157,25 @@ TEST_SUITE("loss") {
     CHECK(allclose(h.grad().to(Dtype::f32), f.grad(), 1. / 256, 1e-6));
   }
 
+  DEVICE_TEST_CASE("nll_loss of classes without weight: 0 / 0, in the gradient of the targets too") {
+    // Values and gradients are PyTorch's.
+    const Tensor w = here::zeros({3}, Dtype::f64);
+    for (const auto& [targets, reduction, first, second] :
+         {std::tuple{std::vector<int64_t>{0, 1}, Reduction::mean, true, true},
+          std::tuple{std::vector<int64_t>{-100, 1}, Reduction::mean, false, true},
+          std::tuple{std::vector<int64_t>{-100, -100}, Reduction::mean, false, false},
+          std::tuple{std::vector<int64_t>{0, 1}, Reduction::sum, false, false}}) {
+      Tensor x = here::tensor({-1., -2., -3., -3., -2., -1.}, Shape{2, 3}).set_requires_grad();
+      const Tensor y = nll_loss(x, here::tensor(targets), {.weight = w, .reduction = reduction});
+      CHECK(std::isnan(y.item<double>()) == (reduction == Reduction::mean));
+      y.backward();
+      const auto g = x.grad().to_vector<double>();
+      CHECK(std::isnan(g[0]) == first);
+      CHECK(std::isnan(g[4]) == second);
+      for (const size_t other : {1u, 2u, 3u, 5u}) CHECK(g[other] == 0);
+    }
+  }
+
   DEVICE_TEST_CASE("nll_loss is cross-entropy without the softmax") {
     Tensor x = log_softmax(ramp({3, 4, 2}), 1).detach().set_requires_grad();
     const Tensor t = labels({3, 2}, 4, 1), w = ramp({4}, 0.5, 2, 1);

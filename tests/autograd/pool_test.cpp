@@ -194,6 +194,20 @@ TEST_SUITE("pool") {
     CHECK(gradcheck(ops([&](const auto& in) { return max_unpool(in[0], p.indices, {4, 6}); }), {small}));
   }
 
+  TEST_CASE("means of millions of f32 are those of f64") {
+    // Sums of 512 in f32, of those in f64: 512 roundings of 2^-24 at most, 3e-5; of numbers of one sign far fewer show.
+    const Tensor x = full({1, 1, 4000000}, 0.1f);
+    CHECK(avg_pool1d(x, 4000000).item<double>() == doctest::Approx(0.1).epsilon(2e-6));
+    for (const Shape& s : {Shape{1, 1, 2000, 2000}, Shape{1, 1, 4000000, 1}, Shape{1, 1, 1, 4000000}}) {
+      const Tensor y = rand(s) + 1;
+      CHECK(adaptive_avg_pool2d(y, 1).item<double>() ==
+            doctest::Approx(mean(y.to(Dtype::f64)).item<double>()).epsilon(2e-6));
+    }
+    // 514 columns: a last block of two
+    const Tensor z = rand({1, 3, 514, 3}), whole = adaptive_avg_pool2d(z, 1);
+    CHECK(allclose(whole, mean(z.to(Dtype::f64), {2, 3}, true).to(Dtype::f32), 2e-6));
+  }
+
   DEVICE_TEST_CASE("errors, empty batches, large kernels") {
     CHECK(support::message_of<ValueError>([] {
             (void)max_pool2d(here::ones({1, 1, 6, 6}), {.kernel_size = 2, .padding = 2});

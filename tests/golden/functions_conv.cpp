@@ -6,12 +6,12 @@
 namespace golden {
 namespace {
 
-template <int D> weft::ConvPadding<D> padding(const Call& c) {
+template <int D> weft::Padding<D> padding(const Call& c) {
   const Value& v = c.value("padding");
-  if (v.is_string()) return weft::ConvPadding<D>(v.string);
-  weft::ConvPadding<D> p(0);
+  if (v.is_string()) return weft::Padding<D>(v.string);
+  weft::Padding<D> p(0);
   if (is_pairs(v)) read_pairs<D>(v, p.lo, p.hi);
-  else p = weft::ConvPadding<D>(c.dims<D>("padding", Dims<D>(0)));
+  else p = weft::Padding<D>(c.dims<D>("padding", Dims<D>(0)));
   return p;
 }
 

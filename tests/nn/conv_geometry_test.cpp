@@ -120,7 +120,7 @@ template <int D> void check_random_layer(Random& r, int i) {
   CAPTURE(shape);
   CAPTURE(d);
   Shape wide, ys{shape[0], out};
-  const auto xp = padded(x.to_vector<double>(), shape, conv.params, o.padding_mode, wide);
+  const auto xp = padded(x.to_vector<double>(), shape, conv.params, std::string(o.padding_mode.text()), wide);
   ConvParams plain = conv.params;
   plain.padding_lo = plain.padding_hi = Shape::filled(D, 0);
   for (int a = 0; a < D; ++a) ys.push_back(plain.output_size(a, wide[a + 2], conv.kernel_size[a]));

@@ -17,6 +17,7 @@
 #include "weft/autograd/ops/binary.h"
 #include "weft/core/generator.h"
 #include "weft/nn/reparametrize.h"
+#include "weft/nn/with_tensors.h"
 
 namespace weft::test {
 

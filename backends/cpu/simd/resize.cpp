@@ -55,6 +55,12 @@ template <class A> class ListMemory {
     });
   }
   Lists<A> lists() const { return {begin_, index_, weight_}; }
+  /// The most entries that one element mixes.
+  int64_t longest() const {
+    int64_t n = 0;
+    for (int64_t r = 0; r < rows_; ++r) n = std::max<int64_t>(n, begin_[r + 1] - begin_[r]);
+    return n;
+  }
 
  private:
   template <class F> static void for_entries(const SampleAxis& a, const F& f) {
@@ -99,9 +105,33 @@ void blend_few(To* to, int64_t count, const From* const* p, const A* w, int64_t 
   }
 }
 
+/// So many addends go into a sum of A one by one; longer sums are sums of those in f64.
+constexpr int64_t kAddends = 512;
+/// Channels that are summed at once.
+constexpr int64_t kChannels = 256;
+
+/// y = sum of n weighted pixels of the row `from`, for any n.
+template <class T, class S, class A>
+void mix_many(T* y, const S* from, const int32_t* index, const A* weight, int64_t n, int64_t C) {
+  for (int64_t c = 0; c < C; c += kChannels) {
+    const int64_t m = std::min(kChannels, C - c);
+    double total[kChannels] = {};
+    for (int64_t first = 0; first < n; first += kAddends) {
+      A sum[kChannels] = {};
+      for (int64_t k = first, end = std::min(n, first + kAddends); k < end; k += 4) {
+        const S* p[4];
+        const int64_t count = std::min<int64_t>(4, end - k);
+        for (int64_t j = 0; j < count; ++j) p[j] = from + index[k + j] * C + c;
+        blend_few<true>(sum, count, p, weight + k, m);
+      }
+      for (int64_t i = 0; i < m; ++i) total[i] += static_cast<double>(sum[i]);
+    }
+    for (int64_t i = 0; i < m; ++i) y[c + i] = fn::narrow<T>(static_cast<A>(total[i]));
+  }
+}
+
 /// y[o] = sum of weighted pixels of the row `from`.
 template <class T, class S, class A> void mix_pixels(T* y, const S* from, const Lists<A>& w, int64_t out, int64_t C) {
-  constexpr int64_t kBlock = 256;
   for (int64_t o = 0; o < out; ++o, y += C) {
     const int32_t b = w.begin[o], n = w.begin[o + 1] - b;
     if constexpr (std::is_same_v<S, T>) {
@@ -121,9 +151,13 @@ template <class T, class S, class A> void mix_pixels(T* y, const S* from, const 
       blend_few<false>(y, n, p, w.weight + b, C);
       continue;
     }
-    for (int64_t c = 0; c < C; c += kBlock) {
-      const int64_t m = std::min(kBlock, C - c);
-      A sum[kBlock];
+    if (n > kAddends) {
+      mix_many(y, from, w.index + b, w.weight + b, n, C);
+      continue;
+    }
+    for (int64_t c = 0; c < C; c += kChannels) {
+      const int64_t m = std::min(kChannels, C - c);
+      A sum[kChannels];
       for (int64_t i = 0; i < m; ++i) sum[i] = A(0);
       for (int32_t k = 0; k < n; k += 4) {
         take(k, c);
@@ -135,10 +169,10 @@ template <class T, class S, class A> void mix_pixels(T* y, const S* from, const 
   }
 }
 
-/// A row of the output: the (depth, height) rows mixed into `room`, then the pixels.
+/// A row of the output: the (depth, height) rows mixed into `room`, with sums of many in `wide`, then the pixels.
 template <class T, class A>
-void mix_row(T* y, const T* x, A* room, const Lists<A>& wd, const Lists<A>& wh, const Lists<A>& ww, int64_t d,
-             int64_t h, int64_t in_h, int64_t length, int64_t out, int64_t C) {
+void mix_row(T* y, const T* x, A* room, double* wide, const Lists<A>& wd, const Lists<A>& wh, const Lists<A>& ww,
+             int64_t d, int64_t h, int64_t in_h, int64_t length, int64_t out, int64_t C) {
   const int32_t d0 = wd.begin[d], h0 = wh.begin[h], across = wh.begin[h + 1] - h0;
   const int32_t count = (wd.begin[d + 1] - d0) * across;
   const auto row = [&](int32_t k) {
@@ -153,9 +187,13 @@ void mix_row(T* y, const T* x, A* room, const Lists<A>& wd, const Lists<A>& wh, 
     const T* p[4];
     A w[4];
     for (int32_t j = 0; j < n; ++j) p[j] = row(k + j), w[j] = weight(k + j);
-    if (k == 0) blend_few<false>(room, n, p, w, length);
+    if (k % kAddends == 0) blend_few<false>(room, n, p, w, length);
     else blend_few<true>(room, n, p, w, length);
+    if (count > kAddends && ((k + 4) % kAddends == 0 || k + 4 >= count))
+      for (int64_t i = 0; i < length; ++i) wide[i] = (k < kAddends ? 0.0 : wide[i]) + static_cast<double>(room[i]);
   }
+  if (count > kAddends)
+    for (int64_t i = 0; i < length; ++i) room[i] = static_cast<A>(wide[i]);
   mix_pixels(y, static_cast<const A*>(room), ww, out, C);
 }
 
@@ -171,13 +209,15 @@ template <class T> void mix(T* y, const T* x, int64_t N, int64_t C, const Sample
   const int64_t rows = N * out[0] * out[1], length = in[2] * C;
   const int64_t grain = std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, std::max(out[2], in[2]) * C));
   const int64_t pieces = std::clamp<int64_t>(rows / grain, 1, num_threads());
-  Scratch memory(static_cast<size_t>(pieces * length) * sizeof(A));
+  const bool many = md.longest() * mh.longest() > kAddends;
+  Scratch memory(static_cast<size_t>(pieces * length) * sizeof(A)),
+      wide(many ? static_cast<size_t>(pieces * length) * sizeof(double) : 0);
   parallel_for(pieces, 1, [&](int64_t p0, int64_t p1) {
     for (int64_t p = p0; p < p1; ++p)
       for (int64_t r = rows * p / pieces; r < rows * (p + 1) / pieces; ++r) {
         const int64_t n = r / (out[0] * out[1]), d = r / out[1] % out[0], h = r % out[1];
-        mix_row(y + r * out[2] * C, x + n * in[0] * in[1] * length, memory.as<A>() + p * length, wd, wh, ww, d, h,
-                in[1], length, out[2], C);
+        mix_row(y + r * out[2] * C, x + n * in[0] * in[1] * length, memory.as<A>() + p * length,
+                many ? wide.as<double>() + p * length : nullptr, wd, wh, ww, d, h, in[1], length, out[2], C);
       }
   });
 }

@@ -1,0 +1,73 @@
+// Options of convolutions, which ops and layers share: padding, stride, dilation, groups; and what is checked of them.
+#pragma once
+
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "weft/core/conv_params.h"
+#include "weft/core/tensor.h"
+
+namespace weft {
+
+/// First field of options that are given by name only, so that `{3, 5}` means two sizes and not the first two fields.
+struct ByName {};
+
+/// Padding: one number, one for each axis, a pair (before, after) for each axis, "valid" (none) or "same" (output as large as
+/// the input at stride 1; the odd element of an even kernel goes to the end). The op or layer checks the text.
+///     .padding = 1    .padding = {1, 2}    .padding = {{0, 1}, {2, 1}}    .padding = "same"
+template <int D> class Padding {
+ public:
+  Padding(int64_t all) : lo(all), hi(all) {}
+  template <std::convertible_to<int64_t>... I>
+  requires(sizeof...(I) == D && D > 1) Padding(I... i) : lo(i...), hi(i...) {}
+  Padding(const Dims<D>& d) : lo(d), hi(d) {}
+  Padding(std::initializer_list<std::pair<int64_t, int64_t>> pairs) : Padding(std::span(pairs.begin(), pairs.size())) {}
+  Padding(std::span<const std::pair<int64_t, int64_t>> pairs) : lo(0), hi(0) {
+    WEFT_CHECK(pairs.size() == D, ValueError, "padding: ", pairs.size(), " pairs for ", D, " axes");
+    for (int i = 0; i < D; ++i) std::tie(lo[i], hi[i]) = pairs[static_cast<size_t>(i)];
+  }
+  template <class S>
+  requires(std::convertible_to<S, std::string_view> && !std::integral<S>) Padding(const S& word)
+      : lo(0), hi(0), text(std::string_view(word)) {}
+
+  Dims<D> lo, hi;
+  std::string text;  ///< empty for numbers
+};
+
+template <int D> struct ConvOptions {
+  ByName by_name = {};
+  Dims<D> stride = 1;
+  Padding<D> padding = 0;
+  Dims<D> dilation = 1;
+  int64_t groups = 1;
+};
+/// `padding` crops the result, numbers only; output_padding enlarges its end, by less than stride or dilation.
+template <int D> struct ConvTransposeOptions {
+  ByName by_name = {};
+  Dims<D> stride = 1;
+  Padding<D> padding = 0;
+  Dims<D> output_padding = 0;
+  int64_t groups = 1;
+  Dims<D> dilation = 1;
+};
+
+/// Puts the numbers that padding's `text` stands for into p.padding_lo and p.padding_hi. ValueError in the name of `op` for a
+/// word other than "same" and "valid", and for "same" unless all strides are 1.
+WEFT_API void resolve_padding(std::string_view op, std::string_view text, const Shape& kernel, ConvParams& p);
+/// ValueError for any text: transposed and unit-scaled convolutions take numbers only.
+WEFT_API void refuse_padding_text(std::string_view op, std::string_view text);
+/// Options of an op or a layer as kernels take them, numbers as given.
+template <class Options> ConvParams conv_params(const Options& o) {
+  return {o.stride, o.padding.lo, o.padding.hi, o.dilation, o.groups};
+}
+
+/// Sizes >= 1, padding >= 0, groups >= 1, one entry for each axis; otherwise a ValueError that names `op` and the argument.
+WEFT_API void check_conv_params(const char* op, const ConvParams& p, int axes);
+/// ShapeError unless x has `axes` spatial axes behind its channels, with or without a batch.
+WEFT_API void check_conv_input(std::string_view op, const Tensor& x, int axes);
+
+}  // namespace weft

@@ -1,0 +1,51 @@
+// A mode of an op, given as an enumerator or as text. An enum that may be given as text has its words beside it:
+//     constexpr auto mode_words(Approximate) { return make_words("gelu: approximate", "none", "tanh"); }
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <string_view>
+
+#include "weft/core/export.h"
+
+namespace weft {
+
+/// The words of an enum: one for each enumerator, in their order from 0; `what` begins the error for another one.
+template <size_t N> struct Words {
+  std::string_view what;
+  std::array<std::string_view, N> list;
+};
+template <class... Text> constexpr Words<sizeof...(Text)> make_words(std::string_view what, Text... list) {
+  return {what, {std::string_view(list)...}};
+}
+
+namespace detail {
+/// The position of `text` among `count` words. ValueError that lists them, in the name of `what`.
+WEFT_API size_t word_index(std::string_view what, const std::string_view* words, size_t count, std::string_view text);
+}  // namespace detail
+
+/// `.reduction = Reduction::sum` or `.reduction = "sum"`: reads as the enumerator, compares with both.
+/// ValueError for another word: "loss: reduction 'average' is unknown; expected 'none', 'mean', 'sum' or 'batchmean'".
+template <class E> class Choice {
+ public:
+  constexpr Choice(E value) : value_(value) {}
+  template <std::convertible_to<std::string_view> Text> Choice(const Text& text) : value_(from(text)) {}
+
+  constexpr operator E() const { return value_; }
+  constexpr std::string_view text() const { return mode_words(value_).list[static_cast<size_t>(value_)]; }
+
+  friend constexpr bool operator==(Choice a, Choice b) { return a.value_ == b.value_; }
+  friend constexpr bool operator==(Choice a, E b) { return a.value_ == b; }
+  template <std::convertible_to<std::string_view> Text> friend bool operator==(Choice a, const Text& b) {
+    return a.text() == std::string_view(b);
+  }
+
+ private:
+  static E from(std::string_view text) {
+    constexpr auto words = mode_words(E{});
+    return static_cast<E>(detail::word_index(words.what, words.list.data(), words.list.size(), text));
+  }
+  E value_;
+};
+
+}  // namespace weft
