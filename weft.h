@@ -11,6 +11,7 @@
 
 #include "weft/autograd/checkpoint.h"
 #include "weft/autograd/engine.h"
+#include "weft/autograd/functional.h"
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/record.h"
@@ -26,6 +27,7 @@
 #include "weft/autograd/ops/encoding.h"
 #include "weft/autograd/ops/fold.h"
 #include "weft/autograd/ops/index.h"
+#include "weft/autograd/ops/linalg.h"
 #include "weft/autograd/ops/loss.h"
 #include "weft/autograd/ops/margin_loss.h"
 #include "weft/autograd/ops/matmul.h"
