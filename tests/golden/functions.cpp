@@ -21,6 +21,7 @@ const Functions& functions() {
     add_catalogue(f);
     add_encoding(f);
     add_unit(f);
+    add_linalg(f);
     return f;
   }();
   return table;

@@ -59,5 +59,6 @@ void add_loss(Functions& f);
 void add_catalogue(Functions& f);
 void add_encoding(Functions& f);
 void add_unit(Functions& f);
+void add_linalg(Functions& f);
 
 }  // namespace golden
