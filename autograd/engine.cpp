@@ -63,8 +63,9 @@ class Places {
   size_t count_ = 0;
 };
 
-// One run over a graph. Gradients wait here, not in the nodes: runs of other threads, and runs inside of formulas, may be
-// on the same graph. A heap gives the youngest node next, so that every consumer of a tensor has run before its producer.
+// One run over a graph. Gradients wait here, not in the nodes: runs of other threads, and runs inside of formulas, may
+// be on the same graph. A heap gives the youngest node next, so that every consumer of a tensor has run before its
+// producer.
 class Run {
  public:
   Run(bool create_graph, bool retain_graph)

@@ -43,8 +43,8 @@ struct GradcheckOptions {
 /// analytic and numeric value where they differ. Source: torch.autograd.gradcheck (fast mode).
 WEFT_API bool gradcheck(const GradFn& fn, const std::vector<Tensor>& inputs, const GradcheckOptions& o = {});
 
-/// The same for the gradients themselves: gradcheck of (inputs, upstream gradients) -> gradients of the inputs, which proves
-/// that the backward is differentiable and right to the second order.
+/// The same for the gradients themselves: gradcheck of (inputs, upstream gradients) -> gradients of the inputs, which
+/// proves that the backward is differentiable and right to the second order.
 WEFT_API bool gradgradcheck(const GradFn& fn, const std::vector<Tensor>& inputs, const GradcheckOptions& o = {});
 
 }  // namespace weft

@@ -9,8 +9,8 @@
 
 namespace weft {
 namespace {
-/// Do two places of x name one element? Axes in the order of their strides: each must step over all that lies inside. Where
-/// that does not tell, the places are counted.
+/// Do two places of x name one element? Axes in the order of their strides: each must step over all that lies inside.
+/// Where that does not tell, the places are counted.
 bool overlaps_itself(const Tensor& x) {
   if (x.is_contiguous() || x.numel() < 2) return false;
   int order[kMaxRank], n = 0;
@@ -54,8 +54,8 @@ std::pair<const char*, const char*> extent(const Tensor& x) {
   return {begin, begin + reach * static_cast<int64_t>(itemsize(x.dtype()))};
 }
 
-/// `from`, to be read while x is written: itself if each element of it is read where that very place is written, or if they
-/// have no memory in common; else a copy. Its shape broadcasts to x's.
+/// `from`, to be read while x is written: itself if each element of it is read where that very place is written, or if
+/// they have no memory in common; else a copy. Its shape broadcasts to x's.
 Tensor readable(const Tensor& from, const Tensor& x) {
   if (x.numel() == 0 || from.device() != x.device()) return from;
   const auto [a, a_end] = extent(from);

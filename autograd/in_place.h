@@ -5,8 +5,8 @@
 
 namespace weft::detail {
 
-/// ValueError or Error, in the name of `op`, if x cannot be written: undefined, part of a graph that is being recorded (or
-/// `other`, which is read, is), or with elements that share memory.
+/// ValueError or Error, in the name of `op`, if x cannot be written: undefined, part of a graph that is being recorded
+/// (or `other`, which is read, is), or with elements that share memory.
 WEFT_API void check_in_place(const char* op, const Tensor& x, const Tensor* other = nullptr);
 /// DtypeError if x's own dtype would lose what the result is: integers take no fractions, bools no integers.
 WEFT_API void check_in_place_dtype(const char* op, Dtype x, bool y_floating, bool y_bool);

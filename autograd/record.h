@@ -90,10 +90,10 @@ WEFT_API void check_anomaly(const char* name, const Tensor& y);
 
 }  // namespace detail
 
-/// Puts y on the tape as the result of op `name` on `inputs`, if grad mode is on and one of them requires grad; returns y.
-/// `backward(BackwardCtx&) -> Grads` gives one gradient per input, in order, each of that input's shape (sum_to helps after
-/// broadcasting); it is made of ops, so that it can be differentiated again. y must be fresh or a view of an input.
-/// What the formula needs of y it saves as Saved::output(y): a formula that holds y itself is never released.
+/// Puts y on the tape as the result of op `name` on `inputs`, if grad mode is on and one of them requires grad; returns
+/// y. `backward(BackwardCtx&) -> Grads` gives one gradient per input, in order, each of that input's shape (sum_to
+/// helps after broadcasting); it is made of ops, so that it can be differentiated again. y must be fresh or a view of
+/// an input. What the formula needs of y it saves as Saved::output(y): a formula that holds y itself is never released.
 template <class F> Tensor record(const char* name, Tensor y, std::initializer_list<Tensor> inputs, F&& backward) {
   const detail::ThreadMode& mode = detail::thread_mode();
   if (mode.anomaly) [[unlikely]]

@@ -71,9 +71,8 @@ inline Tensor labels(const Shape& shape, uint32_t classes, uint32_t seed = 2) {
   return t.to(device());
 }
 
-/// Fills the parameters of a model, in order: matrices and filters by hash with bound sqrt(3 / fan_in), scales and gains 1,
-/// biases 0.
-/// Parameters whose name contains one of `transposed` count fan_in along axis 0 only.
+/// Fills the parameters of a model, in order: matrices and filters by hash with bound sqrt(3 / fan_in), scales and
+/// gains 1, biases 0. Parameters whose name contains one of `transposed` count fan_in along axis 0 only.
 template <class M> M init(M model, const std::vector<std::string>& transposed = {}, uint32_t base = 1000) {
   NoGrad no_grad;
   model.to(device());

@@ -7,8 +7,8 @@
 
 namespace weft {
 
-/// A strided window of rank N on a tensor's elements. It owns nothing: the tensor must live and keep its shape meanwhile.
-/// Indices are not checked.
+/// A strided window of rank N on a tensor's elements. It owns nothing: the tensor must live and keep its shape
+/// meanwhile. Indices are not checked.
 template <class T, int N> class TensorAccessor {
  public:
   TensorAccessor(T* data, const int64_t* sizes, const int64_t* strides)

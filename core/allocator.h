@@ -19,8 +19,9 @@ namespace weft {
 
 /// With segments, the cache holds what was ever taken until somebody asks for it. With pages, what is held stays within
 /// 9/8 of the most that was in use at once, and 4 MiB: before more is taken, free pages elsewhere go back. Where a step
-/// goes on giving pages back though no more is in use than before, its blocks need more room than that: the share grows by
-/// 1/16 each time, so that a steady step soon asks the system for nothing, and starts anew when more is in use than ever.
+/// goes on giving pages back though no more is in use than before, its blocks need more room than that: the share grows
+/// by 1/16 each time, so that a steady step soon asks the system for nothing, and starts anew when more is in use than
+/// ever.
 class CachingAllocator {
  public:
   enum class Extended : uint8_t { yes, no_memory, taken };
@@ -60,7 +61,8 @@ class CachingAllocator {
   WEFT_API MemoryStats stats() const;
   WEFT_API void reset_peak();
 
-  // For caches in front of this one (one per thread): the bin of a small size, its block size, and whole lists of blocks.
+  // For caches in front of this one (one per thread): the bin of a small size, its block size, and whole lists of
+  // blocks.
   WEFT_API static int class_of(size_t bytes);
   WEFT_API static size_t class_size(int c);
   /// Takes up to `count` blocks of class c, linked through their first word (host memory only). Not counted as active.
@@ -99,7 +101,8 @@ class CachingAllocator {
     size_t blocks, bytes;
     size_t free = 0;  // while counted
   };
-  /// Addresses without used blocks that a request may lie at: [from, to). No block is named: giving memory back merges them.
+  /// Addresses without used blocks that a request may lie at: [from, to). No block is named: giving memory back merges
+  /// them.
   struct Window {
     char *from = nullptr, *to = nullptr;        // null: none, a new arena is needed
     size_t arena = 0, missing = 0, beyond = 0;  // bytes without memory, in holes and behind the arena's end

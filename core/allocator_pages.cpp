@@ -1,4 +1,5 @@
-// Arenas: where free blocks and holes between used ones can be one range of addresses, and what is free goes back in pages.
+// Arenas: where free blocks and holes between used ones can be one range of addresses, and what is free goes back in
+// pages.
 #include <algorithm>
 
 #include "weft/core/allocator.h"
@@ -13,8 +14,8 @@ size_t length(const char* a, const char* b) { return b > a ? static_cast<size_t>
 
 }  // namespace
 
-/// Where a request needs the least new memory. It begins or ends where a run of blocks that are not used does, or begins at
-/// one of the run's blocks, or at the end of an arena.
+/// Where a request needs the least new memory. It begins or ends where a run of blocks that are not used does, or
+/// begins at one of the run's blocks, or at the end of an arena.
 CachingAllocator::Window CachingAllocator::best_window(size_t size) const {
   const size_t page = source_.page;
   Window best;

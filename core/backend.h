@@ -29,8 +29,8 @@ struct DeviceProperties {
   int major = 0, minor = 0;  ///< compute capability of a GPU
 };
 
-/// The services that a device offers: memory and copies, and for devices that run beside the CPU queues of work. A device
-/// without queues does everything on the caller's thread before it returns; the defaults below say so.
+/// The services that a device offers: memory and copies, and for devices that run beside the CPU queues of work. A
+/// device without queues does everything on the caller's thread before it returns; the defaults below say so.
 class WEFT_API Backend {
  public:
   virtual ~Backend() = default;
@@ -43,8 +43,9 @@ class WEFT_API Backend {
   /// 64-byte aligned, never null (not even for 0 bytes); OutOfMemory otherwise.
   virtual void* allocate(size_t bytes, int device) = 0;
   virtual void deallocate(void* p, size_t bytes, int device) noexcept = 0;
-  /// One of both devices is this backend's, the other may be the CPU's. On return `src` may be freed, and what went to the
-  /// CPU may be read; with `non_blocking`, which takes effect for pinned host memory, neither before the stream got there.
+  /// One of both devices is this backend's, the other may be the CPU's. On return `src` may be freed, and what went to
+  /// the CPU may be read; with `non_blocking`, which takes effect for pinned host memory, neither before the stream got
+  /// there.
   virtual void copy(void* dst, Device dst_device, const void* src, Device src_device, size_t bytes,
                     bool non_blocking) = 0;
   /// Host memory that the device reads and writes by itself. `bytes` as given to allocate_pinned.
@@ -101,8 +102,8 @@ WEFT_API void synchronize(Device d = {});
 WEFT_API int device_count(DeviceType type);
 WEFT_API DeviceProperties device_properties(Device d = {});
 
-/// How f32 products are computed on devices with reduced-precision units: "highest" in f32 (the default), "high" in TF32
-/// where the device has it (10 bits of mantissa). ValueError for anything else. PyTorch's switch of the same name.
+/// How f32 products are computed on devices with reduced-precision units: "highest" in f32 (the default), "high" in
+/// TF32 where the device has it (10 bits of mantissa). ValueError for anything else. PyTorch's switch of the same name.
 WEFT_API void set_float32_matmul_precision(std::string_view precision);
 WEFT_API bool tf32_allowed();
 

@@ -20,8 +20,8 @@ struct WEFT_API Device {
   int8_t index = 0;
   constexpr Device() = default;
   constexpr Device(DeviceType t, int i = 0) : type(t), index(static_cast<int8_t>(i)) {}
-  /// "cpu", "cuda", "cuda:1", "custom". ValueError for anything else, DeviceError that says what is missing for a CUDA device
-  /// that is not there.
+  /// "cpu", "cuda", "cuda:1", "custom". ValueError for anything else, DeviceError that says what is missing for a CUDA
+  /// device that is not there.
   Device(std::string_view text);
   Device(const char* text) : Device(std::string_view(text)) {}
   friend bool operator==(const Device&, const Device&) = default;

@@ -75,8 +75,8 @@ namespace detail {
 WEFT_API const char* op_name() noexcept;
 /// text in the name of `op`, which takes the place of another op's: a word before the first ": ".
 WEFT_API std::string named(const char* op, const char* text);
-/// OutOfMemory for `bytes` (0: not known) that the C++ heap did not give. It needs no memory itself. Inside the library the
-/// linker puts it in place of std::bad_alloc (heap.cpp); templates that a user's program compiles call it.
+/// OutOfMemory for `bytes` (0: not known) that the C++ heap did not give. It needs no memory itself. Inside the library
+/// the linker puts it in place of std::bad_alloc (heap.cpp); templates that a user's program compiles call it.
 [[noreturn]] WEFT_API void heap_exhausted(size_t bytes);
 }  // namespace detail
 

@@ -18,8 +18,8 @@ WEFT_API Tensor empty_like(const Tensor& x);
 WEFT_API Tensor empty_like(const Tensor& x, Dtype dtype);
 WEFT_API Tensor zeros(const Shape& shape, const TensorOptions& o = {});
 WEFT_API Tensor ones(const Shape& shape, const TensorOptions& o = {});
-/// The dtype is the value's unless one is given: bool, i64 or the default dtype. ValueError for a value that the dtype cannot
-/// hold.
+/// The dtype is the value's unless one is given: bool, i64 or the default dtype. ValueError for a value that the dtype
+/// cannot hold.
 WEFT_API Tensor full(const Shape& shape, Scalar value, const TensorOptions& o = {});
 WEFT_API Tensor zeros_like(const Tensor& x);
 WEFT_API Tensor ones_like(const Tensor& x);
@@ -67,7 +67,8 @@ WEFT_API Tensor number(Scalar value, const TensorOptions& o);
 /// ValueError, in the name of `op`, if the dtype cannot hold the value: integers out of range, NaN in integers, finite
 /// values that become infinite. Fractions are cut, as PyTorch does.
 WEFT_API void check_holds(const char* op, Scalar value, Dtype dtype);
-/// Elements of the memory that shape and strides reach. ValueError for a negative stride, ShapeError beyond 2^59 elements.
+/// Elements of the memory that shape and strides reach. ValueError for a negative stride, ShapeError beyond 2^59
+/// elements.
 WEFT_API int64_t strided_extent(const char* op, const Shape& shape, const Strides& strides);
 
 /// Numbers in braces and the shape of the braces, in row-major order.
@@ -109,9 +110,9 @@ template <class T> Tensor tensor(const std::vector<T>& values, const Shape& shap
 template <class T> Tensor tensor(const std::vector<T>& values, const TensorOptions& o = {}) {
   return tensor(values, Shape{static_cast<int64_t>(values.size())}, o);
 }
-/// Numbers in braces, `tensor({1, 2, 3})`, `tensor({0.5, 1.0}, {2, 1}, Dtype::f64)`, `tensor({{1, 2}, {3, 4}})`, or one number, of
-/// rank 0: i64 for integers, bool for bools, the default dtype for real numbers of any C++ type, unless a dtype is given.
-/// ValueError for a value that the dtype cannot hold, ShapeError for lists of different lengths.
+/// Numbers in braces, `tensor({1, 2, 3})`, `tensor({0.5, 1.0}, {2, 1}, Dtype::f64)`, `tensor({{1, 2}, {3, 4}})`, or one
+/// number, of rank 0: i64 for integers, bool for bools, the default dtype for real numbers of any C++ type, unless a
+/// dtype is given. ValueError for a value that the dtype cannot hold, ShapeError for lists of different lengths.
 template <class T>
 requires std::is_arithmetic_v<T> Tensor tensor(std::initializer_list<T> values, const Shape& shape,
                                                const TensorOptions& o = {}) {

@@ -1,6 +1,6 @@
-// std::bad_alloc never leaves the library: the linker takes these in place of operator new (--wrap, in the CMakeLists.txt
-// above this folder), in all that libweft is made of. Memory still comes from the program's own operator new, so that either
-// side may free what the other took.
+// std::bad_alloc never leaves the library: the linker takes these in place of operator new (--wrap, in the
+// CMakeLists.txt above this folder), in all that libweft is made of. Memory still comes from the program's own operator
+// new, so that either side may free what the other took.
 #include <cstddef>
 #include <new>
 

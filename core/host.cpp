@@ -35,8 +35,8 @@ bool number(const std::string& text, uint64_t& value) {
   return end != text.c_str() && text[0] != '-';
 }
 
-/// Calls f(folder) for this process's control group and all above it that can be seen. v1 has a hierarchy per controller,
-/// v2 one ("0::/path"). Within a container the path may be the host's: then its own root is the group.
+/// Calls f(folder) for this process's control group and all above it that can be seen. v1 has a hierarchy per
+/// controller, v2 one ("0::/path"). Within a container the path may be the host's: then its own root is the group.
 template <class F> void for_groups(const std::string& root, const std::string& controller, const F& f) {
   std::istringstream lines(read(root + "/proc/self/cgroup"));
   for (std::string line; std::getline(lines, line);) {

@@ -109,8 +109,8 @@ extern WEFT_API Kernel<void(const ElementPlan&, void* z, const void* cond, const
 /// Reduces the axes of the bit mask `dims`. `out` has x's rank with 1 at those axes. `f` points to the functor.
 using ReduceSig = void(const MutTensorRef& out, const TensorRef& x, uint32_t dims, const void* f);
 extern WEFT_API KernelFamily<ReduceSig, fn::ReduceOps> reduce;
-/// Greatest (`largest`) or smallest element along `dim` and its first index (i64); the first NaN wins. Both outputs have
-/// x's rank with 1 at `dim`; `values` may be undefined. x not empty along dim; a rank-0 x gives index 0.
+/// Greatest (`largest`) or smallest element along `dim` and its first index (i64); the first NaN wins. Both outputs
+/// have x's rank with 1 at `dim`; `values` may be undefined. x not empty along dim; a rank-0 x gives index 0.
 extern WEFT_API
     Kernel<void(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim, bool largest)>
         arg_extreme;
@@ -124,13 +124,13 @@ extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const Te
     softmax_grad;
 
 // Matrix products and convolutions.
-/// out = a b (+ bias). out: [B, M, N] with unit column stride, a: [B, M, K], b: [B, K, N], any strides (batch stride 0: shared),
-/// bias: [N] or undefined. One dtype, any but bool; the halves accumulate in f32.
+/// out = a b (+ bias). out: [B, M, N] with unit column stride, a: [B, M, K], b: [B, K, N], any strides (batch stride 0:
+/// shared), bias: [N] or undefined. One dtype, any but bool; the halves accumulate in f32.
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& a, const TensorRef& b, const TensorRef& bias)>
     matmul;
-/// Convolution and its two gradients, see autograd/ops/conv.h. One floating dtype; x, g, w, bias: any strides, outputs: out and
-/// x_grad channels-last, w_grad and bias_grad contiguous. bias, bias_grad may be undefined. Sizes are the tensors', which need
-/// not be what `p` gives for a forward convolution (output padding). No empty output.
+/// Convolution and its two gradients, see autograd/ops/conv.h. One floating dtype; x, g, w, bias: any strides, outputs:
+/// out and x_grad channels-last, w_grad and bias_grad contiguous. bias, bias_grad may be undefined. Sizes are the
+/// tensors', which need not be what `p` gives for a forward convolution (output padding). No empty output.
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& w, const TensorRef& bias,
                             const ConvParams& p)>
     conv;
@@ -141,8 +141,8 @@ extern WEFT_API Kernel<void(const MutTensorRef& w_grad, const MutTensorRef& bias
                             const TensorRef& g, const ConvParams& p)>
     conv_weight_grad;
 
-// Normalisation. x [N, C, S...] contiguous or channels-last; g, y, dx, residual in the same layout. Statistics are f64: [C],
-// or [N, C] per sample. gamma and beta [C] are f32 or f64, or undefined.
+// Normalisation. x [N, C, S...] contiguous or channels-last; g, y, dx, residual in the same layout. Statistics are f64:
+// [C], or [N, C] per sample. gamma and beta [C] are f32 or f64, or undefined.
 /// Mean and sum of squared deviations.
 extern WEFT_API Kernel<void(const MutTensorRef& mean, const MutTensorRef& m2, const TensorRef& x)> norm_stats;
 /// y = act(gamma (x - mean) inv + beta [+ residual]).
@@ -198,7 +198,8 @@ extern WEFT_API Kernel<void(const MutTensorRef& indices, const TensorRef& taps, 
 extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, const fn::SampleGeometry&, bool adjoint)>
     resample;
 
-// Losses. logits [N, C, S...] contiguous or channels-last, target i64 [N, S...] contiguous, weight [C] of the compute dtype or undefined.
+// Losses. logits [N, C, S...] contiguous or channels-last, target i64 [N, S...] contiguous, weight [C] of the compute
+// dtype or undefined.
 /// loss and lse (log-sum-exp) [N, S...] of the compute dtype; totals f64: sum of loss, sum of weights, scratch. The
 /// kernel reports a target that is out of range.
 extern WEFT_API
@@ -214,7 +215,8 @@ extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const Te
 /// A step for every entry of the table. `hypers`: array of the functor, see StepEntry::hyper.
 using StepSig = void(std::span<const fn::StepEntry> table, const void* hypers);
 extern WEFT_API KernelFamily<StepSig, fn::OptimOps> optim_step;
-/// out (rank 0, f32 or f64) = p-norm of all elements together, 0 < p <= inf. scratch: f64, one per fn::kNormChunk elements.
+/// out (rank 0, f32 or f64) = p-norm of all elements together, 0 < p <= inf. scratch: f64, one per fn::kNormChunk
+/// elements.
 extern WEFT_API
     Kernel<void(const MutTensorRef& out, const MutTensorRef& scratch, std::span<const fn::FlatEntry>, double p)>
         multi_norm;
@@ -242,14 +244,16 @@ struct IndexAxis {
 extern WEFT_API Kernel<void(const MutTensorRef& offsets, const TensorRef& index, const IndexAxis& axis)> index_offsets;
 /// out[b, r...] = x[offsets[b] + r . strides]; out [n, rest...] and x [rest...] with any strides.
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& offsets)> index_get;
-/// x[offsets[b] + r . strides] += src[b, r...] (= without `accumulate`), in the order of b. No halves when accumulating.
+/// x[offsets[b] + r . strides] += src[b, r...] (= without `accumulate`), in the order of b. No halves when
+/// accumulating.
 extern WEFT_API Kernel<void(const MutTensorRef& x, const TensorRef& src, const TensorRef& offsets, bool accumulate)>
     index_put;
 /// out[.., i, ..] = x[.., index[.., i, ..], ..] along axis dim; any strides; errors as index_offsets.
 extern WEFT_API
     Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& index, int dim, const char* op)>
         gather;
-/// out[.., index[.., i, ..], ..] += src[.., i, ..] (= without `accumulate`), in the order of i. No halves when accumulating.
+/// out[.., index[.., i, ..], ..] += src[.., i, ..] (= without `accumulate`), in the order of i. No halves when
+/// accumulating.
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& index, const TensorRef& src, int dim,
                             bool accumulate, const char* op)>
     scatter;

@@ -12,7 +12,8 @@ enum class Activation : uint8_t { none, relu, leaky_relu };
 enum class NormSource : uint8_t {
   input,   ///< x is the input; the sign is computed again
   output,  ///< x is the input; y, the activated output, is given for the sign (there was a residual)
-  folded,  ///< x is the activated output itself (in-place activated BN): mean = beta, inv = 1 / gamma undo the affine map
+  /// x is the activated output itself (in-place activated BN): mean = beta, inv = 1 / gamma undo the affine map
+  folded,
 };
 
 struct NormParams {

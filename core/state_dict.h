@@ -27,7 +27,8 @@ class WEFT_API StateDict {
     std::string dtype;  ///< in the format's words
     std::string error;  ///< why it is not here, and what to do
   };
-  /// What a file holds beside the entries, by name. Asking for one, with `find` or `at`, is NotSupported with its `error`.
+  /// What a file holds beside the entries, by name. Asking for one, with `find` or `at`, is NotSupported with its
+  /// `error`.
   std::map<std::string, Foreign, std::less<>> foreign;
 
   /// Appends. ValueError when the name is taken.
@@ -50,7 +51,8 @@ class WEFT_API StateDict {
 
   /// Entries (foreign ones, too) and metadata whose name begins with `prefix + "."`, without it: the state of a child.
   StateDict child(std::string_view prefix) const;
-  /// Appends entries and metadata of `other` under `prefix + "."` (as they are when it is empty); all or, with ValueError, none.
+  /// Appends entries and metadata of `other` under `prefix + "."` (as they are when it is empty); all or, with
+  /// ValueError, none.
   void merge(const StateDict& other, std::string_view prefix = "");
 
  private:

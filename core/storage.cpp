@@ -20,8 +20,8 @@ uint64_t next_id() {
   return ++next;
 }
 
-// What is to be released while another release runs waits here: memory that keeps memory that keeps memory is given back
-// by a loop.
+// What is to be released while another release runs waits here: memory that keeps memory that keeps memory is given
+// back by a loop.
 thread_local std::vector<std::function<void()>*>* t_waiting = nullptr;
 
 void run_release(std::function<void()>* f) {

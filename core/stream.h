@@ -1,5 +1,5 @@
-// Queues of work of a device and marks in them. On the CPU, where everything is done when a call returns, all streams are
-// the caller itself and an event is a moment.
+// Queues of work of a device and marks in them. On the CPU, where everything is done when a call returns, all streams
+// are the caller itself and an event is a moment.
 #pragma once
 
 #include <memory>

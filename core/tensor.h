@@ -271,7 +271,8 @@ class WEFT_API Tensor : public TensorMethods {
 
   // Copies, recorded
   [[nodiscard]] Tensor to(Dtype dtype) const;
-  /// A copy on `device`, or this tensor if it is there. `non_blocking`: a copy from or to pinned host memory is only put
+  /// A copy on `device`, or this tensor if it is there. `non_blocking`: a copy from or to pinned host memory is only
+  /// put
   /// into the current stream; the source must stay as it is, the result on the CPU must not be read, until it is done.
   [[nodiscard]] Tensor to(Device device, bool non_blocking = false) const;
   /// A copy in host memory that CUDA devices read and write by themselves (pinned). On the CPU only.

@@ -1,6 +1,6 @@
-// The ops that are also members of Tensor, so that calls chain: `x.sum(1).sqrt()`. The list is closed: a new op needs none.
-// Each member is the free function of its name with this tensor as the first argument; the function's doc is the member's.
-// Knows the arguments' types by name only; autograd/ops/methods.cpp has the definitions.
+// The ops that are also members of Tensor, so that calls chain: `x.sum(1).sqrt()`. The list is closed: a new op needs
+// none. Each member is the free function of its name with this tensor as the first argument; the function's doc is the
+// member's. Knows the arguments' types by name only; autograd/ops/methods.cpp has the definitions.
 #pragma once
 
 #include <optional>
@@ -205,8 +205,8 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor fliplr() const;
   [[nodiscard]] Tensor flipud() const;
 
-  // In place, as Tensor's own: only where no graph is recorded. The result must have this tensor's shape, and a dtype of no
-  // higher category (bool < integer < floating): ShapeError, DtypeError.
+  // In place, as Tensor's own: only where no graph is recorded. The result must have this tensor's shape, and a dtype
+  // of no higher category (bool < integer < floating): ShapeError, DtypeError.
   Tensor& sub_(const Tensor& y, double alpha = 1);
   Tensor& sub_(Scalar y, Scalar alpha = 1);
   Tensor& div_(const Tensor& y);

@@ -18,17 +18,19 @@ struct SyncBatchNormOptions {
   std::shared_ptr<ProcessGroup> group = nullptr;  ///< null: this process alone, which is batch_norm
 };
 
-/// y = act((x - mean) / sqrt(var + eps) * weight + bias) per channel of x [N, C, ...]; weight, bias, running_mean, running_var [C].
-/// In training mean and var are those of the values n = sum n_r of all ranks, whose batches may differ in size or be empty: each
-/// rank's (mean, M2, n) goes round in one message of 2C + 1 numbers and is merged in rank order, so that all have the same bits.
-/// Backward sends one of 2C: dx is the gradient of the sum of all ranks' losses; those of weight and bias are this rank's share.
+/// y = act((x - mean) / sqrt(var + eps) * weight + bias) per channel of x [N, C, ...]; weight, bias, running_mean,
+/// running_var [C]. In training mean and var are those of the values n = sum n_r of all ranks, whose batches may differ
+/// in size or be empty: each rank's (mean, M2, n) goes round in one message of 2C + 1 numbers and is merged in rank
+/// order, so that all have the same bits. Backward sends one of 2C: dx is the gradient of the sum of all ranks' losses;
+/// those of weight and bias are this rank's share.
 ///
-/// `inplace` (Rota Bulo, Porzi, Kontschieder 2018) keeps the activated output z alone for backward: xhat = (act^-1(z) - bias) / weight.
-/// The result is x itself, whose handle stands for z from then on, in later ops and gradients, as after an in-place op of
-/// PyTorch. Where x may not be overwritten (a leaf, a view, another handle or a graph that holds it, hooks, evaluation) or some
-/// |weight| < 1e-3 max(max |weight|, 1e-3), which cannot be inverted, the result is a new tensor and x is kept, as without it.
-/// Errors: as batch_norm; ValueError "more than 1 value per channel" for n = 1 over all ranks, slope <= 0 with `inplace`;
-/// CommError as the group; NotSupported for a second derivative over several ranks.
+/// `inplace` (Rota Bulo, Porzi, Kontschieder 2018) keeps the activated output z alone for backward: xhat = (act^-1(z) -
+/// bias) / weight. The result is x itself, whose handle stands for z from then on, in later ops and gradients, as after
+/// an in-place op of PyTorch. Where x may not be overwritten (a leaf, a view, another handle or a graph that holds it,
+/// hooks, evaluation) or some |weight| < 1e-3 max(max |weight|, 1e-3), which cannot be inverted, the result is a new
+/// tensor and x is kept, as without it. Errors: as batch_norm; ValueError "more than 1 value per channel" for n = 1
+/// over all ranks, slope <= 0 with `inplace`; CommError as the group; NotSupported for a second derivative over several
+/// ranks.
 WEFT_API Tensor sync_batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
                                 const Tensor& weight, const Tensor& bias, const SyncBatchNormOptions& o = {});
 

@@ -13,7 +13,8 @@ namespace {
 constexpr size_t kMaxHeader = 1 << 20;
 constexpr std::string_view kMagic = "\x93NUMPY";
 
-/// What a descr stands for: byte order, kind and size in bytes. One that is not known is taken, too: its array is listed.
+/// What a descr stands for: byte order, kind and size in bytes. One that is not known is taken, too: its array is
+/// listed.
 Stored stored_of(std::string_view descr) {
   using Integer = Stored::Integer;
   Stored s;

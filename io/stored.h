@@ -28,7 +28,8 @@ struct Stored {
   static Stored integer(std::string text, Integer from);
 };
 
-/// The tensor at `offset`, in row-major order; the caller has checked that it lies inside. NotSupported, with `what` ("tensor 'a'
+/// The tensor at `offset`, in row-major order; the caller has checked that it lies inside. NotSupported, with `what`
+/// ("tensor 'a'
 /// "), when weft has no such dtype, or has a wider one and `widen` is off.
 Tensor read_stored(const Source& source, size_t offset, const Shape& shape, const Stored& stored,
                    const std::string& what, bool widen);
@@ -45,13 +46,15 @@ template <class F> StateDict load_all(const std::vector<TensorInfo>& infos, cons
   return dict;
 }
 
-/// Bytes of a shape's elements of `bits` bits; false when a size is negative, or the product does not fit or ends inside a byte.
+/// Bytes of a shape's elements of `bits` bits; false when a size is negative, or the product does not fit or ends
+/// inside a byte.
 bool checked_bytes(const Shape& shape, size_t bits, size_t& bytes);
 
 /// NotSupported when the dict has foreign tensors: they would be lost.
 void refuse_foreign(const StateDict& dict, const char* op);
 
-/// What a file is that is not what was expected, and what reads it: "a PNG picture; io::read_image reads it". Empty when unknown.
+/// What a file is that is not what was expected, and what reads it: "a PNG picture; io::read_image reads it". Empty
+/// when unknown.
 std::string recognised(Bytes bytes);
 
 }  // namespace weft::io

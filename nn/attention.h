@@ -29,8 +29,9 @@ struct AttentionResult {
 
 /// out_proj(softmax(Q K^T / sqrt(d) + mask) V) in `num_heads` heads of d = embed_dim / num_heads features each.
 /// query: [L, N, E], key: [S, N, kdim], value: [S, N, vdim], or all without N.
-/// State: in_proj_weight [3 E, E] (or q_, k_, v_proj_weight where kdim or vdim differ), in_proj_bias [3 E], bias_k, bias_v [1, 1, E],
-/// out_proj. As torch.nn.MultiheadAttention: a query that may see nothing gives NaN with the weights, 0 without.
+/// State: in_proj_weight [3 E, E] (or q_, k_, v_proj_weight where kdim or vdim differ), in_proj_bias [3 E], bias_k,
+/// bias_v [1, 1, E], out_proj. As torch.nn.MultiheadAttention: a query that may see nothing gives NaN with the weights,
+/// 0 without.
 class WEFT_API MultiheadAttention : public Module {
  public:
   MultiheadAttention(int64_t embed_dim, int64_t num_heads, const MultiheadAttentionOptions& o = {});

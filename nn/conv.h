@@ -115,9 +115,10 @@ class WEFT_API ConvBase : public Module {
   Shape pads_;
 };
 
-/// Cross-correlation: `Conv2d(3, 8, {.kernel_size = 3, .padding = 1})`, `Conv2d(3, 8, 3, {.padding = 1})`, or with stride and
-/// padding in PyTorch's order `Conv2d(3, 8, 3, 1, 1)`. x: [N, C, spatial...] or [C, spatial...].
-/// ValueError for bad arguments, ShapeError for inputs that do not fit. Modes other than zeros pad a copy, 3 to 7 % of a layer's time.
+/// Cross-correlation: `Conv2d(3, 8, {.kernel_size = 3, .padding = 1})`, `Conv2d(3, 8, 3, {.padding = 1})`, or with
+/// stride and padding in PyTorch's order `Conv2d(3, 8, 3, 1, 1)`. x: [N, C, spatial...] or [C, spatial...]. ValueError
+/// for bad arguments, ShapeError for inputs that do not fit. Modes other than zeros pad a copy, 3 to 7 % of a layer's
+/// time.
 template <int D> class WEFT_API Conv : public ConvBase {
  public:
   Conv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o)
@@ -135,7 +136,8 @@ using Conv1d = Conv<1>;
 using Conv2d = Conv<2>;
 using Conv3d = Conv<3>;
 
-/// The gradient of Conv with respect to its input, as a layer: output (L - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1.
+/// The gradient of Conv with respect to its input, as a layer: output (L - 1) stride - 2 padding + dilation (k - 1) +
+/// output_padding + 1.
 template <int D> class WEFT_API ConvTranspose : public ConvBase {
  public:
   ConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeOptions<D>& o)
@@ -146,7 +148,8 @@ template <int D> class WEFT_API ConvTranspose : public ConvBase {
   ConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride,
                 const Padding<D>& padding = 0)
       : ConvTranspose(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
-  /// output_size: spatial sizes (or all sizes) of the result, instead of output_padding. ValueError where it cannot be had.
+  /// output_size: spatial sizes (or all sizes) of the result, instead of output_padding. ValueError where it cannot be
+  /// had.
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) const {
     return nn::call(*this, x, [&](const Tensor& x) { return convolve_transposed(x, weight, output_size); });
   }

@@ -19,10 +19,10 @@ struct ConvNdOptions {
   bool bias = true;
 };
 
-/// Cross-correlation over kernel_size.size() axes, `ConvNd(3, 8, {.kernel_size = {3, 5}})`. x: [N, C, spatial...], always with a
-/// batch -> [N, out, (D + before + after - dilation (k - 1) - 1) / stride + 1 ...]. Up to three axes it is Conv1d to Conv3d; beyond,
-/// windows of the first axes are copied. First values and state as Conv. ValueError for bad arguments, ShapeError for inputs
-/// that do not fit.
+/// Cross-correlation over kernel_size.size() axes, `ConvNd(3, 8, {.kernel_size = {3, 5}})`. x: [N, C, spatial...],
+/// always with a batch -> [N, out, (D + before + after - dilation (k - 1) - 1) / stride + 1 ...]. Up to three axes it
+/// is Conv1d to Conv3d; beyond, windows of the first axes are copied. First values and state as Conv. ValueError for
+/// bad arguments, ShapeError for inputs that do not fit.
 class WEFT_API ConvNd : public ConvBase {
  public:
   ConvNd(int64_t in_channels, int64_t out_channels, const ConvNdOptions& o)

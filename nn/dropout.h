@@ -11,7 +11,8 @@ namespace detail {
 enum class WEFT_API DropoutKind : uint8_t { elements, channels1d, channels2d, channels3d, alpha, feature_alpha };
 }
 
-/// Zeroes elements (or whole channels) with probability p and scales the rest by 1 / (1 - p). ValueError for p outside [0, 1].
+/// Zeroes elements (or whole channels) with probability p and scales the rest by 1 / (1 - p). ValueError for p outside
+/// [0, 1].
 template <detail::DropoutKind Kind> class WEFT_API DropoutOf : public Module {
  public:
   explicit DropoutOf(double p = 0.5);

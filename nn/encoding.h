@@ -1,5 +1,5 @@
-// Layers of PyTorch-Encoding (Zhang et al. 2017 and 2018) and of multi-style transfer (Zhang & Dana 2017), and the small ones
-// that come with them.
+// Layers of PyTorch-Encoding (Zhang et al. 2017 and 2018) and of multi-style transfer (Zhang & Dana 2017), and the
+// small ones that come with them.
 #pragma once
 
 #include "weft/autograd/ops/loss.h"
@@ -17,8 +17,9 @@ struct EncodingOptions {
 };
 
 /// Residuals to D-dimensional codewords, weighted by how near they are, summed over all features: weft::encode.
-/// x: [B, D, H, W], or [B, N, D] or [B, D, N] -> [B, K, D]. `codewords` [K, D] begin as U(+-1 / sqrt(K D)), `scale` [K] as U(-1, 0);
-/// the sign of `scale` is the original code's. ValueError unless D, K > 0; ShapeError for inputs that do not fit.
+/// x: [B, D, H, W], or [B, N, D] or [B, D, N] -> [B, K, D]. `codewords` [K, D] begin as U(+-1 / sqrt(K D)), `scale` [K]
+/// as U(-1, 0); the sign of `scale` is the original code's. ValueError unless D, K > 0; ShapeError for inputs that do
+/// not fit.
 class WEFT_API Encoding : public Module {
  public:
   Encoding(int64_t D, int64_t K, EncodingOptions o = {});
@@ -30,8 +31,8 @@ class WEFT_API Encoding : public Module {
   Parameter codewords, scale;
 };
 
-/// Encoding whose scale is noise: drawn from U(-1, 0) for each forward when training, -1/2 in evaluation. The stored `scale`
-/// has no meaning; it is there for checkpoints.
+/// Encoding whose scale is noise: drawn from U(-1, 0) for each forward when training, -1/2 in evaluation. The stored
+/// `scale` has no meaning; it is there for checkpoints.
 class WEFT_API EncodingDrop : public Encoding {
  public:
   EncodingDrop(int64_t D, int64_t K, EncodingOptions o = {});
@@ -50,9 +51,9 @@ class WEFT_API EncodingCosine : public Module {
   Parameter codewords;
 };
 
-/// Matches second-order statistics: y_b = (W G)^T x_b with x_b as [C, H W] (the CoMatch layer of MSG-Net). x: [B, C, H, W] -> the same.
-/// weight [1, C, C] begins as U(0, 0.02). The target G, [1, C, C] or one per sample [B, C, C], is no parameter and not in the state
-/// dict; it begins as the identity.
+/// Matches second-order statistics: y_b = (W G)^T x_b with x_b as [C, H W] (the CoMatch layer of MSG-Net). x: [B, C, H,
+/// W] -> the same. weight [1, C, C] begins as U(0, 0.02). The target G, [1, C, C] or one per sample [B, C, C], is no
+/// parameter and not in the state dict; it begins as the identity.
 class WEFT_API Inspiration : public Module {
  public:
   /// B: how many targets the layer begins with.
@@ -76,9 +77,9 @@ struct UpsampleConv2dOptions {
   int64_t scale_factor = 1;
   bool bias = true;
 };
-/// A convolution to out scale_factor^2 channels, then pixel shuffle: [N, in, H, W] -> [N, out, s h, s w] with h, w those of the
-/// convolution. UpsampleConv2d(16, 16, {.kernel_size = 3, .padding = 1, .scale_factor = 2}) makes 12 x 12 of 6 x 6. weight
-/// [out s^2, in / groups, kh, kw] and bias [out s^2] begin as U(+-1 / sqrt(in kh kw)).
+/// A convolution to out scale_factor^2 channels, then pixel shuffle: [N, in, H, W] -> [N, out, s h, s w] with h, w
+/// those of the convolution. UpsampleConv2d(16, 16, {.kernel_size = 3, .padding = 1, .scale_factor = 2}) makes 12 x 12
+/// of 6 x 6. weight [out s^2, in / groups, kh, kw] and bias [out s^2] begin as U(+-1 / sqrt(in kh kw)).
 class WEFT_API UpsampleConv2d : public ConvBase {
  public:
   UpsampleConv2d(int64_t in_channels, int64_t out_channels, const UpsampleConv2dOptions& o);
@@ -143,9 +144,9 @@ struct SegmentationLossesOptions {
   Tensor weight = {};  ///< of the classes, in all terms
   int64_t ignore_index = -1;
 };
-/// EncNet's loss: CE(pred, target) + aux_weight CE(aux, target) + se_weight BCE(sigmoid(se), presence), where presence[b, c] is 1 if
-/// label c is anywhere in image b. pred, aux: [B, C, H, W], target: [B, H, W]. Call it with the inputs that the options name, in
-/// the order pred, se, aux, target.
+/// EncNet's loss: CE(pred, target) + aux_weight CE(aux, target) + se_weight BCE(sigmoid(se), presence), where
+/// presence[b, c] is 1 if label c is anywhere in image b. pred, aux: [B, C, H, W], target: [B, H, W]. Call it with the
+/// inputs that the options name, in the order pred, se, aux, target.
 class WEFT_API SegmentationLosses : public Module {
  public:
   explicit SegmentationLosses(SegmentationLossesOptions o = {});

@@ -40,11 +40,11 @@ class WEFT_API FWSBase : public Module {
   Number fan_in_, eps_;
 };
 
-/// `layer(args...)` after layer.weight <- (weight - mean) gain / sqrt(max(var N, eps)) row by row (see `standardize_weight`), in
-/// place and without a gradient through mean and variance: weight gets the gradient of the rewritten one, gain its own. N is
-/// `fan_in`. State: gain, fan_in, eps, layer.*. Two calls before one backward: the second rewrites what the first saved, and
-/// backward says so. ValueError for a weight of rank 1 or with one element per row.
-/// The original's gain never gets a gradient.
+/// `layer(args...)` after layer.weight <- (weight - mean) gain / sqrt(max(var N, eps)) row by row (see
+/// `standardize_weight`), in place and without a gradient through mean and variance: weight gets the gradient of the
+/// rewritten one, gain its own. N is `fan_in`. State: gain, fan_in, eps, layer.*. Two calls before one backward: the
+/// second rewrites what the first saved, and backward says so. ValueError for a weight of rank 1 or with one element
+/// per row. The original's gain never gets a gradient.
 template <std::derived_from<Module> M>
 requires requires(M m) { m.weight.set_requires_grad(); }
 class FWS : public FWSBase {

@@ -15,7 +15,8 @@ constexpr auto mode_words(Nonlinearity) {
 /// Factor that keeps the variance through the nonlinearity: 1, 1, 5/3, sqrt 2, sqrt(2 / (1 + slope^2)), 3/4.
 WEFT_API double calculate_gain(Choice<Nonlinearity> nonlinearity, double negative_slope = 0.01);
 
-/// Inputs and outputs of one unit: weight [out, in, kernel...] has in * kernel and out * kernel. ShapeError below rank 2.
+/// Inputs and outputs of one unit: weight [out, in, kernel...] has in * kernel and out * kernel. ShapeError below rank
+/// 2.
 struct Fans {
   int64_t in, out;
 };
@@ -55,11 +56,12 @@ struct KaimingOptions {
 WEFT_API void kaiming_uniform_(const Tensor& t, const KaimingOptions& o = {});
 /// N(0, gain^2 / fan).
 WEFT_API void kaiming_normal_(const Tensor& t, const KaimingOptions& o = {});
-/// Rows (or columns, where there are more rows) are orthonormal, times gain; axes from the second on are one. (Saxe et al. 2013.)
+/// Rows (or columns, where there are more rows) are orthonormal, times gain; axes from the second on are one. (Saxe et
+/// al. 2013.)
 WEFT_API void orthogonal_(const Tensor& t, double gain = 1);
 
-/// A matrix of N(0, std^2) with ceil(sparsity rows) zeros, at random places, in each column. ShapeError unless a matrix, ValueError
-/// for sparsity outside [0, 1]. (Martens 2010.)
+/// A matrix of N(0, std^2) with ceil(sparsity rows) zeros, at random places, in each column. ShapeError unless a
+/// matrix, ValueError for sparsity outside [0, 1]. (Martens 2010.)
 WEFT_API void sparse_(const Tensor& t, double sparsity, double std = 0.01);
 
 /// b = 1 / sqrt(fan): the bound of a linear or convolution layer's weight and bias; 0 for no inputs.

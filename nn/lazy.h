@@ -1,5 +1,5 @@
-// Linear and normalisation layers that learn their number of features from the first input; convolutions are in lazy_conv.h.
-// Knows the plain layers, which they become.
+// Linear and normalisation layers that learn their number of features from the first input; convolutions are in
+// lazy_conv.h. Knows the plain layers, which they become.
 #pragma once
 
 #include "weft/nn/linear.h"
@@ -7,9 +7,9 @@
 
 namespace weft::nn {
 
-/// Linear without in_features: `LazyLinear(8)` takes it from the first input, x.size(-1). Its parameters have no elements until then, or
-/// until a state dict with their shapes is loaded; from then on it is, by name, printing, state and numbers, a Linear. `in_features` is 0
-/// before this handle's first call.
+/// Linear without in_features: `LazyLinear(8)` takes it from the first input, x.size(-1). Its parameters have no
+/// elements until then, or until a state dict with their shapes is loaded; from then on it is, by name, printing, state
+/// and numbers, a Linear. `in_features` is 0 before this handle's first call.
 class WEFT_API LazyLinear : public Linear {
  public:
   explicit LazyLinear(int64_t out_features, LinearOptions o = {});

@@ -6,8 +6,9 @@
 
 namespace weft::nn {
 
-/// What they share: parameters have no elements (shape [0]) until the first call, or until a state dict with their shapes is loaded.
-/// From then on the module is, by name, printing, state and numbers, the plain layer; every handle and copy of it sees that.
+/// What they share: parameters have no elements (shape [0]) until the first call, or until a state dict with their
+/// shapes is loaded. From then on the module is, by name, printing, state and numbers, the plain layer; every handle
+/// and copy of it sees that.
 class WEFT_API LazyConvBase : public ConvBase {
  public:
   /// Are there parameters with elements?
@@ -15,16 +16,16 @@ class WEFT_API LazyConvBase : public ConvBase {
 
  protected:
   explicit LazyConvBase(Config c);
-  /// Makes the parameters that x asks for, where there are none. ShapeError for another rank, ValueError for channels that groups
-  /// does not divide; the module stays as it is then.
+  /// Makes the parameters that x asks for, where there are none. ShapeError for another rank, ValueError for channels
+  /// that groups does not divide; the module stays as it is then.
   void materialize_for(const Tensor& x);
 
  private:
   class Shapes;
 };
 
-/// Conv without in_channels: `LazyConv2d(8, {.kernel_size = 3})` takes it from the first input, x.size(1), or x.size(0) unbatched.
-/// `in_channels` is 0 before this handle's first call.
+/// Conv without in_channels: `LazyConv2d(8, {.kernel_size = 3})` takes it from the first input, x.size(1), or x.size(0)
+/// unbatched. `in_channels` is 0 before this handle's first call.
 template <int D> class WEFT_API LazyConv : public LazyConvBase {
  public:
   LazyConv(int64_t out_channels, const ConvOptions<D>& o)

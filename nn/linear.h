@@ -11,7 +11,8 @@ namespace weft::nn {
 struct LinearOptions {
   bool bias = true;
 };
-/// y = x W^T + b. x: [..., in_features] -> [..., out_features]. weight [out, in] and bias [out] begin as U(+-1 / sqrt(in)).
+/// y = x W^T + b. x: [..., in_features] -> [..., out_features]. weight [out, in] and bias [out] begin as U(+-1 /
+/// sqrt(in)).
 class WEFT_API Linear : public Module {
  public:
   Linear(int64_t in_features, int64_t out_features, LinearOptions o = {});
@@ -77,7 +78,8 @@ struct EmbeddingBagOptions {
   bool include_last_offset = false;  ///< offsets end with the end of the last bag
   std::optional<int64_t> padding_idx = std::nullopt;
 };
-/// The sum, mean or maximum of rows of weight for each bag of indices: embedding_bag. x: [B, n], or [n] with offsets [B] -> [B, D].
+/// The sum, mean or maximum of rows of weight for each bag of indices: embedding_bag. x: [B, n], or [n] with offsets
+/// [B] -> [B, D].
 class WEFT_API EmbeddingBag : public Module {
  public:
   EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o = {});

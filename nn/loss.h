@@ -1,5 +1,5 @@
-// Losses as modules. Formulas, shapes and errors are those of the ops (autograd/ops/loss.h), options too; weights are buffers,
-// so that they move with the module.
+// Losses as modules. Formulas, shapes and errors are those of the ops (autograd/ops/loss.h), options too; weights are
+// buffers, so that they move with the module.
 #pragma once
 
 #include "weft/autograd/ops/ctc_loss.h"
@@ -46,9 +46,9 @@ struct LinearCrossEntropyLossOptions {
   std::optional<int64_t> ignore_index = std::nullopt;  ///< -100 unless given
   double label_smoothing = 0;
 };
-/// A linear layer to num_classes logits and their cross entropy in one: linear_cross_entropy. x: [N, in_features] or [in_features], target:
-/// [N, out_features...] integers or [N, num_classes, out_features...] probabilities. State: linear.weight [num_classes out_features...,
-/// in_features] (, linear.bias).
+/// A linear layer to num_classes logits and their cross entropy in one: linear_cross_entropy. x: [N, in_features] or
+/// [in_features], target: [N, out_features...] integers or [N, num_classes, out_features...] probabilities. State:
+/// linear.weight [num_classes out_features..., in_features] (, linear.bias).
 class WEFT_API LinearCrossEntropyLoss : public Module {
  public:
   LinearCrossEntropyLoss(int64_t in_features, int64_t num_classes, const LinearCrossEntropyLossOptions& o = {});

@@ -34,9 +34,9 @@ struct BatchNormOptions {
   double slope = 0.01;                               ///< of leaky_relu
 };
 
-/// y = (x - mean) / sqrt(var + eps) * weight + bias per channel: statistics of the batch in training, running ones in evaluation.
-/// State: weight (1), bias (0), running_mean (0), running_var (1), num_batches_tracked (i64). ValueError for another rank than
-/// the class takes, and for one value per channel in training.
+/// y = (x - mean) / sqrt(var + eps) * weight + bias per channel: statistics of the batch in training, running ones in
+/// evaluation. State: weight (1), bias (0), running_mean (0), running_var (1), num_batches_tracked (i64). ValueError
+/// for another rank than the class takes, and for one value per channel in training.
 template <int D> class WEFT_API BatchNorm : public ChannelNorm {
  public:
   explicit BatchNorm(int64_t num_features, BatchNormOptions o = {});
@@ -71,7 +71,8 @@ struct InstanceNormOptions {
   Choice<Activation> activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
   double slope = 0.01;
 };
-/// As BatchNorm with statistics of each sample and channel. x: [N, C, spatial...] or [C, spatial...]. No state unless asked for.
+/// As BatchNorm with statistics of each sample and channel. x: [N, C, spatial...] or [C, spatial...]. No state unless
+/// asked for.
 template <int D> class WEFT_API InstanceNorm : public ChannelNorm {
  public:
   explicit InstanceNorm(int64_t num_features, InstanceNormOptions o = {});
@@ -159,9 +160,10 @@ class WEFT_API LocalResponseNorm : public Module {
   Option<LocalResponseNormOptions> options;
 };
 
-/// x / (k + alpha / size s)^beta, where s is the sum of x^2 over channel 0 and the (size + 1) / 2 - 1 channels on both sides of each:
-/// torch.nn.CrossMapLRN2d, whose sums never lose their first channel again, and cover size - 1 channels for even sizes; LocalResponseNorm
-/// is what the paper has. x: [N, C, H, W]. The gradient is this formula's (PyTorch's own is shifted by a channel and has no second).
+/// x / (k + alpha / size s)^beta, where s is the sum of x^2 over channel 0 and the (size + 1) / 2 - 1 channels on both
+/// sides of each: torch.nn.CrossMapLRN2d, whose sums never lose their first channel again, and cover size - 1 channels
+/// for even sizes; LocalResponseNorm is what the paper has. x: [N, C, H, W]. The gradient is this formula's (PyTorch's
+/// own is shifted by a channel and has no second).
 class WEFT_API CrossMapLRN2d : public Module {
  public:
   explicit CrossMapLRN2d(int64_t size, LocalResponseNormOptions o = {});

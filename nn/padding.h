@@ -7,9 +7,9 @@
 
 namespace weft::nn {
 
-/// Pads the last D axes of x [N, C, spatial...] or [C, spatial...]. padding: one number for all sides, or two for each axis from
-/// the last on: {left, right, top, bottom, front, back}; negative ones crop. ShapeError for another rank, and for
-/// reflections that do not fit.
+/// Pads the last D axes of x [N, C, spatial...] or [C, spatial...]. padding: one number for all sides, or two for each
+/// axis from the last on: {left, right, top, bottom, front, back}; negative ones crop. ShapeError for another rank, and
+/// for reflections that do not fit.
 template <PadMode Mode, int D> class WEFT_API Pad : public Module {
  public:
   explicit Pad(const Dims<2 * D>& padding);

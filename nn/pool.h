@@ -94,9 +94,9 @@ using MaxUnpool1d = MaxUnpool<1>;
 using MaxUnpool2d = MaxUnpool<2>;
 using MaxUnpool3d = MaxUnpool<3>;
 
-/// Max pooling with windows at random places: `FractionalMaxPool2d({.kernel_size = 3, .output_ratio = 0.5})`, in training and evaluation
-/// alike. Given samples are a buffer `_random_samples`. ValueError unless exactly one of output_size and output_ratio is given, and for
-/// ratios outside (0, 1).
+/// Max pooling with windows at random places: `FractionalMaxPool2d({.kernel_size = 3, .output_ratio = 0.5})`, in
+/// training and evaluation alike. Given samples are a buffer `_random_samples`. ValueError unless exactly one of
+/// output_size and output_ratio is given, and for ratios outside (0, 1).
 template <int D> class WEFT_API FractionalMaxPool : public Module {
  public:
   explicit FractionalMaxPool(const FractionalMaxPoolOptions<D>& o);

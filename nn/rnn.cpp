@@ -61,8 +61,8 @@ std::vector<Tensor> pieces(const Tensor& data, const std::vector<Span>& spans) {
   });
 }
 
-/// rnn_layer over packed data: a pass for each span. Forwards, sequences leave the batch where they end; backwards, they join it there,
-/// each with its own first state.
+/// rnn_layer over packed data: a pass for each span. Forwards, sequences leave the batch where they end; backwards,
+/// they join it there, each with its own first state.
 RnnSequence packed_layer(RnnKind kind, const Tensor& data, const std::vector<Span>& spans, const RnnState& first,
                          const RnnWeights& w, bool reverse) {
   const auto rows = [](const RnnState& s, int64_t begin, int64_t end) -> RnnState {

@@ -42,11 +42,11 @@ struct LSTMOptions {
 };
 
 /// What the three share. With L layers, D directions and P = hidden_size (lstm: proj_size, if given):
-/// x: [T, N, input_size] or [T, input_size] -> output [T, N, D P] or [T, D P], states [L D, N, P] or [L D, P] (c: hidden_size).
-/// Packed sequences with data [rows, input_size] give packed sequences with data [rows, D P], and the states after each one's own last
-/// step (reverse: its first), in the caller's order. No step of the padding is computed: they run as one pass for each different
-/// length, so a batch of few different lengths is the fastest.
-/// State: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 (, weight_hr_l0), then ..._l0_reverse, ..._l1, ...
+/// x: [T, N, input_size] or [T, input_size] -> output [T, N, D P] or [T, D P], states [L D, N, P] or [L D, P] (c:
+/// hidden_size). Packed sequences with data [rows, input_size] give packed sequences with data [rows, D P], and the
+/// states after each one's own last step (reverse: its first), in the caller's order. No step of the padding is
+/// computed: they run as one pass for each different length, so a batch of few different lengths is the fastest. State:
+/// weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 (, weight_hr_l0), then ..._l0_reverse, ..._l1, ...
 class WEFT_API RNNBase : public Module {
  public:
   int64_t input_size, hidden_size, num_layers, proj_size;

@@ -50,8 +50,8 @@ template <class T, size_t N = 8> constexpr size_t fields_of() {
   else return fields_of<T, N - 1>();
 }
 
-/// All tensors in a result, in their order: in vectors, maps, tuples, optionals, and structs of up to 8 fields such as LSTMResult. What
-/// holds none counts for nothing.
+/// All tensors in a result, in their order: in vectors, maps, tuples, optionals, and structs of up to 8 fields such as
+/// LSTMResult. What holds none counts for nothing.
 template <class Y> void collect(std::vector<Tensor>& out, const Y& y) {
   if constexpr (std::derived_from<Y, Tensor>) {
     out.push_back(y);
@@ -113,11 +113,11 @@ template <class M> decltype(auto) call_with(M& model, const Tensor& x) {
 }
 }  // namespace detail
 
-/// Calls model(x) once in evaluation mode and lists the recorded ops that led to the outputs. Views, casts and what computes a weight
-/// from parameters are not listed (their parameters count where the weight is used), nor what ran under NoGrad. Modes and
-/// trainability are put back; the tape and its memory are gone afterwards. MACs are those of convolutions, matrix products, recurrent
-/// layers and `encode`. Results may be any structure of tensors, `LSTMResult` or `AttentionResult` say; MultiheadAttention is called as
-/// self-attention, model(x, x, x).
+/// Calls model(x) once in evaluation mode and lists the recorded ops that led to the outputs. Views, casts and what
+/// computes a weight from parameters are not listed (their parameters count where the weight is used), nor what ran
+/// under NoGrad. Modes and trainability are put back; the tape and its memory are gone afterwards. MACs are those of
+/// convolutions, matrix products, recurrent layers and `encode`. Results may be any structure of tensors, `LSTMResult`
+/// or `AttentionResult` say; MultiheadAttention is called as self-attention, model(x, x, x).
 ///     std::cout << nn::summary(model, {1, 3, 224, 224});
 template <std::derived_from<Module> M> Summary summary(M& model, const Tensor& x) {
   return detail::summarize(model, x,

@@ -19,12 +19,12 @@ struct SyncBatchNormOptions {
   std::shared_ptr<ProcessGroup> group = nullptr;  ///< null, or a group of one: plain batch norm
 };
 
-/// PyTorch-Encoding's SyncBatchNorm: y = act((x - mean) / sqrt(var + eps) * weight + bias) per channel of x [N, C, ...] of any
-/// rank >= 2, with the mean and variance of all ranks' batches in training (uneven and empty ones too; one message forward,
-/// one backward) and the running ones, without a message, in evaluation.
-/// State: weight (1), bias (0), running_mean (0), running_var (1), num_batches_tracked (i64).
-/// Errors: ValueError for an activation other than none and leaky_relu, and for slope <= 0 with both activation and inplace;
-/// ShapeError for the number of channels; ValueError "more than 1 value per channel" in training.
+/// PyTorch-Encoding's SyncBatchNorm: y = act((x - mean) / sqrt(var + eps) * weight + bias) per channel of x [N, C, ...]
+/// of any rank >= 2, with the mean and variance of all ranks' batches in training (uneven and empty ones too; one
+/// message forward, one backward) and the running ones, without a message, in evaluation. State: weight (1), bias (0),
+/// running_mean (0), running_var (1), num_batches_tracked (i64). Errors: ValueError for an activation other than none
+/// and leaky_relu, and for slope <= 0 with both activation and inplace; ShapeError for the number of channels;
+/// ValueError "more than 1 value per channel" in training.
 class WEFT_API SyncBatchNorm : public ChannelNorm {
  public:
   explicit SyncBatchNorm(int64_t num_features, SyncBatchNormOptions o = {});

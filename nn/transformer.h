@@ -28,8 +28,8 @@ struct TransformerEncoderCall {
   Tensor src_key_padding_mask = {};  ///< as its key_padding_mask
   bool is_causal = false;            ///< mask is the causal one
 };
-/// Self-attention, then linear2(act(linear1(x))), each with a skip and a norm. src: [L, N, d_model] or [L, d_model] -> the same.
-/// State: self_attn, linear1, linear2, norm1, norm2.
+/// Self-attention, then linear2(act(linear1(x))), each with a skip and a norm. src: [L, N, d_model] or [L, d_model] ->
+/// the same. State: self_attn, linear1, linear2, norm1, norm2.
 class WEFT_API TransformerEncoderLayer : public Module {
  public:
   TransformerEncoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o = {});
@@ -54,8 +54,8 @@ struct TransformerDecoderCall {
   Tensor tgt_key_padding_mask = {}, memory_key_padding_mask = {};
   bool tgt_is_causal = false, memory_is_causal = false;
 };
-/// The same with attention to `memory` between the two. tgt: [L, N, d_model], memory: [S, N, d_model] -> [L, N, d_model], or all
-/// without N. State: self_attn, multihead_attn, linear1, linear2, norm1, norm2, norm3.
+/// The same with attention to `memory` between the two. tgt: [L, N, d_model], memory: [S, N, d_model] -> [L, N,
+/// d_model], or all without N. State: self_attn, multihead_attn, linear1, linear2, norm1, norm2, norm3.
 class WEFT_API TransformerDecoderLayer : public Module {
  public:
   TransformerDecoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o = {});
@@ -115,9 +115,10 @@ struct TransformerCall {
   Tensor src_key_padding_mask = {}, tgt_key_padding_mask = {}, memory_key_padding_mask = {};
   bool src_is_causal = false, tgt_is_causal = false, memory_is_causal = false;
 };
-/// decoder(tgt, encoder(src)), both with a norm at their end. src: [S, N, d_model], tgt: [T, N, d_model] -> [T, N, d_model] (batch_first:
-/// N in front), or all without N. Weights begin as xavier_uniform_, those of a custom encoder or decoder too. State: encoder, decoder.
-/// As torch.nn.Transformer. ShapeError for another number of samples or of features.
+/// decoder(tgt, encoder(src)), both with a norm at their end. src: [S, N, d_model], tgt: [T, N, d_model] -> [T, N,
+/// d_model] (batch_first: N in front), or all without N. Weights begin as xavier_uniform_, those of a custom encoder or
+/// decoder too. State: encoder, decoder. As torch.nn.Transformer. ShapeError for another number of samples or of
+/// features.
 class WEFT_API Transformer : public Module {
  public:
   explicit Transformer(const TransformerOptions& o = {});

@@ -12,9 +12,9 @@ namespace weft::nn {
 using weft::standardize_weight;
 using weft::WSVariant;
 
-/// What they share. weight ~ N(0, 2 / fan in), bias as the plain layer's, gain 1. State: weight, bias, gain. ValueError where a
-/// row of the weight has one element only. Where no gradient is asked for, the standardised weight is computed once and kept
-/// until weight or gain change; a change through a pointer that was taken before is not seen.
+/// What they share. weight ~ N(0, 2 / fan in), bias as the plain layer's, gain 1. State: weight, bias, gain. ValueError
+/// where a row of the weight has one element only. Where no gradient is asked for, the standardised weight is computed
+/// once and kept until weight or gain change; a change through a pointer that was taken before is not seen.
 class WEFT_API WSConvBase : public ConvBase {
  public:
   WSVariant variant;

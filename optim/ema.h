@@ -9,7 +9,8 @@ namespace weft::optim {
 
 struct EmaOptions {
   double decay = 0.999;
-  bool warmup = false;  ///< min(decay, (1 + t) / (10 + t)) in update t = 1, 2, ...: the first weights are soon forgotten
+  /// min(decay, (1 + t) / (10 + t)) in update t = 1, 2, ...: the first weights are soon forgotten
+  bool warmup = false;
 };
 
 /// average = decay average + (1 - decay) weights at every `update()`; it begins with the weights at construction.

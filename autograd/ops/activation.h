@@ -7,7 +7,8 @@
 
 namespace weft {
 
-/// max(x, 0); NaN stays NaN, and its gradient passes (as in relu6, hardtanh, hardswish, elu, selu, celu). Gradient 0 at 0. Takes integers; DtypeError for bool.
+/// max(x, 0); NaN stays NaN, and its gradient passes (as in relu6, hardtanh, hardswish, elu, selu, celu). Gradient 0 at
+/// 0. Takes integers; DtypeError for bool.
 WEFT_API Tensor relu(const Tensor& x);
 /// min(max(x, 0), 6).
 WEFT_API Tensor relu6(const Tensor& x);

@@ -14,7 +14,8 @@ struct AttentionOptions {
   std::optional<double> scale = std::nullopt;  ///< 1 / sqrt(E) unless given
   bool enable_gqa = false;                     ///< fewer key and value heads than query heads: each is shared
 };
-/// softmax(q k^T scale + mask) v; 0 for a query that the mask lets see nothing. q: [..., L, E], k: [..., S, E], v: [..., S, V] -> [..., L, V].
+/// softmax(q k^T scale + mask) v; 0 for a query that the mask lets see nothing. q: [..., L, E], k: [..., S, E], v:
+/// [..., S, V] -> [..., L, V].
 WEFT_API Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
                                              const AttentionOptions& o = {});
 

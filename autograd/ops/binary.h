@@ -1,7 +1,8 @@
 // Arithmetic, comparison and logic of two tensors, element by element, with broadcasting (numpy's rule).
-// Dtypes promote as in PyTorch: the wider one wins within bool < integer < floating; a tensor of rank 0 and a C++ number raise
-// only the category, so `x * 2` and `x * 0.5` keep a floating x's dtype and an integer x with a float gives the default dtype.
-// Errors: ShapeError (no broadcast), DtypeError (the op does not take it), DeviceError (different devices).
+// Dtypes promote as in PyTorch: the wider one wins within bool < integer < floating; a tensor of rank 0 and a C++
+// number raise only the category, so `x * 2` and `x * 0.5` keep a floating x's dtype and an integer x with a float
+// gives the default dtype. Errors: ShapeError (no broadcast), DtypeError (the op does not take it), DeviceError
+// (different devices).
 #pragma once
 
 #include "weft/core/choice.h"

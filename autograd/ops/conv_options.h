@@ -16,8 +16,8 @@ namespace weft {
 /// First field of options that are given by name only, so that `{3, 5}` means two sizes and not the first two fields.
 struct ByName {};
 
-/// Padding: one number, one for each axis, a pair (before, after) for each axis, "valid" (none) or "same" (output as large as
-/// the input at stride 1; the odd element of an even kernel goes to the end). The op or layer checks the text.
+/// Padding: one number, one for each axis, a pair (before, after) for each axis, "valid" (none) or "same" (output as
+/// large as the input at stride 1; the odd element of an even kernel goes to the end). The op or layer checks the text.
 ///     .padding = 1    .padding = {1, 2}    .padding = {{0, 1}, {2, 1}}    .padding = "same"
 template <int D> class Padding {
  public:
@@ -55,8 +55,8 @@ template <int D> struct ConvTransposeOptions {
   Dims<D> dilation = 1;
 };
 
-/// Puts the numbers that padding's `text` stands for into p.padding_lo and p.padding_hi. ValueError in the name of `op` for a
-/// word other than "same" and "valid", and for "same" unless all strides are 1.
+/// Puts the numbers that padding's `text` stands for into p.padding_lo and p.padding_hi. ValueError in the name of `op`
+/// for a word other than "same" and "valid", and for "same" unless all strides are 1.
 WEFT_API void resolve_padding(std::string_view op, std::string_view text, const Shape& kernel, ConvParams& p);
 /// ValueError for any text: transposed and unit-scaled convolutions take numbers only.
 WEFT_API void refuse_padding_text(std::string_view op, std::string_view text);
@@ -65,7 +65,8 @@ template <class Options> ConvParams conv_params(const Options& o) {
   return {o.stride, o.padding.lo, o.padding.hi, o.dilation, o.groups};
 }
 
-/// Sizes >= 1, padding >= 0, groups >= 1, one entry for each axis; otherwise a ValueError that names `op` and the argument.
+/// Sizes >= 1, padding >= 0, groups >= 1, one entry for each axis; otherwise a ValueError that names `op` and the
+/// argument.
 WEFT_API void check_conv_params(const char* op, const ConvParams& p, int axes);
 /// ShapeError unless x has `axes` spatial axes behind its channels, with or without a batch.
 WEFT_API void check_conv_input(std::string_view op, const Tensor& x, int axes);

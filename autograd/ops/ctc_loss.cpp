@@ -29,7 +29,8 @@ std::vector<int64_t> lengths_of(const char* what, const Tensor& lengths, int64_t
   return v;
 }
 
-/// A target's classes with blanks round each: [N, 2 S + 1]. A state may be entered from the one before the last where `skip`.
+/// A target's classes with blanks round each: [N, 2 S + 1]. A state may be entered from the one before the last where
+/// `skip`.
 struct States {
   std::vector<int64_t> label;
   std::vector<bool> skip;

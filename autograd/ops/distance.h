@@ -18,8 +18,8 @@ WEFT_API Tensor pairwise_distance(const Tensor& a, const Tensor& b, const Pairwi
 /// x: [N, M] -> [N (N - 1) / 2] p-norms of the differences of rows i < j, in the order of (i, j).
 WEFT_API Tensor pdist(const Tensor& x, double p = 2);
 /// a: [..., P, M], b: [..., R, M] -> [..., P, R] of p-norms of differences; the gradient at distance 0 is 0.
-/// p = infinity: the greatest differences, where several are equal, share the gradient in equal parts, as in amax (PyTorch
-/// gives all of it to each).
+/// p = infinity: the greatest differences, where several are equal, share the gradient in equal parts, as in amax
+/// (PyTorch gives all of it to each).
 WEFT_API Tensor cdist(const Tensor& a, const Tensor& b, double p = 2);
 
 }  // namespace weft

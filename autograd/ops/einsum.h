@@ -5,10 +5,11 @@
 
 namespace weft {
 
-/// Sum of products named by letters: `einsum("bij,bjk->bik", {a, b})`. A letter that stands twice in one operand takes its
-/// diagonal; `...` stands for axes that broadcast; sizes of 1 broadcast too. Without `->` the result has the axes of `...`, then the
-/// letters that occur once, in ASCII order. Contracted from left to right, each pair as one batched matrix product.
-/// Errors: ValueError for a bad equation, ShapeError for operands that do not fit it. Same as torch.einsum.
+/// Sum of products named by letters: `einsum("bij,bjk->bik", {a, b})`. A letter that stands twice in one operand takes
+/// its diagonal; `...` stands for axes that broadcast; sizes of 1 broadcast too. Without `->` the result has the axes
+/// of `...`, then the letters that occur once, in ASCII order. Contracted from left to right, each pair as one batched
+/// matrix product. Errors: ValueError for a bad equation, ShapeError for operands that do not fit it. Same as
+/// torch.einsum.
 [[nodiscard]] WEFT_API Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands);
 
 }  // namespace weft

@@ -7,13 +7,14 @@
 
 namespace weft::detail {
 
-/// Dtype of a binary op's result, as PyTorch: a tensor of rank 0 raises only the category (bool < integer < floating) of one with axes.
+/// Dtype of a binary op's result, as PyTorch: a tensor of rank 0 raises only the category (bool < integer < floating)
+/// of one with axes.
 WEFT_API Dtype result_dtype(const Tensor& a, const Tensor& b);
 /// With a C++ number: it raises the category only, to i64 or the default dtype.
 WEFT_API Dtype result_dtype(const Tensor& a, const Scalar& s);
 
-/// Refuses operands that do not broadcast or lie on two devices in the name of a composed op, before one of its parts does
-/// so in another's.
+/// Refuses operands that do not broadcast or lie on two devices in the name of a composed op, before one of its parts
+/// does so in another's.
 inline void check_operands(const char* op, const Tensor& x, const Tensor& y) {
   check_defined(op, x, y);
   kernels::detail::check_same_device(op, x, y);

@@ -11,11 +11,12 @@ struct EmbeddingOptions {
   bool scale_grad_by_freq = false;                    ///< a row's gradient is divided by how often it occurs in `index`
 };
 
-/// index: [..] i64 or i32, weight: [V, D] -> [.., D]. ValueError on an index outside [0, V). The gradient is dense and summed in
-/// the order of `index`. Same as torch.nn.functional.embedding.
+/// index: [..] i64 or i32, weight: [V, D] -> [.., D]. ValueError on an index outside [0, V). The gradient is dense and
+/// summed in the order of `index`. Same as torch.nn.functional.embedding.
 [[nodiscard]] WEFT_API Tensor embedding(const Tensor& index, const Tensor& weight, const EmbeddingOptions& o = {});
 
-/// Scales rows of `weight` that `index` names down to a norm of max_norm, in place, unrecorded. ValueError as embedding. Waits.
+/// Scales rows of `weight` that `index` names down to a norm of max_norm, in place, unrecorded. ValueError as
+/// embedding. Waits.
 WEFT_API void embedding_renorm_(const Tensor& weight, const Tensor& index, double max_norm, double norm_type = 2);
 
 enum class BagMode : uint8_t { sum, mean, max };
@@ -27,9 +28,9 @@ struct EmbeddingBagOptions {
   std::optional<int64_t> padding_idx = std::nullopt;  ///< this row counts for nothing
   bool scale_grad_by_freq = false;
 };
-/// The sum, mean or maximum of the rows of each bag; 0 for an empty one. weight: [V, D]; index: [B, n], a bag in each row, or [n]
-/// with offsets [B], where each bag begins -> [B, D]. ValueError for offsets that do not rise from 0 within index.
-/// Same as torch.nn.functional.embedding_bag.
+/// The sum, mean or maximum of the rows of each bag; 0 for an empty one. weight: [V, D]; index: [B, n], a bag in each
+/// row, or [n] with offsets [B], where each bag begins -> [B, D]. ValueError for offsets that do not rise from 0 within
+/// index. Same as torch.nn.functional.embedding_bag.
 [[nodiscard]] WEFT_API Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& offsets = {},
                                             const EmbeddingBagOptions& o = {});
 

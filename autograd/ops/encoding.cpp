@@ -26,8 +26,8 @@ void check_scale(const char* op, const Tensor& codewords, const Tensor& scale) {
   kernels::detail::check_same_device(op, codewords, scale);
 }
 
-// |x - c|^2 does not change when both move together, but the form with products cancels badly where both are far from the
-// origin: everything is measured from the mean codeword. A constant, as no derivative depends on it.
+// |x - c|^2 does not change when both move together, but the form with products cancels badly where both are far from
+// the origin: everything is measured from the mean codeword. A constant, as no derivative depends on it.
 Tensor centre_of(const Tensor& codewords) {
   NoGrad guard;
   return mean(codewords, 0);

@@ -26,9 +26,9 @@ constexpr auto mode_words(FPRounding) {
 WEFT_API FPRounding fp_rounding(std::string_view word);
 
 /// A floating format: sign, exponent bits with bias 2^(exponent_bits - 1), mantissa bits. It has subnormals and neither
-/// infinities nor NaN; larger numbers saturate. FPFormat(4, 3) and FPFormat(5, 2) have the ranges of the "FNUZ" fp8 formats;
-/// OCP's E4M3, up to 448, is another format. The formula is unit_scaling's, bit for bit on f32; there NaN becomes a number and
-/// other dtypes are misread, here not.
+/// infinities nor NaN; larger numbers saturate. FPFormat(4, 3) and FPFormat(5, 2) have the ranges of the "FNUZ" fp8
+/// formats; OCP's E4M3, up to 448, is another format. The formula is unit_scaling's, bit for bit on f32; there NaN
+/// becomes a number and other dtypes are misread, here not.
 class WEFT_API FPFormat {
  public:
   /// srbits: how many of the bits that go are compared with random ones (stochastic only); 0: all. ValueError unless
@@ -50,18 +50,20 @@ class WEFT_API FPFormat {
 };
 WEFT_API std::ostream& operator<<(std::ostream& os, const FPFormat& f);
 
-/// x rounded to the format, by way of f32; NaN stays NaN, -0 stays -0. Not recorded. x: any shape, floating. Stochastic rounding
-/// takes random numbers from `g` (this thread's generator by default), or, in their stead, the integers of `bits`: i32, of x's
-/// shape, in [0, 2^srbits).
+/// x rounded to the format, by way of f32; NaN stays NaN, -0 stays -0. Not recorded. x: any shape, floating. Stochastic
+/// rounding takes random numbers from `g` (this thread's generator by default), or, in their stead, the integers of
+/// `bits`: i32, of x's shape, in [0, 2^srbits).
 WEFT_API Tensor quantise(const Tensor& x, const FPFormat& f, const Tensor& bits = {}, Generator* g = nullptr);
 /// quantise(x); the gradient passes unchanged.
 WEFT_API Tensor quantise_fwd(const Tensor& x, const FPFormat& f, Generator* g = nullptr);
-/// x; its gradient is quantised, with random numbers of the thread that runs backward (second derivatives pass unchanged).
+/// x; its gradient is quantised, with random numbers of the thread that runs backward (second derivatives pass
+/// unchanged).
 WEFT_API Tensor quantise_bwd(const Tensor& x, const FPFormat& f);
 
-/// While it lives, linear and all convolutions of this thread (and with them every Linear, Conv and ConvTranspose layer, plain,
-/// weight-standardised or unit-scaled) round input and weight to `forward`, and the gradient of their output to `backward`; the
-/// bias stays as it is. What is recorded under it keeps that behaviour: backward() may run later. The inner of two holds.
+/// While it lives, linear and all convolutions of this thread (and with them every Linear, Conv and ConvTranspose
+/// layer, plain, weight-standardised or unit-scaled) round input and weight to `forward`, and the gradient of their
+/// output to `backward`; the bias stays as it is. What is recorded under it keeps that behaviour: backward() may run
+/// later. The inner of two holds.
 ///     SimulateFormat fp8 = simulate_fp8();
 ///     Tensor loss = criterion(net(x), target);
 class [[nodiscard]] SimulateFormat {

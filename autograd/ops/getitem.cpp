@@ -1,4 +1,5 @@
-// numpy's indexing: integers, slices and new axes make a view of x; index tensors, lists and masks then pick from the view.
+// numpy's indexing: integers, slices and new axes make a view of x; index tensors, lists and masks then pick from the
+// view.
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/index.h"

@@ -1,5 +1,6 @@
 // Ops that pick, place or mask elements by index tensors. Tensor::index (numpy's indexing) is defined here too.
-// Index tensors are i64 or i32 (gather and scatter take u8 too). A bad index is a ValueError that names it, the axis and the axis's size.
+// Index tensors are i64 or i32 (gather and scatter take u8 too). A bad index is a ValueError that names it, the axis
+// and the axis's size.
 #pragma once
 
 #include "weft/core/tensor.h"
@@ -13,20 +14,22 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
                                         double alpha = 1);
 
-/// y[.., i, ..] = x[.., index[.., i, ..], ..] along `dim`. index: x's rank, its sizes at most x's but along dim. -> index's shape
+/// y[.., i, ..] = x[.., index[.., i, ..], ..] along `dim`. index: x's rank, its sizes at most x's but along dim. ->
+/// index's shape
 [[nodiscard]] WEFT_API Tensor gather(const Tensor& x, int64_t dim, const Tensor& index);
-/// x with src[.., i, ..] added to x[.., index[.., i, ..], ..], in the order of i. index: sizes at most src's, and x's but along dim.
+/// x with src[.., i, ..] added to x[.., index[.., i, ..], ..], in the order of i. index: sizes at most src's, and x's
+/// but along dim.
 [[nodiscard]] WEFT_API Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src);
-/// x with x[.., index[.., i, ..], ..] replaced by src[.., i, ..] or a number; of repeated indices the last wins (and the gradient
-/// is that of every one, as in PyTorch).
+/// x with x[.., index[.., i, ..], ..] replaced by src[.., i, ..] or a number; of repeated indices the last wins (and
+/// the gradient is that of every one, as in PyTorch).
 [[nodiscard]] WEFT_API Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src);
 [[nodiscard]] WEFT_API Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, Scalar value);
 /// As gather, with x and indices broadcast against each other but along dim; without a dim both are flattened.
 /// Negative indices count from the end.
 [[nodiscard]] WEFT_API Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int64_t> dim = {});
 
-/// x with the elements at `at` (see Tensor::index) replaced by `values`, which broadcast to their shape, or with values added to
-/// them (`accumulate`, where repeated indices add up).
+/// x with the elements at `at` (see Tensor::index) replaced by `values`, which broadcast to their shape, or with values
+/// added to them (`accumulate`, where repeated indices add up).
 [[nodiscard]] WEFT_API Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& values,
                                         bool accumulate = false);
 
@@ -39,7 +42,8 @@ namespace weft {
 /// Coordinates of the elements that are not zero, in row-major order: [n, rank] i64. Waits for the device.
 [[nodiscard]] WEFT_API Tensor nonzero(const Tensor& x);
 
-/// x: [..] integers in [0, num_classes) -> [.., num_classes] i64, 1 at the class. num_classes -1: one more than the largest.
+/// x: [..] integers in [0, num_classes) -> [.., num_classes] i64, 1 at the class. num_classes -1: one more than the
+/// largest.
 [[nodiscard]] WEFT_API Tensor one_hot(const Tensor& x, int64_t num_classes = -1);
 
 }  // namespace weft

@@ -1,13 +1,13 @@
-// The pair of ops behind all indexing by tensors: pick the elements that some axes' index tensors name, and its adjoint.
-// Internal: not part of the public headers.
+// The pair of ops behind all indexing by tensors: pick the elements that some axes' index tensors name, and its
+// adjoint. Internal: not part of the public headers.
 #pragma once
 
 #include "weft/core/tensor.h"
 
 namespace weft::detail {
 
-/// Index tensors for some axes of a base tensor, broadcast together. The result has the broadcast shape's axes in place of the
-/// indexed ones, at position `at` among the axes that are left.
+/// Index tensors for some axes of a base tensor, broadcast together. The result has the broadcast shape's axes in place
+/// of the indexed ones, at position `at` among the axes that are left.
 struct Lookup {
   const char* op;
   Shape base;                   // shape of the tensor that is indexed

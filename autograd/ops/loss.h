@@ -21,12 +21,12 @@ struct CrossEntropyOptions {
   Choice<Reduction> reduction = Reduction::mean;
   double label_smoothing = 0;  ///< in [0, 1]
 };
-/// -log softmax(x)[target]. x: logits [N, C, spatial...] or [C]; target: i64 [N, spatial...] or [], or class probabilities of x's
-/// shape. mean divides by the sum of the targets' weights (NaN if all are ignored).
+/// -log softmax(x)[target]. x: logits [N, C, spatial...] or [C]; target: i64 [N, spatial...] or [], or class
+/// probabilities of x's shape. mean divides by the sum of the targets' weights (NaN if all are ignored).
 WEFT_API Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOptions& o = {});
-/// cross_entropy of the logits linear(x, W, b), with the classes and K more axes behind the samples. x: [N, in] or [in], linear_weight:
-/// [C, d1, ..., dK, in], linear_bias: [C, d1, ..., dK] or undefined. ShapeError where they do not fit. As F.linear_cross_entropy, without
-/// its chunks.
+/// cross_entropy of the logits linear(x, W, b), with the classes and K more axes behind the samples. x: [N, in] or
+/// [in], linear_weight: [C, d1, ..., dK, in], linear_bias: [C, d1, ..., dK] or undefined. ShapeError where they do not
+/// fit. As F.linear_cross_entropy, without its chunks.
 WEFT_API Tensor linear_cross_entropy(const Tensor& x, const Tensor& linear_weight, const Tensor& target,
                                      const Tensor& linear_bias = {}, const CrossEntropyOptions& o = {});
 

@@ -1,4 +1,5 @@
-// The members of Tensor that are ops (core/tensor_methods.h): each is the free function, or writes the function's result here.
+// The members of Tensor that are ops (core/tensor_methods.h): each is the free function, or writes the function's
+// result here.
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/in_place.h"
 #include "weft/autograd/ops/activation.h"

@@ -127,7 +127,8 @@ Shape spatial_dims(const Tensor& x, bool with_batch) {
 
 enum class Statistics { batch, sample, fixed };
 
-/// The common op: y = act((x - mean) inv weight + bias + residual). `mean`, `inv`: f64 [C] for fixed statistics; otherwise made here.
+/// The common op: y = act((x - mean) inv weight + bias + residual). `mean`, `inv`: f64 [C] for fixed statistics;
+/// otherwise made here.
 Tensor channel_norm(const char* name, const Tensor& input, const Tensor& weight, const Tensor& bias,
                     const Tensor& residual_in, Statistics statistics, Tensor mean, Tensor inv, const NormParams& params,
                     ChannelMoments* moments) {

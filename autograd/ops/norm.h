@@ -1,8 +1,8 @@
 // Normalisations: over the batch, over each instance, over groups of channels, over the last axes.
-// x [N, C, spatial...] of any layout keeps NCHW or channels-last memory; halves compute in f32, statistics in f64. A mean far
-// from zero costs no digits: at mean 1e6 and std 1 results are those of f64 from the same numbers, to some 1e-6. A constant f32
-// line gives exactly 0 (before the bias). Numbers of f32 of any size give finite results: sums and squares that f32 does not
-// hold are made in f64 (CPU).
+// x [N, C, spatial...] of any layout keeps NCHW or channels-last memory; halves compute in f32, statistics in f64. A
+// mean far from zero costs no digits: at mean 1e6 and std 1 results are those of f64 from the same numbers, to some
+// 1e-6. A constant f32 line gives exactly 0 (before the bias). Numbers of f32 of any size give finite results: sums and
+// squares that f32 does not hold are made in f64 (CPU).
 #pragma once
 
 #include "weft/core/choice.h"
@@ -22,9 +22,10 @@ struct BatchNormOptions {
   Tensor residual = {};                              ///< added before the activation; x's shape
   bool biased_running_var = false;  ///< the running variance takes the biased one (PyTorch-Encoding's rule)
 };
-/// y = (x - mean) / sqrt(var + eps) * weight + bias per channel, var biased. x [N, C, ...]; weight, bias, running_mean, running_var
-/// [C] or undefined. In training the running statistics, if given, are updated in place (with the unbiased variance).
-/// Errors: ShapeError for sizes; ValueError "more than 1 value per channel" in training, missing running statistics otherwise.
+/// y = (x - mean) / sqrt(var + eps) * weight + bias per channel, var biased. x [N, C, ...]; weight, bias, running_mean,
+/// running_var [C] or undefined. In training the running statistics, if given, are updated in place (with the unbiased
+/// variance). Errors: ShapeError for sizes; ValueError "more than 1 value per channel" in training, missing running
+/// statistics otherwise.
 WEFT_API Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
                            const Tensor& weight = {}, const Tensor& bias = {}, const BatchNormOptions& o = {});
 
@@ -36,7 +37,8 @@ struct InstanceNormOptions {
   Choice<Activation> activation = Activation::none;
   double slope = 0.01;
 };
-/// As batch_norm with statistics per sample and channel. ValueError "more than 1 spatial element" where there is just one.
+/// As batch_norm with statistics per sample and channel. ValueError "more than 1 spatial element" where there is just
+/// one.
 WEFT_API Tensor instance_norm(const Tensor& x, const Tensor& running_mean = {}, const Tensor& running_var = {},
                               const Tensor& weight = {}, const Tensor& bias = {}, const InstanceNormOptions& o = {});
 
@@ -45,7 +47,8 @@ struct GroupNormOptions {
   Choice<Activation> activation = Activation::none;
   double slope = 0.01;
 };
-/// Statistics per sample and group of C / num_groups channels; weight, bias [C]. ValueError if num_groups does not divide C.
+/// Statistics per sample and group of C / num_groups channels; weight, bias [C]. ValueError if num_groups does not
+/// divide C.
 WEFT_API Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight = {}, const Tensor& bias = {},
                            const GroupNormOptions& o = {});
 
@@ -78,7 +81,8 @@ WEFT_API ChannelMoments channel_moments(const Tensor& x, bool per_sample = false
 /// In place: running = (1 - momentum) running + momentum (mean, m2 / (count - 1)); m2 / count if `biased`.
 WEFT_API void update_running(const Tensor& running_mean, const Tensor& running_var, const ChannelMoments& m,
                              double momentum, bool biased = false);
-/// What batch_norm asks of its tensors: a floating x [N, C, ...]; the others [C] on x's device, or undefined. Errors name `op`.
+/// What batch_norm asks of its tensors: a floating x [N, C, ...]; the others [C] on x's device, or undefined. Errors
+/// name `op`.
 WEFT_API void check_batch_norm(const char* op, const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
                                const Tensor& weight, const Tensor& bias);
 

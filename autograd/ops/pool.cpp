@@ -142,7 +142,7 @@ Pooled adaptive_max_of(const char* op, const Tensor& in, const OutputSize<D>& si
   return {b.restore(r.output), with_indices ? b.restore(r.indices) : Tensor()};
 }
 
-// Average pooling: a linear map per axis -------------------------------------------------------------------------------
+// Average pooling: a linear map per axis ------------------------------------------------------------------------------
 
 Tensor average(const char* op, const Tensor& x, const PoolGeometry& p, bool count_include_pad,
                std::optional<int64_t> divisor) {
@@ -168,7 +168,7 @@ template <int D> Tensor adaptive_average_of(const char* op, const Tensor& in, co
   return b.restore(average(op, b.x, adaptive_geometry<D>(op, b.x, size), true, std::nullopt));
 }
 
-// Of other poolings -----------------------------------------------------------------------------------------------------
+// Of other poolings ---------------------------------------------------------------------------------------------------
 
 template <int D> Tensor lp_pool_of(const char* op, const Tensor& x, const LpPoolOptions<D>& o) {
   check_defined(op, x);
@@ -210,9 +210,10 @@ Tensor max_unpool_of(const char* op, const Tensor& in, const Tensor& indices, co
   return b.restore(max_unpool(b.x, b.added ? indices.unsqueeze(0) : indices, size));
 }
 
-// Fractional max pooling ------------------------------------------------------------------------------------------------
+// Fractional max pooling ----------------------------------------------------------------------------------------------
 
-/// Where the windows of an axis begin, for samples u [N, C]: [N, C, out] i64. Rounded in u's dtype step by step, as PyTorch does.
+/// Where the windows of an axis begin, for samples u [N, C]: [N, C, out] i64. Rounded in u's dtype step by step, as
+/// PyTorch does.
 Tensor window_starts(const Tensor& u, int64_t in, int64_t out, int64_t kernel) {
   Tensor last = full({u.size(0), u.size(1), 1}, in - kernel, {Dtype::i64, u.device()});
   if (out == 1) return last;

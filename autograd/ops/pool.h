@@ -1,5 +1,6 @@
-// Pooling over 1, 2 or 3 spatial axes. x [N, C, spatial...] or unbatched [C, spatial...]; results are stored channels-last.
-// Errors: ShapeError for a rank that does not fit or an output without elements; ValueError for padding above half the kernel.
+// Pooling over 1, 2 or 3 spatial axes. x [N, C, spatial...] or unbatched [C, spatial...]; results are stored
+// channels-last. Errors: ShapeError for a rank that does not fit or an output without elements; ValueError for padding
+// above half the kernel.
 #pragma once
 
 #include <optional>
@@ -93,8 +94,8 @@ template <int D> struct LpPoolOptions {
   Dims<D> stride = 0;  ///< 0: kernel_size
   bool ceil_mode = false;
 };
-/// (sum over each window of x^norm_type)^(1 / norm_type); the gradient is 0 where the sum is. A window that hangs over the end
-/// (ceil_mode) counts as the mean of what it has times its full size, as in PyTorch.
+/// (sum over each window of x^norm_type)^(1 / norm_type); the gradient is 0 where the sum is. A window that hangs over
+/// the end (ceil_mode) counts as the mean of what it has times its full size, as in PyTorch.
 WEFT_API Tensor lp_pool1d(const Tensor& x, const LpPoolOptions<1>& o);
 WEFT_API Tensor lp_pool2d(const Tensor& x, const LpPoolOptions<2>& o);
 WEFT_API Tensor lp_pool3d(const Tensor& x, const LpPoolOptions<3>& o);
@@ -114,8 +115,9 @@ template <int D> struct MaxUnpoolOptions {
   Dims<D> stride = 0;  ///< 0: kernel_size
   Dims<D> padding = 0;
 };
-/// Partial inverse of max_pool*d with the same options: max_unpool to the size (in - 1) stride - 2 padding + kernel_size, or to
-/// `output_size` (of the spatial axes, or the whole shape), which may differ from that by less than a stride. ValueError otherwise.
+/// Partial inverse of max_pool*d with the same options: max_unpool to the size (in - 1) stride - 2 padding +
+/// kernel_size, or to `output_size` (of the spatial axes, or the whole shape), which may differ from that by less than
+/// a stride. ValueError otherwise.
 WEFT_API Tensor max_unpool1d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<1>& o,
                              const std::optional<Shape>& output_size = {});
 WEFT_API Tensor max_unpool2d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<2>& o,
@@ -134,8 +136,9 @@ inline Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const Dims<3>
                            const Dims<3>& stride = 0, const Dims<3>& padding = 0) {
   return max_unpool3d(x, indices, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
 }
-/// Puts each element of x [N, C, spatial...] where `indices` (as max_pool*_with_indices gave them) says, zeros elsewhere; the result
-/// has the spatial sizes `output_size`. Where indices repeat, one of their elements stays. ValueError for one out of range.
+/// Puts each element of x [N, C, spatial...] where `indices` (as max_pool*_with_indices gave them) says, zeros
+/// elsewhere; the result has the spatial sizes `output_size`. Where indices repeat, one of their elements stays.
+/// ValueError for one out of range.
 WEFT_API Tensor max_unpool(const Tensor& x, const Tensor& indices, const Shape& output_size);
 
 template <int D> struct FractionalMaxPoolOptions {
@@ -143,14 +146,15 @@ template <int D> struct FractionalMaxPoolOptions {
   Dims<D> kernel_size;
   Dims<D> output_size = 0;        ///< of the spatial axes; 0: from output_ratio
   ScaleFactor output_ratio = {};  ///< sizes floor(ratio in), one ratio for all axes or one for each
-  /// [N, C, D] in [0, 1), x's dtype: where the windows lie, for axes (W, H) or (D, H, W); more samples than N are left unread. Drawn
-  /// unless given.
+  /// [N, C, D] in [0, 1), x's dtype: where the windows lie, for axes (W, H) or (D, H, W); more samples than N are left
+  /// unread. Drawn unless given.
   Tensor random_samples = {};
 };
-/// The greatest element of each of output_size windows whose starts are spread over an axis at random: with a = (in - kernel) / (out - 1)
-/// and a sample u, window i begins at floor((i + u) a) - floor(u a), the last at in - kernel. The gradient goes to the first of equals; NaN
-/// wins. A pass over the output for each element of the kernel. As torch's fractional_max_pool2d, 3d (Graham 2014). ValueError for neither
-/// or bad sizes; ShapeError where out + kernel - 1 > in, or for samples of another shape. `g` defaults to this thread's generator.
+/// The greatest element of each of output_size windows whose starts are spread over an axis at random: with a = (in -
+/// kernel) / (out - 1) and a sample u, window i begins at floor((i + u) a) - floor(u a), the last at in - kernel. The
+/// gradient goes to the first of equals; NaN wins. A pass over the output for each element of the kernel. As torch's
+/// fractional_max_pool2d, 3d (Graham 2014). ValueError for neither or bad sizes; ShapeError where out + kernel - 1 >
+/// in, or for samples of another shape. `g` defaults to this thread's generator.
 [[nodiscard]] WEFT_API Tensor fractional_max_pool2d(const Tensor& x, const FractionalMaxPoolOptions<2>& o,
                                                     Generator* g = nullptr);
 [[nodiscard]] WEFT_API Tensor fractional_max_pool3d(const Tensor& x, const FractionalMaxPoolOptions<3>& o,

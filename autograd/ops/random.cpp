@@ -74,7 +74,8 @@ void check_in_place(const char* op, const Tensor& x) {
              " that requires grad cannot be recorded; do it under NoGrad");
 }
 
-// Fills x through `fill`, by way of a dense tensor where x has gaps. Drawn in logical order, so that the layout does not matter.
+// Fills x through `fill`, by way of a dense tensor where x has gaps. Drawn in logical order, so that the layout does
+// not matter.
 template <class F> Tensor& fill_with(Tensor& x, const F& fill) {
   if (x.is_contiguous()) {
     fill(x);

@@ -6,16 +6,17 @@
 
 namespace weft {
 
-/// In training: each element is zero with probability p, else x / (1 - p); x itself otherwise. The mask is drawn again in backward
-/// from the generator's state, so none is kept. p in [0, 1]. `g` defaults to this thread's generator.
+/// In training: each element is zero with probability p, else x / (1 - p); x itself otherwise. The mask is drawn again
+/// in backward from the generator's state, so none is kept. p in [0, 1]. `g` defaults to this thread's generator.
 [[nodiscard]] WEFT_API Tensor dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
-/// The same for whole channels, axis 1 of x: [N, C, ...], of any rank from 2 on; 1d takes [N, C, L] or [C, L] only, 3d takes
-/// [C, D, H, W] for one sample. (2d takes [N, C, L], not [C, H, W], as PyTorch does.) Without training: x of any rank.
+/// The same for whole channels, axis 1 of x: [N, C, ...], of any rank from 2 on; 1d takes [N, C, L] or [C, L] only, 3d
+/// takes [C, D, H, W] for one sample. (2d takes [N, C, L], not [C, H, W], as PyTorch does.) Without training: x of any
+/// rank.
 [[nodiscard]] WEFT_API Tensor dropout1d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
 [[nodiscard]] WEFT_API Tensor dropout2d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
 [[nodiscard]] WEFT_API Tensor dropout3d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
-/// Dropout that keeps mean and variance of SELU networks: dropped elements become -1.7580993 before an affine correction
-/// (Klambauer et al., 2017).
+/// Dropout that keeps mean and variance of SELU networks: dropped elements become -1.7580993 before an affine
+/// correction (Klambauer et al., 2017).
 [[nodiscard]] WEFT_API Tensor alpha_dropout(const Tensor& x, double p = 0.5, bool training = true,
                                             Generator* g = nullptr);
 /// alpha_dropout of whole channels; x: [N, C, ...]. Without training: x of any rank.
@@ -26,8 +27,8 @@ namespace weft {
 /// (Xu et al. 2015.) ValueError if lower > upper.
 [[nodiscard]] WEFT_API Tensor rrelu(const Tensor& x, double lower = 1.0 / 8, double upper = 1.0 / 3,
                                     bool training = false, Generator* g = nullptr);
-/// softmax((x + Gumbel noise) / tau) along `dim`: a draw from the categorical distribution with logits x that has a gradient.
-/// hard: one-hot, with the gradient of the soft draw. (Jang et al. 2017.)
+/// softmax((x + Gumbel noise) / tau) along `dim`: a draw from the categorical distribution with logits x that has a
+/// gradient. hard: one-hot, with the gradient of the soft draw. (Jang et al. 2017.)
 [[nodiscard]] WEFT_API Tensor gumbel_softmax(const Tensor& x, double tau = 1, bool hard = false, int64_t dim = -1,
                                              Generator* g = nullptr);
 

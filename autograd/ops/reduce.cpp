@@ -135,8 +135,8 @@ Tensor prod_grad(const Tensor& g, const Tensor& x, const Tensor& y, uint32_t mas
     flat.push_back(reduced_count(x.shape(), mask));
     return g * products_of_others(moved.reshape(flat), dim).reshape(moved.shape()).permute(back);
   }
-  // The product of the others, from that of all: zeros, infinities and NaNs are left out of it and counted, so that nothing is
-  // divided by them.
+  // The product of the others, from that of all: zeros, infinities and NaNs are left out of it and counted, so that
+  // nothing is divided by them.
   const Tensor endless = isinf(x), odd = isnan(x);
   const Tensor filled = where(logical_or(zero, odd), 1, where(endless, sign(x), x));
   Shape axes;
@@ -167,7 +167,8 @@ namespace {
 double var_divisor(const Tensor& x, uint32_t mask, double correction) {
   return std::max(0.0, static_cast<double>(reduced_count(x.shape(), mask)) - correction);
 }
-/// The variance in f64: the mean as x's compute type holds it is taken off, and what that leaves is made good after the sum.
+/// The variance in f64: the mean as x's compute type holds it is taken off, and what that leaves is made good after the
+/// sum.
 Tensor wide_var(const Tensor& x, uint32_t mask, const VarOptions& o) {
   NoGrad guard;
   const double count = static_cast<double>(reduced_count(x.shape(), mask));
@@ -229,8 +230,8 @@ Tensor count_nonzero(const Tensor& x, const DimList& dims) {
 }
 
 namespace {
-/// amax and amin: equal extremes share the gradient. Where the extreme is NaN nothing equals it: the gradient is NaN, or
-/// what is NaN shares it (max and min of everything).
+/// amax and amin: equal extremes share the gradient. Where the extreme is NaN nothing equals it: the gradient is NaN,
+/// or what is NaN shares it (max and min of everything).
 template <class F> Tensor extreme(const char* op, const Tensor& x, const DimList& dims, bool keepdim, bool share_nan) {
   const uint32_t mask = dims.mask(op, x.rank(op));
   check_not_empty(op, x, mask);

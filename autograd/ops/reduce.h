@@ -1,8 +1,8 @@
 // Reductions over any axes. `dims` is one axis, a list, or nothing for all; negative axes count from the end.
 // keepdim leaves the reduced axes with size 1. An axis that is named twice or does not exist is an error.
-// Sums (sum, nansum, mean, vector_norm, and the sums inside of var, std, logsumexp) of f32 and halves are within 4 ulp of the sum
-// of absolute values in the result's dtype, for any axes and up to 1e7 elements; of f64 they are pairwise. What f32 cannot hold
-// on the way is summed in f64: sums and norms overflow only where the result does.
+// Sums (sum, nansum, mean, vector_norm, and the sums inside of var, std, logsumexp) of f32 and halves are within 4 ulp
+// of the sum of absolute values in the result's dtype, for any axes and up to 1e7 elements; of f64 they are pairwise.
+// What f32 cannot hold on the way is summed in f64: sums and norms overflow only where the result does.
 #pragma once
 
 #include <limits>
@@ -27,7 +27,8 @@ struct VarOptions {
   double correction = 1;  ///< the divisor is max(0, n - correction): 1 unbiased, 0 population
   bool keepdim = false;
 };
-/// Variance, in two passes: a mean far from zero costs no digits, and a constant of f32 or a half gives exactly 0. Floating only.
+/// Variance, in two passes: a mean far from zero costs no digits, and a constant of f32 or a half gives exactly 0.
+/// Floating only.
 WEFT_API Tensor var(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 inline Tensor var(const Tensor& x, const DimList& dims, bool unbiased, bool keepdim = false) {
   return var(x, dims, VarOptions{unbiased ? 1.0 : 0.0, keepdim});
@@ -38,13 +39,14 @@ inline Tensor std(const Tensor& x, const DimList& dims, bool unbiased, bool keep
   return std(x, dims, VarOptions{unbiased ? 1.0 : 0.0, keepdim});
 }
 
-/// Greatest, smallest; NaN wins; equal extremes share the gradient. Where NaN won, the gradient is NaN; in `max` and `min` of
-/// everything all NaNs share it. ShapeError for no elements.
+/// Greatest, smallest; NaN wins; equal extremes share the gradient. Where NaN won, the gradient is NaN; in `max` and
+/// `min` of everything all NaNs share it. ShapeError for no elements.
 WEFT_API Tensor amax(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
 WEFT_API Tensor amin(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
 WEFT_API Tensor max(const Tensor& x);
 WEFT_API Tensor min(const Tensor& x);
-/// An extreme along one axis and where it is (i64): the first of equals, or the first NaN. The gradient goes to that element.
+/// An extreme along one axis and where it is (i64): the first of equals, or the first NaN. The gradient goes to that
+/// element.
 struct ValuesIndices {
   Tensor values, indices;
 };
@@ -54,7 +56,8 @@ WEFT_API ValuesIndices min(const Tensor& x, int64_t dim, bool keepdim = false);
 WEFT_API Tensor argmax(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
 WEFT_API Tensor argmin(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
 
-/// (sum |x|^ord)^(1/ord) for any ord: inf and -inf are the greatest and smallest |x|, 0 counts what is not 0. Floating only.
+/// (sum |x|^ord)^(1/ord) for any ord: inf and -inf are the greatest and smallest |x|, 0 counts what is not 0. Floating
+/// only.
 WEFT_API Tensor vector_norm(const Tensor& x, double ord = 2, const DimList& dims = {}, bool keepdim = false,
                             std::optional<Dtype> dtype = {});
 inline Tensor norm(const Tensor& x, double p = 2, const DimList& dims = {}, bool keepdim = false,

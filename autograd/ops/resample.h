@@ -7,7 +7,8 @@
 
 namespace weft::detail {
 
-/// x [N, C, spatial...] through the axes' maps (axis 2 is the last spatial one), or through their adjoint. `name` is the op's.
+/// x [N, C, spatial...] through the axes' maps (axis 2 is the last spatial one), or through their adjoint. `name` is
+/// the op's.
 Tensor resample(const char* name, const Tensor& x, const fn::SampleGeometry& g, bool adjoint = false);
 
 }  // namespace weft::detail

@@ -50,13 +50,13 @@ struct InterpolateOptions {
   bool recompute_scale_factor = false;  ///< scale by in / out instead
   bool antialias = false;  ///< bilinear and bicubic (with A = -0.5): shrinking widens the kernel, as in Pillow
 };
-/// Resizes the spatial axes of x [N, C, spatial...]; the result is stored channels-last. Errors: ValueError for size and
-/// scale_factor both or neither, ShapeError for a mode that does not fit the rank.
+/// Resizes the spatial axes of x [N, C, spatial...]; the result is stored channels-last. Errors: ValueError for size
+/// and scale_factor both or neither, ShapeError for a mode that does not fit the rank.
 WEFT_API Tensor interpolate(const Tensor& x, const InterpolateOptions& o);
 
-/// The points that grid_sample takes for an affine map: grid[n, i...] = theta[n] (x, y[, z], 1)^T, where (x, y[, z]) is the centre of
-/// element i in [-1, 1] (align_corners: the corners' centres are -1 and 1). theta: [N, 2, 3] and size [N, C, H, W] -> [N, H, W, 2], or
-/// [N, 3, 4] and [N, C, D, H, W] -> [N, D, H, W, 3].
+/// The points that grid_sample takes for an affine map: grid[n, i...] = theta[n] (x, y[, z], 1)^T, where (x, y[, z]) is
+/// the centre of element i in [-1, 1] (align_corners: the corners' centres are -1 and 1). theta: [N, 2, 3] and size [N,
+/// C, H, W] -> [N, H, W, 2], or [N, 3, 4] and [N, C, D, H, W] -> [N, D, H, W, 3].
 WEFT_API Tensor affine_grid(const Tensor& theta, const Shape& size, bool align_corners = false);
 
 struct GridSampleOptions {
@@ -74,8 +74,8 @@ constexpr auto mode_words(GridSampleOptions::Padding) {
 }
 /// y[n, :, i...] = x[n] at the point grid[n, i...], whose coordinates (x, y[, z]) run over [-1, 1].
 /// x: [N, C, H, W], grid: [N, H', W', 2] -> [N, C, H', W'], or [N, C, D, H, W] with [N, D', H', W', 3] (no bicubic).
-/// A point that is not finite gives NaN in every mode, and x gets no gradient from there (PyTorch differs from mode to mode and
-/// reads outside of x).
+/// A point that is not finite gives NaN in every mode, and x gets no gradient from there (PyTorch differs from mode to
+/// mode and reads outside of x).
 WEFT_API Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions& o = {});
 
 }  // namespace weft

@@ -79,7 +79,8 @@ RnnSequence steps(RnnKind kind, const Tensor& gx, const RnnState& first, const R
   return {stack(outputs), s};
 }
 
-// The same as one node: the steps are one kernel, and the gradient of w_hh one product ------------------------------------------
+// The same as one node: the steps are one kernel, and the gradient of w_hh one product
+// ------------------------------------------
 
 /// Gradients of gx, h0, c0, w_hh, b_hh without graph.
 Grads backward_steps(RnnKind kind, bool reverse, BackwardCtx& ctx, const Tensor& y, const Tensor& kept,

@@ -22,8 +22,8 @@ struct RnnState {
 
 /// One step, with a = W_ih x + b_ih and b = W_hh h + b_hh. x: [N, I], h: [N, H], c: [N, H].
 ///     tanh, relu: h' = act(a + b)
-///     lstm: c' = s(a_f + b_f) c + s(a_i + b_i) tanh(a_g + b_g), h' = s(a_o + b_o) tanh(c')   (Hochreiter & Schmidhuber 1997)
-///     gru: n = tanh(a_n + s(a_r + b_r) b_n), z = s(a_z + b_z), h' = (1 - z) n + z h          (Cho et al. 2014)
+///     lstm: c' = s(a_f + b_f) c + s(a_i + b_i) tanh(a_g + b_g), h' = s(a_o + b_o) tanh(c')   (Hochreiter & Schmidhuber
+///     1997) gru: n = tanh(a_n + s(a_r + b_r) b_n), z = s(a_z + b_z), h' = (1 - z) n + z h          (Cho et al. 2014)
 /// ShapeError where sizes do not fit. As torch.lstm_cell, gru_cell, rnn_tanh_cell, rnn_relu_cell.
 WEFT_API RnnState rnn_cell(RnnKind kind, const Tensor& x, const RnnState& state, const RnnWeights& w);
 
@@ -31,8 +31,8 @@ struct RnnSequence {
   Tensor output;   ///< [T, N, H]: h after each step, at its place
   RnnState state;  ///< after the last step
 };
-/// All steps, from the last to the first where `reverse`. x: [T, N, I], T > 0. The input's products are one, and the gradient of
-/// w_hh is one; second derivatives run through the steps as ops.
+/// All steps, from the last to the first where `reverse`. x: [T, N, I], T > 0. The input's products are one, and the
+/// gradient of w_hh is one; second derivatives run through the steps as ops.
 WEFT_API RnnSequence rnn_layer(RnnKind kind, const Tensor& x, const RnnState& state, const RnnWeights& w,
                                bool reverse = false);
 

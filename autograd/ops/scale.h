@@ -1,5 +1,5 @@
-// Unit scaling's one mechanism: factors of a value and of its gradient that need not agree, and the rules that tie them.
-// Knows no layer; nn/unit_scaled has the ops and layers made of it.
+// Unit scaling's one mechanism: factors of a value and of its gradient that need not agree, and the rules that tie
+// them. Knows no layer; nn/unit_scaled has the ops and layers made of it.
 #pragma once
 
 #include <initializer_list>
@@ -16,8 +16,8 @@ WEFT_API Tensor scale_fwd(const Tensor& x, double scale);
 /// y = x (a view); the gradient is multiplied by `scale`, and so are second derivatives on their way through x.
 WEFT_API Tensor scale_bwd(const Tensor& x, double scale);
 
-/// How the scales of an op's output and of its inputs' gradients become one. Where forward and backward scale differ, the
-/// gradient is not that of the loss: harmless while x has one use, wrong by a factor in a branch.
+/// How the scales of an op's output and of its inputs' gradients become one. Where forward and backward scale differ,
+/// the gradient is not that of the loss: harmless while x has one use, wrong by a factor in a branch.
 enum class Constraint : uint8_t {
   none,                 ///< each keeps its own
   gmean,                ///< their geometric mean

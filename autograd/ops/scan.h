@@ -7,10 +7,12 @@
 namespace weft {
 
 /// y_i = x_0 + ... + x_i along `dim`. Integers and bool give i64; `dtype` converts first. x's shape.
-/// y_i is within 1 ulp of |x_0| + ... + |x_i| in f32 and the halves, within 16 ulp in f64, for lines of any length up to 1e7.
+/// y_i is within 1 ulp of |x_0| + ... + |x_i| in f32 and the halves, within 16 ulp in f64, for lines of any length up
+/// to 1e7.
 WEFT_API Tensor cumsum(const Tensor& x, int64_t dim, std::optional<Dtype> dtype = {});
 /// y_i = x_0 * ... * x_i along `dim`. The gradient is exact at zeros.
-/// y_i is within 1 ulp of the exact product in f32 and the halves, within i / 2 + 1 ulp in f64, as long as f64 holds it.
+/// y_i is within 1 ulp of the exact product in f32 and the halves, within i / 2 + 1 ulp in f64, as long as f64 holds
+/// it.
 WEFT_API Tensor cumprod(const Tensor& x, int64_t dim, std::optional<Dtype> dtype = {});
 /// The greatest (smallest) of x_0 ... x_i, and the last place where it stands (i64); from the first NaN on NaN. The
 /// gradient goes to that place.

@@ -1,5 +1,5 @@
-// Ops that move elements without arithmetic: joining, repeating, flipping, cutting, and the views of Tensor as free functions.
-// Must not know of indices (index.h) or of padding (pad.h).
+// Ops that move elements without arithmetic: joining, repeating, flipping, cutting, and the views of Tensor as free
+// functions. Must not know of indices (index.h) or of padding (pad.h).
 #pragma once
 
 #include "weft/core/tensor.h"
@@ -38,8 +38,8 @@ inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t 
   return x.unfold(dim, size, step);
 }
 
-/// The tensors side by side along `dim`; all other sizes agree. The dtype is the promoted one; channels-last stays channels-last.
-/// Tensors of shape [0] count for nothing. Errors: an empty list, sizes that differ elsewhere.
+/// The tensors side by side along `dim`; all other sizes agree. The dtype is the promoted one; channels-last stays
+/// channels-last. Tensors of shape [0] count for nothing. Errors: an empty list, sizes that differ elsewhere.
 [[nodiscard]] WEFT_API Tensor cat(const std::vector<Tensor>& tensors, int64_t dim = 0);
 /// The tensors, all of one shape, along a new axis `dim`.
 [[nodiscard]] WEFT_API Tensor stack(const std::vector<Tensor>& tensors, int64_t dim = 0);

@@ -9,8 +9,8 @@ namespace weft {
 [[nodiscard]] WEFT_API ValuesIndices sort(const Tensor& x, int64_t dim = -1, bool descending = false);
 /// The positions alone.
 [[nodiscard]] WEFT_API Tensor argsort(const Tensor& x, int64_t dim = -1, bool descending = false);
-/// The k largest (or smallest) elements along `dim`, in falling (rising) order whether `sorted` or not, with their positions.
-/// ValueError if the axis has fewer than k elements.
+/// The k largest (or smallest) elements along `dim`, in falling (rising) order whether `sorted` or not, with their
+/// positions. ValueError if the axis has fewer than k elements.
 [[nodiscard]] WEFT_API ValuesIndices topk(const Tensor& x, int64_t k, int64_t dim = -1, bool largest = true,
                                           bool sorted = true);
 

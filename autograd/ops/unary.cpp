@@ -161,8 +161,9 @@ Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max) {
   if (!recording(x, min) && !recording(max)) return unrecorded("clamp", std::move(y));
   return record("clamp", std::move(y), {x, min, max},
                 [x = Saved(x), min = Saved(min, "min"), max = Saved(max, "max")](BackwardCtx& c) -> Grads {
-                  // PyTorch's shares: halves where x lies on one of two bounds that differ, all of it where they are equal, and
-                  // max takes what is left where they are crossed. A NaN fails the tests, so that x keeps what it has.
+                  // PyTorch's shares: halves where x lies on one of two bounds that differ, all of it where they are
+                  // equal, and max takes what is left where they are crossed. A NaN fails the tests, so that x keeps
+                  // what it has.
                   Grads r(3);
                   const Tensor a = c.get(x), lo = c.get(min), hi = c.get(max), g = c.grad(), half = g * 0.5;
                   const Tensor open = lt(lo, hi), ordered = le(lo, hi), below = lt(a, lo), above = gt(a, hi);

@@ -1,6 +1,6 @@
 // Mathematical functions of one tensor, element by element. Activations are in activation.h.
-// All give a tensor of x's shape and layout. Integers go to f32 where the function is not closed on them. Each is recorded;
-// the derivative is named where it is not the textbook's. Gradients at kinks are PyTorch's.
+// All give a tensor of x's shape and layout. Integers go to f32 where the function is not closed on them. Each is
+// recorded; the derivative is named where it is not the textbook's. Gradients at kinks are PyTorch's.
 #pragma once
 
 #include "weft/core/tensor.h"
@@ -57,12 +57,11 @@ WEFT_API Tensor round(const Tensor& x, int64_t decimals = 0);
 /// x - trunc(x), with x's gradient.
 WEFT_API Tensor frac(const Tensor& x);
 
-/// min(max(x, min), max); a bound that is left out does not bound. The gradient is 0 at a bound and beyond, and at NaN (hardtanh
-/// lets it pass there). A bound of NaN makes everything NaN.
-/// ValueError if both are missing.
+/// min(max(x, min), max); a bound that is left out does not bound. The gradient is 0 at a bound and beyond, and at NaN
+/// (hardtanh lets it pass there). A bound of NaN makes everything NaN. ValueError if both are missing.
 WEFT_API Tensor clamp(const Tensor& x, std::optional<Scalar> min, std::optional<Scalar> max = {});
-/// The same with bounds that broadcast (undefined: none). x on a bound shares the gradient with it, but has all of it between equal
-/// bounds; at NaN x has it, as far as no number cuts x off. With one bound as `maximum` and `minimum`.
+/// The same with bounds that broadcast (undefined: none). x on a bound shares the gradient with it, but has all of it
+/// between equal bounds; at NaN x has it, as far as no number cuts x off. With one bound as `maximum` and `minimum`.
 WEFT_API Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max);
 
 // Tests of single elements: bool results.

@@ -29,8 +29,8 @@ void channel_sums(void* sums, const void* x, int64_t rows, int64_t channels, Dty
 /// y[row, c] += bias[c].
 void add_channel_bias(void* y, const void* bias, int64_t rows, int64_t channels, Dtype dtype);
 
-/// Products over gathered windows: any rank, dtype and geometry. y, x (results) channels-last, dw contiguous. bias: contiguous
-/// or null.
+/// Products over gathered windows: any rank, dtype and geometry. y, x (results) channels-last, dw contiguous. bias:
+/// contiguous or null.
 namespace native {
 void forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p);
 void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const ConvProblem& p);

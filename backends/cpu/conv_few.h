@@ -1,6 +1,6 @@
-// f32 convolutions with at most four output channels, where general kernels leave most of each vector empty: sums run along
-// the input channels instead.
-// Knows nothing of tensors; what it takes (takes_... in backends/cpu/conv.h) it also gets.
+// f32 convolutions with at most four output channels, where general kernels leave most of each vector empty: sums run
+// along the input channels instead. Knows nothing of tensors; what it takes (takes_... in backends/cpu/conv.h) it also
+// gets.
 #pragma once
 
 #include <cstdint>

@@ -8,8 +8,8 @@
 
 // All three directions are products of a matrix of gathered windows, made a chunk of rows at a time:
 //   forward      windows of x  [n out..., taps c]  times w  [taps c, o]
-//   input grad   windows of g  [n in..., taps o]   times w' [taps o, c]   (each input position looks up the outputs it fed)
-//   weight grad  windows of x' [taps c, n out...]  times g  [n out..., o]
+//   input grad   windows of g  [n in..., taps o]   times w' [taps o, c]   (each input position looks up the outputs it
+//   fed) weight grad  windows of x' [taps c, n out...]  times g  [n out..., o]
 // The halves are widened to f32 first, and rounded once at the end.
 namespace weft::cpu::native {
 namespace {

@@ -31,8 +31,8 @@ namespace {
 
 // Below this many multiply-adds the call of a library costs more than it saves (2 to 5 us).
 constexpr int64_t kOwnBelow = 48 * 48 * 48;
-// Up to this many rows times the rows of a weight (a linear layer on a small batch) are bound by reading the weight: the
-// own kernel does that in place, libraries pack it first (55 against 149 us for 1 x 1024 x 1024).
+// Up to this many rows times the rows of a weight (a linear layer on a small batch) are bound by reading the weight:
+// the own kernel does that in place, libraries pack it first (55 against 149 us for 1 x 1024 x 1024).
 constexpr int64_t kOwnRows = 8;
 
 bool own_is_faster(const Gemm& g) {

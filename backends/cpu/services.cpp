@@ -29,9 +29,10 @@ constexpr size_t kHugePage = size_t{2} << 20;
 /// The pages that the shared allocator holds. Called under its lock.
 class Pages {
  public:
-  /// The arena's addresses are kept by nobody: they lie so far below those that the kernel gives to others that it can grow.
-  /// A reservation would count against `ulimit -v`, and so against everything else in the process. Not further below than
-  /// 256 GiB: ThreadSanitizer ends a process that maps memory more than 1.5 TiB below the top, and up to 1 TiB is chance.
+  /// The arena's addresses are kept by nobody: they lie so far below those that the kernel gives to others that it can
+  /// grow. A reservation would count against `ulimit -v`, and so against everything else in the process. Not further
+  /// below than 256 GiB: ThreadSanitizer ends a process that maps memory more than 1.5 TiB below the top, and up to 1
+  /// TiB is chance.
   void* start(size_t bytes) {
     if (!room_for(bytes)) return nullptr;
     void* given = mmap(nullptr, bytes + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

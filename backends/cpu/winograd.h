@@ -1,7 +1,7 @@
 // f32 convolutions with 3x3 windows of stride 1 by Winograd's F(4x4, 3x3): 36 products where the direct form takes 144
 // (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). Three-dimensional 3x3x3 windows are sums
-// over planes. Features are channels-last. Rounding errors are about five times those of the direct form (1e-6 relative).
-// backends/cpu/conv_policy.h says when it pays.
+// over planes. Features are channels-last. Rounding errors are about five times those of the direct form (1e-6
+// relative). backends/cpu/conv_policy.h says when it pays.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace weft::cpu::winograd {
 
-/// A convolution of stride 1 with windows [kd, 3, 3] over x [n, d, h, w, c] giving y [n, od, oh, ow, o]; 2-d has d = kd = 1.
+/// A convolution of stride 1 with windows [kd, 3, 3] over x [n, d, h, w, c] giving y [n, od, oh, ow, o]; 2-d has d = kd
+/// = 1.
 struct Problem {
   int64_t n, c, o;
   int64_t d, h, w;              // input
@@ -36,8 +37,8 @@ void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const Con
 
 /// Kernels of the best instruction set of this machine.
 struct Kernels {
-  /// packed = G w G^T for all filters, in panels. `rotate`: the windows are turned by 180 degrees (input gradients, whose
-  /// problem has the weight's c and o exchanged: give w's strides exchanged too).
+  /// packed = G w G^T for all filters, in panels. `rotate`: the windows are turned by 180 degrees (input gradients,
+  /// whose problem has the weight's c and o exchanged: give w's strides exchanged too).
   void (*pack)(float* packed, const float* w, const WeightStrides& s, const Problem& p, bool rotate);
   /// y = conv(x, packed) + bias (null: none).
   void (*run)(float* y, const float* x, const float* packed, const float* bias, const Problem& p);

@@ -1,5 +1,6 @@
-// What the threads of a warp or a block do together: reductions and running totals of any type that is copied as bytes, in an
-// order that never changes. Called by all threads of the block (or warp); the block has one dimension, of whole warps.
+// What the threads of a warp or a block do together: reductions and running totals of any type that is copied as bytes,
+// in an order that never changes. Called by all threads of the block (or warp); the block has one dimension, of whole
+// warps.
 #pragma once
 
 #include <cstring>
@@ -19,7 +20,8 @@ template <class T, class Move> __device__ WEFT_INLINE T move_words(const T& v, c
   memcpy(&r, words, sizeof r);
   return r;
 }
-/// The value of the lane whose number differs in `bits`; of the lane `by` before (its own for the first ones); of `lane`.
+/// The value of the lane whose number differs in `bits`; of the lane `by` before (its own for the first ones); of
+/// `lane`.
 template <class T> __device__ WEFT_INLINE T from_xor(const T& v, int bits) {
   return move_words(v, [=](unsigned w) { return __shfl_xor_sync(kAllLanes, w, bits); });
 }
@@ -30,15 +32,15 @@ template <class T> __device__ WEFT_INLINE T from_lane(const T& v, int lane) {
   return move_words(v, [=](unsigned w) { return __shfl_sync(kAllLanes, w, lane); });
 }
 
-/// merge of all values of `lanes` (a power of two up to 32) lanes side by side, in each of them. Lanes may differ in the
-/// order of merge's arguments: the first lane's result counts where that matters.
+/// merge of all values of `lanes` (a power of two up to 32) lanes side by side, in each of them. Lanes may differ in
+/// the order of merge's arguments: the first lane's result counts where that matters.
 template <class T, class Merge> __device__ WEFT_INLINE T warp_reduce(T v, const Merge& merge, int lanes = kWarp) {
   for (int w = lanes / 2; w > 0; w /= 2) v = merge(v, from_xor(v, w));
   return v;
 }
 
-/// merge of all threads' values, the same in every thread. `shared`: one per warp; free for anything once all have returned,
-/// which the next barrier says. Has two barriers of its own.
+/// merge of all threads' values, the same in every thread. `shared`: one per warp; free for anything once all have
+/// returned, which the next barrier says. Has two barriers of its own.
 template <class T, class Merge> __device__ WEFT_INLINE T block_reduce(T v, const Merge& merge, T* shared) {
   const int warps = static_cast<int>(blockDim.x) / kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
   v = warp_reduce(v, merge);
@@ -85,8 +87,8 @@ template <int Threads> struct ThreadGroup {
   }
 };
 
-/// Running totals: thread i gets merge of the values of the threads before it, the first one `none`. `total`: of the whole
-/// block. Barriers and `shared` as above.
+/// Running totals: thread i gets merge of the values of the threads before it, the first one `none`. `total`: of the
+/// whole block. Barriers and `shared` as above.
 template <class T, class Merge>
 __device__ WEFT_INLINE T block_scan(T v, T none, const Merge& merge, T* shared, T& total) {
   const int warps = static_cast<int>(blockDim.x) / kWarp, warp = static_cast<int>(threadIdx.x) / kWarp,

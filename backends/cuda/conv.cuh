@@ -1,5 +1,6 @@
-// Convolution as products: windows are gathered a chunk of rows at a time and multiplied by the weights; where the windows
-// lie in memory already (1x1, stride 1) the features are multiplied as they are. Results do not depend on timing.
+// Convolution as products: windows are gathered a chunk of rows at a time and multiplied by the weights; where the
+// windows lie in memory already (1x1, stride 1) the features are multiplied as they are. Results do not depend on
+// timing.
 #pragma once
 
 #include "weft/backends/cuda/conv_kernels.cuh"
@@ -102,8 +103,8 @@ inline void conv(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, 
                         column_elements);
 }
 
-/// Columns of whole images by a product, spread over the inputs that they came from: no multiplication by the zeros that a
-/// stride puts between gradients.
+/// Columns of whole images by a product, spread over the inputs that they came from: no multiplication by the zeros
+/// that a stride puts between gradients.
 inline void spread_input_grad(void* x_grad, const void* g, const void* weights, const ConvGeometry& p, Dtype dtype,
                               int64_t column_elements) {
   const int64_t group_width = p.taps() * p.group_c(), width = group_width * p.groups, image = p.out_size() * width;

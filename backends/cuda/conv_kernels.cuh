@@ -1,5 +1,5 @@
-// What convolution does around its products: gathering windows (im2col) and its adjoint (col2im, in gather form as well: every
-// element is summed by one thread, in the order of the taps), depthwise convolution, sums over rows.
+// What convolution does around its products: gathering windows (im2col) and its adjoint (col2im, in gather form as
+// well: every element is summed by one thread, in the order of the taps), depthwise convolution, sums over rows.
 // Features are channels-last: [n, spatial..., c]; columns [row, group, tap, channel of the group].
 #pragma once
 
@@ -23,8 +23,8 @@ struct ConvGeometry : fn::ConvGeometry<3> {
   }
 };
 
-/// Which element of `source` a row sees at a tap: (row * stride + tap * dilation - lo) / divide along each axis, none if that
-/// is no whole number or outside.
+/// Which element of `source` a row sees at a tap: (row * stride + tap * dilation - lo) / divide along each axis, none
+/// if that is no whole number or outside.
 struct Windows {
   int64_t source[3], rows[3], kernel[3], stride[3], lo[3], dilation[3], divide[3];
   int64_t channels, groups;
@@ -116,8 +116,8 @@ inline void gather_windows(void* columns, const void* source, Dtype dtype, const
   else gather_windows_as<uint16_t>(columns, source, item, w, first, count);
 }
 
-/// Calls f(tap, pixel) for the taps of output position `at` of an image and the inputs that they see, or (`Back`) of input
-/// position `at` and the outputs that it fed. Taps without a pixel are left out.
+/// Calls f(tap, pixel) for the taps of output position `at` of an image and the inputs that they see, or (`Back`) of
+/// input position `at` and the outputs that it fed. Taps without a pixel are left out.
 template <bool Back, class F>
 __device__ WEFT_INLINE void for_each_tap(const ConvGeometry& p, int64_t image, const int64_t (&at)[3], const F& f) {
   const auto other = [&](int axis, int64_t k) {

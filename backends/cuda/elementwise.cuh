@@ -1,5 +1,5 @@
-// Elementwise kernels for any functor of core/fn: one for operands that lie side by side, in 16-byte steps, and one for all
-// others. Halves are read as float and rounded once.
+// Elementwise kernels for any functor of core/fn: one for operands that lie side by side, in 16-byte steps, and one for
+// all others. Halves are read as float and rounded once.
 #pragma once
 
 #include "weft/backends/cuda/plan.cuh"

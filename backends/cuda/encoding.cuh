@@ -1,6 +1,6 @@
-// Residual encoding, forward and backward. A block takes features of one image, 32 at a time: their distances to the codewords
-// and the assignment lie in shared memory (in scratch memory where there are many codewords), and what is summed over features
-// in a part of the block's own. Parts are added in their order.
+// Residual encoding, forward and backward. A block takes features of one image, 32 at a time: their distances to the
+// codewords and the assignment lie in shared memory (in scratch memory where there are many codewords), and what is
+// summed over features in a part of the block's own. Parts are added in their order.
 #pragma once
 
 #include "weft/backends/cuda/block.cuh"
@@ -22,8 +22,8 @@ struct SquareDifference {
   template <class C> __device__ WEFT_INLINE C operator()(C a, C b) const { return (a - b) * (a - b); }
 };
 
-/// store(row, col, sum over k of join(a(row, k), b(k, col))) for row < m, col < n, by all threads of the block; the same thread
-/// stores the same place every time.
+/// store(row, col, sum over k of join(a(row, k), b(k, col))) for row < m, col < n, by all threads of the block; the
+/// same thread stores the same place every time.
 template <class C, class Join, class A, class B, class Store>
 __device__ WEFT_INLINE void block_product(EncodeStaging<C>& s, int64_t m, int64_t n, int64_t depth, const Join& join,
                                           const A& a, const B& b, const Store& store) {

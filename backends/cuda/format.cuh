@@ -1,4 +1,5 @@
-// Number-format simulation: the arithmetic of core/fn/fp_format.h. Random bits are those of the CPU: the fills' kernel draws them.
+// Number-format simulation: the arithmetic of core/fn/fp_format.h. Random bits are those of the CPU: the fills' kernel
+// draws them.
 #pragma once
 
 #include "weft/backends/cuda/random.cuh"

@@ -1,5 +1,5 @@
-// The own product of matrices: any dtype, any strides, plain tiles in shared memory. For integers, and for what the library
-// does not take; tests of what is built on products run it too.
+// The own product of matrices: any dtype, any strides, plain tiles in shared memory. For integers, and for what the
+// library does not take; tests of what is built on products run it too.
 #pragma once
 
 #include "weft/backends/cuda/gemm.h"

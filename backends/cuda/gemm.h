@@ -1,5 +1,5 @@
-// Matrix products on a card: one description for matmul and convolution, and how a row-major product looks to a library that
-// thinks in columns. Knows no CUDA.
+// Matrix products on a card: one description for matmul and convolution, and how a row-major product looks to a library
+// that thinks in columns. Knows no CUDA.
 #pragma once
 
 #include "weft/core/gemm_operands.h"
@@ -12,8 +12,8 @@ WEFT_HD constexpr bool has_bias(Epilogue e) {
   return e == Epilogue::bias || e == Epilogue::relu_bias || e == Epilogue::gelu_bias;
 }
 
-/// out[i] = epilogue(alpha a[i] b[i] + beta out[i] [+ bias]). out is not read when beta is 0. It has the dtype of a and b,
-/// or is f32 for halves; bias has out's dtype.
+/// out[i] = epilogue(alpha a[i] b[i] + beta out[i] [+ bias]). out is not read when beta is 0. It has the dtype of a and
+/// b, or is f32 for halves; bias has out's dtype.
 struct Gemm : GemmOperands {
   Dtype out_dtype = Dtype::f32;
   double alpha = 1, beta = 0;
@@ -37,8 +37,8 @@ struct LtProblem {
   LtMatrix a, b, d;
 };
 
-/// The row-major matrix [rows, cols] with strides (row, col), read as the column-major matrix [cols, rows]. False if neither
-/// stride is 1, or rows overlap: it has to be copied.
+/// The row-major matrix [rows, cols] with strides (row, col), read as the column-major matrix [cols, rows]. False if
+/// neither stride is 1, or rows overlap: it has to be copied.
 inline bool lt_operand(LtMatrix& to, int64_t rows, int64_t cols, int64_t row, int64_t col, int64_t batch_stride) {
   if (cols == 1) col = 1;
   if (rows == 1) row = col == 1 ? cols : 1;
@@ -53,8 +53,8 @@ inline bool lt_operand(LtMatrix& to, int64_t rows, int64_t cols, int64_t row, in
   return false;
 }
 
-/// Row-major memory of out is column-major memory of its transpose, and out' = b' a': b is the library's first operand. Says
-/// with `copy_a` and `copy_b` which operand has to be copied to rows without gaps first.
+/// Row-major memory of out is column-major memory of its transpose, and out' = b' a': b is the library's first operand.
+/// Says with `copy_a` and `copy_b` which operand has to be copied to rows without gaps first.
 inline LtProblem lt_problem(const Gemm& g, bool& copy_a, bool& copy_b) {
   LtProblem p;
   p.m = g.n, p.n = g.m, p.k = g.k;

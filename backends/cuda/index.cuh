@@ -1,6 +1,6 @@
-// Lookups by index, and sums over them. Where several sources go to one element they are added in the order of the CPU's
-// kernel: few sources by one thread per element, many after a stable sort by destination, one thread per run of equals.
-// A bad index is reported and never used.
+// Lookups by index, and sums over them. Where several sources go to one element they are added in the order of the
+// CPU's kernel: few sources by one thread per element, many after a stable sort by destination, one thread per run of
+// equals. A bad index is reported and never used.
 #pragma once
 
 #include "weft/backends/cuda/fault.cuh"
@@ -131,8 +131,8 @@ struct DestinationOfOffset {
   }
 };
 
-/// The thread of the first of a run of equal destinations adds all of them, that of the last one stores. Bad destinations
-/// are negative.
+/// The thread of the first of a run of equal destinations adds all of them, that of the last one stores. Bad
+/// destinations are negative.
 template <bool Add, class T, class Source> struct PutRuns {
   T* x;
   const T* src;

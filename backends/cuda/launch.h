@@ -1,5 +1,6 @@
-// How kernels are started, and what host and device code may ask of the card. Kernel headers (*.cuh) know CUDA through this
-// file alone: nvcc compiles them for the card, the host compiler over an emulation of a block's threads for the tests.
+// How kernels are started, and what host and device code may ask of the card. Kernel headers (*.cuh) know CUDA through
+// this file alone: nvcc compiles them for the card, the host compiler over an emulation of a block's threads for the
+// tests.
 #pragma once
 
 #include <cstddef>
@@ -45,7 +46,8 @@ inline constexpr int kBlock = 256;
 
 using fn::ceil_div;
 
-/// Blocks for a loop over n items, `per_block` at a time, that strides by the grid: enough to fill the card several times.
+/// Blocks for a loop over n items, `per_block` at a time, that strides by the grid: enough to fill the card several
+/// times.
 inline unsigned grid_for(int64_t n, int64_t per_block = kBlock) {
   const int64_t wanted = ceil_div(n, per_block), most = int64_t{multiprocessors()} * 16;
   return static_cast<unsigned>(wanted < 1 ? 1 : (wanted < most ? wanted : most));

@@ -24,8 +24,8 @@ template <int N> struct Lines {
   bool beside() const { return outer.rank > 0 && outer.inner(0) < stride[0]; }
 };
 
-/// `size` threads (a power of two up to kBlock) share a line, kBlock / size lines a block. Neighbouring threads are neighbours
-/// along the line, or (`beside`) on neighbouring lines.
+/// `size` threads (a power of two up to kBlock) share a line, kBlock / size lines a block. Neighbouring threads are
+/// neighbours along the line, or (`beside`) on neighbouring lines.
 struct LineThreads {
   int size;
   bool beside;

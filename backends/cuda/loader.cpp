@@ -1,5 +1,5 @@
-// The only part of the CUDA backend inside libweft: finds libweft_cuda.so beside libweft.so when CUDA is first asked for and
-// lets it register itself. WEFT_CUDA_PLUGIN names another file, or 0 to do without.
+// The only part of the CUDA backend inside libweft: finds libweft_cuda.so beside libweft.so when CUDA is first asked
+// for and lets it register itself. WEFT_CUDA_PLUGIN names another file, or 0 to do without.
 #include <dlfcn.h>
 
 #include <cstdlib>

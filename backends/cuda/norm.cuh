@@ -21,8 +21,8 @@ struct NormParam {
   }
 };
 
-/// What an A leaves of a mean: far from zero that is more than the spread may be. Loops take x - mean, exact where it matters,
-/// and have the rest in a constant.
+/// What an A leaves of a mean: far from zero that is more than the spread may be. Loops take x - mean, exact where it
+/// matters, and have the rest in a constant.
 template <class A> __device__ WEFT_INLINE double rest_of(double mean) {
   return mean - static_cast<double>(static_cast<A>(mean));
 }

@@ -1,10 +1,10 @@
-// Walking x [N, C, S...] channel by channel, whether channels lie innermost (rows of channels) or a channel's elements lie
-// side by side (planes), and reducing each channel to three numbers in two stages of fixed shape.
+// Walking x [N, C, S...] channel by channel, whether channels lie innermost (rows of channels) or a channel's elements
+// lie side by side (planes), and reducing each channel to three numbers in two stages of fixed shape.
 //
-// An Op says what is done: Op::Thread<V, P> is what a thread keeps, for V elements side by side that belong to P channels
-// (V of them in rows, one in planes). It is made for (op, first statistic, first channel); add<K>(offsets) takes packs.
-// Where Op::kReduces, part(v) gives what has come together in column v, Op::Merge adds two parts, op.finish(statistic, part)
-// takes the whole.
+// An Op says what is done: Op::Thread<V, P> is what a thread keeps, for V elements side by side that belong to P
+// channels (V of them in rows, one in planes). It is made for (op, first statistic, first channel); add<K>(offsets)
+// takes packs. Where Op::kReduces, part(v) gives what has come together in column v, Op::Merge adds two parts,
+// op.finish(statistic, part) takes the whole.
 #pragma once
 
 #include "weft/backends/cuda/block.cuh"
@@ -192,14 +192,14 @@ template <class Op> void walk(const NormShape& k, const Op& op) {
   else walk_packs<Op, 1>(k, op);
 }
 
-// What several Ops keep in a thread ------------------------------------------------------------------------------------
+// What several Ops keep in a thread -----------------------------------------------------------------------------------
 
 template <int V, class T> __device__ WEFT_INLINE Pack<T, V> load(const T* p, int64_t at) {
   return *reinterpret_cast<const Pack<T, V>*>(p + at);
 }
 
-/// Mean and squared deviations of V columns: four elements at a time, in the compute type for some 32, from there on in f64.
-/// What is far from zero loses nothing: of those 32 the first is taken off.
+/// Mean and squared deviations of V columns: four elements at a time, in the compute type for some 32, from there on in
+/// f64. What is far from zero loses nothing: of those 32 the first is taken off.
 template <class T, int V> struct ColumnMoments {
   using A = compute_t<T>;
   A n = 0, base[V], mean[V], m2[V];

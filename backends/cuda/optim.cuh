@@ -1,5 +1,5 @@
-// Multi-tensor steps: one launch for all tensors of a list. A block takes a chunk of one tensor and finds it by bisection;
-// the list goes to the device once per call.
+// Multi-tensor steps: one launch for all tensors of a list. A block takes a chunk of one tensor and finds it by
+// bisection; the list goes to the device once per call.
 #pragma once
 
 #include <cmath>
@@ -31,7 +31,8 @@ template <class E> class ListUpload {
  public:
   ListUpload(std::span<const E> table, const void* more = nullptr, size_t more_bytes = 0)
       : chunks_(0), more_at_((table.size_bytes() + (table.size() + 1) * sizeof(int64_t) + 15) / 16 * 16) {
-    static thread_local std::vector<unsigned char> host;  // as large as the last call's: no allocation in a steady state
+    // as large as the last call's: no allocation in a steady state
+    static thread_local std::vector<unsigned char> host;
     host.resize(more_at_ + more_bytes);
     unsigned char* p = host.data();
     if (!table.empty()) std::memcpy(p, table.data(), table.size_bytes());
@@ -88,7 +89,7 @@ template <class F> __device__ WEFT_INLINE auto with_floating(Dtype d, const F& f
   }
 }
 
-// Optimiser step -------------------------------------------------------------------------------------------------------
+// Optimiser step ------------------------------------------------------------------------------------------------------
 
 /// V elements from i on.
 template <int V, class F, class P>
@@ -152,7 +153,7 @@ template <class F> void step(std::span<const fn::StepEntry> table, const void* h
   launch(step_kernel<F>, static_cast<unsigned>(upload.chunks()), kBlock, 0, upload.list(), upload.template more<F>());
 }
 
-// Norm, clip, clamp ----------------------------------------------------------------------------------------------------
+// Norm, clip, clamp ---------------------------------------------------------------------------------------------------
 
 /// Calls f(pack) for the elements of a piece, in packs of V where they lie so, and one by one.
 template <class T, class F>

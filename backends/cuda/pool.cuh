@@ -1,5 +1,5 @@
-// Max pooling over x [N, C, D, H, W] stored channels-last: a thread has a few channels of one window, or of one input, whose
-// gradient it gathers.
+// Max pooling over x [N, C, D, H, W] stored channels-last: a thread has a few channels of one window, or of one input,
+// whose gradient it gathers.
 #pragma once
 
 #include "weft/backends/cuda/elementwise.cuh"

@@ -1,5 +1,5 @@
-// Random fills: a thread makes what one Philox block makes, two or four elements, so that every element has the bits that
-// the CPU gives it (normal in f64 as far as the two mathematical libraries agree).
+// Random fills: a thread makes what one Philox block makes, two or four elements, so that every element has the bits
+// that the CPU gives it (normal in f64 as far as the two mathematical libraries agree).
 #pragma once
 
 #include "weft/backends/cuda/elementwise.cuh"
@@ -9,8 +9,8 @@
 
 namespace weft::cuda {
 
-// A fill says how many elements a block of words makes, whether it changes what is in x (dropout) or makes all anew, and
-// makes them.
+// A fill says how many elements a block of words makes, whether it changes what is in x (dropout) or makes all anew,
+// and makes them.
 
 template <class T> struct UniformFill {
   using C = compute_t<T>;

@@ -1,6 +1,6 @@
-// Reductions over any axes of a tensor with any strides. Where there are few results of many elements each, the elements are
-// divided into parts first and the parts merged by a second launch; how many depends on the sizes alone, so that the same
-// input gives the same bits on every card.
+// Reductions over any axes of a tensor with any strides. Where there are few results of many elements each, the
+// elements are divided into parts first and the parts merged by a second launch; how many depends on the sizes alone,
+// so that the same input gives the same bits on every card.
 //
 // What is reduced is said by an operation (copied into the kernel):
 //   using Value, Accumulator;     // Value: float, double or int64_t, what elements are read as; copied as bytes
@@ -27,11 +27,12 @@ struct ReduceShape {
   int64_t parts, per_part;
 };
 
-// Steps that one accumulator takes before it is merged into the next: rounding errors grow with the square root of the count.
+// Steps that one accumulator takes before it is merged into the next: rounding errors grow with the square root of the
+// count.
 inline constexpr int kRun = 16, kUnroll = 4;
 
-/// Elements that are read as C: f32, bf16 and f16 as float, all floats as double, all integers and bool as int64_t. A kernel per
-/// dtype would be four times as many; the switch costs nothing beside the memory.
+/// Elements that are read as C: f32, bf16 and f16 as float, all floats as double, all integers and bool as int64_t. A
+/// kernel per dtype would be four times as many; the switch costs nothing beside the memory.
 template <class C> struct ReduceInput {
   const void* data;
   Dtype dtype;
@@ -136,7 +137,8 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-/// The fastest axis stays: threads side by side take results side by side; `width` of them, the others take other elements.
+/// The fastest axis stays: threads side by side take results side by side; `width` of them, the others take other
+/// elements.
 template <class Op>
 __global__ void __launch_bounds__(kBlock) reduce_columns(Op op, ReduceInput<typename Op::Value> x, ReduceShape s,
                                                          typename Op::Accumulator* partial, int width) {

@@ -1,6 +1,6 @@
-// Resizing and average pooling, and their adjoints, over x [N, C, D, H, W] stored channels-last. The three axes' linear maps
-// are made on the host as short lists of (index, weight), transposed for the adjoint, so that a thread gathers what it needs
-// and nothing is added atomically. Sums in the CPU's order: rows first, then pixels, by fours.
+// Resizing and average pooling, and their adjoints, over x [N, C, D, H, W] stored channels-last. The three axes' linear
+// maps are made on the host as short lists of (index, weight), transposed for the adjoint, so that a thread gathers
+// what it needs and nothing is added atomically. Sums in the CPU's order: rows first, then pixels, by fours.
 #pragma once
 
 #include <optional>
@@ -25,7 +25,8 @@ template <class A> struct MixList {
 template <class A> class MixLists {
  public:
   MixLists(const fn::SampleGeometry& g, bool transposed) {
-    static thread_local std::vector<unsigned char> host;  // as large as the last call's: no allocation in a steady state
+    // as large as the last call's: no allocation in a steady state
+    static thread_local std::vector<unsigned char> host;
     size_t offset[3][3], bytes = 0;
     int64_t entries[3];
     for (int d = 0; d < 3; ++d) {
@@ -46,7 +47,8 @@ template <class A> class MixLists {
       auto* index = reinterpret_cast<int32_t*>(host.data() + offset[d][1]);
       auto* weight = reinterpret_cast<A*>(host.data() + offset[d][2]);
       const int64_t rows = transposed ? a.in : a.out;
-      // begin[r + 2] counts row r, then begin[r + 1] is where its next entry goes: in the end, where the next row begins
+      // begin[r + 2] counts row r, then begin[r + 1] is where its next entry goes: in the end, where the next row
+      // begins
       for_entries(a, [&](int64_t o, int64_t i, double) { ++begin[(transposed ? i : o) + 2]; });
       for (int64_t r = 2; r <= rows + 1; ++r) begin[r] += begin[r - 1];
       for_entries(a, [&](int64_t o, int64_t i, double w) {

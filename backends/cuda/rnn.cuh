@@ -8,7 +8,8 @@
 
 namespace weft::cuda {
 
-/// A step's gates for each of N H units. sums: h's part of theirs, [N, G H]; the rest as in core/kernels/rnn.h, of this step.
+/// A step's gates for each of N H units. sums: h's part of theirs, [N, G H]; the rest as in core/kernels/rnn.h, of this
+/// step.
 template <class T, RnnKind kind> struct RnnStep {
   using C = compute_t<T>;
   int64_t H;
@@ -41,8 +42,8 @@ template <class T, RnnKind kind> struct RnnStep {
   }
 };
 
-/// d: gradient of h through later steps, [N, H]; null: there are none. state: lstm: gradient of c; gru: of h, past the gates.
-/// before: c (lstm) or h (gru), of samples `step` apart.
+/// d: gradient of h through later steps, [N, H]; null: there are none. state: lstm: gradient of c; gru: of h, past the
+/// gates. before: c (lstm) or h (gru), of samples `step` apart.
 template <class T, RnnKind kind> struct RnnBackwardStep {
   using C = compute_t<T>;
   int64_t H, step;

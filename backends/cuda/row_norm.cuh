@@ -1,5 +1,5 @@
-// Layer norm and RMS norm of rows, x [M, D]: a warp or a block for each row, which reads it twice, the second time from the
-// cache. Gradients of weight and bias are sums over columns (norm_walk.cuh).
+// Layer norm and RMS norm of rows, x [M, D]: a warp or a block for each row, which reads it twice, the second time from
+// the cache. Gradients of weight and bias are sums over columns (norm_walk.cuh).
 #pragma once
 
 #include "weft/backends/cuda/norm_walk.cuh"
@@ -68,7 +68,8 @@ __device__ WEFT_INLINE Part reduce_row(const ThreadGroup<Threads>& threads, cons
   return threads.reduce(all, merge, shared);
 }
 
-/// A row's statistics as loops use them: x - mean in two steps, the first of them exact where the mean is far from zero.
+/// A row's statistics as loops use them: x - mean in two steps, the first of them exact where the mean is far from
+/// zero.
 template <class A> struct CenteredRow {
   A mean = 0, rest = 0, inv = 0;
   CenteredRow() = default;

@@ -1,5 +1,5 @@
-// Running sums and products along one axis. Long lines are divided into parts: totals of the parts, their running totals, then
-// every part from where the one before it ends.
+// Running sums and products along one axis. Long lines are divided into parts: totals of the parts, their running
+// totals, then every part from where the one before it ends.
 #pragma once
 
 #include <algorithm>

@@ -166,8 +166,8 @@ void Scratch::reset(size_t bytes) {
 
 namespace {
 
-/// Pinned memory that small uploads of a thread pass through: a copy from pageable memory may make the host wait. Segments
-/// are used in turn; one is used again when the copies from it are done, which by then they are.
+/// Pinned memory that small uploads of a thread pass through: a copy from pageable memory may make the host wait.
+/// Segments are used in turn; one is used again when the copies from it are done, which by then they are.
 class Staging {
  public:
   /// Room for `bytes` that stays as it is until a copy that is put into `s` next has read it; null for too many.

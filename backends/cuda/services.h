@@ -44,8 +44,8 @@ class Upload {
   Scratch memory_;
 };
 
-/// Where a kernel reports an index that is out of range, as nobody waits for it: the host looks when it next waits for the
-/// device, and raises ValueError in the op's name. Lies in host memory that the device can write.
+/// Where a kernel reports an index that is out of range, as nobody waits for it: the host looks when it next waits for
+/// the device, and raises ValueError in the op's name. Lies in host memory that the device can write.
 struct Fault {
   int32_t site;  ///< 0: none
   int64_t index, size;

@@ -1,5 +1,5 @@
-// Moves of memory: tensors side by side, padding, triangles, sliding blocks; and the sums that are their adjoints. Every
-// element of a sum is collected by one thread in the order of the CPU's kernel: the same bits.
+// Moves of memory: tensors side by side, padding, triangles, sliding blocks; and the sums that are their adjoints.
+// Every element of a sum is collected by one thread in the order of the CPU's kernel: the same bits.
 #pragma once
 
 #include "weft/backends/cuda/walk.cuh"

@@ -7,7 +7,8 @@
 
 namespace weft::cuda {
 
-/// `cached`: each thread keeps the elements that it reads in dynamic shared memory (at their places: no other one looks).
+/// `cached`: each thread keeps the elements that it reads in dynamic shared memory (at their places: no other one
+/// looks).
 template <class T>
 __global__ void __launch_bounds__(kBlock)
     softmax_kernel(T* y, const T* x, Lines<2> l, LineThreads threads, int per_block, bool log, bool cached) {

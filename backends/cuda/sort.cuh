@@ -1,5 +1,6 @@
-// Sorting along an axis: tiles by a bitonic network in shared memory, then runs are merged pairwise, every element finding
-// its place by a binary search in the other run. The position is part of the order: it is total, and the sort stable.
+// Sorting along an axis: tiles by a bitonic network in shared memory, then runs are merged pairwise, every element
+// finding its place by a binary search in the other run. The position is part of the order: it is total, and the sort
+// stable.
 #pragma once
 
 #include "weft/backends/cuda/walk.cuh"

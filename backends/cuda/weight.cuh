@@ -1,4 +1,5 @@
-// Weight standardisation: a warp or a block for each row of w [R, n], which reads it twice, the second time from the cache.
+// Weight standardisation: a warp or a block for each row of w [R, n], which reads it twice, the second time from the
+// cache.
 #pragma once
 
 #include "weft/backends/cuda/row_norm.cuh"

@@ -53,8 +53,8 @@ WEFT_COMPARE(LogicalAnd, "logical_and", x != T(0) && y != T(0))
 WEFT_COMPARE(LogicalOr, "logical_or", x != T(0) || y != T(0))
 WEFT_COMPARE(LogicalXor, "logical_xor", (x != T(0)) != (y != T(0)))
 
-// Gradients of unary ops, fused: x is the incoming gradient, y the op's input (x-form) or output (y-form). At NaN relu and its
-// family pass the gradient on, as PyTorch: what fails the test for being cut off.
+// Gradients of unary ops, fused: x is the incoming gradient, y the op's input (x-form) or output (y-form). At NaN relu
+// and its family pass the gradient on, as PyTorch: what fails the test for being cut off.
 WEFT_BINARY(ReluGrad, "relu_grad", floating, y <= T(0) ? T(0) : x)      // y-form or x-form
 WEFT_BINARY(SigmoidGrad, "sigmoid_grad", floating, x* y*(T(1) - y))     // y-form
 WEFT_BINARY(TanhGrad, "tanh_grad", floating, x*(T(1) - y * y))          // y-form

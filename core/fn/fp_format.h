@@ -1,6 +1,6 @@
-// Rounding of f32 to a smaller floating format, held in f32 again. Integer arithmetic on the bits: no f32 subnormal is made
-// or read by a floating-point instruction, so that flushing them to zero changes nothing.
-// Knows no tensor; autograd/ops/format.h has the public form.
+// Rounding of f32 to a smaller floating format, held in f32 again. Integer arithmetic on the bits: no f32 subnormal is
+// made or read by a floating-point instruction, so that flushing them to zero changes nothing. Knows no tensor;
+// autograd/ops/format.h has the public form.
 #pragma once
 
 #include <bit>
@@ -10,10 +10,10 @@
 
 namespace weft::fn {
 
-/// Sign, `exponent` bits with bias 2^(exponent-1), `mantissa` bits; subnormals, no infinities and no NaN of its own: larger
-/// numbers become the largest, NaN stays NaN, -0 stays -0. As x / 2^scale the format's subnormals are those of f32, and
-/// rounding is an addition to the bits and a mask.
-/// Part of a kernel's signature, so the same type in every instruction set: all members are inlined.
+/// Sign, `exponent` bits with bias 2^(exponent-1), `mantissa` bits; subnormals, no infinities and no NaN of its own:
+/// larger numbers become the largest, NaN stays NaN, -0 stays -0. As x / 2^scale the format's subnormals are those of
+/// f32, and rounding is an addition to the bits and a mask. Part of a kernel's signature, so the same type in every
+/// instruction set: all members are inlined.
 struct FpFormat {
   uint32_t most;     // bits of the largest number
   int32_t scale;     // 127 - bias

@@ -1,7 +1,8 @@
-// Transcendental functions of f32 as polynomials: branch-free apart from selects, so that loops over them vectorise, and with
-// every fused multiply-add written out, so that CPU and GPU compute the same bits. Errors are in units in the last place, measured
-// over all floats by tests/core/math_test.cpp. Coefficients are minimax fits of our own (relative error below 2^-28 each).
-// The base instruction set has no fma: there it is one f64 product and sum, rounded once more (same bits but for 1 in 2^29).
+// Transcendental functions of f32 as polynomials: branch-free apart from selects, so that loops over them vectorise,
+// and with every fused multiply-add written out, so that CPU and GPU compute the same bits. Errors are in units in the
+// last place, measured over all floats by tests/core/math_test.cpp. Coefficients are minimax fits of our own (relative
+// error below 2^-28 each). The base instruction set has no fma: there it is one f64 product and sum, rounded once more
+// (same bits but for 1 in 2^29).
 #pragma once
 
 #include <bit>
@@ -194,8 +195,8 @@ WEFT_HD WEFT_INLINE float erfc(float x) {
   return a < 0.5f ? 1.f - with_sign(erf_small(a), x) : x < 0.f ? 2.f - y : y;
 }
 
-// Trigonometry. x = n pi/2 + r, |r| <= pi/4. The common reduction holds for |x| <= kTrigCommon; beyond it the digits of 2/pi are
-// needed. Loops test a block for rare arguments and go through it again if it has one.
+// Trigonometry. x = n pi/2 + r, |r| <= pi/4. The common reduction holds for |x| <= kTrigCommon; beyond it the digits of
+// 2/pi are needed. Loops test a block for rare arguments and go through it again if it has one.
 inline constexpr float kTrigCommon = 65536.f;
 struct TrigParts {
   float r;

@@ -10,8 +10,8 @@
 namespace weft::fn {
 inline namespace WEFT_ISA {
 
-/// An activation as three numbers, so that loops need no copy for each kind: v <= t ? (v <= zero ? 0 : v slope) : v. A NaN
-/// threshold is never reached. relu: t = 0, zero = inf; leaky_relu: t just below 0 and zero = NaN; none: t = NaN.
+/// An activation as three numbers, so that loops need no copy for each kind: v <= t ? (v <= zero ? 0 : v slope) : v. A
+/// NaN threshold is never reached. relu: t = 0, zero = inf; leaky_relu: t just below 0 and zero = NaN; none: t = NaN.
 template <class A> struct Gate {
   A t, zero, slope;
   explicit Gate(const NormParams& o) : slope(static_cast<A>(o.slope)) {

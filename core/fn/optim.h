@@ -7,8 +7,8 @@
 
 namespace weft::fn {
 
-/// One tensor of a multi-tensor step. All of its arrays have the same (dense) order of elements. Arithmetic and state are
-/// in compute_t of `dtype`; the halves have an f32 master copy, for the others `master` is `param`.
+/// One tensor of a multi-tensor step. All of its arrays have the same (dense) order of elements. Arithmetic and state
+/// are in compute_t of `dtype`; the halves have an f32 master copy, for the others `master` is `param`.
 struct StepEntry {
   void* param = nullptr;
   const void* grad = nullptr;
@@ -41,8 +41,8 @@ struct Sgd {
     p -= T(lr) * (g + T(weight_decay) * p);
   }
 };
-/// b = momentum b + (1 - dampening) g, then p -= lr b (nesterov: lr (g + momentum b)). scale: the two factors, (0, 1) in
-/// the first step.
+/// b = momentum b + (1 - dampening) g, then p -= lr b (nesterov: lr (g + momentum b)). scale: the two factors, (0, 1)
+/// in the first step.
 struct SgdMomentum : Sgd {
   static constexpr const char* name = "sgd_momentum";
   static constexpr unsigned states = 1;

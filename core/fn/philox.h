@@ -40,8 +40,8 @@ WEFT_HD WEFT_INLINE double uniform01(uint32_t high, uint32_t low) {
   return static_cast<double>(static_cast<int64_t>((uint64_t{high} << 32 | low) >> 11)) * 0x1p-53;
 }
 
-/// Two independent N(0, 1) numbers from two U[0, 1) (Box and Muller, 1958). 1 - u keeps zero out of the logarithm; the angle
-/// is below 2 pi, so f32 needs no care for huge arguments.
+/// Two independent N(0, 1) numbers from two U[0, 1) (Box and Muller, 1958). 1 - u keeps zero out of the logarithm; the
+/// angle is below 2 pi, so f32 needs no care for huge arguments.
 template <Real T> WEFT_HD WEFT_INLINE void box_muller(T u, T v, T& a, T& b) {
   const T r = fn::sqrt(T(-2) * fn::log(T(1) - u)), phi = T(6.283185307179586476925) * v;
   if constexpr (std::is_same_v<T, float>) {
@@ -72,7 +72,8 @@ template <class T> WEFT_HD WEFT_INLINE T uniform_as(uint32_t w) {
 /// The threshold t with P(word < t) = p, for p in [0, 1]; 64 bits wide so that p = 1 is exact.
 WEFT_HD WEFT_INLINE uint64_t bernoulli_threshold(double p) { return static_cast<uint64_t>(p * 4294967296.0 + 0.5); }
 
-/// Words up to and including `last` are kept, `none` where the probability is 0: one comparison of 32 bits for an element.
+/// Words up to and including `last` are kept, `none` where the probability is 0: one comparison of 32 bits for an
+/// element.
 struct Keep {
   bool none;
   uint32_t last;

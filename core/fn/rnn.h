@@ -1,5 +1,6 @@
-// One unit of a recurrent layer in one step: its gates and new state, and their gradients (equations: autograd/ops/rnn.h).
-// The same arithmetic on CPU and CUDA; knows no tensors. T is what tensors hold, C what is computed in.
+// One unit of a recurrent layer in one step: its gates and new state, and their gradients (equations:
+// autograd/ops/rnn.h). The same arithmetic on CPU and CUDA; knows no tensors. T is what tensors hold, C what is
+// computed in.
 #pragma once
 
 #include "weft/core/fn/math.h"
@@ -30,7 +31,8 @@ template <class C> WEFT_HD WEFT_INLINE C gru(C& r, C& z, C& n, C part, C before)
   r = fn::sigmoid(r), z = fn::sigmoid(z), n = fn::tanh(n + r * part);
   return n + z * (before - n);
 }
-/// Gates in, gradients of their sums out (n: of the input's part, part: of h's). Returns what goes to h before past the gates.
+/// Gates in, gradients of their sums out (n: of the input's part, part: of h's). Returns what goes to h before past the
+/// gates.
 template <class C> WEFT_HD WEFT_INLINE C gru_backward(C dh, C& r, C& z, C& n, C& part, C before) {
   const C dn = dh * (1 - z) * (1 - n * n), dr = dn * part * (r * (1 - r)), dz = dh * (before - n) * (z * (1 - z));
   const C rest = dh * z;

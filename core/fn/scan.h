@@ -1,5 +1,5 @@
-// What running sums and products carry from element to element. f32, halves: a plain f64; f64: short sums on a compensated one;
-// integers: themselves. The same arithmetic on CPU and CUDA.
+// What running sums and products carry from element to element. f32, halves: a plain f64; f64: short sums on a
+// compensated one; integers: themselves. The same arithmetic on CPU and CUDA.
 #pragma once
 
 #include <type_traits>
@@ -18,8 +18,8 @@ template <class T> struct RunningSum {
   scan_t<T> total = 0;
   WEFT_HD WEFT_INLINE scan_t<T> push(scan_t<T> v) { return total = static_cast<scan_t<T>>(total + v); }
 };
-/// f64 has no wider type: kShort elements are summed by themselves, and such sums with what each addition rounds away (Knuth,
-/// "The Art of Computer Programming" 2, 4.2.2), so that errors do not grow with the length.
+/// f64 has no wider type: kShort elements are summed by themselves, and such sums with what each addition rounds away
+/// (Knuth, "The Art of Computer Programming" 2, 4.2.2), so that errors do not grow with the length.
 template <> struct RunningSum<double> {
   static constexpr int kShort = 16;
   double carry = 0, lost = 0, near = 0;

@@ -3,10 +3,12 @@
 //   struct Tanh {                                     // y = tanh x
 //     static constexpr const char* name = "tanh";     // in errors and tables
 //     static constexpr Domain domain = Domain::floating;
-//     template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const { ... }   // T: float or double (halves go through float)
+//     template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const { ... }   // T: float or double (halves go through
+//     float)
 //   };
 //
-// A functor may carry parameters as plain members (double). `static constexpr bool predicate = true` makes the output bool.
+// A functor may carry parameters as plain members (double). `static constexpr bool predicate = true` makes the output
+// bool.
 #pragma once
 
 #include <type_traits>
@@ -39,7 +41,8 @@ concept Predicate = requires {
 template <class F, class T> using result_t = std::conditional_t<Predicate<F>, bool, T>;
 template <class F> constexpr Dtype result_dtype(Dtype in) { return Predicate<F> ? Dtype::boolean : in; }
 
-/// The dtypes of a functor's domain; floating where it names none (reductions and optimiser steps that say so elsewhere).
+/// The dtypes of a functor's domain; floating where it names none (reductions and optimiser steps that say so
+/// elsewhere).
 template <class F> constexpr DtypeSet dtypes_of() {
   if constexpr (requires { F::domain; })
     return F::domain == Domain::floating   ? kFloatingDtypes

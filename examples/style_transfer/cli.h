@@ -28,6 +28,7 @@ std::string guess(const std::string& word, const std::vector<std::string>& names
 /// Adds `train` and `apply`. `command_line`: the whole of it, for the file that training writes.
 void add_msgnet_commands(CLI::App& app, const std::string& command_line);
 
-/// Parses, and runs the commands' callbacks. 0, or 2 after one line about wrong usage, which guesses what a misspelt word was meant to be.
+/// Parses, and runs the commands' callbacks. 0, or 2 after one line about wrong usage, which guesses what a misspelt
+/// word was meant to be.
 /// `--help` prints and ends the program.
 int parse(CLI::App& app, int argc, char** argv);

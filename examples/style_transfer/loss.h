@@ -15,7 +15,8 @@ inline constexpr const char* kContentTap = "relu2_2";
 weft::Tensor squares(const weft::Tensor& x);
 /// Mean absolute difference of neighbours.
 weft::Tensor total_variation(const weft::Tensor& x);
-/// Sum of squares of the features of `picture` ("content", "style"). ValueError where there is nothing to measure against.
+/// Sum of squares of the features of `picture` ("content", "style"). ValueError where there is nothing to measure
+/// against.
 double feature_scale(const char* picture, const weft::Tensor& features);
 
 /// The Gram matrices of a style picture's features.

@@ -29,8 +29,8 @@ struct Norm : weft::nn::InstanceNorm2d {
   std::shared_ptr<NormStatistics> statistics_;
 };
 
-/// Encoder, CoMatch layer, `blocks` bottlenecks and decoder. The keys are the published network's: the encoder is in the state
-/// dict twice (model1.* and model.0.*), and so is the CoMatch weight.
+/// Encoder, CoMatch layer, `blocks` bottlenecks and decoder. The keys are the published network's: the encoder is in
+/// the state dict twice (model1.* and model.0.*), and so is the CoMatch weight.
 class MsgNet : public weft::nn::Module {
  public:
   explicit MsgNet(int64_t ngf = 32, int64_t blocks = 3);
@@ -58,7 +58,8 @@ class MsgNet : public weft::nn::Module {
 /// What the demo training begins with in place of PyTorch's first values; `styles`: pictures [1, 3, H, W].
 ///   - the decoder's last convolution gives out the mean colour and spans 0..255: weights times `output_scale`;
 ///   - the encoder's features have Gram matrices with a mean diagonal of 1;
-///   - CoMatch begins as the scaled inverse of the mean Gram matrix, so that P = W G is near a multiple of the identity for each style.
+///   - CoMatch begins as the scaled inverse of the mean Gram matrix, so that P = W G is near a multiple of the identity
+///   for each style.
 void init_for_training(MsgNet& net, const std::vector<weft::Tensor>& styles, double output_scale = 64);
 
 /// A trained network with the Gram matrices of its styles.
@@ -67,8 +68,8 @@ struct StyleModel {
   std::vector<std::string> names;
   std::vector<weft::Tensor> grams;  ///< [1, C, C]
 
-  /// Reads what `save_style_model` wrote, or bare weights of a network of any size (without styles). Sizes come from the tensors.
-  /// Running statistics, which the published files have, are passed over.
+  /// Reads what `save_style_model` wrote, or bare weights of a network of any size (without styles). Sizes come from
+  /// the tensors. Running statistics, which the published files have, are passed over.
   static StyleModel load(const std::string& path, weft::Device device);
 };
 /// Weights as f16, Gram matrices as f32 tensors `style.NAME`; `command`: what made it, kept in the metadata.

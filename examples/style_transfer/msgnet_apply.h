@@ -4,12 +4,13 @@
 
 #include "msgnet.h"
 
-/// `picture` (u8 [H, W, 3]) painted in the style whose Gram matrix is G: u8 of the same size. `memory`: bytes that the work may take.
+/// `picture` (u8 [H, W, 3]) painted in the style whose Gram matrix is G: u8 of the same size. `memory`: bytes that the
+/// work may take.
 ///
-/// A picture that fits is painted whole. A larger one is painted in tiles that overlap by as much as a pixel sees. The instance norms
-/// need statistics of the whole picture, which no tile has: they are taken from pieces at full size, spread evenly over the
-/// picture, as many as the memory holds, and are the same for all tiles. So tiles have no seams; compared with the whole picture, colours
-/// and contrast differ by what the sample misses.
+/// A picture that fits is painted whole. A larger one is painted in tiles that overlap by as much as a pixel sees. The
+/// instance norms need statistics of the whole picture, which no tile has: they are taken from pieces at full size,
+/// spread evenly over the picture, as many as the memory holds, and are the same for all tiles. So tiles have no seams;
+/// compared with the whole picture, colours and contrast differ by what the sample misses.
 weft::Tensor paint(MsgNet& net, const weft::Tensor& G, const weft::Tensor& picture, int64_t memory);
 
 /// Bytes that painting one pixel takes, roughly.

@@ -47,8 +47,8 @@ struct Trained {
   bool finished = false;
 };
 
-/// Trains, and writes the model, a checkpoint (`checkpoint_of(out)`), the contact sheet (`held_out` down, styles across) and the curve,
-/// every so many steps, when interrupted, and at the end.
+/// Trains, and writes the model, a checkpoint (`checkpoint_of(out)`), the contact sheet (`held_out` down, styles
+/// across) and the curve, every so many steps, when interrupted, and at the end.
 Trained train(const Vgg& vgg, const Photos& photos, const std::vector<weft::Tensor>& held_out,
               const std::vector<Style>& styles, const TrainOptions& o);
 

@@ -20,7 +20,8 @@ Tensor middle(const Tensor& image, int64_t size) {
   return square_of(image, (image.size(0) - side) / 2, (image.size(1) - side) / 2, side, size);
 }
 
-/// Other light and other colours: saturation, a turn of the hue, a gain for each channel, contrast, brightness. x: [1, 3, H, W].
+/// Other light and other colours: saturation, a turn of the hue, a gain for each channel, contrast, brightness. x: [1,
+/// 3, H, W].
 Tensor recoloured(const Tensor& x, Generator& g) {
   auto between = [&](double low, double high) { return low + (high - low) * g.uniform(); };
   const double saturation = between(0.4, 1.5), turn = g.uniform() < 0.3 ? between(-3.1, 3.1) : between(-0.3, 0.3);
@@ -91,7 +92,8 @@ Tensor Photos::random_piece(int64_t size, Generator& g) const {
 Tensor Photos::random_batch(int64_t n, int64_t size, Generator& g) const {
   std::vector<Tensor> batch;
   while (static_cast<int64_t>(batch.size()) < n) {
-    // Each norm multiplies the gradient of a plain piece (night sky) by up to 1 / sqrt(eps); twenty of them give infinity
+    // Each norm multiplies the gradient of a plain piece (night sky) by up to 1 / sqrt(eps); twenty of them give
+    // infinity
     constexpr int kTries = 20;
     Tensor piece;
     for (int i = 0; i < kTries; ++i) {

@@ -21,10 +21,11 @@ weft::Tensor load_square(const std::string& path, int64_t size, bool squash);
 class Photos {
  public:
   explicit Photos(const std::vector<std::string>& files);
-  /// A batch [N, 3, size, size], 0..255, RGB: each sample a square of a random photo, as large as the photo at most, scaled,
-  /// perhaps mirrored, and with other colours; none is plain. Takes its chances from `g`.
+  /// A batch [N, 3, size, size], 0..255, RGB: each sample a square of a random photo, as large as the photo at most,
+  /// scaled, perhaps mirrored, and with other colours; none is plain. Takes its chances from `g`.
   weft::Tensor random_batch(int64_t n, int64_t size, weft::Generator& g) const;
-  /// Photos step * n, step * n + 1, ... (from the beginning again after the last), the square in the middle of each, unchanged.
+  /// Photos step * n, step * n + 1, ... (from the beginning again after the last), the square in the middle of each,
+  /// unchanged.
   weft::Tensor batch_in_turn(int64_t n, int64_t size, int64_t step) const;
 
  private:

@@ -25,7 +25,8 @@ constexpr Place kPlaces[] = {{0, 3, 64, "", false},
 
 constexpr int kContentIndex = 7;  // the content is measured behind it
 
-/// Both conventions are (rgb - mean) with other first weights. So: the mean in RGB, and what one unit of colour is worth.
+/// Both conventions are (rgb - mean) with other first weights. So: the mean in RGB, and what one unit of colour is
+/// worth.
 struct Convention {
   bool bgr;
   float mean[3], scale[3];

@@ -1,4 +1,5 @@
-// Unit-scaled convolution layers. Scales are those of the ops (functional.h), arguments, checks and printing those of nn::Conv.
+// Unit-scaled convolution layers. Scales are those of the ops (functional.h), arguments, checks and printing those of
+// nn::Conv.
 #pragma once
 
 #include "weft/autograd/mup.h"
@@ -34,9 +35,10 @@ template <int D, class Kernel = Dims<D>> struct ConvTransposeLayerOptions {
   MupType weight_mup_type = MupType::weight;
 };
 
-/// nn::Conv with the scales of unit_scaled::conv1d. weight ~ N(0, 1), bias 0. In another padding mode than zeros the input is
-/// padded once, by that mode (the original pads twice, ignores `constraint` and cannot be printed). Prints the constraint
-/// unless it is the default. ValueError for padding in words, an unfit constraint and a mup type that is none.
+/// nn::Conv with the scales of unit_scaled::conv1d. weight ~ N(0, 1), bias 0. In another padding mode than zeros the
+/// input is padded once, by that mode (the original pads twice, ignores `constraint` and cannot be printed). Prints the
+/// constraint unless it is the default. ValueError for padding in words, an unfit constraint and a mup type that is
+/// none.
 template <int D> class WEFT_API Conv : public nn::ConvBase {
  public:
   Conv(int64_t in_channels, int64_t out_channels, const ConvLayerOptions<D>& o);

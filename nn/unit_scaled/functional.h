@@ -1,6 +1,7 @@
-// Unit-scaled ops (Blake, Orr and Luschi 2023; u-muP: Blake et al. 2024): values and gradients of variance 1 for inputs, weights
-// and upstream gradients of variance 1. Each is the plain op between scale_bwd of its inputs and scale_fwd of its output; the
-// factors stand with each op, errors are those of the plain op. Names are those of the plain ops: say unit_scaled::gelu.
+// Unit-scaled ops (Blake, Orr and Luschi 2023; u-muP: Blake et al. 2024): values and gradients of variance 1 for
+// inputs, weights and upstream gradients of variance 1. Each is the plain op between scale_bwd of its inputs and
+// scale_fwd of its output; the factors stand with each op, errors are those of the plain op. Names are those of the
+// plain ops: say unit_scaled::gelu.
 #pragma once
 
 #include <array>
@@ -27,8 +28,8 @@ template <int D> struct ConvOptions {
   Choice<Constraint> constraint = Constraint::to_output_scale;
   ScalePower scale_power = {0.5, 0.5, 0.5};
 };
-/// Convolution, as weft::conv1d. Scales: output (weight[0].numel())^-p0, input gradient (prod stride groups / (O prod k))^p1 (both
-/// under `constraint`), gradients of weight and bias (N prod L')^-p2, with L' the output's spatial sizes.
+/// Convolution, as weft::conv1d. Scales: output (weight[0].numel())^-p0, input gradient (prod stride groups / (O prod
+/// k))^p1 (both under `constraint`), gradients of weight and bias (N prod L')^-p2, with L' the output's spatial sizes.
 WEFT_API Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ConvOptions<1>& o = {});
 WEFT_API Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ConvOptions<2>& o = {});
 WEFT_API Tensor conv3d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ConvOptions<3>& o = {});
@@ -43,10 +44,10 @@ template <int D> struct ConvTransposeOptions {
   Choice<Constraint> constraint = Constraint::to_output_scale;
   ScalePower scale_power = {0.5, 0.5, 0.5};
 };
-/// Transposed convolution, as weft::conv_transpose1d (not in the original). An output has C / groups prod(k / stride) taps on
-/// average, an input's gradient weight[0].numel() of them: scales are output (prod stride groups / (C prod k))^p0, input gradient
-/// (weight[0].numel())^-p1 (both under `constraint`), weight gradient (N prod L)^-p2, bias gradient (N prod L')^-p2, with L and L'
-/// the spatial sizes of input and output.
+/// Transposed convolution, as weft::conv_transpose1d (not in the original). An output has C / groups prod(k / stride)
+/// taps on average, an input's gradient weight[0].numel() of them: scales are output (prod stride groups / (C prod
+/// k))^p0, input gradient (weight[0].numel())^-p1 (both under `constraint`), weight gradient (N prod L)^-p2, bias
+/// gradient (N prod L')^-p2, with L and L' the spatial sizes of input and output.
 WEFT_API Tensor conv_transpose1d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                                  const ConvTransposeOptions<1>& o = {});
 WEFT_API Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
@@ -91,15 +92,16 @@ struct SoftmaxOptions {
   double mult = 1;
   Choice<Constraint> constraint = Constraint::to_output_scale;
 };
-/// softmax(mult x) along `dim` of size n. Scales: output logi(a, n, sqrt n), input gradient logi(a, n / mult, sqrt(n / mult)),
-/// a = 1 / (1 + 4 / mult^2).
+/// softmax(mult x) along `dim` of size n. Scales: output logi(a, n, sqrt n), input gradient logi(a, n / mult, sqrt(n /
+/// mult)), a = 1 / (1 + 4 / mult^2).
 WEFT_API Tensor softmax(const Tensor& x, int64_t dim, const SoftmaxOptions& o = {});
 /// Dropout with value and gradient times sqrt(1 - p), in evaluation too: the mean is the same in both modes.
 WEFT_API Tensor dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
 
 /// a: [.., M, K], b: [.., K, N]. Scales: output K^-1/2, gradients N^-1/2 (a) and M^-1/2 (b), under the constraint.
 WEFT_API Tensor matmul(const Tensor& a, const Tensor& b, Constraint constraint = Constraint::to_output_scale);
-/// a + b. Scales: output 2^-1/2 (1 if one of them has one element), gradients (out.numel() / own numel())^-1/2, under the constraint.
+/// a + b. Scales: output 2^-1/2 (1 if one of them has one element), gradients (out.numel() / own numel())^-1/2, under
+/// the constraint.
 WEFT_API Tensor add(const Tensor& a, const Tensor& b, Constraint constraint = Constraint::to_output_scale);
 /// x + y, unscaled.
 WEFT_API Tensor add(const Tensor& x, Scalar y);
@@ -130,11 +132,11 @@ struct CrossEntropyOptions {
   Tensor weight = {};                             ///< not supported: a ValueError says so
   double label_smoothing = 0;                     ///< nor this
 };
-/// Cross-entropy of mult x, x: [N, V] or [V] with V >= 2. Sum over rows; `mean` divides the value by N (ignored rows count), and no
-/// reduction changes the gradient: V / sqrt(V - 1) (softmax(mult x) - onehot) g.
+/// Cross-entropy of mult x, x: [N, V] or [V] with V >= 2. Sum over rows; `mean` divides the value by N (ignored rows
+/// count), and no reduction changes the gradient: V / sqrt(V - 1) (softmax(mult x) - onehot) g.
 WEFT_API Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOptions& o = {});
-/// Sum of (x - t)^2; `mean` divides the value by the number of elements. Gradients 8^-1/2 times those of the sum. ShapeError unless
-/// the shapes are equal.
+/// Sum of (x - t)^2; `mean` divides the value by the number of elements. Gradients 8^-1/2 times those of the sum.
+/// ShapeError unless the shapes are equal.
 WEFT_API Tensor mse_loss(const Tensor& x, const Tensor& target, Choice<Reduction> reduction = Reduction::mean);
 
 namespace detail {

@@ -1,5 +1,6 @@
-// Unit-scaled layers but convolutions. Scales are those of the ops (functional.h), printing is that of the nn layer of the name.
-// Weights begin as N(0, 1), biases as 0; parameters carry u-muP's tags (autograd/mup.h), which the optimisers of unit_scaled read.
+// Unit-scaled layers but convolutions. Scales are those of the ops (functional.h), printing is that of the nn layer of
+// the name. Weights begin as N(0, 1), biases as 0; parameters carry u-muP's tags (autograd/mup.h), which the optimisers
+// of unit_scaled read.
 #pragma once
 
 #include "weft/autograd/mup.h"
@@ -137,12 +138,13 @@ class WEFT_API CrossEntropyLoss : public nn::Module {
 };
 
 namespace detail {
-/// Tags every parameter below m with the number of m's children. ValueError, and nothing is changed, for a parameter without a
-/// type or with a depth already.
+/// Tags every parameter below m with the number of m's children. ValueError, and nothing is changed, for a parameter
+/// without a type or with a depth already.
 WEFT_API void set_depth(const nn::Module& m);
 }  // namespace detail
 
-/// A stack of layers of one kind, u-muP's "depth": an optimiser divides the learning rate of all parameters in it by the
+/// A stack of layers of one kind, u-muP's "depth": an optimiser divides the learning rate of all parameters in it by
+/// the
 /// square root of the number of its layers. ValueError for a parameter without a mup type, and for a stack in a stack.
 class WEFT_API DepthSequential : public nn::Sequential {
  public:

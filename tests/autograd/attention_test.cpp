@@ -41,7 +41,8 @@ TEST_SUITE("attention") {
 
   DEVICE_TEST_CASE("scaled_dot_product_attention: many scores, in pieces of any axis") {
     manual_seed(3);
-    // One sample with a prime number of heads; a prime number of samples with keys for all heads, a mask for each head; keys for all.
+    // One sample with a prime number of heads; a prime number of samples with keys for all heads, a mask for each head;
+    // keys for all.
     struct Case {
       int64_t length;
       Shape query, key, mask;

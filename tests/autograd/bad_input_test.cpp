@@ -1,5 +1,5 @@
-// Bad input that no row of the op table covers: undefined tensors, formulas and hooks that return nonsense, in-place writes
-// that would lose something. Each is an Error with a name, and leaves everything as it was.
+// Bad input that no row of the op table covers: undefined tensors, formulas and hooks that return nonsense, in-place
+// writes that would lose something. Each is an Error with a name, and leaves everything as it was.
 #include <doctest/doctest.h>
 
 #include <cmath>

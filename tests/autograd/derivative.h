@@ -56,8 +56,9 @@ inline void check_against_differences(const TensorFn& scalar_fn, const std::vect
   }
 }
 
-/// First derivative (fused and composite) and second derivative of f at f64 inputs. Central differences with h = 1e-5 are
-/// good to about h^2 |f'''| + 1e-16 / h, so 1e-6 relative to max(1, |g|) is what can be asked of well-scaled functions.
+/// First derivative (fused and composite) and second derivative of f at f64 inputs. Central differences with h = 1e-5
+/// are good to about h^2 |f'''| + 1e-16 / h, so 1e-6 relative to max(1, |g|) is what can be asked of well-scaled
+/// functions.
 inline void check_derivatives(const TensorFn& f, std::vector<Tensor> at, double tolerance = 1e-6, bool second = true) {
   for (Tensor& t : at) t.set_requires_grad();
   const TensorFn first = [&](const std::vector<Tensor>& x) { return weighed(f(x)); };

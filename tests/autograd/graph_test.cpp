@@ -1,5 +1,5 @@
-// What the engine promises of graphs that others touch: two threads on one graph, backward inside of backward, contents that
-// were swapped, custom functions that ask for what they do not have.
+// What the engine promises of graphs that others touch: two threads on one graph, backward inside of backward, contents
+// that were swapped, custom functions that ask for what they do not have.
 #include <atomic>
 #include <cmath>
 #include <functional>

@@ -96,8 +96,8 @@ TEST_SUITE("matmul") {
           const Tensor x = randn({2, 2 * k, n}, d).slice(1, {}, {}, 2), y = matmul(x.transpose(1, 2), x);
           CHECK(equal(y, y.transpose(1, 2)));
           const Tensor copy = x.transpose(1, 2).contiguous(), other = matmul(copy, x);
-          // Sums that grow to k, rounded at each step by up to eps / 2 of their size: k steps one by one end 0.17 eps k sqrt(k)
-          // off in the mean (a random walk), and six times that is what no element reaches.
+          // Sums that grow to k, rounded at each step by up to eps / 2 of their size: k steps one by one end 0.17 eps k
+          // sqrt(k) off in the mean (a random walk), and six times that is what no element reaches.
           const double eps = d == Dtype::f64 ? 0x1p-52 : 0x1p-23, steps = static_cast<double>(k);
           CHECK(allclose(y, other, 0, eps * steps * std::sqrt(steps)));
         }

@@ -1,4 +1,5 @@
-// What reads as in PyTorch: operators, compound assignment, assignment to a part, and the ops that are members of Tensor.
+// What reads as in PyTorch: operators, compound assignment, assignment to a part, and the ops that are members of
+// Tensor.
 #include "support/here.h"
 #include "support/ops.h"
 #include "support/throws.h"

@@ -256,9 +256,8 @@ void check_undefined(const Op&, const Sample& s) {
   if (!s.inputs.empty()) CHECK(refused(Tensors(s.inputs.size())));
 }
 
-// Does an error of this row's op begin with the row's name? Not where the row is about several ops or a variant, where its
-// samples prepare their inputs with other ops, nor yet where
-// one family's parts still speak for the whole.
+// Does an error of this row's op begin with the row's name? Not where the row is about several ops or a variant, where
+// its samples prepare their inputs with other ops, nor yet where one family's parts still speak for the whole.
 bool named_as_row(const std::string& name) {
   static const std::string others =
       " conv div fmod remainder where lerp clamp vector_norm std any all nansum logsumexp normalize "

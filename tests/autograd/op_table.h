@@ -57,8 +57,8 @@ struct Op {
 /// The row of that name, to add to it.
 Op& row(std::vector<Op>& table, const std::string& name);
 
-/// Runs all checks on all ops, as doctest subcases: values, first and second derivatives, layouts, halves, fused against
-/// composite gradients, freed graphs, in-place changes, faults.
+/// Runs all checks on all ops, as doctest subcases: values, first and second derivatives, layouts, halves, fused
+/// against composite gradients, freed graphs, in-place changes, faults.
 void check(const std::vector<Op>& ops);
 
 /// Fixed pseudo-random numbers in [low, high], well apart from each other and from small integers, so that no

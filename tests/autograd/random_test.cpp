@@ -1,4 +1,5 @@
-// Philox's published vectors, the moments of every distribution, and dropout: one mask in both directions, on any number of threads.
+// Philox's published vectors, the moments of every distribution, and dropout: one mask in both directions, on any
+// number of threads.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -13,8 +14,8 @@
 using namespace weft;
 
 namespace {
-/// Mean within five standard errors, variance within five of its own (kurtosis given); a chance of about 1e-6 with a free seed,
-/// none here: the seed is fixed.
+/// Mean within five standard errors, variance within five of its own (kurtosis given); a chance of about 1e-6 with a
+/// free seed, none here: the seed is fixed.
 void check_moments(const Tensor& x, double mean_want, double var_want, double kurtosis) {
   const auto v = x.to_vector<double>();
   const double n = static_cast<double>(v.size()), m = std::accumulate(v.begin(), v.end(), 0.0) / n;

@@ -237,7 +237,8 @@ TEST_SUITE("reduce") {
   }
 
   DEVICE_TEST_CASE("f32 sums of many values are accurate") {
-    // 2^24 + k ones: a single running f32 sum would stick at 2^24; partial sums keep the error below n/2^24 of an ulp chain
+    // 2^24 + k ones: a single running f32 sum would stick at 2^24; partial sums keep the error below n/2^24 of an ulp
+    // chain
     const Tensor x = here::full({(1 << 24) + 4096}, 1);
     CHECK(sum(x).item<float>() == doctest::Approx((1 << 24) + 4096).epsilon(1e-7));
     CHECK(mean(x).item<float>() == doctest::Approx(1).epsilon(1e-7));

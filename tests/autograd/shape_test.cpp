@@ -1,4 +1,5 @@
-// Joining, repeating, flipping, padding: values against index formulas written out, layouts kept, derivatives of both orders.
+// Joining, repeating, flipping, padding: values against index formulas written out, layouts kept, derivatives of both
+// orders.
 #include <functional>
 
 #include "support/here.h"

@@ -1,5 +1,5 @@
-// Distinct graphs on several threads at once: modes, generators and gradients are each thread's own; shared leaves accumulate.
-// The suite's name makes the thread sanitizer build and run it.
+// Distinct graphs on several threads at once: modes, generators and gradients are each thread's own; shared leaves
+// accumulate. The suite's name makes the thread sanitizer build and run it.
 #include <doctest/doctest.h>
 
 #include <atomic>

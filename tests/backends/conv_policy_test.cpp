@@ -1,5 +1,5 @@
-// The rules that keep convolutions away from kernels of oneDNN that are wrong. The rules are asked, no faulty kernel is run; values
-// are compared by tests/autograd/conv_test.cpp ("geometries with kernels of their own").
+// The rules that keep convolutions away from kernels of oneDNN that are wrong. The rules are asked, no faulty kernel is
+// run; values are compared by tests/autograd/conv_test.cpp ("geometries with kernels of their own").
 #include "weft/backends/cpu/conv_policy.h"
 
 #include <doctest/doctest.h>

@@ -1,5 +1,5 @@
-// docs/coverage.md says which op has a kernel for which dtypes on which device. The kernel slots say so themselves: the page
-// is printed from them and must equal what is there. `make coverage` writes it.
+// docs/coverage.md says which op has a kernel for which dtypes on which device. The kernel slots say so themselves: the
+// page is printed from them and must equal what is there. `make coverage` writes it.
 #include <doctest/doctest.h>
 
 #include <cstdlib>

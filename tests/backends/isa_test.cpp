@@ -1,4 +1,5 @@
-// Which instruction set weft's own kernels run with. The choice is made once in a process, so that each is seen by one of its own.
+// Which instruction set weft's own kernels run with. The choice is made once in a process, so that each is seen by one
+// of its own.
 #include <doctest/doctest.h>
 
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
-// The CUDA plugin is there, or one sentence says why not, and everything else works. Each state of the machine is seen by
-// a process of its own, as a plugin is loaded once.
+// The CUDA plugin is there, or one sentence says why not, and everything else works. Each state of the machine is seen
+// by a process of its own, as a plugin is loaded once.
 #include <doctest/doctest.h>
 
 #include <dlfcn.h>

@@ -1,5 +1,5 @@
-// Promises of the CPU kernels: a steady-state step compiles no primitive and asks the system for no memory; packed weights
-// follow the weight.
+// Promises of the CPU kernels: a steady-state step compiles no primitive and asks the system for no memory; packed
+// weights follow the weight.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// The caching allocator over memory that the host cannot touch: addresses here are numbers, and looking at one would crash.
+// The caching allocator over memory that the host cannot touch: addresses here are numbers, and looking at one would
+// crash.
 #include <doctest/doctest.h>
 
 #include <map>

@@ -1,4 +1,5 @@
-// Kernels along one axis, against the CPU's: running sums and products, softmax, cross-entropy; and what they are made of.
+// Kernels along one axis, against the CPU's: running sums and products, softmax, cross-entropy; and what they are made
+// of.
 #include <doctest/doctest.h>
 
 #include <cmath>

@@ -170,8 +170,8 @@ TEST_SUITE("distributed threads sync batch norm") {
     for (Tensor* t : {&wide.x[0], &wide.x[1], &wide.gy[0], &wide.gy[1], &wide.w, &wide.b, &wide.mean, &wide.var})
       *t = t->to(Dtype::f64);
     const Step want = at_once(wide, {.training = true, .momentum = 1});
-    // Means of f32 planes are good to half an ulp, 5e-4; with the means' distance, some 0.3, that moves the variance 4 by
-    // 2 * 0.3 * 5e-4. E[x^2] - E[x]^2 would be off by 8.
+    // Means of f32 planes are good to half an ulp, 5e-4; with the means' distance, some 0.3, that moves the variance 4
+    // by 2 * 0.3 * 5e-4. E[x^2] - E[x]^2 would be off by 8.
     CHECK(allclose(steps[0].var.to(Dtype::f64), want.var, 2e-4, 0));
     CHECK(allclose(steps[0].mean.to(Dtype::f64), want.mean, 1e-7, 0));
     // the kernels take the mean in f32: half an ulp at 1e4 is 5e-4, the weights are below 3

@@ -1,6 +1,5 @@
-// The frame of a libFuzzer target: a reader takes the bytes, or throws IoError, or NotSupported for what is right but not
-// offered; any other exception is a find.
-// Knows no format.
+// The frame of a libFuzzer target: a reader takes the bytes, or throws IoError, or NotSupported for what is right but
+// not offered; any other exception is a find. Knows no format.
 #pragma once
 
 #include <cstddef>

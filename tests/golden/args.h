@@ -59,8 +59,8 @@ class Args {
   std::optional<bool> opt_boolean(const std::string& name) const;
   std::optional<Shape> opt_ints(const std::string& name) const;
   std::optional<Dtype> opt_dtype(const std::string& name) const;
-  /// `{"$tensor": key}`, `{"$zeros": shape}`, or a (nested) list of numbers in the case's dtype; undefined if absent. The same
-  /// tensor each time.
+  /// `{"$tensor": key}`, `{"$zeros": shape}`, or a (nested) list of numbers in the case's dtype; undefined if absent.
+  /// The same tensor each time.
   Tensor tensor(const std::string& name) const;
   /// All that are given as `{"$tensor": key}`. Does not count as reading them.
   std::vector<std::pair<std::string, Tensor>> named_tensors() const;
@@ -104,7 +104,8 @@ class Call : public Args {
       : Args(args), inputs(std::move(x)), names_(&names) {}
   /// The tensor of that parameter: from the inputs, or from the arguments; undefined if absent.
   Tensor in(const std::string& name) const;
-  /// The same where a number may stand instead: then it is a rank-0 tensor that does not raise the dtype, see is_scalar.
+  /// The same where a number may stand instead: then it is a rank-0 tensor that does not raise the dtype, see
+  /// is_scalar.
   bool is_scalar(const std::string& name) const { return !positional(name).defined() && is_number(value(name)); }
 
   std::vector<Tensor> inputs;

@@ -10,8 +10,8 @@ namespace golden {
 using weft::Tensor;
 
 std::string difference(const Tensor& got, const Tensor& want, Tolerance t) {
-  // The vectors' tolerances are the CPU's. A card sums in other groups and cuBLAS splits long products: the same number of
-  // roundings, along another tree.
+  // The vectors' tolerances are the CPU's. A card sums in other groups and cuBLAS splits long products: the same number
+  // of roundings, along another tree.
   if (device().type == weft::DeviceType::cuda && got.defined() && got.is_floating()) t.atol *= 4, t.rtol *= 4;
   if (!got.defined()) return "nothing where a tensor is expected";
   if (got.shape() != want.shape()) return weft::str("shape ", got.shape(), ", expected ", want.shape());

@@ -47,7 +47,8 @@ std::vector<Tensor> call_function(const Folder& folder, const Value& item, const
   return y;
 }
 
-/// The message of the weft::Error that f throws; empty if it does not throw. What C++ does not take as an argument is refused, too.
+/// The message of the weft::Error that f throws; empty if it does not throw. What C++ does not take as an argument is
+/// refused, too.
 template <class F> std::string refusal(const Value& item, F f) {
   try {
     f();

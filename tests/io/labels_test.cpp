@@ -1,4 +1,5 @@
-// Pictures against Pillow's values (scripts/picture_values.py made both): label maps, brightness, orientation, inks, nearest.
+// Pictures against Pillow's values (scripts/picture_values.py made both): label maps, brightness, orientation, inks,
+// nearest.
 #include "io/io_test.h"
 #include "support/ops.h"
 #include "weft/io/image.h"

@@ -1,5 +1,5 @@
-// Convolution layers of random geometry against their definition: index maps of the padding, then loops; transposed ones
-// against the adjoint's loops; gradients in f64.
+// Convolution layers of random geometry against their definition: index maps of the padding, then loops; transposed
+// ones against the adjoint's loops; gradients in f64.
 #include <random>
 
 #include "nn/support.h"

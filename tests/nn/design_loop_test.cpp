@@ -1,5 +1,5 @@
-// The training loop of docs/design.md, section 6, as it stands there but for sizes: the batches are made once, so that it
-// can be asked whether they were learnt.
+// The training loop of docs/design.md, section 6, as it stands there but for sizes: the batches are made once, so that
+// it can be asked whether they were learnt.
 #include <doctest/doctest.h>
 #include <weft/weft.h>
 

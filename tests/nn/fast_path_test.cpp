@@ -1,5 +1,5 @@
-// Kernels made for speed at sizes around their vectors and blocks, in every layout: f32 and halves against f64, whose values the
-// op table compares with plain loops.
+// Kernels made for speed at sizes around their vectors and blocks, in every layout: f32 and halves against f64, whose
+// values the op table compares with plain loops.
 #include <cmath>
 #include <functional>
 

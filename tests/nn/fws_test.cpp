@@ -90,7 +90,8 @@ DEVICE_TEST_CASE("FWS: gradients of weight, gain and input, first and second") {
   };
   const auto fused = run(false), composite = run(true);
   for (size_t i = 0; i < fused.size(); ++i) CHECK(largest_difference(fused[i], composite[i]) < 1e-12);
-  // the layer with the rewritten weight has the same gradients, and gain (all ones) its sum over rows of weight times gradient
+  // the layer with the rewritten weight has the same gradients, and gain (all ones) its sum over rows of weight times
+  // gradient
   auto plain = nn::clone(fws.layer);
   const Tensor y = plain(x);
   const std::vector<Tensor> want = grad(sum(y * y), {x, plain.weight.tensor(), plain.bias.tensor()});

@@ -1,5 +1,5 @@
-// First and second derivatives of losses, recurrent layers, attention and computed weights at random sizes. (FWS, which is no
-// function of its weight, has a file of its own.)
+// First and second derivatives of losses, recurrent layers, attention and computed weights at random sizes. (FWS, which
+// is no function of its weight, has a file of its own.)
 #include "nn/layer_table.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/softmax.h"

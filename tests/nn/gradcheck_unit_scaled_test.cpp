@@ -1,4 +1,5 @@
-// Unit-scaled layers at random sizes: each gradient is the derivative times one constant, and so is each derivative of a gradient.
+// Unit-scaled layers at random sizes: each gradient is the derivative times one constant, and so is each derivative of
+// a gradient.
 #include "nn/layer_table.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/grad_mode.h"

@@ -1,5 +1,5 @@
-// A table of layers: how to make each one and its inputs at a random size; every row gets derivatives of both orders checked.
-// Knows modules and gradcheck; the rows (gradcheck_*_test.cpp) know the layers.
+// A table of layers: how to make each one and its inputs at a random size; every row gets derivatives of both orders
+// checked. Knows modules and gradcheck; the rows (gradcheck_*_test.cpp) know the layers.
 #pragma once
 
 #include <algorithm>
@@ -48,8 +48,9 @@ class Draw {
     for (int i = 0; i < axes; ++i) s.push_back(from(low, high));
     return s;
   }
-  /// f64 numbers in [low, high), no two closer than 0.9 (high - low) / n, none within 1e-3 of a multiple of 1/2: differences of 1e-6
-  /// meet no kink of a piecewise function and change no order. Numbers of another `phase` are apart from these, too.
+  /// f64 numbers in [low, high), no two closer than 0.9 (high - low) / n, none within 1e-3 of a multiple of 1/2:
+  /// differences of 1e-6 meet no kink of a piecewise function and change no order. Numbers of another `phase` are apart
+  /// from these, too.
   Tensor values(const Shape& shape, double low = -2, double high = 2, double phase = 0.25) {
     std::vector<double> v(static_cast<size_t>(shape.numel()));
     for (size_t i = 0; i < v.size(); ++i) {
@@ -75,7 +76,8 @@ class Draw {
   std::mt19937_64 engine_;
 };
 
-/// A layer ready to be checked: its inputs (those that are leaves, and its parameters behind them, are differentiated) and its call.
+/// A layer ready to be checked: its inputs (those that are leaves, and its parameters behind them, are differentiated)
+/// and its call.
 struct LayerCase {
   Tensors inputs;
   std::function<Tensors(const Tensors&)> call;
@@ -91,8 +93,8 @@ struct LayerRow {
 inline Tensors list_of(Tensor y) { return {std::move(y)}; }
 inline Tensors list_of(Tensors y) { return y; }
 
-/// `call(layer, inputs)`, with the layer's parameters as inputs of their own. Parameters are moved away from the values they begin
-/// with, zeros and ones among them.
+/// `call(layer, inputs)`, with the layer's parameters as inputs of their own. Parameters are moved away from the values
+/// they begin with, zeros and ones among them.
 template <class M, class F> LayerCase layer_case(M m, Draw& d, Tensors inputs, F call) {
   m.to(Dtype::f64);
   m.to(support::device());
@@ -132,7 +134,8 @@ inline void check_layers(const std::vector<LayerRow>& rows) {
     }
 }
 
-/// Every input of every layer replaced by what does not fit: an Error, or a result, and parameters and buffers stay as they were.
+/// Every input of every layer replaced by what does not fit: an Error, or a result, and parameters and buffers stay as
+/// they were.
 inline void check_layer_misfits(const std::vector<LayerRow>& rows) {
   for (const LayerRow& row : rows) {
     INFO(row.name);

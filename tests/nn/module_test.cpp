@@ -310,7 +310,8 @@ TEST_CASE("a class derived from a layer prints its own name") {
   CHECK(printed(base).starts_with("Stem("));
   CHECK(printed(clone(net)).starts_with("Stem("));
   CHECK(printed(nn::weight_norm(nn::Linear(2, 2))).starts_with("Linear("));
-  // nothing depends on what is printed: a transposed convolution has its outputs on axis 1, a lazy norm takes [N, C, H, W]
+  // nothing depends on what is printed: a transposed convolution has its outputs on axis 1, a lazy norm takes [N, C, H,
+  // W]
   Up up;
   CHECK(printed(up).starts_with("Up("));
   CHECK(nn::spectral_norm(up).get("weight_u").shape() == Shape{3});

@@ -1,4 +1,5 @@
-// Recurrent layers and attention beside what the golden vectors hold: derivatives over geometries, views of one weight, dtypes.
+// Recurrent layers and attention beside what the golden vectors hold: derivatives over geometries, views of one weight,
+// dtypes.
 #include "nn/support.h"
 #include "support/here.h"
 #include "weft/autograd/engine.h"

@@ -1,5 +1,5 @@
-// Layers and losses with PyTorch's first arguments: each is the layer that the options in braces make. Modes as text and
-// as enumerators. Embeddings over given rows.
+// Layers and losses with PyTorch's first arguments: each is the layer that the options in braces make. Modes as text
+// and as enumerators. Embeddings over given rows.
 #include <doctest/doctest.h>
 
 #include "nn/support.h"

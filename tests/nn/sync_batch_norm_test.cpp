@@ -149,7 +149,8 @@ TEST_SUITE("sync batch norm") {
           Tensor z, y;
           const auto got = grads(kAbn, z), want = grads(kPlain, y);
           CHECK(support::same_bits(z, y));
-          // xhat comes back from y with an error of about ulp (|y| + |beta|) / |gamma|, up to 10 ulp here; weight's gradient adds n of them
+          // xhat comes back from y with an error of about ulp (|y| + |beta|) / |gamma|, up to 10 ulp here; weight's
+          // gradient adds n of them
           const double ulp = d == Dtype::f64 ? 1e-15 : d == Dtype::f32 ? 1e-7 : d == Dtype::f16 ? 1e-3 : 8e-3;
           for (size_t i = 0; i < 3; ++i) CHECK(allclose(got[i], want[i], 20 * ulp, (i == 1 ? 200 : 20) * ulp));
         }

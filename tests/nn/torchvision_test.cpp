@@ -90,8 +90,9 @@ TEST_SUITE_BEGIN("torchvision");
 
 // f64 against f64: sums of up to 4608 products through 18 layers, and batch statistics of 8 values that divide by small
 // variances, in other orders: 1e-16 grows to some 1e-11.
-// f32: 6e-8 grows likewise to 1e-5 in values. In gradients a ReLU or a maximum that is decided otherwise within that error counts: one of
-// the 4096 to 131072 units of a layer, so about 1 / sqrt(4096) of a late layer's gradient at worst, and seldom.
+// f32: 6e-8 grows likewise to 1e-5 in values. In gradients a ReLU or a maximum that is decided otherwise within that
+// error counts: one of the 4096 to 131072 units of a layer, so about 1 / sqrt(4096) of a late layer's gradient at
+// worst, and seldom.
 DEVICE_TEST_CASE("ResNet-18 gives PyTorch's outputs, gradients and statistics") {
   compare(torchvision::ResNet18(10), "resnet18.safetensors", 64, Dtype::f64, 1e-10, 1e-9);
   compare(torchvision::ResNet18(10), "resnet18.safetensors", 64, Dtype::f32, 1e-4, 1e-2);

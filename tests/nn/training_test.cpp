@@ -1,5 +1,5 @@
-// A small convolutional net, trained: PyTorch's losses, no allocation and no primitive after warm-up, the same bits twice,
-// one and two threads alike.
+// A small convolutional net, trained: PyTorch's losses, no allocation and no primitive after warm-up, the same bits
+// twice, one and two threads alike.
 #include <cmath>
 
 #include "support/here.h"

@@ -19,8 +19,8 @@ namespace {
 constexpr FPRounding kNearest = FPRounding::nearest, kEven = FPRounding::nearest_even,
                      kStochastic = FPRounding::stochastic;
 
-/// The definition: |x| clipped, divided by 2^(127 - 2^(E-1)) as f32 does it, bits added and cut, and multiplied back. f32's
-/// subnormals are made in f64, so that no mode of the processor matters.
+/// The definition: |x| clipped, divided by 2^(127 - 2^(E-1)) as f32 does it, bits added and cut, and multiplied back.
+/// f32's subnormals are made in f64, so that no mode of the processor matters.
 double reference(float x, const FPFormat& f, uint32_t r = 0) {
   if (std::isnan(x)) return x;
   const int drop = 23 - static_cast<int>(f.mantissa_bits), down = 127 - (1 << (f.exponent_bits - 1));
@@ -42,7 +42,8 @@ double reference(float x, const FPFormat& f, uint32_t r = 0) {
 
 bool same(double a, double b) { return std::isnan(a) ? std::isnan(b) : a == b && std::signbit(a) == std::signbit(b); }
 
-/// Numbers where something happens: all magnitudes of f32, halves and quarters of the format's steps, bounds, special ones.
+/// Numbers where something happens: all magnitudes of f32, halves and quarters of the format's steps, bounds, special
+/// ones.
 std::vector<float> interesting(const FPFormat& f) {
   std::vector<float> x = {0.0f, -0.0f, 1e-45f, -1e-40f, 1.17549435e-38f, 3.4e38f, HUGE_VALF, -HUGE_VALF, NAN};
   Generator g(5);

@@ -1,5 +1,5 @@
-// Unit-scaled layers: printing, state, first values, tags, errors, and what they are for: a deep network whose activations and
-// gradients all keep variance 1.
+// Unit-scaled layers: printing, state, first values, tags, errors, and what they are for: a deep network whose
+// activations and gradients all keep variance 1.
 #include "nn/support.h"
 #include "support/here.h"
 #include "support/ops.h"
@@ -145,8 +145,9 @@ DEVICE_TEST_CASE("a layer is its op, padding modes pad once, output_size") {
 }
 
 DEVICE_TEST_CASE("ten convolutions, activations and norms deep, everything has variance 1 in both directions") {
-  // Circular padding: no edges with fewer taps. 27648 numbers per tensor, 24 * 216 random weights per layer: each layer moves the
-  // size by some percent, gradients multiply ten such factors; gelu's output of a normal input is 15 % larger (its mean is not 0).
+  // Circular padding: no edges with fewer taps. 27648 numbers per tensor, 24 * 216 random weights per layer: each layer
+  // moves the size by some percent, gradients multiply ten such factors; gelu's output of a normal input is 15 % larger
+  // (its mean is not 0).
   manual_seed(7);
   constexpr int64_t kChannels = 24, kSize = 12;
   struct Run {

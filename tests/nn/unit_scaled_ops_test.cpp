@@ -1,5 +1,5 @@
-// Unit-scaled ops are the plain ones between factors: values, gradients and second derivatives are compared with those of the plain
-// op, and the factors with the formulas.
+// Unit-scaled ops are the plain ones between factors: values, gradients and second derivatives are compared with those
+// of the plain op, and the factors with the formulas.
 #include <array>
 
 #include "nn/support.h"
@@ -329,7 +329,8 @@ DEVICE_TEST_CASE("convolutions: scales by the formulas") {
 }
 
 DEVICE_TEST_CASE("normal inputs, weights and upstream gradients give values and gradients of variance 1") {
-  // 40000 numbers or more each, and as many sums behind them: deviations of some percent; edges of the padding cost up to 6 %.
+  // 40000 numbers or more each, and as many sums behind them: deviations of some percent; edges of the padding cost up
+  // to 6 %.
   Generator g(11);
   auto unit = [&](const Shape& shape) { return randn(shape, {}, &g).to(support::device()).set_requires_grad(); };
   auto check = [&](const char* what, const Fn& f, const Inputs& x, size_t count) {

@@ -150,8 +150,8 @@ WEFT_NOT_TRACED void resume(Thread& t) {
   g.current = nullptr;
 }
 
-/// Tells the thread sanitizer that these threads have met. Done in their names by the scheduler: what a thread does after
-/// the meeting must not be ordered with others that have not gone on yet.
+/// Tells the thread sanitizer that these threads have met. Done in their names by the scheduler: what a thread does
+/// after the meeting must not be ordered with others that have not gone on yet.
 WEFT_NOT_TRACED void meet([[maybe_unused]] Thread* first, [[maybe_unused]] unsigned count,
                           [[maybe_unused]] unsigned mask) {
 #if defined(WEFT_WITH_TSAN)

@@ -1,12 +1,12 @@
-// Runs kernels of the CUDA backend on the CPU: what backends/cuda/launch.h and services.h promise kernel headers, without
-// CUDA. One fiber per thread of a block, one block after the other, on one OS thread and in an order that is the same every
-// time. It proves kernels and is never a backend.
+// Runs kernels of the CUDA backend on the CPU: what backends/cuda/launch.h and services.h promise kernel headers,
+// without CUDA. One fiber per thread of a block, one block after the other, on one OS thread and in an order that is
+// the same every time. It proves kernels and is never a backend.
 //
 // Found here, as an Error that says who waits where: barriers and warp operations that some threads never reach or that
-// differ among them, masks that differ, shuffles from lanes outside the mask, launches and shared memory beyond the limits.
-// A warp runs as far as it can before the next one starts, so a missing barrier gives wrong results in some order; all
-// memory starts as NaN. Under the address sanitizer every overrun is found at its line (elsewhere writes past the end of
-// shared and scratch memory are), under the thread sanitizer every race, also between blocks.
+// differ among them, masks that differ, shuffles from lanes outside the mask, launches and shared memory beyond the
+// limits. A warp runs as far as it can before the next one starts, so a missing barrier gives wrong results in some
+// order; all memory starts as NaN. Under the address sanitizer every overrun is found at its line (elsewhere writes
+// past the end of shared and scratch memory are), under the thread sanitizer every race, also between blocks.
 #pragma once
 
 #include <cmath>

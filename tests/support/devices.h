@@ -10,9 +10,9 @@
 
 namespace support {
 
-/// What DEVICE_TEST_CASE runs on: the devices that WEFT_TEST_DEVICES names ("cpu,cuda"), else the CPU and a CUDA device if
-/// there is one. "custom" is the CPU under another name (support/lent_device.h): it shows that a test reaches its device.
-/// With WEFT_REQUIRE_CUDA=1 a CUDA device is always among them, and a missing one fails every such test.
+/// What DEVICE_TEST_CASE runs on: the devices that WEFT_TEST_DEVICES names ("cpu,cuda"), else the CPU and a CUDA device
+/// if there is one. "custom" is the CPU under another name (support/lent_device.h): it shows that a test reaches its
+/// device. With WEFT_REQUIRE_CUDA=1 a CUDA device is always among them, and a missing one fails every such test.
 const std::vector<weft::Device>& devices();
 
 /// The device that the running test is on; the CPU outside of DEVICE_TEST_CASE.

@@ -33,7 +33,8 @@ class Fiber {
 
   /// Continues `to` where it left off; returns when somebody switches back. No order of memory is implied.
   static void switch_to(Fiber& from, Fiber& to);
-  /// What the thread sanitizer takes for the running thread from now on. Inlined: it counts calls and returns per thread.
+  /// What the thread sanitizer takes for the running thread from now on. Inlined: it counts calls and returns per
+  /// thread.
   static WEFT_NOT_TRACED_INLINE void pose_as([[maybe_unused]] Fiber& f) {
 #if defined(WEFT_WITH_TSAN)
     __tsan_switch_to_fiber(f.tsan_, __tsan_switch_to_fiber_no_sync);

@@ -1,5 +1,5 @@
-// A device from outside: a backend that counts its calls and lends the CPU's kernels. What it needs is what any backend needs:
-// the services of core/backend.h and its kernels in the slots.
+// A device from outside: a backend that counts its calls and lends the CPU's kernels. What it needs is what any backend
+// needs: the services of core/backend.h and its kernels in the slots.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Tensors that hardly anything takes in the place of a given one, and what must come of them: an Error in the op's name, or a result.
-// Knows tensors and the engine; must not know what is tested.
+// Tensors that hardly anything takes in the place of a given one, and what must come of them: an Error in the op's
+// name, or a result. Knows tensors and the engine; must not know what is tested.
 #pragma once
 
 #include <functional>
@@ -42,8 +42,9 @@ inline std::vector<Misfit> misfits(const weft::Tensor& x) {
   return all;
 }
 
-/// Calls with every input replaced by its misfits in turn, and goes backward through what comes of it. `describe` says where in a
-/// failure. Anything but an Error "<op>: <what is wrong>" (or a result) fails, and one in another op's name if `op` is given.
+/// Calls with every input replaced by its misfits in turn, and goes backward through what comes of it. `describe` says
+/// where in a failure. Anything but an Error "<op>: <what is wrong>" (or a result) fails, and one in another op's name
+/// if `op` is given.
 inline void check_misfits(const std::vector<weft::Tensor>& inputs,
                           const std::function<std::vector<weft::Tensor>(const std::vector<weft::Tensor>&)>& call,
                           const std::string& op = "") {

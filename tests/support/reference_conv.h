@@ -7,7 +7,8 @@
 
 namespace weft::test {
 
-/// One visit (x index, w index, y index) per product that a convolution consists of, in row-major logical order of the three tensors.
+/// One visit (x index, w index, y index) per product that a convolution consists of, in row-major logical order of the
+/// three tensors.
 template <class F>
 void for_each_product(const Shape& x, const Shape& w, const Shape& y, const ConvParams& p, const F& visit) {
   const int axes = x.size() - 2;

@@ -98,8 +98,8 @@ template <class Make> auto guarded(const Make& make) {
   }
 }
 
-/// The least recently used of more than kCapacity values goes. One per thread: nothing is locked, and memory objects are
-/// used again.
+/// The least recently used of more than kCapacity values goes. One per thread: nothing is locked, and memory objects
+/// are used again.
 template <class T> class Lru {
  public:
   static constexpr size_t kCapacity = 1024;

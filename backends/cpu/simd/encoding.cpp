@@ -16,13 +16,15 @@ namespace weft::cpu::WEFT_ISA {
 namespace {
 
 constexpr int64_t kBlockBytes = 128 << 10, kMostFeatures = 128;  // of a block
-constexpr int64_t kMostPieces = 32;  // that features are cut into, whatever the number of threads: sums keep their order
+// that features are cut into, whatever the number of threads: sums keep their order
+constexpr int64_t kMostPieces = 32;
 constexpr int64_t kSerialWork = 1 << 16;  // multiply-adds
 
 // Not std::fill: its copies would have this instruction set under a name that all files share.
 template <class C> void zero(C* p, int64_t n) { __builtin_memset(p, 0, static_cast<size_t>(n) * sizeof(C)); }
 
-/// Sizes, and how far rows of the matrices in scratch memory are apart: an odd number of cache lines where that is long.
+/// Sizes, and how far rows of the matrices in scratch memory are apart: an odd number of cache lines where that is
+/// long.
 template <class C> struct Sizes {
   static constexpr int64_t kCols = Tile<C>::kCols, kLine = Tile<C>::kLanes;
   int64_t B, N, D, K, T;              // T features make a block
@@ -52,8 +54,8 @@ template <class C> struct Carve {
   }
 };
 
-/// Codewords measured from their mean: |x - c|^2 does not change when both move together, but the form with products cancels
-/// badly where both are far from the origin.
+/// Codewords measured from their mean: |x - c|^2 does not change when both move together, but the form with products
+/// cancels badly where both are far from the origin.
 template <class C> struct Codewords {
   C *centre, *rows, *turned, *squares;  // [D]; c: [K][row_d]; -2 c: [D][row_k]; |c|^2
   const C* scale;
@@ -90,7 +92,8 @@ template <class C> void add_squares(C* sum, const C* x, int64_t n) {
 #pragma omp simd
   for (int64_t t = 0; t < n; ++t) sum[t] += x[t] * x[t];
 }
-/// products: -2 x c, becomes |x - c|^2. The logits are rounded here, once: the largest must not differ from itself later.
+/// products: -2 x c, becomes |x - c|^2. The logits are rounded here, once: the largest must not differ from itself
+/// later.
 template <class C> void distances(C* products, C* logits, C* top, const C* x2, C c2, C scale, int64_t n) {
 #pragma omp simd
   for (int64_t t = 0; t < n; ++t) {

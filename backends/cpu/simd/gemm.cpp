@@ -6,8 +6,8 @@
 #include "weft/core/fn/integer.h"
 #include "weft/core/parallel.h"
 
-// Blocks of a and b are packed into panels that the kernel reads in order; the tile of `kRows` x `kCols` results stays in
-// registers (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
+// Blocks of a and b are packed into panels that the kernel reads in order; the tile of `kRows` x `kCols` results stays
+// in registers (Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008).
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
@@ -98,9 +98,9 @@ template <class T> void add_block(T* sum, int64_t row, const T* part, int64_t ro
     for (int64_t c = 0; c < kCols; ++c) sum[c] = first ? part[c] : sum[c] + part[c];
 }
 
-// x^T x: the tiles that touch the diagonal or lie above it; the others are their mirror image. Rows of x are cut into pieces
-// whose sums are added in order, whatever the number of threads, and those of a few hundred rows before: sums of many rows
-// would lose digits.
+// x^T x: the tiles that touch the diagonal or lie above it; the others are their mirror image. Rows of x are cut into
+// pieces whose sums are added in order, whatever the number of threads, and those of a few hundred rows before: sums of
+// many rows would lose digits.
 template <class T> void run_symmetric(const Gemm& g) {
   constexpr int64_t kCols = Tile<T>::kCols, kMostBytes = 4 << 20, kCacheBytes = 128 << 10;
   const int64_t n = g.n, bytes = n * n * static_cast<int64_t>(sizeof(T));

@@ -157,13 +157,14 @@ fn::Axes<3> line_axes(const TensorRef& other, const TensorRef& index, const Tens
   return axes;
 }
 
-// A stretch of elements whose offsets grow evenly: in the index, in the tensor beside it, and at the start of the looked-up line.
+// A stretch of elements whose offsets grow evenly: in the index, in the tensor beside it, and at the start of the
+// looked-up line.
 struct Stretch {
   int64_t count, index, other, line, step_index, step_other, step_line;
 };
 
-// Walks lines of length m along the looked-up axis, in the order of that axis within each line. A stretch runs along the axis that
-// is closer in memory. No line is shared by two threads.
+// Walks lines of length m along the looked-up axis, in the order of that axis within each line. A stretch runs along
+// the axis that is closer in memory. No line is shared by two threads.
 template <class F>
 void for_each_line(const fn::Axes<3>& axes, int64_t m, int64_t stride_index, int64_t stride_other, const F& run) {
   const int inner = axes.rank - 1;

@@ -1,5 +1,5 @@
-// Cross-entropy of logits [N, C, S] with class indices, for planes (pixels innermost) and rows (classes innermost): the loss
-// and the log-sum-exp in one pass over the logits, the gradient in another.
+// Cross-entropy of logits [N, C, S] with class indices, for planes (pixels innermost) and rows (classes innermost): the
+// loss and the log-sum-exp in one pass over the logits, the gradient in another.
 #include <algorithm>
 #include <type_traits>
 

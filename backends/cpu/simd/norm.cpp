@@ -1,6 +1,6 @@
 // Normalisation per channel (batch, instance and group norm): statistics, apply and backward, for planes (NCHW) and for
-// rows of channels (NHWC). Statistics: two passes over pieces that fit the cache, merged in f64; the second one corrects the
-// first one's mean, so that a mean far from zero costs no digits.
+// rows of channels (NHWC). Statistics: two passes over pieces that fit the cache, merged in f64; the second one
+// corrects the first one's mean, so that a mean far from zero costs no digits.
 #include <algorithm>
 
 #include "weft/backends/cpu/scratch.h"
@@ -177,8 +177,8 @@ void fill_affine(const Columns<A>& v, const double* mean, const double* inv, con
   });
 }
 
-/// Calls body(group, first element, elements) for runs of up to `width` elements that begin at channel 0, in parallel. From
-/// the end towards the start: the statistics pass has just been there, so the end is what is still in the cache.
+/// Calls body(group, first element, elements) for runs of up to `width` elements that begin at channel 0, in parallel.
+/// From the end towards the start: the statistics pass has just been there, so the end is what is still in the cache.
 template <class Body> void for_rows(const Walk& k, const Body& body) {
   const int64_t kBlock = std::max<int64_t>(64, (1 << 18) / k.width);  // long enough for the prefetcher
   const int64_t per_group = k.wide_rows + (k.tail ? 1 : 0);

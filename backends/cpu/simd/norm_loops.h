@@ -44,8 +44,8 @@ using fn::center;
 using fn::Centered;
 using fn::Gate;
 
-/// A mean that an A holds leaves `rest`: far from zero that is more than the spread may be. Loops take x - mean, which is exact
-/// where it matters, and have the rest in a constant.
+/// A mean that an A holds leaves `rest`: far from zero that is more than the spread may be. Loops take x - mean, which
+/// is exact where it matters, and have the rest in a constant.
 template <class A> WEFT_INLINE double rest_of(double mean) { return mean - static_cast<double>(static_cast<A>(mean)); }
 
 /// May 1 / std or its square leave f32's range? Loops then run in f64. f16 has no such numbers.
@@ -264,8 +264,8 @@ void reduce_run(A& s1, A& s2, const T* g, const T* x, const T* y, int64_t n, Uni
   s2 += b;
 }
 
-/// dx = a g - b - (x - mean) d, and the residual's gradient g, with g taken back through the activation. dx may be g where
-/// there is no residual.
+/// dx = a g - b - (x - mean) d, and the residual's gradient g, with g taken back through the activation. dx may be g
+/// where there is no residual.
 template <NormSource Src, class T, class V, class A>
 void back_loop(T* dx, T* dres, const T* g, const T* x, const T* y, int64_t n, V mean, V scale, V shift, V a, V b, V d,
                Gate<A> gate) {

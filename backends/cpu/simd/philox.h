@@ -19,8 +19,8 @@ inline constexpr int64_t kTile = 256;    // words made at a time: 64 blocks, wel
 inline constexpr int64_t kGrain = 4096;  // a drawn element costs several times a copied one
 
 #if defined(__AVX2__)
-// Blocks in 64-bit lanes whose upper halves are ignored: the one multiplication that x86 has for 32 bits times 32 is of that form,
-// and compilers do not find it (2 to 3 times slower).
+// Blocks in 64-bit lanes whose upper halves are ignored: the one multiplication that x86 has for 32 bits times 32 is of
+// that form, and compilers do not find it (2 to 3 times slower).
 using Lanes = Vector<uint64_t>;
 #if defined(__AVX512F__)
 // the masked form, because g++ 12 takes the plain one's undefined operand for a mistake

@@ -1,5 +1,5 @@
-// Max pooling over rows of channels (x [N, C, D, H, W] stored channels-last): each window remembers which of its taps won,
-// in one byte where that is enough.
+// Max pooling over rows of channels (x [N, C, D, H, W] stored channels-last): each window remembers which of its taps
+// won, in one byte where that is enough.
 #include <algorithm>
 #include <type_traits>
 

@@ -1,4 +1,5 @@
-// Reductions over any axes. A functor is compiled as a few loops per compute type; the walk over axes, the conversion of
+// Reductions over any axes. A functor is compiled as a few loops per compute type; the walk over axes, the conversion
+// of
 // dtypes and the order of merging are shared. Partial results are merged pairwise and in an order that depends on the
 // shape alone: rounding errors grow with the logarithm of the count, and threads do not change the result.
 // Sums of f32 are kept in f32 for a few elements and in f64 from there on; what f32 cannot hold is summed again in f64.
@@ -34,8 +35,8 @@ inline constexpr bool kAdds = std::is_base_of_v<fn::Sum, F> || std::is_same_v<F,
                               std::is_same_v<F, fn::SumAbs> || kPowers<F>;
 template <class F> inline constexpr bool kWidens = kAdds<F> || std::is_same_v<F, fn::Prod>;
 
-/// Is a sum that was made in f32 the one that f64 would have given, but for rounding? No after an overflow, nor where powers
-/// may have been too small for f32.
+/// Is a sum that was made in f32 the one that f64 would have given, but for rounding? No after an overflow, nor where
+/// powers may have been too small for f32.
 template <class F> WEFT_INLINE bool trusted(float sum) {
   constexpr float most = std::numeric_limits<float>::max();
   return kPowers<F> ? sum >= 1e-30f && sum <= most : sum >= -most && sum <= most;

@@ -1,5 +1,5 @@
-// Resizing and average pooling, and their adjoints, over rows of channels (stored channels-last): the axes' linear maps as
-// short lists of (index, weight), rows mixed first, then pixels. The adjoint is the same with transposed lists.
+// Resizing and average pooling, and their adjoints, over rows of channels (stored channels-last): the axes' linear maps
+// as short lists of (index, weight), rows mixed first, then pixels. The adjoint is the same with transposed lists.
 #include <algorithm>
 
 #include "weft/backends/cpu/scratch.h"

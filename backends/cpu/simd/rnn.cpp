@@ -1,5 +1,5 @@
-// Recurrent layers: a step is one pass over blocks of samples and units, whose products stay in the first-level cache until
-// gates are made of them. The state goes from step to step in the order in which the products read it.
+// Recurrent layers: a step is one pass over blocks of samples and units, whose products stay in the first-level cache
+// until gates are made of them. The state goes from step to step in the order in which the products read it.
 #include "weft/backends/cpu/rnn.h"
 
 #include <algorithm>
@@ -89,7 +89,8 @@ template <class T, class C> void store(T* to, const C* from, int64_t n) {
   for (int64_t u = 0; u < n; ++u) to[u] = static_cast<T>(from[u]);
 }
 
-// a: rows of a block per gate, h's part of the sums on entry and the gates on return; x: the input's part, gates H apart.
+// a: rows of a block per gate, h's part of the sums on entry and the gates on return; x: the input's part, gates H
+// apart.
 template <RnnKind kind, class T, class C> void plain_row(int64_t n, const C* a, const T* x, C* h) {
 #pragma omp simd
   for (int64_t u = 0; u < n; ++u) {

@@ -1,4 +1,5 @@
-// Normalisation of rows: layer norm and RMS norm, x [M, D] row-major. A row is read twice, the second time from the cache.
+// Normalisation of rows: layer norm and RMS norm, x [M, D] row-major. A row is read twice, the second time from the
+// cache.
 #include <algorithm>
 
 #include "weft/backends/cpu/scratch.h"
@@ -23,7 +24,8 @@ template <class T> double mean_square(const T* x, int64_t n) {
   return all / static_cast<double>(n);
 }
 
-/// What the loops take of a row's statistics. Far from zero, x - mean takes two steps, the first of them exact (rest_of).
+/// What the loops take of a row's statistics. Far from zero, x - mean takes two steps, the first of them exact
+/// (rest_of).
 template <class B, bool Far> struct Row {
   B mean, rest, inv;
   Row(const double* means, const double* invs, int64_t r)

@@ -16,8 +16,8 @@ template <class C> struct Tile {
   static constexpr int kFewRows = kRows / 3;
   using V = VectorAt<C>;
 
-  /// out[r][c] = (load ? out[r][c] : 0) + sum over i < k of a[i][r] b[i][c], for r < R and c < kCols; rows of a, b and out are
-  /// a_row, b_row and out_row elements apart.
+  /// out[r][c] = (load ? out[r][c] : 0) + sum over i < k of a[i][r] b[i][c], for r < R and c < kCols; rows of a, b and
+  /// out are a_row, b_row and out_row elements apart.
   template <int R>
   static void multiply(int64_t k, const C* a, int64_t a_row, const C* b, int64_t b_row, C* out, int64_t out_row,
                        bool load) {
@@ -47,7 +47,8 @@ template <class C> struct Tile {
       for (int v = 0; v < kVectors; ++v) *reinterpret_cast<V*>(out + r * out_row + v * kLanes) = acc[r][v];
   }
 
-  /// The same for m rows and n columns. Whole tiles: n is rounded up to kCols, m to kFewRows, in the memory of all three.
+  /// The same for m rows and n columns. Whole tiles: n is rounded up to kCols, m to kFewRows, in the memory of all
+  /// three.
   static void multiply_all(int64_t m, int64_t n, int64_t k, const C* a, int64_t a_row, const C* b, int64_t b_row,
                            C* out, int64_t out_row, bool load) {
     for (int64_t c = 0; c < n; c += kCols) {

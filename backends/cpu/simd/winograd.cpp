@@ -1,5 +1,5 @@
-// Winograd F(4x4, 3x3): transforms and the 36 products between them. Compiled with contraction: results are held against
-// references by tolerance, not by bits.
+// Winograd F(4x4, 3x3): transforms and the 36 products between them. Compiled with contraction: results are held
+// against references by tolerance, not by bits.
 #include "weft/backends/cpu/winograd.h"
 
 #include <algorithm>
@@ -129,8 +129,8 @@ struct Grid {
   int64_t tiles() const { return rows * cols; }
 };
 
-// v[xi][tile][c] (pitch floats between tiles) = B^T d B of the 6x6 inputs of tiles [first, first + count). `source(t)` gives a
-// tile's input plane (null: outside, zeros) and `place(t)` its row and column.
+// v[xi][tile][c] (pitch floats between tiles) = B^T d B of the 6x6 inputs of tiles [first, first + count). `source(t)`
+// gives a tile's input plane (null: outside, zeros) and `place(t)` its row and column.
 template <class Source>
 void transform_input(float* v, int64_t pitch, int64_t xi_pitch, int64_t count, const Problem& p, const Source& source) {
   for (int64_t t = 0; t < count; ++t) {
@@ -214,8 +214,8 @@ void transform_output(float* m, int64_t pitch, int64_t xi_pitch, int64_t count, 
   }
 }
 
-// One unit of work: a block of tiles, walked through the output planes [z0, z1) with the transformed input planes in a ring.
-// Two-dimensional problems count their tiles over all images.
+// One unit of work: a block of tiles, walked through the output planes [z0, z1) with the transformed input planes in a
+// ring. Two-dimensional problems count their tiles over all images.
 void run(float* y, const float* x, const float* packed, const float* bias, const Problem& p) {
   const Grid grid(p);
   const bool flat = p.kd == 1 && p.d == 1;
@@ -309,8 +309,9 @@ WEFT_INLINE void multiply_transposed(float* acc, int64_t acc_pitch, const float*
   }
 }
 
-// m[kd][xi][c][o] is summed over blocks of tiles, then dw = G^T m G. All threads share one m: first they transform a block's
-// inputs and gradients, then each takes some of the kd * 36 products. The order of the sums does not depend on threads.
+// m[kd][xi][c][o] is summed over blocks of tiles, then dw = G^T m G. All threads share one m: first they transform a
+// block's inputs and gradients, then each takes some of the kd * 36 products. The order of the sums does not depend on
+// threads.
 void weight_grad(float* dw, const WeightStrides& s, const float* x, const float* g, const Problem& p) {
   const Grid grid(p);
   const bool flat = p.kd == 1 && p.d == 1;
