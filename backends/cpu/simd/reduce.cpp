@@ -176,7 +176,7 @@ struct Reducer {
 
   // ---- Rows: the fastest axis of x is reduced.
 
-  int64_t run() const { return reduced.inner_size(); }
+  int64_t run() const { return reduced.shape[reduced.rank - 1]; }
   int64_t per_run() const { return fn::ceil_div(run(), kChunk); }  // chunks, or
   int64_t runs_per_chunk() const { return run() >= kChunk / 2 ? 1 : kChunk / run(); }
   int64_t chunks() const {

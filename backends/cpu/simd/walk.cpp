@@ -50,38 +50,47 @@ struct Walker {
   bool all_direct = true;
   Load loads[kMax] = {};
   Store store = nullptr;
+};
 
-  void run(const int64_t* at, int64_t n) const {
+// What is done to a run of elements: by the loop itself, or through buffers, which each thread has once.
+struct Direct {
+  const Walker& w;
+  explicit Direct(const Walker& walker) : w(walker) {}
+  WEFT_INLINE void operator()(const int64_t* at, int64_t n) {
+    const void* in[kMax];
+    for (int k = 1; k < w.plan.operands; ++k) in[k - 1] = w.base[k] + at[k] * w.step[k];
+    w.loop(w.f, w.base[0] + at[0] * w.step[0], in, n);
+  }
+};
+struct Buffered {
+  const Walker& w;
+  alignas(64) char buffers[kMax][kChunk * 8];
+  explicit Buffered(const Walker& walker) : w(walker) {}
+  WEFT_INLINE void operator()(const int64_t* at, int64_t n) {
     const void* in[kMax];
     char* p[kMax];
-    for (int k = 0; k < plan.operands; ++k) p[k] = base[k] + at[k] * step[k];
-    if (all_direct) {
-      for (int k = 1; k < plan.operands; ++k) in[k - 1] = p[k];
-      loop(f, p[0], in, n);
-      return;
-    }
-    alignas(64) char buffers[kMax][kChunk * 8];
+    for (int k = 0; k < w.plan.operands; ++k) p[k] = w.base[k] + at[k] * w.step[k];
     for (int64_t i = 0; i < n; i += kChunk) {
       const int64_t m = std::min(kChunk, n - i);
-      for (int k = 1; k < plan.operands; ++k) {
-        if (direct[k]) {
-          in[k - 1] = p[k] + i * step[k];
+      for (int k = 1; k < w.plan.operands; ++k) {
+        if (w.direct[k]) {
+          in[k - 1] = p[k] + i * w.step[k];
           continue;
         }
         // a broadcast value is loaded once
-        if (inner[k] != 0 || i == 0)
-          loads[k](buffers[k], p[k] + i * inner[k] * step[k], inner[k], inner[k] ? m : std::min(kChunk, n));
+        if (w.inner[k] != 0 || i == 0)
+          w.loads[k](buffers[k], p[k] + i * w.inner[k] * w.step[k], w.inner[k], w.inner[k] ? m : std::min(kChunk, n));
         in[k - 1] = buffers[k];
       }
-      char* out = p[0] + i * inner[0] * step[0];
-      loop(f, direct[0] ? out : buffers[0], in, m);
-      if (!direct[0]) store(out, inner[0], buffers[0], m);
+      char* out = p[0] + i * w.inner[0] * w.step[0];
+      w.loop(w.f, w.direct[0] ? out : buffers[0], in, m);
+      if (!w.direct[0]) w.store(out, w.inner[0], buffers[0], m);
     }
   }
 };
 
-// Calls w.run for innermost runs that cover the plan.
-void each_run(const Walker& w) {
+// Calls a Run for innermost runs that cover the plan.
+template <class Run> void each_run(const Walker& w) {
   const ElementPlan& p = w.plan;
   const int last = p.rank - 1;
   const int64_t length = p.shape[last];
@@ -89,13 +98,15 @@ void each_run(const Walker& w) {
     parallel_for(length, kSerialBelow, [&](int64_t begin, int64_t end) {
       int64_t at[kMax];
       for (int k = 0; k < p.operands; ++k) at[k] = begin * p.strides[k][0];
-      w.run(at, end - begin);
+      Run run(w);
+      run(at, end - begin);
     });
     return;
   }
   const int64_t grain = length >= kSerialBelow ? 1 : kSerialBelow / length;
   parallel_for(p.numel / length, grain, [&](int64_t begin, int64_t end) {
-    p.walk(begin, end, last, p.operands, [&](const int64_t* at) { w.run(at, length); });
+    Run run(w);
+    p.walk(begin, end, last, p.operands, [&](const int64_t* at) { run(at, length); });
   });
 }
 
@@ -113,11 +124,10 @@ void walk(const ElementPlan& plan, void* out, Dtype out_dtype, const void* const
     w.direct[k] = w.inner[k] == 1 && d == compute_dtype(d);
     w.all_direct = w.all_direct && w.direct[k];
   }
-  if (!w.all_direct) {
-    dispatch_all(dtype, "elementwise", [&]<class T> { std::fill_n(w.loads, kMax, load<T>); });
-    dispatch_all(out_dtype, "elementwise", [&]<class T> { w.store = save<T>; });
-  }
-  each_run(w);
+  if (w.all_direct) return each_run<Direct>(w);
+  dispatch_all(dtype, "elementwise", [&]<class T> { std::fill_n(w.loads, kMax, load<T>); });
+  dispatch_all(out_dtype, "elementwise", [&]<class T> { w.store = save<T>; });
+  each_run<Buffered>(w);
 }
 
 }  // namespace weft::cpu::WEFT_ISA
