@@ -12,6 +12,7 @@
 
 #include "weft/autograd/checkpoint.h"
 #include "weft/autograd/engine.h"
+#include "weft/autograd/functional.h"
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/record.h"
@@ -32,6 +33,7 @@
 #include "weft/autograd/ops/fold.h"
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/index_write.h"
+#include "weft/autograd/ops/linalg.h"
 #include "weft/autograd/ops/loss.h"
 #include "weft/autograd/ops/margin_loss.h"
 #include "weft/autograd/ops/matmul.h"

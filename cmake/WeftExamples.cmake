@@ -1,7 +1,7 @@
 # examples/<name>/*.cpp -> program <name>. A folder's own example.cmake says what it links, installs and tests.
 
-# weft_test_example(name low high): ctest runs the program without arguments. Its last line must be the one that the head
-# of main.cpp promises, but for the last number, which must be within [low, high].
+# weft_test_example(name low high): ctest runs the program without arguments. Its last line must be the one that the
+# head of main.cpp promises, but for the last number, which must be within [low, high].
 function(weft_test_example name low high)
   if(WEFT_TESTS)
     add_test(NAME "examples: ${name}" COMMAND "${CMAKE_COMMAND}" -DPROGRAM=$<TARGET_FILE:${name}>

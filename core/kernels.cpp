@@ -4,6 +4,7 @@
 
 #include "weft/core/kernels/encoding.h"
 #include "weft/core/kernels/format.h"
+#include "weft/core/kernels/linalg.h"
 #include "weft/core/kernels/rnn.h"
 #include "weft/core/kernels/weight.h"
 
@@ -91,6 +92,17 @@ decltype(dropout) dropout{"dropout", kFloatingDtypes};
 decltype(encode) encode{"encode", kFloatingDtypes};
 decltype(encode_backward) encode_backward{"encode_backward", kFloatingDtypes};
 decltype(quantise) quantise{"quantise", kFloatingDtypes};
+constexpr DtypeSet kReal(Dtype::f32, Dtype::f64);
+decltype(lu_factor) lu_factor{"lu_factor", kReal};
+decltype(lu_solve) lu_solve{"lu_solve", kReal};
+decltype(inverse) inverse{"inverse", kReal};
+decltype(triangular_solve) triangular_solve{"triangular_solve", kReal};
+decltype(cholesky) cholesky{"cholesky", kReal};
+decltype(qr) qr{"qr", kReal};
+decltype(svd) svd{"svd", kReal};
+decltype(eigh) eigh{"eigh", kReal};
+decltype(lstsq) lstsq{"lstsq", kReal};
+
 decltype(rnn) rnn{"rnn", kFloatingDtypes};
 decltype(rnn_backward) rnn_backward{"rnn_backward", kFloatingDtypes};
 decltype(conv) conv{"conv", kFloatingDtypes};

@@ -9,7 +9,7 @@ namespace weft {
 
 Tensor logspace(double start, double stop, int64_t steps, double base, const TensorOptions& o) {
   WEFT_CHECK(steps >= 0, ValueError, "logspace: steps must not be negative, got ", steps);
-  WEFT_CHECK(o.dtype != Dtype::boolean, DtypeError, "logspace: not defined for bool");
+  WEFT_CHECK(o.dtype() != Dtype::boolean, DtypeError, "logspace: not defined for bool");
   Tensor y = empty({steps}, Dtype::f64);
   auto* p = y.mut_data<double>();
   const double step = steps > 1 ? (stop - start) / static_cast<double>(steps - 1) : 0;
@@ -17,7 +17,7 @@ Tensor logspace(double start, double stop, int64_t steps, double base, const Ten
   for (int64_t i = 0; i < steps; ++i)
     p[i] = std::pow(base, i < (steps + 1) / 2 ? start + step * static_cast<double>(i)
                                               : stop - step * static_cast<double>(steps - 1 - i));
-  return y.to(o);
+  return y.to({o.dtype(), o.device()});
 }
 
 namespace {
@@ -28,7 +28,7 @@ Tensor triangle_indices(const char* op, int64_t row, int64_t col, int64_t offset
   const Dtype dtype = o.dtype_or(Dtype::i64);
   WEFT_CHECK(dtype == Dtype::i64 || dtype == Dtype::i32, DtypeError, op, ": indices are i64 or i32, not ", dtype);
   const int64_t all = checked_numel(op, {row, col});
-  if (all == 0) return empty({2, 0}, {dtype, o.device});
+  if (all == 0) return empty({2, 0}, {dtype, o.device()});
   const int64_t first = std::clamp(offset, -row - 1, col + 1) + (lower ? 1 : 0);
   auto border = [&](int64_t r) { return std::clamp<int64_t>(r + first, 0, col); };
   int64_t below = 0;
@@ -40,7 +40,7 @@ Tensor triangle_indices(const char* op, int64_t row, int64_t col, int64_t offset
     const int64_t end = lower ? border(r) : col;
     for (int64_t c = lower ? 0 : border(r); c < end; ++c) *rows++ = r, *cols++ = c;
   }
-  return y.to({dtype, o.device});
+  return y.to({dtype, o.device()});
 }
 
 }  // namespace

@@ -89,7 +89,7 @@ template <class F> Tensor& fill_with(Tensor& x, const F& fill) {
 
 // Exponential numbers of mean 1 in f32 or f64. A uniform number of 0 counts as half of the next one, so that none is 0.
 Tensor exponential(const Shape& shape, const TensorOptions& o, Generator* g) {
-  return neg(log1p(neg(clamp(rand(shape, o, g), o.dtype == Dtype::f64 ? 0x1p-54 : 0x1p-25))));
+  return neg(log1p(neg(clamp(rand(shape, o, g), o.dtype() == Dtype::f64 ? 0x1p-54 : 0x1p-25))));
 }
 
 }  // namespace
@@ -252,7 +252,7 @@ Tensor normal(double mean, const Tensor& std, Generator* g) {
   return normal(detail::number(mean, std.options()), std, g);
 }
 Tensor normal(double mean, double std, const Shape& shape, const TensorOptions& o, Generator* g) {
-  WEFT_CHECK(is_floating(o.dtype), DtypeError, "normal: dtype ", o.dtype,
+  WEFT_CHECK(is_floating(o.dtype()), DtypeError, "normal: dtype ", o.dtype(),
              " is not supported here; expected a floating one");
   Tensor y = empty(shape, o);
   WEFT_CHECK(std >= 0, ValueError, "normal: std must not be negative, got ", std);

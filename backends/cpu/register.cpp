@@ -117,6 +117,7 @@ void register_cpu_backend() {
   cpu::register_index();
   cpu::register_sort();
   cpu::register_rnn_slots();
+  cpu::register_linalg();
 }
 
 }  // namespace weft

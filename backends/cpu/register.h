@@ -14,6 +14,7 @@ void register_shape();       ///< cat, triangles
 void register_index();       ///< nonzero, one_hot
 void register_sort();
 void register_rnn_slots();  ///< recurrent layers
+void register_linalg();     ///< linear algebra
 
 /// The instruction set that weft's own kernels run with: "v4" (AVX-512), "v3" (AVX2) or "base". The environment's WEFT_MAX_ISA bounds it,
 /// as ONEDNN_MAX_CPU_ISA and OPENBLAS_CORETYPE bound theirs. ValueError for an unknown name, NotSupported where nothing is left.

@@ -138,7 +138,7 @@ void ThreadCache::flush() {
   }
 }
 
-ThreadCache* cache() {
+ThreadCache* thread_cache() {
   if (t_cache || t_ended) return t_cache;
   thread_local ThreadCache mine;
   return t_cache = &mine;
@@ -155,7 +155,7 @@ class CpuBackend final : public Backend {
     int c = bytes <= 65536 ? CachingAllocator::class_of(bytes) : ThreadCache::kClasses;
     if (c >= ThreadCache::kClasses) return shared().allocate(bytes);
     void* p;
-    if (ThreadCache* t = cache()) [[likely]] {
+    if (ThreadCache* t = thread_cache()) [[likely]] {
       if (!t->list[c]) [[unlikely]] {
         t->list[c] = shared().take(c, 8);
         for (void* q = t->list[c]; q; q = next_of(q)) ++t->count[c];
@@ -178,7 +178,7 @@ class CpuBackend final : public Backend {
     if (c >= ThreadCache::kClasses) return shared().deallocate(p, bytes);
     size_t size = CachingAllocator::class_size(c);
     g_active.fetch_sub(static_cast<int64_t>(size), std::memory_order_relaxed);
-    ThreadCache* t = cache();
+    ThreadCache* t = thread_cache();
     if (!t) {
       next_of(p) = nullptr;
       return shared().give(c, p);
@@ -208,7 +208,7 @@ class CpuBackend final : public Backend {
     g_peak.store(g_active.load(std::memory_order_relaxed), std::memory_order_relaxed);
   }
   void empty_cache(int) override {
-    if (ThreadCache* t = cache()) t->flush();
+    if (ThreadCache* t = thread_cache()) t->flush();
     shared().empty_cache();
   }
   void set_memory_limit(size_t bytes, int) override { shared().set_limit(bytes); }

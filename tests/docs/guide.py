@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """guide.py PAGE.md OUT.cpp: the C++ blocks of a page as one function, in their order.
 
-A ```text block below a C++ block is what that one prints; "..." in it stands for any text. Errors of the compiler and of the run
-name the page and its line.
+A ```text block below a C++ block is what that one prints; "..." in it stands for any text. Errors of the compiler and
+of the run name the page and its line.
 """
 import pathlib
 import re
@@ -34,12 +34,12 @@ def main(path, out):
         sys.exit(f"{path}: no C++ blocks")
     if len(found) != len(re.findall(r"^```cpp$", page, re.M)):
         sys.exit(f"{path}: a block is not closed")
-    lines = [HEAD, "static void page() {"]
+    lines = [HEAD, f"namespace page_{path.stem} {{\nstatic void run() {{"]
     for line, code, expected in found:
         where = f"{shown}:{line}"
         text = "nullptr" if expected is None else f'R"__({expected})__"'
         lines.append(f'docs::begin("{where}");\n#line {line} "{shown}"\n{code}docs::end({text});')
-    lines.append(f'}}\n[[maybe_unused]] static const bool added = docs::add_page("{path.stem}", page);\n')
+    lines.append(f'}}\n[[maybe_unused]] static const bool added = docs::add_page("{path.stem}", run);\n}}\n')
     pathlib.Path(out).write_text("\n".join(lines), encoding="utf-8")
 
 

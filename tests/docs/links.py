@@ -8,7 +8,8 @@ root = pathlib.Path(sys.argv[1]).resolve()
 pages = [*root.glob("*.md"), *(root / "docs").rglob("*.md")]
 dead = []
 for page in pages:
-    text = re.sub(r"^ *```.*?^ *```$|`[^`\n]*`", lambda m: "\n" * m[0].count("\n"), page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    text = page.read_text(encoding="utf-8")
+    text = re.sub(r"^ *```.*?^ *```$|`[^`\n]*`", lambda m: "\n" * m[0].count("\n"), text, flags=re.M | re.S)
     for m in re.finditer(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)", text):
         if not re.match(r"[a-z]+:", m[1]) and not (page.parent / m[1]).exists():
             dead.append(f"{page.relative_to(root)}:{text.count(chr(10), 0, m.start()) + 1}: {m[1]} is not there")

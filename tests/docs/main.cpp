@@ -1,4 +1,4 @@
-// Runs one page of the guide (or all), in a folder of its own: weft_guide [PAGE].
+// Runs one page (or section) of the program, or all, each in a folder of its own: PROGRAM [PAGE].
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -38,9 +38,8 @@ void run(const Page& page) {
   try {
     page.run();
   } catch (const std::exception& e) {
+    fail(e.what());
     give_back();
-    std::fprintf(stderr, "%s: %s\n", where.c_str(), e.what());
-    ++failures;
   }
   std::filesystem::current_path("/");
   std::filesystem::remove_all(folder);
@@ -62,6 +61,11 @@ void end(const char* expected) {
   const std::string text = give_back();
   if (!expected || matches(expected, text)) return;
   std::fprintf(stderr, "%s: prints\n%s\nand the page says\n%s\n", where.c_str(), trimmed(text).c_str(), expected);
+  ++failures;
+}
+
+void fail(const char* what) {
+  std::fprintf(stderr, "%s: %s\n", where.c_str(), what);
   ++failures;
 }
 

@@ -1,7 +1,8 @@
-// What the programs made of the guide's pages call: a page's blocks run in order in one scope, and what they print is compared
-// with the text that stands below them.
+// What the programs made of documents call. The blocks of a page run in order in one scope, and what they print is
+// compared with the text that stands below them.
 #pragma once
 
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,18 @@ inline bool add_page(const char* name, void (*run)()) {
 void begin(const char* where);
 /// The block has ended. `expected`: what the page shows below it; null: anything. "..." in it stands for any text.
 void end(const char* expected);
+
+/// An error of the block: counted, named by its place.
+void fail(const char* what);
+
+/// A row of a table: R().run() is a block of its own.
+template <class R> void row(const char* where) {
+  begin(where);
+  try {
+    R().run();
+  } catch (const std::exception& e) { fail(e.what()); }
+  end(nullptr);
+}
 
 /// `text` as `pattern` says, where "..." matches anything. Ends of lines are trimmed on both sides.
 bool matches(const std::string& pattern, const std::string& text);

@@ -23,6 +23,7 @@ const Functions& functions() {
     add_composites(f);
     add_unit(f);
     add_special(f);
+    add_linalg(f);
     return f;
   }();
   return table;

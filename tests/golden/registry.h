@@ -61,5 +61,6 @@ void add_encoding(Functions& f);
 void add_composites(Functions& f);
 void add_unit(Functions& f);
 void add_special(Functions& f);
+void add_linalg(Functions& f);
 
 }  // namespace golden
