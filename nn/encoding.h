@@ -1,11 +1,9 @@
-// Layers of PyTorch-Encoding (Zhang et al. 2017 and 2018) and of multi-style transfer (Zhang & Dana 2017), and the
-// small ones that come with them.
+// Layers of PyTorch-Encoding (Zhang et al. 2017 and 2018) and of multi-style transfer (Zhang & Dana 2017).
 #pragma once
 
-#include "weft/autograd/ops/loss.h"
-#include "weft/nn/conv.h"
-#include "weft/nn/gram.h"
-#include "weft/nn/option.h"
+#include "weft/core/choice.h"
+#include "weft/nn/call.h"
+#include "weft/nn/module.h"
 
 namespace weft::nn {
 
@@ -65,114 +63,6 @@ class WEFT_API Inspiration : public Module {
   int64_t C;
   Parameter weight;
   Tensor target() const;
-};
-
-struct UpsampleConv2dOptions {
-  ByName by_name = {};
-  Dims<2> kernel_size;
-  Dims<2> stride = 1;
-  Padding<2> padding = 0;
-  Dims<2> dilation = 1;
-  int64_t groups = 1;
-  int64_t scale_factor = 1;
-  bool bias = true;
-};
-/// A convolution to out scale_factor^2 channels, then pixel shuffle: [N, in, H, W] -> [N, out, s h, s w] with h, w
-/// those of the convolution. UpsampleConv2d(16, 16, {.kernel_size = 3, .padding = 1, .scale_factor = 2}) makes 12 x 12
-/// of 6 x 6. weight [out s^2, in / groups, kh, kw] and bias [out s^2] begin as U(+-1 / sqrt(in kh kw)).
-class WEFT_API UpsampleConv2d : public ConvBase {
- public:
-  UpsampleConv2d(int64_t in_channels, int64_t out_channels, const UpsampleConv2dOptions& o);
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
-  Tensor forward(const Tensor& x) const;
-  void reset_parameters();
-  int64_t scale_factor;
-};
-
-/// x / max(|x|_p, 1e-8) along dim.
-class WEFT_API Normalize : public Module {
- public:
-  explicit Normalize(double p = 2, int64_t dim = 1);
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
-  Tensor forward(const Tensor& x) const;
-  double p;
-  int64_t dim;
-};
-
-/// x.view(size); one size may be -1.
-class WEFT_API View : public Module {
- public:
-  explicit View(const Shape& size);
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return x.reshape(size); });
-  }
-  Shape size;
-};
-
-/// Sum over one axis.
-class WEFT_API Sum : public Module {
- public:
-  explicit Sum(int64_t dim, bool keep_dim = false);
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
-  Tensor forward(const Tensor& x) const;
-  int64_t dim;
-  bool keep_dim;
-};
-/// Mean over one axis.
-class WEFT_API Mean : public Module {
- public:
-  explicit Mean(int64_t dim, bool keep_dim = false);
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
-  Tensor forward(const Tensor& x) const;
-  int64_t dim;
-  bool keep_dim;
-};
-/// Mean over height and width. [B, C, H, W] -> [B, C].
-class WEFT_API GlobalAvgPool2d : public Module {
- public:
-  GlobalAvgPool2d() : Module("GlobalAvgPool2d") {}
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
-  Tensor forward(const Tensor& x) const;
-};
-
-struct SegmentationLossesOptions {
-  bool se_loss = false;  ///< a second input: presence of each class in the image, logits [B, nclass]
-  double se_weight = 0.2;
-  int64_t nclass = -1;  ///< needed for se_loss
-  bool aux = false;     ///< another input: the auxiliary head's logits
-  double aux_weight = 0.4;
-  Tensor weight = {};  ///< of the classes, in all terms
-  int64_t ignore_index = -1;
-};
-/// EncNet's loss: CE(pred, target) + aux_weight CE(aux, target) + se_weight BCE(sigmoid(se), presence), where
-/// presence[b, c] is 1 if label c is anywhere in image b. pred, aux: [B, C, H, W], target: [B, H, W]. Call it with the
-/// inputs that the options name, in the order pred, se, aux, target.
-class WEFT_API SegmentationLosses : public Module {
- public:
-  explicit SegmentationLosses(SegmentationLossesOptions o = {});
-  Tensor operator()(const Tensor& pred, const Tensor& target) const { return nn::call(*this, pred, target); }
-  Tensor forward(const Tensor& pred, const Tensor& target) const;
-  Tensor operator()(const Tensor& pred, const Tensor& se_or_aux, const Tensor& target) const {
-    return nn::call(*this, pred, se_or_aux, target);
-  }
-  Tensor forward(const Tensor& pred, const Tensor& se_or_aux, const Tensor& target) const;
-  Tensor operator()(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const {
-    return nn::call(*this, pred, se, aux, target);
-  }
-  Tensor forward(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const;
-  Option<SegmentationLossesOptions> options;
-
- private:
-  Tensor loss(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const;
-};
-
-/// mean((1 - smoothing) nll + smoothing (-mean_c log p_c)). x: [N, C], target: [N].
-class WEFT_API LabelSmoothing : public Module {
- public:
-  explicit LabelSmoothing(double smoothing = 0.1);
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return nn::call(*this, x, target); }
-  Tensor forward(const Tensor& x, const Tensor& target) const;
-  double smoothing;
 };
 
 }  // namespace weft::nn

@@ -3,6 +3,9 @@
 #include "golden/registry.h"
 #include "weft/autograd/ops/encoding.h"
 #include "weft/nn/encoding.h"
+#include "weft/nn/op_layers.h"
+#include "weft/nn/segmentation_loss.h"
+#include "weft/nn/upsample_conv.h"
 
 namespace golden {
 

@@ -1,4 +1,8 @@
 #include "weft/nn/encoding.h"
+#include "weft/nn/gram.h"
+#include "weft/nn/op_layers.h"
+#include "weft/nn/segmentation_loss.h"
+#include "weft/nn/upsample_conv.h"
 
 #include <cmath>
 

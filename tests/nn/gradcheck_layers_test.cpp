@@ -12,10 +12,12 @@
 #include "weft/nn/lazy_conv.h"
 #include "weft/nn/linear.h"
 #include "weft/nn/norm.h"
+#include "weft/nn/op_layers.h"
 #include "weft/nn/padding.h"
 #include "weft/nn/pool.h"
 #include "weft/nn/resample.h"
 #include "weft/nn/sync_batch_norm.h"
+#include "weft/nn/upsample_conv.h"
 #include "weft/nn/ws_conv.h"
 
 using namespace weft;

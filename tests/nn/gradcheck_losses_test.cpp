@@ -13,6 +13,7 @@
 #include "weft/nn/loss.h"
 #include "weft/nn/margin_loss.h"
 #include "weft/nn/rnn.h"
+#include "weft/nn/segmentation_loss.h"
 #include "weft/nn/transformer.h"
 
 using namespace weft;

@@ -1,0 +1,28 @@
+#include "weft/nn/op_layers.h"
+
+#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/reduce.h"
+#include "weft/autograd/ops/unary.h"
+#include "weft/nn/repr.h"
+
+namespace weft::nn {
+
+using detail::py;
+
+Normalize::Normalize(double p, int64_t dim)
+    : Module("Normalize", weft::str("p=", py(p), ", dim=", dim)), p(p), dim(dim) {}
+Tensor Normalize::forward(const Tensor& x) const { return x / clamp(vector_norm(x, p, dim, true), 1e-8); }
+
+View::View(const Shape& size) : Module("View", py(size)), size(size) {}
+Sum::Sum(int64_t dim, bool keep_dim)
+    : Module("Sum", weft::str("dim=", dim, ", keep_dim=", py(keep_dim))), dim(dim), keep_dim(keep_dim) {}
+Tensor Sum::forward(const Tensor& x) const { return sum(x, dim, keep_dim); }
+Mean::Mean(int64_t dim, bool keep_dim)
+    : Module("Mean", weft::str("dim=", dim, ", keep_dim=", py(keep_dim))), dim(dim), keep_dim(keep_dim) {}
+Tensor Mean::forward(const Tensor& x) const { return mean(x, dim, keep_dim); }
+Tensor GlobalAvgPool2d::forward(const Tensor& x) const {
+  WEFT_CHECK(x.rank() == 4, ShapeError, "GlobalAvgPool2d: expected [B, C, H, W], got ", x.shape());
+  return mean(x, {2, 3});
+}
+
+}  // namespace weft::nn

@@ -1,0 +1,55 @@
+// Ops as layers: normalisation by a norm, view, sum and mean (PyTorch-Encoding).
+#pragma once
+
+#include "weft/nn/call.h"
+#include "weft/nn/module.h"
+
+namespace weft::nn {
+
+/// x / max(|x|_p, 1e-8) along dim.
+class WEFT_API Normalize : public Module {
+ public:
+  explicit Normalize(double p = 2, int64_t dim = 1);
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+  double p;
+  int64_t dim;
+};
+
+/// x.view(size); one size may be -1.
+class WEFT_API View : public Module {
+ public:
+  explicit View(const Shape& size);
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& x) { return x.reshape(size); });
+  }
+  Shape size;
+};
+
+/// Sum over one axis.
+class WEFT_API Sum : public Module {
+ public:
+  explicit Sum(int64_t dim, bool keep_dim = false);
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+  int64_t dim;
+  bool keep_dim;
+};
+/// Mean over one axis.
+class WEFT_API Mean : public Module {
+ public:
+  explicit Mean(int64_t dim, bool keep_dim = false);
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+  int64_t dim;
+  bool keep_dim;
+};
+/// Mean over height and width. [B, C, H, W] -> [B, C].
+class WEFT_API GlobalAvgPool2d : public Module {
+ public:
+  GlobalAvgPool2d() : Module("GlobalAvgPool2d") {}
+  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor forward(const Tensor& x) const;
+};
+
+}  // namespace weft::nn
