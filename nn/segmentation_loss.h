@@ -17,9 +17,9 @@ struct SegmentationLossesOptions {
   Tensor weight = {};  ///< of the classes, in all terms
   int64_t ignore_index = -1;
 };
-/// EncNet's loss: CE(pred, target) + aux_weight CE(aux, target) + se_weight BCE(sigmoid(se), presence), where presence[b, c] is 1 if
-/// label c is anywhere in image b. pred, aux: [B, C, H, W], target: [B, H, W]. Call it with the inputs that the options name, in
-/// the order pred, se, aux, target.
+/// EncNet's loss: CE(pred, target) + aux_weight CE(aux, target) + se_weight BCE(sigmoid(se), presence), where
+/// presence[b, c] is 1 if label c is anywhere in image b. pred, aux: [B, C, H, W], target: [B, H, W]. Call it with the
+/// inputs that the options name, in the order pred, se, aux, target.
 class WEFT_API SegmentationLosses : public Module {
  public:
   explicit SegmentationLosses(SegmentationLossesOptions o = {});

@@ -17,9 +17,9 @@ struct UpsampleConv2dOptions {
   int64_t scale_factor = 1;
   bool bias = true;
 };
-/// A convolution to out scale_factor^2 channels, then pixel shuffle: [N, in, H, W] -> [N, out, s h, s w] with h, w those of the
-/// convolution. UpsampleConv2d(16, 16, {.kernel_size = 3, .padding = 1, .scale_factor = 2}) makes 12 x 12 of 6 x 6. weight
-/// [out s^2, in / groups, kh, kw] and bias [out s^2] begin as U(+-1 / sqrt(in kh kw)).
+/// A convolution to out scale_factor^2 channels, then pixel shuffle: [N, in, H, W] -> [N, out, s h, s w] with h, w
+/// those of the convolution. UpsampleConv2d(16, 16, {.kernel_size = 3, .padding = 1, .scale_factor = 2}) makes 12 x 12
+/// of 6 x 6. weight [out s^2, in / groups, kh, kw] and bias [out s^2] begin as U(+-1 / sqrt(in kh kw)).
 class WEFT_API UpsampleConv2d : public ConvBase {
  public:
   UpsampleConv2d(int64_t in_channels, int64_t out_channels, const UpsampleConv2dOptions& o);
