@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "weft/core/choice.h"
 #include "weft/core/tensor.h"
 #include "weft/io/input_output.h"
 
@@ -68,9 +69,10 @@ WEFT_API Tensor batch_to_image(const Tensor& x);
 /// The kernel of a resize: area averages, Lanczos (a = 3) is sharper, nearest takes the one pixel under the centre of
 /// each (as Pillow; `floor((i + 0.5) * in / out)`) and makes no new values.
 enum class ResizeFilter { area, lanczos, nearest };
+constexpr auto mode_words(ResizeFilter) { return make_words("resize_image: filter", "area", "lanczos", "nearest"); }
 /// [H, W, C] of u8 or f32 -> [height, width, C]: separable, antialiased (the kernel widens when shrinking, as in
 /// Pillow). `nearest` also takes [H, W], and every dtype: it is the one for labels.
 WEFT_API Tensor resize_image(const Tensor& image, int64_t height, int64_t width,
-                             ResizeFilter filter = ResizeFilter::lanczos);
+                             Choice<ResizeFilter> filter = ResizeFilter::lanczos);
 
 }  // namespace weft::io

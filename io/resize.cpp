@@ -84,7 +84,7 @@ Tensor nearest(const Tensor& x, int64_t height, int64_t width) {
 
 }  // namespace
 
-Tensor resize_image(const Tensor& image, int64_t height, int64_t width, ResizeFilter filter) {
+Tensor resize_image(const Tensor& image, int64_t height, int64_t width, Choice<ResizeFilter> filter) {
   bool copies = filter == ResizeFilter::nearest;
   WEFT_CHECK((image.rank() == 3 || (copies && image.rank() == 2)) && image.numel() > 0, ShapeError,
              "resize_image: expected [H, W, C]", copies ? " or [H, W]" : "", ", got ", image.shape(),

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "weft/core/choice.h"
 #include "weft/optim/optimizer.h"
 
 namespace weft::optim {
@@ -126,11 +127,14 @@ struct CyclicOptions {
   double base_lr, max_lr;
   int64_t step_size_up = 2000;
   int64_t step_size_down = 0;  ///< 0: as step_size_up
-  Mode mode = Mode::triangular;
+  Choice<Mode> mode = Mode::triangular;
   double gamma = 1;            ///< of exp_range
   bool cycle_momentum = true;  ///< momentum goes the other way
   double base_momentum = 0.8, max_momentum = 0.9;
 };
+constexpr auto mode_words(CyclicOptions::Mode) {
+  return make_words("CyclicLR: mode", "triangular", "triangular2", "exp_range");
+}
 /// Straight up from base_lr to max_lr and down again (Smith 2017), with heights 1; 1, 1/2, 1/4, ... (triangular2); or
 /// gamma^i (exp_range). NotSupported for cycle_momentum where the optimiser has no momentum.
 struct WEFT_API CyclicLR : Schedule {
@@ -139,11 +143,13 @@ struct WEFT_API CyclicLR : Schedule {
 };
 
 struct EncodingLROptions {
-  enum class Mode : uint8_t { cos, poly, step } mode;
+  enum class Mode : uint8_t { cos, poly, step };
+  Choice<Mode> mode;
   int64_t num_epochs, iters_per_epoch;
   int64_t lr_step = 0;  ///< epochs of `step`
   int64_t warmup_epochs = 0;
 };
+constexpr auto mode_words(EncodingLROptions::Mode) { return make_words("EncodingLR: mode", "cos", "poly", "step"); }
 /// PyTorch-Encoding's LR_Scheduler. i < W = warmup_epochs iters_per_epoch: base i / W, so that the first step changes
 /// nothing (its quirk). From there, with s = (i - W) / ((num_epochs - warmup_epochs) iters_per_epoch): base (1 + cos(pi
 /// s)) / 2, base (1 - s)^0.9, or base 0.1^floor(epoch / lr_step). Groups keep their own base, where the original gives
@@ -174,7 +180,8 @@ struct WEFT_API SequentialLR : Schedule {
 };
 
 struct PlateauOptions {
-  enum class Mode : uint8_t { min, max } mode = Mode::min;
+  enum class Mode : uint8_t { min, max };
+  Choice<Mode> mode = Mode::min;
   double factor = 0.1;
   int64_t patience = 10;    ///< bad epochs that are tolerated
   double threshold = 1e-4;  ///< an improvement is more than this
@@ -183,6 +190,7 @@ struct PlateauOptions {
   double min_lr = 0;
   double eps = 1e-8;  ///< smaller changes are not made
 };
+constexpr auto mode_words(PlateauOptions::Mode) { return make_words("ReduceLROnPlateau: mode", "min", "max"); }
 /// rate *= factor when `metric` has not improved for more than `patience` calls of step(metric). No Schedule: its rates
 /// follow from the metrics.
 class WEFT_API ReduceLROnPlateau {

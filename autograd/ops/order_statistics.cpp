@@ -140,19 +140,19 @@ ValuesIndices mode(const Tensor& in, int64_t dim, bool keepdim) {
 }
 
 Tensor quantile(const Tensor& x, double q, std::optional<int64_t> dim, bool keepdim,
-                QuantileInterpolation interpolation) {
+                Choice<QuantileInterpolation> interpolation) {
   return quantile_of("quantile", x, as_quantile("quantile", q, x), dim, keepdim, interpolation, false);
 }
 Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
-                QuantileInterpolation interpolation) {
+                Choice<QuantileInterpolation> interpolation) {
   return quantile_of("quantile", x, q, dim, keepdim, interpolation, false);
 }
 Tensor nanquantile(const Tensor& x, double q, std::optional<int64_t> dim, bool keepdim,
-                   QuantileInterpolation interpolation) {
+                   Choice<QuantileInterpolation> interpolation) {
   return quantile_of("nanquantile", x, as_quantile("nanquantile", q, x), dim, keepdim, interpolation, true);
 }
 Tensor nanquantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
-                   QuantileInterpolation interpolation) {
+                   Choice<QuantileInterpolation> interpolation) {
   return quantile_of("nanquantile", x, q, dim, keepdim, interpolation, true);
 }
 

@@ -24,20 +24,23 @@ namespace weft {
 /// Between the elements at floor and ceil of the rank q (n - 1): by weight, one of them, halfway (where they differ),
 /// the nearest rank (half to even).
 enum class QuantileInterpolation : uint8_t { linear, lower, higher, midpoint, nearest };
+constexpr auto mode_words(QuantileInterpolation) {
+  return make_words("quantile: interpolation", "linear", "lower", "higher", "midpoint", "nearest");
+}
 /// The q-quantile along `dim`, or of all elements: x's shape without the axis. A line with a NaN gives NaN. f32 and f64
 /// only (DtypeError). ValueError for a q outside of [0, 1]; ShapeError for no elements.
 [[nodiscard]] WEFT_API Tensor quantile(const Tensor& x, double q, std::optional<int64_t> dim = {}, bool keepdim = false,
-                                       QuantileInterpolation interpolation = QuantileInterpolation::linear);
+                                       Choice<QuantileInterpolation> interpolation = QuantileInterpolation::linear);
 /// For several q: [Q] of x's dtype, which gets no gradient -> [Q, ...].
 [[nodiscard]] WEFT_API Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim = {},
                                        bool keepdim = false,
-                                       QuantileInterpolation interpolation = QuantileInterpolation::linear);
+                                       Choice<QuantileInterpolation> interpolation = QuantileInterpolation::linear);
 /// The quantile of what is not NaN; NaN if nothing is left.
 [[nodiscard]] WEFT_API Tensor nanquantile(const Tensor& x, double q, std::optional<int64_t> dim = {},
                                           bool keepdim = false,
-                                          QuantileInterpolation interpolation = QuantileInterpolation::linear);
+                                          Choice<QuantileInterpolation> interpolation = QuantileInterpolation::linear);
 [[nodiscard]] WEFT_API Tensor nanquantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim = {},
                                           bool keepdim = false,
-                                          QuantileInterpolation interpolation = QuantileInterpolation::linear);
+                                          Choice<QuantileInterpolation> interpolation = QuantileInterpolation::linear);
 
 }  // namespace weft

@@ -134,8 +134,8 @@ void check_sources(const char* op, const Tensor& x, const Tensor& index, const T
 
 }  // namespace
 
-Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, ScatterReduce reduce,
-                      bool include_self) try {
+Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
+                      Choice<ScatterReduce> reduce, bool include_self) try {
   check_sources("scatter_reduce", x, index, src);
   const int d = wrap_dim("scatter_reduce", dim, x.rank());
   auto line = [](const Tensor& t) { return t.rank() == 0 ? t.reshape({1}) : t; };
@@ -154,7 +154,7 @@ Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const T
   return reduced({"scatter_reduce", d, false, at.to(Dtype::i64)}, x, from, reduce, include_self);
 } catch (const Error& e) { detail::rethrow_as("scatter_reduce", e); }
 
-Tensor index_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, ScatterReduce reduce,
+Tensor index_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, Choice<ScatterReduce> reduce,
                     bool include_self) try {
   check_sources("index_reduce", x, index, src);
   WEFT_CHECK(reduce != ScatterReduce::sum, ValueError,

@@ -2,12 +2,16 @@
 // and index_add.
 #pragma once
 
+#include "weft/core/choice.h"
 #include "weft/core/tensor.h"
 
 namespace weft {
 
 /// How elements that meet become one; NaN wins in amax and amin. The mean of integers is rounded down.
 enum class ScatterReduce : uint8_t { sum, prod, mean, amax, amin };
+constexpr auto mode_words(ScatterReduce) {
+  return make_words("scatter_reduce: reduce", "sum", "prod", "mean", "amax", "amin");
+}
 
 /// x with x[.., index[.., i, ..], ..] along `dim` replaced by the reduction of all src[.., i, ..] that go there and, if
 /// `include_self`, of the element of x itself. What no index names stays. index: x's rank, sizes at most src's, and x's
@@ -15,10 +19,10 @@ enum class ScatterReduce : uint8_t { sum, prod, mean, amax, amin };
 /// log2(length) times the memory. Same bits every time. Products and extremes sort the index (n log n). Equivalent:
 /// torch.scatter_reduce.
 [[nodiscard]] WEFT_API Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
-                                             ScatterReduce reduce, bool include_self = true);
+                                             Choice<ScatterReduce> reduce, bool include_self = true);
 /// The same for whole slices: src[.., j, ..] goes to x[.., index[j], ..]. index: [n] or []; src: x's shape with n along
 /// dim. Not for sums (ValueError: use index_add) nor bool. Equivalent: torch.index_reduce.
 [[nodiscard]] WEFT_API Tensor index_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
-                                           ScatterReduce reduce, bool include_self = true);
+                                           Choice<ScatterReduce> reduce, bool include_self = true);
 
 }  // namespace weft

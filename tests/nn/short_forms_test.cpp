@@ -164,6 +164,11 @@ TEST_CASE("a mode is text or an enumerator, and an unknown word is answered with
   CHECK(interpolate(x.reshape({1, 1, 3}), {.size = {6}, .mode = "nearest-exact"}).numel() == 6);
   const Tensor grid = zeros({1, 1, 1, 2}), image = ones({1, 1, 3, 3});
   CHECK(grid_sample(image, grid, {.mode = "nearest", .padding_mode = "border"}).item<float>() == 1);
+  CHECK(scatter_reduce(zeros({2}), 0, tensor({int64_t{1}, int64_t{1}, int64_t{0}}), x, "amax").to_vector<float>() ==
+        std::vector<float>{3, 2});
+  CHECK(quantile(x, 0.4, {}, false, "lower").item<float>() == 1);
+  CHECK(optim::PlateauOptions{.mode = "max"}.mode == optim::PlateauOptions::Mode::max);
+  CHECK(io::resize_image(ones({4, 4, 1}), 2, 2, "nearest").numel() == 4);
   CHECK(nn::init::calculate_gain("tanh") == 5.0 / 3);
   CHECK(FPFormat(4, 3, "nearest").rounding == FPRounding::nearest);
 }
