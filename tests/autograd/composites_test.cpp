@@ -21,8 +21,10 @@ namespace {
 using Values = std::vector<double>;
 
 Values values(const Tensor& x) { return x.to_vector<double>(); }
-Tensor f64(const Values& v, std::optional<Shape> shape = {}) { return here::tensor(v, shape); }
-Tensor i64(const std::vector<int64_t>& v, std::optional<Shape> shape = {}) { return here::tensor(v, shape); }
+template <class... S> Tensor f64(const Values& v, const S&... shape) { return here::tensor(v, Shape(shape)...); }
+template <class... S> Tensor i64(const std::vector<int64_t>& v, const S&... shape) {
+  return here::tensor(v, Shape(shape)...);
+}
 Values gradient(const Tensor& y, const Tensor& x) { return values(grad({sum(y)}, {x})[0]); }
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();

@@ -44,7 +44,7 @@ std::vector<Op> lookups() {
             "empty", {uniform({3, 4}), integers({0, 4}, 0, 3)},
             [](const Tensors& x) { return weft::gather(x[0], 0, x[1]); },
             [](const Arrays&) {
-              return Array({0, 4});
+              return Array(Shape{0, 4});
             })},
        {{[] {
            (void)weft::gather(here::ones({2, 2}), 0, here::full({1, 2}, 2, Dtype::i64));
@@ -282,7 +282,7 @@ std::vector<Op> windows() {
                    "blocks", {uniform({1, 8, 4})},
                    [](const Tensors& x) { return weft::fold(x[0], 3, 2, {.padding = 1, .stride = 2}); },
                    [=](const Arrays& x) {
-                     Array y({1, 2, 3, 3});
+                     Array y(Shape{1, 2, 3, 3});
                      support::for_each_index({1, 8, 4}, [&](Index i) {
                        const Index p = unfold_at(i);
                        if (p[2] >= 0 && p[3] >= 0 && p[2] < 3 && p[3] < 3) y.at(p) += x[0].at(i);

@@ -271,7 +271,7 @@ std::vector<Op> counts() {
        .samples = {sample(
                        "plain", {integers({9}, 0, 6, 3)}, [](const Tensors& x) { return weft::bincount(x[0], {}, 8); },
                        [](const Arrays& x) {
-                         Array y({8});
+                         Array y(Shape{8});
                          for (double v : x[0].v) y.v[static_cast<size_t>(v)] += 1;
                          return y;
                        }),
@@ -279,7 +279,7 @@ std::vector<Op> counts() {
                        "weights", {integers({9}, 0, 6, 3), uniform({9})},
                        [](const Tensors& x) { return weft::bincount(x[0], x[1]); },
                        [](const Arrays& x) {
-                         Array y({static_cast<int64_t>(*std::max_element(x[0].v.begin(), x[0].v.end())) + 1});
+                         Array y(Shape{static_cast<int64_t>(*std::max_element(x[0].v.begin(), x[0].v.end())) + 1});
                          for (size_t i = 0; i < 9; ++i) y.v[static_cast<size_t>(x[0].v[i])] += x[1].v[i];
                          return y;
                        })},
@@ -300,7 +300,7 @@ std::vector<Op> counts() {
            "some outside", {uniform({3, 7})},
            [](const Tensors& x) { return weft::histc(x[0], {.bins = 5, .min = -1, .max = 1.5}); },
            [](const Arrays& x) {
-             Array y({5});
+             Array y(Shape{5});
              for (double v : x[0].v)
                if (v >= -1 && v <= 1.5) y.v[std::min<size_t>(4, static_cast<size_t>((v + 1) * 2))] += 1;
              return y;
