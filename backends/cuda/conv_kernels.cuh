@@ -116,8 +116,8 @@ inline void gather_windows(void* columns, const void* source, Dtype dtype, const
   else gather_windows_as<uint16_t>(columns, source, item, w, first, count);
 }
 
-/// Calls f(tap, pixel) for the taps of output position `at` of an image and the inputs that they see, or (`Back`) of input
-/// position `at` and the outputs that it fed. Taps without a pixel are left out.
+/// Calls f(tap, pixel) for the taps of output position `at` of an image and the inputs that they see, or (`Back`) of
+/// input position `at` and the outputs that it fed. Taps without a pixel are left out.
 template <bool Back, class F>
 __device__ WEFT_INLINE void for_each_tap(const ConvGeometry& p, int64_t image, const int64_t (&at)[3], const F& f) {
   const auto other = [&](int axis, int64_t k) {

@@ -12,8 +12,8 @@ WEFT_HD constexpr bool has_bias(Epilogue e) {
   return e == Epilogue::bias || e == Epilogue::relu_bias || e == Epilogue::gelu_bias;
 }
 
-/// out[i] = epilogue(alpha a[i] b[i] + beta out[i] [+ bias]). out is not read when beta is 0. It has the dtype of a and b,
-/// or is f32 for halves; bias has out's dtype.
+/// out[i] = epilogue(alpha a[i] b[i] + beta out[i] [+ bias]). out is not read when beta is 0. It has the dtype of a and
+/// b, or is f32 for halves; bias has out's dtype.
 struct Gemm : GemmOperands {
   Dtype out_dtype = Dtype::f32;
   double alpha = 1, beta = 0;

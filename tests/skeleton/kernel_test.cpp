@@ -24,8 +24,8 @@ std::vector<double> naive(const Tensor& x, int dim) {
   return y;
 }
 
-/// A sum of n positive numbers has a relative error of at most n roundings; a result is at most 1 in size and rounded once
-/// to its dtype.
+/// A sum of n positive numbers has a relative error of at most n roundings; a result is at most 1 in size, and is
+/// rounded once to its dtype.
 double tolerance(Dtype d, int64_t n) {
   const double result = d == Dtype::f64 ? 0x1p-52 : d == Dtype::f32 ? 0x1p-23 : d == Dtype::f16 ? 0x1p-10 : 0x1p-7;
   return result + static_cast<double>(n) * (d == Dtype::f64 ? 0x1p-53 : 0x1p-24);
