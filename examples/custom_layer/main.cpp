@@ -25,7 +25,7 @@ class Radial : public nn::Module {
     WEFT_CHECK(x.rank() == 2 && x.size(1) == scale.size(0), ShapeError, "Radial: input ", x.shape(), " must be [N, ",
                scale.size(0), "]");
     Tensor from_centre = (x / scale).unsqueeze(1) - centre;  // [N, 1, features] - [count, features]
-    return exp(-sum(square(from_centre), 2) * exp(log_sharpness));
+    return exp(-from_centre.square().sum(2) * exp(log_sharpness));
   }
   /// Takes the scale from data: [N, features]. A buffer is saved with the parameters, but no optimiser changes it.
   void fit_scale(const Tensor& x) {
@@ -33,7 +33,8 @@ class Radial : public nn::Module {
     scale.copy_(weft::std(x, 0));
   }
 
-  Tensor centre, log_sharpness, scale;
+  nn::Parameter centre, log_sharpness;
+  nn::Buffer scale;
 };
 
 /// A module of layers; `add` registers a child under its name.
@@ -55,7 +56,7 @@ Points moons(int64_t count) {
 
 double accuracy(Classifier& model, const Points& p) {
   NoGrad guard;
-  return mean(eq(argmax(model(p.x), 1), p.label).to(Dtype::f32)).item<double>();
+  return (model(p.x).argmax(1) == p.label).to(Dtype::f32).mean().item<double>();
 }
 
 void train(Classifier& model, const Points& p, int steps) {

@@ -18,6 +18,7 @@ struct Array {
   std::vector<double> v;
 
   Array() = default;
+  explicit Array(std::initializer_list<int64_t> s, double fill = 0) : Array(Shape(s), fill) {}
   explicit Array(const Shape& s, double fill = 0) : shape(s), v(static_cast<size_t>(s.numel()), fill) {}
   explicit Array(const Tensor& t) : shape(t.shape()), v(t.to_vector<double>()) {}
 
