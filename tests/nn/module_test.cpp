@@ -3,13 +3,14 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <sstream>
 
+#include "nn/support.h"
 #include "weft/autograd/grad_mode.h"
 #include "weft/core/factory.h"
 #include "weft/nn/nn.h"
 
 using namespace weft;
+using weft::test::printed;
 
 namespace {
 
@@ -35,12 +36,6 @@ std::vector<std::string> names(const std::vector<nn::NamedTensor>& v) {
   return out;
 }
 using Names = std::vector<std::string>;
-
-template <class M> std::string printed(const M& m) {
-  std::ostringstream s;
-  s << m;
-  return s.str();
-}
 
 /// The message of the ValueError that f throws.
 template <class F> std::string text_of(F f) {
