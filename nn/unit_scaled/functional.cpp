@@ -274,7 +274,7 @@ Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOp
   return reduced(sum, o.reduction, x.numel() / classes, x.dtype());
 }
 
-Tensor mse_loss(const Tensor& x, const Tensor& target, Reduction reduction) {
+Tensor mse_loss(const Tensor& x, const Tensor& target, Choice<Reduction> reduction) {
   detail::check_loss("mse_loss", reduction);
   WEFT_CHECK(x.shape() == target.shape(), ShapeError, "mse_loss: input and target must have one shape, got ", x.shape(),
              " and ", target.shape());

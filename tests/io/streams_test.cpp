@@ -117,7 +117,7 @@ TEST_CASE("models and optimisers in bytes and streams") {
   io::load(c, stream, true);
   CHECK(identical(a.bias, c.bias));
 
-  optim::Adam one({a.weight}, 0.5), two({b.weight}, 0.25);
+  optim::Adam one({a.weight.tensor()}, 0.5), two({b.weight.tensor()}, 0.25);
   io::load(two, io::save_bytes(one));
   CHECK(two.lr() == 0.5);
   nn::Linear wrong(4, 2);
