@@ -13,6 +13,7 @@
 namespace weft {
 namespace {
 
+void check_addable(const Tensor& a, const Tensor& b, const char* from);
 Tensor add_grads(Tensor a, const Tensor& b, bool recorded, const char* from);
 
 constexpr int kMaxDepth = 10'000;    // of backwards that run inside of formulas and hooks
@@ -315,6 +316,7 @@ void Run::finish_leaf(Arrived& a) {
     if (leaf.grad.defined()) {
       // given away only where the sum goes into its own memory: a sum that finds none leaves the old gradient
       const bool in_place = leaf.grad.is_unique() && kernels::detail::same_layout(leaf.grad, g);
+      check_addable(leaf.grad, g, a.from);  // before the gradient leaves its place
       leaf.grad = add_grads(in_place ? std::move(leaf.grad) : Tensor(leaf.grad), g, create_graph_, a.from);
     } else {
       // steal what nobody else holds and what has the leaf's layout; otherwise copy into that layout
@@ -373,13 +375,17 @@ void Run::execute() {
   else walk();
 }
 
-// a + b, over a's memory when nobody else holds it; `from` is the op that gave b.
-Tensor add_grads(Tensor a, const Tensor& b, bool recorded, const char* from) {
+void check_addable(const Tensor& a, const Tensor& b, const char* from) {
   WEFT_CHECK(
       a.dtype() == b.dtype() && a.device() == b.device(), Error, from, ": its gradient ", b.shape(), " ", b.dtype(),
       " on ", b.device(), " cannot be added to one that is ", a.dtype(), " on ", a.device(),
       ": the tensor's contents were swapped (swap_contents, averages of weights) between forward and backward, or "
       "since that gradient; run the forward pass again, or clear the gradient with zero_grad()");
+}
+
+// a + b, over a's memory when nobody else holds it; `from` is the op that gave b.
+Tensor add_grads(Tensor a, const Tensor& b, bool recorded, const char* from) {
+  check_addable(a, b, from);
   if (recorded) return a + b;
   return kernels::map2<fn::Add>(std::move(a), b);
 }

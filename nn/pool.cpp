@@ -143,7 +143,7 @@ Tensor MaxUnpool<D>::forward(const Tensor& x, const Tensor& indices, const std::
 template <int D>
 FractionalMaxPool<D>::FractionalMaxPool(const FractionalMaxPoolOptions<D>& o)
     : Module(weft::str("FractionalMaxPool", D, "d")), options(o) {
-  buffer("_random_samples", o.random_samples);
+  random_samples_ = buffer("_random_samples", o.random_samples);
   const bool sized = o.output_size != Dims<D>(0);
   WEFT_CHECK(sized || !o.output_ratio.empty(), ValueError, name(),
              ": requires specifying either an output_size or an output_ratio");
@@ -158,13 +158,18 @@ FractionalMaxPool<D>::FractionalMaxPool(const FractionalMaxPoolOptions<D>& o)
         ValueError, name(), ": output_ratio must be between 0 and 1, one number or ", D, ", got ", o.output_ratio[i]);
   }
 }
+template <int D> FractionalMaxPoolOptions<D> FractionalMaxPool<D>::current() const {
+  FractionalMaxPoolOptions<D> o = *options;
+  o.random_samples = random_samples_.tensor();
+  return o;
+}
 template <int D> Tensor FractionalMaxPool<D>::forward(const Tensor& x) const {
-  if constexpr (D == 2) return fractional_max_pool2d(x, *options);
-  else return fractional_max_pool3d(x, *options);
+  if constexpr (D == 2) return fractional_max_pool2d(x, current());
+  else return fractional_max_pool3d(x, current());
 }
 template <int D> Pooled FractionalMaxPool<D>::with_indices(const Tensor& x) const {
-  if constexpr (D == 2) return fractional_max_pool2d_with_indices(x, *options);
-  else return fractional_max_pool3d_with_indices(x, *options);
+  if constexpr (D == 2) return fractional_max_pool2d_with_indices(x, current());
+  else return fractional_max_pool3d_with_indices(x, current());
 }
 
 template class MaxPool<1>;

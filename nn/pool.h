@@ -105,7 +105,11 @@ template <int D> class WEFT_API FractionalMaxPool : public Module {
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   Pooled with_indices(const Tensor& x) const;
-  Option<FractionalMaxPoolOptions<D>> options;
+  Option<FractionalMaxPoolOptions<D>> options;  ///< its random_samples are the buffer's
+
+ private:
+  FractionalMaxPoolOptions<D> current() const;
+  Buffer random_samples_;
 };
 using FractionalMaxPool2d = FractionalMaxPool<2>;
 using FractionalMaxPool3d = FractionalMaxPool<3>;

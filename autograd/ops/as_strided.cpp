@@ -25,7 +25,9 @@ struct Strided {
     return last + 1;
   }
   Tensor of(const Tensor& x) const {
-    return Tensor(make_ref<TensorImpl>(Ref<Storage>(x.impl()->storage), size, stride, offset, x.dtype()));
+    Tensor y(make_ref<TensorImpl>(Ref<Storage>(x.impl()->storage), size, stride, offset, x.dtype()));
+    y.impl()->is_view = true;
+    return y;
   }
   /// May an element be named twice? No, if each axis steps beyond all that the smaller steps reach.
   bool may_overlap() const {
@@ -95,8 +97,9 @@ Tensor strided_grad(const Tensor& g, Strided to, Strided of) {
 }  // namespace
 
 Tensor as_strided(const Tensor& x, const Shape& size, const Strides& stride, std::optional<int64_t> storage_offset) {
-  WEFT_CHECK(x.rank() >= 0 && size.size() == stride.size(), ShapeError, "as_strided: size ", size, " and stride ",
-             stride, " differ in length");
+  check_defined("as_strided", x);
+  WEFT_CHECK(size.size() == stride.size(), ShapeError, "as_strided: size ", size, " and stride ", stride,
+             " differ in length");
   const Strided of{x.shape(), x.strides(), x.impl()->offset}, to{size, stride, storage_offset.value_or(of.offset)};
   const int64_t numel = checked_numel("as_strided", size);
   WEFT_CHECK(to.offset >= 0, ValueError, "as_strided: negative storage_offset ", to.offset);

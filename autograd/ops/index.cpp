@@ -1,5 +1,7 @@
 #include "weft/autograd/ops/index.h"
 
+#include <cmath>
+
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/composed.h"
@@ -39,6 +41,8 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
   const int d = wrap_dim("index_add", dim, x.rank());
   WEFT_CHECK(index.rank() <= 1, ShapeError, "index_add: index must have rank 0 or 1, got ", index.shape());
   WEFT_CHECK(src.dtype() == x.dtype(), DtypeError, "index_add: x is ", x.dtype(), " but src ", src.dtype());
+  WEFT_CHECK(x.is_floating() || alpha == std::trunc(alpha), ValueError, "index_add: alpha=", alpha,
+             " must be an integer for dtype ", x.dtype());
   if (x.rank() == 0) return index_add(x.reshape({1}), 0, index, at_least_1d(src), alpha).reshape({});
   const Lookup l("index_add", x.shape(), {d}, {at_least_1d(index)}, false);
   WEFT_CHECK(src.shape() == l.result(), ShapeError, "index_add: src is ", src.shape(), " but x ", x.shape(), " with ",
@@ -47,7 +51,7 @@ Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor
   Tensor y = x.detach().to(compute);
   if (y.is_same(x) || compute == x.dtype()) y = y.clone();
   Tensor add = src.detach().to(compute);
-  detail::lookup_put(y, l, alpha == 1 ? add : mul(add, alpha), true);
+  detail::lookup_put(y, l, alpha == 1 ? add : mul(add, detail::number(alpha, add.options())), true);
   return record("index_add", y.to(x.dtype()), {x, src},
                 [d, index, alpha, i = Saved(index, "index")](BackwardCtx& c) -> Grads {
                   (void)c.get(i);

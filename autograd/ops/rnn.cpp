@@ -23,6 +23,7 @@ constexpr const char* kNames[] = {"rnn_tanh", "rnn_relu", "lstm", "gru"};
 void check(RnnKind kind, const Tensor& x, const RnnState& s, const RnnWeights& w) {
   const char* name = kNames[static_cast<int>(kind)];
   check_defined(name, x, s.h, w.w_ih, w.w_hh);
+  WEFT_CHECK(x.is_floating(), DtypeError, name, ": input is ", x.dtype(), "; expected a floating dtype");
   const int64_t rows = w.w_hh.size(0), H = rows / rnn_gates(kind), N = x.size(-2);
   const int64_t out = w.w_hr.defined() ? w.w_hr.size(0) : H;
   WEFT_CHECK(w.w_ih.rank() == 2 && w.w_hh.rank() == 2 && rows == H * rnn_gates(kind) && w.w_ih.size(0) == rows &&

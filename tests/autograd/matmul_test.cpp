@@ -58,6 +58,10 @@ void check_product(const Tensor& a, const Tensor& b) {
   CAPTURE(a.dtype());
   CHECK(y.shape() == shape);
   CHECK(y.dtype() == a.dtype());
+  if (is_integral(a.dtype())) {  // sums of short integers are cut to their size
+    const std::vector<int64_t> whole(expected.begin(), expected.end());
+    expected = tensor(whole).to(a.dtype()).to_vector<double>();
+  }
   CHECK((y.to_vector<double>() == expected));
 }
 

@@ -47,6 +47,7 @@ struct Op {
   std::vector<Fault> faults = {};
   bool gradient = true;  ///< differentiable (false: comparisons, indices)
   bool half = true;      ///< takes f16 and bf16
+  bool wraps = false;    ///< its samples make negative numbers of positive ones: not for unsigned integers
   bool deterministic_layout = true;
   double half_eps =
       4;  ///< error allowed in f16/bf16, in units of the dtype's eps times |reference| (and of 1 absolutely)

@@ -89,6 +89,7 @@ std::vector<Op> arithmetic() {
   };
   // The quotient before rounding may lie next to an integer in f16, where the rounded one then jumps.
   t[10].half = t[11].half = false;
+  t[10].wraps = t[11].wraps = true;
   for (const auto mode : {weft::RoundingMode::trunc, weft::RoundingMode::floor}) {
     const bool trunc = mode == weft::RoundingMode::trunc;
     t.push_back(binary(

@@ -68,10 +68,11 @@ void add_statistics(Functions& f) {
     return weft::diff(c.in("input"), c.integer("n", 1), c.integer("dim", -1),
                       {.prepend = c.in("prepend"), .append = c.in("append")});
   });
-  f.add("F.trapezoid", {"y", "x"}, [](const Call& c) {
+  f.add("F.trapezoid", {"values", "x"}, [](const Call& c) {
     const Tensor x = c.in("x");
     const int64_t dim = c.integer("dim", -1);
-    return x.defined() ? weft::trapezoid(c.in("y"), x, dim) : weft::trapezoid(c.in("y"), c.number("dx", 1), dim);
+    return x.defined() ? weft::trapezoid(c.in("values"), x, dim)
+                       : weft::trapezoid(c.in("values"), c.number("dx", 1), dim);
   });
   f.add("F.renorm", {"input"}, [](const Call& c) {
     return weft::renorm(c.in("input"), c.number("p", 2), c.integer("dim"), c.number("maxnorm", 1));

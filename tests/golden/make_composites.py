@@ -62,8 +62,9 @@ def statistics():
     own("diff", {"input": randn(3, 5)}, {"n": 2, "dim": 0})
     own("diff", {"input": randn(3, 5), "prepend": randn(3, 1), "append": randn(3, 2)}, label="ends",
         f=lambda x, a, b: torch.diff(x, prepend=a, append=b))
-    own("trapezoid", {"y": randn(3, 5)}, {"dx": 0.3, "dim": 0})
-    own("trapezoid", {"y": randn(3, 5), "x": randn(5)}, label="places")
+    # not "y": the outputs have that name
+    own("trapezoid", {"values": randn(3, 5)}, {"dx": 0.3, "dim": 0}, f=torch.trapezoid)
+    own("trapezoid", {"values": randn(3, 5), "x": randn(5)}, label="places", f=torch.trapezoid)
     for p in (1.0, 2.0, 3.5):
         own("renorm", {"input": randn(3, 4, 2)}, {"p": p, "dim": 1, "maxnorm": 2.0}, str(p).replace(".", "_"))
 

@@ -38,6 +38,10 @@ def positive(a):
     return a @ a.mT + torch.eye(a.shape[-2], dtype=a.dtype)
 
 
+def triangle(a, upper):
+    return a.triu() if upper else a.tril()
+
+
 def svd(A):
     U, S, Vh = L.svd(A, full_matrices=False)
     return S, U @ Vh, U.square(), Vh.square()
@@ -68,7 +72,9 @@ FUNCTIONS = {
     "lstsq": lambda A, B, driver="gelsy": L.lstsq(A, B, driver=driver).solution,
     "multi_dot": lambda *t: L.multi_dot(t),
     "pinv": lambda A, hermitian=False, **k: L.pinv(symmetric(A) if hermitian else A, hermitian=hermitian, **k),
-    "cholesky_solve": torch.cholesky_solve, "cholesky_inverse": torch.cholesky_inverse,
+    # torch gives gradients to the triangle that is not read, too
+    "cholesky_solve": lambda B, L, upper=False: torch.cholesky_solve(B, triangle(L, upper), upper=upper),
+    "cholesky_inverse": lambda L, upper=False: torch.cholesky_inverse(triangle(L, upper), upper=upper),
 }
 
 

@@ -207,7 +207,7 @@ TEST_CASE("safetensors: sizes of other dtypes are checked, too") {
     const std::string content = safetensors({t});
     return refusal([&] { (void)io::SafetensorsFile(bytes_of(content), "x"); });
   };
-  CHECK(refused({"a", "I16", "[2]", "abc"}).find("has 3 bytes, but [2] of I16 takes 4") != std::string::npos);
+  CHECK(refused({"a", "I16", "[2]", "abc"}).find("has 3 bytes, but [2] of i16 takes 4") != std::string::npos);
   CHECK(refused({"a", "F8_E5M2", "[2]", "abc"}).find("has 3 bytes, but [2] of F8_E5M2 takes 2") != std::string::npos);
   CHECK(refused({"a", "F4", "[4]", "abc"}).find("has 3 bytes, but [4] of F4 takes 2") != std::string::npos);
   CHECK(refused({"a", "F4", "[3]", "ab"}).find("impossible shape") != std::string::npos);  // ends inside a byte
@@ -271,7 +271,7 @@ TEST_CASE("npy: other integers and big-endian arrays") {
               "holds 18446744073709551615 (<u8), more than an i64 can");
   CHECK(refusal([&] {
           (void)read(npy("'<i2'", "(2,)", "abc"), true);
-        }).find("has 3 bytes of data, but [2] of <i2 takes 4") != std::string::npos);
+        }).find("has 3 bytes of data, but [2] of i16 takes 4") != std::string::npos);
 }
 
 TEST_CASE("npy: what cannot be held is NotSupported by name, and listed") {

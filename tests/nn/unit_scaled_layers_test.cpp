@@ -112,7 +112,8 @@ TEST_CASE("errors at construction") {
       has(conv({.kernel_size = 3, .constraint = Constraint::to_right_grad_scale}), {"Conv1d", "to_right_grad_scale"}));
   CHECK(has(conv({.kernel_size = 3, .weight_mup_type = MupType::none}), {"weight_mup_type"}));
   CHECK(has(conv({.kernel_size = 3, .groups = 3}), {"in_channels", "groups"}));
-  CHECK(has(conv({.kernel_size = 3, .padding_mode = "mirror"}), {"padding_mode", "mirror"}));
+  CHECK(has(message_of<ValueError>([] { us::Conv1d(4, 4, {.kernel_size = 3, .padding_mode = "mirror"}); }),
+            {"padding_mode", "mirror"}));
   CHECK(has(message_of<ValueError>([] { us::ConvTranspose1d(4, 4, {.kernel_size = 3, .padding = "same"}); }),
             {"padding"}));
   CHECK(has(message_of<ValueError>([] { us::Linear(4, 4, {.constraint = Constraint::to_left_grad_scale}); }),
