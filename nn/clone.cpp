@@ -6,6 +6,7 @@
 
 #include "weft/autograd/node.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn::detail {
 
@@ -16,6 +17,10 @@ thread_local CloneScope* current_scope = nullptr;
 struct CloneScope::Impl {
   std::unordered_map<const Module::State*, std::shared_ptr<Module::State>> states;
   std::unordered_map<const TensorImpl*, ModuleTensor> tensors;
+  struct Copied {
+    Ref<OptionBox> original, copy;  // the original is kept, so that its address stays its own
+  };
+  std::unordered_map<const OptionBox*, Copied> options;
   std::unordered_map<const TensorImpl*, Tensor> given;  // what stands in for a tensor; with `shares`, others stay
 };
 
@@ -104,6 +109,15 @@ std::shared_ptr<Module::State> CloneScope::find(const Module::State* s) const {
 const ModuleTensor* CloneScope::find(const ModuleTensor& t) const {
   const auto it = impl_->tensors.find(t.impl());
   return it == impl_->tensors.end() ? nullptr : &it->second;
+}
+Ref<OptionBox> CloneScope::own(const Ref<OptionBox>& shared) {
+  if (shares_) return shared;
+  const auto it = impl_->options.find(shared.get());
+  if (it != impl_->options.end()) return it->second.copy;
+  const Ref<OptionBox> copy = shared->copy();
+  impl_->options[copy.get()] = {copy, copy};  // copies of the copy stay as they are
+  impl_->options[shared.get()] = {shared, copy};
+  return copy;
 }
 
 AnyModule::~AnyModule() = default;

@@ -12,7 +12,6 @@
 #include <string_view>
 #include <type_traits>
 #include <typeinfo>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -26,6 +25,7 @@ namespace detail {
 class CloneScope;
 class AnyModule;
 class LazyShapes;
+class OptionBox;
 /// What runs before a call may replace its input, what runs after it its result: an undefined Tensor leaves it.
 using PreHook = std::function<Tensor(const Module&, const Tensor& input)>;
 using PostHook = std::function<Tensor(const Module&, const Tensor& input, const Tensor& output)>;
@@ -272,15 +272,7 @@ class WEFT_API CloneScope {
   std::shared_ptr<Module::State> find(const Module::State* s) const;
   const ModuleTensor* find(const ModuleTensor& t) const;
   /// The clone's copy of an option.
-  template <class T> std::shared_ptr<T> own(const std::shared_ptr<T>& shared) {
-    if (shares_) return shared;
-    if (!copies_.contains(shared.get())) {
-      auto copy = std::make_shared<T>(*shared);
-      copies_[copy.get()] = copy;  // copies of the copy stay as they are
-      copies_[shared.get()] = std::move(copy);
-    }
-    return std::static_pointer_cast<T>(copies_[shared.get()]);
-  }
+  Ref<OptionBox> own(const Ref<OptionBox>& shared);
 
  private:
   struct Impl;
@@ -288,7 +280,6 @@ class WEFT_API CloneScope {
   void open();
   std::unique_ptr<Impl> impl_;
   bool shares_ = false;
-  std::unordered_map<const void*, std::shared_ptr<void>> copies_;
   CloneScope* before_ = nullptr;
 };
 

@@ -1,12 +1,26 @@
 // An option of a layer, shared by all copies of the layer.
 #pragma once
 
-#include <memory>
 #include <utility>
 
 #include "weft/nn/module.h"
 
 namespace weft::nn {
+
+namespace detail {
+/// The shared value of an option. Not a shared_ptr: its templates take a tenth of a program's compile time.
+class OptionBox : public RefCounted {
+ public:
+  virtual ~OptionBox() = default;
+  virtual Ref<OptionBox> copy() const = 0;
+};
+inline void destroy(OptionBox* b) { delete b; }
+template <class T> struct OptionValue final : OptionBox {
+  explicit OptionValue(T v) : value(std::move(v)) {}
+  Ref<OptionBox> copy() const override { return Ref<OptionBox>(new OptionValue(value)); }
+  T value;
+};
+}  // namespace detail
 
 /// `dropout.p = 0.3` and `bn.options->momentum = 0.01` are seen by every copy of the module, by printing and by the
 /// module's calls. A copy made by `clone` has a value of its own. Assigning an Option to another lets the two share a
@@ -14,7 +28,7 @@ namespace weft::nn {
 template <class T> class Option {
  public:
   using value_type = T;
-  Option(T value) : shared_(std::make_shared<T>(std::move(value))) {}
+  Option(T value) : shared_(new detail::OptionValue<T>(std::move(value))) {}
   Option(const Option& o) : shared_(o.shared_) {
     if (detail::CloneScope* scope = detail::CloneScope::current()) shared_ = scope->own(shared_);
   }
@@ -22,15 +36,15 @@ template <class T> class Option {
   Option& operator=(const Option&) = default;
   Option& operator=(Option&&) noexcept = default;
   Option& operator=(T value) {
-    *shared_ = std::move(value);
+    **this = std::move(value);
     return *this;
   }
-  operator const T&() const { return *shared_; }
-  T& operator*() const { return *shared_; }
-  T* operator->() const { return shared_.get(); }
+  operator const T&() const { return **this; }
+  T& operator*() const { return static_cast<detail::OptionValue<T>&>(*shared_).value; }
+  T* operator->() const { return &**this; }
 
  private:
-  std::shared_ptr<T> shared_;
+  Ref<detail::OptionBox> shared_;
 };
 
 }  // namespace weft::nn
