@@ -170,7 +170,7 @@ Tensor rebound(const char* op, const Tensor& x, Tensor result) {
   const char form = op[0];
   WEFT_CHECK(!x.is_leaf() || !x.requires_grad(), ValueError, op, ": the tensor ", x.shape(),
              " is a leaf that requires grad; write x = x ", form, " y for a new tensor, or change it under NoGrad");
-  WEFT_CHECK(!x.impl()->is_view, ValueError, op, ": the tensor ", x.shape(),
+  WEFT_CHECK(!x.impl()->is_view || x.impl()->storage.unique(), ValueError, op, ": the tensor ", x.shape(),
              " is a view, and what it views would not change while this is recorded; write x = x ", form,
              " y for a new tensor, or index_put for a changed copy of the whole");
   WEFT_CHECK(result.shape() == x.shape(), ShapeError, op, ": the result ", result.shape(), " does not have the shape ",

@@ -30,7 +30,8 @@ WEFT_API void leave_binding();
 }  // namespace detail
 
 /// Calls f(begin, end) for pieces that cover [0, n), on several threads when n > grain. Pieces do not depend on
-/// anything but n, grain and num_threads(). f must not throw; nested calls run serially.
+/// anything but n, grain and num_threads(). The first exception of f is thrown here, after all pieces. Nested calls run
+/// serially.
 template <class F> void parallel_for(int64_t n, int64_t grain, const F& f) {
   if (n <= 0) return;
   int64_t pieces = n <= grain ? 1 : std::min<int64_t>(num_threads(), fn::ceil_div(n, grain));

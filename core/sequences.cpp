@@ -17,7 +17,8 @@ Tensor logspace(double start, double stop, int64_t steps, double base, const Ten
   for (int64_t i = 0; i < steps; ++i)
     p[i] = std::pow(base, i < (steps + 1) / 2 ? start + step * static_cast<double>(i)
                                               : stop - step * static_cast<double>(steps - 1 - i));
-  return y.to({o.dtype(), o.device()});
+  y = y.to({o.dtype(), o.device()});
+  return o.requires_grad() ? y.set_requires_grad() : y;
 }
 
 namespace {

@@ -1,5 +1,6 @@
 // Activation functions, element by element, with fused gradients.
-// x: any shape, floating (integers go to f32) -> the same shape and layout. Modules of nn/ are thin over these.
+// x: any shape, floating (integers go to the default dtype) -> the same shape and layout. Modules of nn/ are thin over
+// these.
 #pragma once
 
 #include "weft/core/choice.h"

@@ -51,11 +51,6 @@ template <class F> Tensor apply_float(const Tensor& x, const Tensor& y, const F&
   if (is_floating(d)) return apply<F>(x, y, f);
   return map2<F>(x.to(default_dtype()), y.to(default_dtype()), f);
 }
-/// A number as a tensor that promotes with x as the number does.
-Tensor wrap(const char* op, const Scalar& s, const Tensor& x) {
-  check_defined(op, x);
-  return number(s, {result_dtype(x, s), x.device()});
-}
 /// x in the dtype of its result with s.
 Tensor raised(const char* op, const Tensor& x, const Scalar& s) {
   check_defined(op, x);
@@ -181,7 +176,7 @@ Tensor div(const Tensor& x, const Tensor& y, Choice<RoundingMode> mode) try {
   });
 } catch (const Error& e) { detail::rethrow_as("div", e); }
 Tensor div(const Tensor& in, Scalar y, Choice<RoundingMode> mode) try {
-  if (mode != RoundingMode::none) return div(in, wrap("div", y, in), mode);
+  if (mode != RoundingMode::none) return div(in, number_beside("div", y, in), mode);
   check_defined("div", in);
   Tensor x = as_float(in);
   Tensor z = map<fn::DivScalar>(x, {y});
@@ -189,7 +184,7 @@ Tensor div(const Tensor& in, Scalar y, Choice<RoundingMode> mode) try {
   return record("div", std::move(z), {x}, [y](BackwardCtx& c) -> Grads { return {c.grad() / y}; });
 } catch (const Error& e) { detail::rethrow_as("div", e); }
 Tensor div(Scalar x, const Tensor& y, Choice<RoundingMode> mode) try {
-  if (mode != RoundingMode::none) return div(wrap("div", x, y), y, mode);
+  if (mode != RoundingMode::none) return div(number_beside("div", x, y), y, mode);
   return mul(reciprocal(y), x);
 } catch (const Error& e) { detail::rethrow_as("div", e); }
 
@@ -227,7 +222,7 @@ Tensor pow(const Tensor& in, Scalar e) {
     return {c.grad() * (pow(c.get(x), p - 1) * p)};
   });
 }
-Tensor pow(Scalar x, const Tensor& y) { return pow(wrap("pow", x, y), y); }
+Tensor pow(Scalar x, const Tensor& y) { return pow(number_beside("pow", x, y), y); }
 
 namespace {
 /// maximum and minimum: all of g where x wins, halves where they are equal.
@@ -279,17 +274,17 @@ template <class F> Tensor modulo(const Tensor& x, const Tensor& y, RoundingMode 
 Tensor fmod(const Tensor& x, const Tensor& y) try {
   return modulo<fn::Fmod>(x, y, RoundingMode::trunc);
 } catch (const Error& e) { detail::rethrow_as("fmod", e); }
-Tensor fmod(const Tensor& x, Scalar y) try { return fmod(x, wrap("fmod", y, x)); } catch (const Error& e) {
+Tensor fmod(const Tensor& x, Scalar y) try { return fmod(x, number_beside("fmod", y, x)); } catch (const Error& e) {
   detail::rethrow_as("fmod", e);
 }
 Tensor remainder(const Tensor& x, const Tensor& y) try {
   return modulo<fn::Remainder>(x, y, RoundingMode::floor);
 } catch (const Error& e) { detail::rethrow_as("remainder", e); }
 Tensor remainder(const Tensor& x, Scalar y) try {
-  return remainder(x, wrap("remainder", y, x));
+  return remainder(x, number_beside("remainder", y, x));
 } catch (const Error& e) { detail::rethrow_as("remainder", e); }
 Tensor remainder(Scalar x, const Tensor& y) try {
-  return remainder(wrap("remainder", x, y), y);
+  return remainder(number_beside("remainder", x, y), y);
 } catch (const Error& e) { detail::rethrow_as("remainder", e); }
 
 Tensor outer(const Tensor& x, const Tensor& y) {
@@ -305,12 +300,12 @@ Tensor lt(const Tensor& x, const Tensor& y) { return apply<fn::Lt>(x, y); }
 Tensor le(const Tensor& x, const Tensor& y) { return apply<fn::Le>(x, y); }
 Tensor gt(const Tensor& x, const Tensor& y) { return apply<fn::Gt>(x, y); }
 Tensor ge(const Tensor& x, const Tensor& y) { return apply<fn::Ge>(x, y); }
-Tensor eq(const Tensor& x, Scalar y) { return eq(x, wrap("eq", y, x)); }
-Tensor ne(const Tensor& x, Scalar y) { return ne(x, wrap("ne", y, x)); }
-Tensor lt(const Tensor& x, Scalar y) { return lt(x, wrap("lt", y, x)); }
-Tensor le(const Tensor& x, Scalar y) { return le(x, wrap("le", y, x)); }
-Tensor gt(const Tensor& x, Scalar y) { return gt(x, wrap("gt", y, x)); }
-Tensor ge(const Tensor& x, Scalar y) { return ge(x, wrap("ge", y, x)); }
+Tensor eq(const Tensor& x, Scalar y) { return eq(x, number_beside("eq", y, x)); }
+Tensor ne(const Tensor& x, Scalar y) { return ne(x, number_beside("ne", y, x)); }
+Tensor lt(const Tensor& x, Scalar y) { return lt(x, number_beside("lt", y, x)); }
+Tensor le(const Tensor& x, Scalar y) { return le(x, number_beside("le", y, x)); }
+Tensor gt(const Tensor& x, Scalar y) { return gt(x, number_beside("gt", y, x)); }
+Tensor ge(const Tensor& x, Scalar y) { return ge(x, number_beside("ge", y, x)); }
 Tensor logical_and(const Tensor& x, const Tensor& y) { return apply<fn::LogicalAnd>(x, y); }
 Tensor logical_or(const Tensor& x, const Tensor& y) { return apply<fn::LogicalOr>(x, y); }
 Tensor logical_xor(const Tensor& x, const Tensor& y) { return apply<fn::LogicalXor>(x, y); }

@@ -17,10 +17,11 @@ WEFT_API Tensor add(const Tensor& x, Scalar y, Scalar alpha = 1);
 WEFT_API Tensor sub(const Tensor& x, const Tensor& y, Scalar alpha = 1);
 WEFT_API Tensor sub(const Tensor& x, Scalar y, Scalar alpha = 1);
 WEFT_API Tensor sub(Scalar x, const Tensor& y);
+/// x * y. Of bools: and.
 WEFT_API Tensor mul(const Tensor& x, const Tensor& y);
 WEFT_API Tensor mul(const Tensor& x, Scalar y);
-/// How a quotient becomes an integer. With `none` integers are divided as f32; the others keep an integer dtype, and
-/// their gradient is 0. ValueError for an integer division by zero.
+/// How a quotient becomes an integer. With `none` integers are divided in the default dtype; the others keep an integer
+/// dtype, and their gradient is 0. ValueError for an integer division by zero.
 enum class RoundingMode : uint8_t { none, trunc, floor };
 constexpr auto mode_words(RoundingMode) { return make_words("div: rounding_mode", "none", "trunc", "floor"); }
 WEFT_API Tensor div(const Tensor& x, const Tensor& y, Choice<RoundingMode> rounding_mode = RoundingMode::none);
@@ -30,12 +31,12 @@ WEFT_API Tensor div(Scalar x, const Tensor& y, Choice<RoundingMode> rounding_mod
 WEFT_API Tensor pow(const Tensor& x, const Tensor& y);
 WEFT_API Tensor pow(const Tensor& x, Scalar y);
 WEFT_API Tensor pow(Scalar x, const Tensor& y);
-/// The greater, the smaller; NaN wins; equal elements share the gradient by halves.
+/// The greater (maximum) or smaller (minimum) of x and y. NaN wins. Equal elements share the gradient by halves.
 WEFT_API Tensor maximum(const Tensor& x, const Tensor& y);
 WEFT_API Tensor minimum(const Tensor& x, const Tensor& y);
-/// Angle of the point (x, y) = (second, first argument), in (-pi, pi].
+/// The angle of the point (x, y), in (-pi, pi]. The arguments are y, then x. Integers go to the default dtype.
 WEFT_API Tensor atan2(const Tensor& y, const Tensor& x);
-/// Remainder of the division: with the dividend's sign, with the divisor's sign. ValueError for an integer divisor 0.
+/// Remainder of x / y: fmod has the sign of x, remainder that of y. ValueError for an integer divisor 0.
 WEFT_API Tensor fmod(const Tensor& x, const Tensor& y);
 WEFT_API Tensor fmod(const Tensor& x, Scalar y);
 WEFT_API Tensor remainder(const Tensor& x, const Tensor& y);
@@ -47,6 +48,7 @@ inline Tensor floor_divide(const Tensor& x, Scalar y) { return div(x, y, Roundin
 /// x: [N], y: [M] -> [N, M], x_i * y_j.
 WEFT_API Tensor outer(const Tensor& x, const Tensor& y);
 
+/// x + y is add, x - y sub, x * y mul, x / y div, x % y remainder, with a tensor on either side or both.
 inline Tensor operator+(const Tensor& x, const Tensor& y) { return add(x, y); }
 inline Tensor operator+(const Tensor& x, Scalar y) { return add(x, y); }
 inline Tensor operator+(Scalar x, const Tensor& y) { return add(y, x); }
@@ -65,6 +67,9 @@ inline Tensor operator%(const Tensor& x, Scalar y) { return remainder(x, y); }
 inline Tensor operator%(Scalar x, const Tensor& y) { return remainder(x, y); }
 
 // Comparison and logic: bool results, not recorded.
+
+/// Element by element: x == y, x != y, x < y, x <= y, x > y, x >= y. A NaN is unequal to all and neither less nor
+/// greater. -> bool, of the broadcast shape.
 WEFT_API Tensor eq(const Tensor& x, const Tensor& y);
 WEFT_API Tensor eq(const Tensor& x, Scalar y);
 WEFT_API Tensor ne(const Tensor& x, const Tensor& y);
@@ -77,6 +82,7 @@ WEFT_API Tensor gt(const Tensor& x, const Tensor& y);
 WEFT_API Tensor gt(const Tensor& x, Scalar y);
 WEFT_API Tensor ge(const Tensor& x, const Tensor& y);
 WEFT_API Tensor ge(const Tensor& x, Scalar y);
+/// The comparisons as operators: eq, ne, lt, le, gt, ge, element by element; none of them gives one bool.
 inline Tensor operator==(const Tensor& x, const Tensor& y) { return eq(x, y); }
 inline Tensor operator==(const Tensor& x, Scalar y) { return eq(x, y); }
 inline Tensor operator==(Scalar x, const Tensor& y) { return eq(y, x); }
@@ -95,7 +101,7 @@ inline Tensor operator>(Scalar x, const Tensor& y) { return lt(y, x); }
 inline Tensor operator>=(const Tensor& x, const Tensor& y) { return ge(x, y); }
 inline Tensor operator>=(const Tensor& x, Scalar y) { return ge(x, y); }
 inline Tensor operator>=(Scalar x, const Tensor& y) { return le(y, x); }
-/// On any dtype: what is not zero is true.
+/// and, or, xor of the truth of the elements, of any dtype: an element that is not zero is true. -> bool.
 WEFT_API Tensor logical_and(const Tensor& x, const Tensor& y);
 WEFT_API Tensor logical_or(const Tensor& x, const Tensor& y);
 WEFT_API Tensor logical_xor(const Tensor& x, const Tensor& y);

@@ -14,12 +14,10 @@ template <class F> Tensor on_bits(const Tensor& x, const Tensor& y, bool takes_b
   return kernels::map2<F>(cast(x, d), cast(y, d));
 }
 template <class F> Tensor on_bits(const Tensor& x, const Scalar& y, bool takes_bool) {
-  check_defined(F::name, x);
-  return on_bits<F>(x, detail::number(y, {result_dtype(x, y), x.device()}), takes_bool);
+  return on_bits<F>(x, number_beside(F::name, y, x), takes_bool);
 }
 template <class F> Tensor on_bits(const Scalar& x, const Tensor& y, bool takes_bool) {
-  check_defined(F::name, y);
-  return on_bits<F>(detail::number(x, {result_dtype(y, x), y.device()}), y, takes_bool);
+  return on_bits<F>(number_beside(F::name, x, y), y, takes_bool);
 }
 }  // namespace
 

@@ -6,16 +6,19 @@
 
 namespace weft {
 
+/// The and of the bits of x and y. -> the promoted dtype, the broadcast shape.
 WEFT_API Tensor bitwise_and(const Tensor& x, const Tensor& y);
 WEFT_API Tensor bitwise_and(const Tensor& x, Scalar y);
 WEFT_API Tensor bitwise_and(Scalar x, const Tensor& y);
+/// The or of the bits.
 WEFT_API Tensor bitwise_or(const Tensor& x, const Tensor& y);
 WEFT_API Tensor bitwise_or(const Tensor& x, Scalar y);
 WEFT_API Tensor bitwise_or(Scalar x, const Tensor& y);
+/// The exclusive or of the bits.
 WEFT_API Tensor bitwise_xor(const Tensor& x, const Tensor& y);
 WEFT_API Tensor bitwise_xor(const Tensor& x, Scalar y);
 WEFT_API Tensor bitwise_xor(Scalar x, const Tensor& y);
-/// All bits turned; of a bool its opposite.
+/// Every bit inverted. Of a bool: not.
 WEFT_API Tensor bitwise_not(const Tensor& x);
 /// x 2^y, wrapping; 0 where y is negative or at least x's number of bits.
 WEFT_API Tensor bitwise_left_shift(const Tensor& x, const Tensor& y);
@@ -27,6 +30,7 @@ WEFT_API Tensor bitwise_right_shift(const Tensor& x, Scalar y);
 WEFT_API Tensor bitwise_right_shift(Scalar x, const Tensor& y);
 
 // On bools the operators are logic: `(x > 0) & ~(x > 9)`. There is no operator for shifts: << prints.
+/// x & y is bitwise_and, x | y bitwise_or, x ^ y bitwise_xor, ~x bitwise_not.
 inline Tensor operator&(const Tensor& x, const Tensor& y) { return bitwise_and(x, y); }
 inline Tensor operator&(const Tensor& x, Scalar y) { return bitwise_and(x, y); }
 inline Tensor operator&(Scalar x, const Tensor& y) { return bitwise_and(x, y); }

@@ -18,19 +18,19 @@ namespace weft {
 /// The same over axis dims_a[k] of a together with axis dims_b[k] of b.
 [[nodiscard]] WEFT_API Tensor tensordot(const Tensor& a, const Tensor& b, const Shape& dims_a, const Shape& dims_b);
 
-// As addmm: beta input + alpha (the product), input broadcast to the product's shape; with beta = 0 input is not looked
-// at (not even its NaN). In integers alpha and beta are cut to integers, as PyTorch does.
-/// a: [M, K], x: [K] -> [M].
+// As addmm: beta input + alpha (the product), input broadcast to the product's shape; with beta = 0 input is not read
+// (its NaNs do not count). In integers alpha and beta are cut to integers, as PyTorch does.
+/// beta input + alpha a x. a: [M, K], x: [K] -> [M].
 [[nodiscard]] WEFT_API Tensor addmv(const Tensor& input, const Tensor& a, const Tensor& x, Scalar beta = 1,
                                     Scalar alpha = 1);
-/// x: [M], y: [N] -> [M, N], the product being x_i y_j. Dtypes promote; ValueError if alpha or beta has a fraction part
-/// and nothing else is floating.
+/// beta input + alpha x_i y_j. x: [M], y: [N] -> [M, N]. Dtypes promote; ValueError if alpha or beta has a fraction
+/// part and nothing else is floating.
 [[nodiscard]] WEFT_API Tensor addr(const Tensor& input, const Tensor& x, const Tensor& y, Scalar beta = 1,
                                    Scalar alpha = 1);
-/// a: [B, M, K], b: [B, K, N] -> [M, N], the product being the sum over the batch.
+/// beta input + alpha (sum over the batch of a b). a: [B, M, K], b: [B, K, N] -> [M, N].
 [[nodiscard]] WEFT_API Tensor addbmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta = 1,
                                      Scalar alpha = 1);
-/// a: [B, M, K], b: [B, K, N] -> [B, M, N].
+/// beta input + alpha a b. a: [B, M, K], b: [B, K, N] -> [B, M, N].
 [[nodiscard]] WEFT_API Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta = 1,
                                       Scalar alpha = 1);
 

@@ -6,7 +6,7 @@
 
 namespace weft::detail {
 
-/// In a handler: the same error goes on as "<op>: <what is wrong>", in place of the name of the part that refused.
+/// Called in a handler: throws the same error as "<op>: <what is wrong>", in place of the name of the part that refused.
 /// OpName does so without a handler.
 /// `Tensor roll(const Tensor& x, int64_t shift) try { ... } catch (const Error& e) { rethrow_as("roll", e); }`
 [[noreturn]] WEFT_API void rethrow_as(const char* op, const Error& e);

@@ -14,10 +14,11 @@ struct PairwiseDistanceOptions {
 };
 /// |a - b + eps|_p along the last axis.
 WEFT_API Tensor pairwise_distance(const Tensor& a, const Tensor& b, const PairwiseDistanceOptions& o = {});
-/// A difference that is NaN makes the distance NaN, for p = infinity, too (PyTorch's cdist leaves it out).
-/// x: [N, M] -> [N (N - 1) / 2] p-norms of the differences of rows i < j, in the order of (i, j).
+/// x: [N, M] -> [N (N - 1) / 2] p-norms of the differences of rows i < j, in the order of (i, j). A
+/// difference that is NaN makes the distance NaN.
 WEFT_API Tensor pdist(const Tensor& x, double p = 2);
-/// a: [..., P, M], b: [..., R, M] -> [..., P, R] of p-norms of differences; the gradient at distance 0 is 0.
+/// a: [..., P, M], b: [..., R, M] -> [..., P, R] of p-norms of differences; the gradient at distance 0 is 0. A
+/// difference that is NaN makes the distance NaN, for p = infinity, too (PyTorch leaves it out there).
 /// p = infinity: the greatest differences, where several are equal, share the gradient in equal parts, as in amax
 /// (PyTorch gives all of it to each).
 WEFT_API Tensor cdist(const Tensor& a, const Tensor& b, double p = 2);

@@ -13,6 +13,13 @@ WEFT_API Dtype result_dtype(const Tensor& a, const Tensor& b);
 /// With a C++ number: it raises the category only, to i64 or the default dtype.
 WEFT_API Dtype result_dtype(const Tensor& a, const Scalar& s);
 
+/// A number as a tensor of rank 0 that promotes with x as the number does. ValueError, in the name of `op`, for an
+/// undefined x.
+inline Tensor number_beside(const char* op, const Scalar& s, const Tensor& x) {
+  check_defined(op, x);
+  return number(s, {result_dtype(x, s), x.device()});
+}
+
 /// Refuses operands that do not broadcast or lie on two devices in the name of a composed op, before one of its parts
 /// does so in another's.
 inline void check_operands(const char* op, const Tensor& x, const Tensor& y) {

@@ -19,8 +19,10 @@ struct EmbeddingOptions {
 /// embedding. Waits.
 WEFT_API void embedding_renorm_(const Tensor& weight, const Tensor& index, double max_norm, double norm_type = 2);
 
+/// How the rows of a bag become one.
 enum class BagMode : uint8_t { sum, mean, max };
 constexpr auto mode_words(BagMode) { return make_words("embedding_bag: mode", "sum", "mean", "max"); }
+/// Options of embedding_bag.
 struct EmbeddingBagOptions {
   Choice<BagMode> mode = BagMode::mean;
   Tensor per_sample_weights = {};    ///< factors of the rows, of index's shape; mode sum only (NotSupported otherwise)

@@ -48,6 +48,7 @@ class WEFT_API FPFormat {
   /// "E4M3-SR"; RN for nearest, RNE for nearest_even.
   std::string name() const;
 };
+/// Prints the name.
 WEFT_API std::ostream& operator<<(std::ostream& os, const FPFormat& f);
 
 /// x rounded to the format, by way of f32; NaN stays NaN, -0 stays -0. Not recorded. x: any shape, floating. Stochastic
@@ -76,7 +77,7 @@ class [[nodiscard]] SimulateFormat {
   struct Formats {
     FPFormat forward, backward;
   };
-  /// Those of this thread.
+  /// The formats that hold on this thread.
   WEFT_API static std::optional<Formats>& current();
 
  private:

@@ -35,7 +35,7 @@ namespace weft {
 
 /// x with `value` where mask (bool) holds; the two broadcast.
 [[nodiscard]] WEFT_API Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value);
-/// The same with a rank-0 tensor, which gets a gradient.
+/// The same with a `value` tensor of rank 0, which gets a gradient.
 [[nodiscard]] WEFT_API Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value);
 /// The elements where mask (bool) holds, in row-major order; the two broadcast. -> [n]. Waits for the device.
 [[nodiscard]] WEFT_API Tensor masked_select(const Tensor& x, const Tensor& mask);

@@ -82,7 +82,7 @@ Tensor put(const Tensor& x, const Tensor& index, const Tensor& src, bool accumul
   WEFT_CHECK(src.numel() == index.numel(), ShapeError, "put: src has ", src.numel(), " elements for ", index.numel(),
              " indices");
   const Tensor at = index.flatten();
-  return index_put(x.flatten(), {std::cref(at)}, src.flatten(), accumulate).reshape(x.shape());
+  return index_put(x.flatten(), {at}, src.flatten(), accumulate).reshape(x.shape());
 } catch (const Error& e) { detail::rethrow_as("put", e); }
 
 Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& src) try {
@@ -92,7 +92,7 @@ Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& src) tr
   const Tensor at = nonzero(mask.expand(shape).flatten()).select(1, 0);
   WEFT_CHECK(at.numel() <= src.numel(), ValueError, "masked_scatter: src has ", src.numel(), " elements for ",
              at.numel(), " places");
-  return index_put(x.expand(shape).flatten(), {std::cref(at)}, src.flatten().narrow(0, 0, at.numel())).reshape(shape);
+  return index_put(x.expand(shape).flatten(), {at}, src.flatten().narrow(0, 0, at.numel())).reshape(shape);
 } catch (const Error& e) { detail::rethrow_as("masked_scatter", e); }
 
 Tensor argwhere(const Tensor& x) try { return nonzero(x); } catch (const Error& e) {

@@ -24,7 +24,7 @@ struct WEFT_API LinAlgError : ValueError {
 struct InvEx {
   Tensor inverse, info;  ///< info: [...] i32, 0, or the pivot that is zero, counted from 1
 };
-/// The same, but a singular matrix shows in `info` alone, and its inverse is arbitrary.
+/// inv without an error: a singular matrix shows in `info` alone, and its inverse is arbitrary.
 [[nodiscard]] WEFT_API InvEx inv_ex(const Tensor& A);
 /// X of A X = B, or of X A = B without `left`. A: [..., n, n], B: [..., n, k] or [..., k, n]; batch axes broadcast. B
 /// is a vector, and X of its shape, where it is [n] or its shape is A's without the last axis. LinAlgError if A is
@@ -74,7 +74,7 @@ struct SolveTriangularOptions {
 struct CholeskyEx {
   Tensor L, info;  ///< info: [...] i32, 0, or the order of the first leading minor that is not positive
 };
-/// The same, but a matrix that is not positive-definite shows in `info` alone.
+/// cholesky without an error: a matrix that is not positive-definite shows in `info` alone.
 [[nodiscard]] WEFT_API CholeskyEx cholesky_ex(const Tensor& A, bool upper = false);
 struct Eigh {
   Tensor eigenvalues, eigenvectors;  ///< [..., n] in rising order; [..., n, n], a vector a column

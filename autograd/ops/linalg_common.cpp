@@ -1,9 +1,17 @@
 #include "weft/autograd/ops/linalg_common.h"
 
+#include <algorithm>
+
 #include "weft/autograd/ops/unary.h"
 #include "weft/core/factory.h"
 
 namespace weft::linalg {
+
+void check_extent(const char* op, int64_t rows, int64_t columns) {
+  int64_t numel = 0;
+  WEFT_CHECK(!__builtin_mul_overflow(rows, columns, &numel) && std::max({rows, columns, numel}) <= INT32_MAX,
+             ShapeError, op, ": a matrix of ", rows, " x ", columns, " elements is beyond LAPACK's 2^31 - 1");
+}
 
 Tensor operand(const char* op, const Tensor& given, const KernelSlot* slot) {
   check_defined(op, given);
@@ -11,8 +19,7 @@ Tensor operand(const char* op, const Tensor& given, const KernelSlot* slot) {
   WEFT_CHECK(A.dtype() == Dtype::f32 || A.dtype() == Dtype::f64, DtypeError, op, ": takes f32 or f64, got ", A.dtype(),
              "; convert with to(Dtype::f32)");
   WEFT_CHECK(A.rank() >= 2, ShapeError, op, ": needs a matrix or a batch of matrices, got ", A.shape());
-  WEFT_CHECK(A.size(-1) <= INT32_MAX && A.size(-2) <= INT32_MAX, ShapeError, op, ": the matrices of ", A.shape(),
-             " are larger than LAPACK's 2^31 - 1");
+  check_extent(op, A.size(-2), A.size(-1));
   WEFT_CHECK(!slot || slot->has(A.device().type), NotSupported, op, ": runs on the CPU alone, got a tensor on ",
              str(A.device()), "; compute with A.to(Device()) and move the result back");
   return A;
@@ -30,6 +37,7 @@ Tensor second_operand(const char* op, const Tensor& A, const Tensor& given) {
   WEFT_CHECK(A.dtype() == B.dtype(), DtypeError, op, ": A is ", A.dtype(), " but B is ", B.dtype(),
              "; convert one with to(dtype)");
   WEFT_CHECK(A.device() == B.device(), DeviceError, op, ": A is on ", A.device(), " but B on ", B.device());
+  if (B.rank() >= 2) check_extent(op, B.size(-2), B.size(-1));
   return B;
 }
 

@@ -12,6 +12,8 @@ namespace weft::linalg {
 /// A as `op` takes it: f32 or f64, rank >= 2, on a device that has the kernel `slot` (null: any).
 Tensor operand(const char* op, const Tensor& A, const KernelSlot* slot);
 /// The same for [..., n, n].
+/// ShapeError if a matrix of that size is beyond the 32-bit integers of LAPACK.
+void check_extent(const char* op, int64_t rows, int64_t columns);
 Tensor square_operand(const char* op, const Tensor& A, const KernelSlot* slot);
 /// B for an A that has been checked: of its dtype and device.
 Tensor second_operand(const char* op, const Tensor& A, const Tensor& B);
@@ -59,8 +61,5 @@ struct NoAutocast {
  private:
   Autocast off_;
 };
-
-/// The gradient of A for P = pinv(A) and the gradient g of P (Golub and Pereyra 1973).
-Tensor pinv_gradient(const Tensor& g, const Tensor& P, const Tensor& A);
 
 }  // namespace weft::linalg

@@ -88,7 +88,7 @@ Tensor eigen(const char* op, Tensor& A, std::string_view UPLO, bool vectors) {
   return w;
 }
 
-// Zeros in the triangle that is not read: NaN there is nobody's concern.
+// Zeros in the triangle that is not read: a NaN there has no effect.
 Tensor read_triangle(const Tensor& A, std::string_view UPLO) {
   const NoGrad off;
   return UPLO == "U" || UPLO == "u" ? triu(A.detach()) : tril(A.detach());
@@ -105,6 +105,7 @@ Qr qr(const Tensor& given, std::string_view mode) {
   if (!want_q && recording(A)) return {empty({0}, A.options()), qr(A, "reduced").R};  // its gradient needs Q
   const int64_t m = A.size(-2), n = A.size(-1), k = complete ? m : std::min(m, n);
   const Shape batch = batch_of(A);
+  if (complete) check_extent(op, m, m);
   Tensor q, r = empty(joined(batch, {n, k}), A.options());
   if (want_q) q = empty(joined(batch, {k, m}), A.options());
   if (A.numel() > 0) {
@@ -135,6 +136,7 @@ Svd svd(const Tensor& given, bool full_matrices) {
   check_finite(op, A);
   const int64_t m = A.size(-2), n = A.size(-1), k = std::min(m, n);
   const Shape batch = batch_of(A);
+  if (full_matrices) check_extent(op, std::max(m, n), std::max(m, n));
   Tensor U = empty(joined(batch, {m, full_matrices ? m : k}), A.options()),
          Vh = empty(joined(batch, {full_matrices ? n : k, n}), A.options()), S = empty(joined(batch, {k}), A.options()),
          info = zeros(batch, {Dtype::i32, A.device()});
@@ -162,6 +164,7 @@ Svd svd(const Tensor& given, bool full_matrices) {
 
 Tensor svdvals(const Tensor& given) {
   constexpr const char* op = "linalg.svdvals";
+  const OpName name(op);
   const Tensor A = operand(op, given, &kernels::svd);
   if (recording(A)) return svd(A, false).S;  // the gradient needs the vectors
   check_finite(op, A);
@@ -199,6 +202,7 @@ Eigh eigh(const Tensor& given, std::string_view UPLO) {
 
 Tensor eigvalsh(const Tensor& given, std::string_view UPLO) {
   constexpr const char* op = "linalg.eigvalsh";
+  const OpName name(op);
   check_uplo(op, UPLO);
   const Tensor A = square_operand(op, given, &kernels::eigh);
   if (recording(A)) return eigh(A, UPLO).eigenvalues;  // the gradient needs the vectors

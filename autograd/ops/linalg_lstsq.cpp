@@ -26,8 +26,7 @@ Tensor counting(const char* op, const Tensor& A, const Tensor& s, const PinvOpti
   return gt(s, clamp(amax(s, -1, true) * rtol, atol));
 }
 
-}  // namespace
-
+// The gradient of A for P = pinv(A) and the gradient g of P (Golub and Pereyra 1973).
 Tensor pinv_gradient(const Tensor& g, const Tensor& P, const Tensor& A) {
   const Tensor Pt = transposed(P), gt = transposed(g);
   // What A P and P A leave over is taken from the small factor: (I - A P) Z = Z - A (P Z).
@@ -35,8 +34,11 @@ Tensor pinv_gradient(const Tensor& g, const Tensor& P, const Tensor& A) {
   return neg(matmul(Pt, matmul(g, Pt))) + (left - matmul(A, matmul(P, left))) + (right - matmul(matmul(right, P), A));
 }
 
+}  // namespace
+
 Tensor pinv(const Tensor& given, const PinvOptions& o) {
   constexpr const char* op = "linalg.pinv";
+  const OpName name(op);
   const Tensor A = o.hermitian ? square_operand(op, given, &kernels::eigh) : operand(op, given, &kernels::svd);
   const NoAutocast plain(A);
   Tensor P;

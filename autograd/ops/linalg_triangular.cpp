@@ -79,6 +79,7 @@ Tensor cholesky(const Tensor& A, bool upper) {
 namespace weft {
 
 Tensor cholesky_solve(const Tensor& B, const Tensor& L, bool upper) {
+  const OpName name("cholesky_solve");
   const Tensor t = linalg::square_operand("cholesky_solve", L, &kernels::triangular_solve),
                adjoint = t.transpose(-2, -1);
   const Tensor half = linalg::solve_triangular(upper ? adjoint : t, B, {.upper = false});
@@ -86,6 +87,7 @@ Tensor cholesky_solve(const Tensor& B, const Tensor& L, bool upper) {
 }
 
 Tensor cholesky_inverse(const Tensor& L, bool upper) {
+  const OpName name("cholesky_inverse");
   const Tensor t = linalg::square_operand("cholesky_inverse", L, &kernels::triangular_solve);
   return cholesky_solve(linalg::identity_like(t), t, upper);
 }

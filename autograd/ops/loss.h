@@ -42,9 +42,9 @@ struct ElementLossOptions {
   Choice<Reduction> reduction = Reduction::mean;
   Tensor weight = {};  ///< factor of each element
 };
-/// (x - t)^2
+/// (x - t)^2. x, t: shapes that broadcast.
 WEFT_API Tensor mse_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& o = {});
-/// |x - t|
+/// |x - t|. x, t: shapes that broadcast.
 WEFT_API Tensor l1_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& o = {});
 struct SmoothL1LossOptions {
   Choice<Reduction> reduction = Reduction::mean;
@@ -66,6 +66,7 @@ WEFT_API Tensor huber_loss(const Tensor& x, const Tensor& target, double delta =
 /// -w (t log x + (1 - t) log(1 - x)), logarithms not below -100. x in [0, 1]: ValueError otherwise.
 /// The target's gradient has the same bound (PyTorch's has none).
 WEFT_API Tensor binary_cross_entropy(const Tensor& x, const Tensor& target, const ElementLossOptions& o = {});
+/// Options of binary_cross_entropy_with_logits.
 struct BceWithLogitsOptions {
   Choice<Reduction> reduction = Reduction::mean;
   Tensor weight = {};
@@ -82,7 +83,7 @@ struct KlDivOptions {
 /// t (log t - x) for log-probabilities x; t log t and its gradient are 0 at t = 0 (PyTorch's gradient there is NaN).
 WEFT_API Tensor kl_div(const Tensor& x, const Tensor& target, const KlDivOptions& o = {});
 
-/// Of losses with a margin.
+/// Options of losses with a margin.
 struct MarginLossOptions {
   double margin = 0;
   Choice<Reduction> reduction = Reduction::mean;
@@ -109,6 +110,7 @@ struct PoissonNllOptions {
   double eps = 1e-8;
   Choice<Reduction> reduction = Reduction::mean;
 };
+/// -log of the Poisson probability of t, less its constant: exp(x) - t x, or x - t log(x + eps). x, t: one shape.
 WEFT_API Tensor poisson_nll_loss(const Tensor& x, const Tensor& target, const PoissonNllOptions& o = {});
 struct GaussianNllOptions {
   bool full = false;  ///< with the constant 0.5 log 2 pi

@@ -18,7 +18,7 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor mv(const Tensor& a, const Tensor& x);
 /// x: [K], y: [K] -> [], sum of x_i y_i.
 [[nodiscard]] WEFT_API Tensor dot(const Tensor& x, const Tensor& y);
-/// beta input + alpha a b, input broadcast to [M, N]; with beta = 0 input is not looked at (not even its NaN).
+/// beta input + alpha a b, input broadcast to [M, N]; with beta = 0 input is not read (its NaNs do not count).
 [[nodiscard]] WEFT_API Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta = 1,
                                     Scalar alpha = 1);
 /// x W^T + b. x: [..., I], weight: [O, I] or [I], bias: [O] or undefined -> [..., O] or [...]. Autocast: lower.

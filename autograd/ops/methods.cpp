@@ -332,6 +332,7 @@ Tensor& Methods::index_put_(const std::vector<Index>& at, const Tensor& values, 
                  [&](const Tensor& x) { return weft::index_put(x, at, values, accumulate); });
 }
 Tensor& Methods::index_put_(const std::vector<Index>& at, Scalar value) {
+  const OpName name("index_put_");
   return index_put_(at, full({}, value, self().options()));
 }
 Tensor& Methods::index_fill_(int64_t dim, const Tensor& index, Scalar value) {

@@ -75,6 +75,7 @@ inline Pooled max_pool3d_with_indices(const Tensor& x, const Dims<3>& kernel_siz
 WEFT_API Tensor avg_pool1d(const Tensor& x, const AvgPoolOptions<1>& o);
 WEFT_API Tensor avg_pool2d(const Tensor& x, const AvgPoolOptions<2>& o);
 WEFT_API Tensor avg_pool3d(const Tensor& x, const AvgPoolOptions<3>& o);
+/// PyTorch's order of arguments.
 inline Tensor avg_pool1d(const Tensor& x, const Dims<1>& kernel_size, const Dims<1>& stride = kKernelSize,
                          const Dims<1>& padding = 0) {
   return avg_pool1d(x, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
@@ -99,6 +100,7 @@ template <int D> struct LpPoolOptions {
 WEFT_API Tensor lp_pool1d(const Tensor& x, const LpPoolOptions<1>& o);
 WEFT_API Tensor lp_pool2d(const Tensor& x, const LpPoolOptions<2>& o);
 WEFT_API Tensor lp_pool3d(const Tensor& x, const LpPoolOptions<3>& o);
+/// PyTorch's order of arguments.
 inline Tensor lp_pool1d(const Tensor& x, double norm_type, const Dims<1>& kernel_size, const Dims<1>& stride = 0) {
   return lp_pool1d(x, {.norm_type = norm_type, .kernel_size = kernel_size, .stride = stride});
 }
@@ -124,6 +126,7 @@ WEFT_API Tensor max_unpool2d(const Tensor& x, const Tensor& indices, const MaxUn
                              const std::optional<Shape>& output_size = {});
 WEFT_API Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<3>& o,
                              const std::optional<Shape>& output_size = {});
+/// PyTorch's order of arguments.
 inline Tensor max_unpool1d(const Tensor& x, const Tensor& indices, const Dims<1>& kernel_size,
                            const Dims<1>& stride = 0, const Dims<1>& padding = 0) {
   return max_unpool1d(x, indices, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
@@ -177,7 +180,8 @@ template <int D> class OutputSize {
  private:
   std::array<std::optional<int64_t>, D> v_;
 };
-/// Window i of an axis is [floor(i in / out), ceil((i + 1) in / out)).
+/// The mean or maximum of `output_size` windows along each axis: window i is [floor(i in / out), ceil((i + 1) in /
+/// out)). -> [N, C, output_size...].
 WEFT_API Tensor adaptive_avg_pool1d(const Tensor& x, const OutputSize<1>& output_size);
 WEFT_API Tensor adaptive_avg_pool2d(const Tensor& x, const OutputSize<2>& output_size);
 WEFT_API Tensor adaptive_avg_pool3d(const Tensor& x, const OutputSize<3>& output_size);

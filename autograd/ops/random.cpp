@@ -246,7 +246,7 @@ Tensor normal(const Tensor& mean, const Tensor& std, Generator* g) try {
 } catch (const Error& e) { detail::rethrow_as("normal", e); }
 Tensor normal(const Tensor& mean, double std, Generator* g) {
   check_defined("normal", mean);
-  return normal(mean, detail::number(std, {mean.is_floating() ? mean.dtype() : Dtype::f32, mean.device()}), g);
+  return normal(mean, detail::number(std, {mean.is_floating() ? mean.dtype() : default_dtype(), mean.device()}), g);
 }
 Tensor normal(double mean, const Tensor& std, Generator* g) {
   WEFT_CHECK(std.is_floating(), DtypeError, "normal: std is ", std.dtype(), "; expected a floating dtype");
@@ -255,9 +255,10 @@ Tensor normal(double mean, const Tensor& std, Generator* g) {
 Tensor normal(double mean, double std, const Shape& shape, const TensorOptions& o, Generator* g) {
   WEFT_CHECK(is_floating(o.dtype()), DtypeError, "normal: dtype ", o.dtype(),
              " is not supported here; expected a floating one");
-  Tensor y = empty(shape, o);
   WEFT_CHECK(std >= 0, ValueError, "normal: std must not be negative, got ", std);
-  return normal_(y, mean, std, g);
+  Tensor y = empty(shape, o.requires_grad(false));
+  normal_(y, mean, std, g);
+  return o.requires_grad() ? y.set_requires_grad() : y;
 }
 
 }  // namespace weft

@@ -9,7 +9,7 @@ namespace weft {
 /// In training: each element is zero with probability p, else x / (1 - p); x itself otherwise. The mask is drawn again
 /// in backward from the generator's state, so none is kept. p in [0, 1]. `g` defaults to this thread's generator.
 [[nodiscard]] WEFT_API Tensor dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
-/// The same for whole channels, axis 1 of x: [N, C, ...], of any rank from 2 on; 1d takes [N, C, L] or [C, L] only, 3d
+/// dropout of whole channels, axis 1 of x: [N, C, ...], of any rank from 2 on; 1d takes [N, C, L] or [C, L] only, 3d
 /// takes [C, D, H, W] for one sample. (2d takes [N, C, L], not [C, H, W], as PyTorch does.) Without training: x of any
 /// rank.
 [[nodiscard]] WEFT_API Tensor dropout1d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
@@ -32,9 +32,10 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor gumbel_softmax(const Tensor& x, double tau = 1, bool hard = false, int64_t dim = -1,
                                              Generator* g = nullptr);
 
-/// 1 with the probability that p holds, else 0; no gradient. p: floating, values in [0, 1]; ValueError otherwise.
+/// 1 with probability p[i], else 0, in p's shape and dtype; no gradient. p: floating, values in [0, 1]; ValueError
+/// otherwise.
 [[nodiscard]] WEFT_API Tensor bernoulli(const Tensor& p, Generator* g = nullptr);
-/// 1 with probability p, else 0.
+/// A tensor of `shape` of 1 with probability p, else 0.
 [[nodiscard]] WEFT_API Tensor bernoulli(const Shape& shape, double p, const TensorOptions& o = {},
                                         Generator* g = nullptr);
 
@@ -56,13 +57,13 @@ namespace weft {
                                      Generator* g = nullptr);
 
 // In place, only where no graph is recorded (see Tensor).
-/// U[low, high).
+/// Fills x from the uniform distribution on [low, high).
 WEFT_API Tensor& uniform_(Tensor& x, double low = 0, double high = 1, Generator* g = nullptr);
-/// N(mean, std^2).
+/// Fills x from the normal distribution N(mean, std^2).
 WEFT_API Tensor& normal_(Tensor& x, double mean = 0, double std = 1, Generator* g = nullptr);
-/// Exponential numbers, of mean 1 / lambd; never 0. ValueError unless lambd > 0.
+/// Fills x from the exponential distribution of mean 1 / lambd; never 0. ValueError unless lambd > 0.
 WEFT_API Tensor& exponential_(Tensor& x, double lambd = 1, Generator* g = nullptr);
-/// 1 with probability p, else 0.
+/// Fills x with 1 with probability p, else 0.
 WEFT_API Tensor& bernoulli_(Tensor& x, double p = 0.5, Generator* g = nullptr);
 
 }  // namespace weft

@@ -15,7 +15,7 @@ namespace weft {
 
 /// Sum. Integers and bool give i64; `dtype` converts first. 0 for no elements.
 WEFT_API Tensor sum(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
-/// Sum of what is not NaN, whose gradient is 0. Integers and bool as in `sum`.
+/// Sum of the elements that are not NaN. NaNs get the gradient 0. Integers and bool as in `sum`.
 WEFT_API Tensor nansum(const Tensor& x, const DimList& dims = {}, bool keepdim = false,
                        std::optional<Dtype> dtype = {});
 /// Arithmetic mean; NaN for no elements. DtypeError for integers without a floating `dtype`.
@@ -30,26 +30,29 @@ struct VarOptions {
 /// Variance, in two passes: a mean far from zero costs no digits, and a constant of f32 or a half gives exactly 0.
 /// Floating only.
 WEFT_API Tensor var(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
+/// The same in PyTorch's older form: correction 1 (unbiased) or 0.
 inline Tensor var(const Tensor& x, const DimList& dims, bool unbiased, bool keepdim = false) {
   return var(x, dims, VarOptions{unbiased ? 1.0 : 0.0, keepdim});
 }
 /// sqrt(var); its gradient at 0 is 0.
 WEFT_API Tensor std(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
+/// As for var.
 inline Tensor std(const Tensor& x, const DimList& dims, bool unbiased, bool keepdim = false) {
   return std(x, dims, VarOptions{unbiased ? 1.0 : 0.0, keepdim});
 }
 
-/// Greatest, smallest; NaN wins; equal extremes share the gradient. Where NaN won, the gradient is NaN; in `max` and
-/// `min` of everything all NaNs share it. ShapeError for no elements.
+/// The greatest or smallest element. NaN wins. Equal extremes share the gradient. Where NaN won, the gradient is NaN;
+/// in `max` and `min` of everything all NaNs share it. ShapeError for no elements.
 WEFT_API Tensor amax(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
 WEFT_API Tensor amin(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
 WEFT_API Tensor max(const Tensor& x);
 WEFT_API Tensor min(const Tensor& x);
-/// An extreme along one axis and where it is (i64): the first of equals, or the first NaN. The gradient goes to that
-/// element.
+/// Values picked along an axis and their positions there (i64). For max and min: the first of equals, or the first NaN.
+/// The gradient goes to that element.
 struct ValuesIndices {
   Tensor values, indices;
 };
+/// The greatest or smallest element along `dim`. ShapeError for an empty axis.
 WEFT_API ValuesIndices max(const Tensor& x, int64_t dim, bool keepdim = false);
 WEFT_API ValuesIndices min(const Tensor& x, int64_t dim, bool keepdim = false);
 /// Index (i64) of the first greatest or smallest element along `dim`, or of the flattened tensor.
@@ -60,6 +63,7 @@ WEFT_API Tensor argmin(const Tensor& x, std::optional<int64_t> dim = {}, bool ke
 /// only.
 WEFT_API Tensor vector_norm(const Tensor& x, double ord = 2, const DimList& dims = {}, bool keepdim = false,
                             std::optional<Dtype> dtype = {});
+/// vector_norm with PyTorch's older name.
 inline Tensor norm(const Tensor& x, double p = 2, const DimList& dims = {}, bool keepdim = false,
                    std::optional<Dtype> dtype = {}) {
   return vector_norm(x, p, dims, keepdim, dtype);
@@ -74,10 +78,10 @@ inline Tensor norm(const Tensor& x, Choice<NamedNorm> p, const DimList& dims = {
 /// log(sum(exp(x))), without overflow.
 WEFT_API Tensor logsumexp(const Tensor& x, const DimList& dims, bool keepdim = false);
 
-/// Is anything, is everything not zero? bool.
+/// Whether any, whether every element is not zero. -> bool.
 WEFT_API Tensor any(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
 WEFT_API Tensor all(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
-/// i64.
+/// Number of elements that are not zero. -> i64.
 WEFT_API Tensor count_nonzero(const Tensor& x, const DimList& dims = {});
 
 }  // namespace weft

@@ -34,6 +34,7 @@ constexpr auto mode_words(Constraint) {
 }
 /// The constraint of that name, none for "" too. ValueError that names it otherwise.
 WEFT_API Constraint constraint(std::string_view word);
+/// The word of a constraint.
 inline std::string_view name(Constraint c) { return Choice(c).text(); }
 /// ValueError in the name of `op` if c is not for that many scales (output, then inputs' gradients).
 WEFT_API void check_constraint(const char* op, Constraint c, size_t scales);

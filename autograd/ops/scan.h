@@ -14,8 +14,8 @@ WEFT_API Tensor cumsum(const Tensor& x, int64_t dim, std::optional<Dtype> dtype 
 /// y_i is within 1 ulp of the exact product in f32 and the halves, within i / 2 + 1 ulp in f64, as long as f64 holds
 /// it.
 WEFT_API Tensor cumprod(const Tensor& x, int64_t dim, std::optional<Dtype> dtype = {});
-/// The greatest (smallest) of x_0 ... x_i, and the last place where it stands (i64); from the first NaN on NaN. The
-/// gradient goes to that place.
+/// The greatest (smallest) of x_0 ... x_i and its last position (i64). NaN from the first NaN on. The gradient goes to
+/// that position.
 WEFT_API ValuesIndices cummax(const Tensor& x, int64_t dim);
 WEFT_API ValuesIndices cummin(const Tensor& x, int64_t dim);
 /// y_i = log(exp(x_0) + ... + exp(x_i)) along `dim`, without overflow. Floating only. In log2(n) passes.

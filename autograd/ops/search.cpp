@@ -57,18 +57,13 @@ Tensor search(const char* op, const Tensor& sequence, const Tensor& values, cons
   return o.out_int32 ? at.to(Dtype::i32) : at;
 } catch (const Error& e) { detail::rethrow_as(op, e); }
 
-/// A number as a tensor that promotes with x as the number does.
-Tensor beside(const char* op, const Scalar& s, const Tensor& x) {
-  check_defined(op, x);
-  return detail::number(s, {result_dtype(x, s), x.device()});
-}
 }  // namespace
 
 Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& values, const SearchOptions& o) {
   return search("searchsorted", sorted_sequence, values, o);
 }
 Tensor searchsorted(const Tensor& sorted_sequence, Scalar value, const SearchOptions& o) {
-  return search("searchsorted", sorted_sequence, beside("searchsorted", value, sorted_sequence), o);
+  return search("searchsorted", sorted_sequence, detail::number_beside("searchsorted", value, sorted_sequence), o);
 }
 Tensor bucketize(const Tensor& x, const Tensor& boundaries, const SearchOptions& o) {
   check_defined("bucketize", x, boundaries);
@@ -78,7 +73,7 @@ Tensor bucketize(const Tensor& x, const Tensor& boundaries, const SearchOptions&
 }
 
 Tensor bucketize(Scalar x, const Tensor& boundaries, const SearchOptions& o) {
-  return bucketize(beside("bucketize", x, boundaries), boundaries, o);
+  return bucketize(detail::number_beside("bucketize", x, boundaries), boundaries, o);
 }
 
 Tensor isin(const Tensor& elements, const Tensor& test_elements, const IsinOptions& o) try {

@@ -22,10 +22,10 @@ struct SearchOptions {
 [[nodiscard]] WEFT_API Tensor bucketize(Scalar x, const Tensor& boundaries, const SearchOptions& o = {});
 
 struct IsinOptions {
-  bool assume_unique = false;  ///< nothing depends on it here
-  bool invert = false;         ///< is it none of them?
+  bool assume_unique = false;  ///< ignored; PyTorch has it
+  bool invert = false;         ///< true for elements that are none of test_elements
 };
-/// Is each element one of test_elements? bool, of elements' shape. NaN is in nothing.
+/// Whether each element is one of test_elements. -> bool, of elements' shape. NaN equals none.
 [[nodiscard]] WEFT_API Tensor isin(const Tensor& elements, const Tensor& test_elements, const IsinOptions& o = {});
 [[nodiscard]] WEFT_API Tensor isin(const Tensor& elements, Scalar test_element, const IsinOptions& o = {});
 [[nodiscard]] WEFT_API Tensor isin(Scalar element, const Tensor& test_elements, const IsinOptions& o = {});
@@ -35,7 +35,7 @@ struct IsinOptions {
 [[nodiscard]] WEFT_API Tensor isclose(const Tensor& x, const Tensor& y, double rtol = 1e-5, double atol = 1e-8,
                                       bool equal_nan = false);
 
-/// What was not asked for is undefined.
+/// The result of unique. Tensors that the options do not ask for are undefined.
 struct UniqueResult {
   Tensor output;           ///< the different elements or slices, once each
   Tensor inverse_indices;  ///< where in `output` each element (x's shape) or slice ([n]) is; i64
@@ -49,7 +49,7 @@ struct UniqueOptions {
 /// The different elements in rising order, or the different slices along `dim` in lexicographic order (one sort for
 /// each element of a slice). A NaN equals nothing. Waits for the device. Equivalent: torch.unique.
 [[nodiscard]] WEFT_API UniqueResult unique(const Tensor& x, const UniqueOptions& o = {});
-/// Only equal neighbours become one. Equivalent: torch.unique_consecutive.
+/// As unique, but only equal neighbours become one, and the order stays. Equivalent: torch.unique_consecutive.
 [[nodiscard]] WEFT_API UniqueResult unique_consecutive(const Tensor& x, const UniqueOptions& o = {});
 
 /// How often each of 0, 1, ... is in x ([n], i64, i32 or u8, none negative): i64 [max(x) + 1], at least `minlength`.

@@ -15,7 +15,7 @@ WEFT_API Tensor lerp(const Tensor& x, const Tensor& end, const Tensor& weight);
 WEFT_API Tensor lerp(const Tensor& x, const Tensor& end, double weight);
 /// x + value * a * b.
 WEFT_API Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value = 1);
-/// x + value * a / b; integers are divided as f32.
+/// x + value * a / b; integers are divided in the default dtype.
 WEFT_API Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value = 1);
 
 }  // namespace weft

@@ -6,7 +6,8 @@
 
 namespace weft {
 
-// The views of Tensor as functions; see the members.
+// The views of Tensor as functions.
+/// The member functions of Tensor with these names, whose docs have shapes and errors (core/tensor.h).
 inline Tensor reshape(const Tensor& x, const Shape& shape) { return x.reshape(shape); }
 inline Tensor permute(const Tensor& x, const Shape& dims) { return x.permute(dims); }
 inline Tensor transpose(const Tensor& x, int64_t dim0, int64_t dim1) { return x.transpose(dim0, dim1); }
@@ -47,9 +48,9 @@ inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t 
 /// The slices along `dim`, without that axis: views. Their gradients meet in one tensor.
 [[nodiscard]] WEFT_API std::vector<Tensor> unbind(const Tensor& x, int64_t dim = 0);
 
-/// Reversed along `dims`.
+/// x with its elements reversed along `dims`: a copy.
 [[nodiscard]] WEFT_API Tensor flip(const Tensor& x, const Shape& dims);
-/// Shifted round along dims, shifts[i] places towards higher indices along dims[i].
+/// x shifted by shifts[i] places towards higher indices along dims[i]; elements beyond the end come in at the front.
 [[nodiscard]] WEFT_API Tensor roll(const Tensor& x, const Shape& shifts, const Shape& dims);
 /// The same over all elements in row-major order.
 [[nodiscard]] WEFT_API Tensor roll(const Tensor& x, int64_t shift);
@@ -62,7 +63,7 @@ inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t 
 [[nodiscard]] WEFT_API Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t dim);
 /// The same over all elements in row-major order.
 [[nodiscard]] WEFT_API Tensor repeat_interleave(const Tensor& x, int64_t repeats);
-/// Element i repeats[i] times; repeats: i32 or i64 of rank 1.
+/// Element i along `dim` repeats[i] times; repeats: i32 or i64 of rank 1.
 [[nodiscard]] WEFT_API Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim);
 
 /// Grids of coordinates: result k has the shape of all sizes and varies along axis k. Views.
@@ -75,7 +76,7 @@ inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t 
 
 /// x: [.., C r^2, H, W] -> [.., C, H r, W r]: channel c r^2 + i r + j becomes pixel (i, j) of each r x r block.
 [[nodiscard]] WEFT_API Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor);
-/// Its inverse: [.., C, H r, W r] -> [.., C r^2, H, W].
+/// The inverse of pixel_shuffle: [.., C, H r, W r] -> [.., C r^2, H, W].
 [[nodiscard]] WEFT_API Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor);
 /// x: [N, C, ...] -> channel k (C / groups) + i becomes channel i groups + k. ValueError unless groups divides C.
 [[nodiscard]] WEFT_API Tensor channel_shuffle(const Tensor& x, int64_t groups);

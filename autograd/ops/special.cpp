@@ -17,22 +17,16 @@ using namespace detail;
 
 constexpr double kPi = 3.14159265358979323846, kNaturalOf2 = 0.69314718055994530942;
 
-/// f(x, y) in their common floating dtype, not recorded; integers as f32 (`raise`), or refused.
+/// f(x, y) in their common floating dtype, not recorded; integers in the default dtype (`raise`), or refused.
 template <class F> Tensor floating_pair(const Tensor& x, const Tensor& y, bool raise) {
   check_operands(F::name, x, y);
   Dtype d = result_dtype(x, y);
   WEFT_CHECK(raise || is_floating(d), DtypeError, F::name, ": expects a floating dtype, got ", d,
              "; convert with to()");
-  if (!is_floating(d)) d = Dtype::f32;
+  if (!is_floating(d)) d = default_dtype();
   NoGrad guard;
   return kernels::map2<F>(cast(x, d), cast(y, d));
 }
-/// A number as a tensor that promotes with x as the number does.
-Tensor number_beside(const char* op, const Scalar& s, const Tensor& x) {
-  check_defined(op, x);
-  return detail::number(s, {result_dtype(x, s), x.device()});
-}
-
 /// logaddexp to the base exp(`rate`): the shares of x and y are sigmoids of their distance.
 template <class F> Tensor log_of_sum(const Tensor& x, const Tensor& y, double rate) {
   Tensor z = floating_pair<F>(x, y, false);

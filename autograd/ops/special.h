@@ -1,5 +1,5 @@
 // Functions of mathematics, element by element: gamma functions, sums of exponentials, signs and lengths.
-// Broadcasting and promotion as in binary.h; integers are taken as f32 unless said otherwise.
+// Broadcasting and promotion as in binary.h; integers go to the default dtype unless said otherwise.
 #pragma once
 
 #include "weft/core/tensor.h"
@@ -23,12 +23,13 @@ WEFT_API Tensor copysign(const Tensor& x, Scalar y);
 /// gradient of `values` is there where x is 0; that of x is 0. (PyTorch has none.)
 WEFT_API Tensor heaviside(const Tensor& x, const Tensor& values);
 
-/// The greater, the smaller; a number wins against NaN. Equal elements give the gradient to x, as PyTorch's.
+/// The greater (fmax) or smaller (fmin) of x and y. A number wins against NaN. Equal elements give the gradient to x,
+/// as PyTorch's.
 WEFT_API Tensor fmax(const Tensor& x, const Tensor& y);
 WEFT_API Tensor fmin(const Tensor& x, const Tensor& y);
 
-/// log(x / (1 - x)), of sigmoid's values: NaN outside of [0, 1]. With eps, of x moved into [eps, 1 - eps], where its
-/// gradient ends.
+/// log(x / (1 - x)), the inverse of sigmoid. NaN outside of [0, 1]. With eps, x is first clamped to [eps, 1 - eps];
+/// the gradient is 0 where that changes x.
 WEFT_API Tensor logit(const Tensor& x, std::optional<double> eps = {});
 /// sin(pi x) / (pi x), 1 at 0. The gradient is exact near 0.
 WEFT_API Tensor sinc(const Tensor& x);
@@ -37,7 +38,7 @@ struct NanToNumOptions {
   std::optional<double> posinf = std::nullopt;  ///< none: the greatest number of x's dtype
   std::optional<double> neginf = std::nullopt;  ///< none: the least one
 };
-/// x with numbers in place of NaN and the infinities, where the gradient is 0. Integers stay as they are.
+/// x with numbers in place of NaN and the infinities; their gradient is 0. Integers stay as they are.
 WEFT_API Tensor nan_to_num(const Tensor& x, const NanToNumOptions& o = {});
 
 /// log |Gamma(x)|, infinite at 0, -1, -2, ... Gradient: digamma.

@@ -5,11 +5,12 @@
 
 namespace weft {
 
-/// Joined along rows: vectors count as [1, N], numbers as [1, 1]. Errors as `cat`'s. Equivalent: torch.vstack.
+/// The tensors joined along axis 0: vectors count as [1, N], numbers as [1, 1]. Errors as `cat`'s. Equivalent:
+/// torch.vstack.
 [[nodiscard]] WEFT_API Tensor vstack(const std::vector<Tensor>& tensors);
-/// Joined along axis 1, vectors (and numbers) along their only axis. Equivalent: torch.hstack.
+/// The tensors joined along axis 1, vectors (and numbers) along their only axis. Equivalent: torch.hstack.
 [[nodiscard]] WEFT_API Tensor hstack(const std::vector<Tensor>& tensors);
-/// Joined along axis 2: [M, N] counts as [M, N, 1], [N] as [1, N, 1]. Equivalent: torch.dstack.
+/// The tensors joined along axis 2: [M, N] counts as [M, N, 1], [N] as [1, N, 1]. Equivalent: torch.dstack.
 [[nodiscard]] WEFT_API Tensor dstack(const std::vector<Tensor>& tensors);
 
 /// `sections` views along `dim`, of which the first size % sections are one longer. ValueError unless sections > 0.
@@ -19,7 +20,7 @@ namespace weft {
 /// empty.
 [[nodiscard]] WEFT_API std::vector<Tensor> tensor_split(const Tensor& x, const std::vector<int64_t>& indices,
                                                         int64_t dim = 0);
-/// With the number of sections (rank 0) or the indices (rank 1) as an i64 tensor. Waits for its device.
+/// The same with the number of sections (rank 0) or the indices (rank 1) as an i64 tensor. Waits for its device.
 [[nodiscard]] WEFT_API std::vector<Tensor> tensor_split(const Tensor& x, const Tensor& indices_or_sections,
                                                         int64_t dim = 0);
 
@@ -28,10 +29,11 @@ namespace weft {
 /// All tensors as views of their common shape; dtypes stay. Equivalent: torch.broadcast_tensors.
 [[nodiscard]] WEFT_API std::vector<Tensor> broadcast_tensors(const std::vector<Tensor>& tensors);
 
-/// Mirrored along axis 1 (at least 2 axes), along axis 0 (at least 1). Copies. Equivalent: torch.fliplr, torch.flipud.
+/// x mirrored along axis 1 (fliplr) or axis 0 (flipud): a copy. ShapeError if x has no such axis. Equivalent:
+/// torch.fliplr, torch.flipud.
 [[nodiscard]] WEFT_API Tensor fliplr(const Tensor& x);
 [[nodiscard]] WEFT_API Tensor flipud(const Tensor& x);
-/// Turned by k times 90 degrees in the plane of the two dims, from the first towards the second. Equivalent:
+/// x turned by k times 90 degrees in the plane of the two dims, from the first towards the second. Equivalent:
 /// torch.rot90.
 [[nodiscard]] WEFT_API Tensor rot90(const Tensor& x, int64_t k = 1, const Shape& dims = {0, 1});
 

@@ -41,7 +41,7 @@ void check_weights(const char* what, const Tensor& w, const Tensor& x, int64_t o
 Tensor cov(const Tensor& x, const CovOptions& o) try {
   WEFT_CHECK(x.rank() <= 2, ShapeError, "cov: expects at most 2 dimensions, got ", x.shape());
   WEFT_CHECK(x.dtype() != Dtype::boolean, DtypeError, "cov: not defined for bool; convert with to(dtype)");
-  Dtype dtype = x.is_floating() ? x.dtype() : Dtype::f32;
+  Dtype dtype = x.is_floating() ? x.dtype() : default_dtype();
   if (o.aweights.defined()) dtype = promote(dtype, o.aweights.dtype());
   const Dtype wide = compute_dtype(dtype);
   const Tensor rows = (x.rank() < 2 ? x.reshape({1, x.numel()}) : x).to(wide);

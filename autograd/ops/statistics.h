@@ -6,14 +6,15 @@
 
 namespace weft {
 
-/// std and mean, var and mean of the same axes. Floating only.
+/// Results of std_mean and var_mean.
 struct StdMean {
   Tensor std, mean;
 };
 struct VarMean {
   Tensor var, mean;
 };
-/// Options and gradients as `std`'s and `var`'s. Equivalent: torch.std_mean, torch.var_mean.
+/// std and mean, or var and mean, over the same axes. Floating only. Options and gradients as in `std` and `var`.
+/// Equivalent: torch.std_mean, torch.var_mean.
 WEFT_API StdMean std_mean(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 WEFT_API VarMean var_mean(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 
@@ -31,9 +32,9 @@ struct CovOptions {
 };
 /// Covariances of the rows. x: [variables, observations] -> [variables, variables]; a vector or a number is one
 /// variable, whose variance is the result, []. With weights w = fweights aweights and V = sum w the mean is sum(w x) /
-/// V and the divisor V - correction sum(w aweights) / V. Integers go to f32. The weights' signs are read on the host:
-/// waits for their device. Errors: ShapeError beyond rank 2 and for weights of another length, DtypeError for bool,
-/// ValueError for negative weights and those that sum to 0. Equivalent: torch.cov.
+/// V and the divisor V - correction sum(w aweights) / V. Integers go to the default dtype. The weights' signs are read
+/// on the host: waits for their device. Errors: ShapeError beyond rank 2 and for weights of another length, DtypeError
+/// for bool, ValueError for negative weights and those that sum to 0. Equivalent: torch.cov.
 [[nodiscard]] WEFT_API Tensor cov(const Tensor& x, const CovOptions& o = {});
 /// cov_ij / sqrt(cov_ii cov_jj), within [-1, 1]. Shapes and errors as `cov`'s. Equivalent: torch.corrcoef.
 [[nodiscard]] WEFT_API Tensor corrcoef(const Tensor& x);
@@ -45,8 +46,8 @@ struct DiffOptions {
 /// ValueError for negative n. Equivalent: torch.diff.
 [[nodiscard]] WEFT_API Tensor diff(const Tensor& x, int64_t n = 1, int64_t dim = -1, const DiffOptions& o = {});
 
-/// Integral along `dim` by the trapezoid rule, sum of (y_i + y_{i+1}) / 2 times dx; the axis goes. Integers give f32.
-/// DtypeError for bool. Equivalent: torch.trapezoid.
+/// Integral along `dim` by the trapezoid rule, sum of (y_i + y_{i+1}) / 2 times dx; the axis goes. Integers give the
+/// default dtype. DtypeError for bool. Equivalent: torch.trapezoid.
 [[nodiscard]] WEFT_API Tensor trapezoid(const Tensor& y, double dx = 1, int64_t dim = -1);
 /// The same at places x: a vector of the axis's size, or a tensor that broadcasts with y.
 [[nodiscard]] WEFT_API Tensor trapezoid(const Tensor& y, const Tensor& x, int64_t dim = -1);

@@ -1,6 +1,6 @@
 // Mathematical functions of one tensor, element by element. Activations are in activation.h.
-// All give a tensor of x's shape and layout. Integers go to f32 where the function is not closed on them. Each is
-// recorded; the derivative is named where it is not the textbook's. Gradients at kinks are PyTorch's.
+// All give a tensor of x's shape and layout. Integers go to the default dtype where the function does not map them to
+// integers. Each is recorded; the derivative is named where it is not the textbook's. Gradients at kinks are PyTorch's.
 #pragma once
 
 #include "weft/core/tensor.h"
@@ -11,34 +11,41 @@ namespace weft {
 WEFT_API Tensor abs(const Tensor& x);
 /// -x. DtypeError for bool.
 WEFT_API Tensor neg(const Tensor& x);
+/// neg(x).
 inline Tensor operator-(const Tensor& x) { return neg(x); }
 /// -1, 0 or 1; gradient 0.
 WEFT_API Tensor sign(const Tensor& x);
 /// x * x.
 WEFT_API Tensor square(const Tensor& x);
+/// The square root; NaN below 0.
 WEFT_API Tensor sqrt(const Tensor& x);
 /// 1 / sqrt(x).
 WEFT_API Tensor rsqrt(const Tensor& x);
 /// 1 / x.
 WEFT_API Tensor reciprocal(const Tensor& x);
 
+/// e^x.
 WEFT_API Tensor exp(const Tensor& x);
 /// 2^x.
 WEFT_API Tensor exp2(const Tensor& x);
 /// exp(x) - 1, exact near 0.
 WEFT_API Tensor expm1(const Tensor& x);
+/// The natural logarithm, of base 2, of base 10: -infinity at 0, NaN below.
 WEFT_API Tensor log(const Tensor& x);
 WEFT_API Tensor log2(const Tensor& x);
 WEFT_API Tensor log10(const Tensor& x);
 /// log(1 + x), exact near 0.
 WEFT_API Tensor log1p(const Tensor& x);
 
+/// Sine, cosine, tangent of x in radians.
 WEFT_API Tensor sin(const Tensor& x);
 WEFT_API Tensor cos(const Tensor& x);
 WEFT_API Tensor tan(const Tensor& x);
+/// Their inverses, in radians: asin and acos are NaN outside of [-1, 1].
 WEFT_API Tensor asin(const Tensor& x);
 WEFT_API Tensor acos(const Tensor& x);
 WEFT_API Tensor atan(const Tensor& x);
+/// Hyperbolic sine, cosine, tangent.
 WEFT_API Tensor sinh(const Tensor& x);
 WEFT_API Tensor cosh(const Tensor& x);
 WEFT_API Tensor tanh(const Tensor& x);
@@ -48,11 +55,11 @@ WEFT_API Tensor erf(const Tensor& x);
 /// 1 - erf(x), exact in the tail.
 WEFT_API Tensor erfc(const Tensor& x);
 
-/// Rounding: gradient 0; integers unchanged.
+/// x rounded down (floor), up (ceil), towards 0 (trunc). The gradient is 0. Integers stay as they are.
 WEFT_API Tensor floor(const Tensor& x);
 WEFT_API Tensor ceil(const Tensor& x);
 WEFT_API Tensor trunc(const Tensor& x);
-/// To `decimals` places, half to even.
+/// x rounded to `decimals` places, half to even. The gradient is 0.
 WEFT_API Tensor round(const Tensor& x, int64_t decimals = 0);
 /// x - trunc(x), with x's gradient.
 WEFT_API Tensor frac(const Tensor& x);
@@ -64,12 +71,14 @@ WEFT_API Tensor clamp(const Tensor& x, std::optional<Scalar> min, std::optional<
 /// between equal bounds; at NaN x has it, as far as no number cuts x off. With one bound as `maximum` and `minimum`.
 WEFT_API Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max);
 
-// Tests of single elements: bool results.
+// Tests of single elements: bool results, not recorded.
+/// Whether each element is NaN, is an infinity, is neither. -> bool; for integers false, false, true.
 WEFT_API Tensor isnan(const Tensor& x);
 WEFT_API Tensor isinf(const Tensor& x);
 WEFT_API Tensor isfinite(const Tensor& x);
 /// x == 0.
 WEFT_API Tensor logical_not(const Tensor& x);
+/// logical_not(x).
 inline Tensor operator!(const Tensor& x) { return logical_not(x); }
 
 }  // namespace weft

@@ -386,7 +386,7 @@ TEST_SUITE("linalg") {
         CHECK_THROWS_AS((void)linalg::svdvals(x), linalg::LinAlgError);
         CHECK_THROWS_AS((void)linalg::eigh(x), linalg::LinAlgError);
         CHECK_THROWS_AS((void)linalg::eigvalsh(x), linalg::LinAlgError);
-        CHECK_THROWS_AS((void)linalg::pinv(x), linalg::LinAlgError);
+        CHECK(message_of<linalg::LinAlgError>([&] { (void)linalg::pinv(x); }).starts_with("linalg.pinv: "));
         CHECK_THROWS_AS((void)linalg::lstsq(x, x), linalg::LinAlgError);
         (void)linalg::qr(x);
         (void)linalg::lu(x);

@@ -96,6 +96,9 @@ TEST_SUITE("methods") {
     c -= x;
     c /= 2;
     CHECK(c.requires_grad());
+    Tensor h = mv(here::eye(2, 2, Dtype::f64), x);  // ends in a reshape of what nobody else has
+    h += x;
+    CHECK(of(h) == Values{2, 4});
     CHECK(of(c) == Values{0, -0.5});
   }
 

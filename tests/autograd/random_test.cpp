@@ -278,6 +278,7 @@ TEST_SUITE("dropout") {
     check_moments(normal(-1, here::full({100000}, 0.5)), -1, 0.25, 3);
     CHECK(normal(here::full({2}, 5.0, Dtype::f64), 0).to_vector<double>() == std::vector<double>{5, 5});
     CHECK(normal(1, 2, {3, 4}, support::on(Dtype::f64)).dtype() == Dtype::f64);
+    CHECK(normal(1, 2, {3}, support::on(Dtype::f64).requires_grad(true)).requires_grad());
 
     const Tensor rates = here::rand({300, 200}, Dtype::f64) * 40;
     const int before = num_threads();

@@ -21,7 +21,7 @@ constexpr Int kSmall = 16;              // up to this side a call costs more tha
 
 template <class T> using Scratch = std::unique_ptr<T[]>;
 template <class T> Scratch<T> scratch(int64_t n) {
-  return std::make_unique<T[]>(static_cast<size_t>(std::max<int64_t>(n, 1)));
+  return Scratch<T>(new T[static_cast<size_t>(std::max<int64_t>(n, 1))]);
 }
 
 template <class F> void dispatch_real(Dtype d, F&& f) {
@@ -36,7 +36,10 @@ template <class F> void each_matrix(int64_t batch, int64_t side, const F& f) {
 
 // The size that a query left in work[0]; f32 cannot hold every integer.
 template <class T> Int asked_size(T first) {
-  return std::max<Int>(1, static_cast<Int>(std::ceil(first * (1 + std::numeric_limits<T>::epsilon()))));
+  const double size = std::ceil(static_cast<double>(first) * (1 + std::numeric_limits<T>::epsilon()));
+  WEFT_CHECK(size < INT32_MAX, NotSupported, "linalg: LAPACK asks for ", size,
+             " elements of working memory, and counts to 2^31 - 1");
+  return std::max<Int>(1, static_cast<Int>(size));
 }
 
 // Right-looking elimination with row pivots, as getrf does it, for matrices that fit into registers and L1.
