@@ -49,6 +49,7 @@ WEFT_API void write_image(const Tensor& image, const std::string& path, const Wr
 /// 4 or 8 bits) or grey (1 to 16 bits, not scaled to 255), turned upright as its EXIF entry says. IoError for what
 /// would change classes silently: colours, alpha, JPEG.
 WEFT_API Tensor read_labels(const Input& from, int64_t max_pixels = int64_t{1} << 28);
+/// The same from memory; `name` stands for the file in errors.
 inline Tensor read_labels(std::span<const std::byte> bytes, std::string_view name,
                           int64_t max_pixels = int64_t{1} << 28) {
   return read_labels({bytes, std::string(name)}, max_pixels);

@@ -21,12 +21,15 @@ class Sink;
 /// they must live on. IoError when a file or stream cannot be read. `name` stands for the file in errors.
 class Input {
  public:
+  /// A file.
   template <std::convertible_to<std::string> Path> Input(const Path& path) : name_(path), from_(From::file) {}
+  /// A stream, from where it stands to its end.
   Input(std::istream& stream, std::string name = "the stream")
       : name_(std::move(name)), stream_(&stream), from_(From::stream) {}
   template <std::convertible_to<std::span<const std::byte>> Bytes>
   Input(const Bytes& bytes, std::string name = "the bytes")
       : name_(std::move(name)), bytes_(bytes), from_(From::bytes) {}
+  /// The name for error messages.
   const std::string& name() const { return name_; }
 
  private:
@@ -45,8 +48,11 @@ class Input {
 ///     io::save(model, bytes);
 class Output {
  public:
+  /// A file.
   template <std::convertible_to<std::string> Path> Output(const Path& path) : name_(path) {}
+  /// A stream.
   Output(std::ostream& stream, std::string name = "the stream") : name_(std::move(name)), stream_(&stream) {}
+  /// A vector, whose bytes are replaced.
   Output(std::vector<std::byte>& bytes) : name_("the bytes"), bytes_(&bytes) {}
   const std::string& name() const { return name_; }
 

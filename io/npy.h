@@ -15,9 +15,9 @@
 
 namespace weft::io {
 
-/// Reads one array: f64 f32 f16 i64 i32 u8 bool (numpy has no bf16), little-endian or big-endian; other integers as the
-/// options say. Arrays in Fortran order come as a view with such strides. The data is mapped where it is little-endian
-/// and aligned, as in io::load. IoError names the file and what is wrong with it, NotSupported its dtype.
+/// Reads one array: f64 f32 f16 i64 i32 i16 i8 u16 u8 bool (numpy has no bf16), little-endian or big-endian; u32 and
+/// u64 as the options say. Arrays in Fortran order come as a view with such strides. The data is mapped where it is
+/// little-endian and aligned, as in io::load. IoError names the file and what is wrong with it, NotSupported its dtype.
 /// Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 WEFT_API Tensor load_npy(const Input& from, const LoadOptions& o = {});
 /// What the header of an array says, whatever its dtype. The name is empty.
@@ -34,9 +34,11 @@ class WEFT_API NpzFile {
  public:
   /// Reads the directory and the arrays' headers. IoError as load_npz. Bytes must live as long as this.
   explicit NpzFile(const Input& from);
+  /// The same with a file's bytes; `name` stands for the file in errors.
   NpzFile(std::span<const std::byte> bytes, std::string_view name) : NpzFile(Input(bytes, std::string(name))) {}
   /// In the order of the archive, named without `.npy`.
   const std::vector<TensorInfo>& arrays() const;
+  /// Whether there is an array of that name.
   bool contains(std::string_view name) const;
   /// ValueError when there is none of that name; NotSupported when weft cannot hold it.
   Tensor load(std::string_view name, const LoadOptions& o = {}) const;
@@ -52,7 +54,7 @@ class WEFT_API NpzFile {
 /// and files of 4 GiB (io::save has no such limit), and when the dict has foreign arrays.
 WEFT_API void save_npz(const StateDict& dict, const Output& to, bool compress = false);
 
-/// The same from memory; `name` stands for the file in errors.
+/// The readers with the bytes of a file in memory; `name` stands for the file in errors.
 inline Tensor load_npy(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o = {}) {
   return load_npy({bytes, std::string(name)}, o);
 }

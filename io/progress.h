@@ -16,6 +16,7 @@ namespace weft::io {
 /// Silent when standard error is no terminal.
 class WEFT_API Progress {
  public:
+  /// A bar of `total` steps. `label` stands before it.
   Progress(std::string label, int64_t total);
   /// Ends the line.
   ~Progress();

@@ -18,7 +18,7 @@
 
 namespace weft::io {
 
-/// Reads safetensors: f64 f32 f16 bf16 i64 i32 u8 bool tensors in the order of its header, and its metadata.
+/// Reads safetensors: f64 f32 f16 bf16 i64 i32 i16 i8 u16 u8 bool tensors in the order of its header, and its metadata.
 /// A file is mapped: tensors whose data is aligned share the mapping (changes to them stay in the process), others are
 /// copies. The file must not be shortened while tensors of it live. IoError names the file and what is wrong with it
 /// (what it is instead, if that can be seen). Tensors of other dtypes do not keep the rest from loading: they are
@@ -26,6 +26,7 @@ namespace weft::io {
 ///     StateDict dict = io::load("quantised.safetensors", {.widen = true});
 /// Format: https://github.com/huggingface/safetensors
 WEFT_API StateDict load(const Input& from, const LoadOptions& o = {});
+/// `load` with the bytes of a file; `name` stands for the file in errors.
 inline StateDict load_safetensors(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o = {}) {
   return load({bytes, std::string(name)}, o);
 }
@@ -38,11 +39,14 @@ class WEFT_API SafetensorsFile {
  public:
   /// Reads the header. IoError as `load`. Bytes must live as long as this; tensors of them are copies.
   explicit SafetensorsFile(const Input& from);
+  /// The same with a file's bytes; `name` stands for the file in errors.
   SafetensorsFile(std::span<const std::byte> bytes, std::string_view name)
       : SafetensorsFile(Input(bytes, std::string(name))) {}
   /// In the order of the header.
   const std::vector<TensorInfo>& tensors() const;
+  /// The `__metadata__` of the header.
   const std::map<std::string, std::string>& metadata() const;
+  /// Whether there is a tensor of that name.
   bool contains(std::string_view name) const;
   /// ValueError when there is none of that name; NotSupported when weft cannot hold it.
   Tensor load(std::string_view name, const LoadOptions& o = {}) const;
@@ -66,8 +70,8 @@ WEFT_API void save(const Tensor& x, const Output& to);
 /// The tensors of such a list, in its order. Errors: as `load`; NotSupported for a dtype that weft cannot hold,
 /// ValueError for tensors of other names.
 WEFT_API std::vector<Tensor> load_tensors(const Input& from, const LoadOptions& o = {});
-/// The same, in PyTorch's form. Nothing is changed where it throws; ValueError for a list that is not of one, for a
-/// Tensor.
+/// load_tensors into `tensors`, or into `x` from a list of one tensor (ValueError for another number). Nothing is
+/// changed when it throws.
 WEFT_API void load(std::vector<Tensor>& tensors, const Input& from);
 WEFT_API void load(Tensor& x, const Input& from);
 
@@ -81,7 +85,7 @@ concept Stateful = requires(T& t, const StateDict& dict) {
 /// Saves the state of a model, an optimiser, ... as the dict's `save` does.
 template <Stateful T> void save(const T& model, const Output& to) { save(model.state_dict(), to); }
 
-/// What `save` writes, as bytes: of a dict, a model, tensors.
+/// The bytes that `save` writes of a dict, a model or tensors.
 template <class T> [[nodiscard]] std::vector<std::byte> save_bytes(const T& x) {
   std::vector<std::byte> bytes;
   save(x, bytes);
@@ -103,6 +107,7 @@ template <class F> auto with_file(const Input& from, const F& f) {
 template <Stateful T> auto load(T& model, const Input& from) {
   return detail::with_file(from, [&](const StateDict& dict) { return model.load_state_dict(dict); });
 }
+/// The same with `strict`.
 template <Stateful T>
 requires requires(T& t, const StateDict& dict) { t.load_state_dict(dict, false); }
 auto load(T& model, const Input& from, bool strict) {

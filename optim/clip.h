@@ -21,11 +21,12 @@ WEFT_API Tensor grad_norm(const std::vector<Tensor>& params, double norm_type = 
 /// Clamps every gradient element to [-limit, limit].
 WEFT_API void clip_grad_value(const std::vector<Tensor>& params, double limit);
 
-/// The same with PyTorch's names and order of arguments; also in nn::utils.
+/// clip_grad_norm with PyTorch's name and order of arguments; also in nn::utils.
 inline Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, double norm_type = 2,
                               bool error_if_nonfinite = false) {
   return clip_grad_norm(params, max_norm, {norm_type, error_if_nonfinite});
 }
+/// clip_grad_value with PyTorch's name.
 inline void clip_grad_value_(const std::vector<Tensor>& params, double clip_value) {
   clip_grad_value(params, clip_value);
 }

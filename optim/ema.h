@@ -31,6 +31,7 @@ class WEFT_API ExponentialMovingAverage {
 
   /// After every optimiser step. Error while the averages are in use.
   void update();
+  /// Number of updates so far.
   int64_t updates() const { return updates_; }
 
   /// While it lives, the parameters hold the averages. Nothing is copied: contents change places, back at the end.

@@ -54,11 +54,15 @@ class WEFT_API Optimizer {
   void zero_grad(bool set_to_none = true);
 
   // What schedules change
+  /// Number of parameter groups.
   virtual int64_t num_groups() const = 0;
+  /// The learning rate of a group. ValueError for a group that is not there.
   virtual double lr(int64_t group = 0) const = 0;
+  /// Sets the learning rate of a group.
   virtual void set_lr(double lr, int64_t group) = 0;
   /// Momentum, or Adam's beta1. NotSupported where there is none.
   virtual double momentum(int64_t group = 0) const;
+  /// Sets it. NotSupported where there is none.
   virtual void set_momentum(double momentum, int64_t group);
   /// What a group's rate was when its first schedule was made; the present rate where there was none.
   double initial_lr(int64_t group) const;
@@ -178,20 +182,24 @@ class WEFT_API Optimizer {
 template <class Options> class OptimizerOf : public Optimizer {
  public:
   using Group = ParamGroup<Options>;
+  /// One group of all `params`. ValueError for options out of range.
   explicit OptimizerOf(std::vector<Tensor> params, Options o = {}) : defaults_(o) {
     add_group({std::move(params), std::move(o)});
   }
   /// PyTorch's short form: `Adam(params, 1e-3)`.
   OptimizerOf(std::vector<Tensor> params, LearningRate auto lr) : OptimizerOf(std::move(params), with_lr(lr)) {}
+  /// Several groups, each with its own options.
   explicit OptimizerOf(std::vector<Group> groups) { add_groups(std::move(groups)); }
   using Optimizer::step;
 
   /// The options that the optimiser was made with; of one that was made with groups, the options' initial values.
   const Options& defaults() const { return defaults_; }
+  /// The groups, to read.
   const std::vector<Group>& groups() const { return groups_; }
   /// The groups, to change their options: `for (auto& g : opt.param_groups()) g.options.lr /= 10;`
   std::span<Group> param_groups() { return groups_; }
   std::span<const Group> param_groups() const { return groups_; }
+  /// The options of a group, to read or change. ValueError for a group that is not there.
   Options& options(int64_t group = 0) {
     WEFT_CHECK(group >= 0 && group < num_groups(), ValueError, Options::name, ": group ", group, " of ", num_groups());
     return groups_[static_cast<size_t>(group)].options;
@@ -203,6 +211,7 @@ template <class Options> class OptimizerOf : public Optimizer {
     add_params(g.params, static_cast<int32_t>(groups_.size()));
     groups_.push_back(std::move(g));
   }
+  /// add_group with PyTorch's name.
   void add_param_group(Group g) { add_group(std::move(g)); }
   int64_t num_groups() const override { return static_cast<int64_t>(groups_.size()); }
   double lr(int64_t group = 0) const override { return options(group).lr; }

@@ -27,9 +27,13 @@ class WEFT_API Schedule {
 
   /// ValueError for an empty rate; NotSupported for a momentum where the optimiser has none.
   Schedule(Optimizer& opt, Rate rate, Momentum momentum = {});
+  /// Goes to the next step and sets its rates.
   void step();
+  /// Calls of step() so far.
   int64_t steps() const { return i_; }
+  /// The rate after i steps for that base rate; changes nothing.
   double rate(int64_t i, double base) const { return rate_(i, base); }
+  /// The momentum after i steps, or nothing; changes nothing.
   std::optional<double> momentum(int64_t i) const { return momentum_ ? momentum_(i) : std::nullopt; }
   /// The rates that the schedule has set, by group.
   std::vector<double> get_last_lr() const;
@@ -197,6 +201,7 @@ class WEFT_API ReduceLROnPlateau {
  public:
   /// ValueError for a factor of 1 or more.
   explicit ReduceLROnPlateau(Optimizer& opt, const PlateauOptions& o = {});
+  /// Counts one epoch with this metric and lowers the rates where it is due.
   void step(double metric);
   StateDict state_dict() const;
   void load_state_dict(const StateDict& dict);

@@ -24,6 +24,7 @@ WEFT_API std::string number_text(double x);
 class WEFT_API StateReader {
  public:
   StateReader(const StateDict& dict, std::string owner) : dict_(dict), owner_(std::move(owner)) {}
+  /// The dict that is read.
   const StateDict& dict() const { return dict_; }
   /// The metadata entry as a number. NaN is a fault.
   double number(const std::string& key);
@@ -31,6 +32,7 @@ class WEFT_API StateReader {
   int64_t count(const std::string& key);
   /// A copy of the tensor in the layout and on the device of `like`, as `dtype`. Another shape is a fault.
   Tensor tensor(const std::string& key, const Tensor& like, Dtype dtype);
+  /// Notes a fault.
   void fault(std::string text) { faults_.push_back(std::move(text)); }
   /// A fault of one tensor, which `finish` then does not list again.
   void fault_of(const std::string& key, const std::string& text) {

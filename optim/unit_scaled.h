@@ -68,8 +68,11 @@ template <bool Decoupled> class WEFT_API AdamOf : public optim::AdamOf<Decoupled
   }
   AdamOf(std::vector<Tensor> params, optim::LearningRate auto lr)
       : AdamOf(std::move(params), AdamOptions{.lr = static_cast<double>(lr)}) {}
+  /// Several groups, each with its own options. Errors as scaled_parameters.
   explicit AdamOf(const std::vector<Group>& groups);
+  /// The options that the optimiser was made with.
   const AdamOptions& defaults() const { return defaults_; }
+  /// Adds parameters later, with scaled rates.
   void add_group(const Group& g);
   void add_param_group(const Group& g) { add_group(g); }
 
@@ -105,8 +108,11 @@ class WEFT_API SGD : public optim::SGD {
   }
   SGD(std::vector<Tensor> params, optim::LearningRate auto lr)
       : SGD(std::move(params), SGDOptions{.lr = static_cast<double>(lr)}) {}
+  /// Several groups, each with its own options. Errors as scaled_parameters.
   explicit SGD(const std::vector<Group>& groups);
+  /// The options that the optimiser was made with.
   const SGDOptions& defaults() const { return defaults_; }
+  /// Adds parameters later, with scaled rates.
   void add_group(const Group& g);
   void add_param_group(const Group& g) { add_group(g); }
 

@@ -9,7 +9,8 @@ namespace weft {
 /// The median of all elements: of two middle ones the lower. NaN if an element is NaN. Equal elements share the
 /// gradient. NaN for no elements; ShapeError for an empty integer tensor. DtypeError for bool.
 [[nodiscard]] WEFT_API Tensor median(const Tensor& x);
-/// The median along `dim` and its position (i64). Where a line has NaNs, the first of them. ShapeError for an empty axis.
+/// The median along `dim` and its position (i64). Where a line has NaNs, the first of them. ShapeError for an
+/// empty axis.
 [[nodiscard]] WEFT_API ValuesIndices median(const Tensor& x, int64_t dim, bool keepdim = false);
 /// The median of the elements that are not NaN; NaN if all are.
 [[nodiscard]] WEFT_API Tensor nanmedian(const Tensor& x);
