@@ -28,9 +28,8 @@ struct Stored {
   static Stored integer(std::string text, Integer from);
 };
 
-/// The tensor at `offset`, in row-major order; the caller has checked that it lies inside. NotSupported, with `what`
-/// ("tensor 'a'
-/// "), when weft has no such dtype, or has a wider one and `widen` is off.
+/// The tensor at `offset`, in row-major order; the caller has checked that it lies inside. NotSupported, beginning with
+/// `what`, when weft has no such dtype, or has a wider one and `widen` is off.
 Tensor read_stored(const Source& source, size_t offset, const Shape& shape, const Stored& stored,
                    const std::string& what, bool widen);
 

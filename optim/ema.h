@@ -21,8 +21,8 @@ struct EmaOptions {
 ///     { auto scope = ema.average_parameters(); evaluate(model); }
 class WEFT_API ExponentialMovingAverage {
  public:
-  /// `buffers` (`model.buffers()`) are averaged as well; what is not floating there is copied. Without them the model's
-  /// own stay. ValueError for a decay outside [0, 1], an undefined tensor, or one given twice.
+  /// `buffers` (`model.buffers()`) are averaged as well; those that are not floating are copied. Without
+  /// `buffers` the model keeps its own. ValueError for a decay outside [0, 1], an undefined tensor, or one given twice.
   explicit ExponentialMovingAverage(std::vector<Tensor> params, const EmaOptions& o = {},
                                     const std::vector<Tensor>& buffers = {});
   ~ExponentialMovingAverage();
@@ -48,7 +48,7 @@ class WEFT_API ExponentialMovingAverage {
   };
   /// Error when the averages are in use already. The scope must not outlive the average.
   Scope average_parameters();
-  /// Leaves the averages in the parameters for good.
+  /// Puts the averages into the parameters for good.
   void copy_to_parameters();
 
   /// `average.INDEX` in the order of parameters and buffers, `updates`, `decay` and `warmup` as metadata.

@@ -64,7 +64,7 @@ class WEFT_API Optimizer {
   virtual double momentum(int64_t group = 0) const;
   /// Sets it. NotSupported where there is none.
   virtual void set_momentum(double momentum, int64_t group);
-  /// What a group's rate was when its first schedule was made; the present rate where there was none.
+  /// The group's rate when its first schedule was made; the present rate where there is no schedule.
   double initial_lr(int64_t group) const;
   /// Called by schedules: keeps the present rates as the initial ones, unless there are some.
   void keep_initial_lr();

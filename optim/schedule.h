@@ -56,7 +56,7 @@ class WEFT_API Schedule {
   std::vector<double> base_;
   int64_t i_ = 0;
 };
-/// The name of PyTorch.
+/// PyTorch's name of Schedule.
 using LRScheduler = Schedule;
 
 /// base * f(i).
@@ -83,7 +83,7 @@ struct WEFT_API ExponentialLR : Schedule {
 struct WEFT_API CosineAnnealingLR : Schedule {
   CosineAnnealingLR(Optimizer& opt, int64_t T_max, double eta_min = 0);
 };
-/// The same over periods of T_0, T_0 T_mult, T_0 T_mult^2, ... (Loshchilov & Hutter 2017).
+/// CosineAnnealingLR over periods of T_0, T_0 T_mult, T_0 T_mult^2, ... (Loshchilov & Hutter 2017).
 struct WEFT_API CosineAnnealingWarmRestarts : Schedule {
   CosineAnnealingWarmRestarts(Optimizer& opt, int64_t T_0, int64_t T_mult = 1, double eta_min = 0);
 };
@@ -103,7 +103,7 @@ struct WEFT_API ConstantLR : Schedule {
 struct WEFT_API WarmupPolyLR : Schedule {
   WarmupPolyLR(Optimizer& opt, int64_t total, int64_t warmup = 0, double power = 0.9);
 };
-/// The same warm-up, then base times a cosine from 1 to min_factor at total, and min_factor from there on.
+/// The warm-up of WarmupPolyLR, then base times a cosine from 1 to min_factor at total, and min_factor from there on.
 struct WEFT_API WarmupCosineLR : Schedule {
   WarmupCosineLR(Optimizer& opt, int64_t total, int64_t warmup = 0, double min_factor = 0);
 };
@@ -119,8 +119,8 @@ struct OneCycleOptions {
   double final_div_factor = 1e4;  ///< the last one is the first / final_div_factor
   bool three_phase = false;       ///< up, down to the first rate, then down to the last
 };
-/// Up to max_lr and down again in total_steps rates (Smith & Topin 2019); one step more goes on along the curve,
-/// ValueError beyond, as in PyTorch. NotSupported for cycle_momentum where the optimiser has no momentum.
+/// The rate goes up to max_lr and down again in total_steps rates (Smith & Topin 2019); one step more goes on along the
+/// curve, ValueError beyond, as in PyTorch. NotSupported for cycle_momentum where the optimiser has no momentum.
 struct WEFT_API OneCycleLR : Schedule {
   OneCycleLR(Optimizer& opt, const OneCycleOptions& o);
   OneCycleLR(Optimizer& opt, double max_lr, int64_t total_steps) : OneCycleLR(opt, {max_lr, total_steps}) {}
@@ -139,8 +139,8 @@ struct CyclicOptions {
 constexpr auto mode_words(CyclicOptions::Mode) {
   return make_words("CyclicLR: mode", "triangular", "triangular2", "exp_range");
 }
-/// Straight up from base_lr to max_lr and down again (Smith 2017), with heights 1; 1, 1/2, 1/4, ... (triangular2); or
-/// gamma^i (exp_range). NotSupported for cycle_momentum where the optimiser has no momentum.
+/// The rate goes straight up from base_lr to max_lr and down again (Smith 2017), with heights 1; 1, 1/2, 1/4, ...
+/// (triangular2); or gamma^i (exp_range). NotSupported for cycle_momentum where the optimiser has no momentum.
 struct WEFT_API CyclicLR : Schedule {
   CyclicLR(Optimizer& opt, CyclicOptions o);
   CyclicLR(Optimizer& opt, double base_lr, double max_lr) : CyclicLR(opt, CyclicOptions{base_lr, max_lr}) {}
@@ -162,9 +162,9 @@ struct WEFT_API EncodingLR : Schedule {
   EncodingLR(Optimizer& opt, const EncodingLROptions& o);
 };
 
-/// All at once: each takes the rate of the one before as its base, so that factors multiply. As PyTorch's for schedules
-/// that multiply the rate (with eta_min = 0 for the cosines); the momentum is that of the last one that has any. The
-/// parts are asked for rates and never stepped.
+/// Several schedules at once: each takes the rate of the one before as its base, so that factors multiply. As PyTorch's
+/// for schedules that multiply the rate (with eta_min = 0 for the cosines); the momentum is that of the last one that
+/// has any. The parts are asked for rates and never stepped.
 ///     ChainedScheduler schedule(opt, LinearLR(opt), ExponentialLR(opt, 0.9));
 struct WEFT_API ChainedScheduler : Schedule {
   ChainedScheduler(Optimizer& opt, const std::vector<Schedule>& parts);
@@ -173,7 +173,7 @@ struct WEFT_API ChainedScheduler : Schedule {
       : ChainedScheduler(opt, std::vector<Schedule>{std::move(parts)...}) {}
 };
 
-/// One after the other: part k from step milestones[k - 1] on, counting from there.
+/// Schedules one after the other: part k runs from step milestones[k - 1] on and counts from there.
 ///     SequentialLR schedule(opt, {LinearLR(opt, 0.1, 1, 5), CosineAnnealingLR(opt, 95)}, {5});
 /// ValueError unless there is one milestone less than parts, in rising order.
 struct WEFT_API SequentialLR : Schedule {
@@ -188,8 +188,8 @@ struct PlateauOptions {
   Choice<Mode> mode = Mode::min;
   double factor = 0.1;
   int64_t patience = 10;    ///< bad epochs that are tolerated
-  double threshold = 1e-4;  ///< an improvement is more than this
-  bool relative = true;     ///< times the best value; absolute otherwise
+  double threshold = 1e-4;  ///< a smaller improvement does not count
+  bool relative = true;     ///< threshold is a share of the best value; absolute otherwise
   int64_t cooldown = 0;     ///< epochs after a reduction that do not count
   double min_lr = 0;
   double eps = 1e-8;  ///< smaller changes are not made

@@ -84,7 +84,7 @@ extern template class AdamOf<true>;
 
 /// optim::Adam with the learning rates of adam_lr_scale.
 using Adam = AdamOf<false>;
-/// optim::AdamW with them: a step with independent decay multiplies by 1 - weight_decay.
+/// optim::AdamW with the learning rates of adam_lr_scale. With independent decay a step multiplies by 1 - weight_decay.
 using AdamW = AdamOf<true>;
 
 struct SGDOptions {

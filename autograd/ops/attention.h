@@ -8,7 +8,7 @@
 namespace weft {
 
 struct AttentionOptions {
-  Tensor attn_mask = {};  ///< bool (true takes part) or added to the scores; broadcasts to [..., L, S]
+  Tensor attn_mask = {};  ///< bool (true: the key counts) or added to the scores; broadcasts to [..., L, S]
   double dropout_p = 0;
   bool is_causal = false;                      ///< query i sees keys 0..i; excludes attn_mask
   std::optional<double> scale = std::nullopt;  ///< 1 / sqrt(E) unless given

@@ -16,7 +16,7 @@ struct EmbeddingOptions {
 [[nodiscard]] WEFT_API Tensor embedding(const Tensor& index, const Tensor& weight, const EmbeddingOptions& o = {});
 
 /// Scales rows of `weight` that `index` names down to a norm of max_norm, in place, unrecorded. ValueError as
-/// embedding. Waits.
+/// embedding. Waits for the device.
 WEFT_API void embedding_renorm_(const Tensor& weight, const Tensor& index, double max_norm, double norm_type = 2);
 
 /// How the rows of a bag become one.

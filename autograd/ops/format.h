@@ -15,7 +15,7 @@
 namespace weft {
 
 enum class FPRounding : uint8_t {
-  stochastic,    ///< up with the probability that keeps the mean
+  stochastic,    ///< up or down, with the probabilities that keep the mean
   nearest,       ///< ties towards zero (as the library unit_scaling)
   nearest_even,  ///< ties to even (as hardware)
 };

@@ -32,12 +32,12 @@ WEFT_API Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Te
 struct InstanceNormOptions {
   bool use_input_stats = true;  ///< statistics of each sample and channel; otherwise the running ones
   double momentum =
-      0.1;  ///< running statistics move towards the mean over the batch of the instances' (variance unbiased)
+      0.1;  ///< running statistics move towards the batch's mean of the instances' statistics (variance unbiased)
   double eps = 1e-5;
   Choice<Activation> activation = Activation::none;
   double slope = 0.01;
 };
-/// As batch_norm with statistics per sample and channel. ValueError "more than 1 spatial element" where there is just
+/// As batch_norm with statistics per sample and channel. ValueError "more than 1 spatial element" where there is
 /// one.
 WEFT_API Tensor instance_norm(const Tensor& x, const Tensor& running_mean = {}, const Tensor& running_var = {},
                               const Tensor& weight = {}, const Tensor& bias = {}, const InstanceNormOptions& o = {});

@@ -16,7 +16,7 @@ constexpr auto mode_words(PadMode) { return make_words("pad: mode", "constant", 
 [[nodiscard]] WEFT_API Tensor pad(const Tensor& x, const Shape& pads, Choice<PadMode> mode = PadMode::constant,
                                   double value = 0);
 
-/// Adjoint of `pad` for an x of `shape`: every element sums what it was copied to. Differentiable.
+/// Adjoint of `pad` for an x of `shape`: each element is the sum of g over its copies. Differentiable.
 [[nodiscard]] WEFT_API Tensor pad_backward(const Tensor& g, const Shape& shape, const Shape& pads, PadMode mode);
 
 }  // namespace weft

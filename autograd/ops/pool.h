@@ -30,7 +30,7 @@ template <int D> struct AvgPoolOptions {
   Dims<D> padding = 0;
   Dims<D> padding_hi = -1;  ///< as for MaxPoolOptions
   bool ceil_mode = false;
-  bool count_include_pad = true;  ///< divide by the window's size with its padding; otherwise by what is real
+  bool count_include_pad = true;  ///< divide by the window's size, padding included; otherwise by its elements in x
   std::optional<int64_t> divisor_override = std::nullopt;
 };
 /// A pooled tensor, and (i64) where each maximum lies in its channel's flattened volume.

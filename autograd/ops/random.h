@@ -39,10 +39,10 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor bernoulli(const Shape& shape, double p, const TensorOptions& o = {},
                                         Generator* g = nullptr);
 
-/// num_samples indices per row of probabilities, which need not add up to 1, with or without putting back; without, in
-/// the order of the draws. probs: [K] or [M, K], floating -> [n] or [M, n] i64. ValueError for a probability that is
-/// negative or not finite, a row of zeros, num_samples < 1 or, without replacement, > K. (Where fewer than num_samples
-/// are not 0, zeros come last.)
+/// Draws num_samples indices per row of probabilities, which need not add up to 1, with or without replacement; without
+/// it, in the order of the draws. probs: [K] or [M, K], floating -> [n] or [M, n] i64. ValueError for a probability
+/// that is negative or not finite, a row of zeros, num_samples < 1 or, without replacement, > K. (Where fewer than
+/// num_samples are not 0, zeros come last.)
 [[nodiscard]] WEFT_API Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement = false,
                                           Generator* g = nullptr);
 /// A Poisson number for each rate, of the rates' shape and floating dtype; no gradient. ValueError for a negative rate

@@ -22,8 +22,9 @@ struct RnnState {
 
 /// One step, with a = W_ih x + b_ih and b = W_hh h + b_hh. x: [N, I], h: [N, H], c: [N, H].
 ///     tanh, relu: h' = act(a + b)
-///     lstm: c' = s(a_f + b_f) c + s(a_i + b_i) tanh(a_g + b_g), h' = s(a_o + b_o) tanh(c')   (Hochreiter & Schmidhuber
-///     1997) gru: n = tanh(a_n + s(a_r + b_r) b_n), z = s(a_z + b_z), h' = (1 - z) n + z h          (Cho et al. 2014)
+///     lstm: c' = s(a_f + b_f) c + s(a_i + b_i) tanh(a_g + b_g), h' = s(a_o + b_o) tanh(c')
+///     gru: n = tanh(a_n + s(a_r + b_r) b_n), z = s(a_z + b_z), h' = (1 - z) n + z h
+/// s is the sigmoid. (LSTM: Hochreiter & Schmidhuber 1997; GRU: Cho et al. 2014.)
 /// ShapeError where sizes do not fit. As torch.lstm_cell, gru_cell, rnn_tanh_cell, rnn_relu_cell.
 WEFT_API RnnState rnn_cell(RnnKind kind, const Tensor& x, const RnnState& state, const RnnWeights& w);
 

@@ -8,7 +8,7 @@ namespace weft {
 
 struct SearchOptions {
   bool out_int32 = false;  ///< i32 in place of i64
-  bool right = false;      ///< behind equal elements in place of before them (PyTorch's side="right")
+  bool right = false;      ///< the place behind equal elements; otherwise before them (PyTorch's side)
   Tensor sorter = {};      ///< searchsorted: i64, the order in which the sequence is sorted, of its shape
 };
 /// Where each value would be put into the sorted sequence (rising along the last axis): the number of elements that are
@@ -17,7 +17,7 @@ struct SearchOptions {
 [[nodiscard]] WEFT_API Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& values,
                                            const SearchOptions& o = {});
 [[nodiscard]] WEFT_API Tensor searchsorted(const Tensor& sorted_sequence, Scalar value, const SearchOptions& o = {});
-/// The number of the bucket between `boundaries` ([n], rising) that each element of x is in: as searchsorted.
+/// The index of each element's bucket, where `boundaries` ([n], rising) part the buckets. As searchsorted.
 [[nodiscard]] WEFT_API Tensor bucketize(const Tensor& x, const Tensor& boundaries, const SearchOptions& o = {});
 [[nodiscard]] WEFT_API Tensor bucketize(Scalar x, const Tensor& boundaries, const SearchOptions& o = {});
 
@@ -57,7 +57,7 @@ struct UniqueOptions {
 [[nodiscard]] WEFT_API Tensor bincount(const Tensor& x, const Tensor& weights = {}, int64_t minlength = 0);
 struct HistcOptions {
   int64_t bins = 100;
-  double min = 0, max = 0;  ///< equal: x's least and greatest element, or 1 below and above if those are one
+  double min = 0, max = 0;  ///< where equal: x's least and greatest element, 1 less and more if those are equal
 };
 /// How many elements are in each of `bins` equal parts of [min, max], the last of which has its right end; those
 /// outside and NaNs are left out. [bins], of x's floating dtype. ValueError for a range that is not finite, bins < 1 or

@@ -67,8 +67,9 @@ WEFT_API Tensor frac(const Tensor& x);
 /// min(max(x, min), max); a bound that is left out does not bound. The gradient is 0 at a bound and beyond, and at NaN
 /// (hardtanh lets it pass there). A bound of NaN makes everything NaN. ValueError if both are missing.
 WEFT_API Tensor clamp(const Tensor& x, std::optional<Scalar> min, std::optional<Scalar> max = {});
-/// The same with bounds that broadcast (undefined: none). x on a bound shares the gradient with it, but has all of it
-/// between equal bounds; at NaN x has it, as far as no number cuts x off. With one bound as `maximum` and `minimum`.
+/// The same with bounds that broadcast; an undefined one does not bound. Where x equals one of two bounds that differ,
+/// they share the gradient by halves; between the bounds, and where they are equal, x has all of it. A NaN of x or of a
+/// bound cuts nothing off. With one bound the gradient is that of `maximum` or `minimum`.
 WEFT_API Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max);
 
 // Tests of single elements: bool results, not recorded.

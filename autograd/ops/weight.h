@@ -1,4 +1,4 @@
-// What layers do to their weights before using them: standardisation of rows.
+// Standardisation of weights, row by row, as layers do it before they use them.
 // Knows no layer.
 #pragma once
 
