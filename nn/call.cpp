@@ -17,7 +17,13 @@ CallObserver::~CallObserver() {
 }
 
 CallScope::CallScope(const Module& m) : module_(m) {
-  for (CallObserver* o = latest; o; o = o->before_) o->enter(m);
+  CallObserver* o = latest;
+  try {
+    for (; o; o = o->before_) o->enter(m);
+  } catch (...) {
+    for (CallObserver* told = latest; told != o; told = told->before_) told->leave(module_);
+    throw;
+  }
 }
 CallScope::~CallScope() {
   for (CallObserver* o = latest; o; o = o->before_) o->leave(module_);

@@ -19,7 +19,7 @@ class WEFT_API CallObserver {
   CallObserver(const CallObserver&) = delete;
   CallObserver& operator=(const CallObserver&) = delete;
   virtual void enter(const Module& m) = 0;
-  /// After the call, also when it threw.
+  /// After the call, also when it threw; not where this observer's `enter` threw.
   virtual void leave(const Module& m) noexcept = 0;
 
  private:
@@ -58,7 +58,8 @@ class WEFT_API CallScope {
 };
 
 /// f(x) as the call of module m: hooks run before and after, observers are told. x is the call's first input; hooks
-/// see it where it is a Tensor. Costs two loads where nobody listens. By this line a module of one's own has hooks:
+/// see it where it is a Tensor. Costs two loads where nobody listens. Hooks and observers know of no call that goes
+/// round this one: a layer's `forward` is its arithmetic alone. By this line a module of one's own has hooks:
 ///     Tensor operator()(const Tensor& x) { return nn::call(*this, x, [&](const Tensor& x) { return relu(fc(x)); }); }
 template <class X, class F>
 requires std::is_invocable_v<F&, const X&>

@@ -53,10 +53,12 @@ void CloneScope::copy_states(const Module& m) {
   for (const Module::State::ParamEntry& p : from.params) {
     const ModuleTensor& t = copy(p.tensor);
     s->params.push_back({p.name, Parameter(t.tensor(), &t)});
+    s->params.back().tensor.owner_ = s.get();
   }
   for (const Module::State::BufferEntry& b : from.buffers) {
     const ModuleTensor& t = copy(b.tensor);
     s->buffers.push_back({b.name, Buffer(t.tensor(), &t), b.persistent});
+    s->buffers.back().tensor.owner_ = s.get();
   }
   for (const Module::State::Child& c : from.children) copy_states(c.module);
 }
@@ -69,8 +71,7 @@ void CloneScope::open() {
       s->options_text = from->options_text;
       for (const Module::State::Child& c : from->children) {
         std::shared_ptr<AnyModule> held = c.held->clone();
-        std::weak_ptr<AnyModule>& object = held->module().state().object;
-        if (object.expired() || held->is_callable()) object = held;
+        held->module().state().remember(held);
         s->children.push_back({c.name, c.module, std::move(held)});
       }
     }

@@ -6,10 +6,10 @@ namespace weft::nn {
 
 Lambda::Lambda(std::function<Tensor(const Tensor&)> f) : Module("Lambda"), f(std::move(f)) {}
 
-Tensor AnyLayer::operator()(const Tensor& x) const {
-  const std::shared_ptr<detail::AnyModule> held = state().object.lock();
-  WEFT_CHECK(held, ValueError, name(), ": belongs to no container any more");
-  return held->call(x);
+AnyLayer::AnyLayer(const AnyLayer& o) : Module(o), held_(o.held_) {
+  if (is_same(o)) return;
+  held_ = o.held_->clone();  // a CloneScope is open
+  state().remember(held_);
 }
 
 Container::Container(std::string name) : Module(std::move(name)) { state().container = true; }
@@ -32,7 +32,7 @@ AnyLayer Container::pop(int64_t index) {
   const size_t at = place(index);
   const AnyLayer out((*this)[index]);
   state().children.erase(state().children.begin() + static_cast<std::ptrdiff_t>(at));
-  renumber();
+  for (size_t i = at; i < state().children.size(); ++i) renumber(i, i + 1);
   return out;
 }
 
@@ -41,16 +41,22 @@ void Container::insert_held(int64_t index, std::shared_ptr<detail::AnyModule> he
   WEFT_CHECK(at >= 0 && at <= size(), ValueError, name(), ": index ", index, " is out of range for ", size(),
              " modules");
   register_child(std::to_string(size()), std::move(held), at);
-  renumber();
+  std::string& name = state().children[static_cast<size_t>(at)].name;
+  name.clear();
+  for (size_t i = state().children.size() - 1; i > static_cast<size_t>(at); --i) renumber(i, i - 1);
+  int64_t number = at;
+  while (is_taken(std::to_string(number))) ++number;
+  name = std::to_string(number);
 }
 
-void Container::renumber() {
-  const auto is_number = [](const std::string& s) {
-    return std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; });
-  };
-  std::vector<State::Child>& all = state().children;
-  for (size_t i = 0; i < all.size(); ++i)
-    if (is_number(all[i].name)) all[i].name = std::to_string(i);
+void Container::renumber(size_t i, size_t former) {
+  std::string& name = state().children[i].name;
+  if (!state().keyed && name == std::to_string(former) && !is_taken(std::to_string(i))) name = std::to_string(i);
+}
+
+bool Container::is_taken(const std::string& name) const {
+  const std::vector<State::Child>& all = state().children;
+  return std::any_of(all.begin(), all.end(), [&](const State::Child& c) { return c.name == name; });
 }
 
 void Container::extend_with(const Container& o, bool by_name) {
@@ -68,11 +74,7 @@ Tensor Sequential::operator()(const Tensor& x) const {
 
 ModuleList::ModuleList() : Container("ModuleList") { state().list_repr = true; }
 
-bool ModuleDict::contains(std::string_view name) const {
-  for (const State::Child& c : state().children)
-    if (c.name == name) return true;
-  return false;
-}
+bool ModuleDict::contains(std::string_view name) const { return is_taken(std::string(name)); }
 
 std::vector<std::string> ModuleDict::keys() const {
   std::vector<std::string> out;

@@ -21,9 +21,13 @@ class WEFT_API Lambda : public Module {
 /// A child of a container, whatever its class: `as<M>()` gives it as such.
 class WEFT_API AnyLayer : public Module {
  public:
-  explicit AnyLayer(const Module& m) : Module(m), held_(state().object.lock()) {}
+  explicit AnyLayer(const State::Child& c) : Module(c.module), held_(c.held) {}
+  AnyLayer(const AnyLayer& o);
+  AnyLayer& operator=(const AnyLayer&) = default;
   /// ValueError for one that does not map a tensor to a tensor.
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return held_->call(x); }
+  /// The child as what it was added as.
+  const std::shared_ptr<detail::AnyModule>& held() const { return held_; }
 
  private:
   std::shared_ptr<detail::AnyModule> held_;  // the child stays callable when its container gives it away
@@ -54,7 +58,7 @@ class WEFT_API Container : public Module {
     using difference_type = std::ptrdiff_t;
     Iterator() = default;
     Iterator(const State* s, size_t at) : state_(s), at_(at) {}
-    AnyLayer operator*() const { return AnyLayer(state_->children[at_].module); }
+    AnyLayer operator*() const { return AnyLayer(state_->children[at_]); }
     Iterator& operator++() { return ++at_, *this; }
     Iterator operator++(int) { return std::exchange(*this, Iterator(state_, at_ + 1)); }
     bool operator==(const Iterator&) const = default;
@@ -69,25 +73,27 @@ class WEFT_API Container : public Module {
   Iterator begin() const { return {&state(), 0}; }
   Iterator end() const { return {&state(), state().children.size()}; }
   /// ValueError for an index out of range; -1 is the last.
-  AnyLayer operator[](int64_t index) const { return AnyLayer(child(index).module); }
+  AnyLayer operator[](int64_t index) const { return AnyLayer(child(index)); }
   /// The child as what it was added as, or as a base of that. ValueError for another type or an index out of range.
   template <std::derived_from<Module> M> M& at(int64_t index) const { return typed<M>(child(index)); }
   /// Calls one child.
   Tensor call(int64_t index, const Tensor& x) const { return child(index).held->call(x); }
-  /// Takes a child out and returns it. Children whose names are their positions get new ones, here and in `insert`.
+  /// Takes a child out and returns it. Children whose names are their positions get new ones, here and in `insert`,
+  /// unless another child has that name. A ModuleDict's names stay.
   AnyLayer pop(int64_t index = -1);
   void erase(int64_t index) { (void)pop(index); }
   void clear() { state().children.clear(); }
   using Module::replace;
-  /// Puts a module in the place of a child, under its name.
+  /// Puts a module in the place of a child, under its name. ValueError for one that contains this container.
   template <detail::Child M> void replace(int64_t index, M module) {
-    put(Place(&state(), place(index)), held(detail::as_module(std::move(module))));
+    put({Place(*this, place(index))}, {held(detail::as_module(std::move(module)))});
   }
 
  protected:
   explicit Container(std::string name);
   template <class M> static std::shared_ptr<detail::AnyModule> held(const M& m) {
-    return std::make_shared<detail::Called<M>>(m);
+    if constexpr (std::same_as<M, AnyLayer>) return m.held();
+    else return std::make_shared<detail::Called<M>>(m);
   }
   template <detail::Child M> void append(std::string name, M module) {
     register_child(std::move(name), held(detail::as_module(std::move(module))));
@@ -101,6 +107,7 @@ class WEFT_API Container : public Module {
   const State::Child& child(std::string_view name) const { return state().children[place(name)]; }
   size_t place(int64_t index) const;
   size_t place(std::string_view name) const;
+  bool is_taken(const std::string& name) const;
   template <class M> M& typed(const State::Child& c) const {
     M* m = dynamic_cast<M*>(&c.held->module());
     WEFT_CHECK(m, ValueError, name(), ": module ", c.name, " is a ", c.module.name(), ", not of the type asked for");
@@ -109,7 +116,8 @@ class WEFT_API Container : public Module {
 
  private:
   void insert_held(int64_t index, std::shared_ptr<detail::AnyModule> held);
-  void renumber();
+  /// Child i, whose name may be its former position, takes its present one.
+  void renumber(size_t i, size_t former);
 };
 
 /// Calls its layers in order. Names are "0", "1", ... unless given. A function of a tensor is a layer, too.
@@ -155,7 +163,7 @@ class WEFT_API ModuleList : public Container {
 /// Modules by name, in order of insertion.
 class WEFT_API ModuleDict : public Container {
  public:
-  ModuleDict() : Container("ModuleDict") {}
+  ModuleDict() : Container("ModuleDict") { state().keyed = true; }
   template <detail::Child M> ModuleDict& insert(std::string name, M module) {
     append(std::move(name), std::move(module));
     return *this;
@@ -169,7 +177,7 @@ class WEFT_API ModuleDict : public Container {
   using Container::replace;
   using Container::operator[];
   /// By name. ValueError where there is none.
-  AnyLayer operator[](std::string_view name) const { return AnyLayer(child(name).module); }
+  AnyLayer operator[](std::string_view name) const { return AnyLayer(child(name)); }
   /// The module of that name as what it was added as. ValueError otherwise.
   template <std::derived_from<Module> M> M& at(std::string_view name) const { return typed<M>(child(name)); }
   Tensor call(std::string_view name, const Tensor& x) const { return child(name).held->call(x); }

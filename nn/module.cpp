@@ -123,6 +123,7 @@ Parameter Module::register_param(std::string name, const Tensor& value, const Mo
   Parameter p(value, tied);
   if (p.is_floating()) p.set_requires_grad(trainable);
   state_->params.push_back({std::move(name), Parameter(value, &p)});
+  state_->params.back().tensor.owner_ = state_.get();
   return p;
 }
 
@@ -131,38 +132,75 @@ Buffer Module::register_buffer(std::string name, const Tensor& value, const Modu
   if (!value.defined()) return {};
   Buffer b(value, tied);
   state_->buffers.push_back({std::move(name), Buffer(value, &b), persistent});
+  state_->buffers.back().tensor.owner_ = state_.get();
   return b;
 }
+
+void Module::State::remember(const std::shared_ptr<detail::AnyModule>& held) {
+  std::erase_if(objects, [&](const auto& o) { return o.expired() || o.lock() == held; });
+  objects.push_back(held);
+}
+
+namespace {
+
+void check_no_cycle(const Module& parent, const std::string& name, const Module& child) {
+  bool cycle = false;
+  visit(child, [&](const Module::State& s) { cycle |= &s == &parent.state(); });
+  WEFT_CHECK(!cycle, ValueError, parent.name(), ": module '", name, "' contains the module it is added to");
+}
+
+}  // namespace
 
 void Module::register_child(std::string name, std::shared_ptr<detail::AnyModule> held, int64_t at) {
   const Module& child = held->module();
   check_name(*state_, name, "module");
-  bool cycle = false;
-  visit(child, [&](const State& s) { cycle |= &s == state_.get(); });
-  WEFT_CHECK(!cycle, ValueError, this->name(), ": module '", name, "' contains the module it is added to");
-  if (child.state_->object.expired() || held->is_callable()) child.state_->object = held;
+  check_no_cycle(*this, name, child);
+  child.state_->remember(held);
   std::vector<State::Child>& all = state_->children;
   all.insert(at < 0 ? all.end() : all.begin() + at, {std::move(name), child, std::move(held)});
 }
 
 std::vector<Module::Place> Module::places(const std::function<bool(const Module&)>& wanted) const {
   std::vector<Place> out;
-  for (const auto& [path, m] : named_modules()) {
-    State& s = m.state();
+  std::unordered_set<const State*> seen;
+  const std::function<void(const Module&, const std::string&)> look = [&](const Module& m, const std::string& path) {
+    const State& s = m.state();
+    if (!seen.insert(&s).second) return;
     for (size_t i = 0; i < s.children.size(); ++i) {
-      if (!wanted(s.children[i].held->module())) continue;
-      WEFT_CHECK(s.container, ValueError, "replace: '", joined(path, s.children[i].name), "' is a member of ", m.name(),
+      const std::string here = joined(path, s.children[i].name);
+      if (!wanted(s.children[i].held->module())) {
+        look(s.children[i].module, here);
+        continue;
+      }
+      WEFT_CHECK(s.container, ValueError, "replace: '", here, "' is a member of ", m.name(),
                  ", which calls it by that member; replace it there");
-      out.emplace_back(&s, i);
+      out.emplace_back(m, i);
     }
-  }
+  };
+  look(*this, "");
   return out;
 }
 
-void Module::put(const Place& at, std::shared_ptr<detail::AnyModule> held) {
-  State::Child& child = at.first->children[at.second];
-  held->module().state_->object = held;
-  child = {child.name, held->module(), held};
+void Module::put(const std::vector<Place>& at, std::vector<std::shared_ptr<detail::AnyModule>> held) {
+  size_t done = 0;
+  const auto swap_one = [&] {
+    State::Child& child = at[done].first.state().children[at[done].second];
+    child.module.state_ = held[done]->module().state_;
+    child.held.swap(held[done]);
+  };
+  try {
+    for (; done < at.size(); ++done) {
+      const auto& [parent, index] = at[done];
+      WEFT_CHECK(index < parent.state().children.size(), ValueError, parent.name(),
+                 ": lost a module while it was replaced");
+      check_no_cycle(parent, parent.state().children[index].name, held[done]->module());
+      held[done]->module().state_->remember(held[done]);
+      swap_one();
+    }
+  } catch (...) {
+    while (done-- > 0) swap_one();
+    throw;
+  }
 }
 
 Module& Module::train(bool on) {
@@ -280,6 +318,20 @@ std::vector<std::pair<std::string, Module>> Module::named_modules() const {
   std::vector<std::pair<std::string, Module>> out;
   std::unordered_set<const State*> seen;
   collect(*this, "", seen, out);
+  return out;
+}
+
+std::vector<const Module*> Module::objects() const {
+  std::vector<const Module*> out;
+  std::unordered_set<const State*> seen;
+  const std::function<void(const State&)> look = [&](const State& s) {
+    if (!seen.insert(&s).second) return;
+    for (const State::Child& c : s.children) {
+      out.push_back(&c.held->module());
+      look(c.module.state());
+    }
+  };
+  look(*state_);
   return out;
 }
 

@@ -97,15 +97,18 @@ class WEFT_API Module {
   ///     for (auto& bn : net.modules<nn::BatchNorm2d>()) bn.eval().requires_grad(false);
   template <std::derived_from<Module> M> std::vector<M> modules() const {
     std::vector<M> out;
-    if (const M* typed = dynamic_cast<const M*>(this)) out.push_back(*typed);
-    for (const Module& m : modules()) {
-      if (!out.empty() && m.is_same(out.front())) continue;
+    const auto found = [&](const Module& m) {
+      for (const M& each : out)
+        if (m.is_same(each)) return;
       if (std::optional<M> typed = m.as<M>()) out.push_back(std::move(*typed));
-    }
+    };
+    found(*this);
+    for (const Module* m : objects()) found(*m);
     return out;
   }
-  /// Puts make(module) in the place of every M below that is a child of a container, and returns how many there were.
-  /// ValueError, and nothing is changed, where an M is a member of a class: only the class can replace what it calls.
+  /// Puts make(module) in the place of every M below that is a child of a container, and returns how many there were;
+  /// what is inside an M goes with it. ValueError where an M is a member of a class (only the class can replace what it
+  /// calls), and where a new module contains its container. Nothing is changed then, nor where `make` throws.
   ///     net.replace<nn::ReLU>([](const nn::ReLU&) { return nn::GELU(); });
   template <std::derived_from<Module> M, class Make> int64_t replace(Make make);
   /// The parameter or buffer of that dotted name. ValueError otherwise.
@@ -175,11 +178,13 @@ class WEFT_API Module {
   template <std::derived_from<Module> M> M add(std::string name, M child);
   /// `at`: the place among the children; -1 is the end.
   void register_child(std::string name, std::shared_ptr<detail::AnyModule> held, int64_t at = -1);
-  /// Children that are `wanted`, with the state that they are children of.
-  using Place = std::pair<State*, size_t>;
+  /// The index-th child of a module.
+  using Place = std::pair<Module, size_t>;
+  /// Children that are `wanted`, but for those below others.
   std::vector<Place> places(const std::function<bool(const Module&)>& wanted) const;
-  /// Puts another child there, under the same name.
-  static void put(const Place& at, std::shared_ptr<detail::AnyModule> held);
+  /// Puts other children there, under the same names. ValueError, and nothing is changed, for one that contains its
+  /// parent.
+  static void put(const std::vector<Place>& at, std::vector<std::shared_ptr<detail::AnyModule>> held);
 
  private:
   friend class detail::CloneScope;
@@ -192,8 +197,10 @@ class WEFT_API Module {
   Buffer register_buffer(std::string name, const Tensor& value, const ModuleTensor* tied, bool persistent);
   int64_t add_pre_hook(detail::PreHook hook);
   int64_t add_hook(detail::PostHook hook);
-  /// This module as what it was added as.
+  /// This module as an M among what it was added as.
   template <class M> std::optional<M> of_object() const;
+  /// All below as what they were added as; a module is there for each of its places.
+  std::vector<const Module*> objects() const;
 
   std::shared_ptr<State> state_;
 };
@@ -207,6 +214,7 @@ struct Settings {
   bool training = true;
   bool list_repr = false;  ///< equal neighbours are printed once, as PyTorch's ModuleList
   bool container = false;  ///< calls its children through `held`, so that they can be replaced
+  bool keyed = false;      ///< a container whose children's names are never positions
   /// Entries that old checkpoints lack, and own keys that they have though the module does not.
   std::vector<std::string> may_miss, ignored;
   /// Set while the parameters wait, without elements, for the shapes of an input or of a state dict.
@@ -230,12 +238,26 @@ struct Module::State : detail::Settings {
     std::string name;
     Module module;
     std::shared_ptr<detail::AnyModule> held;  ///< the child as what it was added as
+
+    Child(std::string name, const Module& module, std::shared_ptr<detail::AnyModule> held)
+        : name(std::move(name)), module(module), held(std::move(held)) {}
+    Child(const Child&) = default;
+    Child(Child&&) = default;
+    /// Not as modules are assigned: no handle follows a child that moves up in a list.
+    Child& operator=(Child o) noexcept {
+      name.swap(o.name);
+      module.state_.swap(o.module.state_);
+      held.swap(o.held);
+      return *this;
+    }
   };
   std::function<std::string()> options_text;  ///< printed behind `extra`, unless empty
   std::vector<ParamEntry> params;
   std::vector<BufferEntry> buffers;
   std::vector<Child> children;
-  std::weak_ptr<detail::AnyModule> object;  ///< this module as what it was added as
+  std::vector<std::weak_ptr<detail::AnyModule>> objects;  ///< this module as what it was added as, at each place
+
+  void remember(const std::shared_ptr<detail::AnyModule>& held);
 };
 
 /// A module that maps one tensor to one tensor.
@@ -325,18 +347,20 @@ template <std::derived_from<Module> M> M Module::add(std::string name, M child) 
 }
 
 template <class M> std::optional<M> Module::of_object() const {
-  const std::shared_ptr<detail::AnyModule> held = state_->object.lock();
-  const M* typed = held ? dynamic_cast<const M*>(&held->module()) : nullptr;
-  return typed ? std::optional<M>(*typed) : std::nullopt;
+  for (const std::weak_ptr<detail::AnyModule>& object : state_->objects)
+    if (const std::shared_ptr<detail::AnyModule> held = object.lock())
+      if (const M* typed = dynamic_cast<const M*>(&held->module())) return *typed;
+  return std::nullopt;
 }
 template <std::derived_from<Module> M, class Make> int64_t Module::replace(Make make) {
+  using New = std::decay_t<std::invoke_result_t<Make&, const M&>>;
   const auto found = places([](const Module& m) { return dynamic_cast<const M*>(&m) != nullptr; });
-  for (const Place& at : found) {
-    using New = std::decay_t<std::invoke_result_t<Make&, const M&>>;
-    const auto& old = dynamic_cast<const M&>(at.first->children[at.second].held->module());
-    auto held = std::make_shared<detail::Called<New>>(make(old));
-    put(at, std::move(held));
-  }
+  std::vector<M> old;  // `make` may change the tree
+  for (const auto& [parent, i] : found)
+    old.push_back(dynamic_cast<const M&>(parent.state().children[i].held->module()));
+  std::vector<std::shared_ptr<detail::AnyModule>> made;
+  for (const M& m : old) made.push_back(std::make_shared<detail::Called<New>>(make(m)));
+  put(found, std::move(made));
   return static_cast<int64_t>(found.size());
 }
 

@@ -32,9 +32,8 @@ template <class T> class Option {
   Option(const Option& o) : shared_(o.shared_) {
     if (detail::CloneScope* scope = detail::CloneScope::current()) shared_ = scope->own(shared_);
   }
-  Option(Option&&) noexcept = default;
+  Option(Option&& o) noexcept : shared_(o.shared_) {}  // shares: a moved-from layer keeps its options
   Option& operator=(const Option&) = default;
-  Option& operator=(Option&&) noexcept = default;
   Option& operator=(T value) {
     **this = std::move(value);
     return *this;

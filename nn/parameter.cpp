@@ -5,6 +5,7 @@
 #include <mutex>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "weft/nn/module.h"
 
@@ -24,27 +25,70 @@ ModuleTensor::ModuleTensor(const ModuleTensor& o) : Tensor(o.tensor()) {
   Tensor::operator=(from->tensor());
   if (defined()) join(*from);
 }
-ModuleTensor::ModuleTensor(ModuleTensor&& o) noexcept : Tensor(static_cast<Tensor&&>(o)) { take_place(o); }
+ModuleTensor::ModuleTensor(ModuleTensor&& o) noexcept
+    : Tensor(static_cast<Tensor&&>(o)), owner_(std::exchange(o.owner_, nullptr)) {
+  take_place(o);
+}
+
+namespace {
+[[noreturn]] void refuse(const ModuleTensor& o) {
+  raise<ValueError>("assignment: a parameter or buffer cannot become another one",
+                    o.defined() ? "" : ", an undefined one",
+                    "; nn::tie(a, b) lets b share a's tensor, b.copy_(a) under NoGrad copies the values");
+}
+}  // namespace
 
 ModuleTensor& ModuleTensor::operator=(const ModuleTensor& o) {
   if (this == &o) return *this;
-  WEFT_CHECK(!defined() || is_same(o) || detail::Reassigned::allows(*this, o), ValueError,
-             "assignment: a parameter or buffer cannot become another one", o.defined() ? "" : ", an undefined one",
-             "; nn::tie(a, b) lets b share a's tensor, b.copy_(a) under NoGrad copies the values");
-  return *this = ModuleTensor(o);
+  if (defined() && !is_same(o) && !detail::Reassigned::allows(*this, o)) refuse(o);
+  take(ModuleTensor(o));
+  return *this;
 }
-ModuleTensor& ModuleTensor::operator=(ModuleTensor&& o) noexcept {
+ModuleTensor& ModuleTensor::operator=(ModuleTensor&& o) {
   if (this == &o) return *this;
+  // a vector's elements move up by one; two modules never have handles side by side
+  const bool neighbours = this + 1 == &o || &o + 1 == this;
+  if (defined() && !is_same(o) && !neighbours && would_leave_its_module(o) && !detail::Reassigned::allows(*this, o))
+    refuse(o);
+  take(std::move(o));
+  return *this;
+}
+void ModuleTensor::take(ModuleTensor&& o) noexcept {
   leave();
+  if (o.owner_) owner_ = std::exchange(o.owner_, nullptr);
   Tensor::operator=(static_cast<Tensor&&>(o));
   take_place(o);
-  return *this;
+}
+
+bool ModuleTensor::would_leave_its_module(const ModuleTensor& o) const {
+  const std::lock_guard lock(rings);
+  const auto any_of_ring = [](const ModuleTensor& one, const auto& f) {
+    const ModuleTensor* each = &one;
+    do {
+      if (each->owner_ && f(each->owner_)) return true;
+      each = each->next_;
+    } while (each && each != &one);
+    return false;
+  };
+  const auto has_o = [&](const void* owner) {
+    return any_of_ring(o, [&](const void* other) { return other == owner; });
+  };
+  return any_of_ring(*this, [](const void*) { return true; }) && !any_of_ring(*this, has_o);
 }
 
 void ModuleTensor::stand_in(const Tensor& t) {
   leave();
   Tensor::operator=(t);
 }
+
+ModuleTensor& ModuleTensor::operator+=(const Tensor& y) { return add_(y), *this; }
+ModuleTensor& ModuleTensor::operator-=(const Tensor& y) { return sub_(y), *this; }
+ModuleTensor& ModuleTensor::operator*=(const Tensor& y) { return mul_(y), *this; }
+ModuleTensor& ModuleTensor::operator/=(const Tensor& y) { return div_(y), *this; }
+ModuleTensor& ModuleTensor::operator+=(Scalar y) { return add_(y), *this; }
+ModuleTensor& ModuleTensor::operator-=(Scalar y) { return sub_(y), *this; }
+ModuleTensor& ModuleTensor::operator*=(Scalar y) { return mul_(y), *this; }
+ModuleTensor& ModuleTensor::operator/=(Scalar y) { return div_(y), *this; }
 
 void ModuleTensor::join(const ModuleTensor& o) {
   const std::lock_guard lock(rings);
@@ -72,10 +116,12 @@ void ModuleTensor::take_place(ModuleTensor& o) noexcept {
 }
 
 void ModuleTensor::replace(const Tensor& t) const {
+  std::vector<Tensor> old;  // dropped after the lock: their graphs and hooks may hold handles
   const std::lock_guard lock(rings);
   const ModuleTensor* each = this;
   do {
-    static_cast<Tensor&>(const_cast<ModuleTensor&>(*each)) = t;
+    old.push_back(each->tensor());
+    static_cast<Tensor&>(const_cast<ModuleTensor&>(*each)) = t;  // which may be one of the ring
     each = each->next_;
   } while (each && each != this);
 }

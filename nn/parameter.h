@@ -23,9 +23,9 @@ template <class T> constexpr void refuse_assignment() {
 }  // namespace detail
 
 /// A's tensor for b too: every handle of b, copies of its module included, names it from now on. `parameters()` lists
-/// the tensor once, the state dict has both keys and refuses to load two values for them; `clone`, `to` and loading
-/// keep the tie. Plain Tensors that were taken of b before, an optimiser's say, stay as they are. ValueError for
-/// undefined ones, and for another shape, dtype or device.
+/// the tensor once, the state dict has both keys; `clone`, `to` and loading keep the tie. Loading refuses two values
+/// for them, but takes that of the last key without `strict`. Plain Tensors that were taken of b before, an optimiser's
+/// say, stay as they are. ValueError for undefined ones, and for another shape, dtype or device.
 ///     nn::tie(embedding.weight, decoder.weight);
 WEFT_API void tie(const Parameter& a, const Parameter& b);
 
@@ -41,14 +41,27 @@ class WEFT_API ModuleTensor : public Tensor {
   /// For whole modules, `net = other`, whose handles go along, and for handles that are undefined or name that tensor
   /// already. ValueError otherwise: a lone assignment would leave the module's state as it is; `tie` is meant.
   ModuleTensor& operator=(const ModuleTensor& o);
-  /// Moves a handle: `weight = param("weight", w)`, and what containers do.
-  ModuleTensor& operator=(ModuleTensor&& o) noexcept;
+  /// Moves a handle: `weight = param("weight", w)`, and what containers do. ValueError, as for copies, where this
+  /// names a tensor of a module and o one of another module or none. Neighbours in memory may always move up.
+  ModuleTensor& operator=(ModuleTensor&& o);
   ~ModuleTensor() { leave(); }
 
   /// A plain handle, which `clone` and `tie` do not follow.
   const Tensor& tensor() const { return *this; }
   /// Lets this handle alone name t: for wrappers that compute a layer's weight in a copy of the layer.
   void stand_in(const Tensor& t);
+
+  /// In place, as add_ and its like, which refuse where this would be recorded: the handle stays its module's.
+  ModuleTensor& operator+=(const Tensor& y);
+  ModuleTensor& operator-=(const Tensor& y);
+  ModuleTensor& operator*=(const Tensor& y);
+  ModuleTensor& operator/=(const Tensor& y);
+  ModuleTensor& operator+=(Scalar y);
+  ModuleTensor& operator-=(Scalar y);
+  ModuleTensor& operator*=(Scalar y);
+  ModuleTensor& operator/=(Scalar y);
+  /// Would part this handle from its module; `detach()` gives a plain Tensor.
+  Tensor& detach_() = delete;
 
  protected:
   /// A handle of t, in the ring of `o` if there is one.
@@ -61,11 +74,15 @@ class WEFT_API ModuleTensor : public Tensor {
   void join(const ModuleTensor& o);
   void leave() noexcept;
   void take_place(ModuleTensor& o) noexcept;
+  void take(ModuleTensor&& o) noexcept;
+  /// Whether this names a tensor of modules, none of which has the tensor of o.
+  bool would_leave_its_module(const ModuleTensor& o) const;
   /// Lets all handles of the ring name t.
   void replace(const Tensor& t) const;
 
   // The other handles of this tensor, in a circle; null: none.
   mutable const ModuleTensor *next_ = nullptr, *before_ = nullptr;
+  const void* owner_ = nullptr;  // of the handle that a module's state has: the state
 };
 
 /// A trainable tensor of a module, made by `param`. Declare what holds one as Parameter: a member,

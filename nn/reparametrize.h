@@ -28,7 +28,7 @@ template <Weighted M, class Rule> class Reparametrized : public M {
     detail::unregister(*this, "weight");
     rule.each_parameter([&](const char* name, Parameter& p) { p = this->param(name, p.tensor()); });
     rule.each_buffer([&](const char* name, Buffer& b) { b = this->buffer(name, b.tensor()); });
-    this->weight = Parameter();
+    this->weight.stand_in(Tensor());
   }
   template <class... A>
   requires std::invocable<M&, A...>

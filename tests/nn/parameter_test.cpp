@@ -283,4 +283,80 @@ TEST_CASE("stand_in is for one handle alone, and a buffer of a loss follows clon
   CHECK_FALSE(copy.weight.is_same(loss.weight));
 }
 
+TEST_CASE("moving one parameter into another names tie, containers and whole objects move") {
+  Scaled a(2), b(3);
+  CHECK(value_error([&] { a.weight = nn::clone(b).weight; }).find("nn::tie") != std::string::npos);
+  CHECK(value_error([&] { a.weight = std::move(b.weight); }).find("nn::tie") != std::string::npos);
+  CHECK(value_error([&] { a.weight = nn::Parameter(); }).find("an undefined one") != std::string::npos);
+  CHECK(a.weight.is_same(a.get("weight")));
+  CHECK(b.weight.is_same(b.get("weight")));
+
+  std::vector<nn::Parameter> all{a.weight, b.weight, Scaled(4).weight};
+  all.erase(all.begin());
+  all.insert(all.begin(), a.last);
+  CHECK(all[0].is_same(a.last));
+  CHECK(all[1].is_same(b.weight));
+  Everywhere e;
+  std::erase_if(e.list, [&](const nn::Parameter& p) { return p.is_same(e.get("list0")); });
+  CHECK(e.list[0].is_same(e.get("list1")));
+
+  nn::Parameter alone = Scaled(5).weight;  // of no module any more
+  alone = std::move(a.more[0]);
+  CHECK(alone.is_same(a.get("more")));
+  a = std::move(b);
+  CHECK(a.weight.is_same(a.get("weight")));
+  CHECK(a.weight.to_vector<float>() == std::vector<float>{3, 3});
+  struct Two {
+    Scaled first, second;
+  };
+  Two x{Scaled(1), Scaled(2)};
+  x = Two{Scaled(3), Scaled(4)};
+  CHECK(x.second.weight.is_same(x.second.get("weight")));
+  CHECK(x.second.weight.to_vector<float>() == std::vector<float>{4, 4});
+}
+
+TEST_CASE("children that move up in a container permit no assignment") {
+  nn::Sequential net(Scaled(1), Scaled(2), Scaled(3));
+  Scaled first = net.at<Scaled>(0), second = net.at<Scaled>(1);
+  net.erase(0);
+  CHECK(value_error([&] { first.weight = second.weight; }).find("nn::tie") != std::string::npos);
+  const Scaled other(5);
+  net.replace(0, other);
+  CHECK(value_error([&] { second.weight = other.weight; }).find("nn::tie") != std::string::npos);
+  CHECK(net(ones({2})).to_vector<float>() == std::vector<float>{15, 15});
+}
+
+namespace {
+template <class P>
+concept Detachable = requires(P& p) {
+  p.detach_();
+};
+}  // namespace
+static_assert(Detachable<Tensor> && !Detachable<nn::Parameter> && !Detachable<nn::Buffer>);
+
+TEST_CASE("compound assignment to a parameter or buffer is in place or refused") {
+  Scaled m(2);
+  {
+    NoGrad guard;
+    ((m.weight += 1) *= ones({2}) * 4) -= 2;
+    m.weight /= tensor({1.0f, 2.0f});
+  }
+  CHECK(m.get("weight").to_vector<float>() == std::vector<float>{10, 5});
+  CHECK(m.weight.is_same(m.get("weight")));
+  CHECK_THROWS_AS(m.weight += 1, Error);
+  nn::Buffer b = Everywhere().named.at("key");
+  const Tensor same = b.tensor();
+  CHECK_THROWS_AS(b += m.weight, Error);  // would be recorded
+  b += m.weight.detach();
+  CHECK(b.is_same(same));
+  CHECK(same.to_vector<float>() == std::vector<float>{11, 6});
+}
+
+TEST_CASE("tie drops a tensor whose hook holds a parameter") {
+  Scaled a(1), b(2), c(3);
+  Tensor(b.weight.tensor()).register_hook([w = c.weight](const Tensor& g) -> Tensor { return g * w; });
+  nn::tie(a.weight, b.weight);
+  CHECK(b(ones({2})).to_vector<float>() == std::vector<float>{1, 1});
+}
+
 TEST_SUITE_END();

@@ -1,6 +1,7 @@
 // Modules reached by type, options that copies share, hooks, and containers that change.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "nn/support.h"
@@ -277,6 +278,127 @@ TEST_CASE("lists of parameters: untrained entries, growing and iterating") {
   CHECK_FALSE(dict["b"].requires_grad());
   CHECK(dict.pop("a").requires_grad());
   CHECK(dict.keys() == Names{"b"});
+}
+
+TEST_CASE("replace: an M inside an M goes with it, and nothing changes where make throws") {
+  nn::Sequential net{nn::Sequential(nn::Sequential(nn::ReLU()), nn::Tanh()), nn::Sequential(nn::ReLU())};
+  CHECK(net.replace<nn::Sequential>([](const nn::Sequential& s) {
+    return s.size() == 2 ? nn::Sequential(s, nn::Sigmoid()) : nn::Sequential(nn::GELU());
+  }) == 2);
+  CHECK(net.at<nn::Sequential>(0)[1].name() == "Sigmoid");
+  CHECK(net.modules<nn::GELU>().size() == 1);  // the inner one stayed
+  CHECK(net.modules<nn::ReLU>().size() == 1);
+
+  nn::Sequential two{nn::ReLU(), nn::Tanh(), nn::ReLU()};
+  int made = 0;
+  CHECK(error_of([&] {
+          two.replace<nn::ReLU>([&](const nn::ReLU&) {
+            if (++made == 2) throw ValueError("no");
+            return nn::GELU();
+          });
+        }).ends_with("no"));
+  CHECK(names(two) == Names{"0:ReLU", "1:Tanh", "2:ReLU"});
+}
+
+TEST_CASE("replace: a module cannot be put into itself") {
+  nn::Sequential net{nn::ReLU(), nn::Tanh()};
+  CHECK(error_of([&] { net.replace(0, net); }) == "Sequential: module '0' contains the module it is added to");
+  nn::ModuleDict dict;
+  dict.insert("a", nn::ReLU());
+  CHECK(error_of([&] { dict.replace("a", nn::ModuleList(dict)); }).find("contains") != std::string::npos);
+  nn::Sequential inner{nn::Tanh()};
+  nn::Sequential outer{nn::Tanh(), inner};
+  int made = 0;
+  CHECK(error_of([&] {  // the second alone is wrong
+          outer.replace<nn::Tanh>(
+              [&](const nn::Tanh&) { return ++made == 1 ? nn::Sequential(nn::ReLU()) : nn::Sequential(outer); });
+        })
+            .find("contains") != std::string::npos);
+  CHECK(names(outer) == Names{"0:Tanh", "1:Sequential"});
+  CHECK(names(inner) == Names{"0:Tanh"});
+  CHECK(values(outer(zeros({1}))) == Floats{0});
+}
+
+TEST_CASE("a container that comes and goes leaves its modules reachable and callable") {
+  struct Net : nn::Module {
+    nn::Linear fc = add("fc", nn::Linear(2, 2));
+  };
+  const Net net;
+  { const nn::Sequential tmp(net.fc); }
+  CHECK(net.modules<nn::Linear>().size() == 1);
+  CHECK(net.children()[0].as<nn::Linear>().has_value());
+
+  const nn::ReLU layer;
+  nn::Sequential a(layer), b(layer);
+  b.clear();
+  CHECK(values(a[0](tensor({-1.0f, 1.0f}))) == Floats{0, 1});
+  CHECK(a.children()[0].as<nn::ReLU>().has_value());
+
+  // one that a container gave away, in another and in a clone
+  nn::Sequential from(nn::Linear(2, 3));
+  nn::AnyLayer given = from.pop();
+  nn::Sequential to(given);
+  CHECK(to.at<nn::Linear>(0).out_features == 3);
+  CHECK(to.modules<nn::Linear>().size() == 1);
+  const nn::AnyLayer copy = nn::clone(given);
+  {
+    NoGrad guard;
+    for (Tensor& p : given.parameters()) p.zero_();
+    for (Tensor& p : copy.parameters()) p.fill_(1);
+  }
+  CHECK(values(given(ones({2}))) == Floats{0, 0, 0});
+  CHECK(values(copy(ones({2}))) == Floats{3, 3, 3});
+  CHECK(copy.as<nn::Linear>()->weight.is_same(copy.get("weight")));
+}
+
+TEST_CASE("names that are no positions stay") {
+  nn::ModuleDict dict;
+  dict.insert("10", nn::ReLU()).insert("20", nn::Tanh()).insert("1", nn::GELU()).insert("3", nn::GELU());
+  dict.erase("10");
+  CHECK(dict.keys() == Names{"20", "1", "3"});
+  nn::Sequential net;
+  net.push_back("7", nn::ReLU()).push_back(nn::Tanh()).push_back(nn::GELU()).push_back("0", nn::Tanh());
+  CHECK(names(net) == Names{"7:ReLU", "1:Tanh", "2:GELU", "0:Tanh"});
+  net.erase(0);  // "0" is taken
+  CHECK(names(net) == Names{"1:Tanh", "2:GELU", "0:Tanh"});
+  net.insert(1, nn::ReLU());
+  CHECK(net.size() == 4);
+  std::vector<std::string> keys;
+  for (const auto& [name, child] : net.named_children()) keys.push_back(name);
+  std::sort(keys.begin(), keys.end());
+  CHECK(std::adjacent_find(keys.begin(), keys.end()) == keys.end());
+}
+
+TEST_CASE("an observer whose enter throws: those told before are told of the end") {
+  struct Count : nn::CallObserver {
+    int depth = 0;
+    void enter(const nn::Module&) override { ++depth; }
+    void leave(const nn::Module&) noexcept override { --depth; }
+  };
+  struct Thrower : nn::CallObserver {
+    int left = 0;
+    void enter(const nn::Module&) override { throw ValueError("enter"); }
+    void leave(const nn::Module&) noexcept override { ++left; }
+  };
+  const Count not_told;
+  const Thrower thrower;
+  const Count told;
+  CHECK_THROWS_AS(nn::ReLU()(ones({1})), ValueError);
+  CHECK(told.depth == 0);
+  CHECK(not_told.depth == 0);
+  CHECK(thrower.left == 0);
+}
+
+TEST_CASE("a moved-from layer keeps its options") {
+  nn::Dropout from(0.25);
+  nn::Dropout to = std::move(from);
+  CHECK(*from.p == 0.25);  // NOLINT: what is tested
+  CHECK(*nn::clone(from).p == 0.25);
+  to.p = 0.5;
+  nn::Dropout again(0.1);
+  again = std::move(to);
+  CHECK(*nn::clone(to).p == 0.5);
+  CHECK(*again.p == 0.5);
 }
 
 TEST_SUITE_END();
