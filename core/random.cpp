@@ -51,12 +51,16 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOption
 
 Tensor randperm(int64_t n, const TensorOptions& o, Generator* g) {
   WEFT_CHECK(n >= 0, ValueError, "randperm: n must not be negative, got ", n);
+  const Dtype dtype = o.dtype_or(Dtype::i64);
+  for (int64_t last : {n - 1, n - 2})  // of two neighbours one is odd
+    WEFT_CHECK(n < 2 || dtype == Dtype::i64 || full({}, last, Dtype::i64).to(dtype).item<int64_t>() == last, ValueError,
+               "randperm: ", dtype, " cannot hold the numbers below ", n);
   Tensor y = empty({n}, Dtype::i64);
   auto* p = y.mut_data<int64_t>();
   std::iota(p, p + n, int64_t{0});
   Generator& from = choose(g);
   for (int64_t i = n - 1; i > 0; --i) std::swap(p[i], p[from.below(static_cast<uint64_t>(i) + 1)]);
-  y = y.to(o.dtype_or(Dtype::i64)).to(o.device());
+  y = y.to(dtype).to(o.device());
   return o.requires_grad() ? y.set_requires_grad() : y;
 }
 

@@ -68,7 +68,12 @@ void Schedule::start(Rate rate, Momentum momentum) {
   apply(0, base_);
 }
 
-void Schedule::step() { apply(i_ + 1, base_); }
+void Schedule::step() {
+  std::vector<double> base = base_;
+  while (static_cast<int64_t>(base.size()) < opt_->num_groups())  // groups that were added since
+    base.push_back(opt_->lr(static_cast<int64_t>(base.size())));
+  apply(i_ + 1, std::move(base));
+}
 void Schedule::apply(int64_t i, std::vector<double> base) {
   const std::optional<double> m = momentum(i);
   std::vector<double> rates;

@@ -217,7 +217,7 @@ Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement, G
   }
   Shape shape = probs.shape();
   shape[shape.size() - 1] = num_samples;
-  const Tensor sums = cumsum(p, -1);
+  const Tensor sums = p.numel() > 0 ? cumsum(p / amax(p, -1, true), -1) : p;  // finite for all that is
   // below the total even where the product is rounded
   const Tensor at = rand(shape, p.options(), g) * (sums.narrow(-1, classes - 1, 1) * (1 - 0x1p-52));
   return searchsorted(sums, at, {.right = true});

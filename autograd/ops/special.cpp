@@ -84,7 +84,9 @@ Tensor copysign(const Tensor& x, const Tensor& y) {
     return r;
   });
 }
-Tensor copysign(const Tensor& x, Scalar y) { return copysign(x, number_beside("copysign", y, x)); }
+Tensor copysign(const Tensor& x, Scalar y) {  // as a real number: an unsigned x would take the sign away
+  return copysign(x, number_beside("copysign", Scalar(y.to_double()), x));
+}
 
 Tensor heaviside(const Tensor& x, const Tensor& values) {
   check_operands("heaviside", x, values);
@@ -153,7 +155,7 @@ Tensor digamma(const Tensor& x) {
   return from_input<fn::Digamma>(x, [](const Tensor& g, const Tensor& x) { return g * polygamma(1, x); });
 }
 Tensor polygamma(int64_t n, const Tensor& x) {
-  WEFT_CHECK(n >= 0, ValueError, "polygamma: n must not be negative, got ", n);
+  WEFT_CHECK(n >= 0 && n <= 10'000, ValueError, "polygamma: n must be in [0, 10000], got ", n);
   return from_input<fn::Polygamma>(x, [n](const Tensor& g, const Tensor& x) { return g * polygamma(n + 1, x); },
                                    {static_cast<double>(n)});
 }

@@ -278,6 +278,11 @@ TEST_SUITE("dropout") {
     check_moments(normal(-1, here::full({100000}, 0.5)), -1, 0.25, 3);
     CHECK(normal(here::full({2}, 5.0, Dtype::f64), 0).to_vector<double>() == std::vector<double>{5, 5});
     CHECK(normal(1, 2, {3, 4}, support::on(Dtype::f64)).dtype() == Dtype::f64);
+    CHECK_THROWS_AS((void)randperm(300, Dtype::u8), ValueError);
+    CHECK_THROWS_AS((void)randperm(5000, Dtype::f16), ValueError);
+    CHECK(randperm(256, Dtype::u8).to(Dtype::i64).sum().item<int64_t>() == 255 * 128);
+    const Tensor huge = here::full({3}, 1e308, Dtype::f64);
+    CHECK((multinomial(huge, 50, true) < 3).all().item<bool>());
     CHECK(normal(1, 2, {3}, support::on(Dtype::f64).requires_grad(true)).requires_grad());
 
     const Tensor rates = here::rand({300, 200}, Dtype::f64) * 40;

@@ -163,7 +163,10 @@ void cholesky(const MutTensorRef& a, const MutTensorRef& info, bool upper) {
     each_matrix(a.size(0), n, [&](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         T* matrix = a.as_mut<T>() + b * n * n;
-        info.as_mut<Int>()[b] = potrf(!upper, n, matrix);  // rows are LAPACK's columns
+        Int bad = potrf(!upper, n, matrix);  // rows are LAPACK's columns
+        for (Int i = 0; i < n && bad == 0; ++i)
+          if (std::isnan(matrix[i * n + i])) bad = i + 1;  // OpenBLAS goes on with NaN
+        info.as_mut<Int>()[b] = bad;
         for (Int i = 0; i < n; ++i) {
           if (upper) std::fill(matrix + i * n, matrix + i * n + i, T(0));
           else std::fill(matrix + i * n + i + 1, matrix + i * n + n, T(0));
