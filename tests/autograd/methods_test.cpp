@@ -107,7 +107,8 @@ TEST_SUITE("methods") {
     CHECK(
         message_of<ValueError>([&] { x += 1; }) ==
         "+=: the tensor [2] is a leaf that requires grad; write x = x + y for a new tensor, or change it under NoGrad");
-    Tensor part = (x * 2).slice(0, 0, 1);
+    const Tensor whole = x * 2;
+    Tensor part = whole.slice(0, 0, 1);
     CHECK(message_of<ValueError>([&] { part *= 2; }).starts_with("*=: the tensor [1] is a view, and what it views"));
     Tensor y = x * 2;
     CHECK(message_of<ValueError>([&] { y[0] -= 1; }).starts_with("-=: a temporary of shape [] cannot be changed"));
