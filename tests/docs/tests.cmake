@@ -34,6 +34,9 @@ if(WEFT_IMAGE AND NOT WEFT_SANITIZE STREQUAL "thread")
     string(TOLOWER "${heading}" _name)
     string(REGEX REPLACE "[^a-z0-9]+" "_" _name "${_name}")
     string(REGEX REPLACE "^_|_$" "" _name "${_name}")
+    if(_name MATCHES "linear_algebra" AND NOT WEFT_BLAS)
+      continue()      # linalg says NotSupported
+    endif()
     add_custom_command(OUTPUT from_pytorch_${_name}.cpp
       COMMAND "${WEFT_PYTHON}" "${_script}" "${_page}" ${_name} from_pytorch_${_name}.cpp "${_pending}"
       DEPENDS "${_page}" "${_script}" "${_pending}")
