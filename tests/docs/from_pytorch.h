@@ -9,6 +9,16 @@
 
 #include "page.h"
 
+// A row may be an expression whose value nobody takes, or name what it does not use.
+#pragma GCC diagnostic ignored "-Wunused"
+#pragma GCC diagnostic ignored "-Wunused-value"
+#pragma GCC diagnostic ignored "-Wunused-result"
+#pragma GCC diagnostic ignored "-Wunused-variable"
+#pragma GCC diagnostic ignored "-Wunused-but-set-variable"
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wunused-comparison"
+#endif
+
 using namespace weft;
 
 struct Vars {

@@ -47,8 +47,7 @@ if(WEFT_IMAGE AND NOT WEFT_SANITIZE STREQUAL "thread")
   endforeach()
   add_executable(weft_from_pytorch ${_sources})
   target_include_directories(weft_from_pytorch PRIVATE "${_docs}")
-  # A row may be an expression whose value nobody takes.
-  target_compile_options(weft_from_pytorch PRIVATE ${WEFT_TEST_OPT} -Wno-unused -Wno-unused-result -Wno-shadow)
+  target_compile_options(weft_from_pytorch PRIVATE ${WEFT_TEST_OPT} -Wno-shadow)
   target_link_libraries(weft_from_pytorch PRIVATE weft weft_flags)
   set_target_properties(weft_from_pytorch PROPERTIES UNITY_BUILD ${WEFT_UNITY} UNITY_BUILD_BATCH_SIZE 4)
 
