@@ -43,48 +43,45 @@ inline Tensor unrecorded(const char* name, Tensor y) {
   return y;
 }
 
-/// y = F(x); the gradient is `back(g, x)`, made of ops.
-template <class F, class Back> Tensor from_input(const Tensor& in, Back back, const F& f = {}) {
+/// What the gradient of a function of one tensor reads.
+enum class Reads : uint8_t { input, result };
+/// y = F(x); the gradient is `formula(c, t)`, t the input or the result.
+template <class F, Reads reads, class Formula> Tensor recorded(const Tensor& in, const F& f, Formula formula) {
   check_defined(F::name, in);
   Tensor x = as_float(in);
   Tensor y = kernels::map<F>(x, f);
   if (!recording(x)) return unrecorded(F::name, std::move(y));
+  Saved saved = reads == Reads::input ? Saved(x) : Saved::output(y);
   return record(F::name, std::move(y), {x},
-                [x = Saved(x), back](BackwardCtx& c) -> Grads { return {back(c.grad(), c.get(x))}; });
+                [saved = std::move(saved), formula](BackwardCtx& c) -> Grads { return {formula(c, c.get(saved))}; });
+}
+/// A composite gradient `back(g, t)`, made of ops, as a formula.
+template <class Back> auto composite(Back back) {
+  return [back](BackwardCtx& c, const Tensor& t) { return back(c.grad(), t); };
+}
+/// The same with a fused kernel G(g, t) where the gradient is not differentiated again.
+template <class G, class Back> auto fused_or(const G& fused, Back back) {
+  return [fused, back](BackwardCtx& c, const Tensor& t) {
+    return c.create_graph() ? back(c.grad(), t) : kernels::map2<G>(c.take_grad(), t, fused);
+  };
+}
+
+/// y = F(x); the gradient is `back(g, x)`, made of ops.
+template <class F, class Back> Tensor from_input(const Tensor& in, Back back, const F& f = {}) {
+  return recorded<F, Reads::input>(in, f, composite(back));
 }
 /// y = F(x); the gradient is `back(g, y)`.
 template <class F, class Back> Tensor from_output(const Tensor& in, Back back, const F& f = {}) {
-  check_defined(F::name, in);
-  Tensor x = as_float(in);
-  Tensor y = kernels::map<F>(x, f);
-  if (!recording(x)) return unrecorded(F::name, std::move(y));
-  return record(F::name, y, {x},
-                [y = Saved::output(y), back](BackwardCtx& c) -> Grads { return {back(c.grad(), c.get(y))}; });
+  return recorded<F, Reads::result>(in, f, composite(back));
 }
 /// The same with a fused gradient kernel G(g, x) beside the composite `back`.
 template <class F, class G, class Back>
 Tensor from_input_fused(const Tensor& in, Back back, const F& f = {}, const G& fused = {}) {
-  check_defined(F::name, in);
-  Tensor x = as_float(in);
-  Tensor y = kernels::map<F>(x, f);
-  if (!recording(x)) return unrecorded(F::name, std::move(y));
-  return record(F::name, std::move(y), {x}, [x = Saved(x), back, fused](BackwardCtx& c) -> Grads {
-    Tensor at = c.get(x);
-    if (!c.create_graph()) return {kernels::map2<G>(c.take_grad(), at, fused)};
-    return {back(c.grad(), at)};
-  });
+  return recorded<F, Reads::input>(in, f, fused_or(fused, back));
 }
 template <class F, class G, class Back>
 Tensor from_output_fused(const Tensor& in, Back back, const F& f = {}, const G& fused = {}) {
-  check_defined(F::name, in);
-  Tensor x = as_float(in);
-  Tensor y = kernels::map<F>(x, f);
-  if (!recording(x)) return unrecorded(F::name, std::move(y));
-  return record(F::name, y, {x}, [y = Saved::output(y), back, fused](BackwardCtx& c) -> Grads {
-    Tensor at = c.get(y);
-    if (!c.create_graph()) return {kernels::map2<G>(c.take_grad(), at, fused)};
-    return {back(c.grad(), at)};
-  });
+  return recorded<F, Reads::result>(in, f, fused_or(fused, back));
 }
 /// clamp and hardtanh between numbers; a NaN for a bound that is not there. The gradient at NaN is 0, or passes.
 WEFT_API Tensor clamp_between(const char* op, const Tensor& x, double lo, double hi, bool nan_passes);
