@@ -5,37 +5,27 @@
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/binary.h"
+#include "weft/core/fn/axes.h"
 #include "weft/core/map.h"
 
 namespace weft {
 namespace {
-/// Do two places of x name one element? Axes in the order of their strides: each must step over all that lies inside.
-/// Where that does not tell, the places are counted.
+/// Do two places of x name one element? Where the steps do not tell, the places are counted.
 bool overlaps_itself(const Tensor& x) {
   if (x.is_contiguous() || x.numel() < 2) return false;
-  int order[kMaxRank], n = 0;
-  for (int i = 0; i < x.rank(); ++i) {
-    if (x.shape()[i] == 1) continue;
-    int j = n++;
-    for (; j > 0 && x.strides()[order[j - 1]] > x.strides()[i]; --j) order[j] = order[j - 1];
-    order[j] = i;
-  }
-  int64_t reach = 0;
-  bool nested = true;
-  for (int i = 0; i < n; ++i) {
-    const int64_t stride = x.strides()[order[i]];
-    if (stride == 0) return true;
-    nested = nested && stride > reach;
-    reach += (x.shape()[order[i]] - 1) * stride;
-  }
-  if (nested) return false;
+  const auto [apart, reach] = detail::steps_of(x.shape(), x.strides());
+  if (apart) return false;
   if (x.numel() > reach + 1) return true;
+  for (int i = 0; i < x.rank(); ++i)
+    if (x.strides()[i] == 0 && x.shape()[i] > 1) return true;
+  int order[kMaxRank];
+  const int n = fn::memory_order(order, x.strides().data(), x.rank());
   std::vector<bool> seen(static_cast<size_t>(reach) + 1);
   int64_t at[kMaxRank] = {}, offset = 0;
   for (int64_t k = 0; k < x.numel(); ++k) {
     if (seen[static_cast<size_t>(offset)]) return true;
     seen[static_cast<size_t>(offset)] = true;
-    for (int i = 0; i < n; ++i) {
+    for (int i = n - 1; i >= 0; --i) {
       const int64_t stride = x.strides()[order[i]];
       offset += stride;
       if (++at[i] < x.shape()[order[i]]) break;
@@ -70,6 +60,18 @@ bool recorded(const Tensor& x, const Tensor* other = nullptr) {
   return grad_enabled() && (x.requires_grad() || (other && other->requires_grad()));
 }
 }  // namespace
+
+detail::Steps detail::steps_of(const Shape& shape, const Strides& strides) {
+  Steps s;
+  int order[kMaxRank];
+  for (int i = fn::memory_order(order, strides.data(), shape.size()) - 1; i >= 0; --i) {
+    const int64_t size = shape[order[i]], stride = strides[order[i]];
+    if (size <= 1) continue;
+    s.apart = s.apart && stride > s.reach;
+    s.reach += (size - 1) * stride;
+  }
+  return s;
+}
 
 void detail::check_in_place(const char* op, const Tensor& x, const Tensor* other) {
   check_defined(op, x);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "weft/autograd/in_place.h"
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/ops/select.h"
@@ -29,19 +30,6 @@ struct Strided {
     y.impl()->is_view = true;
     return y;
   }
-  /// May an element be named twice? No, if each axis steps beyond all that the smaller steps reach.
-  bool may_overlap() const {
-    std::vector<std::pair<int64_t, int64_t>> axes;
-    for (int i = 0; i < size.size(); ++i)
-      if (size[i] > 1) axes.emplace_back(stride[i], size[i]);
-    std::sort(axes.begin(), axes.end());
-    int64_t reach = 0;
-    for (const auto& [step, n] : axes) {
-      if (step <= reach) return true;
-      reach += (n - 1) * step;
-    }
-    return false;
-  }
   /// Offsets of all elements, in row-major order.
   Tensor positions(Device device) const {
     const TensorOptions o(Dtype::i64, device);
@@ -61,7 +49,7 @@ Tensor strided_read(const Tensor& buffer, const Strided& s);
 Tensor strided_add(const Tensor& g, const Strided& s, int64_t extent) {
   Tensor buffer = zeros({extent}, g.options());
   if (g.numel() > 0) {
-    if (s.may_overlap()) {
+    if (!detail::steps_of(s.size, s.stride).apart) {
       buffer = index_add(buffer, 0, s.positions(g.device()), g.detach().flatten());
     } else {
       Tensor place = s.of(buffer);
@@ -87,7 +75,7 @@ Tensor strided_grad(const Tensor& g, Strided to, Strided of) {
   const int64_t begin = std::min(to.offset, of.offset), extent = std::max(to.end(), of.end()) - begin;
   to.offset -= begin, of.offset -= begin;
   Tensor buffer = strided_add(g, to, extent);
-  if (of.may_overlap()) {  // elements of x that are one in memory share what it gets
+  if (!detail::steps_of(of.size, of.stride).apart) {  // elements of x that are one in memory share what it gets
     const Tensor count = strided_add(ones(of.size, g.options()), of, extent);
     buffer = buffer / where(gt(count, 1), count, 1);
   }

@@ -4,6 +4,7 @@
 #include "weft/autograd/ops/index.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
+#include "weft/core/fn/axes.h"
 #include "weft/core/kernels.h"
 
 namespace weft {
@@ -12,13 +13,10 @@ Tensor detail::empty_ordered(const Shape& shape, Dtype dtype, const Tensor& x) {
   const TensorOptions o(dtype, x.device());
   if (x.is_contiguous() || x.rank() != shape.size()) return empty(shape, o);
   if (x.is_channels_last()) return empty(shape, o, MemoryFormat::channels_last);
-  int order[kMaxRank];
-  for (int i = 0; i < x.rank(); ++i) {
+  for (int i = 0; i < x.rank(); ++i)
     if (x.strides()[i] == 0 && x.shape()[i] > 1) return empty(shape, o);  // expanded: no order of its own
-    int j = i;
-    for (; j > 0 && x.strides()[order[j - 1]] < x.strides()[i]; --j) order[j] = order[j - 1];
-    order[j] = i;
-  }
+  int order[kMaxRank];
+  fn::memory_order(order, x.strides().data(), x.rank());
   Strides strides = Shape::filled(shape.size(), 1);
   int64_t step = 1;
   for (int k = x.rank() - 1; k >= 0; --k) {

@@ -5,6 +5,7 @@
 #include "weft/autograd/ops/composed.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/map.h"
 
 namespace weft {
@@ -327,7 +328,7 @@ std::vector<Tensor> Tensor::chunk(int64_t chunks, int64_t dim) const {
     for (int64_t i = 0; i < chunks; ++i) out.push_back(whole(*this));
     return out;
   }
-  return split((n + chunks - 1) / chunks, d);
+  return split(fn::ceil_div(n, chunks), d);
 }
 
 namespace {
