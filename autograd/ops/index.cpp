@@ -13,12 +13,10 @@
 
 namespace weft {
 
+using detail::at_least_1d;
 using detail::Lookup;
 
 namespace {
-
-// A rank-0 tensor takes part as one element.
-Tensor at_least_1d(const Tensor& x) { return x.rank() == 0 ? x.reshape({1}) : x; }
 
 void check_index_dtype(const char* op, const Tensor& index) {
   WEFT_CHECK(index.dtype(op) == Dtype::i64 || index.dtype() == Dtype::i32, DtypeError, op, ": index is ", index.dtype(),

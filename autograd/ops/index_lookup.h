@@ -21,6 +21,9 @@ struct Lookup {
   Shape result() const;
 };
 
+/// x, or a tensor of rank 0 as a line of one element. Recorded.
+inline Tensor at_least_1d(const Tensor& x) { return x.rank() == 0 ? x.reshape({1}) : x; }
+
 /// The picked elements. Recorded.
 Tensor lookup(const Tensor& x, const Lookup& l);
 /// Zeros of l.base with g added at the looked-up places, in order. Recorded.

@@ -10,11 +10,10 @@
 
 namespace weft {
 
+using detail::at_least_1d;
 using detail::Lookup;
 
 namespace {
-
-Tensor as_line(const Tensor& x) { return x.rank() == 0 ? x.reshape({1}) : x; }
 
 // x, its index and what is written lie together, in one dtype.
 void check_writes(const char* op, const Tensor& x, const Tensor& index, const Tensor& src) {
@@ -34,7 +33,7 @@ Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
   check_writes("index_fill", x, index, value);
   const int d = wrap_dim("index_fill", dim, x.rank());
   if (x.rank() == 0) return index_fill(x.reshape({1}), 0, index, value).reshape({});
-  const Lookup l("index_fill", x.shape(), {d}, {as_line(index)}, true);
+  const Lookup l("index_fill", x.shape(), {d}, {at_least_1d(index)}, true);
   Tensor y = x.detach().clone();
   detail::lookup_put(y, l, value.detach().expand(l.result()), false);
   return record("index_fill", y, {x, value}, [d, n = x.size(d), i = Saved(index, "index")](BackwardCtx& c) -> Grads {
@@ -61,9 +60,9 @@ Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
   check_writes("index_copy", x, index, given);
   WEFT_CHECK(index.rank() <= 1, ShapeError, "index_copy: index must have rank 0 or 1, got ", index.shape());
   const int d = wrap_dim("index_copy", dim, x.rank());
-  if (x.rank() == 0) return index_copy(x.reshape({1}), 0, index, as_line(given)).reshape({});
-  const Tensor src = x.rank() == 1 ? as_line(given) : given;
-  const Lookup l("index_copy", x.shape(), {d}, {as_line(index)}, false);
+  if (x.rank() == 0) return index_copy(x.reshape({1}), 0, index, at_least_1d(given)).reshape({});
+  const Tensor src = x.rank() == 1 ? at_least_1d(given) : given;
+  const Lookup l("index_copy", x.shape(), {d}, {at_least_1d(index)}, false);
   WEFT_CHECK(src.shape() == l.result(), ShapeError, "index_copy: src is ", src.shape(), " but x ", x.shape(), " with ",
              index.numel(), " indices along axis ", d, " expects ", l.result());
   Tensor y = x.detach().clone();

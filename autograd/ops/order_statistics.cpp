@@ -6,6 +6,7 @@
 #include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise.h"
 #include "weft/autograd/ops/index.h"
+#include "weft/autograd/ops/index_lookup.h"
 #include "weft/autograd/ops/scan.h"
 #include "weft/autograd/ops/select.h"
 #include "weft/autograd/ops/shape.h"
@@ -23,8 +24,6 @@ int full_axis(const char* op, const Tensor& x, int64_t dim) {
   WEFT_CHECK(x.rank() == 0 || x.size(d) > 0, ShapeError, op, ": axis ", d, " of ", x.shape(), " is empty");
   return d;
 }
-/// A rank-0 tensor as one of rank 1.
-Tensor with_axis(const Tensor& x) { return x.rank() ? x : x.reshape({1}); }
 /// x at `index` (of size 1 along d), recorded; `rank` is that of the op's input.
 ValuesIndices pick(const Tensor& x, int d, const Tensor& index, bool keepdim, int rank) {
   ValuesIndices r{gather(x, d, index), index};
@@ -42,7 +41,7 @@ Tensor middle(const Tensor& x, int d, bool skip_nan) {
 ValuesIndices median_along(const char* op, const Tensor& in, int64_t dim, bool keepdim, bool skip_nan) {
   const int d = full_axis(op, in, dim);
   WEFT_CHECK(in.dtype() != Dtype::boolean, DtypeError, op, ": not defined for bool");
-  const Tensor x = with_axis(in);
+  const Tensor x = at_least_1d(in);
   const Tensor place = middle(x.detach(), d, skip_nan);
   return pick(x, d, gather(argsort(x.detach(), d), d, place), keepdim, in.rank());
 }
@@ -119,14 +118,14 @@ ValuesIndices nanmedian(const Tensor& x, int64_t dim, bool keepdim) {
 
 ValuesIndices kthvalue(const Tensor& in, int64_t k, int64_t dim, bool keepdim) {
   const int d = full_axis("kthvalue", in, dim);
-  const Tensor x = with_axis(in);
+  const Tensor x = at_least_1d(in);
   WEFT_CHECK(k >= 1 && k <= x.size(d), ValueError, "kthvalue: k = ", k, " is out of range for axis ", d, " of size ",
              x.size(d));
   return pick(x, d, topk(x.detach(), k, d, false).indices.narrow(d, k - 1, 1), keepdim, in.rank());
 }
 ValuesIndices mode(const Tensor& in, int64_t dim, bool keepdim) {
   const int d = full_axis("mode", in, dim);
-  const Tensor x = with_axis(in);
+  const Tensor x = at_least_1d(in);
   const int64_t n = x.size(d);
   const Tensor order = argsort(x.detach(), d), sorted = gather(x.detach(), d, order);
   Shape line = Shape::filled(x.rank(), 1), edge = x.shape();

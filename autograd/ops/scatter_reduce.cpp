@@ -3,6 +3,7 @@
 #include "weft/autograd/ops/binary.h"
 #include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/index.h"
+#include "weft/autograd/ops/index_lookup.h"
 #include "weft/autograd/ops/reduce.h"
 #include "weft/autograd/ops/select.h"
 #include "weft/autograd/ops/shape.h"
@@ -12,6 +13,9 @@
 #include "weft/core/factory.h"
 
 namespace weft {
+
+using detail::at_least_1d;
+
 namespace {
 
 /// Where elements of src go along an axis: an index per element, or one per slice (`slices`).
@@ -138,11 +142,11 @@ Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const T
                       Choice<ScatterReduce> reduce, bool include_self) try {
   check_sources("scatter_reduce", x, index, src);
   const int d = wrap_dim("scatter_reduce", dim, x.rank());
-  auto line = [](const Tensor& t) { return t.rank() == 0 ? t.reshape({1}) : t; };
-  if (x.rank() == 0) return scatter_reduce(x.reshape({1}), 0, line(index), line(src), reduce, include_self).reshape({});
+  if (x.rank() == 0)
+    return scatter_reduce(x.reshape({1}), 0, at_least_1d(index), at_least_1d(src), reduce, include_self).reshape({});
   if (index.numel() == 0) return x.clone();
-  const Tensor at = x.rank() == 1 ? line(index) : index;
-  Tensor from = x.rank() == 1 ? line(src) : src;
+  const Tensor at = x.rank() == 1 ? at_least_1d(index) : index;
+  Tensor from = x.rank() == 1 ? at_least_1d(src) : src;
   WEFT_CHECK(at.rank() == x.rank() && from.rank() == x.rank(), ShapeError, "scatter_reduce: index ", index.shape(),
              " and src ", src.shape(), " must have the rank of ", x.shape());
   for (int i = 0; i < x.rank(); ++i) {
@@ -162,15 +166,14 @@ Tensor index_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Ten
   WEFT_CHECK(x.dtype() != Dtype::boolean, DtypeError, "index_reduce: not defined for bool; convert with to(dtype)");
   WEFT_CHECK(index.rank() <= 1, ShapeError, "index_reduce: index must have rank 0 or 1, got ", index.shape());
   const int d = wrap_dim("index_reduce", dim, x.rank());
-  auto line = [](const Tensor& t) { return t.rank() == 0 ? t.reshape({1}) : t; };
-  if (x.rank() == 0) return index_reduce(x.reshape({1}), 0, index, line(src), reduce, include_self).reshape({});
-  const Tensor from = x.rank() == 1 ? line(src) : src;
+  if (x.rank() == 0) return index_reduce(x.reshape({1}), 0, index, at_least_1d(src), reduce, include_self).reshape({});
+  const Tensor from = x.rank() == 1 ? at_least_1d(src) : src;
   Shape expected = x.shape();
   expected[d] = index.numel();
   WEFT_CHECK(from.shape() == expected, ShapeError, "index_reduce: src is ", src.shape(), " but x ", x.shape(), " with ",
              index.numel(), " indices along axis ", d, " expects ", expected);
   if (from.numel() == 0) return x.clone();
-  return reduced({"index_reduce", d, true, line(index).to(Dtype::i64)}, x, from, reduce, include_self);
+  return reduced({"index_reduce", d, true, at_least_1d(index).to(Dtype::i64)}, x, from, reduce, include_self);
 } catch (const Error& e) { detail::rethrow_as("index_reduce", e); }
 
 }  // namespace weft
