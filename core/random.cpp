@@ -2,15 +2,15 @@
 #include <limits>
 #include <numeric>
 
+#include "weft/core/draw.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
 
 namespace weft {
 namespace {
 
-uint64_t blocks(int64_t numel, bool wide) { return static_cast<uint64_t>(wide ? (numel + 1) / 2 : (numel + 3) / 4); }
-
-Generator& choose(Generator* g) { return g ? *g : default_generator(); }
+using detail::blocks;
+using detail::choose;
 
 Tensor fill_uniform(Tensor y, Generator* g) {
   WEFT_CHECK(y.is_floating(), DtypeError, "rand: dtype ", y.dtype(),

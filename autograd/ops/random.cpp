@@ -12,15 +12,14 @@
 #include "weft/autograd/ops/sort.h"
 #include "weft/autograd/ops/unary.h"
 #include "weft/autograd/record.h"
+#include "weft/core/draw.h"
 #include "weft/core/map.h"
 
 namespace weft {
 namespace {
 
-Generator& choose(Generator* g) { return g ? *g : default_generator(); }
-uint64_t blocks(int64_t numel, bool wide = false) {
-  return static_cast<uint64_t>(wide ? (numel + 1) / 2 : (numel + 3) / 4);
-}
+using detail::blocks;
+using detail::choose;
 
 void check_probability(const char* op, double p) {
   WEFT_CHECK(p >= 0 && p <= 1, ValueError, op, ": the probability must be between 0 and 1, got ", p);
