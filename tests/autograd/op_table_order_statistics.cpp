@@ -12,6 +12,12 @@ namespace {
 using namespace op_table;
 using Line = std::vector<double>;
 
+Array array(const Shape& shape, const Line& values) {
+  Array a(shape);
+  a.v = values;
+  return a;
+}
+
 Line sorted(Line v) {
   std::sort(v.begin(), v.end());
   return v;
@@ -320,11 +326,6 @@ std::vector<Op> counts() {
                       return Tensors{u.output, u.inverse_indices, u.counts};
                     },
                     [](const Arrays&) {
-                      const auto array = [](const Shape& s, const Line& v) {
-                        Array a(s);
-                        a.v = v;
-                        return a;
-                      };
                       return Arrays{array({4}, {1, 2, 1, 3}), array({2, 4}, {0, 0, 1, 1, 1, 2, 3, 3}),
                                     array({4}, {2, 3, 1, 2})};
                     }},
@@ -336,11 +337,6 @@ std::vector<Op> counts() {
                       return Tensors{u.output, u.inverse_indices, u.counts};
                     },
                     [](const Arrays&) {
-                      const auto array = [](const Shape& s, const Line& v) {
-                        Array a(s);
-                        a.v = v;
-                        return a;
-                      };
                       return Arrays{array({2, 2}, {1, 2, 5, 5}), array({4}, {0, 0, 1, 1}), array({2}, {2, 2})};
                     }}},
        .faults = {{[] {

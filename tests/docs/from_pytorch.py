@@ -1,11 +1,8 @@
 #!/usr/bin/env python3
 """The right column of docs/from-pytorch.md as programs: every `code` of a table's second column is a row of its own.
 
-from_pytorch.py PAGE.md SECTION OUT.cpp PENDING.txt   the rows of one section, but for the pending ones, as one source
-from_pytorch.py PAGE.md --each COMPILER FLAG...       compiles all rows, without a result, and lists those that fail
-from_pytorch.py PAGE.md --pending COMPILER FLAG...    the same, as the lines of PENDING.txt
-
-PENDING.txt has the code of rows that do not compile yet, one a line; a line that no row has is an error.
+from_pytorch.py PAGE.md SECTION OUT.cpp            the rows of one section as one source
+from_pytorch.py PAGE.md --each COMPILER FLAG...    compiles all rows, without a result, and lists those that fail
 """
 import pathlib
 import re
@@ -44,14 +41,10 @@ def source(row, index, place=None):
     return f'struct Row{index} : Vars {{\nvoid run() {{\n#line {place}\n{code}\n}}\n}};'
 
 
-def section_source(page, section, pending):
-    every = rows(page)
-    stale = pending - {code for _, _, code in every}
-    if stale:
-        sys.exit(f"{SHOWN} has no such rows any more: {sorted(stale)}")
+def section_source(page, section):
     lines, calls = ['#include "from_pytorch.h"', f"namespace {section} {{"], []
-    for i, row in enumerate(every):
-        if row[0] == section and row[2] not in pending:
+    for i, row in enumerate(rows(page)):
+        if row[0] == section:
             lines.append(source(row, i))
             calls.append(f'docs::row<Row{i}>("{SHOWN}:{row[1]}");')
     lines += ["static void run() {", *calls, "}"]
@@ -97,11 +90,7 @@ def main():
             print(f"{SHOWN}:{line}: {code}\n    {error}")
         print(f"{len(failed)} of {len(rows(page))} rows do not compile")
         sys.exit(bool(failed))
-    if sys.argv[2] == "--pending":
-        print("\n".join(dict.fromkeys(row[2] for row, _ in failures(page, sys.argv[3:]))))
-        return
-    pending = set(pathlib.Path(sys.argv[4]).read_text(encoding="utf-8").splitlines()) - {""}
-    pathlib.Path(sys.argv[3]).write_text(section_source(page, sys.argv[2], pending), encoding="utf-8")
+    pathlib.Path(sys.argv[3]).write_text(section_source(page, sys.argv[2]), encoding="utf-8")
 
 
 main()
