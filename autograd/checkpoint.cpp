@@ -3,7 +3,7 @@
 #include <memory>
 #include <unordered_set>
 
-#include "weft/autograd/ops/format.h"
+#include "weft/autograd/ops/elementwise/format.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/core/generator.h"

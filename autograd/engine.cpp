@@ -6,7 +6,7 @@
 #include <unordered_set>
 
 #include "weft/autograd/deep_stack.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/core/factory.h"
 #include "weft/core/map.h"
 

@@ -1,6 +1,6 @@
 #include "weft/autograd/functional.h"
 
-#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 
 namespace weft::functional {

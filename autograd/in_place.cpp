@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/core/fn/axes.h"
 #include "weft/core/map.h"
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 
 namespace weft {
 

@@ -128,9 +128,9 @@ extern WEFT_API Kernel<void(const MutTensorRef& dx, const TensorRef& g, const Te
 /// shared), bias: [N] or undefined. One dtype, any but bool; the halves accumulate in f32.
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& a, const TensorRef& b, const TensorRef& bias)>
     matmul;
-/// Convolution and its two gradients, see autograd/ops/conv.h. One floating dtype; x, g, w, bias: any strides, outputs:
-/// out and x_grad channels-last, w_grad and bias_grad contiguous. bias, bias_grad may be undefined. Sizes are the
-/// tensors', which need not be what `p` gives for a forward convolution (output padding). No empty output.
+/// Convolution and its two gradients, see autograd/ops/layer/conv.h. One floating dtype; x, g, w, bias: any strides,
+/// outputs: out and x_grad channels-last, w_grad and bias_grad contiguous. bias, bias_grad may be undefined. Sizes are
+/// the tensors', which need not be what `p` gives for a forward convolution (output padding). No empty output.
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& w, const TensorRef& bias,
                             const ConvParams& p)>
     conv;

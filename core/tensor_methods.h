@@ -20,7 +20,7 @@ enum class RoundingMode : uint8_t;
 /// Base of Tensor: the members that are ops.
 class WEFT_API TensorMethods {
  public:
-  // Arithmetic: autograd/ops/binary.h, select.h
+  // Arithmetic: autograd/ops/elementwise/binary.h, select.h
   [[nodiscard]] Tensor add(const Tensor& y, Scalar alpha = 1) const;
   [[nodiscard]] Tensor add(Scalar y, Scalar alpha = 1) const;
   [[nodiscard]] Tensor sub(const Tensor& y, Scalar alpha = 1) const;
@@ -48,7 +48,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor where(const Tensor& condition, const Tensor& y) const;
   [[nodiscard]] Tensor where(const Tensor& condition, Scalar y) const;
 
-  // Comparison: autograd/ops/binary.h
+  // Comparison: autograd/ops/elementwise/binary.h
   [[nodiscard]] Tensor eq(const Tensor& y) const;
   [[nodiscard]] Tensor eq(Scalar y) const;
   [[nodiscard]] Tensor ne(const Tensor& y) const;
@@ -73,7 +73,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor bitwise_xor(const Tensor& y) const;
   [[nodiscard]] Tensor bitwise_not() const;
 
-  // Functions of single elements: autograd/ops/unary.h, activation.h, special.h
+  // Functions of single elements: autograd/ops/elementwise/unary.h, activation.h, special.h
   [[nodiscard]] Tensor abs() const;
   [[nodiscard]] Tensor neg() const;
   [[nodiscard]] Tensor sign() const;
@@ -113,7 +113,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor digamma() const;
   [[nodiscard]] Tensor nan_to_num() const;
 
-  // Reductions: autograd/ops/reduce.h, softmax.h, scan.h
+  // Reductions: autograd/ops/reduce/reduce.h, softmax.h, scan.h
   [[nodiscard]] Tensor sum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
   [[nodiscard]] Tensor nansum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
   [[nodiscard]] Tensor mean(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
@@ -145,7 +145,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor argsort(int64_t dim = -1, bool descending = false) const;
   [[nodiscard]] ValuesIndices topk(int64_t k, int64_t dim = -1, bool largest = true, bool sorted = true) const;
 
-  // Order and counts: autograd/ops/order_statistics.h, search.h, statistics.h
+  // Order and counts: autograd/ops/reduce/order_statistics.h, search.h, statistics.h
   [[nodiscard]] Tensor median() const;
   [[nodiscard]] ValuesIndices median(int64_t dim, bool keepdim = false) const;
   [[nodiscard]] Tensor quantile(double q, std::optional<int64_t> dim = {}, bool keepdim = false) const;
@@ -159,7 +159,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor diff(int64_t n = 1, int64_t dim = -1) const;
   [[nodiscard]] Tensor multinomial(int64_t num_samples, bool replacement = false) const;
 
-  // Products: autograd/ops/matmul.h
+  // Products: autograd/ops/linalg/matmul.h
   [[nodiscard]] Tensor matmul(const Tensor& b) const;
   [[nodiscard]] Tensor mm(const Tensor& b) const;
   [[nodiscard]] Tensor bmm(const Tensor& b) const;
@@ -168,7 +168,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor outer(const Tensor& y) const;
   [[nodiscard]] Tensor addmm(const Tensor& a, const Tensor& b, Scalar beta = 1, Scalar alpha = 1) const;
 
-  // Picking and placing: autograd/ops/index.h
+  // Picking and placing: autograd/ops/index/index.h
   [[nodiscard]] Tensor index_select(int64_t dim, const Tensor& index) const;
   [[nodiscard]] Tensor index_add(int64_t dim, const Tensor& index, const Tensor& src, double alpha = 1) const;
   [[nodiscard]] Tensor gather(int64_t dim, const Tensor& index) const;
@@ -186,7 +186,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor nonzero() const;
   [[nodiscard]] Tensor argwhere() const;
 
-  // Moves: autograd/ops/shape.h
+  // Moves: autograd/ops/shape/shape.h
   [[nodiscard]] std::vector<Tensor> unbind(int64_t dim = 0) const;
   [[nodiscard]] Tensor flip(const Shape& dims) const;
   [[nodiscard]] Tensor roll(const Shape& shifts, const Shape& dims) const;

@@ -2,7 +2,7 @@
 // Knows ops and process groups; must not know modules.
 #pragma once
 
-#include "weft/autograd/ops/norm.h"
+#include "weft/autograd/ops/layer/norm.h"
 #include "weft/distributed/process_group.h"
 
 namespace weft {

@@ -1,10 +1,11 @@
-// Activation layers. Formulas are those of the ops (autograd/ops/activation.h); names and printing are PyTorch's.
+// Activation layers. Formulas are those of the ops (autograd/ops/elementwise/activation.h); names and printing are
+// PyTorch's.
 #pragma once
 
-#include "weft/autograd/ops/activation.h"
+#include "weft/autograd/ops/elementwise/activation.h"
+#include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/random.h"
-#include "weft/autograd/ops/softmax.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/reduce/softmax.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"

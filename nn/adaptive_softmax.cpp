@@ -2,12 +2,12 @@
 
 #include <cmath>
 
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/index.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/shape.h"
-#include "weft/autograd/ops/softmax.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/index/index.h"
+#include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/reduce/softmax.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 #include "weft/nn/repr.h"
 

@@ -3,15 +3,15 @@
 #include <cmath>
 #include <limits>
 
-#include "weft/autograd/ops/attention.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/matmul.h"
-#include "weft/autograd/ops/pad.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/select.h"
+#include "weft/autograd/ops/layer/attention.h"
+#include "weft/autograd/ops/linalg/matmul.h"
 #include "weft/autograd/ops/random.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/select.h"
-#include "weft/autograd/ops/shape.h"
-#include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/reduce/softmax.h"
+#include "weft/autograd/ops/shape/pad.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 #include "weft/nn/init.h"
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "weft/autograd/ops/conv.h"
+#include "weft/autograd/ops/layer/conv.h"
 #include "weft/core/factory.h"
 #include "weft/nn/init.h"
 #include "weft/nn/repr.h"

@@ -1,12 +1,12 @@
 // Convolution layers of 1, 2 and 3 spatial axes, plain and transposed, with PyTorch's arguments, checks and printing.
-// Arithmetic is the ops' (autograd/ops/conv.h).
+// Arithmetic is the ops' (autograd/ops/layer/conv.h).
 #pragma once
 
 #include <optional>
 #include <string>
 
-#include "weft/autograd/ops/conv_options.h"
-#include "weft/autograd/ops/pad.h"
+#include "weft/autograd/ops/layer/conv_options.h"
+#include "weft/autograd/ops/shape/pad.h"
 #include "weft/core/choice.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"

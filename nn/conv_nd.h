@@ -1,5 +1,5 @@
 // Convolution whose number of spatial axes is known at run time: tripy's Conv.
-// Arithmetic is the ops' (autograd/ops/conv.h).
+// Arithmetic is the ops' (autograd/ops/layer/conv.h).
 #pragma once
 
 #include <utility>

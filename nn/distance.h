@@ -1,7 +1,7 @@
-// Distances and similarities of vectors as layers. Formulas are those of the ops (autograd/ops/distance.h).
+// Distances and similarities of vectors as layers. Formulas are those of the ops (autograd/ops/linalg/distance.h).
 #pragma once
 
-#include "weft/autograd/ops/distance.h"
+#include "weft/autograd/ops/linalg/distance.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"

@@ -1,9 +1,9 @@
 #include "weft/nn/encoding.h"
 
-#include "weft/autograd/ops/encoding.h"
-#include "weft/autograd/ops/matmul.h"
-#include "weft/autograd/ops/shape.h"
-#include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/layer/encoding.h"
+#include "weft/autograd/ops/linalg/matmul.h"
+#include "weft/autograd/ops/reduce/softmax.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 #include "weft/nn/init.h"
 

@@ -1,7 +1,7 @@
-// Sliding blocks as layers. Formulas and errors are those of the ops (autograd/ops/fold.h).
+// Sliding blocks as layers. Formulas and errors are those of the ops (autograd/ops/layer/fold.h).
 #pragma once
 
-#include "weft/autograd/ops/fold.h"
+#include "weft/autograd/ops/layer/fold.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"

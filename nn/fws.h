@@ -1,8 +1,8 @@
 // Weight standardisation around any layer, which rewrites the layer's weight in place: elektronn3's FWS.
-// Arithmetic is the op's (autograd/ops/weight.h).
+// Arithmetic is the op's (autograd/ops/layer/weight.h).
 #pragma once
 
-#include "weft/autograd/ops/weight.h"
+#include "weft/autograd/ops/layer/weight.h"
 #include "weft/core/stamp.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"

@@ -1,8 +1,8 @@
 #include "weft/nn/gram.h"
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/matmul.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/linalg/matmul.h"
 
 namespace weft {
 namespace {

@@ -1,7 +1,7 @@
 #include "weft/nn/linear.h"
 
-#include "weft/autograd/ops/embedding.h"
-#include "weft/autograd/ops/matmul.h"
+#include "weft/autograd/ops/index/embedding.h"
+#include "weft/autograd/ops/linalg/matmul.h"
 #include "weft/core/factory.h"
 #include "weft/nn/init.h"
 #include "weft/nn/repr.h"

@@ -1,7 +1,7 @@
 // Layers on the last axis and on indices, and those that only change shapes.
 #pragma once
 
-#include "weft/autograd/ops/embedding.h"
+#include "weft/autograd/ops/index/embedding.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"

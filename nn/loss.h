@@ -1,9 +1,9 @@
-// Losses as modules. Formulas, shapes and errors are those of the ops (autograd/ops/loss.h), options too; weights are
-// buffers, so that they move with the module.
+// Losses as modules. Formulas, shapes and errors are those of the ops (autograd/ops/loss/loss.h), options too; weights
+// are buffers, so that they move with the module.
 #pragma once
 
-#include "weft/autograd/ops/ctc_loss.h"
-#include "weft/autograd/ops/loss.h"
+#include "weft/autograd/ops/loss/ctc_loss.h"
+#include "weft/autograd/ops/loss/loss.h"
 #include "weft/nn/linear.h"
 #include "weft/nn/option.h"
 

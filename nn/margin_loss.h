@@ -1,8 +1,8 @@
 // Margin losses, and those of pairs and triplets, as modules. Formulas, shapes and errors are those of the ops
-// (autograd/ops/margin_loss.h and loss.h), options too.
+// (autograd/ops/loss/margin_loss.h and loss.h), options too.
 #pragma once
 
-#include "weft/autograd/ops/margin_loss.h"
+#include "weft/autograd/ops/loss/margin_loss.h"
 #include "weft/nn/distance.h"
 #include "weft/nn/loss.h"
 #include "weft/nn/option.h"

@@ -9,8 +9,8 @@
 #include <unordered_set>
 
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/core/factory.h"
 
 namespace weft::nn {

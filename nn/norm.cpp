@@ -1,9 +1,9 @@
 #include "weft/nn/norm.h"
 
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/pool.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/layer/pool.h"
 #include "weft/core/factory.h"
 #include "weft/nn/repr.h"
 

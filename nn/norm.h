@@ -1,7 +1,7 @@
-// Normalisation layers. Statistics, formulas and errors are those of the ops (autograd/ops/norm.h).
+// Normalisation layers. Statistics, formulas and errors are those of the ops (autograd/ops/layer/norm.h).
 #pragma once
 
-#include "weft/autograd/ops/norm.h"
+#include "weft/autograd/ops/layer/norm.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"

@@ -1,8 +1,8 @@
 #include "weft/nn/op_layers.h"
 
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/nn/repr.h"
 
 namespace weft::nn {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "weft/autograd/ops/index.h"
-#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/ops/index/index.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 
 namespace weft::nn {

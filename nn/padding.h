@@ -1,7 +1,7 @@
 // Padding layers: reflection, replication, circular, constant and zero, 1 to 3 spatial axes.
 #pragma once
 
-#include "weft/autograd/ops/pad.h"
+#include "weft/autograd/ops/shape/pad.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
 

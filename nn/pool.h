@@ -1,7 +1,7 @@
-// Pooling layers, 1, 2 and 3 spatial axes. Formulas and errors are those of the ops (autograd/ops/pool.h).
+// Pooling layers, 1, 2 and 3 spatial axes. Formulas and errors are those of the ops (autograd/ops/layer/pool.h).
 #pragma once
 
-#include "weft/autograd/ops/pool.h"
+#include "weft/autograd/ops/layer/pool.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"

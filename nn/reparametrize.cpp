@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/matmul.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/shape.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/linalg/matmul.h"
+#include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 
 namespace weft::nn {

@@ -1,6 +1,6 @@
 #include "weft/nn/resample.h"
 
-#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/nn/repr.h"
 
 namespace weft::nn {

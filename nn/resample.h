@@ -1,7 +1,7 @@
 // Layers that change the resolution: Upsample and the pixel shuffles; and ChannelShuffle.
 #pragma once
 
-#include "weft/autograd/ops/resize.h"
+#include "weft/autograd/ops/layer/resize.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"

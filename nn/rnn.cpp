@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "weft/autograd/ops/index.h"
+#include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/random.h"
-#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/nn/init.h"

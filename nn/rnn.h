@@ -1,11 +1,11 @@
-// Recurrent layers RNN, LSTM, GRU and their cells. Formulas are those of the ops (autograd/ops/rnn.h).
+// Recurrent layers RNN, LSTM, GRU and their cells. Formulas are those of the ops (autograd/ops/layer/rnn.h).
 // All weights begin as U(+-1 / sqrt(hidden_size)).
 #pragma once
 
 #include <functional>
 #include <optional>
 
-#include "weft/autograd/ops/rnn.h"
+#include "weft/autograd/ops/layer/rnn.h"
 #include "weft/core/choice.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"

@@ -1,10 +1,10 @@
 #include "weft/nn/segmentation_loss.h"
 
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/index.h"
-#include "weft/autograd/ops/select.h"
-#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/select.h"
+#include "weft/autograd/ops/index/index.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 #include "weft/nn/repr.h"
 

@@ -1,7 +1,7 @@
 // Losses of segmentation with context (EncNet) and with smoothed labels (PyTorch-Encoding).
 #pragma once
 
-#include "weft/autograd/ops/loss.h"
+#include "weft/autograd/ops/loss/loss.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"

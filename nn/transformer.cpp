@@ -2,9 +2,9 @@
 
 #include <limits>
 
-#include "weft/autograd/ops/activation.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/ops/elementwise/activation.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 #include "weft/nn/init.h"
 

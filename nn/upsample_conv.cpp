@@ -1,6 +1,6 @@
 #include "weft/nn/upsample_conv.h"
 
-#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/nn/init.h"
 #include "weft/nn/repr.h"
 

@@ -1,7 +1,7 @@
 #include "weft/nn/utils.h"
 
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/ops/shape/shape.h"
 
 namespace weft::nn {
 

@@ -1,10 +1,10 @@
 // Convolutions with standardised weights (Qiao et al. 2019; Brock et al. 2021), as in elektronn3.
-// Arithmetic is the op's (autograd/ops/weight.h).
+// Arithmetic is the op's (autograd/ops/layer/weight.h).
 #pragma once
 
 #include <memory>
 
-#include "weft/autograd/ops/weight.h"
+#include "weft/autograd/ops/layer/weight.h"
 #include "weft/nn/conv.h"
 
 namespace weft::nn {

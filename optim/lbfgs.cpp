@@ -4,9 +4,9 @@
 #include <cmath>
 #include <tuple>
 
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/core/factory.h"
 
 namespace weft::optim {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "weft/autograd/mup.h"
-#include "weft/autograd/ops/scale.h"
+#include "weft/autograd/ops/elementwise/scale.h"
 #include "weft/optim/adam.h"
 #include "weft/optim/sgd.h"
 

@@ -1,6 +1,6 @@
 // Rounding of f32 to a smaller floating format, held in f32 again. Integer arithmetic on the bits: no f32 subnormal is
 // made or read by a floating-point instruction, so that flushing them to zero changes nothing. Knows no tensor;
-// autograd/ops/format.h has the public form.
+// autograd/ops/elementwise/format.h has the public form.
 #pragma once
 
 #include <bit>

@@ -1,5 +1,5 @@
 // One unit of a recurrent layer in one step: its gates and new state, and their gradients (equations:
-// autograd/ops/rnn.h). The same arithmetic on CPU and CUDA; knows no tensors. T is what tensors hold, C what is
+// autograd/ops/layer/rnn.h). The same arithmetic on CPU and CUDA; knows no tensors. T is what tensors hold, C what is
 // computed in.
 #pragma once
 

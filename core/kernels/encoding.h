@@ -1,4 +1,4 @@
-// Kernels of residual encoding: autograd/ops/encoding.h says what it is.
+// Kernels of residual encoding: autograd/ops/layer/encoding.h says what it is.
 #pragma once
 
 #include "weft/core/kernels.h"

@@ -1,4 +1,4 @@
-// Kernels of dense linear algebra: autograd/ops/linalg.h says what they compute. Matrices are batches of rank 3,
+// Kernels of dense linear algebra: autograd/ops/linalg/linalg.h says what they compute. Matrices are batches of rank 3,
 // contiguous, f32 or f64, and none is empty; "by columns" says that the tensor [B, n, m] holds the columns of m x n
 // matrices. `info` is [B] i32, LAPACK's: 0, or where it stopped.
 #pragma once

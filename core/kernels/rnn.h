@@ -1,4 +1,4 @@
-// Kernels of recurrent layers: autograd/ops/rnn.h says what they compute.
+// Kernels of recurrent layers: autograd/ops/layer/rnn.h says what they compute.
 #pragma once
 
 #include "weft/core/kernels.h"

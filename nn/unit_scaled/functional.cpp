@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/conv.h"
-#include "weft/autograd/ops/matmul.h"
-#include "weft/autograd/ops/norm.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/layer/conv.h"
+#include "weft/autograd/ops/layer/norm.h"
+#include "weft/autograd/ops/linalg/matmul.h"
 #include "weft/autograd/ops/random.h"
-#include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/reduce/softmax.h"
 
 namespace weft::unit_scaled {
 namespace {

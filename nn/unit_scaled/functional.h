@@ -7,11 +7,11 @@
 #include <array>
 #include <utility>
 
-#include "weft/autograd/ops/activation.h"
-#include "weft/autograd/ops/conv_options.h"
-#include "weft/autograd/ops/embedding.h"
-#include "weft/autograd/ops/loss.h"
-#include "weft/autograd/ops/scale.h"
+#include "weft/autograd/ops/elementwise/activation.h"
+#include "weft/autograd/ops/elementwise/scale.h"
+#include "weft/autograd/ops/index/embedding.h"
+#include "weft/autograd/ops/layer/conv_options.h"
+#include "weft/autograd/ops/loss/loss.h"
 #include "weft/core/generator.h"
 
 namespace weft::unit_scaled {

@@ -4,16 +4,16 @@
 
 #include "support/here.h"
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/distance.h"
-#include "weft/autograd/ops/loss.h"
-#include "weft/autograd/ops/matmul.h"
-#include "weft/autograd/ops/norm.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/scan.h"
-#include "weft/autograd/ops/select.h"
-#include "weft/autograd/ops/softmax.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/select.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/layer/norm.h"
+#include "weft/autograd/ops/linalg/distance.h"
+#include "weft/autograd/ops/linalg/matmul.h"
+#include "weft/autograd/ops/loss/loss.h"
+#include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/reduce/scan.h"
+#include "weft/autograd/ops/reduce/softmax.h"
 
 using namespace weft;
 

@@ -1,12 +1,12 @@
 // Attention against a naive loop and finite differences.
-#include "weft/autograd/ops/attention.h"
+#include "weft/autograd/ops/layer/attention.h"
 #include "derivative.h"
 #include "support/here.h"
 #include "support/reference.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/matmul.h"
-#include "weft/autograd/ops/select.h"
-#include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/elementwise/select.h"
+#include "weft/autograd/ops/linalg/matmul.h"
+#include "weft/autograd/ops/reduce/softmax.h"
 #include "weft/core/generator.h"
 
 using namespace weft;

@@ -9,9 +9,9 @@
 #include "support/ops.h"
 #include "support/throws.h"
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/ctc_loss.h"
-#include "weft/autograd/ops/encoding.h"
-#include "weft/autograd/ops/margin_loss.h"
+#include "weft/autograd/ops/layer/encoding.h"
+#include "weft/autograd/ops/loss/ctc_loss.h"
+#include "weft/autograd/ops/loss/margin_loss.h"
 #include "weft/core/factory.h"
 
 using namespace weft;

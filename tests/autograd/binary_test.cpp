@@ -2,8 +2,8 @@
 
 #include "derivative.h"
 #include "support/here.h"
-#include "weft/autograd/ops/resize.h"
-#include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/elementwise/select.h"
+#include "weft/autograd/ops/layer/resize.h"
 
 using namespace weft;
 using namespace weft::test;

@@ -1,5 +1,5 @@
 // Convolutions against the loops of their definition, over random geometry; adjointness; second derivatives; errors.
-#include "weft/autograd/ops/conv.h"
+#include "weft/autograd/ops/layer/conv.h"
 #include "support/here.h"
 
 #include <cmath>
@@ -8,7 +8,7 @@
 #include "support/reference_conv.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/core/factory.h"
 
 using namespace weft;

@@ -7,9 +7,9 @@
 
 #include "support/devices.h"
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/core/factory.h"
 
 namespace weft::test {

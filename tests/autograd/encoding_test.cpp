@@ -1,5 +1,5 @@
 // Residual encoding: the fused kernels against every residual written out.
-#include "weft/autograd/ops/encoding.h"
+#include "weft/autograd/ops/layer/encoding.h"
 
 #include <array>
 #include <cmath>
@@ -8,11 +8,11 @@
 #include "support/lent_device.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/random.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/softmax.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/reduce/softmax.h"
 #include "weft/core/backend.h"
 #include "weft/core/generator.h"
 #include "weft/core/parallel.h"

@@ -3,7 +3,7 @@
 #include "support/here.h"
 #include "support/reference.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/resize.h"
+#include "weft/autograd/ops/layer/resize.h"
 
 using namespace weft;
 using support::Array;

@@ -9,7 +9,7 @@
 #include "support/ops.h"
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/linalg.h"
+#include "weft/autograd/ops/linalg/linalg.h"
 
 using namespace weft;
 

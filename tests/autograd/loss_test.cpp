@@ -7,11 +7,11 @@
 #include "support/strided.h"
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/activation.h"
-#include "weft/autograd/ops/ctc_loss.h"
-#include "weft/autograd/ops/distance.h"
-#include "weft/autograd/ops/loss.h"
-#include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/elementwise/activation.h"
+#include "weft/autograd/ops/linalg/distance.h"
+#include "weft/autograd/ops/loss/ctc_loss.h"
+#include "weft/autograd/ops/loss/loss.h"
+#include "weft/autograd/ops/reduce/softmax.h"
 
 using namespace weft;
 using support::Array;

@@ -1,7 +1,7 @@
 // Matrix products against naive loops, over layouts, ranks and dtypes; gradients against the products they are made of.
-#include "weft/autograd/ops/matmul.h"
+#include "weft/autograd/ops/linalg/matmul.h"
 #include "support/here.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 
 #include <cmath>
 #include <vector>

@@ -4,9 +4,9 @@
 #include "support/ops.h"
 #include "support/throws.h"
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/index.h"
-#include "weft/autograd/ops/matmul.h"
-#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/ops/index/index.h"
+#include "weft/autograd/ops/linalg/matmul.h"
+#include "weft/autograd/ops/shape/shape.h"
 
 using namespace weft;
 using support::message_of;

@@ -3,11 +3,11 @@
 
 #include "support/here.h"
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/norm.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/select.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/select.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/layer/norm.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 
 using namespace weft;
 

@@ -1,13 +1,13 @@
 // Normalisations against naive loops and finite differences, in every layout and dtype.
-#include "weft/autograd/ops/norm.h"
+#include "weft/autograd/ops/layer/norm.h"
 #include "derivative.h"
 #include "support/here.h"
 #include "support/reference.h"
 #include "support/strided.h"
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/activation.h"
-#include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/elementwise/activation.h"
+#include "weft/autograd/ops/elementwise/select.h"
 #include "weft/core/kernels.h"
 
 using namespace weft;

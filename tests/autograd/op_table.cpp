@@ -8,8 +8,8 @@
 #include "support/strided.h"
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/core/backend.h"
 #include "weft/core/generator.h"
 

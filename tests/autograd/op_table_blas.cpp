@@ -1,7 +1,7 @@
 // Rows of the op table: contractions, sums of products, the cross product.
 #include "autograd/op_table.h"
 #include "support/ops.h"
-#include "weft/autograd/ops/blas.h"
+#include "weft/autograd/ops/linalg/blas.h"
 
 namespace {
 

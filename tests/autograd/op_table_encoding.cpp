@@ -2,9 +2,9 @@
 #include <cmath>
 
 #include "autograd/op_table.h"
-#include "weft/autograd/ops/encoding.h"
-#include "weft/autograd/ops/rnn.h"
-#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/ops/layer/encoding.h"
+#include "weft/autograd/ops/layer/rnn.h"
+#include "weft/autograd/ops/shape/shape.h"
 
 namespace {
 

@@ -4,8 +4,8 @@
 
 #include "autograd/op_table.h"
 #include "support/ops.h"
-#include "weft/autograd/ops/ctc_loss.h"
-#include "weft/autograd/ops/margin_loss.h"
+#include "weft/autograd/ops/loss/ctc_loss.h"
+#include "weft/autograd/ops/loss/margin_loss.h"
 
 namespace {
 

@@ -3,8 +3,8 @@
 
 #include "autograd/op_table.h"
 #include "support/ops.h"
-#include "weft/autograd/ops/diagonal.h"
-#include "weft/autograd/ops/stack.h"
+#include "weft/autograd/ops/shape/diagonal.h"
+#include "weft/autograd/ops/shape/stack.h"
 
 namespace {
 

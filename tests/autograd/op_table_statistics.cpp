@@ -4,7 +4,7 @@
 
 #include "autograd/op_table.h"
 #include "support/ops.h"
-#include "weft/autograd/ops/statistics.h"
+#include "weft/autograd/ops/reduce/statistics.h"
 
 namespace {
 

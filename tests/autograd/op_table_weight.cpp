@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "autograd/op_table.h"
-#include "weft/autograd/ops/weight.h"
+#include "weft/autograd/ops/layer/weight.h"
 
 namespace {
 

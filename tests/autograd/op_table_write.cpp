@@ -3,9 +3,9 @@
 
 #include "autograd/op_table.h"
 #include "support/ops.h"
-#include "weft/autograd/ops/as_strided.h"
-#include "weft/autograd/ops/index_write.h"
-#include "weft/autograd/ops/scatter_reduce.h"
+#include "weft/autograd/ops/index/index_write.h"
+#include "weft/autograd/ops/index/scatter_reduce.h"
+#include "weft/autograd/ops/shape/as_strided.h"
 
 namespace {
 

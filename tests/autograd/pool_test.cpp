@@ -7,8 +7,8 @@
 #include "support/strided.h"
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/pool.h"
-#include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/elementwise/select.h"
+#include "weft/autograd/ops/layer/pool.h"
 
 using namespace weft;
 using support::Array;

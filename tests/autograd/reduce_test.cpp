@@ -2,7 +2,7 @@
 
 #include "derivative.h"
 #include "support/here.h"
-#include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/elementwise/select.h"
 
 using namespace weft;
 using namespace weft::test;

@@ -7,7 +7,7 @@
 #include "support/strided.h"
 #include "support/throws.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/resize.h"
+#include "weft/autograd/ops/layer/resize.h"
 
 using namespace weft;
 using support::Array;

@@ -1,4 +1,4 @@
-#include "weft/autograd/ops/scan.h"
+#include "weft/autograd/ops/reduce/scan.h"
 #include "derivative.h"
 #include "support/here.h"
 

@@ -2,7 +2,7 @@
 
 #include "derivative.h"
 #include "support/here.h"
-#include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/reduce/softmax.h"
 
 using namespace weft;
 using namespace weft::test;

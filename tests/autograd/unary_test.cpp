@@ -5,7 +5,7 @@
 
 #include "derivative.h"
 #include "support/here.h"
-#include "weft/autograd/ops/activation.h"
+#include "weft/autograd/ops/elementwise/activation.h"
 
 using namespace weft;
 using namespace weft::test;

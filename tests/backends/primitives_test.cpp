@@ -6,9 +6,9 @@
 #include <cmath>
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/conv.h"
-#include "weft/autograd/ops/matmul.h"
-#include "weft/autograd/ops/reduce.h"
+#include "weft/autograd/ops/layer/conv.h"
+#include "weft/autograd/ops/linalg/matmul.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/backends/cpu/primitive_stats.h"
 #include "weft/core/backend.h"
 #include "weft/core/factory.h"

@@ -1,8 +1,8 @@
 // The forms in which tensors are made, options, the default dtype, and element access from C++.
 #include "support/here.h"
 #include "support/throws.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/unary.h"
 
 using namespace weft;
 using support::message_of;

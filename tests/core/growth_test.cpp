@@ -5,10 +5,10 @@
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/activation.h"
-#include "weft/autograd/ops/conv.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/activation.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/layer/conv.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/core/backend.h"
 #include "weft/core/factory.h"
 

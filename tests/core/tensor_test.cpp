@@ -5,7 +5,7 @@
 #include "support/here.h"
 #include "support/strided.h"
 #include "support/throws.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/core/factory.h"
 
 using namespace weft;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "support/strided.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/backends/cuda/copy.cuh"
 #include "weft/core/map.h"
 

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "support/same_bits.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/backends/cuda/index.cuh"
 #include "weft/backends/cuda/nonzero.cuh"
 #include "weft/core/kernels.h"

@@ -8,7 +8,7 @@
 
 #include "cuda/against_cpu.h"
 #include "support/strided.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/backends/cuda/loss.cuh"
 #include "weft/backends/cuda/scan.cuh"
 #include "weft/backends/cuda/softmax.cuh"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "support/strided.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/backends/cuda/reduce.cuh"
 #include "weft/core/kernels.h"
 #include "weft/core/map.h"

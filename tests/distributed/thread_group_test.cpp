@@ -8,7 +8,7 @@
 #include "support/lent_device.h"
 #include "support/throws.h"
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/core/factory.h"
 #include "weft/core/parallel.h"
 

@@ -1,7 +1,7 @@
 // Elementwise functions of two and three tensors. `other` may be a number.
 #include "golden/registry.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/select.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/select.h"
 
 namespace golden {
 namespace {

@@ -2,8 +2,8 @@
 #include "golden/registry.h"
 #include "golden/words.h"
 #include "support/ops.h"
-#include "weft/autograd/ops/ctc_loss.h"
-#include "weft/autograd/ops/margin_loss.h"
+#include "weft/autograd/ops/loss/ctc_loss.h"
+#include "weft/autograd/ops/loss/margin_loss.h"
 
 namespace golden {
 namespace {

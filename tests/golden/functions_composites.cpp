@@ -1,12 +1,12 @@
 // Ops that are made of others.
 #include "golden/registry.h"
-#include "weft/autograd/ops/as_strided.h"
-#include "weft/autograd/ops/blas.h"
-#include "weft/autograd/ops/diagonal.h"
-#include "weft/autograd/ops/index_write.h"
-#include "weft/autograd/ops/scatter_reduce.h"
-#include "weft/autograd/ops/stack.h"
-#include "weft/autograd/ops/statistics.h"
+#include "weft/autograd/ops/index/index_write.h"
+#include "weft/autograd/ops/index/scatter_reduce.h"
+#include "weft/autograd/ops/linalg/blas.h"
+#include "weft/autograd/ops/reduce/statistics.h"
+#include "weft/autograd/ops/shape/as_strided.h"
+#include "weft/autograd/ops/shape/diagonal.h"
+#include "weft/autograd/ops/shape/stack.h"
 
 namespace golden {
 namespace {

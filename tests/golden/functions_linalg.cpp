@@ -3,7 +3,7 @@
 
 #include "golden/registry.h"
 #include "support/ops.h"
-#include "weft/autograd/ops/linalg.h"
+#include "weft/autograd/ops/linalg/linalg.h"
 
 namespace golden {
 namespace {

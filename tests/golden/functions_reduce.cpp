@@ -1,10 +1,10 @@
 // Reductions, running sums, softmax.
 #include "golden/registry.h"
 #include "golden/words.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/scan.h"
-#include "weft/autograd/ops/softmax.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/reduce/scan.h"
+#include "weft/autograd/ops/reduce/softmax.h"
 
 namespace golden {
 namespace {

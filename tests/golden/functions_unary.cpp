@@ -1,7 +1,7 @@
 // Elementwise functions of one tensor.
 #include "golden/registry.h"
-#include "weft/autograd/ops/activation.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/activation.h"
+#include "weft/autograd/ops/elementwise/unary.h"
 
 namespace golden {
 namespace {

@@ -1,7 +1,7 @@
 // PyTorch-Encoding's layers and functions, and those of multi-style transfer.
 #include "golden/modules.h"
 #include "golden/registry.h"
-#include "weft/autograd/ops/encoding.h"
+#include "weft/autograd/ops/layer/encoding.h"
 #include "weft/nn/encoding.h"
 #include "weft/nn/op_layers.h"
 #include "weft/nn/segmentation_loss.h"

@@ -4,8 +4,8 @@
 
 #include "support/strided.h"
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 
 namespace golden {
 namespace {

@@ -4,7 +4,7 @@
 #include "golden/folder.h"
 #include "golden/modules.h"
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/distributed/thread_group.h"
 #include "weft/nn/sync_batch_norm.h"
 

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "golden/args.h"
-#include "weft/autograd/ops/loss.h"
-#include "weft/autograd/ops/pad.h"
-#include "weft/autograd/ops/pool.h"
-#include "weft/autograd/ops/resize.h"
+#include "weft/autograd/ops/layer/pool.h"
+#include "weft/autograd/ops/layer/resize.h"
+#include "weft/autograd/ops/loss/loss.h"
+#include "weft/autograd/ops/shape/pad.h"
 
 namespace golden {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "golden/words.h"
-#include "weft/autograd/ops/format.h"
+#include "weft/autograd/ops/elementwise/format.h"
 #include "weft/nn/unit_scaled/functional.h"
 
 namespace golden {

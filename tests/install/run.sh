@@ -38,6 +38,10 @@ refused "before 1.0 the first two numbers" 0.2
 refused "before 1.0 the first two numbers" 1.0
 refused "no component 'vision': it is one library, weft::weft" 0.1 COMPONENTS vision
 
+# Headers: those that weft.h reaches, and no others.
+[ -e "$work/moved/include/weft/autograd/ops/layer/conv.h" ]
+[ ! -e "$work/moved/include/weft/autograd/ops/composed.h" ]
+
 # The guides are there, and the example finds its own files.
 ls "$work"/moved/share/doc/weft/README.md "$work"/moved/share/doc/weft/docs/extending.md > /dev/null
 if [ -x "$work/moved/bin/style_transfer" ]; then

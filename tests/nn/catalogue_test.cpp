@@ -2,10 +2,10 @@
 #include "nn/support.h"
 #include "support/here.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/select.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/select.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/nn/nn.h"
 
 using namespace weft;

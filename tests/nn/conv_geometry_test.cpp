@@ -7,8 +7,8 @@
 #include "support/reference_conv.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/nn/conv.h"
 
 using namespace weft;

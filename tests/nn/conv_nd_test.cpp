@@ -5,7 +5,7 @@
 #include "support/reference_conv.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/conv.h"
+#include "weft/autograd/ops/layer/conv.h"
 
 using namespace weft;
 using namespace weft::test;

@@ -7,8 +7,8 @@
 #include "support/ops.h"
 #include "support/strided.h"
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/encoding.h"
-#include "weft/autograd/ops/weight.h"
+#include "weft/autograd/ops/layer/encoding.h"
+#include "weft/autograd/ops/layer/weight.h"
 #include "weft/nn/gram.h"
 
 using namespace weft;

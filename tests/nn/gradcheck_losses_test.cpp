@@ -1,9 +1,9 @@
 // First and second derivatives of losses, recurrent layers, attention and computed weights at random sizes. (FWS, which
 // is no function of its weight, has a file of its own.)
 #include "nn/layer_table.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/softmax.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/reduce/softmax.h"
 #include "weft/nn/adaptive_softmax.h"
 #include "weft/nn/attention.h"
 #include "weft/nn/containers.h"

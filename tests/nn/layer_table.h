@@ -14,7 +14,7 @@
 #include "support/here.h"
 #include "support/misfits.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/core/generator.h"
 #include "weft/nn/reparametrize.h"
 #include "weft/nn/with_tensors.h"

@@ -3,7 +3,7 @@
 #include "nn/support.h"
 #include "support/here.h"
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/reduce.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/nn/containers.h"
 #include "weft/optim/sgd.h"
 

@@ -2,7 +2,7 @@
 #include "weft/nn/lazy.h"
 #include "nn/support.h"
 #include "support/here.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/core/factory.h"
 #include "weft/nn/containers.h"
 

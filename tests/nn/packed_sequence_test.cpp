@@ -4,9 +4,9 @@
 #include "support/here.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/shape.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/nn/rnn.h"
 
 using namespace weft;

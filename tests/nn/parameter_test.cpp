@@ -9,9 +9,9 @@
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/core/factory.h"
 #include "weft/nn/nn.h"
 

@@ -6,7 +6,7 @@
 
 #include "nn/support.h"
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/binary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/core/factory.h"
 #include "weft/nn/nn.h"
 

@@ -1,8 +1,8 @@
 #include "nn/torchvision_nets.h"
 
-#include "weft/autograd/ops/activation.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/pool.h"
+#include "weft/autograd/ops/elementwise/activation.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/layer/pool.h"
 
 namespace torchvision {
 

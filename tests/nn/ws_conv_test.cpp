@@ -5,9 +5,9 @@
 #include "support/here.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/gradcheck.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/conv.h"
-#include "weft/autograd/ops/reduce.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/layer/conv.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/optim/sgd.h"
 
 using namespace weft;

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/binary.h"
-#include "weft/autograd/ops/reduce.h"
-#include "weft/autograd/ops/shape.h"
-#include "weft/autograd/ops/unary.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/backend.h"
 #include "weft/core/factory.h"
 #include "weft/optim/adam.h"

@@ -10,7 +10,7 @@
 
 #include "support/here.h"
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/reduce.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 
 namespace support {
 

@@ -1,7 +1,7 @@
 // Each CASE must not compile: the message says what to write.
 #include <optional>
 
-#include "weft/autograd/ops/matmul.h"
+#include "weft/autograd/ops/linalg/matmul.h"
 #include "weft/nn/linear.h"
 
 using namespace weft;

@@ -1,0 +1,139 @@
+// numpy's indexing: integers, slices and new axes make a view of x; index tensors, lists and masks then pick from the
+// view.
+#include "weft/autograd/engine.h"
+#include "weft/autograd/ops/composed.h"
+#include "weft/autograd/ops/index/index.h"
+#include "weft/autograd/ops/index/index_lookup.h"
+#include "weft/autograd/record.h"
+#include "weft/core/factory.h"
+
+namespace weft {
+namespace {
+
+using detail::Lookup;
+
+bool is_mask(const Tensor& t) { return t.dtype("index") == Dtype::boolean || t.dtype() == Dtype::u8; }
+
+// Axes of x that an entry uses up.
+int axes_of(const Index& e) {
+  if (std::holds_alternative<NewAxis>(e) || std::holds_alternative<Ellipsis>(e) || std::holds_alternative<bool>(e))
+    return 0;
+  if (auto* t = std::get_if<Tensor>(&e)) return is_mask(*t) ? t->rank() : 1;
+  return 1;
+}
+
+// The view that the plain entries make, and which of its axes are indexed by which tensors.
+struct Parsed {
+  Tensor view;
+  Shape dims;
+  std::vector<Tensor> tensors;
+  bool unchanged = false;  // nothing was indexed: view is x's own handle
+
+  Parsed(const Tensor& x, const std::vector<Index>& at) : view(x) {
+    check_defined("index", x);
+    int used = 0, ellipses = 0, d = 0;
+    for (const Index& e : at) {
+      used += axes_of(e);
+      ellipses += std::holds_alternative<Ellipsis>(e);
+    }
+    WEFT_CHECK(ellipses <= 1, ValueError, "index: only one ellipsis is allowed, got ", ellipses);
+    WEFT_CHECK(used <= x.rank(), ShapeError, "index: ", used, " axes are indexed but the tensor is ", x.shape());
+    for (const Index& e : at) {
+      if (auto* i = std::get_if<int64_t>(&e)) {
+        view = view.select(d, *i);
+      } else if (auto* s = std::get_if<Slice>(&e)) {
+        if (s->start || s->stop || s->step != 1) view = view.slice(d, s->start, s->stop, s->step);
+        ++d;
+      } else if (std::holds_alternative<NewAxis>(e)) {
+        view = view.unsqueeze(d++);
+      } else if (std::holds_alternative<Ellipsis>(e)) {
+        d += x.rank() - used;
+      } else if (auto* flag = std::get_if<bool>(&e)) {
+        add_flag(*flag, d);
+      } else if (auto* list = std::get_if<std::vector<int64_t>>(&e)) {
+        add(d++, tensor(*list).to(x.device()));
+      } else {
+        add_tensor(std::get<Tensor>(e), d);
+      }
+    }
+    unchanged = view.is_same(x);
+  }
+
+  Tensor get() const {
+    if (tensors.empty()) return unchanged ? view.reshape(view.shape()) : view;
+    return detail::lookup(view, Lookup("index", view.shape(), dims, tensors, true));
+  }
+
+ private:
+  void add(int d, const Tensor& index) {
+    dims.push_back(d);
+    tensors.push_back(index.device() == view.device() ? index : index.to(view.device()));
+  }
+  // A mask of rank 0: a new axis of size 1 or 0.
+  void add_flag(bool on, int& d) {
+    view = view.unsqueeze(d);
+    add(d++, zeros({on ? 1 : 0}, Dtype::i64));
+  }
+  void add_tensor(const Tensor& t, int& d) {
+    WEFT_CHECK(!t.is_floating(), DtypeError, "index: an index tensor is ", t.dtype(), "; expected integers or bool");
+    if (!is_mask(t)) {
+      if (t.rank() == 0) view = view.select(d, t.item<int64_t>());
+      else add(d++, t);
+      return;
+    }
+    if (t.rank() == 0) return add_flag(t.item<bool>(), d);
+    for (int i = 0; i < t.rank(); ++i)
+      WEFT_CHECK(t.shape()[i] == view.shape()[d + i], ShapeError, "index: mask ", t.shape(), " does not fit axis ",
+                 d + i, " of ", view.shape());
+    const Tensor at = nonzero(t);
+    for (int i = 0; i < t.rank(); ++i) add(d++, at.select(1, i));
+  }
+};
+
+}  // namespace
+
+Tensor Tensor::index(const std::vector<Index>& at) const try {
+  return Parsed(*this, at).get();
+} catch (const Error& e) { detail::rethrow_as("index", e); }
+Tensor Tensor::operator[](const Tensor& at) const { return index({at}); }
+
+Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& given, bool accumulate) try {
+  WEFT_CHECK(given.dtype("index_put") == x.dtype("index_put"), DtypeError, "index_put: x is ", x.dtype(),
+             " but values ", given.dtype());
+  Tensor y, values = given;
+  {
+    const bool recorded = grad_enabled();
+    NoGrad no_grad;
+    const bool wider = accumulate && is_half(x.dtype());  // halves are summed in f32
+    y = wider ? x.detach().to(Dtype::f32) : x.detach().clone();
+    Parsed p(y, at);
+    if (p.tensors.empty()) p.dims.push_back(0);  // a plain view: its first axis, in order
+    if (p.view.rank() == 0) p.view = p.view.unsqueeze(0);
+    if (p.tensors.empty()) p.tensors.push_back(arange(p.view.shape()[0]).to(x.device()));
+    const Lookup l("index_put", p.view.shape(), p.dims, p.tensors, true);
+    const Shape result = l.result();
+    int extra = 0;  // leading axes of size 1 that values has beyond the place
+    while (given.rank() - extra > result.size() && given.shape()[extra] == 1) ++extra;
+    {
+      const GradMode as_before(recorded);
+      if (extra) values = given.reshape(given.shape().slice(extra));
+    }
+    WEFT_CHECK(values.rank() <= result.size() && broadcast_shapes("index_put", values.shape(), result) == result,
+               ShapeError, "index_put: values ", given.shape(), " do not broadcast to ", result,
+               ", the shape that is indexed");
+    detail::lookup_put(p.view, l, values.detach().to(y.dtype()).expand(result), accumulate);
+  }
+  std::vector<Saved> indices;  // of the entries that are tensors, in order
+  for (const Index& e : at)
+    if (auto* t = std::get_if<Tensor>(&e)) indices.emplace_back(*t, "index");
+  return record("index_put", y.to(x.dtype()), {x, values},
+                [at, indices = std::move(indices), accumulate, shape = values.shape()](BackwardCtx& c) -> Grads {
+                  for (const Saved& s : indices) (void)c.get(s);  // refuses an index that was changed since
+                  Tensor gx, gv;
+                  if (c.needs(0)) gx = accumulate ? c.grad() : index_put(c.grad(), at, zeros({}, c.grad().options()));
+                  if (c.needs(1)) gv = sum_to(c.grad().index(at), shape);
+                  return {gx, gv};
+                });
+} catch (const Error& e) { detail::rethrow_as("index_put", e); }
+
+}  // namespace weft
