@@ -74,6 +74,8 @@ WEFT_API Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max);
 
 // Tests of single elements: bool results, not recorded.
 /// Whether each element is NaN, is an infinity, is neither. -> bool; for integers false, false, true.
+inline Tensor clamp_min(const Tensor& x, Scalar min) { return clamp(x, min); }
+inline Tensor clamp_max(const Tensor& x, Scalar max) { return clamp(x, {}, max); }
 WEFT_API Tensor isnan(const Tensor& x);
 WEFT_API Tensor isinf(const Tensor& x);
 WEFT_API Tensor isfinite(const Tensor& x);

@@ -171,6 +171,11 @@ Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int6
   return gather_as("take_along_dim", x.expand(xs), d, wrapped.expand(is));
 } catch (const Error& e) { detail::rethrow_as("take_along_dim", e); }
 
+Tensor take(const Tensor& x, const Tensor& index) try {
+  check_index_dtype("take", index);
+  return x.flatten().index({index.flatten()}).reshape(index.shape());
+} catch (const Error& e) { detail::rethrow_as("take", e); }
+
 Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) try {
   WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "masked_fill: mask is ", mask.dtype(), "; expected bool");
   detail::check_holds("masked_fill", value, x.dtype());
@@ -189,6 +194,11 @@ Tensor nonzero(const Tensor& x) {
   Tensor y = empty({count.item<int64_t>(), x.rank()}, {Dtype::i64, x.device()});
   if (y.numel() > 0) kernels::nonzero(x.device(), mut_ref(y), ref(x));
   return y;
+}
+
+std::vector<Tensor> where(const Tensor& condition) {
+  const OpName name("where");
+  return nonzero(condition).unbind(1);
 }
 
 Tensor masked_select(const Tensor& x, const Tensor& mask) try {
