@@ -9,7 +9,7 @@
 
 namespace weft {
 
-/// abs, neg, trunc, clamp, asin, acos, atan, atan2
+/// abs, neg, trunc, clamp, asin, acos, atan, atan2, asinh, acosh, atanh
 inline Tensor absolute(const Tensor& x) { return abs(x); }
 inline Tensor negative(const Tensor& x) { return neg(x); }
 inline Tensor fix(const Tensor& x) { return trunc(x); }
@@ -20,6 +20,9 @@ inline Tensor clip(const Tensor& x, const Tensor& min, const Tensor& max) { retu
 inline Tensor arcsin(const Tensor& x) { return asin(x); }
 inline Tensor arccos(const Tensor& x) { return acos(x); }
 inline Tensor arctan(const Tensor& x) { return atan(x); }
+inline Tensor arcsinh(const Tensor& x) { return asinh(x); }
+inline Tensor arccosh(const Tensor& x) { return acosh(x); }
+inline Tensor arctanh(const Tensor& x) { return atanh(x); }
 inline Tensor arctan2(const Tensor& y, const Tensor& x) { return atan2(y, x); }
 
 /// sub, mul, div; rsub is y - alpha x.

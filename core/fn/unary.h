@@ -48,6 +48,9 @@ WEFT_UNARY(Atan, "atan", floating, atan(x))
 WEFT_UNARY(Sinh, "sinh", floating, sinh(x))
 WEFT_UNARY(Cosh, "cosh", floating, cosh(x))
 WEFT_UNARY(Tanh, "tanh", floating, tanh(x))
+WEFT_UNARY(Asinh, "asinh", floating, T(std::asinh(static_cast<double>(x))))
+WEFT_UNARY(Acosh, "acosh", floating, T(std::acosh(static_cast<double>(x))))
+WEFT_UNARY(Atanh, "atanh", floating, T(std::atanh(static_cast<double>(x))))
 WEFT_UNARY(Erf, "erf", floating, erf(x))
 WEFT_UNARY(Erfc, "erfc", floating, erfc(x))
 WEFT_UNARY(Sigmoid, "sigmoid", floating, sigmoid(x))
@@ -241,9 +244,9 @@ struct BitwiseNot {
 
 using UnaryOps =
     TypeList<Abs, Neg, Exp, Exp2, Log, Log2, Log10, Log1p, Expm1, Sqrt, Rsqrt, Square, Sin, Cos, Tan, Asin, Acos, Atan,
-             Sinh, Cosh, Tanh, Erf, Erfc, Sigmoid, Reciprocal, Sign, Floor, Ceil, Round, Trunc, Relu, Silu, Gelu,
-             GeluTanh, Mish, Hardswish, Hardsigmoid, Logsigmoid, Softsign, LeakyRelu, Elu, Softplus, Softshrink, Clamp,
-             RoundDecimals, PowScalar, AddScalar, RsubScalar, MulScalar, DivScalar, Isnan, Isinf, Isfinite, LogicalNot,
-             Sinc, Lgamma, Digamma, Erfinv, Polygamma, Logit, NanToNum, BitwiseNot>;
+             Sinh, Cosh, Tanh, Asinh, Acosh, Atanh, Erf, Erfc, Sigmoid, Reciprocal, Sign, Floor, Ceil, Round, Trunc,
+             Relu, Silu, Gelu, GeluTanh, Mish, Hardswish, Hardsigmoid, Logsigmoid, Softsign, LeakyRelu, Elu, Softplus,
+             Softshrink, Clamp, RoundDecimals, PowScalar, AddScalar, RsubScalar, MulScalar, DivScalar, Isnan, Isinf,
+             Isfinite, LogicalNot, Sinc, Lgamma, Digamma, Erfinv, Polygamma, Logit, NanToNum, BitwiseNot>;
 
 }  // namespace weft::fn

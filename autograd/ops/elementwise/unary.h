@@ -49,6 +49,10 @@ WEFT_API Tensor atan(const Tensor& x);
 WEFT_API Tensor sinh(const Tensor& x);
 WEFT_API Tensor cosh(const Tensor& x);
 WEFT_API Tensor tanh(const Tensor& x);
+/// Their inverses: acosh is NaN below 1, atanh outside of [-1, 1] and infinite at its ends.
+WEFT_API Tensor asinh(const Tensor& x);
+WEFT_API Tensor acosh(const Tensor& x);
+WEFT_API Tensor atanh(const Tensor& x);
 
 /// 2/sqrt(pi) * integral of exp(-t^2) from 0 to x.
 WEFT_API Tensor erf(const Tensor& x);
