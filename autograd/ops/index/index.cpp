@@ -1,12 +1,14 @@
 #include "weft/autograd/ops/index/index.h"
 
 #include <cmath>
+#include <limits>
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/index/index_lookup.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
@@ -213,7 +215,10 @@ Tensor one_hot(const Tensor& x, int64_t num_classes) try {
   int64_t classes = num_classes;
   if (num_classes == -1) {
     WEFT_CHECK(x.numel() > 0, ValueError, "one_hot: num_classes is needed for an empty tensor");
-    for (int64_t v : x.to_vector<int64_t>()) classes = std::max(classes, v + 1);
+    const int64_t most = max(x).item<int64_t>();
+    WEFT_CHECK(most < std::numeric_limits<int64_t>::max(), ValueError, "one_hot: there is no room for ", most,
+               " and all classes below");
+    classes = most + 1;
   }
   WEFT_CHECK(classes > 0, ValueError, "one_hot: num_classes must be positive, got ", num_classes);
   Shape shape = x.shape();
