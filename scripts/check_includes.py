@@ -20,8 +20,9 @@ ALLOWED = {
     "distributed": {"core", "autograd", "distributed"},
     "nn": {"core", "autograd", "distributed", "nn"},
     "optim": {"core", "autograd", "optim"},
+    "train": {"core", "autograd", "io", "data", "distributed", "nn", "optim", "train"},
 }
-PUBLIC = {"core", "autograd", "nn", "optim", "io", "data", "distributed"}   # what weft.h may show
+PUBLIC = {"core", "autograd", "nn", "optim", "io", "data", "distributed", "train"}   # what weft.h may show
 
 STANDARD = set("""
 algorithm any array atomic barrier bit bitset cassert cctype cerrno cfenv cfloat charconv chrono cinttypes
@@ -43,7 +44,7 @@ THIRD_PARTY = [
     (r"^omp\.h$", r"^core/parallel\.cpp$"),
     (r"^(cuda.*|cublas.*|cudnn.*|cub/.*|nvtx.*)$", r"^backends/cuda/"),
     (r"^(mpi|nccl)\.h$", r"^distributed/.*\.(cpp|cu)$"),
-    (r"^(png|jpeglib|jerror|zlib)\.h$", r"^io/.*\.cpp$"),
+    (r"^(png|jpeglib|jerror|zlib|tiffio)\.h$", r"^io/.*\.cpp$"),
     (r"^nlohmann/.*$", r"^(io/.*\.cpp$|tests/)"),
     (r"^CLI/.*$", r"^(examples|bench)/"),
     (r"^(doctest|sanitizer)/.*$", r"^tests/"),
@@ -51,7 +52,7 @@ THIRD_PARTY = [
 ]
 LONG, TOO_LONG = 500, 700
 SOURCES = (".h", ".cpp", ".cu", ".cuh")
-TOP = ("core", "autograd", "nn", "optim", "backends", "io", "data", "distributed", "examples", "tests", "bench")
+TOP = ("core", "autograd", "nn", "optim", "backends", "io", "data", "distributed", "train", "examples", "tests", "bench")
 TEST_NAME_SPLIT = re.compile(r'TEST_CASE\("[^"]*;')
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
