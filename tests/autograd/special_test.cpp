@@ -76,13 +76,16 @@ TEST_SUITE("special functions") {
           std::vector<int64_t>{7, 1, 0});
   }
 
-  DEVICE_TEST_CASE("fmax and fmin: a number wins against NaN, x gets the gradient of equals") {
+  DEVICE_TEST_CASE("fmax and fmin: a number wins against NaN, equals share the gradient") {
     const Values a = {kNan, 1, kNan, 2, -3}, b = {1, kNan, kNan, 2, -kInf};
     check_values(fmax(f64(a), f64(b)), {1, 1, kNan, 2, -3});
     check_values(fmin(f64(a), f64(b)), {1, 1, kNan, 2, -kInf});
     const auto g = slopes([](const auto& x) { return fmax(x[0], x[1]); }, {a, b});
-    check_values(g[0], {0, 1, 1, 1, 1});
-    check_values(g[1], {1, 0, 0, 0, 0});
+    check_values(g[0], {0, 1, 1, 0.5, 1});
+    check_values(g[1], {1, 0, 0, 0.5, 0});
+    const auto least = slopes([](const auto& x) { return fmin(x[0], x[1]); }, {a, b});
+    check_values(least[0], {0, 1, 1, 0.5, 0});
+    check_values(least[1], {1, 0, 0, 0.5, 1});
     CHECK(fmax(here::full({1}, 3, Dtype::i32), here::full({1}, 4, Dtype::i64)).dtype() == Dtype::i64);
   }
   DEVICE_TEST_CASE("remainders of a number, floor_divide") {
