@@ -3,7 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/activation.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/common.h"
@@ -104,7 +103,8 @@ Tensor heaviside(const Tensor& x, const Tensor& values) {
 namespace {
 /// fmax and fmin: all of g to the winner, x where both are NaN, and halves where they are equal.
 Tensor number_extreme(const char* op, const Tensor& x, const Tensor& y,
-                      Tensor (*no_worse)(const Tensor&, const Tensor&)) try {
+                      Tensor (*no_worse)(const Tensor&, const Tensor&)) {
+  const OpName name(op);
   check_operands(op, x, y);
   const auto x_wins = [no_worse](const Tensor& a, const Tensor& b) { return logical_or(no_worse(a, b), isnan(b)); };
   Tensor z = where(x_wins(x.detach(), y.detach()), x.detach(), y.detach());
@@ -117,7 +117,7 @@ Tensor number_extreme(const char* op, const Tensor& x, const Tensor& y,
     if (c.needs(1)) r[1] = sum_to(where(logical_and(wins, logical_not(equal)), 0, half), b.shape());
     return r;
   });
-} catch (const Error& e) { rethrow_as(op, e); }
+}
 }  // namespace
 Tensor fmax(const Tensor& x, const Tensor& y) { return number_extreme("fmax", x, y, ge); }
 Tensor fmin(const Tensor& x, const Tensor& y) { return number_extreme("fmin", x, y, le); }
