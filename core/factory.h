@@ -99,7 +99,11 @@ template <class T> struct Nested {
   std::vector<Host> values;
   Shape shape;
   template <class List> explicit Nested(const std::initializer_list<List>& list) { add(list, 0); }
-  void add(T v, int) { values.push_back(static_cast<Host>(v)); }
+  void add(T v, int) {
+    if constexpr (kInteger && !kBool && std::is_unsigned_v<T> && sizeof(T) == sizeof(int64_t))
+      WEFT_CHECK(v <= T{INT64_MAX}, ValueError, "tensor: ", v, " does not fit i64; give a real number");
+    values.push_back(static_cast<Host>(v));
+  }
   template <class List> void add(const std::initializer_list<List>& list, int depth) {
     const auto n = static_cast<int64_t>(list.size());
     if (depth == shape.size()) shape.push_back(n);

@@ -31,6 +31,9 @@ TEST_SUITE("factories") {
             (void)tensor({{1, 2}, {3}});
           }) == "tensor: lists of 2 and of 1 elements at one depth of the braces");
     CHECK_THROWS_AS((void)tensor({{1, 300}}, Dtype::u8), ValueError);
+    CHECK_THROWS_WITH_AS((void)tensor(1ull << 63), "tensor: 9223372036854775808 does not fit i64; give a real number",
+                         ValueError);
+    CHECK(tensor((1ull << 63) - 1).item<int64_t>() == INT64_MAX);
   }
 
   TEST_CASE("one number, a vector with a dtype, a list with a shape") {

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/activation.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/common.h"
@@ -101,14 +100,27 @@ Tensor heaviside(const Tensor& x, const Tensor& values) {
   });
 }
 
-Tensor fmax(const Tensor& x, const Tensor& y) try {
-  check_operands("fmax", x, y);
-  return where(logical_or(ge(x, y), isnan(y)), x, y);
-} catch (const Error& e) { rethrow_as("fmax", e); }
-Tensor fmin(const Tensor& x, const Tensor& y) try {
-  check_operands("fmin", x, y);
-  return where(logical_or(le(x, y), isnan(y)), x, y);
-} catch (const Error& e) { rethrow_as("fmin", e); }
+namespace {
+/// fmax and fmin: all of g to the winner, x where both are NaN, and halves where they are equal.
+Tensor number_extreme(const char* op, const Tensor& x, const Tensor& y,
+                      Tensor (*no_worse)(const Tensor&, const Tensor&)) {
+  const OpName name(op);
+  check_operands(op, x, y);
+  const auto x_wins = [no_worse](const Tensor& a, const Tensor& b) { return logical_or(no_worse(a, b), isnan(b)); };
+  Tensor z = where(x_wins(x.detach(), y.detach()), x.detach(), y.detach());
+  if (!recording(x, y)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x, y}, [x = Saved(x), y = Saved(y, "other"), x_wins](BackwardCtx& c) -> Grads {
+    Grads r(2);
+    const Tensor a = c.get(x), b = c.get(y), wins = x_wins(a, b), equal = eq(a, b);
+    const Tensor half = where(equal, c.grad() * 0.5, c.grad());
+    if (c.needs(0)) r[0] = sum_to(where(wins, half, 0), a.shape());
+    if (c.needs(1)) r[1] = sum_to(where(logical_and(wins, logical_not(equal)), 0, half), b.shape());
+    return r;
+  });
+}
+}  // namespace
+Tensor fmax(const Tensor& x, const Tensor& y) { return number_extreme("fmax", x, y, ge); }
+Tensor fmin(const Tensor& x, const Tensor& y) { return number_extreme("fmin", x, y, le); }
 
 Tensor logit(const Tensor& x, std::optional<double> eps) {
   const double e = eps.value_or(-1);

@@ -150,8 +150,8 @@ using weft::vector_norm;
 /// matrix with an ord.
 [[nodiscard]] WEFT_API Tensor norm(const Tensor& A, std::optional<Ord> ord = {}, const DimList& dim = {},
                                    bool keepdim = false, std::optional<Dtype> dtype = {});
-/// Condition number |A| |A^-1| in the norm p; without p, 2 and -2 as quotients of singular values, of any A. inf if A
-/// is singular.
+/// Condition number |A| |A^-1| in the norm p; without p, 2 and -2 as quotients of singular values, of any A
+/// (LinAlgError for a NaN or infinity). In the other norms inf if A is singular or has a NaN.
 [[nodiscard]] WEFT_API Tensor cond(const Tensor& A, std::optional<Ord> p = {});
 /// A^n for an integer n, by squaring; of the inverse for n < 0. On any device for n >= 0.
 [[nodiscard]] WEFT_API Tensor matrix_power(const Tensor& A, int64_t n);

@@ -79,7 +79,8 @@ Tensor cond(const Tensor& given, std::optional<Ord> p) {
     return p && p->p < 0 ? least / most : most / least;
   }
   const InvEx r = inv_ex(A);
-  const Tensor singular = ne(r.info, 0), inverse = where(singular.unsqueeze(-1).unsqueeze(-1), 0, r.inverse);
+  const Tensor singular = logical_or(ne(r.info, 0), any(isnan(A), {-2, -1})),
+               inverse = where(singular.unsqueeze(-1).unsqueeze(-1), 0, r.inverse);
   return where(singular, std::numeric_limits<double>::infinity(), matrix_norm(A, *p) * matrix_norm(inverse, *p));
 }
 

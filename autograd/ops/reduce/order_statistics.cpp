@@ -9,10 +9,10 @@
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/index/index_lookup.h"
-#include "weft/autograd/ops/reduce/scan.h"
 #include "weft/autograd/ops/reduce/sort.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
+#include "weft/core/kernels/order.h"
 
 namespace weft {
 namespace {
@@ -126,16 +126,11 @@ ValuesIndices kthvalue(const Tensor& in, int64_t k, int64_t dim, bool keepdim) {
 ValuesIndices mode(const Tensor& in, int64_t dim, bool keepdim) {
   const int d = full_axis("mode", in, dim);
   const Tensor x = at_least_1d(in);
-  const int64_t n = x.size(d);
-  const Tensor order = argsort(x.detach(), d), sorted = gather(x.detach(), d, order);
-  Shape line = Shape::filled(x.rank(), 1), edge = x.shape();
-  line[d] = n, edge[d] = 1;
-  const Tensor at = arange(0, n, 1, {Dtype::i64, x.device()}).reshape(line);
-  const Tensor fresh = cat(
-      {ones(edge, {Dtype::boolean, x.device()}), ne(sorted.narrow(d, 1, n - 1), sorted.narrow(d, 0, n - 1))}, d);
-  // how far each place is into its run of equals: the first greatest is the end of the first longest run
-  const Tensor into = at - cummax(where(fresh, at, 0), d).values;
-  return pick(x, d, gather(order, d, argmax(into, d, true)), keepdim, in.rank());
+  Shape shape = x.shape();
+  shape[d] = 1;
+  Tensor index = empty(shape, {Dtype::i64, x.device()});
+  kernels::mode(x.device(), mut_ref(index), ref(x), d);
+  return pick(x, d, index, keepdim, in.rank());
 }
 
 Tensor quantile(const Tensor& x, double q, std::optional<int64_t> dim, bool keepdim,

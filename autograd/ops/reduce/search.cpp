@@ -14,26 +14,18 @@
 #include "weft/autograd/ops/reduce/sort.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
+#include "weft/core/kernels/order.h"
 
 namespace weft {
 namespace {
 using namespace detail;
 
-/// The number of leading elements of each line that come before v: [.., m] for s [.., n]. By halves, for all values.
-Tensor count_before(const Tensor& s, const Tensor& v, bool right) {
-  const int64_t n = s.size(-1);
-  Tensor count = zeros(v.shape(), {Dtype::i64, v.device()});
-  const Tensor number = logical_not(isnan(v));
-  int64_t step = 1;
-  while (step <= n / 2) step *= 2;
-  for (; n > 0 && step > 0; step /= 2) {
-    const Tensor next = count + step, last = gather(s, -1, clamp(next, 1, n) - 1);
-    // A NaN of the line is behind every number, one of the values behind everything.
-    const Tensor behind = logical_and(isnan(last), number);
-    const Tensor before = logical_not(logical_or(behind, right ? gt(last, v) : ge(last, v)));
-    count = where(logical_and(le(next, n), before), next, count);
-  }
-  return count;
+/// searchsorted of values and a sorted line of one dtype.
+Tensor search_places(const Tensor& line, const Tensor& values, bool right, Dtype dtype) {
+  const Tensor s = line.contiguous(), v = values.contiguous();
+  Tensor at = empty(v.shape(), {dtype, v.device()});
+  kernels::search_sorted(v.device(), mut_ref(at), ref(s), ref(v), right);
+  return at;
 }
 
 Tensor search(const char* op, const Tensor& sequence, const Tensor& values, const SearchOptions& o) try {
@@ -41,9 +33,9 @@ Tensor search(const char* op, const Tensor& sequence, const Tensor& values, cons
   kernels::detail::check_same_device(op, sequence, values);
   const Shape &s = sequence.shape(), &v = values.shape();
   WEFT_CHECK(s.size() > 0, ShapeError, op, ": the sorted sequence must have an axis, got rank 0");
-  const bool shared = s.size() == 1;
-  WEFT_CHECK(shared || (s.size() == v.size() && s.slice(0, s.size() - 1) == v.slice(0, v.size() - 1)), ShapeError, op,
-             ": a sequence ", s, " does not fit values ", v, "; expects rank 1, or the same axes but the last");
+  WEFT_CHECK(s.size() == 1 || (s.size() == v.size() && s.slice(0, s.size() - 1) == v.slice(0, v.size() - 1)),
+             ShapeError, op, ": a sequence ", s, " does not fit values ", v,
+             "; expects rank 1, or the same axes but the last");
   NoGrad guard;
   const Dtype d = promote(sequence.dtype(), values.dtype());
   Tensor line = cast(sequence, d);
@@ -53,9 +45,7 @@ Tensor search(const char* op, const Tensor& sequence, const Tensor& values, cons
     WEFT_CHECK(o.sorter.dtype() == Dtype::i64, DtypeError, op, ": the sorter must be i64, got ", o.sorter.dtype());
     line = gather(line, -1, o.sorter);
   }
-  const Tensor wanted = cast(values, d);
-  const Tensor at = count_before(line, shared ? wanted.reshape({-1}) : wanted, o.right).reshape(v);
-  return o.out_int32 ? at.to(Dtype::i32) : at;
+  return search_places(line, cast(values, d), o.right, o.out_int32 ? Dtype::i32 : Dtype::i64);
 } catch (const Error& e) { detail::rethrow_as(op, e); }
 
 }  // namespace
@@ -85,7 +75,7 @@ Tensor isin(const Tensor& elements, const Tensor& test_elements, const IsinOptio
   const Tensor x = cast(elements, d).reshape({-1}), among = sort(cast(test_elements, d).reshape({-1}), 0).values;
   const int64_t n = among.numel();
   if (n == 0) return full(elements.shape(), o.invert, {Dtype::boolean, elements.device()});
-  const Tensor found = eq(gather(among, 0, clamp(count_before(among, x, false), {}, n - 1)), x);
+  const Tensor found = eq(gather(among, 0, clamp(search_places(among, x, false, Dtype::i64), {}, n - 1)), x);
   return (o.invert ? logical_not(found) : found).reshape(elements.shape());
 } catch (const Error& e) { detail::rethrow_as("isin", e); }
 Tensor isin(const Tensor& elements, Scalar test_element, const IsinOptions& o) {
