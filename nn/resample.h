@@ -58,7 +58,7 @@ class WEFT_API PixelShuffle : public Module {
   explicit PixelShuffle(int64_t upscale_factor);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  int64_t upscale_factor;
+  Option<int64_t> upscale_factor;
 };
 /// [.., C, H r, W r] -> [.., C r^2, H, W].
 class WEFT_API PixelUnshuffle : public Module {
@@ -66,7 +66,7 @@ class WEFT_API PixelUnshuffle : public Module {
   explicit PixelUnshuffle(int64_t downscale_factor);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  int64_t downscale_factor;
+  Option<int64_t> downscale_factor;
 };
 
 /// Channels of [N, C, ...] dealt out among the groups: channel_shuffle.
@@ -75,7 +75,7 @@ class WEFT_API ChannelShuffle : public Module {
   explicit ChannelShuffle(int64_t groups);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  int64_t groups;
+  Option<int64_t> groups;
 };
 
 }  // namespace weft::nn
