@@ -292,6 +292,8 @@ TEST_CASE("activations and others take their options by name") {
   CHECK(printed(nn::Dropout({.p = 0.1})) == "Dropout(p=0.1, inplace=False)");
   CHECK(printed(nn::Flatten({.start_dim = 2})) == "Flatten(start_dim=2, end_dim=-1)");
   CHECK(nn::CosineSimilarity({.dim = 0}).dim == 0);
+  CHECK(printed(nn::PixelShuffle({.upscale_factor = 2})) == "PixelShuffle(upscale_factor=2)");
+  CHECK(printed(nn::PixelUnshuffle({.downscale_factor = 2})) == "PixelUnshuffle(downscale_factor=2)");
 }
 
 TEST_SUITE_END();
