@@ -10,7 +10,7 @@
 
 namespace weft {
 constexpr auto mode_words(AutogradMeta::ParamInfo::MupType) {
-  return make_words("mup_type", "none", "weight", "bias", "norm", "output");
+  return make_words("unit_scaled: mup_type", "none", "weight", "bias", "norm", "output");
 }
 }  // namespace weft
 

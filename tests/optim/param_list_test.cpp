@@ -103,7 +103,7 @@ TEST_CASE("modes as text: LBFGS, OneCycleLR, ReduceLROnPlateau") {
   };
   const auto whole = rates({.max_lr = 1, .total_steps = 10, .anneal_strategy = "linear"});
   CHECK(whole == rates({.max_lr = 1, .epochs = 5, .steps_per_epoch = 2, .anneal_strategy = "linear"}));
-  CHECK(whole[1] == doctest::Approx(0.04 + 0.96 / 2));  // half of the way up from max_lr / 25, in 3 steps
+  CHECK(whole[1] == doctest::Approx(0.04 + 0.96 / 2));  // half of the way up from max_lr / 25, which takes 2 steps
   CHECK(whole != rates({.max_lr = 1, .total_steps = 10}));
   CHECK(message([&] { rates({.max_lr = 1, .anneal_strategy = "exp"}); }) ==
         "OneCycleLR: anneal_strategy 'exp' is unknown; expected 'cos' or 'linear'");
@@ -127,7 +127,7 @@ TEST_CASE("mup types as text") {
   unit_scaled::Linear layer(2, 1, {.weight_mup_type = "output"});
   CHECK(unit_scaled::mup_info(layer.weight).type == unit_scaled::MupType::output);
   CHECK(message([] { unit_scaled::Linear(2, 1, {.weight_mup_type = "wieght"}); }) ==
-        "mup_type: 'wieght' is unknown; expected 'none', 'weight', 'bias', 'norm' or 'output'");
+        "unit_scaled: mup_type 'wieght' is unknown; expected 'none', 'weight', 'bias', 'norm' or 'output'");
 }
 
 TEST_SUITE_END();
