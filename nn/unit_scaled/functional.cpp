@@ -165,7 +165,7 @@ Tensor linear_readout(const Tensor& x, const Tensor& w, const Tensor& b, const L
   return linear(x, w, b, {.constraint = o.constraint, .scale_power = o.scale_power});
 }
 
-Tensor matmul(const Tensor& a, const Tensor& b, Constraint constraint) {
+Tensor matmul(const Tensor& a, const Tensor& b, Choice<Constraint> constraint) {
   auto size = [](const Tensor& t, int dim) { return t.rank() >= -dim ? count(t.size(dim)) : 1.0; };
   double s[] = {1 / std::sqrt(size(a, -1)), 1, 1 / std::sqrt(size(a, -2))};
   if (b.rank() >= 2) s[1] = 1 / std::sqrt(size(b, -1));  // a vector has one column
@@ -173,7 +173,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, Constraint constraint) {
   return scale_fwd(weft::matmul(scale_bwd(a, s[1]), scale_bwd(b, s[2])), s[0]);
 }
 
-Tensor add(const Tensor& a, const Tensor& b, Constraint constraint) {
+Tensor add(const Tensor& a, const Tensor& b, Choice<Constraint> constraint) {
   check_defined("add", a, b);
   const double out = count(broadcast_shapes("add", a.shape(), b.shape()).numel());
   double s[] = {a.numel() == 1 || b.numel() == 1 ? 1 : 1 / kSqrt2, std::sqrt(count(a.numel()) / out),
