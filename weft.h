@@ -9,6 +9,7 @@
 #include "weft/core/state_dict.h"
 #include "weft/core/stream.h"
 #include "weft/core/tensor.h"
+#include "weft/core/torch_names.h"
 #include "weft/core/version.h"
 
 #include "weft/autograd/checkpoint.h"
@@ -18,6 +19,7 @@
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/record.h"
 
+#include "weft/autograd/ops/aliases.h"
 #include "weft/autograd/ops/elementwise/activation.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/bitwise.h"

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "weft/autograd/record.h"
+#include "weft/core/tensor_list.h"
 
 namespace weft {
 
@@ -20,6 +21,12 @@ WEFT_API std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std:
                                   const GradOptions& o = {});
 inline std::vector<Tensor> grad(const Tensor& output, const std::vector<Tensor>& inputs, const GradOptions& o = {}) {
   return grad(std::vector<Tensor>{output}, inputs, o);
+}
+inline std::vector<Tensor> grad(TensorBraces outputs, TensorBraces inputs, const GradOptions& o = {}) {
+  return grad(listed(outputs), listed(inputs), o);
+}
+inline std::vector<Tensor> grad(const Tensor& output, TensorBraces inputs, const GradOptions& o = {}) {
+  return grad(output, listed(inputs), o);
 }
 
 /// Accumulates the gradients of the leaves; `gradients` may be empty when all outputs have one element.

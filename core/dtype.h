@@ -130,6 +130,11 @@ template <> struct dtype_of<int8_t> { static constexpr Dtype value = Dtype::i8; 
 template <> struct dtype_of<int16_t> { static constexpr Dtype value = Dtype::i16; };
 template <> struct dtype_of<uint16_t> { static constexpr Dtype value = Dtype::u16; };
 template <class T> inline constexpr Dtype dtype_v = dtype_of<std::remove_cv_t<T>>::value;
+/// Types of elements.
+template <class T>
+concept HasDtype = requires {
+  dtype_of<std::remove_cv_t<T>>::value;
+};
 
 /// bf16 or f16.
 template <class T> inline constexpr bool is_half_v = std::is_same_v<T, bf16> || std::is_same_v<T, f16>;

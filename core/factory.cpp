@@ -72,11 +72,14 @@ Tensor empty_strided(const Shape& shape, const Strides& strides, const TensorOpt
   return finished(make(shape, strides, detail::strided_extent("empty_strided", shape, strides), o), o);
 }
 
-Tensor empty_like(const Tensor& x) { return empty_like(x, x.dtype()); }
-Tensor empty_like(const Tensor& x, Dtype dtype) {
-  TensorOptions o{dtype, x.device()};
-  if (x.is_contiguous()) return empty(x.shape(), o);
-  return x.is_dense() ? make(x.shape(), x.strides(), x.numel(), o) : empty(x.shape(), o);
+TensorOptions detail::options_like(const Tensor& x, const TensorOptions& o) {
+  return TensorOptions(o.dtype_or(x.dtype()), o.device_or(x.device())).requires_grad(o.requires_grad());
+}
+
+Tensor empty_like(const Tensor& x, const TensorOptions& options) {
+  const TensorOptions o = detail::options_like(x, options);
+  if (x.is_contiguous() || !x.is_dense()) return empty(x.shape(), o);
+  return finished(make(x.shape(), x.strides(), x.numel(), o), o);
 }
 
 Tensor full(const Shape& shape, Scalar value, const TensorOptions& o) {
@@ -87,14 +90,26 @@ Tensor full(const Shape& shape, Scalar value, const TensorOptions& o) {
 Tensor detail::number(Scalar value, const TensorOptions& o) { return filled({}, value, o); }
 Tensor zeros(const Shape& shape, const TensorOptions& o) { return filled(shape, 0, o); }
 Tensor ones(const Shape& shape, const TensorOptions& o) { return filled(shape, 1, o); }
-Tensor full_like(const Tensor& x, Scalar value) {
-  detail::check_holds("full_like", value, x.dtype());
-  Tensor y = empty_like(x);
-  kernels::fill(x.device(), mut_ref(y), value);
+Tensor full_like(const Tensor& x, Scalar value, const TensorOptions& o) {
+  detail::check_holds("full_like", value, o.dtype_or(x.dtype()));
+  Tensor y = empty_like(x, o);
+  kernels::fill(y.device(), mut_ref(y), value);
   return y;
 }
-Tensor zeros_like(const Tensor& x) { return full_like(x, 0); }
-Tensor ones_like(const Tensor& x) { return full_like(x, 1); }
+Tensor zeros_like(const Tensor& x, const TensorOptions& o) { return full_like(x, 0, o); }
+Tensor ones_like(const Tensor& x, const TensorOptions& o) { return full_like(x, 1, o); }
+Tensor Tensor::new_empty(const Shape& shape, const TensorOptions& o) const {
+  return empty(shape, detail::options_like(*this, o));
+}
+Tensor Tensor::new_zeros(const Shape& shape, const TensorOptions& o) const {
+  return zeros(shape, detail::options_like(*this, o));
+}
+Tensor Tensor::new_ones(const Shape& shape, const TensorOptions& o) const {
+  return ones(shape, detail::options_like(*this, o));
+}
+Tensor Tensor::new_full(const Shape& shape, Scalar value, const TensorOptions& o) const {
+  return full(shape, value, detail::options_like(*this, o));
+}
 
 Tensor scalar(Scalar v) { return full({}, v); }
 Tensor scalar(Scalar v, const TensorOptions& o) { return full({}, v, o); }
@@ -154,7 +169,9 @@ Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& optio
       n, {n}, o, [a = start.to_double(), s = step.to_double()](int64_t i) { return a + static_cast<double>(i) * s; });
 }
 Tensor arange(Scalar start, Scalar stop, Scalar step) { return arange(start, stop, step, TensorOptions()); }
+Tensor arange(Scalar start, Scalar stop, const TensorOptions& o) { return arange(start, stop, 1, o); }
 Tensor arange(Scalar stop) { return arange(0, stop); }
+Tensor arange(Scalar stop, const TensorOptions& o) { return arange(0, stop, 1, o); }
 
 Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o) {
   WEFT_CHECK(steps >= 0, ValueError, "linspace: steps must not be negative, got ", steps);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <new>
+#include <ranges>
 
 #include "weft/core/generator.h"
 #include "weft/core/tensor.h"
@@ -13,27 +14,31 @@ namespace weft {
 WEFT_API Tensor empty(const Shape& shape, const TensorOptions& o = {}, MemoryFormat format = MemoryFormat::contiguous);
 /// Uninitialised, with these strides (in elements).
 WEFT_API Tensor empty_strided(const Shape& shape, const Strides& strides, const TensorOptions& o = {});
-/// Uninitialised, of x's shape, dtype and device; x's dense strides are kept.
-WEFT_API Tensor empty_like(const Tensor& x);
-WEFT_API Tensor empty_like(const Tensor& x, Dtype dtype);
 WEFT_API Tensor zeros(const Shape& shape, const TensorOptions& o = {});
 WEFT_API Tensor ones(const Shape& shape, const TensorOptions& o = {});
 /// The dtype is the value's unless one is given: bool, i64 or the default dtype. ValueError for a value that the dtype
 /// cannot hold.
 WEFT_API Tensor full(const Shape& shape, Scalar value, const TensorOptions& o = {});
-WEFT_API Tensor zeros_like(const Tensor& x);
-WEFT_API Tensor ones_like(const Tensor& x);
-WEFT_API Tensor full_like(const Tensor& x, Scalar value);  ///< errors as full's
+/// Of x's shape, dtype and device, with x's dense strides; the options change dtype and device. empty_like:
+/// uninitialised.
+WEFT_API Tensor empty_like(const Tensor& x, const TensorOptions& o = {});
+WEFT_API Tensor zeros_like(const Tensor& x, const TensorOptions& o = {});
+WEFT_API Tensor ones_like(const Tensor& x, const TensorOptions& o = {});
+WEFT_API Tensor full_like(const Tensor& x, Scalar value, const TensorOptions& o = {});  ///< errors as full's
 /// A rank-0 tensor; dtype and errors as full's.
 WEFT_API Tensor scalar(Scalar value);
 WEFT_API Tensor scalar(Scalar value, const TensorOptions& o);
 /// start, start+step, ... below stop; i64 for integers, else the default dtype, unless one is given.
 WEFT_API Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& o);
 WEFT_API Tensor arange(Scalar start, Scalar stop, Scalar step = 1);
+WEFT_API Tensor arange(Scalar start, Scalar stop, const TensorOptions& o);
 WEFT_API Tensor arange(Scalar stop);
+WEFT_API Tensor arange(Scalar stop, const TensorOptions& o);
 /// `steps` evenly spaced values from start to stop, both included.
 WEFT_API Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o = {});
+/// Ones on the diagonal, [n, m] or [n, n], else zeros.
 WEFT_API Tensor eye(int64_t n, int64_t m = -1, const TensorOptions& o = {});
+inline Tensor eye(int64_t n, const TensorOptions& o) { return eye(n, -1, o); }
 
 /// U[0, 1), N(0, 1), integers in [low, high), a permutation of 0..n-1. `g` defaults to this thread's generator.
 WEFT_API Tensor rand(const Shape& shape, const TensorOptions& o = {}, Generator* g = nullptr);
@@ -57,19 +62,34 @@ requires(sizeof...(I) > 1) Tensor rand(I... sizes) { return rand(Shape{static_ca
 template <std::integral... I>
 requires(sizeof...(I) > 1) Tensor randn(I... sizes) { return randn(Shape{static_cast<int64_t>(sizes)...}); }
 
-WEFT_API Tensor rand_like(const Tensor& x, Generator* g = nullptr);
-WEFT_API Tensor randn_like(const Tensor& x, Generator* g = nullptr);
+/// The same draws of x's shape, dtype and device; the options change dtype and device.
+WEFT_API Tensor rand_like(const Tensor& x, const TensorOptions& o = {}, Generator* g = nullptr);
+WEFT_API Tensor randn_like(const Tensor& x, const TensorOptions& o = {}, Generator* g = nullptr);
+inline Tensor rand_like(const Tensor& x, Generator* g) { return rand_like(x, {}, g); }
+inline Tensor randn_like(const Tensor& x, Generator* g) { return randn_like(x, {}, g); }
+WEFT_API Tensor randint_like(const Tensor& x, int64_t low, int64_t high, const TensorOptions& o = {},
+                             Generator* g = nullptr);
+inline Tensor randint_like(const Tensor& x, int64_t high, const TensorOptions& o = {}, Generator* g = nullptr) {
+  return randint_like(x, 0, high, o, g);
+}
 
 namespace detail {
 WEFT_API Tensor from_host(const void* data, int64_t count, Dtype dtype, const Shape& shape, const TensorOptions& o);
 /// A rank-0 tensor of a dtype that need not hold the value: converted as elements are (numbers in expressions).
 WEFT_API Tensor number(Scalar value, const TensorOptions& o);
+/// The options, with x's dtype and device where they name none.
+WEFT_API TensorOptions options_like(const Tensor& x, const TensorOptions& o);
 /// ValueError, in the name of `op`, if the dtype cannot hold the value: integers out of range, NaN in integers, finite
 /// values that become infinite. Fractions are cut, as PyTorch does.
 WEFT_API void check_holds(const char* op, Scalar value, Dtype dtype);
 /// Elements of the memory that shape and strides reach. ValueError for a negative stride, ShapeError beyond 2^59
 /// elements.
 WEFT_API int64_t strided_extent(const char* op, const Shape& shape, const Strides& strides);
+
+/// A container of numbers whose elements lie side by side, or vector<bool>.
+template <class C>
+concept Numbers = std::ranges::sized_range<C> && HasDtype<std::ranges::range_value_t<C>> &&
+    (std::ranges::contiguous_range<C> || std::same_as<C, std::vector<bool>>);
 
 /// Numbers in braces and the shape of the braces, in row-major order.
 template <class T> struct Nested {
@@ -95,20 +115,32 @@ template <class T> struct Nested {
 };
 }  // namespace detail
 
-/// Copies host elements, row-major: `tensor(values, {2, 2})`, `tensor(values, Dtype::i64)`. Dtype from T unless given.
-template <class T> Tensor tensor(std::span<const T> values, const Shape& shape, const TensorOptions& o = {}) {
-  return detail::from_host(values.data(), static_cast<int64_t>(values.size()), dtype_v<T>, shape, o);
-}
-template <class T> Tensor tensor(const std::vector<T>& values, const Shape& shape, const TensorOptions& o = {}) {
-  if constexpr (std::is_same_v<T, bool>) {
+/// Copies host elements, row-major: `tensor(values, {2, 2})`, `tensor(values, Dtype::i64)`. `values`: a vector, an
+/// array, a span of numbers. Dtype from their type unless given. ShapeError if they do not fill the shape.
+template <detail::Numbers Values> Tensor tensor(const Values& values, const Shape& shape, const TensorOptions& o = {}) {
+  using T = std::ranges::range_value_t<Values>;
+  const auto count = static_cast<int64_t>(std::ranges::size(values));
+  if constexpr (std::is_same_v<Values, std::vector<bool>>) {
     const std::vector<uint8_t> bytes(values.begin(), values.end());
-    return detail::from_host(bytes.data(), static_cast<int64_t>(bytes.size()), Dtype::boolean, shape, o);
+    return detail::from_host(bytes.data(), count, Dtype::boolean, shape, o);
   } else {
-    return tensor(std::span<const T>(values), shape, o);
+    return detail::from_host(std::ranges::data(values), count, dtype_v<T>, shape, o);
   }
 }
-template <class T> Tensor tensor(const std::vector<T>& values, const TensorOptions& o = {}) {
-  return tensor(values, Shape{static_cast<int64_t>(values.size())}, o);
+template <detail::Numbers Values> Tensor tensor(const Values& values, const TensorOptions& o = {}) {
+  return tensor(values, Shape{static_cast<int64_t>(std::ranges::size(values))}, o);
+}
+/// Vectors of vectors, [number of vectors, their length]. ShapeError if their lengths differ.
+template <detail::Numbers Row> Tensor tensor(const std::vector<Row>& rows, const TensorOptions& o = {}) {
+  const size_t width = rows.empty() ? 0 : std::ranges::size(rows[0]);
+  std::vector<std::ranges::range_value_t<Row>> values;
+  values.reserve(rows.size() * width);
+  for (const Row& row : rows) {
+    WEFT_CHECK(std::ranges::size(row) == width, ShapeError, "tensor: rows of ", width, " and of ",
+               std::ranges::size(row), " elements");
+    values.insert(values.end(), std::ranges::begin(row), std::ranges::end(row));
+  }
+  return tensor(values, Shape{static_cast<int64_t>(rows.size()), static_cast<int64_t>(width)}, o);
 }
 /// Numbers in braces, `tensor({1, 2, 3})`, `tensor({0.5, 1.0}, {2, 1}, Dtype::f64)`, `tensor({{1, 2}, {3, 4}})`, or one
 /// number, of rank 0: i64 for integers, bool for bools, the default dtype for real numbers of any C++ type, unless a

@@ -30,8 +30,11 @@ Tensor fill_normal(Tensor y, Generator* g) {
 
 Tensor rand(const Shape& shape, const TensorOptions& o, Generator* g) { return fill_uniform(empty(shape, o), g); }
 Tensor randn(const Shape& shape, const TensorOptions& o, Generator* g) { return fill_normal(empty(shape, o), g); }
-Tensor rand_like(const Tensor& x, Generator* g) { return fill_uniform(empty_like(x), g); }
-Tensor randn_like(const Tensor& x, Generator* g) { return fill_normal(empty_like(x), g); }
+Tensor rand_like(const Tensor& x, const TensorOptions& o, Generator* g) { return fill_uniform(empty_like(x, o), g); }
+Tensor randn_like(const Tensor& x, const TensorOptions& o, Generator* g) { return fill_normal(empty_like(x, o), g); }
+Tensor randint_like(const Tensor& x, int64_t low, int64_t high, const TensorOptions& o, Generator* g) {
+  return randint(low, high, x.shape(), detail::options_like(x, o), g);
+}
 
 Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOptions& options, Generator* g) {
   const TensorOptions o = options.dtype(options.dtype_or(Dtype::i64));

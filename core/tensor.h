@@ -60,21 +60,22 @@ class TensorOptions {
  public:
   TensorOptions() = default;
   TensorOptions(Dtype t) : dtype_(t), dtype_given_(true) {}
-  TensorOptions(Device d) : device_(d) {}
-  TensorOptions(Dtype t, Device d) : dtype_(t), device_(d), dtype_given_(true) {}
+  TensorOptions(Device d) : device_(d), device_given_(true) {}
+  TensorOptions(Dtype t, Device d) : dtype_(t), device_(d), dtype_given_(true), device_given_(true) {}
   TensorOptions(Device d, Dtype t) : TensorOptions(t, d) {}
 
   Dtype dtype() const { return dtype_given_ ? dtype_ : default_dtype(); }
   /// The dtype that was asked for, else `natural`: that of the values, where a factory takes values.
   Dtype dtype_or(Dtype natural) const { return dtype_given_ ? dtype_ : natural; }
   Device device() const { return device_; }
+  Device device_or(Device natural) const { return device_given_ ? device_ : natural; }
   bool requires_grad() const { return requires_grad_; }
 
   TensorOptions dtype(Dtype t) const {
     return with([&](TensorOptions& o) { o.dtype_ = t, o.dtype_given_ = true; });
   }
   TensorOptions device(Device d) const {
-    return with([&](TensorOptions& o) { o.device_ = d; });
+    return with([&](TensorOptions& o) { o.device_ = d, o.device_given_ = true; });
   }
   TensorOptions requires_grad(bool on) const {
     return with([&](TensorOptions& o) { o.requires_grad_ = on; });
@@ -88,7 +89,7 @@ class TensorOptions {
   }
   Dtype dtype_ = Dtype::f32;
   Device device_;
-  bool dtype_given_ = false, requires_grad_ = false;
+  bool dtype_given_ = false, device_given_ = false, requires_grad_ = false;
 };
 
 /// No bound of a Slice, or a new axis in `index`, as in Python: `Slice(None, 2)`.
@@ -159,9 +160,8 @@ class WEFT_API Tensor : public TensorMethods {
   int64_t stride(int64_t dim) const;
   int rank(const char* from = __builtin_FUNCTION()) const { return at(from).shape.size(); }
   int64_t dim(const char* from = __builtin_FUNCTION()) const { return rank(from); }  ///< PyTorch's name of rank
-  const Shape& sizes(const char* from = __builtin_FUNCTION()) const {
-    return shape(from);
-  }                                                                                    ///< PyTorch's name of shape
+  /// PyTorch's name of shape.
+  const Shape& sizes(const char* from = __builtin_FUNCTION()) const { return shape(from); }
   int64_t element_size() const { return static_cast<int64_t>(itemsize(at().dtype)); }  ///< bytes of one element
   int64_t numel(const char* from = __builtin_FUNCTION()) const { return at(from).numel; }
   Dtype dtype(const char* from = __builtin_FUNCTION()) const { return at(from).dtype; }
@@ -173,7 +173,16 @@ class WEFT_API Tensor : public TensorMethods {
   bool is_channels_last() const;
   /// Strides are a permutation of a contiguous tensor's: no gaps, no overlap.
   bool is_dense() const;
+  bool is_contiguous(MemoryFormat format) const {
+    return format == MemoryFormat::contiguous ? is_contiguous() : is_channels_last();
+  }
   bool is_floating(const char* from = __builtin_FUNCTION()) const { return weft::is_floating(dtype(from)); }
+  bool is_cpu(const char* from = __builtin_FUNCTION()) const { return device(from).type == DeviceType::cpu; }
+  bool is_cuda(const char* from = __builtin_FUNCTION()) const { return device(from).type == DeviceType::cuda; }
+  // PyTorch's names of rank, dtype and is_floating
+  int64_t ndimension(const char* from = __builtin_FUNCTION()) const { return rank(from); }
+  Dtype scalar_type(const char* from = __builtin_FUNCTION()) const { return dtype(from); }
+  bool is_floating_point(const char* from = __builtin_FUNCTION()) const { return is_floating(from); }
   TensorImpl* impl() const { return impl_.get(); }  ///< null: undefined
   /// Same handle target.
   bool is_same(const Tensor& o) const { return impl_ == o.impl_; }
@@ -201,14 +210,17 @@ class WEFT_API Tensor : public TensorMethods {
   template <class T> const T* data_ptr() const { return data<T>(); }
   template <class T> T* mutable_data_ptr() { return mut_data<T>(); }
   /// `a[i][j]` over the elements of a tensor of rank N; indices are not checked. DtypeError, ShapeError, DeviceError.
-  template <class T, int N> TensorAccessor<const T, N> accessor() const {
+  template <class T, int N> TensorAccessor<const T, N> accessor() const& {
     check_accessor(N);
     return {data<T>(), impl_->shape.data(), impl_->strides.data()};
   }
-  template <class T, int N> TensorAccessor<T, N> mutable_accessor() {
+  template <class T, int N> TensorAccessor<T, N> mutable_accessor() & {
     check_accessor(N);
     return {mut_data<T>(), impl_->shape.data(), impl_->strides.data()};
   }
+  // A temporary's elements would be gone: give the tensor a name first.
+  template <class T, int N> void accessor() && = delete;
+  template <class T, int N> void mutable_accessor() && = delete;
   uint32_t version() const { return at().storage->version(); }
   /// The value of a one-element tensor, converted. Waits for the device.
   template <class T> T item() const { return item().to<T>(); }
@@ -233,6 +245,10 @@ class WEFT_API Tensor : public TensorMethods {
   [[nodiscard]] Tensor transpose(int64_t dim0, int64_t dim1) const;
   /// Transpose of a matrix; rank 0 and 1 unchanged.
   [[nodiscard]] Tensor t() const;
+  /// All axes in reverse order.
+  [[nodiscard]] Tensor T() const;
+  /// The last two axes exchanged. ShapeError below rank 2.
+  [[nodiscard]] Tensor mT() const;
   /// Elements start, start+step, ... below stop. Bounds as in Python.
   [[nodiscard]] Tensor slice(int64_t dim, std::optional<int64_t> start = {}, std::optional<int64_t> stop = {},
                              int64_t step = 1) const;
@@ -272,15 +288,21 @@ class WEFT_API Tensor : public TensorMethods {
   // Copies, recorded
   [[nodiscard]] Tensor to(Dtype dtype) const;
   /// A copy on `device`, or this tensor if it is there. `non_blocking`: a copy from or to pinned host memory is only
-  /// put
-  /// into the current stream; the source must stay as it is, the result on the CPU must not be read, until it is done.
+  /// put into the current stream; the source must stay as it is, the result on the CPU must not be read, until it is
+  /// done.
   [[nodiscard]] Tensor to(Device device, bool non_blocking = false) const;
   /// A copy in host memory that CUDA devices read and write by themselves (pinned). On the CPU only.
   [[nodiscard]] Tensor pin_memory() const;
   /// The memory of this tensor, used by `stream` too, is not given to others before the stream is done with it.
   void record_stream(const Stream& stream) const;
-  [[nodiscard]] Tensor to(const TensorOptions& o) const { return to(o.dtype_or(dtype())).to(o.device()); }
-  [[nodiscard]] Tensor to(Device device, Dtype dtype) const { return to(dtype).to(device); }
+  /// What the options leave open stays as it is.
+  [[nodiscard]] Tensor to(const TensorOptions& o) const { return to(o.dtype_or(dtype())).to(o.device_or(device())); }
+  [[nodiscard]] Tensor to(Device device, Dtype dtype, bool non_blocking = false) const {
+    return to(dtype).to(device, non_blocking);
+  }
+  /// contiguous(format)
+  [[nodiscard]] Tensor to(MemoryFormat format) const { return contiguous(format); }
+  [[nodiscard]] Tensor toType(Dtype dtype) const { return to(dtype); }  ///< PyTorch's C++ name
   /// In the dtype and on the device of `like`.
   [[nodiscard]] Tensor to(const Tensor& like) const { return to(like.dtype()).to(like.device()); }
   [[nodiscard]] Tensor type_as(const Tensor& like) const { return to(like); }
@@ -291,6 +313,13 @@ class WEFT_API Tensor : public TensorMethods {
   [[nodiscard]] Tensor clone() const;
   /// Same elements, no gradient.
   [[nodiscard]] Tensor detach() const;
+
+  // New tensors of this one's dtype and device, unless the options say otherwise.
+  [[nodiscard]] Tensor new_empty(const Shape& shape, const TensorOptions& o = {}) const;
+  [[nodiscard]] Tensor new_zeros(const Shape& shape, const TensorOptions& o = {}) const;
+  [[nodiscard]] Tensor new_ones(const Shape& shape, const TensorOptions& o = {}) const;
+  /// ValueError for a value that the dtype cannot hold.
+  [[nodiscard]] Tensor new_full(const Shape& shape, Scalar value, const TensorOptions& o = {}) const;
 
   // In place: only where no graph is recorded (under NoGrad, or nothing involved requires grad). A source that overlaps
   // this tensor is read before anything is written. ValueError where elements of this tensor share memory (it was
@@ -339,6 +368,10 @@ class WEFT_API Tensor : public TensorMethods {
   void zero_grad() { set_grad(Tensor()); }
   /// Accumulates d(this)/d(leaf) into every leaf's grad(). `gradient` may be left out for a one-element tensor.
   void backward(const Tensor& gradient = {}, BackwardOptions o = {}) const;
+  /// The same in PyTorch's order of arguments.
+  void backward(const Tensor& gradient, bool retain_graph, bool create_graph = false) const {
+    backward(gradient, BackwardOptions{retain_graph, create_graph});
+  }
   /// Called with the gradient of this tensor; a defined result replaces it. Returns a handle for remove_hook. Hooks run
   /// in the order in which they were registered.
   int64_t register_hook(std::function<Tensor(const Tensor&)> hook);

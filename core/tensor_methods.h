@@ -16,6 +16,7 @@ class Index;
 struct VarOptions;
 struct ValuesIndices;
 enum class RoundingMode : uint8_t;
+template <class E> class Choice;
 
 /// Base of Tensor: the members that are ops.
 class WEFT_API TensorMethods {
@@ -29,8 +30,10 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor mul(Scalar y) const;
   [[nodiscard]] Tensor div(const Tensor& y) const;
   [[nodiscard]] Tensor div(Scalar y) const;
-  [[nodiscard]] Tensor div(const Tensor& y, RoundingMode rounding_mode) const;
-  [[nodiscard]] Tensor div(Scalar y, RoundingMode rounding_mode) const;
+  [[nodiscard]] Tensor div(const Tensor& y, const Choice<RoundingMode>& rounding_mode) const;
+  [[nodiscard]] Tensor div(Scalar y, const Choice<RoundingMode>& rounding_mode) const;
+  [[nodiscard]] Tensor floor_divide(const Tensor& y) const;
+  [[nodiscard]] Tensor floor_divide(Scalar y) const;
   [[nodiscard]] Tensor pow(const Tensor& y) const;
   [[nodiscard]] Tensor pow(Scalar y) const;
   [[nodiscard]] Tensor fmod(const Tensor& y) const;
@@ -72,6 +75,10 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor bitwise_or(const Tensor& y) const;
   [[nodiscard]] Tensor bitwise_xor(const Tensor& y) const;
   [[nodiscard]] Tensor bitwise_not() const;
+  [[nodiscard]] Tensor bitwise_left_shift(const Tensor& y) const;
+  [[nodiscard]] Tensor bitwise_left_shift(Scalar y) const;
+  [[nodiscard]] Tensor bitwise_right_shift(const Tensor& y) const;
+  [[nodiscard]] Tensor bitwise_right_shift(Scalar y) const;
 
   // Functions of single elements: autograd/ops/elementwise/unary.h, activation.h, special.h
   [[nodiscard]] Tensor abs() const;
@@ -90,8 +97,15 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor sin() const;
   [[nodiscard]] Tensor cos() const;
   [[nodiscard]] Tensor tan() const;
+  [[nodiscard]] Tensor asin() const;
+  [[nodiscard]] Tensor acos() const;
+  [[nodiscard]] Tensor atan() const;
+  [[nodiscard]] Tensor sinh() const;
+  [[nodiscard]] Tensor cosh() const;
   [[nodiscard]] Tensor tanh() const;
   [[nodiscard]] Tensor erf() const;
+  [[nodiscard]] Tensor erfc() const;
+  [[nodiscard]] Tensor exp2() const;
   [[nodiscard]] Tensor floor() const;
   [[nodiscard]] Tensor ceil() const;
   [[nodiscard]] Tensor trunc() const;
@@ -99,6 +113,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor frac() const;
   [[nodiscard]] Tensor clamp(std::optional<Scalar> min, std::optional<Scalar> max = {}) const;
   [[nodiscard]] Tensor clamp(const Tensor& min, const Tensor& max) const;
+  [[nodiscard]] Tensor clip(std::optional<Scalar> min, std::optional<Scalar> max = {}) const;
   [[nodiscard]] Tensor clamp_min(Scalar min) const;
   [[nodiscard]] Tensor clamp_max(Scalar max) const;
   [[nodiscard]] Tensor isnan() const;
@@ -111,13 +126,18 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor erfinv() const;
   [[nodiscard]] Tensor lgamma() const;
   [[nodiscard]] Tensor digamma() const;
-  [[nodiscard]] Tensor nan_to_num() const;
+  [[nodiscard]] Tensor nan_to_num(double nan = 0, std::optional<double> posinf = {},
+                                  std::optional<double> neginf = {}) const;
 
   // Reductions: autograd/ops/reduce/reduce.h, softmax.h, scan.h
   [[nodiscard]] Tensor sum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor sum(Dtype dtype) const;
   [[nodiscard]] Tensor nansum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
   [[nodiscard]] Tensor mean(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor mean(Dtype dtype) const;
+  [[nodiscard]] Tensor nanmean(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
   [[nodiscard]] Tensor prod(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor prod(Dtype dtype) const;
   [[nodiscard]] Tensor var(const DimList& dims = {}) const;
   [[nodiscard]] Tensor var(const DimList& dims, const VarOptions& o) const;
   [[nodiscard]] Tensor var(const DimList& dims, bool unbiased, bool keepdim = false) const;
@@ -128,6 +148,8 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor amin(const DimList& dims = {}, bool keepdim = false) const;
   [[nodiscard]] Tensor max() const;
   [[nodiscard]] Tensor min() const;
+  [[nodiscard]] Tensor max(const Tensor& y) const;
+  [[nodiscard]] Tensor min(const Tensor& y) const;
   [[nodiscard]] ValuesIndices max(int64_t dim, bool keepdim = false) const;
   [[nodiscard]] ValuesIndices min(int64_t dim, bool keepdim = false) const;
   [[nodiscard]] Tensor argmax(std::optional<int64_t> dim = {}, bool keepdim = false) const;
@@ -183,11 +205,15 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor masked_scatter(const Tensor& mask, const Tensor& src) const;
   [[nodiscard]] Tensor index_fill(int64_t dim, const Tensor& index, Scalar value) const;
   [[nodiscard]] Tensor index_copy(int64_t dim, const Tensor& index, const Tensor& src) const;
+  [[nodiscard]] Tensor take(const Tensor& index) const;
   [[nodiscard]] Tensor nonzero() const;
   [[nodiscard]] Tensor argwhere() const;
 
   // Moves: autograd/ops/shape/shape.h
   [[nodiscard]] std::vector<Tensor> unbind(int64_t dim = 0) const;
+  [[nodiscard]] Tensor swapaxes(int64_t dim0, int64_t dim1) const;
+  [[nodiscard]] Tensor as_strided(const Shape& size, const Shape& stride,
+                                  std::optional<int64_t> storage_offset = {}) const;
   [[nodiscard]] Tensor flip(const Shape& dims) const;
   [[nodiscard]] Tensor roll(const Shape& shifts, const Shape& dims) const;
   [[nodiscard]] Tensor roll(int64_t shift) const;
@@ -253,6 +279,8 @@ class WEFT_API TensorMethods {
   Tensor& normal_(double mean = 0, double std = 1);
   Tensor& bernoulli_(double p = 0.5);
   Tensor& exponential_(double lambd = 1);
+  /// Integers in [from, to).
+  Tensor& random_(int64_t from, int64_t to);
 
  protected:
   TensorMethods() = default;

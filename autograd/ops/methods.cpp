@@ -20,6 +20,7 @@
 #include "weft/autograd/ops/reduce/softmax.h"
 #include "weft/autograd/ops/reduce/sort.h"
 #include "weft/autograd/ops/reduce/statistics.h"
+#include "weft/autograd/ops/shape/as_strided.h"
 #include "weft/autograd/ops/shape/diagonal.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/autograd/ops/shape/stack.h"
@@ -38,8 +39,14 @@ Tensor Methods::mul(const Tensor& y) const { return weft::mul(self(), y); }
 Tensor Methods::mul(Scalar y) const { return weft::mul(self(), y); }
 Tensor Methods::div(const Tensor& y) const { return weft::div(self(), y); }
 Tensor Methods::div(Scalar y) const { return weft::div(self(), y); }
-Tensor Methods::div(const Tensor& y, RoundingMode rounding_mode) const { return weft::div(self(), y, rounding_mode); }
-Tensor Methods::div(Scalar y, RoundingMode rounding_mode) const { return weft::div(self(), y, rounding_mode); }
+Tensor Methods::div(const Tensor& y, const Choice<RoundingMode>& rounding_mode) const {
+  return weft::div(self(), y, rounding_mode);
+}
+Tensor Methods::div(Scalar y, const Choice<RoundingMode>& rounding_mode) const {
+  return weft::div(self(), y, rounding_mode);
+}
+Tensor Methods::floor_divide(const Tensor& y) const { return weft::floor_divide(self(), y); }
+Tensor Methods::floor_divide(Scalar y) const { return weft::floor_divide(self(), y); }
 Tensor Methods::pow(const Tensor& y) const { return weft::pow(self(), y); }
 Tensor Methods::pow(Scalar y) const { return weft::pow(self(), y); }
 Tensor Methods::fmod(const Tensor& y) const { return weft::fmod(self(), y); }
@@ -87,6 +94,10 @@ Tensor Methods::bitwise_and(const Tensor& y) const { return weft::bitwise_and(se
 Tensor Methods::bitwise_or(const Tensor& y) const { return weft::bitwise_or(self(), y); }
 Tensor Methods::bitwise_xor(const Tensor& y) const { return weft::bitwise_xor(self(), y); }
 Tensor Methods::bitwise_not() const { return weft::bitwise_not(self()); }
+Tensor Methods::bitwise_left_shift(const Tensor& y) const { return weft::bitwise_left_shift(self(), y); }
+Tensor Methods::bitwise_left_shift(Scalar y) const { return weft::bitwise_left_shift(self(), y); }
+Tensor Methods::bitwise_right_shift(const Tensor& y) const { return weft::bitwise_right_shift(self(), y); }
+Tensor Methods::bitwise_right_shift(Scalar y) const { return weft::bitwise_right_shift(self(), y); }
 
 Tensor Methods::abs() const { return weft::abs(self()); }
 Tensor Methods::neg() const { return weft::neg(self()); }
@@ -104,7 +115,14 @@ Tensor Methods::log1p() const { return weft::log1p(self()); }
 Tensor Methods::sin() const { return weft::sin(self()); }
 Tensor Methods::cos() const { return weft::cos(self()); }
 Tensor Methods::tan() const { return weft::tan(self()); }
+Tensor Methods::asin() const { return weft::asin(self()); }
+Tensor Methods::acos() const { return weft::acos(self()); }
+Tensor Methods::atan() const { return weft::atan(self()); }
+Tensor Methods::sinh() const { return weft::sinh(self()); }
+Tensor Methods::cosh() const { return weft::cosh(self()); }
 Tensor Methods::tanh() const { return weft::tanh(self()); }
+Tensor Methods::erfc() const { return weft::erfc(self()); }
+Tensor Methods::exp2() const { return weft::exp2(self()); }
 Tensor Methods::erf() const { return weft::erf(self()); }
 Tensor Methods::floor() const { return weft::floor(self()); }
 Tensor Methods::ceil() const { return weft::ceil(self()); }
@@ -115,6 +133,9 @@ Tensor Methods::clamp(std::optional<Scalar> min, std::optional<Scalar> max) cons
   return weft::clamp(self(), min, max);
 }
 Tensor Methods::clamp(const Tensor& min, const Tensor& max) const { return weft::clamp(self(), min, max); }
+Tensor Methods::clip(std::optional<Scalar> min, std::optional<Scalar> max) const {
+  return weft::clamp(self(), min, max);
+}
 Tensor Methods::clamp_min(Scalar min) const { return weft::clamp(self(), min); }
 Tensor Methods::clamp_max(Scalar max) const { return weft::clamp(self(), {}, max); }
 Tensor Methods::isnan() const { return weft::isnan(self()); }
@@ -127,7 +148,9 @@ Tensor Methods::logit(std::optional<double> eps) const { return weft::logit(self
 Tensor Methods::erfinv() const { return weft::erfinv(self()); }
 Tensor Methods::lgamma() const { return weft::lgamma(self()); }
 Tensor Methods::digamma() const { return weft::digamma(self()); }
-Tensor Methods::nan_to_num() const { return weft::nan_to_num(self()); }
+Tensor Methods::nan_to_num(double nan, std::optional<double> posinf, std::optional<double> neginf) const {
+  return weft::nan_to_num(self(), nan, posinf, neginf);
+}
 
 Tensor Methods::sum(const DimList& dims, bool keepdim, Type dtype) const {
   return weft::sum(self(), dims, keepdim, dtype);
@@ -362,9 +385,25 @@ Tensor& Methods::scatter_add_(int64_t dim, const Tensor& index, const Tensor& sr
 Tensor& Methods::cumsum_(int64_t dim) {
   return written("cumsum_", self(), {}, [&](const Tensor& x) { return weft::cumsum(x, dim); });
 }
+Tensor Methods::sum(Dtype dtype) const { return weft::sum(self(), dtype); }
+Tensor Methods::mean(Dtype dtype) const { return weft::mean(self(), dtype); }
+Tensor Methods::prod(Dtype dtype) const { return weft::prod(self(), dtype); }
+Tensor Methods::nanmean(const DimList& dims, bool keepdim, Type dtype) const {
+  return weft::nanmean(self(), dims, keepdim, dtype);
+}
+Tensor Methods::max(const Tensor& y) const { return weft::max(self(), y); }
+Tensor Methods::min(const Tensor& y) const { return weft::min(self(), y); }
+Tensor Methods::take(const Tensor& index) const { return weft::take(self(), index); }
+Tensor Methods::swapaxes(int64_t dim0, int64_t dim1) const { return self().transpose(dim0, dim1); }
+Tensor Methods::as_strided(const Shape& size, const Shape& stride, std::optional<int64_t> storage_offset) const {
+  return weft::as_strided(self(), size, stride, storage_offset);
+}
 Tensor& Methods::uniform_(double from, double to) { return weft::uniform_(self(), from, to); }
 Tensor& Methods::normal_(double mean, double std) { return weft::normal_(self(), mean, std); }
 Tensor& Methods::exponential_(double lambd) { return weft::exponential_(self(), lambd); }
+Tensor& Methods::random_(int64_t from, int64_t to) {
+  return written("random_", self(), {}, [&](const Tensor& x) { return randint_like(x, from, to); });
+}
 Tensor& Methods::bernoulli_(double p) { return weft::bernoulli_(self(), p); }
 
 }  // namespace weft

@@ -104,7 +104,7 @@ void gather(const MutTensorRef& out, const TensorRef& x, const TensorRef& index,
 }
 
 template <bool Add, class T> WEFT_HD WEFT_INLINE void put_value(T& to, T value) {
-  if constexpr (Add) to = static_cast<T>(to + value);
+  if constexpr (Add) to = fn::add(to, value);
   else to = value;
 }
 

@@ -23,9 +23,9 @@ namespace weft::fn {
   };
 
 // clang-format off: one line per function
-WEFT_BINARY(Add, "add", all, x + y)
-WEFT_BINARY(Sub, "sub", numeric, x - y)
-WEFT_BINARY(Mul, "mul", all, x* y)
+WEFT_BINARY(Add, "add", all, add(x, y))
+WEFT_BINARY(Sub, "sub", numeric, sub(x, y))
+WEFT_BINARY(Mul, "mul", all, mul(x, y))
 WEFT_BINARY(Div, "div", floating, x / y)
 WEFT_BINARY(DivTrunc, "div", numeric, div_trunc(x, y))
 WEFT_BINARY(DivFloor, "div", numeric, div_floor(x, y))

@@ -1,4 +1,4 @@
-// Divisions of integers that round up or down, and division by multiplication.
+// Arithmetic in which integers wrap, divisions of integers that round up or down, and division by multiplication.
 // Knows no tensors.
 #pragma once
 
@@ -9,6 +9,22 @@
 #include "weft/core/export.h"
 
 namespace weft::fn {
+
+/// Unsigned, and wide enough that no operand is promoted to int: a product of two u16 leaves the range of int.
+template <std::integral T> using Wrapping = std::conditional_t<(sizeof(T) > sizeof(uint32_t)), uint64_t, uint32_t>;
+// x + y, x - y, x * y; integers wrap around, where the language leaves an overflow of signed ones undefined.
+template <class T> WEFT_HD WEFT_INLINE constexpr T add(T x, T y) {
+  if constexpr (std::is_integral_v<T>) return static_cast<T>(static_cast<Wrapping<T>>(x) + static_cast<Wrapping<T>>(y));
+  else return static_cast<T>(x + y);
+}
+template <class T> WEFT_HD WEFT_INLINE constexpr T sub(T x, T y) {
+  if constexpr (std::is_integral_v<T>) return static_cast<T>(static_cast<Wrapping<T>>(x) - static_cast<Wrapping<T>>(y));
+  else return static_cast<T>(x - y);
+}
+template <class T> WEFT_HD WEFT_INLINE constexpr T mul(T x, T y) {
+  if constexpr (std::is_integral_v<T>) return static_cast<T>(static_cast<Wrapping<T>>(x) * static_cast<Wrapping<T>>(y));
+  else return static_cast<T>(x * y);
+}
 
 /// a / b rounded up, b > 0.
 template <std::integral A, std::integral B> WEFT_HD WEFT_INLINE constexpr std::common_type_t<A, B> ceil_div(A a, B b) {

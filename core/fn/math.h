@@ -7,6 +7,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "weft/core/fn/integer.h"
 #include "weft/core/fn/math_f32.h"
 
 namespace weft::fn {
@@ -111,7 +112,7 @@ template <Real T> WEFT_HD WEFT_INLINE T round_even(T x) { return std::nearbyint(
 template <class T> WEFT_HD WEFT_INLINE T abs(T x) {
   if constexpr (Real<T>) return std::fabs(x);
   else if constexpr (std::is_unsigned_v<T>) return x;
-  else return x < 0 ? static_cast<T>(-x) : x;
+  else return x < 0 ? sub(T(0), x) : x;
 }
 template <class T> WEFT_HD WEFT_INLINE T clamp(T x, T lo, T hi) { return x < lo ? lo : (x > hi ? hi : x); }
 /// 1 / (1 + exp(-x)), without overflow on either side.
@@ -133,8 +134,8 @@ template <class T> WEFT_HD WEFT_INLINE T pow(T x, T y) {
     // integers: by squaring; negative exponents give 0 except for +-1
     if (y < T(0)) return x == T(1) ? T(1) : (x == T(-1) ? (y % 2 ? T(-1) : T(1)) : T(0));
     T r = 1;
-    for (T b = x; y > 0; y = static_cast<T>(y >> 1), b = static_cast<T>(b * b))
-      if (y & 1) r = static_cast<T>(r * b);
+    for (T b = x; y > 0; y = static_cast<T>(y >> 1), b = mul(b, b))
+      if (y & 1) r = mul(r, b);
     return r;
   }
 }

@@ -25,7 +25,7 @@ struct Sum : PlainReduce<Sum> {
   static constexpr const char* name = "sum";
   static constexpr Domain domain = Domain::numeric;
   template <class T> WEFT_HD WEFT_INLINE T init() const { return T(0); }
-  template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return a + x; }
+  template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return add(a, x); }
 };
 /// The sum of what is not NaN.
 struct NanSum : Sum {
@@ -47,7 +47,7 @@ struct Prod : PlainReduce<Prod> {
   static constexpr const char* name = "prod";
   static constexpr Domain domain = Domain::numeric;
   template <class T> WEFT_HD WEFT_INLINE T init() const { return T(1); }
-  template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return a * x; }
+  template <class T> WEFT_HD WEFT_INLINE T step(T a, T x) const { return mul(a, x); }
 };
 /// NaN wins. An empty reduction is refused by the op.
 struct Max : PlainReduce<Max> {

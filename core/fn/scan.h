@@ -6,6 +6,7 @@
 
 #include "weft/core/dtype.h"
 #include "weft/core/export.h"
+#include "weft/core/fn/integer.h"
 
 namespace weft::fn {
 inline namespace WEFT_ISA {
@@ -16,7 +17,7 @@ template <class T> using scan_t = std::conditional_t<std::is_floating_point_v<co
 /// Running sum of elements of T.
 template <class T> struct RunningSum {
   scan_t<T> total = 0;
-  WEFT_HD WEFT_INLINE scan_t<T> push(scan_t<T> v) { return total = static_cast<scan_t<T>>(total + v); }
+  WEFT_HD WEFT_INLINE scan_t<T> push(scan_t<T> v) { return total = add(total, v); }
 };
 /// f64 has no wider type: kShort elements are summed by themselves, and such sums with what each addition rounds away
 /// (Knuth, "The Art of Computer Programming" 2, 4.2.2), so that errors do not grow with the length.
@@ -45,7 +46,7 @@ template <> struct RunningSum<double> {
 /// Running product of elements of T.
 template <class T> struct RunningProduct {
   scan_t<T> total = 1;
-  WEFT_HD WEFT_INLINE scan_t<T> push(scan_t<T> v) { return total = static_cast<scan_t<T>>(total * v); }
+  WEFT_HD WEFT_INLINE scan_t<T> push(scan_t<T> v) { return total = mul(total, v); }
 };
 
 }  // namespace WEFT_ISA

@@ -20,7 +20,7 @@ struct Addcmul {
   static constexpr Domain domain = Domain::numeric;
   Number value = 1;
   template <class T> WEFT_HD WEFT_INLINE T operator()(T a, T b, T c) const {
-    return static_cast<T>(a + value.to<T>() * b * c);
+    return add(a, mul(mul(value.to<T>(), b), c));
   }
 };
 /// a + value * b / c.

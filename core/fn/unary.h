@@ -38,7 +38,7 @@ WEFT_UNARY(Log1p, "log1p", floating, log1p(x))
 WEFT_UNARY(Expm1, "expm1", floating, expm1(x))
 WEFT_UNARY(Sqrt, "sqrt", floating, sqrt(x))
 WEFT_UNARY(Rsqrt, "rsqrt", floating, T(1) / sqrt(x))
-WEFT_UNARY(Square, "square", numeric, T(x* x))
+WEFT_UNARY(Square, "square", numeric, mul(x, x))
 WEFT_TRIG(Sin, sin)
 WEFT_TRIG(Cos, cos)
 WEFT_TRIG(Tan, tan)
@@ -48,6 +48,9 @@ WEFT_UNARY(Atan, "atan", floating, atan(x))
 WEFT_UNARY(Sinh, "sinh", floating, sinh(x))
 WEFT_UNARY(Cosh, "cosh", floating, cosh(x))
 WEFT_UNARY(Tanh, "tanh", floating, tanh(x))
+WEFT_UNARY(Asinh, "asinh", floating, T(std::asinh(static_cast<double>(x))))
+WEFT_UNARY(Acosh, "acosh", floating, T(std::acosh(static_cast<double>(x))))
+WEFT_UNARY(Atanh, "atanh", floating, T(std::atanh(static_cast<double>(x))))
 WEFT_UNARY(Erf, "erf", floating, erf(x))
 WEFT_UNARY(Erfc, "erfc", floating, erfc(x))
 WEFT_UNARY(Sigmoid, "sigmoid", floating, sigmoid(x))
@@ -83,7 +86,7 @@ struct Neg {
   static constexpr const char* name = "neg";
   static constexpr Domain domain = Domain::numeric;
   template <class T> WEFT_HD WEFT_INLINE T operator()(T x) const {
-    if constexpr (std::is_integral_v<T>) return static_cast<T>(0 - static_cast<std::make_unsigned_t<T>>(x));
+    if constexpr (std::is_integral_v<T>) return sub(T(0), x);
     else return -x;
   }
 };
@@ -166,9 +169,9 @@ struct PowScalar {
       return T(__VA_ARGS__);                                         \
     }                                                                \
   };
-WEFT_WITH_NUMBER(AddScalar, "add", numeric, x + s)
-WEFT_WITH_NUMBER(RsubScalar, "sub", numeric, s - x)
-WEFT_WITH_NUMBER(MulScalar, "mul", numeric, x* s)
+WEFT_WITH_NUMBER(AddScalar, "add", numeric, add(x, s))
+WEFT_WITH_NUMBER(RsubScalar, "sub", numeric, sub(s, x))
+WEFT_WITH_NUMBER(MulScalar, "mul", numeric, mul(x, s))
 WEFT_WITH_NUMBER(DivScalar, "div", floating, x / s)
 // clang-format on
 #undef WEFT_WITH_NUMBER
@@ -241,9 +244,9 @@ struct BitwiseNot {
 
 using UnaryOps =
     TypeList<Abs, Neg, Exp, Exp2, Log, Log2, Log10, Log1p, Expm1, Sqrt, Rsqrt, Square, Sin, Cos, Tan, Asin, Acos, Atan,
-             Sinh, Cosh, Tanh, Erf, Erfc, Sigmoid, Reciprocal, Sign, Floor, Ceil, Round, Trunc, Relu, Silu, Gelu,
-             GeluTanh, Mish, Hardswish, Hardsigmoid, Logsigmoid, Softsign, LeakyRelu, Elu, Softplus, Softshrink, Clamp,
-             RoundDecimals, PowScalar, AddScalar, RsubScalar, MulScalar, DivScalar, Isnan, Isinf, Isfinite, LogicalNot,
-             Sinc, Lgamma, Digamma, Erfinv, Polygamma, Logit, NanToNum, BitwiseNot>;
+             Sinh, Cosh, Tanh, Asinh, Acosh, Atanh, Erf, Erfc, Sigmoid, Reciprocal, Sign, Floor, Ceil, Round, Trunc,
+             Relu, Silu, Gelu, GeluTanh, Mish, Hardswish, Hardsigmoid, Logsigmoid, Softsign, LeakyRelu, Elu, Softplus,
+             Softshrink, Clamp, RoundDecimals, PowScalar, AddScalar, RsubScalar, MulScalar, DivScalar, Isnan, Isinf,
+             Isfinite, LogicalNot, Sinc, Lgamma, Digamma, Erfinv, Polygamma, Logit, NanToNum, BitwiseNot>;
 
 }  // namespace weft::fn

@@ -4,11 +4,9 @@
 #pragma once
 
 #include "weft/core/kernels.h"
+#include "weft/core/linalg_params.h"
 
 namespace weft {
-
-/// LAPACK's ways to solve least squares.
-enum class LstsqDriver : uint8_t { gels, gelsy, gelsd, gelss };
 
 /// Which triangle of a matrix counts, and what is done with it.
 struct TriangleParams {

@@ -171,7 +171,7 @@ TEST_SUITE("linalg") {
       }
     CHECK(message_of<ValueError>([] {
             (void)linalg::qr(normal({2, 2}), "full");
-          }) == "linalg.qr: mode must be reduced, complete or r, got 'full'");
+          }) == "linalg.qr: mode 'full' is unknown; expected 'reduced', 'complete' or 'r'");
   }
 
   DEVICE_TEST_CASE("svd, eigh") {

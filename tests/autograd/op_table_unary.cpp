@@ -72,6 +72,11 @@ std::vector<Op> functions() {
       elementwise("sinh", weft::sinh, [](double x) { return std::sinh(x); }),
       elementwise("cosh", weft::cosh, [](double x) { return std::cosh(x); }),
       elementwise("tanh", weft::tanh, [](double x) { return std::tanh(x); }),
+      elementwise("asinh", weft::asinh, [](double x) { return std::asinh(x); }),
+      elementwise(
+          "acosh", weft::acosh, [](double x) { return std::acosh(x); }, 1.3, 4),
+      elementwise(
+          "atanh", weft::atanh, [](double x) { return std::atanh(x); }, -0.8, 0.8),
       elementwise("erf", weft::erf, [](double x) { return std::erf(x); }),
       elementwise("erfc", weft::erfc, [](double x) { return std::erfc(x); }),
       elementwise("frac", weft::frac, [](double x) { return x - std::trunc(x); }),

@@ -125,7 +125,7 @@ TEST_SUITE("shape") {
     const auto grids = meshgrid({iota({2}), iota({3})});
     CHECK(values(grids[0]) == std::vector<double>{0, 0, 0, 1, 1, 1});
     CHECK(values(grids[1]) == std::vector<double>{0, 1, 2, 0, 1, 2});
-    CHECK(meshgrid({iota({2}), iota({3})}, true)[0].shape() == Shape{3, 2});
+    CHECK(meshgrid({iota({2}), iota({3})}, "xy")[0].shape() == Shape{3, 2});
 
     check_derivatives([](const std::vector<Tensor>& x) { return square(flip(x[0], {0, 1})); }, {{2, 3}});
     check_derivatives([](const std::vector<Tensor>& x) { return square(roll(x[0], {1, -1}, {1, 0})); }, {{2, 3}});

@@ -277,6 +277,9 @@ Tensor fmod(const Tensor& x, const Tensor& y) try {
 Tensor fmod(const Tensor& x, Scalar y) try { return fmod(x, number_beside("fmod", y, x)); } catch (const Error& e) {
   detail::rethrow_as("fmod", e);
 }
+Tensor fmod(Scalar x, const Tensor& y) try { return fmod(number_beside("fmod", x, y), y); } catch (const Error& e) {
+  detail::rethrow_as("fmod", e);
+}
 Tensor remainder(const Tensor& x, const Tensor& y) try {
   return modulo<fn::Remainder>(x, y, RoundingMode::floor);
 } catch (const Error& e) { detail::rethrow_as("remainder", e); }

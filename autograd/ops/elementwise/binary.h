@@ -39,6 +39,7 @@ WEFT_API Tensor atan2(const Tensor& y, const Tensor& x);
 /// Remainder of x / y: fmod has the sign of x, remainder that of y. ValueError for an integer divisor 0.
 WEFT_API Tensor fmod(const Tensor& x, const Tensor& y);
 WEFT_API Tensor fmod(const Tensor& x, Scalar y);
+WEFT_API Tensor fmod(Scalar x, const Tensor& y);
 WEFT_API Tensor remainder(const Tensor& x, const Tensor& y);
 WEFT_API Tensor remainder(const Tensor& x, Scalar y);
 WEFT_API Tensor remainder(Scalar x, const Tensor& y);

@@ -40,6 +40,10 @@ struct NanToNumOptions {
 };
 /// x with numbers in place of NaN and the infinities; their gradient is 0. Integers stay as they are.
 WEFT_API Tensor nan_to_num(const Tensor& x, const NanToNumOptions& o = {});
+inline Tensor nan_to_num(const Tensor& x, double nan, std::optional<double> posinf = {},
+                         std::optional<double> neginf = {}) {
+  return nan_to_num(x, NanToNumOptions{nan, posinf, neginf});
+}
 
 /// log |Gamma(x)|, infinite at 0, -1, -2, ... Gradient: digamma.
 WEFT_API Tensor lgamma(const Tensor& x);

@@ -103,6 +103,19 @@ Tensor tanh(const Tensor& x) {
   return from_output_fused<fn::Tanh, fn::TanhGrad>(x, [](const Tensor& g, const Tensor& y) { return g * (1 - y * y); });
 }
 
+Tensor asinh(const Tensor& x) {
+  return from_input<fn::Asinh>(autocast(CastPolicy::fp32, x),
+                               [](const Tensor& g, const Tensor& x) { return g * rsqrt(x * x + 1); });
+}
+Tensor acosh(const Tensor& x) {
+  return from_input<fn::Acosh>(autocast(CastPolicy::fp32, x),
+                               [](const Tensor& g, const Tensor& x) { return g * rsqrt(x * x - 1); });
+}
+Tensor atanh(const Tensor& x) {
+  return from_input<fn::Atanh>(autocast(CastPolicy::fp32, x),
+                               [](const Tensor& g, const Tensor& x) { return g / (1 - x * x); });
+}
+
 Tensor erf(const Tensor& x) {
   return from_input<fn::Erf>(x, [](const Tensor& g, const Tensor& x) { return g * exp(neg(x * x)) * kTwoOverSqrtPi; });
 }

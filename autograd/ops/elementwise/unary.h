@@ -49,6 +49,10 @@ WEFT_API Tensor atan(const Tensor& x);
 WEFT_API Tensor sinh(const Tensor& x);
 WEFT_API Tensor cosh(const Tensor& x);
 WEFT_API Tensor tanh(const Tensor& x);
+/// Their inverses: acosh is NaN below 1, atanh outside of [-1, 1] and infinite at its ends.
+WEFT_API Tensor asinh(const Tensor& x);
+WEFT_API Tensor acosh(const Tensor& x);
+WEFT_API Tensor atanh(const Tensor& x);
 
 /// 2/sqrt(pi) * integral of exp(-t^2) from 0 to x.
 WEFT_API Tensor erf(const Tensor& x);
@@ -74,6 +78,8 @@ WEFT_API Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max);
 
 // Tests of single elements: bool results, not recorded.
 /// Whether each element is NaN, is an infinity, is neither. -> bool; for integers false, false, true.
+inline Tensor clamp_min(const Tensor& x, Scalar min) { return clamp(x, min); }
+inline Tensor clamp_max(const Tensor& x, Scalar max) { return clamp(x, {}, max); }
 WEFT_API Tensor isnan(const Tensor& x);
 WEFT_API Tensor isinf(const Tensor& x);
 WEFT_API Tensor isfinite(const Tensor& x);

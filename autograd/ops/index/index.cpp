@@ -1,12 +1,14 @@
 #include "weft/autograd/ops/index/index.h"
 
 #include <cmath>
+#include <limits>
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/index/index_lookup.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
@@ -171,6 +173,11 @@ Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int6
   return gather_as("take_along_dim", x.expand(xs), d, wrapped.expand(is));
 } catch (const Error& e) { detail::rethrow_as("take_along_dim", e); }
 
+Tensor take(const Tensor& x, const Tensor& index) try {
+  check_index_dtype("take", index);
+  return x.flatten().index({index.flatten()}).reshape(index.shape());
+} catch (const Error& e) { detail::rethrow_as("take", e); }
+
 Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) try {
   WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "masked_fill: mask is ", mask.dtype(), "; expected bool");
   detail::check_holds("masked_fill", value, x.dtype());
@@ -191,6 +198,11 @@ Tensor nonzero(const Tensor& x) {
   return y;
 }
 
+std::vector<Tensor> where(const Tensor& condition) {
+  const OpName name("where");
+  return nonzero(condition).unbind(1);
+}
+
 Tensor masked_select(const Tensor& x, const Tensor& mask) try {
   WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "masked_select: mask is ", mask.dtype(), "; expected bool");
   const Shape shape = broadcast_shapes("masked_select", x.shape(), mask.shape());
@@ -203,7 +215,10 @@ Tensor one_hot(const Tensor& x, int64_t num_classes) try {
   int64_t classes = num_classes;
   if (num_classes == -1) {
     WEFT_CHECK(x.numel() > 0, ValueError, "one_hot: num_classes is needed for an empty tensor");
-    for (int64_t v : x.to_vector<int64_t>()) classes = std::max(classes, v + 1);
+    const int64_t most = max(x).item<int64_t>();
+    WEFT_CHECK(most < std::numeric_limits<int64_t>::max(), ValueError, "one_hot: there is no room for ", most,
+               " and all classes below");
+    classes = most + 1;
   }
   WEFT_CHECK(classes > 0, ValueError, "one_hot: num_classes must be positive, got ", num_classes);
   Shape shape = x.shape();

@@ -41,6 +41,10 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor masked_select(const Tensor& x, const Tensor& mask);
 /// Coordinates of the elements that are not zero, in row-major order: [n, rank] i64. Waits for the device.
 [[nodiscard]] WEFT_API Tensor nonzero(const Tensor& x);
+/// The same as one index tensor for each axis, for `x.index`: nonzero's columns.
+[[nodiscard]] WEFT_API std::vector<Tensor> where(const Tensor& condition);
+/// x's elements number index[..], counted in row-major order; negative ones count from the end. -> index's shape.
+[[nodiscard]] WEFT_API Tensor take(const Tensor& x, const Tensor& index);
 
 /// x: [..] integers in [0, num_classes) -> [.., num_classes] i64, 1 at the class. num_classes -1: one more than the
 /// largest.

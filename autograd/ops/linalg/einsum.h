@@ -2,6 +2,7 @@
 #pragma once
 
 #include "weft/core/tensor.h"
+#include "weft/core/tensor_list.h"
 
 namespace weft {
 
@@ -11,5 +12,8 @@ namespace weft {
 /// matrix product. Errors: ValueError for a bad equation, ShapeError for operands that do not fit it. Same as
 /// torch.einsum.
 [[nodiscard]] WEFT_API Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands);
+[[nodiscard]] inline Tensor einsum(std::string_view equation, TensorBraces operands) {
+  return einsum(equation, listed(operands));
+}
 
 }  // namespace weft

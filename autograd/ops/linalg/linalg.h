@@ -4,9 +4,10 @@
 // Empty matrices and batches are legal.
 #pragma once
 
-#include <string_view>
-
 #include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/core/choice.h"
+#include "weft/core/linalg_params.h"
+#include "weft/core/results.h"
 #include "weft/core/tensor.h"
 
 namespace weft::linalg {
@@ -21,10 +22,9 @@ struct WEFT_API LinAlgError : ValueError {
 
 /// A^-1. A: [..., n, n]. LinAlgError if A is singular.
 [[nodiscard]] WEFT_API Tensor inv(const Tensor& A);
-struct InvEx {
-  Tensor inverse, info;  ///< info: [...] i32, 0, or the pivot that is zero, counted from 1
-};
-/// inv without an error: a singular matrix shows in `info` alone, and its inverse is arbitrary.
+WEFT_RESULT2(InvEx, inverse, info);
+/// inv without an error: a singular matrix shows in `info` alone ([...] i32, 0, or the pivot that is zero, counted from
+/// 1), and its inverse is arbitrary.
 [[nodiscard]] WEFT_API InvEx inv_ex(const Tensor& A);
 /// X of A X = B, or of X A = B without `left`. A: [..., n, n], B: [..., n, k] or [..., k, n]; batch axes broadcast. B
 /// is a vector, and X of its shape, where it is [n] or its shape is A's without the last axis. LinAlgError if A is
@@ -33,22 +33,17 @@ struct InvEx {
 /// Determinant. A: [..., n, n] -> [...]. The gradient is exact at singular matrices too (the cofactors, by the SVD);
 /// there its own gradient needs singular values that differ.
 [[nodiscard]] WEFT_API Tensor det(const Tensor& A);
-struct SlogDet {
-  Tensor sign, logabsdet;
-};
+WEFT_RESULT2(SlogDet, sign, logabsdet);
 /// Sign and logarithm of |det A|: 0 and -inf where A is singular, and the gradient is not finite. sign has no gradient.
 [[nodiscard]] WEFT_API SlogDet slogdet(const Tensor& A);
 
-struct LuFactors {
-  Tensor LU;      ///< [..., m, n]: L below the diagonal (its own is 1), U on and above it
-  Tensor pivots;  ///< [..., min(m, n)] i32: row i was swapped with row pivots[i] - 1
-};
-/// A = P L U, packed. A: [..., m, n]. LinAlgError if a pivot is zero (`lu` takes such a matrix).
+WEFT_RESULT2(LuFactors, LU, pivots);
+/// A = P L U, packed. A: [..., m, n]. LU: [..., m, n], L below the diagonal (its own is 1), U on and above it. pivots:
+/// [..., min(m, n)] i32, row i was swapped with row pivots[i] - 1. LinAlgError if a pivot is zero (`lu` takes such a
+/// matrix).
 [[nodiscard]] WEFT_API LuFactors lu_factor(const Tensor& A);
-struct Lu {
-  Tensor P, L, U;  ///< [..., m, m], [..., m, k], [..., k, n] with k = min(m, n)
-};
-/// A = P L U. P has no gradient.
+WEFT_RESULT3(Lu, P, L, U);
+/// A = P L U: [..., m, m], [..., m, k], [..., k, n] with k = min(m, n). P has no gradient.
 [[nodiscard]] WEFT_API Lu lu(const Tensor& A);
 struct LuSolveOptions {
   bool left = true;      ///< A X = B, else X A = B
@@ -71,32 +66,31 @@ struct SolveTriangularOptions {
 
 /// L of A = L L^T, or U of A = U^T U (`upper`), for a positive-definite A: [..., n, n]. LinAlgError otherwise.
 [[nodiscard]] WEFT_API Tensor cholesky(const Tensor& A, bool upper = false);
-struct CholeskyEx {
-  Tensor L, info;  ///< info: [...] i32, 0, or the order of the first leading minor that is not positive
-};
-/// cholesky without an error: a matrix that is not positive-definite shows in `info` alone.
+WEFT_RESULT2(CholeskyEx, L, info);
+/// cholesky without an error: a matrix that is not positive-definite shows in `info` alone ([...] i32, 0, or the order
+/// of the first leading minor that is not positive).
 [[nodiscard]] WEFT_API CholeskyEx cholesky_ex(const Tensor& A, bool upper = false);
-struct Eigh {
-  Tensor eigenvalues, eigenvectors;  ///< [..., n] in rising order; [..., n, n], a vector a column
-};
-/// A = V diag(w) V^T. UPLO "L" or "U": the triangle that is read. Gradients through the eigenvectors need eigenvalues
-/// that differ and an objective that does not depend on the vectors' signs. LinAlgError for NaN and infinity.
-[[nodiscard]] WEFT_API Eigh eigh(const Tensor& A, std::string_view UPLO = "L");
+WEFT_RESULT2(Eigh, eigenvalues, eigenvectors);
+/// Which triangle of a symmetric matrix is read: "L" or "U" as text.
+enum class Triangle : uint8_t { lower, upper };
+constexpr auto mode_words(Triangle) { return make_words("linalg: UPLO", "L", "U"); }
+/// A = V diag(w) V^T: w [..., n] in rising order, V [..., n, n], a vector a column. UPLO: the triangle that
+/// is read. Gradients through the eigenvectors need eigenvalues that differ and an objective that does not depend on
+/// the vectors' signs. LinAlgError for NaN and infinity.
+[[nodiscard]] WEFT_API Eigh eigh(const Tensor& A, Choice<Triangle> UPLO = Triangle::lower);
 /// The eigenvalues alone.
-[[nodiscard]] WEFT_API Tensor eigvalsh(const Tensor& A, std::string_view UPLO = "L");
+[[nodiscard]] WEFT_API Tensor eigvalsh(const Tensor& A, Choice<Triangle> UPLO = Triangle::lower);
 
 // Factors of any A.
 
-struct Qr {
-  Tensor Q, R;
-};
+WEFT_RESULT2(Qr, Q, R);
+enum class QrMode : uint8_t { reduced, complete, r };
+constexpr auto mode_words(QrMode) { return make_words("linalg.qr: mode", "reduced", "complete", "r"); }
 /// A = Q R, k = min(m, n). mode "reduced": Q [..., m, k], R [..., k, n]; "complete": Q [..., m, m], R [..., m, n]; "r":
 /// R alone, Q is [0]. The gradient needs the first k columns of A to be independent; NotSupported for "complete" where
 /// m > n.
-[[nodiscard]] WEFT_API Qr qr(const Tensor& A, std::string_view mode = "reduced");
-struct Svd {
-  Tensor U, S, Vh;
-};
+[[nodiscard]] WEFT_API Qr qr(const Tensor& A, Choice<QrMode> mode = QrMode::reduced);
+WEFT_RESULT3(Svd, U, S, Vh);
 /// A = U diag(S) Vh. U [..., m, m], S [..., k] in falling order, Vh [..., n, n], k = min(m, n); without full_matrices U
 /// [..., m, k], Vh [..., k, n]. Gradients through U and Vh need singular values that differ (and no 0 among them unless
 /// m == n), and an objective that does not depend on the vectors' signs; the columns beyond k have none (ValueError).
@@ -115,11 +109,12 @@ struct PinvOptions {
 };
 /// The Moore-Penrose inverse: [..., m, n] -> [..., n, m]. The gradient is that of a rank that does not change.
 [[nodiscard]] WEFT_API Tensor pinv(const Tensor& A, const PinvOptions& o = {});
+[[nodiscard]] inline Tensor pinv(const Tensor& A, double rtol) { return pinv(A, PinvOptions{.rtol = rtol}); }
 /// Number of singular values above the bound of PinvOptions: [..., m, n] -> [...] i64.
 [[nodiscard]] WEFT_API Tensor matrix_rank(const Tensor& A, const PinvOptions& o = {});
 struct LstsqOptions {
   std::optional<double> rcond = std::nullopt;  ///< default max(m, n) * epsilon of the dtype
-  std::string_view driver = "gelsy";           ///< gels (full rank only), gelsy, gelsd, gelss
+  Choice<LstsqDriver> driver = LstsqDriver::gelsy;
 };
 struct Lstsq {
   Tensor solution;         ///< [..., n, k]
@@ -134,12 +129,15 @@ struct Lstsq {
 
 // Norms, and functions of products.
 
+enum class MatrixNorm : uint8_t { fro, nuc };
+constexpr auto mode_words(MatrixNorm) { return make_words("linalg.norm: ord", "fro", "nuc"); }
 /// Which norm: "fro", "nuc", or a number.
 struct Ord {
-  Ord(const char* name) : name(name) {}
+  Ord(MatrixNorm name) : name(name) {}
+  Ord(const char* name) : name(Choice<MatrixNorm>(name)) {}
   template <class T>
   requires std::is_arithmetic_v<T> Ord(T p) : p(static_cast<double>(p)) {}
-  std::string_view name;  ///< empty: a number
+  std::optional<MatrixNorm> name = std::nullopt;  ///< none: a number
   double p = 0;
 };
 /// Norm of the matrices of the axes dim: "fro" (root of the sum of squares), "nuc" (sum of singular values), 1 and -1

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/common.h"
 #include "weft/autograd/ops/elementwise/select.h"
@@ -110,6 +111,12 @@ Tensor mean(const Tensor& x, const DimList& dims, bool keepdim, std::optional<Dt
     return {spread(c.grad() / count, shape, mask, keepdim)};
   });
 }
+Tensor nanmean(const Tensor& x, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) try {
+  const Dtype d = dtype.value_or(x.dtype());
+  WEFT_CHECK(is_floating(d), DtypeError, "nanmean: expects a floating dtype, got ", d,
+             "; give a floating dtype or convert with to()");
+  return nansum(x, dims, keepdim, d) / sum(logical_not(isnan(x)), dims, keepdim).to(d);
+} catch (const Error& e) { detail::rethrow_as("nanmean", e); }
 
 namespace {
 /// Products of all other elements of the line: exact at zeros to every order, at n times the memory.
@@ -289,6 +296,12 @@ Tensor amin(const Tensor& x, const DimList& dims, bool keepdim) {
 }
 Tensor max(const Tensor& x) { return extreme<fn::Max>("max", x, {}, false, true); }
 Tensor min(const Tensor& x) { return extreme<fn::Min>("min", x, {}, false, true); }
+Tensor max(const Tensor& x, const Tensor& y) try { return maximum(x, y); } catch (const Error& e) {
+  detail::rethrow_as("max", e);
+}
+Tensor min(const Tensor& x, const Tensor& y) try { return minimum(x, y); } catch (const Error& e) {
+  detail::rethrow_as("min", e);
+}
 ValuesIndices max(const Tensor& x, int64_t dim, bool keepdim) { return extreme_along("max", x, dim, keepdim, true); }
 ValuesIndices min(const Tensor& x, int64_t dim, bool keepdim) { return extreme_along("min", x, dim, keepdim, false); }
 Tensor argmax(const Tensor& x, std::optional<int64_t> dim, bool keepdim) {

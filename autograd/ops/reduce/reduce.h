@@ -9,6 +9,7 @@
 
 #include "weft/core/choice.h"
 #include "weft/core/dim_list.h"
+#include "weft/core/results.h"
 #include "weft/core/tensor.h"
 
 namespace weft {
@@ -20,8 +21,16 @@ WEFT_API Tensor nansum(const Tensor& x, const DimList& dims = {}, bool keepdim =
                        std::optional<Dtype> dtype = {});
 /// Arithmetic mean; NaN for no elements. DtypeError for integers without a floating `dtype`.
 WEFT_API Tensor mean(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
+/// Mean of the elements that are not NaN; NaN where there is none. Errors as in `mean`.
+WEFT_API Tensor nanmean(const Tensor& x, const DimList& dims = {}, bool keepdim = false,
+                        std::optional<Dtype> dtype = {});
 /// Product. Integers and bool give i64. The gradient is exact at zeros.
 WEFT_API Tensor prod(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
+
+/// Of everything, converted first: `sum(x, Dtype::f64)`.
+inline Tensor sum(const Tensor& x, Dtype dtype) { return sum(x, {}, false, dtype); }
+inline Tensor mean(const Tensor& x, Dtype dtype) { return mean(x, {}, false, dtype); }
+inline Tensor prod(const Tensor& x, Dtype dtype) { return prod(x, {}, false, dtype); }
 
 struct VarOptions {
   double correction = 1;  ///< the divisor is max(0, n - correction): 1 unbiased, 0 population
@@ -47,11 +56,12 @@ WEFT_API Tensor amax(const Tensor& x, const DimList& dims = {}, bool keepdim = f
 WEFT_API Tensor amin(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
 WEFT_API Tensor max(const Tensor& x);
 WEFT_API Tensor min(const Tensor& x);
+/// maximum and minimum of two tensors (elementwise/binary.h).
+WEFT_API Tensor max(const Tensor& x, const Tensor& y);
+WEFT_API Tensor min(const Tensor& x, const Tensor& y);
 /// Values picked along an axis and their positions there (i64). For max and min: the first of equals, or the first NaN.
 /// The gradient goes to that element.
-struct ValuesIndices {
-  Tensor values, indices;
-};
+WEFT_RESULT2(ValuesIndices, values, indices);
 /// The greatest or smallest element along `dim`. ShapeError for an empty axis.
 WEFT_API ValuesIndices max(const Tensor& x, int64_t dim, bool keepdim = false);
 WEFT_API ValuesIndices min(const Tensor& x, int64_t dim, bool keepdim = false);

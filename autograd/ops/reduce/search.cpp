@@ -1,6 +1,7 @@
 #include "weft/autograd/ops/reduce/search.h"
 
 #include <cmath>
+#include <limits>
 
 #include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
@@ -163,9 +164,11 @@ Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) try {
   NoGrad guard;
   int64_t size = minlength;
   if (x.numel() > 0) {
-    const int64_t least = min(x).item<int64_t>();
+    const int64_t least = min(x).item<int64_t>(), most = max(x).item<int64_t>();
     WEFT_CHECK(least >= 0, ValueError, "bincount: ", least, " is negative");
-    size = std::max(size, max(x).item<int64_t>() + 1);
+    WEFT_CHECK(most < std::numeric_limits<int64_t>::max(), ValueError, "bincount: there is no room for ", most,
+               " and all counts below");
+    size = std::max(size, most + 1);
   }
   const Dtype d = !weights.defined() ? Dtype::i64 : weights.dtype() == Dtype::f32 ? Dtype::f32 : Dtype::f64;
   const TensorOptions at{d, x.device()};

@@ -2,6 +2,7 @@
 // Nothing is recorded.
 #pragma once
 
+#include "weft/core/results.h"
 #include "weft/core/tensor.h"
 
 namespace weft {
@@ -35,12 +36,9 @@ struct IsinOptions {
 [[nodiscard]] WEFT_API Tensor isclose(const Tensor& x, const Tensor& y, double rtol = 1e-5, double atol = 1e-8,
                                       bool equal_nan = false);
 
-/// The result of unique. Tensors that the options do not ask for are undefined.
-struct UniqueResult {
-  Tensor output;           ///< the different elements or slices, once each
-  Tensor inverse_indices;  ///< where in `output` each element (x's shape) or slice ([n]) is; i64
-  Tensor counts;           ///< how often each of `output` was there; i64
-};
+/// The result of unique: the different elements or slices, once each; where in `output` each element (x's shape) or
+/// slice ([n]) is, i64; how often each of `output` was there, i64. What the options do not ask for is undefined.
+WEFT_RESULT3(UniqueResult, output, inverse_indices, counts);
 struct UniqueOptions {
   bool return_inverse = false;
   bool return_counts = false;
@@ -63,5 +61,8 @@ struct HistcOptions {
 /// outside and NaNs are left out. [bins], of x's floating dtype. ValueError for a range that is not finite, bins < 1 or
 /// max < min.
 [[nodiscard]] WEFT_API Tensor histc(const Tensor& x, const HistcOptions& o = {});
+[[nodiscard]] inline Tensor histc(const Tensor& x, int64_t bins, double min = 0, double max = 0) {
+  return histc(x, HistcOptions{bins, min, max});
+}
 
 }  // namespace weft

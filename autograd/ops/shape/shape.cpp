@@ -219,7 +219,7 @@ Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim) tr
   return index_select(x, d, at.to(x.device()));
 } catch (const Error& e) { detail::rethrow_as("repeat_interleave", e); }
 
-std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, bool xy) {
+std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, Choice<MeshIndexing> indexing) {
   WEFT_CHECK(!tensors.empty(), ValueError, "meshgrid: the list of tensors is empty");
   Shape shape;
   for (const Tensor& t : tensors) {
@@ -227,7 +227,7 @@ std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, bool xy) {
     shape.push_back(t.numel());
   }
   const int n = shape.size();
-  const bool swap = xy && n >= 2;
+  const bool swap = indexing == MeshIndexing::xy && n >= 2;
   if (swap) std::swap(shape[0], shape[1]);
   std::vector<Tensor> grids;
   for (int k = 0; k < n; ++k) {

@@ -2,7 +2,9 @@
 // functions. Must not know of indices (index.h) or of padding (pad.h).
 #pragma once
 
+#include "weft/core/choice.h"
 #include "weft/core/tensor.h"
+#include "weft/core/tensor_list.h"
 
 namespace weft {
 
@@ -42,8 +44,10 @@ inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t 
 /// The tensors side by side along `dim`; all other sizes agree. The dtype is the promoted one; channels-last stays
 /// channels-last. Tensors of shape [0] count for nothing. Errors: an empty list, sizes that differ elsewhere.
 [[nodiscard]] WEFT_API Tensor cat(const std::vector<Tensor>& tensors, int64_t dim = 0);
+[[nodiscard]] inline Tensor cat(TensorBraces tensors, int64_t dim = 0) { return cat(listed(tensors), dim); }
 /// The tensors, all of one shape, along a new axis `dim`.
 [[nodiscard]] WEFT_API Tensor stack(const std::vector<Tensor>& tensors, int64_t dim = 0);
+[[nodiscard]] inline Tensor stack(TensorBraces tensors, int64_t dim = 0) { return stack(listed(tensors), dim); }
 
 /// The slices along `dim`, without that axis: views. Their gradients meet in one tensor.
 [[nodiscard]] WEFT_API std::vector<Tensor> unbind(const Tensor& x, int64_t dim = 0);
@@ -66,9 +70,13 @@ inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t 
 /// Element i along `dim` repeats[i] times; repeats: i32 or i64 of rank 1.
 [[nodiscard]] WEFT_API Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim);
 
+/// Order of a grid's axes: that of a matrix, or with the first two swapped (numpy's default).
+enum class MeshIndexing : uint8_t { ij, xy };
+constexpr auto mode_words(MeshIndexing) { return make_words("meshgrid: indexing", "ij", "xy"); }
 /// Grids of coordinates: result k has the shape of all sizes and varies along axis k. Views.
-/// `xy` swaps the first two axes (numpy's default), else matrix order.
-[[nodiscard]] WEFT_API std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, bool xy = false);
+/// ShapeError for tensors of rank 2 and above.
+[[nodiscard]] WEFT_API std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors,
+                                                    Choice<MeshIndexing> indexing = MeshIndexing::ij);
 
 /// The elements on and below (tril), on and above (triu) the diagonal of the last two axes; zero elsewhere.
 [[nodiscard]] WEFT_API Tensor tril(const Tensor& x, int64_t diagonal = 0);

@@ -25,6 +25,20 @@ std::vector<Tensor> raised_to(const char* op, int rank, const std::vector<Tensor
   return raised;
 }
 
+std::vector<Tensor> split_at(const char* op, const Tensor& x, const std::vector<int64_t>& indices, int rank,
+                             int64_t dim) {
+  WEFT_CHECK(x.rank(op) >= rank, ShapeError, op, ": expects at least ", rank, " dimensions, got ", x.shape());
+  const OpName name(op);
+  return tensor_split(x, indices, dim);
+}
+std::vector<Tensor> split_evenly(const char* op, const Tensor& x, int64_t sections, int rank, int64_t dim) {
+  WEFT_CHECK(x.rank(op) >= rank, ShapeError, op, ": expects at least ", rank, " dimensions, got ", x.shape());
+  WEFT_CHECK(sections > 0 && x.size(dim) % sections == 0, ValueError, op, ": dim ", dim, " of ", x.shape(),
+             " does not divide into ", sections, " equal sections");
+  const OpName name(op);
+  return tensor_split(x, sections, dim);
+}
+
 }  // namespace
 
 Tensor vstack(const std::vector<Tensor>& tensors) try {
@@ -39,6 +53,13 @@ Tensor hstack(const std::vector<Tensor>& tensors) try {
 Tensor dstack(const std::vector<Tensor>& tensors) try {
   return cat(raised_to("dstack", 3, tensors), 2);
 } catch (const Error& e) { detail::rethrow_as("dstack", e); }
+
+Tensor column_stack(const std::vector<Tensor>& tensors) try {
+  WEFT_CHECK(!tensors.empty(), ValueError, "column_stack: the list of tensors is empty");
+  std::vector<Tensor> columns;
+  for (const Tensor& t : tensors) columns.push_back(t.rank() < 2 ? t.reshape({t.numel(), 1}) : t);
+  return cat(columns, 1);
+} catch (const Error& e) { detail::rethrow_as("column_stack", e); }
 
 std::vector<Tensor> tensor_split(const Tensor& x, int64_t sections, int64_t dim) try {
   WEFT_CHECK(x.rank() > 0, ShapeError, "tensor_split: a rank-0 tensor has no axis to split");
@@ -76,6 +97,21 @@ std::vector<Tensor> tensor_split(const Tensor& x, const Tensor& indices_or_secti
   if (at.rank() == 0) return tensor_split(x, at.item<int64_t>(), dim);
   return tensor_split(x, at.to_vector<int64_t>(), dim);
 } catch (const Error& e) { detail::rethrow_as("tensor_split", e); }
+
+std::vector<Tensor> hsplit(const Tensor& x, int64_t sections) {
+  return split_evenly("hsplit", x, sections, 1, x.rank() == 1 ? 0 : 1);
+}
+std::vector<Tensor> hsplit(const Tensor& x, const std::vector<int64_t>& indices) {
+  return split_at("hsplit", x, indices, 1, x.rank() == 1 ? 0 : 1);
+}
+std::vector<Tensor> vsplit(const Tensor& x, int64_t sections) { return split_evenly("vsplit", x, sections, 2, 0); }
+std::vector<Tensor> vsplit(const Tensor& x, const std::vector<int64_t>& indices) {
+  return split_at("vsplit", x, indices, 2, 0);
+}
+std::vector<Tensor> dsplit(const Tensor& x, int64_t sections) { return split_evenly("dsplit", x, sections, 3, 2); }
+std::vector<Tensor> dsplit(const Tensor& x, const std::vector<int64_t>& indices) {
+  return split_at("dsplit", x, indices, 3, 2);
+}
 
 Tensor broadcast_to(const Tensor& x, const Shape& shape) try { return x.expand(shape); } catch (const Error& e) {
   detail::rethrow_as("broadcast_to", e);

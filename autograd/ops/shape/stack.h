@@ -13,6 +13,9 @@ namespace weft {
 /// The tensors joined along axis 2: [M, N] counts as [M, N, 1], [N] as [1, N, 1]. Equivalent: torch.dstack.
 [[nodiscard]] WEFT_API Tensor dstack(const std::vector<Tensor>& tensors);
 
+/// Vectors as columns, matrices side by side. Equivalent: torch.column_stack.
+[[nodiscard]] WEFT_API Tensor column_stack(const std::vector<Tensor>& tensors);
+
 /// `sections` views along `dim`, of which the first size % sections are one longer. ValueError unless sections > 0.
 /// Equivalent: torch.tensor_split.
 [[nodiscard]] WEFT_API std::vector<Tensor> tensor_split(const Tensor& x, int64_t sections, int64_t dim = 0);
@@ -23,6 +26,15 @@ namespace weft {
 /// The same with the number of sections (rank 0) or the indices (rank 1) as an i64 tensor. Waits for its device.
 [[nodiscard]] WEFT_API std::vector<Tensor> tensor_split(const Tensor& x, const Tensor& indices_or_sections,
                                                         int64_t dim = 0);
+
+/// tensor_split into equal sections or at indices, along axis 1 (hsplit; 0 of a vector), 0 (vsplit) and 2 (dsplit).
+/// ShapeError if x has no such axis, ValueError if its size is no multiple of the sections.
+[[nodiscard]] WEFT_API std::vector<Tensor> hsplit(const Tensor& x, int64_t sections);
+[[nodiscard]] WEFT_API std::vector<Tensor> hsplit(const Tensor& x, const std::vector<int64_t>& indices);
+[[nodiscard]] WEFT_API std::vector<Tensor> vsplit(const Tensor& x, int64_t sections);
+[[nodiscard]] WEFT_API std::vector<Tensor> vsplit(const Tensor& x, const std::vector<int64_t>& indices);
+[[nodiscard]] WEFT_API std::vector<Tensor> dsplit(const Tensor& x, int64_t sections);
+[[nodiscard]] WEFT_API std::vector<Tensor> dsplit(const Tensor& x, const std::vector<int64_t>& indices);
 
 /// Tensor::expand. Equivalent: torch.broadcast_to.
 [[nodiscard]] WEFT_API Tensor broadcast_to(const Tensor& x, const Shape& shape);

@@ -153,6 +153,17 @@ Tensor Tensor::t() const {
   return rank() < 2 ? whole(*this) : transpose(0, 1);
 }
 
+Tensor Tensor::T() const {
+  Shape dims;
+  for (int i = rank() - 1; i >= 0; --i) dims.push_back(i);
+  return permute(dims);
+}
+
+Tensor Tensor::mT() const {
+  WEFT_CHECK(rank() >= 2, ShapeError, "mT: expects at least 2 dimensions, got ", shape());
+  return transpose(-2, -1);
+}
+
 Tensor Tensor::slice(int64_t dim, std::optional<int64_t> start, std::optional<int64_t> stop, int64_t step) const {
   WEFT_CHECK(rank() > 0, ShapeError, "slice: a rank-0 tensor has no axis to slice");
   WEFT_CHECK(step >= 1, ValueError, "slice: step must be at least 1, got ", step);

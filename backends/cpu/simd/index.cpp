@@ -93,7 +93,7 @@ void index_get_kernel(const MutTensorRef& out, const TensorRef& x, const TensorR
 }
 
 template <bool Add, class T> WEFT_INLINE void put(T& d, T s) {
-  if constexpr (Add && !std::is_same_v<T, bool>) d = static_cast<T>(d + s);
+  if constexpr (Add && !std::is_same_v<T, bool>) d = fn::add(d, s);
   else d = s;
 }
 

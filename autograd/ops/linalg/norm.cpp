@@ -12,7 +12,7 @@
 namespace weft::linalg {
 namespace {
 
-std::string text(const Ord& ord) { return ord.name.empty() ? str(ord.p) : str("'", ord.name, "'"); }
+std::string text(const Ord& ord) { return ord.name ? str("'", Choice<MatrixNorm>(*ord.name).text(), "'") : str(ord.p); }
 
 // The greatest (0 of none) or smallest along `dim`.
 Tensor extreme(const Tensor& x, bool greatest, int64_t dim, bool keepdim) {
@@ -35,23 +35,23 @@ Tensor taylor(const Tensor& A) {
 
 Tensor matrix_norm(const Tensor& given, const Ord& ord, const Shape& dim, bool keepdim, std::optional<Dtype> dtype) {
   constexpr const char* op = "linalg.matrix_norm";
-  const bool values = ord.name == "nuc" || (ord.name.empty() && std::abs(ord.p) == 2);
+  const bool values = ord.name == MatrixNorm::nuc || (!ord.name && std::abs(ord.p) == 2);
   Tensor A = operand(op, dtype ? given.to(*dtype) : given, values ? &kernels::svd : nullptr);
   const NoAutocast plain(A);
   WEFT_CHECK(dim.size() == 2, ValueError, op, ": dim must be two axes, got ", dim);
   int rows = wrap_dim(op, dim[0], A.rank()), columns = wrap_dim(op, dim[1], A.rank());
   WEFT_CHECK(rows != columns, ValueError, op, ": dim names axis ", rows, " twice");
-  const bool sums = ord.name.empty() && (std::abs(ord.p) == 1 || std::isinf(ord.p));
-  WEFT_CHECK(values || sums || ord.name == "fro", ValueError, op,
+  const bool sums = !ord.name && (std::abs(ord.p) == 1 || std::isinf(ord.p));
+  WEFT_CHECK(values || sums || ord.name == MatrixNorm::fro, ValueError, op,
              ": ord must be 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2, got ", text(ord));
-  if (ord.name == "fro") return vector_norm(A, 2, {rows, columns}, keepdim);
+  if (ord.name == MatrixNorm::fro) return vector_norm(A, 2, {rows, columns}, keepdim);
   if (sums) {
     if (std::isinf(ord.p)) std::swap(rows, columns);
     const Tensor line = sum(abs(A), rows, true), y = extreme(line, ord.p > 0, columns, true);
     return keepdim ? y : y.squeeze(Shape{rows, columns});
   }
   const Tensor s = svdvals(A.movedim(Shape{rows, columns}, Shape{-2, -1}));
-  const Tensor y = ord.name == "nuc" ? sum(s, -1) : extreme(s, ord.p > 0, -1, false);
+  const Tensor y = ord.name == MatrixNorm::nuc ? sum(s, -1) : extreme(s, ord.p > 0, -1, false);
   if (!keepdim) return y;
   return y.unsqueeze(std::min(rows, columns)).unsqueeze(std::max(rows, columns));
 }
@@ -64,13 +64,13 @@ Tensor norm(const Tensor& A, std::optional<Ord> ord, const DimList& dim, bool ke
   WEFT_CHECK(axes == 1 || axes == 2, ShapeError, op, ": an ord needs one axis or two, got ",
              dim.empty() ? str("a tensor of shape ", A.shape()) : str("dim ", dim.dims()));
   if (axes == 2) return matrix_norm(A, *ord, dim.empty() ? Shape{-2, -1} : dim.dims(), keepdim, dtype);
-  WEFT_CHECK(ord->name.empty(), ValueError, op, ": ord ", text(*ord), " is a norm of matrices, but dim is one axis");
+  WEFT_CHECK(!ord->name, ValueError, op, ": ord ", text(*ord), " is a norm of matrices, but dim is one axis");
   return vector_norm(A, ord->p, dim, keepdim, dtype);
 }
 
 Tensor cond(const Tensor& given, std::optional<Ord> p) {
   constexpr const char* op = "linalg.cond";
-  const bool values = !p || (p->name.empty() && std::abs(p->p) == 2);
+  const bool values = !p || (!p->name && std::abs(p->p) == 2);
   const Tensor A = values ? operand(op, given, &kernels::svd) : square_operand(op, given, &kernels::inverse);
   const NoAutocast plain(A);
   if (A.numel() == 0) return zeros(batch_of(A), A.options());

@@ -78,11 +78,7 @@ Lstsq lstsq(const Tensor& A_given, const Tensor& B_given, const LstsqOptions& o)
   constexpr const char* op = "linalg.lstsq";
   const Tensor A = operand(op, A_given, &kernels::lstsq), B = second_operand(op, A, B_given);
   const NoAutocast plain(A);
-  constexpr std::string_view names[] = {"gels", "gelsy", "gelsd", "gelss"};
-  const auto found = std::find(std::begin(names), std::end(names), o.driver);
-  WEFT_CHECK(found != std::end(names), ValueError, op, ": driver must be gels, gelsy, gelsd or gelss, got '", o.driver,
-             "'");
-  const LstsqDriver driver = static_cast<LstsqDriver>(found - std::begin(names));
+  const LstsqDriver driver = o.driver;
   const bool vector = B.rank() == A.rank() - 1;
   WEFT_CHECK(B.rank() == A.rank() || vector, ShapeError, op, ": B must have A's rank or one less, got A ", A.shape(),
              " and B ", B.shape());

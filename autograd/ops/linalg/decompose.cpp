@@ -73,36 +73,29 @@ Tensor thin(const Tensor& g, int64_t dim, int64_t k) {
   return g.narrow(dim, 0, k);
 }
 
-void check_uplo(const char* op, std::string_view UPLO) {
-  WEFT_CHECK(UPLO == "L" || UPLO == "U" || UPLO == "l" || UPLO == "u", ValueError, op, ": UPLO must be L or U, got '",
-             UPLO, "'");
-}
-
 // The eigenvalues of A; A becomes its eigenvectors, a row each.
-Tensor eigen(const char* op, Tensor& A, std::string_view UPLO, bool vectors) {
+Tensor eigen(const char* op, Tensor& A, Choice<Triangle> UPLO, bool vectors) {
   const NoGrad off;
   Tensor w = empty(A.shape().slice(0, A.rank() - 1), A.options()), info = zeros(batch_of(A), {Dtype::i32, A.device()});
   if (A.numel() > 0)
-    kernels::eigh(A.device(), FlatOut(A, 2), FlatOut(w, 1), FlatOut(info, 0), UPLO == "U" || UPLO == "u", vectors);
+    kernels::eigh(A.device(), FlatOut(A, 2), FlatOut(w, 1), FlatOut(info, 0), UPLO == Triangle::upper, vectors);
   check_info(op, info, "has eigenvalues that did not converge: ");
   return w;
 }
 
 // Zeros in the triangle that is not read: a NaN there has no effect.
-Tensor read_triangle(const Tensor& A, std::string_view UPLO) {
+Tensor read_triangle(const Tensor& A, Choice<Triangle> UPLO) {
   const NoGrad off;
-  return UPLO == "U" || UPLO == "u" ? triu(A.detach()) : tril(A.detach());
+  return UPLO == Triangle::upper ? triu(A.detach()) : tril(A.detach());
 }
 
 }  // namespace
 
-Qr qr(const Tensor& given, std::string_view mode) {
+Qr qr(const Tensor& given, Choice<QrMode> mode) {
   constexpr const char* op = "linalg.qr";
-  WEFT_CHECK(mode == "reduced" || mode == "complete" || mode == "r", ValueError, op,
-             ": mode must be reduced, complete or r, got '", mode, "'");
   const Tensor A = operand(op, given, &kernels::qr);
-  const bool complete = mode == "complete", want_q = mode != "r";
-  if (!want_q && recording(A)) return {empty({0}, A.options()), qr(A, "reduced").R};  // its gradient needs Q
+  const bool complete = mode == QrMode::complete, want_q = mode != QrMode::r;
+  if (!want_q && recording(A)) return {empty({0}, A.options()), qr(A).R};  // its gradient needs Q
   const int64_t m = A.size(-2), n = A.size(-1), k = complete ? m : std::min(m, n);
   const Shape batch = batch_of(A);
   if (complete) check_extent(op, m, m);
@@ -178,9 +171,8 @@ Tensor svdvals(const Tensor& given) {
   return S;
 }
 
-Eigh eigh(const Tensor& given, std::string_view UPLO) {
+Eigh eigh(const Tensor& given, Choice<Triangle> UPLO) {
   constexpr const char* op = "linalg.eigh";
-  check_uplo(op, UPLO);
   const Tensor A = square_operand(op, given, &kernels::eigh);
   Tensor rows = read_triangle(A, UPLO);
   check_finite(op, rows);
@@ -200,10 +192,9 @@ Eigh eigh(const Tensor& given, std::string_view UPLO) {
   return {ys[0], ys[1]};
 }
 
-Tensor eigvalsh(const Tensor& given, std::string_view UPLO) {
+Tensor eigvalsh(const Tensor& given, Choice<Triangle> UPLO) {
   constexpr const char* op = "linalg.eigvalsh";
   const OpName name(op);
-  check_uplo(op, UPLO);
   const Tensor A = square_operand(op, given, &kernels::eigh);
   if (recording(A)) return eigh(A, UPLO).eigenvalues;  // the gradient needs the vectors
   Tensor rows = read_triangle(A, UPLO);
