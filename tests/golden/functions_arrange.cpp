@@ -43,11 +43,19 @@ void add_sequences(Functions& f) {
 }
 
 void add_pieces(Functions& f) {
-  f.add("F.meshgrid", {}, [](const Call& c) {
-    const std::string indexing = c.word("indexing", "ij");
-    if (indexing != "ij" && indexing != "xy") throw weft::ValueError("meshgrid: unknown indexing " + indexing);
-    return weft::meshgrid(c.inputs, indexing == "xy");
-  });
+  f.add("F.meshgrid", {}, [](const Call& c) { return weft::meshgrid(c.inputs, c.word("indexing", "ij")); });
+  using Splits = std::vector<Tensor>;
+  const auto splits = [&f](const char* name, Splits (*equal)(const Tensor&, int64_t),
+                           Splits (*at)(const Tensor&, const std::vector<int64_t>&)) {
+    f.add(name, {"input"}, [=](const Call& c) {
+      const Tensor x = c.in("input");
+      return c.has("sections") ? equal(x, c.integer("sections")) : at(x, c.ints("indices"));
+    });
+  };
+  splits("F.hsplit", weft::hsplit, weft::hsplit);
+  splits("F.vsplit", weft::vsplit, weft::vsplit);
+  splits("F.dsplit", weft::dsplit, weft::dsplit);
+  f.add("F.column_stack", {}, [](const Call& c) { return weft::column_stack(c.inputs); });
   f.add("F.tensor_split", {"input", "tensor_indices_or_sections"}, [](const Call& c) {
     const Tensor x = c.in("input"), where = c.in("tensor_indices_or_sections");
     const int64_t dim = c.integer("dim", 0);
@@ -74,9 +82,7 @@ void add_pieces(Functions& f) {
 
 weft::EmbeddingBagOptions bag_options(const Call& c) {
   weft::EmbeddingBagOptions o;
-  const std::string mode = c.word("mode", "mean");
-  if (mode != "sum" && mode != "mean" && mode != "max") throw weft::ValueError("embedding_bag: unknown mode " + mode);
-  o.mode = mode == "sum" ? weft::BagMode::sum : mode == "mean" ? weft::BagMode::mean : weft::BagMode::max;
+  o.mode = c.word("mode", "mean");
   o.per_sample_weights = c.in("per_sample_weights");
   o.include_last_offset = c.boolean("include_last_offset", false);
   o.padding_idx = c.opt_integer("padding_idx");
@@ -86,6 +92,7 @@ weft::EmbeddingBagOptions bag_options(const Call& c) {
 
 void add_places(Functions& f) {
   f.add("F.nonzero", {"input"}, [](const Call& c) { return weft::nonzero(c.in("input")); });
+  f.add("F.take", {"input", "index"}, [](const Call& c) { return weft::take(c.in("input"), c.in("index")); });
   f.add("F.argwhere", {"input"}, [](const Call& c) { return weft::argwhere(c.in("input")); });
   f.add("F.index_add", {"input", "index", "source"}, [](const Call& c) {
     return weft::index_add(c.in("input"), c.integer("dim"), c.in("index"), c.in("source"), c.number("alpha", 1));

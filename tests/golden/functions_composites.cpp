@@ -23,7 +23,7 @@ weft::ScatterReduce scatter_reduction(const Call& c) {
 
 /// beta input + alpha (a product of two).
 template <class F> auto scaled(const char* a, const char* b, F op) {
-  return [=](const Call& c) { return op(c.in("input"), c.in(a), c.in(b), c.number("beta", 1), c.number("alpha", 1)); };
+  return [=](const Call& c) { return op(c.in("input"), c.in(a), c.in(b), c.scalar("beta", 1), c.scalar("alpha", 1)); };
 }
 
 void add_matrices(Functions& f) {

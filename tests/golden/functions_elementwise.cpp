@@ -25,6 +25,7 @@ void add_elementwise(Functions& f) {
   with_numbers(f, "F.bitwise_left_shift", [](const auto& x, const auto& y) { return weft::bitwise_left_shift(x, y); });
   with_numbers(f, "F.bitwise_right_shift",
                [](const auto& x, const auto& y) { return weft::bitwise_right_shift(x, y); });
+  with_numbers(f, "F.remainder", [](const auto& x, const auto& y) { return weft::remainder(x, y); });
   with_numbers(f, "F.xlogy", [](const auto& x, const auto& y) { return weft::xlogy(x, y); });
   const std::pair<const char*, Tensor (*)(const Tensor&)> one[] = {{"F.bitwise_not", weft::bitwise_not},
                                                                    {"F.lgamma", weft::lgamma},

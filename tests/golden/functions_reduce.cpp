@@ -131,6 +131,8 @@ void add_reduce(Functions& f) {
   f.add("F.logcumsumexp", {"input"}, [](const Call& c) { return weft::logcumsumexp(c.in("input"), c.integer("dim")); });
   f.add("F.nansum", {"input"},
         [](const Call& c) { return weft::nansum(c.in("input"), dims(c), keepdim(c), c.opt_dtype("dtype")); });
+  f.add("F.nanmean", {"input"},
+        [](const Call& c) { return weft::nanmean(c.in("input"), dims(c), keepdim(c), c.opt_dtype("dtype")); });
   f.add("F.count_nonzero", {"input"}, [](const Call& c) { return weft::count_nonzero(c.in("input"), dims(c)); });
   f.add("F.std_mean", {"input"}, [](const Call& c) {
     const auto [s, mean] = weft::std_mean(c.in("input"), dims(c), var_options(c));

@@ -91,8 +91,11 @@ def edges():
     case("linalg.pinv", {"A": randn(0, 3)}, label="empty", first=False)
     case("linalg.pinv", {"A": make([[1, 2], [2, 4], [0, 0]])}, label="rank", first=False)
     case("linalg.matrix_power", {"A": square(2, 2, 2)}, {"n": 0}, label="none", first=False)
-    case("linalg.det", {"A": make([[1, 2, 3], [2, 4, 6], [1, 0, 1]])}, label="singular", second=False)
-    case("linalg.det", {"A": make([[[1, 2], [2, 4]], [[3, 1], [0, 2]]])}, label="singular-batch", second=False)
+    # PyTorch's gradient of a singular matrix is 0, the cofactors are not: from the formula.
+    triple = lambda A: (torch.cross(A[0], A[1], dim=0) * A[2]).sum()
+    case("linalg.det", {"A": make([[1, 2, 3], [2, 4, 6], [1, 0, 1]])}, label="singular", f=triple, second=False)
+    cross = lambda A: A[..., 0, 0] * A[..., 1, 1] - A[..., 0, 1] * A[..., 1, 0]
+    case("linalg.det", {"A": make([[[1, 2], [2, 4]], [[3, 1], [0, 2]]])}, label="singular-batch", f=cross, second=False)
     for name in ("inv", "lu_factor"):
         refuse("linalg." + name, [[2, 2]], label="singular")
     refuse("linalg.solve", [[2, 2], [2, 1]], label="singular")

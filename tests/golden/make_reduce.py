@@ -130,6 +130,14 @@ def sums():
     case("nansum", {"input": x}, label="all", second=False)
     for call in ({"dim": 1}, {"dim": [0, 1]}, {"dim": 0, "keepdim": True}):
         case("nansum", {"input": make([[1, nan, 2], [nan, nan, nan], [0, -3, 1]])}, call, label="odd")
+    for call in ({}, {"dim": 1}, {"dim": [0, 1], "keepdim": True}):
+        case("nanmean", {"input": make([[1, nan, 2], [0, -3, 1]])}, call)
+    case("nanmean", {"input": make([[1, nan], [nan, nan], [inf, 2]])}, {"dim": 1}, label="odd", first=False)
+    case("nanmean", {"input": randn(2, 0)}, {"dim": 1}, label="empty", first=False)
+    for word in ("f32", *HALVES):
+        case("nanmean", {"input": make([[1, nan, 2]], word)}, {"dim": 1}, label=word)
+    case("nanmean", {"input": make([[1, nan, 2]], "f32")}, {"dtype": "f64"}, label="f64", first=False)
+    refuse("nanmean", [[3]], label="integers", words=["i64"])
     for word in ALL:
         case("nansum", {"input": make([[1, 2, 3], [0, 1, 0]], word)}, {"dim": 1}, label=word)
         for name in ("sum", "prod"):
