@@ -14,7 +14,8 @@ const OutOfMemory& spare() {
 }
 [[maybe_unused]] const OutOfMemory& g_spare = spare();
 
-thread_local const char* t_op = nullptr;
+// Every op asks for it: a word of the thread itself, found without a call.
+[[gnu::tls_model("initial-exec")]] thread_local const char* t_op = nullptr;
 
 }  // namespace
 
@@ -36,16 +37,11 @@ void Error::add_context(const std::string& context) noexcept {
   } catch (...) {}
 }
 
-OpName::OpName(const char* name) noexcept : outer_(t_op) {
-  if (!outer_) t_op = name;
-}
-OpName::~OpName() { t_op = outer_; }
-
-const char* detail::op_name() noexcept { return t_op; }
+const char*& detail::op_name() noexcept { return t_op; }
 
 std::string detail::named(const char* op, const char* text) {
   const char* rest = std::strstr(text, ": ");
-  const bool other = rest && rest != text && !std::memchr(text, ' ', static_cast<size_t>(rest - text));
+  const bool other = rest && rest != text && text + std::strcspn(text, " \"'[") > rest;
   return str(op, ": ", other ? rest + 2 : text);
 }
 

@@ -1,6 +1,5 @@
 #include "weft/autograd/ops/random.h"
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/activation.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
@@ -140,16 +139,16 @@ Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generat
   return where(le(x, 0), x * (rand(x.shape(), x.options(), g) * (upper - lower) + lower), x);
 }
 
-Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Generator* g) try {
-  WEFT_CHECK(x.is_floating(), DtypeError, "gumbel_softmax: dtype ", x.dtype(),
-             " is not supported here; expected a floating one");
+Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Generator* g) {
+  const OpName op("gumbel_softmax");
+  WEFT_CHECK(x.is_floating(), DtypeError, "dtype ", x.dtype(), " is not supported here; expected a floating one");
   // Halves would draw 0 and 1 again and again, whose noise is infinite; f32 draws 0 once in 2^24.
   const Tensor u = clamp(rand(x.shape(), {compute_dtype(x.dtype()), x.device()}, g), 0x1p-25);
   Tensor soft = softmax((x + neg(log(neg(log(u)))).to(x.dtype())) / tau, dim);
   if (!hard) return soft;
   const Tensor at = soft.detach();
   return scatter(zeros(x.shape(), x.options()), dim, argmax(at, dim, true), 1) - at + soft;
-} catch (const Error& e) { detail::rethrow_as("gumbel_softmax", e); }
+}
 
 Tensor bernoulli(const Tensor& p, Generator* g) {
   WEFT_CHECK(p.is_floating(), DtypeError, "bernoulli: p is ", p.dtype(), "; expected a floating dtype");
@@ -194,22 +193,22 @@ Tensor& exponential_(Tensor& x, double lambd, Generator* g) {
   return x.copy_(exponential(x.shape(), {compute_dtype(x.dtype()), x.device()}, g) / lambd);
 }
 
-Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement, Generator* g) try {
-  WEFT_CHECK(probs.is_floating(), DtypeError, "multinomial: probs are ", probs.dtype(), "; expected a floating dtype");
-  WEFT_CHECK(probs.rank() == 1 || probs.rank() == 2, ShapeError, "multinomial: probs must be of rank 1 or 2, got ",
-             probs.shape());
-  WEFT_CHECK(num_samples > 0, ValueError, "multinomial: num_samples must be positive, got ", num_samples);
+Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement, Generator* g) {
+  const OpName op("multinomial");
+  WEFT_CHECK(probs.is_floating(), DtypeError, "probs are ", probs.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(probs.rank() == 1 || probs.rank() == 2, ShapeError, "probs must be of rank 1 or 2, got ", probs.shape());
+  WEFT_CHECK(num_samples > 0, ValueError, "num_samples must be positive, got ", num_samples);
   const int64_t classes = probs.size(-1);
-  WEFT_CHECK(replacement || num_samples <= classes, ValueError, "multinomial: cannot draw ", num_samples, " of ",
-             classes, " without replacement");
+  WEFT_CHECK(replacement || num_samples <= classes, ValueError, "cannot draw ", num_samples, " of ", classes,
+             " without replacement");
   NoGrad guard;
   const Tensor p = probs.detach().to(Dtype::f64);
   if (p.numel() > 0) {
-    WEFT_CHECK(all(logical_and(ge(p, 0), isfinite(p))).item<bool>(), ValueError, "multinomial: a probability of ",
-               probs.shape(), " is negative, infinite or NaN");
-    WEFT_CHECK(all(any(gt(p, 0), -1)).item<bool>(), ValueError, "multinomial: all probabilities of a row are 0");
+    WEFT_CHECK(all(logical_and(ge(p, 0), isfinite(p))).item<bool>(), ValueError, "a probability of ", probs.shape(),
+               " is negative, infinite or NaN");
+    WEFT_CHECK(all(any(gt(p, 0), -1)).item<bool>(), ValueError, "all probabilities of a row are 0");
   }
-  WEFT_CHECK(classes > 0 || p.numel() == 0, ShapeError, "multinomial: probs ", probs.shape(), " have no classes");
+  WEFT_CHECK(classes > 0 || p.numel() == 0, ShapeError, "probs ", probs.shape(), " have no classes");
   if (!replacement) {
     // the first of exponential clocks with these rates, the second, ...
     return topk(p / exponential(p.shape(), p.options(), g), num_samples, -1).indices;
@@ -220,7 +219,7 @@ Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement, G
   // below the total even where the product is rounded
   const Tensor at = rand(shape, p.options(), g) * (sums.narrow(-1, classes - 1, 1) * (1 - 0x1p-52));
   return searchsorted(sums, at, {.right = true});
-} catch (const Error& e) { detail::rethrow_as("multinomial", e); }
+}
 
 Tensor poisson(const Tensor& rate, Generator* g) {
   WEFT_CHECK(rate.is_floating(), DtypeError, "poisson: rate is ", rate.dtype(), "; expected a floating dtype");
@@ -233,16 +232,17 @@ Tensor poisson(const Tensor& rate, Generator* g) {
   return kernels::map2<fn::Poisson>(rate.detach().to(Dtype::f64), element, {from.seed, from.offset}).to(rate.dtype());
 }
 
-Tensor normal(const Tensor& mean, const Tensor& std, Generator* g) try {
-  check_defined("normal", mean, std);
-  kernels::detail::check_same_device("normal", mean, std);
-  WEFT_CHECK(mean.is_floating(), DtypeError, "normal: mean is ", mean.dtype(), "; expected a floating dtype");
-  WEFT_CHECK(all(ge(std.detach(), 0)).item<bool>(), ValueError, "normal: an element of std ", std.shape(),
+Tensor normal(const Tensor& mean, const Tensor& std, Generator* g) {
+  const OpName op("normal");
+  check_defined(op, mean, std);
+  kernels::detail::check_same_device(op, mean, std);
+  WEFT_CHECK(mean.is_floating(), DtypeError, "mean is ", mean.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(all(ge(std.detach(), 0)).item<bool>(), ValueError, "an element of std ", std.shape(),
              " is negative or NaN");
   NoGrad guard;
-  const Shape shape = broadcast_shapes("normal", mean.shape(), std.shape());
+  const Shape shape = broadcast_shapes(op, mean.shape(), std.shape());
   return randn(shape, mean.options(), g) * std.detach().to(mean.dtype()) + mean.detach();
-} catch (const Error& e) { detail::rethrow_as("normal", e); }
+}
 Tensor normal(const Tensor& mean, double std, Generator* g) {
   check_defined("normal", mean);
   return normal(mean, detail::number(std, {mean.is_floating() ? mean.dtype() : default_dtype(), mean.device()}), g);

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/activation.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/common.h"
@@ -101,14 +100,16 @@ Tensor heaviside(const Tensor& x, const Tensor& values) {
   });
 }
 
-Tensor fmax(const Tensor& x, const Tensor& y) try {
-  check_operands("fmax", x, y);
+Tensor fmax(const Tensor& x, const Tensor& y) {
+  const OpName op("fmax");
+  check_operands(op, x, y);
   return where(logical_or(ge(x, y), isnan(y)), x, y);
-} catch (const Error& e) { rethrow_as("fmax", e); }
-Tensor fmin(const Tensor& x, const Tensor& y) try {
-  check_operands("fmin", x, y);
+}
+Tensor fmin(const Tensor& x, const Tensor& y) {
+  const OpName op("fmin");
+  check_operands(op, x, y);
   return where(logical_or(le(x, y), isnan(y)), x, y);
-} catch (const Error& e) { rethrow_as("fmin", e); }
+}
 
 Tensor logit(const Tensor& x, std::optional<double> eps) {
   const double e = eps.value_or(-1);

@@ -2,7 +2,6 @@
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/format.h"
 #include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/autograd/ops/shape/pad.h"
@@ -339,23 +338,29 @@ Tensor transpose(const char* op, const Tensor& x, const Tensor& w, const Tensor&
 
 }  // namespace
 
-Tensor conv1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<1>& o) try {
-  return convolve("conv1d", x, w, b, o);
-} catch (const Error& e) { detail::rethrow_as("conv1d", e); }
-Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<2>& o) try {
-  return convolve("conv2d", x, w, b, o);
-} catch (const Error& e) { detail::rethrow_as("conv2d", e); }
-Tensor conv3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<3>& o) try {
-  return convolve("conv3d", x, w, b, o);
-} catch (const Error& e) { detail::rethrow_as("conv3d", e); }
-Tensor conv_transpose1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<1>& o) try {
-  return transpose("conv_transpose1d", x, w, b, o);
-} catch (const Error& e) { detail::rethrow_as("conv_transpose1d", e); }
-Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<2>& o) try {
-  return transpose("conv_transpose2d", x, w, b, o);
-} catch (const Error& e) { detail::rethrow_as("conv_transpose2d", e); }
-Tensor conv_transpose3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<3>& o) try {
-  return transpose("conv_transpose3d", x, w, b, o);
-} catch (const Error& e) { detail::rethrow_as("conv_transpose3d", e); }
+Tensor conv1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<1>& o) {
+  const OpName op("conv1d");
+  return convolve(op, x, w, b, o);
+}
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<2>& o) {
+  const OpName op("conv2d");
+  return convolve(op, x, w, b, o);
+}
+Tensor conv3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<3>& o) {
+  const OpName op("conv3d");
+  return convolve(op, x, w, b, o);
+}
+Tensor conv_transpose1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<1>& o) {
+  const OpName op("conv_transpose1d");
+  return transpose(op, x, w, b, o);
+}
+Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<2>& o) {
+  const OpName op("conv_transpose2d");
+  return transpose(op, x, w, b, o);
+}
+Tensor conv_transpose3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<3>& o) {
+  const OpName op("conv_transpose3d");
+  return transpose(op, x, w, b, o);
+}
 
 }  // namespace weft

@@ -1,7 +1,6 @@
 #include "weft/autograd/ops/layer/norm.h"
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/elementwise/unary.h"
@@ -327,9 +326,10 @@ Tensor local_response_norm(const Tensor& x, int64_t size, const LocalResponseNor
   return x / pow(near.reshape(x.shape()) * o.alpha + o.k, o.beta);
 }
 
-Tensor normalize(const Tensor& x, double p, int64_t dim, double eps) try {
+Tensor normalize(const Tensor& x, double p, int64_t dim, double eps) {
+  const OpName op("normalize");
   // eps is less than f16 holds
   return (x / clamp(vector_norm(x, p, dim, true, compute_dtype(x.dtype())), eps)).to(x.dtype());
-} catch (const Error& e) { detail::rethrow_as("normalize", e); }
+}
 
 }  // namespace weft

@@ -1,7 +1,6 @@
 #include "weft/autograd/ops/layer/pool.h"
 
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/elementwise/unary.h"
@@ -301,17 +300,20 @@ Tensor lp_pool1d(const Tensor& x, const LpPoolOptions<1>& o) { return lp_pool_of
 Tensor lp_pool2d(const Tensor& x, const LpPoolOptions<2>& o) { return lp_pool_of<2>("lp_pool2d", x, o); }
 Tensor lp_pool3d(const Tensor& x, const LpPoolOptions<3>& o) { return lp_pool_of<3>("lp_pool3d", x, o); }
 Tensor max_unpool1d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<1>& o,
-                    const std::optional<Shape>& output_size) try {
-  return max_unpool_of<1>("max_unpool1d", x, indices, o, output_size);
-} catch (const Error& e) { detail::rethrow_as("max_unpool1d", e); }
+                    const std::optional<Shape>& output_size) {
+  const OpName op("max_unpool1d");
+  return max_unpool_of<1>(op, x, indices, o, output_size);
+}
 Tensor max_unpool2d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<2>& o,
-                    const std::optional<Shape>& output_size) try {
-  return max_unpool_of<2>("max_unpool2d", x, indices, o, output_size);
-} catch (const Error& e) { detail::rethrow_as("max_unpool2d", e); }
+                    const std::optional<Shape>& output_size) {
+  const OpName op("max_unpool2d");
+  return max_unpool_of<2>(op, x, indices, o, output_size);
+}
 Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<3>& o,
-                    const std::optional<Shape>& output_size) try {
-  return max_unpool_of<3>("max_unpool3d", x, indices, o, output_size);
-} catch (const Error& e) { detail::rethrow_as("max_unpool3d", e); }
+                    const std::optional<Shape>& output_size) {
+  const OpName op("max_unpool3d");
+  return max_unpool_of<3>(op, x, indices, o, output_size);
+}
 
 Tensor max_pool1d(const Tensor& x, const MaxPoolOptions<1>& o) {
   return max_pool_of<1>("max_pool1d", x, o, false).output;

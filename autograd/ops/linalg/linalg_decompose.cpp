@@ -97,9 +97,9 @@ Tensor read_triangle(const Tensor& A, std::string_view UPLO) {
 }  // namespace
 
 Qr qr(const Tensor& given, std::string_view mode) {
-  constexpr const char* op = "linalg.qr";
-  WEFT_CHECK(mode == "reduced" || mode == "complete" || mode == "r", ValueError, op,
-             ": mode must be reduced, complete or r, got '", mode, "'");
+  const OpName op("linalg.qr");
+  WEFT_CHECK(mode == "reduced" || mode == "complete" || mode == "r", ValueError,
+             "mode must be reduced, complete or r, got '", mode, "'");
   const Tensor A = operand(op, given, &kernels::qr);
   const bool complete = mode == "complete", want_q = mode != "r";
   if (!want_q && recording(A)) return {empty({0}, A.options()), qr(A, "reduced").R};  // its gradient needs Q
@@ -131,7 +131,7 @@ Qr qr(const Tensor& given, std::string_view mode) {
 }
 
 Svd svd(const Tensor& given, bool full_matrices) {
-  constexpr const char* op = "linalg.svd";
+  const OpName op("linalg.svd");
   const Tensor A = operand(op, given, &kernels::svd);
   check_finite(op, A);
   const int64_t m = A.size(-2), n = A.size(-1), k = std::min(m, n);
@@ -163,8 +163,7 @@ Svd svd(const Tensor& given, bool full_matrices) {
 }
 
 Tensor svdvals(const Tensor& given) {
-  constexpr const char* op = "linalg.svdvals";
-  const OpName name(op);
+  const OpName op("linalg.svdvals");
   const Tensor A = operand(op, given, &kernels::svd);
   if (recording(A)) return svd(A, false).S;  // the gradient needs the vectors
   check_finite(op, A);
@@ -179,7 +178,7 @@ Tensor svdvals(const Tensor& given) {
 }
 
 Eigh eigh(const Tensor& given, std::string_view UPLO) {
-  constexpr const char* op = "linalg.eigh";
+  const OpName op("linalg.eigh");
   check_uplo(op, UPLO);
   const Tensor A = square_operand(op, given, &kernels::eigh);
   Tensor rows = read_triangle(A, UPLO);
@@ -201,8 +200,7 @@ Eigh eigh(const Tensor& given, std::string_view UPLO) {
 }
 
 Tensor eigvalsh(const Tensor& given, std::string_view UPLO) {
-  constexpr const char* op = "linalg.eigvalsh";
-  const OpName name(op);
+  const OpName op("linalg.eigvalsh");
   check_uplo(op, UPLO);
   const Tensor A = square_operand(op, given, &kernels::eigh);
   if (recording(A)) return eigh(A, UPLO).eigenvalues;  // the gradient needs the vectors

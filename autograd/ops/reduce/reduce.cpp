@@ -189,11 +189,11 @@ Tensor times_deviation(const Tensor& g, const Tensor& x, const DimList& dims) {
 
 Tensor var(const Tensor& x, const DimList& dims, const VarOptions& o) {
   const OpName op("var");
-  check_floating("var", x);
-  const uint32_t mask = dims.mask("var", x.rank());
+  check_floating(op, x);
+  const uint32_t mask = dims.mask(op, x.rank());
   Tensor y = cast(wide_var(x, mask, o), x.dtype());
-  if (!recording(x)) return unrecorded("var", std::move(y));
-  return record("var", std::move(y), {x}, [x = Saved(x), dims, mask, o](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, std::move(y), {x}, [x = Saved(x), dims, mask, o](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x);
     Tensor g = c.grad().to(compute_dtype(a.dtype())) / (var_divisor(a, mask, o.correction) / 2);
     if (!o.keepdim) g = g.reshape(reduced_shape(a.shape(), mask, true));
@@ -202,16 +202,16 @@ Tensor var(const Tensor& x, const DimList& dims, const VarOptions& o) {
 }
 Tensor std(const Tensor& x, const DimList& dims, const VarOptions& o) {
   const OpName op("std");
-  check_floating("std", x);
+  check_floating(op, x);
+  const uint32_t mask = dims.mask(op, x.rank());
   Tensor y;
   {
     NoGrad guard;
-    y = cast(sqrt(wide_var(x, dims.mask("std", x.rank()), o)), x.dtype());
+    y = cast(sqrt(wide_var(x, mask, o)), x.dtype());
   }
-  if (!recording(x)) return unrecorded("std", std::move(y));
-  return record("std", y, {x}, [x = Saved(x), y = Saved::output(y), dims, o](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, y, {x}, [x = Saved(x), y = Saved::output(y), dims, mask, o](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x), s = c.get(y).to(compute_dtype(a.dtype()));
-    const uint32_t mask = dims.mask("std", a.rank());
     Tensor zero = eq(s, 0);
     Tensor g = where(zero, 0, c.grad() / where(zero, 1, s)) / var_divisor(a, mask, o.correction);
     if (!o.keepdim) g = g.reshape(reduced_shape(a.shape(), mask, true));

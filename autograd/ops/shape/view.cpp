@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/core/fn/integer.h"
@@ -243,14 +242,15 @@ Tensor Tensor::squeeze(const Shape& dims) const {
   return record_reshape(view_of(*this, to, strides, impl_->offset), *this);
 }
 
-Tensor Tensor::unsqueeze(int64_t dim) const try {
-  int d = wrap_dim("unsqueeze", dim, rank() + 1);
+Tensor Tensor::unsqueeze(int64_t dim) const {
+  const OpName op("unsqueeze");
+  int d = wrap_dim(op, dim, rank() + 1);
   Shape to = shape();
   Strides strides = impl_->strides;
   to.insert(d, 1);
   strides.insert(d, d < rank() ? std::max<int64_t>(impl_->shape[d], 1) * impl_->strides[d] : 1);
   return record_reshape(view_of(*this, to, strides, impl_->offset), *this);
-} catch (const Error& e) { detail::rethrow_as("unsqueeze", e); }
+}
 
 Tensor Tensor::flatten(int64_t start_dim, int64_t end_dim) const {
   int a = wrap_dim("flatten", start_dim, rank()), b = wrap_dim("flatten", end_dim, rank());
