@@ -94,9 +94,9 @@ Tensor exponential(const Shape& shape, const TensorOptions& o, Generator* g) {
 }  // namespace
 
 Tensor dropout(const Tensor& x, double p, bool training, Generator* g) {
-  check_probability("dropout", p);
-  WEFT_CHECK(x.is_floating(), DtypeError, "dropout: dtype ", x.dtype(),
-             " is not supported here; expected a floating one");
+  const OpName op("dropout");
+  check_probability(op, p);
+  WEFT_CHECK(x.is_floating(), DtypeError, "dtype ", x.dtype(), " is not supported here; expected a floating one");
   if (!training || p == 0 || x.numel() == 0) return x;
   if (p == 1) return mul(x, 0);
   return masked(x, choose(g).reserve(blocks(x.numel())), 1 - p,
@@ -104,10 +104,11 @@ Tensor dropout(const Tensor& x, double p, bool training, Generator* g) {
 }
 
 Tensor dropout1d(const Tensor& x, double p, bool training, Generator* g) {
-  check_defined("dropout1d", x);
+  const OpName op("dropout1d");
+  check_defined(op, x);
   WEFT_CHECK(!training || x.rank() == 2 || x.rank() == 3, ShapeError,
-             "dropout1d: expects 3 dimensions (or 2 without a batch), got ", x.shape());
-  return feature_dropout("dropout1d", x, 2, p, training, g);
+             "expects 3 dimensions (or 2 without a batch), got ", x.shape());
+  return feature_dropout(op, x, 2, p, training, g);
 }
 Tensor dropout2d(const Tensor& x, double p, bool training, Generator* g) {
   return feature_dropout("dropout2d", x, 0, p, training, g);
@@ -117,20 +118,21 @@ Tensor dropout3d(const Tensor& x, double p, bool training, Generator* g) {
 }
 
 Tensor alpha_dropout(const Tensor& x, double p, bool training, Generator* g) {
-  check_probability("alpha_dropout", p);
+  const OpName op("alpha_dropout");
+  check_probability(op, p);
   if (!training || p == 0 || x.numel() == 0) return x;
-  return alpha_masked("alpha_dropout", x, p, x.shape(), g);
+  return alpha_masked(op, x, p, x.shape(), g);
 }
 
 Tensor feature_alpha_dropout(const Tensor& x, double p, bool training, Generator* g) {
-  check_probability("feature_alpha_dropout", p);
-  check_defined("feature_alpha_dropout", x);
+  const OpName op("feature_alpha_dropout");
+  check_probability(op, p);
+  check_defined(op, x);
   if (!training || p == 0 || x.numel() == 0) return x;
-  WEFT_CHECK(x.rank() >= 2, ShapeError, "feature_alpha_dropout: expects at least 2 dimensions in training, got ",
-             x.shape());
+  WEFT_CHECK(x.rank() >= 2, ShapeError, "expects at least 2 dimensions in training, got ", x.shape());
   Shape shape = x.shape();
   for (int i = 2; i < x.rank(); ++i) shape[i] = 1;
-  return alpha_masked("feature_alpha_dropout", x, p, shape, g);
+  return alpha_masked(op, x, p, shape, g);
 }
 
 Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generator* g) {
@@ -151,10 +153,11 @@ Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Gener
 }
 
 Tensor bernoulli(const Tensor& p, Generator* g) {
-  WEFT_CHECK(p.is_floating(), DtypeError, "bernoulli: p is ", p.dtype(), "; expected a floating dtype");
+  const OpName op("bernoulli");
+  WEFT_CHECK(p.is_floating(), DtypeError, "p is ", p.dtype(), "; expected a floating dtype");
   const Tensor at = p.detach();
   WEFT_CHECK(all(logical_and(ge(at, 0), le(at, 1))).item<bool>(), ValueError,
-             "bernoulli: the probabilities must be between 0 and 1; a value of the tensor ", p.shape(), " is not");
+             "the probabilities must be between 0 and 1; a value of the tensor ", p.shape(), " is not");
   return lt(rand(p.shape(), {compute_dtype(p.dtype()), p.device()}, g), at.to(compute_dtype(p.dtype()))).to(p.dtype());
 }
 
@@ -166,29 +169,33 @@ Tensor bernoulli(const Shape& shape, double p, const TensorOptions& o, Generator
 }
 
 Tensor& uniform_(Tensor& x, double low, double high, Generator* g) {
-  check_in_place("uniform_", x);
-  WEFT_CHECK(low <= high, ValueError, "uniform_: the range [", low, ", ", high, ") is empty");
+  const OpName op("uniform_");
+  check_in_place(op, x);
+  WEFT_CHECK(low <= high, ValueError, "the range [", low, ", ", high, ") is empty");
   const Generator::State from = choose(g).reserve(blocks(x.numel(), x.dtype() == Dtype::f64));
   return fill_with(x, [&](Tensor& y) { kernels::uniform(y.device(), mut_ref(y), from, low, high); });
 }
 
 Tensor& normal_(Tensor& x, double mean, double std, Generator* g) {
-  check_in_place("normal_", x);
-  WEFT_CHECK(std >= 0, ValueError, "normal_: std must not be negative, got ", std);
+  const OpName op("normal_");
+  check_in_place(op, x);
+  WEFT_CHECK(std >= 0, ValueError, "std must not be negative, got ", std);
   const Generator::State from = choose(g).reserve(blocks(x.numel(), x.dtype() == Dtype::f64));
   return fill_with(x, [&](Tensor& y) { kernels::normal(y.device(), mut_ref(y), from, mean, std); });
 }
 
 Tensor& bernoulli_(Tensor& x, double p, Generator* g) {
-  check_probability("bernoulli_", p);
-  check_in_place("bernoulli_", x);
+  const OpName op("bernoulli_");
+  check_probability(op, p);
+  check_in_place(op, x);
   const Generator::State from = choose(g).reserve(blocks(x.numel()));
   return fill_with(x, [&](Tensor& y) { kernels::bernoulli(y.device(), mut_ref(y), from, p); });
 }
 
 Tensor& exponential_(Tensor& x, double lambd, Generator* g) {
-  check_in_place("exponential_", x);
-  WEFT_CHECK(lambd > 0, ValueError, "exponential_: lambd must be positive, got ", lambd);
+  const OpName op("exponential_");
+  check_in_place(op, x);
+  WEFT_CHECK(lambd > 0, ValueError, "lambd must be positive, got ", lambd);
   NoGrad guard;
   return x.copy_(exponential(x.shape(), {compute_dtype(x.dtype()), x.device()}, g) / lambd);
 }
@@ -222,9 +229,9 @@ Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement, G
 }
 
 Tensor poisson(const Tensor& rate, Generator* g) {
-  WEFT_CHECK(rate.is_floating(), DtypeError, "poisson: rate is ", rate.dtype(), "; expected a floating dtype");
-  WEFT_CHECK(all(ge(rate.detach(), 0)).item<bool>(), ValueError, "poisson: a rate of ", rate.shape(),
-             " is negative or NaN");
+  const OpName op("poisson");
+  WEFT_CHECK(rate.is_floating(), DtypeError, "rate is ", rate.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(all(ge(rate.detach(), 0)).item<bool>(), ValueError, "a rate of ", rate.shape(), " is negative or NaN");
   NoGrad guard;
   const Generator::State from = choose(g).reserve(static_cast<uint64_t>(rate.numel()));
   // an element's own stream is that of its number, in logical order
@@ -252,9 +259,10 @@ Tensor normal(double mean, const Tensor& std, Generator* g) {
   return normal(detail::number(mean, std.options()), std, g);
 }
 Tensor normal(double mean, double std, const Shape& shape, const TensorOptions& o, Generator* g) {
-  WEFT_CHECK(is_floating(o.dtype()), DtypeError, "normal: dtype ", o.dtype(),
+  const OpName op("normal");
+  WEFT_CHECK(is_floating(o.dtype()), DtypeError, "dtype ", o.dtype(),
              " is not supported here; expected a floating one");
-  WEFT_CHECK(std >= 0, ValueError, "normal: std must not be negative, got ", std);
+  WEFT_CHECK(std >= 0, ValueError, "std must not be negative, got ", std);
   Tensor y = empty(shape, o.requires_grad(false));
   normal_(y, mean, std, g);
   return o.requires_grad() ? y.set_requires_grad() : y;

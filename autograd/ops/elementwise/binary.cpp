@@ -138,9 +138,10 @@ Tensor sub(Scalar x, const Tensor& in) {
 }
 
 Tensor mul(const Tensor& x, const Tensor& y) {
+  const OpName op("mul");
   Tensor z = apply<fn::Mul>(x, y);
-  if (!recording(x, y)) return unrecorded("mul", std::move(z));
-  return record("mul", std::move(z), {x, y}, [x = Saved(x), y = Saved(y, "other")](BackwardCtx& c) -> Grads {
+  if (!recording(x, y)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x, y}, [x = Saved(x), y = Saved(y, "other")](BackwardCtx& c) -> Grads {
     Grads r(2);
     Tensor a = c.get(x), b = c.get(y);
     if (c.needs(0)) r[0] = sum_to(c.grad() * b, a.shape());
@@ -149,11 +150,12 @@ Tensor mul(const Tensor& x, const Tensor& y) {
   });
 }
 Tensor mul(const Tensor& in, Scalar y) {
-  Tensor x = raised("mul", in, y);
+  const OpName op("mul");
+  Tensor x = raised(op, in, y);
   if (x.dtype() == Dtype::boolean) return map2<fn::Mul>(x, y);
   Tensor z = map<fn::MulScalar>(x, {y});
-  if (!recording(x)) return unrecorded("mul", std::move(z));
-  return record("mul", std::move(z), {x}, [y](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x}, [y](BackwardCtx& c) -> Grads {
     if (!c.create_graph()) return {map<fn::MulScalar>(c.take_grad(), {y})};
     return {c.grad() * y};
   });
@@ -196,25 +198,26 @@ Tensor div(Scalar x, const Tensor& y, Choice<RoundingMode> mode) {
 }
 
 Tensor pow(const Tensor& x, const Tensor& y) {
+  const OpName op("pow");
   Tensor z = apply<fn::Pow>(autocast(CastPolicy::fp32, x), autocast(CastPolicy::fp32, y));
-  if (!recording(x, y)) return unrecorded("pow", std::move(z));
-  return record("pow", z, {x, y},
-                [x = Saved(x), y = Saved(y, "exponent"), z = Saved::output(z)](BackwardCtx& c) -> Grads {
-                  Grads r(2);
-                  const Tensor g = c.grad(), a = c.get(x), b = c.get(y);
-                  if (c.needs(0)) r[0] = sum_to(where(eq(b, 0), 0, g * (b * pow(a, b - 1))), a.shape());
-                  if (c.needs(1)) {
-                    // d/db a^b = a^b log a, and 0 where a^b = 0 for that reason
-                    Tensor zero = logical_and(eq(a, 0), ge(b, 0));
-                    r[1] = sum_to(g * where(zero, 0, c.get(z) * log(where(zero, 1, a))), b.shape());
-                  }
-                  return r;
-                });
+  if (!recording(x, y)) return unrecorded(op, std::move(z));
+  return record(op, z, {x, y}, [x = Saved(x), y = Saved(y, "exponent"), z = Saved::output(z)](BackwardCtx& c) -> Grads {
+    Grads r(2);
+    const Tensor g = c.grad(), a = c.get(x), b = c.get(y);
+    if (c.needs(0)) r[0] = sum_to(where(eq(b, 0), 0, g * (b * pow(a, b - 1))), a.shape());
+    if (c.needs(1)) {
+      // d/db a^b = a^b log a, and 0 where a^b = 0 for that reason
+      Tensor zero = logical_and(eq(a, 0), ge(b, 0));
+      r[1] = sum_to(g * where(zero, 0, c.get(z) * log(where(zero, 1, a))), b.shape());
+    }
+    return r;
+  });
 }
 Tensor pow(const Tensor& in, Scalar e) {
-  Tensor x = raised("pow", autocast(CastPolicy::fp32, in), e);
+  const OpName op("pow");
+  Tensor x = raised(op, autocast(CastPolicy::fp32, in), e);
   if (x.dtype() == Dtype::boolean) x = x.to(Dtype::i64);
-  WEFT_CHECK(x.is_floating() || e.to_int64() >= 0, ValueError, "pow: integers to the negative power ", e,
+  WEFT_CHECK(x.is_floating() || e.to_int64() >= 0, ValueError, "integers to the negative power ", e,
              "; convert to floating first");
   const double p = e.to_double();
   Tensor z = p == 2                         ? map<fn::Square>(x)
@@ -222,8 +225,8 @@ Tensor pow(const Tensor& in, Scalar e) {
              : p == -0.5 && x.is_floating() ? map<fn::Rsqrt>(x)
              : p == -1                      ? map<fn::Reciprocal>(x)
                                             : map<fn::PowScalar>(x, {e});
-  if (!recording(x)) return unrecorded("pow", std::move(z));
-  return record("pow", std::move(z), {x}, [x = Saved(x), p](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x}, [x = Saved(x), p](BackwardCtx& c) -> Grads {
     if (p == 0) return {zeros_like(c.grad())};
     if (p == 1) return {c.grad()};
     return {c.grad() * (pow(c.get(x), p - 1) * p)};
@@ -300,9 +303,9 @@ Tensor remainder(Scalar x, const Tensor& y) {
 }
 
 Tensor outer(const Tensor& x, const Tensor& y) {
-  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "outer: expects two vectors, got ", x.shape(), " and ",
-             y.shape());
-  kernels::detail::check_same_device("outer", x, y);
+  const OpName op("outer");
+  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "expects two vectors, got ", x.shape(), " and ", y.shape());
+  kernels::detail::check_same_device(op, x, y);
   return x.unsqueeze(1) * y;
 }
 

@@ -35,13 +35,14 @@ Tensor Tensor::to(Device device, bool non_blocking) const {
 }
 
 Tensor Tensor::pin_memory() const {
-  WEFT_CHECK(device().type == DeviceType::cpu, DeviceError, "pin_memory: the tensor is on ", device(),
+  const OpName op("pin_memory");
+  WEFT_CHECK(device().type == DeviceType::cpu, DeviceError, "the tensor is on ", device(),
              "; only memory of the CPU can be pinned");
   Backend& b = backend(DeviceType::cuda);
   const size_t bytes = nbytes();
   void* p = b.allocate_pinned(bytes);
   Tensor y = from_blob(p, shape(), options(), [&b, p, bytes] { b.deallocate_pinned(p, bytes); });
-  return record_copy("pin_memory", copy_into(std::move(y), *this), *this);
+  return record_copy(op, copy_into(std::move(y), *this), *this);
 }
 
 void Tensor::record_stream(const Stream& stream) const {

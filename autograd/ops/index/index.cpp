@@ -28,10 +28,11 @@ Tensor widened(const Tensor& index) { return index.dtype() == Dtype::u8 ? index.
 }  // namespace
 
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
-  const int d = wrap_dim("index_select", dim, x.rank());
-  WEFT_CHECK(index.rank() <= 1, ShapeError, "index_select: index must have rank 0 or 1, got ", index.shape());
+  const OpName op("index_select");
+  const int d = wrap_dim(op, dim, x.rank());
+  WEFT_CHECK(index.rank() <= 1, ShapeError, "index must have rank 0 or 1, got ", index.shape());
   if (x.rank() == 0) return index_select(x.reshape({1}), 0, index).reshape({});
-  return detail::lookup(x, Lookup("index_select", x.shape(), {d}, {at_least_1d(index)}, false));
+  return detail::lookup(x, Lookup(op, x.shape(), {d}, {at_least_1d(index)}, false));
 }
 
 Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, double alpha) {
@@ -86,8 +87,9 @@ Tensor gather_as(const char* op, const Tensor& x, int64_t dim, const Tensor& ind
 }  // namespace
 
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
-  check_defined("gather", x, index);
-  return gather_as("gather", x, dim, index);
+  const OpName op("gather");
+  check_defined(op, x, index);
+  return gather_as(op, x, dim, index);
 }
 
 namespace {

@@ -147,15 +147,16 @@ Tensor conv(const Tensor& input, const Tensor& weight, const Tensor& bias, const
 
 Tensor conv_input_grad(const Tensor& gradient, const Tensor& weight, const Shape& x_shape, const ConvParams& p,
                        const Tensor& bias) {
+  const OpName op("conv_input_grad");
   const Tensor g = autocast(CastPolicy::lower, gradient), w = autocast(CastPolicy::lower, weight),
                b = autocast(CastPolicy::lower, bias);
-  check_dtypes("conv_input_grad", g, w, "weight");
-  check_bias("conv_input_grad", g, b, x_shape[1]);
+  check_dtypes(op, g, w, "weight");
+  check_bias(op, g, b, x_shape[1]);
   WEFT_CHECK(g.rank() == w.rank() && x_shape.size() == w.rank() && g.size(0) == x_shape[0] && g.size(1) == w.size(0) &&
                  x_shape[1] == w.size(1) * p.groups,
-             ShapeError, "conv_input_grad: gradient ", g.shape(), " and weight ", w.shape(), " with groups=", p.groups,
+             ShapeError, "gradient ", g.shape(), " and weight ", w.shape(), " with groups=", p.groups,
              " do not fit input ", x_shape);
-  check_reach("conv_input_grad", g.shape(), w.shape(), x_shape, p);
+  check_reach(op, g.shape(), w.shape(), x_shape, p);
   Tensor y = empty_channels_last(x_shape, g.options());
   if (y.numel() > 0 && g.numel() == 0) fill_without_products(y, b);
   else if (y.numel() > 0) kernels::conv_input_grad(g.device(), mut_ref(y), ref(g), ref(w), ref(b), p);
@@ -172,15 +173,16 @@ Tensor conv_input_grad(const Tensor& gradient, const Tensor& weight, const Shape
 }
 
 Tensor conv_weight_grad(const Tensor& input, const Tensor& gradient, const Shape& w_shape, const ConvParams& p) {
+  const OpName op("conv_weight_grad");
   const Tensor x = autocast(CastPolicy::lower, input), g = autocast(CastPolicy::lower, gradient);
-  check_dtypes("conv_weight_grad", x, g, "gradient");
+  check_dtypes(op, x, g, "gradient");
   WEFT_CHECK(x.rank() == g.rank() && x.rank() == w_shape.size() && x.size(0) == g.size(0) && g.size(1) == w_shape[0] &&
                  x.size(1) == w_shape[1] * p.groups,
-             ShapeError, "conv_weight_grad: input ", x.shape(), " and gradient ", g.shape(), " with groups=", p.groups,
+             ShapeError, "input ", x.shape(), " and gradient ", g.shape(), " with groups=", p.groups,
              " do not fit weight ", w_shape);
-  check_reach("conv_weight_grad", g.shape(), w_shape, x.shape(), p);
+  check_reach(op, g.shape(), w_shape, x.shape(), p);
   Tensor gw = weight_and_bias_grad(x, g, w_shape, p, false).first;
-  return record("conv_weight_grad", std::move(gw), {x, g},
+  return record(op, std::move(gw), {x, g},
                 [xs = saved_if(g.requires_grad(), x, "input"), gs = saved_if(x.requires_grad(), g, "gradient"),
                  x_shape = x.shape(), g_shape = g.shape(), p](BackwardCtx& c) -> Grads {
                   const Tensor& q = c.grad();

@@ -75,19 +75,18 @@ std::vector<Tap> axis_taps(const Tensor& coordinate, int64_t size, const GridSam
 }  // namespace
 
 Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions& o) {
+  const OpName op("grid_sample");
   const int D = x.rank() - 2;
-  WEFT_CHECK(D == 2 || D == 3, ShapeError, "grid_sample: input ", x.shape(),
-             " must be [N, C, H, W] or [N, C, D, H, W]");
-  WEFT_CHECK(grid.rank() == x.rank() && grid.size(0) == x.size(0) && grid.size(-1) == D, ShapeError,
-             "grid_sample: grid ", grid.shape(), " does not fit input ", x.shape(), "; expected [", x.size(0),
-             ", spatial..., ", D, "]");
-  WEFT_CHECK(x.is_floating() && grid.dtype() == x.dtype(), DtypeError, "grid_sample: input is ", x.dtype(),
-             " and grid ", grid.dtype(), "; expected one floating dtype");
-  WEFT_CHECK(o.mode != Mode::bicubic || D == 2, NotSupported, "grid_sample: bicubic is for 2 spatial axes only");
+  WEFT_CHECK(D == 2 || D == 3, ShapeError, "input ", x.shape(), " must be [N, C, H, W] or [N, C, D, H, W]");
+  WEFT_CHECK(grid.rank() == x.rank() && grid.size(0) == x.size(0) && grid.size(-1) == D, ShapeError, "grid ",
+             grid.shape(), " does not fit input ", x.shape(), "; expected [", x.size(0), ", spatial..., ", D, "]");
+  WEFT_CHECK(x.is_floating() && grid.dtype() == x.dtype(), DtypeError, "input is ", x.dtype(), " and grid ",
+             grid.dtype(), "; expected one floating dtype");
+  WEFT_CHECK(o.mode != Mode::bicubic || D == 2, NotSupported, "bicubic is for 2 spatial axes only");
   const int64_t N = x.size(0), C = x.size(1);
   const Shape spatial = x.shape().slice(2), out = grid.shape().slice(1, D);
   const int64_t points = out.numel();
-  WEFT_CHECK(spatial.numel() > 0, ShapeError, "grid_sample: input ", x.shape(), " has an empty spatial axis");
+  WEFT_CHECK(spatial.numel() > 0, ShapeError, "input ", x.shape(), " has an empty spatial axis");
 
   std::vector<std::vector<Tap>> taps;  // slowest axis first; grid's last axis is (x, y[, z])
   for (int i = 0; i < D; ++i)
@@ -123,11 +122,12 @@ Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions&
 }
 
 Tensor affine_grid(const Tensor& theta, const Shape& size, bool align_corners) {
+  const OpName op("affine_grid");
   const int D = size.size() - 2;
   WEFT_CHECK((D == 2 || D == 3) && size.slice(1).numel() > 0, ShapeError,
-             "affine_grid: size must be [N, C, H, W] or [N, C, D, H, W] without an empty axis, got ", size);
-  WEFT_CHECK(theta.is_floating(), DtypeError, "affine_grid: theta is ", theta.dtype(), "; expected a floating dtype");
-  WEFT_CHECK((theta.shape() == Shape{size[0], D, D + 1}), ShapeError, "affine_grid: theta ", theta.shape(), " must be ",
+             "size must be [N, C, H, W] or [N, C, D, H, W] without an empty axis, got ", size);
+  WEFT_CHECK(theta.is_floating(), DtypeError, "theta is ", theta.dtype(), "; expected a floating dtype");
+  WEFT_CHECK((theta.shape() == Shape{size[0], D, D + 1}), ShapeError, "theta ", theta.shape(), " must be ",
              Shape{size[0], D, D + 1}, " for size ", size);
   const Shape spatial = size.slice(2);
   std::vector<Tensor> points;  // x first

@@ -91,8 +91,9 @@ Packed pack(const char* op, const Tensor& given) {
 }  // namespace
 
 LuFactors lu_factor(const Tensor& A) {
-  const Packed p = pack("linalg.lu_factor", A);
-  check_info("linalg.lu_factor", p.info, "is singular: its pivot ", " (counted from 1) is zero; linalg.lu takes it");
+  const OpName op("linalg.lu_factor");
+  const Packed p = pack(op, A);
+  check_info(op, p.info, "is singular: its pivot ", " (counted from 1) is zero; linalg.lu takes it");
   return {p.LU, p.pivots};
 }
 

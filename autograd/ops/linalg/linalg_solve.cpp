@@ -127,10 +127,11 @@ Tensor solve(const Tensor& A_given, const Tensor& B_given, bool left) {
 }
 
 Tensor det(const Tensor& given) {
-  const Tensor A = square_operand("linalg.det", given, &kernels::lu_factor);
+  const OpName op("linalg.det");
+  const Tensor A = square_operand(op, given, &kernels::lu_factor);
   const Factors f = factorise(A);
   Tensor d = prod(pivots_of(f), -1) * parity(f);
-  return record("linalg.det", d, {A}, [f, A = Saved::input(A, "A"), d = Saved::output(d)](BackwardCtx& c) -> Grads {
+  return record(op, d, {A}, [f, A = Saved::input(A, "A"), d = Saved::output(d)](BackwardCtx& c) -> Grads {
     const Tensor a = c.get(A);
     if (a.numel() == 0) return {zeros_like(a)};
     return {c.grad().unsqueeze(-1).unsqueeze(-1) * cofactors(a, f, c.get(d))};
@@ -138,14 +139,14 @@ Tensor det(const Tensor& given) {
 }
 
 SlogDet slogdet(const Tensor& given) {
-  const Tensor A = square_operand("linalg.slogdet", given, &kernels::lu_factor);
+  const OpName op("linalg.slogdet");
+  const Tensor A = square_operand(op, given, &kernels::lu_factor);
   const Factors f = factorise(A);
   const Tensor u = pivots_of(f), sign_of = prod(sign(u), -1) * parity(f);
-  const Tensor size = record(
-      "linalg.slogdet", sum(log(abs(u)), -1), {A}, [f, A = Saved::input(A, "A")](BackwardCtx& c) -> Grads {
-        const Tensor a = c.get(A);
-        return {c.grad().unsqueeze(-1).unsqueeze(-1) * apply_inverse("linalg.slogdet", a, f, identity_like(a), true)};
-      });
+  const Tensor size = record(op, sum(log(abs(u)), -1), {A}, [f, A = Saved::input(A, "A")](BackwardCtx& c) -> Grads {
+    const Tensor a = c.get(A);
+    return {c.grad().unsqueeze(-1).unsqueeze(-1) * apply_inverse("linalg.slogdet", a, f, identity_like(a), true)};
+  });
   return {sign_of, size};
 }
 

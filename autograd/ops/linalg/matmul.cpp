@@ -99,34 +99,36 @@ Tensor product_op(const char* op, const Tensor& a, const Tensor& b) {
 }  // namespace
 
 Tensor matmul(const Tensor& left, const Tensor& right) {
+  const OpName op("matmul");
   const Tensor a = autocast(CastPolicy::lower, left), b = autocast(CastPolicy::lower, right);
-  check_pair("matmul", a, b, "left", "right");
-  WEFT_CHECK(a.rank() > 0 && b.rank() > 0, ShapeError, "matmul: both arguments need at least one dimension, got ",
-             a.shape(), " and ", b.shape());
-  if (a.rank() >= 2 && b.rank() >= 2) return product_op("matmul", a, b);
+  check_pair(op, a, b, "left", "right");
+  WEFT_CHECK(a.rank() > 0 && b.rank() > 0, ShapeError, "both arguments need at least one dimension, got ", a.shape(),
+             " and ", b.shape());
+  if (a.rank() >= 2 && b.rank() >= 2) return product_op(op, a, b);
   const int axis = b.rank() == 1 ? 0 : b.rank() - 2;
-  WEFT_CHECK(a.size(-1) == b.size(axis), ShapeError, "matmul: inner dimensions differ: ", a.shape(), " x ", b.shape());
-  Tensor y = product_op("matmul", a.rank() == 1 ? a.unsqueeze(0) : a, b.rank() == 1 ? b.unsqueeze(1) : b);
+  WEFT_CHECK(a.size(-1) == b.size(axis), ShapeError, "inner dimensions differ: ", a.shape(), " x ", b.shape());
+  Tensor y = product_op(op, a.rank() == 1 ? a.unsqueeze(0) : a, b.rank() == 1 ? b.unsqueeze(1) : b);
   if (b.rank() == 1) y = y.squeeze(-1);
   if (a.rank() == 1) y = y.squeeze(b.rank() == 1 ? -1 : -2);
   return y;
 }
 
 Tensor mm(const Tensor& left, const Tensor& right) {
+  const OpName op("mm");
   const Tensor a = autocast(CastPolicy::lower, left), b = autocast(CastPolicy::lower, right);
-  WEFT_CHECK(a.rank() == 2 && b.rank() == 2, ShapeError, "mm: expects two matrices, got ", a.shape(), " and ",
-             b.shape());
-  check_pair("mm", a, b, "left", "right");
-  return product_op("mm", a, b);
+  WEFT_CHECK(a.rank() == 2 && b.rank() == 2, ShapeError, "expects two matrices, got ", a.shape(), " and ", b.shape());
+  check_pair(op, a, b, "left", "right");
+  return product_op(op, a, b);
 }
 
 Tensor bmm(const Tensor& left, const Tensor& right) {
+  const OpName op("bmm");
   const Tensor a = autocast(CastPolicy::lower, left), b = autocast(CastPolicy::lower, right);
-  WEFT_CHECK(a.rank() == 3 && b.rank() == 3, ShapeError, "bmm: expects two batches of matrices, got ", a.shape(),
-             " and ", b.shape());
-  WEFT_CHECK(a.size(0) == b.size(0), ShapeError, "bmm: batch sizes differ: ", a.shape(), " x ", b.shape());
-  check_pair("bmm", a, b, "left", "right");
-  return product_op("bmm", a, b);
+  WEFT_CHECK(a.rank() == 3 && b.rank() == 3, ShapeError, "expects two batches of matrices, got ", a.shape(), " and ",
+             b.shape());
+  WEFT_CHECK(a.size(0) == b.size(0), ShapeError, "batch sizes differ: ", a.shape(), " x ", b.shape());
+  check_pair(op, a, b, "left", "right");
+  return product_op(op, a, b);
 }
 
 Tensor mv(const Tensor& a, const Tensor& x) {

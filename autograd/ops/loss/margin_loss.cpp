@@ -34,14 +34,15 @@ Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, const HingeEmbeddi
   return hinge_embedding_loss(x, y, o.margin, o.reduction);
 }
 Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, double margin, Choice<Reduction> reduction) {
-  check_operands("hinge_embedding_loss", x, y);
-  return reduce_loss("hinge_embedding_loss", where(ne(y, 1), clamp(margin - x, 0), 0) + where(ne(y, -1), x, 0),
-                     reduction);
+  const OpName op("hinge_embedding_loss");
+  check_operands(op, x, y);
+  return reduce_loss(op, where(ne(y, 1), clamp(margin - x, 0), 0) + where(ne(y, -1), x, 0), reduction);
 }
 
 Tensor soft_margin_loss(const Tensor& x, const Tensor& y, Choice<Reduction> reduction) {
-  check_operands("soft_margin_loss", x, y);
-  return reduce_loss("soft_margin_loss", neg(logsigmoid(y * x)), reduction);
+  const OpName op("soft_margin_loss");
+  check_operands(op, x, y);
+  return reduce_loss(op, neg(logsigmoid(y * x)), reduction);
 }
 
 Tensor multi_margin_loss(const Tensor& x, const Tensor& target, const MultiMarginOptions& o) {

@@ -115,10 +115,10 @@ ValuesIndices nanmedian(const Tensor& x, int64_t dim, bool keepdim) {
 }
 
 ValuesIndices kthvalue(const Tensor& in, int64_t k, int64_t dim, bool keepdim) {
-  const int d = full_axis("kthvalue", in, dim);
+  const OpName op("kthvalue");
+  const int d = full_axis(op, in, dim);
   const Tensor x = at_least_1d(in);
-  WEFT_CHECK(k >= 1 && k <= x.size(d), ValueError, "kthvalue: k = ", k, " is out of range for axis ", d, " of size ",
-             x.size(d));
+  WEFT_CHECK(k >= 1 && k <= x.size(d), ValueError, "k = ", k, " is out of range for axis ", d, " of size ", x.size(d));
   return pick(x, d, topk(x.detach(), k, d, false).indices.narrow(d, k - 1, 1), keepdim, in.rank());
 }
 ValuesIndices mode(const Tensor& in, int64_t dim, bool keepdim) {
@@ -138,7 +138,8 @@ ValuesIndices mode(const Tensor& in, int64_t dim, bool keepdim) {
 
 Tensor quantile(const Tensor& x, double q, std::optional<int64_t> dim, bool keepdim,
                 Choice<QuantileInterpolation> interpolation) {
-  return quantile_of("quantile", x, as_quantile("quantile", q, x), dim, keepdim, interpolation, false);
+  const OpName op("quantile");
+  return quantile_of(op, x, as_quantile(op, q, x), dim, keepdim, interpolation, false);
 }
 Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
                 Choice<QuantileInterpolation> interpolation) {
@@ -146,7 +147,8 @@ Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bo
 }
 Tensor nanquantile(const Tensor& x, double q, std::optional<int64_t> dim, bool keepdim,
                    Choice<QuantileInterpolation> interpolation) {
-  return quantile_of("nanquantile", x, as_quantile("nanquantile", q, x), dim, keepdim, interpolation, true);
+  const OpName op("nanquantile");
+  return quantile_of(op, x, as_quantile(op, q, x), dim, keepdim, interpolation, true);
 }
 Tensor nanquantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
                    Choice<QuantileInterpolation> interpolation) {

@@ -68,21 +68,23 @@ void check_not_empty(const char* op, const Tensor& x, uint32_t mask) {
 }  // namespace
 
 Tensor sum(const Tensor& in, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+  const OpName op("sum");
   Tensor x = autocast(CastPolicy::fp32, in);
-  const uint32_t mask = dims.mask("sum", x.rank());
+  const uint32_t mask = dims.mask(op, x.rank());
   Tensor y = detail::reduce<fn::Sum>(x, mask, keepdim, sum_dtype(x, dtype));
-  if (!recording(x)) return unrecorded("sum", std::move(y));
-  return record("sum", std::move(y), {x}, [shape = x.shape(), mask, keepdim](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, std::move(y), {x}, [shape = x.shape(), mask, keepdim](BackwardCtx& c) -> Grads {
     return {spread(c.grad(), shape, mask, keepdim)};
   });
 }
 Tensor nansum(const Tensor& in, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+  const OpName op("nansum");
   if (!in.is_floating() || (dtype && !is_floating(*dtype))) return sum(in, dims, keepdim, dtype);
   Tensor x = autocast(CastPolicy::fp32, in);
-  const uint32_t mask = dims.mask("nansum", x.rank());
+  const uint32_t mask = dims.mask(op, x.rank());
   Tensor y = detail::reduce<fn::NanSum>(x, mask, keepdim, sum_dtype(x, dtype));
-  if (!recording(x)) return unrecorded("nansum", std::move(y));
-  return record("nansum", std::move(y), {x}, [x = Saved(x), mask, keepdim](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, std::move(y), {x}, [x = Saved(x), mask, keepdim](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x);
     return {where(isnan(a), 0, spread(c.grad(), a.shape(), mask, keepdim))};
   });
@@ -99,14 +101,15 @@ Tensor sum_to(const Tensor& g, const Shape& shape) {
 }
 
 Tensor mean(const Tensor& x, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+  const OpName op("mean");
   const Dtype d = dtype.value_or(x.dtype());
-  WEFT_CHECK(is_floating(d), DtypeError, "mean: expects a floating dtype, got ", d,
+  WEFT_CHECK(is_floating(d), DtypeError, "expects a floating dtype, got ", d,
              "; give a floating dtype or convert with to()");
-  const uint32_t mask = dims.mask("mean", x.rank());
+  const uint32_t mask = dims.mask(op, x.rank());
   const double count = static_cast<double>(reduced_count(x.shape(), mask));
   Tensor y = detail::reduce<fn::Mean>(x, mask, keepdim, d, {count});
-  if (!recording(x)) return unrecorded("mean", std::move(y));
-  return record("mean", std::move(y), {x}, [shape = x.shape(), mask, keepdim, count](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, std::move(y), {x}, [shape = x.shape(), mask, keepdim, count](BackwardCtx& c) -> Grads {
     return {spread(c.grad() / count, shape, mask, keepdim)};
   });
 }
@@ -151,11 +154,12 @@ Tensor prod_grad(const Tensor& g, const Tensor& x, const Tensor& y, uint32_t mas
 }  // namespace
 
 Tensor prod(const Tensor& in, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+  const OpName op("prod");
   Tensor x = autocast(CastPolicy::fp32, in);
-  const uint32_t mask = dims.mask("prod", x.rank());
+  const uint32_t mask = dims.mask(op, x.rank());
   Tensor y = detail::reduce<fn::Prod>(x, mask, keepdim, sum_dtype(x, dtype));
-  if (!recording(x)) return unrecorded("prod", std::move(y));
-  return record("prod", std::move(y), {x}, [x = Saved(x), mask, keepdim](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, std::move(y), {x}, [x = Saved(x), mask, keepdim](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x), g = keepdim ? c.grad() : c.grad().reshape(reduced_shape(a.shape(), mask, true));
     if (mask == 0) return {g};
     return {prod_grad(g, a, {}, mask, c.create_graph())};

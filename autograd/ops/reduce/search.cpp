@@ -63,13 +63,15 @@ Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& values, const S
   return search("searchsorted", sorted_sequence, values, o);
 }
 Tensor searchsorted(const Tensor& sorted_sequence, Scalar value, const SearchOptions& o) {
-  return search("searchsorted", sorted_sequence, detail::number_beside("searchsorted", value, sorted_sequence), o);
+  const OpName op("searchsorted");
+  return search(op, sorted_sequence, detail::number_beside(op, value, sorted_sequence), o);
 }
 Tensor bucketize(const Tensor& x, const Tensor& boundaries, const SearchOptions& o) {
-  check_defined("bucketize", x, boundaries);
-  WEFT_CHECK(boundaries.rank() == 1, ShapeError, "bucketize: boundaries must be of rank 1, got ", boundaries.shape());
-  WEFT_CHECK(!o.sorter.defined(), ValueError, "bucketize: takes no sorter; sort the boundaries");
-  return search("bucketize", boundaries, x, o);
+  const OpName op("bucketize");
+  check_defined(op, x, boundaries);
+  WEFT_CHECK(boundaries.rank() == 1, ShapeError, "boundaries must be of rank 1, got ", boundaries.shape());
+  WEFT_CHECK(!o.sorter.defined(), ValueError, "takes no sorter; sort the boundaries");
+  return search(op, boundaries, x, o);
 }
 
 Tensor bucketize(Scalar x, const Tensor& boundaries, const SearchOptions& o) {
@@ -99,10 +101,11 @@ Tensor isin(Scalar element, const Tensor& test_elements, const IsinOptions& o) {
 }
 
 Tensor isclose(const Tensor& x, const Tensor& y, double rtol, double atol, bool equal_nan) {
-  check_operands("isclose", x, y);
-  WEFT_CHECK(x.dtype() == y.dtype(), DtypeError, "isclose: dtypes differ: ", x.dtype(), " and ", y.dtype());
-  WEFT_CHECK(rtol >= 0 && atol >= 0, ValueError, "isclose: tolerances must not be negative, got rtol ", rtol,
-             " and atol ", atol);
+  const OpName op("isclose");
+  check_operands(op, x, y);
+  WEFT_CHECK(x.dtype() == y.dtype(), DtypeError, "dtypes differ: ", x.dtype(), " and ", y.dtype());
+  WEFT_CHECK(rtol >= 0 && atol >= 0, ValueError, "tolerances must not be negative, got rtol ", rtol, " and atol ",
+             atol);
   NoGrad guard;
   const Tensor a = x.to(Dtype::f64), b = y.to(Dtype::f64), distance = abs(a - b);
   const Tensor near = logical_and(isfinite(distance), le(distance, abs(b) * rtol + atol));

@@ -101,13 +101,14 @@ Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) {
 }
 
 std::vector<Tensor> unbind(const Tensor& x, int64_t dim_in) {
-  WEFT_CHECK(x.rank("unbind") > 0, ShapeError, "unbind: needs an axis, got rank 0");
-  const int dim = wrap_dim("unbind", dim_in, x.rank());
+  const OpName op("unbind");
+  WEFT_CHECK(x.rank(op) > 0, ShapeError, "needs an axis, got rank 0");
+  const int dim = wrap_dim(op, dim_in, x.rank());
   const Tensor at = x.detach();
   std::vector<Tensor> slices;
   for (int64_t i = 0; i < x.size(dim); ++i) slices.push_back(at.select(dim, i));
   if (slices.empty()) return slices;
-  return record_n("unbind", std::move(slices), {x}, [dim, n = x.size(dim)](BackwardCtx& c) -> Grads {
+  return record_n(op, std::move(slices), {x}, [dim, n = x.size(dim)](BackwardCtx& c) -> Grads {
     std::vector<Tensor> g;
     for (int64_t i = 0; i < n; ++i) g.push_back(c.grad(static_cast<int>(i)));
     return {stack(g, dim)};
@@ -115,12 +116,13 @@ std::vector<Tensor> unbind(const Tensor& x, int64_t dim_in) {
 }
 
 Tensor flip(const Tensor& x, const Shape& dims) {
+  const OpName op("flip");
   Strides strides = x.strides();
   int64_t last = 0;
   uint32_t seen = 0;
   for (int64_t dim : dims) {
-    const int d = wrap_dim("flip", dim, x.rank());
-    WEFT_CHECK(!(seen >> d & 1), ValueError, "flip: dim ", d, " stands twice in ", dims);
+    const int d = wrap_dim(op, dim, x.rank());
+    WEFT_CHECK(!(seen >> d & 1), ValueError, "dim ", d, " stands twice in ", dims);
     seen |= 1u << d;
     if (x.rank() == 0) continue;
     last += (x.shape()[d] - 1) * strides[d];
@@ -131,7 +133,7 @@ Tensor flip(const Tensor& x, const Shape& dims) {
     // read backwards from the last element
     kernels::copy(x.device(), mut_ref(y), seen_as(ref(x), x.shape().data(), strides.data(), x.rank(), last));
   }
-  return record("flip", y, {x}, [dims](BackwardCtx& c) -> Grads { return {flip(c.grad(), dims)}; });
+  return record(op, y, {x}, [dims](BackwardCtx& c) -> Grads { return {flip(c.grad(), dims)}; });
 }
 
 Tensor roll(const Tensor& x, const Shape& shifts, const Shape& dims) {
@@ -226,10 +228,11 @@ Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim) {
 }
 
 std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, bool xy) {
-  WEFT_CHECK(!tensors.empty(), ValueError, "meshgrid: the list of tensors is empty");
+  const OpName op("meshgrid");
+  WEFT_CHECK(!tensors.empty(), ValueError, "the list of tensors is empty");
   Shape shape;
   for (const Tensor& t : tensors) {
-    WEFT_CHECK(t.rank() <= 1, ShapeError, "meshgrid: expects tensors of rank 0 or 1, got ", t.shape());
+    WEFT_CHECK(t.rank() <= 1, ShapeError, "expects tensors of rank 0 or 1, got ", t.shape());
     shape.push_back(t.numel());
   }
   const int n = shape.size();
@@ -292,11 +295,11 @@ namespace {
 constexpr int64_t kMaxFactor = 1 << 16;  // its square times a size must not overflow
 }
 Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor) {
+  const OpName op("pixel_shuffle");
   const int64_t r = upscale_factor;
-  WEFT_CHECK(r >= 1 && r <= kMaxFactor, ValueError, "pixel_shuffle: upscale_factor must be 1 to ", kMaxFactor, ", got ",
-             r);
-  WEFT_CHECK(x.rank() >= 3, ShapeError, "pixel_shuffle: expects at least 3 dimensions, got ", x.shape());
-  WEFT_CHECK(x.size(-3) % (r * r) == 0, ShapeError, "pixel_shuffle: ", x.size(-3),
+  WEFT_CHECK(r >= 1 && r <= kMaxFactor, ValueError, "upscale_factor must be 1 to ", kMaxFactor, ", got ", r);
+  WEFT_CHECK(x.rank() >= 3, ShapeError, "expects at least 3 dimensions, got ", x.shape());
+  WEFT_CHECK(x.size(-3) % (r * r) == 0, ShapeError, x.size(-3),
              " channels are not divisible by upscale_factor^2 = ", r * r);
   Shape shape = x.shape();
   shape[-3] /= r * r;
@@ -305,15 +308,15 @@ Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor) {
   Tensor y = detail::empty_ordered(shape, x.dtype(), x);
   if (r == 1) kernels::copy(x.device(), mut_ref(y), ref(x));
   else shuffle_copy(y, x, r);
-  return record("pixel_shuffle", y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_unshuffle(c.grad(), r)}; });
+  return record(op, y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_unshuffle(c.grad(), r)}; });
 }
 
 Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor) {
+  const OpName op("pixel_unshuffle");
   const int64_t r = downscale_factor;
-  WEFT_CHECK(r >= 1 && r <= kMaxFactor, ValueError, "pixel_unshuffle: downscale_factor must be 1 to ", kMaxFactor,
-             ", got ", r);
-  WEFT_CHECK(x.rank() >= 3, ShapeError, "pixel_unshuffle: expects at least 3 dimensions, got ", x.shape());
-  WEFT_CHECK(x.size(-2) % r == 0 && x.size(-1) % r == 0, ShapeError, "pixel_unshuffle: height and width of ", x.shape(),
+  WEFT_CHECK(r >= 1 && r <= kMaxFactor, ValueError, "downscale_factor must be 1 to ", kMaxFactor, ", got ", r);
+  WEFT_CHECK(x.rank() >= 3, ShapeError, "expects at least 3 dimensions, got ", x.shape());
+  WEFT_CHECK(x.size(-2) % r == 0 && x.size(-1) % r == 0, ShapeError, "height and width of ", x.shape(),
              " are not divisible by downscale_factor ", r);
   Shape shape = x.shape();
   shape[-3] *= r * r;
@@ -322,7 +325,7 @@ Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor) {
   Tensor y = detail::empty_ordered(shape, x.dtype(), x);
   if (r == 1) kernels::copy(x.device(), mut_ref(y), ref(x));
   else shuffle_copy(y, x, r);
-  return record("pixel_unshuffle", y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_shuffle(c.grad(), r)}; });
+  return record(op, y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_shuffle(c.grad(), r)}; });
 }
 
 Tensor channel_shuffle(const Tensor& x, int64_t groups) {
