@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <new>
+#include <string_view>
 
 namespace weft {
 namespace {
@@ -16,6 +17,12 @@ const OutOfMemory& spare() {
 
 // Every op asks for it: a word of the thread itself, found without a call.
 [[gnu::tls_model("initial-exec")]] thread_local const char* t_op = nullptr;
+
+// A device or a library that failed says so whichever op met it.
+bool kept(std::string_view text) {
+  const std::string_view word = text.substr(0, text.find(':'));
+  return word == "cpu" || word == "cuda" || word == "oneDNN";
+}
 
 }  // namespace
 
@@ -41,7 +48,7 @@ const char*& detail::op_name() noexcept { return t_op; }
 
 std::string detail::named(const char* op, const char* text) {
   const char* rest = std::strstr(text, ": ");
-  const bool other = rest && rest != text && text + std::strcspn(text, " \"'[") > rest;
+  const bool other = rest && rest != text && text + std::strcspn(text, " \"'[") > rest && !kept(text);
   return str(op, ": ", other ? rest + 2 : text);
 }
 

@@ -81,7 +81,8 @@ class [[nodiscard]] OpName {
 };
 
 namespace detail {
-/// text in the name of `op`, which takes the place of another op's: a word before the first ": ".
+/// text in the name of `op`, which takes the place of another op's: a word before the first ": ". What a device or a
+/// library says keeps its name: "zeros: cpu: out of memory".
 WEFT_API std::string named(const char* op, const char* text);
 /// OutOfMemory for `bytes` (0: not known) that the C++ heap did not give. It needs no memory itself. Inside the library
 /// the linker puts it in place of std::bad_alloc (heap.cpp); templates that a user's program compiles call it.

@@ -1,5 +1,6 @@
 #include "weft/autograd/ops/random.h"
 
+#include "weft/autograd/in_place.h"
 #include "weft/autograd/ops/elementwise/activation.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
@@ -65,11 +66,9 @@ Tensor alpha_masked(const char* op, const Tensor& x, double p, const Shape& shap
   return add(mul(x, mul(mask, a)), shift);
 }
 
-void check_in_place(const char* op, const Tensor& x) {
-  WEFT_CHECK(x.is_floating(op), DtypeError, op, ": dtype ", x.dtype(),
-             " is not supported here; expected a floating one");
-  WEFT_CHECK(!(grad_enabled() && x.requires_grad()), Error, op, ": an in-place change of a tensor ", x.shape(),
-             " that requires grad cannot be recorded; do it under NoGrad");
+void check_filled(const char* op, const Tensor& x) {
+  detail::check_in_place(op, x);
+  WEFT_CHECK(x.is_floating(), DtypeError, op, ": dtype ", x.dtype(), " is not supported here; expected a floating one");
 }
 
 // Fills x through `fill`, by way of a dense tensor where x has gaps. Drawn in logical order, so that the layout does
@@ -170,7 +169,7 @@ Tensor bernoulli(const Shape& shape, double p, const TensorOptions& o, Generator
 
 Tensor& uniform_(Tensor& x, double low, double high, Generator* g) {
   const OpName op("uniform_");
-  check_in_place(op, x);
+  check_filled(op, x);
   WEFT_CHECK(low <= high, ValueError, "the range [", low, ", ", high, ") is empty");
   const Generator::State from = choose(g).reserve(blocks(x.numel(), x.dtype() == Dtype::f64));
   return fill_with(x, [&](Tensor& y) { kernels::uniform(y.device(), mut_ref(y), from, low, high); });
@@ -178,7 +177,7 @@ Tensor& uniform_(Tensor& x, double low, double high, Generator* g) {
 
 Tensor& normal_(Tensor& x, double mean, double std, Generator* g) {
   const OpName op("normal_");
-  check_in_place(op, x);
+  check_filled(op, x);
   WEFT_CHECK(std >= 0, ValueError, "std must not be negative, got ", std);
   const Generator::State from = choose(g).reserve(blocks(x.numel(), x.dtype() == Dtype::f64));
   return fill_with(x, [&](Tensor& y) { kernels::normal(y.device(), mut_ref(y), from, mean, std); });
@@ -187,14 +186,14 @@ Tensor& normal_(Tensor& x, double mean, double std, Generator* g) {
 Tensor& bernoulli_(Tensor& x, double p, Generator* g) {
   const OpName op("bernoulli_");
   check_probability(op, p);
-  check_in_place(op, x);
+  check_filled(op, x);
   const Generator::State from = choose(g).reserve(blocks(x.numel()));
   return fill_with(x, [&](Tensor& y) { kernels::bernoulli(y.device(), mut_ref(y), from, p); });
 }
 
 Tensor& exponential_(Tensor& x, double lambd, Generator* g) {
   const OpName op("exponential_");
-  check_in_place(op, x);
+  check_filled(op, x);
   WEFT_CHECK(lambd > 0, ValueError, "lambd must be positive, got ", lambd);
   NoGrad guard;
   return x.copy_(exponential(x.shape(), {compute_dtype(x.dtype()), x.device()}, g) / lambd);

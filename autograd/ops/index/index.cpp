@@ -18,8 +18,8 @@ using detail::Lookup;
 namespace {
 
 void check_index_dtype(const char* op, const Tensor& index) {
-  WEFT_CHECK(index.dtype(op) == Dtype::i64 || index.dtype() == Dtype::i32, DtypeError, op, ": index is ", index.dtype(),
-             "; expected i64 or i32");
+  WEFT_CHECK(kIndexDtypes.has(index.dtype(op)), DtypeError, op, ": index is ", index.dtype(), "; expected ",
+             kIndexDtypes);
 }
 
 // Bytes become i64.

@@ -79,8 +79,7 @@ Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
 Tensor put(const Tensor& x, const Tensor& index, const Tensor& src, bool accumulate) {
   const OpName op("put");
   check_writes(op, x, index, src);
-  WEFT_CHECK(index.dtype() == Dtype::i64 || index.dtype() == Dtype::i32, DtypeError, "index is ", index.dtype(),
-             "; expected i64 or i32");
+  WEFT_CHECK(kIndexDtypes.has(index.dtype()), DtypeError, "index is ", index.dtype(), "; expected ", kIndexDtypes);
   WEFT_CHECK(src.numel() == index.numel(), ShapeError, "src has ", src.numel(), " elements for ", index.numel(),
              " indices");
   const Tensor at = index.flatten();

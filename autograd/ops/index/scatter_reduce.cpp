@@ -130,8 +130,8 @@ void check_sources(const char* op, const Tensor& x, const Tensor& index, const T
   check_defined(op, x, index, src);
   WEFT_CHECK(index.device() == x.device() && src.device() == x.device(), DeviceError, op, ": x is on ", x.device(),
              ", index on ", index.device(), ", src on ", src.device());
-  WEFT_CHECK(index.dtype() == Dtype::i64 || index.dtype() == Dtype::i32, DtypeError, op, ": index is ", index.dtype(),
-             "; expected i64 or i32");
+  WEFT_CHECK(kIndexDtypes.has(index.dtype()), DtypeError, op, ": index is ", index.dtype(), "; expected ",
+             kIndexDtypes);
   WEFT_CHECK(src.dtype() == x.dtype(), DtypeError, op, ": x is ", x.dtype(), " but src ", src.dtype());
 }
 

@@ -309,8 +309,7 @@ Tensor conv_transpose_nd(const char* op, const Tensor& input, const Tensor& w, c
              " with groups=", p.groups, " expects ", w.size(0));
   Shape shape{batched ? input.size(0) : 1, w.size(1) * p.groups};
   for (int i = 0; i < rank; ++i) {
-    const int64_t size = (input.size(i - rank) - 1) * p.stride[i] - p.padding_lo[i] - p.padding_hi[i] +
-                         p.dilation[i] * (w.size(i + 2) - 1) + output_padding[i] + 1;
+    const int64_t size = p.input_size(i, input.size(i - rank), w.size(i + 2)) + output_padding[i];
     WEFT_CHECK(size >= 1, ShapeError, op, ": output size ", size, " along spatial dimension ", i,
                " is too small (input ", input.shape(), ", weight ", w.shape(), ", stride ", p.stride, ", padding ",
                p.padding_lo, ")");

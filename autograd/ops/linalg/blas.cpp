@@ -40,11 +40,6 @@ void check_batches(const char* op, const Tensor& a, const Tensor& b) {
   WEFT_CHECK(a.size(2) == b.size(1), ShapeError, op, ": inner dimensions differ: ", a.shape(), " x ", b.shape());
 }
 
-Shape joined(Shape a, const Shape& b) {
-  for (int64_t n : b) a.push_back(n);
-  return a;
-}
-
 }  // namespace
 
 Tensor inner(const Tensor& a, const Tensor& b) {
@@ -54,7 +49,7 @@ Tensor inner(const Tensor& a, const Tensor& b) {
   WEFT_CHECK(a.size(-1) == b.size(-1), ShapeError, "the last sizes of ", a.shape(), " and ", b.shape(), " differ");
   const Shape sa = a.shape().slice(0, a.rank() - 1), sb = b.shape().slice(0, b.rank() - 1);
   const Tensor y = matmul(a.reshape({sa.numel(), a.size(-1)}), b.reshape({sb.numel(), b.size(-1)}).t());
-  return y.reshape(joined(sa, sb));
+  return y.reshape(detail::joined(sa, sb));
 }
 
 Tensor kron(const Tensor& a, const Tensor& b) {
@@ -112,7 +107,7 @@ Tensor tensordot(const Tensor& left, const Tensor& right, const Shape& dims_a, c
     if (!over_b.contains(j)) order_b.push_back(j), free_b.push_back(b.size(j));
   const Tensor y = mm(a.permute(order_a).reshape({free_a.numel(), inner_size}),
                       b.permute(order_b).reshape({inner_size, free_b.numel()}));
-  return y.reshape(joined(free_a, free_b));
+  return y.reshape(detail::joined(free_a, free_b));
 }
 
 Tensor addmv(const Tensor& input, const Tensor& a, const Tensor& x, Scalar beta, Scalar alpha) {

@@ -75,8 +75,8 @@ std::vector<Tensor> tensor_split(const Tensor& x, const Tensor& indices_or_secti
   const OpName op("tensor_split");
   const Tensor& at = indices_or_sections;
   check_defined(op, x, at);
-  WEFT_CHECK(at.dtype() == Dtype::i64 || at.dtype() == Dtype::i32, DtypeError, "indices_or_sections is ", at.dtype(),
-             "; expected i64 or i32");
+  WEFT_CHECK(kIndexDtypes.has(at.dtype()), DtypeError, "indices_or_sections is ", at.dtype(), "; expected ",
+             kIndexDtypes);
   WEFT_CHECK(at.rank() <= 1, ShapeError, "indices_or_sections must have rank 0 or 1, got ", at.shape());
   if (at.rank() == 0) return tensor_split(x, at.item<int64_t>(), dim);
   return tensor_split(x, at.to_vector<int64_t>(), dim);
