@@ -34,6 +34,7 @@ template <bool ThreadMode::*kSwitch> class SwitchGuard {
 };
 }  // namespace detail
 
+/// Are ops recorded on this thread?
 inline bool grad_enabled() { return detail::thread_mode().grad; }
 
 /// `set_grad_enabled` as a guard: while it lives, ops are recorded on this thread, or not.

@@ -43,6 +43,7 @@ inline constexpr DtypeTraits kDtypeTraits[] = {
     {"i16", "int16", "i2", "I16", 2, DtypeKind::signed_integer, Dtype::i32, Dtype::i64},
     {"u16", "uint16", "u2", "U16", 2, DtypeKind::unsigned_integer, Dtype::i32, Dtype::i64}};
 // clang-format on
+/// Number of dtypes, and a dtype's row.
 inline constexpr int kDtypes = sizeof(kDtypeTraits) / sizeof(kDtypeTraits[0]);
 constexpr const DtypeTraits& traits(Dtype d) { return kDtypeTraits[static_cast<int>(d)]; }
 
@@ -145,7 +146,9 @@ inline constexpr bool is_short_v = std::is_same_v<T, int8_t> || std::is_same_v<T
 template <class T>
 using compute_t = std::conditional_t<is_half_v<T>, float, std::conditional_t<is_short_v<T>, int32_t, T>>;
 
+/// Bytes of an element.
 constexpr size_t itemsize(Dtype d) { return traits(d).size; }
+/// f64, f32, bf16 and f16; bf16 and f16 alone.
 constexpr bool is_floating(Dtype d) { return kFloatingDtypes.has(d); }
 constexpr bool is_half(Dtype d) { return d == Dtype::bf16 || d == Dtype::f16; }
 /// Integers and bool.
@@ -177,6 +180,8 @@ template <class... T, class F> WEFT_INLINE void dispatch_types(Dtype d, const ch
     bad_dtype(d, op, expected);
 }
 }  // namespace detail
+/// Each calls `f.template operator()<T>()` with the C++ type of d. DtypeError, in the name of `op`, that lists the
+/// dtypes it takes for another one.
 template <class F> WEFT_INLINE void dispatch_floating(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<float, double, bf16, f16>(d, op, f);
 }

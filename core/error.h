@@ -96,6 +96,7 @@ template <class... A> std::string str(const A&... parts) {
   return std::move(s).str();
 }
 
+/// Throws E with the concatenated parts as its text.
 template <class E, class... A> [[noreturn]] __attribute__((cold, noinline)) void raise(const A&... parts) {
   throw E(str(parts...));
 }

@@ -33,23 +33,27 @@ struct InvEx {
 /// Determinant. A: [..., n, n] -> [...]. The gradient is exact at singular matrices too (the cofactors, by the SVD);
 /// there its own gradient needs singular values that differ.
 [[nodiscard]] WEFT_API Tensor det(const Tensor& A);
+/// What slogdet gives, [...] each.
 struct SlogDet {
   Tensor sign, logabsdet;
 };
 /// Sign and logarithm of |det A|: 0 and -inf where A is singular, and the gradient is not finite. sign has no gradient.
 [[nodiscard]] WEFT_API SlogDet slogdet(const Tensor& A);
 
+/// What lu_factor gives.
 struct LuFactors {
   Tensor LU;      ///< [..., m, n]: L below the diagonal (its own is 1), U on and above it
   Tensor pivots;  ///< [..., min(m, n)] i32: row i was swapped with row pivots[i] - 1
 };
 /// A = P L U, packed. A: [..., m, n]. LinAlgError if a pivot is zero (`lu` takes such a matrix).
 [[nodiscard]] WEFT_API LuFactors lu_factor(const Tensor& A);
+/// What lu gives.
 struct Lu {
   Tensor P, L, U;  ///< [..., m, m], [..., m, k], [..., k, n] with k = min(m, n)
 };
 /// A = P L U. P has no gradient.
 [[nodiscard]] WEFT_API Lu lu(const Tensor& A);
+/// Options of lu_solve.
 struct LuSolveOptions {
   bool left = true;      ///< A X = B, else X A = B
   bool adjoint = false;  ///< A^T in place of A
@@ -58,6 +62,7 @@ struct LuSolveOptions {
 [[nodiscard]] WEFT_API Tensor lu_solve(const Tensor& LU, const Tensor& pivots, const Tensor& B,
                                        const LuSolveOptions& o = {});
 
+/// Options of solve_triangular.
 struct SolveTriangularOptions {
   bool upper;                  ///< which triangle of A counts; the other one is not read
   bool left = true;            ///< A X = B, else X A = B
@@ -71,11 +76,13 @@ struct SolveTriangularOptions {
 
 /// L of A = L L^T, or U of A = U^T U (`upper`), for a positive-definite A: [..., n, n]. LinAlgError otherwise.
 [[nodiscard]] WEFT_API Tensor cholesky(const Tensor& A, bool upper = false);
+/// What cholesky_ex gives.
 struct CholeskyEx {
   Tensor L, info;  ///< info: [...] i32, 0, or the order of the first leading minor that is not positive
 };
 /// cholesky without an error: a matrix that is not positive-definite shows in `info` alone.
 [[nodiscard]] WEFT_API CholeskyEx cholesky_ex(const Tensor& A, bool upper = false);
+/// What eigh gives.
 struct Eigh {
   Tensor eigenvalues, eigenvectors;  ///< [..., n] in rising order; [..., n, n], a vector a column
 };
@@ -87,6 +94,7 @@ struct Eigh {
 
 // Factors of any A.
 
+/// What qr gives.
 struct Qr {
   Tensor Q, R;
 };
@@ -94,6 +102,7 @@ struct Qr {
 /// R alone, Q is [0]. The gradient needs the first k columns of A to be independent; NotSupported for "complete" where
 /// m > n.
 [[nodiscard]] WEFT_API Qr qr(const Tensor& A, std::string_view mode = "reduced");
+/// What svd gives.
 struct Svd {
   Tensor U, S, Vh;
 };
@@ -107,6 +116,7 @@ struct Svd {
 
 // Least squares.
 
+/// Options of pinv and matrix_rank: which singular values count.
 struct PinvOptions {
   std::optional<double> atol =
       std::nullopt;  ///< singular values up to max(atol, rtol * the largest) count as 0; default 0
@@ -117,10 +127,12 @@ struct PinvOptions {
 [[nodiscard]] WEFT_API Tensor pinv(const Tensor& A, const PinvOptions& o = {});
 /// Number of singular values above the bound of PinvOptions: [..., m, n] -> [...] i64.
 [[nodiscard]] WEFT_API Tensor matrix_rank(const Tensor& A, const PinvOptions& o = {});
+/// Options of lstsq.
 struct LstsqOptions {
   std::optional<double> rcond = std::nullopt;  ///< default max(m, n) * epsilon of the dtype
   std::string_view driver = "gelsy";           ///< gels (full rank only), gelsy, gelsd, gelss
 };
+/// What lstsq gives.
 struct Lstsq {
   Tensor solution;         ///< [..., n, k]
   Tensor residuals;        ///< [..., k] squared, where m > n, all of full rank and the driver is not gelsy; else [0]

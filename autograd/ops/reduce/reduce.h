@@ -23,6 +23,7 @@ WEFT_API Tensor mean(const Tensor& x, const DimList& dims = {}, bool keepdim = f
 /// Product. Integers and bool give i64. The gradient is exact at zeros.
 WEFT_API Tensor prod(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
 
+/// Options of var and std.
 struct VarOptions {
   double correction = 1;  ///< the divisor is max(0, n - correction): 1 unbiased, 0 population
   bool keepdim = false;

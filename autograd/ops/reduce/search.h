@@ -6,6 +6,7 @@
 
 namespace weft {
 
+/// Options of searchsorted and bucketize.
 struct SearchOptions {
   bool out_int32 = false;  ///< i32 in place of i64
   bool right = false;      ///< the place behind equal elements; otherwise before them (PyTorch's side)
@@ -21,6 +22,7 @@ struct SearchOptions {
 [[nodiscard]] WEFT_API Tensor bucketize(const Tensor& x, const Tensor& boundaries, const SearchOptions& o = {});
 [[nodiscard]] WEFT_API Tensor bucketize(Scalar x, const Tensor& boundaries, const SearchOptions& o = {});
 
+/// Options of isin.
 struct IsinOptions {
   bool assume_unique = false;  ///< ignored; PyTorch has it
   bool invert = false;         ///< true for elements that are none of test_elements
@@ -41,6 +43,7 @@ struct UniqueResult {
   Tensor inverse_indices;  ///< where in `output` each element (x's shape) or slice ([n]) is; i64
   Tensor counts;           ///< how often each of `output` was there; i64
 };
+/// Options of unique and unique_consecutive: what else to return.
 struct UniqueOptions {
   bool return_inverse = false;
   bool return_counts = false;

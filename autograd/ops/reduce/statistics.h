@@ -18,6 +18,7 @@ struct VarMean {
 WEFT_API StdMean std_mean(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 WEFT_API VarMean var_mean(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 
+/// What aminmax gives.
 struct MinMax {
   Tensor min, max;
 };
@@ -25,6 +26,7 @@ struct MinMax {
 /// elements. Equivalent: torch.aminmax.
 WEFT_API MinMax aminmax(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
 
+/// Options of cov.
 struct CovOptions {
   double correction = 1;  ///< the divisor is max(0, number of observations - correction)
   Tensor fweights = {};   ///< [observations] integers: how often each observation counts
@@ -39,6 +41,7 @@ struct CovOptions {
 /// cov_ij / sqrt(cov_ii cov_jj), within [-1, 1]. Shapes and errors as `cov`'s. Equivalent: torch.corrcoef.
 [[nodiscard]] WEFT_API Tensor corrcoef(const Tensor& x);
 
+/// Options of diff.
 struct DiffOptions {
   Tensor prepend = {}, append = {};  ///< put before and after x along the axis first; of x's rank and other sizes
 };
