@@ -176,7 +176,7 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
     for (int label : t.labels) {
       int64_t& n = size[static_cast<size_t>(label)];
       const int64_t m = t.size(label);
-      WEFT_CHECK(n == m || n == 1 || m == 1, ShapeError, "",
+      WEFT_CHECK(n == m || n == 1 || m == 1, ShapeError,
                  label < kEllipsis ? str("'", static_cast<char>(label), "'") : std::string("an axis of '...'"),
                  " has size ", m, " in operand ", k, " but ", n, " before");
       if (n == 1) n = m;
