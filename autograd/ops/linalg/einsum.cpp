@@ -35,12 +35,12 @@ Term parse_term(std::string_view text, std::string_view equation) {
     const char c = text[i];
     if (c == ' ') continue;
     if (c == '.') {
-      WEFT_CHECK(text.substr(i, 3) == "..." && !t.ellipsis, ValueError, "einsum: stray '.' in \"", equation, "\"");
+      WEFT_CHECK(text.substr(i, 3) == "..." && !t.ellipsis, ValueError, "stray '.' in \"", equation, "\"");
       t.ellipsis = true;
       i += 2;
       continue;
     }
-    WEFT_CHECK((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'), ValueError, "einsum: '", c, "' in \"", equation,
+    WEFT_CHECK((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'), ValueError, "'", c, "' in \"", equation,
                "\" is no letter");
     (t.ellipsis ? t.after : t.before).push_back(c);
   }

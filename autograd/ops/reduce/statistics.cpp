@@ -32,10 +32,10 @@ namespace {
 
 // One weight per observation, none negative.
 void check_weights(const char* what, const Tensor& w, const Tensor& x, int64_t observations) {
-  WEFT_CHECK(w.rank() <= 1 && w.numel() == observations, ShapeError, "cov: ", what, " is ", w.shape(), " for ",
-             observations, " observations");
-  WEFT_CHECK(w.device() == x.device(), DeviceError, "cov: ", what, " is on ", w.device(), ", x on ", x.device());
-  WEFT_CHECK(!any(lt(w.detach(), 0)).item<bool>(), ValueError, "cov: ", what, " has a negative element");
+  WEFT_CHECK(w.rank() <= 1 && w.numel() == observations, ShapeError, what, " is ", w.shape(), " for ", observations,
+             " observations");
+  WEFT_CHECK(w.device() == x.device(), DeviceError, what, " is on ", w.device(), ", x on ", x.device());
+  WEFT_CHECK(!any(lt(w.detach(), 0)).item<bool>(), ValueError, what, " has a negative element");
 }
 
 }  // namespace
@@ -111,8 +111,7 @@ Tensor diff(const Tensor& x, int64_t n, int64_t dim, const DiffOptions& o) {
 namespace {
 
 void check_integrand(const Tensor& t, const char* what) {
-  WEFT_CHECK(t.dtype("trapezoid") != Dtype::boolean, DtypeError, "trapezoid: ", what,
-             " is bool; convert with to(dtype)");
+  WEFT_CHECK(t.dtype() != Dtype::boolean, DtypeError, what, " is bool; convert with to(dtype)");
 }
 
 }  // namespace
