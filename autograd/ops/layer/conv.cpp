@@ -323,6 +323,7 @@ namespace {
 
 template <int D>
 Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<D>& o) {
+  const OpName name(op);
   ConvParams p = conv_params(o);
   if (!o.padding.text.empty()) {
     check_ranks(op, x, w, D);
@@ -333,6 +334,7 @@ Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& 
 
 template <int D>
 Tensor transpose(const char* op, const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<D>& o) {
+  const OpName name(op);
   refuse_padding_text(op, o.padding.text);
   return conv_transpose_nd(op, x, w, b, conv_params(o), o.output_padding);
 }
@@ -340,28 +342,22 @@ Tensor transpose(const char* op, const Tensor& x, const Tensor& w, const Tensor&
 }  // namespace
 
 Tensor conv1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<1>& o) {
-  const OpName op("conv1d");
-  return convolve(op, x, w, b, o);
+  return convolve("conv1d", x, w, b, o);
 }
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<2>& o) {
-  const OpName op("conv2d");
-  return convolve(op, x, w, b, o);
+  return convolve("conv2d", x, w, b, o);
 }
 Tensor conv3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<3>& o) {
-  const OpName op("conv3d");
-  return convolve(op, x, w, b, o);
+  return convolve("conv3d", x, w, b, o);
 }
 Tensor conv_transpose1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<1>& o) {
-  const OpName op("conv_transpose1d");
-  return transpose(op, x, w, b, o);
+  return transpose("conv_transpose1d", x, w, b, o);
 }
 Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<2>& o) {
-  const OpName op("conv_transpose2d");
-  return transpose(op, x, w, b, o);
+  return transpose("conv_transpose2d", x, w, b, o);
 }
 Tensor conv_transpose3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<3>& o) {
-  const OpName op("conv_transpose3d");
-  return transpose(op, x, w, b, o);
+  return transpose("conv_transpose3d", x, w, b, o);
 }
 
 }  // namespace weft

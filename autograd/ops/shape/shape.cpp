@@ -251,7 +251,8 @@ std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, bool xy) {
 namespace {
 
 Tensor triangle(const char* name, const Tensor& x, int64_t diagonal, bool lower) {
-  WEFT_CHECK(x.rank() >= 2, ShapeError, name, ": expects at least 2 dimensions, got ", x.shape());
+  const OpName op(name);
+  WEFT_CHECK(x.rank() >= 2, ShapeError, "expects at least 2 dimensions, got ", x.shape());
   Tensor y = empty(x.shape(), x.options());
   kernels::triangle(x.device(), mut_ref(y), ref(x), diagonal, lower);
   return record(name, y, {x}, [=](BackwardCtx& c) -> Grads { return {triangle(name, c.grad(), diagonal, lower)}; });
@@ -282,14 +283,8 @@ void shuffle_copy(Tensor& to, const Tensor& from, int64_t r) {
 
 }  // namespace
 
-Tensor tril(const Tensor& x, int64_t diagonal) {
-  const OpName op("tril");
-  return triangle(op, x, diagonal, true);
-}
-Tensor triu(const Tensor& x, int64_t diagonal) {
-  const OpName op("triu");
-  return triangle(op, x, diagonal, false);
-}
+Tensor tril(const Tensor& x, int64_t diagonal) { return triangle("tril", x, diagonal, true); }
+Tensor triu(const Tensor& x, int64_t diagonal) { return triangle("triu", x, diagonal, false); }
 
 namespace {
 constexpr int64_t kMaxFactor = 1 << 16;  // its square times a size must not overflow
