@@ -151,8 +151,7 @@ Tensor ConvBase::convolve_transposed(const ConvGeometry& g, const Tensor& x, con
                leading + spatial, " elements, got ", output_size->size(), ": ", *output_size);
     Shape least, most;
     for (int i = 0; i < spatial; ++i) {
-      least.push_back((x.shape()[leading + i] - 1) * params.stride[i] - 2 * params.padding_lo[i] +
-                      params.dilation[i] * (kernel_size[i] - 1) + 1);
+      least.push_back(params.input_size(i, x.size(leading + i), kernel_size[i]));
       most.push_back(least[i] + params.stride[i] - 1);
     }
     for (int i = 0; i < spatial; ++i)

@@ -83,8 +83,7 @@ Shape conv_transpose_output(const Shape& x, const Shape& w, const ConvParams& p,
   Shape out;
   if (!fits(x, w, rank)) return out;
   for (int i = 0; i < rank; ++i)
-    out.push_back(std::max<int64_t>(0, (x[i - rank] - 1) * p.stride[i] - p.padding_lo[i] - p.padding_hi[i] +
-                                           p.dilation[i] * (w[i + 2] - 1) + 1 + (more.size() == rank ? more[i] : 0)));
+    out.push_back(std::max<int64_t>(0, p.input_size(i, x[i - rank], w[i + 2]) + (more.size() == rank ? more[i] : 0)));
   return out;
 }
 

@@ -53,18 +53,20 @@ Tensor cumprod_grad(const Tensor& g, const Tensor& x, const Tensor& y, int dim, 
 }  // namespace
 
 Tensor cumsum(const Tensor& in, int64_t dim, std::optional<Dtype> dtype) {
-  check_defined("cumsum", in);
+  const OpName op("cumsum");
+  check_defined(op, in);
   Tensor x = as_scanned(autocast(CastPolicy::fp32, in), dtype);
-  return running_sum(x, wrap_dim("cumsum", dim, x.rank()), false);
+  return running_sum(x, wrap_dim(op, dim, x.rank()), false);
 }
 Tensor cumprod(const Tensor& in, int64_t dim_in, std::optional<Dtype> dtype) {
-  check_defined("cumprod", in);
+  const OpName op("cumprod");
+  check_defined(op, in);
   Tensor x = as_scanned(autocast(CastPolicy::fp32, in), dtype);
-  const int dim = wrap_dim("cumprod", dim_in, x.rank());
+  const int dim = wrap_dim(op, dim_in, x.rank());
   Tensor y = empty_like(x);
   kernels::cumprod(x.device(), mut_ref(y), ref(x), dim);
-  if (!recording(x)) return unrecorded("cumprod", std::move(y));
-  return record("cumprod", y, {x}, [x = Saved(x), y = Saved::output(y), dim](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, y, {x}, [x = Saved(x), y = Saved::output(y), dim](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x);
     if (a.rank() == 0 || a.numel() == 0) return {c.grad()};
     return {cumprod_grad(c.grad(), a, c.get(y), dim, c.create_graph())};
@@ -98,9 +100,9 @@ ValuesIndices cummax(const Tensor& x, int64_t dim) { return running_extreme("cum
 ValuesIndices cummin(const Tensor& x, int64_t dim) { return running_extreme("cummin", x, dim, false); }
 
 Tensor logcumsumexp(const Tensor& x, int64_t dim_in) {
-  WEFT_CHECK(x.is_floating(), DtypeError, "logcumsumexp: expects a floating dtype, got ", x.dtype(),
-             "; convert with to()");
-  const int dim = wrap_dim("logcumsumexp", dim_in, x.rank());
+  const OpName op("logcumsumexp");
+  WEFT_CHECK(x.is_floating(), DtypeError, "expects a floating dtype, got ", x.dtype(), "; convert with to()");
+  const int dim = wrap_dim(op, dim_in, x.rank());
   Tensor y = x.to(compute_dtype(x.dtype()));
   const int64_t n = x.rank() ? x.size(dim) : 1;
   for (int64_t step = 1; step < n && x.numel() > 0; step *= 2)
