@@ -107,7 +107,7 @@ class WEFT_API ConvBase : public Module {
 
 /// A convolution layer's options, shared by its copies: `conv.options->stride = 2`. What parameters were made for
 /// (kernel_size, groups, bias) stays; another value is refused by the next call. Base: ConvBase or derived from it.
-template <std::derived_from<ConvBase> Base, class Options> class ConvOf : public Base {
+template <std::derived_from<ConvBase> Base, class Options> class WEFT_API ConvOf : public Base {
  public:
   Option<Options> options;
   /// The options in force, one entry per axis. ValueError for options that the layer cannot have.
