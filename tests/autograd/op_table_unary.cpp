@@ -9,11 +9,6 @@ namespace {
 using namespace op_table;
 using weft::Scalar;
 
-/// Calls an op of one tensor.
-auto one(std::function<Tensor(const Tensor&)> op) {
-  return [op](const Tensors& x) { return Tensors{op(x[0])}; };
-}
-
 /// elementwise without a gradient, or with one that is zero.
 Op predicate(const char* name, std::function<Tensor(const Tensor&)> op, std::function<double(double)> reference) {
   Op row = elementwise(name, op, reference);
