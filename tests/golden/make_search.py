@@ -116,7 +116,8 @@ def statistics():
             case(name, {"input": x}, call, f=f)
         for word in ("f32", *HALVES):
             case(name, {"input": make(APART, word)}, {"dim": 1}, label=word, f=f, second=False)
-        case(name, {"input": make([[1, nan, 2], [inf, 1, 2], [3, 3, 3]])}, {"dim": 1}, label="odd", f=f, first=False)
+        # no row with an infinity: PyTorch gives NaN for its mean here, and inf in torch.mean, as weft in both
+        case(name, {"input": make([[1, nan, 2], [3, 3, 3]])}, {"dim": 1}, label="odd", f=f, first=False)
         case(name, {"input": randn(2, 0)}, {"dim": 1}, label="empty", f=f, first=False)
         case(name, {"input": randn(2, 1)}, {"dim": 1}, label="one", f=f, first=False)
         refuse(name, [[3]], {"dim": 0}, label="integers", words=["i64"])
