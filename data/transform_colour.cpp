@@ -9,8 +9,6 @@
 
 namespace weft::data {
 
-using namespace functional;
-
 namespace {
 
 /// f(image) in the name of `op`; a volume [C, D, H, W] is shown as a picture [C, D H, W].
@@ -46,10 +44,10 @@ void ColorJitter::operator()(View& v, Generator& g) const {
   change_image("ColorJitter", v, [&](Tensor x) {
     for (const int i : order) {
       if (nothing(ranges[i], i == 3 ? 0 : 1)) continue;
-      if (i == 0) x = adjust_brightness(x, factor[i]);
-      if (i == 1) x = adjust_contrast(x, factor[i]);
-      if (i == 2) x = adjust_saturation(x, factor[i]);
-      if (i == 3) x = adjust_hue(x, factor[i]);
+      if (i == 0) x = functional::adjust_brightness(x, factor[i]);
+      if (i == 1) x = functional::adjust_contrast(x, factor[i]);
+      if (i == 2) x = functional::adjust_saturation(x, factor[i]);
+      if (i == 3) x = functional::adjust_hue(x, factor[i]);
     }
     return x;
   });
@@ -63,7 +61,7 @@ void RandomGrayscale::check() const { detail::check_probability("RandomGrayscale
 void RandomGrayscale::operator()(View& v, Generator& g) const {
   check();
   if (g.uniform() < p)
-    change_image("RandomGrayscale", v, [](const Tensor& x) { return rgb_to_grayscale(x, x.size(-3)); });
+    change_image("RandomGrayscale", v, [](const Tensor& x) { return functional::rgb_to_grayscale(x, x.size(-3)); });
 }
 std::string RandomGrayscale::str() const { return detail::described("RandomGrayscale", "p", p); }
 
@@ -71,7 +69,7 @@ void RandomGamma::check() const { detail::check_range("RandomGamma", "gamma", ga
 void RandomGamma::operator()(View& v, Generator& g) const {
   check();
   const double drawn = gamma.about_one().draw(g);
-  change_image("RandomGamma", v, [&](const Tensor& x) { return adjust_gamma(x, drawn, gain); });
+  change_image("RandomGamma", v, [&](const Tensor& x) { return functional::adjust_gamma(x, drawn, gain); });
 }
 std::string RandomGamma::str() const {
   return detail::described("RandomGamma", "gamma", gamma.about_one(), "gain", gain);
@@ -90,7 +88,8 @@ void GaussianBlur::operator()(View& v, Generator& g) const {
   detail::check_view("GaussianBlur", v);
   const OpName name("GaussianBlur");
   const double drawn = sigmas(sigma).draw(g);
-  v.image = gaussian_blur(v.image, {kernel_size[0], kernel_size[1] ? kernel_size[1] : kernel_size[0]}, {drawn, drawn});
+  v.image = functional::gaussian_blur(v.image, {kernel_size[0], kernel_size[1] ? kernel_size[1] : kernel_size[0]},
+                                      {drawn, drawn});
 }
 std::string GaussianBlur::str() const {
   return detail::described("GaussianBlur", "kernel_size", kernel_size, "sigma", sigmas(sigma));
@@ -123,17 +122,17 @@ void Normalize::operator()(View& v, Generator&) const {
   check();
   WEFT_CHECK(!v.image.defined() || v.image.is_floating(), DtypeError, "Normalize: expected floats, got ",
              v.image.dtype(), "; put ToFloat before it");
-  change_image("Normalize", v, [&](const Tensor& x) { return normalize(x, mean, std); });
+  change_image("Normalize", v, [&](const Tensor& x) { return functional::normalize(x, mean, std); });
 }
 std::string Normalize::str() const { return detail::described("Normalize", "mean", mean, "std", std); }
 
 void ToDtype::operator()(View& v, Generator&) const {
-  if (v.image.defined()) v.image = to_dtype(v.image, dtype, scale);
+  if (v.image.defined()) v.image = functional::to_dtype(v.image, dtype, scale);
 }
 std::string ToDtype::str() const { return detail::described("ToDtype", "dtype", weft::str(dtype), "scale", scale); }
 
 void ToFloat::operator()(View& v, Generator&) const {
-  if (v.image.defined()) v.image = to_dtype(v.image, Dtype::f32, true);
+  if (v.image.defined()) v.image = functional::to_dtype(v.image, Dtype::f32, true);
 }
 std::string ToFloat::str() const { return "ToFloat()"; }
 

@@ -15,7 +15,9 @@ namespace weft::data::detail {
 /// nearest keeps all bits of them.
 Tensor warp(const char* op, const Tensor& x, const Tensor& grid, Interpolation mode, const Fill& fill);
 
-/// x resampled along one axis with the kernel of `mode` (not nearest; without antialias: bilinear or bicubic). u8 or f32.
+/// x resampled along one axis by nearest, any dtype; exact: the element under the centre.
+Tensor nearest_axis(const Tensor& x, int64_t axis, int64_t size, bool exact);
+/// x resampled along one axis with the kernel of `mode` (without antialias: bilinear or bicubic). u8 or f32, CPU only.
 Tensor resample_axis(const Tensor& x, int64_t axis, int64_t size, Interpolation mode, bool antialias);
 
 /// Points along an axis mirrored or repeated: the source of i, which may lie outside of [0, n).

@@ -10,8 +10,6 @@
 
 namespace weft::data {
 
-using namespace functional;
-
 namespace {
 
 constexpr double kAny = 1e9;
@@ -24,24 +22,25 @@ void check_size(const char* op, Size s, bool one_number) {
 Size square(Size s) { return {s.height, s.width ? s.width : s.height}; }
 
 void resize_view(View& v, Size from, Size to, Choice<Interpolation> interpolation, bool antialias) {
-  if (v.image.defined()) v.image = resize(v.image, to, {.interpolation = interpolation, .antialias = antialias});
-  if (v.mask.defined()) v.mask = resize(v.mask, to, {.interpolation = Interpolation::nearest});
-  if (v.boxes.defined()) v.boxes = resize_boxes(v.boxes, from, to);
+  if (v.image.defined())
+    v.image = functional::resize(v.image, to, {.interpolation = interpolation, .antialias = antialias});
+  if (v.mask.defined()) v.mask = functional::resize(v.mask, to, {.interpolation = Interpolation::nearest});
+  if (v.boxes.defined()) v.boxes = functional::resize_boxes(v.boxes, from, to);
 }
 
 void crop_view(View& v, int64_t top, int64_t left, Size s) {
-  if (v.image.defined()) v.image = crop(v.image, top, left, s.height, s.width);
-  if (v.mask.defined()) v.mask = crop(v.mask, top, left, s.height, s.width);
-  if (v.boxes.defined()) v.boxes = crop_boxes(v.boxes, top, left, s.height, s.width);
+  if (v.image.defined()) v.image = functional::crop(v.image, top, left, s.height, s.width);
+  if (v.mask.defined()) v.mask = functional::crop(v.mask, top, left, s.height, s.width);
+  if (v.boxes.defined()) v.boxes = functional::crop_boxes(v.boxes, top, left, s.height, s.width);
 }
 
 void pad_view(const char* op, View& v, Size from, const Padding& padding, const Fill& fill, int64_t mask_fill,
               Choice<PaddingMode> mode) {
   WEFT_CHECK(!v.boxes.defined() || mode == PaddingMode::constant, NotSupported, op, ": padding_mode ", mode.text(),
              " would show objects that have no box; expected constant");
-  if (v.image.defined()) v.image = pad(v.image, padding, fill, mode);
-  if (v.mask.defined()) v.mask = pad(v.mask, padding, {static_cast<double>(mask_fill)}, mode);
-  if (v.boxes.defined()) v.boxes = pad_boxes(v.boxes, padding, from);
+  if (v.image.defined()) v.image = functional::pad(v.image, padding, fill, mode);
+  if (v.mask.defined()) v.mask = functional::pad(v.mask, padding, {static_cast<double>(mask_fill)}, mode);
+  if (v.boxes.defined()) v.boxes = functional::pad_boxes(v.boxes, padding, from);
 }
 
 Fill mask_values(int64_t fill) { return fill ? Fill{static_cast<double>(fill)} : Fill{}; }
@@ -62,7 +61,7 @@ void Resize::operator()(View& v, Generator&) const {
   check();
   const OpName name("Resize");
   const Size from = detail::check_view("Resize", v);
-  resize_view(v, from, resized(from, size, max_size), interpolation, antialias);
+  resize_view(v, from, functional::resized(from, size, max_size), interpolation, antialias);
 }
 std::string Resize::str() const {
   return detail::described("Resize", "size", size, "interpolation", interpolation, "antialias", antialias);
@@ -181,9 +180,9 @@ void RandomHorizontalFlip::operator()(View& v, Generator& g) const {
   const OpName name("RandomHorizontalFlip");
   const Size from = detail::check_view("RandomHorizontalFlip", v);
   if (g.uniform() >= p) return;
-  if (v.image.defined()) v.image = horizontal_flip(v.image);
-  if (v.mask.defined()) v.mask = horizontal_flip(v.mask);
-  if (v.boxes.defined()) v.boxes = hflip_boxes(v.boxes, from);
+  if (v.image.defined()) v.image = functional::horizontal_flip(v.image);
+  if (v.mask.defined()) v.mask = functional::horizontal_flip(v.mask);
+  if (v.boxes.defined()) v.boxes = functional::hflip_boxes(v.boxes, from);
 }
 std::string RandomHorizontalFlip::str() const { return detail::described("RandomHorizontalFlip", "p", p); }
 
@@ -193,9 +192,9 @@ void RandomVerticalFlip::operator()(View& v, Generator& g) const {
   const OpName name("RandomVerticalFlip");
   const Size from = detail::check_view("RandomVerticalFlip", v);
   if (g.uniform() >= p) return;
-  if (v.image.defined()) v.image = vertical_flip(v.image);
-  if (v.mask.defined()) v.mask = vertical_flip(v.mask);
-  if (v.boxes.defined()) v.boxes = vflip_boxes(v.boxes, from);
+  if (v.image.defined()) v.image = functional::vertical_flip(v.image);
+  if (v.mask.defined()) v.mask = functional::vertical_flip(v.mask);
+  if (v.boxes.defined()) v.boxes = functional::vflip_boxes(v.boxes, from);
 }
 std::string RandomVerticalFlip::str() const { return detail::described("RandomVerticalFlip", "p", p); }
 
@@ -208,12 +207,12 @@ void RandomRotation::operator()(View& v, Generator& g) const {
   const OpName name("RandomRotation");
   const Size from = detail::check_view("RandomRotation", v);
   const double angle = degrees.draw(g);
-  RotateOptions o{.interpolation = interpolation, .expand = expand, .center = center, .fill = fill};
-  if (v.boxes.defined()) v.boxes = rotate_boxes(v.boxes, angle, from, o);
-  if (v.image.defined()) v.image = rotate(v.image, angle, o);
+  functional::RotateOptions o{.interpolation = interpolation, .expand = expand, .center = center, .fill = fill};
+  if (v.boxes.defined()) v.boxes = functional::rotate_boxes(v.boxes, angle, from, o);
+  if (v.image.defined()) v.image = functional::rotate(v.image, angle, o);
   o.interpolation = Interpolation::nearest;
   o.fill = mask_values(mask_fill);
-  if (v.mask.defined()) v.mask = rotate(v.mask, angle, o);
+  if (v.mask.defined()) v.mask = functional::rotate(v.mask, angle, o);
 }
 std::string RandomRotation::str() const {
   return detail::described("RandomRotation", "degrees", degrees, "interpolation", interpolation, "expand", expand,
@@ -237,16 +236,16 @@ void RandomAffine::operator()(View& v, Generator& g) const {
     const double most = part * static_cast<double>(n);
     return std::nearbyint(Range(-most, most).draw(g));
   };
-  AffineOptions o{.interpolation = interpolation, .fill = fill, .center = center};
+  functional::AffineOptions o{.interpolation = interpolation, .fill = fill, .center = center};
   o.angle = degrees.draw(g);
   o.translate = {pixels(translate[0], from.width), pixels(translate[1], from.height)};
   o.scale = scale.about_one().draw(g);
   o.shear = {shear[0].draw(g), shear[1].draw(g)};
-  if (v.boxes.defined()) v.boxes = affine_boxes(v.boxes, from, o);
-  if (v.image.defined()) v.image = affine(v.image, o);
+  if (v.boxes.defined()) v.boxes = functional::affine_boxes(v.boxes, from, o);
+  if (v.image.defined()) v.image = functional::affine(v.image, o);
   o.interpolation = Interpolation::nearest;
   o.fill = mask_values(mask_fill);
-  if (v.mask.defined()) v.mask = affine(v.mask, o);
+  if (v.mask.defined()) v.mask = functional::affine(v.mask, o);
 }
 std::string RandomAffine::str() const {
   std::ostringstream angles;
@@ -276,10 +275,11 @@ void ElasticTransform::operator()(View& v, Generator& g) const {
   };
   const Tensor dx = noise(alpha[0], sigma[0], s.width), dy = noise(alpha[1], sigma[1], s.height);
   const Tensor displacement = stack({dx, dy}, -1);
-  if (v.boxes.defined()) v.boxes = elastic_boxes(v.boxes, displacement);
-  if (v.image.defined()) v.image = elastic(v.image, displacement, {.interpolation = interpolation, .fill = fill});
-  const ElasticOptions o{.interpolation = Interpolation::nearest, .fill = mask_values(mask_fill)};
-  if (v.mask.defined()) v.mask = elastic(v.mask, displacement, o);
+  if (v.boxes.defined()) v.boxes = functional::elastic_boxes(v.boxes, displacement);
+  if (v.image.defined())
+    v.image = functional::elastic(v.image, displacement, {.interpolation = interpolation, .fill = fill});
+  const functional::ElasticOptions o{.interpolation = Interpolation::nearest, .fill = mask_values(mask_fill)};
+  if (v.mask.defined()) v.mask = functional::elastic(v.mask, displacement, o);
 }
 std::string ElasticTransform::str() const {
   return detail::described("ElasticTransform", "alpha", alpha, "sigma", sigma, "interpolation", interpolation, "fill",

@@ -5,6 +5,7 @@
 
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/layer/resize.h"
 #include "weft/core/factory.h"
 #include "weft/core/parallel.h"
@@ -175,6 +176,17 @@ Tensor resample_axis(const Tensor& in, int64_t axis, int64_t size, Interpolation
   return y;
 }
 
+Tensor nearest_axis(const Tensor& x, int64_t axis, int64_t size, bool exact) {
+  const int64_t n = x.size(axis);
+  if (n == size) return x;
+  // in f32, as PyTorch
+  const float scale = static_cast<float>(n) / static_cast<float>(size), half = exact ? 0.5f : 0.0f;
+  std::vector<int64_t> from;
+  for (int64_t i = 0; i < size; ++i)
+    from.push_back(std::min(static_cast<int64_t>(std::floor((static_cast<float>(i) + half) * scale)), n - 1));
+  return index_select(x, axis, tensor(from).to(x.device()));
+}
+
 }  // namespace detail
 
 namespace functional {
@@ -188,15 +200,6 @@ Tensor resize_own(const Tensor& x, Size to, const ResizeOptions& o) {
   y = detail::resample_axis(y, h + 1, to.width, o.interpolation, o.antialias);
   y = detail::resample_axis(y, h, to.height, o.interpolation, o.antialias);
   return pixels ? y.permute({0, 3, 1, 2}) : y;
-}
-
-InterpolateMode interpolate_mode(Interpolation mode) {
-  switch (mode) {
-    case Interpolation::nearest: return InterpolateMode::nearest;
-    case Interpolation::nearest_exact: return InterpolateMode::nearest_exact;
-    case Interpolation::bicubic: return InterpolateMode::bicubic;
-    default: return InterpolateMode::bilinear;
-  }
 }
 
 }  // namespace
@@ -240,9 +243,11 @@ Tensor resize(const Tensor& x, Size size, const ResizeOptions& o) {
                    : x.rank() == 3 ? x.unsqueeze(0)
                                    : x.reshape({-1, channels, from.height, from.width});
   const Dtype d = x.dtype();
-  if (nearest && d == Dtype::boolean) return resize(x.to(Dtype::u8), size, o).to(d);
-  if (nearest)
-    return interpolate(v, {.size = {to.height, to.width}, .mode = interpolate_mode(o.interpolation)}).reshape(shape);
+  if (nearest) {
+    const bool exact = o.interpolation == Interpolation::nearest_exact;
+    const Tensor rows = detail::nearest_axis(x, x.rank() - 2, to.height, exact);
+    return detail::nearest_axis(rows, x.rank() - 1, to.width, exact);
+  }
   const bool smooth = o.interpolation == Interpolation::bilinear || o.interpolation == Interpolation::bicubic;
   if (d == Dtype::u8 || !smooth) {
     WEFT_CHECK(x.is_cpu(), NotSupported, "resize: ", o.interpolation.text(), " of ", d, " is only for the CPU, got ",
@@ -252,7 +257,7 @@ Tensor resize(const Tensor& x, Size size, const ResizeOptions& o) {
     return (y.dtype() == d || x.is_floating() ? y : round(y)).to(d).reshape(shape);
   }
   const InterpolateOptions options{.size = {to.height, to.width},
-                                   .mode = interpolate_mode(o.interpolation),
+                                   .mode = o.interpolation == Interpolation::bicubic ? "bicubic" : "bilinear",
                                    .align_corners = false,
                                    .antialias = o.antialias};
   if (x.is_floating()) return interpolate(v, options).reshape(shape);

@@ -11,8 +11,6 @@
 
 namespace weft::data {
 
-using namespace functional;
-
 namespace {
 
 void check_block(const char* op, const Size3d& s, int64_t least) {
@@ -39,8 +37,8 @@ template <class F> void both(View& v, const F& f) {
 
 void pad_both(View& v, const Size3d& before, const Size3d& behind, double fill, int64_t mask_fill,
               Choice<PaddingMode> mode) {
-  if (v.image.defined()) v.image = pad3d(v.image, before, behind, fill, mode);
-  if (v.mask.defined()) v.mask = pad3d(v.mask, before, behind, static_cast<double>(mask_fill), mode);
+  if (v.image.defined()) v.image = functional::pad3d(v.image, before, behind, fill, mode);
+  if (v.mask.defined()) v.mask = functional::pad3d(v.mask, before, behind, static_cast<double>(mask_fill), mode);
 }
 
 Fill outside_of_mask(int64_t fill) { return fill ? Fill{static_cast<double>(fill)} : Fill{}; }
@@ -59,8 +57,8 @@ void Resize3d::operator()(View& v, Generator&) const {
   Size3d wanted = size;
   for (size_t a = 0; a < 3; ++a)
     if (size[a] == 0) wanted[a] = std::max<int64_t>(std::llrint(static_cast<double>(from[a]) * spacing[a] / to[a]), 1);
-  if (v.image.defined()) v.image = resize3d(v.image, wanted, interpolation, antialias);
-  if (v.mask.defined()) v.mask = resize3d(v.mask, wanted, Interpolation::nearest);
+  if (v.image.defined()) v.image = functional::resize3d(v.image, wanted, interpolation, antialias);
+  if (v.mask.defined()) v.mask = functional::resize3d(v.mask, wanted, Interpolation::nearest);
 }
 std::string Resize3d::str() const {
   return detail::described("Resize3d", "size", size, "spacing", spacing, "to", to, "interpolation", interpolation,
@@ -81,7 +79,7 @@ void RandomCrop3d::operator()(View& v, Generator& g) const {
     start[a] = static_cast<int64_t>(g.below(static_cast<uint64_t>(from[a] + missing - size[a] + 1)));
   }
   if (behind != Size3d{}) pad_both(v, before, behind, fill, mask_fill, padding_mode);
-  both(v, [&](const Tensor& x) { return crop3d(x, start, size); });
+  both(v, [&](const Tensor& x) { return functional::crop3d(x, start, size); });
 }
 std::string RandomCrop3d::str() const {
   return detail::described("RandomCrop3d", "size", size, "pad_if_needed", pad_if_needed, "padding_mode", padding_mode);
@@ -94,7 +92,7 @@ void CenterCrop3d::operator()(View& v, Generator&) const {
   const Size3d from = detail::check_volume("CenterCrop3d", v);
   Size3d start{};
   for (size_t a = 0; a < 3; ++a) start[a] = detail::middle(from[a], size[a]);
-  both(v, [&](const Tensor& x) { return crop3d(x, start, size); });
+  both(v, [&](const Tensor& x) { return functional::crop3d(x, start, size); });
 }
 std::string CenterCrop3d::str() const { return detail::described("CenterCrop3d", "size", size); }
 
@@ -154,13 +152,13 @@ void RandomAffine3d::operator()(View& v, Generator& g) const {
   check();
   const OpName name("RandomAffine3d");
   detail::check_volume("RandomAffine3d", v);
-  Affine3dOptions o{.spacing = spacing, .interpolation = interpolation, .fill = fill};
+  functional::Affine3dOptions o{.spacing = spacing, .interpolation = interpolation, .fill = fill};
   for (size_t a = 0; a < 3; ++a) o.degrees[a] = degrees[a].draw(g), o.translate[a] = Range(translate[a]).draw(g);
   o.scale.fill(scale.about_one().draw(g));
-  if (v.image.defined()) v.image = affine3d(v.image, o);
+  if (v.image.defined()) v.image = functional::affine3d(v.image, o);
   o.interpolation = Interpolation::nearest;
   o.fill = outside_of_mask(mask_fill);
-  if (v.mask.defined()) v.mask = affine3d(v.mask, o);
+  if (v.mask.defined()) v.mask = functional::affine3d(v.mask, o);
 }
 std::string RandomAffine3d::str() const {
   std::ostringstream angles;
@@ -183,12 +181,14 @@ void ElasticTransform3d::operator()(View& v, Generator& g) const {
   std::vector<Tensor> along;  // x, y, z
   for (const size_t a : {2, 1, 0}) {
     const Tensor noise = rand({1, n[0], n[1], n[2]}, Dtype::f32, &g) * 2 - 1;
-    along.push_back(gaussian_blur3d(noise, sigma, spacing) * (alpha[a] / (spacing[a] * static_cast<double>(n[a]))));
+    along.push_back(functional::gaussian_blur3d(noise, sigma, spacing) *
+                    (alpha[a] / (spacing[a] * static_cast<double>(n[a]))));
   }
   const Tensor displacement = stack(along, -1);
-  if (v.image.defined()) v.image = elastic3d(v.image, displacement, {.interpolation = interpolation, .fill = fill});
-  const ElasticOptions o{.interpolation = Interpolation::nearest, .fill = outside_of_mask(mask_fill)};
-  if (v.mask.defined()) v.mask = elastic3d(v.mask, displacement, o);
+  if (v.image.defined())
+    v.image = functional::elastic3d(v.image, displacement, {.interpolation = interpolation, .fill = fill});
+  const functional::ElasticOptions o{.interpolation = Interpolation::nearest, .fill = outside_of_mask(mask_fill)};
+  if (v.mask.defined()) v.mask = functional::elastic3d(v.mask, displacement, o);
 }
 std::string ElasticTransform3d::str() const {
   return detail::described("ElasticTransform3d", "alpha", alpha, "sigma", sigma, "spacing", spacing, "interpolation",
@@ -205,7 +205,7 @@ void GaussianBlur3d::operator()(View& v, Generator& g) const {
   const OpName name("GaussianBlur3d");
   detail::check_volume("GaussianBlur3d", v);
   const double drawn = Range(sigma.around ? sigma.high : sigma.low, sigma.high).draw(g);
-  v.image = gaussian_blur3d(v.image, {drawn, drawn, drawn}, spacing);
+  v.image = functional::gaussian_blur3d(v.image, {drawn, drawn, drawn}, spacing);
 }
 std::string GaussianBlur3d::str() const {
   const Range drawn(sigma.around ? sigma.high : sigma.low, sigma.high);

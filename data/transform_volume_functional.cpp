@@ -6,7 +6,6 @@
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/unary.h"
-#include "weft/autograd/ops/layer/resize.h"
 #include "weft/autograd/ops/shape/pad.h"
 #include "weft/core/factory.h"
 #include "weft/core/parallel.h"
@@ -73,13 +72,11 @@ Tensor resize3d(const Tensor& x, Size3d size, Choice<Interpolation> mode, bool a
              " x ", size[2], " voxels");
   if (size == n) return x;
   const Dtype d = x.dtype();
-  Shape shape = x.shape();
-  for (int a = 0; a < 3; ++a) shape[x.rank() - 3 + a] = size[static_cast<size_t>(a)];
   if (mode == Interpolation::nearest || mode == Interpolation::nearest_exact) {
-    if (d == Dtype::boolean) return resize3d(x.to(Dtype::u8), size, mode).to(d);
-    const auto how = mode == Interpolation::nearest ? InterpolateMode::nearest : InterpolateMode::nearest_exact;
-    const Tensor planes = x.reshape({1, -1, n[0], n[1], n[2]});
-    return interpolate(planes, {.size = {size[0], size[1], size[2]}, .mode = how}).reshape(shape);
+    Tensor y = x;
+    for (const int a : {0, 1, 2})
+      y = detail::nearest_axis(y, x.rank() - 3 + a, size[static_cast<size_t>(a)], mode == Interpolation::nearest_exact);
+    return y;
   }
   WEFT_CHECK(antialias || mode == Interpolation::bilinear || mode == Interpolation::bicubic, ValueError,
              "resize3d: ", mode.text(), " has no form without antialias");

@@ -4,7 +4,7 @@ import struct
 
 import torch
 
-WORDS = {torch.float64: "F64", torch.float32: "F32", torch.int64: "I64", torch.bool: "BOOL"}
+WORDS = {torch.float64: "F64", torch.float32: "F32", torch.int64: "I64", torch.uint8: "U8", torch.bool: "BOOL"}
 
 
 def save(path, tensors, separators=(",", ":")):
