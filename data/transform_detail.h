@@ -38,6 +38,11 @@ int64_t middle(int64_t have, int64_t want);
 Size check_view(const char* op, const View& v);
 /// Same for volumes: [D, H, W].
 std::array<int64_t, 3> check_volume(const char* op, const View& v);
+/// A warp's interpolation: nearest or bilinear.
+void check_sampling(const char* op, Interpolation mode);
+void check_spacing(const char* op, const std::array<double, 3>& spacing);
+/// The fill of a mask; none for 0.
+Fill mask_values(int64_t fill);
 void check_probability(const char* op, double p);
 void check_range(const char* op, const char* what, const Range& r, double lowest, double highest);
 

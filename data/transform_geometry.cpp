@@ -43,13 +43,6 @@ void pad_view(const char* op, View& v, Size from, const Padding& padding, const 
   if (v.boxes.defined()) v.boxes = functional::pad_boxes(v.boxes, padding, from);
 }
 
-Fill mask_values(int64_t fill) { return fill ? Fill{static_cast<double>(fill)} : Fill{}; }
-
-void check_warp(const char* op, Interpolation mode) {
-  WEFT_CHECK(mode == Interpolation::nearest || mode == Interpolation::bilinear, ValueError, op, ": interpolation is ",
-             Choice<Interpolation>(mode).text(), "; expected nearest or bilinear");
-}
-
 }  // namespace
 
 void Resize::check() const {
@@ -200,7 +193,7 @@ std::string RandomVerticalFlip::str() const { return detail::described("RandomVe
 
 void RandomRotation::check() const {
   detail::check_range("RandomRotation", "degrees", degrees, -kAny, kAny);
-  check_warp("RandomRotation", interpolation);
+  detail::check_sampling("RandomRotation", interpolation);
 }
 void RandomRotation::operator()(View& v, Generator& g) const {
   check();
@@ -211,7 +204,7 @@ void RandomRotation::operator()(View& v, Generator& g) const {
   if (v.boxes.defined()) v.boxes = functional::rotate_boxes(v.boxes, angle, from, o);
   if (v.image.defined()) v.image = functional::rotate(v.image, angle, o);
   o.interpolation = Interpolation::nearest;
-  o.fill = mask_values(mask_fill);
+  o.fill = detail::mask_values(mask_fill);
   if (v.mask.defined()) v.mask = functional::rotate(v.mask, angle, o);
 }
 std::string RandomRotation::str() const {
@@ -226,7 +219,7 @@ void RandomAffine::check() const {
     WEFT_CHECK(t >= 0 && t <= 1, ValueError, "RandomAffine: translate is ", t,
                "; expected parts of the side in [0, 1]");
   for (const Range& s : shear) detail::check_range("RandomAffine", "shear", s, -89, 89);
-  check_warp("RandomAffine", interpolation);
+  detail::check_sampling("RandomAffine", interpolation);
 }
 void RandomAffine::operator()(View& v, Generator& g) const {
   check();
@@ -244,7 +237,7 @@ void RandomAffine::operator()(View& v, Generator& g) const {
   if (v.boxes.defined()) v.boxes = functional::affine_boxes(v.boxes, from, o);
   if (v.image.defined()) v.image = functional::affine(v.image, o);
   o.interpolation = Interpolation::nearest;
-  o.fill = mask_values(mask_fill);
+  o.fill = detail::mask_values(mask_fill);
   if (v.mask.defined()) v.mask = functional::affine(v.mask, o);
 }
 std::string RandomAffine::str() const {
@@ -257,7 +250,7 @@ std::string RandomAffine::str() const {
 void ElasticTransform::check() const {
   for (const double s : sigma)
     WEFT_CHECK(s >= 0 && s < 1e4, ValueError, "ElasticTransform: sigma is ", s, "; expected pixels, not negative");
-  check_warp("ElasticTransform", interpolation);
+  detail::check_sampling("ElasticTransform", interpolation);
 }
 void ElasticTransform::operator()(View& v, Generator& g) const {
   check();
@@ -278,7 +271,7 @@ void ElasticTransform::operator()(View& v, Generator& g) const {
   if (v.boxes.defined()) v.boxes = functional::elastic_boxes(v.boxes, displacement);
   if (v.image.defined())
     v.image = functional::elastic(v.image, displacement, {.interpolation = interpolation, .fill = fill});
-  const functional::ElasticOptions o{.interpolation = Interpolation::nearest, .fill = mask_values(mask_fill)};
+  const functional::ElasticOptions o{.interpolation = Interpolation::nearest, .fill = detail::mask_values(mask_fill)};
   if (v.mask.defined()) v.mask = functional::elastic(v.mask, displacement, o);
 }
 std::string ElasticTransform::str() const {

@@ -63,6 +63,18 @@ std::array<int64_t, 3> check_volume(const char* op, const View& v) {
   return {first.size(-3), first.size(-2), first.size(-1)};
 }
 
+void check_sampling(const char* op, Interpolation mode) {
+  WEFT_CHECK(mode == Interpolation::nearest || mode == Interpolation::bilinear, ValueError, op, ": interpolation is ",
+             Choice<Interpolation>(mode).text(), "; expected nearest or bilinear");
+}
+
+void check_spacing(const char* op, const std::array<double, 3>& s) {
+  for (const double d : s)
+    WEFT_CHECK(d > 0, ValueError, op, ": spacing is [", s[0], ", ", s[1], ", ", s[2], "]; expected positive numbers");
+}
+
+Fill mask_values(int64_t fill) { return fill ? Fill{static_cast<double>(fill)} : Fill{}; }
+
 void check_probability(const char* op, double p) {
   WEFT_CHECK(p >= 0 && p <= 1, ValueError, op, ": p is ", p, "; expected a probability in [0, 1]");
 }

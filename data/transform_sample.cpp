@@ -111,9 +111,8 @@ void sample_any(const Tensor& x, const Tensor& grid, const Tensor& fill, Tensor&
 }  // namespace
 
 Tensor warp(const char* op, const Tensor& x, const Tensor& grid, Interpolation mode, const Fill& fill) {
+  check_sampling(op, mode);
   const bool nearest = mode == Interpolation::nearest;
-  WEFT_CHECK(nearest || mode == Interpolation::bilinear, ValueError, op, ": interpolation is ",
-             Choice<Interpolation>(mode).text(), "; expected nearest or bilinear");
   const int space = grid.rank() - 2;
   WEFT_CHECK(x.rank() >= space && x.numel() > 0, ShapeError, op, ": expected ", space, " axes of pixels, got ",
              x.shape());
@@ -137,11 +136,11 @@ Tensor warp(const char* op, const Tensor& x, const Tensor& grid, Interpolation m
     values = fill_tensor(op, fill, channels, 0, {nearest ? d : grid.dtype(), Device()});
     values = values.expand({s.planes / channels, channels}).contiguous();
   }
-  const Tensor from = x.detach().contiguous();
+  const Tensor from = x.detach().contiguous(), points = grid.contiguous();
   Tensor y = empty(shape, d);
   const auto run = [&]<class G>(G) {
-    if (space == 2) sample_any<2, G>(from, grid, values, y, s, nearest);
-    else sample_any<3, G>(from, grid, values, y, s, nearest);
+    if (space == 2) sample_any<2, G>(from, points, values, y, s, nearest);
+    else sample_any<3, G>(from, points, values, y, s, nearest);
   };
   if (grid.dtype() == Dtype::f64) run(double{});
   else run(float{});

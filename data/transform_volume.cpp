@@ -19,16 +19,6 @@ void check_block(const char* op, const Size3d& s, int64_t least) {
                " or more");
 }
 
-void check_space(const char* op, const Spacing& s) {
-  for (const double d : s)
-    WEFT_CHECK(d > 0, ValueError, op, ": spacing is [", s[0], ", ", s[1], ", ", s[2], "]; expected positive numbers");
-}
-
-void check_sampling(const char* op, Interpolation mode) {
-  WEFT_CHECK(mode == Interpolation::nearest || mode == Interpolation::bilinear, ValueError, op, ": interpolation is ",
-             Choice<Interpolation>(mode).text(), "; expected nearest or bilinear");
-}
-
 /// f(tensor) of image and mask.
 template <class F> void both(View& v, const F& f) {
   if (v.image.defined()) v.image = f(v.image);
@@ -41,14 +31,12 @@ void pad_both(View& v, const Size3d& before, const Size3d& behind, double fill, 
   if (v.mask.defined()) v.mask = functional::pad3d(v.mask, before, behind, static_cast<double>(mask_fill), mode);
 }
 
-Fill outside_of_mask(int64_t fill) { return fill ? Fill{static_cast<double>(fill)} : Fill{}; }
-
 }  // namespace
 
 void Resize3d::check() const {
   check_block("Resize3d", size, 0);
-  check_space("Resize3d", spacing);
-  check_space("Resize3d", to);
+  detail::check_spacing("Resize3d", spacing);
+  detail::check_spacing("Resize3d", to);
 }
 void Resize3d::operator()(View& v, Generator&) const {
   check();
@@ -145,8 +133,8 @@ void RandomAffine3d::check() const {
   for (const double t : translate)
     WEFT_CHECK(t >= 0, ValueError, "RandomAffine3d: translate is ", t, "; expected 0 or more");
   detail::check_range("RandomAffine3d", "scale", scale.about_one(), 1e-6, 1e6);
-  check_space("RandomAffine3d", spacing);
-  check_sampling("RandomAffine3d", interpolation);
+  detail::check_spacing("RandomAffine3d", spacing);
+  detail::check_sampling("RandomAffine3d", interpolation);
 }
 void RandomAffine3d::operator()(View& v, Generator& g) const {
   check();
@@ -157,7 +145,7 @@ void RandomAffine3d::operator()(View& v, Generator& g) const {
   o.scale.fill(scale.about_one().draw(g));
   if (v.image.defined()) v.image = functional::affine3d(v.image, o);
   o.interpolation = Interpolation::nearest;
-  o.fill = outside_of_mask(mask_fill);
+  o.fill = detail::mask_values(mask_fill);
   if (v.mask.defined()) v.mask = functional::affine3d(v.mask, o);
 }
 std::string RandomAffine3d::str() const {
@@ -171,8 +159,8 @@ std::string RandomAffine3d::str() const {
 void ElasticTransform3d::check() const {
   for (const double s : sigma)
     WEFT_CHECK(s >= 0, ValueError, "ElasticTransform3d: sigma is ", s, "; expected 0 or more");
-  check_space("ElasticTransform3d", spacing);
-  check_sampling("ElasticTransform3d", interpolation);
+  detail::check_spacing("ElasticTransform3d", spacing);
+  detail::check_sampling("ElasticTransform3d", interpolation);
 }
 void ElasticTransform3d::operator()(View& v, Generator& g) const {
   check();
@@ -187,7 +175,7 @@ void ElasticTransform3d::operator()(View& v, Generator& g) const {
   const Tensor displacement = stack(along, -1);
   if (v.image.defined())
     v.image = functional::elastic3d(v.image, displacement, {.interpolation = interpolation, .fill = fill});
-  const functional::ElasticOptions o{.interpolation = Interpolation::nearest, .fill = outside_of_mask(mask_fill)};
+  const functional::ElasticOptions o{.interpolation = Interpolation::nearest, .fill = detail::mask_values(mask_fill)};
   if (v.mask.defined()) v.mask = functional::elastic3d(v.mask, displacement, o);
 }
 std::string ElasticTransform3d::str() const {
@@ -197,7 +185,7 @@ std::string ElasticTransform3d::str() const {
 
 void GaussianBlur3d::check() const {
   detail::check_range("GaussianBlur3d", "sigma", {sigma.around ? sigma.high : sigma.low, sigma.high}, 0, 1e6);
-  check_space("GaussianBlur3d", spacing);
+  detail::check_spacing("GaussianBlur3d", spacing);
 }
 void GaussianBlur3d::operator()(View& v, Generator& g) const {
   check();

@@ -58,12 +58,6 @@ Tensor points(const std::array<int64_t, 3>& n, const Matrix& m, const std::array
   return grid;
 }
 
-void check_spacing(const char* op, const Spacing& spacing) {
-  for (const double s : spacing)
-    WEFT_CHECK(s > 0, ValueError, op, ": spacing is [", spacing[0], ", ", spacing[1], ", ", spacing[2],
-               "]; expected positive numbers");
-}
-
 }  // namespace
 
 Tensor resize3d(const Tensor& x, Size3d size, Choice<Interpolation> mode, bool antialias) {
@@ -125,7 +119,7 @@ Tensor pad3d(const Tensor& x, Size3d before, Size3d behind, double fill, Choice<
 
 Tensor affine3d(const Tensor& x, const Affine3dOptions& o) {
   const auto n = space("affine3d", x);
-  check_spacing("affine3d", o.spacing);
+  detail::check_spacing("affine3d", o.spacing);
   for (const double s : o.scale) WEFT_CHECK(s > 0, ValueError, "affine3d: scale is ", s, "; expected positive numbers");
   // the inverse, from steps of the result to steps of x: 1/spacing 1/scale rotation^T (spacing i - translate)
   const Matrix turn = rotation(o.degrees);
@@ -151,7 +145,7 @@ Tensor elastic3d(const Tensor& x, const Tensor& displacement, const ElasticOptio
 
 Tensor gaussian_blur3d(const Tensor& x, std::array<double, 3> sigma, Spacing spacing) {
   const auto n = space("gaussian_blur3d", x);
-  check_spacing("gaussian_blur3d", spacing);
+  detail::check_spacing("gaussian_blur3d", spacing);
   const bool real = x.dtype() == Dtype::f32 || x.dtype() == Dtype::f64;
   Tensor y = real ? x : x.to(Dtype::f32);
   for (const size_t a : {0, 1, 2}) {
