@@ -109,8 +109,8 @@ struct WEFT_API RandomRotation {
 struct WEFT_API RandomAffine {
   Range degrees;
   std::array<double, 2> translate = {0, 0};  ///< most, in parts of the width and of the height
-  Range scale = {1, 1};
-  std::array<Range, 2> shear = {};  ///< degrees along x and along y
+  Range scale = {1, 1};                      ///< of one number s: [1 - s, 1 + s]
+  std::array<Range, 2> shear = {};           ///< degrees along x and along y
   Choice<Interpolation> interpolation = Interpolation::nearest;
   Fill fill = {};
   int64_t mask_fill = 0;

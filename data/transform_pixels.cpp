@@ -185,7 +185,7 @@ Tensor adjust_contrast(const Tensor& x, double factor) {
     for (int64_t i = 0; i < x.size(0); ++i) each.push_back(adjust_contrast(x[i], factor));
     return each.empty() ? x : stack(each);
   }
-  const Tensor greys = rgb_to_grayscale(x);
+  const Tensor greys = rgb_to_grayscale(x).contiguous();
   const auto* p = greys.data<uint8_t>();
   int64_t sum = 0;
   for (int64_t i = 0; i < greys.numel(); ++i) sum += p[i];

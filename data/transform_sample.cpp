@@ -54,8 +54,8 @@ void sample_linear(const T* x, const G* grid, const G* fill, T* y, const Samplin
   for (int a = 0; a < D; ++a) size *= s.n[static_cast<size_t>(a)];
   weft::parallel_for(s.points, std::max(kSerialBelow / (4 * s.planes), int64_t{1}), [&](int64_t b, int64_t e) {
     for (int64_t i = b; i < e; ++i) {
-      G at[D], weight[1 << D], sum = 0;
-      int64_t from[1 << D];
+      G at[D], weight[1 << D] = {}, sum = 0;
+      int64_t from[1 << D] = {};
       int corners = 0;
       const bool inside = find<D>(grid + i * D, s.n, at);
       for (int c = 0; c < 1 << D && inside; ++c) {

@@ -118,7 +118,7 @@ TEST_CASE("a seed decides: the same again, another otherwise, and the image alon
 TEST_CASE("probabilities are kept") {
   Generator g(1);
   int flipped = 0, applied_once = 0, second = 0;
-  const Tensor x = tensor({{{0, 1}}}).to(Dtype::u8);
+  const Tensor x = tensor({0, 1}, {1, 1, 2}, Dtype::u8);
   for (int i = 0; i < 2000; ++i) {
     data::View v{x};
     data::RandomHorizontalFlip{0.3}(v, g);
