@@ -3,7 +3,8 @@
 
   python3 make_transforms.py [FOLDER]      needs torch, torchvision and Pillow
 
-Inputs are "in.*"; the other names are those of the cases in tests/data/transform_golden_test.cpp, which says the parameters again.
+Inputs are "in.*"; the other names are those of the cases in tests/data/transform_golden_test.cpp, which says the
+parameters again.
 """
 import os
 import sys
@@ -72,14 +73,15 @@ def main():
     for name, size in (("12x17", [12, 17]), ("31x50", [31, 50]), ("24x11", [24, 11]), ("9x35", [9, 35])):
         out["resize_bilinear_" + name] = F.resize(u8, size)
         pil = PIL.Image.fromarray(u8.permute(1, 2, 0).numpy()).resize(size[::-1], PIL.Image.Resampling.BILINEAR)
-        print("resize", name, "bytes that differ from Pillow:", int((out["resize_bilinear_" + name] != torch.from_numpy(
-            np.array(pil)).permute(2, 0, 1)).sum()))
+        differ = out["resize_bilinear_" + name] != torch.from_numpy(np.array(pil)).permute(2, 0, 1)
+        print("resize", name, "bytes that differ from Pillow:", int(differ.sum()))
     out["resize_shorter_16"] = F.resize(u8, [16])
     out["resize_shorter_16_max_20"] = F.resize(u8, [16], max_size=20)
     out["resize_plain"] = F.resize(u8, [10, 15], antialias=False)
     for mode in ("nearest", "nearest-exact", "bicubic", "lanczos"):
         out["resize_" + mode] = F.resize(u8, [12, 17], interpolation=F._geometry.InterpolationMode(mode))
-    out["resize_bicubic_plain"] = F.resize(u8, [31, 50], interpolation=F._geometry.InterpolationMode.BICUBIC, antialias=False)
+    out["resize_bicubic_plain"] = F.resize(u8, [31, 50], interpolation=F._geometry.InterpolationMode.BICUBIC,
+                                           antialias=False)
     pil = PIL.Image.fromarray(u8.permute(1, 2, 0).numpy()).resize((17, 9), PIL.Image.Resampling.BOX)
     out["resize_box"] = torch.from_numpy(np.array(pil)).permute(2, 0, 1)
     out["real_resize_bilinear"] = F.resize(real, [12, 17])
@@ -127,9 +129,11 @@ def main():
 
     # values
     for kind, x in (("", u8), ("real_", real)):
-        out[kind + "brightness_down"], out[kind + "brightness_up"] = F.adjust_brightness(x, 0.6), F.adjust_brightness(x, 1.7)
+        out[kind + "brightness_down"] = F.adjust_brightness(x, 0.6)
+        out[kind + "brightness_up"] = F.adjust_brightness(x, 1.7)
         out[kind + "contrast_down"], out[kind + "contrast_up"] = F.adjust_contrast(x, 0.45), F.adjust_contrast(x, 1.6)
-        out[kind + "saturation_down"], out[kind + "saturation_up"] = F.adjust_saturation(x, 0.3), F.adjust_saturation(x, 2.1)
+        out[kind + "saturation_down"] = F.adjust_saturation(x, 0.3)
+        out[kind + "saturation_up"] = F.adjust_saturation(x, 2.1)
         out[kind + "hue_up"], out[kind + "hue_down"] = F.adjust_hue(x, 0.2), F.adjust_hue(x, -0.35)
         out[kind + "gamma_down"], out[kind + "gamma_up"] = F.adjust_gamma(x, 0.7), F.adjust_gamma(x, 2.2, gain=1.1)
         out[kind + "grayscale"] = F.rgb_to_grayscale(x)
@@ -140,14 +144,16 @@ def main():
     out["to_float"], out["to_u8"] = real, F.to_dtype(real.pow(1.5), torch.uint8, scale=True)
 
     # volumes: PyTorch's grid_sample at places that are computed here
-    volume = torch.nn.functional.avg_pool2d(u8[None].float(), 2)[0].reshape(1, 3, 12, 17)[:, :, :8, :9].repeat(1, 2, 1, 1)
+    volume = torch.nn.functional.avg_pool2d(u8[None].float(), 2).reshape(1, 3, 12, 17)
+    volume = volume[:, :, :8, :9].repeat(1, 2, 1, 1)
     volume = volume + 10 * torch.arange(6).reshape(1, 6, 1, 1)
     shape = list(volume.shape[1:])
     at = volume_points([17, -8, 25], [1.1, 0.9, 1.2], [4, -1, 2], np.array([4.0, 1.0, 1.5]), shape)
     grid = torch.from_numpy((2 * at + 1) / np.array(shape) - 1).flip(-1)[None].float()
     out["in.volume"] = volume
     out["volume_affine"] = torch.nn.functional.grid_sample(volume[None], grid, align_corners=False)[0]
-    out["volume_affine_nearest"] = torch.nn.functional.grid_sample(volume[None], grid, mode="nearest", align_corners=False)[0]
+    out["volume_affine_nearest"] = torch.nn.functional.grid_sample(volume[None], grid, mode="nearest",
+                                                                   align_corners=False)[0]
 
     # wide elements first: all are aligned
     out = {name: t.contiguous() for name, t in sorted(out.items(), key=lambda e: -e[1].element_size())}
