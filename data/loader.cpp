@@ -19,7 +19,7 @@
 namespace weft::data::impl {
 namespace {
 
-/// Signals go to the program's own threads: a thread that is made while this lives gets none but those of its own faults.
+/// Signals go to the program's own threads: threads that are made while this lives get those of their own faults only.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
@@ -244,8 +244,8 @@ uint64_t LoaderCore::begin() {
   return loop_ = ++loops_;
 }
 
-std::shared_ptr<void> LoaderCore::next() {
-  WEFT_CHECK(run_, ValueError, "Loader: the loop was stopped");
+std::shared_ptr<void> LoaderCore::next(uint64_t loop) {
+  if (loop != loop_) return nullptr;
   Run& run = *run_;
   while (run.made < run.batches && !run.ended) {
     Made made = run.pipeline->next();
@@ -276,7 +276,7 @@ std::shared_ptr<void> LoaderCore::next_call() {
     by_calls_ = true;
   }
   if (!by_calls_) check_idle("next()");
-  return next();
+  return next(loop_);
 }
 
 void LoaderCore::tell(const Made& made) {

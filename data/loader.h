@@ -98,8 +98,8 @@ class WEFT_API LoaderCore {
   ~LoaderCore();
   /// Starts an epoch and gives the loop's number. ValueError while there is one.
   uint64_t begin();
-  /// The next batch; null: the epoch has ended.
-  std::shared_ptr<void> next();
+  /// The next batch of the loop of that number; null: the epoch has ended, or the loop was stopped.
+  std::shared_ptr<void> next(uint64_t loop);
   /// The same of a loop that began by itself.
   std::shared_ptr<void> next_call();
   /// Ends the loop of that number, or any.
@@ -119,7 +119,6 @@ class WEFT_API LoaderCore {
   bool stream() const { return !size_; }
   void check_idle(const char* what) const;
   void tell(const Made& made);
-  void end_epoch();
 
   LoaderOptions options_;
   std::function<int64_t()> size_;
@@ -211,6 +210,11 @@ requires(Dataset<D> || Stream<D>) class Loader {
 
 template <class D, class C>
 requires(Dataset<D> || Stream<D>) struct Loader<D, C>::Impl {
+  D source;
+  impl::CollateSettings<C> settings;
+  int64_t position = 0;   // of a stream; its reader's
+  impl::LoaderCore core;  // last: its threads go first
+
   Impl(D d, const LoaderOptions& o, C collate)
       : source(std::move(d)), settings{std::move(collate)}, core(o, size_call(), make_call()) {
     settings.pin = o.pin_memory && has_backend(DeviceType::cuda);
@@ -299,12 +303,6 @@ requires(Dataset<D> || Stream<D>) struct Loader<D, C>::Impl {
       return false;
     }
   }
-
- public:
-  D source;
-  impl::CollateSettings<C> settings;
-  int64_t position = 0;   // of a stream; its reader's
-  impl::LoaderCore core;  // last: its threads go first
 };
 
 /// One loop over a loader: an input iterator, to be moved only. Comparing or reading it waits for the batch.
@@ -345,7 +343,7 @@ requires(Dataset<D> || Stream<D>) class Loader<D, C>::Iterator {
   bool fetch() const {
     if (state_ == State::at) return batch_ != nullptr;
     state_ = State::failed;
-    batch_ = impl_->core.next();
+    batch_ = impl_->core.next(loop_);
     state_ = State::at;
     return batch_ != nullptr;
   }

@@ -122,7 +122,7 @@ std::vector<int64_t> WeightedRandomSampler::indices(int64_t size, uint64_t seed,
     }
     return out;
   }
-  // The first to arrive of exponential clocks with these rates are draws without replacement (Efraimidis, Spirakis 2006).
+  // Of exponential clocks with these rates the first to ring are draws without replacement (Efraimidis, Spirakis 2006).
   std::vector<std::pair<double, int64_t>> arrivals;
   for (size_t i = 0; i < weights_.size(); ++i)
     if (const double u = g.uniform(); weights_[i] > 0)
