@@ -120,8 +120,9 @@ Padded PaddedRows::finish() {
   weft::detail::check_holds("collate", settings_.policy.value, batch.dtype());
   batch.fill_(settings_.policy.value);
   for (int64_t row = 0; row < n; ++row) {
-    Tensor part = batch.select(0, row);
     const Tensor& x = kept_[static_cast<size_t>(row)];
+    if (x.numel() == 0) continue;
+    Tensor part = batch.select(0, row);
     for (int i = 0; i < rank; ++i) part = part.narrow(i, 0, x.shape()[i]);
     part.copy_(x);
   }

@@ -220,8 +220,8 @@ template <Dataset D> class Repeat {
 };
 template <Dataset D> Repeat<D> repeat(D dataset, int64_t times) { return {std::move(dataset), times}; }
 
-/// Bytes that a sample keeps in memory: the storages of its tensors, texts, numbers, and of pairs, tuples and vectors
-/// of them.
+/// Bytes that a sample keeps in memory: the storages of its tensors, texts, numbers, and of pairs, tuples, vectors,
+/// arrays and maps of them.
 template <class S> int64_t sample_bytes(const S& s) {
   if constexpr (std::same_as<S, Tensor>) {
     return static_cast<int64_t>(sizeof s + (s.defined() ? sizeof(TensorImpl) + s.impl()->storage->bytes() : 0));
@@ -229,17 +229,9 @@ template <class S> int64_t sample_bytes(const S& s) {
     return static_cast<int64_t>(sizeof s + s.capacity());
   } else if constexpr (std::same_as<S, Example>) {
     return sample_bytes(s.data) + sample_bytes(s.target) + sample_bytes(s.name);
-  } else if constexpr (
-      requires {
-        std::tuple_size<S>::value;
-        s.size();
-      } ||
-      requires {
-        s.begin();
-        s.capacity();
-      }) {
-    auto n = static_cast<int64_t>(sizeof s);
-    for (const auto& part : s) n += sample_bytes(static_cast<const std::decay_t<decltype(part)>&>(part));
+  } else if constexpr (requires { s.begin() == s.end(); }) {
+    int64_t n = 0;
+    for (const auto& part : s) n += sample_bytes(part);
     return n;
   } else if constexpr (requires { std::tuple_size<S>::value; }) {
     return std::apply([](const auto&... part) { return (int64_t{0} + ... + sample_bytes(part)); }, s);

