@@ -68,6 +68,12 @@
 #include "weft/nn/nn.h"
 #include "weft/optim/optim.h"
 
+#include "weft/data/collate.h"
+#include "weft/data/combine.h"
+#include "weft/data/dataset.h"
+#include "weft/data/loader.h"
+#include "weft/data/sampler.h"
+
 #include "weft/io/image.h"
 #include "weft/io/npy.h"
 #include "weft/io/progress.h"
