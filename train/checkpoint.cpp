@@ -146,8 +146,8 @@ void Checkpoint::save(int64_t step, const SaveOptions& o) {
   const bool best = o_.keep_best && o.metric &&
                     (!best_metric_ ? *o.metric == *o.metric
                                    : (o_.higher_is_better ? *o.metric > *best_metric_ : *o.metric < *best_metric_));
-  if (best) pending_metric_ = o.metric;
   const auto write_copy = [this, head, best, dict = copy()] { write(head, dict, best); };
+  pending_metric_ = best ? o.metric : std::nullopt;
   if (o_.background) {
     try {
       pending_ = std::async(std::launch::async, [write_copy] {

@@ -70,7 +70,8 @@ class WEFT_API AppendFile {
   int fd_ = -1;
 };
 
-/// Scalars as lines `step,name,value,time` (seconds since 1970). IoError for a file that is no such log.
+/// Scalars as lines `step,name,value,time` (seconds since 1970), in a file whose folder is made. IoError for a file
+/// that is no such log.
 class WEFT_API CsvLog : public LogTarget {
  public:
   explicit CsvLog(const std::string& path, const LogOptions& o = {});
