@@ -78,3 +78,4 @@
 #include "weft/train/grad_scaler.h"
 #include "weft/train/log.h"
 #include "weft/train/metrics.h"
+#include "weft/train/report.h"
