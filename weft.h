@@ -78,3 +78,10 @@
 #include "weft/io/npy.h"
 #include "weft/io/progress.h"
 #include "weft/io/safetensors.h"
+
+#include "weft/train/checkpoint.h"
+#include "weft/train/early_stopping.h"
+#include "weft/train/grad_scaler.h"
+#include "weft/train/log.h"
+#include "weft/train/metrics.h"
+#include "weft/train/report.h"

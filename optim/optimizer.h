@@ -55,6 +55,9 @@ class WEFT_API Optimizer {
   /// Forgets the gradients, or zeroes them where they are.
   void zero_grad(bool set_to_none = true);
 
+  /// All parameters, group by group.
+  std::vector<Tensor> parameters() const;
+
   // What schedules change
   /// Number of parameter groups.
   virtual int64_t num_groups() const = 0;
