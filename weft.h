@@ -73,6 +73,7 @@
 #include "weft/data/dataset.h"
 #include "weft/data/loader.h"
 #include "weft/data/sampler.h"
+#include "weft/data/transform.h"
 
 #include "weft/io/image.h"
 #include "weft/io/npy.h"
