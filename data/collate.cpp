@@ -49,7 +49,7 @@ Tensor pinned_if(bool pin, Tensor x) {
   return pin && x.defined() && x.device().type == DeviceType::cpu ? x.pin_memory() : x;
 }
 
-StackedRows::StackedRows(int64_t capacity, const CollateSettings<Stack>& s, std::string field)
+StackedRows::StackedRows(int64_t capacity, const CollateSettings<StackSamples>& s, std::string field)
     : capacity_(capacity), pin_(s.pin), field_(std::move(field)) {}
 
 void StackedRows::check(const Tensor& x) const {
@@ -60,7 +60,7 @@ void StackedRows::check(const Tensor& x) const {
   check_dtype_alike(field_, row, x, batch_);
   WEFT_CHECK(x.shape() == batch_.shape().slice(1), ShapeError, row_text(field_, row), " has the shape ", x.shape(),
              " but the first one ", batch_.shape().slice(1),
-             "; make them alike, or collate with data::Pad() or data::Lists()");
+             "; make them alike, or collate with data::PadSamples() or data::ListSamples()");
 }
 
 void StackedRows::add(const Tensor& x) {
@@ -99,7 +99,7 @@ void PaddedRows::check(const Tensor& x) const {
   if (!x.defined()) return;
   check_dtype_alike(field_, row, x, kept_[0]);
   WEFT_CHECK(x.rank() == kept_[0].rank(), ShapeError, row_text(field_, row), " has the shape ", x.shape(),
-             " but the first one ", kept_[0].shape(), "; data::Pad() takes tensors of one rank");
+             " but the first one ", kept_[0].shape(), "; data::PadSamples() takes tensors of one rank");
 }
 
 Padded PaddedRows::finish() {

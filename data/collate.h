@@ -25,17 +25,17 @@
 
 namespace weft::data {
 
-/// How tensors come together. Stack: all of one shape and dtype, [...] -> Tensor [N, ...]. The first sample's order of
-/// axes in memory is the batch's: pictures that are views of [H, W, C] make a channels-last batch.
-struct Stack {};
+/// How tensors come together. StackSamples: all of one shape and dtype, [...] -> Tensor [N, ...]. The first sample's
+/// order of axes in memory is the batch's: pictures that are views of [H, W, C] make a channels-last batch.
+struct StackSamples {};
 /// Sizes may differ: -> Padded, filled up with `value` at the end of each axis.
-struct Pad {
+struct PadSamples {
   double value = 0;
 };
 /// Anything: -> std::vector<Tensor>, nothing is copied.
-struct Lists {};
+struct ListSamples {};
 
-/// What Pad makes of tensors of one rank.
+/// What PadSamples makes of tensors of one rank.
 struct Padded {
   Tensor data;     ///< [N, the largest size of each axis]
   Tensor lengths;  ///< i64 [N], sizes of the samples' first axis (1 for rank 0)
@@ -62,7 +62,7 @@ template <class P> struct CollateSettings {
 
 class WEFT_API StackedRows {
  public:
-  StackedRows(int64_t capacity, const CollateSettings<Stack>& s, std::string field);
+  StackedRows(int64_t capacity, const CollateSettings<StackSamples>& s, std::string field);
   void check(const Tensor& x) const;
   void add(const Tensor& x);
   Tensor finish();
@@ -85,16 +85,18 @@ class WEFT_API KeptRows {
 };
 class WEFT_API PaddedRows : public KeptRows {
  public:
-  PaddedRows(int64_t, const CollateSettings<Pad>& s, std::string field) : KeptRows(std::move(field)), settings_(s) {}
+  PaddedRows(int64_t, const CollateSettings<PadSamples>& s, std::string field)
+      : KeptRows(std::move(field)), settings_(s) {}
   void check(const Tensor& x) const;
   Padded finish();
 
  private:
-  CollateSettings<Pad> settings_;
+  CollateSettings<PadSamples> settings_;
 };
 class WEFT_API ListedRows : public KeptRows {
  public:
-  ListedRows(int64_t, const CollateSettings<Lists>& s, std::string field) : KeptRows(std::move(field)), pin_(s.pin) {}
+  ListedRows(int64_t, const CollateSettings<ListSamples>& s, std::string field)
+      : KeptRows(std::move(field)), pin_(s.pin) {}
   void check(const Tensor&) const {}
   std::vector<Tensor> finish();
 
@@ -107,7 +109,7 @@ class WEFT_API ListedRows : public KeptRows {
 WEFT_API Tensor pinned_if(bool pin, Tensor x);
 
 template <class P>
-concept Policy = std::same_as<P, Stack> || std::same_as<P, Pad> || std::same_as<P, Lists>;
+concept Policy = std::same_as<P, StackSamples> || std::same_as<P, PadSamples> || std::same_as<P, ListSamples>;
 template <class T>
 concept Number = std::is_integral_v<T> || std::is_enum_v<T> || HasDtype<T>;
 /// The element type of a batch of numbers: integers are i64, as indices and classes are; others stay.
@@ -133,9 +135,9 @@ template <class S, class P> class Rows {
                 "namespace, or give the loader a function of std::vector<Sample> as its third argument");
 };
 
-template <> class Rows<Tensor, Stack> : public StackedRows { using StackedRows::StackedRows; };
-template <> class Rows<Tensor, Pad> : public PaddedRows { using PaddedRows::PaddedRows; };
-template <> class Rows<Tensor, Lists> : public ListedRows { using ListedRows::ListedRows; };
+template <> class Rows<Tensor, StackSamples> : public StackedRows { using StackedRows::StackedRows; };
+template <> class Rows<Tensor, PadSamples> : public PaddedRows { using PaddedRows::PaddedRows; };
+template <> class Rows<Tensor, ListSamples> : public ListedRows { using ListedRows::ListedRows; };
 
 /// Numbers -> Tensor [N].
 template <Number T, Policy P> class Rows<T, P> {
@@ -346,10 +348,11 @@ requires(!Policy<F> && std::invocable<const F&, std::vector<S>>) class Rows<S, F
 
 /// data::collate, an object so that it is no overload of the users' functions of that name.
 struct Collate {
-  template <class S, class P = Stack> auto operator()(const std::vector<S>& samples, const P& policy = {}) const {
+  template <class S, class P = StackSamples>
+  auto operator()(const std::vector<S>& samples, const P& policy = {}) const {
     return run<S>(samples, policy, [](const S& s) -> const S& { return s; });
   }
-  template <class S, class C, class T, class P = Stack>
+  template <class S, class C, class T, class P = StackSamples>
   auto operator()(const std::vector<S>& samples, T C::*member, const P& policy = {}) const {
     return run<T>(samples, policy, [member](const S& s) -> const T& { return s.*member; });
   }
@@ -369,13 +372,14 @@ struct Collate {
 
 }  // namespace impl
 
-/// The batch of samples, or of one member of them: `collate(samples)`, `collate(samples, &Scan::slices, data::Pad())`.
-/// Tensors as the policy says; numbers [N] (integers as i64); texts and Examples (ExampleBatch) in vectors; pairs,
-/// tuples, maps and vectors of them member by member; vectors of numbers as tensors of rank 1. ShapeError and
-/// DtypeError for a sample that does not fit the first. Gradients do not pass. Equivalent: default_collate of PyTorch.
+/// The batch of samples, or of one member of them: `collate(samples)`, `collate(samples, &Scan::slices,
+/// data::PadSamples())`. Tensors as the policy says; numbers [N] (integers as i64); texts and Examples (ExampleBatch)
+/// in vectors; pairs, tuples, maps and vectors of them member by member; vectors of numbers as tensors of rank 1.
+/// ShapeError and DtypeError for a sample that does not fit the first. Gradients do not pass. Equivalent:
+/// default_collate of PyTorch.
 inline constexpr impl::Collate collate{};
 
 /// What becomes of samples of type S.
-template <class S, class P = Stack> using batch_t = decltype(std::declval<impl::Rows<S, P>&>().finish());
+template <class S, class P = StackSamples> using batch_t = decltype(std::declval<impl::Rows<S, P>&>().finish());
 
 }  // namespace weft::data

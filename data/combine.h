@@ -1,13 +1,12 @@
 // Datasets made of others: mapped, side by side, one behind the other, in part, repeated, kept in memory. All are
 // datasets again, hold copies of what they were given, and give random numbers on to the parts that take them.
 //
-//     auto [train, val] = ...;  // data::random_split(dataset, {0.8, 0.2})
-//     auto augmented = data::map(train, [](data::Example e, Generator& g) { ...; return e; });
+//     const auto parts = data::random_split(dataset, {0.8, 0.2});
+//     const auto train = data::map(parts[0], [](data::Example e, Generator& g) { ...; return e; });
 #pragma once
 
 #include <functional>
 #include <initializer_list>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <tuple>
@@ -79,7 +78,10 @@ template <Dataset... D> class Zip {
   /// The first that has a name.
   std::string name(int64_t i) const {
     std::string found;
-    std::apply([&](const auto&... d) { ((void)(found.empty() ? found = sample_name(d, i) : found), ...); }, datasets_);
+    const auto look = [&](const auto& d) {
+      if (found.empty()) found = sample_name(d, i);
+    };
+    std::apply([&](const auto&... d) { (look(d), ...); }, datasets_);
     return found;
   }
 

@@ -36,6 +36,13 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
+std::string sample_text(const FailedSample& sample, const std::string& error) {
+  const bool named = !sample.name.empty() && error.find(sample.name) == std::string::npos;
+  return str("sample ", sample.index, named ? ", " + sample.name : "");
+}
+
+}  // namespace
+
 /// Batches 0, 1, 2, ..., made in their order by threads or, without threads, when they are asked for.
 class Pipeline {
  public:
@@ -107,13 +114,6 @@ class Pipeline {
   std::vector<std::optional<Made>> slots_;
   std::vector<std::thread> threads_;
 };
-
-std::string sample_text(const FailedSample& sample, const std::string& error) {
-  const bool named = !sample.name.empty() && error.find(sample.name) == std::string::npos;
-  return str("sample ", sample.index, named ? ", " + sample.name : "");
-}
-
-}  // namespace
 
 struct LoaderCore::Run {
   Plan plan;

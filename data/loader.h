@@ -161,8 +161,8 @@ std::string name_of(const std::optional<S>& sample, const D& source, int64_t i) 
 /// State: epoch, place in it, seed. `load_state_dict` in mid-epoch goes on with the batch that would have come.
 ///
 /// A stream is read by one thread, whatever `workers` says; it has no order, and resuming reads what is to be left out.
-/// `C`: Stack, Pad, Lists or a function of std::vector<sample>, called on the workers.
-template <class D, class C = Stack>
+/// `C`: StackSamples, PadSamples, ListSamples or a function of std::vector<sample>, called on the workers.
+template <class D, class C = StackSamples>
 requires(Dataset<D> || Stream<D>) class Loader {
   struct Impl;
 

@@ -80,29 +80,31 @@ TEST_SUITE("data collate") {
       return message_of<Error>([&] { (void)data::collate(samples, policy); });
     };
     using Tensors = std::vector<Tensor>;
-    CHECK(message(Tensors{zeros({2, 3}), zeros({2, 3}), zeros({3, 3})}, data::Stack()) ==
+    CHECK(message(Tensors{zeros({2, 3}), zeros({2, 3}), zeros({3, 3})}, data::StackSamples()) ==
           "collate: sample 2 of the batch has the shape [3, 3] but the first one [2, 3]; make them alike, or collate "
-          "with data::Pad() or data::Lists()");
-    CHECK(message(Tensors{zeros({2}), zeros({2}, Dtype::f64)}, data::Stack()) ==
+          "with data::PadSamples() or data::ListSamples()");
+    CHECK(message(Tensors{zeros({2}), zeros({2}, Dtype::f64)}, data::StackSamples()) ==
           "collate: sample 1 of the batch is f64 but the first one is f32");
-    CHECK(message(Tensors{zeros({2}), Tensor()}, data::Stack()) ==
+    CHECK(message(Tensors{zeros({2}), Tensor()}, data::StackSamples()) ==
           "collate: sample 1 of the batch has no tensor, unlike the first one");
-    CHECK(message(Tensors{Tensor(), zeros({2})}, data::Stack()) ==
+    CHECK(message(Tensors{Tensor(), zeros({2})}, data::StackSamples()) ==
           "collate: sample 1 of the batch has a tensor, unlike the first one");
-    CHECK(message(Tensors{zeros({2}), zeros({2, 2})}, data::Pad()) ==
-          "collate: sample 1 of the batch has the shape [2, 2] but the first one [2]; data::Pad() takes tensors of one "
+    CHECK(message(Tensors{zeros({2}), zeros({2, 2})}, data::PadSamples()) ==
+          "collate: sample 1 of the batch has the shape [2, 2] but the first one [2]; data::PadSamples() takes tensors "
+          "of one "
           "rank");
-    CHECK(message(Tensors{zeros({2}), zeros({2}, Dtype::i64)}, data::Pad()) ==
+    CHECK(message(Tensors{zeros({2}), zeros({2}, Dtype::i64)}, data::PadSamples()) ==
           "collate: sample 1 of the batch is i64 but the first one is f32");
-    CHECK(message(Tensors{zeros({2}, Dtype::u8)}, data::Pad{-1}).find("collate: ") == 0);
-    CHECK(message(std::vector<data::Example>{{zeros({1}), zeros({2})}, {zeros({1}), zeros({1})}}, data::Stack()) ==
-          "collate: sample 1 of the batch, .target, has the shape [1] but the first one [2]; make them alike, or "
-          "collate with data::Pad() or data::Lists()");
-    CHECK(message(std::vector<std::pair<int, Tensor>>{{1, zeros({1})}, {1, zeros({2})}}, data::Stack())
+    CHECK(message(Tensors{zeros({2}, Dtype::u8)}, data::PadSamples{-1}).find("collate: ") == 0);
+    CHECK(
+        message(std::vector<data::Example>{{zeros({1}), zeros({2})}, {zeros({1}), zeros({1})}}, data::StackSamples()) ==
+        "collate: sample 1 of the batch, .target, has the shape [1] but the first one [2]; make them alike, or "
+        "collate with data::PadSamples() or data::ListSamples()");
+    CHECK(message(std::vector<std::pair<int, Tensor>>{{1, zeros({1})}, {1, zeros({2})}}, data::StackSamples())
               .find("sample 1 of the batch, <1>, has the shape [2]") != std::string::npos);
-    CHECK(message(std::vector<std::vector<Tensor>>{{zeros({1})}, {}}, data::Stack()) ==
+    CHECK(message(std::vector<std::vector<Tensor>>{{zeros({1})}, {}}, data::StackSamples()) ==
           "collate: sample 1 of the batch has 0 entries but the first one 1");
-    CHECK(message(std::vector<std::map<std::string, int>>{{{"a", 1}}, {{"b", 1}}}, data::Stack()) ==
+    CHECK(message(std::vector<std::map<std::string, int>>{{{"a", 1}}, {{"b", 1}}}, data::StackSamples()) ==
           "collate: sample 1 of the batch has the key 'b', which the first one has not");
   }
 
@@ -159,36 +161,36 @@ TEST_SUITE("data collate") {
   }
 
   TEST_CASE("sizes that differ, filled up") {
-    const data::Padded p = data::collate(std::vector<Tensor>{tensor({1, 2, 3}), tensor({4})}, data::Pad{-7});
+    const data::Padded p = data::collate(std::vector<Tensor>{tensor({1, 2, 3}), tensor({4})}, data::PadSamples{-7});
     CHECK(host<int>(p.data) == std::vector<int>{1, 2, 3, 4, -7, -7});
     CHECK(p.data.shape() == Shape{2, 3});
     CHECK(host<int>(p.lengths) == std::vector<int>{3, 1});
     CHECK(host<int>(p.sizes) == std::vector<int>{3, 1});
     const data::Padded boxes = data::collate(std::vector<Tensor>{ones({2, 1}), ones({0, 3}), ones({1, 2})},
-                                             data::Pad());
+                                             data::PadSamples());
     CHECK(boxes.data.shape() == Shape{3, 2, 3});
     CHECK(host<int>(boxes.data) == std::vector<int>{1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0});
     CHECK(host<int>(boxes.lengths) == std::vector<int>{2, 0, 1});
     CHECK(host<int>(boxes.sizes) == std::vector<int>{2, 1, 0, 3, 1, 2});
     CHECK(boxes.sizes.shape() == Shape{3, 2});
-    const auto words = data::collate(std::vector<std::vector<int>>{{1}, {2, 3}}, data::Pad());
+    const auto words = data::collate(std::vector<std::vector<int>>{{1}, {2, 3}}, data::PadSamples());
     CHECK(host<int>(words.data) == std::vector<int>{1, 0, 2, 3});
-    const data::Padded numbers = data::collate(std::vector<Tensor>{tensor(1), tensor(2)}, data::Pad());
+    const data::Padded numbers = data::collate(std::vector<Tensor>{tensor(1), tensor(2)}, data::PadSamples());
     CHECK(numbers.data.shape() == Shape{2});
     CHECK(host<int>(numbers.lengths) == std::vector<int>{1, 1});
-    const auto examples = data::collate(std::vector<data::Example>{{ones({2})}, {ones({1})}}, data::Pad());
+    const auto examples = data::collate(std::vector<data::Example>{{ones({2})}, {ones({1})}}, data::PadSamples());
     CHECK(examples.data.data.shape() == Shape{2, 2});
     CHECK_FALSE(examples.target.data.defined());
   }
 
   TEST_CASE("sizes that differ, in lists") {
     const Tensor a = ones({2}), b = ones({3}, Dtype::f64);
-    const std::vector<Tensor> list = data::collate(std::vector<Tensor>{a, b, Tensor()}, data::Lists());
+    const std::vector<Tensor> list = data::collate(std::vector<Tensor>{a, b, Tensor()}, data::ListSamples());
     REQUIRE(list.size() == 3);
     CHECK(list[0].raw_data() == a.raw_data());  // no copy
     CHECK(list[1].dtype() == Dtype::f64);
     const data::ExampleBatch<std::vector<Tensor>> batch = data::collate(std::vector<data::Example>{{a, tensor(1), "x"}},
-                                                                        data::Lists());
+                                                                        data::ListSamples());
     CHECK(batch.target.size() == 1);
   }
 
@@ -199,6 +201,6 @@ TEST_SUITE("data collate") {
     CHECK(data::collate(std::vector<std::pair<clinic::Scan, int>>{{{ones({2}), 0.5}, 1}}).first.slices.shape() ==
           Shape{1, 2});
     const std::vector<clinic::Scan> ragged = {{ones({2}), 1}, {ones({3}), 2}};
-    CHECK(data::collate(ragged, &clinic::Scan::slices, data::Pad()).data.shape() == Shape{2, 3});
+    CHECK(data::collate(ragged, &clinic::Scan::slices, data::PadSamples()).data.shape() == Shape{2, 3});
   }
 }

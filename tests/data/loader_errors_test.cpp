@@ -126,7 +126,7 @@ TEST_SUITE("data threads: errors") {
             for (const auto& batch : strict) (void)batch;
           }) ==
           "collate: sample 4 of the batch, .data, has the shape [3] but the first one [2]; make them alike, or collate "
-          "with data::Pad() or data::Lists() (sample 4, file 4)");
+          "with data::PadSamples() or data::ListSamples() (sample 4, file 4)");
     std::string told;
     data::Loader skipping(data::map(Plain(), odd), {.batch_size = 5,
                                                     .workers = 2,

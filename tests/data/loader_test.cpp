@@ -107,12 +107,12 @@ TEST_SUITE("data threads: batches") {
     const auto ragged = data::map(Plain{3},
                                   [](const data::Example& e) { return ones({e.target.item<int64_t>() + 1}); });
     for (const int workers : {0, 2}) {
-      data::Loader padded(ragged, {.batch_size = 3, .workers = workers}, data::Pad{-1});
+      data::Loader padded(ragged, {.batch_size = 3, .workers = workers}, data::PadSamples{-1});
       for (const data::Padded& p : padded) {
         CHECK(p.data.to_vector<int>() == std::vector<int>{1, -1, -1, 1, 1, -1, 1, 1, 1});
         CHECK(p.lengths.to_vector<int>() == std::vector<int>{1, 2, 3});
       }
-      data::Loader lists(ragged, {.batch_size = 3, .workers = workers}, data::Lists());
+      data::Loader lists(ragged, {.batch_size = 3, .workers = workers}, data::ListSamples());
       for (const std::vector<Tensor>& list : lists) CHECK(list[2].size(0) == 3);
       data::Loader own(ragged, {.batch_size = 2, .workers = workers},
                        [](const std::vector<Tensor>& samples) { return cat(samples); });
