@@ -41,7 +41,7 @@ std::string csv(const std::string& text) {
 std::string json(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
-    char escaped[8];
+    char escaped[16];
     if (c == '"' || c == '\\') {
       out += {'\\', c};
     } else if (static_cast<unsigned char>(c) < 0x20) {

@@ -43,14 +43,15 @@ double Mean::compute() const {
 }
 
 StateDict Mean::state_dict() const {
-  const double total = sum_ + (device_sum_.defined() ? device_sum_.item<double>() : 0);
-  return with_number(with_number({}, "sum", total), "weight", weight_);
+  StateDict dict = with_number(with_number({}, "sum", sum_), "weight", weight_);
+  return with_number(std::move(dict), "tensor_sum", device_sum_.defined() ? device_sum_.item<double>() : 0);
 }
 
 void Mean::load_state_dict(const StateDict& dict) {
   Mean m;
   m.sum_ = number_of<double>(dict, "sum");
   m.weight_ = number_of<double>(dict, "weight");
+  m.device_sum_ = scalar(number_of<double>(dict, "tensor_sum"), Dtype::f64);
   *this = std::move(m);
 }
 

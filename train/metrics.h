@@ -110,7 +110,7 @@ class WEFT_API Mean {
   void reset() { *this = Mean(); }
   /// NaN without data.
   double compute() const;
-  /// `sum` and `weight`, f64.
+  /// `sum`, `tensor_sum` and `weight`, f64: two sums, so that a loaded mean rounds as the one that was saved.
   StateDict state_dict() const;
   void load_state_dict(const StateDict& dict);
 

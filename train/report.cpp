@@ -18,7 +18,7 @@ namespace {
 
 using Points = std::vector<LogPoint>;
 
-constexpr double kWidth = 460, kHeight = 260, kLeft = 58, kRight = 12, kTop = 12, kBottom = 28;
+constexpr double kWidth = 460, kHeight = 260, kLeft = 58, kRight = 24, kTop = 12, kBottom = 28;
 constexpr size_t kMostPoints = 400;  // of a curve: more than that are averaged, a pixel shows no more
 constexpr int kColours = 6;          // of curves, in the style sheet
 
@@ -33,7 +33,7 @@ figcaption { color: var(--soft); font-size: .9em; } svg { max-width: 100%; heigh
 img { max-width: 100%; min-width: 128px; image-rendering: pixelated; }
 pre { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; padding: .8em; font-size: .86em; }
 text { font-size: 11px; fill: var(--soft); } .grid { stroke: var(--line); }
-path { fill: none; stroke-width: 1.7; stroke-linejoin: round; } b { font-weight: 600; }
+path, circle { fill: none; stroke-width: 1.7; stroke-linejoin: round; } b { font-weight: 600; }
 .c0 { stroke: #2f6fde; color: #2f6fde; }
 .c1 { stroke: #e0662b; color: #e0662b; }
 .c2 { stroke: #2a9d6e; color: #2a9d6e; }
@@ -71,12 +71,6 @@ std::string short_number(double x) {
   return text;
 }
 
-/// 1, 2 or 5 times a power of ten, so that about `count` of them make `range`.
-double tick_of(double range, int count) {
-  const double raw = range / count, power = std::pow(10, std::floor(std::log10(raw))), part = raw / power;
-  return power * (part < 1.5 ? 1 : part < 3.5 ? 2 : part < 7.5 ? 5 : 10);
-}
-
 /// Means of neighbours, where there are too many points.
 Points thinned(const Points& all) {
   if (all.size() <= kMostPoints) return all;
@@ -102,6 +96,16 @@ struct Range {
   }
 };
 
+/// About five round numbers of a range, at least `least` apart.
+std::vector<double> ticks_of(const Range& r, double least = 0) {
+  const double raw = (r.high - r.low) / 5, power = std::pow(10, std::floor(std::log10(raw))), part = raw / power;
+  const double step = std::max(least, power * (part < 1.5 ? 1 : part < 3.5 ? 2 : part < 7.5 ? 5 : 10));
+  std::vector<double> out;
+  const double first = std::ceil(r.low / step);
+  for (int i = 0; i < 12 && (first + i) * step <= r.high; ++i) out.push_back((first + i) * step + 0.0);  // no -0
+  return out;
+}
+
 /// Curves that share a chart.
 std::string chart(const std::string& title, const std::vector<std::pair<std::string, Points>>& curves) {
   Range x, y;
@@ -112,16 +116,14 @@ std::string chart(const std::string& title, const std::vector<std::pair<std::str
   const auto at_x = [&](double v) { return kLeft + (v - x.low) / (x.high - x.low) * (kWidth - kLeft - kRight); };
   const auto at_y = [&](double v) { return kTop + (y.high - v) / (y.high - y.low) * (kHeight - kTop - kBottom); };
   char text[256];
-  const double step_y = tick_of(y.high - y.low, 5), step_x = std::max(1.0, tick_of(x.high - x.low, 5));
-  for (double v = std::ceil(y.low / step_y) * step_y; v <= y.high; v += step_y) {
+  for (const double v : ticks_of(y)) {
     std::snprintf(text, sizeof text,
                   "<line class='grid' x1='%.1f' x2='%.1f' y1='%.1f' y2='%.1f'/><text x='%.1f' y='%.1f' "
                   "text-anchor='end'>%s</text>\n",
-                  kLeft, kWidth - kRight, at_y(v), at_y(v), kLeft - 6, at_y(v) + 4,
-                  short_number(std::abs(v) < step_y / 2 ? 0 : v).c_str());
+                  kLeft, kWidth - kRight, at_y(v), at_y(v), kLeft - 6, at_y(v) + 4, short_number(v).c_str());
     drawn += text;
   }
-  for (double v = std::ceil(x.low / step_x) * step_x; v <= x.high; v += step_x) {
+  for (const double v : ticks_of(x, 1)) {
     std::snprintf(text, sizeof text, "<text x='%.1f' y='%.1f' text-anchor='middle'>%s</text>\n", at_x(v), kHeight - 8,
                   short_number(v).c_str());
     drawn += text;
@@ -133,7 +135,7 @@ std::string chart(const std::string& title, const std::vector<std::pair<std::str
     for (const LogPoint& p : thinned(points)) {
       const bool finite = std::isfinite(p.value);
       if (finite) {
-        std::snprintf(text, sizeof text, "%c%.1f %.1f", down ? 'L' : 'M', at_x(static_cast<double>(p.step)),
+        std::snprintf(text, sizeof text, down ? "L%.1f %.1f" : "M%.1f %.1f", at_x(static_cast<double>(p.step)),
                       at_y(p.value));
         path += text;
       }
@@ -141,6 +143,11 @@ std::string chart(const std::string& title, const std::vector<std::pair<std::str
     }
     const std::string colour = "c" + std::to_string(static_cast<int>(i) % kColours);
     drawn += "<path class='" + colour + "' d='" + path + "'/>\n";
+    if (points.size() == 1 && std::isfinite(points[0].value)) {
+      std::snprintf(text, sizeof text, "' cx='%.1f' cy='%.1f' r='3'/>\n", at_x(static_cast<double>(points[0].step)),
+                    at_y(points[0].value));
+      drawn += "<circle class='" + colour + text;
+    }
     caption += (i ? ", " : "") + std::string("<b class='") + colour + "'>" + html(name) + "</b> " +
                short_number(points.back().value) + " at step " + std::to_string(points.back().step);
   }

@@ -54,7 +54,6 @@ TEST_CASE("without a terminal there are plain lines, of long runs only") {
     return written([&] {
       io::Progress bar("train", 2, {.line_seconds = line_seconds});
       rest();
-      CHECK_FALSE(bar.shown());
       bar.update(1);
       bar.update(2);
     });

@@ -76,14 +76,18 @@ int go_on(const std::string& folder, volatile int64_t* safe) {
   Run run;
   train::Checkpoint checkpoint(folder, {.keep_last = 2});
   run.add_to(checkpoint);
-  int64_t step = checkpoint.resume().value_or(0);
+  int64_t step = checkpoint.resume().value_or(0), saved = step;
   if (step < *safe) return 1;
+  const auto save = [&] {
+    checkpoint.save(step, {.metric = -run.last});
+    if (saved > *safe) *safe = saved;  // `save` has waited for it
+    saved = step;
+  };
   while (step < kSteps) {
     run.step();
-    const int64_t before = step++;
-    checkpoint.save(step, {.metric = -run.last});
-    if (before > *safe) *safe = before;  // `save` has waited for it
+    if (++step % 2 == 0) save();
   }
+  save();  // once more: one who was killed behind the last save has left its traces
   checkpoint.wait();
   return 0;
 }
@@ -132,8 +136,8 @@ TEST_CASE("a run that is killed at any moment goes on to the same bits") {
     CHECK(std::distance(fs::directory_iterator(at), fs::directory_iterator()) == 3);
     fs::remove_all(at);
   }
-  CHECK(killed >= 10);
-  CHECK(before_the_first < 15);
+  CHECK(killed >= 5);  // the others came to their end first
+  CHECK(before_the_first < 18);
   munmap(const_cast<int64_t*>(safe), sizeof(int64_t));
 }
 
