@@ -20,13 +20,14 @@ Tensor read_mask(const std::string& path, const Tensor& picture, const std::stri
              " x ", mask.size(1), " pixels, its picture ", picture_path, " ", picture.size(1), " x ", picture.size(2));
   if (o.labels.empty() && o.num_classes == 0) return mask;
   int64_t* p = mask.mut_data<int64_t>();
+  auto found = o.labels.end();
   for (int64_t i = 0, n = mask.numel(); i < n; ++i) {
     auto fail = [&](const auto&... why) {
       raise<IoError>(path, ": has the unknown label ", p[i], " at [", i / mask.size(1), ", ", i % mask.size(1), "]",
                      why...);
     };
     if (!o.labels.empty()) {
-      const auto found = o.labels.find(p[i]);
+      if (found == o.labels.end() || found->first != p[i]) found = o.labels.find(p[i]);  // neighbours are mostly alike
       if (found == o.labels.end()) fail("; `labels` does not name it");
       p[i] = found->second;
     }

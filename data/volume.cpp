@@ -15,12 +15,14 @@ struct ClassVoxels {
 
 ClassVoxels find_voxels(const Tensor& labels, int64_t label) {
   ClassVoxels found{label, {}, 0};
-  const int64_t rows = labels.size(0) * labels.size(1), width = labels.size(2);
-  for (int64_t row = 0; row < rows; ++row) {
-    found.before.push_back(found.count);
-    const Tensor line = labels.select(0, row / labels.size(1)).select(0, row % labels.size(1)).to(Dtype::i64);
-    const Tensor x = line.contiguous();
-    found.count += std::count(x.data<int64_t>(), x.data<int64_t>() + width, label);
+  const int64_t width = labels.size(2);
+  for (int64_t z = 0; z < labels.size(0); ++z) {
+    const Tensor slice = labels.select(0, z).to(Dtype::i64).contiguous();
+    const int64_t* row = slice.data<int64_t>();
+    for (int64_t y = 0; y < labels.size(1); ++y, row += width) {
+      found.before.push_back(found.count);
+      found.count += std::count(row, row + width, label);
+    }
   }
   WEFT_CHECK(found.count > 0, ValueError, "VolumePatches: no voxel has the class ", label, " of `around`");
   return found;

@@ -26,7 +26,7 @@ Tensor read_idx(const Input& from) {
     if (c.byte == byte(magic, 2)) dtype = c.dtype;
   const int rank = byte(magic, 3);
   if (byte(magic, 0) != 0 || byte(magic, 1) != 0 || !dtype) {
-    const std::string kind = recognised(magic.bytes);
+    const std::string kind = recognised(source.bytes);
     source.fail("is no IDX file" + (kind.empty() ? "" : ": it is " + kind));
   }
   if (rank == 0 || rank > kMaxRank)

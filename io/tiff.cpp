@@ -132,7 +132,9 @@ Page read_page(TIFF* tiff, const Source& source) {
 
 /// Bytes of the file that the current page's data takes. IoError unless they can stand for so many pixels.
 uint64_t packed_size(TIFF* tiff, const Source& source, const Page& p) {
-  const uint64_t file = source.bytes.size(), raw = p.row_bytes() * p.height;  // below 2^67 / 8
+  const uint64_t file = source.bytes.size();
+  uint64_t raw = 0;
+  const bool overflows = __builtin_mul_overflow(p.row_bytes(), uint64_t{p.height}, &raw);
   uint16_t compression = COMPRESSION_NONE;
   TIFFGetFieldDefaulted(tiff, TIFFTAG_COMPRESSION, &compression);
   const bool tiled = TIFFIsTiled(tiff) != 0;
@@ -144,7 +146,7 @@ uint64_t packed_size(TIFF* tiff, const Source& source, const Page& p) {
   }
   const uint64_t part = static_cast<uint64_t>(std::max<tmsize_t>(tiled ? TIFFTileSize(tiff) : TIFFStripSize(tiff), 0));
   const uint64_t ratio = ratio_of(compression);
-  if (parts == 0 || parts > file || packed > file || raw / ratio > packed || part == 0 ||
+  if (overflows || parts == 0 || parts > file || packed > file || raw / ratio > packed || part == 0 ||
       (tiled && part / ratio > packed))
     source.fail(weft::str("claims ", p.width, " x ", p.height, " pixels of ", p.bits, " bits, impossible in its ", file,
                           " bytes"));

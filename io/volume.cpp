@@ -69,7 +69,9 @@ Volume read_slices(const std::string& folder) {
 }  // namespace
 
 Volume read_volume(const std::string& path, const ReadVolumeOptions& o) {
-  return is_folder(path) ? read_slices(path) : read_source(Source::of(path), path, o);
+  if (is_folder(path)) return read_slices(path);
+  const Source source = Source::of(path);
+  return is_hdf5(source.bytes) ? read_hdf5(path, o.dataset) : read_source(source, path, o);
 }
 
 Volume read_volume(std::span<const std::byte> bytes, std::string_view name, const ReadVolumeOptions& o) {
@@ -77,8 +79,8 @@ Volume read_volume(std::span<const std::byte> bytes, std::string_view name, cons
   return read_source(Source::of(from), from, o);
 }
 
-Tensor read_volume_labels(const std::string& path) {
-  const Tensor x = read_volume(path, {.scaled = false}).data;
+Tensor read_volume_labels(const std::string& path, const std::string& dataset) {
+  const Tensor x = read_volume(path, {.scaled = false, .dataset = dataset}).data;
   if (!x.is_floating()) return x.to(Dtype::i64);
   const Tensor wide = x.to(Dtype::f64).contiguous();
   const double* p = wide.data<double>();

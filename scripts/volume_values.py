@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Makes the volumes of tests/io/data and, with tifffile and nibabel, the values that weft must read from them.
+"""Makes the volumes of tests/io/data and, with tifffile, nibabel and h5py, the values that weft must read from them.
 
-  scripts/volume_values.py [TESTS]     needs numpy, tifffile, imagecodecs and nibabel; TESTS: the folder tests/
+  scripts/volume_values.py [TESTS]     needs numpy, tifffile, imagecodecs, nibabel and h5py; TESTS: the folder tests/
 
 tests/io/data/volume_NAME.tif, .nii or .nii.gz have their values in NAME.npy beside them, [D, H, W] or [C, D, H, W]; files
-whose reading must be refused are named refused_NAME and have none. tests/fuzz/corpus/{tiff,nifti,idx,cifar} are the
+whose reading must be refused are named refused_NAME and have none; volumes.h5 has the values of its datasets in
+volumes.npz, named by their paths with . for /. tests/fuzz/corpus/{tiff,nifti,idx,cifar} are the
 fuzzers' seeds: some of the same files, and damaged ones.
 """
 import gzip
@@ -12,6 +13,7 @@ import os
 import struct
 import sys
 
+import h5py
 import nibabel
 import numpy as np
 import tifffile
@@ -195,6 +197,33 @@ def nifti(rng):
     seed("nifti", "analyze.hdr", changed(344, "4s", b"\0\0\0\0"))
 
 
+def hdf5(rng):
+    with h5py.File(path("volumes.h5"), "w", track_order=False) as f:
+        for dtype in ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", ">i2", ">f8", ">f2"):
+            name = ("big/" if dtype[0] == ">" else "plain/") + dtype[-2:]
+            f.create_dataset(name, data=numbers(rng, dtype[-2:], (2, 3, 4)).astype(dtype), track_times=False)
+        f.create_dataset("mask", data=rng.integers(0, 2, (3, 5)).astype(bool), track_times=False)
+        f.create_dataset("number", data=np.float32(2.5), track_times=False)
+        f.create_dataset("none", shape=(0, 3), dtype="f4", track_times=False)
+        f.create_dataset("packed", data=numbers(rng, "u2", (5, 6, 7)) % 9, chunks=(2, 3, 4), compression="gzip", shuffle=True, track_times=False)
+        f.create_dataset("sparse", shape=(4, 4, 4), dtype="i4", chunks=(2, 2, 2), fillvalue=-1, track_times=False)
+        f["sparse"][:2, :2, :2] = 7
+    with h5py.File(path("volumes.h5")) as f:
+        values = {}
+        f.visititems(lambda name, x: values.__setitem__(name.replace("/", "."), x[()]) if isinstance(x, h5py.Dataset) else None)
+    values = {k: np.asarray(v) for k, v in values.items()}
+    np.savez(path("volumes.npz"), **{k: v.astype(v.dtype.newbyteorder("<")) for k, v in values.items()})
+    with h5py.File(path("one_volume.h5"), "w") as f:
+        f.create_dataset("notes", data="text", track_times=False)
+        f.create_dataset("pairs", data=np.ones((2, 2), [("a", "i4"), ("b", "f4")]), track_times=False)
+        f.create_dataset("waves", data=np.ones((2, 2), "c8"), track_times=False)
+        f.create_dataset("lzf", data=np.zeros((9, 9), "i4"), compression="lzf", track_times=False)
+        f.create_dataset("giant", shape=(1 << 20, 1 << 20, 16, 1, 1), dtype="f8", chunks=(1, 1024, 1, 1, 1), track_times=False)
+        f.create_dataset("volume", data=np.arange(24, dtype="u4").reshape(2, 3, 4), track_times=False)
+    with open(path("truncated.h5"), "wb") as f:
+        f.write(content("volumes.h5")[:2000])
+
+
 def others(rng):
     def idx(code, shape, data):
         return struct.pack(f">BBBB{len(shape)}I", 0, 0, code, len(shape), *shape) + data
@@ -218,5 +247,5 @@ def others(rng):
 
 
 if __name__ == "__main__":
-    for make in (tiff, nifti, others):
+    for make in (tiff, nifti, hdf5, others):
         make(np.random.default_rng(13))
