@@ -22,12 +22,8 @@ Example TensorDataset::get(int64_t i) const {
 }
 
 struct ImageFolder::Content {
-  struct File {
-    std::string path;
-    int64_t label;
-  };
-  std::vector<std::string> classes;
-  std::vector<File> files;
+  std::vector<std::string> classes, files;
+  std::vector<int64_t> labels;  // of files
   int channels;
 };
 
@@ -40,10 +36,10 @@ ImageFolder::ImageFolder(const std::string& root, const ImageFolderOptions& o) {
   std::vector<std::string> empty_classes;
   for (size_t c = 0; c < content->classes.size(); ++c) {
     const std::string folder = io::join_path(root, content->classes[c]);
-    const size_t before = content->files.size();
     for (const std::string& name : io::files_below(folder))
-      if (io::is_picture_name(name)) content->files.push_back({io::join_path(folder, name), static_cast<int64_t>(c)});
-    if (content->files.size() == before) empty_classes.push_back(content->classes[c]);
+      if (io::is_picture_name(name)) content->files.push_back(io::join_path(folder, name));
+    if (content->files.size() == content->labels.size()) empty_classes.push_back(content->classes[c]);
+    content->labels.resize(content->files.size(), static_cast<int64_t>(c));
   }
   WEFT_CHECK(o.allow_empty || empty_classes.empty(), IoError, root, ": there are no pictures (.png, .jpg, .jpeg) in ",
              some_of(empty_classes), "; allow_empty lets such classes pass");
@@ -55,19 +51,17 @@ int64_t ImageFolder::size() const { return static_cast<int64_t>(content_->files.
 
 Example ImageFolder::get(int64_t i) const {
   const std::string& file = name(i);
-  return {read_picture(file, content_->channels), full({}, label(i), Dtype::i64), file};
+  const int64_t label = content_->labels[static_cast<size_t>(i)];
+  return {read_picture(file, content_->channels), full({}, label, Dtype::i64), file};
 }
 
 const std::vector<std::string>& ImageFolder::classes() const { return content_->classes; }
 
-int64_t ImageFolder::label(int64_t i) const {
-  check_index("ImageFolder", i, size());
-  return content_->files[static_cast<size_t>(i)].label;
-}
+const std::vector<int64_t>& ImageFolder::labels() const { return content_->labels; }
 
 const std::string& ImageFolder::name(int64_t i) const {
   check_index("ImageFolder", i, size());
-  return content_->files[static_cast<size_t>(i)].path;
+  return content_->files[static_cast<size_t>(i)];
 }
 
 struct MaskedImages::Content {

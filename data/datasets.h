@@ -43,8 +43,8 @@ class WEFT_API ImageFolder {
   Example get(int64_t i) const;
   /// The folders' names: the text of class c is classes()[c].
   const std::vector<std::string>& classes() const;
-  /// The class of sample i, without reading it (for samplers with weights).
-  int64_t label(int64_t i) const;
+  /// The class of each sample, for samplers: `data::BalancedSampler(set.labels())`.
+  const std::vector<int64_t>& labels() const;
   /// The path of sample i.
   const std::string& name(int64_t i) const;
 

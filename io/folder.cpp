@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Calls f(entry) for all that lies in `folder`, deep down or not.
+/// Calls f(iterator) for all that lies in `folder`, deep down or not.
 template <class Iterator, class F> void walk(const std::string& folder, fs::directory_options options, const F& f) {
   std::error_code error;
   WEFT_CHECK(fs::is_directory(folder, error), IoError, folder, ": ",
@@ -21,16 +21,16 @@ template <class Iterator, class F> void walk(const std::string& folder, fs::dire
     const bool hidden = at->path().filename().string().starts_with(".");
     if constexpr (requires { at.disable_recursion_pending(); })
       if (hidden) at.disable_recursion_pending();
-    if (!hidden) f(*at);
+    if (!hidden) f(at);
   }
   WEFT_CHECK(!error, IoError, folder, ": cannot be read: ", error.message());
 }
 
 std::vector<std::string> entries(const std::string& folder, bool folders) {
   std::vector<std::string> names;
-  walk<fs::directory_iterator>(folder, fs::directory_options::none, [&](const fs::directory_entry& e) {
+  walk<fs::directory_iterator>(folder, fs::directory_options::none, [&](const fs::directory_iterator& at) {
     std::error_code error;
-    if (folders ? e.is_directory(error) : e.is_regular_file(error)) names.push_back(e.path().filename().string());
+    if (folders ? at->is_directory(error) : at->is_regular_file(error)) names.push_back(at->path().filename().string());
   });
   std::sort(names.begin(), names.end());
   return names;
@@ -67,12 +67,18 @@ std::vector<std::string> folders_in(const std::string& folder) { return entries(
 
 std::vector<std::string> files_below(const std::string& folder) {
   std::vector<std::string> names;
-  walk<fs::recursive_directory_iterator>(folder, fs::directory_options::follow_directory_symlink,
-                                         [&](const fs::directory_entry& e) {
-                                           std::error_code error;
-                                           if (e.is_regular_file(error))
-                                             names.push_back(e.path().lexically_relative(folder).string());
-                                         });
+  std::error_code error;
+  std::vector<fs::path> above = {fs::canonical(folder, error)};  // the folders that lead to an entry, without links
+  walk<fs::recursive_directory_iterator>(
+      folder, fs::directory_options::follow_directory_symlink, [&](const fs::recursive_directory_iterator& at) {
+        if (at->is_regular_file(error)) names.push_back(at->path().lexically_relative(folder).string());
+        if (!at->is_directory(error)) return;
+        above.resize(static_cast<size_t>(at.depth()) + 1);
+        fs::path real = fs::canonical(at->path(), error);
+        WEFT_CHECK(std::find(above.begin(), above.end(), real) == above.end(), IoError, at->path().string(),
+                   ": is a link to a folder that it lies in");
+        above.push_back(std::move(real));
+      });
   std::sort(names.begin(), names.end());
   return names;
 }

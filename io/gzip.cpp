@@ -71,8 +71,10 @@ Source GzipFile::first(size_t n) {
   if (n / kMostRatio > source_.bytes.size())
     source_.fail(weft::str("claims ", n, " bytes, impossible in its ", source_.bytes.size(), " packed ones"));
   if (const size_t have = bytes_->size(); n > have) {
-    bytes_->resize(n);
-    require(have + inflate_into(bytes_->data() + have, n - have));
+    auto longer = std::make_shared<std::vector<std::byte>>(n);  // what was given before stays where it is
+    std::copy(bytes_->begin(), bytes_->end(), longer->begin());
+    require(have + inflate_into(longer->data() + have, n - have));
+    bytes_ = std::move(longer);
   }
   return {Bytes(*bytes_).first(n), source_.name, bytes_};
 }

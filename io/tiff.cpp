@@ -29,11 +29,11 @@ Volume read_tiff(const Source& source) { source.not_supported("weft was built wi
 
 namespace {
 
-/// The file in memory, as libtiff reads it, and the last error.
+/// The file in memory, as libtiff reads it, and the last error or warning.
 struct Memory {
   const Source& source;
   uint64_t at = 0;
-  char error[160] = "";
+  char error[160] = "", warning[160] = "";
 };
 
 tmsize_t read_some(thandle_t handle, void* out, tmsize_t n) {
@@ -58,12 +58,17 @@ int keep_error(TIFF*, void* memory, const char*, const char* format, va_list arg
   std::vsnprintf(m.error, sizeof m.error, format, arguments);
   return 1;  // the process's handler is not called
 }
-int drop_warning(TIFF*, void*, const char*, const char*, va_list) { return 1; }
+int keep_warning(TIFF*, void* memory, const char*, const char* format, va_list arguments) {
+  auto& m = *static_cast<Memory*>(memory);
+  std::vsnprintf(m.warning, sizeof m.warning, format, arguments);
+  return 1;
+}
 
 using Tiff = std::unique_ptr<TIFF, decltype(&TIFFClose)>;
 
 [[noreturn]] void fail(const Memory& m, const std::string& what) {
-  m.source.fail(what + (m.error[0] ? ": " + printable(m.error) : ""));
+  const char* why = m.error[0] ? m.error : m.warning;
+  m.source.fail(what + (why[0] ? ": " + printable(why) : ""));
 }
 
 /// Most bytes that a byte of a compression can stand for.
@@ -213,7 +218,7 @@ Tiff open_tiff(Memory& memory) {
                                                                                  TIFFOpenOptionsFree);
   if (!options) memory.source.fail("libtiff cannot start");
   TIFFOpenOptionsSetErrorHandlerExtR(options.get(), keep_error, &memory);
-  TIFFOpenOptionsSetWarningHandlerExtR(options.get(), drop_warning, nullptr);
+  TIFFOpenOptionsSetWarningHandlerExtR(options.get(), keep_warning, &memory);
   // libtiff's own buffers: a directory's tables, a strip or tile before and behind its decoder
   constexpr tmsize_t kLeast = 64 << 20;
   TIFFOpenOptionsSetMaxSingleMemAlloc(options.get(), static_cast<tmsize_t>(memory.source.bytes.size()) * 4 + kLeast);
@@ -231,9 +236,10 @@ template <class F> void each_page(TIFF* tiff, Memory& memory, const F& f) {
     uint32_t kind = 0;
     TIFFGetFieldDefaulted(tiff, TIFFTAG_SUBFILETYPE, &kind);
     if ((kind & (FILETYPE_REDUCEDIMAGE | FILETYPE_MASK)) == 0) f(number++);
-    memory.error[0] = '\0';
+    memory.error[0] = memory.warning[0] = '\0';
   } while (TIFFReadDirectory(tiff));
-  if (memory.error[0]) fail(memory, weft::str("its page ", number, " cannot be read"));
+  // Pages that form a ring end with a warning only.
+  if (memory.error[0] || memory.warning[0]) fail(memory, weft::str("its page ", number, " cannot be read"));
 }
 
 }  // namespace

@@ -152,7 +152,7 @@ def nifti(rng):
             assert (read == values).all(), name
         elif read.dtype == np.float64 and values.dtype != np.float64:
             read = read.astype("f4")  # weft's; nibabel computes in f64
-        keep("nifti_" + name, read.T)
+        keep("nifti_" + name, read.T[:, 0] if read.ndim == 5 else read.T)
 
     turned = SHAPE[::-1]
     for dtype in ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8"):

@@ -2,7 +2,9 @@
 #include <hdf5.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <mutex>
+#include <string_view>
 
 #include "weft/core/error.h"
 #include "weft/io/hdf5/abi.h"
@@ -48,17 +50,19 @@ class Id {
   herr_t (*close_)(hid_t);
 };
 
-/// libhdf5's words for its last failure, the one that the others follow from.
+/// libhdf5's words for its last failure: the first of the chain, or the one that names a filter that it lacks.
 std::string reason() {
-  std::string text;
+  char text[200] = "";  // exceptions must not cross libhdf5
   H5Ewalk2(
       H5E_DEFAULT, H5E_WALK_UPWARD,
       [](unsigned n, const H5E_error2_t* e, void* to) -> herr_t {
-        if (n == 0 && e->desc) *static_cast<std::string*>(to) = e->desc;
+        const std::string_view words = e->desc ? e->desc : "";
+        if (n == 0 || words.starts_with("required filter"))
+          std::snprintf(static_cast<char*>(to), sizeof text, "%s", words.data());
         return 0;
       },
-      &text);
-  return text.empty() ? text : ": " + text;
+      text);
+  return text[0] ? std::string(": ") + text : "";
 }
 
 /// What libhdf5 keeps as floats of 16 bits.

@@ -1,4 +1,4 @@
-// Datasets of tensors and of pictures in files: order, values, and a sentence that names the file for all that is wrong.
+// Datasets of tensors and of pictures in files: order, values, and a sentence with the file's name for what is wrong.
 #include "weft/data/datasets.h"
 
 #include <thread>
@@ -79,8 +79,8 @@ TEST_CASE("ImageFolder: classes and files in sorted order, below folders too") {
     CHECK(identical(e.data, small_picture(expected[i].second).permute({2, 0, 1})));
     CHECK(e.data.is_contiguous());
     CHECK(identical(e.target, scalar(i > 0 ? 1 : 0)));
-    CHECK_EQ(set.label(i), i > 0 ? 1 : 0);
   }
+  CHECK_EQ(set.labels(), std::vector<int64_t>{0, 1, 1});
   CHECK_EQ(data::ImageFolder(tree.root(), {.channels = 1}).get(0).data.shape(), Shape{1, 2, 3});
   CHECK_EQ(message_of<ValueError>([&] { (void)set.get(3); }), "ImageFolder: there is no sample 3; the dataset has 3");
   CHECK_THROWS_AS(data::ImageFolder(tree.root(), {.channels = 2}), ValueError);
@@ -98,14 +98,14 @@ TEST_CASE("ImageFolder: what is missing or damaged is named") {
   names_file(refused(), ": there are no pictures (.png, .jpg, .jpeg) in a; allow_empty");
   const data::ImageFolder set(tree.root(), {.allow_empty = true});
   CHECK_EQ(set.classes().size(), 2);
-  CHECK_EQ(set.label(0), 1);
+  CHECK_EQ(set.labels(), std::vector<int64_t>{1});
   names_file(message_of<IoError>([&] { (void)set.get(0); }), "b/1.png: is neither PNG nor JPEG");
   std::filesystem::remove(tree("b/1.png"));
   names_file(refused({.allow_empty = true}), ": there are no pictures");
   names_file(message_of<IoError>([&] { (void)set.get(0); }), "b/1.png: cannot be opened");
   // A folder that leads into itself
   std::filesystem::create_directory_symlink(tree / "a", tree / "a/again");
-  names_file(refused(), "cannot be read");
+  names_file(refused(), "a/again: is a link to a folder that it lies in");
 }
 
 TEST_CASE("ImageMaskFolders: pairs by name, whatever the ending, and a suffix") {
