@@ -68,7 +68,16 @@
 #include "weft/nn/nn.h"
 #include "weft/optim/optim.h"
 
+#include "weft/io/cifar.h"
+#include "weft/io/hdf5.h"
+#include "weft/io/idx.h"
 #include "weft/io/image.h"
 #include "weft/io/npy.h"
 #include "weft/io/progress.h"
 #include "weft/io/safetensors.h"
+#include "weft/io/volume.h"
+
+#include "weft/data/datasets.h"
+#include "weft/data/mnist.h"
+#include "weft/data/shards.h"
+#include "weft/data/volume.h"
