@@ -165,8 +165,7 @@ std::vector<Tensor> checkpoint(const Segment& fn, const std::vector<Tensor>& inp
       if (wanted[i]) out[static_cast<int>(i)] = g[next++];
     return out;
   };
-  Ref<Node> node(new detail::OpNode<decltype(backward)>("checkpoint", std::move(backward)));
-  detail::attach(node, all.data(), all.size(), ys.data(), ys.size());
+  detail::put_on_tape("checkpoint", ys.data(), ys.size(), all.data(), all.size(), std::move(backward));
   return ys;
 }
 

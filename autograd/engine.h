@@ -8,6 +8,7 @@
 
 namespace weft {
 
+/// How `grad` runs.
 struct GradOptions {
   bool create_graph = false;  ///< record the gradients' graph, for second derivatives
   bool retain_graph = false;

@@ -74,12 +74,6 @@ void finish(Tensors& list, const char* op, const FunctionalOptions& o) {
   }
 }
 
-Shape together(const Shape& a, const Shape& b) {
-  Shape s = a;
-  for (int64_t n : b) s.push_back(n);
-  return s;
-}
-
 // Rows of the Jacobian of `y`, one backward each.
 std::vector<Tensors> rows_of(const char* op, const Tensors& y, const Tensors& x, const FunctionalOptions& o) {
   std::vector<Tensors> result;
@@ -98,7 +92,7 @@ std::vector<Tensors> rows_of(const char* op, const Tensors& y, const Tensors& x,
     }
     Tensors per_input;
     for (size_t k = 0; k < x.size(); ++k) {
-      const Shape shape = together(out.shape(), x[k].shape());
+      const Shape shape = detail::joined(out.shape(), x[k].shape());
       per_input.push_back(n == 0 ? zeros(shape, x[k].options()) : stack(rows[k]).reshape(shape));
     }
     finish(per_input, op, o);

@@ -14,6 +14,7 @@ namespace weft {
 // f takes a Tensor or a std::vector<Tensor>, as the inputs are given, and returns one or the other. It must use its
 // arguments, which are handles of their own: no graph of the caller's is walked, no leaf's grad() is touched.
 
+/// Options of jacobian, hessian, vjp and jvp.
 struct FunctionalOptions {
   /// Record the result, so that it can be differentiated again (by the inputs given, too). Else it is detached.
   bool create_graph = false;
@@ -25,9 +26,11 @@ struct FunctionalOptions {
 namespace functional {
 using Tensors = std::vector<Tensor>;
 using Call = std::function<Tensors(const Tensors&)>;
+/// f(inputs), and v^T J or J v.
 struct Product {
   Tensors outputs, product;
 };
+/// The functions below, on lists: blocks by output and input.
 WEFT_API std::vector<Tensors> jacobian(const Call& f, const Tensors& inputs, const FunctionalOptions& o);
 WEFT_API std::vector<Tensors> hessian(const Call& f, const Tensors& inputs, const FunctionalOptions& o);
 WEFT_API Product vjp(const Call& f, const Tensors& inputs, const Tensors& v, const FunctionalOptions& o);

@@ -1,6 +1,8 @@
 // Whether ops are recorded, and with which dtype they compute: per-thread switches with guards.
 #pragma once
 
+#include <utility>
+
 #include "weft/core/device.h"
 #include "weft/core/dtype.h"
 #include "weft/core/tensor.h"
@@ -19,34 +21,36 @@ struct ThreadMode {
 };
 WEFT_API ThreadMode& thread_mode();
 
-template <bool On> class GradGuard {
+/// Holds one switch of the calling thread while it lives.
+template <bool ThreadMode::*kSwitch> class SwitchGuard {
  public:
-  GradGuard() : before_(thread_mode().grad) { thread_mode().grad = On; }
-  ~GradGuard() { thread_mode().grad = before_; }
-  GradGuard(const GradGuard&) = delete;
-  GradGuard& operator=(const GradGuard&) = delete;
+  explicit SwitchGuard(bool on) : before_(std::exchange(thread_mode().*kSwitch, on)) {}
+  ~SwitchGuard() { thread_mode().*kSwitch = before_; }
+  SwitchGuard(const SwitchGuard&) = delete;
+  SwitchGuard& operator=(const SwitchGuard&) = delete;
 
  private:
   bool before_;
 };
 }  // namespace detail
 
+/// Are ops recorded on this thread?
 inline bool grad_enabled() { return detail::thread_mode().grad; }
 
-/// While it lives, nothing is recorded on this thread.
-class [[nodiscard]] NoGrad : detail::GradGuard<false> {};
-/// While it lives, ops are recorded again (inside a NoGrad).
-class [[nodiscard]] EnableGrad : detail::GradGuard<true> {};
-/// `set_grad_enabled` as a guard.
-class [[nodiscard]] GradMode {
+/// `set_grad_enabled` as a guard: while it lives, ops are recorded on this thread, or not.
+class [[nodiscard]] GradMode : detail::SwitchGuard<&detail::ThreadMode::grad> {
  public:
-  explicit GradMode(bool on) : before_(detail::thread_mode().grad) { detail::thread_mode().grad = on; }
-  ~GradMode() { detail::thread_mode().grad = before_; }
-  GradMode(const GradMode&) = delete;
-  GradMode& operator=(const GradMode&) = delete;
-
- private:
-  bool before_;
+  explicit GradMode(bool on) : SwitchGuard(on) {}
+};
+/// While it lives, nothing is recorded on this thread.
+class [[nodiscard]] NoGrad : GradMode {
+ public:
+  NoGrad() : GradMode(false) {}
+};
+/// While it lives, ops are recorded again (inside a NoGrad).
+class [[nodiscard]] EnableGrad : GradMode {
+ public:
+  EnableGrad() : GradMode(true) {}
 };
 
 // The names of PyTorch's C++ frontend.
@@ -55,15 +59,9 @@ using AutoGradMode = GradMode;
 
 /// While it lives, an op whose result or gradient holds the first NaN throws an Error that names the op. An infinity is
 /// legal: masks are made of it.
-class [[nodiscard]] AnomalyMode {
+class [[nodiscard]] AnomalyMode : detail::SwitchGuard<&detail::ThreadMode::anomaly> {
  public:
-  explicit AnomalyMode(bool on = true) : before_(detail::thread_mode().anomaly) { detail::thread_mode().anomaly = on; }
-  ~AnomalyMode() { detail::thread_mode().anomaly = before_; }
-  AnomalyMode(const AnomalyMode&) = delete;
-  AnomalyMode& operator=(const AnomalyMode&) = delete;
-
- private:
-  bool before_;
+  explicit AnomalyMode(bool on = true) : SwitchGuard(on) {}
 };
 
 /// While it lives, convolutions and matrix products on that device compute in `dtype` (bf16 or f16), and losses, norms

@@ -27,6 +27,7 @@ class WEFT_API GradFn {
   std::function<std::vector<Tensor>(const std::vector<Tensor>&)> call_;
 };
 
+/// Options of gradcheck and gradgradcheck.
 struct GradcheckOptions {
   double eps = 1e-6;   ///< step of the central difference
   double atol = 1e-6;  ///< |analytic - numeric| <= atol + rtol * |numeric|

@@ -98,8 +98,9 @@ Tensor& Tensor::copy_(const Tensor& src) {
 }
 
 Tensor& Tensor::fill_(Scalar value) {
-  check_in_place("fill_", *this);
-  detail::check_holds("fill_", value, dtype());
+  const OpName op("fill_");
+  check_in_place(op, *this);
+  detail::check_holds(op, value, dtype());
   kernels::fill(device(), mut_ref(*this), value);
   return *this;
 }
@@ -122,9 +123,10 @@ template <class F> void binary_in_place(const char* op, Tensor& x, const Tensor&
 }  // namespace
 
 Tensor& Tensor::add_(const Tensor& o, double alpha) {
-  if (alpha != std::trunc(alpha)) check_in_place_dtype("add_", at().dtype, true, false);
-  if (alpha == 1) binary_in_place("add_", *this, o, fn::Add{});
-  else binary_in_place("add_", *this, o, fn::AddScaled{alpha});
+  const OpName op("add_");
+  if (alpha != std::trunc(alpha)) check_in_place_dtype(op, at().dtype, true, false);
+  if (alpha == 1) binary_in_place(op, *this, o, fn::Add{});
+  else binary_in_place(op, *this, o, fn::AddScaled{alpha});
   return *this;
 }
 Tensor& Tensor::mul_(const Tensor& o) {
@@ -143,22 +145,25 @@ Tensor operand(const char* op, const Tensor& x, Scalar s) {
 Tensor& Tensor::add_(Scalar s, Scalar alpha) { return add_(operand("add_", *this, s), alpha.to_double()); }
 Tensor& Tensor::mul_(Scalar s) { return mul_(operand("mul_", *this, s)); }
 Tensor& TensorMethods::sub_(const Tensor& y, double alpha) {
+  const OpName op("sub_");
   Tensor& x = self();
-  WEFT_CHECK(x.dtype("sub_") != Dtype::boolean, DtypeError, "sub_: bool has no subtraction; use logical_xor");
-  if (alpha != std::trunc(alpha)) check_in_place_dtype("sub_", x.dtype(), true, false);
-  if (alpha == 1) binary_in_place("sub_", x, y, fn::Sub{});
-  else binary_in_place("sub_", x, y, fn::AddScaled{-alpha});
+  WEFT_CHECK(x.dtype(op) != Dtype::boolean, DtypeError, "bool has no subtraction; use logical_xor");
+  if (alpha != std::trunc(alpha)) check_in_place_dtype(op, x.dtype(), true, false);
+  if (alpha == 1) binary_in_place(op, x, y, fn::Sub{});
+  else binary_in_place(op, x, y, fn::AddScaled{-alpha});
   return x;
 }
 Tensor& TensorMethods::sub_(Scalar y, Scalar alpha) { return sub_(operand("sub_", self(), y), alpha.to_double()); }
 Tensor& TensorMethods::div_(const Tensor& y) {
-  check_in_place_dtype("div_", self().dtype("div_"), true, false);
-  binary_in_place("div_", self(), y, fn::Div{});
+  const OpName op("div_");
+  check_in_place_dtype(op, self().dtype(op), true, false);
+  binary_in_place(op, self(), y, fn::Div{});
   return self();
 }
 Tensor& TensorMethods::div_(Scalar y) {
-  check_in_place_dtype("div_", self().dtype("div_"), true, false);
-  return div_(operand("div_", self(), y));
+  const OpName op("div_");
+  check_in_place_dtype(op, self().dtype(op), true, false);
+  return div_(operand(op, self(), y));
 }
 
 namespace {

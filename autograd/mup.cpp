@@ -13,12 +13,4 @@ void set_mup_info(const Tensor& p, MupInfo info) {
   weft::detail::meta(p).param_info = std::make_unique<MupInfo>(info);
 }
 
-MupType mup_type(std::string_view word) {
-  if (word == "weight") return MupType::weight;
-  if (word == "bias") return MupType::bias;
-  if (word == "norm") return MupType::norm;
-  if (word == "output") return MupType::output;
-  raise<ValueError>("mup_type: '", std::string(word), "' is none of 'weight', 'bias', 'norm', 'output'");
-}
-
 }  // namespace weft::unit_scaled

@@ -6,6 +6,13 @@
 #include <string_view>
 
 #include "weft/autograd/node.h"
+#include "weft/core/choice.h"
+
+namespace weft {
+constexpr auto mode_words(AutogradMeta::ParamInfo::MupType) {
+  return make_words("unit_scaled: mup_type", "none", "weight", "bias", "norm", "output");
+}
+}  // namespace weft
 
 namespace weft::unit_scaled {
 
@@ -16,7 +23,7 @@ using MupType = MupInfo::MupType;
 /// The tags of p; {none, no depth} if it has none.
 WEFT_API MupInfo mup_info(const Tensor& p);
 WEFT_API void set_mup_info(const Tensor& p, MupInfo info);
-/// "weight", "bias", "norm" or "output" as a MupType. ValueError that names it otherwise.
-WEFT_API MupType mup_type(std::string_view word);
+/// The type of that name. ValueError that names it otherwise.
+inline MupType mup_type(std::string_view word) { return Choice<MupType>(word); }
 
 }  // namespace weft::unit_scaled

@@ -2,6 +2,7 @@
 // Public: a custom differentiable function is written in just this way.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <type_traits>
 #include <vector>
@@ -88,6 +89,18 @@ WEFT_API void attach(const Ref<Node>& node, const Tensor* inputs, size_t n, Tens
 /// Anomaly mode: throws for a NaN. Silent inside of formulas, whose parts may hold what a mask then takes away.
 WEFT_API void check_anomaly(const char* name, const Tensor& y);
 
+/// What `record` does, for inputs and outputs wherever they lie.
+template <class F>
+void put_on_tape(const char* name, Tensor* ys, size_t m, const Tensor* inputs, size_t n, F&& backward) {
+  const ThreadMode& mode = thread_mode();
+  if (mode.anomaly) [[unlikely]]
+    for (size_t i = 0; i < m; ++i) check_anomaly(name, ys[i]);
+  if (!mode.grad || !any_requires_grad(inputs, n)) return;
+  if (std::none_of(ys, ys + m, [](const Tensor& y) { return y.is_floating(); })) return;
+  Ref<Node> node(new OpNode<std::decay_t<F>>(name, std::forward<F>(backward)));
+  attach(node, inputs, n, ys, m);
+}
+
 }  // namespace detail
 
 /// Puts y on the tape as the result of op `name` on `inputs`, if grad mode is on and one of them requires grad; returns
@@ -95,37 +108,19 @@ WEFT_API void check_anomaly(const char* name, const Tensor& y);
 /// helps after broadcasting); it is made of ops, so that it can be differentiated again. y must be fresh or a view of
 /// an input. What the formula needs of y it saves as Saved::output(y): a formula that holds y itself is never released.
 template <class F> Tensor record(const char* name, Tensor y, std::initializer_list<Tensor> inputs, F&& backward) {
-  const detail::ThreadMode& mode = detail::thread_mode();
-  if (mode.anomaly) [[unlikely]]
-    detail::check_anomaly(name, y);
-  if (mode.grad && detail::any_requires_grad(inputs.begin(), inputs.size()) && is_floating(y.dtype())) {
-    Ref<Node> node(new detail::OpNode<std::decay_t<F>>(name, std::forward<F>(backward)));
-    detail::attach(node, inputs.begin(), inputs.size(), &y, 1);
-  }
+  detail::put_on_tape(name, &y, 1, inputs.begin(), inputs.size(), std::forward<F>(backward));
   return y;
 }
 /// The same for a list of inputs known at run time.
 template <class F> Tensor record(const char* name, Tensor y, const std::vector<Tensor>& inputs, F&& backward) {
-  const detail::ThreadMode& mode = detail::thread_mode();
-  if (mode.anomaly) [[unlikely]]
-    detail::check_anomaly(name, y);
-  if (mode.grad && detail::any_requires_grad(inputs.data(), inputs.size()) && is_floating(y.dtype())) {
-    Ref<Node> node(new detail::OpNode<std::decay_t<F>>(name, std::forward<F>(backward)));
-    detail::attach(node, inputs.data(), inputs.size(), &y, 1);
-  }
+  detail::put_on_tape(name, &y, 1, inputs.data(), inputs.size(), std::forward<F>(backward));
   return y;
 }
 /// The same for an op with several outputs; outputs that are not floating stay off the tape.
 template <class F>
 std::vector<Tensor> record_n(const char* name, std::vector<Tensor> ys, std::initializer_list<Tensor> inputs,
                              F&& backward) {
-  const detail::ThreadMode& mode = detail::thread_mode();
-  if (mode.anomaly) [[unlikely]]
-    for (const Tensor& y : ys) detail::check_anomaly(name, y);
-  if (mode.grad && detail::any_requires_grad(inputs.begin(), inputs.size())) {
-    Ref<Node> node(new detail::OpNode<std::decay_t<F>>(name, std::forward<F>(backward)));
-    detail::attach(node, inputs.begin(), inputs.size(), ys.data(), ys.size());
-  }
+  detail::put_on_tape(name, ys.data(), ys.size(), inputs.begin(), inputs.size(), std::forward<F>(backward));
   return ys;
 }
 

@@ -90,6 +90,7 @@ WEFT_API Backend& backend(DeviceType type);
 /// Is there a device of that type? Looks for CUDA when first asked.
 WEFT_API bool has_backend(DeviceType type);
 
+/// What the device's allocator holds, and the most that it held since the last reset.
 WEFT_API MemoryStats memory_stats(Device d = {});
 WEFT_API void reset_peak_memory_stats(Device d = {});
 /// Gives what is cached and unused back to the system.

@@ -15,6 +15,7 @@ template <size_t N> struct Words {
   std::string_view what;
   std::array<std::string_view, N> list;
 };
+/// Words of an enum, in the order of its enumerators.
 template <class... Text> constexpr Words<sizeof...(Text)> make_words(std::string_view what, Text... list) {
   return {what, {std::string_view(list)...}};
 }

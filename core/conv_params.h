@@ -19,6 +19,10 @@ struct ConvParams {
   int64_t output_size(int axis, int64_t size, int64_t kernel) const {
     return (size + padding_lo[axis] + padding_hi[axis] - dilation[axis] * (kernel - 1) - 1) / stride[axis] + 1;
   }
+  /// The least size whose output has `size`: a transposed convolution's result without output_padding.
+  int64_t input_size(int axis, int64_t size, int64_t kernel) const {
+    return (size - 1) * stride[axis] - padding_lo[axis] - padding_hi[axis] + dilation[axis] * (kernel - 1) + 1;
+  }
 };
 
 }  // namespace weft

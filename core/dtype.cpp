@@ -8,9 +8,16 @@ const char* name(Dtype d) { return traits(d).name; }
 
 std::ostream& operator<<(std::ostream& os, Dtype d) { return os << name(d); }
 
+std::ostream& operator<<(std::ostream& os, DtypeSet set) {
+  int left = std::popcount(set.bits);
+  for (int i = 0; i < kDtypes; ++i)
+    if (set.has(static_cast<Dtype>(i))) os << kDtypeTraits[i].name << (--left > 1 ? ", " : left == 1 ? " or " : "");
+  return os;
+}
+
 namespace detail {
-void bad_dtype(Dtype d, const char* op, const char* allowed) {
-  raise<DtypeError>(op, ": dtype ", d, " is not supported here; expected ", allowed);
+void bad_dtype(Dtype d, const char* op, DtypeSet expected) {
+  raise<DtypeError>(op, ": dtype ", d, " is not supported here; expected ", expected);
 }
 }  // namespace detail
 

@@ -43,6 +43,7 @@ inline constexpr DtypeTraits kDtypeTraits[] = {
     {"i16", "int16", "i2", "I16", 2, DtypeKind::signed_integer, Dtype::i32, Dtype::i64},
     {"u16", "uint16", "u2", "U16", 2, DtypeKind::unsigned_integer, Dtype::i32, Dtype::i64}};
 // clang-format on
+/// Number of dtypes, and a dtype's row.
 inline constexpr int kDtypes = sizeof(kDtypeTraits) / sizeof(kDtypeTraits[0]);
 constexpr const DtypeTraits& traits(Dtype d) { return kDtypeTraits[static_cast<int>(d)]; }
 
@@ -79,6 +80,10 @@ inline constexpr DtypeSet kWideDtypes = DtypeSet::where([](const DtypeTraits& t)
   return t.kind == DtypeKind::floating || (t.kind != DtypeKind::boolean && t.size == traits(t.compute).size);
 });
 inline constexpr DtypeSet kAllDtypes = DtypeSet::where([](const DtypeTraits&) { return true; });
+/// What index tensors hold.
+inline constexpr DtypeSet kIndexDtypes(Dtype::i64, Dtype::i32);
+/// "f32, f64, bf16 or f16", in the order of the table.
+WEFT_API std::ostream& operator<<(std::ostream& os, DtypeSet set);
 
 /// bfloat16: the upper half of an f32, rounded to nearest even. Arithmetic goes through float.
 struct bf16 {
@@ -146,7 +151,9 @@ inline constexpr bool is_short_v = std::is_same_v<T, int8_t> || std::is_same_v<T
 template <class T>
 using compute_t = std::conditional_t<is_half_v<T>, float, std::conditional_t<is_short_v<T>, int32_t, T>>;
 
+/// Bytes of an element.
 constexpr size_t itemsize(Dtype d) { return traits(d).size; }
+/// f64, f32, bf16 and f16; bf16 and f16 alone.
 constexpr bool is_floating(Dtype d) { return kFloatingDtypes.has(d); }
 constexpr bool is_half(Dtype d) { return d == Dtype::bf16 || d == Dtype::f16; }
 /// Integers and bool.
@@ -170,35 +177,36 @@ WEFT_API Dtype promote(Dtype a, Dtype b);
 // Dtype switches: `dispatch_floating(x.dtype(), "gelu", [&]<class T> { ... });`
 namespace detail {
 // Not a template: kernels are compiled per instruction set, and a template's weak copy of theirs could serve everyone.
-[[noreturn]] WEFT_API void bad_dtype(Dtype d, const char* op, const char* allowed);
-template <class... T, class F>
-WEFT_INLINE decltype(auto) dispatch_types(Dtype d, const char* op, const char* allowed, F&& f) {
+[[noreturn]] WEFT_API void bad_dtype(Dtype d, const char* op, DtypeSet expected);
+template <class... T, class F> WEFT_INLINE void dispatch_types(Dtype d, const char* op, F&& f) {
+  constexpr DtypeSet expected(dtype_v<T>...);
   bool done = ((d == dtype_v<T> ? (f.template operator()<T>(), true) : false) || ...);
   if (!done) [[unlikely]]
-    bad_dtype(d, op, allowed);
+    bad_dtype(d, op, expected);
 }
 }  // namespace detail
+/// Each calls `f.template operator()<T>()` with the C++ type of d. DtypeError, in the name of `op`, that lists the
+/// dtypes it takes for another one.
 template <class F> WEFT_INLINE void dispatch_floating(Dtype d, const char* op, F&& f) {
-  detail::dispatch_types<float, double, bf16, f16>(d, op, "f32, f64, bf16 or f16", f);
+  detail::dispatch_types<float, double, bf16, f16>(d, op, f);
 }
 template <class F> WEFT_INLINE void dispatch_integral(Dtype d, const char* op, F&& f) {
-  detail::dispatch_types<int64_t, int32_t, uint8_t, bool, int8_t, int16_t, uint16_t>(d, op, "an integer or bool", f);
+  detail::dispatch_types<int64_t, int32_t, uint8_t, bool, int8_t, int16_t, uint16_t>(d, op, f);
 }
+/// The dtypes of kIndexDtypes.
 template <class F> WEFT_INLINE void dispatch_index(Dtype d, const char* op, F&& f) {
-  detail::dispatch_types<int64_t, int32_t>(d, op, "i64 or i32", f);
+  detail::dispatch_types<int64_t, int32_t>(d, op, f);
 }
 /// The dtypes of kWideDtypes.
 template <class F> WEFT_INLINE void dispatch_wide(Dtype d, const char* op, F&& f) {
-  detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t>(d, op,
-                                                                              "f32, f64, bf16, f16, i64, i32 or u8", f);
+  detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t>(d, op, f);
 }
 template <class F> WEFT_INLINE void dispatch_numeric(Dtype d, const char* op, F&& f) {
-  detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t, int8_t, int16_t, uint16_t>(
-      d, op, "a number type, not bool", f);
+  detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t, int8_t, int16_t, uint16_t>(d, op, f);
 }
 template <class F> WEFT_INLINE void dispatch_all(Dtype d, const char* op, F&& f) {
-  detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t, bool, int8_t, int16_t, uint16_t>(
-      d, op, "any", f);
+  detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t, bool, int8_t, int16_t, uint16_t>(d, op,
+                                                                                                               f);
 }
 /// By size only, for moves that do not look at the value: uint8_t, uint16_t, uint32_t, uint64_t.
 template <class F> WEFT_INLINE void dispatch_size(Dtype d, F&& f) {
@@ -211,7 +219,11 @@ template <class F> WEFT_INLINE void dispatch_size(Dtype d, F&& f) {
 }
 /// For sums in place: float, double, and integers by their size, since signed and unsigned ones wrap alike.
 template <class F> WEFT_INLINE void dispatch_added(Dtype d, const char* op, F&& f) {
-  if (is_floating(d) || d == Dtype::boolean) detail::dispatch_types<float, double>(d, op, "f32, f64 or an integer", f);
+  constexpr DtypeSet added = DtypeSet::where([](const DtypeTraits& t) {
+    return t.kind != DtypeKind::boolean && (t.kind != DtypeKind::floating || t.size > 2);
+  });
+  if (!added.has(d)) detail::bad_dtype(d, op, added);
+  if (is_floating(d)) detail::dispatch_types<float, double>(d, op, f);
   else dispatch_size(d, f);
 }
 

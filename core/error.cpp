@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <new>
+#include <string_view>
 
 namespace weft {
 namespace {
@@ -14,7 +15,14 @@ const OutOfMemory& spare() {
 }
 [[maybe_unused]] const OutOfMemory& g_spare = spare();
 
-thread_local const char* t_op = nullptr;
+// Every op asks for it: a word of the thread itself, found without a call.
+[[gnu::tls_model("initial-exec")]] thread_local const char* t_op = nullptr;
+
+// A device or a library that failed says so whichever op met it.
+bool kept(std::string_view text) {
+  const std::string_view word = text.substr(0, text.find(':'));
+  return word == "cpu" || word == "cuda" || word == "oneDNN";
+}
 
 }  // namespace
 
@@ -36,16 +44,11 @@ void Error::add_context(const std::string& context) noexcept {
   } catch (...) {}
 }
 
-OpName::OpName(const char* name) noexcept : outer_(t_op) {
-  if (!outer_) t_op = name;
-}
-OpName::~OpName() { t_op = outer_; }
-
-const char* detail::op_name() noexcept { return t_op; }
+const char*& detail::op_name() noexcept { return t_op; }
 
 std::string detail::named(const char* op, const char* text) {
   const char* rest = std::strstr(text, ": ");
-  const bool other = rest && rest != text && !std::memchr(text, ' ', static_cast<size_t>(rest - text));
+  const bool other = rest && rest != text && text + std::strcspn(text, " \"'[") > rest && !kept(text);
   return str(op, ": ", other ? rest + 2 : text);
 }
 

@@ -56,24 +56,33 @@ struct WEFT_API OutOfMemory : Error {
   using Error::Error;
 };
 
+namespace detail {
+/// The calling thread's outermost OpName, which OpName alone writes; null outside of any.
+WEFT_API const char*& op_name() noexcept;
+}  // namespace detail
+
 /// Names the op that the calling thread is in: errors of all that its block calls read "<op>: <what is wrong>", whether
-/// the part that finds it says a name of its own or none. The outermost op counts.
-/// `Tensor roll(const Tensor& x, int64_t shift) { const OpName op("roll"); ... }`
-class WEFT_API OpName {
+/// the part that finds it says a name of its own or none. The outermost op counts. It is itself the name that checks
+/// and `record` take: `const OpName op("roll"); check_defined(op, x);`. `name` is a literal, or lives as long.
+class [[nodiscard]] OpName {
  public:
-  explicit OpName(const char* name) noexcept;
-  ~OpName();
+  explicit OpName(const char* name) noexcept : name_(name), outermost_(detail::op_name()), outer_(outermost_) {
+    if (!outer_) outermost_ = name;
+  }
+  ~OpName() { outermost_ = outer_; }
   OpName(const OpName&) = delete;
   OpName& operator=(const OpName&) = delete;
+  operator const char*() const { return name_; }
 
  private:
+  const char* name_;
+  const char*& outermost_;  // the thread's
   const char* outer_;
 };
 
 namespace detail {
-/// The calling thread's outermost OpName; null outside of any.
-WEFT_API const char* op_name() noexcept;
-/// text in the name of `op`, which takes the place of another op's: a word before the first ": ".
+/// text in the name of `op`, which takes the place of another op's: a word before the first ": ". What a device or a
+/// library says keeps its name: "zeros: cpu: out of memory".
 WEFT_API std::string named(const char* op, const char* text);
 /// OutOfMemory for `bytes` (0: not known) that the C++ heap did not give. It needs no memory itself. Inside the library
 /// the linker puts it in place of std::bad_alloc (heap.cpp); templates that a user's program compiles call it.
@@ -87,6 +96,7 @@ template <class... A> std::string str(const A&... parts) {
   return std::move(s).str();
 }
 
+/// Throws E with the concatenated parts as its text.
 template <class E, class... A> [[noreturn]] __attribute__((cold, noinline)) void raise(const A&... parts) {
   throw E(str(parts...));
 }

@@ -83,31 +83,49 @@ Tensor empty_like(const Tensor& x, const TensorOptions& options) {
 }
 
 Tensor full(const Shape& shape, Scalar value, const TensorOptions& o) {
+  const OpName op("full");
   const TensorOptions to = o.dtype(o.dtype_or(natural_dtype(value)));
-  detail::check_holds("full", value, to.dtype());
+  detail::check_holds(op, value, to.dtype());
   return filled(shape, value, to);
 }
 Tensor detail::number(Scalar value, const TensorOptions& o) { return filled({}, value, o); }
-Tensor zeros(const Shape& shape, const TensorOptions& o) { return filled(shape, 0, o); }
-Tensor ones(const Shape& shape, const TensorOptions& o) { return filled(shape, 1, o); }
+Tensor zeros(const Shape& shape, const TensorOptions& o) {
+  const OpName op("zeros");
+  return filled(shape, 0, o);
+}
+Tensor ones(const Shape& shape, const TensorOptions& o) {
+  const OpName op("ones");
+  return filled(shape, 1, o);
+}
 Tensor full_like(const Tensor& x, Scalar value, const TensorOptions& o) {
-  detail::check_holds("full_like", value, o.dtype_or(x.dtype()));
+  const OpName op("full_like");
+  detail::check_holds(op, value, o.dtype_or(x.dtype()));
   Tensor y = empty_like(x, o);
   kernels::fill(y.device(), mut_ref(y), value);
   return y;
 }
-Tensor zeros_like(const Tensor& x, const TensorOptions& o) { return full_like(x, 0, o); }
-Tensor ones_like(const Tensor& x, const TensorOptions& o) { return full_like(x, 1, o); }
+Tensor zeros_like(const Tensor& x, const TensorOptions& o) {
+  const OpName op("zeros_like");
+  return full_like(x, 0, o);
+}
+Tensor ones_like(const Tensor& x, const TensorOptions& o) {
+  const OpName op("ones_like");
+  return full_like(x, 1, o);
+}
 Tensor Tensor::new_empty(const Shape& shape, const TensorOptions& o) const {
+  const OpName op("new_empty");
   return empty(shape, detail::options_like(*this, o));
 }
 Tensor Tensor::new_zeros(const Shape& shape, const TensorOptions& o) const {
+  const OpName op("new_zeros");
   return zeros(shape, detail::options_like(*this, o));
 }
 Tensor Tensor::new_ones(const Shape& shape, const TensorOptions& o) const {
+  const OpName op("new_ones");
   return ones(shape, detail::options_like(*this, o));
 }
 Tensor Tensor::new_full(const Shape& shape, Scalar value, const TensorOptions& o) const {
+  const OpName op("new_full");
   return full(shape, value, detail::options_like(*this, o));
 }
 
@@ -153,10 +171,10 @@ template <class T, class F> Tensor from_function(int64_t n, const Shape& shape, 
 }  // namespace detail
 
 Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& options) {
-  WEFT_CHECK(step.to_double() != 0, ValueError, "arange: step must not be 0");
+  const OpName op("arange");
+  WEFT_CHECK(step.to_double() != 0, ValueError, "step must not be 0");
   double span = (stop.to_double() - start.to_double()) / step.to_double();
-  WEFT_CHECK(span >= 0 && span < 1e15, ValueError, "arange: from ", start, " to ", stop, " in steps of ", step,
-             " has no end");
+  WEFT_CHECK(span >= 0 && span < 1e15, ValueError, "from ", start, " to ", stop, " in steps of ", step, " has no end");
   const bool integers = !start.is_floating() && !stop.is_floating() && !step.is_floating();
   const TensorOptions o = options.dtype(options.dtype_or(integers ? Dtype::i64 : default_dtype()));
   if (integers) {
@@ -174,7 +192,8 @@ Tensor arange(Scalar stop) { return arange(0, stop); }
 Tensor arange(Scalar stop, const TensorOptions& o) { return arange(0, stop, 1, o); }
 
 Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o) {
-  WEFT_CHECK(steps >= 0, ValueError, "linspace: steps must not be negative, got ", steps);
+  const OpName op("linspace");
+  WEFT_CHECK(steps >= 0, ValueError, "steps must not be negative, got ", steps);
   return detail::from_function<double>(steps, {steps}, o, [=](int64_t i) {
     double step = steps > 1 ? (stop - start) / static_cast<double>(steps - 1) : 0;
     return 2 * i < steps ? start + step * static_cast<double>(i) : stop - step * static_cast<double>(steps - 1 - i);
@@ -182,11 +201,12 @@ Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o
 }
 
 Tensor eye(int64_t n, int64_t m, const TensorOptions& o) {
-  WEFT_CHECK(m >= -1, ValueError, "eye: m must not be negative, got ", m);
+  const OpName op("eye");
+  WEFT_CHECK(m >= -1, ValueError, "m must not be negative, got ", m);
   if (m < 0) m = n;
   Tensor y = zeros({n, m}, TensorOptions(o.dtype()));
   int64_t count = std::min(n, m);
-  dispatch_all(o.dtype(), "eye", [&]<class T> {
+  dispatch_all(o.dtype(), op, [&]<class T> {
     T* p = y.mut_data<T>();
     for (int64_t i = 0; i < count; ++i) p[i * m + i] = Scalar(1).to<T>();
   });

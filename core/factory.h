@@ -2,8 +2,8 @@
 // Knows Tensor and the generator; kernels fill.
 #pragma once
 
+#include <iterator>
 #include <new>
-#include <ranges>
 
 #include "weft/core/generator.h"
 #include "weft/core/tensor.h"
@@ -86,10 +86,11 @@ WEFT_API void check_holds(const char* op, Scalar value, Dtype dtype);
 /// elements.
 WEFT_API int64_t strided_extent(const char* op, const Shape& shape, const Strides& strides);
 
-/// A container of numbers whose elements lie side by side, or vector<bool>.
+/// A container whose elements lie side by side, or vector<bool>.
+template <class C> using element_t = std::iter_value_t<decltype(std::begin(std::declval<const C&>()))>;
 template <class C>
-concept Numbers = std::ranges::sized_range<C> && HasDtype<std::ranges::range_value_t<C>> &&
-    (std::ranges::contiguous_range<C> || std::same_as<C, std::vector<bool>>);
+concept Numbers = HasDtype<element_t<C>> &&
+    (std::contiguous_iterator<decltype(std::begin(std::declval<const C&>()))> || std::same_as<C, std::vector<bool>>);
 
 /// Numbers in braces and the shape of the braces, in row-major order.
 template <class T> struct Nested {
@@ -98,7 +99,11 @@ template <class T> struct Nested {
   std::vector<Host> values;
   Shape shape;
   template <class List> explicit Nested(const std::initializer_list<List>& list) { add(list, 0); }
-  void add(T v, int) { values.push_back(static_cast<Host>(v)); }
+  void add(T v, int) {
+    if constexpr (kInteger && !kBool && std::is_unsigned_v<T> && sizeof(T) == sizeof(int64_t))
+      WEFT_CHECK(v <= T{INT64_MAX}, ValueError, "tensor: ", v, " does not fit i64; give a real number");
+    values.push_back(static_cast<Host>(v));
+  }
   template <class List> void add(const std::initializer_list<List>& list, int depth) {
     const auto n = static_cast<int64_t>(list.size());
     if (depth == shape.size()) shape.push_back(n);
@@ -118,27 +123,25 @@ template <class T> struct Nested {
 /// Copies host elements, row-major: `tensor(values, {2, 2})`, `tensor(values, Dtype::i64)`. `values`: a vector, an
 /// array, a span of numbers. Dtype from their type unless given. ShapeError if they do not fill the shape.
 template <detail::Numbers Values> Tensor tensor(const Values& values, const Shape& shape, const TensorOptions& o = {}) {
-  using T = std::ranges::range_value_t<Values>;
-  const auto count = static_cast<int64_t>(std::ranges::size(values));
+  const auto count = static_cast<int64_t>(std::size(values));
   if constexpr (std::is_same_v<Values, std::vector<bool>>) {
     const std::vector<uint8_t> bytes(values.begin(), values.end());
     return detail::from_host(bytes.data(), count, Dtype::boolean, shape, o);
   } else {
-    return detail::from_host(std::ranges::data(values), count, dtype_v<T>, shape, o);
+    return detail::from_host(std::data(values), count, dtype_v<detail::element_t<Values>>, shape, o);
   }
 }
 template <detail::Numbers Values> Tensor tensor(const Values& values, const TensorOptions& o = {}) {
-  return tensor(values, Shape{static_cast<int64_t>(std::ranges::size(values))}, o);
+  return tensor(values, Shape{static_cast<int64_t>(std::size(values))}, o);
 }
 /// Vectors of vectors, [number of vectors, their length]. ShapeError if their lengths differ.
 template <detail::Numbers Row> Tensor tensor(const std::vector<Row>& rows, const TensorOptions& o = {}) {
-  const size_t width = rows.empty() ? 0 : std::ranges::size(rows[0]);
-  std::vector<std::ranges::range_value_t<Row>> values;
+  const size_t width = rows.empty() ? 0 : std::size(rows[0]);
+  std::vector<detail::element_t<Row>> values;
   values.reserve(rows.size() * width);
   for (const Row& row : rows) {
-    WEFT_CHECK(std::ranges::size(row) == width, ShapeError, "tensor: rows of ", width, " and of ",
-               std::ranges::size(row), " elements");
-    values.insert(values.end(), std::ranges::begin(row), std::ranges::end(row));
+    WEFT_CHECK(std::size(row) == width, ShapeError, "tensor: rows of ", width, " and of ", std::size(row), " elements");
+    values.insert(values.end(), std::begin(row), std::end(row));
   }
   return tensor(values, Shape{static_cast<int64_t>(rows.size()), static_cast<int64_t>(width)}, o);
 }

@@ -12,6 +12,7 @@ namespace weft {
 /// then moves the offset past what it used.
 class WEFT_API Generator {
  public:
+  /// All that a generator is: kept and set again, it draws the same numbers.
   struct State {
     uint64_t seed = 0, offset = 0;
     friend bool operator==(const State&, const State&) = default;

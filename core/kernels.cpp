@@ -5,6 +5,7 @@
 #include "weft/core/kernels/encoding.h"
 #include "weft/core/kernels/format.h"
 #include "weft/core/kernels/linalg.h"
+#include "weft/core/kernels/order.h"
 #include "weft/core/kernels/rnn.h"
 #include "weft/core/kernels/weight.h"
 
@@ -41,6 +42,7 @@ decltype(reduce) reduce;
 decltype(arg_extreme) arg_extreme{"max", kNumericDtypes};
 decltype(cumsum) cumsum{"cumsum", kNumericDtypes};
 decltype(cumprod) cumprod{"cumprod", kNumericDtypes};
+decltype(running_extreme) running_extreme{"cummax"};
 decltype(softmax) softmax{"softmax", kFloatingDtypes};
 decltype(softmax_grad) softmax_grad{"softmax_grad", kFloatingDtypes};
 decltype(optim_step) optim_step;
@@ -73,15 +75,17 @@ decltype(cat) cat{"cat"};
 decltype(pad) pad{"pad"};
 decltype(pad_backward) pad_backward{"pad_backward", DtypeSet(Dtype::f32, Dtype::f64)};
 decltype(triangle) triangle{"triangle"};
-decltype(index_offsets) index_offsets{"index_offsets", DtypeSet(Dtype::i64, Dtype::i32)};
+decltype(index_offsets) index_offsets{"index_offsets", kIndexDtypes};
 decltype(index_get) index_get{"index_get"};
 decltype(index_put) index_put{"index_put"};
 decltype(gather) gather{"gather"};
 decltype(scatter) scatter{"scatter"};
 decltype(count_nonzero) count_nonzero{"count_nonzero"};
 decltype(nonzero) nonzero{"nonzero"};
-decltype(one_hot) one_hot{"one_hot", DtypeSet(Dtype::i64, Dtype::i32)};
+decltype(one_hot) one_hot{"one_hot", kIndexDtypes};
 decltype(sort_indices) sort_indices{"sort_indices"};
+decltype(search_sorted) search_sorted{"searchsorted"};
+decltype(mode) mode{"mode"};
 decltype(unfold) unfold{"unfold"};
 decltype(fold) fold{"fold", DtypeSet(Dtype::f32, Dtype::f64)};
 decltype(uniform) uniform{"uniform", kFloatingDtypes};

@@ -7,6 +7,7 @@
 
 namespace weft {
 
+/// What the kernels of cross_entropy take beside tensors.
 struct CrossEntropyParams {
   int64_t ignore_index = -100;
   double label_smoothing = 0;

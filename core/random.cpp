@@ -13,37 +13,50 @@ using detail::blocks;
 using detail::choose;
 
 Tensor fill_uniform(Tensor y, Generator* g) {
-  WEFT_CHECK(y.is_floating(), DtypeError, "rand: dtype ", y.dtype(),
+  WEFT_CHECK(y.is_floating(), DtypeError, "dtype ", y.dtype(),
              " is not supported here; expected a floating one, or use randint");
   kernels::uniform(y.device(), mut_ref(y), choose(g).reserve(blocks(y.numel(), y.dtype() == Dtype::f64)), 0, 1);
   return y;
 }
 
 Tensor fill_normal(Tensor y, Generator* g) {
-  WEFT_CHECK(y.is_floating(), DtypeError, "randn: dtype ", y.dtype(),
-             " is not supported here; expected a floating one");
+  WEFT_CHECK(y.is_floating(), DtypeError, "dtype ", y.dtype(), " is not supported here; expected a floating one");
   kernels::normal(y.device(), mut_ref(y), choose(g).reserve(blocks(y.numel(), y.dtype() == Dtype::f64)), 0, 1);
   return y;
 }
 
 }  // namespace
 
-Tensor rand(const Shape& shape, const TensorOptions& o, Generator* g) { return fill_uniform(empty(shape, o), g); }
-Tensor randn(const Shape& shape, const TensorOptions& o, Generator* g) { return fill_normal(empty(shape, o), g); }
-Tensor rand_like(const Tensor& x, const TensorOptions& o, Generator* g) { return fill_uniform(empty_like(x, o), g); }
-Tensor randn_like(const Tensor& x, const TensorOptions& o, Generator* g) { return fill_normal(empty_like(x, o), g); }
+Tensor rand(const Shape& shape, const TensorOptions& o, Generator* g) {
+  const OpName op("rand");
+  return fill_uniform(empty(shape, o), g);
+}
+Tensor randn(const Shape& shape, const TensorOptions& o, Generator* g) {
+  const OpName op("randn");
+  return fill_normal(empty(shape, o), g);
+}
+Tensor rand_like(const Tensor& x, const TensorOptions& o, Generator* g) {
+  const OpName op("rand_like");
+  return fill_uniform(empty_like(x, o), g);
+}
+Tensor randn_like(const Tensor& x, const TensorOptions& o, Generator* g) {
+  const OpName op("randn_like");
+  return fill_normal(empty_like(x, o), g);
+}
 Tensor randint_like(const Tensor& x, int64_t low, int64_t high, const TensorOptions& o, Generator* g) {
+  const OpName op("randint_like");
   return randint(low, high, x.shape(), detail::options_like(x, o), g);
 }
 
 Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOptions& options, Generator* g) {
+  const OpName op("randint");
   const TensorOptions o = options.dtype(options.dtype_or(Dtype::i64));
-  WEFT_CHECK(low < high, ValueError, "randint: the range [", low, ", ", high, ") is empty");
-  dispatch_all(o.dtype(), "randint", [&]<class T> {
+  WEFT_CHECK(low < high, ValueError, "the range [", low, ", ", high, ") is empty");
+  dispatch_all(o.dtype(), op, [&]<class T> {
     if constexpr (std::is_integral_v<T>)
       WEFT_CHECK(low >= static_cast<int64_t>(std::numeric_limits<T>::min()) &&
                      high - 1 <= static_cast<int64_t>(std::numeric_limits<T>::max()),
-                 ValueError, "randint: the range [", low, ", ", high, ") does not fit ", o.dtype());
+                 ValueError, "the range [", low, ", ", high, ") does not fit ", o.dtype());
   });
   Tensor y = empty(shape, o);
   const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
@@ -53,11 +66,12 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOption
 }
 
 Tensor randperm(int64_t n, const TensorOptions& o, Generator* g) {
-  WEFT_CHECK(n >= 0, ValueError, "randperm: n must not be negative, got ", n);
+  const OpName op("randperm");
+  WEFT_CHECK(n >= 0, ValueError, "n must not be negative, got ", n);
   const Dtype dtype = o.dtype_or(Dtype::i64);
   for (int64_t last : {n - 1, n - 2})  // of two neighbours one is odd
     WEFT_CHECK(n < 2 || dtype == Dtype::i64 || full({}, last, Dtype::i64).to(dtype).item<int64_t>() == last, ValueError,
-               "randperm: ", dtype, " cannot hold the numbers below ", n);
+               dtype, " cannot hold the numbers below ", n);
   Tensor y = empty({n}, Dtype::i64);
   auto* p = y.mut_data<int64_t>();
   std::iota(p, p + n, int64_t{0});

@@ -9,6 +9,7 @@ namespace weft {
 /// 3 (reset, update, new).
 enum class RnnKind : uint8_t { tanh, relu, lstm, gru };
 
+/// G: rows of the weights for each unit.
 constexpr int64_t rnn_gates(RnnKind kind) { return kind == RnnKind::lstm ? 4 : kind == RnnKind::gru ? 3 : 1; }
 /// Numbers of a unit that a step keeps for its gradient. lstm: the gates, c; gru: the gates, what its new gate gets
 /// from h.

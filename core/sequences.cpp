@@ -8,8 +8,9 @@
 namespace weft {
 
 Tensor logspace(double start, double stop, int64_t steps, double base, const TensorOptions& o) {
-  WEFT_CHECK(steps >= 0, ValueError, "logspace: steps must not be negative, got ", steps);
-  WEFT_CHECK(o.dtype() != Dtype::boolean, DtypeError, "logspace: not defined for bool");
+  const OpName op("logspace");
+  WEFT_CHECK(steps >= 0, ValueError, "steps must not be negative, got ", steps);
+  WEFT_CHECK(o.dtype() != Dtype::boolean, DtypeError, "not defined for bool");
   Tensor y = empty({steps}, Dtype::f64);
   auto* p = y.mut_data<double>();
   const double step = steps > 1 ? (stop - start) / static_cast<double>(steps - 1) : 0;
@@ -25,9 +26,10 @@ namespace {
 
 // Columns [0, border) of each row r are below the diagonal: border = r + offset + 1, within the matrix.
 Tensor triangle_indices(const char* op, int64_t row, int64_t col, int64_t offset, const TensorOptions& o, bool lower) {
-  WEFT_CHECK(row >= 0 && col >= 0, ValueError, op, ": sizes must not be negative, got [", row, ", ", col, "]");
+  const OpName name(op);
+  WEFT_CHECK(row >= 0 && col >= 0, ValueError, "sizes must not be negative, got [", row, ", ", col, "]");
   const Dtype dtype = o.dtype_or(Dtype::i64);
-  WEFT_CHECK(dtype == Dtype::i64 || dtype == Dtype::i32, DtypeError, op, ": indices are i64 or i32, not ", dtype);
+  WEFT_CHECK(kIndexDtypes.has(dtype), DtypeError, "indices are ", kIndexDtypes, ", not ", dtype);
   const int64_t all = checked_numel(op, {row, col});
   if (all == 0) return empty({2, 0}, {dtype, o.device()});
   const int64_t first = std::clamp(offset, -row - 1, col + 1) + (lower ? 1 : 0);

@@ -101,6 +101,14 @@ class WEFT_API Shape {
 
 using Strides = Shape;
 
+namespace detail {
+/// The entries of `head`, then those of `tail`.
+inline Shape joined(Shape head, const Shape& tail) {
+  for (int64_t n : tail) head.push_back(n);
+  return head;
+}
+}  // namespace detail
+
 /// Prints as `[2, 3]`.
 WEFT_API std::ostream& operator<<(std::ostream& os, const Shape& s);
 

@@ -9,6 +9,7 @@
 
 namespace weft {
 
+/// std::vector's interface, as far as it is used. Sizes are int.
 template <class T, int N> class SmallVec {
  public:
   SmallVec() = default;

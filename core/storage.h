@@ -11,6 +11,7 @@
 
 namespace weft {
 
+/// Bytes on a device, shared by all views. Whoever takes a writable pointer bumps the version.
 class Storage : public RefCounted {
  public:
   /// `bytes` from the device's caching allocator, uninitialised.

@@ -2,6 +2,7 @@
 // parameter, because a plain handle of one outlives the call.
 #pragma once
 
+#include <concepts>
 #include <initializer_list>
 #include <vector>
 
@@ -10,24 +11,17 @@
 namespace weft {
 
 /// A tensor or a module's parameter for the length of a call.
-class TensorArg {
- public:
-  TensorArg(const Tensor& t) : tensor_(t) {}
-  template <class P>
-  requires requires { typename P::OfModule; }
-  TensorArg(const P& p) : tensor_(p.tensor()) {}
-  const Tensor& tensor() const { return tensor_; }
-
- private:
-  const Tensor& tensor_;
+struct TensorArg {
+  template <std::derived_from<Tensor> T> TensorArg(const T& t) : tensor(t) {}
+  const Tensor& tensor;
 };
 
-/// What ops with a list of tensors take beside a vector.
+/// What functions with a list of tensors take beside a vector.
 using TensorBraces = std::initializer_list<TensorArg>;
 inline std::vector<Tensor> listed(TensorBraces tensors) {
   std::vector<Tensor> list;
   list.reserve(tensors.size());
-  for (const TensorArg& t : tensors) list.push_back(t.tensor());
+  for (const TensorArg& t : tensors) list.push_back(t.tensor);
   return list;
 }
 

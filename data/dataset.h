@@ -41,9 +41,13 @@ concept RandomDataset = requires(const D& d, int64_t i, Generator& g) {
 template <class D>
 concept Dataset = PlainDataset<D> || RandomDataset<D>;
 
-/// Samples without a number of their own, one after the other until there are none.
+/// Samples without a number of their own, one after the other until there are none: `std::optional<T> next()`. A loader
+/// calls it on one thread at a time. `void reset()`, where there is one, starts again: it is called before each epoch.
 template <class S>
-concept Stream = requires(S& s) { { *s.next() }; static_cast<bool>(s.next()); };
+concept Stream = requires(S& s) {
+  *s.next();
+  static_cast<bool>(s.next());
+};
 
 /// Sample i of either kind.
 template <Dataset D> decltype(auto) get(const D& d, int64_t i, Generator& g) {
@@ -52,6 +56,15 @@ template <Dataset D> decltype(auto) get(const D& d, int64_t i, Generator& g) {
 }
 template <Dataset D>
 using sample_t = std::remove_cvref_t<decltype(data::get(std::declval<const D&>(), 0, std::declval<Generator&>()))>;
+
+/// What sample i is called in errors and reports, such as its file: `d.name(i)` where there is one, else nothing.
+template <Dataset D> std::string sample_name(const D& d, int64_t i) {
+  if constexpr (requires {
+                  { d.name(i) } -> std::convertible_to<std::string>;
+                })
+    return d.name(i);
+  else return {};
+}
 
 /// ValueError, in the name of `what`, unless 0 <= i < size.
 WEFT_API void check_index(const char* what, int64_t i, int64_t size);

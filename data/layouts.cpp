@@ -82,8 +82,6 @@ const std::vector<std::string>& VOCSegmentation::classes() {
 
 namespace {
 
-enum class ListTarget { none, label, mask };
-
 /// The two words of a line; the second is empty if there is one only.
 std::pair<std::string, std::string> words_of(const Line& line) {
   const char* blanks = line.text.find('\t') == std::string::npos ? " " : "\t";
@@ -102,17 +100,19 @@ std::optional<int64_t> integer_of(const std::string& word) {
 }  // namespace
 
 struct ListFile::Content {
+  enum class Target { none, label, mask };
   struct File {
     std::string image, mask;
     int64_t label;
   };
   std::vector<File> files;
-  ListTarget target = ListTarget::none;
+  Target target = Target::none;
   MaskOptions options;
 };
 
 ListFile::ListFile(const std::string& list, const ListFileOptions& o) {
   check_options("ListFile", o.masks.channels);
+  using Target = Content::Target;
   auto content = std::make_shared<Content>();
   content->options = o.masks;
   const size_t slash = list.rfind('/');
@@ -121,14 +121,14 @@ ListFile::ListFile(const std::string& list, const ListFileOptions& o) {
   for (const Line& line : read_lines(list)) {
     const auto [image, second] = words_of(line);
     const std::optional<int64_t> label = integer_of(second);
-    const ListTarget target = second.empty() ? ListTarget::none : label ? ListTarget::label : ListTarget::mask;
+    const Target target = second.empty() ? Target::none : label ? Target::label : Target::mask;
     if (content->files.empty()) content->target = target;
     WEFT_CHECK(target == content->target, IoError, list, ": line ", line.number, " has ",
                kWords[static_cast<int>(target)], ", the first one ", kWords[static_cast<int>(content->target)]);
     content->files.push_back(
-        {io::join_path(root, image), target == ListTarget::mask ? io::join_path(root, second) : "", label.value_or(0)});
+        {io::join_path(root, image), target == Target::mask ? io::join_path(root, second) : "", label.value_or(0)});
     require_file(list, line, content->files.back().image);
-    if (target == ListTarget::mask) require_file(list, line, content->files.back().mask);
+    if (target == Target::mask) require_file(list, line, content->files.back().mask);
   }
   content_ = std::move(content);
 }
@@ -144,8 +144,8 @@ Example ListFile::get(int64_t i) const {
   check_index("ListFile", i, size());
   const Content::File& file = content_->files[static_cast<size_t>(i)];
   Example e{read_picture(file.image, content_->options.channels), {}, file.image};
-  if (content_->target == ListTarget::label) e.target = full({}, file.label, Dtype::i64);
-  if (content_->target == ListTarget::mask) e.target = read_mask(file.mask, e.data, file.image, content_->options);
+  if (content_->target == Content::Target::label) e.target = full({}, file.label, Dtype::i64);
+  if (content_->target == Content::Target::mask) e.target = read_mask(file.mask, e.data, file.image, content_->options);
   return e;
 }
 

@@ -8,22 +8,8 @@
 //     std::cout << augment;      // the pipeline in words
 #pragma once
 
-#include "weft/core/generator.h"
-#include "weft/data/dataset.h"
-
-namespace weft::data {
-
-/// What a transform sees: a picture [C, H, W] of u8 or floats (a volume: [C, D, H, W]), a mask [H, W] ([D, H, W]) of
-/// integers and boxes [n, 4] f32 (x0, y0, x1, y1 in pixels). Undefined ones are left alone.
-struct View {
-  Tensor image, mask = {}, boxes = {};
-};
-
-/// Anything with `void operator()(View&, Generator&) const` and `std::string str() const`.
-template <class T>
-concept Transform = requires(const T& t, View& v, Generator& g) {
-  t(v, g);
-  { t.str() } -> std::convertible_to<std::string>;
-};
-
-}  // namespace weft::data
+#include "weft/data/transform_colour.h"
+#include "weft/data/transform_functional.h"
+#include "weft/data/transform_geometry.h"
+#include "weft/data/transform_pipeline.h"
+#include "weft/data/transform_volume.h"

@@ -4,48 +4,41 @@
 
 namespace weft::data {
 
-namespace {
-
-/// The voxels of one class: how many lie before each row of W.
-struct ClassVoxels {
-  int64_t label;
-  std::vector<int64_t> before;
-  int64_t count = 0;
-};
-
-ClassVoxels find_voxels(const Tensor& labels, int64_t label) {
-  ClassVoxels found{label, {}, 0};
-  const int64_t width = labels.size(2);
-  for (int64_t z = 0; z < labels.size(0); ++z) {
-    const Tensor slice = labels.select(0, z).to(Dtype::i64).contiguous();
-    const int64_t* row = slice.data<int64_t>();
-    for (int64_t y = 0; y < labels.size(1); ++y, row += width) {
-      found.before.push_back(found.count);
-      found.count += std::count(row, row + width, label);
-    }
-  }
-  WEFT_CHECK(found.count > 0, ValueError, "VolumePatches: no voxel has the class ", label, " of `around`");
-  return found;
-}
-
-/// [z, y, x] of voxel k of the class.
-Shape voxel(const Tensor& labels, const ClassVoxels& c, int64_t k) {
-  const int64_t row = std::upper_bound(c.before.begin(), c.before.end(), k) - c.before.begin() - 1;
-  const Shape at{row / labels.size(1), row % labels.size(1), 0};
-  const Tensor line = labels.select(0, at[0]).select(0, at[1]).to(Dtype::i64).contiguous();
-  int64_t left = k - c.before[static_cast<size_t>(row)], x = 0;
-  for (;; ++x)
-    if (line.data<int64_t>()[x] == c.label && left-- == 0) return {at[0], at[1], x};
-}
-
-}  // namespace
-
 struct VolumePatches::Content {
+  /// The voxels of one class: how many lie before each row of W.
+  struct ClassVoxels {
+    int64_t label;
+    std::vector<int64_t> before = {};
+    int64_t count = 0;
+  };
   Tensor volume, labels;  // [C, D, H, W], [D, H, W]
   VolumePatchesOptions options;
   Shape sizes, grid;  // of the volume; patches along each axis
   std::vector<ClassVoxels> classes;
 
+  ClassVoxels find(int64_t label) const {
+    ClassVoxels found{label};
+    const int64_t width = labels.size(2);
+    for (int64_t z = 0; z < labels.size(0); ++z) {
+      const Tensor slice = labels.select(0, z).to(Dtype::i64).contiguous();
+      const int64_t* row = slice.data<int64_t>();
+      for (int64_t y = 0; y < labels.size(1); ++y, row += width) {
+        found.before.push_back(found.count);
+        found.count += std::count(row, row + width, label);
+      }
+    }
+    WEFT_CHECK(found.count > 0, ValueError, "VolumePatches: no voxel has the class ", label, " of `around`");
+    return found;
+  }
+  /// [z, y, x] of voxel k of the class.
+  Shape voxel(const ClassVoxels& c, int64_t k) const {
+    const int64_t row = std::upper_bound(c.before.begin(), c.before.end(), k) - c.before.begin() - 1;
+    const int64_t z = row / labels.size(1), y = row % labels.size(1);
+    const Tensor line = labels.select(0, z).select(0, y).to(Dtype::i64).contiguous();
+    int64_t left = k - c.before[static_cast<size_t>(row)], x = 0;
+    for (;; ++x)
+      if (line.data<int64_t>()[x] == c.label && left-- == 0) return {z, y, x};
+  }
   Tensor cut(Tensor x, const Shape& start) const {
     for (int axis = 0; axis < 3; ++axis) x = x.narrow(axis + x.rank() - 3, start[axis], options.size[axis]);
     return x.contiguous();
@@ -79,8 +72,7 @@ VolumePatches::VolumePatches(const Tensor& volume, const Tensor& labels, const V
   }
   WEFT_CHECK(o.around.empty() || (labels.defined() && o.count > 0), ValueError,
              "VolumePatches: `around` needs labels and a count of random patches");
-  for (int64_t label : o.around)
-    c.classes.push_back(label == -1 ? ClassVoxels{-1, {}, 0} : find_voxels(c.labels, label));
+  for (int64_t label : o.around) c.classes.push_back(label == -1 ? Content::ClassVoxels{-1} : c.find(label));
   content_ = std::move(content);
 }
 
@@ -106,10 +98,11 @@ Example VolumePatches::get(int64_t i, Generator& g) const {
   if (c.options.count == 0) {
     at = start(i);
   } else {
-    const ClassVoxels* around = c.classes.empty() ? nullptr : &c.classes[static_cast<size_t>(i) % c.classes.size()];
+    const Content::ClassVoxels* around = c.classes.empty() ? nullptr
+                                                           : &c.classes[static_cast<size_t>(i) % c.classes.size()];
     Shape middle;
     if (around && around->count > 0)
-      middle = voxel(c.labels, *around, static_cast<int64_t>(g.below(static_cast<uint64_t>(around->count))));
+      middle = c.voxel(*around, static_cast<int64_t>(g.below(static_cast<uint64_t>(around->count))));
     for (int axis = 0; axis < 3; ++axis) {
       const int64_t last = c.sizes[axis] - c.options.size[axis];
       at.push_back(middle.empty() ? static_cast<int64_t>(g.below(static_cast<uint64_t>(last) + 1))

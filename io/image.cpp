@@ -135,22 +135,37 @@ void write_labels(const Tensor& labels, const std::string& path, const Palette& 
 #endif
 }
 
-void write_image(const Tensor& image, const std::string& path, const WriteImageOptions& o) {
-  bool matrix = image.rank() == 2;
-  WEFT_CHECK(matrix || (image.rank() == 3 && image.size(2) >= 1 && image.size(2) <= 4), ShapeError,
-             "write_image: expected [H, W] or [H, W, C] with 1 to 4 channels, got ", image.shape(),
+namespace {
+/// [H, W, C] of a picture to be written, on the host.
+Tensor checked_picture(const char* op, const Tensor& image) {
+  const bool matrix = image.rank() == 2;
+  WEFT_CHECK(matrix || (image.rank() == 3 && image.size(2) >= 1 && image.size(2) <= 4), ShapeError, op,
+             ": expected [H, W] or [H, W, C] with 1 to 4 channels, got ", image.shape(),
              image.is_floating() ? "; batch_to_image converts" : "");
-  WEFT_CHECK(image.dtype() == Dtype::u8 || image.dtype() == Dtype::i32, DtypeError,
-             "write_image: expected u8 or i32, got ", image.dtype(), "; batch_to_image converts");
+  WEFT_CHECK(image.dtype() == Dtype::u8 || image.dtype() == Dtype::i32, DtypeError, op, ": expected u8 or i32, got ",
+             image.dtype(), "; batch_to_image converts");
+  return (matrix ? image.detach().unsqueeze(2) : image.detach()).to(Device()).contiguous();
+}
+}  // namespace
+
+void write_image(const Tensor& image, const std::string& path, const WriteImageOptions& o) {
+  const Tensor x = checked_picture("write_image", image);
   bool png = ends_with(path, ".png"), jpeg = ends_with(path, ".jpg") || ends_with(path, ".jpeg");
   WEFT_CHECK(png || jpeg, ValueError, "write_image: the name ", path, " must end in .png, .jpg or .jpeg");
 #if defined(WEFT_HAS_IMAGE)
-  Tensor x = (matrix ? image.detach().unsqueeze(2) : image.detach()).to(Device()).contiguous();
-  std::vector<std::byte> bytes = png ? encode_png(x) : encode_jpeg(x, o.quality);
-  write_file(path, bytes);
+  write_file(path, png ? encode_png(x) : encode_jpeg(x, o.quality));
 #else
   (void)o;
   raise<NotSupported>("write_image: ", path, ": weft was built without image codecs (WEFT_IMAGE=OFF)");
+#endif
+}
+
+std::vector<std::byte> png_bytes(const Tensor& image) {
+  const Tensor x = checked_picture("png_bytes", image);
+#if defined(WEFT_HAS_IMAGE)
+  return encode_png(x);
+#else
+  raise<NotSupported>("png_bytes: weft was built without image codecs (WEFT_IMAGE=OFF)");
 #endif
 }
 

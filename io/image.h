@@ -45,6 +45,9 @@ struct WriteImageOptions {
 /// 0..65535), .jpg or .jpeg (u8, C = 1 or 3).
 WEFT_API void write_image(const Tensor& image, const std::string& path, const WriteImageOptions& o = {});
 
+/// The bytes of the .png file that write_image makes of it.
+[[nodiscard]] WEFT_API std::vector<std::byte> png_bytes(const Tensor& image);
+
 /// Reads a label map (a mask of classes) -> i64 [H, W]: the numbers that a PNG stores, as indices of its palette (1, 2,
 /// 4 or 8 bits) or grey (1 to 16 bits, not scaled to 255), turned upright as its EXIF entry says. IoError for what
 /// would change classes silently: colours, alpha, JPEG.

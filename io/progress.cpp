@@ -18,6 +18,15 @@ std::string clock_text(double seconds) {
   return text;
 }
 
+/// Of steps in a second.
+std::string rate_text(double rate) {
+  char text[32];
+  if (rate >= 100) std::snprintf(text, sizeof text, "  %.0f/s", rate);
+  else if (rate >= 1) std::snprintf(text, sizeof text, "  %.3g/s", rate);
+  else std::snprintf(text, sizeof text, "  %.3g s each", 1 / rate);
+  return text;
+}
+
 size_t terminal_width() {
   winsize w{};
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
@@ -25,27 +34,40 @@ size_t terminal_width() {
 
 }  // namespace
 
-Progress::Progress(std::string label, int64_t total)
+Progress::Progress(std::string label, int64_t total, const ProgressOptions& o)
     : label_(std::move(label)),
       total_(std::max<int64_t>(1, total)),
+      o_(o),
       terminal_(::isatty(STDERR_FILENO) == 1),
-      begin_(std::chrono::steady_clock::now()) {}
+      begin_(std::chrono::steady_clock::now()),
+      last_(begin_) {}
 
 Progress::~Progress() {
-  if (drawn_) std::fputc('\n', stderr);
+  if (drawn_ && terminal_) std::fputc('\n', stderr);
+}
+
+bool Progress::shown() const {
+  const double waited = std::chrono::duration<double>(std::chrono::steady_clock::now() - last_).count();
+  return terminal_ ? !drawn_ || waited >= 0.1 : o_.line_seconds > 0 && waited >= o_.line_seconds;
 }
 
 void Progress::update(int64_t done, std::string_view note) {
-  auto now = std::chrono::steady_clock::now();
-  if (!terminal_ || (drawn_ && done < total_ && now - last_ < std::chrono::milliseconds(100))) return;
+  const bool ends = done >= total_ && (terminal_ || drawn_);
+  if (!ends && !shown()) return;
+  const auto now = std::chrono::steady_clock::now();
   last_ = now;
   drawn_ = true;
   double elapsed = std::chrono::duration<double>(now - begin_).count();
   std::string text = "  " + std::to_string(done) + "/" + std::to_string(total_);
   if (!note.empty()) text += "  " + std::string(note);
+  const auto made = static_cast<double>(done - o_.done_before);
+  if (made > 0 && elapsed > 0) text += rate_text(made / elapsed);
   if (done >= total_) text += "  " + clock_text(elapsed);
-  else if (done > 0)
-    text += "  " + clock_text(elapsed / static_cast<double>(done) * static_cast<double>(total_ - done)) + " left";
+  else if (made > 0) text += "  " + clock_text(elapsed / made * static_cast<double>(total_ - done)) + " left";
+  if (!terminal_) {
+    std::fputs((label_ + text + '\n').c_str(), stderr);
+    return;
+  }
 
   size_t width = terminal_width(), fixed = label_.size() + text.size() + 4;
   size_t bar = width > fixed + 8 ? std::min<size_t>(30, width - fixed) : 0;

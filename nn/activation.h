@@ -1,5 +1,5 @@
 // Activation layers. Formulas are those of the ops (autograd/ops/elementwise/activation.h); names and printing are
-// PyTorch's.
+// PyTorch's; numbers come alone, `LeakyReLU(0.2)`, or by name, `LeakyReLU({.negative_slope = 0.2})`.
 #pragma once
 
 #include "weft/autograd/ops/elementwise/activation.h"
@@ -24,24 +24,37 @@ struct WEFT_API ReLU6 : Module {
     return nn::call(*this, x, [&](const Tensor& x) { return relu6(x); });
   }
 };
+struct LeakyReLUOptions {
+  double negative_slope = 0.01;
+};
 struct WEFT_API LeakyReLU : Module {
   explicit LeakyReLU(double negative_slope = 0.01);
+  explicit LeakyReLU(const LeakyReLUOptions& o) : LeakyReLU(o.negative_slope) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return leaky_relu(x, negative_slope); });
   }
   Option<double> negative_slope;
 };
+struct PReLUOptions {
+  int64_t num_parameters = 1;
+  double init = 0.25;
+};
 /// weight [num_parameters] begins as `init`; one slope for all or one per channel (axis 1).
 struct WEFT_API PReLU : Module {
   explicit PReLU(int64_t num_parameters = 1, double init = 0.25);
+  explicit PReLU(const PReLUOptions& o) : PReLU(o.num_parameters, o.init) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return prelu(x, weight); });
   }
   int64_t num_parameters;
   Parameter weight;
 };
+struct ELUOptions {
+  double alpha = 1;
+};
 struct WEFT_API ELU : Module {
   explicit ELU(double alpha = 1);
+  explicit ELU(const ELUOptions& o) : ELU(o.alpha) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return elu(x, alpha); });
   }
@@ -53,12 +66,16 @@ struct WEFT_API SELU : Module {
     return nn::call(*this, x, [&](const Tensor& x) { return selu(x); });
   }
 };
+struct GELUOptions {
+  Choice<Approximate> approximate = Approximate::none;
+};
 struct WEFT_API GELU : Module {
   explicit GELU(Choice<Approximate> approximate = Approximate::none);
+  explicit GELU(const GELUOptions& o) : GELU(o.approximate) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return gelu(x, *approximate); });
   }
-  Option<Approximate> approximate;
+  Option<Choice<Approximate>> approximate;
 };
 struct WEFT_API SiLU : Module {
   SiLU() : Module("SiLU") {}
@@ -96,8 +113,12 @@ struct WEFT_API Hardswish : Module {
     return nn::call(*this, x, [&](const Tensor& x) { return hardswish(x); });
   }
 };
+struct HardtanhOptions {
+  double min_val = -1, max_val = 1;
+};
 struct WEFT_API Hardtanh : Module {
   explicit Hardtanh(double min_val = -1, double max_val = 1);
+  explicit Hardtanh(const HardtanhOptions& o) : Hardtanh(o.min_val, o.max_val) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return hardtanh(x, min_val, max_val); });
   }
@@ -109,15 +130,23 @@ struct WEFT_API Tanh : Module {
     return nn::call(*this, x, [&](const Tensor& x) { return tanh(x); });
   }
 };
+struct SoftplusOptions {
+  double beta = 1, threshold = 20;
+};
 struct WEFT_API Softplus : Module {
   explicit Softplus(double beta = 1, double threshold = 20);
+  explicit Softplus(const SoftplusOptions& o) : Softplus(o.beta, o.threshold) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return softplus(x, beta, threshold); });
   }
   Option<double> beta, threshold;
 };
+struct SoftshrinkOptions {
+  double lambd = 0.5;
+};
 struct WEFT_API Softshrink : Module {
   explicit Softshrink(double lambd = 0.5);
+  explicit Softshrink(const SoftshrinkOptions& o) : Softshrink(o.lambd) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return softshrink(x, lambd); });
   }
@@ -129,22 +158,34 @@ struct WEFT_API Softsign : Module {
     return nn::call(*this, x, [&](const Tensor& x) { return softsign(x); });
   }
 };
+struct CELUOptions {
+  double alpha = 1;
+};
 struct WEFT_API CELU : Module {
   explicit CELU(double alpha = 1);
+  explicit CELU(const CELUOptions& o) : CELU(o.alpha) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return celu(x, alpha); });
   }
   Option<double> alpha;
 };
+struct GLUOptions {
+  int64_t dim = -1;
+};
 struct WEFT_API GLU : Module {
   explicit GLU(int64_t dim = -1);
+  explicit GLU(const GLUOptions& o) : GLU(o.dim) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return glu(x, dim); });
   }
   Option<int64_t> dim;
 };
+struct HardshrinkOptions {
+  double lambd = 0.5;
+};
 struct WEFT_API Hardshrink : Module {
   explicit Hardshrink(double lambd = 0.5);
+  explicit Hardshrink(const HardshrinkOptions& o) : Hardshrink(o.lambd) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return hardshrink(x, lambd); });
   }
@@ -156,23 +197,37 @@ struct WEFT_API Tanhshrink : Module {
     return nn::call(*this, x, [&](const Tensor& x) { return tanhshrink(x); });
   }
 };
+struct ThresholdOptions {
+  double threshold, value;
+};
 struct WEFT_API Threshold : Module {
   Threshold(double threshold, double value);
+  explicit Threshold(const ThresholdOptions& o) : Threshold(o.threshold, o.value) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return weft::threshold(x, threshold, value); });
   }
   Option<double> threshold, value;
 };
+struct RReLUOptions {
+  double lower = 1.0 / 8, upper = 1.0 / 3;
+};
 /// Random slopes in training mode only.
 struct WEFT_API RReLU : Module {
   explicit RReLU(double lower = 1.0 / 8, double upper = 1.0 / 3);
+  explicit RReLU(const RReLUOptions& o) : RReLU(o.lower, o.upper) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return rrelu(x, lower, upper, is_training()); });
   }
   Option<double> lower, upper;
 };
+struct SoftmaxOptions {
+  int64_t dim;
+};
+using SoftminOptions = SoftmaxOptions;
+using LogSoftmaxOptions = SoftmaxOptions;
 struct WEFT_API Softmax : Module {
   explicit Softmax(int64_t dim);
+  explicit Softmax(const SoftmaxOptions& o) : Softmax(o.dim) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return softmax(x, dim); });
   }
@@ -186,6 +241,7 @@ struct WEFT_API Softmax2d : Module {
 };
 struct WEFT_API Softmin : Module {
   explicit Softmin(int64_t dim);
+  explicit Softmin(const SoftminOptions& o) : Softmin(o.dim) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return softmin(x, dim); });
   }
@@ -193,6 +249,7 @@ struct WEFT_API Softmin : Module {
 };
 struct WEFT_API LogSoftmax : Module {
   explicit LogSoftmax(int64_t dim);
+  explicit LogSoftmax(const LogSoftmaxOptions& o) : LogSoftmax(o.dim) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return log_softmax(x, dim); });
   }

@@ -59,7 +59,8 @@ class WEFT_API CallScope {
 
 /// f(x) as the call of module m: hooks run before and after, observers are told. x is the call's first input; hooks
 /// see it where it is a Tensor. Costs two loads where nobody listens. Hooks and observers know of no call that goes
-/// round this one: a layer's `forward` is its arithmetic alone. By this line a module of one's own has hooks:
+/// round this one: a layer's `forward` is its arithmetic alone. By this line a class of one's own has hooks, and
+/// without it none:
 ///     Tensor operator()(const Tensor& x) { return nn::call(*this, x, [&](const Tensor& x) { return relu(fc(x)); }); }
 template <class X, class F>
 requires std::is_invocable_v<F&, const X&>

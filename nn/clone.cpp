@@ -88,13 +88,17 @@ CloneScope::CloneScope(const Module& root) : impl_(std::make_unique<Impl>()) {
 
 CloneScope::CloneScope(const Module& root, const std::vector<NamedTensor>& given)
     : impl_(std::make_unique<Impl>()), shares_(true) {
-  std::unordered_map<std::string, Tensor> own;
-  for (const auto& [name, t] : root.named_parameters()) own.emplace(name, t);
-  for (const auto& [name, t] : root.named_buffers()) own.emplace(name, t);
+  std::unordered_map<std::string, const TensorImpl*> own;
+  for (const auto& [name, t] : root.state_dict()) own.emplace(name, t.impl());  // with both keys of a tied pair
+  for (const auto& [name, t] : root.named_buffers()) own.emplace(name, t.impl());
+  std::unordered_map<const TensorImpl*, std::string> by;
   for (const auto& [name, t] : given) {
     const auto it = own.find(name);
     WEFT_CHECK(it != own.end(), ValueError, "with_tensors: ", root.name(), " has no parameter or buffer '", name, "'");
-    impl_->given[it->second.impl()] = t;
+    const auto [first, added] = impl_->given.try_emplace(it->second, t);
+    WEFT_CHECK(added || first->second.impl() == t.impl(), ValueError, "with_tensors: '", name, "' and '",
+               by[it->second], "' are one tensor of ", root.name(), " but two are given");
+    by.try_emplace(it->second, name);
   }
   copy_states(root);
   open();

@@ -44,9 +44,12 @@ void Container::insert_held(int64_t index, std::shared_ptr<detail::AnyModule> he
   std::string& name = state().children[static_cast<size_t>(at)].name;
   name.clear();
   for (size_t i = state().children.size() - 1; i > static_cast<size_t>(at); --i) renumber(i, i - 1);
-  int64_t number = at;
-  while (is_taken(std::to_string(number))) ++number;
-  name = std::to_string(number);
+  name = free_name(at);
+}
+
+std::string Container::free_name(int64_t from) const {
+  while (is_taken(std::to_string(from))) ++from;
+  return std::to_string(from);
 }
 
 void Container::renumber(size_t i, size_t former) {
@@ -61,13 +64,16 @@ bool Container::is_taken(const std::string& name) const {
 
 void Container::extend_with(const Container& o, bool by_name) {
   const std::vector<State::Child> added = o.state().children;  // a copy: o may be this
-  for (const State::Child& c : added) register_child(by_name ? c.name : std::to_string(size()), c.held);
+  for (const State::Child& c : added) register_child(by_name ? c.name : free_name(size()), c.held);
 }
 
 Tensor Sequential::operator()(const Tensor& x) const {
   return nn::call(*this, x, [&](const Tensor& in) {
+    std::vector<std::shared_ptr<detail::AnyModule>> layers;  // a hook may change the container
+    layers.reserve(state().children.size());
+    for (const State::Child& c : state().children) layers.push_back(c.held);
     Tensor y = in;
-    for (const State::Child& c : state().children) y = c.held->call(y);
+    for (const auto& layer : layers) y = layer->call(y);
     return y;
   });
 }

@@ -2,6 +2,7 @@
 // and grow. Knows Module only, no layer.
 #pragma once
 
+#include <initializer_list>
 #include <iterator>
 
 #include "weft/nn/call.h"
@@ -77,7 +78,7 @@ class WEFT_API Container : public Module {
   /// The child as what it was added as, or as a base of that. ValueError for another type or an index out of range.
   template <std::derived_from<Module> M> M& at(int64_t index) const { return typed<M>(child(index)); }
   /// Calls one child.
-  Tensor call(int64_t index, const Tensor& x) const { return child(index).held->call(x); }
+  Tensor call(int64_t index, const Tensor& x) const { return AnyLayer(child(index))(x); }
   /// Takes a child out and returns it. Children whose names are their positions get new ones, here and in `insert`,
   /// unless another child has that name. A ModuleDict's names stay.
   AnyLayer pop(int64_t index = -1);
@@ -95,11 +96,22 @@ class WEFT_API Container : public Module {
     if constexpr (std::same_as<M, AnyLayer>) return m.held();
     else return std::make_shared<detail::Called<M>>(m);
   }
-  template <detail::Child M> void append(std::string name, M module) {
+  template <detail::Child M> void add_child(std::string name, M module) {
     register_child(std::move(name), held(detail::as_module(std::move(module))));
   }
   template <detail::Child M> void insert_before(int64_t index, M module) {
     insert_held(index, held(detail::as_module(std::move(module))));
+  }
+  /// A child with its name. Layers: it must map a tensor to a tensor.
+  template <bool Layers> struct Named {
+    template <class M>
+    requires(Layers ? detail::ChildLayer<M> : detail::Child<M>) Named(std::string name, M module)
+        : name(std::move(name)), child(held(detail::as_module(std::move(module)))) {}
+    std::string name;
+    std::shared_ptr<detail::AnyModule> child;
+  };
+  template <bool Layers> void add_named(std::initializer_list<Named<Layers>> list) {
+    for (const auto& [name, child] : list) register_child(name, child);
   }
   /// Appends the children of another container (handles, no copies); by name or by position.
   void extend_with(const Container& o, bool by_name);
@@ -108,6 +120,8 @@ class WEFT_API Container : public Module {
   size_t place(int64_t index) const;
   size_t place(std::string_view name) const;
   bool is_taken(const std::string& name) const;
+  /// The first number from `from` on that is no child's name.
+  std::string free_name(int64_t from) const;
   template <class M> M& typed(const State::Child& c) const {
     M* m = dynamic_cast<M*>(&c.held->module());
     WEFT_CHECK(m, ValueError, name(), ": module ", c.name, " is a ", c.module.name(), ", not of the type asked for");
@@ -120,18 +134,22 @@ class WEFT_API Container : public Module {
   void renumber(size_t i, size_t former);
 };
 
-/// Calls its layers in order. Names are "0", "1", ... unless given. A function of a tensor is a layer, too.
+/// Calls its layers in order. Names are "0", "1", ... unless given; a number that is taken is left out. A function of a
+/// tensor is a layer, too. A call goes on with the layers that it began with, whatever hooks do to the container.
 ///     Sequential net(Conv2d(3, 8, {.kernel_size = 3}), [](const Tensor& x) { return relu(x); }, Linear(8, 2));
 class WEFT_API Sequential : public Container {
  public:
   Sequential() : Container("Sequential") {}
   template <detail::ChildLayer... M>
   requires(sizeof...(M) > 0) explicit Sequential(M... layers) : Sequential() { (push_back(std::move(layers)), ...); }
+  /// `Sequential({{"conv", Conv2d(3, 8, 3)}, {"act", ReLU()}})`.
+  explicit Sequential(std::initializer_list<Named<true>> layers) : Sequential() { add_named(layers); }
   template <detail::ChildLayer M> Sequential& push_back(M layer) {
-    return push_back(std::to_string(size()), std::move(layer));
+    return push_back(free_name(size()), std::move(layer));
   }
+  template <detail::ChildLayer M> Sequential& append(M layer) { return push_back(std::move(layer)); }
   template <detail::ChildLayer M> Sequential& push_back(std::string name, M layer) {
-    append(std::move(name), std::move(layer));
+    add_child(std::move(name), std::move(layer));
     return *this;
   }
   /// Before the child of that index; size() is the end.
@@ -150,9 +168,10 @@ class WEFT_API ModuleList : public Container {
   template <detail::Child... M>
   requires(sizeof...(M) > 0) explicit ModuleList(M... modules) : ModuleList() { (push_back(std::move(modules)), ...); }
   template <detail::Child M> ModuleList& push_back(M module) {
-    append(std::to_string(size()), std::move(module));
+    add_child(free_name(size()), std::move(module));
     return *this;
   }
+  template <detail::Child M> ModuleList& append(M module) { return push_back(std::move(module)); }
   template <detail::Child M> ModuleList& insert(int64_t index, M module) {
     insert_before(index, std::move(module));
     return *this;
@@ -164,8 +183,10 @@ class WEFT_API ModuleList : public Container {
 class WEFT_API ModuleDict : public Container {
  public:
   ModuleDict() : Container("ModuleDict") { state().keyed = true; }
+  /// `ModuleDict({{"a", Linear(4, 4)}, {"b", ReLU()}})`.
+  explicit ModuleDict(std::initializer_list<Named<false>> modules) : ModuleDict() { add_named(modules); }
   template <detail::Child M> ModuleDict& insert(std::string name, M module) {
-    append(std::move(name), std::move(module));
+    add_child(std::move(name), std::move(module));
     return *this;
   }
   ModuleDict& extend(const ModuleDict& o) { return extend_with(o, true), *this; }
@@ -180,7 +201,7 @@ class WEFT_API ModuleDict : public Container {
   AnyLayer operator[](std::string_view name) const { return AnyLayer(child(name)); }
   /// The module of that name as what it was added as. ValueError otherwise.
   template <std::derived_from<Module> M> M& at(std::string_view name) const { return typed<M>(child(name)); }
-  Tensor call(std::string_view name, const Tensor& x) const { return child(name).held->call(x); }
+  Tensor call(std::string_view name, const Tensor& x) const { return AnyLayer(child(name))(x); }
   AnyLayer pop(std::string_view name) { return Container::pop(static_cast<int64_t>(place(name))); }
   void erase(std::string_view name) { (void)pop(name); }
   template <detail::Child M> void replace(std::string_view name, M module) {

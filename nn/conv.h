@@ -10,6 +10,7 @@
 #include "weft/core/choice.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -48,15 +49,33 @@ template <int D, class Kernel = Dims<D>> struct ConvTransposeOptions {
   Choice<PaddingMode> padding_mode = PaddingMode::zeros;  ///< no other
 };
 
-/// What all convolution layers share. Attributes are resolved: one entry per axis, "same" as numbers.
+/// The options of a convolution layer of any rank. From a layer's `geometry()`: "same" is numbers.
+struct ConvGeometry {
+  Shape kernel_size;
+  ConvParams params;  ///< stride, padding_lo, padding_hi, dilation, groups
+  std::string padding_text = {};
+  PaddingMode padding_mode = PaddingMode::zeros;
+  bool bias = true;
+  bool transposed = false;
+  Shape output_padding = Shape::filled(kernel_size.size(), 0);
+};
+template <class Options> ConvGeometry conv_geometry(const Options& o) {
+  ConvGeometry g{
+      .kernel_size = o.kernel_size, .params = conv_params(o), .padding_text = o.padding.text, .bias = o.bias};
+  if constexpr (requires { o.padding_mode; }) g.padding_mode = o.padding_mode;
+  if constexpr (requires { o.output_padding; }) {
+    g.transposed = true;
+    g.output_padding = o.output_padding;
+  }
+  return g;
+}
+
+/// What all convolution layers share: channels and parameters.
 class WEFT_API ConvBase : public Module {
  public:
   int64_t in_channels, out_channels;
   Shape kernel_size;
-  ConvParams params;  ///< stride, padding_lo, padding_hi, dilation, groups
-  Shape output_padding;
   bool transposed;
-  PaddingMode padding_mode;
   Parameter weight;  ///< [out, in/groups, kernel...], transposed: [in, out/groups, kernel...]
   Parameter bias;    ///< [out], undefined without
 
@@ -64,72 +83,79 @@ class WEFT_API ConvBase : public Module {
   void reset_parameters();
 
  protected:
-  // The options of a layer of any rank, before checks.
-  struct Config {
-    std::string name;  // "Conv2d"
-    int64_t in_channels, out_channels;
-    Shape kernel_size;
-    ConvParams params;
-    bool bias;
-    std::string padding_text;
-    PaddingMode padding_mode = PaddingMode::zeros;
-    bool transposed = false;
-    Shape output_padding = Shape::filled(kernel_size.size(), 0);
-    bool lazy = false;  // in_channels is 0, not known yet, and the parameters have no elements
-  };
-  explicit ConvBase(const Config& c);
-  template <int D, class Options>
-  static Config config(const char* family, int64_t in, int64_t out, const Dims<D>& kernel_size, const Options& o) {
-    Config c{.name = weft::str(family, D, "d"),
-             .in_channels = in,
-             .out_channels = out,
-             .kernel_size = kernel_size,
-             .params = conv_params(o),
-             .bias = o.bias,
-             .padding_text = o.padding.text};
-    if constexpr (requires { o.padding_mode; }) c.padding_mode = o.padding_mode;
-    if constexpr (requires { o.output_padding; }) {
-      c.transposed = true;
-      c.output_padding = o.output_padding;
-    }
-    return c;
-  }
+  /// `lazy`: in_channels is 0, not known yet, and the parameters have no elements.
+  ConvBase(std::string name, int64_t in_channels, int64_t out_channels, ConvGeometry g, bool lazy = false);
+  /// Prints `text` behind the channels.
+  void show(std::function<std::string()> text);
+  /// What is printed of options.
+  static std::string text(const ConvGeometry& g);
+  /// With "same" as numbers. ValueError in the layer's name for options that it cannot have, or not any more.
+  ConvGeometry resolved(ConvGeometry g) const;
   /// The convolution of x with `w` in weight's place, and `b` in bias's.
-  Tensor convolve(const Tensor& x, const Tensor& w) const { return convolve(x, w, bias); }
-  Tensor convolve(const Tensor& x, const Tensor& w, const Tensor& b) const;
-  Tensor convolve_transposed(const Tensor& x, const Tensor& w, const std::optional<Shape>& output_size) const {
-    return convolve_transposed(x, w, bias, output_size);
-  }
-  Tensor convolve_transposed(const Tensor& x, const Tensor& w, const Tensor& b,
+  Tensor convolve(const ConvGeometry& g, const Tensor& x, const Tensor& w, const Tensor& b) const;
+  Tensor convolve_transposed(const ConvGeometry& g, const Tensor& x, const Tensor& w, const Tensor& b,
                              const std::optional<Shape>& output_size) const;
-  static Shape weight_shape(const Config& c);
-  /// What is printed between the parentheses.
-  static std::string extra_text(const Config& c);
+  static Shape weight_shape(int64_t in_channels, int64_t out_channels, const ConvGeometry& g);
   /// First values: see reset_parameters.
   static void reset(const Tensor& weight, const Tensor& bias);
 
  private:
-  void check(const Config& c);
-  PadMode mode_ = PadMode::constant;
-  ConvParams unpadded_;  // for modes other than zeros: the input is padded first
-  Shape pads_;
+  void check(ConvGeometry& g, bool lazy) const;
+  int64_t groups_;  // the weight was made for
+  bool biased_;
 };
+
+/// A convolution layer's options, shared by its copies: `conv.options->stride = 2`. What parameters were made for
+/// (kernel_size, groups, bias) stays; another value is refused by the next call. Base: ConvBase or derived from it.
+template <std::derived_from<ConvBase> Base, class Options> class WEFT_API ConvOf : public Base {
+ public:
+  Option<Options> options;
+  /// The options in force, one entry per axis. ValueError for options that the layer cannot have.
+  ConvGeometry geometry() const { return this->resolved(conv_geometry(*options)); }
+
+ protected:
+  template <class... A>
+  ConvOf(std::string name, int64_t in_channels, int64_t out_channels, Options o, A... rest)
+      : Base(std::move(name), in_channels, out_channels, conv_geometry(o), rest...), options(std::move(o)) {
+    this->show([options = options] { return Base::text(conv_geometry(*options)); });
+  }
+  Tensor convolve(const Tensor& x, const Tensor& w) const { return convolve(x, w, this->bias); }
+  Tensor convolve(const Tensor& x, const Tensor& w, const Tensor& b) const {
+    return Base::convolve(geometry(), x, w, b);
+  }
+  Tensor convolve_transposed(const Tensor& x, const Tensor& w, const std::optional<Shape>& output_size) const {
+    return convolve_transposed(x, w, this->bias, output_size);
+  }
+  Tensor convolve_transposed(const Tensor& x, const Tensor& w, const Tensor& b,
+                             const std::optional<Shape>& output_size) const {
+    return Base::convolve_transposed(geometry(), x, w, b, output_size);
+  }
+};
+
+namespace detail {
+template <int D> ConvOptions<D> with_kernel(const Dims<D>& k, const ConvOptions<D, Given>& o) {
+  return {{}, k, o.stride, o.padding, o.dilation, o.groups, o.bias, o.padding_mode};
+}
+template <int D> ConvTransposeOptions<D> with_kernel(const Dims<D>& k, const ConvTransposeOptions<D, Given>& o) {
+  return {{}, k, o.stride, o.padding, o.output_padding, o.groups, o.bias, o.dilation, o.padding_mode};
+}
+}  // namespace detail
 
 /// Cross-correlation: `Conv2d(3, 8, {.kernel_size = 3, .padding = 1})`, `Conv2d(3, 8, 3, {.padding = 1})`, or with
 /// stride and padding in PyTorch's order `Conv2d(3, 8, 3, 1, 1)`. x: [N, C, spatial...] or [C, spatial...]. ValueError
 /// for bad arguments, ShapeError for inputs that do not fit. Modes other than zeros pad a copy, 3 to 7 % of a layer's
 /// time.
-template <int D> class WEFT_API Conv : public ConvBase {
+template <int D> class WEFT_API Conv : public ConvOf<ConvBase, ConvOptions<D>> {
  public:
   Conv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o)
-      : ConvBase(config("Conv", in_channels, out_channels, o.kernel_size, o)) {}
+      : Conv::ConvOf(weft::str("Conv", D, "d"), in_channels, out_channels, o) {}
   Conv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const ConvOptions<D, Given>& o = {})
-      : ConvBase(config("Conv", in_channels, out_channels, kernel_size, o)) {}
+      : Conv(in_channels, out_channels, detail::with_kernel(kernel_size, o)) {}
   Conv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride,
        const Padding<D>& padding = 0)
       : Conv(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return convolve(x, weight); });
+    return nn::call(*this, x, [&](const Tensor& x) { return this->convolve(x, this->weight); });
   }
 };
 using Conv1d = Conv<1>;
@@ -138,20 +164,20 @@ using Conv3d = Conv<3>;
 
 /// The gradient of Conv with respect to its input, as a layer: output (L - 1) stride - 2 padding + dilation (k - 1) +
 /// output_padding + 1.
-template <int D> class WEFT_API ConvTranspose : public ConvBase {
+template <int D> class WEFT_API ConvTranspose : public ConvOf<ConvBase, ConvTransposeOptions<D>> {
  public:
   ConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeOptions<D>& o)
-      : ConvBase(config("ConvTranspose", in_channels, out_channels, o.kernel_size, o)) {}
+      : ConvTranspose::ConvOf(weft::str("ConvTranspose", D, "d"), in_channels, out_channels, o) {}
   ConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size,
                 const ConvTransposeOptions<D, Given>& o = {})
-      : ConvBase(config("ConvTranspose", in_channels, out_channels, kernel_size, o)) {}
+      : ConvTranspose(in_channels, out_channels, detail::with_kernel(kernel_size, o)) {}
   ConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride,
                 const Padding<D>& padding = 0)
       : ConvTranspose(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   /// output_size: spatial sizes (or all sizes) of the result, instead of output_padding. ValueError where it cannot be
   /// had.
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return convolve_transposed(x, weight, output_size); });
+    return nn::call(*this, x, [&](const Tensor& x) { return this->convolve_transposed(x, this->weight, output_size); });
   }
 };
 using ConvTranspose1d = ConvTranspose<1>;

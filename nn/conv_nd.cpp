@@ -4,7 +4,7 @@
 
 namespace weft::nn {
 
-ConvBase::Config ConvNd::config(int64_t in, int64_t out, const ConvNdOptions& o) {
+ConvGeometry conv_geometry(const ConvNdOptions& o) {
   const int axes = o.kernel_size.size();
   WEFT_CHECK(axes >= 1, ValueError, "ConvNd: kernel_size (kernel_dims) must have at least one entry");
   const auto check = [&](const char* what, size_t entries) {
@@ -20,13 +20,7 @@ ConvBase::Config ConvNd::config(int64_t in, int64_t out, const ConvNdOptions& o)
   for (int i = 0; !o.padding.empty() && i < axes; ++i)
     std::tie(p.padding_lo[i], p.padding_hi[i]) = o.padding[static_cast<size_t>(i)];
   p.groups = o.groups;
-  return {.name = "ConvNd",
-          .in_channels = in,
-          .out_channels = out,
-          .kernel_size = o.kernel_size,
-          .params = p,
-          .bias = o.bias,
-          .padding_text = ""};
+  return {.kernel_size = o.kernel_size, .params = p, .bias = o.bias};
 }
 
 Tensor ConvNd::forward(const Tensor& x) const {

@@ -19,19 +19,18 @@ struct ConvNdOptions {
   bool bias = true;
 };
 
+WEFT_API ConvGeometry conv_geometry(const ConvNdOptions& o);
+
 /// Cross-correlation over kernel_size.size() axes, `ConvNd(3, 8, {.kernel_size = {3, 5}})`. x: [N, C, spatial...],
 /// always with a batch -> [N, out, (D + before + after - dilation (k - 1) - 1) / stride + 1 ...]. Up to three axes it
 /// is Conv1d to Conv3d; beyond, windows of the first axes are copied. First values and state as Conv. ValueError for
 /// bad arguments, ShapeError for inputs that do not fit.
-class WEFT_API ConvNd : public ConvBase {
+class WEFT_API ConvNd : public ConvOf<ConvBase, ConvNdOptions> {
  public:
   ConvNd(int64_t in_channels, int64_t out_channels, const ConvNdOptions& o)
-      : ConvBase(config(in_channels, out_channels, o)) {}
+      : ConvOf("ConvNd", in_channels, out_channels, o) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-
- private:
-  static Config config(int64_t in, int64_t out, const ConvNdOptions& o);
 };
 
 }  // namespace weft::nn

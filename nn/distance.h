@@ -8,14 +8,19 @@
 
 namespace weft::nn {
 
+struct CosineSimilarityOptions {
+  int64_t dim = 1;
+  double eps = 1e-8;
+};
 class WEFT_API CosineSimilarity : public Module {
  public:
   explicit CosineSimilarity(int64_t dim = 1, double eps = 1e-8) : Module("CosineSimilarity"), dim(dim), eps(eps) {}
+  explicit CosineSimilarity(const CosineSimilarityOptions& o) : CosineSimilarity(o.dim, o.eps) {}
   Tensor operator()(const Tensor& a, const Tensor& b) const {
     return nn::call(*this, a, [&](const Tensor& a) { return cosine_similarity(a, b, dim, eps); });
   }
-  int64_t dim;
-  double eps;
+  Option<int64_t> dim;
+  Option<double> eps;
 };
 
 class WEFT_API PairwiseDistance : public Module {

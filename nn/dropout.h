@@ -11,11 +11,15 @@ namespace detail {
 enum class WEFT_API DropoutKind : uint8_t { elements, channels1d, channels2d, channels3d, alpha, feature_alpha };
 }
 
+struct DropoutOptions {
+  double p = 0.5;
+};
 /// Zeroes elements (or whole channels) with probability p and scales the rest by 1 / (1 - p). ValueError for p outside
 /// [0, 1].
 template <detail::DropoutKind Kind> class WEFT_API DropoutOf : public Module {
  public:
   explicit DropoutOf(double p = 0.5);
+  explicit DropoutOf(const DropoutOptions& o) : DropoutOf(o.p) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   Option<double> p;

@@ -48,7 +48,9 @@ void Encoding::reset_parameters() {
   init::uniform_(codewords, -bound, bound);
   init::uniform_(scale, -1, 0);
 }
-Tensor Encoding::forward(const Tensor& x) const { return encode(features("Encoding", x, D, layout), codewords, scale); }
+Tensor Encoding::forward(const Tensor& x) const {
+  return encode(features("Encoding", x, D, *layout), codewords, scale);
+}
 
 EncodingDrop::EncodingDrop(int64_t D, int64_t K, EncodingOptions o) : Encoding(D, K, o) {
   state().name = "EncodingDrop";
@@ -56,7 +58,7 @@ EncodingDrop::EncodingDrop(int64_t D, int64_t K, EncodingOptions o) : Encoding(D
 Tensor EncodingDrop::forward(const Tensor& x) const {
   Tensor noise = full({K}, -0.5, codewords.options());
   if (is_training()) init::uniform_(noise, -1, 0);
-  return encode(features("EncodingDrop", x, D, layout), codewords, noise);
+  return encode(features("EncodingDrop", x, D, *layout), codewords, noise);
 }
 
 EncodingCosine::EncodingCosine(int64_t D, int64_t K, EncodingOptions o)
@@ -67,7 +69,7 @@ EncodingCosine::EncodingCosine(int64_t D, int64_t K, EncodingOptions o)
   init::uniform_(codewords, -bound, bound);
 }
 Tensor EncodingCosine::forward(const Tensor& x) const {
-  const Tensor f = features("EncodingCosine", x, D, layout);
+  const Tensor f = features("EncodingCosine", x, D, *layout);
   return aggregate(softmax(pairwise_cosine(f, codewords), -1), f, codewords);
 }
 

@@ -4,6 +4,7 @@
 #include "weft/core/choice.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -25,7 +26,7 @@ class WEFT_API Encoding : public Module {
   Tensor forward(const Tensor& x) const;
   void reset_parameters();
   int64_t D, K;
-  EncodingLayout layout;
+  Option<Choice<EncodingLayout>> layout;
   Parameter codewords, scale;
 };
 
@@ -45,7 +46,7 @@ class WEFT_API EncodingCosine : public Module {
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   int64_t D, K;
-  EncodingLayout layout;
+  Option<Choice<EncodingLayout>> layout;
   Parameter codewords;
 };
 

@@ -15,7 +15,7 @@ class WEFT_API Unfold : public Module {
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return unfold(x, kernel_size, options); });
   }
-  Dims<2> kernel_size;
+  Option<Dims<2>> kernel_size;
   Option<FoldOptions> options;
 };
 
@@ -26,7 +26,7 @@ class WEFT_API Fold : public Module {
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return fold(x, output_size, kernel_size, options); });
   }
-  Dims<2> output_size, kernel_size;
+  Option<Dims<2>> output_size, kernel_size;
   Option<FoldOptions> options;
 };
 

@@ -12,7 +12,7 @@ FWSBase::FWSBase(const Tensor& weight, const FWSOptions& o)
   if (o.learnable_gain) gain = param("gain", one);
   else gain = buffer("gain", one);
   const int64_t all = weight.numel(), rows = weight.size(0);
-  fan_in = buffer("fan_in", full({}, variant == WSVariant::nfnet ? all / rows : all, {Dtype::i64, weight.device()}));
+  fan_in = buffer("fan_in", full({}, o.variant == WSVariant::nfnet ? all / rows : all, {Dtype::i64, weight.device()}));
   eps = buffer("eps", full({}, o.eps, {Dtype::f32, weight.device()}));
 }
 
@@ -25,7 +25,7 @@ double FWSBase::Number::of(const Tensor& t) {
 }
 
 Tensor FWSBase::rewritten(const Tensor& weight) {
-  return standardize_weight_(weight, gain, variant, eps_.of(eps), fan_in_.of(fan_in));
+  return standardize_weight_(weight, gain, *variant, eps_.of(eps), fan_in_.of(fan_in));
 }
 
 }  // namespace weft::nn

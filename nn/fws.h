@@ -6,6 +6,7 @@
 #include "weft/core/stamp.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -13,7 +14,7 @@ struct FWSOptions {
   bool learnable_gain = true;  ///< gain is a parameter, otherwise a buffer
   bool const_eval = false;     ///< in evaluation mode the weight is used as it is
   double eps = 1e-4;           ///< floor of var N
-  WSVariant variant = WSVariant::elektronn3;
+  Choice<WSVariant> variant = WSVariant::elektronn3;
 };
 
 /// What FWS of all layers share.
@@ -21,8 +22,8 @@ class WEFT_API FWSBase : public Module {
  public:
   ModuleTensor gain;   ///< [weight.size(0)], ones
   Buffer fan_in, eps;  ///< buffers, i64 and f32, rank 0: N and the floor, from checkpoints too
-  bool const_eval;
-  WSVariant variant;
+  Option<bool> const_eval;
+  Option<Choice<WSVariant>> variant;
 
  protected:
   FWSBase(const Tensor& weight, const FWSOptions& o);

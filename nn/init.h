@@ -56,6 +56,15 @@ struct KaimingOptions {
 WEFT_API void kaiming_uniform_(const Tensor& t, const KaimingOptions& o = {});
 /// N(0, gain^2 / fan).
 WEFT_API void kaiming_normal_(const Tensor& t, const KaimingOptions& o = {});
+/// PyTorch's order: `kaiming_normal_(w, 0, "fan_out", "relu")`.
+inline void kaiming_uniform_(const Tensor& t, double a, Choice<FanMode> mode = FanMode::fan_in,
+                             Choice<Nonlinearity> nonlinearity = Nonlinearity::leaky_relu) {
+  kaiming_uniform_(t, KaimingOptions{.a = a, .mode = mode, .nonlinearity = nonlinearity});
+}
+inline void kaiming_normal_(const Tensor& t, double a, Choice<FanMode> mode = FanMode::fan_in,
+                            Choice<Nonlinearity> nonlinearity = Nonlinearity::leaky_relu) {
+  kaiming_normal_(t, KaimingOptions{.a = a, .mode = mode, .nonlinearity = nonlinearity});
+}
 /// Rows (or columns, where there are more rows) are orthonormal, times gain; axes from the second on are one. (Saxe et
 /// al. 2013.)
 WEFT_API void orthogonal_(const Tensor& t, double gain = 1);

@@ -140,14 +140,13 @@ Tensor EmbeddingBag::forward(const Tensor& x, const Tensor& offsets, const Tenso
                         .scale_grad_by_freq = options->scale_grad_by_freq});
 }
 
-Flatten::Flatten(int64_t start_dim, int64_t end_dim)
-    : Module("Flatten", weft::str("start_dim=", start_dim, ", end_dim=", end_dim)),
-      start_dim(start_dim),
-      end_dim(end_dim) {}
+Flatten::Flatten(int64_t start_dim, int64_t end_dim) : Module("Flatten"), start_dim(start_dim), end_dim(end_dim) {
+  set_extra("", detail::shown("start_dim=", this->start_dim, ", end_dim=", this->end_dim));
+}
 
 Unflatten::Unflatten(int64_t dim, const Shape& unflattened_size)
-    : Module("Unflatten", weft::str("dim=", dim, ", unflattened_size=", py(unflattened_size))),
-      dim(dim),
-      unflattened_size(unflattened_size) {}
+    : Module("Unflatten"), dim(dim), unflattened_size(unflattened_size) {
+  set_extra("", detail::shown("dim=", this->dim, ", unflattened_size=", this->unflattened_size));
+}
 
 }  // namespace weft::nn

@@ -109,14 +109,18 @@ class WEFT_API Identity : public Module {
   }
 };
 
+struct FlattenOptions {
+  int64_t start_dim = 1, end_dim = -1;
+};
 /// Axes start_dim to end_dim as one. [N, C, H, W] -> [N, C H W].
 class WEFT_API Flatten : public Module {
  public:
   explicit Flatten(int64_t start_dim = 1, int64_t end_dim = -1);
+  explicit Flatten(const FlattenOptions& o) : Flatten(o.start_dim, o.end_dim) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return x.flatten(start_dim, end_dim); });
   }
-  int64_t start_dim, end_dim;
+  Option<int64_t> start_dim, end_dim;
 };
 
 /// One axis as several; one of the sizes may be -1.
@@ -126,8 +130,8 @@ class WEFT_API Unflatten : public Module {
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return x.unflatten(dim, unflattened_size); });
   }
-  int64_t dim;
-  Shape unflattened_size;
+  Option<int64_t> dim;
+  Option<Shape> unflattened_size;
 };
 
 }  // namespace weft::nn

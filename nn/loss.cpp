@@ -23,9 +23,11 @@ LinearCrossEntropyLoss::LinearCrossEntropyLoss(int64_t in_features, int64_t num_
              ": expected label_smoothing to be in range [0, 1], got ", o.label_smoothing);
   options->weight = Tensor();
   weight = buffer("weight", o.weight);
-  set_extra(weft::str("in_features=", in_features, ", num_classes=", num_classes, ", out_features=", py(o.out_features),
-                      ", bias=", py(o.bias), ", reduction=", o.reduction.text(), ", ignore_index=", py(o.ignore_index),
-                      ", label_smoothing=", py(o.label_smoothing), ", options=None"));
+  set_extra(weft::str("in_features=", in_features, ", num_classes=", num_classes), [options = options] {
+    return weft::str(", out_features=", py(options->out_features), ", bias=", py(options->bias),
+                     ", reduction=", options->reduction.text(), ", ignore_index=", py(options->ignore_index),
+                     ", label_smoothing=", py(options->label_smoothing), ", options=None");
+  });
 }
 Tensor LinearCrossEntropyLoss::forward(const Tensor& x, const Tensor& target) const {
   Shape classes{num_classes};

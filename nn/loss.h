@@ -99,7 +99,7 @@ class WEFT_API MSELoss : public Module {
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) { return mse_loss(x, target, {.reduction = *reduction}); });
   }
-  Option<Reduction> reduction;
+  Option<Choice<Reduction>> reduction;
 };
 class WEFT_API L1Loss : public Module {
  public:
@@ -108,7 +108,7 @@ class WEFT_API L1Loss : public Module {
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) { return l1_loss(x, target, {.reduction = *reduction}); });
   }
-  Option<Reduction> reduction;
+  Option<Choice<Reduction>> reduction;
 };
 class WEFT_API SmoothL1Loss : public Module {
  public:
@@ -119,7 +119,7 @@ class WEFT_API SmoothL1Loss : public Module {
     return nn::call(*this, x, [&](const Tensor& x) { return smooth_l1_loss(x, target, beta, *reduction); });
   }
   Option<double> beta;
-  Option<Reduction> reduction;
+  Option<Choice<Reduction>> reduction;
 };
 class WEFT_API HuberLoss : public Module {
  public:
@@ -130,7 +130,7 @@ class WEFT_API HuberLoss : public Module {
     return nn::call(*this, x, [&](const Tensor& x) { return huber_loss(x, target, delta, {.reduction = *reduction}); });
   }
   Option<double> delta;
-  Option<Reduction> reduction;
+  Option<Choice<Reduction>> reduction;
 };
 class WEFT_API KLDivLoss : public Module {
  public:

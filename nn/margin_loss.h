@@ -18,7 +18,7 @@ class WEFT_API MarginRankingLoss : public Module {
     return nn::call(*this, a, [&](const Tensor& a) { return margin_ranking_loss(a, b, y, margin, *reduction); });
   }
   Option<double> margin;
-  Option<Reduction> reduction;
+  Option<Choice<Reduction>> reduction;
 };
 class WEFT_API HingeEmbeddingLoss : public Module {
  public:
@@ -29,7 +29,7 @@ class WEFT_API HingeEmbeddingLoss : public Module {
     return nn::call(*this, x, [&](const Tensor& x) { return hinge_embedding_loss(x, y, margin, *reduction); });
   }
   Option<double> margin;
-  Option<Reduction> reduction;
+  Option<Choice<Reduction>> reduction;
 };
 class WEFT_API CosineEmbeddingLoss : public Module {
  public:
@@ -40,7 +40,7 @@ class WEFT_API CosineEmbeddingLoss : public Module {
     return nn::call(*this, a, [&](const Tensor& a) { return cosine_embedding_loss(a, b, y, margin, *reduction); });
   }
   Option<double> margin;
-  Option<Reduction> reduction;
+  Option<Choice<Reduction>> reduction;
 };
 class WEFT_API SoftMarginLoss : public Module {
  public:
@@ -49,7 +49,7 @@ class WEFT_API SoftMarginLoss : public Module {
   Tensor operator()(const Tensor& x, const Tensor& y) const {
     return nn::call(*this, x, [&](const Tensor& x) { return soft_margin_loss(x, y, *reduction); });
   }
-  Option<Reduction> reduction;
+  Option<Choice<Reduction>> reduction;
 };
 class WEFT_API MultiMarginLoss : public Module {
  public:
@@ -71,7 +71,7 @@ class WEFT_API MultiLabelMarginLoss : public Module {
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) { return multilabel_margin_loss(x, target, *reduction); });
   }
-  Option<Reduction> reduction;
+  Option<Choice<Reduction>> reduction;
 };
 class WEFT_API MultiLabelSoftMarginLoss : public Module {
  public:

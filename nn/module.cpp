@@ -1,10 +1,6 @@
 #include "weft/nn/module.h"
 
-#include <cxxabi.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <ostream>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -76,46 +72,7 @@ void Module::set_extra(std::string extra, std::function<std::string()> options) 
 }
 bool Module::is_training() const { return state_->training; }
 
-namespace {
-
-std::string demangled(const std::type_info& type) {
-  int status = 0;
-  std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
-  return status == 0 ? text.get() : type.name();
-}
-
-bool of_the_library(const std::type_info& type) {
-  const std::string name = demangled(type);
-  return name.starts_with("weft::nn::") || name.starts_with("weft::unit_scaled::");
-}
-
-/// Whether a class has a layer or a container of the library among its bases.
-bool extends_a_layer(const std::type_info& type) {
-  auto is_layer = [](const std::type_info& base) {
-    if (base == typeid(Module)) return false;
-    return of_the_library(base) || extends_a_layer(base);
-  };
-  if (const auto* one = dynamic_cast<const abi::__si_class_type_info*>(&type)) return is_layer(*one->__base_type);
-  if (const auto* many = dynamic_cast<const abi::__vmi_class_type_info*>(&type))
-    return std::any_of(many->__base_info, many->__base_info + many->__base_count,
-                       [&](const abi::__base_class_type_info& base) { return is_layer(*base.__base_type); });
-  return false;
-}
-
-}  // namespace
-
-void Module::name_from(const std::type_info& type) const {
-  if (!state_->own_name.empty() || type == typeid(Module)) return;
-  // A name that is there is the library's, or one that a class gives to itself (`Module("Shift")`).
-  if (!state_->name.empty() && (of_the_library(type) || !extends_a_layer(type))) return;
-  const std::string full = demangled(type);
-  size_t args = full.find('<');
-  size_t colons = full.rfind("::", args);
-  (of_the_library(type) ? state_->name : state_->own_name) = colons == std::string::npos ? full
-                                                                                         : full.substr(colons + 2);
-}
-
-Parameter Module::register_param(std::string name, const Tensor& value, const ModuleTensor* tied, bool trainable) {
+Parameter Module::put_param(std::string name, const Tensor& value, const ModuleTensor* tied, bool trainable) {
   check_name(*state_, name, "parameter");
   if (!value.defined()) return {};
   WEFT_CHECK(value.is_leaf(), ValueError, this->name(), ": parameter '", name,
@@ -127,7 +84,7 @@ Parameter Module::register_param(std::string name, const Tensor& value, const Mo
   return p;
 }
 
-Buffer Module::register_buffer(std::string name, const Tensor& value, const ModuleTensor* tied, bool persistent) {
+Buffer Module::put_buffer(std::string name, const Tensor& value, const ModuleTensor* tied, bool persistent) {
   check_name(*state_, name, "buffer");
   if (!value.defined()) return {};
   Buffer b(value, tied);
@@ -341,16 +298,38 @@ std::vector<Module> Module::modules() const {
   return out;
 }
 
-Tensor Module::get(std::string_view name) const {
+namespace {
+
+Tensor tensor_named(const Module& m, std::string_view name, bool params, bool buffers) {
   Tensor found;
-  walk(*this, "", [&](const std::string& prefix, const State& s) {
+  walk(m, "", [&](const std::string& prefix, const Module::State& s) {
     for (const auto& [key, t] : s.params)
-      if (joined(prefix, key) == name) found = t.tensor();
-    for (const State::BufferEntry& b : s.buffers)
-      if (joined(prefix, b.name) == name) found = b.tensor.tensor();
+      if (params && joined(prefix, key) == name) found = t.tensor();
+    for (const Module::State::BufferEntry& b : s.buffers)
+      if (buffers && joined(prefix, b.name) == name) found = b.tensor.tensor();
   });
-  WEFT_CHECK(found.defined(), ValueError, this->name(), ": no parameter or buffer named '", name, "'");
+  WEFT_CHECK(found.defined(), ValueError, m.name(), ": no ", params ? "parameter" : "buffer",
+             params && buffers ? " or buffer" : "", " named '", name, "'");
   return found;
+}
+
+}  // namespace
+
+Tensor Module::get(std::string_view name) const { return tensor_named(*this, name, true, true); }
+Tensor Module::get_parameter(std::string_view name) const { return tensor_named(*this, name, true, false); }
+Tensor Module::get_buffer(std::string_view name) const { return tensor_named(*this, name, false, true); }
+
+Module Module::get_submodule(std::string_view name) const {
+  const Module* here = this;
+  for (std::string_view rest = name; !rest.empty();) {
+    const std::string_view key = rest.substr(0, rest.find('.'));
+    const auto& all = here->state_->children;
+    const auto it = std::find_if(all.begin(), all.end(), [&](const State::Child& c) { return c.name == key; });
+    WEFT_CHECK(it != all.end(), ValueError, this->name(), ": no module named '", name, "'");
+    here = &it->module;
+    rest.remove_prefix(std::min(rest.size(), key.size() + 1));
+  }
+  return *here;
 }
 
 Module& Module::apply(const std::function<void(Module&)>& f) {
@@ -452,47 +431,5 @@ void detail::materialize(Module::State& s, const Shape& first) {
   lazy->materialize(s, first);
   s.lazy.reset();
 }
-
-// Printing
-
-namespace {
-
-/// Later lines of a nested text move two columns to the right.
-std::string indented(const std::string& text) {
-  std::string out;
-  for (char c : text) {
-    out += c;
-    if (c == '\n') out += "  ";
-  }
-  return out;
-}
-
-std::string text_of(const Module& m) {
-  const Module::State& s = m.state();
-  std::vector<std::string> lines;
-  for (size_t i = 0; i < s.children.size();) {
-    std::string body = text_of(s.children[i].module);
-    size_t end = i + 1;
-    if (s.list_repr)
-      while (end < s.children.size() && text_of(s.children[end].module) == body) ++end;
-    std::string label = s.children[i].name;
-    if (end - i > 1) {
-      label += "-" + s.children[end - 1].name;
-      body = std::to_string(end - i) + " x " + body;
-    }
-    lines.push_back("(" + label + "): " + indented(body));
-    i = end;
-  }
-  std::string out = m.name() + "(";
-  const std::string extra = s.options_text ? s.extra + s.options_text() : s.extra;
-  if (lines.empty() && extra.find('\n') == std::string::npos) return out + extra + ")";
-  if (!extra.empty()) out += "\n  " + indented(extra);
-  for (const std::string& line : lines) out += "\n  " + line;
-  return out + "\n)";
-}
-
-}  // namespace
-
-std::ostream& Module::print(std::ostream& os) const { return os << text_of(*this); }
 
 }  // namespace weft::nn

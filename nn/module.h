@@ -68,6 +68,8 @@ class WEFT_API Module {
   Module& eval() { return train(false); }
   /// Sets requires_grad of every parameter. The mode stays as it is.
   Module& requires_grad(bool on = true);
+  /// requires_grad with PyTorch's name.
+  Module& requires_grad_(bool on = true) { return requires_grad(on); }
   /// Moves parameters, gradients and buffers. Every handle of them sees the change.
   Module& to(Device device);
   /// Casts floating parameters, gradients and buffers; others stay. DtypeError unless `dtype` is floating.
@@ -113,6 +115,10 @@ class WEFT_API Module {
   template <std::derived_from<Module> M, class Make> int64_t replace(Make make);
   /// The parameter or buffer of that dotted name. ValueError otherwise.
   Tensor get(std::string_view name) const;
+  /// The parameter of that dotted name; the buffer; the module, "" for this one. ValueError otherwise.
+  Tensor get_parameter(std::string_view name) const;
+  Tensor get_buffer(std::string_view name) const;
+  Module get_submodule(std::string_view name) const;
   /// Calls f for all modules below and then for this one.
   Module& apply(const std::function<void(Module&)>& f);
 
@@ -125,7 +131,8 @@ class WEFT_API Module {
 
   /// Calls hook(module, x) before every call of this module; x is its first input, undefined where that is no Tensor.
   /// A Tensor that the hook returns replaces x. Returns a handle for remove_hook. Copies of the module have the hook,
-  /// clones too.
+  /// clones too. Layers of the library run hooks; a class of one's own runs them where its operator() goes through
+  /// `nn::call` (nn/call.h), and never otherwise.
   template <class F> int64_t register_forward_pre_hook(F hook) {
     return add_pre_hook([hook = std::move(hook)](const Module& m, const Tensor& x) mutable -> Tensor {
       if constexpr (std::is_void_v<std::invoke_result_t<F&, const Module&, const Tensor&>>) return hook(m, x), Tensor();
@@ -133,7 +140,7 @@ class WEFT_API Module {
     });
   }
   /// Calls hook(module, x, y) after every call; y is the result or its member `output`, undefined where there is
-  /// none. A Tensor that the hook returns replaces y.
+  /// none. A Tensor that the hook returns replaces y. Which classes run it: see register_forward_pre_hook.
   template <class F> int64_t register_forward_hook(F hook) {
     return add_hook([hook = std::move(hook)](const Module& m, const Tensor& x, const Tensor& y) mutable -> Tensor {
       if constexpr (std::is_void_v<std::invoke_result_t<F&, const Module&, const Tensor&, const Tensor&>>)
@@ -159,18 +166,29 @@ class WEFT_API Module {
   /// name, or a tensor that was computed from others.
   /// With `trainable` off, or for integers, it does not require grad.
   Parameter param(std::string name, const Tensor& value, bool trainable = true) {
-    return register_param(std::move(name), value, nullptr, trainable);
+    return put_param(std::move(name), value, nullptr, trainable);
   }
   /// The same for another module's parameter, or for this one's under a second name: both are tied.
   template <std::derived_from<ModuleTensor> P> Parameter param(std::string name, const P& value) {
-    return register_param(std::move(name), value, &value, value.requires_grad());
+    return put_param(std::move(name), value, &value, value.requires_grad());
   }
   /// Registers state that is not trained. Only persistent buffers are in the state dict.
   Buffer buffer(std::string name, const Tensor& value, bool persistent = true) {
-    return register_buffer(std::move(name), value, nullptr, persistent);
+    return put_buffer(std::move(name), value, nullptr, persistent);
   }
   template <std::derived_from<ModuleTensor> P> Buffer buffer(std::string name, const P& value, bool persistent = true) {
-    return register_buffer(std::move(name), value, &value, persistent);
+    return put_buffer(std::move(name), value, &value, persistent);
+  }
+  /// `param`, `buffer` and `add` with PyTorch's names.
+  template <class T> Parameter register_parameter(std::string name, const T& value, bool requires_grad = true) {
+    if constexpr (std::derived_from<T, ModuleTensor>) return param(std::move(name), value);
+    else return param(std::move(name), value, requires_grad);
+  }
+  template <class T> Buffer register_buffer(std::string name, const T& value, bool persistent = true) {
+    return buffer(std::move(name), value, persistent);
+  }
+  template <std::derived_from<Module> M> M register_module(std::string name, M child) {
+    return add(std::move(name), std::move(child));
   }
   /// Lets every handle of a buffer name t.
   static void set_buffer(const Buffer& b, const Tensor& t) { b.replace(t); }
@@ -193,8 +211,8 @@ class WEFT_API Module {
   /// Users' classes are called by their C++ name, also those derived from a layer of the library.
   void name_from(const std::type_info& type) const;
   std::ostream& print(std::ostream& os) const;
-  Parameter register_param(std::string name, const Tensor& value, const ModuleTensor* tied, bool trainable);
-  Buffer register_buffer(std::string name, const Tensor& value, const ModuleTensor* tied, bool persistent);
+  Parameter put_param(std::string name, const Tensor& value, const ModuleTensor* tied, bool trainable);
+  Buffer put_buffer(std::string name, const Tensor& value, const ModuleTensor* tied, bool persistent);
   int64_t add_pre_hook(detail::PreHook hook);
   int64_t add_hook(detail::PostHook hook);
   /// This module as an M among what it was added as.

@@ -53,10 +53,17 @@ ChannelNorm::ChannelNorm(std::string name, int64_t num_features, const Options& 
 
 void ChannelNorm::reset_parameters() {
   NoGrad guard;
-  for (Tensor t : {weight.tensor(), running_var.tensor()})
-    if (t.defined()) t.fill_(1);
-  for (Tensor t : {bias.tensor(), running_mean.tensor(), num_batches_tracked.tensor()})
-    if (t.defined()) t.zero_();
+  if (weight.defined()) weight.fill_(1);
+  if (bias.defined()) bias.zero_();
+  reset_running_stats();
+}
+
+void ChannelNorm::reset_running_stats() {
+  NoGrad guard;
+  if (!running_mean.defined()) return;
+  running_mean.zero_();
+  running_var.fill_(1);
+  num_batches_tracked.zero_();
 }
 
 template ChannelNorm::ChannelNorm(std::string, int64_t, const BatchNormOptions&);  // for SyncBatchNorm
@@ -127,15 +134,21 @@ template class InstanceNorm<3>;
 
 // GroupNorm, LayerNorm, RMSNorm
 
+namespace {
+void check_groups(int64_t groups, int64_t channels) {
+  WEFT_CHECK(groups > 0 && channels % groups == 0, ValueError, "GroupNorm: num_channels ", channels,
+             " must be divisible by num_groups ", groups);
+}
+}  // namespace
+
 GroupNorm::GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions o)
     : Module("GroupNorm"), num_groups(num_groups), num_channels(num_channels), options(o) {
-  set_extra(weft::str(num_groups, ", ", num_channels), [options = options] {
-    return weft::str(", eps=", py(options->eps), ", affine=", py(options->affine),
+  set_extra("", [groups = this->num_groups, num_channels, options = options] {
+    return weft::str(*groups, ", ", num_channels, ", eps=", py(options->eps), ", affine=", py(options->affine),
                      ", bias=", py(options->affine && options->bias),
                      activation_text(options->activation, options->slope));
   });
-  WEFT_CHECK(num_groups > 0 && num_channels % num_groups == 0, ValueError, "GroupNorm: num_channels ", num_channels,
-             " must be divisible by num_groups ", num_groups);
+  check_groups(num_groups, num_channels);
   if (o.affine) {
     weight = param("weight", ones({num_channels}));
     if (o.bias) bias = param("bias", zeros({num_channels}));
@@ -143,6 +156,7 @@ GroupNorm::GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions 
 }
 
 Tensor GroupNorm::forward(const Tensor& x) const {
+  check_groups(num_groups, num_channels);
   return group_norm(x, num_groups, weight, bias,
                     {.eps = options->eps, .activation = options->activation, .slope = options->slope});
 }
@@ -181,16 +195,16 @@ Tensor RMSNorm::forward(const Tensor& x) const { return rms_norm(x, normalized_s
 
 LocalResponseNorm::LocalResponseNorm(int64_t size, LocalResponseNormOptions o)
     : Module("LocalResponseNorm"), size(size), options(o) {
-  set_extra(py(size), [options = options] {
-    return weft::str(", alpha=", py(options->alpha), ", beta=", py(options->beta), ", k=", py(options->k));
+  set_extra("", [size = this->size, options = options] {
+    return weft::str(*size, ", alpha=", py(options->alpha), ", beta=", py(options->beta), ", k=", py(options->k));
   });
   WEFT_CHECK(size > 0, ValueError, "LocalResponseNorm: size must be positive, got ", size);
 }
 
 CrossMapLRN2d::CrossMapLRN2d(int64_t size, LocalResponseNormOptions o)
     : Module("CrossMapLRN2d"), size(size), options(o) {
-  set_extra(py(size), [options = options] {  // PyTorch's default of k is an int here
-    return weft::str(", alpha=", py(options->alpha), ", beta=", py(options->beta),
+  set_extra("", [size = this->size, options = options] {  // PyTorch's default of k is an int here
+    return weft::str(*size, ", alpha=", py(options->alpha), ", beta=", py(options->beta),
                      ", k=", options->k == 1 ? "1" : py(options->k));
   });
   WEFT_CHECK(size > 0, ValueError, "CrossMapLRN2d: size must be positive, got ", size);

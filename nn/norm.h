@@ -13,6 +13,8 @@ class WEFT_API ChannelNorm : public Module {
  public:
   /// Back to the first values: weight and running_var 1, the others 0.
   void reset_parameters();
+  /// The running statistics alone.
+  void reset_running_stats();
   int64_t num_features;
   Parameter weight, bias;
   Buffer running_mean, running_var, num_batches_tracked;
@@ -102,7 +104,8 @@ class WEFT_API GroupNorm : public Module {
   GroupNorm(int64_t num_groups, int64_t num_channels, F eps) : GroupNorm(num_groups, num_channels, {.eps = eps}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  int64_t num_groups, num_channels;
+  Option<int64_t> num_groups;
+  int64_t num_channels;
   Option<GroupNormOptions> options;
   Parameter weight, bias;
 };
@@ -156,7 +159,7 @@ class WEFT_API LocalResponseNorm : public Module {
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return local_response_norm(x, size, options); });
   }
-  int64_t size;
+  Option<int64_t> size;
   Option<LocalResponseNormOptions> options;
 };
 
@@ -171,7 +174,7 @@ class WEFT_API CrossMapLRN2d : public Module {
   CrossMapLRN2d(int64_t size, F alpha, double beta = 0.75, double k = 1) : CrossMapLRN2d(size, {alpha, beta, k}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  int64_t size;
+  Option<int64_t> size;
   Option<LocalResponseNormOptions> options;
 };
 

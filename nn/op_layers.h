@@ -3,6 +3,7 @@
 
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -12,8 +13,8 @@ class WEFT_API Normalize : public Module {
   explicit Normalize(double p = 2, int64_t dim = 1);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  double p;
-  int64_t dim;
+  Option<double> p;
+  Option<int64_t> dim;
 };
 
 /// x.view(size); one size may be -1.
@@ -23,7 +24,7 @@ class WEFT_API View : public Module {
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return x.reshape(size); });
   }
-  Shape size;
+  Option<Shape> size;
 };
 
 /// Sum over one axis.
@@ -32,8 +33,8 @@ class WEFT_API Sum : public Module {
   explicit Sum(int64_t dim, bool keep_dim = false);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  int64_t dim;
-  bool keep_dim;
+  Option<int64_t> dim;
+  Option<bool> keep_dim;
 };
 /// Mean over one axis.
 class WEFT_API Mean : public Module {
@@ -41,8 +42,8 @@ class WEFT_API Mean : public Module {
   explicit Mean(int64_t dim, bool keep_dim = false);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  int64_t dim;
-  bool keep_dim;
+  Option<int64_t> dim;
+  Option<bool> keep_dim;
 };
 /// Mean over height and width. [B, C, H, W] -> [B, C].
 class WEFT_API GlobalAvgPool2d : public Module {

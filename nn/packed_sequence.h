@@ -75,4 +75,11 @@ namespace detail {
 std::vector<int64_t> checked_batch_sizes(const std::string& op, const PackedSequence& s);
 }  // namespace detail
 
+namespace utils::rnn {
+using nn::pack_padded_sequence;
+using nn::pack_sequence;
+using nn::pad_packed_sequence;
+using nn::pad_sequence;
+}  // namespace utils::rnn
+
 }  // namespace weft::nn

@@ -4,8 +4,6 @@
 
 namespace weft::nn {
 
-using detail::py;
-
 namespace {
 
 constexpr const char* class_name(PadMode mode) {
@@ -25,21 +23,22 @@ void check_rank(const Module& m, int d, const Tensor& x) {
 }  // namespace
 
 template <PadMode Mode, int D>
-Pad<Mode, D>::Pad(const Dims<2 * D>& padding)
-    : Module(weft::str(class_name(Mode), D, "d"), py(Shape(padding))), padding(padding) {}
+Pad<Mode, D>::Pad(const Dims<2 * D>& padding) : Module(weft::str(class_name(Mode), D, "d")), padding(padding) {
+  set_extra("", detail::shown(this->padding));
+}
 template <PadMode Mode, int D> Tensor Pad<Mode, D>::forward(const Tensor& x) const {
   // as in PyTorch, zeros go round any tensor with enough axes
   if (Mode != PadMode::constant) check_rank(*this, D, x);
-  return pad(x, Shape(padding), Mode);
+  return pad(x, Shape(*padding), Mode);
 }
 
 template <int D>
 ConstantPad<D>::ConstantPad(const Dims<2 * D>& padding, double value)
-    : Module(weft::str("ConstantPad", D, "d"), "padding=" + py(Shape(padding)) + ", value=" + py(value)),
-      padding(padding),
-      value(value) {}
+    : Module(weft::str("ConstantPad", D, "d")), padding(padding), value(value) {
+  set_extra("", detail::shown("padding=", this->padding, ", value=", this->value));
+}
 template <int D> Tensor ConstantPad<D>::forward(const Tensor& x) const {
-  return pad(x, Shape(padding), PadMode::constant, value);
+  return pad(x, Shape(*padding), PadMode::constant, *value);
 }
 
 template class Pad<PadMode::reflect, 1>;

@@ -4,6 +4,7 @@
 #include "weft/autograd/ops/shape/pad.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -15,7 +16,7 @@ template <PadMode Mode, int D> class WEFT_API Pad : public Module {
   explicit Pad(const Dims<2 * D>& padding);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  Dims<2 * D> padding;
+  Option<Dims<2 * D>> padding;
 };
 using ReflectionPad1d = Pad<PadMode::reflect, 1>;
 using ReflectionPad2d = Pad<PadMode::reflect, 2>;
@@ -36,8 +37,8 @@ template <int D> class WEFT_API ConstantPad : public Module {
   ConstantPad(const Dims<2 * D>& padding, double value);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  Dims<2 * D> padding;
-  double value;
+  Option<Dims<2 * D>> padding;
+  Option<double> value;
 };
 using ConstantPad1d = ConstantPad<1>;
 using ConstantPad2d = ConstantPad<2>;

@@ -32,6 +32,7 @@ class WEFT_API ParameterList : public Module {
   explicit ParameterList(const std::vector<Tensor>& values = {}, ParameterListEntry e = {});
   /// Registers a leaf, trainable from now on unless said otherwise. Integers are never.
   ParameterList& push_back(const Tensor& value, ParameterListEntry e = {});
+  ParameterList& append(const Tensor& value, ParameterListEntry e = {}) { return push_back(value, e); }
   ParameterList& extend(const std::vector<Tensor>& values, ParameterListEntry e = {});
   /// The parameter; -1 is the last. ValueError out of range.
   const Parameter& at(int64_t index) const;

@@ -60,11 +60,13 @@ template <int D> MaxPool<D>::MaxPool(const MaxPoolOptions<D>& o) : Module(weft::
   });
 }
 template <int D> Tensor MaxPool<D>::forward(const Tensor& x) const {
+  check<D>(name(), *options);
   return by_rank<D>([](const Tensor& t, const auto& o) { return max_pool1d(t, o); },
                     [](const Tensor& t, const auto& o) { return max_pool2d(t, o); },
                     [](const Tensor& t, const auto& o) { return max_pool3d(t, o); })(x, *options);
 }
 template <int D> Pooled MaxPool<D>::with_indices(const Tensor& x) const {
+  check<D>(name(), *options);
   return by_rank<D>([](const Tensor& t, const auto& o) { return max_pool1d_with_indices(t, o); },
                     [](const Tensor& t, const auto& o) { return max_pool2d_with_indices(t, o); },
                     [](const Tensor& t, const auto& o) { return max_pool3d_with_indices(t, o); })(x, *options);
@@ -80,6 +82,7 @@ template <int D> AvgPool<D>::AvgPool(const AvgPoolOptions<D>& o) : Module(weft::
   });
 }
 template <int D> Tensor AvgPool<D>::forward(const Tensor& x) const {
+  check<D>(name(), *options);
   return by_rank<D>([](const Tensor& t, const auto& o) { return avg_pool1d(t, o); },
                     [](const Tensor& t, const auto& o) { return avg_pool2d(t, o); },
                     [](const Tensor& t, const auto& o) { return avg_pool3d(t, o); })(x, *options);
@@ -87,38 +90,52 @@ template <int D> Tensor AvgPool<D>::forward(const Tensor& x) const {
 
 template <int D>
 AdaptiveAvgPool<D>::AdaptiveAvgPool(const OutputSize<D>& output_size)
-    : Module(weft::str("AdaptiveAvgPool", D, "d"), text(output_size)), output_size(output_size) {}
+    : Module(weft::str("AdaptiveAvgPool", D, "d")), output_size(output_size) {
+  set_extra("", [size = this->output_size] { return text(*size); });
+}
 template <int D> Tensor AdaptiveAvgPool<D>::forward(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& s) { return adaptive_avg_pool1d(t, s); },
                     [](const Tensor& t, const auto& s) { return adaptive_avg_pool2d(t, s); },
-                    [](const Tensor& t, const auto& s) { return adaptive_avg_pool3d(t, s); })(x, output_size);
+                    [](const Tensor& t, const auto& s) { return adaptive_avg_pool3d(t, s); })(x, *output_size);
 }
 
 template <int D>
 AdaptiveMaxPool<D>::AdaptiveMaxPool(const OutputSize<D>& output_size)
-    : Module(weft::str("AdaptiveMaxPool", D, "d"), text(output_size)), output_size(output_size) {}
+    : Module(weft::str("AdaptiveMaxPool", D, "d")), output_size(output_size) {
+  set_extra("", [size = this->output_size] { return text(*size); });
+}
 template <int D> Tensor AdaptiveMaxPool<D>::forward(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& s) { return adaptive_max_pool1d(t, s); },
                     [](const Tensor& t, const auto& s) { return adaptive_max_pool2d(t, s); },
-                    [](const Tensor& t, const auto& s) { return adaptive_max_pool3d(t, s); })(x, output_size);
+                    [](const Tensor& t, const auto& s) { return adaptive_max_pool3d(t, s); })(x, *output_size);
 }
 
 template <int D> Pooled AdaptiveMaxPool<D>::with_indices(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& s) { return adaptive_max_pool1d_with_indices(t, s); },
                     [](const Tensor& t, const auto& s) { return adaptive_max_pool2d_with_indices(t, s); },
-                    [](const Tensor& t, const auto& s) { return adaptive_max_pool3d_with_indices(t, s); })(x,
-                                                                                                           output_size);
+                    [](const Tensor& t, const auto& s) { return adaptive_max_pool3d_with_indices(t, s); })(
+      x, *output_size);
 }
 
+namespace {
+template <int D> void check_lp(const std::string& name, const LpPoolOptions<D>& o) {
+  check<D>(name, o);
+  WEFT_CHECK(o.norm_type != 0, ValueError, name, ": norm_type must not be 0");
+}
+}  // namespace
+
 template <int D> LPPool<D>::LPPool(const LpPoolOptions<D>& o) : Module(weft::str("LPPool", D, "d")), options(o) {
-  check<D>(name(), o);
-  WEFT_CHECK(o.norm_type != 0, ValueError, name(), ": norm_type must not be 0");
-  const auto whole = static_cast<int64_t>(o.norm_type);
-  set_extra("norm_type=" + (static_cast<double>(whole) == o.norm_type ? py(whole) : py(o.norm_type)) +
-            ", kernel_size=" + py_short(o.kernel_size) +
-            ", stride=" + (o.stride == Dims<D>(0) ? "None" : py_short(o.stride)) + ", ceil_mode=" + py(o.ceil_mode));
+  check_lp(name(), o);
+  set_extra("", [options = options] {
+    const auto& o = *options;
+    const auto whole = static_cast<int64_t>(o.norm_type);
+    return "norm_type=" + (static_cast<double>(whole) == o.norm_type ? py(whole) : py(o.norm_type)) +
+           ", kernel_size=" + py_short(o.kernel_size) +
+           ", stride=" + (o.stride == Dims<D>(0) ? "None" : py_short(o.stride)) + ", ceil_mode=" + py(o.ceil_mode);
+  });
 }
 template <int D> Tensor LPPool<D>::forward(const Tensor& x) const {
+  check_lp(name(), *options);
   return by_rank<D>([](const Tensor& t, const auto& o) { return lp_pool1d(t, o); },
                     [](const Tensor& t, const auto& o) { return lp_pool2d(t, o); },
                     [](const Tensor& t, const auto& o) { return lp_pool3d(t, o); })(x, *options);
@@ -135,30 +152,38 @@ MaxUnpool<D>::MaxUnpool(const MaxUnpoolOptions<D>& o) : Module(weft::str("MaxUnp
 }
 template <int D>
 Tensor MaxUnpool<D>::forward(const Tensor& x, const Tensor& indices, const std::optional<Shape>& output_size) const {
+  check<D>(name(), *options);
   return by_rank<D>([&](const auto& o) { return max_unpool1d(x, indices, o, output_size); },
                     [&](const auto& o) { return max_unpool2d(x, indices, o, output_size); },
                     [&](const auto& o) { return max_unpool3d(x, indices, o, output_size); })(*options);
 }
 
-template <int D>
-FractionalMaxPool<D>::FractionalMaxPool(const FractionalMaxPoolOptions<D>& o)
-    : Module(weft::str("FractionalMaxPool", D, "d")), options(o) {
-  random_samples_ = buffer("_random_samples", o.random_samples);
+namespace {
+template <int D> void check_fractional(const std::string& name, const FractionalMaxPoolOptions<D>& o) {
   const bool sized = o.output_size != Dims<D>(0);
-  WEFT_CHECK(sized || !o.output_ratio.empty(), ValueError, name(),
+  WEFT_CHECK(sized || !o.output_ratio.empty(), ValueError, name,
              ": requires specifying either an output_size or an output_ratio");
-  WEFT_CHECK(!sized || o.output_ratio.empty(), ValueError, name(),
+  WEFT_CHECK(!sized || o.output_ratio.empty(), ValueError, name,
              ": only one of output_size and output_ratio may be specified");
   for (int i = 0; i < D; ++i) {
-    WEFT_CHECK(o.kernel_size[i] > 0, ValueError, name(), ": kernel_size must be greater than 0, got ",
+    WEFT_CHECK(o.kernel_size[i] > 0, ValueError, name, ": kernel_size must be greater than 0, got ",
                py_short(o.kernel_size));
     if (sized) continue;
     WEFT_CHECK(
         (o.output_ratio.size() == 1 || o.output_ratio.size() == D) && o.output_ratio[i] > 0 && o.output_ratio[i] < 1,
-        ValueError, name(), ": output_ratio must be between 0 and 1, one number or ", D, ", got ", o.output_ratio[i]);
+        ValueError, name, ": output_ratio must be between 0 and 1, one number or ", D, ", got ", o.output_ratio[i]);
   }
 }
+}  // namespace
+
+template <int D>
+FractionalMaxPool<D>::FractionalMaxPool(const FractionalMaxPoolOptions<D>& o)
+    : Module(weft::str("FractionalMaxPool", D, "d")), options(o) {
+  random_samples_ = buffer("_random_samples", o.random_samples);
+  check_fractional(name(), o);
+}
 template <int D> FractionalMaxPoolOptions<D> FractionalMaxPool<D>::current() const {
+  check_fractional(name(), *options);
   FractionalMaxPoolOptions<D> o = *options;
   o.random_samples = random_samples_.tensor();
   return o;

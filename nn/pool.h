@@ -45,7 +45,7 @@ template <int D> class WEFT_API AdaptiveAvgPool : public Module {
   explicit AdaptiveAvgPool(const OutputSize<D>& output_size);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  OutputSize<D> output_size;
+  Option<OutputSize<D>> output_size;
 };
 using AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
 using AdaptiveAvgPool2d = AdaptiveAvgPool<2>;
@@ -58,7 +58,7 @@ template <int D> class WEFT_API AdaptiveMaxPool : public Module {
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   Pooled with_indices(const Tensor& x) const;
-  OutputSize<D> output_size;
+  Option<OutputSize<D>> output_size;
 };
 using AdaptiveMaxPool1d = AdaptiveMaxPool<1>;
 using AdaptiveMaxPool2d = AdaptiveMaxPool<2>;

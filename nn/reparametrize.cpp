@@ -61,21 +61,21 @@ SpectralNormRule::SpectralNormRule(const Tensor& weight, const SpectralNormOptio
   WEFT_CHECK(o.n_power_iterations > 0, ValueError, "spectral_norm: n_power_iterations must be positive, got ",
              o.n_power_iterations);
   original.stand_in(weight);
-  options.dim = wrap_dim("spectral_norm", o.dim.value_or(0), weight.rank());
+  options->dim = wrap_dim("spectral_norm", o.dim.value_or(0), weight.rank());
   NoGrad guard;
-  const int64_t rows = weight.size(*options.dim);
+  const int64_t rows = weight.size(*options->dim);
   u.stand_in(normalized(randn({rows}, weight.options()), o.eps));
   v.stand_in(normalized(randn({weight.numel() / rows}, weight.options()), o.eps));
 }
 
 Tensor SpectralNormRule::weight(bool training) const {
-  const Tensor matrix = as_matrix(original, *options.dim);
+  const Tensor matrix = as_matrix(original, *options->dim);
   Tensor left = u.tensor(), right = v.tensor();
   if (training) {
     NoGrad guard;
-    for (int64_t i = 0; i < options.n_power_iterations; ++i) {
-      right = normalized(mv(matrix.t(), left), options.eps);
-      left = normalized(mv(matrix, right), options.eps);
+    for (int64_t i = 0; i < options->n_power_iterations; ++i) {
+      right = normalized(mv(matrix.t(), left), options->eps);
+      left = normalized(mv(matrix, right), options->eps);
     }
     // The graph keeps left and right: the buffers may change in the next call.
     Tensor(u.tensor()).copy_(left);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "weft/nn/module.h"
+#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -89,7 +90,7 @@ struct WEFT_API SpectralNormRule {
     f("weight_u", u);
     f("weight_v", v);
   }
-  SpectralNormOptions options;
+  Option<SpectralNormOptions> options;
   Parameter original;
   Buffer u, v;
 };
@@ -103,5 +104,12 @@ template <Weighted M> SpectralNorm<M> spectral_norm(M layer, SpectralNormOptions
   return {std::move(layer), std::move(rule)};
 }
 template <Weighted M> M remove_spectral_norm(const SpectralNorm<M>& m) { return m.plain(); }
+
+namespace utils {
+using nn::remove_spectral_norm;
+using nn::remove_weight_norm;
+using nn::spectral_norm;
+using nn::weight_norm;
+}  // namespace utils
 
 }  // namespace weft::nn

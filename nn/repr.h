@@ -16,6 +16,7 @@ inline std::string py(int64_t x) { return std::to_string(x); }
 inline std::string py(bool x) { return x ? "True" : "False"; }
 /// (3,), (2, 3)
 std::string py(const Shape& s);
+template <int D> std::string py(const Dims<D>& d) { return py(Shape(d)); }
 template <class T> std::string py(const std::optional<T>& x) { return x ? py(*x) : "None"; }
 /// 2 where all are equal, else (2, 3): how PyTorch prints an argument that was given as one number.
 template <int D> std::string py_short(const Dims<D>& d) {

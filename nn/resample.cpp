@@ -6,6 +6,7 @@
 namespace weft::nn {
 
 using detail::py;
+using detail::shown;
 
 namespace {
 
@@ -44,22 +45,38 @@ UpsamplingBilinear2d::UpsamplingBilinear2d(const UpsamplingOptions& o)
   state().name = "UpsamplingBilinear2d";
 }
 
-PixelShuffle::PixelShuffle(int64_t upscale_factor)
-    : Module("PixelShuffle", "upscale_factor=" + py(upscale_factor)), upscale_factor(upscale_factor) {
-  WEFT_CHECK(upscale_factor > 0, ValueError, "PixelShuffle: upscale_factor must be positive, got ", upscale_factor);
+namespace {
+void check_positive(const Module& m, const char* what, int64_t value) {
+  WEFT_CHECK(value > 0, ValueError, m.name(), ": ", what, " must be positive, got ", value);
 }
-Tensor PixelShuffle::forward(const Tensor& x) const { return pixel_shuffle(x, upscale_factor); }
+}  // namespace
+
+PixelShuffle::PixelShuffle(int64_t upscale_factor) : Module("PixelShuffle"), upscale_factor(upscale_factor) {
+  check_positive(*this, "upscale_factor", upscale_factor);
+  set_extra("", shown("upscale_factor=", this->upscale_factor));
+}
+Tensor PixelShuffle::forward(const Tensor& x) const {
+  check_positive(*this, "upscale_factor", upscale_factor);
+  return pixel_shuffle(x, upscale_factor);
+}
 
 PixelUnshuffle::PixelUnshuffle(int64_t downscale_factor)
-    : Module("PixelUnshuffle", "downscale_factor=" + py(downscale_factor)), downscale_factor(downscale_factor) {
-  WEFT_CHECK(downscale_factor > 0, ValueError, "PixelUnshuffle: downscale_factor must be positive, got ",
-             downscale_factor);
+    : Module("PixelUnshuffle"), downscale_factor(downscale_factor) {
+  check_positive(*this, "downscale_factor", downscale_factor);
+  set_extra("", shown("downscale_factor=", this->downscale_factor));
 }
-Tensor PixelUnshuffle::forward(const Tensor& x) const { return pixel_unshuffle(x, downscale_factor); }
+Tensor PixelUnshuffle::forward(const Tensor& x) const {
+  check_positive(*this, "downscale_factor", downscale_factor);
+  return pixel_unshuffle(x, downscale_factor);
+}
 
-ChannelShuffle::ChannelShuffle(int64_t groups) : Module("ChannelShuffle", "groups=" + py(groups)), groups(groups) {
-  WEFT_CHECK(groups > 0, ValueError, "ChannelShuffle: groups must be positive, got ", groups);
+ChannelShuffle::ChannelShuffle(int64_t groups) : Module("ChannelShuffle"), groups(groups) {
+  check_positive(*this, "groups", groups);
+  set_extra("", shown("groups=", this->groups));
 }
-Tensor ChannelShuffle::forward(const Tensor& x) const { return channel_shuffle(x, groups); }
+Tensor ChannelShuffle::forward(const Tensor& x) const {
+  check_positive(*this, "groups", groups);
+  return channel_shuffle(x, groups);
+}
 
 }  // namespace weft::nn

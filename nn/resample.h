@@ -52,21 +52,29 @@ class WEFT_API UpsamplingBilinear2d : public Upsample {
       : UpsamplingBilinear2d(UpsamplingOptions{.size = detail::size_of(size)}) {}
 };
 
+struct PixelShuffleOptions {
+  int64_t upscale_factor;
+};
 /// [.., C r^2, H, W] -> [.., C, H r, W r].
 class WEFT_API PixelShuffle : public Module {
  public:
   explicit PixelShuffle(int64_t upscale_factor);
+  explicit PixelShuffle(const PixelShuffleOptions& o) : PixelShuffle(o.upscale_factor) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  int64_t upscale_factor;
+  Option<int64_t> upscale_factor;
+};
+struct PixelUnshuffleOptions {
+  int64_t downscale_factor;
 };
 /// [.., C, H r, W r] -> [.., C r^2, H, W].
 class WEFT_API PixelUnshuffle : public Module {
  public:
   explicit PixelUnshuffle(int64_t downscale_factor);
+  explicit PixelUnshuffle(const PixelUnshuffleOptions& o) : PixelUnshuffle(o.downscale_factor) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  int64_t downscale_factor;
+  Option<int64_t> downscale_factor;
 };
 
 /// Channels of [N, C, ...] dealt out among the groups: channel_shuffle.
@@ -75,7 +83,7 @@ class WEFT_API ChannelShuffle : public Module {
   explicit ChannelShuffle(int64_t groups);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
-  int64_t groups;
+  Option<int64_t> groups;
 };
 
 }  // namespace weft::nn

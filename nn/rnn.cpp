@@ -105,8 +105,8 @@ RNNBase::RNNBase(std::string name, RnnKind kind, int64_t input_size, int64_t hid
       num_layers(o.num_layers),
       proj_size(o.proj_size),
       bias(o.bias),
-      batch_first(o.batch_first),
       bidirectional(o.bidirectional),
+      batch_first(o.batch_first),
       dropout(o.dropout),
       kind_(kind) {
   WEFT_CHECK(o.dropout >= 0 && o.dropout <= 1, ValueError, this->name(),
@@ -120,9 +120,8 @@ RNNBase::RNNBase(std::string name, RnnKind kind, int64_t input_size, int64_t hid
   if (proj_size) extra += ", proj_size=" + py(proj_size);
   if (num_layers != 1) extra += ", num_layers=" + py(num_layers);
   if (!bias) extra += ", bias=False";
-  if (batch_first) extra += ", batch_first=True";
-  set_extra(extra, [dropout = dropout, both = bidirectional ? ", bidirectional=True" : ""] {
-    return (*dropout != 0 ? ", dropout=" + py(*dropout) : "") + both;
+  set_extra(extra, [first = batch_first, dropout = dropout, both = bidirectional ? ", bidirectional=True" : ""] {
+    return weft::str(*first ? ", batch_first=True" : "", *dropout != 0 ? ", dropout=" + py(*dropout) : "", both);
   });
 
   const int64_t rows = rnn_gates(kind) * hidden_size, out = proj_size ? proj_size : hidden_size;

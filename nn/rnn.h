@@ -50,7 +50,8 @@ struct LSTMOptions {
 class WEFT_API RNNBase : public Module {
  public:
   int64_t input_size, hidden_size, num_layers, proj_size;
-  bool bias, batch_first, bidirectional;
+  bool bias, bidirectional;
+  Option<bool> batch_first;
   Option<double> dropout;
   void reset_parameters();
 

@@ -10,8 +10,6 @@
 
 namespace weft::nn {
 
-using detail::py;
-
 SegmentationLosses::SegmentationLosses(SegmentationLossesOptions o)
     : Module("SegmentationLosses"), options(std::move(o)) {
   WEFT_CHECK(!options->se_loss || options->nclass > 0, ValueError, "SegmentationLosses: se_loss needs nclass, got ",
@@ -50,12 +48,19 @@ Tensor SegmentationLosses::forward(const Tensor& pred, const Tensor& se, const T
   return loss(pred, se, aux, target);
 }
 
-LabelSmoothing::LabelSmoothing(double smoothing)
-    : Module("LabelSmoothing", weft::str("smoothing=", py(smoothing))), smoothing(smoothing) {
+namespace {
+void check_smoothing(double smoothing) {
   WEFT_CHECK(smoothing >= 0 && smoothing <= 1, ValueError, "LabelSmoothing: smoothing must be in [0, 1], got ",
              smoothing);
 }
+}  // namespace
+
+LabelSmoothing::LabelSmoothing(double smoothing) : Module("LabelSmoothing"), smoothing(smoothing) {
+  check_smoothing(smoothing);
+  set_extra("", detail::shown("smoothing=", this->smoothing));
+}
 Tensor LabelSmoothing::forward(const Tensor& x, const Tensor& target) const {
+  check_smoothing(smoothing);
   WEFT_CHECK(x.rank() == 2, ShapeError, "LabelSmoothing: expected logits [N, C], got ", x.shape());
   return cross_entropy(x, target, {.label_smoothing = smoothing});
 }

@@ -45,7 +45,7 @@ class WEFT_API LabelSmoothing : public Module {
   explicit LabelSmoothing(double smoothing = 0.1);
   Tensor operator()(const Tensor& x, const Tensor& target) const { return nn::call(*this, x, target); }
   Tensor forward(const Tensor& x, const Tensor& target) const;
-  double smoothing;
+  Option<double> smoothing;
 };
 
 }  // namespace weft::nn

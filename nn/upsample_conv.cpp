@@ -20,15 +20,15 @@ int64_t conv_channels(int64_t out, const UpsampleConv2dOptions& o) {
 }  // namespace
 
 UpsampleConv2d::UpsampleConv2d(int64_t in_channels, int64_t out, const UpsampleConv2dOptions& o)
-    : ConvBase(config("UpsampleConv", in_channels, conv_channels(out, o), o.kernel_size, o)),
-      scale_factor(o.scale_factor) {
+    : ConvOf("UpsampleConv2d", in_channels, conv_channels(out, o), o), made_for_(o.scale_factor) {
   out_channels = out;
-  std::string text = weft::str(in_channels, ", ", out, ", kernel_size=", py(kernel_size),
-                               ", stride=", py(params.stride), ", padding=", py(params.padding_lo),
-                               ", scale_factor=", scale_factor);
-  if (params.groups != 1) text += ", groups=" + py(params.groups);
-  if (!o.bias) text += ", bias=False";
-  set_extra(text);
+  show([options = options] {
+    const ConvGeometry g = conv_geometry(*options);
+    return weft::str(", kernel_size=", py(g.kernel_size), ", stride=", py(g.params.stride),
+                     ", padding=", g.padding_text.empty() ? py(g.params.padding_lo) : g.padding_text,
+                     ", scale_factor=", options->scale_factor,
+                     g.params.groups != 1 ? ", groups=" + py(g.params.groups) : "", g.bias ? "" : ", bias=False");
+  });
   reset_parameters();
 }
 void UpsampleConv2d::reset_parameters() {
@@ -37,6 +37,10 @@ void UpsampleConv2d::reset_parameters() {
   init::uniform_(weight, -bound, bound);
   if (bias.defined()) init::uniform_(bias, -bound, bound);
 }
-Tensor UpsampleConv2d::forward(const Tensor& x) const { return pixel_shuffle(convolve(x, weight), scale_factor); }
+Tensor UpsampleConv2d::forward(const Tensor& x) const {
+  WEFT_CHECK(options->scale_factor == made_for_, ValueError, name(), ": scale_factor cannot change, got ",
+             options->scale_factor, " for a weight that was made for ", made_for_);
+  return pixel_shuffle(convolve(x, weight), made_for_);
+}
 
 }  // namespace weft::nn

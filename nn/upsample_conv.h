@@ -20,13 +20,15 @@ struct UpsampleConv2dOptions {
 /// A convolution to out scale_factor^2 channels, then pixel shuffle: [N, in, H, W] -> [N, out, s h, s w] with h, w
 /// those of the convolution. UpsampleConv2d(16, 16, {.kernel_size = 3, .padding = 1, .scale_factor = 2}) makes 12 x 12
 /// of 6 x 6. weight [out s^2, in / groups, kh, kw] and bias [out s^2] begin as U(+-1 / sqrt(in kh kw)).
-class WEFT_API UpsampleConv2d : public ConvBase {
+class WEFT_API UpsampleConv2d : public ConvOf<ConvBase, UpsampleConv2dOptions> {
  public:
   UpsampleConv2d(int64_t in_channels, int64_t out_channels, const UpsampleConv2dOptions& o);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   void reset_parameters();
-  int64_t scale_factor;
+
+ private:
+  int64_t made_for_;  // the scale factor of the weight
 };
 
 }  // namespace weft::nn

@@ -12,4 +12,9 @@ namespace weft::nn {
 /// nothing is changed then.
 WEFT_API void vector_to_parameters(const Tensor& vector, const std::vector<Tensor>& params);
 
+namespace utils {
+using nn::parameters_to_vector;
+using nn::vector_to_parameters;
+}  // namespace utils
+
 }  // namespace weft::nn

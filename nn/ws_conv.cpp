@@ -25,13 +25,19 @@ struct WSConvBase::Kept {
   Tensor weight;
 };
 
-WSConvBase::WSConvBase(const Config& c, WSVariant variant)
-    : ConvBase(c), variant(variant), kept_(std::make_shared<Kept>()) {
-  WEFT_CHECK(weight.numel() > weight.shape()[0], ValueError, name(), ": weight ", weight.shape(),
+WSConvBase::WSConvBase(std::string name, int64_t in_channels, int64_t out_channels, const ConvGeometry& g,
+                       Choice<WSVariant> variant)
+    : ConvBase(std::move(name), in_channels, out_channels, g), variant(variant), kept_(std::make_shared<Kept>()) {
+  WEFT_CHECK(weight.numel() > weight.shape()[0], ValueError, this->name(), ": weight ", weight.shape(),
              " has one element per row, which cannot be standardised");
   gain = param("gain", ones({weight.shape()[0]}));
-  if (variant == WSVariant::nfnet) set_extra(state().extra + ", variant=nfnet");
   reset_parameters();
+}
+
+void WSConvBase::show(std::function<std::string()> text) {
+  ConvBase::show([text = std::move(text), variant = variant] {
+    return text() + (*variant == WSVariant::nfnet ? ", variant=nfnet" : "");
+  });
 }
 
 void WSConvBase::reset_parameters() {
@@ -51,7 +57,7 @@ Tensor WSConvBase::weight_for_call(double eps) const {
                          .gain = Stamp(gain),
                          .weight_data = weight.raw_data(),
                          .gain_data = gain.raw_data(),
-                         .variant = variant,
+                         .variant = *variant,
                          .eps = eps,
                          .queue = device.type == DeviceType::cpu ? nullptr : Stream::current(device).handle()};
   if (!kept_->weight.defined() || kept_->from != now) {

@@ -17,14 +17,16 @@ using weft::WSVariant;
 /// once and kept until weight or gain change; a change through a pointer that was taken before is not seen.
 class WEFT_API WSConvBase : public ConvBase {
  public:
-  WSVariant variant;
+  Option<Choice<WSVariant>> variant;
   Parameter gain;  ///< [weight.size(0)]
   /// The standardised weight, differentiable, in a tensor of its own.
-  Tensor standardize_weight(double eps = 1e-4) const { return weft::standardize_weight(weight, gain, variant, eps); }
+  Tensor standardize_weight(double eps = 1e-4) const { return weft::standardize_weight(weight, gain, *variant, eps); }
   void reset_parameters();
 
  protected:
-  WSConvBase(const Config& c, WSVariant variant);
+  WSConvBase(std::string name, int64_t in_channels, int64_t out_channels, const ConvGeometry& g,
+             Choice<WSVariant> variant);
+  void show(std::function<std::string()> text);
   /// The same for use in a call: may be shared with other calls.
   Tensor weight_for_call(double eps) const;
 
@@ -34,19 +36,19 @@ class WEFT_API WSConvBase : public ConvBase {
 };
 
 /// Conv whose weight is standardised in every call and scaled by `gain`, one per output channel.
-template <int D> class WEFT_API WSConv : public WSConvBase {
+template <int D> class WEFT_API WSConv : public ConvOf<WSConvBase, ConvOptions<D>> {
  public:
   WSConv(int64_t in_channels, int64_t out_channels, const ConvOptions<D>& o,
          Choice<WSVariant> variant = WSVariant::elektronn3)
-      : WSConvBase(config("WSConv", in_channels, out_channels, o.kernel_size, o), variant) {}
+      : WSConv::ConvOf(weft::str("WSConv", D, "d"), in_channels, out_channels, o, variant) {}
   WSConv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const ConvOptions<D, Given>& o = {},
          Choice<WSVariant> variant = WSVariant::elektronn3)
-      : WSConvBase(config("WSConv", in_channels, out_channels, kernel_size, o), variant) {}
+      : WSConv(in_channels, out_channels, detail::with_kernel(kernel_size, o), variant) {}
   WSConv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride,
          const Padding<D>& padding = 0)
       : WSConv(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   Tensor operator()(const Tensor& x, double eps = 1e-4) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return convolve(x, weight_for_call(eps)); });
+    return nn::call(*this, x, [&](const Tensor& x) { return this->convolve(x, this->weight_for_call(eps)); });
   }
 };
 using WSConv1d = WSConv<1>;
@@ -54,21 +56,22 @@ using WSConv2d = WSConv<2>;
 using WSConv3d = WSConv<3>;
 
 /// ConvTranspose in the same way. Rows, and so `gain`, are per *input* channel.
-template <int D> class WEFT_API WSConvTranspose : public WSConvBase {
+template <int D> class WEFT_API WSConvTranspose : public ConvOf<WSConvBase, ConvTransposeOptions<D>> {
  public:
   WSConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeOptions<D>& o,
                   Choice<WSVariant> variant = WSVariant::elektronn3)
-      : WSConvBase(config("WSConvTranspose", in_channels, out_channels, o.kernel_size, o), variant) {}
+      : WSConvTranspose::ConvOf(weft::str("WSConvTranspose", D, "d"), in_channels, out_channels, o, variant) {}
   WSConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size,
                   const ConvTransposeOptions<D, Given>& o = {}, Choice<WSVariant> variant = WSVariant::elektronn3)
-      : WSConvBase(config("WSConvTranspose", in_channels, out_channels, kernel_size, o), variant) {}
+      : WSConvTranspose(in_channels, out_channels, detail::with_kernel(kernel_size, o), variant) {}
   WSConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size, const Dims<D>& stride,
                   const Padding<D>& padding = 0)
       : WSConvTranspose(in_channels, out_channels, kernel_size, {.stride = stride, .padding = padding}) {}
   /// output_size: as ConvTranspose.
   Tensor operator()(const Tensor& x, const std::optional<Shape>& output_size = {}, double eps = 1e-4) const {
-    return nn::call(*this, x,
-                    [&](const Tensor& x) { return convolve_transposed(x, weight_for_call(eps), output_size); });
+    return nn::call(*this, x, [&](const Tensor& x) {
+      return this->convolve_transposed(x, this->weight_for_call(eps), output_size);
+    });
   }
 };
 using WSConvTranspose1d = WSConvTranspose<1>;

@@ -18,7 +18,7 @@ struct Table {
   bool f64 = false;
   int64_t numel = 0;
 
-  Table(const std::vector<Tensor>& params, bool write) {
+  Table(const ParamList& params, bool write) {
     NoGrad guard;
     for (Tensor p : params) {
       Tensor g = p.grad();
@@ -48,9 +48,9 @@ struct Table {
 
 }  // namespace
 
-Tensor grad_norm(const std::vector<Tensor>& params, double norm_type) { return Table(params, false).norm(norm_type); }
+Tensor grad_norm(const ParamList& params, double norm_type) { return Table(params, false).norm(norm_type); }
 
-Tensor clip_grad_norm(const std::vector<Tensor>& params, double max_norm, const ClipOptions& o) {
+Tensor clip_grad_norm(const ParamList& params, double max_norm, const ClipOptions& o) {
   WEFT_CHECK(max_norm >= 0, ValueError, "clip_grad_norm: max_norm must not be negative, got ", max_norm);
   Table table(params, true);
   Tensor norm = table.norm(o.norm_type);
@@ -60,7 +60,7 @@ Tensor clip_grad_norm(const std::vector<Tensor>& params, double max_norm, const 
   return norm;
 }
 
-void clip_grad_value(const std::vector<Tensor>& params, double limit) {
+void clip_grad_value(const ParamList& params, double limit) {
   WEFT_CHECK(limit >= 0, ValueError, "clip_grad_value: the limit must not be negative, got ", limit);
   Table table(params, true);
   if (!table.entries.empty()) kernels::multi_clamp(table.device, table.entries, limit);

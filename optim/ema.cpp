@@ -22,8 +22,7 @@ Tensor dense_copy(const Tensor& t, Dtype dtype) { return empty_like(t, dtype).co
 
 }  // namespace
 
-ExponentialMovingAverage::ExponentialMovingAverage(std::vector<Tensor> params, const EmaOptions& o,
-                                                   const std::vector<Tensor>& buffers)
+ExponentialMovingAverage::ExponentialMovingAverage(ParamList params, const EmaOptions& o, const ParamList& buffers)
     : o_(o) {
   check_decay(o.decay);
   params.insert(params.end(), buffers.begin(), buffers.end());

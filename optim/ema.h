@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "weft/optim/param_list.h"
 #include "weft/optim/state.h"
 
 namespace weft::optim {
@@ -23,8 +24,7 @@ class WEFT_API ExponentialMovingAverage {
  public:
   /// `buffers` (`model.buffers()`) are averaged as well; those that are not floating are copied. Without
   /// `buffers` the model keeps its own. ValueError for a decay outside [0, 1], an undefined tensor, or one given twice.
-  explicit ExponentialMovingAverage(std::vector<Tensor> params, const EmaOptions& o = {},
-                                    const std::vector<Tensor>& buffers = {});
+  explicit ExponentialMovingAverage(ParamList params, const EmaOptions& o = {}, const ParamList& buffers = {});
   ~ExponentialMovingAverage();
   ExponentialMovingAverage(const ExponentialMovingAverage&) = delete;
   ExponentialMovingAverage& operator=(const ExponentialMovingAverage&) = delete;

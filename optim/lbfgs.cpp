@@ -42,12 +42,11 @@ double cubic_minimum(double x1, double f1, double g1, double x2, double f2, doub
 }  // namespace
 
 void LBFGSOptions::check() const {
-  WEFT_CHECK(line_search <= LineSearch::strong_wolfe, ValueError, "LBFGS: there is no such line search");
   WEFT_CHECK(max_iter >= 0 && history_size > 0, ValueError, "LBFGS: invalid max_iter ", max_iter, " or history_size ",
              history_size);
 }
 
-LBFGS::LBFGS(std::vector<Tensor> params, LBFGSOptions o) : OptimizerOf(std::move(params), o) {
+LBFGS::LBFGS(ParamList params, LBFGSOptions o) : OptimizerOf(std::move(params), o) {
   for (const Slot& s : slots_)
     WEFT_CHECK(s.param.dtype() == slots_[0].param.dtype() && s.param.device() == slots_[0].param.device(), ValueError,
                "LBFGS: the parameters must share dtype and device");
@@ -251,7 +250,7 @@ Tensor LBFGS::iterate(const std::function<Tensor()>& closure) {
     if (slope > -o.tolerance_change) break;
 
     bool flat = false;
-    if (o.line_search == LineSearch::strong_wolfe) {
+    if (o.line_search_fn == LineSearch::strong_wolfe) {
       Point best;
       evaluations += search(at, best, g, f, slope, max_eval - evaluations);
       f = best.f;

@@ -3,12 +3,14 @@
 
 #include <deque>
 
+#include "weft/core/choice.h"
 #include "weft/optim/optimizer.h"
 
 namespace weft::optim {
 
 /// `strong_wolfe`: cubic line search with bracketing and zoom (Nocedal & Wright 2006, 3.5).
 enum class LineSearch : uint8_t { none, strong_wolfe };
+constexpr auto mode_words(LineSearch) { return make_words("LBFGS: line_search_fn", "none", "strong_wolfe"); }
 
 struct WEFT_API LBFGSOptions {
   double lr = 1;
@@ -17,7 +19,7 @@ struct WEFT_API LBFGSOptions {
   double tolerance_grad = 1e-7;    ///< stops when no element of the gradient is larger
   double tolerance_change = 1e-9;  ///< stops when step or loss change less
   int64_t history_size = 100;
-  LineSearch line_search = LineSearch::none;
+  Choice<LineSearch> line_search_fn = LineSearch::none;
   bool maximize = false;
 
   static constexpr const char* name = "LBFGS";
@@ -27,7 +29,7 @@ struct WEFT_API LBFGSOptions {
   template <class F> static void visit(LBFGSOptions& o, const F& f) {
     f("lr", o.lr), f("max_iter", o.max_iter), f("max_eval", o.max_eval), f("tolerance_grad", o.tolerance_grad);
     f("tolerance_change", o.tolerance_change), f("history_size", o.history_size);
-    f("line_search", o.line_search), f("maximize", o.maximize);
+    f("line_search", o.line_search_fn), f("maximize", o.maximize);
   }
 };
 
@@ -35,8 +37,8 @@ struct WEFT_API LBFGSOptions {
 ///     opt.step([&] { opt.zero_grad(); Tensor loss = f(); loss.backward(); return loss; });
 class WEFT_API LBFGS : public OptimizerOf<LBFGSOptions> {
  public:
-  explicit LBFGS(std::vector<Tensor> params, LBFGSOptions o = {});
-  LBFGS(std::vector<Tensor> params, LearningRate auto lr) : LBFGS(std::move(params), with_lr(lr)) {}
+  explicit LBFGS(ParamList params, LBFGSOptions o = {});
+  LBFGS(ParamList params, LearningRate auto lr) : LBFGS(std::move(params), with_lr(lr)) {}
   /// Up to max_iter iterations. The closure clears the gradients, computes the loss and its gradients, and is called
   /// several times. Returns the loss of its first call. What it throws leaves parameters and state as they were before
   /// the step.

@@ -21,6 +21,12 @@ Tensor Optimizer::step(const std::function<Tensor()>& closure) {
   return loss;
 }
 
+std::vector<Tensor> Optimizer::parameters() const {
+  std::vector<Tensor> out;
+  for (const Slot& s : slots_) out.push_back(s.param);
+  return out;
+}
+
 void Optimizer::zero_grad(bool set_to_none) {
   for (Slot& s : slots_) {
     Tensor g = s.param.grad();

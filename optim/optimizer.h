@@ -12,16 +12,18 @@
 #include <vector>
 
 #include "weft/autograd/grad_mode.h"
+#include "weft/core/choice.h"
 #include "weft/core/kernels.h"
 #include "weft/core/stamp.h"
 #include "weft/core/state_dict.h"
+#include "weft/optim/param_list.h"
 #include "weft/optim/state.h"
 
 namespace weft::optim {
 
 /// Parameters with options of their own: every option is there, none is inherited.
 template <class Options> struct ParamGroup {
-  std::vector<Tensor> params;
+  ParamList params;
   Options options = {};
 };
 
@@ -52,6 +54,9 @@ class WEFT_API Optimizer {
   virtual Tensor step(const std::function<Tensor()>& closure);
   /// Forgets the gradients, or zeroes them where they are.
   void zero_grad(bool set_to_none = true);
+
+  /// All parameters, group by group.
+  std::vector<Tensor> parameters() const;
 
   // What schedules change
   /// Number of parameter groups.
@@ -183,11 +188,11 @@ template <class Options> class OptimizerOf : public Optimizer {
  public:
   using Group = ParamGroup<Options>;
   /// One group of all `params`. ValueError for options out of range.
-  explicit OptimizerOf(std::vector<Tensor> params, Options o = {}) : defaults_(o) {
+  explicit OptimizerOf(ParamList params, Options o = {}) : defaults_(o) {
     add_group({std::move(params), std::move(o)});
   }
   /// PyTorch's short form: `Adam(params, 1e-3)`.
-  OptimizerOf(std::vector<Tensor> params, LearningRate auto lr) : OptimizerOf(std::move(params), with_lr(lr)) {}
+  OptimizerOf(ParamList params, LearningRate auto lr) : OptimizerOf(std::move(params), with_lr(lr)) {}
   /// Several groups, each with its own options.
   explicit OptimizerOf(std::vector<Group> groups) { add_groups(std::move(groups)); }
   using Optimizer::step;
@@ -277,19 +282,28 @@ template <class Options> class OptimizerOf : public Optimizer {
     });
     if constexpr (requires { o.check(); }) o.check();
   }
+  template <class T> static double number_of(const T& value) { return static_cast<double>(value); }
+  template <class E> static double number_of(const Choice<E>& value) {
+    return static_cast<double>(static_cast<E>(value));
+  }
+  template <class T> static void set_number(T& value, int64_t number) { value = static_cast<T>(number); }
+  /// A mode that is not there leaves the value as it is.
+  template <class E> static void set_number(Choice<E>& value, int64_t number) {
+    if (number >= 0 && static_cast<size_t>(number) < mode_words(E{}).list.size()) value = static_cast<E>(number);
+  }
   static void visit(Options& o, const Visit& f) {
     Options::visit(o, [&](const char* name, auto& value) {
       using T = std::remove_reference_t<decltype(value)>;
-      double number = static_cast<double>(value);
+      double number = number_of(value);
       f(name, number);
       if constexpr (std::is_same_v<T, double>) {
         value = number;
       } else {
-        // Counts, switches and enumerators hold whole numbers.
+        // Counts, switches and modes hold whole numbers.
         const bool whole = number > -1e15 && number < 1e15;
-        const T converted = whole ? static_cast<T>(static_cast<int64_t>(number)) : T();
-        WEFT_CHECK(whole && static_cast<double>(converted) == number, ValueError, Options::name, ": invalid ", name,
-                   " ", number);
+        T converted = value;
+        if (whole) set_number(converted, static_cast<int64_t>(number));
+        WEFT_CHECK(whole && number_of(converted) == number, ValueError, Options::name, ": invalid ", name, " ", number);
         value = converted;
       }
     });

@@ -33,7 +33,7 @@ double along(const OneCycleOptions& o, int64_t i, double first, double top, doub
   const double up = o.pct_start * n - 1;
   auto between = [&](double a, double b, double at, double length) {
     const double share = length > 0 ? at / length : 1;  // a phase may have no length
-    return o.cosine ? b + (a - b) * half_cosine(share) : a + (b - a) * share;
+    return o.anneal_strategy == OneCycleOptions::Anneal::cos ? b + (a - b) * half_cosine(share) : a + (b - a) * share;
   };
   if (x <= up) return between(first, top, x, up);
   if (!o.three_phase) return between(top, last, x - up, n - 1 - up);
@@ -181,7 +181,10 @@ WarmupCosineLR::WarmupCosineLR(Optimizer& opt, int64_t total, int64_t warmup, do
     : Schedule(opt, warmed_up("WarmupCosineLR", total, warmup,
                               [=](double s) { return min_factor + (1 - min_factor) * half_cosine(s); })) {}
 
-OneCycleLR::OneCycleLR(Optimizer& opt, const OneCycleOptions& o) : Schedule(opt) {
+OneCycleLR::OneCycleLR(Optimizer& opt, OneCycleOptions o) : Schedule(opt) {
+  WEFT_CHECK(o.total_steps == 0 || (o.epochs == 0 && o.steps_per_epoch == 0), ValueError, "OneCycleLR: total_steps ",
+             o.total_steps, " goes without epochs and steps_per_epoch, got ", o.epochs, " and ", o.steps_per_epoch);
+  if (o.total_steps == 0) o.total_steps = o.epochs * o.steps_per_epoch;
   positive("OneCycleLR: total_steps", o.total_steps);
   in_unit("OneCycleLR: pct_start", o.pct_start);
   Momentum momentum;
@@ -270,9 +273,10 @@ ReduceLROnPlateau::ReduceLROnPlateau(Optimizer& opt, const PlateauOptions& o)
   WEFT_CHECK(o.factor < 1, ValueError, "ReduceLROnPlateau: factor must be below 1, got ", o.factor);
 }
 bool ReduceLROnPlateau::better(double metric) const {
+  const bool relative = o_.threshold_mode == PlateauOptions::ThresholdMode::rel;
   if (o_.mode == PlateauOptions::Mode::min)
-    return metric < (o_.relative ? best_ * (1 - o_.threshold) : best_ - o_.threshold);
-  return metric > (o_.relative ? best_ * (1 + o_.threshold) : best_ + o_.threshold);
+    return metric < (relative ? best_ * (1 - o_.threshold) : best_ - o_.threshold);
+  return metric > (relative ? best_ * (1 + o_.threshold) : best_ + o_.threshold);
 }
 void ReduceLROnPlateau::step(double metric) {
   if (better(metric)) {
@@ -292,6 +296,11 @@ void ReduceLROnPlateau::step(double metric) {
   }
   cooling_ = o_.cooldown;
   bad_ = 0;
+}
+std::vector<double> ReduceLROnPlateau::get_last_lr() const {
+  std::vector<double> out;
+  for (int64_t g = 0; g < opt_.num_groups(); ++g) out.push_back(opt_.lr(g));
+  return out;
 }
 StateDict ReduceLROnPlateau::state_dict() const {
   StateDict out;

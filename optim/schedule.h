@@ -109,20 +109,25 @@ struct WEFT_API WarmupCosineLR : Schedule {
 };
 
 struct OneCycleOptions {
+  enum class Anneal : uint8_t { cos, linear };
   double max_lr;
-  int64_t total_steps;
-  double pct_start = 0.3;      ///< share of the steps in which the rate rises
-  bool cosine = true;          ///< linear otherwise
+  int64_t total_steps = 0;  ///< or epochs steps_per_epoch
+  int64_t epochs = 0, steps_per_epoch = 0;
+  double pct_start = 0.3;  ///< share of the steps in which the rate rises
+  Choice<Anneal> anneal_strategy = Anneal::cos;
   bool cycle_momentum = true;  ///< momentum goes the other way
   double base_momentum = 0.85, max_momentum = 0.95;
   double div_factor = 25;         ///< the first rate is max_lr / div_factor
   double final_div_factor = 1e4;  ///< the last one is the first / final_div_factor
   bool three_phase = false;       ///< up, down to the first rate, then down to the last
 };
+constexpr auto mode_words(OneCycleOptions::Anneal) {
+  return make_words("OneCycleLR: anneal_strategy", "cos", "linear");
+}
 /// The rate goes up to max_lr and down again in total_steps rates (Smith & Topin 2019); one step more goes on along the
 /// curve, ValueError beyond, as in PyTorch. NotSupported for cycle_momentum where the optimiser has no momentum.
 struct WEFT_API OneCycleLR : Schedule {
-  OneCycleLR(Optimizer& opt, const OneCycleOptions& o);
+  OneCycleLR(Optimizer& opt, OneCycleOptions o);
   OneCycleLR(Optimizer& opt, double max_lr, int64_t total_steps) : OneCycleLR(opt, {max_lr, total_steps}) {}
 };
 
@@ -185,24 +190,34 @@ struct WEFT_API SequentialLR : Schedule {
 
 struct PlateauOptions {
   enum class Mode : uint8_t { min, max };
+  enum class ThresholdMode : uint8_t { rel, abs };
   Choice<Mode> mode = Mode::min;
   double factor = 0.1;
-  int64_t patience = 10;    ///< bad epochs that are tolerated
-  double threshold = 1e-4;  ///< a smaller improvement does not count
-  bool relative = true;     ///< threshold is a share of the best value; absolute otherwise
-  int64_t cooldown = 0;     ///< epochs after a reduction that do not count
+  int64_t patience = 10;                                      ///< bad epochs that are tolerated
+  double threshold = 1e-4;                                    ///< a smaller improvement does not count
+  Choice<ThresholdMode> threshold_mode = ThresholdMode::rel;  ///< a share of the best value, or a difference from it
+  int64_t cooldown = 0;                                       ///< epochs after a reduction that do not count
   double min_lr = 0;
   double eps = 1e-8;  ///< smaller changes are not made
 };
 constexpr auto mode_words(PlateauOptions::Mode) { return make_words("ReduceLROnPlateau: mode", "min", "max"); }
+constexpr auto mode_words(PlateauOptions::ThresholdMode) {
+  return make_words("ReduceLROnPlateau: threshold_mode", "rel", "abs");
+}
 /// rate *= factor when `metric` has not improved for more than `patience` calls of step(metric). No Schedule: its rates
 /// follow from the metrics.
 class WEFT_API ReduceLROnPlateau {
  public:
   /// ValueError for a factor of 1 or more.
   explicit ReduceLROnPlateau(Optimizer& opt, const PlateauOptions& o = {});
+  /// PyTorch's order: `ReduceLROnPlateau(opt, "min", 0.5, 3)`.
+  template <std::convertible_to<Choice<PlateauOptions::Mode>> M>
+  ReduceLROnPlateau(Optimizer& opt, const M& mode, double factor = 0.1, int64_t patience = 10)
+      : ReduceLROnPlateau(opt, PlateauOptions{.mode = mode, .factor = factor, .patience = patience}) {}
   /// Counts one epoch with this metric and lowers the rates where it is due.
   void step(double metric);
+  /// The optimiser's rates, by group.
+  std::vector<double> get_last_lr() const;
   StateDict state_dict() const;
   void load_state_dict(const StateDict& dict);
 
@@ -213,5 +228,8 @@ class WEFT_API ReduceLROnPlateau {
   double best_;
   int64_t bad_ = 0, cooling_ = 0;
 };
+
+/// torch.optim.lr_scheduler: optim::lr_scheduler::StepLR.
+namespace lr_scheduler = weft::optim;
 
 }  // namespace weft::optim

@@ -60,7 +60,7 @@ double adam_lr_scale(const Tensor& p) {
   return depth_scale(p) * (mup_info(p).type == MupType::weight ? 1 / std::sqrt(fan(p)) : 1);
 }
 
-double sgd_lr_scale(const Tensor& p, Constraint readout_constraint) {
+double sgd_lr_scale(const Tensor& p, Choice<Constraint> readout_constraint) {
   check_readout(readout_constraint);
   if (readout_constraint == Constraint::none) return adam_lr_scale(p);
   const MupType type = mup_info(p).type;

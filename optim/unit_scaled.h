@@ -16,7 +16,7 @@ namespace weft::unit_scaled {
 WEFT_API double adam_lr_scale(const Tensor& p);
 /// The same under SGD: as Adam's where `readout_constraint` is none; with to_output_scale weight fan^1/2, bias and norm
 /// size(0), output 1. ValueError for another constraint.
-WEFT_API double sgd_lr_scale(const Tensor& p, Constraint readout_constraint = Constraint::none);
+WEFT_API double sgd_lr_scale(const Tensor& p, Choice<Constraint> readout_constraint = Constraint::none);
 
 /// One group for each parameter, lr *= lr_scale(p). With independent_weight_decay the decay becomes weight_decay / lr,
 /// so that a step decays by weight_decay whatever the rate is (a schedule still acts on both). ValueError: a parameter
@@ -63,10 +63,10 @@ template <bool Decoupled> class WEFT_API AdamOf : public optim::AdamOf<Decoupled
 
  public:
   using Group = optim::ParamGroup<AdamOptions>;
-  explicit AdamOf(std::vector<Tensor> params, AdamOptions o = {}) : AdamOf(std::vector<Group>{{std::move(params), o}}) {
+  explicit AdamOf(optim::ParamList params, AdamOptions o = {}) : AdamOf(std::vector<Group>{{std::move(params), o}}) {
     defaults_ = o;
   }
-  AdamOf(std::vector<Tensor> params, optim::LearningRate auto lr)
+  AdamOf(optim::ParamList params, optim::LearningRate auto lr)
       : AdamOf(std::move(params), AdamOptions{.lr = static_cast<double>(lr)}) {}
   /// Several groups, each with its own options. Errors as scaled_parameters.
   explicit AdamOf(const std::vector<Group>& groups);
@@ -94,7 +94,7 @@ struct SGDOptions {
   double weight_decay = 0;
   bool nesterov = false;
   bool maximize = false;
-  Constraint readout_constraint = Constraint::none;  ///< of the readout layer: none or to_output_scale
+  Choice<Constraint> readout_constraint = Constraint::none;  ///< of the readout layer: none or to_output_scale
   bool independent_weight_decay = true;
   bool allow_non_unit_scaling_params = false;
 };
@@ -103,10 +103,10 @@ struct SGDOptions {
 class WEFT_API SGD : public optim::SGD {
  public:
   using Group = optim::ParamGroup<SGDOptions>;
-  explicit SGD(std::vector<Tensor> params, SGDOptions o = {}) : SGD(std::vector<Group>{{std::move(params), o}}) {
+  explicit SGD(optim::ParamList params, SGDOptions o = {}) : SGD(std::vector<Group>{{std::move(params), o}}) {
     defaults_ = o;
   }
-  SGD(std::vector<Tensor> params, optim::LearningRate auto lr)
+  SGD(optim::ParamList params, optim::LearningRate auto lr)
       : SGD(std::move(params), SGDOptions{.lr = static_cast<double>(lr)}) {}
   /// Several groups, each with its own options. Errors as scaled_parameters.
   explicit SGD(const std::vector<Group>& groups);

@@ -119,7 +119,8 @@ golden() {
   say "## Golden vectors on $device"
   say ""
   local family rc
-  for family in nn ops conv optim encoding modules; do
+  for family in nn modules functions composites special ops conv optim encoding elementwise dtypes reduce search \
+                arrange places; do
     rc=0
     timeout 200 "${ours[@]}" "$root/bin/golden_driver" --device "$device" "$WEFT_TEST_DATA/golden/data/$family" \
       > "$out/golden_$family.log" 2>&1 || rc=$?

@@ -2,7 +2,6 @@
 // result here.
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/in_place.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/activation.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/bitwise.h"
@@ -285,17 +284,17 @@ Tensor Methods::flipud() const { return weft::flipud(self()); }
 
 namespace {
 // Writes f(x), made without a record, into x. `others`: what f reads beside x.
-template <class F>
-Tensor& written(const char* op, Tensor& x, std::initializer_list<const Tensor*> others, const F& f) try {
+template <class F> Tensor& written(const char* op, Tensor& x, std::initializer_list<const Tensor*> others, const F& f) {
+  const OpName name(op);
   detail::check_in_place(op, x);
   for (const Tensor* o : others) detail::check_in_place(op, x, o);
   NoGrad no_grad;
   const Tensor y = f(std::as_const(x));
   detail::check_in_place_dtype(op, x.dtype(), y.is_floating(), y.dtype() == Dtype::boolean);
-  WEFT_CHECK(y.shape() == x.shape(), ShapeError, op, ": the result ", y.shape(), " does not fit the shape ", x.shape(),
+  WEFT_CHECK(y.shape() == x.shape(), ShapeError, "the result ", y.shape(), " does not fit the shape ", x.shape(),
              " that is written");
   return x.copy_(y);
-} catch (const Error& e) { detail::rethrow_as(op, e); }
+}
 }  // namespace
 
 Tensor& Methods::pow_(const Tensor& y) {
@@ -355,7 +354,7 @@ Tensor& Methods::index_put_(const std::vector<Index>& at, const Tensor& values, 
                  [&](const Tensor& x) { return weft::index_put(x, at, values, accumulate); });
 }
 Tensor& Methods::index_put_(const std::vector<Index>& at, Scalar value) {
-  const OpName name("index_put_");
+  const OpName op("index_put_");
   return index_put_(at, full({}, value, self().options()));
 }
 Tensor& Methods::index_fill_(int64_t dim, const Tensor& index, Scalar value) {

@@ -1,6 +1,6 @@
 #include "weft/autograd/ops/random.h"
 
-#include "weft/autograd/ops/composed.h"
+#include "weft/autograd/in_place.h"
 #include "weft/autograd/ops/elementwise/activation.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
@@ -66,11 +66,9 @@ Tensor alpha_masked(const char* op, const Tensor& x, double p, const Shape& shap
   return add(mul(x, mul(mask, a)), shift);
 }
 
-void check_in_place(const char* op, const Tensor& x) {
-  WEFT_CHECK(x.is_floating(op), DtypeError, op, ": dtype ", x.dtype(),
-             " is not supported here; expected a floating one");
-  WEFT_CHECK(!(grad_enabled() && x.requires_grad()), Error, op, ": an in-place change of a tensor ", x.shape(),
-             " that requires grad cannot be recorded; do it under NoGrad");
+void check_filled(const char* op, const Tensor& x) {
+  detail::check_in_place(op, x);
+  WEFT_CHECK(x.is_floating(), DtypeError, op, ": dtype ", x.dtype(), " is not supported here; expected a floating one");
 }
 
 // Fills x through `fill`, by way of a dense tensor where x has gaps. Drawn in logical order, so that the layout does
@@ -95,9 +93,9 @@ Tensor exponential(const Shape& shape, const TensorOptions& o, Generator* g) {
 }  // namespace
 
 Tensor dropout(const Tensor& x, double p, bool training, Generator* g) {
-  check_probability("dropout", p);
-  WEFT_CHECK(x.is_floating(), DtypeError, "dropout: dtype ", x.dtype(),
-             " is not supported here; expected a floating one");
+  const OpName op("dropout");
+  check_probability(op, p);
+  WEFT_CHECK(x.is_floating(), DtypeError, "dtype ", x.dtype(), " is not supported here; expected a floating one");
   if (!training || p == 0 || x.numel() == 0) return x;
   if (p == 1) return mul(x, 0);
   return masked(x, choose(g).reserve(blocks(x.numel())), 1 - p,
@@ -105,10 +103,11 @@ Tensor dropout(const Tensor& x, double p, bool training, Generator* g) {
 }
 
 Tensor dropout1d(const Tensor& x, double p, bool training, Generator* g) {
-  check_defined("dropout1d", x);
+  const OpName op("dropout1d");
+  check_defined(op, x);
   WEFT_CHECK(!training || x.rank() == 2 || x.rank() == 3, ShapeError,
-             "dropout1d: expects 3 dimensions (or 2 without a batch), got ", x.shape());
-  return feature_dropout("dropout1d", x, 2, p, training, g);
+             "expects 3 dimensions (or 2 without a batch), got ", x.shape());
+  return feature_dropout(op, x, 2, p, training, g);
 }
 Tensor dropout2d(const Tensor& x, double p, bool training, Generator* g) {
   return feature_dropout("dropout2d", x, 0, p, training, g);
@@ -118,20 +117,21 @@ Tensor dropout3d(const Tensor& x, double p, bool training, Generator* g) {
 }
 
 Tensor alpha_dropout(const Tensor& x, double p, bool training, Generator* g) {
-  check_probability("alpha_dropout", p);
+  const OpName op("alpha_dropout");
+  check_probability(op, p);
   if (!training || p == 0 || x.numel() == 0) return x;
-  return alpha_masked("alpha_dropout", x, p, x.shape(), g);
+  return alpha_masked(op, x, p, x.shape(), g);
 }
 
 Tensor feature_alpha_dropout(const Tensor& x, double p, bool training, Generator* g) {
-  check_probability("feature_alpha_dropout", p);
-  check_defined("feature_alpha_dropout", x);
+  const OpName op("feature_alpha_dropout");
+  check_probability(op, p);
+  check_defined(op, x);
   if (!training || p == 0 || x.numel() == 0) return x;
-  WEFT_CHECK(x.rank() >= 2, ShapeError, "feature_alpha_dropout: expects at least 2 dimensions in training, got ",
-             x.shape());
+  WEFT_CHECK(x.rank() >= 2, ShapeError, "expects at least 2 dimensions in training, got ", x.shape());
   Shape shape = x.shape();
   for (int i = 2; i < x.rank(); ++i) shape[i] = 1;
-  return alpha_masked("feature_alpha_dropout", x, p, shape, g);
+  return alpha_masked(op, x, p, shape, g);
 }
 
 Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generator* g) {
@@ -140,22 +140,23 @@ Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generat
   return where(le(x, 0), x * (rand(x.shape(), x.options(), g) * (upper - lower) + lower), x);
 }
 
-Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Generator* g) try {
-  WEFT_CHECK(x.is_floating(), DtypeError, "gumbel_softmax: dtype ", x.dtype(),
-             " is not supported here; expected a floating one");
+Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Generator* g) {
+  const OpName op("gumbel_softmax");
+  WEFT_CHECK(x.is_floating(), DtypeError, "dtype ", x.dtype(), " is not supported here; expected a floating one");
   // Halves would draw 0 and 1 again and again, whose noise is infinite; f32 draws 0 once in 2^24.
   const Tensor u = clamp(rand(x.shape(), {compute_dtype(x.dtype()), x.device()}, g), 0x1p-25);
   Tensor soft = softmax((x + neg(log(neg(log(u)))).to(x.dtype())) / tau, dim);
   if (!hard) return soft;
   const Tensor at = soft.detach();
   return scatter(zeros(x.shape(), x.options()), dim, argmax(at, dim, true), 1) - at + soft;
-} catch (const Error& e) { detail::rethrow_as("gumbel_softmax", e); }
+}
 
 Tensor bernoulli(const Tensor& p, Generator* g) {
-  WEFT_CHECK(p.is_floating(), DtypeError, "bernoulli: p is ", p.dtype(), "; expected a floating dtype");
+  const OpName op("bernoulli");
+  WEFT_CHECK(p.is_floating(), DtypeError, "p is ", p.dtype(), "; expected a floating dtype");
   const Tensor at = p.detach();
   WEFT_CHECK(all(logical_and(ge(at, 0), le(at, 1))).item<bool>(), ValueError,
-             "bernoulli: the probabilities must be between 0 and 1; a value of the tensor ", p.shape(), " is not");
+             "the probabilities must be between 0 and 1; a value of the tensor ", p.shape(), " is not");
   return lt(rand(p.shape(), {compute_dtype(p.dtype()), p.device()}, g), at.to(compute_dtype(p.dtype()))).to(p.dtype());
 }
 
@@ -167,49 +168,53 @@ Tensor bernoulli(const Shape& shape, double p, const TensorOptions& o, Generator
 }
 
 Tensor& uniform_(Tensor& x, double low, double high, Generator* g) {
-  check_in_place("uniform_", x);
-  WEFT_CHECK(low <= high, ValueError, "uniform_: the range [", low, ", ", high, ") is empty");
+  const OpName op("uniform_");
+  check_filled(op, x);
+  WEFT_CHECK(low <= high, ValueError, "the range [", low, ", ", high, ") is empty");
   const Generator::State from = choose(g).reserve(blocks(x.numel(), x.dtype() == Dtype::f64));
   return fill_with(x, [&](Tensor& y) { kernels::uniform(y.device(), mut_ref(y), from, low, high); });
 }
 
 Tensor& normal_(Tensor& x, double mean, double std, Generator* g) {
-  check_in_place("normal_", x);
-  WEFT_CHECK(std >= 0, ValueError, "normal_: std must not be negative, got ", std);
+  const OpName op("normal_");
+  check_filled(op, x);
+  WEFT_CHECK(std >= 0, ValueError, "std must not be negative, got ", std);
   const Generator::State from = choose(g).reserve(blocks(x.numel(), x.dtype() == Dtype::f64));
   return fill_with(x, [&](Tensor& y) { kernels::normal(y.device(), mut_ref(y), from, mean, std); });
 }
 
 Tensor& bernoulli_(Tensor& x, double p, Generator* g) {
-  check_probability("bernoulli_", p);
-  check_in_place("bernoulli_", x);
+  const OpName op("bernoulli_");
+  check_probability(op, p);
+  check_filled(op, x);
   const Generator::State from = choose(g).reserve(blocks(x.numel()));
   return fill_with(x, [&](Tensor& y) { kernels::bernoulli(y.device(), mut_ref(y), from, p); });
 }
 
 Tensor& exponential_(Tensor& x, double lambd, Generator* g) {
-  check_in_place("exponential_", x);
-  WEFT_CHECK(lambd > 0, ValueError, "exponential_: lambd must be positive, got ", lambd);
+  const OpName op("exponential_");
+  check_filled(op, x);
+  WEFT_CHECK(lambd > 0, ValueError, "lambd must be positive, got ", lambd);
   NoGrad guard;
   return x.copy_(exponential(x.shape(), {compute_dtype(x.dtype()), x.device()}, g) / lambd);
 }
 
-Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement, Generator* g) try {
-  WEFT_CHECK(probs.is_floating(), DtypeError, "multinomial: probs are ", probs.dtype(), "; expected a floating dtype");
-  WEFT_CHECK(probs.rank() == 1 || probs.rank() == 2, ShapeError, "multinomial: probs must be of rank 1 or 2, got ",
-             probs.shape());
-  WEFT_CHECK(num_samples > 0, ValueError, "multinomial: num_samples must be positive, got ", num_samples);
+Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement, Generator* g) {
+  const OpName op("multinomial");
+  WEFT_CHECK(probs.is_floating(), DtypeError, "probs are ", probs.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(probs.rank() == 1 || probs.rank() == 2, ShapeError, "probs must be of rank 1 or 2, got ", probs.shape());
+  WEFT_CHECK(num_samples > 0, ValueError, "num_samples must be positive, got ", num_samples);
   const int64_t classes = probs.size(-1);
-  WEFT_CHECK(replacement || num_samples <= classes, ValueError, "multinomial: cannot draw ", num_samples, " of ",
-             classes, " without replacement");
+  WEFT_CHECK(replacement || num_samples <= classes, ValueError, "cannot draw ", num_samples, " of ", classes,
+             " without replacement");
   NoGrad guard;
   const Tensor p = probs.detach().to(Dtype::f64);
   if (p.numel() > 0) {
-    WEFT_CHECK(all(logical_and(ge(p, 0), isfinite(p))).item<bool>(), ValueError, "multinomial: a probability of ",
-               probs.shape(), " is negative, infinite or NaN");
-    WEFT_CHECK(all(any(gt(p, 0), -1)).item<bool>(), ValueError, "multinomial: all probabilities of a row are 0");
+    WEFT_CHECK(all(logical_and(ge(p, 0), isfinite(p))).item<bool>(), ValueError, "a probability of ", probs.shape(),
+               " is negative, infinite or NaN");
+    WEFT_CHECK(all(any(gt(p, 0), -1)).item<bool>(), ValueError, "all probabilities of a row are 0");
   }
-  WEFT_CHECK(classes > 0 || p.numel() == 0, ShapeError, "multinomial: probs ", probs.shape(), " have no classes");
+  WEFT_CHECK(classes > 0 || p.numel() == 0, ShapeError, "probs ", probs.shape(), " have no classes");
   if (!replacement) {
     // the first of exponential clocks with these rates, the second, ...
     return topk(p / exponential(p.shape(), p.options(), g), num_samples, -1).indices;
@@ -220,12 +225,12 @@ Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement, G
   // below the total even where the product is rounded
   const Tensor at = rand(shape, p.options(), g) * (sums.narrow(-1, classes - 1, 1) * (1 - 0x1p-52));
   return searchsorted(sums, at, {.right = true});
-} catch (const Error& e) { detail::rethrow_as("multinomial", e); }
+}
 
 Tensor poisson(const Tensor& rate, Generator* g) {
-  WEFT_CHECK(rate.is_floating(), DtypeError, "poisson: rate is ", rate.dtype(), "; expected a floating dtype");
-  WEFT_CHECK(all(ge(rate.detach(), 0)).item<bool>(), ValueError, "poisson: a rate of ", rate.shape(),
-             " is negative or NaN");
+  const OpName op("poisson");
+  WEFT_CHECK(rate.is_floating(), DtypeError, "rate is ", rate.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(all(ge(rate.detach(), 0)).item<bool>(), ValueError, "a rate of ", rate.shape(), " is negative or NaN");
   NoGrad guard;
   const Generator::State from = choose(g).reserve(static_cast<uint64_t>(rate.numel()));
   // an element's own stream is that of its number, in logical order
@@ -233,16 +238,17 @@ Tensor poisson(const Tensor& rate, Generator* g) {
   return kernels::map2<fn::Poisson>(rate.detach().to(Dtype::f64), element, {from.seed, from.offset}).to(rate.dtype());
 }
 
-Tensor normal(const Tensor& mean, const Tensor& std, Generator* g) try {
-  check_defined("normal", mean, std);
-  kernels::detail::check_same_device("normal", mean, std);
-  WEFT_CHECK(mean.is_floating(), DtypeError, "normal: mean is ", mean.dtype(), "; expected a floating dtype");
-  WEFT_CHECK(all(ge(std.detach(), 0)).item<bool>(), ValueError, "normal: an element of std ", std.shape(),
+Tensor normal(const Tensor& mean, const Tensor& std, Generator* g) {
+  const OpName op("normal");
+  check_defined(op, mean, std);
+  kernels::detail::check_same_device(op, mean, std);
+  WEFT_CHECK(mean.is_floating(), DtypeError, "mean is ", mean.dtype(), "; expected a floating dtype");
+  WEFT_CHECK(all(ge(std.detach(), 0)).item<bool>(), ValueError, "an element of std ", std.shape(),
              " is negative or NaN");
   NoGrad guard;
-  const Shape shape = broadcast_shapes("normal", mean.shape(), std.shape());
+  const Shape shape = broadcast_shapes(op, mean.shape(), std.shape());
   return randn(shape, mean.options(), g) * std.detach().to(mean.dtype()) + mean.detach();
-} catch (const Error& e) { detail::rethrow_as("normal", e); }
+}
 Tensor normal(const Tensor& mean, double std, Generator* g) {
   check_defined("normal", mean);
   return normal(mean, detail::number(std, {mean.is_floating() ? mean.dtype() : default_dtype(), mean.device()}), g);
@@ -252,9 +258,10 @@ Tensor normal(double mean, const Tensor& std, Generator* g) {
   return normal(detail::number(mean, std.options()), std, g);
 }
 Tensor normal(double mean, double std, const Shape& shape, const TensorOptions& o, Generator* g) {
-  WEFT_CHECK(is_floating(o.dtype()), DtypeError, "normal: dtype ", o.dtype(),
+  const OpName op("normal");
+  WEFT_CHECK(is_floating(o.dtype()), DtypeError, "dtype ", o.dtype(),
              " is not supported here; expected a floating one");
-  WEFT_CHECK(std >= 0, ValueError, "normal: std must not be negative, got ", std);
+  WEFT_CHECK(std >= 0, ValueError, "std must not be negative, got ", std);
   Tensor y = empty(shape, o.requires_grad(false));
   normal_(y, mean, std, g);
   return o.requires_grad() ? y.set_requires_grad() : y;

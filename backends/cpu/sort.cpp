@@ -1,11 +1,11 @@
-// Sorting along an axis: positions in sorted order.
+// Sorting along an axis: positions in sorted order, the most frequent element.
 #include <algorithm>
 
 #include "weft/backends/cpu/register.h"
 #include "weft/backends/cpu/scratch.h"
 #include "weft/core/fn/axes.h"
 #include "weft/core/fn/sort.h"
-#include "weft/core/kernels.h"
+#include "weft/core/kernels/order.h"
 #include "weft/core/parallel.h"
 
 namespace weft::cpu {
@@ -45,8 +45,39 @@ void sort_indices_kernel(const MutTensorRef& out, const TensorRef& x, int dim, b
   });
 }
 
+template <class T> void mode_typed(const MutTensorRef& out, const TensorRef& x, int dim) {
+  using C = compute_t<T>;
+  using Key = decltype(fn::sort_key(C()));
+  const int64_t n = x.shape[dim], lines = x.numel / n, stride = x.strides[dim];
+  const auto axes = fn::axes_of<2>(x.shape, {x.strides, out.strides}, x.rank, dim);
+  parallel_for(lines, kSerialBelow / 8 / n + 1, [&](int64_t first, int64_t last) {
+    const Scratch memory(static_cast<size_t>(n) * sizeof(Key));
+    Key* const keys = memory.as<Key>();
+    axes.walk(first, last, axes.rank, 2, [&](const int64_t* at) {
+      const T* s = x.as<T>() + at[0];
+      for (int64_t i = 0; i < n; ++i) keys[i] = fn::sort_key(static_cast<C>(s[i * stride]));
+      std::sort(keys, keys + n);
+      Key most = keys[0];
+      int64_t longest = 0;
+      for (int64_t begin = 0, end; begin < n && !(longest > 0 && fn::is_nan_key<C>(keys[begin])); begin = end) {
+        for (end = begin + 1; end < n && keys[end] == keys[begin];) ++end;
+        if (end - begin > longest) longest = end - begin, most = keys[begin];
+      }
+      int64_t place = fn::is_nan_key<C>(most) ? 0 : n - 1;
+      while (fn::sort_key(static_cast<C>(s[place * stride])) != most) --place;
+      out.as_mut<int64_t>()[at[1]] = place;
+    });
+  });
+}
+void mode_kernel(const MutTensorRef& out, const TensorRef& x, int dim) {
+  dispatch_all(x.dtype, "mode", [&]<class T> { mode_typed<T>(out, x, dim); });
+}
+
 }  // namespace
 
-void register_sort() { kernels::sort_indices.set(DeviceType::cpu, sort_indices_kernel); }
+void register_sort() {
+  kernels::sort_indices.set(DeviceType::cpu, sort_indices_kernel);
+  kernels::mode.set(DeviceType::cpu, mode_kernel);
+}
 
 }  // namespace weft::cpu

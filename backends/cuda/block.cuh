@@ -52,14 +52,13 @@ template <class T, class Merge> __device__ WEFT_INLINE T block_reduce(T v, const
   return r;
 }
 
-/// merge over `count` threads (a power of two) that are `stride` apart, as a tree; the first of them has the result.
-/// `mine`: this thread's value in shared memory. sync() is called between steps; call it before `mine` is used again.
-template <class T, class Merge, class Sync>
-__device__ WEFT_INLINE T tree_reduce(T v, const Merge& merge, T* mine, int rank, int count, int stride,
-                                     const Sync& sync) {
+/// merge over `count` threads (a power of two) of the block that are `stride` apart, as a tree; the first of them has
+/// the result. `mine`: this thread's value in shared memory; wait for the block before it is used again.
+template <class T, class Merge>
+__device__ WEFT_INLINE T tree_reduce(T v, const Merge& merge, T* mine, int rank, int count, int stride) {
   *mine = v;
   for (int half = count / 2; half > 0; half /= 2) {
-    sync();
+    __syncthreads();
     if (rank < half) *mine = v = merge(v, mine[half * stride]);
   }
   return v;
@@ -73,17 +72,10 @@ template <int Threads> struct ThreadGroup {
 
   __device__ ThreadGroup()
       : rank(static_cast<int>(threadIdx.x) % Threads), index(static_cast<int>(threadIdx.x) / Threads) {}
-  __device__ WEFT_INLINE void sync() const {
-    if constexpr (Threads == kWarp) __syncwarp();
-    else __syncthreads();
-  }
-  /// merge of all its threads' values, the same in each. `shared`: one per thread of the block.
-  template <class T, class Merge> __device__ T reduce(T v, const Merge& merge, T* shared) const {
-    T* mine = shared + threadIdx.x;
-    sync();  // shared may still be in use
-    tree_reduce(v, merge, mine, rank, Threads, 1, [this] { sync(); });
-    sync();
-    return mine[-rank];
+  /// merge of all its threads' values, the same in each. `shared`: one per warp of the block.
+  template <class T, class Merge> __device__ WEFT_INLINE T reduce(T v, const Merge& merge, T* shared) const {
+    if constexpr (Threads == kWarp) return from_lane(warp_reduce(v, merge), 0);
+    else return block_reduce(v, merge, shared);
   }
 };
 

@@ -143,17 +143,17 @@ template <bool Add, class T, class Source> struct PutRuns {
   template <class I> __device__ void operator()(I number) const {
     const auto p = static_cast<int64_t>(number / static_cast<I>(per_source));
     const WideItem me = items[p];
-    if (static_cast<int64_t>(me.key) < 0) return;
+    if (static_cast<int64_t>(me.key()) < 0) return;
     int64_t at[2];
     rest.offsets(number % static_cast<I>(per_source), at);
-    T* to = x + static_cast<int64_t>(me.key) + at[0];
+    T* to = x + static_cast<int64_t>(me.key()) + at[0];
     if constexpr (!Add) {
-      if (p + 1 < sources && items[p + 1].key == me.key) return;
+      if (p + 1 < sources && items[p + 1].key() == me.key()) return;
       *to = src[at[1] + source(me.position)];
     } else {
-      if (p > 0 && items[p - 1].key == me.key) return;
+      if (p > 0 && items[p - 1].key() == me.key()) return;
       T sum = *to;
-      for (int64_t k = p; k < sources && items[k].key == me.key; ++k)
+      for (int64_t k = p; k < sources && items[k].key() == me.key(); ++k)
         sum = static_cast<T>(sum + src[at[1] + source(items[k].position)]);
       *to = sum;
     }

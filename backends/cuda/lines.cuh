@@ -29,7 +29,7 @@ template <int N> struct Lines {
 struct LineThreads {
   int size;
   bool beside;
-  int per_block() const { return kBlock / size; }
+  WEFT_HD WEFT_INLINE int per_block() const { return kBlock / size; }
 
   /// What is best for lines of this length; `beside`: the lines lie closer to each other than their elements.
   static LineThreads of(int64_t length, bool beside) {

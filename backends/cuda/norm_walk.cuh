@@ -91,8 +91,7 @@ template <class Op, int V> __global__ void __launch_bounds__(kBlock) rows_kernel
     });
     if constexpr (Op::kReduces) {
       for (int v = 0; v < V; ++v) {
-        const Part r = tree_reduce(t.part(v), typename Op::Merge{}, shared + me, row, down, g.across,
-                                   [] { __syncthreads(); });
+        const Part r = tree_reduce(t.part(v), typename Op::Merge{}, shared + me, row, down, g.across);
         if (row == 0 && active) store_part(op, parts, group * g.C + c + v, g, piece, r);
         __syncthreads();
       }
@@ -102,7 +101,7 @@ template <class Op, int V> __global__ void __launch_bounds__(kBlock) rows_kernel
 
 template <class Op, int V, int Threads>
 __global__ void __launch_bounds__(kBlock) planes_kernel(Op op, WalkGrid g, Part* parts) {
-  WEFT_SHARED(shared, Part[Op::kReduces ? kBlock : 1]);
+  WEFT_SHARED(shared, Part[Op::kReduces ? kBlock / kWarp : 1]);
   const ThreadGroup<Threads> threads;
   const int64_t plane = g.S / V, packs = g.samples * plane;
   // one step of the group, in samples and packs
@@ -132,7 +131,7 @@ __global__ void __launch_bounds__(kBlock) planes_kernel(Op op, WalkGrid g, Part*
 /// The second stage: a warp for each statistic.
 template <class Op>
 __global__ void __launch_bounds__(kBlock) finish_kernel(Op op, const Part* parts, int64_t statistics, int64_t pieces) {
-  WEFT_SHARED(shared, Part[kBlock]);
+  WEFT_SHARED(shared, Part[kBlock / kWarp]);
   const ThreadGroup<kWarp> threads;
   for (int64_t i = int64_t{blockIdx.x} * threads.kPerBlock + threads.index; i < statistics;
        i += int64_t{gridDim.x} * threads.kPerBlock) {

@@ -178,7 +178,7 @@ struct NormMerge {
 /// parts[chunk] = sum of |x|^p, or the largest |x|.
 template <Norm N>
 __global__ void __launch_bounds__(kBlock) norm_kernel(double* parts, List<fn::FlatEntry> list, double p) {
-  WEFT_SHARED(shared, double[kBlock]);
+  WEFT_SHARED(shared, double[kBlock / kWarp]);
   const ThreadGroup<kBlock> threads;
   const Piece piece = piece_of(list, blockIdx.x);
   const fn::FlatEntry e = list.entry[piece.entry];
@@ -203,7 +203,7 @@ __global__ void __launch_bounds__(kBlock) norm_kernel(double* parts, List<fn::Fl
 template <class R>
 __global__ void __launch_bounds__(kBlock)
     norm_finish_kernel(R* out, const double* parts, int64_t count, Norm n, double p) {
-  WEFT_SHARED(shared, double[kBlock]);
+  WEFT_SHARED(shared, double[kBlock / kWarp]);
   const ThreadGroup<kBlock> threads;
   const NormMerge merge{n == Norm::inf};
   double mine = 0;

@@ -14,7 +14,7 @@ template <class F> void reduce(const MutTensorRef& out, const TensorRef& x, uint
   const auto run = [&](const TensorRef& from) {
     dispatch_reduce(from.dtype, [&]<class C> {
       if constexpr (std::is_same_v<C, int64_t> && F::domain == fn::Domain::floating)
-        weft::detail::bad_dtype(from.dtype, F::name, "a floating dtype");
+        weft::detail::bad_dtype(from.dtype, F::name, fn::dtypes_of<F>());
       else run_reduce_functor<F, C>(out, from, dims, f);
     });
   };

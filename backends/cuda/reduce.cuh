@@ -157,7 +157,7 @@ __global__ void __launch_bounds__(kBlock) reduce_columns(Op op, ReduceInput<type
       const int64_t begin = part * s.per_part, end = begin + s.per_part < s.count ? begin + s.per_part : s.count;
       acc = reduce_range(op, x, base[0], s.inner, begin + row, end, rows);
     }
-    acc = tree_reduce(acc, merge, shared + thread, row, rows, width, [] { __syncthreads(); });
+    acc = tree_reduce(acc, merge, shared + thread, row, rows, width);
     if (row == 0 && result < s.results) {
       if (partial) partial[result * s.parts + part] = acc;
       else op.write(result, acc);

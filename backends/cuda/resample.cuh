@@ -7,13 +7,12 @@
 #include <vector>
 
 #include "weft/backends/cuda/pool.cuh"
+#include "weft/core/fn/mix.h"
 #include "weft/core/fn/narrow.h"
-#include "weft/core/fn/resize.h"
 
 namespace weft::cuda {
 
-/// What sums are kept in: f64 for f64 and wide integers, f32 for the rest.
-template <class T> using mix_t = std::conditional_t<sizeof(T) == 8 || std::is_same_v<T, int32_t>, double, float>;
+using fn::mix_t;
 
 /// Output o mixes entries [begin[o], begin[o + 1]).
 template <class A> struct MixList {
@@ -31,8 +30,7 @@ template <class A> class MixLists {
     int64_t entries[3];
     for (int d = 0; d < 3; ++d) {
       const fn::SampleAxis& a = g.axis[d];
-      entries[d] = 0;
-      for (int64_t o = 0; o < a.out; ++o) entries[d] += a.taps(o);
+      entries[d] = fn::count_entries(a);
       const auto rows = static_cast<size_t>(transposed ? a.in : a.out), n = static_cast<size_t>(entries[d]);
       const size_t size[3] = {(rows + 2) * sizeof(int32_t), n * sizeof(int32_t), n * sizeof(A)};
       for (int k = 0; k < 3; ++k) {
@@ -49,9 +47,9 @@ template <class A> class MixLists {
       const int64_t rows = transposed ? a.in : a.out;
       // begin[r + 2] counts row r, then begin[r + 1] is where its next entry goes: in the end, where the next row
       // begins
-      for_entries(a, [&](int64_t o, int64_t i, double) { ++begin[(transposed ? i : o) + 2]; });
+      fn::for_entries(a, [&](int64_t o, int64_t i, double) { ++begin[(transposed ? i : o) + 2]; });
       for (int64_t r = 2; r <= rows + 1; ++r) begin[r] += begin[r - 1];
-      for_entries(a, [&](int64_t o, int64_t i, double w) {
+      fn::for_entries(a, [&](int64_t o, int64_t i, double w) {
         const int32_t at = begin[(transposed ? i : o) + 1]++;
         index[at] = static_cast<int32_t>(transposed ? o : i);
         weight[at] = static_cast<A>(w);
@@ -66,27 +64,18 @@ template <class A> class MixLists {
   const MixList<A>& operator[](int d) const { return list_[d]; }
 
  private:
-  template <class F> static void for_entries(const fn::SampleAxis& a, const F& f) {
-    for (int64_t o = 0; o < a.out; ++o) {
-      const double total = a.total(o);
-      for (int64_t k = 0, n = a.taps(o); k < n; ++k) {
-        int64_t i = 0;
-        double w = 0;
-        a.tap(o, k, i, w);
-        f(o, i, w / total);
-      }
-    }
-  }
   std::optional<Upload> memory_;
   MixList<A> list_[3];
 };
 
-/// Sums weighted packs by fours: fours in a row, then onto what is there.
+/// Sums weighted packs by fours: fours in a row, then onto what is there; many in pieces of kMixAddends.
 template <class A, int V> struct Mixer {
   A sum[V], four[V];
-  int32_t count = 0;
+  double wide[V];
+  int32_t count = 0;  // of the piece
+  bool many = false;
   __device__ Mixer() {
-    for (int v = 0; v < V; ++v) sum[v] = four[v] = A(0);
+    for (int v = 0; v < V; ++v) sum[v] = four[v] = A(0), wide[v] = 0;
   }
   template <class X> __device__ WEFT_INLINE void add(A weight, const X& x) {
     const bool first = count % 4 == 0;
@@ -99,9 +88,18 @@ template <class A, int V> struct Mixer {
   }
   __device__ WEFT_INLINE void fold() {
     for (int v = 0; v < V; ++v) sum[v] = count <= 4 ? four[v] : four[v] + sum[v];
+    if (count == fn::kMixAddends) settle();
+  }
+  __device__ WEFT_INLINE void settle() {
+    for (int v = 0; v < V; ++v) wide[v] += static_cast<double>(sum[v]);
+    count = 0;
+    many = true;
   }
   __device__ WEFT_INLINE void finish() {
     if (count > 0) fold();
+    if (!many) return;
+    if (count > 0) settle();
+    for (int v = 0; v < V; ++v) sum[v] = static_cast<A>(wide[v]);
   }
 };
 

@@ -153,7 +153,7 @@ template <class T> struct RowBackward {
 };
 
 template <class Op, int V, int Threads> __global__ void __launch_bounds__(kBlock) row_kernel(Op op, int64_t rows) {
-  WEFT_SHARED(shared, Part[kBlock]);
+  WEFT_SHARED(shared, Part[kBlock / kWarp]);
   const ThreadGroup<Threads> threads;
   for (int64_t r = int64_t{blockIdx.x} * threads.kPerBlock + threads.index; r < rows;
        r += int64_t{gridDim.x} * threads.kPerBlock)

@@ -1,5 +1,5 @@
-// Running sums and products along one axis. Long lines are divided into parts: totals of the parts, their running
-// totals, then every part from where the one before it ends.
+// Running sums, products and extremes along one axis. Long lines are divided into parts: totals of the parts, their
+// running totals, then every part from where the one before it ends.
 #pragma once
 
 #include <algorithm>
@@ -9,9 +9,6 @@
 #include "weft/core/fn/scan.h"
 
 namespace weft::cuda {
-
-// Floating elements are carried in f64.
-using fn::scan_t;
 
 struct AddScan {
   template <class T> using Running = fn::RunningSum<T>;
@@ -24,102 +21,173 @@ struct MulScan {
   template <class C> WEFT_HD WEFT_INLINE C operator()(C a, C b) const { return static_cast<C>(a * b); }
 };
 
-/// One thread per line.
-template <class T, class F>
-__global__ void __launch_bounds__(kBlock) scan_threads(T* y, const T* x, Lines<2> l, bool reverse, F) {
-  const int64_t step = int64_t{gridDim.x} * blockDim.x;
-  for (int64_t line = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; line < l.lines; line += step) {
+/// Running sums or products of x: how numbers are read, carried and written.
+template <class T, class F> struct NumberScan {
+  using Carry = fn::scan_t<T>;
+  using Running = typename F::template Running<T>;
+  T* y;
+  const T* x;
+  Lines<2> l;  // x, y
+  bool reverse;
+
+  struct Place {
     int64_t at[2];
-    l.outer.offsets(line, at);
-    typename F::template Running<T> all;
-    for (int64_t i = 0; i < l.length; ++i) {
-      const int64_t k = reverse ? l.length - 1 - i : i;
-      y[at[1] + k * l.stride[1]] = static_cast<T>(
-          static_cast<compute_t<T>>(all.push(static_cast<compute_t<T>>(x[at[0] + k * l.stride[0]]))));
-    }
+  };
+  __device__ WEFT_INLINE Place line(int64_t number) const {
+    Place p;
+    l.outer.offsets(number, p.at);
+    return p;
+  }
+  __device__ WEFT_INLINE int64_t element(int64_t i) const { return reverse ? l.length - 1 - i : i; }
+  __device__ WEFT_INLINE Carry load(const Place& p, int64_t i) const {
+    return static_cast<Carry>(static_cast<compute_t<T>>(x[p.at[0] + element(i) * l.stride[0]]));
+  }
+  __device__ WEFT_INLINE void store(const Place& p, int64_t i, Carry c) const {
+    y[p.at[1] + element(i) * l.stride[1]] = static_cast<T>(static_cast<compute_t<T>>(c));
+  }
+  static WEFT_HD WEFT_INLINE Carry none() { return F().template none<Carry>(); }
+  static WEFT_HD WEFT_INLINE Carry merge(Carry a, Carry b) { return F()(a, b); }
+};
+
+/// The running greatest (smallest) element and its last place.
+template <class T, bool Largest> struct ExtremeScan {
+  using Carry = fn::Placed<compute_t<T>>;
+  struct Running {
+    Carry best = none();
+    __device__ WEFT_INLINE Carry push(Carry c) { return best = merge(best, c); }
+  };
+  T* values;
+  int64_t* indices;
+  const T* x;
+  Lines<3> l;  // x, values, indices
+
+  struct Place {
+    int64_t at[3];
+  };
+  __device__ WEFT_INLINE Place line(int64_t number) const {
+    Place p;
+    l.outer.offsets(number, p.at);
+    return p;
+  }
+  __device__ WEFT_INLINE Carry load(const Place& p, int64_t i) const {
+    return {static_cast<compute_t<T>>(x[p.at[0] + i * l.stride[0]]), i};
+  }
+  __device__ WEFT_INLINE void store(const Place& p, int64_t i, Carry c) const {
+    values[p.at[1] + i * l.stride[1]] = static_cast<T>(c.value);
+    indices[p.at[2] + i * l.stride[2]] = c.at;
+  }
+  static WEFT_HD WEFT_INLINE Carry none() { return {compute_t<T>(0), -1}; }
+  static WEFT_HD WEFT_INLINE Carry merge(const Carry& a, const Carry& b) { return fn::later_extreme<Largest>(a, b); }
+};
+
+/// Running totals, in place, of the parts of every line.
+template <class Scan> struct PartScan {
+  using Carry = typename Scan::Carry;
+  using Place = Carry*;
+  Carry* totals;
+  struct {
+    int64_t lines, length;
+  } l;
+
+  __device__ WEFT_INLINE Place line(int64_t number) const { return totals + number * l.length; }
+  __device__ WEFT_INLINE Carry load(Place p, int64_t i) const { return p[i]; }
+  __device__ WEFT_INLINE void store(Place p, int64_t i, const Carry& c) const { p[i] = c; }
+  static WEFT_HD WEFT_INLINE Carry none() { return Scan::none(); }
+  static WEFT_HD WEFT_INLINE Carry merge(const Carry& a, const Carry& b) { return Scan::merge(a, b); }
+};
+
+/// One thread per line.
+template <class Scan> __global__ void __launch_bounds__(kBlock) scan_threads(Scan s) {
+  const int64_t step = int64_t{gridDim.x} * blockDim.x;
+  for (int64_t line = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; line < s.l.lines; line += step) {
+    const auto place = s.line(line);
+    typename Scan::Running all;
+    for (int64_t i = 0; i < s.l.length; ++i) s.store(place, i, all.push(s.load(place, i)));
   }
 }
 
 inline constexpr int kScanItems = 4;  // of a thread at a time
 
 /// Total of each part of each line; a block per part.
-template <class T, class F>
+template <class Scan>
 __global__ void __launch_bounds__(kBlock)
-    scan_totals(scan_t<T>* totals, const T* x, Lines<2> l, int64_t parts, int64_t per_part, bool reverse, F f) {
-  using C = scan_t<T>;
+    scan_totals(typename Scan::Carry* totals, Scan s, int64_t parts, int64_t per_part) {
+  using C = typename Scan::Carry;
   WEFT_SHARED(shared, C[kBlock / kWarp]);
-  for (int64_t unit = blockIdx.x; unit < l.lines * parts; unit += gridDim.x) {
-    const int64_t begin = unit % parts * per_part, end = begin + per_part < l.length ? begin + per_part : l.length;
-    int64_t at[2];
-    l.outer.offsets(unit / parts, at);
-    C acc = f.template none<C>();
-    for (int64_t i = begin + threadIdx.x; i < end; i += kBlock) {
-      const int64_t k = reverse ? l.length - 1 - i : i;
-      acc = f(acc, static_cast<C>(static_cast<compute_t<T>>(x[at[0] + k * l.stride[0]])));
-    }
-    acc = block_reduce(acc, f, shared);
+  const auto merge = [](const C& a, const C& b) { return Scan::merge(a, b); };
+  for (int64_t unit = blockIdx.x; unit < s.l.lines * parts; unit += gridDim.x) {
+    const int64_t begin = unit % parts * per_part, end = begin + per_part < s.l.length ? begin + per_part : s.l.length;
+    const auto place = s.line(unit / parts);
+    C acc = Scan::none();
+    for (int64_t i = begin + threadIdx.x; i < end; i += kBlock) acc = merge(acc, s.load(place, i));
+    acc = block_reduce(acc, merge, shared);
     if (threadIdx.x == 0) totals[unit] = acc;
   }
 }
 
 /// A block per part. `before`: running totals of the parts, null if there is one.
-template <class T, class F>
-__global__ void __launch_bounds__(kBlock) scan_blocks(T* y, const T* x, Lines<2> l, int64_t parts, int64_t per_part,
-                                                      const scan_t<T>* before, bool reverse, F f) {
-  using C = scan_t<T>;
+template <class Scan>
+__global__ void __launch_bounds__(kBlock)
+    scan_blocks(Scan s, int64_t parts, int64_t per_part, const typename Scan::Carry* before) {
+  using C = typename Scan::Carry;
   WEFT_SHARED(shared, C[kBlock / kWarp]);
-  for (int64_t unit = blockIdx.x; unit < l.lines * parts; unit += gridDim.x) {
+  const auto merge = [](const C& a, const C& b) { return Scan::merge(a, b); };
+  for (int64_t unit = blockIdx.x; unit < s.l.lines * parts; unit += gridDim.x) {
     const int64_t part = unit % parts, begin = part * per_part,
-                  end = begin + per_part < l.length ? begin + per_part : l.length;
-    int64_t at[2];
-    l.outer.offsets(unit / parts, at);
-    C carry = part > 0 ? before[unit - 1] : f.template none<C>();
+                  end = begin + per_part < s.l.length ? begin + per_part : s.l.length;
+    const auto place = s.line(unit / parts);
+    C carry = part > 0 ? before[unit - 1] : Scan::none();
     for (int64_t first = begin; first < end; first += kBlock * kScanItems) {
       const int64_t mine = first + int64_t{threadIdx.x} * kScanItems;
-      C v[kScanItems], total = f.template none<C>(), block_total;
+      C v[kScanItems], total = Scan::none(), block_total;
       for (int j = 0; j < kScanItems; ++j) {
-        const int64_t i = mine + j, k = reverse ? l.length - 1 - i : i;
-        v[j] = i < end ? static_cast<C>(static_cast<compute_t<T>>(x[at[0] + k * l.stride[0]])) : f.template none<C>();
-        total = f(total, v[j]);
+        v[j] = mine + j < end ? s.load(place, mine + j) : Scan::none();
+        total = merge(total, v[j]);
       }
-      C acc = f(carry, block_scan(total, f.template none<C>(), f, shared, block_total));
+      C acc = merge(carry, block_scan(total, Scan::none(), merge, shared, block_total));
       for (int j = 0; j < kScanItems; ++j) {
-        const int64_t i = mine + j, k = reverse ? l.length - 1 - i : i;
-        acc = f(acc, v[j]);
-        if (i < end) y[at[1] + k * l.stride[1]] = static_cast<T>(static_cast<compute_t<T>>(acc));
+        acc = merge(acc, v[j]);
+        if (mine + j < end) s.store(place, mine + j, acc);
       }
-      carry = f(carry, block_total);
+      carry = merge(carry, block_total);
     }
   }
 }
 
-/// y = running f of x along dim (from the end if `reverse`).
-template <class T, class F>
-void run_scan(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse, const F& f) {
-  using C = scan_t<T>;
+/// Lines by threads where they are short or many and side by side, else by blocks, long ones in parts.
+template <class Scan> void run_lines(const Scan& s, bool beside) {
+  using C = typename Scan::Carry;
+  const int64_t lines = s.l.lines, length = s.l.length;
+  if (length <= 32 || (beside && lines >= 4096)) {
+    launch(scan_threads<Scan>, grid_for(lines), kBlock, 0, s);
+    return;
+  }
+  const int64_t parts = std::clamp<int64_t>(std::min(length / 8192, ceil_div(512, lines)), 1, 1024),
+                per_part = ceil_div(length, parts);
+  if (parts == 1) {
+    launch(scan_blocks<Scan>, grid_for(lines, 1), kBlock, 0, s, 1, per_part, nullptr);
+    return;
+  }
+  const Scratch memory(static_cast<size_t>(lines * parts) * sizeof(C));
+  C* totals = memory.as<C>();
+  const unsigned grid = grid_for(lines * parts, 1);
+  launch(scan_totals<Scan>, grid, kBlock, 0, totals, s, parts, per_part);
+  launch(scan_blocks<PartScan<Scan>>, grid_for(lines, 1), kBlock, 0, PartScan<Scan>{totals, {lines, parts}}, 1, parts,
+         nullptr);
+  launch(scan_blocks<Scan>, grid, kBlock, 0, s, parts, per_part, totals);
+}
+
+/// y = running F of x along dim (from the end if `reverse`).
+template <class T, class F> void run_scan(const MutTensorRef& y, const TensorRef& x, int dim, bool reverse, const F&) {
   if (x.numel == 0) return;
   const Lines<2> l({&x, &y}, dim);
-  T* out = y.as_mut<T>();
-  const T* in = x.as<T>();
-  if (l.length <= 32 || (l.beside() && l.lines >= 4096)) {
-    launch(scan_threads<T, F>, grid_for(l.lines), kBlock, 0, out, in, l, reverse, f);
-    return;
-  }
-  const int64_t parts = std::clamp<int64_t>(std::min(l.length / 8192, ceil_div(512, l.lines)), 1, 1024),
-                per_part = ceil_div(l.length, parts);
-  if (parts == 1) {
-    launch(scan_blocks<T, F>, grid_for(l.lines, 1), kBlock, 0, out, in, l, 1, per_part, nullptr, reverse, f);
-    return;
-  }
-  const Scratch memory(static_cast<size_t>(l.lines * parts) * sizeof(C));
-  C* totals = memory.as<C>();
-  const unsigned grid = grid_for(l.lines * parts, 1);
-  launch(scan_totals<T, F>, grid, kBlock, 0, totals, in, l, parts, per_part, reverse, f);
-  const int64_t shape[] = {l.lines, parts}, strides[] = {parts, 1};
-  const TensorRef t = ref(nullptr, Dtype::u8, shape, strides, 2);  // for its axes
-  const Lines<2> of_totals({&t, &t}, 1);
-  launch(scan_blocks<C, F>, grid_for(l.lines, 1), kBlock, 0, totals, totals, of_totals, 1, parts, nullptr, false, f);
-  launch(scan_blocks<T, F>, grid, kBlock, 0, out, in, l, parts, per_part, totals, reverse, f);
+  run_lines(NumberScan<T, F>{y.as_mut<T>(), x.as<T>(), l, reverse}, l.beside());
+}
+template <class T, bool Largest>
+void run_running_extreme(const MutTensorRef& values, const MutTensorRef& indices, const TensorRef& x, int dim) {
+  if (x.numel == 0) return;
+  const Lines<3> l({&x, &values, &indices}, dim);
+  run_lines(ExtremeScan<T, Largest>{values.as_mut<T>(), indices.as_mut<int64_t>(), x.as<T>(), l}, l.beside());
 }
 
 }  // namespace weft::cuda

@@ -18,7 +18,7 @@ void pad_slot(const MutTensorRef& out, const TensorRef& x, const PadParams& p) {
 }
 
 template <class F> void dispatch_sums(Dtype d, const char* op, const F& f) {
-  detail::dispatch_types<float, double>(d, op, "f32 or f64", f);
+  detail::dispatch_types<float, double>(d, op, f);
 }
 
 }  // namespace

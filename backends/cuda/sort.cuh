@@ -1,9 +1,11 @@
-// Sorting along an axis: tiles by a bitonic network in shared memory, then runs are merged pairwise, every element
-// finding its place by a binary search in the other run. The position is part of the order: it is total, and the sort
-// stable.
+// Sorting along an axis, the most frequent element of a line, places in sorted lines. Sorting: tiles by a bitonic
+// network in shared memory, then runs are merged pairwise, every element finding its place by a binary search in the
+// other run. The position is part of the order: it is total, and the sort stable.
 #pragma once
 
+#include "weft/backends/cuda/lines.cuh"
 #include "weft/backends/cuda/walk.cuh"
+#include "weft/core/fn/search.h"
 #include "weft/core/fn/sort.h"
 
 namespace weft::cuda {
@@ -114,31 +116,119 @@ template <class Item> struct StorePosition {
   }
 };
 
+/// The sorted items of x's lines, line behind line in row-major order. `memory`: of 2 x.numel items.
 template <class T, class Item>
-void sort_indices_as(const MutTensorRef& out, const TensorRef& x, int dim, bool descending) {
-  const int64_t n = x.shape[dim], lines = x.numel / n;
-  Scratch memory(static_cast<size_t>(2 * x.numel) * sizeof(Item));
+const Item* sorted_lines(const Scratch& memory, const TensorRef& x, int dim, bool descending) {
+  const int64_t n = x.shape[dim];
   fn::Axes<1> load;
-  fn::Axes<2> store;
-  int64_t line = x.numel;
-  for (int i = 0; i < x.rank; ++i) {
-    if (i == dim) continue;
-    line /= x.shape[i];
-    load.append(x.shape[i], {x.strides[i]});
-    store.append(x.shape[i], {out.strides[i], line});
-  }
+  for (int i = 0; i < x.rank; ++i)
+    if (i != dim) load.append(x.shape[i], {x.strides[i]});
   load.append(n, {x.strides[dim]});
-  store.append(out.shape[dim], {out.strides[dim], 1});
   Item* items = memory.as<Item>();
   for_each_number(x.numel, LoadItem<T, Item>{items, x.as<T>(), load, n, descending});
-  items = sort_items(items, items + x.numel, lines, n);
-  for_each_number(out.numel, StorePosition<Item>{out.as_mut<int64_t>(), items, store});
+  return sort_items(items, items + x.numel, x.numel / n, n);
 }
+/// f.operator()<Item>() with the narrowest items for lines of n elements of T.
+template <class T, class F> void with_item(int64_t n, const F& f) {
+  if constexpr (sizeof(T) <= 4)
+    if (n < int64_t{UINT32_MAX}) return f.template operator()<NarrowItem>();
+  f.template operator()<WideItem>();
+}
+
 template <class T> void sort_indices(const MutTensorRef& out, const TensorRef& x, int dim, bool descending) {
   if (out.numel == 0) return;
-  if constexpr (sizeof(T) <= 4)
-    if (x.shape[dim] < int64_t{UINT32_MAX}) return sort_indices_as<T, NarrowItem>(out, x, dim, descending);
-  sort_indices_as<T, WideItem>(out, x, dim, descending);
+  with_item<T>(x.shape[dim], [&]<class Item> {
+    const Scratch memory(static_cast<size_t>(2 * x.numel) * sizeof(Item));
+    const Item* items = sorted_lines<T, Item>(memory, x, dim, descending);
+    fn::Axes<2> store;
+    int64_t line = x.numel;
+    for (int i = 0; i < x.rank; ++i) {
+      if (i == dim) continue;
+      line /= x.shape[i];
+      store.append(x.shape[i], {out.strides[i], line});
+    }
+    store.append(out.shape[dim], {out.strides[dim], 1});
+    for_each_number(out.numel, StorePosition<Item>{out.as_mut<int64_t>(), items, store});
+  });
+}
+
+/// Equal items of a sorted line: how many there are up to `end`, and where that is.
+struct RunOfEquals {
+  int64_t length, end;
+};
+/// The longer of two, of equally long ones the first.
+struct LongerRun {
+  __device__ WEFT_INLINE RunOfEquals operator()(const RunOfEquals& a, const RunOfEquals& b) const {
+    return b.length > a.length || (b.length == a.length && b.end < a.end) ? b : a;
+  }
+};
+/// out: the position of the last item of each line's longest run.
+template <class T, class Item>
+__global__ void __launch_bounds__(kBlock)
+    mode_kernel(int64_t* out, fn::FastAxes<1> walk, const Item* items, int64_t lines, int64_t n, LineThreads share) {
+  WEFT_SHARED(shared, RunOfEquals[kBlock]);
+  for (int64_t first = int64_t{blockIdx.x} * share.per_block(); first < lines;
+       first += int64_t{gridDim.x} * share.per_block()) {
+    const int64_t line = first + share.line();
+    const Item* s = items + line * n;
+    RunOfEquals best{0, 0};
+    for (int64_t i = share.rank(); line < lines && i < n; i += share.size) {
+      const auto key = s[i].key();
+      int64_t begin = i;  // a NaN equals nothing
+      if (!fn::is_nan_key<compute_t<T>>(key)) {
+        const Item least = Item::make(key, 0);
+        for (int64_t low = 0; low < begin;) {
+          const int64_t half = low + (begin - low) / 2;
+          if (s[half] < least) low = half + 1;
+          else begin = half;
+        }
+      }
+      best = LongerRun()(best, {i - begin + 1, i});
+    }
+    best = share.reduce(best, LongerRun(), shared);
+    if (line < lines && share.rank() == 0) {
+      int64_t at[1];
+      walk.offsets(line, at);
+      out[at[0]] = s[best.end].at();
+    }
+  }
+}
+template <class T> void run_mode(const MutTensorRef& out, const TensorRef& x, int dim) {
+  if (out.numel == 0) return;
+  const int64_t n = x.shape[dim], lines = out.numel;
+  with_item<T>(n, [&]<class Item> {
+    const Scratch memory(static_cast<size_t>(2 * x.numel) * sizeof(Item));
+    const Item* items = sorted_lines<T, Item>(memory, x, dim, false);
+    fn::Axes<1> walk;
+    for (int i = 0; i < x.rank; ++i)
+      if (i != dim) walk.append(x.shape[i], {out.strides[i]});
+    const LineThreads share = LineThreads::of(n, false);
+    launch(mode_kernel<T, Item>, grid_for(lines, share.per_block()), kBlock, 0, out.as_mut<int64_t>(),
+           fn::FastAxes<1>(walk), items, lines, n, share);
+  });
+}
+
+template <class T, class Out, bool Right> struct FindPlace {
+  Out* out;
+  const T *line, *values;
+  int64_t n, per_line;
+  template <class I> __device__ void operator()(I number) const {
+    const compute_t<T> v[1] = {static_cast<compute_t<T>>(values[number])};
+    int64_t at[1];
+    fn::places<Right>(at, line + static_cast<int64_t>(number / static_cast<I>(per_line)) * n, n, v);
+    out[number] = static_cast<Out>(at[0]);
+  }
+};
+template <class T>
+void search_sorted(const MutTensorRef& out, const TensorRef& line, const TensorRef& values, bool right) {
+  const int64_t n = line.size(-1), per_line = line.rank == 1 ? values.numel : values.size(-1);
+  dispatch_index(out.dtype, "searchsorted", [&]<class Out> {
+    const auto run = [&]<bool Right> {
+      for_each_number(values.numel,
+                      FindPlace<T, Out, Right>{out.as_mut<Out>(), line.as<T>(), values.as<T>(), n, per_line});
+    };
+    right ? run.template operator()<true>() : run.template operator()<false>();
+  });
 }
 
 }  // namespace weft::cuda

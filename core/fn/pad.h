@@ -9,6 +9,7 @@
 
 namespace weft {
 
+/// What stands beyond the ends: a value, the elements mirrored at the last one, the last one, the other end.
 enum class WEFT_API PadMode : uint8_t { constant, reflect, replicate, circular };
 
 namespace fn {

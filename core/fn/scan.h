@@ -1,5 +1,5 @@
-// What running sums and products carry from element to element. f32, halves: a plain f64; f64: short sums on a
-// compensated one; integers: themselves. The same arithmetic on CPU and CUDA.
+// What running sums, products and extremes carry from element to element. f32, halves: a plain f64; f64: short sums on
+// a compensated one; integers: themselves. The same arithmetic on CPU and CUDA.
 #pragma once
 
 #include <type_traits>
@@ -48,6 +48,23 @@ template <class T> struct RunningProduct {
   scan_t<T> total = 1;
   WEFT_HD WEFT_INLINE scan_t<T> push(scan_t<T> v) { return total = mul(total, v); }
 };
+
+/// Whether an element becomes the running greatest (smallest): the later of equals does, and after a NaN only a NaN.
+template <bool Largest, class C> WEFT_HD WEFT_INLINE bool takes_over(C now, C before) {
+  const bool wins = Largest ? now >= before : now <= before;
+  return (now != now) | ((before == before) & wins);
+}
+/// A value and its place in the line; a negative place: none yet.
+template <class C> struct Placed {
+  C value;
+  int64_t at;
+};
+/// The running extreme of two parts of a line from theirs, in any order.
+template <bool Largest, class C> WEFT_HD WEFT_INLINE Placed<C> later_extreme(const Placed<C>& a, const Placed<C>& b) {
+  const bool ordered = a.at <= b.at;
+  const Placed<C>&before = ordered ? a : b, &now = ordered ? b : a;
+  return before.at < 0 || takes_over<Largest>(now.value, before.value) ? now : before;
+}
 
 }  // namespace WEFT_ISA
 }  // namespace weft::fn

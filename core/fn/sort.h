@@ -27,6 +27,11 @@ template <class T> WEFT_HD WEFT_INLINE auto sort_key(T v) {
   }
 }
 
+/// Whether a key of T is that of NaN.
+template <class T, class Key> WEFT_HD WEFT_INLINE bool is_nan_key(Key key) {
+  return std::is_floating_point_v<T> && key == static_cast<Key>(~Key{0});
+}
+
 // The position is part of an item's order, which makes it total and any algorithm stable.
 
 /// Key and position in one word, for keys of 32 bits and positions below 2^32.
@@ -36,17 +41,19 @@ struct NarrowItem {
     return {key << 32 | static_cast<uint64_t>(at)};
   }
   static WEFT_HD WEFT_INLINE NarrowItem last() { return {~uint64_t{0}}; }
+  WEFT_HD WEFT_INLINE uint32_t key() const { return static_cast<uint32_t>(word >> 32); }
   WEFT_HD WEFT_INLINE int64_t at() const { return static_cast<int64_t>(word & 0xffffffffu); }
   WEFT_HD WEFT_INLINE bool operator<(const NarrowItem& o) const { return word < o.word; }
 };
 struct WideItem {
-  uint64_t key;
+  uint64_t value;
   int64_t position;
   static WEFT_HD WEFT_INLINE WideItem make(uint64_t key, int64_t at) { return {key, at}; }
   static WEFT_HD WEFT_INLINE WideItem last() { return {~uint64_t{0}, INT64_MAX}; }
+  WEFT_HD WEFT_INLINE uint64_t key() const { return value; }
   WEFT_HD WEFT_INLINE int64_t at() const { return position; }
   WEFT_HD WEFT_INLINE bool operator<(const WideItem& o) const {
-    return key != o.key ? key < o.key : position < o.position;
+    return value != o.value ? value < o.value : position < o.position;
   }
 };
 

@@ -33,9 +33,10 @@ WEFT_HD WEFT_INLINE double lgamma_2(double z) {
                         1.0838659214896954091e-8, -5.1834750419700466551e-9, 2.4836745438024783172e-9,
                         -1.1921401405860912074e-9, 5.7313672416788620133e-10, -2.7595228851242331452e-10);
 }
-/// log Gamma(x), x > 0: near 2 by its series, below and above by the recurrence, far out by Stirling's (DLMF 5.11.1).
+/// log |Gamma(x)|, x > -1/2: near 2 by its series, below and above by the recurrence, far out by Stirling's
+/// (DLMF 5.11.1).
 WEFT_HD WEFT_INLINE double lgamma_positive(double x) {
-  if (x < 0.5) return lgamma_2(x) - std::log1p(x) - std::log(x);
+  if (x < 0.5) return lgamma_2(x) - std::log1p(x) - std::log(std::fabs(x));
   if (x < 1.5) return lgamma_2(x - 1) - std::log1p(x - 1);
   if (x < 8) {
     double p = 1;
@@ -50,7 +51,7 @@ WEFT_HD WEFT_INLINE double lgamma_positive(double x) {
 }
 /// log |Gamma(x)|: infinite at 0, -1, -2, ...
 WEFT_HD WEFT_INLINE double lgamma(double x) {
-  if (x > 0 || x != x) return lgamma_positive(x);
+  if (x > -0.5 || x != x) return lgamma_positive(x);
   if (x == std::floor(x)) return std::numeric_limits<double>::infinity();
   return std::log(3.14159265358979323846 / std::fabs(x * sin_pi(-x))) - lgamma_positive(-x);
 }
@@ -89,14 +90,16 @@ WEFT_HD WEFT_INLINE double zeta_positive(double s, double x) {
   }
   return sum + p * (x / (s - 1) + 0.5) + tail;
 }
-/// The same for every x; infinite at 0, -1, -2, ... A negative x, r from its nearest integer, goes over all integers at
-/// once, r itself and those on its two sides, less the ones below x.
+/// The same for every x; infinite at 0, -1, -2, ... A negative x goes over all integers at once, from the first place
+/// above 0 upwards and from the one below 0 downwards, less those below x. The two are equal halfway between integers,
+/// and cancel in odd powers.
 WEFT_HD WEFT_INLINE double zeta(double s, double x) {
   if (x > 0 || x != x) return x > 1e300 ? 0 : zeta_positive(s, x);
   const double r = x - std::nearbyint(x);
   if (r == 0) return std::numeric_limits<double>::infinity();
-  const double below = zeta_positive(s, 1 - r) - zeta_positive(s, 1 - x);
-  return std::pow(r, -s) + zeta_positive(s, 1 + r) + (std::fmod(s, 2) == 0 ? below : -below);
+  const double up = zeta_positive(s, r > 0 ? r : 1 + r), down = zeta_positive(s, r > 0 ? 1 - r : -r),
+               past = zeta_positive(s, 1 - x);
+  return std::fmod(s, 2) == 0 ? up + (down - past) : (up - down) + past;
 }
 /// The n-th derivative of digamma: (-1)^(n+1) n! zeta(n + 1, x).
 WEFT_HD WEFT_INLINE double polygamma(double n, double x) {

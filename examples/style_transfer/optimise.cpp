@@ -99,7 +99,7 @@ Optimised optimise(const Vgg& vgg, const Tensor& content, const Tensor& style, c
                              .tolerance_grad = 0,
                              .tolerance_change = 0,
                              .history_size = 20,
-                             .line_search = optim::LineSearch::strong_wolfe});
+                             .line_search_fn = "strong_wolfe"});
       opt.step([&] {
         opt.zero_grad();
         return evaluate();

@@ -18,7 +18,7 @@ template <int D, class Kernel = Dims<D>> struct ConvLayerOptions {
   bool bias = false;
   Choice<nn::PaddingMode> padding_mode = nn::PaddingMode::zeros;
   Choice<Constraint> constraint = Constraint::to_output_scale;
-  MupType weight_mup_type = MupType::weight;
+  Choice<MupType> weight_mup_type = MupType::weight;  ///< a tag of the weight, read once
 };
 
 template <int D, class Kernel = Dims<D>> struct ConvTransposeLayerOptions {
@@ -32,14 +32,14 @@ template <int D, class Kernel = Dims<D>> struct ConvTransposeLayerOptions {
   Dims<D> dilation = 1;
   Choice<nn::PaddingMode> padding_mode = nn::PaddingMode::zeros;
   Choice<Constraint> constraint = Constraint::to_output_scale;
-  MupType weight_mup_type = MupType::weight;
+  Choice<MupType> weight_mup_type = MupType::weight;  ///< a tag of the weight, read once
 };
 
 /// nn::Conv with the scales of unit_scaled::conv1d. weight ~ N(0, 1), bias 0. In another padding mode than zeros the
 /// input is padded once, by that mode (the original pads twice, ignores `constraint` and cannot be printed). Prints the
 /// constraint unless it is the default. ValueError for padding in words, an unfit constraint and a mup type that is
 /// none.
-template <int D> class WEFT_API Conv : public nn::ConvBase {
+template <int D> class WEFT_API Conv : public nn::ConvOf<nn::ConvBase, ConvLayerOptions<D>> {
  public:
   Conv(int64_t in_channels, int64_t out_channels, const ConvLayerOptions<D>& o);
   Conv(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size,
@@ -47,14 +47,13 @@ template <int D> class WEFT_API Conv : public nn::ConvBase {
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   void reset_parameters();
-  Constraint constraint;
 };
 using Conv1d = Conv<1>;
 using Conv2d = Conv<2>;
 using Conv3d = Conv<3>;
 
 /// nn::ConvTranspose with the scales of unit_scaled::conv_transpose1d (not in the original).
-template <int D> class WEFT_API ConvTranspose : public nn::ConvBase {
+template <int D> class WEFT_API ConvTranspose : public nn::ConvOf<nn::ConvBase, ConvTransposeLayerOptions<D>> {
  public:
   ConvTranspose(int64_t in_channels, int64_t out_channels, const ConvTransposeLayerOptions<D>& o);
   ConvTranspose(int64_t in_channels, int64_t out_channels, const Dims<D>& kernel_size,
@@ -64,7 +63,6 @@ template <int D> class WEFT_API ConvTranspose : public nn::ConvBase {
   }
   Tensor forward(const Tensor& x, const std::optional<Shape>& output_size) const;
   void reset_parameters();
-  Constraint constraint;
 };
 using ConvTranspose1d = ConvTranspose<1>;
 using ConvTranspose2d = ConvTranspose<2>;

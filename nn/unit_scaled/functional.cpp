@@ -83,8 +83,7 @@ Shape conv_transpose_output(const Shape& x, const Shape& w, const ConvParams& p,
   Shape out;
   if (!fits(x, w, rank)) return out;
   for (int i = 0; i < rank; ++i)
-    out.push_back(std::max<int64_t>(0, (x[i - rank] - 1) * p.stride[i] - p.padding_lo[i] - p.padding_hi[i] +
-                                           p.dilation[i] * (w[i + 2] - 1) + 1 + (more.size() == rank ? more[i] : 0)));
+    out.push_back(std::max<int64_t>(0, p.input_size(i, x[i - rank], w[i + 2]) + (more.size() == rank ? more[i] : 0)));
   return out;
 }
 
@@ -165,7 +164,7 @@ Tensor linear_readout(const Tensor& x, const Tensor& w, const Tensor& b, const L
   return linear(x, w, b, {.constraint = o.constraint, .scale_power = o.scale_power});
 }
 
-Tensor matmul(const Tensor& a, const Tensor& b, Constraint constraint) {
+Tensor matmul(const Tensor& a, const Tensor& b, Choice<Constraint> constraint) {
   auto size = [](const Tensor& t, int dim) { return t.rank() >= -dim ? count(t.size(dim)) : 1.0; };
   double s[] = {1 / std::sqrt(size(a, -1)), 1, 1 / std::sqrt(size(a, -2))};
   if (b.rank() >= 2) s[1] = 1 / std::sqrt(size(b, -1));  // a vector has one column
@@ -173,7 +172,7 @@ Tensor matmul(const Tensor& a, const Tensor& b, Constraint constraint) {
   return scale_fwd(weft::matmul(scale_bwd(a, s[1]), scale_bwd(b, s[2])), s[0]);
 }
 
-Tensor add(const Tensor& a, const Tensor& b, Constraint constraint) {
+Tensor add(const Tensor& a, const Tensor& b, Choice<Constraint> constraint) {
   check_defined("add", a, b);
   const double out = count(broadcast_shapes("add", a.shape(), b.shape()).numel());
   double s[] = {a.numel() == 1 || b.numel() == 1 ? 1 : 1 / kSqrt2, std::sqrt(count(a.numel()) / out),

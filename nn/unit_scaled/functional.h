@@ -99,10 +99,10 @@ WEFT_API Tensor softmax(const Tensor& x, int64_t dim, const SoftmaxOptions& o = 
 WEFT_API Tensor dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
 
 /// a: [.., M, K], b: [.., K, N]. Scales: output K^-1/2, gradients N^-1/2 (a) and M^-1/2 (b), under the constraint.
-WEFT_API Tensor matmul(const Tensor& a, const Tensor& b, Constraint constraint = Constraint::to_output_scale);
+WEFT_API Tensor matmul(const Tensor& a, const Tensor& b, Choice<Constraint> constraint = Constraint::to_output_scale);
 /// a + b. Scales: output 2^-1/2 (1 if one of them has one element), gradients (out.numel() / own numel())^-1/2, under
 /// the constraint.
-WEFT_API Tensor add(const Tensor& a, const Tensor& b, Constraint constraint = Constraint::to_output_scale);
+WEFT_API Tensor add(const Tensor& a, const Tensor& b, Choice<Constraint> constraint = Constraint::to_output_scale);
 /// x + y, unscaled.
 WEFT_API Tensor add(const Tensor& x, Scalar y);
 

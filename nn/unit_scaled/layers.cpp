@@ -15,7 +15,7 @@ Linear::Linear(const char* name, int64_t in_features, int64_t out_features, cons
       constraint(o.constraint) {
   WEFT_CHECK(in_features >= 0 && out_features >= 0, ValueError, name,
              ": in_features and out_features must not be negative, got ", in_features, " and ", out_features);
-  check_constraint(name, constraint, 2);
+  check_constraint(name, o.constraint, 2);
   weight = param("weight", empty({out_features, in_features}));
   if (o.bias) bias = param("bias", empty({out_features}));
   detail::set_types(name, weight, o.weight_mup_type, bias);
@@ -23,7 +23,8 @@ Linear::Linear(const char* name, int64_t in_features, int64_t out_features, cons
 }
 void Linear::reset_parameters() { detail::reset(weight, bias); }
 
-GELU::GELU(const GeluOptions& o) : Module("GELU", str("approximate='", o.approximate.text(), "'")), options(o) {
+GELU::GELU(const GeluOptions& o) : Module("GELU"), options(o) {
+  set_extra("", [options = options] { return str("approximate='", options->approximate.text(), "'"); });
   detail::check_mult("GELU", o.mult);
   check_constraint("GELU", o.constraint, 2);
 }
@@ -33,7 +34,8 @@ SiLU::SiLU(const SiluOptions& o) : Module("SiLU"), options(o) {
   check_constraint("SiLU", o.constraint, 2);
 }
 
-Softmax::Softmax(int64_t dim, const SoftmaxOptions& o) : Module("Softmax", "dim=" + py(dim)), dim(dim), options(o) {
+Softmax::Softmax(int64_t dim, const SoftmaxOptions& o) : Module("Softmax"), dim(dim), options(o) {
+  set_extra("", nn::detail::shown("dim=", this->dim));
   detail::check_mult("Softmax", o.mult);
   check_constraint("Softmax", o.constraint, 2);
 }

@@ -15,7 +15,7 @@ namespace weft::unit_scaled {
 struct LinearLayerOptions {
   bool bias = false;
   Choice<Constraint> constraint = Constraint::to_output_scale;
-  MupType weight_mup_type = MupType::weight;
+  Choice<MupType> weight_mup_type = MupType::weight;
 };
 /// x: [..., in_features] -> [..., out_features]. ValueError for an unfit constraint and a mup type that is none.
 class WEFT_API Linear : public nn::Module {
@@ -26,11 +26,11 @@ class WEFT_API Linear : public nn::Module {
   Linear(int64_t in_features, int64_t out_features, B bias) : Linear(in_features, out_features, {.bias = bias}) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x,
-                    [&](const Tensor& x) { return unit_scaled::linear(x, weight, bias, {.constraint = constraint}); });
+                    [&](const Tensor& x) { return unit_scaled::linear(x, weight, bias, {.constraint = *constraint}); });
   }
   void reset_parameters();
   int64_t in_features, out_features;
-  Constraint constraint;
+  nn::Option<Choice<Constraint>> constraint;
   nn::Parameter weight, bias;  ///< bias undefined without
 
  protected:
@@ -39,7 +39,7 @@ class WEFT_API Linear : public nn::Module {
 struct LinearReadoutLayerOptions {
   bool bias = false;
   Choice<Constraint> constraint = Constraint::none;
-  MupType weight_mup_type = MupType::output;
+  Choice<MupType> weight_mup_type = MupType::output;
 };
 /// The last layer of a network: linear_readout, weight tagged "output".
 class WEFT_API LinearReadout : public Linear {
@@ -48,7 +48,7 @@ class WEFT_API LinearReadout : public Linear {
       : Linear("LinearReadout", in_features, out_features, {o.bias, o.constraint, o.weight_mup_type}) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) {
-      return unit_scaled::linear_readout(x, weight, bias, {.constraint = constraint});
+      return unit_scaled::linear_readout(x, weight, bias, {.constraint = *constraint});
     });
   }
 };
@@ -75,7 +75,7 @@ class WEFT_API Softmax : public nn::Module {
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::softmax(x, dim, options); });
   }
-  int64_t dim;
+  nn::Option<int64_t> dim;
   nn::Option<SoftmaxOptions> options;
 };
 class WEFT_API Dropout : public nn::Dropout {
@@ -160,6 +160,7 @@ class WEFT_API DepthSequential : public nn::Sequential {
   }
   // the depth is that of construction
   template <class... A> void push_back(A&&...) = delete;
+  template <class... A> void append(A&&...) = delete;
   template <class... A> void insert(A&&...) = delete;
   template <class... A> void extend(A&&...) = delete;
 };
@@ -177,6 +178,7 @@ class WEFT_API DepthModuleList : public nn::ModuleList {
     detail::set_depth(*this);
   }
   template <class... A> void push_back(A&&...) = delete;
+  template <class... A> void append(A&&...) = delete;
   template <class... A> void insert(A&&...) = delete;
   template <class... A> void extend(A&&...) = delete;
 };

@@ -7,6 +7,7 @@
 
 #include "support/devices.h"
 #include "weft/autograd/engine.h"
+#include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/reduce/reduce.h"
@@ -15,6 +16,21 @@
 namespace weft::test {
 
 using TensorFn = std::function<Tensor(const std::vector<Tensor>&)>;
+
+/// 0, 1, 2, ...
+inline Tensor iota(const Shape& shape, Dtype d = Dtype::f64) {
+  return support::here(arange(shape.numel())).to(d).reshape(shape);
+}
+
+inline Tensor leaf(const Shape& shape) { return (iota(shape) * 0.37 - 1.1).set_requires_grad(); }
+
+/// gradcheck and gradgradcheck of f at leaves of these shapes.
+inline void check_gradients(const GradFn& f, const std::vector<Shape>& shapes) {
+  std::vector<Tensor> x;
+  for (const Shape& s : shapes) x.push_back(leaf(s));
+  CHECK(gradcheck(f, x));
+  CHECK(gradgradcheck(f, x));
+}
 
 /// Values that look random and repeat: in [lo, hi), no two close to each other within a period of 97.
 inline Tensor ramp(const Shape& shape, double lo = -2, double hi = 2, int64_t seed = 0) {

@@ -1,4 +1,5 @@
 // Indexing by integers, slices, tensors and masks; gather and scatter; derivatives of both orders; bad indices.
+#include "autograd/derivative.h"
 #include "support/here.h"
 #include "support/ops.h"
 #include "support/throws.h"
@@ -8,19 +9,14 @@
 
 using namespace weft;
 using support::message_of;
+using test::check_gradients;
+using test::iota;
+using test::leaf;
 
 namespace {
 
-Tensor iota(const Shape& shape) { return here::arange(shape.numel()).to(Dtype::f64).reshape(shape); }
-Tensor leaf(const Shape& shape) { return (iota(shape) * 0.37 - 1.1).set_requires_grad(); }
 Tensor ints(std::initializer_list<int64_t> v) { return here::tensor(std::vector<int64_t>(v)); }
 std::vector<double> values(const Tensor& x) { return x.to_vector<double>(); }
-void check_derivatives(const GradFn& f, const std::vector<Shape>& shapes) {
-  std::vector<Tensor> x;
-  for (const Shape& s : shapes) x.push_back(leaf(s));
-  CHECK(gradcheck(f, x));
-  CHECK(gradgradcheck(f, x));
-}
 
 }  // namespace
 
@@ -101,8 +97,8 @@ TEST_SUITE("index") {
     sum(index_put(x, {rows}, v) * 3.0).backward();
     CHECK(v.grad().shape() == Shape{1, 1, 2});
     CHECK(values(v.grad()) == std::vector<double>{6, 6});
-    check_derivatives([&](const std::vector<Tensor>& t) { return square(index_put(t[0], {rows}, t[1], true)); },
-                      {{3, 2}, {1, 1, 2, 2}});
+    check_gradients([&](const std::vector<Tensor>& t) { return square(index_put(t[0], {rows}, t[1], true)); },
+                    {{3, 2}, {1, 1, 2, 2}});
     CHECK(support::message_of<ShapeError>([&] {
             (void)index_put(x, {1}, here::zeros({2, 2}, Dtype::f64));
           }).find("index_put: values [2, 2] do not broadcast to [2]") == 0);
@@ -115,7 +111,7 @@ TEST_SUITE("index") {
     CHECK(values(take_along_dim(x, ints({-1, -6, 5}))) == std::vector<double>{5, 0, 5});
     CHECK(values(take_along_dim(x, at.to(Dtype::i32), 1)) == std::vector<double>{2, 0, 3, 4});
     CHECK(take_along_dim(here::scalar(4.0), here::scalar(-1), 0).item<float>() == 4);
-    check_derivatives([&](const std::vector<Tensor>& t) { return square(take_along_dim(t[0], at, 1)); }, {{2, 3}});
+    check_gradients([&](const std::vector<Tensor>& t) { return square(take_along_dim(t[0], at, 1)); }, {{2, 3}});
     if (support::device().type != DeviceType::cpu) return;  // elsewhere the kernels report such values later
     for (const int64_t bad : {-4, 3})
       CHECK(support::message_of<Error>([&] {
@@ -125,36 +121,36 @@ TEST_SUITE("index") {
 
   DEVICE_TEST_CASE("derivatives") {
     const Tensor a = ints({1, 0, 1}), b = ints({2, 0, 2}), m = here::tensor({true, false, true});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(x[0].index({a, Slice{}, b})); }, {{2, 2, 3}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(x[0].index({Slice{}, m})); }, {{2, 3}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(index_select(x[0], 1, b)); }, {{2, 3}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(index_add(x[0], 1, b, x[1], 0.5)); },
-                      {{2, 4}, {2, 3}});
+    check_gradients([&](const std::vector<Tensor>& x) { return square(x[0].index({a, Slice{}, b})); }, {{2, 2, 3}});
+    check_gradients([&](const std::vector<Tensor>& x) { return square(x[0].index({Slice{}, m})); }, {{2, 3}});
+    check_gradients([&](const std::vector<Tensor>& x) { return square(index_select(x[0], 1, b)); }, {{2, 3}});
+    check_gradients([&](const std::vector<Tensor>& x) { return square(index_add(x[0], 1, b, x[1], 0.5)); },
+                    {{2, 4}, {2, 3}});
     const Tensor at = ints({0, 1, 1, 0, 0, 1}).reshape({2, 3});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(gather(x[0], 0, at)); }, {{2, 4}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(scatter_add(x[0], 0, at, x[1])); },
-                      {{2, 4}, {3, 3}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(take_along_dim(x[0], at, 0)); }, {{2, 1}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(masked_fill(x[0], m, sum(x[1]))); },
-                      {{2, 3}, {1}});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(masked_select(x[0], m)); }, {{2, 3}});
-    check_derivatives(
+    check_gradients([&](const std::vector<Tensor>& x) { return square(gather(x[0], 0, at)); }, {{2, 4}});
+    check_gradients([&](const std::vector<Tensor>& x) { return square(scatter_add(x[0], 0, at, x[1])); },
+                    {{2, 4}, {3, 3}});
+    check_gradients([&](const std::vector<Tensor>& x) { return square(take_along_dim(x[0], at, 0)); }, {{2, 1}});
+    check_gradients([&](const std::vector<Tensor>& x) { return square(masked_fill(x[0], m, sum(x[1]))); },
+                    {{2, 3}, {1}});
+    check_gradients([&](const std::vector<Tensor>& x) { return square(masked_select(x[0], m)); }, {{2, 3}});
+    check_gradients(
         [&](const std::vector<Tensor>& x) {
           return square(index_put(x[0], {Slice{}, a}, x[1], true));
         },
         {{2, 2}, {3}});
-    check_derivatives(
+    check_gradients(
         [&](const std::vector<Tensor>& x) {
           return square(index_put(x[0], {1, Slice{0, 2}}, x[1]));
         },
         {{2, 3}, {1}});
     const Tensor once = ints({2, 0});
-    check_derivatives(
+    check_gradients(
         [&](const std::vector<Tensor>& x) {
           return square(index_put(x[0], {Slice{}, once}, x[1]));
         },
         {{2, 3}, {2, 2}});
-    check_derivatives(
+    check_gradients(
         [&](const std::vector<Tensor>& x) {
           return square(scatter(x[0], 1, ints({2, 0}).reshape({1, 2}), x[1]));
         },
@@ -236,7 +232,7 @@ TEST_SUITE("index") {
     w.impl()->autograd->grad = Tensor();
     sum(embedding(at, w, {.padding_idx = -4, .scale_grad_by_freq = true})).backward();
     CHECK(values(w.grad()) == std::vector<double>{0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1});
-    check_derivatives([&](const std::vector<Tensor>& x) { return square(embedding(at, x[0])); }, {{4, 3}});
+    check_gradients([&](const std::vector<Tensor>& x) { return square(embedding(at, x[0])); }, {{4, 3}});
     CHECK_THROWS_AS((void)embedding(ints({4}), w), ValueError);
     // halves: the sum of 1000 ones is exact in f32 and not in bf16
     const Tensor half = here::ones({2, 2}, Dtype::bf16).set_requires_grad();

@@ -291,6 +291,12 @@ TEST_SUITE("linalg") {
     check_near(linalg::cond(R, -2), v.select(-1, 3) / v.select(-1, 0), 1e-12);
     check_near(linalg::cond(R, "fro"), linalg::matrix_norm(R) * linalg::matrix_norm(linalg::inv(R)), 1e-12);
     CHECK(values(linalg::cond(here::zeros({2, 2, 2}, Dtype::f64), 1)) == std::vector<double>{kInf, kInf});
+    const Tensor nan = here::tensor({1.0, std::nan(""), 0.0, 1.0, 1.0, 0.0, 0.0, 1.0}, Shape{2, 2, 2});
+    for (const linalg::Ord& ord : {linalg::Ord(1), linalg::Ord(-1), linalg::Ord(kInf), linalg::Ord("fro")})
+      CHECK(values(linalg::cond(nan, ord))[0] == kInf);
+    CHECK(values(linalg::cond(nan, 1))[1] == 1);
+    for (const linalg::Ord& ord : {linalg::Ord(2), linalg::Ord(-2)})
+      CHECK_THROWS_AS((void)linalg::cond(nan, ord), linalg::LinAlgError);
     CHECK(linalg::cond(A).shape() == Shape{});
   }
 

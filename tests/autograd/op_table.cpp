@@ -391,4 +391,40 @@ const std::vector<Shape>& elementwise_shapes() {
   return shapes;
 }
 
+Op elementwise(const char* name, UnaryOp op, std::function<double(double)> reference, double low, double high) {
+  Op row{.name = name};
+  uint64_t seed = 1;
+  for (const Shape& s : elementwise_shapes())
+    row.samples.push_back({weft::str(s),
+                           {uniform(s, low, high, ++seed)},
+                           [op](const Tensors& x) { return Tensors{op(x[0])}; },
+                           [reference](const Arrays& x) { return Arrays{support::map(x[0], reference)}; }});
+  return row;
+}
+
+Op binary(const char* name, BinaryOp op, std::function<double(double, double)> reference, double low, double high) {
+  static const std::pair<Shape, Shape> pairs[] = {{{}, {}},
+                                                  {{3}, {}},
+                                                  {{2, 3}, {2, 3}},
+                                                  {{2, 3}, {3}},
+                                                  {{2, 1}, {1, 3}},
+                                                  {{1}, {0}},
+                                                  {{2, 0}, {1, 1}},
+                                                  {{3}, {2, 2, 1}},
+                                                  {{1, 2, 2, 2}, {1, 2, 1, 1}},
+                                                  {{1, 2, 2, 2}, {1, 2, 2, 2}}};
+  Op row{.name = name};
+  uint64_t seed = 1;
+  for (const auto& [a, b] : pairs)
+    row.samples.push_back({weft::str(a, " with ", b),
+                           {uniform(a, low, high, ++seed), uniform(b, low, high, seed + 50)},
+                           [op](const Tensors& x) { return Tensors{op(x[0], x[1])}; },
+                           [reference](const Arrays& x) { return Arrays{support::map(x[0], x[1], reference)}; }});
+  row.faults = {{[op] {
+                   (void)op(here::ones({2, 3}), here::ones({4}));
+                 },
+                 weft::str(name, ": shapes [2, 3] and [4] cannot be broadcast together")}};
+  return row;
+}
+
 }  // namespace op_table

@@ -71,4 +71,13 @@ Tensor integers(const Shape& shape, int64_t low, int64_t high, uint64_t seed = 1
 /// The shapes that every elementwise op is tried with: rank 0, empty, one element, vectors, features of rank 3 to 5.
 const std::vector<Shape>& elementwise_shapes();
 
+using UnaryOp = std::function<Tensor(const Tensor&)>;
+using BinaryOp = std::function<Tensor(const Tensor&, const Tensor&)>;
+/// The row of an elementwise op: inputs of all these shapes, within [low, high].
+Op elementwise(const char* name, UnaryOp op, std::function<double(double)> reference, double low = -2, double high = 2);
+/// The row of one of two tensors: shapes that are equal, broadcast in every way, of rank 0, empty, features; and a pair
+/// that does not fit.
+Op binary(const char* name, BinaryOp op, std::function<double(double, double)> reference, double low = -2,
+          double high = 2);
+
 }  // namespace op_table

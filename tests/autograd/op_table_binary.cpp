@@ -8,39 +8,6 @@ namespace {
 
 using namespace op_table;
 
-using BinaryOp = std::function<Tensor(const Tensor&, const Tensor&)>;
-
-/// Pairs of shapes: equal, every kind of broadcasting, rank 0, empty, features.
-const std::vector<std::pair<Shape, Shape>>& pairs() {
-  static const std::vector<std::pair<Shape, Shape>> p = {{{}, {}},
-                                                         {{3}, {}},
-                                                         {{2, 3}, {2, 3}},
-                                                         {{2, 3}, {3}},
-                                                         {{2, 1}, {1, 3}},
-                                                         {{1}, {0}},
-                                                         {{2, 0}, {1, 1}},
-                                                         {{3}, {2, 2, 1}},
-                                                         {{1, 2, 2, 2}, {1, 2, 1, 1}},
-                                                         {{1, 2, 2, 2}, {1, 2, 2, 2}}};
-  return p;
-}
-
-Op binary(const char* name, BinaryOp op, std::function<double(double, double)> reference, double low = -2,
-          double high = 2) {
-  Op row{.name = name};
-  uint64_t seed = 1;
-  for (const auto& [a, b] : pairs())
-    row.samples.push_back({weft::str(a, " with ", b),
-                           {uniform(a, low, high, ++seed), uniform(b, low, high, seed + 50)},
-                           [op](const Tensors& x) { return Tensors{op(x[0], x[1])}; },
-                           [reference](const Arrays& x) { return Arrays{support::map(x[0], x[1], reference)}; }});
-  row.faults = {{[op] {
-                   (void)op(here::ones({2, 3}), here::ones({4}));
-                 },
-                 weft::str(name, ": shapes [2, 3] and [4] cannot be broadcast together")}};
-  return row;
-}
-
 Op comparison(const char* name, BinaryOp op, std::function<bool(double, double)> reference) {
   Op row = binary(name, op, reference);
   row.gradient = false;

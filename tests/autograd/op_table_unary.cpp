@@ -9,24 +9,7 @@ namespace {
 using namespace op_table;
 using weft::Scalar;
 
-/// Calls an op of one tensor.
-auto one(std::function<Tensor(const Tensor&)> op) {
-  return [op](const Tensors& x) { return Tensors{op(x[0])}; };
-}
-
-/// An elementwise op on inputs of all shapes within [low, high].
-Op elementwise(const char* name, std::function<Tensor(const Tensor&)> op, std::function<double(double)> reference,
-               double low = -2, double high = 2) {
-  Op row{.name = name};
-  uint64_t seed = 1;
-  for (const Shape& s : elementwise_shapes())
-    row.samples.push_back({weft::str(s), {uniform(s, low, high, ++seed)}, one(op), [reference](const Arrays& x) {
-                             return Arrays{support::map(x[0], reference)};
-                           }});
-  return row;
-}
-
-/// The same without a gradient, or with one that is zero.
+/// elementwise without a gradient, or with one that is zero.
 Op predicate(const char* name, std::function<Tensor(const Tensor&)> op, std::function<double(double)> reference) {
   Op row = elementwise(name, op, reference);
   row.gradient = false;

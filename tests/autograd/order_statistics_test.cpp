@@ -50,6 +50,13 @@ TEST_SUITE("order statistics") {
     CHECK(m.values.shape() == Shape{2, 1});
     CHECK(mode(here::tensor<bool>(std::vector<bool>{true, false, true})).values.item<bool>());
     CHECK(slope([](const Tensor& x) { return mode(x).values; }, {1, 2, 2}) == Values{0, 0, 1});
+    const ValuesIndices one = mode(line({kNan, kNan, 0, -0.0, 1, 1})), none = mode(line({kNan, kNan}));
+    CHECK(one.values.item<double>() == 0);
+    CHECK(one.indices.item<int64_t>() == 3);
+    CHECK(std::isnan(none.values.item<double>()));
+    CHECK(none.indices.item<int64_t>() == 0);
+    CHECK(mode(here::scalar(3.0)).indices.item<int64_t>() == 0);
+    CHECK(mode(here::zeros({0, 3}), 1).values.shape() == Shape{0});
   }
 
   DEVICE_TEST_CASE("quantiles: NaNs, shapes") {
@@ -84,6 +91,21 @@ TEST_SUITE("order statistics") {
       right &= at[static_cast<size_t>(i)] == best;
     }
     CHECK(right);
+    // lines beside each other, short and long ones, in a layout without order
+    for (const Shape& s : {Shape{40, 700}, Shape{3, 30, 5}, Shape{2, 40, 33}})
+      for (const Dtype d : {Dtype::f32, Dtype::bf16, Dtype::u8}) {
+        const Tensor m = here::randint(0, 50, s, Dtype::i64).to(d), across = m.transpose(0, 1).contiguous();
+        const ValuesIndices down = cummin(across, 0), along = cummin(m, 1), mixed = cummin(across.transpose(0, 1), 1);
+        CHECK(down.indices.transpose(0, 1).to_vector<int64_t>() == along.indices.to_vector<int64_t>());
+        CHECK(mixed.indices.to_vector<int64_t>() == along.indices.to_vector<int64_t>());
+        CHECK(along.values.to_vector<double>() == gather(m, 1, along.indices).to_vector<double>());
+        CHECK(down.values.transpose(0, 1).to_vector<double>() == along.values.to_vector<double>());
+      }
+    const ValuesIndices alone = cummax(here::scalar(2.0), 0);
+    CHECK(alone.values.item<float>() == 2);
+    CHECK(alone.indices.item<int64_t>() == 0);
+    CHECK(cummax(here::zeros({2, 0}), 1).indices.shape() == Shape{2, 0});
+    CHECK_THROWS_AS((void)cummax(here::scalar(2.0), 1), ShapeError);
   }
 
   DEVICE_TEST_CASE("logcumsumexp: infinities, and no overflow") {
@@ -107,6 +129,17 @@ TEST_SUITE("order statistics") {
     CHECK(bucketize(3, here::tensor<int64_t>({1, 3}), {.right = true}).item<int64_t>() == 2);
     CHECK(bucketize(here::scalar(3), here::tensor<int64_t>({1, 5})).item<int64_t>() == 1);
     CHECK_THROWS_AS((void)searchsorted(s, v, {.sorter = here::tensor<int64_t>({0, 1, 2, 9})}), ValueError);
+    // many values at once, lines of their own, NaN at the line's end
+    const Tensor steps = here::arange(0, 100, 1, Dtype::f32), at = here::arange(0, 300, 1, Dtype::f32) / 4;
+    const auto found = searchsorted(steps, at.reshape({3, 100})).to_vector<int64_t>();
+    bool right = true;
+    for (int64_t i = 0; i < 300; ++i) right &= found[static_cast<size_t>(i)] == (i + 3) / 4;
+    CHECK(right);
+    const Tensor rows = line({1, 3, kNan, 0, 0, 2}).reshape({2, 3}), wanted = line({3, 4, kNan, 0}).reshape({2, 2});
+    CHECK(searchsorted(rows, wanted).to_vector<int64_t>() == Places{1, 2, 3, 0});
+    CHECK(searchsorted(rows, wanted, {.right = true}).to_vector<int64_t>() == Places{2, 2, 3, 2});
+    CHECK(searchsorted(rows.t().contiguous().t(), wanted.t().contiguous().t()).to_vector<int64_t>() ==
+          Places{1, 2, 3, 0});
     CHECK(isin(line({1, kNan}), line({kNan, 1})).to_vector<bool>() == std::vector<bool>{true, false});
     CHECK(isin(1, here::tensor<int64_t>({1, 2})).item<bool>());
     CHECK(isin(line({1, 2}), line({}), {.invert = true}).to_vector<bool>() == std::vector<bool>{true, true});

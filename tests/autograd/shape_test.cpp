@@ -2,6 +2,7 @@
 // orders.
 #include <functional>
 
+#include "autograd/derivative.h"
 #include "support/here.h"
 #include "support/ops.h"
 #include "support/throws.h"
@@ -10,21 +11,13 @@
 
 using namespace weft;
 using support::message_of;
+using test::check_gradients;
+using test::iota;
 
 namespace {
 
-Tensor iota(const Shape& shape, Dtype d = Dtype::f64) { return here::arange(shape.numel()).to(d).reshape(shape); }
-Tensor leaf(const Shape& shape) { return (iota(shape) * 0.37 - 1.1).set_requires_grad(); }
 Tensor channels_last(const Tensor& x) { return x.contiguous(MemoryFormat::channels_last); }
 std::vector<double> values(const Tensor& x) { return x.to_vector<double>(); }
-
-/// Both derivatives of f at tensors of these shapes.
-void check_derivatives(const GradFn& f, const std::vector<Shape>& shapes) {
-  std::vector<Tensor> x;
-  for (const Shape& s : shapes) x.push_back(leaf(s));
-  CHECK(gradcheck(f, x));
-  CHECK(gradgradcheck(f, x));
-}
 
 /// The padded coordinate by following the definition one step at a time.
 int64_t source(PadMode mode, int64_t size, int64_t lo, int64_t hi, int64_t o) {
@@ -95,12 +88,8 @@ TEST_SUITE("shape") {
   }
 
   DEVICE_TEST_CASE("derivatives of cat and stack") {
-    check_derivatives(
-        [](const std::vector<Tensor>& x) {
-          return square(cat({x[0], x[1], x[0]}, 1));
-        },
-        {{2, 3}, {2, 2}});
-    check_derivatives([](const std::vector<Tensor>& x) { return square(stack({x[0], x[1]}, -1)); }, {{2, 3}, {2, 3}});
+    check_gradients([](const std::vector<Tensor>& x) { return square(cat({x[0], x[1], x[0]}, 1)); }, {{2, 3}, {2, 2}});
+    check_gradients([](const std::vector<Tensor>& x) { return square(stack({x[0], x[1]}, -1)); }, {{2, 3}, {2, 3}});
     Tensor a = here::ones({2}, Dtype::f32).set_requires_grad(), b = here::ones({3}, Dtype::f64).set_requires_grad();
     sum(cat({a, b})).backward();
     CHECK(a.grad().dtype() == Dtype::f32);  // the promoting cast is undone
@@ -127,10 +116,10 @@ TEST_SUITE("shape") {
     CHECK(values(grids[1]) == std::vector<double>{0, 1, 2, 0, 1, 2});
     CHECK(meshgrid({iota({2}), iota({3})}, "xy")[0].shape() == Shape{3, 2});
 
-    check_derivatives([](const std::vector<Tensor>& x) { return square(flip(x[0], {0, 1})); }, {{2, 3}});
-    check_derivatives([](const std::vector<Tensor>& x) { return square(roll(x[0], {1, -1}, {1, 0})); }, {{2, 3}});
-    check_derivatives([](const std::vector<Tensor>& x) { return square(repeat(x[0], {2, 2, 3})); }, {{2, 3}});
-    check_derivatives([](const std::vector<Tensor>& x) { return square(repeat_interleave(x[0], 2, 1)); }, {{2, 3}});
+    check_gradients([](const std::vector<Tensor>& x) { return square(flip(x[0], {0, 1})); }, {{2, 3}});
+    check_gradients([](const std::vector<Tensor>& x) { return square(roll(x[0], {1, -1}, {1, 0})); }, {{2, 3}});
+    check_gradients([](const std::vector<Tensor>& x) { return square(repeat(x[0], {2, 2, 3})); }, {{2, 3}});
+    check_gradients([](const std::vector<Tensor>& x) { return square(repeat_interleave(x[0], 2, 1)); }, {{2, 3}});
   }
 
   DEVICE_TEST_CASE("tril and triu") {
@@ -144,7 +133,7 @@ TEST_SUITE("shape") {
         }
     }
     CHECK_THROWS_AS((void)tril(here::ones({3})), ShapeError);
-    check_derivatives([](const std::vector<Tensor>& x) { return square(triu(x[0], 1)); }, {{3, 3}});
+    check_gradients([](const std::vector<Tensor>& x) { return square(triu(x[0], 1)); }, {{3, 3}});
   }
 
   DEVICE_TEST_CASE("pixel_shuffle and its inverse, channels-last kept") {
@@ -161,7 +150,7 @@ TEST_SUITE("shape") {
     CHECK(values(pixel_unshuffle(last, 2)) == values(x));
     CHECK_THROWS_AS((void)pixel_shuffle(iota({2, 6, 3, 2}), 2), ShapeError);
     CHECK_THROWS_AS((void)pixel_unshuffle(x, 2), ShapeError);
-    check_derivatives([](const std::vector<Tensor>& t) { return square(pixel_shuffle(t[0], 2)); }, {{1, 4, 2, 3}});
+    check_gradients([](const std::vector<Tensor>& t) { return square(pixel_shuffle(t[0], 2)); }, {{1, 4, 2, 3}});
   }
 }
 
@@ -222,8 +211,7 @@ TEST_SUITE("pad") {
       const Tensor zero = pad(x, c.pads, c.mode, 0);
       CHECK(sum(zero * g).item<double>() == sum(x * back).item<double>());
       CHECK(values(pad_backward(channels_last(g), x.shape(), c.pads, c.mode)) == values(back));
-      check_derivatives([&](const std::vector<Tensor>& t) { return square(pad(t[0], c.pads, c.mode)); },
-                        {{1, 3, 4, 5}});
+      check_gradients([&](const std::vector<Tensor>& t) { return square(pad(t[0], c.pads, c.mode)); }, {{1, 3, 4, 5}});
     }
   }
 

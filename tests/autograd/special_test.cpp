@@ -49,6 +49,13 @@ TEST_SUITE("special functions") {
     check_values(polygamma(1, f64({1, 0.5, 0, -1, -2.5, kInf, kNan})),
                  {1.6449340668482264, 4.9348022005446793, kInf, kInf, 9.5392466449891238, 0, kNan});
     check_values(polygamma(2, f64({1, -2.5, kInf})), {-2.4041138063191886, -0.1082040516417274, 0}, 4e-14);
+    // halfway between integers the odd powers on both sides cancel: what is left lies beyond x
+    check_values(polygamma(10, f64({-0.5, -1.5, -2.25})),
+                 {-42108.858768975492, -156.22959659323299, 15220204740659.353});
+    check_values(polygamma(40, f64({-0.5, -1.5, -10.25, 2})),
+                 {-4.9193015712427579e40, -3.9455282361094920e31, 3.9455242101462683e72, -3.7103533597532282e35});
+    check_values(lgamma(f64({-1e-300, -5e-324, -1e-20, -0.25, -0.5})),
+                 {690.77552789821370, 744.44007192138122, 46.051701859880914, 1.5895753125511862, 1.2655121234846454});
     CHECK(lgamma(here::full({2}, 3, Dtype::i64)).dtype() == Dtype::f32);
   }
 
@@ -76,13 +83,16 @@ TEST_SUITE("special functions") {
           std::vector<int64_t>{7, 1, 0});
   }
 
-  DEVICE_TEST_CASE("fmax and fmin: a number wins against NaN, x gets the gradient of equals") {
+  DEVICE_TEST_CASE("fmax and fmin: a number wins against NaN, equals share the gradient") {
     const Values a = {kNan, 1, kNan, 2, -3}, b = {1, kNan, kNan, 2, -kInf};
     check_values(fmax(f64(a), f64(b)), {1, 1, kNan, 2, -3});
     check_values(fmin(f64(a), f64(b)), {1, 1, kNan, 2, -kInf});
     const auto g = slopes([](const auto& x) { return fmax(x[0], x[1]); }, {a, b});
-    check_values(g[0], {0, 1, 1, 1, 1});
-    check_values(g[1], {1, 0, 0, 0, 0});
+    check_values(g[0], {0, 1, 1, 0.5, 1});
+    check_values(g[1], {1, 0, 0, 0.5, 0});
+    const auto least = slopes([](const auto& x) { return fmin(x[0], x[1]); }, {a, b});
+    check_values(least[0], {0, 1, 1, 0.5, 0});
+    check_values(least[1], {1, 0, 0, 0.5, 1});
     CHECK(fmax(here::full({1}, 3, Dtype::i32), here::full({1}, 4, Dtype::i64)).dtype() == Dtype::i64);
   }
   DEVICE_TEST_CASE("remainders of a number, floor_divide") {

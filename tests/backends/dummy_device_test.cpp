@@ -13,7 +13,7 @@ using support::counting;
 TEST_SUITE("backends") {
   TEST_CASE("a device that is not registered says so") {
     if (!has_backend(DeviceType::custom))
-      CHECK_THROWS_WITH_AS(zeros({1}, Device("custom")), "device: no custom backend is registered in this process",
+      CHECK_THROWS_WITH_AS(zeros({1}, Device("custom")), "zeros: no custom backend is registered in this process",
                            DeviceError);
   }
 

@@ -118,6 +118,15 @@ TEST_SUITE("dtype") {
   TEST_CASE("a dtype switch refuses by name") {
     CHECK_THROWS_WITH_AS(dispatch_floating(Dtype::i32, "gelu", []<class T> {}),
                          "gelu: dtype i32 is not supported here; expected f32, f64, bf16 or f16", DtypeError);
+    CHECK_THROWS_WITH_AS(dispatch_integral(Dtype::f16, "bits", []<class T> {}),
+                         "bits: dtype f16 is not supported here; expected i64, i32, u8, bool, i8, i16 or u16",
+                         DtypeError);
+    CHECK_THROWS_WITH_AS(dispatch_added(Dtype::bf16, "add", []<class T> {}),
+                         "add: dtype bf16 is not supported here; expected f32, f64, i64, i32, u8, i8, i16 or u16",
+                         DtypeError);
+    CHECK_THROWS_AS(dispatch_added(Dtype::boolean, "add", []<class T> {}), DtypeError);
+    CHECK(str(kIndexDtypes) == "i64 or i32");
+    CHECK(str(DtypeSet(Dtype::u16)) == "u16");
     int size = 0;
     dispatch_all(Dtype::i64, "copy", [&]<class T> { size = sizeof(T); });
     CHECK(size == 8);

@@ -59,8 +59,12 @@ TEST_SUITE("errors") {
       CHECK(text("whole: wrong") == "whole: wrong");
       CHECK(text("the input is wrong") == "whole: the input is wrong");
       CHECK(text("x is wrong: 3") == "whole: x is wrong: 3");
+      CHECK(text("cuda:0: out of memory") == "whole: cuda:0: out of memory");
+      CHECK(text("oneDNN: matmul failed") == "whole: oneDNN: matmul failed");
+      CHECK(text("\"a: b\" is wrong") == "whole: \"a: b\" is wrong");
       const OpName inner("inner");
       CHECK(text("part: wrong") == "whole: wrong");
+      CHECK(str(inner) == "inner");  // the name that an op's node gets
       CHECK(std::string(detail::op_name()) == "whole");
     }
     CHECK(detail::op_name() == nullptr);

@@ -1,4 +1,6 @@
 // The forms in which tensors are made, options, the default dtype, and element access from C++.
+#include <functional>
+
 #include "support/here.h"
 #include "support/throws.h"
 #include "weft/autograd/ops/elementwise/binary.h"
@@ -31,6 +33,9 @@ TEST_SUITE("factories") {
             (void)tensor({{1, 2}, {3}});
           }) == "tensor: lists of 2 and of 1 elements at one depth of the braces");
     CHECK_THROWS_AS((void)tensor({{1, 300}}, Dtype::u8), ValueError);
+    CHECK_THROWS_WITH_AS((void)tensor(1ull << 63), "tensor: 9223372036854775808 does not fit i64; give a real number",
+                         ValueError);
+    CHECK(tensor((1ull << 63) - 1).item<int64_t>() == INT64_MAX);
   }
 
   TEST_CASE("one number, a vector with a dtype, a list with a shape") {
@@ -78,6 +83,29 @@ TEST_SUITE("factories") {
     CHECK(from_blob(data, {2}, trained).requires_grad());
     CHECK(!zeros({2}).requires_grad());
     CHECK_THROWS_AS((void)tensor({1, 2}, trained), DtypeError);
+  }
+
+  TEST_CASE("a shape that cannot be is refused in the factory's own name") {
+    const int64_t many = int64_t{1} << 45, side = int64_t{1} << 23;
+    const std::pair<const char*, std::function<void()>> beyond_memory[] = {
+        {"zeros", [=] { (void)zeros({many}); }},
+        {"ones", [=] { (void)ones({many}); }},
+        {"full", [=] { (void)full({many}, 0.5); }},
+        {"eye", [=] { (void)eye(side); }},
+        {"arange", [=] { (void)arange(many); }},
+        {"linspace", [=] { (void)linspace(0, 1, many); }},
+        {"rand", [=] { (void)rand({many}); }},
+        {"randn", [=] { (void)randn({many}); }},
+        {"randint", [=] { (void)randint(0, 5, {many}); }},
+        {"randperm", [=] { (void)randperm(many); }},
+        {"zeros_like", [=] { (void)zeros_like(zeros({1}).expand({many})); }},
+    };
+    for (const auto& [name, call] : beyond_memory)
+      CHECK(message_of<OutOfMemory>(call).find(str(name, ": cpu: out of memory: ")) == 0);
+    CHECK(message_of<ShapeError>([] { (void)zeros({2, -1}); }) == "zeros: negative size in shape [2, -1]");
+    CHECK(message_of<ShapeError>([] { (void)rand({-1}); }) == "rand: negative size in shape [-1]");
+    CHECK(message_of<ShapeError>([] { (void)eye(-2); }) == "eye: negative size in shape [-2, -2]");
+    CHECK(message_of<DtypeError>([] { (void)randn({1}, Dtype::i64); }).find("randn: dtype i64 is not supported") == 0);
   }
 
   TEST_CASE("the default dtype is the process's") {

@@ -12,7 +12,7 @@
 #include "weft/backends/cuda/loss.cuh"
 #include "weft/backends/cuda/scan.cuh"
 #include "weft/backends/cuda/softmax.cuh"
-#include "weft/core/kernels.h"
+#include "weft/core/kernels/order.h"
 #include "weft/core/map.h"
 
 namespace {
@@ -121,6 +121,40 @@ TEST_CASE("running sums and products") {
   kernels::cumsum(Device(), mut_ref(e), ref(h), 0, false);
   cuda::run_scan<bf16>(mut_ref(y), ref(h), 0, false, cuda::AddScan());
   CHECK(difference(y, e) <= 0.004);  // f64 sums in another order may round to the neighbour
+}
+
+TEST_CASE("running extremes: ties, NaNs, every dtype") {
+  const auto check = [](const Tensor& x, int dim) {
+    CAPTURE(x.shape());
+    CAPTURE(x.strides());
+    CAPTURE(x.dtype());
+    CAPTURE(dim);
+    for (const bool largest : {true, false}) {
+      Tensor v = support::unwritten(x.shape(), x.dtype()), ev = empty_like(x);
+      Tensor i = support::unwritten(x.shape(), Dtype::i64), ei = empty(x.shape(), {Dtype::i64});
+      kernels::running_extreme(Device(), mut_ref(ev), mut_ref(ei), ref(x), dim, largest);
+      dispatch_all(x.dtype(), "test", [&]<class T> {
+        if (largest) cuda::run_running_extreme<T, true>(mut_ref(v), mut_ref(i), ref(x), dim);
+        else cuda::run_running_extreme<T, false>(mut_ref(v), mut_ref(i), ref(x), dim);
+      });
+      CHECK(difference(v, ev) == 0);
+      CHECK(support::same_bits(i, ei));
+    }
+  };
+  for_each_case([&](const Tensor& x, int dim) {
+    Tensor y = kernels::map<fn::Round>(x * 3);
+    check(y, dim);  // a NaN in the middle of memory
+    if (y.numel() > 0 && y.is_contiguous()) y.mut_data<float>()[y.numel() / 2] = NAN;
+    check(y, dim);
+  });
+  for (int d = 0; d < kDtypes; ++d)
+    for (const int dim : {0, 1}) check(support::sample({70, 41}, static_cast<Dtype>(d)), dim);
+  for_each_schedule([&] {
+    Tensor x = support::sample({2, 70000}, Dtype::f32);  // in parts
+    check(x, 1);
+    for (const int64_t at : {30000, 50000}) x.mut_data<float>()[at] = NAN;
+    check(x, 1);
+  });
 }
 
 TEST_CASE("softmax and its gradient") {

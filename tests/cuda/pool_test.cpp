@@ -139,6 +139,22 @@ TEST_SUITE("cuda pool") {
                            d, 4);
   }
 
+  TEST_CASE("averages over huge windows are summed in pieces, as the CPU's") {
+    for (const Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16})
+      for (const int64_t n : {511, 512, 513, 1300}) {
+        CAPTURE(n);
+        check_resample({{averaged({}, true, 0), averaged(window(2, 2, 1, 0, 1), true, 0),
+                         averaged(window(n, n, 1, 0, 1), true, 0)}},
+                       d, 3);
+        check_resample({{averaged(window(n, n, 1, 0, 1), true, 0), averaged({}, true, 0),
+                         averaged(window(3, 3, 1, 0, 1), true, 0)}},
+                       d, 3);
+      }
+    check_resample({{averaged(window(32, 32, 1, 0, 1), true, 0), averaged(window(32, 32, 1, 0, 1), true, 0),
+                     averaged(window(600, 600, 1, 0, 1), true, 0)}},
+                   Dtype::f32, 1);
+  }
+
   TEST_CASE("nothing to pool") {
     const fn::PoolGeometry p{{{}, {}, window(4, 2, 2, 0, 1)}};
     const int64_t in[3] = {1, 1, 4}, out[3] = {1, 1, 2};

@@ -4,8 +4,9 @@
 #include <limits>
 
 #include "support/same_bits.h"
+#include "weft/autograd/ops/reduce/sort.h"
 #include "weft/backends/cuda/sort.cuh"
-#include "weft/core/kernels.h"
+#include "weft/core/kernels/order.h"
 
 namespace {
 
@@ -19,6 +20,18 @@ void check(const Tensor& x, int dim, int64_t k, bool descending) {
   Tensor expected = empty(shape, {Dtype::i64}), got = support::scattered(zeros(shape, {Dtype::i64}));
   kernels::sort_indices({}, mut_ref(expected), ref(x), dim, descending);
   dispatch_all(x.dtype(), "sort", [&]<class T> { cuda::sort_indices<T>(mut_ref(got), ref(x), dim, descending); });
+  CHECK(same_bits(got, expected));
+}
+
+void check_mode(const Tensor& x, int dim) {
+  CAPTURE(x.shape());
+  CAPTURE(x.dtype());
+  CAPTURE(dim);
+  Shape shape = x.shape();
+  shape[dim] = 1;
+  Tensor expected = empty(shape, {Dtype::i64}), got = support::scattered(zeros(shape, {Dtype::i64}));
+  kernels::mode({}, mut_ref(expected), ref(x), dim);
+  dispatch_all(x.dtype(), "mode", [&]<class T> { cuda::run_mode<T>(mut_ref(got), ref(x), dim); });
   CHECK(same_bits(got, expected));
 }
 
@@ -56,8 +69,47 @@ TEST_SUITE("cuda sort") {
     check(x.to(Dtype::bf16), 0, 8, false);
   }
 
+  TEST_CASE("the most frequent element") {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    check_mode(tensor({nan, nan, 0.f, -0.f, nan, 1.f}), 0);
+    check_mode(tensor({nan, nan}), 0);
+    check_mode(tensor({3.f, 1.f, 2.f}), 0);
+    for (int d = 0; d < kDtypes; ++d)
+      for (int dim = 0; dim < 3; ++dim) check_mode(sample({5, 70, 3}, static_cast<Dtype>(d)), dim);
+    for (const int64_t n : {1, 31, 33, 1023, 1025, 5000}) check_mode(support::scattered(sample({2, n}, Dtype::i16)), 1);
+    check_mode(sample({0, 4}, Dtype::f32), 1);
+  }
+
+  TEST_CASE("places in sorted lines") {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    for (int d = 0; d < kDtypes; ++d)
+      for (const bool right : {false, true})
+        for (const bool shared : {false, true})
+          for (const int64_t n : {0, 1, 2, 31, 33}) {
+            const auto dtype = static_cast<Dtype>(d);
+            CAPTURE(dtype);
+            CAPTURE(n);
+            Tensor line = sort(shared ? sample({n}, dtype) : sample({3, n}, dtype)).values;
+            Tensor values = sample({3, 41}, dtype, 2);
+            if (dtype == Dtype::f32 && n > 2) {
+              line.mut_data<float>()[n - 1] = nan;
+              values.mut_data<float>()[5] = nan;
+            }
+            for (const Dtype out : {Dtype::i64, Dtype::i32}) {
+              Tensor expected = empty({3, 41}, {out}), got = zeros({3, 41}, {out});
+              kernels::search_sorted({}, mut_ref(expected), ref(line), ref(values), right);
+              dispatch_all(dtype, "test",
+                           [&]<class T> { cuda::search_sorted<T>(mut_ref(got), ref(line), ref(values), right); });
+              CHECK(same_bits(got, expected));
+            }
+          }
+  }
+
   TEST_CASE("in any order of threads and blocks") {
     const Tensor x = sample({2, 1500}, Dtype::f32);
-    cuda_emulator::for_each_schedule([&] { check(x, 1, 1500, false); });
+    cuda_emulator::for_each_schedule([&] {
+      check(x, 1, 1500, false);
+      check_mode(x, 1);
+    });
   }
 }

@@ -11,6 +11,7 @@ import sys
 HEAD = """#include <weft/weft.h>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <sstream>
 #include "page.h"

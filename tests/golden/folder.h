@@ -30,6 +30,7 @@ class Failures {
 /// Counts of a run, and why cases were skipped.
 struct Report {
   int passed = 0, failed = 0, skipped = 0;
+  int unknown = 0;  ///< of the skipped: what this driver does not know
   std::map<std::string, int> skip_reasons;
 };
 

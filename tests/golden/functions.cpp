@@ -22,8 +22,10 @@ const Functions& functions() {
     add_encoding(f);
     add_composites(f);
     add_unit(f);
-    add_special(f);
     add_linalg(f);
+    add_elementwise(f);
+    add_search(f);
+    add_arrange(f);
     return f;
   }();
   return table;

@@ -2,6 +2,7 @@
 #include "golden/registry.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
+#include "weft/autograd/ops/index/index.h"
 
 namespace golden {
 namespace {
@@ -26,14 +27,15 @@ weft::RoundingMode rounding(const Call& c) {
   throw weft::ValueError("div: rounding_mode is " + mode);
 }
 
-// Either side of torch.where and the base of torch.pow may be a number.
-Tensor where(const Call& c) {
+// Either side of torch.where and the base of torch.pow may be a number. A condition alone gives the places.
+std::vector<Tensor> where(const Call& c) {
   const Tensor condition = c.in("condition");
+  if (c.inputs.size() == 1) return weft::where(condition);
   const bool a = c.is_scalar("input"), b = c.is_scalar("other");
-  if (a && b) return weft::where(condition, c.scalar("input", 0), c.scalar("other", 0));
-  if (a) return weft::where(condition, c.scalar("input", 0), c.in("other"));
-  if (b) return weft::where(condition, c.in("input"), c.scalar("other", 0));
-  return weft::where(condition, c.in("input"), c.in("other"));
+  if (a && b) return {weft::where(condition, c.scalar("input", 0), c.scalar("other", 0))};
+  if (a) return {weft::where(condition, c.scalar("input", 0), c.in("other"))};
+  if (b) return {weft::where(condition, c.in("input"), c.scalar("other", 0))};
+  return {weft::where(condition, c.in("input"), c.in("other"))};
 }
 
 Tensor pow(const Call& c) {
@@ -52,7 +54,6 @@ void add_binary(Functions& f) {
   with_scalar(f, "F.mul", [](const Call&, const Tensor& x, const auto& y) { return weft::mul(x, y); });
   with_scalar(f, "F.div", [](const Call& c, const Tensor& x, const auto& y) { return weft::div(x, y, rounding(c)); });
   with_scalar(f, "F.fmod", [](const Call&, const Tensor& x, const auto& y) { return weft::fmod(x, y); });
-  with_scalar(f, "F.remainder", [](const Call&, const Tensor& x, const auto& y) { return weft::remainder(x, y); });
   with_scalar(f, "F.eq", [](const Call&, const Tensor& x, const auto& y) { return weft::eq(x, y); });
   with_scalar(f, "F.ne", [](const Call&, const Tensor& x, const auto& y) { return weft::ne(x, y); });
   with_scalar(f, "F.lt", [](const Call&, const Tensor& x, const auto& y) { return weft::lt(x, y); });

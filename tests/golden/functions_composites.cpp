@@ -23,7 +23,7 @@ weft::ScatterReduce scatter_reduction(const Call& c) {
 
 /// beta input + alpha (a product of two).
 template <class F> auto scaled(const char* a, const char* b, F op) {
-  return [=](const Call& c) { return op(c.in("input"), c.in(a), c.in(b), c.number("beta", 1), c.number("alpha", 1)); };
+  return [=](const Call& c) { return op(c.in("input"), c.in(a), c.in(b), c.scalar("beta", 1), c.scalar("alpha", 1)); };
 }
 
 void add_matrices(Functions& f) {
@@ -47,6 +47,7 @@ void add_matrices(Functions& f) {
   f.add("F.kron", {"input", "other"}, [](const Call& c) { return weft::kron(c.in("input"), c.in("other")); });
   f.add("F.tensordot", {"a", "b"}, [](const Call& c) {
     const Value& dims = c.value("dims");
+    if (dims.is_integer()) return weft::tensordot(c.in("a"), c.in("b"), dims.as_int());
     return weft::tensordot(c.in("a"), c.in("b"), Shape(dims.list.at(0).as_ints()), Shape(dims.list.at(1).as_ints()));
   });
   f.add("F.addmv", {"input", "mat", "vec"}, scaled("mat", "vec", weft::addmv));
@@ -80,8 +81,11 @@ void add_statistics(Functions& f) {
 }
 
 void add_writes(Functions& f) {
-  f.add("F.index_fill", {"input", "index", "value"},
-        [](const Call& c) { return weft::index_fill(c.in("input"), c.integer("dim"), c.in("index"), c.in("value")); });
+  f.add("F.index_fill", {"input", "index", "value"}, [](const Call& c) {
+    const Tensor x = c.in("input"), index = c.in("index");
+    return c.is_scalar("value") ? weft::index_fill(x, c.integer("dim"), index, c.scalar("value", 0))
+                                : weft::index_fill(x, c.integer("dim"), index, c.in("value"));
+  });
   f.add("F.index_copy", {"input", "index", "source"},
         [](const Call& c) { return weft::index_copy(c.in("input"), c.integer("dim"), c.in("index"), c.in("source")); });
   f.add("F.masked_scatter", {"input", "mask", "source"},

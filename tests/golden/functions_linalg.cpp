@@ -22,13 +22,34 @@ linalg::Ord norm_of(const Call& c, const char* name, const char* otherwise) {
   return word == "nuc" ? "nuc" : "fro";
 }
 
+/// All results, or the ones that have gradients?
+bool whole(const Call& c) { return c.boolean("whole", false); }
+
+linalg::PinvOptions pinv_options(const Call& c) {
+  linalg::PinvOptions o;
+  o.atol = c.opt_number("atol");
+  o.rtol = c.opt_number("rtol");
+  o.hermitian = c.boolean("hermitian", false);
+  return o;
+}
+
+/// A result and the positions of what failed; of those alone (`only`: "info") the result is anything.
+std::vector<Tensor> with_info(const Call& c, const Tensor& result, const Tensor& info) {
+  if (c.word("only", "") == "info") return {info};
+  return {result, info};
+}
+
 }  // namespace
 
 void add_linalg(Functions& f) {
   using Tensors = std::vector<Tensor>;
   f.add("linalg.inv", {"A"}, [](const Call& c) { return linalg::inv(c.in("A")); });
   f.add("linalg.det", {"A"}, [](const Call& c) { return linalg::det(c.in("A")); });
-  f.add("linalg.slogdet", {"A"}, [](const Call& c) { return linalg::slogdet(c.in("A")).logabsdet; });
+  f.add("linalg.slogdet", {"A"}, [](const Call& c) -> Tensors {
+    const auto [sign, logabsdet] = linalg::slogdet(c.in("A"));
+    if (whole(c)) return {sign, logabsdet};
+    return {logabsdet};
+  });
   f.add("linalg.solve", {"A", "B"},
         [](const Call& c) { return linalg::solve(c.in("A"), c.in("B"), c.boolean("left", true)); });
   f.add("linalg.solve_triangular", {"A", "B"}, [](const Call& c) {
@@ -40,7 +61,7 @@ void add_linalg(Functions& f) {
   f.add("linalg.lu_factor", {"A"}, [](const Call& c) { return linalg::lu_factor(c.in("A")).LU; });
   f.add("linalg.lu", {"A"}, [](const Call& c) {
     const linalg::Lu r = linalg::lu(c.in("A"));
-    return Tensors{r.L, r.U};
+    return whole(c) ? Tensors{r.P, r.L, r.U} : Tensors{r.L, r.U};
   });
   f.add("linalg.lu_solve", {"LU", "B"}, [](const Call& c) {
     const Tensor pivots = here(weft::tensor(std::vector<int32_t>{3, 2, 3}));
@@ -70,15 +91,27 @@ void add_linalg(Functions& f) {
   f.add("linalg.eigvalsh", {"A"},
         [](const Call& c) { return linalg::eigvalsh(symmetric(c.in("A")), c.word("UPLO", "L")); });
   f.add("linalg.pinv", {"A"}, [](const Call& c) {
-    linalg::PinvOptions o;
-    o.atol = c.opt_number("atol");
-    o.rtol = c.opt_number("rtol");
-    o.hermitian = c.boolean("hermitian", false);
+    const linalg::PinvOptions o = pinv_options(c);
     return linalg::pinv(o.hermitian ? symmetric(c.in("A")) : c.in("A"), o);
   });
-  f.add("linalg.lstsq", {"A", "B"}, [](const Call& c) {
+  f.add("linalg.matrix_rank", {"A"}, [](const Call& c) { return linalg::matrix_rank(c.in("A"), pinv_options(c)); });
+  f.add("linalg.inv_ex", {"A"}, [](const Call& c) {
+    const auto [inverse, info] = linalg::inv_ex(c.in("A"));
+    return with_info(c, inverse, info);
+  });
+  f.add("linalg.cholesky_ex", {"A"}, [](const Call& c) {
+    const auto [factor, info] = linalg::cholesky_ex(c.in("A"), c.boolean("upper", false));
+    return with_info(c, factor, info);
+  });
+  f.add("linalg.norm", {"A"}, [](const Call& c) {
+    const auto ord = c.has("ord") ? std::optional(norm_of(c, "ord", "fro")) : std::nullopt;
+    return linalg::norm(c.in("A"), ord, weft::DimList(c.opt_ints("dim").value_or(Shape{})), c.boolean("keepdim", false),
+                        c.opt_dtype("dtype"));
+  });
+  f.add("linalg.lstsq", {"A", "B"}, [](const Call& c) -> Tensors {
     const std::string driver = c.word("driver", "gelsy");
-    return linalg::lstsq(c.in("A"), c.in("B"), {.driver = driver}).solution;
+    const linalg::Lstsq r = linalg::lstsq(c.in("A"), c.in("B"), {.rcond = c.opt_number("rcond"), .driver = driver});
+    return whole(c) ? Tensors{r.solution, r.residuals, r.rank, r.singular_values} : Tensors{r.solution};
   });
   f.add("linalg.matrix_norm", {"A"}, [](const Call& c) {
     return linalg::matrix_norm(c.in("A"), norm_of(c, "ord", "fro"), c.opt_ints("dim").value_or(Shape{-2, -1}),

@@ -1,10 +1,13 @@
-// Reductions, running sums, softmax.
+// Reductions, scans, order statistics, softmax.
 #include "golden/registry.h"
 #include "golden/words.h"
 #include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/reduce/order_statistics.h"
 #include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/autograd/ops/reduce/scan.h"
 #include "weft/autograd/ops/reduce/softmax.h"
+#include "weft/autograd/ops/reduce/sort.h"
+#include "weft/autograd/ops/reduce/statistics.h"
 
 namespace golden {
 namespace {
@@ -39,6 +42,54 @@ Tensor norm(const Call& c, const char* which) {
     if (!(v.is_string() && v.string == "fro")) p = v.as_double();
   }
   return weft::vector_norm(c.in("input"), p, dims(c), keepdim(c), c.opt_dtype("dtype"));
+}
+
+/// Values and positions, or (`only`: "values") without the positions, which PyTorch leaves open where elements tie.
+std::vector<Tensor> picked(const Call& c, const weft::ValuesIndices& v) {
+  if (c.word("only", "") == "values") return {v.values};
+  return {v.values, v.indices};
+}
+
+/// A median of everything, or along `dim`.
+template <class All, class Along> auto median_of(All all, Along along) {
+  return [=](const Call& c) -> std::vector<Tensor> {
+    if (!c.has("dim")) return {all(c.in("input"))};
+    return picked(c, along(c.in("input"), c.integer("dim"), keepdim(c)));
+  };
+}
+
+weft::Choice<weft::QuantileInterpolation> interpolation(const Call& c) { return c.word("interpolation", "linear"); }
+
+/// A quantile for one q or for a tensor of them.
+template <class F> auto quantile_of(F op) {
+  return [op](const Call& c) {
+    const Tensor x = c.in("input");
+    const auto dim = c.opt_integer("dim");
+    return c.is_scalar("q") ? op(x, c.number("q", 0), dim, keepdim(c), interpolation(c))
+                            : op(x, c.in("q"), dim, keepdim(c), interpolation(c));
+  };
+}
+
+void add_order_statistics(Functions& f) {
+  f.add("F.median", {"input"},
+        median_of([](const Tensor& x) { return weft::median(x); },
+                  [](const Tensor& x, int64_t dim, bool keep) { return weft::median(x, dim, keep); }));
+  f.add("F.nanmedian", {"input"},
+        median_of([](const Tensor& x) { return weft::nanmedian(x); },
+                  [](const Tensor& x, int64_t dim, bool keep) { return weft::nanmedian(x, dim, keep); }));
+  f.add("F.kthvalue", {"input"}, [](const Call& c) {
+    return picked(c, weft::kthvalue(c.in("input"), c.integer("k"), c.integer("dim", -1), keepdim(c)));
+  });
+  f.add("F.mode", {"input"},
+        [](const Call& c) { return picked(c, weft::mode(c.in("input"), c.integer("dim", -1), keepdim(c))); });
+  f.add("F.quantile", {"input", "q"}, quantile_of([](const auto&... a) { return weft::quantile(a...); }));
+  f.add("F.nanquantile", {"input", "q"}, quantile_of([](const auto&... a) { return weft::nanquantile(a...); }));
+  f.add("F.cummax", {"input"}, [](const Call& c) { return picked(c, weft::cummax(c.in("input"), c.integer("dim"))); });
+  f.add("F.cummin", {"input"}, [](const Call& c) { return picked(c, weft::cummin(c.in("input"), c.integer("dim"))); });
+  f.add("F.argsort", {"input"}, [](const Call& c) {
+    (void)c.boolean("stable", false);  // weft's is stable always
+    return weft::argsort(c.in("input"), c.integer("dim", -1), c.boolean("descending", false));
+  });
 }
 
 }  // namespace
@@ -77,6 +128,25 @@ void add_reduce(Functions& f) {
         [](const Call& c) { return weft::cumsum(c.in("input"), c.integer("dim"), c.opt_dtype("dtype")); });
   f.add("F.cumprod", {"input"},
         [](const Call& c) { return weft::cumprod(c.in("input"), c.integer("dim"), c.opt_dtype("dtype")); });
+  f.add("F.logcumsumexp", {"input"}, [](const Call& c) { return weft::logcumsumexp(c.in("input"), c.integer("dim")); });
+  f.add("F.nansum", {"input"},
+        [](const Call& c) { return weft::nansum(c.in("input"), dims(c), keepdim(c), c.opt_dtype("dtype")); });
+  f.add("F.nanmean", {"input"},
+        [](const Call& c) { return weft::nanmean(c.in("input"), dims(c), keepdim(c), c.opt_dtype("dtype")); });
+  f.add("F.count_nonzero", {"input"}, [](const Call& c) { return weft::count_nonzero(c.in("input"), dims(c)); });
+  f.add("F.std_mean", {"input"}, [](const Call& c) {
+    const auto [s, mean] = weft::std_mean(c.in("input"), dims(c), var_options(c));
+    return std::vector<Tensor>{s, mean};
+  });
+  f.add("F.var_mean", {"input"}, [](const Call& c) {
+    const auto [v, mean] = weft::var_mean(c.in("input"), dims(c), var_options(c));
+    return std::vector<Tensor>{v, mean};
+  });
+  f.add("F.aminmax", {"input"}, [](const Call& c) {
+    const auto [least, greatest] = weft::aminmax(c.in("input"), c.opt_integer("dim"), keepdim(c));
+    return std::vector<Tensor>{least, greatest};
+  });
+  add_order_statistics(f);
   f.add("F.softmax", {"input"}, [](const Call& c) {
     return weft::softmax(c.in("input"), softmax_dim(c, c.in("input")), c.opt_dtype("dtype"));
   });

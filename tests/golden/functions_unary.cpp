@@ -53,6 +53,9 @@ void add_unary(Functions& f) {
   plain(f, "F.sinh", weft::sinh);
   plain(f, "F.cosh", weft::cosh);
   plain(f, "F.tanh", weft::tanh);
+  plain(f, "F.asinh", weft::asinh);
+  plain(f, "F.acosh", weft::acosh);
+  plain(f, "F.atanh", weft::atanh);
   plain(f, "F.erf", weft::erf);
   plain(f, "F.erfc", weft::erfc);
   plain(f, "F.floor", weft::floor);

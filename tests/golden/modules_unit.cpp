@@ -32,10 +32,9 @@ template <int D> void add_unit_rank(Modules& m) {
 
 template <class O> O linear_options(const Args& a) {
   const O o;
-  return {
-      .bias = a.boolean("bias", o.bias),
-      .constraint = constraint(a, o.constraint),
-      .weight_mup_type = a.has("weight_mup_type") ? us::mup_type(a.word("weight_mup_type", "")) : o.weight_mup_type};
+  return {.bias = a.boolean("bias", o.bias),
+          .constraint = constraint(a, o.constraint),
+          .weight_mup_type = a.word("weight_mup_type", std::string(o.weight_mup_type.text()))};
 }
 
 /// A format as a module: what it does to a tensor.

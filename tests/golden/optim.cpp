@@ -33,9 +33,7 @@ template <class O> O options(const Args& common, const Args& own) {
     } else if constexpr (std::is_same_v<T, int64_t>) {
       field = from(name).integer(name, field);
     } else {
-      const std::string search = common.word("line_search_fn", "none");
-      if (search != "none" && search != "strong_wolfe") throw Skip("line_search_fn " + search);
-      field = search == "none" ? T::none : T::strong_wolfe;
+      field = common.word("line_search_fn", "none");
     }
   });
   // These choose an implementation in PyTorch and change no number.

@@ -9,14 +9,14 @@ namespace {
 namespace us = weft::unit_scaled;
 
 // Each option from the group's own arguments or the common ones.
-struct Options {
+struct UnitOptions {
   const Args &own, &common;
   const Args& from(const char* name) const { return own.has(name) ? own : common; }
   double number(const char* name, double otherwise) const { return from(name).number(name, otherwise); }
   bool boolean(const char* name, bool otherwise) const { return from(name).boolean(name, otherwise); }
 };
 
-us::AdamOptions adam(const Options& o) {
+us::AdamOptions adam(const UnitOptions& o) {
   us::AdamOptions a;
   a.lr = o.number("lr", a.lr);
   if (const Args& betas = o.from("betas"); betas.has("betas"))
@@ -30,7 +30,7 @@ us::AdamOptions adam(const Options& o) {
   return a;
 }
 
-us::SGDOptions sgd(const Options& o) {
+us::SGDOptions sgd(const UnitOptions& o) {
   us::SGDOptions s;
   s.lr = o.number("lr", s.lr);
   s.momentum = o.number("momentum", s.momentum);
@@ -49,7 +49,7 @@ std::unique_ptr<weft::optim::Optimizer> make(const Args& args, const std::vector
   std::vector<typename T::Group> list;
   for (const Group& g : groups) {
     const Args own = args.inner(*g.overrides);
-    list.push_back({g.params, options(Options{own, args})});
+    list.push_back({g.params, options(UnitOptions{own, args})});
     own.check_all_read();
   }
   args.check_all_read();

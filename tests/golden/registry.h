@@ -60,7 +60,9 @@ void add_catalogue(Functions& f);
 void add_encoding(Functions& f);
 void add_composites(Functions& f);
 void add_unit(Functions& f);
-void add_special(Functions& f);
 void add_linalg(Functions& f);
+void add_elementwise(Functions& f);
+void add_search(Functions& f);
+void add_arrange(Functions& f);
 
 }  // namespace golden

@@ -21,11 +21,11 @@ template <class T, class... A> Step steps(A&&... a) {
 
 Step plateau(Optimizer& opt, const Args& a) {
   PlateauOptions o;
-  o.mode = a.word("mode", "min") == "max" ? PlateauOptions::Mode::max : PlateauOptions::Mode::min;
+  o.mode = a.word("mode", "min");
   o.factor = a.number("factor", 0.1);
   o.patience = a.integer("patience", 10);
   o.threshold = a.number("threshold", 1e-4);
-  o.relative = a.word("threshold_mode", "rel") == "rel";
+  o.threshold_mode = a.word("threshold_mode", "rel");
   o.cooldown = a.integer("cooldown", 0);
   o.min_lr = a.number("min_lr", 0);
   o.eps = a.number("eps", 1e-8);
@@ -34,10 +34,12 @@ Step plateau(Optimizer& opt, const Args& a) {
 }
 
 Step one_cycle(Optimizer& opt, const Args& a) {
-  OneCycleOptions o{.max_lr = a.number("max_lr", 0), .total_steps = 0};
-  o.total_steps = a.has("total_steps") ? a.integer("total_steps") : a.integer("epochs") * a.integer("steps_per_epoch");
+  OneCycleOptions o{.max_lr = a.number("max_lr", 0)};
+  o.total_steps = a.integer("total_steps", 0);
+  o.epochs = a.integer("epochs", 0);
+  o.steps_per_epoch = a.integer("steps_per_epoch", 0);
   o.pct_start = a.number("pct_start", o.pct_start);
-  o.cosine = a.word("anneal_strategy", "cos") == "cos";
+  o.anneal_strategy = a.word("anneal_strategy", "cos");
   o.cycle_momentum = a.boolean("cycle_momentum", true);
   o.base_momentum = a.number("base_momentum", o.base_momentum);
   o.max_momentum = a.number("max_momentum", o.max_momentum);
@@ -51,11 +53,7 @@ Step cyclic(Optimizer& opt, const Args& a) {
   CyclicOptions o{.base_lr = a.number("base_lr", 0), .max_lr = a.number("max_lr", 0)};
   o.step_size_up = a.integer("step_size_up", o.step_size_up);
   o.step_size_down = a.integer("step_size_down", o.step_size_down);
-  const std::string mode = a.word("mode", "triangular");
-  if (mode != "triangular" && mode != "triangular2" && mode != "exp_range") throw Skip("mode " + mode);
-  o.mode = mode == "triangular"    ? CyclicOptions::Mode::triangular
-           : mode == "triangular2" ? CyclicOptions::Mode::triangular2
-                                   : CyclicOptions::Mode::exp_range;
+  o.mode = a.word("mode", "triangular");
   o.gamma = a.number("gamma", o.gamma);
   o.cycle_momentum = a.boolean("cycle_momentum", true);
   o.base_momentum = a.number("base_momentum", o.base_momentum);

@@ -40,7 +40,7 @@ refused "no component 'vision': it is one library, weft::weft" 0.1 COMPONENTS vi
 
 # Headers: those that weft.h reaches, and no others.
 [ -e "$work/moved/include/weft/autograd/ops/layer/conv.h" ]
-[ ! -e "$work/moved/include/weft/autograd/ops/composed.h" ]
+[ ! -e "$work/moved/include/weft/autograd/ops/elementwise/common.h" ]
 
 # The guides are there, and the example finds its own files.
 ls "$work"/moved/share/doc/weft/README.md "$work"/moved/share/doc/weft/docs/extending.md > /dev/null

@@ -120,8 +120,9 @@ template <int D> void check_random_layer(Random& r, int i) {
   CAPTURE(shape);
   CAPTURE(d);
   Shape wide, ys{shape[0], out};
-  const auto xp = padded(x.to_vector<double>(), shape, conv.params, std::string(o.padding_mode.text()), wide);
-  ConvParams plain = conv.params;
+  const auto xp = padded(x.to_vector<double>(), shape, conv.geometry().params, std::string(o.padding_mode.text()),
+                         wide);
+  ConvParams plain = conv.geometry().params;
   plain.padding_lo = plain.padding_hi = Shape::filled(D, 0);
   for (int a = 0; a < D; ++a) ys.push_back(plain.output_size(a, wide[a + 2], conv.kernel_size[a]));
   auto want = reference_conv(xp, conv.weight.template to_vector<double>(), {}, wide, conv.weight.shape(), ys, plain);
@@ -166,7 +167,7 @@ template <int D> void check_random_transposed(Random& r, int i) {
   CAPTURE(d);
   // it is the adjoint of the convolution from ys to xs
   auto want = reference_conv({}, up.weight.template to_vector<double>(), x.to_vector<double>(), ys, up.weight.shape(),
-                             xs, up.params);
+                             xs, up.geometry().params);
   add_bias(want, ys, up.bias);
   const Tensor y = up(stored(x, static_cast<Memory>(i / 4 % 3)), size);
   CHECK(y.shape() == ys);
@@ -225,7 +226,7 @@ DEVICE_TEST_CASE("channel counts around the vector widths, padded by index") {
       auto conv = here::module(nn::Conv2d(c, o, {.kernel_size = {3, 4}, .padding = "same", .padding_mode = mode}));
       const Tensor x = here::randn({1, c, 9, 10});
       Shape wide;
-      const auto xp = padded(x.to_vector<double>(), x.shape(), conv.params, mode, wide);
+      const auto xp = padded(x.to_vector<double>(), x.shape(), conv.geometry().params, mode, wide);
       auto want = reference_conv(xp, conv.weight.to_vector<double>(), {}, wide, conv.weight.shape(), {1, o, 9, 10},
                                  ConvParams::plain(2));
       add_bias(want, {1, o, 9, 10}, conv.bias);

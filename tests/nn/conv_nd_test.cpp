@@ -84,7 +84,7 @@ DEVICE_TEST_CASE("ConvNd: four and five axes against the definition, all dtypes"
       const Tensor x = here::randn(k.x).to(d), y = conv(x);
       CHECK(y.dtype() == d);
       const auto want = reference_conv(x.to_vector<double>(), conv.weight.to_vector<double>(), {}, x.shape(),
-                                       conv.weight.shape(), y.shape(), conv.params);
+                                       conv.weight.shape(), y.shape(), conv.geometry().params);
       const auto got = y.to_vector<double>(), bias = conv.bias.to_vector<double>();
       const size_t image = static_cast<size_t>(y.shape().slice(2).numel());
       double worst = 0;

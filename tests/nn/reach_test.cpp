@@ -257,7 +257,7 @@ TEST_CASE("containers grow and shrink") {
 
 TEST_CASE("lists of parameters: untrained entries, growing and iterating") {
   nn::ParameterList list({ones({1}), full({1}, 2.0)});
-  list.push_back(full({1}, 3.0), {.trainable = false}).extend({full({1}, 4.0)});
+  list.append(full({1}, 3.0), {.trainable = false}).extend({full({1}, 4.0)});
   double sum = 0;
   int trained = 0;
   for (const nn::Parameter& p : list) {

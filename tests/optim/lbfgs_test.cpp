@@ -27,7 +27,7 @@ TEST_SUITE_BEGIN("lbfgs");
 
 DEVICE_TEST_CASE("strong Wolfe on Rosenbrock's function goes PyTorch's way") {
   Tensor x = here::tensor({-1.2, 1.0, -0.5, 2.0}).set_requires_grad();
-  optim::LBFGS opt({x}, {.max_iter = 10, .line_search = optim::LineSearch::strong_wolfe});
+  optim::LBFGS opt({x}, {.max_iter = 10, .line_search_fn = optim::LineSearch::strong_wolfe});
   auto closure = [&] {
     opt.zero_grad();
     Tensor loss = rosenbrock(x);
@@ -46,7 +46,7 @@ DEVICE_TEST_CASE("a quadratic of n variables takes about n steps, over several p
   Tensor a = here::tensor({3., -2., 1.}).set_requires_grad(),
          b = here::full({2, 2}, 5.0, Dtype::f64).set_requires_grad();
   Tensor k = here::tensor({1., 4., 9.});
-  optim::LBFGS opt({a, b}, {.max_iter = 25, .line_search = optim::LineSearch::strong_wolfe});
+  optim::LBFGS opt({a, b}, {.max_iter = 25, .line_search_fn = optim::LineSearch::strong_wolfe});
   Tensor first = opt.step([&] {
     opt.zero_grad();
     Tensor loss = sum(k * square(a)) * 0.5 + sum(square(b)) * 0.5 - sum(b);
@@ -69,13 +69,13 @@ DEVICE_TEST_CASE("saving and loading continues bit by bit") {
         return loss;
       });
   };
-  optim::LBFGSOptions o{.max_iter = 3, .history_size = 4, .line_search = optim::LineSearch::strong_wolfe};
+  optim::LBFGSOptions o{.max_iter = 3, .history_size = 4, .line_search_fn = optim::LineSearch::strong_wolfe};
   Tensor x = here::tensor({-1.2, 1.0, 0.3}).set_requires_grad(), y = here::tensor({-1.2, 1.0, 0.3}).set_requires_grad();
   optim::LBFGS one({x}, o), two({y}, o), three({y});
   run(one, x, 5);
   run(two, y, 2);
   three.load_state_dict(two.state_dict());
-  CHECK(three.options().line_search == optim::LineSearch::strong_wolfe);
+  CHECK(three.options().line_search_fn == optim::LineSearch::strong_wolfe);
   run(three, y, 3);
   CHECK(x.to_vector<double>() == y.to_vector<double>());
 }

@@ -107,7 +107,7 @@ TEST_CASE("one cycle in three phases, cycles") {
     }
   };
   Subject a, b, c, d;
-  optim::OneCycleLR three(a.opt, {.max_lr = 0.1, .total_steps = 12, .cosine = false, .three_phase = true});
+  optim::OneCycleLR three(a.opt, {.max_lr = 0.1, .total_steps = 12, .anneal_strategy = "linear", .three_phase = true});
   momentum_too(
       a, three,
       {0.004, 0.04092307692, 0.07784615385, 0.08523076923, 0.04830769231, 0.01138461538, 0.003448331034, 0.002758744828,

@@ -213,7 +213,7 @@ TEST_CASE("LBFGS refuses a history with a hole") {
   bad.erase("history.1.s");
   bad.metadata["h"] = "nan";
   bad.metadata["group.0.line_search"] = "7";
-  check_refused(opt, bad, {"history.1.s is missing", "h is 'nan'", "line search"});
+  check_refused(opt, bad, {"history.1.s is missing", "h is 'nan'", "line_search"});
 }
 
 DEVICE_TEST_CASE("averages of weights: values, warm-up, scopes") {

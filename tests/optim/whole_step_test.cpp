@@ -128,7 +128,7 @@ TEST_CASE("LBFGS: what a closure throws leaves parameters and state as before th
       CAPTURE(fails_at);
       const auto start = [] { return tensor({-1.2, 1.0, 0.7}).set_requires_grad(); };
       Tensor x = start(), y = start();
-      optim::LBFGS a({x}, {.max_iter = 6, .line_search = search}), b({y}, {.max_iter = 6, .line_search = search});
+      optim::LBFGS a({x}, {.max_iter = 6, .line_search_fn = search}), b({y}, {.max_iter = 6, .line_search_fn = search});
       int calls = 0, fails = 0;
       const auto closure = [&](optim::LBFGS& opt, const Tensor& p) {
         return [&, p] {

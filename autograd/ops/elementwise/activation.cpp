@@ -39,12 +39,13 @@ Tensor leaky_relu(const Tensor& x, double slope) {
       x, [slope](const Tensor& g, const Tensor& x) { return where(gt(x, 0), g, g * slope); }, {slope}, {slope});
 }
 Tensor prelu(const Tensor& x, const Tensor& weight) {
-  WEFT_CHECK(weight.rank() <= 1, ShapeError, "prelu: weight must be of shape [1] or [C], got ", weight.shape());
+  const OpName op("prelu");
+  WEFT_CHECK(weight.rank() <= 1, ShapeError, "weight must be of shape [1] or [C], got ", weight.shape());
   Tensor w = weight;
   if (w.numel() != 1) {
     const int64_t channels = x.rank() > 1 ? x.size(1) : 1;
-    WEFT_CHECK(w.numel() == channels, ShapeError, "prelu: weight ", w.shape(), " does not fit ", channels,
-               " channels of x ", x.shape());
+    WEFT_CHECK(w.numel() == channels, ShapeError, "weight ", w.shape(), " does not fit ", channels, " channels of x ",
+               x.shape());
     Shape s = Shape::filled(x.rank(), 1);
     s[1] = channels;
     w = w.reshape(s);
@@ -57,7 +58,7 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
     y = where(gt(x, 0), x, w * x);
   }
   // Not the parts' gradients: where x > 0, an infinite weight would come in as 0 times infinity.
-  return record("prelu", std::move(y), {x, w}, [x = Saved(x), w = Saved(w, "weight")](BackwardCtx& c) -> Grads {
+  return record(op, std::move(y), {x, w}, [x = Saved(x), w = Saved(w, "weight")](BackwardCtx& c) -> Grads {
     Grads r(2);
     const Tensor at = c.get(x), slope = c.get(w), g = c.grad(), above = gt(at, 0);
     if (c.needs(0)) r[0] = sum_to(where(above, g, g * slope), at.shape());
@@ -85,10 +86,10 @@ Tensor hardswish(const Tensor& x) {
   });
 }
 Tensor hardtanh(const Tensor& x, double lo, double hi) {
-  WEFT_CHECK(lo <= hi, ValueError, "hardtanh: min_val ", lo, " is greater than max_val ", hi);
-  check_defined("hardtanh", x);
-  return clamp_between("hardtanh", cast(cast(x, result_dtype(x, Scalar(lo))), result_dtype(x, Scalar(hi))), lo, hi,
-                       true);
+  const OpName op("hardtanh");
+  WEFT_CHECK(lo <= hi, ValueError, "min_val ", lo, " is greater than max_val ", hi);
+  check_defined(op, x);
+  return clamp_between(op, cast(cast(x, result_dtype(x, Scalar(lo))), result_dtype(x, Scalar(hi))), lo, hi, true);
 }
 Tensor silu(const Tensor& x) {
   return from_input_fused<fn::Silu, fn::SiluGrad>(x, [](const Tensor& g, const Tensor& x) {
@@ -134,10 +135,11 @@ Tensor celu(const Tensor& x, double alpha) {
   return scaled_elu(x, alpha, 1, 1 / alpha);
 }
 Tensor glu(const Tensor& x, int64_t dim) {
-  WEFT_CHECK(x.rank() > 0, ShapeError, "glu: needs an axis to halve, got rank 0");
-  const int d = wrap_dim("glu", dim, x.rank());
+  const OpName op("glu");
+  WEFT_CHECK(x.rank() > 0, ShapeError, "needs an axis to halve, got rank 0");
+  const int d = wrap_dim(op, dim, x.rank());
   const int64_t n = x.size(d) / 2;
-  WEFT_CHECK(x.size(d) == 2 * n, ShapeError, "glu: axis ", d, " of ", x.shape(), " must be even to be halved");
+  WEFT_CHECK(x.size(d) == 2 * n, ShapeError, "axis ", d, " of ", x.shape(), " must be even to be halved");
   return x.narrow(d, 0, n) * sigmoid(x.narrow(d, n, n));
 }
 Tensor hardshrink(const Tensor& x, double lambd) { return where(le(abs(x), lambd), 0, x); }

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/common.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/elementwise/unary.h"
@@ -97,46 +96,52 @@ Tensor add_scaled(const char* name, Tensor z, const Tensor& x, const Tensor& y, 
 Scalar negated(const Scalar& s) { return s.is_floating() ? Scalar(-s.to_double()) : Scalar(-s.to_int64()); }
 }  // namespace
 
-Tensor add(const Tensor& x, const Tensor& y, Scalar alpha) try {
-  if (is_one(alpha)) return add_scaled("add", apply<fn::Add>(x, y), x, y, alpha);
-  check_alpha("add", alpha, result_dtype(x, y));
-  check_operands("add", x, y);
-  return add_scaled("add", apply<fn::AddScaled>(x, y, {alpha}), x, y, alpha);
-} catch (const Error& e) { detail::rethrow_as("add", e); }
-Tensor sub(const Tensor& x, const Tensor& y, Scalar alpha) try {
+Tensor add(const Tensor& x, const Tensor& y, Scalar alpha) {
+  const OpName op("add");
+  if (is_one(alpha)) return add_scaled(op, apply<fn::Add>(x, y), x, y, alpha);
+  check_alpha(op, alpha, result_dtype(x, y));
+  check_operands(op, x, y);
+  return add_scaled(op, apply<fn::AddScaled>(x, y, {alpha}), x, y, alpha);
+}
+Tensor sub(const Tensor& x, const Tensor& y, Scalar alpha) {
+  const OpName op("sub");
   const Scalar a = negated(alpha);
-  if (is_one(alpha)) return add_scaled("sub", apply<fn::Sub>(x, y), x, y, a);
-  check_alpha("sub", alpha, result_dtype(x, y));
-  check_operands("sub", x, y);
-  return add_scaled("sub", apply<fn::AddScaled>(x, y, {a}), x, y, a);
-} catch (const Error& e) { detail::rethrow_as("sub", e); }
-Tensor add(const Tensor& in, Scalar y, Scalar alpha) try {
-  Tensor x = raised("add", in, y);
-  check_alpha("add", alpha, x.dtype());
+  if (is_one(alpha)) return add_scaled(op, apply<fn::Sub>(x, y), x, y, a);
+  check_alpha(op, alpha, result_dtype(x, y));
+  check_operands(op, x, y);
+  return add_scaled(op, apply<fn::AddScaled>(x, y, {a}), x, y, a);
+}
+Tensor add(const Tensor& in, Scalar y, Scalar alpha) {
+  const OpName op("add");
+  Tensor x = raised(op, in, y);
+  check_alpha(op, alpha, x.dtype());
   if (x.dtype() == Dtype::boolean) return map2<fn::Add>(x, y);
   const Scalar b = is_one(alpha)            ? y
                    : is_floating(x.dtype()) ? Scalar(y.to_double() * alpha.to_double())
                                             : Scalar(y.to_int64() * alpha.to_int64());
   Tensor z = map<fn::AddScalar>(x, {b});
-  if (!recording(x)) return unrecorded("add", std::move(z));
-  return record("add", std::move(z), {x}, [](BackwardCtx& c) -> Grads { return {c.grad()}; });
-} catch (const Error& e) { detail::rethrow_as("add", e); }
-Tensor sub(const Tensor& x, Scalar y, Scalar alpha) try {
-  WEFT_CHECK(x.dtype() != Dtype::boolean || !y.is_bool(), DtypeError, "sub: not defined for bool; use logical_xor");
+  if (!recording(x)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x}, [](BackwardCtx& c) -> Grads { return {c.grad()}; });
+}
+Tensor sub(const Tensor& x, Scalar y, Scalar alpha) {
+  const OpName op("sub");
+  WEFT_CHECK(x.dtype() != Dtype::boolean || !y.is_bool(), DtypeError, "not defined for bool; use logical_xor");
   return add(x, negated(y), alpha);
-} catch (const Error& e) { detail::rethrow_as("sub", e); }
-Tensor sub(Scalar x, const Tensor& in) try {
-  WEFT_CHECK(in.dtype() != Dtype::boolean || !x.is_bool(), DtypeError, "sub: not defined for bool; use logical_xor");
-  Tensor y = raised("sub", in, x);
+}
+Tensor sub(Scalar x, const Tensor& in) {
+  const OpName op("sub");
+  WEFT_CHECK(in.dtype() != Dtype::boolean || !x.is_bool(), DtypeError, "not defined for bool; use logical_xor");
+  Tensor y = raised(op, in, x);
   Tensor z = map<fn::RsubScalar>(y, {x});
-  if (!recording(y)) return unrecorded("sub", std::move(z));
-  return record("sub", std::move(z), {y}, [](BackwardCtx& c) -> Grads { return {neg(c.grad())}; });
-} catch (const Error& e) { detail::rethrow_as("sub", e); }
+  if (!recording(y)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {y}, [](BackwardCtx& c) -> Grads { return {neg(c.grad())}; });
+}
 
 Tensor mul(const Tensor& x, const Tensor& y) {
+  const OpName op("mul");
   Tensor z = apply<fn::Mul>(x, y);
-  if (!recording(x, y)) return unrecorded("mul", std::move(z));
-  return record("mul", std::move(z), {x, y}, [x = Saved(x), y = Saved(y, "other")](BackwardCtx& c) -> Grads {
+  if (!recording(x, y)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x, y}, [x = Saved(x), y = Saved(y, "other")](BackwardCtx& c) -> Grads {
     Grads r(2);
     Tensor a = c.get(x), b = c.get(y);
     if (c.needs(0)) r[0] = sum_to(c.grad() * b, a.shape());
@@ -145,28 +150,30 @@ Tensor mul(const Tensor& x, const Tensor& y) {
   });
 }
 Tensor mul(const Tensor& in, Scalar y) {
-  Tensor x = raised("mul", in, y);
+  const OpName op("mul");
+  Tensor x = raised(op, in, y);
   if (x.dtype() == Dtype::boolean) return map2<fn::Mul>(x, y);
   Tensor z = map<fn::MulScalar>(x, {y});
-  if (!recording(x)) return unrecorded("mul", std::move(z));
-  return record("mul", std::move(z), {x}, [y](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x}, [y](BackwardCtx& c) -> Grads {
     if (!c.create_graph()) return {map<fn::MulScalar>(c.take_grad(), {y})};
     return {c.grad() * y};
   });
 }
 
-Tensor div(const Tensor& x, const Tensor& y, Choice<RoundingMode> mode) try {
+Tensor div(const Tensor& x, const Tensor& y, Choice<RoundingMode> mode) {
+  const OpName op("div");
   if (mode != RoundingMode::none) {
     Tensor z = mode == RoundingMode::trunc ? apply_divided<fn::DivTrunc>(x, y, true)
                                            : apply_divided<fn::DivFloor>(x, y, true);
-    return record("div", std::move(z), {x, y}, [sx = x.shape(), sy = y.shape()](BackwardCtx& c) -> Grads {
+    return record(op, std::move(z), {x, y}, [sx = x.shape(), sy = y.shape()](BackwardCtx& c) -> Grads {
       Tensor g = zeros_like(c.grad());
       return {sum_to(g, sx), sum_to(g, sy)};
     });
   }
   Tensor z = apply_float<fn::Div>(x, y);
-  if (!recording(x, y)) return unrecorded("div", std::move(z));
-  return record("div", std::move(z), {x, y}, [x = Saved(x), y = Saved(y, "other")](BackwardCtx& c) -> Grads {
+  if (!recording(x, y)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x, y}, [x = Saved(x), y = Saved(y, "other")](BackwardCtx& c) -> Grads {
     Grads r(2);
     Tensor a = c.get(x), b = c.get(y);
     Tensor q = c.grad() / b;
@@ -174,40 +181,43 @@ Tensor div(const Tensor& x, const Tensor& y, Choice<RoundingMode> mode) try {
     if (c.needs(1)) r[1] = sum_to(neg(q * (a / b)), b.shape());
     return r;
   });
-} catch (const Error& e) { detail::rethrow_as("div", e); }
-Tensor div(const Tensor& in, Scalar y, Choice<RoundingMode> mode) try {
-  if (mode != RoundingMode::none) return div(in, number_beside("div", y, in), mode);
-  check_defined("div", in);
+}
+Tensor div(const Tensor& in, Scalar y, Choice<RoundingMode> mode) {
+  const OpName op("div");
+  if (mode != RoundingMode::none) return div(in, number_beside(op, y, in), mode);
+  check_defined(op, in);
   Tensor x = as_float(in);
   Tensor z = map<fn::DivScalar>(x, {y});
-  if (!recording(x)) return unrecorded("div", std::move(z));
-  return record("div", std::move(z), {x}, [y](BackwardCtx& c) -> Grads { return {c.grad() / y}; });
-} catch (const Error& e) { detail::rethrow_as("div", e); }
-Tensor div(Scalar x, const Tensor& y, Choice<RoundingMode> mode) try {
-  if (mode != RoundingMode::none) return div(number_beside("div", x, y), y, mode);
+  if (!recording(x)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x}, [y](BackwardCtx& c) -> Grads { return {c.grad() / y}; });
+}
+Tensor div(Scalar x, const Tensor& y, Choice<RoundingMode> mode) {
+  const OpName op("div");
+  if (mode != RoundingMode::none) return div(number_beside(op, x, y), y, mode);
   return mul(reciprocal(y), x);
-} catch (const Error& e) { detail::rethrow_as("div", e); }
+}
 
 Tensor pow(const Tensor& x, const Tensor& y) {
+  const OpName op("pow");
   Tensor z = apply<fn::Pow>(autocast(CastPolicy::fp32, x), autocast(CastPolicy::fp32, y));
-  if (!recording(x, y)) return unrecorded("pow", std::move(z));
-  return record("pow", z, {x, y},
-                [x = Saved(x), y = Saved(y, "exponent"), z = Saved::output(z)](BackwardCtx& c) -> Grads {
-                  Grads r(2);
-                  const Tensor g = c.grad(), a = c.get(x), b = c.get(y);
-                  if (c.needs(0)) r[0] = sum_to(where(eq(b, 0), 0, g * (b * pow(a, b - 1))), a.shape());
-                  if (c.needs(1)) {
-                    // d/db a^b = a^b log a, and 0 where a^b = 0 for that reason
-                    Tensor zero = logical_and(eq(a, 0), ge(b, 0));
-                    r[1] = sum_to(g * where(zero, 0, c.get(z) * log(where(zero, 1, a))), b.shape());
-                  }
-                  return r;
-                });
+  if (!recording(x, y)) return unrecorded(op, std::move(z));
+  return record(op, z, {x, y}, [x = Saved(x), y = Saved(y, "exponent"), z = Saved::output(z)](BackwardCtx& c) -> Grads {
+    Grads r(2);
+    const Tensor g = c.grad(), a = c.get(x), b = c.get(y);
+    if (c.needs(0)) r[0] = sum_to(where(eq(b, 0), 0, g * (b * pow(a, b - 1))), a.shape());
+    if (c.needs(1)) {
+      // d/db a^b = a^b log a, and 0 where a^b = 0 for that reason
+      Tensor zero = logical_and(eq(a, 0), ge(b, 0));
+      r[1] = sum_to(g * where(zero, 0, c.get(z) * log(where(zero, 1, a))), b.shape());
+    }
+    return r;
+  });
 }
 Tensor pow(const Tensor& in, Scalar e) {
-  Tensor x = raised("pow", autocast(CastPolicy::fp32, in), e);
+  const OpName op("pow");
+  Tensor x = raised(op, autocast(CastPolicy::fp32, in), e);
   if (x.dtype() == Dtype::boolean) x = x.to(Dtype::i64);
-  WEFT_CHECK(x.is_floating() || e.to_int64() >= 0, ValueError, "pow: integers to the negative power ", e,
+  WEFT_CHECK(x.is_floating() || e.to_int64() >= 0, ValueError, "integers to the negative power ", e,
              "; convert to floating first");
   const double p = e.to_double();
   Tensor z = p == 2                         ? map<fn::Square>(x)
@@ -215,8 +225,8 @@ Tensor pow(const Tensor& in, Scalar e) {
              : p == -0.5 && x.is_floating() ? map<fn::Rsqrt>(x)
              : p == -1                      ? map<fn::Reciprocal>(x)
                                             : map<fn::PowScalar>(x, {e});
-  if (!recording(x)) return unrecorded("pow", std::move(z));
-  return record("pow", std::move(z), {x}, [x = Saved(x), p](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x}, [x = Saved(x), p](BackwardCtx& c) -> Grads {
     if (p == 0) return {zeros_like(c.grad())};
     if (p == 1) return {c.grad()};
     return {c.grad() * (pow(c.get(x), p - 1) * p)};
@@ -271,29 +281,35 @@ template <class F> Tensor modulo(const Tensor& x, const Tensor& y, RoundingMode 
                 });
 }
 }  // namespace
-Tensor fmod(const Tensor& x, const Tensor& y) try {
+Tensor fmod(const Tensor& x, const Tensor& y) {
+  const OpName op("fmod");
   return modulo<fn::Fmod>(x, y, RoundingMode::trunc);
-} catch (const Error& e) { detail::rethrow_as("fmod", e); }
-Tensor fmod(const Tensor& x, Scalar y) try { return fmod(x, number_beside("fmod", y, x)); } catch (const Error& e) {
-  detail::rethrow_as("fmod", e);
 }
-Tensor fmod(Scalar x, const Tensor& y) try { return fmod(number_beside("fmod", x, y), y); } catch (const Error& e) {
-  detail::rethrow_as("fmod", e);
+Tensor fmod(const Tensor& x, Scalar y) {
+  const OpName op("fmod");
+  return fmod(x, number_beside(op, y, x));
 }
-Tensor remainder(const Tensor& x, const Tensor& y) try {
+Tensor fmod(Scalar x, const Tensor& y) {
+  const OpName op("fmod");
+  return fmod(number_beside(op, x, y), y);
+}
+Tensor remainder(const Tensor& x, const Tensor& y) {
+  const OpName op("remainder");
   return modulo<fn::Remainder>(x, y, RoundingMode::floor);
-} catch (const Error& e) { detail::rethrow_as("remainder", e); }
-Tensor remainder(const Tensor& x, Scalar y) try {
-  return remainder(x, number_beside("remainder", y, x));
-} catch (const Error& e) { detail::rethrow_as("remainder", e); }
-Tensor remainder(Scalar x, const Tensor& y) try {
-  return remainder(number_beside("remainder", x, y), y);
-} catch (const Error& e) { detail::rethrow_as("remainder", e); }
+}
+Tensor remainder(const Tensor& x, Scalar y) {
+  const OpName op("remainder");
+  return remainder(x, number_beside(op, y, x));
+}
+Tensor remainder(Scalar x, const Tensor& y) {
+  const OpName op("remainder");
+  return remainder(number_beside(op, x, y), y);
+}
 
 Tensor outer(const Tensor& x, const Tensor& y) {
-  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "outer: expects two vectors, got ", x.shape(), " and ",
-             y.shape());
-  kernels::detail::check_same_device("outer", x, y);
+  const OpName op("outer");
+  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "expects two vectors, got ", x.shape(), " and ", y.shape());
+  kernels::detail::check_same_device(op, x, y);
   return x.unsqueeze(1) * y;
 }
 

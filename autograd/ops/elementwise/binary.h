@@ -63,6 +63,7 @@ inline Tensor operator/(const Tensor& x, const Tensor& y) { return div(x, y); }
 inline Tensor operator/(const Tensor& x, Scalar y) { return div(x, y); }
 inline Tensor operator/(Scalar x, const Tensor& y) { return div(x, y); }
 
+/// remainder: the sign is that of y.
 inline Tensor operator%(const Tensor& x, const Tensor& y) { return remainder(x, y); }
 inline Tensor operator%(const Tensor& x, Scalar y) { return remainder(x, y); }
 inline Tensor operator%(Scalar x, const Tensor& y) { return remainder(x, y); }

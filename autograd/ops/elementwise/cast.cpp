@@ -1,5 +1,4 @@
 // Copies that keep the values: to another dtype, device or layout.
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/record.h"
 #include "weft/core/backend.h"
 #include "weft/core/factory.h"
@@ -36,13 +35,14 @@ Tensor Tensor::to(Device device, bool non_blocking) const {
 }
 
 Tensor Tensor::pin_memory() const {
-  WEFT_CHECK(device().type == DeviceType::cpu, DeviceError, "pin_memory: the tensor is on ", device(),
+  const OpName op("pin_memory");
+  WEFT_CHECK(device().type == DeviceType::cpu, DeviceError, "the tensor is on ", device(),
              "; only memory of the CPU can be pinned");
   Backend& b = backend(DeviceType::cuda);
   const size_t bytes = nbytes();
   void* p = b.allocate_pinned(bytes);
   Tensor y = from_blob(p, shape(), options(), [&b, p, bytes] { b.deallocate_pinned(p, bytes); });
-  return record_copy("pin_memory", copy_into(std::move(y), *this), *this);
+  return record_copy(op, copy_into(std::move(y), *this), *this);
 }
 
 void Tensor::record_stream(const Stream& stream) const {
@@ -51,15 +51,17 @@ void Tensor::record_stream(const Stream& stream) const {
   backend(device().type).record_stream(impl()->storage->data(), device().index, stream.handle());
 }
 
-Tensor Tensor::contiguous(MemoryFormat format) const try {
+Tensor Tensor::contiguous(MemoryFormat format) const {
+  const OpName op("contiguous");
   if (format == MemoryFormat::preserve) return *this;
   bool last = format == MemoryFormat::channels_last;
   if (last ? is_channels_last() : is_contiguous()) return *this;
-  return record_copy("contiguous", copy_into(empty(shape(), options(), format), *this), *this);
-} catch (const Error& e) { detail::rethrow_as("contiguous", e); }
+  return record_copy(op, copy_into(empty(shape(), options(), format), *this), *this);
+}
 
-Tensor Tensor::clone() const try {
-  return record_copy("clone", copy_into(empty_like(*this), *this), *this);
-} catch (const Error& e) { detail::rethrow_as("clone", e); }
+Tensor Tensor::clone() const {
+  const OpName op("clone");
+  return record_copy(op, copy_into(empty_like(*this), *this), *this);
+}
 
 }  // namespace weft

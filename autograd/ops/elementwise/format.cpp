@@ -36,17 +36,15 @@ std::string FPFormat::name() const {
 std::ostream& operator<<(std::ostream& os, const FPFormat& f) { return os << f.name(); }
 
 Tensor quantise(const Tensor& in, const FPFormat& f, const Tensor& bits, Generator* g) {
-  WEFT_CHECK(in.is_floating(), DtypeError, "quantise: dtype ", in.dtype(),
-             " is not supported here; expected a floating one");
+  const OpName op("quantise");
+  WEFT_CHECK(in.is_floating(), DtypeError, "dtype ", in.dtype(), " is not supported here; expected a floating one");
   const bool stochastic = f.rounding == FPRounding::stochastic, draws = stochastic && !bits.defined();
   Tensor x = in.detach(), r;
   if (bits.defined()) {
-    WEFT_CHECK(stochastic, ValueError, "quantise: bits are for stochastic rounding only, the format is ", f);
-    WEFT_CHECK(bits.dtype() == Dtype::i32, DtypeError, "quantise: bits must be i32, got ", bits.dtype());
-    WEFT_CHECK(bits.shape() == x.shape(), ShapeError, "quantise: bits ", bits.shape(), " must have the shape of x ",
-               x.shape());
-    WEFT_CHECK(bits.device() == x.device(), DeviceError, "quantise: bits are on ", bits.device(), " and x is on ",
-               x.device());
+    WEFT_CHECK(stochastic, ValueError, "bits are for stochastic rounding only, the format is ", f);
+    WEFT_CHECK(bits.dtype() == Dtype::i32, DtypeError, "bits must be i32, got ", bits.dtype());
+    WEFT_CHECK(bits.shape() == x.shape(), ShapeError, "bits ", bits.shape(), " must have the shape of x ", x.shape());
+    WEFT_CHECK(bits.device() == x.device(), DeviceError, "bits are on ", bits.device(), " and x is on ", x.device());
     r = bits.contiguous();
   }
   if (bits.defined() || !x.is_dense()) x = x.contiguous();
@@ -65,9 +63,9 @@ Tensor quantise_fwd(const Tensor& x, const FPFormat& f, Generator* g) {
 }
 
 Tensor quantise_bwd(const Tensor& x, const FPFormat& f) {
-  WEFT_CHECK(x.is_floating(), DtypeError, "quantise_bwd: dtype ", x.dtype(),
-             " is not supported here; expected a floating one");
-  return record("quantise_bwd", x.detach(), {x}, [f](BackwardCtx& c) -> Grads { return {quantise_fwd(c.grad(), f)}; });
+  const OpName op("quantise_bwd");
+  WEFT_CHECK(x.is_floating(), DtypeError, "dtype ", x.dtype(), " is not supported here; expected a floating one");
+  return record(op, x.detach(), {x}, [f](BackwardCtx& c) -> Grads { return {quantise_fwd(c.grad(), f)}; });
 }
 
 std::optional<SimulateFormat::Formats>& SimulateFormat::current() {

@@ -14,6 +14,7 @@
 
 namespace weft {
 
+/// How a number between two values of a format is rounded.
 enum class FPRounding : uint8_t {
   stochastic,    ///< up or down, with the probabilities that keep the mean
   nearest,       ///< ties towards zero (as the library unit_scaling)
@@ -74,6 +75,7 @@ class [[nodiscard]] SimulateFormat {
   SimulateFormat(const SimulateFormat&) = delete;
   SimulateFormat& operator=(const SimulateFormat&) = delete;
 
+  /// Of activations and weights, and of gradients.
   struct Formats {
     FPFormat forward, backward;
   };

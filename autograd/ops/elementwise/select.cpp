@@ -1,6 +1,5 @@
 #include "weft/autograd/ops/elementwise/select.h"
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/common.h"
 #include "weft/autograd/ops/elementwise/unary.h"
@@ -26,17 +25,18 @@ Tensor choose(const Tensor& cond, const Tensor& x, const Tensor& y) {
 Tensor number(const Scalar& s, const Tensor& like) { return detail::number(s, {result_dtype(like, s), like.device()}); }
 }  // namespace
 
-Tensor where(const Tensor& cond, const Tensor& x, const Tensor& y) try {
-  check_defined("where", cond, x, y);
-  WEFT_CHECK(cond.dtype() == Dtype::boolean, DtypeError, "where: cond must be bool, got ", cond.dtype());
+Tensor where(const Tensor& cond, const Tensor& x, const Tensor& y) {
+  const OpName op("where");
+  check_defined(op, cond, x, y);
+  WEFT_CHECK(cond.dtype() == Dtype::boolean, DtypeError, "cond must be bool, got ", cond.dtype());
   Tensor z;
   {
     NoGrad guard;
     const Dtype d = result_dtype(x, y);
     z = choose(cond, cast(x, d), cast(y, d));
   }
-  if (!recording(x, y)) return unrecorded("where", std::move(z));
-  return record("where", std::move(z), {x, y},
+  if (!recording(x, y)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x, y},
                 [cond = Saved(cond, "cond"), sx = x.shape(), sy = y.shape()](BackwardCtx& c) -> Grads {
                   Grads r(2);
                   Tensor m = c.get(cond);
@@ -44,20 +44,24 @@ Tensor where(const Tensor& cond, const Tensor& x, const Tensor& y) try {
                   if (c.needs(1)) r[1] = sum_to(where(m, 0, c.grad()), sy);
                   return r;
                 });
-} catch (const Error& e) { detail::rethrow_as("where", e); }
-Tensor where(const Tensor& cond, const Tensor& x, Scalar y) try {
+}
+Tensor where(const Tensor& cond, const Tensor& x, Scalar y) {
+  const OpName op("where");
   return where(cond, x, number(y, x));
-} catch (const Error& e) { detail::rethrow_as("where", e); }
-Tensor where(const Tensor& cond, Scalar x, const Tensor& y) try {
+}
+Tensor where(const Tensor& cond, Scalar x, const Tensor& y) {
+  const OpName op("where");
   return where(cond, number(x, y), y);
-} catch (const Error& e) { detail::rethrow_as("where", e); }
-Tensor where(const Tensor& cond, Scalar x, Scalar y) try {
+}
+Tensor where(const Tensor& cond, Scalar x, Scalar y) {
+  const OpName op("where");
   const Tensor a = scalar(x).to(cond.device());
   return where(cond, a, number(y, a));
-} catch (const Error& e) { detail::rethrow_as("where", e); }
+}
 
-Tensor lerp(const Tensor& x, const Tensor& end, const Tensor& weight) try {
-  return record("lerp", kernels::map3<fn::Lerp>(x, end, weight), {x, end, weight},
+Tensor lerp(const Tensor& x, const Tensor& end, const Tensor& weight) {
+  const OpName op("lerp");
+  return record(op, kernels::map3<fn::Lerp>(x, end, weight), {x, end, weight},
                 [x = Saved(x), end = Saved(end, "end"), w = Saved(weight, "weight")](BackwardCtx& c) -> Grads {
                   Grads r(3);
                   const Tensor a = c.get(x), b = c.get(end), t = c.get(w), g = c.grad();
@@ -66,16 +70,17 @@ Tensor lerp(const Tensor& x, const Tensor& end, const Tensor& weight) try {
                   if (c.needs(2)) r[2] = sum_to(g * (b - a), t.shape());
                   return r;
                 });
-} catch (const Error& e) { detail::rethrow_as("lerp", e); }
-Tensor lerp(const Tensor& x, const Tensor& end, double weight) try {
+}
+Tensor lerp(const Tensor& x, const Tensor& end, double weight) {
+  const OpName op("lerp");
   return lerp(x, end, detail::number(weight, x.options()));
-} catch (const Error& e) { detail::rethrow_as("lerp", e); }
+}
 
-Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) try {
+Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) {
+  const OpName op("addcmul");
   const Dtype d = promote(promote(x.dtype(), a.dtype()), b.dtype());
-  WEFT_CHECK(is_floating(d) || !value.is_floating(), ValueError, "addcmul: value=", value,
-             " must be an integer for dtype ", d);
-  return record("addcmul", kernels::map3<fn::Addcmul>(cast(x, d), cast(a, d), cast(b, d), {value}), {x, a, b},
+  WEFT_CHECK(is_floating(d) || !value.is_floating(), ValueError, "value=", value, " must be an integer for dtype ", d);
+  return record(op, kernels::map3<fn::Addcmul>(cast(x, d), cast(a, d), cast(b, d), {value}), {x, a, b},
                 [sx = x.shape(), a = Saved(a, "tensor1"), b = Saved(b, "tensor2"), value](BackwardCtx& c) -> Grads {
                   Grads r(3);
                   const Tensor p = c.get(a), q = c.get(b), g = c.grad();
@@ -84,11 +89,12 @@ Tensor addcmul(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) 
                   if (c.needs(2)) r[2] = sum_to(g * p * value, q.shape());
                   return r;
                 });
-} catch (const Error& e) { detail::rethrow_as("addcmul", e); }
-Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) try {
+}
+Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) {
+  const OpName op("addcdiv");
   Dtype d = promote(promote(x.dtype(), a.dtype()), b.dtype());
   if (!is_floating(d)) d = default_dtype();
-  return record("addcdiv", kernels::map3<fn::Addcdiv>(cast(x, d), cast(a, d), cast(b, d), {value}), {x, a, b},
+  return record(op, kernels::map3<fn::Addcdiv>(cast(x, d), cast(a, d), cast(b, d), {value}), {x, a, b},
                 [sx = x.shape(), a = Saved(a, "tensor1"), b = Saved(b, "tensor2"), value](BackwardCtx& c) -> Grads {
                   Grads r(3);
                   const Tensor p = c.get(a), q = c.get(b), g = c.grad();
@@ -97,6 +103,6 @@ Tensor addcdiv(const Tensor& x, const Tensor& a, const Tensor& b, Scalar value) 
                   if (c.needs(2)) r[2] = sum_to(neg(g * (p / (q * q)) * value), q.shape());
                   return r;
                 });
-} catch (const Error& e) { detail::rethrow_as("addcdiv", e); }
+}
 
 }  // namespace weft

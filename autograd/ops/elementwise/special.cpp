@@ -3,7 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/activation.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/common.h"
@@ -45,9 +44,10 @@ Tensor logaddexp(const Tensor& x, const Tensor& y) { return log_of_sum<fn::Logad
 Tensor logaddexp2(const Tensor& x, const Tensor& y) { return log_of_sum<fn::Logaddexp2>(x, y, kNaturalOf2); }
 
 Tensor xlogy(const Tensor& x, const Tensor& y) {
+  const OpName op("xlogy");
   Tensor z = floating_pair<fn::Xlogy>(x, y, true);
-  if (!recording(x, y)) return unrecorded("xlogy", std::move(z));
-  return record("xlogy", std::move(z), {x, y}, [x = Saved(x), y = Saved(y, "other")](BackwardCtx& c) -> Grads {
+  if (!recording(x, y)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x, y}, [x = Saved(x), y = Saved(y, "other")](BackwardCtx& c) -> Grads {
     Grads r(2);
     const Tensor a = c.get(x), b = c.get(y), g = c.grad();
     if (c.needs(0)) r[0] = sum_to(where(logical_and(eq(a, 0), le(b, 0)), 0, xlogy(g, b)), a.shape());
@@ -59,21 +59,22 @@ Tensor xlogy(const Tensor& x, Scalar y) { return xlogy(x, number_beside("xlogy",
 Tensor xlogy(Scalar x, const Tensor& y) { return xlogy(number_beside("xlogy", x, y), y); }
 
 Tensor hypot(const Tensor& x, const Tensor& y) {
+  const OpName op("hypot");
   Tensor z = floating_pair<fn::Hypot>(x, y, false);
-  if (!recording(x, y)) return unrecorded("hypot", std::move(z));
-  return record("hypot", z, {x, y},
-                [x = Saved(x), y = Saved(y, "other"), z = Saved::output(z)](BackwardCtx& c) -> Grads {
-                  Grads r(2);
-                  const Tensor a = c.get(x), b = c.get(y), length = c.get(z);
-                  if (c.needs(0)) r[0] = sum_to(c.grad() * (a / length), a.shape());
-                  if (c.needs(1)) r[1] = sum_to(c.grad() * (b / length), b.shape());
-                  return r;
-                });
+  if (!recording(x, y)) return unrecorded(op, std::move(z));
+  return record(op, z, {x, y}, [x = Saved(x), y = Saved(y, "other"), z = Saved::output(z)](BackwardCtx& c) -> Grads {
+    Grads r(2);
+    const Tensor a = c.get(x), b = c.get(y), length = c.get(z);
+    if (c.needs(0)) r[0] = sum_to(c.grad() * (a / length), a.shape());
+    if (c.needs(1)) r[1] = sum_to(c.grad() * (b / length), b.shape());
+    return r;
+  });
 }
 Tensor copysign(const Tensor& x, const Tensor& y) {
+  const OpName op("copysign");
   Tensor z = floating_pair<fn::Copysign>(x, y, true);
-  if (!recording(x, y)) return unrecorded("copysign", std::move(z));
-  return record("copysign", z, {x, y}, [x = Saved(x), z = Saved::output(z), sy = y.shape()](BackwardCtx& c) -> Grads {
+  if (!recording(x, y)) return unrecorded(op, std::move(z));
+  return record(op, z, {x, y}, [x = Saved(x), z = Saved::output(z), sy = y.shape()](BackwardCtx& c) -> Grads {
     Grads r(2);
     const Tensor a = c.get(x), zero = eq(a, 0);
     if (c.needs(0)) {
@@ -89,10 +90,11 @@ Tensor copysign(const Tensor& x, Scalar y) {  // as a real number: an unsigned x
 }
 
 Tensor heaviside(const Tensor& x, const Tensor& values) {
-  check_operands("heaviside", x, values);
+  const OpName op("heaviside");
+  check_operands(op, x, values);
   Tensor z = kernels::map2<fn::Heaviside>(x, values);
-  if (!recording(x, values)) return unrecorded("heaviside", std::move(z));
-  return record("heaviside", std::move(z), {x, values}, [x = Saved(x), sv = values.shape()](BackwardCtx& c) -> Grads {
+  if (!recording(x, values)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x, values}, [x = Saved(x), sv = values.shape()](BackwardCtx& c) -> Grads {
     Grads r(2);
     const Tensor a = c.get(x);
     if (c.needs(0)) r[0] = zeros_like(a);
@@ -101,14 +103,27 @@ Tensor heaviside(const Tensor& x, const Tensor& values) {
   });
 }
 
-Tensor fmax(const Tensor& x, const Tensor& y) try {
-  check_operands("fmax", x, y);
-  return where(logical_or(ge(x, y), isnan(y)), x, y);
-} catch (const Error& e) { rethrow_as("fmax", e); }
-Tensor fmin(const Tensor& x, const Tensor& y) try {
-  check_operands("fmin", x, y);
-  return where(logical_or(le(x, y), isnan(y)), x, y);
-} catch (const Error& e) { rethrow_as("fmin", e); }
+namespace {
+/// fmax and fmin: all of g to the winner, x where both are NaN, and halves where they are equal.
+Tensor number_extreme(const char* op, const Tensor& x, const Tensor& y,
+                      Tensor (*no_worse)(const Tensor&, const Tensor&)) {
+  const OpName name(op);
+  check_operands(op, x, y);
+  const auto x_wins = [no_worse](const Tensor& a, const Tensor& b) { return logical_or(no_worse(a, b), isnan(b)); };
+  Tensor z = where(x_wins(x.detach(), y.detach()), x.detach(), y.detach());
+  if (!recording(x, y)) return unrecorded(op, std::move(z));
+  return record(op, std::move(z), {x, y}, [x = Saved(x), y = Saved(y, "other"), x_wins](BackwardCtx& c) -> Grads {
+    Grads r(2);
+    const Tensor a = c.get(x), b = c.get(y), wins = x_wins(a, b), equal = eq(a, b);
+    const Tensor half = where(equal, c.grad() * 0.5, c.grad());
+    if (c.needs(0)) r[0] = sum_to(where(wins, half, 0), a.shape());
+    if (c.needs(1)) r[1] = sum_to(where(logical_and(wins, logical_not(equal)), 0, half), b.shape());
+    return r;
+  });
+}
+}  // namespace
+Tensor fmax(const Tensor& x, const Tensor& y) { return number_extreme("fmax", x, y, ge); }
+Tensor fmin(const Tensor& x, const Tensor& y) { return number_extreme("fmin", x, y, le); }
 
 Tensor logit(const Tensor& x, std::optional<double> eps) {
   const double e = eps.value_or(-1);

@@ -23,8 +23,7 @@ WEFT_API Tensor copysign(const Tensor& x, Scalar y);
 /// gradient of `values` is there where x is 0; that of x is 0. (PyTorch has none.)
 WEFT_API Tensor heaviside(const Tensor& x, const Tensor& values);
 
-/// The greater (fmax) or smaller (fmin) of x and y. A number wins against NaN. Equal elements give the gradient to x,
-/// as PyTorch's.
+/// The greater (fmax) or smaller (fmin) of x and y. A number wins against NaN. Equal elements share the gradient.
 WEFT_API Tensor fmax(const Tensor& x, const Tensor& y);
 WEFT_API Tensor fmin(const Tensor& x, const Tensor& y);
 

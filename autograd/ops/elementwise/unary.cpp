@@ -150,20 +150,22 @@ Tensor detail::clamp_between(const char* op, const Tensor& x, double lo, double 
   });
 }
 Tensor clamp(const Tensor& in, std::optional<Scalar> min, std::optional<Scalar> max) {
-  WEFT_CHECK(min || max, ValueError, "clamp: neither min nor max is given");
-  check_defined("clamp", in);
+  const OpName op("clamp");
+  WEFT_CHECK(min || max, ValueError, "neither min nor max is given");
+  check_defined(op, in);
   Tensor x = in;
   if (min) x = cast(x, result_dtype(x, *min));
   if (max) x = cast(x, result_dtype(x, *max));
   const double lo = min ? min->to_double() : NAN, hi = max ? max->to_double() : NAN;
   if ((min && std::isnan(lo)) || (max && std::isnan(hi)))  // a bound that is no number: neither is the result
-    return record("clamp", full_like(x, NAN), {x}, [](BackwardCtx& c) -> Grads { return {zeros_like(c.grad())}; });
-  return clamp_between("clamp", x, lo, hi, false);
+    return record(op, full_like(x, NAN), {x}, [](BackwardCtx& c) -> Grads { return {zeros_like(c.grad())}; });
+  return clamp_between(op, x, lo, hi, false);
 }
 Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max) {
-  WEFT_CHECK(min.defined() || max.defined(), ValueError, "clamp: neither min nor max is given");
+  const OpName op("clamp");
+  WEFT_CHECK(min.defined() || max.defined(), ValueError, "neither min nor max is given");
   for (const Tensor& bound : {min, max})
-    if (bound.defined()) check_operands("clamp", x, bound);
+    if (bound.defined()) check_operands(op, x, bound);
   if (!max.defined()) return maximum(x, min);
   if (!min.defined()) return minimum(x, max);
   Tensor y;
@@ -171,8 +173,8 @@ Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max) {
     NoGrad guard;
     y = minimum(maximum(x, min), max);
   }
-  if (!recording(x, min) && !recording(max)) return unrecorded("clamp", std::move(y));
-  return record("clamp", std::move(y), {x, min, max},
+  if (!recording(x, min) && !recording(max)) return unrecorded(op, std::move(y));
+  return record(op, std::move(y), {x, min, max},
                 [x = Saved(x), min = Saved(min, "min"), max = Saved(max, "max")](BackwardCtx& c) -> Grads {
                   // PyTorch's shares: halves where x lies on one of two bounds that differ, all of it where they are
                   // equal, and max takes what is left where they are crossed. A NaN fails the tests, so that x keeps

@@ -6,6 +6,7 @@
 
 namespace weft {
 
+/// Options of embedding.
 struct EmbeddingOptions {
   std::optional<int64_t> padding_idx = std::nullopt;  ///< this row gets no gradient; negative counts from the end
   bool scale_grad_by_freq = false;                    ///< a row's gradient is divided by how often it occurs in `index`

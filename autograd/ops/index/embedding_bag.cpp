@@ -2,7 +2,6 @@
 #include <limits>
 
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/elementwise/unary.h"
@@ -58,22 +57,18 @@ void embedding_renorm_(const Tensor& weight, const Tensor& index, double max_nor
     if (sizes[i] > max_norm) w.select(0, rows[i]).mul_(max_norm / (sizes[i] + 1e-7));
 }
 
-Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& offsets,
-                     const EmbeddingBagOptions& o) try {
-  constexpr const char* kName = "embedding_bag";
-  WEFT_CHECK(weight.rank() == 2, ShapeError, kName, ": weight must be [V, D], got ", weight.shape());
-  WEFT_CHECK(index.rank() == 1 || index.rank() == 2, ShapeError, kName, ": index must be [B, n] or [n], got ",
-             index.shape());
-  WEFT_CHECK(offsets.defined() == (index.rank() == 1), ValueError, kName,
-             ": offsets are for an index of rank 1, which needs them; index is ", index.shape());
-  WEFT_CHECK(!offsets.defined() || offsets.rank() == 1, ShapeError, kName, ": offsets must be [B], got ",
-             offsets.shape());
-  WEFT_CHECK(!offsets.defined() || is_integral(offsets.dtype()), DtypeError, kName, ": offsets are ", offsets.dtype());
+Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& offsets, const EmbeddingBagOptions& o) {
+  const OpName op("embedding_bag");
+  WEFT_CHECK(weight.rank() == 2, ShapeError, "weight must be [V, D], got ", weight.shape());
+  WEFT_CHECK(index.rank() == 1 || index.rank() == 2, ShapeError, "index must be [B, n] or [n], got ", index.shape());
+  WEFT_CHECK(offsets.defined() == (index.rank() == 1), ValueError,
+             "offsets are for an index of rank 1, which needs them; index is ", index.shape());
+  WEFT_CHECK(!offsets.defined() || offsets.rank() == 1, ShapeError, "offsets must be [B], got ", offsets.shape());
+  WEFT_CHECK(!offsets.defined() || is_integral(offsets.dtype()), DtypeError, "offsets are ", offsets.dtype());
   const Tensor& factors = o.per_sample_weights;
-  WEFT_CHECK(!factors.defined() || o.mode == BagMode::sum, NotSupported, kName,
-             ": per_sample_weights are for mode sum only");
-  WEFT_CHECK(!factors.defined() || factors.shape() == index.shape(), ShapeError, kName, ": per_sample_weights ",
-             factors.shape(), " do not have the index's shape ", index.shape());
+  WEFT_CHECK(!factors.defined() || o.mode == BagMode::sum, NotSupported, "per_sample_weights are for mode sum only");
+  WEFT_CHECK(!factors.defined() || factors.shape() == index.shape(), ShapeError, "per_sample_weights ", factors.shape(),
+             " do not have the index's shape ", index.shape());
 
   const Tensor flat = index.reshape({index.numel()});
   Tensor rows = embedding(flat, weight, {.padding_idx = o.padding_idx, .scale_grad_by_freq = o.scale_grad_by_freq});
@@ -113,6 +108,6 @@ Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& of
     return where(eq(n, 0), 0, most);
   }
   return averaged(sum(where(counts, rows, 0), 1), n);
-} catch (const Error& e) { detail::rethrow_as("embedding_bag", e); }
+}
 
 }  // namespace weft

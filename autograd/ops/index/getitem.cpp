@@ -1,7 +1,6 @@
 // numpy's indexing: integers, slices and new axes make a view of x; index tensors, lists and masks then pick from the
 // view.
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/index/index_lookup.h"
 #include "weft/autograd/record.h"
@@ -92,14 +91,15 @@ struct Parsed {
 
 }  // namespace
 
-Tensor Tensor::index(const std::vector<Index>& at) const try {
+Tensor Tensor::index(const std::vector<Index>& at) const {
+  const OpName op("index");
   return Parsed(*this, at).get();
-} catch (const Error& e) { detail::rethrow_as("index", e); }
+}
 Tensor Tensor::operator[](const Tensor& at) const { return index({at}); }
 
-Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& given, bool accumulate) try {
-  WEFT_CHECK(given.dtype("index_put") == x.dtype("index_put"), DtypeError, "index_put: x is ", x.dtype(),
-             " but values ", given.dtype());
+Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& given, bool accumulate) {
+  const OpName op("index_put");
+  WEFT_CHECK(given.dtype(op) == x.dtype(op), DtypeError, "x is ", x.dtype(), " but values ", given.dtype());
   Tensor y, values = given;
   {
     const bool recorded = grad_enabled();
@@ -110,7 +110,7 @@ Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& gi
     if (p.tensors.empty()) p.dims.push_back(0);  // a plain view: its first axis, in order
     if (p.view.rank() == 0) p.view = p.view.unsqueeze(0);
     if (p.tensors.empty()) p.tensors.push_back(arange(p.view.shape()[0]).to(x.device()));
-    const Lookup l("index_put", p.view.shape(), p.dims, p.tensors, true);
+    const Lookup l(op, p.view.shape(), p.dims, p.tensors, true);
     const Shape result = l.result();
     int extra = 0;  // leading axes of size 1 that values has beyond the place
     while (given.rank() - extra > result.size() && given.shape()[extra] == 1) ++extra;
@@ -118,15 +118,14 @@ Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& gi
       const GradMode as_before(recorded);
       if (extra) values = given.reshape(given.shape().slice(extra));
     }
-    WEFT_CHECK(values.rank() <= result.size() && broadcast_shapes("index_put", values.shape(), result) == result,
-               ShapeError, "index_put: values ", given.shape(), " do not broadcast to ", result,
-               ", the shape that is indexed");
+    WEFT_CHECK(values.rank() <= result.size() && broadcast_shapes(op, values.shape(), result) == result, ShapeError,
+               "values ", given.shape(), " do not broadcast to ", result, ", the shape that is indexed");
     detail::lookup_put(p.view, l, values.detach().to(y.dtype()).expand(result), accumulate);
   }
   std::vector<Saved> indices;  // of the entries that are tensors, in order
   for (const Index& e : at)
     if (auto* t = std::get_if<Tensor>(&e)) indices.emplace_back(*t, "index");
-  return record("index_put", y.to(x.dtype()), {x, values},
+  return record(op, y.to(x.dtype()), {x, values},
                 [at, indices = std::move(indices), accumulate, shape = values.shape()](BackwardCtx& c) -> Grads {
                   for (const Saved& s : indices) (void)c.get(s);  // refuses an index that was changed since
                   Tensor gx, gv;
@@ -134,6 +133,6 @@ Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& gi
                   if (c.needs(1)) gv = sum_to(c.grad().index(at), shape);
                   return {gx, gv};
                 });
-} catch (const Error& e) { detail::rethrow_as("index_put", e); }
+}
 
 }  // namespace weft

@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/index/index_lookup.h"
@@ -21,8 +20,8 @@ using detail::Lookup;
 namespace {
 
 void check_index_dtype(const char* op, const Tensor& index) {
-  WEFT_CHECK(index.dtype(op) == Dtype::i64 || index.dtype() == Dtype::i32, DtypeError, op, ": index is ", index.dtype(),
-             "; expected i64 or i32");
+  WEFT_CHECK(kIndexDtypes.has(index.dtype(op)), DtypeError, op, ": index is ", index.dtype(), "; expected ",
+             kIndexDtypes);
 }
 
 // Bytes become i64.
@@ -31,34 +30,35 @@ Tensor widened(const Tensor& index) { return index.dtype() == Dtype::u8 ? index.
 }  // namespace
 
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
-  const int d = wrap_dim("index_select", dim, x.rank());
-  WEFT_CHECK(index.rank() <= 1, ShapeError, "index_select: index must have rank 0 or 1, got ", index.shape());
+  const OpName op("index_select");
+  const int d = wrap_dim(op, dim, x.rank());
+  WEFT_CHECK(index.rank() <= 1, ShapeError, "index must have rank 0 or 1, got ", index.shape());
   if (x.rank() == 0) return index_select(x.reshape({1}), 0, index).reshape({});
-  return detail::lookup(x, Lookup("index_select", x.shape(), {d}, {at_least_1d(index)}, false));
+  return detail::lookup(x, Lookup(op, x.shape(), {d}, {at_least_1d(index)}, false));
 }
 
-Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, double alpha) try {
-  const int d = wrap_dim("index_add", dim, x.rank());
-  WEFT_CHECK(index.rank() <= 1, ShapeError, "index_add: index must have rank 0 or 1, got ", index.shape());
-  WEFT_CHECK(src.dtype() == x.dtype(), DtypeError, "index_add: x is ", x.dtype(), " but src ", src.dtype());
-  WEFT_CHECK(x.is_floating() || alpha == std::trunc(alpha), ValueError, "index_add: alpha=", alpha,
+Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, double alpha) {
+  const OpName op("index_add");
+  const int d = wrap_dim(op, dim, x.rank());
+  WEFT_CHECK(index.rank() <= 1, ShapeError, "index must have rank 0 or 1, got ", index.shape());
+  WEFT_CHECK(src.dtype() == x.dtype(), DtypeError, "x is ", x.dtype(), " but src ", src.dtype());
+  WEFT_CHECK(x.is_floating() || alpha == std::trunc(alpha), ValueError, "alpha=", alpha,
              " must be an integer for dtype ", x.dtype());
   if (x.rank() == 0) return index_add(x.reshape({1}), 0, index, at_least_1d(src), alpha).reshape({});
-  const Lookup l("index_add", x.shape(), {d}, {at_least_1d(index)}, false);
-  WEFT_CHECK(src.shape() == l.result(), ShapeError, "index_add: src is ", src.shape(), " but x ", x.shape(), " with ",
+  const Lookup l(op, x.shape(), {d}, {at_least_1d(index)}, false);
+  WEFT_CHECK(src.shape() == l.result(), ShapeError, "src is ", src.shape(), " but x ", x.shape(), " with ",
              index.numel(), " indices along axis ", d, " expects ", l.result());
   const Dtype compute = compute_dtype(x.dtype());
   Tensor y = x.detach().to(compute);
   if (y.is_same(x) || compute == x.dtype()) y = y.clone();
   Tensor add = src.detach().to(compute);
   detail::lookup_put(y, l, alpha == 1 ? add : mul(add, detail::number(alpha, add.options())), true);
-  return record("index_add", y.to(x.dtype()), {x, src},
-                [d, index, alpha, i = Saved(index, "index")](BackwardCtx& c) -> Grads {
-                  (void)c.get(i);
-                  Tensor gs = c.needs(1) ? index_select(c.grad(), d, index) : Tensor();
-                  return {c.grad(), gs.defined() && alpha != 1 ? mul(gs, alpha) : gs};
-                });
-} catch (const Error& e) { detail::rethrow_as("index_add", e); }
+  return record(op, y.to(x.dtype()), {x, src}, [d, index, alpha, i = Saved(index, "index")](BackwardCtx& c) -> Grads {
+    (void)c.get(i);
+    Tensor gs = c.needs(1) ? index_select(c.grad(), d, index) : Tensor();
+    return {c.grad(), gs.defined() && alpha != 1 ? mul(gs, alpha) : gs};
+  });
+}
 
 namespace {
 
@@ -89,8 +89,9 @@ Tensor gather_as(const char* op, const Tensor& x, int64_t dim, const Tensor& ind
 }  // namespace
 
 Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
-  check_defined("gather", x, index);
-  return gather_as("gather", x, dim, index);
+  const OpName op("gather");
+  check_defined(op, x, index);
+  return gather_as(op, x, dim, index);
 }
 
 namespace {
@@ -123,72 +124,78 @@ Tensor scatter_source(const char* op, const Tensor& x, int d, const Tensor& inde
 
 }  // namespace
 
-Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) try {
-  const int d = wrap_dim("scatter_add", dim, x.rank());
+Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
+  const OpName op("scatter_add");
+  const int d = wrap_dim(op, dim, x.rank());
   if (x.rank() == 0) return scatter_add(x.reshape({1}), 0, at_least_1d(index), at_least_1d(src)).reshape({});
-  const Tensor from = scatter_source("scatter_add", x, d, widened(at_least_1d(index)), at_least_1d(src)),
+  const Tensor from = scatter_source(op, x, d, widened(at_least_1d(index)), at_least_1d(src)),
                at = widened(at_least_1d(index));
   if (index.numel() == 0) return x.clone();
-  Tensor y = scatter_into("scatter_add", x, d, at, from, true);
-  return record("scatter_add", y, {x, from}, [d, i = Saved(at, "index")](BackwardCtx& c) -> Grads {
+  Tensor y = scatter_into(op, x, d, at, from, true);
+  return record(op, y, {x, from}, [d, i = Saved(at, "index")](BackwardCtx& c) -> Grads {
     return {c.grad(), c.needs(1) ? gather(c.grad(), d, c.get(i)) : Tensor()};
   });
-} catch (const Error& e) { detail::rethrow_as("scatter_add", e); }
+}
 
-Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) try {
-  const int d = wrap_dim("scatter", dim, x.rank());
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
+  const OpName op("scatter");
+  const int d = wrap_dim(op, dim, x.rank());
   if (x.rank() == 0) return scatter(x.reshape({1}), 0, at_least_1d(index), at_least_1d(src)).reshape({});
-  const Tensor from = scatter_source("scatter", x, d, widened(at_least_1d(index)), at_least_1d(src)),
+  const Tensor from = scatter_source(op, x, d, widened(at_least_1d(index)), at_least_1d(src)),
                at = widened(at_least_1d(index));
   if (index.numel() == 0) return x.clone();
-  Tensor y = scatter_into("scatter", x, d, at, from, false);
-  return record("scatter", y, {x, from}, [d, i = Saved(at, "index")](BackwardCtx& c) -> Grads {
+  Tensor y = scatter_into(op, x, d, at, from, false);
+  return record(op, y, {x, from}, [d, i = Saved(at, "index")](BackwardCtx& c) -> Grads {
     Tensor index = c.get(i);
     return {c.needs(0) ? scatter(c.grad(), d, index, 0) : Tensor(), c.needs(1) ? gather(c.grad(), d, index) : Tensor()};
   });
-} catch (const Error& e) { detail::rethrow_as("scatter", e); }
+}
 
-Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, Scalar value) try {
-  detail::check_holds("scatter", value, x.dtype());
+Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, Scalar value) {
+  const OpName op("scatter");
+  detail::check_holds(op, value, x.dtype());
   return scatter(x, dim, index, detail::number(value, x.options()).expand(index.shape()));
-} catch (const Error& e) { detail::rethrow_as("scatter", e); }
+}
 
-Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int64_t> dim) try {
+Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int64_t> dim) {
+  const OpName op("take_along_dim");
   if (!dim) return take_along_dim(x.flatten(), indices.flatten(), 0);
-  check_defined("take_along_dim", x, indices);
-  WEFT_CHECK(x.rank() == indices.rank(), ShapeError, "take_along_dim: indices ", indices.shape(),
-             " must have the rank of ", x.shape());
-  check_index_dtype("take_along_dim", widened(indices));
+  check_defined(op, x, indices);
+  WEFT_CHECK(x.rank() == indices.rank(), ShapeError, "indices ", indices.shape(), " must have the rank of ", x.shape());
+  check_index_dtype(op, widened(indices));
   if (x.rank() == 0) return take_along_dim(x.reshape({1}), indices.reshape({1}), 0).reshape({});
-  const int d = wrap_dim("take_along_dim", *dim, x.rank());
+  const int d = wrap_dim(op, *dim, x.rank());
   Shape a = x.shape(), b = indices.shape();
   a[d] = b[d] = 1;
-  const Shape both = broadcast_shapes("take_along_dim", a, b);
+  const Shape both = broadcast_shapes(op, a, b);
   Shape xs = both, is = both;
   xs[d] = x.shape()[d];
   is[d] = indices.shape()[d];
   const Tensor at = widened(indices);
   // no sum with what is not negative: the greatest index has none
   const Tensor wrapped = at + lt(at, 0).to(Dtype::i64) * x.shape()[d];
-  return gather_as("take_along_dim", x.expand(xs), d, wrapped.expand(is));
-} catch (const Error& e) { detail::rethrow_as("take_along_dim", e); }
+  return gather_as(op, x.expand(xs), d, wrapped.expand(is));
+}
 
-Tensor take(const Tensor& x, const Tensor& index) try {
-  check_index_dtype("take", index);
+Tensor take(const Tensor& x, const Tensor& index) {
+  const OpName op("take");
+  check_index_dtype(op, index);
   return x.flatten().index({index.flatten()}).reshape(index.shape());
-} catch (const Error& e) { detail::rethrow_as("take", e); }
+}
 
-Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) try {
-  WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "masked_fill: mask is ", mask.dtype(), "; expected bool");
-  detail::check_holds("masked_fill", value, x.dtype());
+Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value) {
+  const OpName op("masked_fill");
+  WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "mask is ", mask.dtype(), "; expected bool");
+  detail::check_holds(op, value, x.dtype());
   return where(mask, detail::number(value, x.options()), x);
-} catch (const Error& e) { detail::rethrow_as("masked_fill", e); }
+}
 
-Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value) try {
-  WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "masked_fill: mask is ", mask.dtype(), "; expected bool");
-  WEFT_CHECK(value.rank() == 0, ShapeError, "masked_fill: value must have rank 0, got ", value.shape());
+Tensor masked_fill(const Tensor& x, const Tensor& mask, const Tensor& value) {
+  const OpName op("masked_fill");
+  WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "mask is ", mask.dtype(), "; expected bool");
+  WEFT_CHECK(value.rank() == 0, ShapeError, "value must have rank 0, got ", value.shape());
   return where(mask, value.to(x.dtype()), x);
-} catch (const Error& e) { detail::rethrow_as("masked_fill", e); }
+}
 
 Tensor nonzero(const Tensor& x) {
   Tensor count = empty({}, {Dtype::i64, x.device()});
@@ -199,34 +206,36 @@ Tensor nonzero(const Tensor& x) {
 }
 
 std::vector<Tensor> where(const Tensor& condition) {
-  const OpName name("where");
+  const OpName op("where");
   return nonzero(condition).unbind(1);
 }
 
-Tensor masked_select(const Tensor& x, const Tensor& mask) try {
-  WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "masked_select: mask is ", mask.dtype(), "; expected bool");
-  const Shape shape = broadcast_shapes("masked_select", x.shape(), mask.shape());
+Tensor masked_select(const Tensor& x, const Tensor& mask) {
+  const OpName op("masked_select");
+  WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "mask is ", mask.dtype(), "; expected bool");
+  const Shape shape = broadcast_shapes(op, x.shape(), mask.shape());
   const Tensor m = mask.expand(shape);
   return x.expand(shape).index({m});
-} catch (const Error& e) { detail::rethrow_as("masked_select", e); }
+}
 
-Tensor one_hot(const Tensor& x, int64_t num_classes) try {
-  check_index_dtype("one_hot", x);
+Tensor one_hot(const Tensor& x, int64_t num_classes) {
+  const OpName op("one_hot");
+  check_index_dtype(op, x);
   int64_t classes = num_classes;
   if (num_classes == -1) {
-    WEFT_CHECK(x.numel() > 0, ValueError, "one_hot: num_classes is needed for an empty tensor");
+    WEFT_CHECK(x.numel() > 0, ValueError, "num_classes is needed for an empty tensor");
     const int64_t most = max(x).item<int64_t>();
-    WEFT_CHECK(most < std::numeric_limits<int64_t>::max(), ValueError, "one_hot: there is no room for ", most,
+    WEFT_CHECK(most < std::numeric_limits<int64_t>::max(), ValueError, "there is no room for ", most,
                " and all classes below");
     classes = most + 1;
   }
-  WEFT_CHECK(classes > 0, ValueError, "one_hot: num_classes must be positive, got ", num_classes);
+  WEFT_CHECK(classes > 0, ValueError, "num_classes must be positive, got ", num_classes);
   Shape shape = x.shape();
   shape.push_back(classes);
   const Tensor index = x.contiguous();
   Tensor y = empty(shape, {Dtype::i64, x.device()});
   kernels::one_hot(x.device(), mut_ref(y), ref(index));
   return y;
-} catch (const Error& e) { detail::rethrow_as("one_hot", e); }
+}
 
 }  // namespace weft

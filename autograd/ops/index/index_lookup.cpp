@@ -63,8 +63,8 @@ void check(const BackwardCtx& c, const std::vector<Saved>& indices) {
 Lookup::Lookup(const char* op_, const Shape& base_, const Shape& dims_, const std::vector<Tensor>& given, bool wrap_)
     : op(op_), base(base_), dims(dims_), wrap(wrap_) {
   for (const Tensor& t : given) {
-    WEFT_CHECK(t.dtype(op) == Dtype::i64 || t.dtype() == Dtype::i32, DtypeError, op, ": an index tensor is ", t.dtype(),
-               "; expected i64 or i32");
+    WEFT_CHECK(kIndexDtypes.has(t.dtype(op)), DtypeError, op, ": an index tensor is ", t.dtype(), "; expected ",
+               kIndexDtypes);
     shape = broadcast_shapes(op, shape, t.shape());
   }
   bool neighbours = true;

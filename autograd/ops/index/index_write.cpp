@@ -1,6 +1,5 @@
 #include "weft/autograd/ops/index/index_write.h"
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/index/index_lookup.h"
@@ -25,18 +24,19 @@ void check_writes(const char* op, const Tensor& x, const Tensor& index, const Te
 
 }  // namespace
 
-Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& given) try {
-  check_defined("index_fill", x, index, given);
-  WEFT_CHECK(given.rank() == 0, ShapeError, "index_fill: value must have rank 0, got ", given.shape());
-  WEFT_CHECK(index.rank() <= 1, ShapeError, "index_fill: index must have rank 0 or 1, got ", index.shape());
+Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& given) {
+  const OpName op("index_fill");
+  check_defined(op, x, index, given);
+  WEFT_CHECK(given.rank() == 0, ShapeError, "value must have rank 0, got ", given.shape());
+  WEFT_CHECK(index.rank() <= 1, ShapeError, "index must have rank 0 or 1, got ", index.shape());
   const Tensor value = given.to(x.dtype());
-  check_writes("index_fill", x, index, value);
-  const int d = wrap_dim("index_fill", dim, x.rank());
+  check_writes(op, x, index, value);
+  const int d = wrap_dim(op, dim, x.rank());
   if (x.rank() == 0) return index_fill(x.reshape({1}), 0, index, value).reshape({});
-  const Lookup l("index_fill", x.shape(), {d}, {at_least_1d(index)}, true);
+  const Lookup l(op, x.shape(), {d}, {at_least_1d(index)}, true);
   Tensor y = x.detach().clone();
   detail::lookup_put(y, l, value.detach().expand(l.result()), false);
-  return record("index_fill", y, {x, value}, [d, n = x.size(d), i = Saved(index, "index")](BackwardCtx& c) -> Grads {
+  return record(op, y, {x, value}, [d, n = x.size(d), i = Saved(index, "index")](BackwardCtx& c) -> Grads {
     const Tensor at = c.get(i);
     Tensor gx, gv;
     if (c.needs(0)) gx = index_fill(c.grad(), d, at, 0);
@@ -48,54 +48,57 @@ Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
     }
     return {gx, gv};
   });
-} catch (const Error& e) { detail::rethrow_as("index_fill", e); }
+}
 
-Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, Scalar value) try {
-  check_defined("index_fill", x, index);
-  detail::check_holds("index_fill", value, x.dtype());
+Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, Scalar value) {
+  const OpName op("index_fill");
+  check_defined(op, x, index);
+  detail::check_holds(op, value, x.dtype());
   return index_fill(x, dim, index, detail::number(value, x.options()));
-} catch (const Error& e) { detail::rethrow_as("index_fill", e); }
+}
 
-Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& given) try {
-  check_writes("index_copy", x, index, given);
-  WEFT_CHECK(index.rank() <= 1, ShapeError, "index_copy: index must have rank 0 or 1, got ", index.shape());
-  const int d = wrap_dim("index_copy", dim, x.rank());
+Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& given) {
+  const OpName op("index_copy");
+  check_writes(op, x, index, given);
+  WEFT_CHECK(index.rank() <= 1, ShapeError, "index must have rank 0 or 1, got ", index.shape());
+  const int d = wrap_dim(op, dim, x.rank());
   if (x.rank() == 0) return index_copy(x.reshape({1}), 0, index, at_least_1d(given)).reshape({});
   const Tensor src = x.rank() == 1 ? at_least_1d(given) : given;
-  const Lookup l("index_copy", x.shape(), {d}, {at_least_1d(index)}, false);
-  WEFT_CHECK(src.shape() == l.result(), ShapeError, "index_copy: src is ", src.shape(), " but x ", x.shape(), " with ",
+  const Lookup l(op, x.shape(), {d}, {at_least_1d(index)}, false);
+  WEFT_CHECK(src.shape() == l.result(), ShapeError, "src is ", src.shape(), " but x ", x.shape(), " with ",
              index.numel(), " indices along axis ", d, " expects ", l.result());
   Tensor y = x.detach().clone();
   detail::lookup_put(y, l, src, false);
-  return record("index_copy", y, {x, src}, [d, i = Saved(index, "index")](BackwardCtx& c) -> Grads {
+  return record(op, y, {x, src}, [d, i = Saved(index, "index")](BackwardCtx& c) -> Grads {
     const Tensor at = c.get(i);
     return {c.needs(0) ? index_fill(c.grad(), d, at, 0) : Tensor(),
             c.needs(1) ? index_select(c.grad(), d, at) : Tensor()};
   });
-} catch (const Error& e) { detail::rethrow_as("index_copy", e); }
+}
 
-Tensor put(const Tensor& x, const Tensor& index, const Tensor& src, bool accumulate) try {
-  check_writes("put", x, index, src);
-  WEFT_CHECK(index.dtype() == Dtype::i64 || index.dtype() == Dtype::i32, DtypeError, "put: index is ", index.dtype(),
-             "; expected i64 or i32");
-  WEFT_CHECK(src.numel() == index.numel(), ShapeError, "put: src has ", src.numel(), " elements for ", index.numel(),
+Tensor put(const Tensor& x, const Tensor& index, const Tensor& src, bool accumulate) {
+  const OpName op("put");
+  check_writes(op, x, index, src);
+  WEFT_CHECK(kIndexDtypes.has(index.dtype()), DtypeError, "index is ", index.dtype(), "; expected ", kIndexDtypes);
+  WEFT_CHECK(src.numel() == index.numel(), ShapeError, "src has ", src.numel(), " elements for ", index.numel(),
              " indices");
   const Tensor at = index.flatten();
   return index_put(x.flatten(), {at}, src.flatten(), accumulate).reshape(x.shape());
-} catch (const Error& e) { detail::rethrow_as("put", e); }
+}
 
-Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& src) try {
-  check_writes("masked_scatter", x, mask, src);
-  WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "masked_scatter: mask is ", mask.dtype(), "; expected bool");
-  const Shape shape = broadcast_shapes("masked_scatter", x.shape(), mask.shape());
+Tensor masked_scatter(const Tensor& x, const Tensor& mask, const Tensor& src) {
+  const OpName op("masked_scatter");
+  check_writes(op, x, mask, src);
+  WEFT_CHECK(mask.dtype() == Dtype::boolean, DtypeError, "mask is ", mask.dtype(), "; expected bool");
+  const Shape shape = broadcast_shapes(op, x.shape(), mask.shape());
   const Tensor at = nonzero(mask.expand(shape).flatten()).select(1, 0);
-  WEFT_CHECK(at.numel() <= src.numel(), ValueError, "masked_scatter: src has ", src.numel(), " elements for ",
-             at.numel(), " places");
+  WEFT_CHECK(at.numel() <= src.numel(), ValueError, "src has ", src.numel(), " elements for ", at.numel(), " places");
   return index_put(x.expand(shape).flatten(), {at}, src.flatten().narrow(0, 0, at.numel())).reshape(shape);
-} catch (const Error& e) { detail::rethrow_as("masked_scatter", e); }
+}
 
-Tensor argwhere(const Tensor& x) try { return nonzero(x); } catch (const Error& e) {
-  detail::rethrow_as("argwhere", e);
+Tensor argwhere(const Tensor& x) {
+  const OpName op("argwhere");
+  return nonzero(x);
 }
 
 }  // namespace weft

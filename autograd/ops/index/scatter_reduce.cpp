@@ -1,6 +1,5 @@
 #include "weft/autograd/ops/index/scatter_reduce.h"
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/elementwise/unary.h"
@@ -131,49 +130,51 @@ void check_sources(const char* op, const Tensor& x, const Tensor& index, const T
   check_defined(op, x, index, src);
   WEFT_CHECK(index.device() == x.device() && src.device() == x.device(), DeviceError, op, ": x is on ", x.device(),
              ", index on ", index.device(), ", src on ", src.device());
-  WEFT_CHECK(index.dtype() == Dtype::i64 || index.dtype() == Dtype::i32, DtypeError, op, ": index is ", index.dtype(),
-             "; expected i64 or i32");
+  WEFT_CHECK(kIndexDtypes.has(index.dtype()), DtypeError, op, ": index is ", index.dtype(), "; expected ",
+             kIndexDtypes);
   WEFT_CHECK(src.dtype() == x.dtype(), DtypeError, op, ": x is ", x.dtype(), " but src ", src.dtype());
 }
 
 }  // namespace
 
 Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
-                      Choice<ScatterReduce> reduce, bool include_self) try {
-  check_sources("scatter_reduce", x, index, src);
-  const int d = wrap_dim("scatter_reduce", dim, x.rank());
+                      Choice<ScatterReduce> reduce, bool include_self) {
+  const OpName op("scatter_reduce");
+  check_sources(op, x, index, src);
+  const int d = wrap_dim(op, dim, x.rank());
   if (x.rank() == 0)
     return scatter_reduce(x.reshape({1}), 0, at_least_1d(index), at_least_1d(src), reduce, include_self).reshape({});
   if (index.numel() == 0) return x.clone();
   const Tensor at = x.rank() == 1 ? at_least_1d(index) : index;
   Tensor from = x.rank() == 1 ? at_least_1d(src) : src;
-  WEFT_CHECK(at.rank() == x.rank() && from.rank() == x.rank(), ShapeError, "scatter_reduce: index ", index.shape(),
-             " and src ", src.shape(), " must have the rank of ", x.shape());
+  WEFT_CHECK(at.rank() == x.rank() && from.rank() == x.rank(), ShapeError, "index ", index.shape(), " and src ",
+             src.shape(), " must have the rank of ", x.shape());
   for (int i = 0; i < x.rank(); ++i) {
     const int64_t n = at.size(i);
-    WEFT_CHECK(n <= from.size(i) && (i == d || n <= x.size(i)), ShapeError, "scatter_reduce: index ", index.shape(),
-               " exceeds src ", src.shape(), " or, but along axis ", d, ", x ", x.shape());
+    WEFT_CHECK(n <= from.size(i) && (i == d || n <= x.size(i)), ShapeError, "index ", index.shape(), " exceeds src ",
+               src.shape(), " or, but along axis ", d, ", x ", x.shape());
     if (n < from.size(i)) from = from.narrow(i, 0, n);
   }
-  return reduced({"scatter_reduce", d, false, at.to(Dtype::i64)}, x, from, reduce, include_self);
-} catch (const Error& e) { detail::rethrow_as("scatter_reduce", e); }
+  return reduced({op, d, false, at.to(Dtype::i64)}, x, from, reduce, include_self);
+}
 
 Tensor index_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, Choice<ScatterReduce> reduce,
-                    bool include_self) try {
-  check_sources("index_reduce", x, index, src);
+                    bool include_self) {
+  const OpName op("index_reduce");
+  check_sources(op, x, index, src);
   WEFT_CHECK(reduce != ScatterReduce::sum, ValueError,
-             "index_reduce: reduce must be prod, mean, amax or amin; use index_add for sums");
-  WEFT_CHECK(x.dtype() != Dtype::boolean, DtypeError, "index_reduce: not defined for bool; convert with to(dtype)");
-  WEFT_CHECK(index.rank() <= 1, ShapeError, "index_reduce: index must have rank 0 or 1, got ", index.shape());
-  const int d = wrap_dim("index_reduce", dim, x.rank());
+             "reduce must be prod, mean, amax or amin; use index_add for sums");
+  WEFT_CHECK(x.dtype() != Dtype::boolean, DtypeError, "not defined for bool; convert with to(dtype)");
+  WEFT_CHECK(index.rank() <= 1, ShapeError, "index must have rank 0 or 1, got ", index.shape());
+  const int d = wrap_dim(op, dim, x.rank());
   if (x.rank() == 0) return index_reduce(x.reshape({1}), 0, index, at_least_1d(src), reduce, include_self).reshape({});
   const Tensor from = x.rank() == 1 ? at_least_1d(src) : src;
   Shape expected = x.shape();
   expected[d] = index.numel();
-  WEFT_CHECK(from.shape() == expected, ShapeError, "index_reduce: src is ", src.shape(), " but x ", x.shape(), " with ",
+  WEFT_CHECK(from.shape() == expected, ShapeError, "src is ", src.shape(), " but x ", x.shape(), " with ",
              index.numel(), " indices along axis ", d, " expects ", expected);
   if (from.numel() == 0) return x.clone();
-  return reduced({"index_reduce", d, true, at_least_1d(index).to(Dtype::i64)}, x, from, reduce, include_self);
-} catch (const Error& e) { detail::rethrow_as("index_reduce", e); }
+  return reduced({op, d, true, at_least_1d(index).to(Dtype::i64)}, x, from, reduce, include_self);
+}
 
 }  // namespace weft

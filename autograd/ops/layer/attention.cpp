@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "weft/autograd/checkpoint.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/elementwise/unary.h"
@@ -100,28 +99,28 @@ Tensor attend_in_pieces(const Tensor& query, const Tensor& key, const Tensor& va
 }  // namespace
 
 Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key_in, const Tensor& value_in,
-                                    const AttentionOptions& o) try {
-  constexpr const char* kName = "scaled_dot_product_attention";
-  WEFT_CHECK(query.rank() >= 2 && key_in.rank() >= 2 && value_in.rank() >= 2, ShapeError, kName, ": query ",
-             query.shape(), ", key ", key_in.shape(), " and value ", value_in.shape(), " need at least 2 axes");
-  WEFT_CHECK(!o.is_causal || !o.attn_mask.defined(), ValueError, kName, ": attn_mask must not be given with is_causal");
+                                    const AttentionOptions& o) {
+  const OpName op("scaled_dot_product_attention");
+  WEFT_CHECK(query.rank() >= 2 && key_in.rank() >= 2 && value_in.rank() >= 2, ShapeError, "query ", query.shape(),
+             ", key ", key_in.shape(), " and value ", value_in.shape(), " need at least 2 axes");
+  WEFT_CHECK(!o.is_causal || !o.attn_mask.defined(), ValueError, "attn_mask must not be given with is_causal");
   WEFT_CHECK(!o.attn_mask.defined() || o.attn_mask.dtype() == Dtype::boolean || o.attn_mask.is_floating(), DtypeError,
-             kName, ": attn_mask is ", o.attn_mask.dtype(), "; expected bool or a floating dtype");
+             "attn_mask is ", o.attn_mask.dtype(), "; expected bool or a floating dtype");
   Tensor key = key_in, value = value_in;
   if (o.enable_gqa) {
     WEFT_CHECK(query.rank() >= 3 && key.rank() >= 3 && value.rank() >= 3 && key.size(-3) > 0 && value.size(-3) > 0 &&
                    query.size(-3) % key.size(-3) == 0 && query.size(-3) % value.size(-3) == 0,
-               ShapeError, kName, ": the heads of key ", key.shape(), " and value ", value.shape(),
+               ShapeError, "the heads of key ", key.shape(), " and value ", value.shape(),
                " must divide those of query ", query.shape());
     key = repeat_heads(key, query.size(-3) / key.size(-3));
     value = repeat_heads(value, query.size(-3) / value.size(-3));
   }
-  WEFT_CHECK(query.size(-1) == key.size(-1) && key.size(-2) == value.size(-2), ShapeError, kName, ": query ",
-             query.shape(), ", key ", key.shape(), " and value ", value.shape(),
+  WEFT_CHECK(query.size(-1) == key.size(-1) && key.size(-2) == value.size(-2), ShapeError, "query ", query.shape(),
+             ", key ", key.shape(), " and value ", value.shape(),
              " do not fit; expected [..., L, E], [..., S, E], [..., S, V]");
   const double scale = o.scale.value_or(1 / std::sqrt(static_cast<double>(query.size(-1))));
   if (count_scores(query, key) > kManyScores) return attend_in_pieces(query, key, value, o.attn_mask, scale, o);
   return attend(query, key, value, o.attn_mask, scale, o);
-} catch (const Error& e) { detail::rethrow_as("scaled_dot_product_attention", e); }
+}
 
 }  // namespace weft

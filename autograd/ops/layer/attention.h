@@ -7,6 +7,7 @@
 
 namespace weft {
 
+/// Options of scaled_dot_product_attention.
 struct AttentionOptions {
   Tensor attn_mask = {};  ///< bool (true: the key counts) or added to the scores; broadcasts to [..., L, S]
   double dropout_p = 0;

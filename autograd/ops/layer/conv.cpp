@@ -2,7 +2,6 @@
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/format.h"
 #include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/autograd/ops/shape/pad.h"
@@ -148,15 +147,16 @@ Tensor conv(const Tensor& input, const Tensor& weight, const Tensor& bias, const
 
 Tensor conv_input_grad(const Tensor& gradient, const Tensor& weight, const Shape& x_shape, const ConvParams& p,
                        const Tensor& bias) {
+  const OpName op("conv_input_grad");
   const Tensor g = autocast(CastPolicy::lower, gradient), w = autocast(CastPolicy::lower, weight),
                b = autocast(CastPolicy::lower, bias);
-  check_dtypes("conv_input_grad", g, w, "weight");
-  check_bias("conv_input_grad", g, b, x_shape[1]);
+  check_dtypes(op, g, w, "weight");
+  check_bias(op, g, b, x_shape[1]);
   WEFT_CHECK(g.rank() == w.rank() && x_shape.size() == w.rank() && g.size(0) == x_shape[0] && g.size(1) == w.size(0) &&
                  x_shape[1] == w.size(1) * p.groups,
-             ShapeError, "conv_input_grad: gradient ", g.shape(), " and weight ", w.shape(), " with groups=", p.groups,
+             ShapeError, "gradient ", g.shape(), " and weight ", w.shape(), " with groups=", p.groups,
              " do not fit input ", x_shape);
-  check_reach("conv_input_grad", g.shape(), w.shape(), x_shape, p);
+  check_reach(op, g.shape(), w.shape(), x_shape, p);
   Tensor y = empty_channels_last(x_shape, g.options());
   if (y.numel() > 0 && g.numel() == 0) fill_without_products(y, b);
   else if (y.numel() > 0) kernels::conv_input_grad(g.device(), mut_ref(y), ref(g), ref(w), ref(b), p);
@@ -173,15 +173,16 @@ Tensor conv_input_grad(const Tensor& gradient, const Tensor& weight, const Shape
 }
 
 Tensor conv_weight_grad(const Tensor& input, const Tensor& gradient, const Shape& w_shape, const ConvParams& p) {
+  const OpName op("conv_weight_grad");
   const Tensor x = autocast(CastPolicy::lower, input), g = autocast(CastPolicy::lower, gradient);
-  check_dtypes("conv_weight_grad", x, g, "gradient");
+  check_dtypes(op, x, g, "gradient");
   WEFT_CHECK(x.rank() == g.rank() && x.rank() == w_shape.size() && x.size(0) == g.size(0) && g.size(1) == w_shape[0] &&
                  x.size(1) == w_shape[1] * p.groups,
-             ShapeError, "conv_weight_grad: input ", x.shape(), " and gradient ", g.shape(), " with groups=", p.groups,
+             ShapeError, "input ", x.shape(), " and gradient ", g.shape(), " with groups=", p.groups,
              " do not fit weight ", w_shape);
-  check_reach("conv_weight_grad", g.shape(), w_shape, x.shape(), p);
+  check_reach(op, g.shape(), w_shape, x.shape(), p);
   Tensor gw = weight_and_bias_grad(x, g, w_shape, p, false).first;
-  return record("conv_weight_grad", std::move(gw), {x, g},
+  return record(op, std::move(gw), {x, g},
                 [xs = saved_if(g.requires_grad(), x, "input"), gs = saved_if(x.requires_grad(), g, "gradient"),
                  x_shape = x.shape(), g_shape = g.shape(), p](BackwardCtx& c) -> Grads {
                   const Tensor& q = c.grad();
@@ -308,8 +309,7 @@ Tensor conv_transpose_nd(const char* op, const Tensor& input, const Tensor& w, c
              " with groups=", p.groups, " expects ", w.size(0));
   Shape shape{batched ? input.size(0) : 1, w.size(1) * p.groups};
   for (int i = 0; i < rank; ++i) {
-    const int64_t size = (input.size(i - rank) - 1) * p.stride[i] - p.padding_lo[i] - p.padding_hi[i] +
-                         p.dilation[i] * (w.size(i + 2) - 1) + output_padding[i] + 1;
+    const int64_t size = p.input_size(i, input.size(i - rank), w.size(i + 2)) + output_padding[i];
     WEFT_CHECK(size >= 1, ShapeError, op, ": output size ", size, " along spatial dimension ", i,
                " is too small (input ", input.shape(), ", weight ", w.shape(), ", stride ", p.stride, ", padding ",
                p.padding_lo, ")");
@@ -323,6 +323,7 @@ namespace {
 
 template <int D>
 Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<D>& o) {
+  const OpName name(op);
   ConvParams p = conv_params(o);
   if (!o.padding.text.empty()) {
     check_ranks(op, x, w, D);
@@ -333,29 +334,30 @@ Tensor convolve(const char* op, const Tensor& x, const Tensor& w, const Tensor& 
 
 template <int D>
 Tensor transpose(const char* op, const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<D>& o) {
+  const OpName name(op);
   refuse_padding_text(op, o.padding.text);
   return conv_transpose_nd(op, x, w, b, conv_params(o), o.output_padding);
 }
 
 }  // namespace
 
-Tensor conv1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<1>& o) try {
+Tensor conv1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<1>& o) {
   return convolve("conv1d", x, w, b, o);
-} catch (const Error& e) { detail::rethrow_as("conv1d", e); }
-Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<2>& o) try {
+}
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<2>& o) {
   return convolve("conv2d", x, w, b, o);
-} catch (const Error& e) { detail::rethrow_as("conv2d", e); }
-Tensor conv3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<3>& o) try {
+}
+Tensor conv3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvOptions<3>& o) {
   return convolve("conv3d", x, w, b, o);
-} catch (const Error& e) { detail::rethrow_as("conv3d", e); }
-Tensor conv_transpose1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<1>& o) try {
+}
+Tensor conv_transpose1d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<1>& o) {
   return transpose("conv_transpose1d", x, w, b, o);
-} catch (const Error& e) { detail::rethrow_as("conv_transpose1d", e); }
-Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<2>& o) try {
+}
+Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<2>& o) {
   return transpose("conv_transpose2d", x, w, b, o);
-} catch (const Error& e) { detail::rethrow_as("conv_transpose2d", e); }
-Tensor conv_transpose3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<3>& o) try {
+}
+Tensor conv_transpose3d(const Tensor& x, const Tensor& w, const Tensor& b, const ConvTransposeOptions<3>& o) {
   return transpose("conv_transpose3d", x, w, b, o);
-} catch (const Error& e) { detail::rethrow_as("conv_transpose3d", e); }
+}
 
 }  // namespace weft

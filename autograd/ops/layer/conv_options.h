@@ -38,6 +38,8 @@ template <int D> class Padding {
   std::string text;  ///< empty for numbers
 };
 
+/// Options of a convolution with D spatial axes. Each size stands for all axes, or there is one for each; groups
+/// divides the channels of input and output.
 template <int D> struct ConvOptions {
   ByName by_name = {};
   Dims<D> stride = 1;

@@ -45,17 +45,18 @@ Tensor gather_residuals(const Tensor& a, const Tensor& x, const Tensor& c) {
 }  // namespace
 
 Tensor scaled_l2(const Tensor& x, const Tensor& codewords, const Tensor& scale) {
-  check_features("scaled_l2", x, codewords);
-  check_scale("scaled_l2", codewords, scale);
+  const OpName op("scaled_l2");
+  check_features(op, x, codewords);
+  check_scale(op, codewords, scale);
   const Tensor centre = centre_of(codewords);
   return distances(x - centre, codewords - centre) * scale;
 }
 
 Tensor aggregate(const Tensor& a, const Tensor& x, const Tensor& codewords) {
-  check_features("aggregate", x, codewords);
-  WEFT_CHECK(a.shape("aggregate") == Shape({x.size(0), x.size(1), codewords.size(0)}), ShapeError,
-             "aggregate: weights ", a.shape(), " do not fit features ", x.shape(), " and codewords ", codewords.shape(),
-             "; expected [B, N, K]");
+  const OpName op("aggregate");
+  check_features(op, x, codewords);
+  WEFT_CHECK(a.shape(op) == Shape({x.size(0), x.size(1), codewords.size(0)}), ShapeError, "weights ", a.shape(),
+             " do not fit features ", x.shape(), " and codewords ", codewords.shape(), "; expected [B, N, K]");
   const Tensor centre = centre_of(codewords);
   return gather_residuals(a, x - centre, codewords - centre);
 }
@@ -80,9 +81,10 @@ Grads encode_composite(BackwardCtx& ctx, const Tensor& g, const Tensor& features
 }  // namespace
 
 Tensor encode(const Tensor& x, const Tensor& codewords, const Tensor& scale) {
-  check_features("encode", x, codewords);
-  check_scale("encode", codewords, scale);
-  WEFT_CHECK(is_floating(x.dtype()), DtypeError, "encode: features are ", x.dtype(), "; expected a floating dtype");
+  const OpName op("encode");
+  check_features(op, x, codewords);
+  check_scale(op, codewords, scale);
+  WEFT_CHECK(is_floating(x.dtype()), DtypeError, "features are ", x.dtype(), "; expected a floating dtype");
   const Dtype compute = compute_dtype(x.dtype());
   const Device device = x.device();
   const Tensor c = codewords.to(compute).contiguous(), s = scale.to(compute).contiguous();
@@ -107,7 +109,7 @@ Tensor encode(const Tensor& x, const Tensor& codewords, const Tensor& scale) {
     }
     return {x_grad, c_grad, s_grad};
   };
-  return record("encode", std::move(y), {x, c, s}, std::move(backward));
+  return record(op, std::move(y), {x, c, s}, std::move(backward));
 }
 
 Tensor pairwise_cosine(const Tensor& x, const Tensor& codewords, bool normalize) {

@@ -30,29 +30,30 @@ SlidingBlocks blocks(const char* op, const Dims<2>& size, const Dims<2>& kernel,
 }  // namespace
 
 Tensor unfold(const Tensor& x, const Dims<2>& kernel_size, const FoldOptions& o) {
+  const OpName op("unfold");
   if (x.rank() == 3) return unfold(x.unsqueeze(0), kernel_size, o).squeeze(0);
-  WEFT_CHECK(x.rank() == 4, ShapeError, "unfold: expects [N, C, H, W] or [C, H, W], got ", x.shape());
+  WEFT_CHECK(x.rank() == 4, ShapeError, "expects [N, C, H, W] or [C, H, W], got ", x.shape());
   const Dims<2> size(x.size(2), x.size(3));
-  const SlidingBlocks b = blocks("unfold", size, kernel_size, o);
+  const SlidingBlocks b = blocks(op, size, kernel_size, o);
   Tensor y = empty({x.size(0), x.size(1) * b.kernel[0] * b.kernel[1], b.out[0] * b.out[1]}, x.options());
   kernels::unfold(x.device(), mut_ref(y), ref(x), b);
-  return record("unfold", y, {x}, [=](BackwardCtx& c) -> Grads { return {fold(c.grad(), size, kernel_size, o)}; });
+  return record(op, y, {x}, [=](BackwardCtx& c) -> Grads { return {fold(c.grad(), size, kernel_size, o)}; });
 }
 
 Tensor fold(const Tensor& columns, const Dims<2>& output_size, const Dims<2>& kernel_size, const FoldOptions& o) {
+  const OpName op("fold");
   if (columns.rank() == 2) return fold(columns.unsqueeze(0), output_size, kernel_size, o).squeeze(0);
-  WEFT_CHECK(columns.rank() == 3, ShapeError, "fold: expects [N, C * kh * kw, L] or [C * kh * kw, L], got ",
-             columns.shape());
-  const SlidingBlocks b = blocks("fold", output_size, kernel_size, o);
+  WEFT_CHECK(columns.rank() == 3, ShapeError, "expects [N, C * kh * kw, L] or [C * kh * kw, L], got ", columns.shape());
+  const SlidingBlocks b = blocks(op, output_size, kernel_size, o);
   const int64_t taps = b.kernel[0] * b.kernel[1], L = b.out[0] * b.out[1];
-  WEFT_CHECK(columns.size(1) % taps == 0, ShapeError, "fold: axis 1 of ", columns.shape(), " is not divisible by the ",
-             taps, " elements of a block");
-  WEFT_CHECK(columns.size(2) == L, ShapeError, "fold: ", columns.shape(), " has ", columns.size(2), " blocks but ",
+  WEFT_CHECK(columns.size(1) % taps == 0, ShapeError, "axis 1 of ", columns.shape(), " is not divisible by the ", taps,
+             " elements of a block");
+  WEFT_CHECK(columns.size(2) == L, ShapeError, columns.shape(), " has ", columns.size(2), " blocks but ",
              Shape(output_size), " holds ", b.out[0], " x ", b.out[1], " = ", L);
   const Tensor from = columns.detach().to(compute_dtype(columns.dtype())).contiguous();  // halves are summed in f32
   Tensor y = empty({columns.size(0), columns.size(1) / taps, b.size[0], b.size[1]}, from.options());
   kernels::fold(y.device(), mut_ref(y), ref(from), b);
-  return record("fold", y.to(columns.dtype()), {columns},
+  return record(op, y.to(columns.dtype()), {columns},
                 [=](BackwardCtx& c) -> Grads { return {unfold(c.grad(), kernel_size, o)}; });
 }
 

@@ -6,6 +6,7 @@
 
 namespace weft {
 
+/// Where the blocks of unfold and fold lie: every `stride` elements, `dilation` between their elements.
 struct FoldOptions {
   Dims<2> dilation = 1;
   Dims<2> padding = 0;  ///< of zeros, at both ends

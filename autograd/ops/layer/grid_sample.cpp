@@ -15,8 +15,8 @@
 namespace weft {
 namespace {
 
-using Padding = GridSampleOptions::Padding;
-using Mode = GridSampleOptions::Mode;
+using GridPadding = GridSampleOptions::Padding;
+using GridMode = GridSampleOptions::Mode;
 
 /// c mirrored into [low / 2, high / 2]; piecewise linear, so the slope is taken as a constant.
 Tensor reflect(const Tensor& c, double twice_low, double twice_high) {
@@ -36,9 +36,9 @@ Tensor reflect(const Tensor& c, double twice_low, double twice_high) {
 
 /// Applies the padding mode to coordinates along an axis of `size`.
 Tensor padded(const Tensor& c, int64_t size, const GridSampleOptions& o) {
-  if (o.padding_mode == Padding::zeros) return c;
+  if (o.padding_mode == GridPadding::zeros) return c;
   const double last = static_cast<double>(size - 1);
-  if (o.padding_mode == Padding::border) return clamp(c, 0, last);
+  if (o.padding_mode == GridPadding::border) return clamp(c, 0, last);
   const Tensor r = o.align_corners ? reflect(c, 0, 2 * last) : reflect(c, -1, 2 * last + 1);
   return clamp(r, 0, last);
 }
@@ -51,12 +51,12 @@ struct Tap {
 std::vector<Tap> axis_taps(const Tensor& coordinate, int64_t size, const GridSampleOptions& o) {
   const double n = static_cast<double>(size);
   const Tensor c = o.align_corners ? (coordinate + 1) * ((n - 1) / 2) : (coordinate + 1) * (n / 2) - 0.5;
-  if (o.mode == Mode::nearest) {
+  if (o.mode == GridMode::nearest) {
     const Tensor at = round(padded(c, size, o));
     // The grid's gradient is zero, not missing.
     return {{at.detach(), grad_enabled() && at.requires_grad() ? at * 0 + 1 : Tensor()}};
   }
-  if (o.mode == Mode::bilinear) {
+  if (o.mode == GridMode::bilinear) {
     const Tensor p = padded(c, size, o), low = floor(p.detach()), t = p - low;
     return {{low, 1 - t}, {low + 1, t}};
   }
@@ -75,19 +75,18 @@ std::vector<Tap> axis_taps(const Tensor& coordinate, int64_t size, const GridSam
 }  // namespace
 
 Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions& o) {
+  const OpName op("grid_sample");
   const int D = x.rank() - 2;
-  WEFT_CHECK(D == 2 || D == 3, ShapeError, "grid_sample: input ", x.shape(),
-             " must be [N, C, H, W] or [N, C, D, H, W]");
-  WEFT_CHECK(grid.rank() == x.rank() && grid.size(0) == x.size(0) && grid.size(-1) == D, ShapeError,
-             "grid_sample: grid ", grid.shape(), " does not fit input ", x.shape(), "; expected [", x.size(0),
-             ", spatial..., ", D, "]");
-  WEFT_CHECK(x.is_floating() && grid.dtype() == x.dtype(), DtypeError, "grid_sample: input is ", x.dtype(),
-             " and grid ", grid.dtype(), "; expected one floating dtype");
-  WEFT_CHECK(o.mode != Mode::bicubic || D == 2, NotSupported, "grid_sample: bicubic is for 2 spatial axes only");
+  WEFT_CHECK(D == 2 || D == 3, ShapeError, "input ", x.shape(), " must be [N, C, H, W] or [N, C, D, H, W]");
+  WEFT_CHECK(grid.rank() == x.rank() && grid.size(0) == x.size(0) && grid.size(-1) == D, ShapeError, "grid ",
+             grid.shape(), " does not fit input ", x.shape(), "; expected [", x.size(0), ", spatial..., ", D, "]");
+  WEFT_CHECK(x.is_floating() && grid.dtype() == x.dtype(), DtypeError, "input is ", x.dtype(), " and grid ",
+             grid.dtype(), "; expected one floating dtype");
+  WEFT_CHECK(o.mode != GridMode::bicubic || D == 2, NotSupported, "bicubic is for 2 spatial axes only");
   const int64_t N = x.size(0), C = x.size(1);
   const Shape spatial = x.shape().slice(2), out = grid.shape().slice(1, D);
   const int64_t points = out.numel();
-  WEFT_CHECK(spatial.numel() > 0, ShapeError, "grid_sample: input ", x.shape(), " has an empty spatial axis");
+  WEFT_CHECK(spatial.numel() > 0, ShapeError, "input ", x.shape(), " has an empty spatial axis");
 
   std::vector<std::vector<Tap>> taps;  // slowest axis first; grid's last axis is (x, y[, z])
   for (int i = 0; i < D; ++i)
@@ -123,11 +122,12 @@ Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions&
 }
 
 Tensor affine_grid(const Tensor& theta, const Shape& size, bool align_corners) {
+  const OpName op("affine_grid");
   const int D = size.size() - 2;
   WEFT_CHECK((D == 2 || D == 3) && size.slice(1).numel() > 0, ShapeError,
-             "affine_grid: size must be [N, C, H, W] or [N, C, D, H, W] without an empty axis, got ", size);
-  WEFT_CHECK(theta.is_floating(), DtypeError, "affine_grid: theta is ", theta.dtype(), "; expected a floating dtype");
-  WEFT_CHECK((theta.shape() == Shape{size[0], D, D + 1}), ShapeError, "affine_grid: theta ", theta.shape(), " must be ",
+             "size must be [N, C, H, W] or [N, C, D, H, W] without an empty axis, got ", size);
+  WEFT_CHECK(theta.is_floating(), DtypeError, "theta is ", theta.dtype(), "; expected a floating dtype");
+  WEFT_CHECK((theta.shape() == Shape{size[0], D, D + 1}), ShapeError, "theta ", theta.shape(), " must be ",
              Shape{size[0], D, D + 1}, " for size ", size);
   const Shape spatial = size.slice(2);
   std::vector<Tensor> points;  // x first

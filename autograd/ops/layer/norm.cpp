@@ -1,7 +1,6 @@
 #include "weft/autograd/ops/layer/norm.h"
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/elementwise/unary.h"
@@ -218,51 +217,51 @@ Tensor fixed_norm(const char* name, const Tensor& x, const Tensor& running_mean,
 
 Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                   const Tensor& bias, const BatchNormOptions& o) {
+  const OpName op("batch_norm");
   if (x.rank() == 1 && x.numel() == 0) return mul(x, 1);  // no elements, no channels: PyTorch lets it pass
-  detail::check_batch_norm("batch_norm", x, running_mean, running_var, weight, bias);
-  WEFT_CHECK(!o.residual.defined() || o.residual.shape() == x.shape(), ShapeError, "batch_norm: residual ",
-             o.residual.shape(), " does not have the input's shape ", x.shape());
+  detail::check_batch_norm(op, x, running_mean, running_var, weight, bias);
+  WEFT_CHECK(!o.residual.defined() || o.residual.shape() == x.shape(), ShapeError, "residual ", o.residual.shape(),
+             " does not have the input's shape ", x.shape());
   // With a residual the gradient reads the sign of the activation's input off its output.
   WEFT_CHECK(!o.residual.defined() || o.activation != Activation::leaky_relu || o.slope > 0, ValueError,
-             "batch_norm: slope=", o.slope,
+             "slope=", o.slope,
              " must be positive for leaky_relu after a residual; apply leaky_relu to the result instead");
   const NormParams params{.eps = o.eps, .activation = o.activation, .slope = o.slope};
-  if (!o.training) return fixed_norm("batch_norm", x, running_mean, running_var, weight, bias, o.residual, params);
+  if (!o.training) return fixed_norm(op, x, running_mean, running_var, weight, bias, o.residual, params);
   const int64_t n = x.size(1) > 0 ? x.numel() / x.size(1) : 0;
-  WEFT_CHECK(n != 1, ValueError, "batch_norm: expected more than 1 value per channel when training, got input ",
-             x.shape());
+  WEFT_CHECK(n != 1, ValueError, "expected more than 1 value per channel when training, got input ", x.shape());
   ChannelMoments m;
-  Tensor y = channel_norm("batch_norm", x, weight, bias, o.residual, Statistics::batch, {}, {}, params, &m);
+  Tensor y = channel_norm(op, x, weight, bias, o.residual, Statistics::batch, {}, {}, params, &m);
   if (n > 0) detail::update_running(running_mean, running_var, m, o.momentum, o.biased_running_var);
   return y;
 }
 
 Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                      const Tensor& bias, const InstanceNormOptions& o) {
-  check_input("instance_norm", x, 3);
-  check_norm("instance_norm", x, running_mean, running_var, weight, bias);
+  const OpName op("instance_norm");
+  check_input(op, x, 3);
+  check_norm(op, x, running_mean, running_var, weight, bias);
   const NormParams params{.eps = o.eps, .activation = o.activation, .slope = o.slope};
-  if (!o.use_input_stats) return fixed_norm("instance_norm", x, running_mean, running_var, weight, bias, {}, params);
+  if (!o.use_input_stats) return fixed_norm(op, x, running_mean, running_var, weight, bias, {}, params);
   const int64_t planes = x.size(0) * x.size(1), n = planes > 0 ? x.numel() / planes : 0;
-  WEFT_CHECK(n != 1, ValueError, "instance_norm: expected more than 1 spatial element when training, got input ",
-             x.shape());
+  WEFT_CHECK(n != 1, ValueError, "expected more than 1 spatial element when training, got input ", x.shape());
   ChannelMoments m;
-  Tensor y = channel_norm("instance_norm", x, weight, bias, {}, Statistics::sample, {}, {}, params, &m);
+  Tensor y = channel_norm(op, x, weight, bias, {}, Statistics::sample, {}, {}, params, &m);
   if (n > 0) detail::update_running(running_mean, running_var, m, o.momentum);
   return y;
 }
 
 Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight, const Tensor& bias,
                   const GroupNormOptions& o) {
-  check_input("group_norm", input, 2);
+  const OpName op("group_norm");
+  check_input(op, input, 2);
   const int64_t N = input.size(0), C = input.size(1), G = num_groups;
-  WEFT_CHECK(C > 0, ShapeError, "group_norm: input ", input.shape(), " has no channels");
+  WEFT_CHECK(C > 0, ShapeError, "input ", input.shape(), " has no channels");
   for (int i = 2; i < input.rank(); ++i)
-    WEFT_CHECK(input.shape()[i] > 0, ShapeError, "group_norm: input ", input.shape(), " is empty along axis ", i,
+    WEFT_CHECK(input.shape()[i] > 0, ShapeError, "input ", input.shape(), " is empty along axis ", i,
                "; only the batch may be empty");
-  WEFT_CHECK(G > 0 && C % G == 0, ValueError, "group_norm: the number of channels ", C,
-             " must be divisible by num_groups ", G);
-  check_norm("group_norm", input, {}, {}, weight, bias);
+  WEFT_CHECK(G > 0 && C % G == 0, ValueError, "the number of channels ", C, " must be divisible by num_groups ", G);
+  check_norm(op, input, {}, {}, weight, bias);
   const Tensor x = plain_features(input), w = wide(weight), b = wide(bias);
   const NormParams params{.eps = o.eps, .activation = o.activation, .slope = o.slope};
   const Device device = x.device();
@@ -280,7 +279,7 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
     kernels::norm_apply(device, mut_ref(y), ref(x), ref(mean_c), ref(inv_c), ref(w), ref(b), ref(Tensor()), params);
   }
   return record(
-      "group_norm", y, {x, w, b},
+      op, y, {x, w, b},
       [x = Saved::input(x), w = Saved::input(w, "weight"), b = Saved::input(b, "bias"), mean_c, inv_c, per_channel,
        params, device, N, C, G](BackwardCtx& c) -> Grads {
         const Tensor xs = c.get(x), ws = w.defined() ? c.get(w) : Tensor(), bs = b.defined() ? c.get(b) : Tensor();
@@ -316,9 +315,9 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
 }
 
 Tensor local_response_norm(const Tensor& x, int64_t size, const LocalResponseNormOptions& o) {
-  WEFT_CHECK(x.rank() >= 3, ShapeError, "local_response_norm: expects [N, C, spatial...] of rank 3 or more, got ",
-             x.shape());
-  WEFT_CHECK(size > 0, ValueError, "local_response_norm: size must be positive, got ", size);
+  const OpName op("local_response_norm");
+  WEFT_CHECK(x.rank() >= 3, ShapeError, "expects [N, C, spatial...] of rank 3 or more, got ", x.shape());
+  WEFT_CHECK(size > 0, ValueError, "size must be positive, got ", size);
   if (x.numel() == 0) return x;
   // one image per sample, whose rows are the channels
   const Tensor image = square(x).reshape({x.size(0), 1, x.size(1), x.shape().slice(2).numel()});
@@ -327,9 +326,10 @@ Tensor local_response_norm(const Tensor& x, int64_t size, const LocalResponseNor
   return x / pow(near.reshape(x.shape()) * o.alpha + o.k, o.beta);
 }
 
-Tensor normalize(const Tensor& x, double p, int64_t dim, double eps) try {
+Tensor normalize(const Tensor& x, double p, int64_t dim, double eps) {
+  const OpName op("normalize");
   // eps is less than f16 holds
   return (x / clamp(vector_norm(x, p, dim, true, compute_dtype(x.dtype())), eps)).to(x.dtype());
-} catch (const Error& e) { detail::rethrow_as("normalize", e); }
+}
 
 }  // namespace weft

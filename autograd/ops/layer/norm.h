@@ -13,6 +13,7 @@ namespace weft {
 
 constexpr auto mode_words(Activation) { return make_words("norm: activation", "none", "relu", "leaky_relu"); }
 
+/// Options of batch_norm.
 struct BatchNormOptions {
   bool training = false;  ///< statistics of this batch (and update the running ones); otherwise the running ones
   double momentum = 0.1;  ///< running = (1 - momentum) running + momentum batch
@@ -29,6 +30,7 @@ struct BatchNormOptions {
 WEFT_API Tensor batch_norm(const Tensor& x, const Tensor& running_mean, const Tensor& running_var,
                            const Tensor& weight = {}, const Tensor& bias = {}, const BatchNormOptions& o = {});
 
+/// Options of instance_norm.
 struct InstanceNormOptions {
   bool use_input_stats = true;  ///< statistics of each sample and channel; otherwise the running ones
   double momentum =
@@ -42,6 +44,7 @@ struct InstanceNormOptions {
 WEFT_API Tensor instance_norm(const Tensor& x, const Tensor& running_mean = {}, const Tensor& running_var = {},
                               const Tensor& weight = {}, const Tensor& bias = {}, const InstanceNormOptions& o = {});
 
+/// Options of group_norm; the activation is fused.
 struct GroupNormOptions {
   double eps = 1e-5;
   Choice<Activation> activation = Activation::none;
@@ -60,6 +63,7 @@ WEFT_API Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const
 WEFT_API Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight = {},
                          std::optional<double> eps = {});
 
+/// Constants of local_response_norm.
 struct LocalResponseNormOptions {
   double alpha = 1e-4, beta = 0.75, k = 1;
 };

@@ -1,7 +1,6 @@
 #include "weft/autograd/ops/layer/pool.h"
 
 #include "weft/autograd/grad_mode.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/elementwise/unary.h"
@@ -185,24 +184,25 @@ template <int D> Tensor lp_pool_of(const char* op, const Tensor& x, const LpPool
 template <int D>
 Tensor max_unpool_of(const char* op, const Tensor& in, const Tensor& indices, const MaxUnpoolOptions<D>& o,
                      const std::optional<Shape>& output_size) {
+  const OpName name(op);
   const Batched b(op, in, D);
-  WEFT_CHECK(indices.shape(op) == in.shape(), ShapeError, op, ": indices ", indices.shape(),
+  WEFT_CHECK(indices.shape(op) == in.shape(), ShapeError, "indices ", indices.shape(),
              " do not have the input's shape ", in.shape());
-  WEFT_CHECK(!indices.is_floating(), DtypeError, op, ": indices are ", indices.dtype(), "; expected i64 or i32");
+  WEFT_CHECK(!indices.is_floating(), DtypeError, "indices are ", indices.dtype(), "; expected ", kIndexDtypes);
   Shape size;
   for (int i = 0; i < D; ++i) {
     const int64_t stride = o.stride[i] == 0 ? o.kernel_size[i] : o.stride[i];
-    WEFT_CHECK(o.kernel_size[i] > 0 && stride > 0 && o.padding[i] >= 0, ValueError, op,
-               ": kernel_size and stride must be positive and padding not negative, got ", o.kernel_size[i], ", ",
-               stride, " and ", o.padding[i]);
+    WEFT_CHECK(o.kernel_size[i] > 0 && stride > 0 && o.padding[i] >= 0, ValueError,
+               "kernel_size and stride must be positive and padding not negative, got ", o.kernel_size[i], ", ", stride,
+               " and ", o.padding[i]);
     size.push_back((b.x.size(2 + i) - 1) * stride - 2 * o.padding[i] + o.kernel_size[i]);
-    WEFT_CHECK(output_size || size[i] >= 0, ShapeError, op, ": padding ", o.padding[i], " leaves nothing of input ",
+    WEFT_CHECK(output_size || size[i] >= 0, ShapeError, "padding ", o.padding[i], " leaves nothing of input ",
                in.shape());
     if (!output_size) continue;
-    WEFT_CHECK(output_size->size() >= D && output_size->size() <= D + 2, ValueError, op, ": output_size ", *output_size,
+    WEFT_CHECK(output_size->size() >= D && output_size->size() <= D + 2, ValueError, "output_size ", *output_size,
                " must have ", D, " axes, or those of the whole result");
     const int64_t given = (*output_size)[i - D];
-    WEFT_CHECK(given > size[i] - stride && given < size[i] + stride, ValueError, op, ": output_size ", *output_size,
+    WEFT_CHECK(given > size[i] - stride && given < size[i] + stride, ValueError, "output_size ", *output_size,
                " is not valid: axis ", i, " must be between ", size[i] - stride, " and ", size[i] + stride,
                " (both excluded)");
     size[i] = given;
@@ -301,17 +301,17 @@ Tensor lp_pool1d(const Tensor& x, const LpPoolOptions<1>& o) { return lp_pool_of
 Tensor lp_pool2d(const Tensor& x, const LpPoolOptions<2>& o) { return lp_pool_of<2>("lp_pool2d", x, o); }
 Tensor lp_pool3d(const Tensor& x, const LpPoolOptions<3>& o) { return lp_pool_of<3>("lp_pool3d", x, o); }
 Tensor max_unpool1d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<1>& o,
-                    const std::optional<Shape>& output_size) try {
+                    const std::optional<Shape>& output_size) {
   return max_unpool_of<1>("max_unpool1d", x, indices, o, output_size);
-} catch (const Error& e) { detail::rethrow_as("max_unpool1d", e); }
+}
 Tensor max_unpool2d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<2>& o,
-                    const std::optional<Shape>& output_size) try {
+                    const std::optional<Shape>& output_size) {
   return max_unpool_of<2>("max_unpool2d", x, indices, o, output_size);
-} catch (const Error& e) { detail::rethrow_as("max_unpool2d", e); }
+}
 Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const MaxUnpoolOptions<3>& o,
-                    const std::optional<Shape>& output_size) try {
+                    const std::optional<Shape>& output_size) {
   return max_unpool_of<3>("max_unpool3d", x, indices, o, output_size);
-} catch (const Error& e) { detail::rethrow_as("max_unpool3d", e); }
+}
 
 Tensor max_pool1d(const Tensor& x, const MaxPoolOptions<1>& o) {
   return max_pool_of<1>("max_pool1d", x, o, false).output;

@@ -15,6 +15,8 @@ namespace weft {
 /// A pool's stride that is its kernel's size: the default. 0 is refused.
 inline constexpr int64_t kKernelSize = INT64_MIN;
 
+/// Windows of max pooling. Output size: floor((in + padding - dilation (kernel_size - 1) - 1) / stride) + 1, both
+/// sides' padding together; ceil instead of floor with ceil_mode.
 template <int D> struct MaxPoolOptions {
   ByName by_name = {};
   Dims<D> kernel_size;
@@ -24,6 +26,7 @@ template <int D> struct MaxPoolOptions {
   Dims<D> dilation = 1;
   bool ceil_mode = false;  ///< windows may hang over the end
 };
+/// Windows of average pooling; sizes as for max pooling.
 template <int D> struct AvgPoolOptions {
   ByName by_name = {};
   Dims<D> kernel_size;
@@ -88,6 +91,7 @@ inline Tensor avg_pool3d(const Tensor& x, const Dims<3>& kernel_size, const Dims
   return avg_pool3d(x, {.kernel_size = kernel_size, .stride = stride, .padding = padding});
 }
 
+/// Windows of lp_pool*d, and the norm's order.
 template <int D> struct LpPoolOptions {
   double norm_type;
   Dims<D> kernel_size;
@@ -110,6 +114,7 @@ inline Tensor lp_pool3d(const Tensor& x, double norm_type, const Dims<3>& kernel
   return lp_pool3d(x, {.norm_type = norm_type, .kernel_size = kernel_size, .stride = stride});
 }
 
+/// The windows of the max pooling that is inverted.
 template <int D> struct MaxUnpoolOptions {
   ByName by_name = {};
   Dims<D> kernel_size;
@@ -143,6 +148,7 @@ inline Tensor max_unpool3d(const Tensor& x, const Tensor& indices, const Dims<3>
 /// ValueError for one out of range.
 WEFT_API Tensor max_unpool(const Tensor& x, const Tensor& indices, const Shape& output_size);
 
+/// Options of fractional_max_pool*d: either output_size or output_ratio.
 template <int D> struct FractionalMaxPoolOptions {
   ByName by_name = {};
   Dims<D> kernel_size;

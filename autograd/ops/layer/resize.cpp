@@ -49,27 +49,26 @@ fn::Sampling sampling_of(const InterpolateOptions& o, bool smooth) {
 InterpolateMode interpolate_mode(std::string_view name) { return Choice<InterpolateMode>(name); }
 
 Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
+  const OpName op("interpolate");
   using enum InterpolateMode;
   const int D = x.rank() - 2;
-  WEFT_CHECK(D >= 1 && D <= 3, ShapeError, "interpolate: input ", x.shape(),
-             " must be [N, C, spatial...] with 1 to 3 spatial axes");
-  WEFT_CHECK(o.size.empty() != o.scale_factor.empty(), ValueError, "interpolate: give either size or scale_factor");
+  WEFT_CHECK(D >= 1 && D <= 3, ShapeError, "input ", x.shape(), " must be [N, C, spatial...] with 1 to 3 spatial axes");
+  WEFT_CHECK(o.size.empty() != o.scale_factor.empty(), ValueError, "give either size or scale_factor");
   const size_t given = o.size.empty() ? o.scale_factor.size() : static_cast<size_t>(o.size.size());
-  WEFT_CHECK(given == 1 || given == static_cast<size_t>(D), ShapeError, "interpolate: size or scale_factor has ", given,
+  WEFT_CHECK(given == 1 || given == static_cast<size_t>(D), ShapeError, "size or scale_factor has ", given,
              " entries but input ", x.shape(), " has ", D, " spatial axes");
   const int wanted = o.mode == linear ? 1
                                       : (o.mode == bilinear || o.mode == bicubic ? 2 : (o.mode == trilinear ? 3 : D));
-  WEFT_CHECK(wanted == D, ShapeError, "interpolate: this mode needs ", wanted, " spatial axes but input ", x.shape(),
-             " has ", D);
+  WEFT_CHECK(wanted == D, ShapeError, "this mode needs ", wanted, " spatial axes but input ", x.shape(), " has ", D);
   const bool smooth = o.mode == linear || o.mode == bilinear || o.mode == trilinear || o.mode == bicubic;
   WEFT_CHECK(smooth || !o.align_corners, ValueError,
-             "interpolate: align_corners is only for linear, bilinear, trilinear and bicubic");
+             "align_corners is only for linear, bilinear, trilinear and bicubic");
   WEFT_CHECK(!o.antialias || o.mode == bilinear || o.mode == bicubic, ValueError,
-             "interpolate: antialias is only for bilinear and bicubic");
+             "antialias is only for bilinear and bicubic");
   WEFT_CHECK(!o.recompute_scale_factor || o.size.empty(), ValueError,
-             "interpolate: recompute_scale_factor needs a scale_factor, not a size");
+             "recompute_scale_factor needs a scale_factor, not a size");
   WEFT_CHECK((!smooth && x.dtype() != Dtype::boolean) || x.is_floating() || x.dtype() == Dtype::u8, DtypeError,
-             "interpolate: input is ", x.dtype(), "; expected a floating dtype (or u8)");
+             "input is ", x.dtype(), "; expected a floating dtype (or u8)");
 
   // the cubic kernel overshoots: bytes end at 0 and 255
   if (o.mode == bicubic && x.dtype() == Dtype::u8)
@@ -81,12 +80,12 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
     fn::SampleAxis& a = g.axis[3 - D + i];
     a.in = x.size(2 + i);
     const double factor = o.scale_factor.empty() ? 0 : o.scale_factor[i];
-    WEFT_CHECK(!o.size.empty() || (factor > 0 && factor < 1e9), ValueError, "interpolate: scale_factor ", factor,
+    WEFT_CHECK(!o.size.empty() || (factor > 0 && factor < 1e9), ValueError, "scale_factor ", factor,
                " must be a positive number");
     a.out = o.size.empty() ? static_cast<int64_t>(std::floor(static_cast<double>(a.in) * factor))
                            : o.size[o.size.size() == 1 ? 0 : i];
-    WEFT_CHECK(a.in > 0 && a.out > 0, ShapeError, "interpolate: sizes must be positive, but axis ", 2 + i,
-               " goes from ", a.in, " to ", a.out);
+    WEFT_CHECK(a.in > 0 && a.out > 0, ShapeError, "sizes must be positive, but axis ", 2 + i, " goes from ", a.in,
+               " to ", a.out);
     a.align_corners = o.align_corners.value_or(false);
     const bool by_factor = factor > 0 && !o.recompute_scale_factor;
     if (a.align_corners) a.scale = a.out > 1 ? static_cast<double>(a.in - 1) / static_cast<double>(a.out - 1) : 0;
@@ -101,7 +100,7 @@ Tensor interpolate(const Tensor& x, const InterpolateOptions& o) {
     if (D == 2) return adaptive_avg_pool2d(x, {out[0], out[1]});
     return adaptive_avg_pool3d(x, {out[0], out[1], out[2]});
   }
-  return detail::resample("interpolate", x, g);
+  return detail::resample(op, x, g);
 }
 
 }  // namespace weft

@@ -10,6 +10,7 @@
 
 namespace weft {
 
+/// How interpolate reads between elements.
 enum class InterpolateMode : uint8_t {
   nearest,        ///< source floor(i scale), computed in f32 as PyTorch does
   nearest_exact,  ///< source floor((i + 0.5) scale)
@@ -41,6 +42,7 @@ class ScaleFactor {
   std::vector<double> v_;
 };
 
+/// Options of interpolate: either size or scale_factor.
 struct InterpolateOptions {
   Shape size = {};                ///< of the result, one for all axes or one for each; either this or scale_factor
   ScaleFactor scale_factor = {};  ///< size floor(in factor); sources are scaled by 1 / factor
@@ -59,6 +61,7 @@ WEFT_API Tensor interpolate(const Tensor& x, const InterpolateOptions& o);
 /// C, H, W] -> [N, H, W, 2], or [N, 3, 4] and [N, C, D, H, W] -> [N, D, H, W, 3].
 WEFT_API Tensor affine_grid(const Tensor& theta, const Shape& size, bool align_corners = false);
 
+/// Options of grid_sample: how it reads between elements, and outside of x; whether -1 and 1 are the corners' centres.
 struct GridSampleOptions {
   enum class Mode : uint8_t { bilinear, nearest, bicubic };
   enum class Padding : uint8_t { zeros, border, reflection };

@@ -138,7 +138,8 @@ Grads backward_recorded(RnnKind kind, bool reverse, BackwardCtx& ctx, const std:
 }  // namespace
 
 RnnState rnn_cell(RnnKind kind, const Tensor& x, const RnnState& state, const RnnWeights& w) {
-  WEFT_CHECK(x.rank("rnn_cell") == 2, ShapeError, "rnn_cell: input must be [N, I], got ", x.shape());
+  const OpName op("rnn_cell");
+  WEFT_CHECK(x.rank(op) == 2, ShapeError, "input must be [N, I], got ", x.shape());
   check(kind, x, state, w);
   return step(kind, input_gates(kind, x, w), state, w);
 }

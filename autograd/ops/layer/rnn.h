@@ -28,6 +28,7 @@ struct RnnState {
 /// ShapeError where sizes do not fit. As torch.lstm_cell, gru_cell, rnn_tanh_cell, rnn_relu_cell.
 WEFT_API RnnState rnn_cell(RnnKind kind, const Tensor& x, const RnnState& state, const RnnWeights& w);
 
+/// What rnn_layer gives.
 struct RnnSequence {
   Tensor output;   ///< [T, N, H]: h after each step, at its place
   RnnState state;  ///< after the last step

@@ -55,8 +55,9 @@ Tensor layer_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& 
 }
 
 Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const Tensor& weight, std::optional<double> eps) {
-  const double e = eps ? *eps : (x.dtype("rms_norm") == Dtype::f64 ? 0x1p-52 : 0x1p-23);
-  return row_norm("rms_norm", x, normalized_shape, weight, {}, e, false);
+  const OpName op("rms_norm");
+  const double e = eps ? *eps : (x.dtype(op) == Dtype::f64 ? 0x1p-52 : 0x1p-23);
+  return row_norm(op, x, normalized_shape, weight, {}, e, false);
 }
 
 }  // namespace weft

@@ -46,14 +46,15 @@ Grads composite(const Tensor& grad, const Tensor& w, const Tensor& gain, const S
 }  // namespace
 
 Tensor standardize_weight(const Tensor& weight, const Tensor& gain, Choice<WSVariant> variant, double eps) {
-  check_rows("standardize_weight", weight, gain);
+  const OpName op("standardize_weight");
+  check_rows(op, weight, gain);
   const Tensor w = weight.contiguous(), k = gain.to(compute_dtype(w.dtype())).contiguous();
   const StandardizeParams p = params_of(w, variant, eps,
                                         static_cast<double>(variant == WSVariant::nfnet ? row_length(w) : w.numel()));
   Tensor y = empty(w.shape(), w.options()), mean = empty({w.size(0)}, k.options()), rho = empty_like(mean);
   if (w.numel() > 0)
     kernels::standardize_weight(w.device(), mut_ref(y), mut_ref(mean), mut_ref(rho), ref(w), ref(k), p);
-  return record("standardize_weight", std::move(y), {w, k},
+  return record(op, std::move(y), {w, k},
                 [w = Saved::input(w, "weight"), k = Saved::input(k, "gain"), mean, rho, p](BackwardCtx& c) -> Grads {
                   const Tensor ws = c.get(w), ks = c.get(k);
                   if (c.create_graph()) return composite(c.grad(), ws, ks, p);
@@ -67,7 +68,8 @@ Tensor standardize_weight(const Tensor& weight, const Tensor& gain, Choice<WSVar
 }
 
 Tensor standardize_weight_(const Tensor& weight, const Tensor& gain, WSVariant variant, double eps, double fan_in) {
-  check_rows("standardize_weight_", weight, gain);
+  const OpName op("standardize_weight_");
+  check_rows(op, weight, gain);
   const StandardizeParams p = params_of(weight, variant, eps, fan_in);
   Tensor before, mean, rho, k;
   {
@@ -82,21 +84,20 @@ Tensor standardize_weight_(const Tensor& weight, const Tensor& gain, WSVariant v
     target.copy_(after);
   }
   if (!gain.requires_grad()) return weight;
-  return record("standardize_weight_", weight.detach(), {weight, gain},
-                [before, mean, rho, k, p](BackwardCtx& c) -> Grads {
-                  if (!c.needs(1)) return {c.grad(), Tensor()};
-                  if (c.create_graph()) {
-                    const Shape column{before.size(0), 1};
-                    const Tensor xhat = (rows_of(before) - mean.reshape(column)) * rho.reshape(column);
-                    return {c.grad(), sum(rows_of(c.grad()) * xhat, 1)};
-                  }
-                  const Tensor g = c.grad().contiguous();
-                  Tensor none, dk = empty_like(rho);
-                  if (g.numel() > 0)
-                    kernels::standardize_weight_backward(g.device(), mut_ref(none), mut_ref(dk), ref(g), ref(before),
-                                                         ref(mean), ref(rho), ref(k), p);
-                  return {c.grad(), dk};
-                });
+  return record(op, weight.detach(), {weight, gain}, [before, mean, rho, k, p](BackwardCtx& c) -> Grads {
+    if (!c.needs(1)) return {c.grad(), Tensor()};
+    if (c.create_graph()) {
+      const Shape column{before.size(0), 1};
+      const Tensor xhat = (rows_of(before) - mean.reshape(column)) * rho.reshape(column);
+      return {c.grad(), sum(rows_of(c.grad()) * xhat, 1)};
+    }
+    const Tensor g = c.grad().contiguous();
+    Tensor none, dk = empty_like(rho);
+    if (g.numel() > 0)
+      kernels::standardize_weight_backward(g.device(), mut_ref(none), mut_ref(dk), ref(g), ref(before), ref(mean),
+                                           ref(rho), ref(k), p);
+    return {c.grad(), dk};
+  });
 }
 
 }  // namespace weft

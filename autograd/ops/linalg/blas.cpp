@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/linalg/matmul.h"
 #include "weft/autograd/ops/reduce/reduce.h"
@@ -41,25 +40,21 @@ void check_batches(const char* op, const Tensor& a, const Tensor& b) {
   WEFT_CHECK(a.size(2) == b.size(1), ShapeError, op, ": inner dimensions differ: ", a.shape(), " x ", b.shape());
 }
 
-Shape joined(Shape a, const Shape& b) {
-  for (int64_t n : b) a.push_back(n);
-  return a;
-}
-
 }  // namespace
 
-Tensor inner(const Tensor& a, const Tensor& b) try {
-  check_defined("inner", a, b);
+Tensor inner(const Tensor& a, const Tensor& b) {
+  const OpName op("inner");
+  check_defined(op, a, b);
   if (a.rank() == 0 || b.rank() == 0) return a * b;
-  WEFT_CHECK(a.size(-1) == b.size(-1), ShapeError, "inner: the last sizes of ", a.shape(), " and ", b.shape(),
-             " differ");
+  WEFT_CHECK(a.size(-1) == b.size(-1), ShapeError, "the last sizes of ", a.shape(), " and ", b.shape(), " differ");
   const Shape sa = a.shape().slice(0, a.rank() - 1), sb = b.shape().slice(0, b.rank() - 1);
   const Tensor y = matmul(a.reshape({sa.numel(), a.size(-1)}), b.reshape({sb.numel(), b.size(-1)}).t());
-  return y.reshape(joined(sa, sb));
-} catch (const Error& e) { detail::rethrow_as("inner", e); }
+  return y.reshape(detail::joined(sa, sb));
+}
 
-Tensor kron(const Tensor& a, const Tensor& b) try {
-  check_defined("kron", a, b);
+Tensor kron(const Tensor& a, const Tensor& b) {
+  const OpName op("kron");
+  check_defined(op, a, b);
   const int rank = std::max(a.rank(), b.rank());
   auto size = [rank](const Tensor& x, int i) { return i < rank - x.rank() ? 1 : x.size(i - (rank - x.rank())); };
   // an axis of a beside each axis of b; one is enough where either has size 1
@@ -71,33 +66,35 @@ Tensor kron(const Tensor& a, const Tensor& b) try {
     apart_a.push_back(n != 1 && m != 1 ? 1 : n), apart_b.push_back(m);
   }
   return mul(a.reshape(apart_a), b.reshape(apart_b)).reshape(shape);
-} catch (const Error& e) { detail::rethrow_as("kron", e); }
+}
 
-Tensor tensordot(const Tensor& a, const Tensor& b, int64_t dims) try {
-  check_defined("tensordot", a, b);
-  WEFT_CHECK(dims >= 0 && dims <= std::min(a.rank(), b.rank()), ValueError, "tensordot: dims=", dims,
-             " does not fit tensors of ", a.rank(), " and ", b.rank(), " dimensions");
+Tensor tensordot(const Tensor& a, const Tensor& b, int64_t dims) {
+  const OpName op("tensordot");
+  check_defined(op, a, b);
+  WEFT_CHECK(dims >= 0 && dims <= std::min(a.rank(), b.rank()), ValueError, "dims=", dims, " does not fit tensors of ",
+             a.rank(), " and ", b.rank(), " dimensions");
   Shape last, first;
   for (int64_t i = 0; i < dims; ++i) last.push_back(i - dims), first.push_back(i);
   return tensordot(a, b, last, first);
-} catch (const Error& e) { detail::rethrow_as("tensordot", e); }
+}
 
-Tensor tensordot(const Tensor& left, const Tensor& right, const Shape& dims_a, const Shape& dims_b) try {
-  check_defined("tensordot", left, right);
-  WEFT_CHECK(dims_a.size() == dims_b.size(), ShapeError, "tensordot: ", dims_a.size(), " axes of the first tensor for ",
-             dims_b.size(), " of the second");
-  check_one_dtype("tensordot", left, right);
+Tensor tensordot(const Tensor& left, const Tensor& right, const Shape& dims_a, const Shape& dims_b) {
+  const OpName op("tensordot");
+  check_defined(op, left, right);
+  WEFT_CHECK(dims_a.size() == dims_b.size(), ShapeError, dims_a.size(), " axes of the first tensor for ", dims_b.size(),
+             " of the second");
+  check_one_dtype(op, left, right);
   Tensor a = left, b = right;
   Shape over_a, over_b;
   for (int k = 0; k < dims_a.size(); ++k) {
-    WEFT_CHECK(a.rank() > 0 && b.rank() > 0, ShapeError, "tensordot: a rank-0 tensor has no axis to sum over");
-    const int i = wrap_dim("tensordot", dims_a[k], a.rank()), j = wrap_dim("tensordot", dims_b[k], b.rank());
-    WEFT_CHECK(!over_a.contains(i) && !over_b.contains(j), ValueError, "tensordot: an axis stands twice in ", dims_a,
-               " or ", dims_b);
+    WEFT_CHECK(a.rank() > 0 && b.rank() > 0, ShapeError, "a rank-0 tensor has no axis to sum over");
+    const int i = wrap_dim(op, dims_a[k], a.rank()), j = wrap_dim(op, dims_b[k], b.rank());
+    WEFT_CHECK(!over_a.contains(i) && !over_b.contains(j), ValueError, "an axis stands twice in ", dims_a, " or ",
+               dims_b);
     over_a.push_back(i), over_b.push_back(j);
     if (a.size(i) == b.size(j)) continue;
-    WEFT_CHECK(a.size(i) == 1 || b.size(j) == 1, ShapeError, "tensordot: axis ", i, " of ", left.shape(), " and axis ",
-               j, " of ", right.shape(), " differ in size");
+    WEFT_CHECK(a.size(i) == 1 || b.size(j) == 1, ShapeError, "axis ", i, " of ", left.shape(), " and axis ", j, " of ",
+               right.shape(), " differ in size");
     if (a.size(i) == 1) b = sum(b, j, true, b.dtype());
     else a = sum(a, i, true, a.dtype());
   }
@@ -110,55 +107,60 @@ Tensor tensordot(const Tensor& left, const Tensor& right, const Shape& dims_a, c
     if (!over_b.contains(j)) order_b.push_back(j), free_b.push_back(b.size(j));
   const Tensor y = mm(a.permute(order_a).reshape({free_a.numel(), inner_size}),
                       b.permute(order_b).reshape({inner_size, free_b.numel()}));
-  return y.reshape(joined(free_a, free_b));
-} catch (const Error& e) { detail::rethrow_as("tensordot", e); }
+  return y.reshape(detail::joined(free_a, free_b));
+}
 
-Tensor addmv(const Tensor& input, const Tensor& a, const Tensor& x, Scalar beta, Scalar alpha) try {
-  return add_product("addmv", autocast(CastPolicy::lower, input), mv(a, x), beta, alpha);
-} catch (const Error& e) { detail::rethrow_as("addmv", e); }
+Tensor addmv(const Tensor& input, const Tensor& a, const Tensor& x, Scalar beta, Scalar alpha) {
+  const OpName op("addmv");
+  return add_product(op, autocast(CastPolicy::lower, input), mv(a, x), beta, alpha);
+}
 
-Tensor addr(const Tensor& input, const Tensor& x, const Tensor& y, Scalar beta, Scalar alpha) try {
-  check_defined("addr", input, x, y);
+Tensor addr(const Tensor& input, const Tensor& x, const Tensor& y, Scalar beta, Scalar alpha) {
+  const OpName op("addr");
+  check_defined(op, input, x, y);
   const Tensor z = outer(x, y);
-  WEFT_CHECK(broadcast_shapes("addr", input.shape(), z.shape()) == z.shape(), ShapeError, "addr: input ", input.shape(),
+  WEFT_CHECK(broadcast_shapes(op, input.shape(), z.shape()) == z.shape(), ShapeError, "input ", input.shape(),
              " does not broadcast to ", z.shape());
   const Dtype dtype = promote(input.dtype(), z.dtype());
-  WEFT_CHECK(is_floating(dtype) || (!alpha.is_floating() && !beta.is_floating()), ValueError, "addr: alpha=", alpha,
+  WEFT_CHECK(is_floating(dtype) || (!alpha.is_floating() && !beta.is_floating()), ValueError, "alpha=", alpha,
              " and beta=", beta, " must be integers for dtype ", dtype);
   if (dtype == Dtype::boolean) {
     const Tensor product = alpha.to_double() != 0 ? z : zeros_like(z);
     return beta.to_double() != 0 ? logical_or(product, input) : product;
   }
-  return add_product("addr", input.to(dtype), z.to(dtype), beta, alpha);
-} catch (const Error& e) { detail::rethrow_as("addr", e); }
+  return add_product(op, input.to(dtype), z.to(dtype), beta, alpha);
+}
 
-Tensor addbmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha) try {
-  check_batches("addbmm", a, b);
+Tensor addbmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha) {
+  const OpName op("addbmm");
+  check_batches(op, a, b);
   // the sum over the batch lies inside of one product
   const int64_t rows = a.size(1), cols = b.size(2), inner_size = a.size(0) * a.size(2);
   const Tensor y = mm(a.permute({1, 0, 2}).reshape({rows, inner_size}), b.reshape({inner_size, cols}));
-  return add_product("addbmm", autocast(CastPolicy::lower, input), y, beta, alpha);
-} catch (const Error& e) { detail::rethrow_as("addbmm", e); }
+  return add_product(op, autocast(CastPolicy::lower, input), y, beta, alpha);
+}
 
-Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha) try {
-  check_batches("baddbmm", a, b);
-  return add_product("baddbmm", autocast(CastPolicy::lower, input), bmm(a, b), beta, alpha);
-} catch (const Error& e) { detail::rethrow_as("baddbmm", e); }
+Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha) {
+  const OpName op("baddbmm");
+  check_batches(op, a, b);
+  return add_product(op, autocast(CastPolicy::lower, input), bmm(a, b), beta, alpha);
+}
 
-Tensor cross(const Tensor& a, const Tensor& b, std::optional<int64_t> dim) try {
-  check_defined("cross", a, b);
-  WEFT_CHECK(a.rank() == b.rank(), ShapeError, "cross: ", a.shape(), " and ", b.shape(), " differ in rank");
+Tensor cross(const Tensor& a, const Tensor& b, std::optional<int64_t> dim) {
+  const OpName op("cross");
+  check_defined(op, a, b);
+  WEFT_CHECK(a.rank() == b.rank(), ShapeError, a.shape(), " and ", b.shape(), " differ in rank");
   if (!dim) {
     for (int i = a.rank() - 1; i >= 0; --i)
       if (a.size(i) == 3) dim = i;
-    WEFT_CHECK(dim, ValueError, "cross: no axis of ", a.shape(), " has size 3");
+    WEFT_CHECK(dim, ValueError, "no axis of ", a.shape(), " has size 3");
   }
-  const int d = wrap_dim("cross", *dim, a.rank());
-  WEFT_CHECK(a.rank() > 0 && a.size(d) == 3 && b.size(d) == 3, ShapeError, "cross: axis ", d, " of ", a.shape(),
-             " and ", b.shape(), " must have size 3");
-  check_one_dtype("cross", a, b);
-  WEFT_CHECK(a.dtype() != Dtype::boolean, DtypeError, "cross: not defined for bool; convert with to(dtype)");
-  (void)broadcast_shapes("cross", a.shape(), b.shape());
+  const int d = wrap_dim(op, *dim, a.rank());
+  WEFT_CHECK(a.rank() > 0 && a.size(d) == 3 && b.size(d) == 3, ShapeError, "axis ", d, " of ", a.shape(), " and ",
+             b.shape(), " must have size 3");
+  check_one_dtype(op, a, b);
+  WEFT_CHECK(a.dtype() != Dtype::boolean, DtypeError, "not defined for bool; convert with to(dtype)");
+  (void)broadcast_shapes(op, a.shape(), b.shape());
   const Dtype wide = compute_dtype(a.dtype());
   const Tensor p = a.detach().to(wide), q = b.detach().to(wide);
   std::vector<Tensor> parts;
@@ -166,7 +168,7 @@ Tensor cross(const Tensor& a, const Tensor& b, std::optional<int64_t> dim) try {
     const int i = (k + 1) % 3, j = (k + 2) % 3;
     parts.push_back(p.select(d, i) * q.select(d, j) - p.select(d, j) * q.select(d, i));
   }
-  return record("cross", stack(parts, d).to(a.dtype()), {a, b},
+  return record(op, stack(parts, d).to(a.dtype()), {a, b},
                 [d, a = Saved::input(a, "left"), b = Saved::input(b, "right")](BackwardCtx& c) -> Grads {
                   const Tensor x = c.get(a), y = c.get(b);
                   Tensor gx, gy;
@@ -174,6 +176,6 @@ Tensor cross(const Tensor& a, const Tensor& b, std::optional<int64_t> dim) try {
                   if (c.needs(1)) gy = sum_to(cross(c.grad(), x.expand(c.grad().shape()), d), y.shape());
                   return {gx, gy};
                 });
-} catch (const Error& e) { detail::rethrow_as("cross", e); }
+}
 
 }  // namespace weft

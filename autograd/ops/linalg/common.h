@@ -20,10 +20,7 @@ Tensor second_operand(const char* op, const Tensor& A, const Tensor& B);
 
 /// The axes before the last two.
 inline Shape batch_of(const Tensor& A) { return A.shape().slice(0, A.rank() - 2); }
-inline Shape joined(Shape batch, std::initializer_list<int64_t> tail) {
-  for (int64_t n : tail) batch.push_back(n);
-  return batch;
-}
+using detail::joined;
 inline Tensor transposed(const Tensor& A) { return A.transpose(-2, -1); }
 /// [..., n, n]: 1 on the diagonal.
 Tensor identity_like(const Tensor& A);

@@ -92,7 +92,7 @@ Tensor read_triangle(const Tensor& A, Choice<Triangle> UPLO) {
 }  // namespace
 
 Qr qr(const Tensor& given, Choice<QrMode> mode) {
-  constexpr const char* op = "linalg.qr";
+  const OpName op("linalg.qr");
   const Tensor A = operand(op, given, &kernels::qr);
   const bool complete = mode == QrMode::complete, want_q = mode != QrMode::r;
   if (!want_q && recording(A)) return {empty({0}, A.options()), qr(A).R};  // its gradient needs Q
@@ -124,7 +124,7 @@ Qr qr(const Tensor& given, Choice<QrMode> mode) {
 }
 
 Svd svd(const Tensor& given, bool full_matrices) {
-  constexpr const char* op = "linalg.svd";
+  const OpName op("linalg.svd");
   const Tensor A = operand(op, given, &kernels::svd);
   check_finite(op, A);
   const int64_t m = A.size(-2), n = A.size(-1), k = std::min(m, n);
@@ -156,8 +156,7 @@ Svd svd(const Tensor& given, bool full_matrices) {
 }
 
 Tensor svdvals(const Tensor& given) {
-  constexpr const char* op = "linalg.svdvals";
-  const OpName name(op);
+  const OpName op("linalg.svdvals");
   const Tensor A = operand(op, given, &kernels::svd);
   if (recording(A)) return svd(A, false).S;  // the gradient needs the vectors
   check_finite(op, A);
@@ -172,7 +171,7 @@ Tensor svdvals(const Tensor& given) {
 }
 
 Eigh eigh(const Tensor& given, Choice<Triangle> UPLO) {
-  constexpr const char* op = "linalg.eigh";
+  const OpName op("linalg.eigh");
   const Tensor A = square_operand(op, given, &kernels::eigh);
   Tensor rows = read_triangle(A, UPLO);
   check_finite(op, rows);
@@ -193,8 +192,7 @@ Eigh eigh(const Tensor& given, Choice<Triangle> UPLO) {
 }
 
 Tensor eigvalsh(const Tensor& given, Choice<Triangle> UPLO) {
-  constexpr const char* op = "linalg.eigvalsh";
-  const OpName name(op);
+  const OpName op("linalg.eigvalsh");
   const Tensor A = square_operand(op, given, &kernels::eigh);
   if (recording(A)) return eigh(A, UPLO).eigenvalues;  // the gradient needs the vectors
   Tensor rows = read_triangle(A, UPLO);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/linalg/matmul.h"
 #include "weft/autograd/ops/reduce/reduce.h"
@@ -36,12 +35,12 @@ Term parse_term(std::string_view text, std::string_view equation) {
     const char c = text[i];
     if (c == ' ') continue;
     if (c == '.') {
-      WEFT_CHECK(text.substr(i, 3) == "..." && !t.ellipsis, ValueError, "einsum: stray '.' in \"", equation, "\"");
+      WEFT_CHECK(text.substr(i, 3) == "..." && !t.ellipsis, ValueError, "stray '.' in \"", equation, "\"");
       t.ellipsis = true;
       i += 2;
       continue;
     }
-    WEFT_CHECK((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'), ValueError, "einsum: '", c, "' in \"", equation,
+    WEFT_CHECK((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'), ValueError, "'", c, "' in \"", equation,
                "\" is no letter");
     (t.ellipsis ? t.after : t.before).push_back(c);
   }
@@ -130,7 +129,8 @@ Named contract(Named a, Named b, const std::array<bool, kLabels>& needed) {
 
 }  // namespace
 
-Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) try {
+Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) {
+  const OpName op("einsum");
   const size_t arrow = equation.find("->");
   const std::string_view inputs = equation.substr(0, arrow);
   std::vector<Term> terms;
@@ -140,14 +140,14 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) tr
     if (comma == inputs.npos) break;
     at = comma + 1;
   }
-  WEFT_CHECK(!operands.empty() && terms.size() == operands.size(), ValueError, "einsum: \"", equation, "\" names ",
+  WEFT_CHECK(!operands.empty() && terms.size() == operands.size(), ValueError, "\"", equation, "\" names ",
              terms.size(), " operands but ", operands.size(), " are given");
 
   int widest = 0;  // axes of the ellipsis
   for (size_t k = 0; k < terms.size(); ++k) {
     const int extra = operands[k].rank() - terms[k].letters();
-    WEFT_CHECK(terms[k].ellipsis ? extra >= 0 : extra == 0, ShapeError, "einsum: operand ", k, " is ",
-               operands[k].shape(), " but \"", equation, "\" names ", terms[k].letters(), " axes of it");
+    WEFT_CHECK(terms[k].ellipsis ? extra >= 0 : extra == 0, ShapeError, "operand ", k, " is ", operands[k].shape(),
+               " but \"", equation, "\" names ", terms[k].letters(), " axes of it");
     widest = std::max(widest, extra);
   }
 
@@ -166,7 +166,7 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) tr
         continue;
       }
       const int a = static_cast<int>(i), b = static_cast<int>(again - t.labels.begin()), label = t.labels[i];
-      WEFT_CHECK(t.x.size(a) == t.x.size(b), ShapeError, "einsum: '", static_cast<char>(label), "' stands for axes of ",
+      WEFT_CHECK(t.x.size(a) == t.x.size(b), ShapeError, "'", static_cast<char>(label), "' stands for axes of ",
                  t.x.size(a), " and ", t.x.size(b), " of operand ", k);
       t.x = t.x.diagonal(0, a, b);  // the common axis goes to the end
       t.labels.erase(again);
@@ -176,7 +176,7 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) tr
     for (int label : t.labels) {
       int64_t& n = size[static_cast<size_t>(label)];
       const int64_t m = t.size(label);
-      WEFT_CHECK(n == m || n == 1 || m == 1, ShapeError, "einsum: ",
+      WEFT_CHECK(n == m || n == 1 || m == 1, ShapeError,
                  label < kEllipsis ? str("'", static_cast<char>(label), "'") : std::string("an axis of '...'"),
                  " has size ", m, " in operand ", k, " but ", n, " before");
       if (n == 1) n = m;
@@ -195,12 +195,11 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) tr
     output = t.expand(t.ellipsis ? widest : 0, widest);
     for (size_t i = 0; i < output.size(); ++i) {
       const int label = output[i];
-      WEFT_CHECK(uses[static_cast<size_t>(label)] > 0, ValueError, "einsum: '", static_cast<char>(label),
+      WEFT_CHECK(uses[static_cast<size_t>(label)] > 0, ValueError, "'", static_cast<char>(label),
                  "' of the result occurs in no operand of \"", equation, "\"");
       WEFT_CHECK(std::find(output.begin(), output.begin() + static_cast<long>(i), label) ==
                      output.begin() + static_cast<long>(i),
-                 ValueError, "einsum: '", static_cast<char>(label), "' stands twice in the result of \"", equation,
-                 "\"");
+                 ValueError, "'", static_cast<char>(label), "' stands twice in the result of \"", equation, "\"");
     }
   }
 
@@ -220,6 +219,6 @@ Tensor einsum(std::string_view equation, const std::vector<Tensor>& operands) tr
     acc.sum_over(gone);
   }
   return acc.ordered(output);
-} catch (const Error& e) { detail::rethrow_as("einsum", e); }
+}
 
 }  // namespace weft

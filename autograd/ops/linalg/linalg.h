@@ -33,18 +33,22 @@ WEFT_RESULT2(InvEx, inverse, info);
 /// Determinant. A: [..., n, n] -> [...]. The gradient is exact at singular matrices too (the cofactors, by the SVD);
 /// there its own gradient needs singular values that differ.
 [[nodiscard]] WEFT_API Tensor det(const Tensor& A);
+/// What slogdet gives, [...] each.
 WEFT_RESULT2(SlogDet, sign, logabsdet);
 /// Sign and logarithm of |det A|: 0 and -inf where A is singular, and the gradient is not finite. sign has no gradient.
 [[nodiscard]] WEFT_API SlogDet slogdet(const Tensor& A);
 
+/// What lu_factor gives.
 WEFT_RESULT2(LuFactors, LU, pivots);
 /// A = P L U, packed. A: [..., m, n]. LU: [..., m, n], L below the diagonal (its own is 1), U on and above it. pivots:
 /// [..., min(m, n)] i32, row i was swapped with row pivots[i] - 1. LinAlgError if a pivot is zero (`lu` takes such a
 /// matrix).
 [[nodiscard]] WEFT_API LuFactors lu_factor(const Tensor& A);
+/// What lu gives.
 WEFT_RESULT3(Lu, P, L, U);
 /// A = P L U: [..., m, m], [..., m, k], [..., k, n] with k = min(m, n). P has no gradient.
 [[nodiscard]] WEFT_API Lu lu(const Tensor& A);
+/// Options of lu_solve.
 struct LuSolveOptions {
   bool left = true;      ///< A X = B, else X A = B
   bool adjoint = false;  ///< A^T in place of A
@@ -53,6 +57,7 @@ struct LuSolveOptions {
 [[nodiscard]] WEFT_API Tensor lu_solve(const Tensor& LU, const Tensor& pivots, const Tensor& B,
                                        const LuSolveOptions& o = {});
 
+/// Options of solve_triangular.
 struct SolveTriangularOptions {
   bool upper;                  ///< which triangle of A counts; the other one is not read
   bool left = true;            ///< A X = B, else X A = B
@@ -66,10 +71,12 @@ struct SolveTriangularOptions {
 
 /// L of A = L L^T, or U of A = U^T U (`upper`), for a positive-definite A: [..., n, n]. LinAlgError otherwise.
 [[nodiscard]] WEFT_API Tensor cholesky(const Tensor& A, bool upper = false);
+/// What cholesky_ex gives.
 WEFT_RESULT2(CholeskyEx, L, info);
 /// cholesky without an error: a matrix that is not positive-definite shows in `info` alone ([...] i32, 0, or the order
 /// of the first leading minor that is not positive).
 [[nodiscard]] WEFT_API CholeskyEx cholesky_ex(const Tensor& A, bool upper = false);
+/// What eigh gives.
 WEFT_RESULT2(Eigh, eigenvalues, eigenvectors);
 /// Which triangle of a symmetric matrix is read: "L" or "U" as text.
 enum class Triangle : uint8_t { lower, upper };
@@ -83,13 +90,16 @@ constexpr auto mode_words(Triangle) { return make_words("linalg: UPLO", "L", "U"
 
 // Factors of any A.
 
+/// What qr gives.
 WEFT_RESULT2(Qr, Q, R);
+/// Which factors qr makes.
 enum class QrMode : uint8_t { reduced, complete, r };
 constexpr auto mode_words(QrMode) { return make_words("linalg.qr: mode", "reduced", "complete", "r"); }
 /// A = Q R, k = min(m, n). mode "reduced": Q [..., m, k], R [..., k, n]; "complete": Q [..., m, m], R [..., m, n]; "r":
 /// R alone, Q is [0]. The gradient needs the first k columns of A to be independent; NotSupported for "complete" where
 /// m > n.
 [[nodiscard]] WEFT_API Qr qr(const Tensor& A, Choice<QrMode> mode = QrMode::reduced);
+/// What svd gives.
 WEFT_RESULT3(Svd, U, S, Vh);
 /// A = U diag(S) Vh. U [..., m, m], S [..., k] in falling order, Vh [..., n, n], k = min(m, n); without full_matrices U
 /// [..., m, k], Vh [..., k, n]. Gradients through U and Vh need singular values that differ (and no 0 among them unless
@@ -101,6 +111,7 @@ WEFT_RESULT3(Svd, U, S, Vh);
 
 // Least squares.
 
+/// Options of pinv and matrix_rank: which singular values count.
 struct PinvOptions {
   std::optional<double> atol =
       std::nullopt;  ///< singular values up to max(atol, rtol * the largest) count as 0; default 0
@@ -112,10 +123,12 @@ struct PinvOptions {
 [[nodiscard]] inline Tensor pinv(const Tensor& A, double rtol) { return pinv(A, PinvOptions{.rtol = rtol}); }
 /// Number of singular values above the bound of PinvOptions: [..., m, n] -> [...] i64.
 [[nodiscard]] WEFT_API Tensor matrix_rank(const Tensor& A, const PinvOptions& o = {});
+/// Options of lstsq.
 struct LstsqOptions {
   std::optional<double> rcond = std::nullopt;  ///< default max(m, n) * epsilon of the dtype
   Choice<LstsqDriver> driver = LstsqDriver::gelsy;
 };
+/// What lstsq gives.
 struct Lstsq {
   Tensor solution;         ///< [..., n, k]
   Tensor residuals;        ///< [..., k] squared, where m > n, all of full rank and the driver is not gelsy; else [0]
@@ -150,8 +163,8 @@ using weft::vector_norm;
 /// matrix with an ord.
 [[nodiscard]] WEFT_API Tensor norm(const Tensor& A, std::optional<Ord> ord = {}, const DimList& dim = {},
                                    bool keepdim = false, std::optional<Dtype> dtype = {});
-/// Condition number |A| |A^-1| in the norm p; without p, 2 and -2 as quotients of singular values, of any A. inf if A
-/// is singular.
+/// Condition number |A| |A^-1| in the norm p; without p, 2 and -2 as quotients of singular values, of any A
+/// (LinAlgError for a NaN or infinity). In the other norms inf if A is singular or has a NaN.
 [[nodiscard]] WEFT_API Tensor cond(const Tensor& A, std::optional<Ord> p = {});
 /// A^n for an integer n, by squaring; of the inverse for n < 0. On any device for n >= 0.
 [[nodiscard]] WEFT_API Tensor matrix_power(const Tensor& A, int64_t n);

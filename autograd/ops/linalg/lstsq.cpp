@@ -37,8 +37,7 @@ Tensor pinv_gradient(const Tensor& g, const Tensor& P, const Tensor& A) {
 }  // namespace
 
 Tensor pinv(const Tensor& given, const PinvOptions& o) {
-  constexpr const char* op = "linalg.pinv";
-  const OpName name(op);
+  const OpName op("linalg.pinv");
   const Tensor A = o.hermitian ? square_operand(op, given, &kernels::eigh) : operand(op, given, &kernels::svd);
   const NoAutocast plain(A);
   Tensor P;
@@ -67,7 +66,7 @@ Tensor pinv(const Tensor& given, const PinvOptions& o) {
 }
 
 Tensor matrix_rank(const Tensor& given, const PinvOptions& o) {
-  constexpr const char* op = "linalg.matrix_rank";
+  const OpName op("linalg.matrix_rank");
   const NoGrad off;
   const Tensor A = o.hermitian ? square_operand(op, given, &kernels::eigh) : operand(op, given, &kernels::svd);
   if (A.numel() == 0) return zeros(batch_of(A), {Dtype::i64, A.device()});
@@ -75,16 +74,16 @@ Tensor matrix_rank(const Tensor& given, const PinvOptions& o) {
 }
 
 Lstsq lstsq(const Tensor& A_given, const Tensor& B_given, const LstsqOptions& o) {
-  constexpr const char* op = "linalg.lstsq";
+  const OpName op("linalg.lstsq");
   const Tensor A = operand(op, A_given, &kernels::lstsq), B = second_operand(op, A, B_given);
   const NoAutocast plain(A);
   const LstsqDriver driver = o.driver;
   const bool vector = B.rank() == A.rank() - 1;
-  WEFT_CHECK(B.rank() == A.rank() || vector, ShapeError, op, ": B must have A's rank or one less, got A ", A.shape(),
+  WEFT_CHECK(B.rank() == A.rank() || vector, ShapeError, "B must have A's rank or one less, got A ", A.shape(),
              " and B ", B.shape());
   const Tensor b = vector ? B.unsqueeze(-1) : B;
   const int64_t m = A.size(-2), n = A.size(-1), columns = b.size(-1), least = std::min(m, n);
-  WEFT_CHECK(b.size(-2) == m, ShapeError, op, ": sizes do not fit: A ", A.shape(), ", B ", B.shape());
+  WEFT_CHECK(b.size(-2) == m, ShapeError, "sizes do not fit: A ", A.shape(), ", B ", B.shape());
   const Shape batch = broadcast_shapes(op, batch_of(A), batch_of(b));
   const Tensor a = expand_batch(A, batch), y = expand_batch(b, batch);
   check_finite(op, A);

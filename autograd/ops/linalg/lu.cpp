@@ -91,8 +91,9 @@ Packed pack(const char* op, const Tensor& given) {
 }  // namespace
 
 LuFactors lu_factor(const Tensor& A) {
-  const Packed p = pack("linalg.lu_factor", A);
-  check_info("linalg.lu_factor", p.info, "is singular: its pivot ", " (counted from 1) is zero; linalg.lu takes it");
+  const OpName op("linalg.lu_factor");
+  const Packed p = pack(op, A);
+  check_info(op, p.info, "is singular: its pivot ", " (counted from 1) is zero; linalg.lu takes it");
   return {p.LU, p.pivots};
 }
 
@@ -104,14 +105,14 @@ Lu lu(const Tensor& A) {
 }
 
 Tensor lu_solve(const Tensor& given, const Tensor& pivots, const Tensor& B_given, const LuSolveOptions& o) {
-  constexpr const char* op = "linalg.lu_solve";
+  const OpName op("linalg.lu_solve");
   const Tensor LU = square_operand(op, given, &kernels::triangular_solve), B = second_operand(op, LU, B_given);
   check_defined(op, pivots);
-  WEFT_CHECK(pivots.dtype() == Dtype::i32 && pivots.shape() == LU.shape().slice(0, LU.rank() - 1), ShapeError, op,
-             ": pivots must be i32 of shape ", LU.shape().slice(0, LU.rank() - 1), ", got ", pivots.dtype(), " ",
+  WEFT_CHECK(pivots.dtype() == Dtype::i32 && pivots.shape() == LU.shape().slice(0, LU.rank() - 1), ShapeError,
+             "pivots must be i32 of shape ", LU.shape().slice(0, LU.rank() - 1), ", got ", pivots.dtype(), " ",
              pivots.shape());
-  WEFT_CHECK(B.rank() >= 2 && B.size(o.left ? -2 : -1) == LU.size(-1), ShapeError, op, ": sizes do not fit: LU ",
-             LU.shape(), ", B ", B.shape());
+  WEFT_CHECK(B.rank() >= 2 && B.size(o.left ? -2 : -1) == LU.size(-1), ShapeError, "sizes do not fit: LU ", LU.shape(),
+             ", B ", B.shape());
   if (!o.left) return transposed(lu_solve(LU, pivots, transposed(B), {.adjoint = !o.adjoint}));
   const SolveTriangularOptions lower{.upper = false, .unitriangular = true}, upper{.upper = true};
   if (!o.adjoint)

@@ -1,7 +1,6 @@
 #include "weft/autograd/ops/linalg/matmul.h"
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/format.h"
 #include "weft/autograd/ops/reduce/reduce.h"
@@ -100,60 +99,65 @@ Tensor product_op(const char* op, const Tensor& a, const Tensor& b) {
 }  // namespace
 
 Tensor matmul(const Tensor& left, const Tensor& right) {
+  const OpName op("matmul");
   const Tensor a = autocast(CastPolicy::lower, left), b = autocast(CastPolicy::lower, right);
-  check_pair("matmul", a, b, "left", "right");
-  WEFT_CHECK(a.rank() > 0 && b.rank() > 0, ShapeError, "matmul: both arguments need at least one dimension, got ",
-             a.shape(), " and ", b.shape());
-  if (a.rank() >= 2 && b.rank() >= 2) return product_op("matmul", a, b);
+  check_pair(op, a, b, "left", "right");
+  WEFT_CHECK(a.rank() > 0 && b.rank() > 0, ShapeError, "both arguments need at least one dimension, got ", a.shape(),
+             " and ", b.shape());
+  if (a.rank() >= 2 && b.rank() >= 2) return product_op(op, a, b);
   const int axis = b.rank() == 1 ? 0 : b.rank() - 2;
-  WEFT_CHECK(a.size(-1) == b.size(axis), ShapeError, "matmul: inner dimensions differ: ", a.shape(), " x ", b.shape());
-  Tensor y = product_op("matmul", a.rank() == 1 ? a.unsqueeze(0) : a, b.rank() == 1 ? b.unsqueeze(1) : b);
+  WEFT_CHECK(a.size(-1) == b.size(axis), ShapeError, "inner dimensions differ: ", a.shape(), " x ", b.shape());
+  Tensor y = product_op(op, a.rank() == 1 ? a.unsqueeze(0) : a, b.rank() == 1 ? b.unsqueeze(1) : b);
   if (b.rank() == 1) y = y.squeeze(-1);
   if (a.rank() == 1) y = y.squeeze(b.rank() == 1 ? -1 : -2);
   return y;
 }
 
 Tensor mm(const Tensor& left, const Tensor& right) {
+  const OpName op("mm");
   const Tensor a = autocast(CastPolicy::lower, left), b = autocast(CastPolicy::lower, right);
-  WEFT_CHECK(a.rank() == 2 && b.rank() == 2, ShapeError, "mm: expects two matrices, got ", a.shape(), " and ",
-             b.shape());
-  check_pair("mm", a, b, "left", "right");
-  return product_op("mm", a, b);
+  WEFT_CHECK(a.rank() == 2 && b.rank() == 2, ShapeError, "expects two matrices, got ", a.shape(), " and ", b.shape());
+  check_pair(op, a, b, "left", "right");
+  return product_op(op, a, b);
 }
 
 Tensor bmm(const Tensor& left, const Tensor& right) {
+  const OpName op("bmm");
   const Tensor a = autocast(CastPolicy::lower, left), b = autocast(CastPolicy::lower, right);
-  WEFT_CHECK(a.rank() == 3 && b.rank() == 3, ShapeError, "bmm: expects two batches of matrices, got ", a.shape(),
-             " and ", b.shape());
-  WEFT_CHECK(a.size(0) == b.size(0), ShapeError, "bmm: batch sizes differ: ", a.shape(), " x ", b.shape());
-  check_pair("bmm", a, b, "left", "right");
-  return product_op("bmm", a, b);
+  WEFT_CHECK(a.rank() == 3 && b.rank() == 3, ShapeError, "expects two batches of matrices, got ", a.shape(), " and ",
+             b.shape());
+  WEFT_CHECK(a.size(0) == b.size(0), ShapeError, "batch sizes differ: ", a.shape(), " x ", b.shape());
+  check_pair(op, a, b, "left", "right");
+  return product_op(op, a, b);
 }
 
-Tensor mv(const Tensor& a, const Tensor& x) try {
-  WEFT_CHECK(a.rank() == 2 && x.rank() == 1, ShapeError, "mv: expects a matrix and a vector, got ", a.shape(), " and ",
+Tensor mv(const Tensor& a, const Tensor& x) {
+  const OpName op("mv");
+  WEFT_CHECK(a.rank() == 2 && x.rank() == 1, ShapeError, "expects a matrix and a vector, got ", a.shape(), " and ",
              x.shape());
   return matmul(a, x);
-} catch (const Error& e) { detail::rethrow_as("mv", e); }
+}
 
-Tensor dot(const Tensor& x, const Tensor& y) try {
-  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "dot: expects two vectors, got ", x.shape(), " and ",
-             y.shape());
+Tensor dot(const Tensor& x, const Tensor& y) {
+  const OpName op("dot");
+  WEFT_CHECK(x.rank() == 1 && y.rank() == 1, ShapeError, "expects two vectors, got ", x.shape(), " and ", y.shape());
   return matmul(x, y);
-} catch (const Error& e) { detail::rethrow_as("dot", e); }
+}
 
-Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha) try {
+Tensor addmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar beta, Scalar alpha) {
+  const OpName op("addmm");
   Tensor y = mm(a, b);
-  WEFT_CHECK(broadcast_shapes("addmm", input.shape(), y.shape()) == y.shape(), ShapeError, "addmm: input ",
-             input.shape(), " does not broadcast to ", y.shape());
+  WEFT_CHECK(broadcast_shapes(op, input.shape(), y.shape()) == y.shape(), ShapeError, "input ", input.shape(),
+             " does not broadcast to ", y.shape());
   if (alpha.to_double() != 1) y = y * alpha;
   if (beta.to_double() == 0) return y;
   const Tensor x = autocast(CastPolicy::lower, input);
-  check_pair("addmm", x, y, "input", "the product");
+  check_pair(op, x, y, "input", "the product");
   return y + (beta.to_double() == 1 ? x : x * beta);
-} catch (const Error& e) { detail::rethrow_as("addmm", e); }
+}
 
-Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) try {
+Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
+  const OpName op("linear");
   if (SimulateFormat::current()) [[unlikely]]
     return detail::simulated(input, weight, [&](const Tensor& x, const Tensor& w) { return linear(x, w, bias); });
   const Tensor x = autocast(CastPolicy::lower, input), w = autocast(CastPolicy::lower, weight),
@@ -162,23 +166,23 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) try
     Tensor y = matmul(x, w);
     return b.defined() ? y + b : y;
   }
-  WEFT_CHECK(w.rank() == 2, ShapeError, "linear: weight must be [out, in] or [in], got ", w.shape());
-  WEFT_CHECK(x.rank() >= 1, ShapeError, "linear: input needs at least one dimension, got ", x.shape());
-  WEFT_CHECK(x.size(-1) == w.size(1), ShapeError, "linear: input ", x.shape(), " has ", x.size(-1),
-             " features but weight ", w.shape(), " expects ", w.size(1));
-  check_pair("linear", x, w, "input", "weight");
+  WEFT_CHECK(w.rank() == 2, ShapeError, "weight must be [out, in] or [in], got ", w.shape());
+  WEFT_CHECK(x.rank() >= 1, ShapeError, "input needs at least one dimension, got ", x.shape());
+  WEFT_CHECK(x.size(-1) == w.size(1), ShapeError, "input ", x.shape(), " has ", x.size(-1), " features but weight ",
+             w.shape(), " expects ", w.size(1));
+  check_pair(op, x, w, "input", "weight");
   if (b.defined()) {
-    WEFT_CHECK(b.rank() == 1 && b.size(0) == w.size(0), ShapeError, "linear: bias must be [", w.size(0),
-               "] for weight ", w.shape(), ", got ", b.shape());
-    check_pair("linear", x, b, "input", "bias");
+    WEFT_CHECK(b.rank() == 1 && b.size(0) == w.size(0), ShapeError, "bias must be [", w.size(0), "] for weight ",
+               w.shape(), ", got ", b.shape());
+    check_pair(op, x, b, "input", "bias");
   }
   Tensor transposed;
   {
     NoGrad off;
     transposed = w.t();
   }
-  Tensor y = x.rank() == 1 ? product("linear", x.detach().unsqueeze(0), transposed, b).squeeze(0)
-                           : product("linear", x, transposed, b);
+  Tensor y = x.rank() == 1 ? product(op, x.detach().unsqueeze(0), transposed, b).squeeze(0)
+                           : product(op, x, transposed, b);
   // A frozen weight keeps no activation alive, and the other way round.
   const Saved xs = w.requires_grad() ? Saved::input(x, "input") : Saved(),
               ws = x.requires_grad() ? Saved::input(w, "weight") : Saved();
@@ -190,17 +194,17 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) try
     if (c.needs(2)) grads[2] = sum(as_matrix(g), 0);
     return grads;
   };
-  return record("linear", std::move(y), {x, w, b}, std::move(backward));
-} catch (const Error& e) { detail::rethrow_as("linear", e); }
+  return record(op, std::move(y), {x, w, b}, std::move(backward));
+}
 
-Tensor bilinear(const Tensor& a, const Tensor& b, const Tensor& weight, const Tensor& bias) try {
-  WEFT_CHECK(weight.rank() == 3, ShapeError, "bilinear: weight must be [out, in1, in2], got ", weight.shape());
+Tensor bilinear(const Tensor& a, const Tensor& b, const Tensor& weight, const Tensor& bias) {
+  const OpName op("bilinear");
+  WEFT_CHECK(weight.rank() == 3, ShapeError, "weight must be [out, in1, in2], got ", weight.shape());
   const int64_t out = weight.size(0), in1 = weight.size(1), in2 = weight.size(2);
   WEFT_CHECK(a.rank() >= 1 && b.rank() == a.rank() &&
                  a.shape().slice(0, a.rank() - 1) == b.shape().slice(0, b.rank() - 1) && a.size(-1) == in1 &&
                  b.size(-1) == in2,
-             ShapeError, "bilinear: inputs ", a.shape(), " and ", b.shape(), " do not fit [..., ", in1, "] and [..., ",
-             in2, "]");
+             ShapeError, "inputs ", a.shape(), " and ", b.shape(), " do not fit [..., ", in1, "] and [..., ", in2, "]");
   Shape shape = a.shape();
   shape[-1] = out;
   const Tensor x = as_matrix(a.rank() == 1 ? a.unsqueeze(0) : a), y = as_matrix(b.rank() == 1 ? b.unsqueeze(0) : b);
@@ -208,6 +212,6 @@ Tensor bilinear(const Tensor& a, const Tensor& b, const Tensor& weight, const Te
   const Tensor half = matmul(x, weight.permute({1, 0, 2}).reshape({in1, out * in2}));
   const Tensor z = matmul(half.reshape({x.size(0), out, in2}), y.unsqueeze(2)).reshape(shape);
   return bias.defined() ? z + bias : z;
-} catch (const Error& e) { detail::rethrow_as("bilinear", e); }
+}
 
 }  // namespace weft

@@ -34,16 +34,16 @@ Tensor taylor(const Tensor& A) {
 }  // namespace
 
 Tensor matrix_norm(const Tensor& given, const Ord& ord, const Shape& dim, bool keepdim, std::optional<Dtype> dtype) {
-  constexpr const char* op = "linalg.matrix_norm";
+  const OpName op("linalg.matrix_norm");
   const bool values = ord.name == MatrixNorm::nuc || (!ord.name && std::abs(ord.p) == 2);
   Tensor A = operand(op, dtype ? given.to(*dtype) : given, values ? &kernels::svd : nullptr);
   const NoAutocast plain(A);
-  WEFT_CHECK(dim.size() == 2, ValueError, op, ": dim must be two axes, got ", dim);
+  WEFT_CHECK(dim.size() == 2, ValueError, "dim must be two axes, got ", dim);
   int rows = wrap_dim(op, dim[0], A.rank()), columns = wrap_dim(op, dim[1], A.rank());
-  WEFT_CHECK(rows != columns, ValueError, op, ": dim names axis ", rows, " twice");
+  WEFT_CHECK(rows != columns, ValueError, "dim names axis ", rows, " twice");
   const bool sums = !ord.name && (std::abs(ord.p) == 1 || std::isinf(ord.p));
-  WEFT_CHECK(values || sums || ord.name == MatrixNorm::fro, ValueError, op,
-             ": ord must be 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2, got ", text(ord));
+  WEFT_CHECK(values || sums || ord.name == MatrixNorm::fro, ValueError,
+             "ord must be 'fro', 'nuc', inf, -inf, 1, -1, 2 or -2, got ", text(ord));
   if (ord.name == MatrixNorm::fro) return vector_norm(A, 2, {rows, columns}, keepdim);
   if (sums) {
     if (std::isinf(ord.p)) std::swap(rows, columns);
@@ -57,19 +57,19 @@ Tensor matrix_norm(const Tensor& given, const Ord& ord, const Shape& dim, bool k
 }
 
 Tensor norm(const Tensor& A, std::optional<Ord> ord, const DimList& dim, bool keepdim, std::optional<Dtype> dtype) {
-  constexpr const char* op = "linalg.norm";
+  const OpName op("linalg.norm");
   check_defined(op, A);
   const int axes = dim.empty() ? A.rank() : dim.dims().size();
   if (!ord) return vector_norm(A, 2, dim, keepdim, dtype);
-  WEFT_CHECK(axes == 1 || axes == 2, ShapeError, op, ": an ord needs one axis or two, got ",
+  WEFT_CHECK(axes == 1 || axes == 2, ShapeError, "an ord needs one axis or two, got ",
              dim.empty() ? str("a tensor of shape ", A.shape()) : str("dim ", dim.dims()));
   if (axes == 2) return matrix_norm(A, *ord, dim.empty() ? Shape{-2, -1} : dim.dims(), keepdim, dtype);
-  WEFT_CHECK(!ord->name, ValueError, op, ": ord ", text(*ord), " is a norm of matrices, but dim is one axis");
+  WEFT_CHECK(!ord->name, ValueError, "ord ", text(*ord), " is a norm of matrices, but dim is one axis");
   return vector_norm(A, ord->p, dim, keepdim, dtype);
 }
 
 Tensor cond(const Tensor& given, std::optional<Ord> p) {
-  constexpr const char* op = "linalg.cond";
+  const OpName op("linalg.cond");
   const bool values = !p || (!p->name && std::abs(p->p) == 2);
   const Tensor A = values ? operand(op, given, &kernels::svd) : square_operand(op, given, &kernels::inverse);
   const NoAutocast plain(A);
@@ -79,12 +79,13 @@ Tensor cond(const Tensor& given, std::optional<Ord> p) {
     return p && p->p < 0 ? least / most : most / least;
   }
   const InvEx r = inv_ex(A);
-  const Tensor singular = ne(r.info, 0), inverse = where(singular.unsqueeze(-1).unsqueeze(-1), 0, r.inverse);
+  const Tensor singular = logical_or(ne(r.info, 0), any(isnan(A), {-2, -1})),
+               inverse = where(singular.unsqueeze(-1).unsqueeze(-1), 0, r.inverse);
   return where(singular, std::numeric_limits<double>::infinity(), matrix_norm(A, *p) * matrix_norm(inverse, *p));
 }
 
 Tensor matrix_power(const Tensor& given, int64_t n) {
-  constexpr const char* op = "linalg.matrix_power";
+  const OpName op("linalg.matrix_power");
   Tensor A = square_operand(op, given, n < 0 ? &kernels::inverse : nullptr);
   const NoAutocast plain(A);
   if (n < 0) A = inv(A);
@@ -100,7 +101,7 @@ Tensor matrix_power(const Tensor& given, int64_t n) {
 }
 
 Tensor matrix_exp(const Tensor& given) {
-  constexpr const char* op = "linalg.matrix_exp";
+  const OpName op("linalg.matrix_exp");
   const Tensor A = square_operand(op, given, nullptr);
   const NoAutocast plain(A);
   if (A.numel() == 0) return A.clone();
@@ -121,14 +122,14 @@ Tensor matrix_exp(const Tensor& given) {
 }
 
 Tensor multi_dot(const std::vector<Tensor>& tensors) {
-  constexpr const char* op = "linalg.multi_dot";
+  const OpName op("linalg.multi_dot");
   const size_t n = tensors.size();
-  WEFT_CHECK(n >= 2, ValueError, op, ": needs two tensors or more, got ", n);
+  WEFT_CHECK(n >= 2, ValueError, "needs two tensors or more, got ", n);
   for (size_t i = 0; i < n; ++i) {
     check_defined(op, tensors[i]);
     const int rank = tensors[i].rank();
-    WEFT_CHECK(rank == 2 || (rank == 1 && (i == 0 || i == n - 1)), ShapeError, op, ": tensor ", i, " is ",
-               tensors[i].shape(), "; needs matrices, and vectors as the first and the last alone");
+    WEFT_CHECK(rank == 2 || (rank == 1 && (i == 0 || i == n - 1)), ShapeError, "tensor ", i, " is ", tensors[i].shape(),
+               "; needs matrices, and vectors as the first and the last alone");
   }
   std::vector<Tensor> factors = tensors;
   const bool row = factors.front().rank() == 1, column = factors.back().rank() == 1;
@@ -138,7 +139,7 @@ Tensor multi_dot(const std::vector<Tensor>& tensors) {
   for (const Tensor& t : factors) side.push_back(static_cast<double>(t.size(0)));
   side.push_back(static_cast<double>(factors.back().size(1)));
   for (size_t i = 0; i + 1 < n; ++i)
-    WEFT_CHECK(factors[i].size(1) == factors[i + 1].size(0), ShapeError, op, ": tensors ", i, " and ", i + 1,
+    WEFT_CHECK(factors[i].size(1) == factors[i + 1].size(0), ShapeError, "tensors ", i, " and ", i + 1,
                " do not fit: ", tensors[i].shape(), " x ", tensors[i + 1].shape());
   // cost[i][j]: of the product of i .. j; cut[i][j]: where it is parted
   std::vector<std::vector<double>> cost(n, std::vector<double>(n, 0));

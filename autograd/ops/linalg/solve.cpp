@@ -63,7 +63,7 @@ Tensor pivots_of(const Factors& f) { return f.lu.diagonal(0, -2, -1); }
 
 // The gradient of det: d A^-T, and where A is singular the cofactors by the SVD, U diag(products of the other s) Vh.
 Tensor cofactors(const Tensor& A, const Factors& f, const Tensor& d) {
-  constexpr const char* op = "linalg.det";
+  const OpName op("linalg.det");
   const Tensor identity = identity_like(A);
   Tensor singular;
   {
@@ -111,14 +111,14 @@ Tensor inv(const Tensor& A) {
 }
 
 Tensor solve(const Tensor& A_given, const Tensor& B_given, bool left) {
-  constexpr const char* op = "linalg.solve";
+  const OpName op("linalg.solve");
   const Tensor A = square_operand(op, A_given, &kernels::lu_solve), B = second_operand(op, A, B_given);
-  WEFT_CHECK(B.rank() >= 1, ShapeError, op, ": B needs at least one dimension");
+  WEFT_CHECK(B.rank() >= 1, ShapeError, "B needs at least one dimension");
   const bool vector = B.rank() == 1 || (A.rank() - 1 == B.rank() && A.shape().slice(0, B.rank()) == B.shape());
-  WEFT_CHECK(left || !vector, ShapeError, op, ": X A = B needs a matrix B, got ", B.shape(), " for A ", A.shape());
+  WEFT_CHECK(left || !vector, ShapeError, "X A = B needs a matrix B, got ", B.shape(), " for A ", A.shape());
   const Tensor b = vector ? B.unsqueeze(-1) : B;
-  WEFT_CHECK(b.size(left ? -2 : -1) == A.size(-1), ShapeError, op, ": sizes do not fit: A ", A.shape(), ", B ",
-             B.shape(), left ? " in A X = B" : " in X A = B");
+  WEFT_CHECK(b.size(left ? -2 : -1) == A.size(-1), ShapeError, "sizes do not fit: A ", A.shape(), ", B ", B.shape(),
+             left ? " in A X = B" : " in X A = B");
   const Factors f = factorise(A);
   check_info(op, f.info, "is singular: its pivot ", " (counted from 1) is zero");
   if (!left) return transposed(apply_inverse(op, A, f, transposed(b), true));
@@ -127,10 +127,11 @@ Tensor solve(const Tensor& A_given, const Tensor& B_given, bool left) {
 }
 
 Tensor det(const Tensor& given) {
-  const Tensor A = square_operand("linalg.det", given, &kernels::lu_factor);
+  const OpName op("linalg.det");
+  const Tensor A = square_operand(op, given, &kernels::lu_factor);
   const Factors f = factorise(A);
   Tensor d = prod(pivots_of(f), -1) * parity(f);
-  return record("linalg.det", d, {A}, [f, A = Saved::input(A, "A"), d = Saved::output(d)](BackwardCtx& c) -> Grads {
+  return record(op, d, {A}, [f, A = Saved::input(A, "A"), d = Saved::output(d)](BackwardCtx& c) -> Grads {
     const Tensor a = c.get(A);
     if (a.numel() == 0) return {zeros_like(a)};
     return {c.grad().unsqueeze(-1).unsqueeze(-1) * cofactors(a, f, c.get(d))};
@@ -138,14 +139,14 @@ Tensor det(const Tensor& given) {
 }
 
 SlogDet slogdet(const Tensor& given) {
-  const Tensor A = square_operand("linalg.slogdet", given, &kernels::lu_factor);
+  const OpName op("linalg.slogdet");
+  const Tensor A = square_operand(op, given, &kernels::lu_factor);
   const Factors f = factorise(A);
   const Tensor u = pivots_of(f), sign_of = prod(sign(u), -1) * parity(f);
-  const Tensor size = record(
-      "linalg.slogdet", sum(log(abs(u)), -1), {A}, [f, A = Saved::input(A, "A")](BackwardCtx& c) -> Grads {
-        const Tensor a = c.get(A);
-        return {c.grad().unsqueeze(-1).unsqueeze(-1) * apply_inverse("linalg.slogdet", a, f, identity_like(a), true)};
-      });
+  const Tensor size = record(op, sum(log(abs(u)), -1), {A}, [f, A = Saved::input(A, "A")](BackwardCtx& c) -> Grads {
+    const Tensor a = c.get(A);
+    return {c.grad().unsqueeze(-1).unsqueeze(-1) * apply_inverse("linalg.slogdet", a, f, identity_like(a), true)};
+  });
   return {sign_of, size};
 }
 

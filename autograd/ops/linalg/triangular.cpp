@@ -39,11 +39,11 @@ Tensor cholesky_factor(const Tensor& A, Tensor& info, bool upper) {
 }  // namespace
 
 Tensor solve_triangular(const Tensor& A_given, const Tensor& B_given, const SolveTriangularOptions& o) {
-  constexpr const char* op = "linalg.solve_triangular";
+  const OpName op("linalg.solve_triangular");
   const Tensor A = square_operand(op, A_given, &kernels::triangular_solve), B = second_operand(op, A, B_given);
-  WEFT_CHECK(B.rank() >= 2, ShapeError, op, ": B must be a matrix or a batch of matrices, got ", B.shape());
-  WEFT_CHECK(B.size(o.left ? -2 : -1) == A.size(-1), ShapeError, op, ": sizes do not fit: A ", A.shape(), ", B ",
-             B.shape(), o.left ? " in A X = B" : " in X A = B");
+  WEFT_CHECK(B.rank() >= 2, ShapeError, "B must be a matrix or a batch of matrices, got ", B.shape());
+  WEFT_CHECK(B.size(o.left ? -2 : -1) == A.size(-1), ShapeError, "sizes do not fit: A ", A.shape(), ", B ", B.shape(),
+             o.left ? " in A X = B" : " in X A = B");
   const Shape batch = broadcast_shapes(op, batch_of(A), batch_of(B));
   const Tensor a = expand_batch(A, batch), b = expand_batch(B, batch);
   const Tensor x = triangular(a, b, o);
@@ -79,16 +79,15 @@ Tensor cholesky(const Tensor& A, bool upper) {
 namespace weft {
 
 Tensor cholesky_solve(const Tensor& B, const Tensor& L, bool upper) {
-  const OpName name("cholesky_solve");
-  const Tensor t = linalg::square_operand("cholesky_solve", L, &kernels::triangular_solve),
-               adjoint = t.transpose(-2, -1);
+  const OpName op("cholesky_solve");
+  const Tensor t = linalg::square_operand(op, L, &kernels::triangular_solve), adjoint = t.transpose(-2, -1);
   const Tensor half = linalg::solve_triangular(upper ? adjoint : t, B, {.upper = false});
   return linalg::solve_triangular(upper ? t : adjoint, half, {.upper = true});
 }
 
 Tensor cholesky_inverse(const Tensor& L, bool upper) {
-  const OpName name("cholesky_inverse");
-  const Tensor t = linalg::square_operand("cholesky_inverse", L, &kernels::triangular_solve);
+  const OpName op("cholesky_inverse");
+  const Tensor t = linalg::square_operand(op, L, &kernels::triangular_solve);
   return cholesky_solve(linalg::identity_like(t), t, upper);
 }
 

@@ -149,7 +149,7 @@ Tensor nll_loss(const Tensor& input, const Tensor& t, const NllLossOptions& o) {
   const Tensor& x = in.x;
   const Tensor bad = logical_and(ne(in.target, o.ignore_index), logical_or(lt(in.target, 0), ge(in.target, x.size(1))));
   if (any(bad).item<bool>())
-    raise_target("nll_loss", in.target.to(Device()).data<int64_t>(), in.target.shape(), x.size(1), o.ignore_index);
+    raise_target(op, in.target.to(Device()).data<int64_t>(), in.target.shape(), x.size(1), o.ignore_index);
   // where, not a product: 0 times an infinite log-probability would be NaN
   const Tensor hot = one_hot_rows(in.target, x, o.ignore_index);
   const Tensor weights = o.weight.defined() ? hot * class_view(o.weight.detach().to(x.dtype()), x) : hot;

@@ -5,6 +5,7 @@
 
 namespace weft {
 
+/// Options of ctc_loss.
 struct CtcLossOptions {
   int64_t blank = 0;
   Choice<Reduction> reduction = Reduction::mean;  ///< mean: of the losses by their targets' lengths

@@ -93,14 +93,13 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target_in, const 
     y = (t - 1) * q - t * p;
   }
   // A formula of its own: through the clamped logarithms the gradient at 0 and 1 would be 0 times infinity.
-  y = record("binary_cross_entropy", y, {x, t},
-             [x = Saved::input(x), t = Saved::input(t, "target")](BackwardCtx& c) -> Grads {
-               const Tensor xs = c.get(x), ts = c.get(t), g = c.grad();
-               Grads r{Tensor(), Tensor()};
-               if (c.needs(0)) r[0] = g * (xs - ts) / clamp((1 - xs) * xs, 1e-12);
-               if (c.needs(1)) r[1] = g * (clamp(log1p(neg(xs)), -100) - clamp(log(xs), -100));
-               return r;
-             });
+  y = record(op, y, {x, t}, [x = Saved::input(x), t = Saved::input(t, "target")](BackwardCtx& c) -> Grads {
+    const Tensor xs = c.get(x), ts = c.get(t), g = c.grad();
+    Grads r{Tensor(), Tensor()};
+    if (c.needs(0)) r[0] = g * (xs - ts) / clamp((1 - xs) * xs, 1e-12);
+    if (c.needs(1)) r[1] = g * (clamp(log1p(neg(xs)), -100) - clamp(log(xs), -100));
+    return r;
+  });
   if (o.weight.defined()) check_operands(x, o.weight);
   return reduce_loss(o.weight.defined() ? y * o.weight : y, o.reduction);
 }

@@ -7,6 +7,7 @@
 
 namespace weft {
 
+/// What a loss gives of its elements' losses.
 enum class Reduction : uint8_t {
   none,       ///< the elements' losses
   mean,       ///< their mean (weighted losses: by the sum of the weights)
@@ -15,6 +16,7 @@ enum class Reduction : uint8_t {
 };
 constexpr auto mode_words(Reduction) { return make_words("loss: reduction", "none", "mean", "sum", "batchmean"); }
 
+/// Options of cross_entropy.
 struct CrossEntropyOptions {
   Tensor weight = {};           ///< [C]
   int64_t ignore_index = -100;  ///< targets that do not count
@@ -30,6 +32,7 @@ WEFT_API Tensor cross_entropy(const Tensor& x, const Tensor& target, const Cross
 WEFT_API Tensor linear_cross_entropy(const Tensor& x, const Tensor& linear_weight, const Tensor& target,
                                      const Tensor& linear_bias = {}, const CrossEntropyOptions& o = {});
 
+/// Options of nll_loss; as cross_entropy's.
 struct NllLossOptions {
   Tensor weight = {};
   int64_t ignore_index = -100;
@@ -38,6 +41,7 @@ struct NllLossOptions {
 /// -x[target] for log-probabilities x; shapes as for cross_entropy with class indices.
 WEFT_API Tensor nll_loss(const Tensor& x, const Tensor& target, const NllLossOptions& o = {});
 
+/// Options of losses that compare element by element.
 struct ElementLossOptions {
   Choice<Reduction> reduction = Reduction::mean;
   Tensor weight = {};  ///< factor of each element
@@ -46,6 +50,7 @@ struct ElementLossOptions {
 WEFT_API Tensor mse_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& o = {});
 /// |x - t|. x, t: shapes that broadcast.
 WEFT_API Tensor l1_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& o = {});
+/// Options of smooth_l1_loss. ValueError for a negative beta; 0 gives l1_loss.
 struct SmoothL1LossOptions {
   Choice<Reduction> reduction = Reduction::mean;
   double beta = 1;
@@ -54,6 +59,7 @@ struct SmoothL1LossOptions {
 WEFT_API Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, const SmoothL1LossOptions& o);
 WEFT_API Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta = 1,
                                Choice<Reduction> reduction = Reduction::mean);
+/// Options of huber_loss. ValueError unless delta > 0.
 struct HuberLossOptions {
   Choice<Reduction> reduction = Reduction::mean;
   double delta = 1;
@@ -76,6 +82,7 @@ struct BceWithLogitsOptions {
 WEFT_API Tensor binary_cross_entropy_with_logits(const Tensor& x, const Tensor& target,
                                                  const BceWithLogitsOptions& o = {});
 
+/// Options of kl_div.
 struct KlDivOptions {
   Choice<Reduction> reduction = Reduction::mean;  ///< over all elements; batchmean is the mathematical one
   bool log_target = false;                        ///< target holds logarithms
@@ -96,6 +103,7 @@ WEFT_API Tensor cosine_embedding_loss(const Tensor& a, const Tensor& b, const Te
 WEFT_API Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, const MarginLossOptions& o);
 WEFT_API Tensor margin_ranking_loss(const Tensor& a, const Tensor& b, const Tensor& y, double margin = 0,
                                     Choice<Reduction> reduction = Reduction::mean);
+/// Options of triplet_margin_loss; p and eps are pairwise_distance's.
 struct TripletMarginOptions {
   double margin = 1, p = 2, eps = 1e-6;
   bool swap = false;  ///< use the distance positive-negative where it is the smaller
@@ -104,6 +112,7 @@ struct TripletMarginOptions {
 /// max(0, d(anchor, positive) - d(anchor, negative) + margin), d = pairwise_distance.
 WEFT_API Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
                                     const TripletMarginOptions& o = {});
+/// Options of poisson_nll_loss.
 struct PoissonNllOptions {
   bool log_input = true;  ///< exp(x) - t x; otherwise x - t log(x + eps)
   bool full = false;      ///< with Stirling's approximation of log t!
@@ -112,6 +121,7 @@ struct PoissonNllOptions {
 };
 /// -log of the Poisson probability of t, less its constant: exp(x) - t x, or x - t log(x + eps). x, t: one shape.
 WEFT_API Tensor poisson_nll_loss(const Tensor& x, const Tensor& target, const PoissonNllOptions& o = {});
+/// Options of gaussian_nll_loss.
 struct GaussianNllOptions {
   bool full = false;  ///< with the constant 0.5 log 2 pi
   double eps = 1e-6;  ///< variances are not below it
@@ -121,6 +131,7 @@ struct GaussianNllOptions {
 WEFT_API Tensor gaussian_nll_loss(const Tensor& x, const Tensor& target, const Tensor& var,
                                   const GaussianNllOptions& o = {});
 
+/// Options of dice_loss.
 struct DiceLossOptions {
   bool apply_softmax = true;  ///< over axis 1
   Tensor weight = {};         ///< [C], not normalised

@@ -8,6 +8,7 @@
 
 namespace weft {
 
+/// Options of hinge_embedding_loss.
 struct HingeEmbeddingOptions {
   double margin = 1;
   Choice<Reduction> reduction = Reduction::mean;
@@ -19,6 +20,7 @@ WEFT_API Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, double ma
 /// log(1 + exp(-y x)), without overflow. x, y (1 or -1): one shape.
 WEFT_API Tensor soft_margin_loss(const Tensor& x, const Tensor& y, Choice<Reduction> reduction = Reduction::mean);
 
+/// Options of multi_margin_loss.
 struct MultiMarginOptions {
   int p = 1;  ///< 1 or 2
   double margin = 1;
@@ -33,6 +35,7 @@ WEFT_API Tensor multi_margin_loss(const Tensor& x, const Tensor& target, const M
 WEFT_API Tensor multilabel_margin_loss(const Tensor& x, const Tensor& target,
                                        Choice<Reduction> reduction = Reduction::mean);
 
+/// Options of multilabel_soft_margin_loss.
 struct MultilabelSoftMarginOptions {
   Tensor weight = {};  ///< of the classes: broadcasts
   Choice<Reduction> reduction = Reduction::mean;
@@ -41,6 +44,7 @@ struct MultilabelSoftMarginOptions {
 WEFT_API Tensor multilabel_soft_margin_loss(const Tensor& x, const Tensor& target,
                                             const MultilabelSoftMarginOptions& o = {});
 
+/// Options of triplet_margin_with_distance_loss.
 struct TripletDistanceOptions {
   std::function<Tensor(const Tensor&, const Tensor&)> distance = {};  ///< pairwise_distance unless given
   double margin = 1;

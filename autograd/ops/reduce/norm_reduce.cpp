@@ -32,14 +32,15 @@ Tensor norm_grad(const Tensor& g, const Tensor& x, const Tensor& y, double p, ui
 }  // namespace
 
 Tensor vector_norm(const Tensor& in, double p, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
-  WEFT_CHECK(in.is_floating(), DtypeError, "norm: expects a floating dtype, got ", in.dtype(), "; convert with to()");
-  WEFT_CHECK(!dtype || is_floating(*dtype), DtypeError, "norm: dtype must be floating, got ", *dtype);
+  const OpName op("norm");
+  WEFT_CHECK(in.is_floating(), DtypeError, "expects a floating dtype, got ", in.dtype(), "; convert with to()");
+  WEFT_CHECK(!dtype || is_floating(*dtype), DtypeError, "dtype must be floating, got ", *dtype);
   Tensor x = autocast(CastPolicy::fp32, in);
-  const uint32_t mask = dims.mask("norm", x.rank());
+  const uint32_t mask = dims.mask(op, x.rank());
   const Dtype d = dtype.value_or(x.dtype());
   Tensor y;
   if (std::isinf(p)) {
-    WEFT_CHECK(reduced_count(x.shape(), mask) > 0, ShapeError, "norm: the norm of order ", p,
+    WEFT_CHECK(reduced_count(x.shape(), mask) > 0, ShapeError, "the norm of order ", p,
                " of no elements is not defined, x is ", x.shape());
     NoGrad guard;
     y = p > 0 ? detail::reduce<fn::Max>(abs(x), mask, keepdim, d) : detail::reduce<fn::Min>(abs(x), mask, keepdim, d);
@@ -48,12 +49,12 @@ Tensor vector_norm(const Tensor& in, double p, const DimList& dims, bool keepdim
   } else if (p == 1) {
     y = detail::reduce<fn::SumAbs>(x, mask, keepdim, d);
   } else {
-    WEFT_CHECK(p >= 0 || reduced_count(x.shape(), mask) > 0, ShapeError, "norm: the norm of order ", p,
+    WEFT_CHECK(p >= 0 || reduced_count(x.shape(), mask) > 0, ShapeError, "the norm of order ", p,
                " of no elements is not defined, x is ", x.shape());
     y = detail::reduce<fn::NormP>(x, mask, keepdim, d, {p});
   }
-  if (!recording(x)) return unrecorded("norm", std::move(y));
-  return record("norm", y, {x}, [x = Saved(x), y = Saved::output(y), p, mask](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, y, {x}, [x = Saved(x), y = Saved::output(y), p, mask](BackwardCtx& c) -> Grads {
     const Dtype t = compute_dtype(c.get(y).dtype());  // the norm of halves may be given in f32
     Tensor a = c.get(x);
     const Shape kept = reduced_shape(a.shape(), mask, true);
@@ -62,8 +63,9 @@ Tensor vector_norm(const Tensor& in, double p, const DimList& dims, bool keepdim
 }
 
 Tensor logsumexp(const Tensor& in, const DimList& dims, bool keepdim) {
+  const OpName op("logsumexp");
   Tensor x = autocast(CastPolicy::fp32, as_float(in));
-  const uint32_t mask = dims.mask("logsumexp", x.rank());
+  const uint32_t mask = dims.mask(op, x.rank());
   Tensor y;
   if (x.numel() == 0) {
     y = log(detail::reduce<fn::Sum>(x.detach(), mask, keepdim, x.dtype()));
@@ -76,8 +78,8 @@ Tensor logsumexp(const Tensor& in, const DimList& dims, bool keepdim) {
         m.reshape(reduced_shape(x.shape(), mask, keepdim));
     y = y.to(x.dtype());
   }
-  if (!recording(x)) return unrecorded("logsumexp", std::move(y));
-  return record("logsumexp", y, {x}, [x = Saved(x), y = Saved::output(y), mask](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, y, {x}, [x = Saved(x), y = Saved::output(y), mask](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x);
     const Shape kept = reduced_shape(a.shape(), mask, true);
     return {c.grad().reshape(kept) * exp(a - c.get(y).reshape(kept))};

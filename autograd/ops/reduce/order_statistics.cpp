@@ -2,17 +2,16 @@
 
 #include <cmath>
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/common.h"
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/index/index_lookup.h"
-#include "weft/autograd/ops/reduce/scan.h"
 #include "weft/autograd/ops/reduce/sort.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
+#include "weft/core/kernels/order.h"
 
 namespace weft {
 namespace {
@@ -63,16 +62,15 @@ Tensor median_of_all(const char* op, const Tensor& x, bool skip_nan) {
 }
 
 Tensor quantile_of(const char* op, const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
-                   QuantileInterpolation how, bool skip_nan) try {
+                   QuantileInterpolation how, bool skip_nan) {
+  const OpName name(op);
   check_defined(op, x, q);
-  WEFT_CHECK(x.dtype() == Dtype::f32 || x.dtype() == Dtype::f64, DtypeError, op, ": x must be f32 or f64, got ",
-             x.dtype());
-  WEFT_CHECK(q.dtype() == x.dtype(), DtypeError, op, ": q is ", q.dtype(), " but x is ", x.dtype());
-  WEFT_CHECK(q.rank() <= 1, ShapeError, op, ": q must be of rank 0 or 1, got ", q.shape());
-  WEFT_CHECK(x.numel() > 0, ShapeError, op, ": x ", x.shape(), " has no elements");
+  WEFT_CHECK(x.dtype() == Dtype::f32 || x.dtype() == Dtype::f64, DtypeError, "x must be f32 or f64, got ", x.dtype());
+  WEFT_CHECK(q.dtype() == x.dtype(), DtypeError, "q is ", q.dtype(), " but x is ", x.dtype());
+  WEFT_CHECK(q.rank() <= 1, ShapeError, "q must be of rank 0 or 1, got ", q.shape());
+  WEFT_CHECK(x.numel() > 0, ShapeError, "x ", x.shape(), " has no elements");
   const Tensor wanted = q.detach().reshape({-1});
-  WEFT_CHECK(all(logical_and(ge(wanted, 0), le(wanted, 1))).item<bool>(), ValueError, op, ": q must be in [0, 1], got ",
-             q);
+  WEFT_CHECK(all(logical_and(ge(wanted, 0), le(wanted, 1))).item<bool>(), ValueError, "q must be in [0, 1], got ", q);
   const int d = dim ? wrap_dim(op, *dim, x.rank()) : 0;
   const Tensor lines = dim && x.rank() ? x.movedim(d, -1) : x.reshape({-1});
   const int64_t n = lines.size(-1);
@@ -100,7 +98,7 @@ Tensor quantile_of(const char* op, const Tensor& x, const Tensor& q, std::option
     y = y.reshape(kept);
   }
   return q.rank() ? y : y.squeeze(0);
-} catch (const Error& e) { detail::rethrow_as(op, e); }
+}
 Tensor as_quantile(const char* op, double q, const Tensor& x) {
   check_defined(op, x);
   return detail::number(q, x.options());
@@ -117,30 +115,26 @@ ValuesIndices nanmedian(const Tensor& x, int64_t dim, bool keepdim) {
 }
 
 ValuesIndices kthvalue(const Tensor& in, int64_t k, int64_t dim, bool keepdim) {
-  const int d = full_axis("kthvalue", in, dim);
+  const OpName op("kthvalue");
+  const int d = full_axis(op, in, dim);
   const Tensor x = at_least_1d(in);
-  WEFT_CHECK(k >= 1 && k <= x.size(d), ValueError, "kthvalue: k = ", k, " is out of range for axis ", d, " of size ",
-             x.size(d));
+  WEFT_CHECK(k >= 1 && k <= x.size(d), ValueError, "k = ", k, " is out of range for axis ", d, " of size ", x.size(d));
   return pick(x, d, topk(x.detach(), k, d, false).indices.narrow(d, k - 1, 1), keepdim, in.rank());
 }
 ValuesIndices mode(const Tensor& in, int64_t dim, bool keepdim) {
   const int d = full_axis("mode", in, dim);
   const Tensor x = at_least_1d(in);
-  const int64_t n = x.size(d);
-  const Tensor order = argsort(x.detach(), d), sorted = gather(x.detach(), d, order);
-  Shape line = Shape::filled(x.rank(), 1), edge = x.shape();
-  line[d] = n, edge[d] = 1;
-  const Tensor at = arange(0, n, 1, {Dtype::i64, x.device()}).reshape(line);
-  const Tensor fresh = cat(
-      {ones(edge, {Dtype::boolean, x.device()}), ne(sorted.narrow(d, 1, n - 1), sorted.narrow(d, 0, n - 1))}, d);
-  // how far each place is into its run of equals: the first greatest is the end of the first longest run
-  const Tensor into = at - cummax(where(fresh, at, 0), d).values;
-  return pick(x, d, gather(order, d, argmax(into, d, true)), keepdim, in.rank());
+  Shape shape = x.shape();
+  shape[d] = 1;
+  Tensor index = empty(shape, {Dtype::i64, x.device()});
+  kernels::mode(x.device(), mut_ref(index), ref(x), d);
+  return pick(x, d, index, keepdim, in.rank());
 }
 
 Tensor quantile(const Tensor& x, double q, std::optional<int64_t> dim, bool keepdim,
                 Choice<QuantileInterpolation> interpolation) {
-  return quantile_of("quantile", x, as_quantile("quantile", q, x), dim, keepdim, interpolation, false);
+  const OpName op("quantile");
+  return quantile_of(op, x, as_quantile(op, q, x), dim, keepdim, interpolation, false);
 }
 Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
                 Choice<QuantileInterpolation> interpolation) {
@@ -148,7 +142,8 @@ Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bo
 }
 Tensor nanquantile(const Tensor& x, double q, std::optional<int64_t> dim, bool keepdim,
                    Choice<QuantileInterpolation> interpolation) {
-  return quantile_of("nanquantile", x, as_quantile("nanquantile", q, x), dim, keepdim, interpolation, true);
+  const OpName op("nanquantile");
+  return quantile_of(op, x, as_quantile(op, q, x), dim, keepdim, interpolation, true);
 }
 Tensor nanquantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
                    Choice<QuantileInterpolation> interpolation) {

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/common.h"
 #include "weft/autograd/ops/elementwise/select.h"
@@ -69,21 +68,23 @@ void check_not_empty(const char* op, const Tensor& x, uint32_t mask) {
 }  // namespace
 
 Tensor sum(const Tensor& in, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+  const OpName op("sum");
   Tensor x = autocast(CastPolicy::fp32, in);
-  const uint32_t mask = dims.mask("sum", x.rank());
+  const uint32_t mask = dims.mask(op, x.rank());
   Tensor y = detail::reduce<fn::Sum>(x, mask, keepdim, sum_dtype(x, dtype));
-  if (!recording(x)) return unrecorded("sum", std::move(y));
-  return record("sum", std::move(y), {x}, [shape = x.shape(), mask, keepdim](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, std::move(y), {x}, [shape = x.shape(), mask, keepdim](BackwardCtx& c) -> Grads {
     return {spread(c.grad(), shape, mask, keepdim)};
   });
 }
 Tensor nansum(const Tensor& in, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+  const OpName op("nansum");
   if (!in.is_floating() || (dtype && !is_floating(*dtype))) return sum(in, dims, keepdim, dtype);
   Tensor x = autocast(CastPolicy::fp32, in);
-  const uint32_t mask = dims.mask("nansum", x.rank());
+  const uint32_t mask = dims.mask(op, x.rank());
   Tensor y = detail::reduce<fn::NanSum>(x, mask, keepdim, sum_dtype(x, dtype));
-  if (!recording(x)) return unrecorded("nansum", std::move(y));
-  return record("nansum", std::move(y), {x}, [x = Saved(x), mask, keepdim](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, std::move(y), {x}, [x = Saved(x), mask, keepdim](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x);
     return {where(isnan(a), 0, spread(c.grad(), a.shape(), mask, keepdim))};
   });
@@ -100,23 +101,25 @@ Tensor sum_to(const Tensor& g, const Shape& shape) {
 }
 
 Tensor mean(const Tensor& x, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+  const OpName op("mean");
   const Dtype d = dtype.value_or(x.dtype());
-  WEFT_CHECK(is_floating(d), DtypeError, "mean: expects a floating dtype, got ", d,
+  WEFT_CHECK(is_floating(d), DtypeError, "expects a floating dtype, got ", d,
              "; give a floating dtype or convert with to()");
-  const uint32_t mask = dims.mask("mean", x.rank());
+  const uint32_t mask = dims.mask(op, x.rank());
   const double count = static_cast<double>(reduced_count(x.shape(), mask));
   Tensor y = detail::reduce<fn::Mean>(x, mask, keepdim, d, {count});
-  if (!recording(x)) return unrecorded("mean", std::move(y));
-  return record("mean", std::move(y), {x}, [shape = x.shape(), mask, keepdim, count](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, std::move(y), {x}, [shape = x.shape(), mask, keepdim, count](BackwardCtx& c) -> Grads {
     return {spread(c.grad() / count, shape, mask, keepdim)};
   });
 }
-Tensor nanmean(const Tensor& x, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) try {
+Tensor nanmean(const Tensor& x, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+  const OpName op("nanmean");
   const Dtype d = dtype.value_or(x.dtype());
-  WEFT_CHECK(is_floating(d), DtypeError, "nanmean: expects a floating dtype, got ", d,
+  WEFT_CHECK(is_floating(d), DtypeError, "expects a floating dtype, got ", d,
              "; give a floating dtype or convert with to()");
   return nansum(x, dims, keepdim, d) / sum(logical_not(isnan(x)), dims, keepdim).to(d);
-} catch (const Error& e) { detail::rethrow_as("nanmean", e); }
+}
 
 namespace {
 /// Products of all other elements of the line: exact at zeros to every order, at n times the memory.
@@ -158,11 +161,12 @@ Tensor prod_grad(const Tensor& g, const Tensor& x, const Tensor& y, uint32_t mas
 }  // namespace
 
 Tensor prod(const Tensor& in, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+  const OpName op("prod");
   Tensor x = autocast(CastPolicy::fp32, in);
-  const uint32_t mask = dims.mask("prod", x.rank());
+  const uint32_t mask = dims.mask(op, x.rank());
   Tensor y = detail::reduce<fn::Prod>(x, mask, keepdim, sum_dtype(x, dtype));
-  if (!recording(x)) return unrecorded("prod", std::move(y));
-  return record("prod", std::move(y), {x}, [x = Saved(x), mask, keepdim](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, std::move(y), {x}, [x = Saved(x), mask, keepdim](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x), g = keepdim ? c.grad() : c.grad().reshape(reduced_shape(a.shape(), mask, true));
     if (mask == 0) return {g};
     return {prod_grad(g, a, {}, mask, c.create_graph())};
@@ -196,11 +200,11 @@ Tensor times_deviation(const Tensor& g, const Tensor& x, const DimList& dims) {
 
 Tensor var(const Tensor& x, const DimList& dims, const VarOptions& o) {
   const OpName op("var");
-  check_floating("var", x);
-  const uint32_t mask = dims.mask("var", x.rank());
+  check_floating(op, x);
+  const uint32_t mask = dims.mask(op, x.rank());
   Tensor y = cast(wide_var(x, mask, o), x.dtype());
-  if (!recording(x)) return unrecorded("var", std::move(y));
-  return record("var", std::move(y), {x}, [x = Saved(x), dims, mask, o](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, std::move(y), {x}, [x = Saved(x), dims, mask, o](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x);
     Tensor g = c.grad().to(compute_dtype(a.dtype())) / (var_divisor(a, mask, o.correction) / 2);
     if (!o.keepdim) g = g.reshape(reduced_shape(a.shape(), mask, true));
@@ -209,16 +213,16 @@ Tensor var(const Tensor& x, const DimList& dims, const VarOptions& o) {
 }
 Tensor std(const Tensor& x, const DimList& dims, const VarOptions& o) {
   const OpName op("std");
-  check_floating("std", x);
+  check_floating(op, x);
+  const uint32_t mask = dims.mask(op, x.rank());
   Tensor y;
   {
     NoGrad guard;
-    y = cast(sqrt(wide_var(x, dims.mask("std", x.rank()), o)), x.dtype());
+    y = cast(sqrt(wide_var(x, mask, o)), x.dtype());
   }
-  if (!recording(x)) return unrecorded("std", std::move(y));
-  return record("std", y, {x}, [x = Saved(x), y = Saved::output(y), dims, o](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, y, {x}, [x = Saved(x), y = Saved::output(y), dims, mask, o](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x), s = c.get(y).to(compute_dtype(a.dtype()));
-    const uint32_t mask = dims.mask("std", a.rank());
     Tensor zero = eq(s, 0);
     Tensor g = where(zero, 0, c.grad() / where(zero, 1, s)) / var_divisor(a, mask, o.correction);
     if (!o.keepdim) g = g.reshape(reduced_shape(a.shape(), mask, true));
@@ -296,11 +300,13 @@ Tensor amin(const Tensor& x, const DimList& dims, bool keepdim) {
 }
 Tensor max(const Tensor& x) { return extreme<fn::Max>("max", x, {}, false, true); }
 Tensor min(const Tensor& x) { return extreme<fn::Min>("min", x, {}, false, true); }
-Tensor max(const Tensor& x, const Tensor& y) try { return maximum(x, y); } catch (const Error& e) {
-  detail::rethrow_as("max", e);
+Tensor max(const Tensor& x, const Tensor& y) {
+  const OpName op("max");
+  return maximum(x, y);
 }
-Tensor min(const Tensor& x, const Tensor& y) try { return minimum(x, y); } catch (const Error& e) {
-  detail::rethrow_as("min", e);
+Tensor min(const Tensor& x, const Tensor& y) {
+  const OpName op("min");
+  return minimum(x, y);
 }
 ValuesIndices max(const Tensor& x, int64_t dim, bool keepdim) { return extreme_along("max", x, dim, keepdim, true); }
 ValuesIndices min(const Tensor& x, int64_t dim, bool keepdim) { return extreme_along("min", x, dim, keepdim, false); }

@@ -32,6 +32,7 @@ inline Tensor sum(const Tensor& x, Dtype dtype) { return sum(x, {}, false, dtype
 inline Tensor mean(const Tensor& x, Dtype dtype) { return mean(x, {}, false, dtype); }
 inline Tensor prod(const Tensor& x, Dtype dtype) { return prod(x, {}, false, dtype); }
 
+/// Options of var and std.
 struct VarOptions {
   double correction = 1;  ///< the divisor is max(0, n - correction): 1 unbiased, 0 population
   bool keepdim = false;

@@ -8,6 +8,7 @@
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/autograd/ops/shape/shape.h"
+#include "weft/core/kernels/order.h"
 
 namespace weft {
 namespace {
@@ -52,18 +53,20 @@ Tensor cumprod_grad(const Tensor& g, const Tensor& x, const Tensor& y, int dim, 
 }  // namespace
 
 Tensor cumsum(const Tensor& in, int64_t dim, std::optional<Dtype> dtype) {
-  check_defined("cumsum", in);
+  const OpName op("cumsum");
+  check_defined(op, in);
   Tensor x = as_scanned(autocast(CastPolicy::fp32, in), dtype);
-  return running_sum(x, wrap_dim("cumsum", dim, x.rank()), false);
+  return running_sum(x, wrap_dim(op, dim, x.rank()), false);
 }
 Tensor cumprod(const Tensor& in, int64_t dim_in, std::optional<Dtype> dtype) {
-  check_defined("cumprod", in);
+  const OpName op("cumprod");
+  check_defined(op, in);
   Tensor x = as_scanned(autocast(CastPolicy::fp32, in), dtype);
-  const int dim = wrap_dim("cumprod", dim_in, x.rank());
+  const int dim = wrap_dim(op, dim_in, x.rank());
   Tensor y = empty_like(x);
   kernels::cumprod(x.device(), mut_ref(y), ref(x), dim);
-  if (!recording(x)) return unrecorded("cumprod", std::move(y));
-  return record("cumprod", y, {x}, [x = Saved(x), y = Saved::output(y), dim](BackwardCtx& c) -> Grads {
+  if (!recording(x)) return unrecorded(op, std::move(y));
+  return record(op, y, {x}, [x = Saved(x), y = Saved::output(y), dim](BackwardCtx& c) -> Grads {
     Tensor a = c.get(x);
     if (a.rank() == 0 || a.numel() == 0) return {c.grad()};
     return {cumprod_grad(c.grad(), a, c.get(y), dim, c.create_graph())};
@@ -71,29 +74,16 @@ Tensor cumprod(const Tensor& in, int64_t dim_in, std::optional<Dtype> dtype) {
 }
 
 namespace {
-ValuesIndices running_extreme(const char* op, const Tensor& in, int64_t dim_in, bool largest) {
-  const int dim = wrap_dim(op, dim_in, in.rank(op));
-  if (in.rank() == 0) return {in.reshape({}), zeros({}, {Dtype::i64, in.device()})};
-  const int64_t n = in.size(dim);
-  Shape line = Shape::filled(in.rank(), 1);
-  line[dim] = n;
-  Tensor index;
-  {
-    NoGrad guard;
-    Tensor x = in.detach();
-    index = arange(0, n, 1, {Dtype::i64, in.device()}).reshape(line).expand(in.shape()).contiguous();
-    // each place takes over what stands `step` before it, if that wins: after log2(n) steps it has seen all
-    for (int64_t step = 1; step < n && in.numel() > 0; step *= 2) {
-      const Tensor before = x.narrow(dim, 0, n - step), here = x.narrow(dim, step, n - step);
-      const Tensor less = largest ? lt(here, before) : gt(here, before);
-      const Tensor wins = logical_or(less, logical_and(isnan(before), logical_not(isnan(here))));
-      index = cat(
-          {index.narrow(dim, 0, step), where(wins, index.narrow(dim, 0, n - step), index.narrow(dim, step, n - step))},
-          dim);
-      x = cat({x.narrow(dim, 0, step), where(wins, before, here)}, dim);
-    }
-  }
-  return {gather(in, dim, index), index};
+ValuesIndices running_extreme(const char* op, const Tensor& x, int64_t dim_in, bool largest) {
+  const int dim = wrap_dim(op, dim_in, x.rank(op));
+  ValuesIndices r{empty_like(x), empty_like(x, Dtype::i64)};
+  kernels::running_extreme(x.device(), mut_ref(r.values), mut_ref(r.indices), ref(x), dim, largest);
+  r.values = record(op, std::move(r.values), {x},
+                    [shape = x.shape(), at = Saved(r.indices, "indices"), dim](BackwardCtx& c) -> Grads {
+                      if (shape.empty()) return {c.grad()};
+                      return {scatter_add(zeros(shape, c.grad().options()), dim, c.get(at), c.grad())};
+                    });
+  return r;
 }
 /// logaddexp whose gradient is halved, not lost, between equal infinities.
 Tensor log_joined(const Tensor& x, const Tensor& y) {
@@ -110,9 +100,9 @@ ValuesIndices cummax(const Tensor& x, int64_t dim) { return running_extreme("cum
 ValuesIndices cummin(const Tensor& x, int64_t dim) { return running_extreme("cummin", x, dim, false); }
 
 Tensor logcumsumexp(const Tensor& x, int64_t dim_in) {
-  WEFT_CHECK(x.is_floating(), DtypeError, "logcumsumexp: expects a floating dtype, got ", x.dtype(),
-             "; convert with to()");
-  const int dim = wrap_dim("logcumsumexp", dim_in, x.rank());
+  const OpName op("logcumsumexp");
+  WEFT_CHECK(x.is_floating(), DtypeError, "expects a floating dtype, got ", x.dtype(), "; convert with to()");
+  const int dim = wrap_dim(op, dim_in, x.rank());
   Tensor y = x.to(compute_dtype(x.dtype()));
   const int64_t n = x.rank() ? x.size(dim) : 1;
   for (int64_t step = 1; step < n && x.numel() > 0; step *= 2)

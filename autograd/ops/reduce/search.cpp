@@ -3,7 +3,6 @@
 #include <cmath>
 #include <limits>
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/common.h"
 #include "weft/autograd/ops/elementwise/select.h"
@@ -14,49 +13,40 @@
 #include "weft/autograd/ops/reduce/sort.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
+#include "weft/core/kernels/order.h"
 
 namespace weft {
 namespace {
 using namespace detail;
 
-/// The number of leading elements of each line that come before v: [.., m] for s [.., n]. By halves, for all values.
-Tensor count_before(const Tensor& s, const Tensor& v, bool right) {
-  const int64_t n = s.size(-1);
-  Tensor count = zeros(v.shape(), {Dtype::i64, v.device()});
-  const Tensor number = logical_not(isnan(v));
-  int64_t step = 1;
-  while (step <= n / 2) step *= 2;
-  for (; n > 0 && step > 0; step /= 2) {
-    const Tensor next = count + step, last = gather(s, -1, clamp(next, 1, n) - 1);
-    // A NaN of the line is behind every number, one of the values behind everything.
-    const Tensor behind = logical_and(isnan(last), number);
-    const Tensor before = logical_not(logical_or(behind, right ? gt(last, v) : ge(last, v)));
-    count = where(logical_and(le(next, n), before), next, count);
-  }
-  return count;
+/// searchsorted of values and a sorted line of one dtype.
+Tensor search_places(const Tensor& line, const Tensor& values, bool right, Dtype dtype) {
+  const Tensor s = line.contiguous(), v = values.contiguous();
+  Tensor at = empty(v.shape(), {dtype, v.device()});
+  kernels::search_sorted(v.device(), mut_ref(at), ref(s), ref(v), right);
+  return at;
 }
 
-Tensor search(const char* op, const Tensor& sequence, const Tensor& values, const SearchOptions& o) try {
+Tensor search(const char* op, const Tensor& sequence, const Tensor& values, const SearchOptions& o) {
+  const OpName name(op);
   check_defined(op, sequence, values);
   kernels::detail::check_same_device(op, sequence, values);
   const Shape &s = sequence.shape(), &v = values.shape();
-  WEFT_CHECK(s.size() > 0, ShapeError, op, ": the sorted sequence must have an axis, got rank 0");
-  const bool shared = s.size() == 1;
-  WEFT_CHECK(shared || (s.size() == v.size() && s.slice(0, s.size() - 1) == v.slice(0, v.size() - 1)), ShapeError, op,
-             ": a sequence ", s, " does not fit values ", v, "; expects rank 1, or the same axes but the last");
+  WEFT_CHECK(s.size() > 0, ShapeError, "the sorted sequence must have an axis, got rank 0");
+  WEFT_CHECK(s.size() == 1 || (s.size() == v.size() && s.slice(0, s.size() - 1) == v.slice(0, v.size() - 1)),
+             ShapeError, op, ": a sequence ", s, " does not fit values ", v,
+             "; expects rank 1, or the same axes but the last");
   NoGrad guard;
   const Dtype d = promote(sequence.dtype(), values.dtype());
   Tensor line = cast(sequence, d);
   if (o.sorter.defined()) {
-    WEFT_CHECK(o.sorter.shape() == s, ShapeError, op, ": the sorter ", o.sorter.shape(),
-               " is not of the sequence's shape ", s);
-    WEFT_CHECK(o.sorter.dtype() == Dtype::i64, DtypeError, op, ": the sorter must be i64, got ", o.sorter.dtype());
+    WEFT_CHECK(o.sorter.shape() == s, ShapeError, "the sorter ", o.sorter.shape(), " is not of the sequence's shape ",
+               s);
+    WEFT_CHECK(o.sorter.dtype() == Dtype::i64, DtypeError, "the sorter must be i64, got ", o.sorter.dtype());
     line = gather(line, -1, o.sorter);
   }
-  const Tensor wanted = cast(values, d);
-  const Tensor at = count_before(line, shared ? wanted.reshape({-1}) : wanted, o.right).reshape(v);
-  return o.out_int32 ? at.to(Dtype::i32) : at;
-} catch (const Error& e) { detail::rethrow_as(op, e); }
+  return search_places(line, cast(values, d), o.right, o.out_int32 ? Dtype::i32 : Dtype::i64);
+}
 
 }  // namespace
 
@@ -64,30 +54,33 @@ Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& values, const S
   return search("searchsorted", sorted_sequence, values, o);
 }
 Tensor searchsorted(const Tensor& sorted_sequence, Scalar value, const SearchOptions& o) {
-  return search("searchsorted", sorted_sequence, detail::number_beside("searchsorted", value, sorted_sequence), o);
+  const OpName op("searchsorted");
+  return search(op, sorted_sequence, detail::number_beside(op, value, sorted_sequence), o);
 }
 Tensor bucketize(const Tensor& x, const Tensor& boundaries, const SearchOptions& o) {
-  check_defined("bucketize", x, boundaries);
-  WEFT_CHECK(boundaries.rank() == 1, ShapeError, "bucketize: boundaries must be of rank 1, got ", boundaries.shape());
-  WEFT_CHECK(!o.sorter.defined(), ValueError, "bucketize: takes no sorter; sort the boundaries");
-  return search("bucketize", boundaries, x, o);
+  const OpName op("bucketize");
+  check_defined(op, x, boundaries);
+  WEFT_CHECK(boundaries.rank() == 1, ShapeError, "boundaries must be of rank 1, got ", boundaries.shape());
+  WEFT_CHECK(!o.sorter.defined(), ValueError, "takes no sorter; sort the boundaries");
+  return search(op, boundaries, x, o);
 }
 
 Tensor bucketize(Scalar x, const Tensor& boundaries, const SearchOptions& o) {
   return bucketize(detail::number_beside("bucketize", x, boundaries), boundaries, o);
 }
 
-Tensor isin(const Tensor& elements, const Tensor& test_elements, const IsinOptions& o) try {
-  check_defined("isin", elements, test_elements);
-  kernels::detail::check_same_device("isin", elements, test_elements);
+Tensor isin(const Tensor& elements, const Tensor& test_elements, const IsinOptions& o) {
+  const OpName op("isin");
+  check_defined(op, elements, test_elements);
+  kernels::detail::check_same_device(op, elements, test_elements);
   NoGrad guard;
   const Dtype d = promote(elements.dtype(), test_elements.dtype());
   const Tensor x = cast(elements, d).reshape({-1}), among = sort(cast(test_elements, d).reshape({-1}), 0).values;
   const int64_t n = among.numel();
   if (n == 0) return full(elements.shape(), o.invert, {Dtype::boolean, elements.device()});
-  const Tensor found = eq(gather(among, 0, clamp(count_before(among, x, false), {}, n - 1)), x);
+  const Tensor found = eq(gather(among, 0, clamp(search_places(among, x, false, Dtype::i64), {}, n - 1)), x);
   return (o.invert ? logical_not(found) : found).reshape(elements.shape());
-} catch (const Error& e) { detail::rethrow_as("isin", e); }
+}
 Tensor isin(const Tensor& elements, Scalar test_element, const IsinOptions& o) {
   check_defined("isin", elements);
   return o.invert ? ne(elements, test_element) : eq(elements, test_element);
@@ -99,10 +92,11 @@ Tensor isin(Scalar element, const Tensor& test_elements, const IsinOptions& o) {
 }
 
 Tensor isclose(const Tensor& x, const Tensor& y, double rtol, double atol, bool equal_nan) {
-  check_operands("isclose", x, y);
-  WEFT_CHECK(x.dtype() == y.dtype(), DtypeError, "isclose: dtypes differ: ", x.dtype(), " and ", y.dtype());
-  WEFT_CHECK(rtol >= 0 && atol >= 0, ValueError, "isclose: tolerances must not be negative, got rtol ", rtol,
-             " and atol ", atol);
+  const OpName op("isclose");
+  check_operands(op, x, y);
+  WEFT_CHECK(x.dtype() == y.dtype(), DtypeError, "dtypes differ: ", x.dtype(), " and ", y.dtype());
+  WEFT_CHECK(rtol >= 0 && atol >= 0, ValueError, "tolerances must not be negative, got rtol ", rtol, " and atol ",
+             atol);
   NoGrad guard;
   const Tensor a = x.to(Dtype::f64), b = y.to(Dtype::f64), distance = abs(a - b);
   const Tensor near = logical_and(isfinite(distance), le(distance, abs(b) * rtol + atol));
@@ -110,14 +104,14 @@ Tensor isclose(const Tensor& x, const Tensor& y, double rtol, double atol, bool 
   return equal_nan ? logical_or(close, logical_and(isnan(a), isnan(b))) : close;
 }
 
-UniqueResult unique_consecutive(const Tensor& in, const UniqueOptions& o) try {
-  check_defined("unique_consecutive", in);
+UniqueResult unique_consecutive(const Tensor& in, const UniqueOptions& o) {
+  const OpName op("unique_consecutive");
+  check_defined(op, in);
   NoGrad guard;
-  const int d = o.dim ? wrap_dim("unique_consecutive", *o.dim, in.rank()) : 0;
+  const int d = o.dim ? wrap_dim(op, *o.dim, in.rank()) : 0;
   const Tensor x = o.dim && in.rank() ? in.detach() : in.detach().reshape({-1});
   const int64_t n = x.size(d);
-  WEFT_CHECK(n == 0 || x.numel() > 0, ShapeError, "unique_consecutive: the slices of ", in.shape(), " along axis ", d,
-             " are empty");
+  WEFT_CHECK(n == 0 || x.numel() > 0, ShapeError, "the slices of ", in.shape(), " along axis ", d, " are empty");
   const TensorOptions count{Dtype::i64, x.device()};
   UniqueResult r;
   Tensor first = zeros({0}, {Dtype::boolean, x.device()});  // does a run begin here?
@@ -132,15 +126,16 @@ UniqueResult unique_consecutive(const Tensor& in, const UniqueOptions& o) try {
   if (o.return_counts)
     r.counts = n == 0 ? starts : cat({starts.narrow(0, 1, starts.numel() - 1), full({1}, n, count)}) - starts;
   return r;
-} catch (const Error& e) { detail::rethrow_as("unique_consecutive", e); }
+}
 
-UniqueResult unique(const Tensor& in, const UniqueOptions& o) try {
-  check_defined("unique", in);
+UniqueResult unique(const Tensor& in, const UniqueOptions& o) {
+  const OpName op("unique");
+  check_defined(op, in);
   NoGrad guard;
-  const int d = o.dim ? wrap_dim("unique", *o.dim, in.rank()) : 0;
+  const int d = o.dim ? wrap_dim(op, *o.dim, in.rank()) : 0;
   const Tensor x = o.dim && in.rank() ? in.detach() : in.detach().reshape({-1});
   const int64_t n = x.size(d), length = n == 0 ? 0 : x.numel() / n;
-  WEFT_CHECK(n == 0 || length > 0, ShapeError, "unique: the slices of ", in.shape(), " along axis ", d, " are empty");
+  WEFT_CHECK(n == 0 || length > 0, ShapeError, "the slices of ", in.shape(), " along axis ", d, " are empty");
   const Tensor columns = x.movedim(d, 0).reshape({n, length}).t().contiguous();
   Tensor order = arange(0, n, 1, {Dtype::i64, x.device()});
   // sorts keep the order of equals: the last one, by the first element, counts most
@@ -151,46 +146,46 @@ UniqueResult unique(const Tensor& in, const UniqueOptions& o) try {
   if (o.return_inverse)
     r.inverse_indices = scatter(order, 0, order, r.inverse_indices).reshape(o.dim ? Shape{n} : in.shape());
   return r;
-} catch (const Error& e) { detail::rethrow_as("unique", e); }
+}
 
-Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) try {
-  check_defined("bincount", x);
-  WEFT_CHECK(!x.is_floating() && x.dtype() != Dtype::boolean, DtypeError, "bincount: expects integers, got ",
-             x.dtype());
-  WEFT_CHECK(x.rank() == 1, ShapeError, "bincount: expects rank 1, got ", x.shape());
-  WEFT_CHECK(minlength >= 0, ValueError, "bincount: minlength must not be negative, got ", minlength);
-  WEFT_CHECK(!weights.defined() || weights.shape() == x.shape(), ShapeError, "bincount: weights are ",
+Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) {
+  const OpName op("bincount");
+  check_defined(op, x);
+  WEFT_CHECK(!x.is_floating() && x.dtype() != Dtype::boolean, DtypeError, "expects integers, got ", x.dtype());
+  WEFT_CHECK(x.rank() == 1, ShapeError, "expects rank 1, got ", x.shape());
+  WEFT_CHECK(minlength >= 0, ValueError, "minlength must not be negative, got ", minlength);
+  WEFT_CHECK(!weights.defined() || weights.shape() == x.shape(), ShapeError, "weights are ",
              weights.defined() ? weights.shape() : Shape{}, " but x is ", x.shape());
   NoGrad guard;
   int64_t size = minlength;
   if (x.numel() > 0) {
     const int64_t least = min(x).item<int64_t>(), most = max(x).item<int64_t>();
-    WEFT_CHECK(least >= 0, ValueError, "bincount: ", least, " is negative");
-    WEFT_CHECK(most < std::numeric_limits<int64_t>::max(), ValueError, "bincount: there is no room for ", most,
+    WEFT_CHECK(least >= 0, ValueError, least, " is negative");
+    WEFT_CHECK(most < std::numeric_limits<int64_t>::max(), ValueError, "there is no room for ", most,
                " and all counts below");
     size = std::max(size, most + 1);
   }
   const Dtype d = !weights.defined() ? Dtype::i64 : weights.dtype() == Dtype::f32 ? Dtype::f32 : Dtype::f64;
   const TensorOptions at{d, x.device()};
   return index_add(zeros({size}, at), 0, x.to(Dtype::i64), weights.defined() ? cast(weights, d) : ones(x.shape(), at));
-} catch (const Error& e) { detail::rethrow_as("bincount", e); }
+}
 
-Tensor histc(const Tensor& in, const HistcOptions& o) try {
-  check_defined("histc", in);
-  WEFT_CHECK(in.is_floating(), DtypeError, "histc: expects a floating dtype, got ", in.dtype(), "; convert with to()");
-  WEFT_CHECK(o.bins > 0, ValueError, "histc: bins must be positive, got ", o.bins);
+Tensor histc(const Tensor& in, const HistcOptions& o) {
+  const OpName op("histc");
+  check_defined(op, in);
+  WEFT_CHECK(in.is_floating(), DtypeError, "expects a floating dtype, got ", in.dtype(), "; convert with to()");
+  WEFT_CHECK(o.bins > 0, ValueError, "bins must be positive, got ", o.bins);
   NoGrad guard;
   const Tensor x = cast(in.detach(), compute_dtype(in.dtype())).reshape({-1});
   double low = o.min, high = o.max;
   if (low == high && x.numel() > 0) low = min(x).item<double>(), high = max(x).item<double>();
-  WEFT_CHECK(std::isfinite(low) && std::isfinite(high), ValueError, "histc: the range [", low, ", ", high,
-             "] is not finite");
+  WEFT_CHECK(std::isfinite(low) && std::isfinite(high), ValueError, "the range [", low, ", ", high, "] is not finite");
   if (low == high) low -= 1, high += 1;
-  WEFT_CHECK(low < high, ValueError, "histc: max ", high, " is less than min ", low);
+  WEFT_CHECK(low < high, ValueError, "max ", high, " is less than min ", low);
   const Tensor inside = logical_and(ge(x, low), le(x, high));
   const Tensor part = (where(inside, x, low) - low) * static_cast<double>(o.bins) / (high - low);
   const Tensor bin = where(inside, clamp(part.to(Dtype::i64), {}, o.bins - 1), o.bins);
   return bincount(bin, {}, o.bins + 1).narrow(0, 0, o.bins).to(in.dtype());
-} catch (const Error& e) { detail::rethrow_as("histc", e); }
+}
 
 }  // namespace weft

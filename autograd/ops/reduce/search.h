@@ -7,6 +7,7 @@
 
 namespace weft {
 
+/// Options of searchsorted and bucketize.
 struct SearchOptions {
   bool out_int32 = false;  ///< i32 in place of i64
   bool right = false;      ///< the place behind equal elements; otherwise before them (PyTorch's side)
@@ -22,6 +23,7 @@ struct SearchOptions {
 [[nodiscard]] WEFT_API Tensor bucketize(const Tensor& x, const Tensor& boundaries, const SearchOptions& o = {});
 [[nodiscard]] WEFT_API Tensor bucketize(Scalar x, const Tensor& boundaries, const SearchOptions& o = {});
 
+/// Options of isin.
 struct IsinOptions {
   bool assume_unique = false;  ///< ignored; PyTorch has it
   bool invert = false;         ///< true for elements that are none of test_elements
@@ -39,6 +41,7 @@ struct IsinOptions {
 /// The result of unique: the different elements or slices, once each; where in `output` each element (x's shape) or
 /// slice ([n]) is, i64; how often each of `output` was there, i64. What the options do not ask for is undefined.
 WEFT_RESULT3(UniqueResult, output, inverse_indices, counts);
+/// Options of unique and unique_consecutive: what else to return.
 struct UniqueOptions {
   bool return_inverse = false;
   bool return_counts = false;

@@ -1,6 +1,5 @@
 #include "weft/autograd/ops/reduce/softmax.h"
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/common.h"
 #include "weft/autograd/ops/elementwise/unary.h"
@@ -37,9 +36,10 @@ Tensor softmax_op(const char* name, const Tensor& in, int64_t dim_in, std::optio
 Tensor softmax(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) {
   return softmax_op("softmax", x, dim, dtype, false);
 }
-Tensor softmin(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) try {
+Tensor softmin(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) {
+  const OpName op("softmin");
   return softmax(neg(x), dim, dtype);
-} catch (const Error& e) { rethrow_as("softmin", e); }
+}
 Tensor log_softmax(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) {
   return softmax_op("log_softmax", x, dim, dtype, true);
 }

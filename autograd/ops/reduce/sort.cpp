@@ -30,9 +30,10 @@ ValuesIndices sort(const Tensor& x, int64_t dim, bool descending) {
 }
 
 ValuesIndices topk(const Tensor& x, int64_t k, int64_t dim, bool largest, bool) {
-  const int d = wrap_dim("topk", dim, x.rank());
+  const OpName op("topk");
+  const int d = wrap_dim(op, dim, x.rank());
   const int64_t n = x.rank() ? x.shape()[d] : 1;
-  WEFT_CHECK(k >= 0 && k <= n, ValueError, "topk: k = ", k, " is out of range for axis ", d, " of size ", n);
+  WEFT_CHECK(k >= 0 && k <= n, ValueError, "k = ", k, " is out of range for axis ", d, " of size ", n);
   if (x.rank() == 0) {
     const ValuesIndices v = topk(x.reshape({1}), k, 0, largest);
     return k == 1 ? ValuesIndices{v.values.reshape({}), v.indices.reshape({})} : v;

@@ -14,11 +14,13 @@ WEFT_RESULT2(VarMean, var, mean);
 WEFT_API StdMean std_mean(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 WEFT_API VarMean var_mean(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 
+/// What aminmax gives.
 WEFT_RESULT2(MinMax, min, max);
 /// amin and amax along `dim`, or of everything; NaN wins and equal extremes share the gradient. ShapeError for no
 /// elements. Equivalent: torch.aminmax.
 WEFT_API MinMax aminmax(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
 
+/// Options of cov.
 struct CovOptions {
   double correction = 1;  ///< the divisor is max(0, number of observations - correction)
   Tensor fweights = {};   ///< [observations] integers: how often each observation counts
@@ -33,6 +35,7 @@ struct CovOptions {
 /// cov_ij / sqrt(cov_ii cov_jj), within [-1, 1]. Shapes and errors as `cov`'s. Equivalent: torch.corrcoef.
 [[nodiscard]] WEFT_API Tensor corrcoef(const Tensor& x);
 
+/// Options of diff.
 struct DiffOptions {
   Tensor prepend = {}, append = {};  ///< put before and after x along the axis first; of x's rank and other sizes
 };

@@ -20,11 +20,7 @@ struct Strided {
   int64_t offset;
 
   /// One past the last element.
-  int64_t end() const {
-    int64_t last = offset;
-    for (int i = 0; i < size.size(); ++i) last += (size[i] - 1) * stride[i];
-    return last + 1;
-  }
+  int64_t end() const { return offset + detail::strided_extent("as_strided", size, stride); }
   Tensor of(const Tensor& x) const {
     Tensor y(make_ref<TensorImpl>(Ref<Storage>(x.impl()->storage), size, stride, offset, x.dtype()));
     y.impl()->is_view = true;
@@ -85,26 +81,16 @@ Tensor strided_grad(const Tensor& g, Strided to, Strided of) {
 }  // namespace
 
 Tensor as_strided(const Tensor& x, const Shape& size, const Strides& stride, std::optional<int64_t> storage_offset) {
-  check_defined("as_strided", x);
-  WEFT_CHECK(size.size() == stride.size(), ShapeError, "as_strided: size ", size, " and stride ", stride,
-             " differ in length");
+  const OpName op("as_strided");
+  check_defined(op, x);
+  WEFT_CHECK(size.size() == stride.size(), ShapeError, "size ", size, " and stride ", stride, " differ in length");
   const Strided of{x.shape(), x.strides(), x.impl()->offset}, to{size, stride, storage_offset.value_or(of.offset)};
-  const int64_t numel = checked_numel("as_strided", size);
-  WEFT_CHECK(to.offset >= 0, ValueError, "as_strided: negative storage_offset ", to.offset);
+  WEFT_CHECK(to.offset >= 0, ValueError, "negative storage_offset ", to.offset);
   const auto room = static_cast<int64_t>(x.impl()->storage->bytes() / itemsize(x.dtype()));
-  int64_t last = to.offset;
-  bool fits = true;
-  for (int i = 0; i < size.size(); ++i) {
-    int64_t reach = 0;
-    WEFT_CHECK(stride[i] >= 0, ValueError, "as_strided: negative stride in ", stride);
-    if (numel > 0)
-      fits = fits && !__builtin_mul_overflow(size[i] - 1, stride[i], &reach) &&
-             !__builtin_add_overflow(last, reach, &last);
-  }
-  WEFT_CHECK(numel == 0 || (fits && last < room), ValueError, "as_strided: size ", size, ", stride ", stride,
+  const int64_t extent = detail::strided_extent(op, size, stride);
+  WEFT_CHECK(extent == 0 || to.offset <= room - extent, ValueError, "size ", size, ", stride ", stride,
              " and storage_offset ", to.offset, " reach beyond the storage, which has ", room, " elements");
-  return record("as_strided", to.of(x), {x},
-                [to, of](BackwardCtx& c) -> Grads { return {strided_grad(c.grad(), to, of)}; });
+  return record(op, to.of(x), {x}, [to, of](BackwardCtx& c) -> Grads { return {strided_grad(c.grad(), to, of)}; });
 }
 
 }  // namespace weft

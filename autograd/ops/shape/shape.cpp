@@ -1,6 +1,5 @@
 #include "weft/autograd/ops/shape/shape.h"
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
@@ -33,16 +32,17 @@ Tensor detail::dense_ordered(const Tensor& x) {
   return y;
 }
 
-Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) try {
-  WEFT_CHECK(!tensors.empty(), ValueError, "cat: the list of tensors is empty");
+Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
+  const OpName op("cat");
+  WEFT_CHECK(!tensors.empty(), ValueError, "the list of tensors is empty");
   // [0] is skipped whatever the rank of the others: what a loop appends to at first
   auto skipped = [](const Tensor& t) { return t.rank() == 1 && t.numel() == 0; };
   const Tensor* first = &tensors[0];
   for (const Tensor& t : tensors) {
     if (skipped(*first)) first = &t;
   }
-  const int d = wrap_dim("cat", dim, first->rank());
-  WEFT_CHECK(first->rank() > 0, ShapeError, "cat: tensors of rank 0 cannot be joined; use stack");
+  const int d = wrap_dim(op, dim, first->rank());
+  WEFT_CHECK(first->rank() > 0, ShapeError, "tensors of rank 0 cannot be joined; use stack");
   Shape shape = first->shape();
   shape[d] = 0;
   Dtype dtype = tensors[0].dtype();
@@ -50,12 +50,12 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) try {
   for (size_t k = 0; k < tensors.size(); ++k) {
     const Tensor& t = tensors[k];
     dtype = promote(dtype, t.dtype());
-    WEFT_CHECK(t.device() == first->device(), DeviceError, "cat: tensor ", k, " is on ", t.device(), ", the others on ",
+    WEFT_CHECK(t.device() == first->device(), DeviceError, "tensor ", k, " is on ", t.device(), ", the others on ",
                first->device());
     if (skipped(t)) continue;
     bool fits = t.rank() == shape.size();
     for (int i = 0; fits && i < shape.size(); ++i) fits = i == d || t.shape()[i] == shape[i];
-    WEFT_CHECK(fits, ShapeError, "cat: tensor ", k, " is ", t.shape(), ", tensor 0 is ", first->shape(),
+    WEFT_CHECK(fits, ShapeError, "tensor ", k, " is ", t.shape(), ", tensor 0 is ", first->shape(),
                "; they may differ along axis ", d, " only");
     shape[d] += t.shape()[d];
     if (!like && !(t.is_contiguous() && t.is_channels_last())) like = &t;
@@ -71,7 +71,7 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) try {
   kernels::cat(y.device(), mut_ref(y), refs.data(), refs.size(), d);
   SmallVec<int64_t, 8> sizes;
   for (const Tensor& t : tensors) sizes.push_back(skipped(t) ? -1 : t.shape()[d]);
-  return record("cat", y, inputs, [d, sizes = std::move(sizes)](BackwardCtx& c) -> Grads {
+  return record(op, y, inputs, [d, sizes = std::move(sizes)](BackwardCtx& c) -> Grads {
     Grads grads(sizes.size());
     int64_t at = 0;
     for (int k = 0; k < sizes.size(); ++k) {
@@ -84,29 +84,31 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) try {
     }
     return grads;
   });
-} catch (const Error& e) { detail::rethrow_as("cat", e); }
+}
 
-Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) try {
-  WEFT_CHECK(!tensors.empty(), ValueError, "stack: the list of tensors is empty");
-  const int d = wrap_dim("stack", dim, tensors[0].rank() + 1);
+Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) {
+  const OpName op("stack");
+  WEFT_CHECK(!tensors.empty(), ValueError, "the list of tensors is empty");
+  const int d = wrap_dim(op, dim, tensors[0].rank() + 1);
   std::vector<Tensor> raised;
   raised.reserve(tensors.size());
   for (size_t k = 0; k < tensors.size(); ++k) {
-    WEFT_CHECK(tensors[k].shape() == tensors[0].shape(), ShapeError, "stack: tensor ", k, " is ", tensors[k].shape(),
+    WEFT_CHECK(tensors[k].shape() == tensors[0].shape(), ShapeError, "tensor ", k, " is ", tensors[k].shape(),
                ", tensor 0 is ", tensors[0].shape(), "; all shapes must agree");
     raised.push_back(tensors[k].unsqueeze(d));
   }
   return cat(raised, d);
-} catch (const Error& e) { detail::rethrow_as("stack", e); }
+}
 
 std::vector<Tensor> unbind(const Tensor& x, int64_t dim_in) {
-  WEFT_CHECK(x.rank("unbind") > 0, ShapeError, "unbind: needs an axis, got rank 0");
-  const int dim = wrap_dim("unbind", dim_in, x.rank());
+  const OpName op("unbind");
+  WEFT_CHECK(x.rank(op) > 0, ShapeError, "needs an axis, got rank 0");
+  const int dim = wrap_dim(op, dim_in, x.rank());
   const Tensor at = x.detach();
   std::vector<Tensor> slices;
   for (int64_t i = 0; i < x.size(dim); ++i) slices.push_back(at.select(dim, i));
   if (slices.empty()) return slices;
-  return record_n("unbind", std::move(slices), {x}, [dim, n = x.size(dim)](BackwardCtx& c) -> Grads {
+  return record_n(op, std::move(slices), {x}, [dim, n = x.size(dim)](BackwardCtx& c) -> Grads {
     std::vector<Tensor> g;
     for (int64_t i = 0; i < n; ++i) g.push_back(c.grad(static_cast<int>(i)));
     return {stack(g, dim)};
@@ -114,12 +116,13 @@ std::vector<Tensor> unbind(const Tensor& x, int64_t dim_in) {
 }
 
 Tensor flip(const Tensor& x, const Shape& dims) {
+  const OpName op("flip");
   Strides strides = x.strides();
   int64_t last = 0;
   uint32_t seen = 0;
   for (int64_t dim : dims) {
-    const int d = wrap_dim("flip", dim, x.rank());
-    WEFT_CHECK(!(seen >> d & 1), ValueError, "flip: dim ", d, " stands twice in ", dims);
+    const int d = wrap_dim(op, dim, x.rank());
+    WEFT_CHECK(!(seen >> d & 1), ValueError, "dim ", d, " stands twice in ", dims);
     seen |= 1u << d;
     if (x.rank() == 0) continue;
     last += (x.shape()[d] - 1) * strides[d];
@@ -130,37 +133,40 @@ Tensor flip(const Tensor& x, const Shape& dims) {
     // read backwards from the last element
     kernels::copy(x.device(), mut_ref(y), seen_as(ref(x), x.shape().data(), strides.data(), x.rank(), last));
   }
-  return record("flip", y, {x}, [dims](BackwardCtx& c) -> Grads { return {flip(c.grad(), dims)}; });
+  return record(op, y, {x}, [dims](BackwardCtx& c) -> Grads { return {flip(c.grad(), dims)}; });
 }
 
-Tensor roll(const Tensor& x, const Shape& shifts, const Shape& dims) try {
-  WEFT_CHECK(shifts.size() == dims.size(), ShapeError, "roll: ", shifts.size(), " shifts for ", dims.size(), " dims");
+Tensor roll(const Tensor& x, const Shape& shifts, const Shape& dims) {
+  const OpName op("roll");
+  WEFT_CHECK(shifts.size() == dims.size(), ShapeError, shifts.size(), " shifts for ", dims.size(), " dims");
   Tensor y = x;
   for (int k = 0; k < dims.size(); ++k) {
-    WEFT_CHECK(x.rank() > 0, ShapeError, "roll: a rank-0 tensor has no dim ", dims[k]);
-    const int d = wrap_dim("roll", dims[k], x.rank());
+    WEFT_CHECK(x.rank() > 0, ShapeError, "a rank-0 tensor has no dim ", dims[k]);
+    const int d = wrap_dim(op, dims[k], x.rank());
     const int64_t n = x.shape()[d];
     if (n == 0) continue;
     const int64_t shift = (shifts[k] % n + n) % n;
     if (shift != 0) y = cat({y.narrow(d, n - shift, shift), y.narrow(d, 0, n - shift)}, d);
   }
   return y.is_same(x) ? x.clone() : y;
-} catch (const Error& e) { detail::rethrow_as("roll", e); }
+}
 
-Tensor roll(const Tensor& x, int64_t shift) try {
+Tensor roll(const Tensor& x, int64_t shift) {
+  const OpName op("roll");
   return roll(x.flatten(), {shift}, {0}).reshape(x.shape());
-} catch (const Error& e) { detail::rethrow_as("roll", e); }
+}
 
-Tensor repeat(const Tensor& x, const Shape& repeats) try {
+Tensor repeat(const Tensor& x, const Shape& repeats) {
+  const OpName op("repeat");
   const int extra = repeats.size() - x.rank();
-  WEFT_CHECK(extra >= 0, ShapeError, "repeat: ", repeats, " has fewer entries than ", x.shape(), " has dimensions");
+  WEFT_CHECK(extra >= 0, ShapeError, repeats, " has fewer entries than ", x.shape(), " has dimensions");
   // an axis in front of each repeated one, expanded
   Shape split, grown, shape;
   for (int i = 0; i < repeats.size(); ++i) {
     const int64_t r = repeats[i], n = i < extra ? 1 : x.shape()[i - extra];
-    WEFT_CHECK(r >= 0, ValueError, "repeat: negative number of repeats in ", repeats);
+    WEFT_CHECK(r >= 0, ValueError, "negative number of repeats in ", repeats);
     int64_t size = 0;
-    WEFT_CHECK(!__builtin_mul_overflow(r, n, &size), ShapeError, "repeat: ", repeats, " times ", x.shape(),
+    WEFT_CHECK(!__builtin_mul_overflow(r, n, &size), ShapeError, repeats, " times ", x.shape(),
                " has too many elements");
     shape.push_back(size);
     if (r != 1 && n != 1) {
@@ -173,57 +179,60 @@ Tensor repeat(const Tensor& x, const Shape& repeats) try {
       grown.push_back(size);
     }
   }
-  (void)checked_numel("repeat", shape);
+  (void)checked_numel(op, shape);
   if (grown == split) return x.reshape(shape).clone();
   return x.reshape(split).expand(grown).reshape(shape).contiguous();
-} catch (const Error& e) { detail::rethrow_as("repeat", e); }
+}
 
-Tensor tile(const Tensor& x, const Shape& dims) try {
+Tensor tile(const Tensor& x, const Shape& dims) {
+  const OpName op("tile");
   Shape repeats = dims;
   while (repeats.size() < x.rank()) repeats.insert(0, 1);
   return repeat(x, repeats);
-} catch (const Error& e) { detail::rethrow_as("tile", e); }
+}
 
-Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t dim) try {
-  WEFT_CHECK(repeats >= 0, ValueError, "repeat_interleave: negative number of repeats ", repeats);
+Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t dim) {
+  const OpName op("repeat_interleave");
+  WEFT_CHECK(repeats >= 0, ValueError, "negative number of repeats ", repeats);
   if (x.rank() == 0) return repeat_interleave(x.reshape({1}), repeats, dim);
-  const int d = wrap_dim("repeat_interleave", dim, x.rank());
+  const int d = wrap_dim(op, dim, x.rank());
   Shape grown = x.shape(), shape = x.shape();
   grown.insert(d + 1, repeats);
-  (void)checked_numel("repeat_interleave", grown);
+  (void)checked_numel(op, grown);
   shape[d] *= repeats;
   return x.unsqueeze(d + 1).expand(grown).reshape(shape).contiguous();
-} catch (const Error& e) { detail::rethrow_as("repeat_interleave", e); }
+}
 
-Tensor repeat_interleave(const Tensor& x, int64_t repeats) try {
+Tensor repeat_interleave(const Tensor& x, int64_t repeats) {
+  const OpName op("repeat_interleave");
   return repeat_interleave(x.flatten(), repeats, 0);
-} catch (const Error& e) { detail::rethrow_as("repeat_interleave", e); }
+}
 
-Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim) try {
-  const int d = wrap_dim("repeat_interleave", dim, x.rank());
+Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim) {
+  const OpName op("repeat_interleave");
+  const int d = wrap_dim(op, dim, x.rank());
   const int64_t n = x.rank() ? x.shape()[d] : 1;
   WEFT_CHECK(!repeats.is_floating() && repeats.rank() <= 1 && (repeats.numel() == n || repeats.numel() == 1),
-             ShapeError, "repeat_interleave: repeats is ", repeats.dtype(), " ", repeats.shape(), " for axis ", d,
-             " of size ", n);
+             ShapeError, "repeats is ", repeats.dtype(), " ", repeats.shape(), " for axis ", d, " of size ", n);
   const std::vector<int64_t> times = repeats.to_vector<int64_t>();
   auto count = [&](int64_t i) { return times[times.size() == 1 ? 0 : static_cast<size_t>(i)]; };
   int64_t total = 0;
   for (int64_t i = 0; i < n; ++i) {
-    WEFT_CHECK(count(i) >= 0, ValueError, "repeat_interleave: negative number of repeats ", count(i));
-    WEFT_CHECK(!__builtin_add_overflow(total, count(i), &total), ShapeError,
-               "repeat_interleave: the repeats add up to too many elements");
+    WEFT_CHECK(count(i) >= 0, ValueError, "negative number of repeats ", count(i));
+    WEFT_CHECK(!__builtin_add_overflow(total, count(i), &total), ShapeError, "the repeats add up to too many elements");
   }
   Tensor at = empty({total}, Dtype::i64);
   auto* p = at.mut_data<int64_t>();
   for (int64_t i = 0; i < n; ++i) p = std::fill_n(p, count(i), i);
   return index_select(x, d, at.to(x.device()));
-} catch (const Error& e) { detail::rethrow_as("repeat_interleave", e); }
+}
 
 std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, Choice<MeshIndexing> indexing) {
-  WEFT_CHECK(!tensors.empty(), ValueError, "meshgrid: the list of tensors is empty");
+  const OpName op("meshgrid");
+  WEFT_CHECK(!tensors.empty(), ValueError, "the list of tensors is empty");
   Shape shape;
   for (const Tensor& t : tensors) {
-    WEFT_CHECK(t.rank() <= 1, ShapeError, "meshgrid: expects tensors of rank 0 or 1, got ", t.shape());
+    WEFT_CHECK(t.rank() <= 1, ShapeError, "expects tensors of rank 0 or 1, got ", t.shape());
     shape.push_back(t.numel());
   }
   const int n = shape.size();
@@ -242,7 +251,8 @@ std::vector<Tensor> meshgrid(const std::vector<Tensor>& tensors, Choice<MeshInde
 namespace {
 
 Tensor triangle(const char* name, const Tensor& x, int64_t diagonal, bool lower) {
-  WEFT_CHECK(x.rank() >= 2, ShapeError, name, ": expects at least 2 dimensions, got ", x.shape());
+  const OpName op(name);
+  WEFT_CHECK(x.rank() >= 2, ShapeError, "expects at least 2 dimensions, got ", x.shape());
   Tensor y = empty(x.shape(), x.options());
   kernels::triangle(x.device(), mut_ref(y), ref(x), diagonal, lower);
   return record(name, y, {x}, [=](BackwardCtx& c) -> Grads { return {triangle(name, c.grad(), diagonal, lower)}; });
@@ -273,22 +283,18 @@ void shuffle_copy(Tensor& to, const Tensor& from, int64_t r) {
 
 }  // namespace
 
-Tensor tril(const Tensor& x, int64_t diagonal) try {
-  return triangle("tril", x, diagonal, true);
-} catch (const Error& e) { detail::rethrow_as("tril", e); }
-Tensor triu(const Tensor& x, int64_t diagonal) try {
-  return triangle("triu", x, diagonal, false);
-} catch (const Error& e) { detail::rethrow_as("triu", e); }
+Tensor tril(const Tensor& x, int64_t diagonal) { return triangle("tril", x, diagonal, true); }
+Tensor triu(const Tensor& x, int64_t diagonal) { return triangle("triu", x, diagonal, false); }
 
 namespace {
 constexpr int64_t kMaxFactor = 1 << 16;  // its square times a size must not overflow
 }
 Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor) {
+  const OpName op("pixel_shuffle");
   const int64_t r = upscale_factor;
-  WEFT_CHECK(r >= 1 && r <= kMaxFactor, ValueError, "pixel_shuffle: upscale_factor must be 1 to ", kMaxFactor, ", got ",
-             r);
-  WEFT_CHECK(x.rank() >= 3, ShapeError, "pixel_shuffle: expects at least 3 dimensions, got ", x.shape());
-  WEFT_CHECK(x.size(-3) % (r * r) == 0, ShapeError, "pixel_shuffle: ", x.size(-3),
+  WEFT_CHECK(r >= 1 && r <= kMaxFactor, ValueError, "upscale_factor must be 1 to ", kMaxFactor, ", got ", r);
+  WEFT_CHECK(x.rank() >= 3, ShapeError, "expects at least 3 dimensions, got ", x.shape());
+  WEFT_CHECK(x.size(-3) % (r * r) == 0, ShapeError, x.size(-3),
              " channels are not divisible by upscale_factor^2 = ", r * r);
   Shape shape = x.shape();
   shape[-3] /= r * r;
@@ -297,15 +303,15 @@ Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor) {
   Tensor y = detail::empty_ordered(shape, x.dtype(), x);
   if (r == 1) kernels::copy(x.device(), mut_ref(y), ref(x));
   else shuffle_copy(y, x, r);
-  return record("pixel_shuffle", y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_unshuffle(c.grad(), r)}; });
+  return record(op, y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_unshuffle(c.grad(), r)}; });
 }
 
 Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor) {
+  const OpName op("pixel_unshuffle");
   const int64_t r = downscale_factor;
-  WEFT_CHECK(r >= 1 && r <= kMaxFactor, ValueError, "pixel_unshuffle: downscale_factor must be 1 to ", kMaxFactor,
-             ", got ", r);
-  WEFT_CHECK(x.rank() >= 3, ShapeError, "pixel_unshuffle: expects at least 3 dimensions, got ", x.shape());
-  WEFT_CHECK(x.size(-2) % r == 0 && x.size(-1) % r == 0, ShapeError, "pixel_unshuffle: height and width of ", x.shape(),
+  WEFT_CHECK(r >= 1 && r <= kMaxFactor, ValueError, "downscale_factor must be 1 to ", kMaxFactor, ", got ", r);
+  WEFT_CHECK(x.rank() >= 3, ShapeError, "expects at least 3 dimensions, got ", x.shape());
+  WEFT_CHECK(x.size(-2) % r == 0 && x.size(-1) % r == 0, ShapeError, "height and width of ", x.shape(),
              " are not divisible by downscale_factor ", r);
   Shape shape = x.shape();
   shape[-3] *= r * r;
@@ -314,14 +320,15 @@ Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor) {
   Tensor y = detail::empty_ordered(shape, x.dtype(), x);
   if (r == 1) kernels::copy(x.device(), mut_ref(y), ref(x));
   else shuffle_copy(y, x, r);
-  return record("pixel_unshuffle", y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_shuffle(c.grad(), r)}; });
+  return record(op, y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_shuffle(c.grad(), r)}; });
 }
 
-Tensor channel_shuffle(const Tensor& x, int64_t groups) try {
-  WEFT_CHECK(x.rank() >= 3, ShapeError, "channel_shuffle: expects at least 3 dimensions, got ", x.shape());
-  WEFT_CHECK(groups > 0 && x.size(1) % groups == 0, ValueError, "channel_shuffle: the channels of ", x.shape(),
+Tensor channel_shuffle(const Tensor& x, int64_t groups) {
+  const OpName op("channel_shuffle");
+  WEFT_CHECK(x.rank() >= 3, ShapeError, "expects at least 3 dimensions, got ", x.shape());
+  WEFT_CHECK(groups > 0 && x.size(1) % groups == 0, ValueError, "the channels of ", x.shape(),
              " are not divisible by groups ", groups);
   return x.unflatten(1, {groups, x.size(1) / groups}).transpose(1, 2).flatten(1, 2);
-} catch (const Error& e) { detail::rethrow_as("channel_shuffle", e); }
+}
 
 }  // namespace weft

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
@@ -25,46 +24,48 @@ std::vector<Tensor> raised_to(const char* op, int rank, const std::vector<Tensor
   return raised;
 }
 
-std::vector<Tensor> split_at(const char* op, const Tensor& x, const std::vector<int64_t>& indices, int rank,
-                             int64_t dim) {
-  WEFT_CHECK(x.rank(op) >= rank, ShapeError, op, ": expects at least ", rank, " dimensions, got ", x.shape());
-  const OpName name(op);
+std::vector<Tensor> split_at(const Tensor& x, const std::vector<int64_t>& indices, int rank, int64_t dim) {
+  WEFT_CHECK(x.rank() >= rank, ShapeError, "expects at least ", rank, " dimensions, got ", x.shape());
   return tensor_split(x, indices, dim);
 }
-std::vector<Tensor> split_evenly(const char* op, const Tensor& x, int64_t sections, int rank, int64_t dim) {
-  WEFT_CHECK(x.rank(op) >= rank, ShapeError, op, ": expects at least ", rank, " dimensions, got ", x.shape());
-  WEFT_CHECK(sections > 0 && x.size(dim) % sections == 0, ValueError, op, ": dim ", dim, " of ", x.shape(),
+std::vector<Tensor> split_evenly(const Tensor& x, int64_t sections, int rank, int64_t dim) {
+  WEFT_CHECK(x.rank() >= rank, ShapeError, "expects at least ", rank, " dimensions, got ", x.shape());
+  WEFT_CHECK(sections > 0 && x.size(dim) % sections == 0, ValueError, "dim ", dim, " of ", x.shape(),
              " does not divide into ", sections, " equal sections");
-  const OpName name(op);
   return tensor_split(x, sections, dim);
 }
 
 }  // namespace
 
-Tensor vstack(const std::vector<Tensor>& tensors) try {
-  return cat(raised_to("vstack", 2, tensors), 0);
-} catch (const Error& e) { detail::rethrow_as("vstack", e); }
+Tensor vstack(const std::vector<Tensor>& tensors) {
+  const OpName op("vstack");
+  return cat(raised_to(op, 2, tensors), 0);
+}
 
-Tensor hstack(const std::vector<Tensor>& tensors) try {
-  const std::vector<Tensor> raised = raised_to("hstack", 1, tensors);
+Tensor hstack(const std::vector<Tensor>& tensors) {
+  const OpName op("hstack");
+  const std::vector<Tensor> raised = raised_to(op, 1, tensors);
   return cat(raised, raised[0].rank() == 1 ? 0 : 1);
-} catch (const Error& e) { detail::rethrow_as("hstack", e); }
+}
 
-Tensor dstack(const std::vector<Tensor>& tensors) try {
-  return cat(raised_to("dstack", 3, tensors), 2);
-} catch (const Error& e) { detail::rethrow_as("dstack", e); }
+Tensor dstack(const std::vector<Tensor>& tensors) {
+  const OpName op("dstack");
+  return cat(raised_to(op, 3, tensors), 2);
+}
 
-Tensor column_stack(const std::vector<Tensor>& tensors) try {
-  WEFT_CHECK(!tensors.empty(), ValueError, "column_stack: the list of tensors is empty");
+Tensor column_stack(const std::vector<Tensor>& tensors) {
+  const OpName op("column_stack");
+  WEFT_CHECK(!tensors.empty(), ValueError, "the list of tensors is empty");
   std::vector<Tensor> columns;
   for (const Tensor& t : tensors) columns.push_back(t.rank() < 2 ? t.reshape({t.numel(), 1}) : t);
   return cat(columns, 1);
-} catch (const Error& e) { detail::rethrow_as("column_stack", e); }
+}
 
-std::vector<Tensor> tensor_split(const Tensor& x, int64_t sections, int64_t dim) try {
-  WEFT_CHECK(x.rank() > 0, ShapeError, "tensor_split: a rank-0 tensor has no axis to split");
-  WEFT_CHECK(sections > 0, ValueError, "tensor_split: needs at least one section, got ", sections);
-  const int d = wrap_dim("tensor_split", dim, x.rank());
+std::vector<Tensor> tensor_split(const Tensor& x, int64_t sections, int64_t dim) {
+  const OpName op("tensor_split");
+  WEFT_CHECK(x.rank() > 0, ShapeError, "a rank-0 tensor has no axis to split");
+  WEFT_CHECK(sections > 0, ValueError, "needs at least one section, got ", sections);
+  const int d = wrap_dim(op, dim, x.rank());
   const int64_t size = x.size(d) / sections, longer = x.size(d) % sections;
   std::vector<Tensor> pieces;
   for (int64_t i = 0, at = 0; i < sections; ++i) {
@@ -73,11 +74,12 @@ std::vector<Tensor> tensor_split(const Tensor& x, int64_t sections, int64_t dim)
     at += n;
   }
   return pieces;
-} catch (const Error& e) { detail::rethrow_as("tensor_split", e); }
+}
 
-std::vector<Tensor> tensor_split(const Tensor& x, const std::vector<int64_t>& indices, int64_t dim) try {
-  WEFT_CHECK(x.rank() > 0, ShapeError, "tensor_split: a rank-0 tensor has no axis to split");
-  const int d = wrap_dim("tensor_split", dim, x.rank());
+std::vector<Tensor> tensor_split(const Tensor& x, const std::vector<int64_t>& indices, int64_t dim) {
+  const OpName op("tensor_split");
+  WEFT_CHECK(x.rank() > 0, ShapeError, "a rank-0 tensor has no axis to split");
+  const int d = wrap_dim(op, dim, x.rank());
   std::vector<Tensor> pieces;
   int64_t at = 0;
   for (int64_t end : indices) {
@@ -86,87 +88,104 @@ std::vector<Tensor> tensor_split(const Tensor& x, const std::vector<int64_t>& in
   }
   pieces.push_back(x.slice(d, at));
   return pieces;
-} catch (const Error& e) { detail::rethrow_as("tensor_split", e); }
-
-std::vector<Tensor> tensor_split(const Tensor& x, const Tensor& indices_or_sections, int64_t dim) try {
-  const Tensor& at = indices_or_sections;
-  check_defined("tensor_split", x, at);
-  WEFT_CHECK(at.dtype() == Dtype::i64 || at.dtype() == Dtype::i32, DtypeError, "tensor_split: indices_or_sections is ",
-             at.dtype(), "; expected i64 or i32");
-  WEFT_CHECK(at.rank() <= 1, ShapeError, "tensor_split: indices_or_sections must have rank 0 or 1, got ", at.shape());
-  if (at.rank() == 0) return tensor_split(x, at.item<int64_t>(), dim);
-  return tensor_split(x, at.to_vector<int64_t>(), dim);
-} catch (const Error& e) { detail::rethrow_as("tensor_split", e); }
+}
 
 std::vector<Tensor> hsplit(const Tensor& x, int64_t sections) {
-  return split_evenly("hsplit", x, sections, 1, x.rank() == 1 ? 0 : 1);
+  const OpName op("hsplit");
+  return split_evenly(x, sections, 1, x.rank() == 1 ? 0 : 1);
 }
 std::vector<Tensor> hsplit(const Tensor& x, const std::vector<int64_t>& indices) {
-  return split_at("hsplit", x, indices, 1, x.rank() == 1 ? 0 : 1);
+  const OpName op("hsplit");
+  return split_at(x, indices, 1, x.rank() == 1 ? 0 : 1);
 }
-std::vector<Tensor> vsplit(const Tensor& x, int64_t sections) { return split_evenly("vsplit", x, sections, 2, 0); }
+std::vector<Tensor> vsplit(const Tensor& x, int64_t sections) {
+  const OpName op("vsplit");
+  return split_evenly(x, sections, 2, 0);
+}
 std::vector<Tensor> vsplit(const Tensor& x, const std::vector<int64_t>& indices) {
-  return split_at("vsplit", x, indices, 2, 0);
+  const OpName op("vsplit");
+  return split_at(x, indices, 2, 0);
 }
-std::vector<Tensor> dsplit(const Tensor& x, int64_t sections) { return split_evenly("dsplit", x, sections, 3, 2); }
+std::vector<Tensor> dsplit(const Tensor& x, int64_t sections) {
+  const OpName op("dsplit");
+  return split_evenly(x, sections, 3, 2);
+}
 std::vector<Tensor> dsplit(const Tensor& x, const std::vector<int64_t>& indices) {
-  return split_at("dsplit", x, indices, 3, 2);
+  const OpName op("dsplit");
+  return split_at(x, indices, 3, 2);
 }
 
-Tensor broadcast_to(const Tensor& x, const Shape& shape) try { return x.expand(shape); } catch (const Error& e) {
-  detail::rethrow_as("broadcast_to", e);
+std::vector<Tensor> tensor_split(const Tensor& x, const Tensor& indices_or_sections, int64_t dim) {
+  const OpName op("tensor_split");
+  const Tensor& at = indices_or_sections;
+  check_defined(op, x, at);
+  WEFT_CHECK(kIndexDtypes.has(at.dtype()), DtypeError, "indices_or_sections is ", at.dtype(), "; expected ",
+             kIndexDtypes);
+  WEFT_CHECK(at.rank() <= 1, ShapeError, "indices_or_sections must have rank 0 or 1, got ", at.shape());
+  if (at.rank() == 0) return tensor_split(x, at.item<int64_t>(), dim);
+  return tensor_split(x, at.to_vector<int64_t>(), dim);
 }
 
-std::vector<Tensor> broadcast_tensors(const std::vector<Tensor>& tensors) try {
+Tensor broadcast_to(const Tensor& x, const Shape& shape) {
+  const OpName op("broadcast_to");
+  return x.expand(shape);
+}
+
+std::vector<Tensor> broadcast_tensors(const std::vector<Tensor>& tensors) {
+  const OpName op("broadcast_tensors");
   Shape shape;
-  for (const Tensor& t : tensors) shape = broadcast_shapes("broadcast_tensors", shape, t.shape("broadcast_tensors"));
+  for (const Tensor& t : tensors) shape = broadcast_shapes(op, shape, t.shape(op));
   std::vector<Tensor> views;
   for (const Tensor& t : tensors) views.push_back(t.expand(shape));
   return views;
-} catch (const Error& e) { detail::rethrow_as("broadcast_tensors", e); }
+}
 
-Tensor fliplr(const Tensor& x) try {
-  WEFT_CHECK(x.rank() >= 2, ShapeError, "fliplr: expects at least 2 dimensions, got ", x.shape());
+Tensor fliplr(const Tensor& x) {
+  const OpName op("fliplr");
+  WEFT_CHECK(x.rank() >= 2, ShapeError, "expects at least 2 dimensions, got ", x.shape());
   return flip(x, {1});
-} catch (const Error& e) { detail::rethrow_as("fliplr", e); }
+}
 
-Tensor flipud(const Tensor& x) try {
-  WEFT_CHECK(x.rank() >= 1, ShapeError, "flipud: expects at least 1 dimension, got ", x.shape());
+Tensor flipud(const Tensor& x) {
+  const OpName op("flipud");
+  WEFT_CHECK(x.rank() >= 1, ShapeError, "expects at least 1 dimension, got ", x.shape());
   return flip(x, {0});
-} catch (const Error& e) { detail::rethrow_as("flipud", e); }
+}
 
-Tensor rot90(const Tensor& x, int64_t k, const Shape& dims) try {
-  WEFT_CHECK(dims.size() == 2, ValueError, "rot90: expects two dims, got ", dims);
-  WEFT_CHECK(x.rank() >= 2, ShapeError, "rot90: expects at least 2 dimensions, got ", x.shape());
-  const int a = wrap_dim("rot90", dims[0], x.rank()), b = wrap_dim("rot90", dims[1], x.rank());
-  WEFT_CHECK(a != b, ValueError, "rot90: the two dims are both ", a);
+Tensor rot90(const Tensor& x, int64_t k, const Shape& dims) {
+  const OpName op("rot90");
+  WEFT_CHECK(dims.size() == 2, ValueError, "expects two dims, got ", dims);
+  WEFT_CHECK(x.rank() >= 2, ShapeError, "expects at least 2 dimensions, got ", x.shape());
+  const int a = wrap_dim(op, dims[0], x.rank()), b = wrap_dim(op, dims[1], x.rank());
+  WEFT_CHECK(a != b, ValueError, "the two dims are both ", a);
   switch (k & 3) {
     case 1: return flip(x, {b}).transpose(a, b);
     case 2: return flip(x, {a, b});
     case 3: return flip(x, {a}).transpose(a, b);
     default: return x.clone();
   }
-} catch (const Error& e) { detail::rethrow_as("rot90", e); }
+}
 
-Tensor cartesian_prod(const std::vector<Tensor>& tensors) try {
-  WEFT_CHECK(!tensors.empty(), ValueError, "cartesian_prod: the list of tensors is empty");
+Tensor cartesian_prod(const std::vector<Tensor>& tensors) {
+  const OpName op("cartesian_prod");
+  WEFT_CHECK(!tensors.empty(), ValueError, "the list of tensors is empty");
   Shape sizes;
   for (size_t k = 0; k < tensors.size(); ++k) {
     const Tensor& t = tensors[k];
-    WEFT_CHECK(t.rank("cartesian_prod") == 1, ShapeError, "cartesian_prod: tensor ", k, " is ", t.shape(),
-               "; expected vectors");
-    WEFT_CHECK(t.dtype() == tensors[0].dtype(), DtypeError, "cartesian_prod: tensor ", k, " is ", t.dtype(),
-               ", tensor 0 is ", tensors[0].dtype());
+    WEFT_CHECK(t.rank(op) == 1, ShapeError, "tensor ", k, " is ", t.shape(), "; expected vectors");
+    WEFT_CHECK(t.dtype() == tensors[0].dtype(), DtypeError, "tensor ", k, " is ", t.dtype(), ", tensor 0 is ",
+               tensors[0].dtype());
     sizes.push_back(t.size(0));
   }
   if (tensors.size() == 1) return tensors[0].reshape(sizes);
-  const int64_t rows = checked_numel("cartesian_prod", sizes);
+  const int64_t rows = checked_numel(op, sizes);
   return stack(meshgrid(tensors), -1).reshape({rows, static_cast<int64_t>(tensors.size())});
-} catch (const Error& e) { detail::rethrow_as("cartesian_prod", e); }
+}
 
-Tensor combinations(const Tensor& x, int64_t r, bool with_replacement) try {
-  WEFT_CHECK(x.rank() == 1, ShapeError, "combinations: expects a vector, got ", x.shape());
-  WEFT_CHECK(r >= 0, ValueError, "combinations: r must not be negative, got ", r);
+Tensor combinations(const Tensor& x, int64_t r, bool with_replacement) {
+  const OpName op("combinations");
+  WEFT_CHECK(x.rank() == 1, ShapeError, "expects a vector, got ", x.shape());
+  WEFT_CHECK(r >= 0, ValueError, "r must not be negative, got ", r);
   if (r == 0) return empty({0}, x.options());
   const int64_t n = x.size(0);
   // r of n with replacement are as many as r of n + r - 1 without
@@ -177,8 +196,8 @@ Tensor combinations(const Tensor& x, int64_t r, bool with_replacement) try {
     fits = !__builtin_mul_overflow(count, of - i, &count);
     count /= i + 1;
   }
-  WEFT_CHECK(fits, ShapeError, "combinations: there are too many of ", r, " elements of ", n);
-  (void)checked_numel("combinations", {count, r});
+  WEFT_CHECK(fits, ShapeError, "there are too many of ", r, " elements of ", n);
+  (void)checked_numel(op, {count, r});
   Tensor at = empty({count * r}, Dtype::i64);
   auto* p = at.mut_data<int64_t>();
   std::vector<int64_t> chosen(static_cast<size_t>(count > 0 ? r : 0));
@@ -193,6 +212,6 @@ Tensor combinations(const Tensor& x, int64_t r, bool with_replacement) try {
     for (++i; i < r; ++i) chosen[static_cast<size_t>(i)] = with_replacement ? next : ++next;
   }
   return index_select(x, 0, at.to(x.device())).reshape({count, r});
-} catch (const Error& e) { detail::rethrow_as("combinations", e); }
+}
 
 }  // namespace weft

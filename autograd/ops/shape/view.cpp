@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "weft/autograd/engine.h"
-#include "weft/autograd/ops/composed.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/core/fn/integer.h"
@@ -117,31 +116,33 @@ Tensor Tensor::reshape_as(const Tensor& o) const {
 }
 
 Tensor Tensor::view(const Shape& wanted) const {
-  Shape to = resolve_shape("view", wanted, numel());
+  const OpName op("view");
+  Shape to = resolve_shape(op, wanted, numel());
   auto strides = view_strides(*this, to);
-  WEFT_CHECK(strides, ShapeError, "view: ", shape(), " with strides ", this->strides(), " cannot be seen as ", to,
+  WEFT_CHECK(strides, ShapeError, shape(), " with strides ", this->strides(), " cannot be seen as ", to,
              " without a copy; use reshape");
   return record_reshape(view_of(*this, to, *strides, impl_->offset), *this);
 }
 
 Tensor Tensor::permute(const Shape& dims) const {
-  WEFT_CHECK(dims.size() == rank(), ShapeError, "permute: ", dims, " must name each of the ", rank(),
-             " dimensions once");
+  const OpName op("permute");
+  WEFT_CHECK(dims.size() == rank(), ShapeError, dims, " must name each of the ", rank(), " dimensions once");
   Shape to, back = Shape::filled(rank(), -1);
   Strides strides;
   for (int i = 0; i < rank(); ++i) {
-    int d = wrap_dim("permute", dims[i], rank());
-    WEFT_CHECK(back[d] == -1, ShapeError, "permute: dim ", d, " stands twice in ", dims);
+    int d = wrap_dim(op, dims[i], rank());
+    WEFT_CHECK(back[d] == -1, ShapeError, "dim ", d, " stands twice in ", dims);
     back[d] = i;
     to.push_back(shape()[d]);
     strides.push_back(impl_->strides[d]);
   }
-  return record("permute", view_of(*this, to, strides, impl_->offset), {*this},
+  return record(op, view_of(*this, to, strides, impl_->offset), {*this},
                 [back](BackwardCtx& c) -> Grads { return {c.grad().permute(back)}; });
 }
 
 Tensor Tensor::transpose(int64_t dim0, int64_t dim1) const {
-  int a = wrap_dim("transpose", dim0, rank()), b = wrap_dim("transpose", dim1, rank());
+  const OpName op("transpose");
+  int a = wrap_dim(op, dim0, rank()), b = wrap_dim(op, dim1, rank());
   if (rank() == 0) return whole(*this);
   Shape dims;
   for (int i = 0; i < rank(); ++i) dims.push_back(i == a ? b : i == b ? a : i);
@@ -165,9 +166,10 @@ Tensor Tensor::mT() const {
 }
 
 Tensor Tensor::slice(int64_t dim, std::optional<int64_t> start, std::optional<int64_t> stop, int64_t step) const {
-  WEFT_CHECK(rank() > 0, ShapeError, "slice: a rank-0 tensor has no axis to slice");
-  WEFT_CHECK(step >= 1, ValueError, "slice: step must be at least 1, got ", step);
-  int d = wrap_dim("slice", dim, rank());
+  const OpName op("slice");
+  WEFT_CHECK(rank() > 0, ShapeError, "a rank-0 tensor has no axis to slice");
+  WEFT_CHECK(step >= 1, ValueError, "step must be at least 1, got ", step);
+  int d = wrap_dim(op, dim, rank());
   int64_t n = shape()[d];
   auto bound = [n](int64_t v) { return std::clamp<int64_t>(v < 0 ? v + n : v, 0, n); };
   int64_t a = bound(start.value_or(0)), b = std::max(a, bound(stop.value_or(n)));
@@ -176,53 +178,55 @@ Tensor Tensor::slice(int64_t dim, std::optional<int64_t> start, std::optional<in
   to[d] = b > a ? (b - a - 1) / step + 1 : 0;
   strides[d] *= std::min(step, std::max<int64_t>(n, 1));  // a longer one is never taken
   int64_t offset = impl_->offset + (to[d] > 0 ? a * impl_->strides[d] : 0);
-  return record_part("slice", view_of(*this, to, strides, offset), *this,
+  return record_part(op, view_of(*this, to, strides, offset), *this,
                      [d, a, b, step](const Tensor& t) { return t.slice(d, a, b, step); });
 }
 
 Tensor Tensor::select(int64_t dim, int64_t index) const {
-  WEFT_CHECK(rank() > 0, ShapeError, "select: a rank-0 tensor has no axis to select from");
-  int d = wrap_dim("select", dim, rank());
+  const OpName op("select");
+  WEFT_CHECK(rank() > 0, ShapeError, "a rank-0 tensor has no axis to select from");
+  int d = wrap_dim(op, dim, rank());
   int64_t n = shape()[d];
-  WEFT_CHECK(index >= -n && index < n, ValueError, "select: index ", index, " is out of range for axis ", d,
-             " of size ", n);
+  WEFT_CHECK(index >= -n && index < n, ValueError, "index ", index, " is out of range for axis ", d, " of size ", n);
   int64_t i = index < 0 ? index + n : index;
   Shape to = shape();
   Strides strides = impl_->strides;
   to.erase(d);
   strides.erase(d);
-  return record_part("select", view_of(*this, to, strides, impl_->offset + i * impl_->strides[d]), *this,
+  return record_part(op, view_of(*this, to, strides, impl_->offset + i * impl_->strides[d]), *this,
                      [d, i](const Tensor& t) { return t.select(d, i); });
 }
 
 Tensor Tensor::narrow(int64_t dim, int64_t start, int64_t length) const {
-  WEFT_CHECK(rank() > 0, ShapeError, "narrow: a rank-0 tensor has no axis to narrow");
-  int d = wrap_dim("narrow", dim, rank());
+  const OpName op("narrow");
+  WEFT_CHECK(rank() > 0, ShapeError, "a rank-0 tensor has no axis to narrow");
+  int d = wrap_dim(op, dim, rank());
   int64_t n = shape()[d], a = start < 0 ? start + n : start;
-  WEFT_CHECK(a >= 0 && length >= 0 && a <= n && length <= n - a, ValueError, "narrow: start ", start, " and length ",
-             length, " do not fit axis ", d, " of size ", n);
+  WEFT_CHECK(a >= 0 && length >= 0 && a <= n && length <= n - a, ValueError, "start ", start, " and length ", length,
+             " do not fit axis ", d, " of size ", n);
   return slice(d, a, a + length, 1);
 }
 
 Tensor Tensor::expand(const Shape& wanted) const {
+  const OpName op("expand");
   int extra = wanted.size() - rank();
-  WEFT_CHECK(extra >= 0, ShapeError, "expand: ", wanted, " has fewer dimensions than ", shape());
+  WEFT_CHECK(extra >= 0, ShapeError, wanted, " has fewer dimensions than ", shape());
   Shape to = wanted;
   Strides strides = Shape::filled(wanted.size(), 0);
   for (int i = 0; i < wanted.size(); ++i) {
     if (i < extra) {
-      WEFT_CHECK(to[i] >= 0, ShapeError, "expand: size ", to[i], " of a new axis in ", wanted);
+      WEFT_CHECK(to[i] >= 0, ShapeError, "size ", to[i], " of a new axis in ", wanted);
       continue;
     }
     int64_t have = shape()[i - extra];
     if (to[i] == -1) to[i] = have;
-    WEFT_CHECK(to[i] == have || have == 1, ShapeError, "expand: axis ", i - extra, " of ", shape(), " cannot grow to ",
-               to[i], "; only sizes of 1 do");
+    WEFT_CHECK(to[i] == have || have == 1, ShapeError, "axis ", i - extra, " of ", shape(), " cannot grow to ", to[i],
+               "; only sizes of 1 do");
     if (to[i] == have) strides[i] = impl_->strides[i - extra];
   }
   if (to == shape()) return whole(*this);
-  (void)checked_numel("expand", to);
-  return record("expand", view_of(*this, to, strides, impl_->offset), {*this},
+  (void)checked_numel(op, to);
+  return record(op, view_of(*this, to, strides, impl_->offset), {*this},
                 [from = shape()](BackwardCtx& c) -> Grads { return {sum_to(c.grad(), from)}; });
 }
 Tensor Tensor::expand_as(const Tensor& o) const {
@@ -238,11 +242,12 @@ Tensor Tensor::squeeze() const {
 }
 
 Tensor Tensor::squeeze(const Shape& dims) const {
+  const OpName op("squeeze");
   Shape drop, to;
   Strides strides;
   for (int64_t d : dims) {
-    int i = wrap_dim("squeeze", d, rank());
-    WEFT_CHECK(!drop.contains(i), ValueError, "squeeze: dim ", i, " stands twice in ", dims);
+    int i = wrap_dim(op, d, rank());
+    WEFT_CHECK(!drop.contains(i), ValueError, "dim ", i, " stands twice in ", dims);
     drop.push_back(i);
   }
   for (int i = 0; i < rank(); ++i) {
@@ -254,18 +259,20 @@ Tensor Tensor::squeeze(const Shape& dims) const {
   return record_reshape(view_of(*this, to, strides, impl_->offset), *this);
 }
 
-Tensor Tensor::unsqueeze(int64_t dim) const try {
-  int d = wrap_dim("unsqueeze", dim, rank() + 1);
+Tensor Tensor::unsqueeze(int64_t dim) const {
+  const OpName op("unsqueeze");
+  int d = wrap_dim(op, dim, rank() + 1);
   Shape to = shape();
   Strides strides = impl_->strides;
   to.insert(d, 1);
   strides.insert(d, d < rank() ? std::max<int64_t>(impl_->shape[d], 1) * impl_->strides[d] : 1);
   return record_reshape(view_of(*this, to, strides, impl_->offset), *this);
-} catch (const Error& e) { detail::rethrow_as("unsqueeze", e); }
+}
 
 Tensor Tensor::flatten(int64_t start_dim, int64_t end_dim) const {
-  int a = wrap_dim("flatten", start_dim, rank()), b = wrap_dim("flatten", end_dim, rank());
-  WEFT_CHECK(a <= b, ValueError, "flatten: start_dim ", start_dim, " comes after end_dim ", end_dim);
+  const OpName op("flatten");
+  int a = wrap_dim(op, start_dim, rank()), b = wrap_dim(op, end_dim, rank());
+  WEFT_CHECK(a <= b, ValueError, "start_dim ", start_dim, " comes after end_dim ", end_dim);
   if (rank() == 0) return reshape({1});
   Shape to = shape().slice(0, a);
   int64_t n = 1;
@@ -276,21 +283,21 @@ Tensor Tensor::flatten(int64_t start_dim, int64_t end_dim) const {
 }
 
 Tensor Tensor::unflatten(int64_t dim, const Shape& sizes) const {
-  int d = wrap_dim("unflatten", dim, rank());
-  Shape parts = resolve_shape("unflatten", sizes, shape()[d]), to = shape().slice(0, d);
+  const OpName op("unflatten");
+  int d = wrap_dim(op, dim, rank());
+  Shape parts = resolve_shape(op, sizes, shape()[d]), to = shape().slice(0, d);
   for (int64_t s : parts) to.push_back(s);
   for (int i = d + 1; i < rank(); ++i) to.push_back(shape()[i]);
   return reshape(to);
 }
 
 Tensor Tensor::movedim(const Shape& source, const Shape& destination) const {
-  WEFT_CHECK(source.size() == destination.size(), ValueError, "movedim: ", source, " and ", destination,
-             " differ in length");
+  const OpName op("movedim");
+  WEFT_CHECK(source.size() == destination.size(), ValueError, source, " and ", destination, " differ in length");
   Shape order = Shape::filled(rank(), -1), taken;
   for (int i = 0; i < source.size(); ++i) {
-    int s = wrap_dim("movedim", source[i], rank()), d = wrap_dim("movedim", destination[i], rank());
-    WEFT_CHECK(order[d] == -1 && !taken.contains(s), ValueError, "movedim: a dim stands twice in ", source, " or ",
-               destination);
+    int s = wrap_dim(op, source[i], rank()), d = wrap_dim(op, destination[i], rank());
+    WEFT_CHECK(order[d] == -1 && !taken.contains(s), ValueError, "a dim stands twice in ", source, " or ", destination);
     order[d] = s;
     taken.push_back(s);
   }
@@ -304,10 +311,11 @@ Tensor Tensor::movedim(const Shape& source, const Shape& destination) const {
 }
 
 std::vector<Tensor> Tensor::split(int64_t size, int64_t dim) const {
-  WEFT_CHECK(rank() > 0, ShapeError, "split: a rank-0 tensor has no axis to split");
-  int d = wrap_dim("split", dim, rank());
+  const OpName op("split");
+  WEFT_CHECK(rank() > 0, ShapeError, "a rank-0 tensor has no axis to split");
+  int d = wrap_dim(op, dim, rank());
   int64_t n = shape()[d];
-  WEFT_CHECK(size > 0 || (size == 0 && n == 0), ValueError, "split: piece size must be positive, got ", size);
+  WEFT_CHECK(size > 0 || (size == 0 && n == 0), ValueError, "piece size must be positive, got ", size);
   std::vector<Tensor> out;
   for (int64_t at = 0; at < n; at += size) out.push_back(narrow(d, at, std::min(size, n - at)));
   if (out.empty()) out.push_back(whole(*this));
@@ -315,11 +323,12 @@ std::vector<Tensor> Tensor::split(int64_t size, int64_t dim) const {
 }
 
 std::vector<Tensor> Tensor::split(const Shape& sizes, int64_t dim) const {
-  int d = wrap_dim("split", dim, rank());
+  const OpName op("split");
+  int d = wrap_dim(op, dim, rank());
   int64_t total = 0;
   for (int64_t s : sizes) total += s;
-  WEFT_CHECK(rank() > 0 && total == shape()[d], ValueError, "split: sizes ", sizes, " do not add up to axis ", d,
-             " of ", shape());
+  WEFT_CHECK(rank() > 0 && total == shape()[d], ValueError, "sizes ", sizes, " do not add up to axis ", d, " of ",
+             shape());
   std::vector<Tensor> out;
   int64_t at = 0;
   for (int64_t s : sizes) {
@@ -330,9 +339,10 @@ std::vector<Tensor> Tensor::split(const Shape& sizes, int64_t dim) const {
 }
 
 std::vector<Tensor> Tensor::chunk(int64_t chunks, int64_t dim) const {
-  WEFT_CHECK(chunks > 0, ValueError, "chunk: needs at least one chunk, got ", chunks);
-  int d = wrap_dim("chunk", dim, rank());
-  WEFT_CHECK(rank() > 0, ShapeError, "chunk: a rank-0 tensor has no axis to split");
+  const OpName op("chunk");
+  WEFT_CHECK(chunks > 0, ValueError, "needs at least one chunk, got ", chunks);
+  int d = wrap_dim(op, dim, rank());
+  WEFT_CHECK(rank() > 0, ShapeError, "a rank-0 tensor has no axis to split");
   int64_t n = shape()[d];
   if (n == 0) {
     std::vector<Tensor> out;
@@ -357,10 +367,11 @@ Tensor unfold_backward(const Tensor& g, const Shape& shape, int d, int64_t size,
 }  // namespace
 
 Tensor Tensor::unfold(int64_t dim, int64_t size, int64_t step) const {
-  int d = wrap_dim("unfold", dim, rank());
+  const OpName op("unfold");
+  int d = wrap_dim(op, dim, rank());
   int64_t n = rank() ? shape()[d] : 1;
-  WEFT_CHECK(size >= 0 && size <= n && step > 0, ValueError, "unfold: windows of ", size, " every ", step,
-             " do not fit axis ", d, " of size ", n);
+  WEFT_CHECK(size >= 0 && size <= n && step > 0, ValueError, "windows of ", size, " every ", step, " do not fit axis ",
+             d, " of size ", n);
   Shape to = shape();
   Strides strides = impl_->strides;
   if (rank() == 0) return record_reshape(view_of(*this, {size}, {1}, impl_->offset), *this);
@@ -368,14 +379,15 @@ Tensor Tensor::unfold(int64_t dim, int64_t size, int64_t step) const {
   strides[d] *= std::min(step, std::max<int64_t>(n, 1));  // a longer one is never taken
   to.push_back(size);
   strides.push_back(impl_->strides[d]);
-  return record(
-      "unfold", view_of(*this, to, strides, impl_->offset), {*this},
-      [=, from = shape()](BackwardCtx& c) -> Grads { return {unfold_backward(c.grad(), from, d, size, step)}; });
+  return record(op, view_of(*this, to, strides, impl_->offset), {*this}, [=, from = shape()](BackwardCtx& c) -> Grads {
+    return {unfold_backward(c.grad(), from, d, size, step)};
+  });
 }
 
 Tensor Tensor::diagonal(int64_t offset, int64_t dim0, int64_t dim1) const {
-  int a = wrap_dim("diagonal", dim0, rank()), b = wrap_dim("diagonal", dim1, rank());
-  WEFT_CHECK(a != b, ValueError, "diagonal: dim0 and dim1 are both ", a);
+  const OpName op("diagonal");
+  int a = wrap_dim(op, dim0, rank()), b = wrap_dim(op, dim1, rank());
+  WEFT_CHECK(a != b, ValueError, "dim0 and dim1 are both ", a);
   int64_t rows = shape()[a], cols = shape()[b];
   int64_t n = std::max<int64_t>(0, offset >= 0 ? std::min(rows, cols - offset) : std::min(rows + offset, cols));
   int64_t first = n == 0 ? 0 : offset >= 0 ? offset * impl_->strides[b] : -offset * impl_->strides[a];
@@ -388,7 +400,7 @@ Tensor Tensor::diagonal(int64_t offset, int64_t dim0, int64_t dim1) const {
   }
   to.push_back(n);
   strides.push_back(impl_->strides[a] + impl_->strides[b]);
-  return record_part("diagonal", view_of(*this, to, strides, impl_->offset + first), *this,
+  return record_part(op, view_of(*this, to, strides, impl_->offset + first), *this,
                      [offset, a, b](const Tensor& t) { return t.diagonal(offset, a, b); });
 }
 

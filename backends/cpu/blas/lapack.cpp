@@ -25,7 +25,7 @@ template <class T> Scratch<T> scratch(int64_t n) {
 }
 
 template <class F> void dispatch_real(Dtype d, F&& f) {
-  weft::detail::dispatch_types<float, double>(d, "linalg", "f32 or f64", std::forward<F>(f));
+  weft::detail::dispatch_types<float, double>(d, "linalg", std::forward<F>(f));
 }
 
 // f(begin, end) over the batch; `side`: of a matrix.

@@ -61,14 +61,16 @@ template <class F, class C> void ternary_loop(const void* functor, void* out, co
 
 /// Calls g.template operator()<C>() with the compute type of dtype, if F takes it.
 template <class F, class G> void dispatch_compute(Dtype dtype, G&& g) {
+  constexpr DtypeSet takes = fn::dtypes_of<F>();
+  if (!takes.has(dtype)) [[unlikely]]
+    weft::detail::bad_dtype(dtype, F::name, takes);
   const Dtype c = compute_dtype(dtype);
-  if constexpr (F::domain == fn::Domain::floating)
-    detail::dispatch_types<float, double>(c, F::name, "a floating dtype", g);
+  if constexpr (F::domain == fn::Domain::floating) detail::dispatch_types<float, double>(c, F::name, g);
   else if constexpr (F::domain == fn::Domain::numeric)
-    detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(c, F::name, "a number type, not bool", g);
+    detail::dispatch_types<float, double, int64_t, int32_t, uint8_t>(c, F::name, g);
   else if constexpr (F::domain == fn::Domain::integral)
-    detail::dispatch_types<int64_t, int32_t, uint8_t, bool>(c, F::name, "i64, i32, u8 or bool", g);
-  else detail::dispatch_types<float, double, int64_t, int32_t, uint8_t, bool>(c, F::name, "any", g);
+    detail::dispatch_types<int64_t, int32_t, uint8_t, bool>(c, F::name, g);
+  else detail::dispatch_types<float, double, int64_t, int32_t, uint8_t, bool>(c, F::name, g);
 }
 
 }  // namespace weft::cpu::WEFT_ISA

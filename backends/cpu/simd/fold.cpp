@@ -75,7 +75,7 @@ template <class T> void fold_typed(const MutTensorRef& x, const TensorRef& colum
 
 void fold_kernel(const MutTensorRef& x, const TensorRef& columns, const SlidingBlocks& b) {
   if (x.numel == 0) return;
-  detail::dispatch_types<float, double>(x.dtype, "fold", "f32 or f64", [&]<class T> { fold_typed<T>(x, columns, b); });
+  detail::dispatch_types<float, double>(x.dtype, "fold", [&]<class T> { fold_typed<T>(x, columns, b); });
 }
 
 }  // namespace

@@ -158,8 +158,7 @@ template <class T> void pad_backward_typed(const MutTensorRef& gx, const TensorR
 
 void pad_backward_kernel(const MutTensorRef& gx, const TensorRef& g, const PadParams& p) {
   if (gx.numel == 0) return;
-  detail::dispatch_types<float, double>(gx.dtype, "pad_backward", "f32 or f64",
-                                        [&]<class T> { pad_backward_typed<T>(gx, g, p); });
+  detail::dispatch_types<float, double>(gx.dtype, "pad_backward", [&]<class T> { pad_backward_typed<T>(gx, g, p); });
 }
 
 }  // namespace

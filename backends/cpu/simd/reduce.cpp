@@ -434,9 +434,8 @@ template <class F> void reduce_kernel(const MutTensorRef& out, const TensorRef& 
   }
   if constexpr (F::domain == fn::Domain::all)
     if (c == Dtype::boolean) loops = &LoopsOf<F, bool>::loops;
-  if (!loops)
-    weft::detail::bad_dtype(c, F::name,
-                            F::domain == fn::Domain::floating ? "a floating dtype" : "a number type, not bool");
+  constexpr DtypeSet takes = fn::dtypes_of<F>();
+  if (!loops) weft::detail::bad_dtype(fn::Predicate<F> ? x.dtype : out.dtype, F::name, takes);
   run_reduction(*loops, functor, c, out, x, dims);
 }
 

@@ -9,6 +9,7 @@ void register_all() {
   register_copy();
   register_reduce();
   register_scan();
+  register_search();
   register_softmax();
   register_gemm();
   register_conv_few();

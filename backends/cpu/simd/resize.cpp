@@ -5,8 +5,8 @@
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
 #include "weft/backends/cpu/simd/register.h"
+#include "weft/core/fn/mix.h"
 #include "weft/core/fn/narrow.h"
-#include "weft/core/fn/resize.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
 
@@ -14,11 +14,9 @@ namespace weft::cpu {
 namespace WEFT_ISA {
 namespace {
 
+using fn::mix_t;
 using fn::SampleAxis;
 using fn::SampleGeometry;
-
-/// What sums are kept in: f64 for f64 and wide integers, f32 for the rest.
-template <class T> using mix_t = std::conditional_t<sizeof(T) == 8 || std::is_same_v<T, int32_t>, double, float>;
 
 /// Output o mixes entries [begin[o], begin[o + 1]).
 template <class A> struct Lists {
@@ -26,18 +24,12 @@ template <class A> struct Lists {
   const A* weight;
 };
 
-int64_t entries(const SampleAxis& a) {
-  int64_t n = 0;
-  for (int64_t o = 0; o < a.out; ++o) n += a.taps(o);
-  return n;
-}
-
 /// Memory for one axis' lists, forward or transposed.
 template <class A> class ListMemory {
  public:
   ListMemory(const SampleAxis& a, bool transposed)
       : rows_(transposed ? a.in : a.out),
-        n_(entries(a)),
+        n_(fn::count_entries(a)),
         memory_(static_cast<size_t>(2 * (rows_ + 2) + n_) * sizeof(int32_t) + static_cast<size_t>(n_) * sizeof(A) +
                 16) {
     begin_ = memory_.as<int32_t>();
@@ -45,10 +37,10 @@ template <class A> class ListMemory {
     index_ = next + rows_ + 2;
     weight_ = reinterpret_cast<A*>((reinterpret_cast<uintptr_t>(index_ + n_) + 7) & ~uintptr_t{7});
     for (int64_t r = 0; r <= rows_; ++r) begin_[r] = 0;
-    for_entries(a, [&](int64_t o, int64_t i, double) { ++begin_[(transposed ? i : o) + 1]; });
+    fn::for_entries(a, [&](int64_t o, int64_t i, double) { ++begin_[(transposed ? i : o) + 1]; });
     for (int64_t r = 0; r < rows_; ++r) begin_[r + 1] += begin_[r];
     for (int64_t r = 0; r < rows_; ++r) next[r] = begin_[r];
-    for_entries(a, [&](int64_t o, int64_t i, double w) {
+    fn::for_entries(a, [&](int64_t o, int64_t i, double w) {
       const int32_t at = next[transposed ? i : o]++;
       index_[at] = static_cast<int32_t>(transposed ? o : i);
       weight_[at] = static_cast<A>(w);
@@ -63,17 +55,6 @@ template <class A> class ListMemory {
   }
 
  private:
-  template <class F> static void for_entries(const SampleAxis& a, const F& f) {
-    for (int64_t o = 0; o < a.out; ++o) {
-      const double total = a.total(o);
-      for (int64_t k = 0, n = a.taps(o); k < n; ++k) {
-        int64_t i = 0;  // g++ cannot see that every mode sets them
-        double w = 0;
-        a.tap(o, k, i, w);
-        f(o, i, w / total);
-      }
-    }
-  }
   int64_t rows_, n_;
   Scratch memory_;
   int32_t *begin_, *index_;
@@ -105,8 +86,7 @@ void blend_few(To* to, int64_t count, const From* const* p, const A* w, int64_t 
   }
 }
 
-/// So many addends go into a sum of A one by one; longer sums are sums of those in f64.
-constexpr int64_t kAddends = 512;
+constexpr int64_t kAddends = fn::kMixAddends;
 /// Channels that are summed at once.
 constexpr int64_t kChannels = 256;
 
