@@ -21,8 +21,8 @@ bool begins(Bytes bytes, std::string_view with) {
 Volume read_source(const Source& source, const Input& again, const ReadVolumeOptions& o) {
   if (is_tiff(source.bytes)) return read_tiff(source);
   if (begins(source.bytes, "\x93NUMPY")) {
-    const bool wide = npy_info(again).dtype.ends_with("u4") || npy_info(again).dtype.ends_with("u8");
-    Tensor x = load_npy(again, {.widen = wide});
+    const std::string dtype = npy_info(again).dtype;  // what weft has a dtype for keeps it
+    Tensor x = load_npy(again, {.widen = dtype.ends_with("u4") || dtype.ends_with("u8")});
     if (x.rank() != 3 && x.rank() != 4)
       source.fail(weft::str("is of ", x.shape(), "; a volume has 3 axes, or 4 with channels"));
     return {x.contiguous()};
