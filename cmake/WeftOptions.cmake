@@ -15,6 +15,8 @@ set(WEFT_CUDA AUTO CACHE STRING "The CUDA plugin: AUTO (where the toolkit is fou
 set(WEFT_CUDA_ARCHITECTURES "" CACHE STRING
   "CUDA architectures, as CMake names them; empty: this machine's cards, or 80-virtual where there is none")
 option(WEFT_IMAGE "PNG and JPEG through libpng and libjpeg" ON)
+set(WEFT_HDF5 AUTO CACHE STRING "The HDF5 plugin: AUTO (where libhdf5 is found), ON or OFF")
+option(WEFT_TIFF "Volumes in TIFF files through libtiff" ON)
 # Inside of another project (add_subdirectory) only the library.
 option(WEFT_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
 option(WEFT_BENCH "Build weft-bench" ${PROJECT_IS_TOP_LEVEL})

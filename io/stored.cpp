@@ -131,10 +131,10 @@ std::string recognised(Bytes bytes) {
       {"\xff\xd8\xff", "a JPEG picture; io::read_image reads it"},
       {"GIF8", "a GIF picture, which weft does not read; convert it to PNG"},
       {"RIFF", "a RIFF file, perhaps a WebP picture, which weft does not read; convert it to PNG"},
-      {"II*\0"sv, "a TIFF picture, which weft does not read; convert it to PNG"},
-      {"MM\0*"sv, "a TIFF picture, which weft does not read; convert it to PNG"},
+      {"II*\0"sv, "a TIFF file; io::read_volume reads it if it is grey"},
+      {"MM\0*"sv, "a TIFF file; io::read_volume reads it if it is grey"},
       {"\x1f\x8b", "compressed by gzip; unpack it first"},
-      {"\x89HDF\r\n", "an HDF5 file; h5py opens it, save_file of safetensors.numpy saves its arrays"},
+      {"\x89HDF\r\n", "an HDF5 file; io::Hdf5File reads its arrays"},
       {"GGUF", "a GGUF file, which weft does not read; look for the model's safetensors"},
       {"version https://git-lfs", "a pointer of Git LFS, not the file; `git lfs pull` fetches it"}};
   for (const auto& [start, kind] : kBegins)

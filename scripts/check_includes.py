@@ -45,6 +45,7 @@ THIRD_PARTY = [
     (r"^(cuda.*|cublas.*|cudnn.*|cub/.*|nvtx.*)$", r"^backends/cuda/"),
     (r"^(mpi|nccl)\.h$", r"^distributed/.*\.(cpp|cu)$"),
     (r"^(png|jpeglib|jerror|zlib|tiffio)\.h$", r"^io/.*\.cpp$"),
+    (r"^hdf5\.h$", r"^io/hdf5/.*\.cpp$"),
     (r"^nlohmann/.*$", r"^(io/.*\.cpp$|tests/)"),
     (r"^CLI/.*$", r"^(examples|bench)/"),
     (r"^(doctest|sanitizer)/.*$", r"^tests/"),

@@ -6,7 +6,7 @@
 set -euo pipefail
 packages=(
   g++ make cmake ninja-build ccache mold
-  libopenblas-openmp-dev libpng-dev libjpeg-dev zlib1g-dev
+  libopenblas-openmp-dev libpng-dev libjpeg-dev libtiff-dev libhdf5-dev zlib1g-dev
   doctest-dev libcli11-dev nlohmann-json3-dev
   python3 python3-pip python3-numpy python3-h5py ca-certificates
 )

@@ -10,6 +10,7 @@ import sys
 
 HEAD = """#include <weft/weft.h>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>

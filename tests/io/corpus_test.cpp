@@ -3,9 +3,12 @@
 #include <algorithm>
 
 #include "io/io_test.h"
+#include "weft/io/cifar.h"
+#include "weft/io/idx.h"
 #include "weft/io/image.h"
 #include "weft/io/npy.h"
 #include "weft/io/safetensors.h"
+#include "weft/io/volume.h"
 
 using namespace io_test;
 
@@ -43,6 +46,13 @@ TEST_CASE("corpus: every seed is read or refused") {
   check(read_all("safetensors", [](auto b) { (void)io::load_safetensors(b, "seed", {.widen = true}); }), 6);
   check(read_all("npy", [](auto b) { (void)io::load_npy(b, "seed", {.widen = true}); }), 8);
   check(read_all("npz", [](auto b) { (void)io::load_npz(b, "seed", {.widen = true}); }), 3);
+  check(read_all("idx", [](auto b) { (void)io::read_idx({b, "seed"}); }), 8);
+  check(read_all("cifar", [](auto b) { (void)io::read_cifar10({b, "seed"}); }), 1);
+  check(read_all("cifar", [](auto b) { (void)io::read_cifar100({b, "seed"}); }), 1);
+  check(read_all("nifti", [](auto b) { (void)io::read_volume(b, "seed"); }), 6);
+#if defined(WEFT_HAS_TIFF)
+  check(read_all("tiff", [](auto b) { (void)io::read_volume(b, "seed"); }), 10);
+#endif
 #if defined(WEFT_HAS_IMAGE)
   check(read_all("png", [](auto b) { (void)io::read_image(b, "seed"); }), 18);
   check(read_all("png", [](auto b) { (void)io::read_labels(b, "seed"); }), 7);

@@ -372,7 +372,7 @@ TEST_CASE("a file of another kind is recognised, and the way out is named") {
       {"a.npz", "it is a .npz archive; io::load_npz reads it"},
       {"old.pth", "it is a Python pickle, perhaps a PyTorch checkpoint; scripts/export_torch.py"},
       {"new.pth", "it is a PyTorch checkpoint; scripts/export_torch.py"},
-      {"scan.png", "it is a TIFF picture, which weft does not read; convert it to PNG"},
+      {"scan.png", "it is a TIFF file; io::read_volume reads it if it is grey"},
       {"net.safetensors.gz", "it is compressed by gzip; unpack it first"},
       {"page.safetensors", "it is a web page"},
       {"lfs.safetensors", "it is a pointer of Git LFS"},
