@@ -19,7 +19,7 @@
 #include "weft/train/checkpoint_file.h"
 #include "weft/train/numbers.h"
 
-namespace weft::train {
+namespace weft::training {
 
 namespace {
 
@@ -264,4 +264,4 @@ StateDict read_part(const std::string& path, std::string_view part) {
   return dict.child(part);
 }
 
-}  // namespace weft::train
+}  // namespace weft::training

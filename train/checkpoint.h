@@ -1,7 +1,7 @@
 // Checkpoints: all that a run needs to go on bit for bit, in one file that appears whole or not at all.
 // Knows what gives and takes a StateDict, and no module or optimiser by name.
 //
-//     train::Checkpoint checkpoint("runs/a", {.keep_last = 3});
+//     training::Checkpoint checkpoint("runs/a", {.keep_last = 3});
 //     checkpoint.add("model", model).add("optimizer", opt).add("generator", default_generator());
 //     int64_t step = checkpoint.resume().value_or(0);
 //     ...
@@ -19,7 +19,7 @@
 #include "weft/core/state_dict.h"
 #include "weft/io/safetensors.h"
 
-namespace weft::train {
+namespace weft::training {
 
 struct CheckpointHead;
 
@@ -99,8 +99,8 @@ class WEFT_API Checkpoint {
 };
 
 /// The state of one part of a checkpoint's file, as after `resume`:
-///     model.load_state_dict(train::read_part("runs/a/best.safetensors", "model"));
+///     model.load_state_dict(training::read_part("runs/a/best.safetensors", "model"));
 /// IoError for a file that `resume` refuses; ValueError, with the names that there are, for another part.
 [[nodiscard]] WEFT_API StateDict read_part(const std::string& path, std::string_view part);
 
-}  // namespace weft::train
+}  // namespace weft::training

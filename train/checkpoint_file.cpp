@@ -12,7 +12,7 @@
 #include "weft/io/safetensors.h"
 #include "weft/optim/state.h"
 
-namespace weft::train {
+namespace weft::training {
 
 namespace {
 
@@ -113,4 +113,4 @@ std::string listed(const std::vector<std::string>& names) {
   return text.empty() ? "none" : text;
 }
 
-}  // namespace weft::train
+}  // namespace weft::training

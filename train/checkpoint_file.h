@@ -8,7 +8,7 @@
 
 #include "weft/core/state_dict.h"
 
-namespace weft::train {
+namespace weft::training {
 
 /// What a file says of itself beside its parts.
 struct CheckpointHead {
@@ -26,4 +26,4 @@ StateDict read_checkpoint(const std::string& path, CheckpointHead& head);
 /// "a, b, c"
 std::string listed(const std::vector<std::string>& names);
 
-}  // namespace weft::train
+}  // namespace weft::training

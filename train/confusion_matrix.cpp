@@ -12,7 +12,7 @@
 #include "weft/train/metrics.h"
 #include "weft/train/numbers.h"
 
-namespace weft::train {
+namespace weft::training {
 
 namespace {
 
@@ -175,4 +175,4 @@ void ConfusionMatrix::load_state_dict(const StateDict& dict) {
   counts_ = all;
 }
 
-}  // namespace weft::train
+}  // namespace weft::training

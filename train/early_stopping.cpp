@@ -4,7 +4,7 @@
 
 #include "weft/train/numbers.h"
 
-namespace weft::train {
+namespace weft::training {
 
 EarlyStopping::EarlyStopping(const EarlyStoppingOptions& o) : o_(o) {
   WEFT_CHECK(o.patience >= 1, ValueError, "EarlyStopping: patience must be at least 1, got ", o.patience);
@@ -31,4 +31,4 @@ void EarlyStopping::load_state_dict(const StateDict& dict) {
   best_ = best;
 }
 
-}  // namespace weft::train
+}  // namespace weft::training

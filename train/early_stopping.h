@@ -6,7 +6,7 @@
 
 #include "weft/core/state_dict.h"
 
-namespace weft::train {
+namespace weft::training {
 
 struct EarlyStoppingOptions {
   int64_t patience = 10;         ///< evaluations without a better metric, in a row, that end the run
@@ -15,7 +15,7 @@ struct EarlyStoppingOptions {
 };
 
 /// Counts how long a metric has not become better. A part of a checkpoint like a model.
-///     train::EarlyStopping stopping({.patience = 5});
+///     training::EarlyStopping stopping({.patience = 5});
 ///     if (stopping.update(miou)) break;
 class WEFT_API EarlyStopping {
  public:
@@ -38,4 +38,4 @@ class WEFT_API EarlyStopping {
   int64_t waited_ = 0;
 };
 
-}  // namespace weft::train
+}  // namespace weft::training

@@ -8,7 +8,7 @@
 #include "weft/optim/clip.h"
 #include "weft/train/numbers.h"
 
-namespace weft::train {
+namespace weft::training {
 
 namespace {
 
@@ -112,4 +112,4 @@ void GradScaler::load_state_dict(const StateDict& dict) {
   stages_.clear();
 }
 
-}  // namespace weft::train
+}  // namespace weft::training

@@ -7,7 +7,7 @@
 
 #include "weft/optim/optimizer.h"
 
-namespace weft::train {
+namespace weft::training {
 
 struct GradScalerOptions {
   double init_scale = 65536;
@@ -58,4 +58,4 @@ class WEFT_API GradScaler {
   std::map<const optim::Optimizer*, Stage> stages_;  // since the last update
 };
 
-}  // namespace weft::train
+}  // namespace weft::training

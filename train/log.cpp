@@ -16,7 +16,7 @@
 #include "weft/io/file.h"
 #include "weft/optim/state.h"
 
-namespace weft::train {
+namespace weft::training {
 
 namespace {
 
@@ -162,4 +162,4 @@ void JsonlLog::hparams(const std::vector<HParam>& settings) {
   file_.write(std::string(kJsonHead) + "0,\"hparams\":{" + list + "},\"time\":" + now() + "}\n");
 }
 
-}  // namespace weft::train
+}  // namespace weft::training

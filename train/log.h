@@ -2,7 +2,7 @@
 // Knows tensors and files; nothing of models.
 //
 //     const auto resumed = checkpoint.resume();
-//     train::Log log{train::CsvLog("runs/a/log.csv", {resumed}), train::TensorBoardLog("runs/a", {resumed})};
+//     training::Log log{training::CsvLog("runs/a/log.csv", {resumed}), training::TensorBoardLog("runs/a", {resumed})};
 //     log.hparams({{"lr", 1e-3}, {"batch", 32}});
 //     log.scalar("loss", loss.item<double>(), step);
 #pragma once
@@ -18,7 +18,7 @@
 
 #include "weft/core/tensor.h"
 
-namespace weft::train {
+namespace weft::training {
 
 struct LogOptions {
   /// The step that the run goes on from: what is logged of later steps is dropped, so that nothing stands there twice.
@@ -141,4 +141,4 @@ class Log final : public LogTarget {
   std::vector<std::unique_ptr<LogTarget>> targets_;
 };
 
-}  // namespace weft::train
+}  // namespace weft::training

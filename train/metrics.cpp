@@ -13,7 +13,7 @@
 #include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/train/numbers.h"
 
-namespace weft::train {
+namespace weft::training {
 
 namespace {
 
@@ -167,4 +167,4 @@ double average_precision(const Tensor& scores, const Tensor& target) {
   return one.compute();
 }
 
-}  // namespace weft::train
+}  // namespace weft::training

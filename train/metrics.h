@@ -9,7 +9,7 @@
 
 #include "weft/core/state_dict.h"
 
-namespace weft::train {
+namespace weft::training {
 
 struct ConfusionMatrixOptions {
   std::optional<int64_t> ignore_index = std::nullopt;  ///< a truth that is not counted; a class of that number neither
@@ -137,4 +137,4 @@ class WEFT_API Ema {
   double decay_, average_ = 0, weight_ = 0;
 };
 
-}  // namespace weft::train
+}  // namespace weft::training

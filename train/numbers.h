@@ -9,7 +9,7 @@
 #include "weft/core/factory.h"
 #include "weft/core/state_dict.h"
 
-namespace weft::train {
+namespace weft::training {
 
 /// The dict with `value`, an int64_t or a double, under that name.
 template <class T> StateDict with_number(StateDict dict, const std::string& key, T value) {
@@ -39,4 +39,4 @@ inline double mean_of(const std::vector<double>& numbers) {
   return count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN();
 }
 
-}  // namespace weft::train
+}  // namespace weft::training

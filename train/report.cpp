@@ -12,7 +12,7 @@
 #include "weft/io/image.h"
 #include "weft/train/log.h"
 
-namespace weft::train {
+namespace weft::training {
 
 namespace {
 
@@ -215,4 +215,4 @@ void write_report(const std::string& path, const std::string& csv_log, const Rep
   file.commit();
 }
 
-}  // namespace weft::train
+}  // namespace weft::training

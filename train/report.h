@@ -9,7 +9,7 @@
 
 #include "weft/core/tensor.h"
 
-namespace weft::train {
+namespace weft::training {
 
 struct LogPoint {
   int64_t step;
@@ -26,7 +26,7 @@ struct ReportOptions {
 /// Writes a page that any browser shows, without a network: a chart for each name of the log's scalars ("train/loss"
 /// and "val/loss" share one, by what stands behind the last slash), pictures and texts. The file appears whole or not
 /// at all. IoError for a log that cannot be read; errors of pictures are those of io::png_bytes.
-///     train::write_report("runs/a/report.html", "runs/a/log.csv", {.texts = {{"Classes", matrix.str()}}});
+///     training::write_report("runs/a/report.html", "runs/a/log.csv", {.texts = {{"Classes", matrix.str()}}});
 WEFT_API void write_report(const std::string& path, const std::string& csv_log, const ReportOptions& o = {});
 
-}  // namespace weft::train
+}  // namespace weft::training

@@ -16,7 +16,7 @@
 #include "weft/io/image.h"
 #include "weft/train/log.h"
 
-namespace weft::train {
+namespace weft::training {
 
 static_assert(std::endian::native == std::endian::little);
 
@@ -167,4 +167,4 @@ void TensorBoardLog::hparams(const std::vector<HParam>& settings) {
   text("hparams", table, 0);
 }
 
-}  // namespace weft::train
+}  // namespace weft::training

@@ -59,7 +59,7 @@ double accuracy(Classifier& model, const Points& p) {
   return (model(p.x).argmax(1) == p.label).to(Dtype::f32).mean().item<double>();
 }
 
-void fit(Classifier& model, const Points& p, int steps) {
+void train(Classifier& model, const Points& p, int steps) {
   optim::AdamW opt(model.parameters(), {.lr = 2e-2});
   for (int step = 0; step < steps; ++step) {
     Tensor loss = cross_entropy(model(p.x), p.label);
@@ -80,7 +80,7 @@ int main() try {
 
   // A copy is a second handle of the same parameters. A clone has parameters of its own.
   Classifier same = model, before = nn::clone(model);
-  fit(model, training, 300);
+  train(model, training, 300);
   std::cout << "accuracy of the clone, untrained: " << accuracy(before, test) << '\n';
   std::cout << "accuracy of the model and of its copy: " << accuracy(model, test) << ", " << accuracy(same, test)
             << '\n';

@@ -61,7 +61,7 @@ void run_train(TrainArguments& a) {
   std::vector<weft::Tensor> held_out;
   for (const std::string& file : kept_back) held_out.push_back(load_square(file, a.cell, false));
 
-  Trained result = ::train(vgg, photos, held_out, styles, o);
+  Trained result = train(vgg, photos, held_out, styles, o);
   std::cout << result.steps << " of " << o.steps << " steps, " << result.seconds << " s";
   if (!result.losses.empty()) {
     const Losses &first = result.losses.front(), &last = result.losses.back();

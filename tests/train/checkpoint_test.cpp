@@ -52,16 +52,16 @@ double first(const Vector& v) { return v.x[0].item<double>(); }
 /// The refusals that resume tells.
 struct Told {
   std::vector<std::string> reasons;
-  train::CheckpointOptions options(train::CheckpointOptions o = {}) {
+  training::CheckpointOptions options(training::CheckpointOptions o = {}) {
     o.on_refused = [this](const std::string& reason) { reasons.push_back(reason); };
     return o;
   }
 };
 
 /// Writes the checkpoints of steps 1, 2, ..., each with x = its step.
-void fill(const Folder& folder, int64_t steps, const train::CheckpointOptions& o = {}) {
+void fill(const Folder& folder, int64_t steps, const training::CheckpointOptions& o = {}) {
   Vector v = filled(0);
-  train::Checkpoint c(folder.path.string(), o);
+  training::Checkpoint c(folder.path.string(), o);
   c.add("v", v);
   for (int64_t i = 1; i <= steps; ++i) {
     v.x = full({3}, double(i), Dtype::f32);
@@ -82,7 +82,7 @@ TEST_CASE("a file is safetensors, and its texts say what it is") {
   Generator g(0xfedcba9876543210);
   g.reserve(5);
   {
-    train::Checkpoint c(folder / "run");
+    training::Checkpoint c(folder / "run");
     c.add("v", v).add("epoch", epoch).add("loss", loss).add("best-loss", best).add("g", g);
     c.save(1200, {.metric = 0.25});
   }
@@ -106,7 +106,7 @@ TEST_CASE("a file is safetensors, and its texts say what it is") {
 
   v.x = zeros({3});
   epoch = 0, loss = 0, best = 1, g.seed(1);
-  train::Checkpoint again(folder / "run");
+  training::Checkpoint again(folder / "run");
   again.add("v", v).add("epoch", epoch).add("loss", loss).add("best-loss", best).add("g", g);
   CHECK(again.resume() == 1200);
   CHECK(first(v) == 1.5);
@@ -132,7 +132,7 @@ TEST_CASE("the last K files stay, and the best") {
   Vector v = filled(0);
   double metrics[] = {0.2, 0.9, 0.5, std::nan(""), 0.9, 0.3};
   {
-    train::Checkpoint c(folder.path.string(), {.keep_last = 2});
+    training::Checkpoint c(folder.path.string(), {.keep_last = 2});
     c.add("v", v);
     for (int64_t i = 1; i <= 6; ++i) {
       v.x = full({3}, double(i), Dtype::f32);
@@ -147,7 +147,7 @@ TEST_CASE("the last K files stay, and the best") {
   CHECK(io::load(folder / "best.safetensors").metadata.at("weft.step") == "2");
 
   // A run that goes on knows the best of before.
-  train::Checkpoint c(folder.path.string(), {.keep_last = 0});
+  training::Checkpoint c(folder.path.string(), {.keep_last = 0});
   c.add("v", v);
   CHECK(c.resume() == 6);
   c.save(7, {.metric = 0.8});
@@ -162,7 +162,7 @@ TEST_CASE("the last K files stay, and the best") {
 TEST_CASE("a lower metric is better where it is a loss") {
   Folder folder;
   Vector v = filled(0);
-  train::Checkpoint c(folder.path.string(), {.higher_is_better = false, .background = false});
+  training::Checkpoint c(folder.path.string(), {.higher_is_better = false, .background = false});
   c.add("v", v);
   CHECK_FALSE(c.best().has_value());
   c.save(1, {.metric = 2.0});
@@ -180,7 +180,7 @@ TEST_CASE("a save is a copy of that moment") {
     const NoGrad guard;
     for (Tensor p : conv.parameters()) p.fill_(1);
   }
-  train::Checkpoint c(folder.path.string());
+  training::Checkpoint c(folder.path.string());
   c.add("v", v).add("conv", conv);
   c.save(1);
   const NoGrad guard;
@@ -201,7 +201,7 @@ TEST_CASE("a cut-off, altered, newer or foreign file is refused with its reason,
     write_file(newest, content);
     Told told;
     Vector v = filled(0);
-    train::Checkpoint c(folder.path.string(), told.options());
+    training::Checkpoint c(folder.path.string(), told.options());
     c.add("v", v);
     CHECK(c.resume() == 2);
     CHECK(first(v) == 2);
@@ -234,7 +234,7 @@ TEST_CASE("a cut-off, altered, newer or foreign file is refused with its reason,
   // The run goes on, and its file takes the place of the refused one.
   Told told;
   Vector v = filled(0);
-  train::Checkpoint c(folder.path.string(), told.options());
+  training::Checkpoint c(folder.path.string(), told.options());
   c.add("v", v);
   CHECK(c.resume() == 2);
   c.save(3);
@@ -247,14 +247,14 @@ TEST_CASE("where no file is whole the run does not begin again in silence") {
   Folder folder;
   Vector v = filled(4);
   {
-    train::Checkpoint c(folder.path.string(), {.keep_last = 1});
+    training::Checkpoint c(folder.path.string(), {.keep_last = 1});
     c.add("v", v);
     c.save(1, {.metric = 1.0});
     v.x.fill_(5);
     c.save(2, {.metric = 0.5});
   }
   Told told;
-  train::Checkpoint c(folder.path.string(), told.options());
+  training::Checkpoint c(folder.path.string(), told.options());
   c.add("v", v);
   write_file(folder / "step-00000002.safetensors", "x");
   CHECK(c.resume() == 1);  // the best
@@ -265,7 +265,7 @@ TEST_CASE("where no file is whole the run does not begin again in silence") {
   CHECK(text.find("step-00000002.safetensors: is no safetensors file: it has only 1 bytes") != std::string::npos);
 
   Folder empty;
-  train::Checkpoint fresh(empty / "new/run");
+  training::Checkpoint fresh(empty / "new/run");
   fresh.add("v", v);
   CHECK_FALSE(fresh.resume().has_value());
   CHECK_FALSE(fresh.latest().has_value());
@@ -276,18 +276,18 @@ TEST_CASE("all parts are loaded, or none") {
   Vector a = filled(1), b = filled(1);
   int64_t n = 1;
   {
-    train::Checkpoint c(folder.path.string());
+    training::Checkpoint c(folder.path.string());
     c.add("a", a).add("n", n).add("b", b);
     c.save(5);
   }
   a = filled(2), b = filled(2, 4), n = 2;
-  train::Checkpoint c(folder.path.string());
+  training::Checkpoint c(folder.path.string());
   c.add("a", a).add("n", n).add("b", b);
   CHECK(message_of<ValueError>([&] { c.resume(); }) ==
         folder / "step-00000005.safetensors" + ": part 'b': x has another shape");
   CHECK(first(a) == 2);
   CHECK(n == 2);
-  train::Checkpoint other(folder.path.string());
+  training::Checkpoint other(folder.path.string());
   other.add("a", a).add("m", n);
   CHECK(message_of<ValueError>([&] { other.resume(); }) ==
         folder / "step-00000005.safetensors" + ": has the parts a, n, b, not a, m");
@@ -298,16 +298,16 @@ TEST_CASE("a folder with another run's checkpoints is not written to") {
   Folder folder;
   fill(folder, 2);
   Vector v = filled(0);
-  train::Checkpoint c(folder.path.string());
+  training::Checkpoint c(folder.path.string());
   c.add("v", v);
   CHECK(message_of<ValueError>([&] { c.save(1); }) ==
         folder.path.string() +
             ": has the checkpoint of step 2, of another run; call resume() first, or take another "
             "folder");
   CHECK(names_in(folder) == Names{"step-00000001.safetensors", "step-00000002.safetensors"});
-  CHECK_THROWS_AS(train::Checkpoint(folder / "step-00000001.safetensors"), IoError);
-  CHECK_THROWS_AS(train::Checkpoint(folder.path.string(), {.keep_last = -1}), ValueError);
-  CHECK_THROWS_AS(train::Checkpoint(folder / "x").save(1), ValueError);  // nothing to save
+  CHECK_THROWS_AS(training::Checkpoint(folder / "step-00000001.safetensors"), IoError);
+  CHECK_THROWS_AS(training::Checkpoint(folder.path.string(), {.keep_last = -1}), ValueError);
+  CHECK_THROWS_AS(training::Checkpoint(folder / "x").save(1), ValueError);  // nothing to save
 }
 
 TEST_CASE("what killed runs leave goes at the next save") {
@@ -316,7 +316,7 @@ TEST_CASE("what killed runs leave goes at the next save") {
   write_file(folder / ".next.safetensors", "half");
   write_file(folder / ".next-best.safetensors", "half");
   Vector v = filled(0);
-  train::Checkpoint c(folder.path.string());
+  training::Checkpoint c(folder.path.string());
   c.add("v", v);
   CHECK(c.resume() == 1);
   c.save(2);
@@ -327,7 +327,7 @@ TEST_CASE("what killed runs leave goes at the next save") {
 TEST_CASE("a write that fails in the thread reaches the loop, and the next save may succeed") {
   Folder folder;
   Vector v = filled(1);
-  train::Checkpoint c(folder / "run");
+  training::Checkpoint c(folder / "run");
   c.add("v", v);
   c.save(1, {.metric = 1.0});
   c.wait();
@@ -347,7 +347,7 @@ TEST_CASE("a full disk costs the new file only") {
   Folder folder;
   CHECK(support::in_child([&] {
           Vector v = filled(1, 100000);
-          train::Checkpoint c(folder.path.string());
+          training::Checkpoint c(folder.path.string());
           c.add("v", v);
           c.save(1);
           c.wait();
@@ -359,7 +359,7 @@ TEST_CASE("a full disk costs the new file only") {
         }) == 0);
   CHECK(names_in(folder) == Names{"step-00000001.safetensors"});
   Vector v = filled(0, 100000);
-  train::Checkpoint c(folder.path.string());
+  training::Checkpoint c(folder.path.string());
   c.add("v", v);
   CHECK(c.resume() == 1);
 }
@@ -368,37 +368,37 @@ TEST_CASE("weights alone load from a checkpoint") {
   Folder folder;
   nn::Linear model(3, 2), other(3, 2);
   optim::AdamW opt(model.parameters(), {.lr = 0.25});
-  train::Checkpoint c(folder.path.string());
+  training::Checkpoint c(folder.path.string());
   c.add("model", model).add("opt", opt);
   c.save(1);
   c.wait();
-  other.load_state_dict(train::read_part(*c.latest(), "model"));
+  other.load_state_dict(training::read_part(*c.latest(), "model"));
   CHECK(identical(model.get("weight"), other.get("weight")));
-  CHECK(train::read_part(*c.latest(), "opt").metadata.at("group.0.lr") == "0.25");
-  CHECK(message_of<ValueError>([&] { (void)train::read_part(*c.latest(), "modle"); }) ==
+  CHECK(training::read_part(*c.latest(), "opt").metadata.at("group.0.lr") == "0.25");
+  CHECK(message_of<ValueError>([&] { (void)training::read_part(*c.latest(), "modle"); }) ==
         *c.latest() + ": has no part 'modle', but model, opt");
 }
 
 TEST_CASE("early stopping waits its patience, and goes on from a checkpoint") {
-  train::EarlyStopping s({.patience = 2, .min_delta = 0.1});
+  training::EarlyStopping s({.patience = 2, .min_delta = 0.1});
   CHECK(std::isnan(s.best()));
   CHECK_FALSE(s.update(0.5));
   CHECK_FALSE(s.update(0.55));  // better, but by less than 0.1
   CHECK_FALSE(s.update(0.7));
   CHECK(s.best() == 0.7);
   CHECK_FALSE(s.update(std::nan("")));
-  train::EarlyStopping t({.patience = 2, .min_delta = 0.1});
+  training::EarlyStopping t({.patience = 2, .min_delta = 0.1});
   t.load_state_dict(s.state_dict());
   CHECK(t.waited() == 1);
   CHECK(t.update(0.1));
   CHECK(t.stopped());
-  train::EarlyStopping loss({.patience = 1, .higher_is_better = false});
+  training::EarlyStopping loss({.patience = 1, .higher_is_better = false});
   CHECK(loss.update(std::nan("")));
   CHECK_FALSE(loss.update(3));
   CHECK_FALSE(loss.update(2));
   CHECK(loss.update(2));
-  CHECK_THROWS_AS(train::EarlyStopping({.patience = 0}), ValueError);
-  CHECK_THROWS_AS(train::EarlyStopping({.min_delta = -1}), ValueError);
+  CHECK_THROWS_AS(training::EarlyStopping({.patience = 0}), ValueError);
+  CHECK_THROWS_AS(training::EarlyStopping({.min_delta = -1}), ValueError);
   CHECK_THROWS_AS(t.load_state_dict({}), ValueError);
 }
 

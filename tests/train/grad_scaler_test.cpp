@@ -27,7 +27,7 @@ TEST_SUITE_BEGIN("grad scaler");
 TEST_CASE("scale and parameters after each step are PyTorch's") {
   Tensor p = parameter({1, 2});
   optim::SGD opt({p}, {.lr = 0.5});
-  train::GradScaler scaler({.init_scale = 8, .growth_interval = 2});
+  training::GradScaler scaler({.init_scale = 8, .growth_interval = 2});
   struct Row {
     std::vector<float> grad, expected;
     double scale;
@@ -50,7 +50,7 @@ TEST_CASE("scale and parameters after each step are PyTorch's") {
 TEST_CASE("gradients are unscaled once, before they are looked at") {
   Tensor p = parameter({1, 2});
   optim::SGD opt({p}, {.lr = 1.0});
-  train::GradScaler scaler({.init_scale = 1024});
+  training::GradScaler scaler({.init_scale = 1024});
   scaler.scale(sum(p * tensor({3.f, 4.f}))).backward();
   CHECK(p.grad().to_vector<float>() == std::vector<float>{3072, 4096});
   scaler.unscale_(opt);
@@ -70,7 +70,7 @@ TEST_CASE("gradients are unscaled once, before they are looked at") {
 TEST_CASE("one optimiser with an overflow shrinks the scale, the other steps") {
   Tensor a = parameter({1}), b = parameter({1});
   optim::SGD first({a}, {.lr = 1.0}), second({b}, {.lr = 1.0});
-  train::GradScaler scaler({.init_scale = 4});
+  training::GradScaler scaler({.init_scale = 4});
   scaler.scale(sum(a) + sum(b * tensor({kInfF}))).backward();
   CHECK(scaler.step(first));
   CHECK_FALSE(scaler.step(second));
@@ -85,7 +85,7 @@ TEST_CASE("f16 training: what underflows without a scale is learnt with it") {
   const auto trained = [](bool enabled) {
     Tensor w = zeros({1, 1}).set_requires_grad(), x = full({1, 1}, 0x1p-12);
     optim::SGD opt({w}, {.lr = 1.0});
-    train::GradScaler scaler({.enabled = enabled});
+    training::GradScaler scaler({.enabled = enabled});
     {
       const Autocast cast(Dtype::f16);
       const Tensor y = matmul(x, w);
@@ -102,8 +102,8 @@ TEST_CASE("f16 training: what underflows without a scale is learnt with it") {
 TEST_CASE("a scaler's state goes on, a disabled one has none") {
   Tensor p = parameter({1});
   optim::SGD opt({p}, {.lr = 1.0});
-  train::GradScaler a({.init_scale = 8, .growth_interval = 2}), b, off({.enabled = false});
-  const auto step = [&](train::GradScaler& s) {
+  training::GradScaler a({.init_scale = 8, .growth_interval = 2}), b, off({.enabled = false});
+  const auto step = [&](training::GradScaler& s) {
     opt.zero_grad();
     s.scale(sum(p)).backward();
     s.step(opt);
@@ -127,19 +127,19 @@ TEST_CASE("a scaler's state goes on, a disabled one has none") {
 TEST_CASE("the scale does not grow beyond f32, and wrong options are refused") {
   Tensor p = parameter({0});
   optim::SGD opt({p}, {.lr = 1.0});
-  train::GradScaler s({.init_scale = 0x1p127, .growth_interval = 1});
+  training::GradScaler s({.init_scale = 0x1p127, .growth_interval = 1});
   s.scale(sum(p)).backward();
   s.step(opt);
   s.update();
   CHECK(s.get_scale() == 0x1p127);
-  CHECK_THROWS_AS(train::GradScaler({.init_scale = 0}), ValueError);
-  CHECK_THROWS_AS(train::GradScaler({.growth_factor = 0.5}), ValueError);
-  CHECK_THROWS_AS(train::GradScaler({.backoff_factor = 1}), ValueError);
-  CHECK_THROWS_AS(train::GradScaler({.growth_interval = 0}), ValueError);
+  CHECK_THROWS_AS(training::GradScaler({.init_scale = 0}), ValueError);
+  CHECK_THROWS_AS(training::GradScaler({.growth_factor = 0.5}), ValueError);
+  CHECK_THROWS_AS(training::GradScaler({.backoff_factor = 1}), ValueError);
+  CHECK_THROWS_AS(training::GradScaler({.growth_interval = 0}), ValueError);
 
   Tensor half = zeros({2}, Dtype::f16).set_requires_grad();
   optim::SGD of_half({half}, {.lr = 1.0});
-  train::GradScaler t;
+  training::GradScaler t;
   sum(half).backward();
   CHECK_THROWS_AS(t.step(of_half), DtypeError);
 }

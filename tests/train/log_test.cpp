@@ -126,7 +126,7 @@ TEST_SUITE_BEGIN("log");
 TEST_CASE("CSV and JSON lines") {
   Folder folder;
   const std::string csv = folder / "new/log.csv", jsonl = folder / "log.jsonl";
-  train::Log log{train::CsvLog(csv), train::JsonlLog(jsonl)};
+  training::Log log{training::CsvLog(csv), training::JsonlLog(jsonl)};
   log.hparams({{"lr", 1e-3}, {"batch", 32}, {"name", "a \"b\""}, {"amp", true}});
   log.scalar("loss", 0.1, 1);
   log.scalar("val/miou, mean", std::nan(""), 2);
@@ -151,12 +151,12 @@ TEST_CASE("a run that goes on has no line twice, a new one keeps the old file") 
   Folder folder;
   const std::string csv = folder / "log.csv", jsonl = folder / "log.jsonl";
   {
-    train::Log log{train::CsvLog(csv), train::JsonlLog(jsonl)};
+    training::Log log{training::CsvLog(csv), training::JsonlLog(jsonl)};
     for (int step = 1; step <= 5; ++step) log.scalar("loss", step, step);
   }
   std::ofstream(csv, std::ios::app) << "6,lo";  // cut off with the run
   {
-    train::Log log{train::CsvLog(csv, {3}), train::JsonlLog(jsonl, {3})};
+    training::Log log{training::CsvLog(csv, {3}), training::JsonlLog(jsonl, {3})};
     for (int step = 4; step <= 5; ++step) log.scalar("loss", 10 * step, step);
   }
   std::vector<std::string> lines = lines_of(csv);
@@ -167,12 +167,13 @@ TEST_CASE("a run that goes on has no line twice, a new one keeps the old file") 
   REQUIRE(lines.size() == 5);
   CHECK(without_time(lines[3]) == R"({"step":4,"name":"loss","value":40)");
 
-  { train::CsvLog fresh(csv); }
+  { training::CsvLog fresh(csv); }
   CHECK(lines_of(csv).size() == 1);
   CHECK(lines_of(csv + ".old").size() == 6);
   write_file(csv, "epoch,loss\n1,2\n");
-  CHECK(refusal([&] { train::CsvLog(csv, {1}); }) == csv + ": is no log of this kind: its first line is 'epoch,loss'");
-  CHECK(refusal([&] { train::CsvLog(folder.path.string()); }).find("cannot be opened for writing") !=
+  CHECK(refusal([&] { training::CsvLog(csv, {1}); }) ==
+        csv + ": is no log of this kind: its first line is 'epoch,loss'");
+  CHECK(refusal([&] { training::CsvLog(folder.path.string()); }).find("cannot be opened for writing") !=
         std::string::npos);
 }
 
@@ -180,7 +181,7 @@ TEST_CASE("a killed run keeps what it logged") {
   Folder folder;
   const std::string csv = folder / "log.csv", events = folder / "tb";
   CHECK(support::in_child([&] {
-          train::Log log{train::CsvLog(csv), train::TensorBoardLog(events)};
+          training::Log log{training::CsvLog(csv), training::TensorBoardLog(events)};
           for (int step = 0; step < 100; ++step) log.scalar("loss", step, step);
           std::raise(SIGKILL);
           return 0;
@@ -193,7 +194,7 @@ TEST_CASE("an event file has the records and messages of TensorBoard") {
   Folder folder;
   const std::string at = folder / "tb";
   {
-    train::TensorBoardLog log(at);
+    training::TensorBoardLog log(at);
     log.scalar("loss", 0.5, 300);
     log.histogram("w", tensor({-1.0, 0.0, 0.5, 3.0, std::nan(""), HUGE_VAL}), 7);
     log.histogram("same", full({5}, 2.0), 7);
@@ -201,7 +202,7 @@ TEST_CASE("an event file has the records and messages of TensorBoard") {
     log.text("note", "hello", 9);
     log.hparams({{"lr", 0.25}});
   }
-  { train::TensorBoardLog resumed(at, {300}); }
+  { training::TensorBoardLog resumed(at, {300}); }
   const std::vector<std::string> files = event_files(at);
   REQUIRE(files.size() == 2);
   const auto events = events_of(files[0]);
@@ -252,7 +253,7 @@ TEST_CASE("a picture of an event file is a PNG") {
   Generator g(1);
   const Tensor picture = randint(0, 256, {5, 7, 3}, Dtype::u8, &g);
   {
-    train::TensorBoardLog log(folder / "tb");
+    training::TensorBoardLog log(folder / "tb");
     log.image("overlay", picture, 2);
     log.image("grey", picture.select(2, 0), 2);
     CHECK_THROWS_AS(log.image("floats", zeros({2, 2, 3}), 2), DtypeError);
@@ -273,7 +274,7 @@ TEST_CASE("writes events for another reader" * doctest::skip()) {
   const char* to = std::getenv("WEFT_TEST_EVENTS");
   REQUIRE(to);
   {
-    train::TensorBoardLog log(to);
+    training::TensorBoardLog log(to);
     for (int step = 1; step <= 6; ++step) log.scalar("loss", step, step);
     log.text("note", "hello", 1);
     log.histogram("w", tensor({-1.0, 0.0, 0.5, 3.0}), 1);
@@ -282,7 +283,7 @@ TEST_CASE("writes events for another reader" * doctest::skip()) {
     log.image("overlay", full({5, 7, 3}, 200, Dtype::u8), 1);
 #endif
   }
-  train::TensorBoardLog log(to, {4});
+  training::TensorBoardLog log(to, {4});
   for (int step = 5; step <= 7; ++step) log.scalar("loss", 10 * step, step);
 }
 

@@ -23,14 +23,14 @@ TEST_CASE("a log's scalars are read as they were written") {
   Folder folder;
   const std::string path = folder / "log.csv";
   {
-    train::CsvLog log(path);
+    training::CsvLog log(path);
     log.scalar("loss", 0.1, 1);
     log.scalar("a \"b\", c", -1e-300, 1);
     log.scalar("loss", std::nan(""), 2);
     log.scalar("loss", HUGE_VAL, 3);
   }
   std::ofstream(path, std::ios::app) << "4,lo";  // cut off
-  const auto points = train::read_csv_log(path);
+  const auto points = training::read_csv_log(path);
   REQUIRE(points.size() == 2);
   const auto& loss = points.at("loss");
   REQUIRE(loss.size() == 3);
@@ -40,28 +40,28 @@ TEST_CASE("a log's scalars are read as they were written") {
   CHECK(loss[2].value == HUGE_VAL);
   CHECK(points.at("a \"b\", c")[0].value == -1e-300);
   write_file(path, "step,name,value,time\n1,loss\n");
-  CHECK(refusal([&] { (void)train::read_csv_log(path); }) == path + ": line 2 is '1,loss'");
+  CHECK(refusal([&] { (void)training::read_csv_log(path); }) == path + ": line 2 is '1,loss'");
   write_file(path, "x\n");
-  CHECK(refusal([&] { (void)train::read_csv_log(path); }) == path + ": is no log of scalars");
-  CHECK(refusal([&] { (void)train::read_csv_log(folder / "none"); }) == folder / "none" + ": cannot be opened");
+  CHECK(refusal([&] { (void)training::read_csv_log(path); }) == path + ": is no log of scalars");
+  CHECK(refusal([&] { (void)training::read_csv_log(folder / "none"); }) == folder / "none" + ": cannot be opened");
 }
 
 TEST_CASE("a report has a chart for each name, pictures and texts, and needs nothing else") {
   Folder folder;
   const std::string path = folder / "log.csv", page_path = folder / "report.html";
   {
-    train::CsvLog log(path);
+    training::CsvLog log(path);
     for (int step = 1; step <= 1000; ++step) log.scalar("train/loss", 1.0 / step, step);
     for (int step = 100; step <= 1000; step += 100) log.scalar("val/loss", 1.0 / step + 0.1, step);
     log.scalar("lr", 0.5, 1);
     log.scalar("bad", std::nan(""), 1);
   }
-  train::ReportOptions o{.title = "A <run>"};
+  training::ReportOptions o{.title = "A <run>"};
 #if defined(WEFT_HAS_IMAGE)
   o.pictures = {{"an & overlay", full({4, 5, 3}, 200, Dtype::u8)}};
 #endif
   o.texts = {{"Classes", "sky  0.5\n"}};
-  train::write_report(page_path, path, o);
+  training::write_report(page_path, path, o);
   const std::string page = read_file(page_path);
   CHECK(count_of(page, "<svg") == 3);   // loss, lr, bad
   CHECK(count_of(page, "<path") == 4);  // two of them in one chart
@@ -75,7 +75,7 @@ TEST_CASE("a report has a chart for each name, pictures and texts, and needs not
   CHECK(page.find("an &amp; overlay") != std::string::npos);
   CHECK(page.find("src='data:image/png;base64,iVBORw0KGgo") != std::string::npos);
 #endif
-  CHECK_THROWS_AS(train::write_report(folder / "no/report.html", path), IoError);
+  CHECK_THROWS_AS(training::write_report(folder / "no/report.html", path), IoError);
 }
 
 TEST_SUITE_END();

@@ -33,9 +33,9 @@ struct Run {
   optim::AdamW opt{model.parameters(), {.lr = 0.02}};
   optim::CosineAnnealingLR schedule{opt, kSteps};
   optim::ExponentialMovingAverage average{model.parameters(), {.decay = 0.9}, model.buffers()};
-  train::GradScaler scaler{{.init_scale = 16, .growth_interval = 3}};
-  train::EarlyStopping stopping;
-  train::Mean mean;
+  training::GradScaler scaler{{.init_scale = 16, .growth_interval = 3}};
+  training::EarlyStopping stopping;
+  training::Mean mean;
   Generator order{3};
   double last = 0;
   int64_t seen = 0;
@@ -47,7 +47,7 @@ struct Run {
     labels = randint(0, 3, {64}, Dtype::i64, &g);
   }
 
-  void add_to(train::Checkpoint& c) {
+  void add_to(training::Checkpoint& c) {
     c.add("model", model).add("opt", opt).add("schedule", schedule).add("average", average).add("scaler", scaler);
     c.add("stopping", stopping).add("mean", mean).add("order", order).add("generator", default_generator());
     c.add("last", last).add("seen", seen);
@@ -74,7 +74,7 @@ int go_on(const std::string& folder, volatile int64_t* safe) {
   set_num_threads(1);
   manual_seed(5);
   Run run;
-  train::Checkpoint checkpoint(folder, {.keep_last = 2});
+  training::Checkpoint checkpoint(folder, {.keep_last = 2});
   run.add_to(checkpoint);
   int64_t step = checkpoint.resume().value_or(0), saved = step;
   if (step < *safe) return 1;
@@ -145,7 +145,7 @@ TEST_CASE("a run goes on in one process, from a checkpoint in its middle") {
   Folder folder;
   manual_seed(5);
   Run a;
-  train::Checkpoint checkpoint(folder.path.string());
+  training::Checkpoint checkpoint(folder.path.string());
   a.add_to(checkpoint);
   for (int i = 0; i < 7; ++i) a.step();
   checkpoint.save(7);
@@ -153,7 +153,7 @@ TEST_CASE("a run goes on in one process, from a checkpoint in its middle") {
   const double expected = a.last, mean = a.mean.compute();
   manual_seed(99);
   Run b;
-  train::Checkpoint other(folder.path.string());
+  training::Checkpoint other(folder.path.string());
   b.add_to(other);
   checkpoint.wait();
   CHECK(other.resume() == 7);
