@@ -5,6 +5,7 @@
 #include <array>
 #include <concepts>
 #include <string_view>
+#include <type_traits>
 
 #include "weft/core/export.h"
 
@@ -47,6 +48,19 @@ template <class E> class Choice {
     return static_cast<E>(detail::word_index(words.what, words.list.data(), words.list.size(), text));
   }
   E value_;
+};
+
+/// A number or bool that is written out. A parameter of this type is not what `{}` means, so that `{}` stays the
+/// options of the overload beside it; a bool is made of nothing but a bool, no text and no number.
+template <class T> class Only {
+ public:
+  template <class U>
+  requires std::is_arithmetic_v<U> &&(std::same_as<U, bool> == std::same_as<T, bool>)constexpr Only(U value)
+      : value_(static_cast<T>(value)) {}
+  constexpr operator T() const { return value_; }
+
+ private:
+  T value_;
 };
 
 }  // namespace weft

@@ -200,7 +200,8 @@ Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o
   });
 }
 
-Tensor eye(int64_t n, int64_t m, const TensorOptions& o) {
+Tensor eye(int64_t n, Only<int64_t> columns, const TensorOptions& o) {
+  int64_t m = columns;
   const OpName op("eye");
   WEFT_CHECK(m >= -1, ValueError, "m must not be negative, got ", m);
   if (m < 0) m = n;

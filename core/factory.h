@@ -5,6 +5,7 @@
 #include <iterator>
 #include <new>
 
+#include "weft/core/choice.h"
 #include "weft/core/generator.h"
 #include "weft/core/tensor.h"
 
@@ -37,8 +38,8 @@ WEFT_API Tensor arange(Scalar stop, const TensorOptions& o);
 /// `steps` evenly spaced values from start to stop, both included.
 WEFT_API Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o = {});
 /// Ones on the diagonal, [n, m] or [n, n], else zeros.
-WEFT_API Tensor eye(int64_t n, int64_t m = -1, const TensorOptions& o = {});
-inline Tensor eye(int64_t n, const TensorOptions& o) { return eye(n, -1, o); }
+WEFT_API Tensor eye(int64_t n, Only<int64_t> m, const TensorOptions& o = {});
+inline Tensor eye(int64_t n, const TensorOptions& o = {}) { return eye(n, -1, o); }
 
 /// U[0, 1), N(0, 1), integers in [low, high), a permutation of 0..n-1. `g` defaults to this thread's generator.
 WEFT_API Tensor rand(const Shape& shape, const TensorOptions& o = {}, Generator* g = nullptr);

@@ -9,37 +9,45 @@
 
 #include "weft/core/tensor.h"
 
+// A struct of tensors in this order, made of braces.
+#define WEFT_RESULT2(Name, first, second)                                                   \
+  struct Name {                                                                             \
+    ::weft::Tensor first, second;                                                           \
+    template <int I> auto& element() {                                                      \
+      if constexpr (I == 0) return first;                                                   \
+      else return second;                                                                   \
+    }                                                                                       \
+    operator std::tuple<::weft::Tensor&, ::weft::Tensor&>() { return {first, second}; }     \
+    operator std::tuple<::weft::Tensor, ::weft::Tensor>() const { return {first, second}; } \
+  }
+#define WEFT_RESULT3(Name, first, second, third)                                                                   \
+  struct Name {                                                                                                    \
+    ::weft::Tensor first, second, third;                                                                           \
+    template <int I> auto& element() {                                                                             \
+      if constexpr (I == 0) return first;                                                                          \
+      else if constexpr (I == 1) return second;                                                                    \
+      else return third;                                                                                           \
+    }                                                                                                              \
+    operator std::tuple<::weft::Tensor&, ::weft::Tensor&, ::weft::Tensor&>() { return {first, second, third}; }    \
+    operator std::tuple<::weft::Tensor, ::weft::Tensor, ::weft::Tensor>() const { return {first, second, third}; } \
+  }
+
 namespace weft::detail {
-/// Marks the structs of WEFT_RESULT2 and WEFT_RESULT3.
-struct Result {};
-template <class T>
-concept ResultOf = std::is_base_of_v<Result, T>;
+template <class R>
+concept Result = requires(R r) {
+  r.template element<0>();
+};
 }  // namespace weft::detail
 
-template <weft::detail::ResultOf T>
-struct std::tuple_size<T> : std::integral_constant<std::size_t, std::tuple_size_v<typename T::tuple>> {};
-template <std::size_t I, weft::detail::ResultOf T> struct std::tuple_element<I, T> { using type = weft::Tensor; };
-
-// A std::tuple of tensors whose elements have names: each name refers to the element of its own object.
-#define WEFT_RESULT_(Name)                                              \
-  Name() = default;                                                     \
-  Name(const Name& o) : tuple(o) {}                                     \
-  Name(Name&& o) noexcept : tuple(std::move(static_cast<tuple&>(o))) {} \
-  ~Name() = default;                                                    \
-  Name& operator=(const Name& o) { return tuple::operator=(o), *this; } \
-  Name& operator=(Name&& o) noexcept { return tuple::operator=(std::move(static_cast<tuple&>(o))), *this; }
-#define WEFT_RESULT2(Name, first, second)                                            \
-  struct Name : ::weft::detail::Result, std::tuple<::weft::Tensor, ::weft::Tensor> { \
-    WEFT_RESULT_(Name)                                                               \
-    Name(::weft::Tensor a, ::weft::Tensor b) : tuple(std::move(a), std::move(b)) {}  \
-    ::weft::Tensor& first = std::get<0>(*this);                                      \
-    ::weft::Tensor& second = std::get<1>(*this);                                     \
-  }
-#define WEFT_RESULT3(Name, first, second, third)                                                                    \
-  struct Name : ::weft::detail::Result, std::tuple<::weft::Tensor, ::weft::Tensor, ::weft::Tensor> {                \
-    WEFT_RESULT_(Name)                                                                                              \
-    Name(::weft::Tensor a, ::weft::Tensor b, ::weft::Tensor c) : tuple(std::move(a), std::move(b), std::move(c)) {} \
-    ::weft::Tensor& first = std::get<0>(*this);                                                                     \
-    ::weft::Tensor& second = std::get<1>(*this);                                                                    \
-    ::weft::Tensor& third = std::get<2>(*this);                                                                     \
-  }
+// PyTorch's C++ programs read results by std::get: it is looked up in std alone. Of a temporary it gives a Tensor and
+// no reference, which would dangle.
+namespace std {
+template <size_t I, weft::detail::Result R> weft::Tensor& get(R& r) {
+  return r.template element<static_cast<int>(I)>();
+}
+template <size_t I, weft::detail::Result R> const weft::Tensor& get(const R& r) {
+  return const_cast<R&>(r).template element<static_cast<int>(I)>();
+}
+template <size_t I, weft::detail::Result R>
+requires(!is_reference_v<R>) weft::Tensor get(R&& r) { return r.template element<static_cast<int>(I)>(); }
+}  // namespace std

@@ -435,6 +435,9 @@ template <class... T> void check_defined(const char* op, const T&... tensors) {
 
 inline const Tensor& TensorMethods::self() const { return static_cast<const Tensor&>(*this); }
 inline Tensor& TensorMethods::self() { return static_cast<Tensor&>(*this); }
+template <std::same_as<Dtype> D> Tensor TensorMethods::sum(D dtype) const { return sum(DimList(), false, dtype); }
+template <std::same_as<Dtype> D> Tensor TensorMethods::mean(D dtype) const { return mean(DimList(), false, dtype); }
+template <std::same_as<Dtype> D> Tensor TensorMethods::prod(D dtype) const { return prod(DimList(), false, dtype); }
 template <std::integral... I>
 requires(sizeof...(I) > 1) Tensor TensorMethods::repeat(I... repeats)
 const { return repeat(Shape{static_cast<int64_t>(repeats)...}); }

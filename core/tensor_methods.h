@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "weft/core/choice.h"
 #include "weft/core/dim_list.h"
 #include "weft/core/dtype.h"
 
@@ -16,7 +17,6 @@ class Index;
 struct VarOptions;
 struct ValuesIndices;
 enum class RoundingMode : uint8_t;
-template <class E> class Choice;
 
 /// Base of Tensor: the members that are ops.
 class WEFT_API TensorMethods {
@@ -131,19 +131,19 @@ class WEFT_API TensorMethods {
 
   // Reductions: autograd/ops/reduce/reduce.h, softmax.h, scan.h
   [[nodiscard]] Tensor sum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
-  [[nodiscard]] Tensor sum(Dtype dtype) const;
+  template <std::same_as<Dtype> D> [[nodiscard]] Tensor sum(D dtype) const;
   [[nodiscard]] Tensor nansum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
   [[nodiscard]] Tensor mean(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
-  [[nodiscard]] Tensor mean(Dtype dtype) const;
+  template <std::same_as<Dtype> D> [[nodiscard]] Tensor mean(D dtype) const;
   [[nodiscard]] Tensor nanmean(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
   [[nodiscard]] Tensor prod(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
-  [[nodiscard]] Tensor prod(Dtype dtype) const;
+  template <std::same_as<Dtype> D> [[nodiscard]] Tensor prod(D dtype) const;
   [[nodiscard]] Tensor var(const DimList& dims = {}) const;
   [[nodiscard]] Tensor var(const DimList& dims, const VarOptions& o) const;
-  [[nodiscard]] Tensor var(const DimList& dims, bool unbiased, bool keepdim = false) const;
+  [[nodiscard]] Tensor var(const DimList& dims, Only<bool> unbiased, bool keepdim = false) const;
   [[nodiscard]] Tensor std(const DimList& dims = {}) const;
   [[nodiscard]] Tensor std(const DimList& dims, const VarOptions& o) const;
-  [[nodiscard]] Tensor std(const DimList& dims, bool unbiased, bool keepdim = false) const;
+  [[nodiscard]] Tensor std(const DimList& dims, Only<bool> unbiased, bool keepdim = false) const;
   [[nodiscard]] Tensor amax(const DimList& dims = {}, bool keepdim = false) const;
   [[nodiscard]] Tensor amin(const DimList& dims = {}, bool keepdim = false) const;
   [[nodiscard]] Tensor max() const;
@@ -154,7 +154,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] ValuesIndices min(int64_t dim, bool keepdim = false) const;
   [[nodiscard]] Tensor argmax(std::optional<int64_t> dim = {}, bool keepdim = false) const;
   [[nodiscard]] Tensor argmin(std::optional<int64_t> dim = {}, bool keepdim = false) const;
-  [[nodiscard]] Tensor norm(double p = 2, const DimList& dims = {}, bool keepdim = false) const;
+  [[nodiscard]] Tensor norm(Only<double> p = 2, const DimList& dims = {}, bool keepdim = false) const;
   [[nodiscard]] Tensor logsumexp(const DimList& dims, bool keepdim = false) const;
   [[nodiscard]] Tensor any(const DimList& dims = {}, bool keepdim = false) const;
   [[nodiscard]] Tensor all(const DimList& dims = {}, bool keepdim = false) const;
@@ -163,15 +163,16 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor log_softmax(int64_t dim, std::optional<Dtype> dtype = {}) const;
   [[nodiscard]] Tensor cumsum(int64_t dim, std::optional<Dtype> dtype = {}) const;
   [[nodiscard]] Tensor cumprod(int64_t dim, std::optional<Dtype> dtype = {}) const;
-  [[nodiscard]] ValuesIndices sort(int64_t dim = -1, bool descending = false) const;
-  [[nodiscard]] Tensor argsort(int64_t dim = -1, bool descending = false) const;
-  [[nodiscard]] ValuesIndices topk(int64_t k, int64_t dim = -1, bool largest = true, bool sorted = true) const;
+  [[nodiscard]] ValuesIndices sort(int64_t dim = -1, Only<bool> descending = false) const;
+  [[nodiscard]] Tensor argsort(int64_t dim = -1, Only<bool> descending = false) const;
+  [[nodiscard]] ValuesIndices topk(int64_t k, int64_t dim = -1, Only<bool> largest = true,
+                                   Only<bool> sorted = true) const;
 
   // Order and counts: autograd/ops/reduce/order_statistics.h, search.h, statistics.h
   [[nodiscard]] Tensor median() const;
   [[nodiscard]] ValuesIndices median(int64_t dim, bool keepdim = false) const;
-  [[nodiscard]] Tensor quantile(double q, std::optional<int64_t> dim = {}, bool keepdim = false) const;
-  [[nodiscard]] Tensor quantile(const Tensor& q, std::optional<int64_t> dim = {}, bool keepdim = false) const;
+  [[nodiscard]] Tensor quantile(double q, std::optional<int64_t> dim = {}, Only<bool> keepdim = false) const;
+  [[nodiscard]] Tensor quantile(const Tensor& q, std::optional<int64_t> dim = {}, Only<bool> keepdim = false) const;
   [[nodiscard]] ValuesIndices kthvalue(int64_t k, int64_t dim = -1, bool keepdim = false) const;
   [[nodiscard]] ValuesIndices mode(int64_t dim = -1, bool keepdim = false) const;
   [[nodiscard]] ValuesIndices cummax(int64_t dim) const;

@@ -1,4 +1,4 @@
-// PyTorch's C++ names of dtypes, devices and options: `x.to(kFloat64)`, `zeros({2}, dtype(kInt64).device(kCUDA))`.
+// PyTorch's C++ names of dtypes and devices: `x.to(kFloat64)`, `zeros({2}, kInt64)`, `x.to(kCUDA)`.
 #pragma once
 
 #include "weft/core/tensor.h"
@@ -12,10 +12,5 @@ inline constexpr Dtype kInt16 = Dtype::i16, kShort = Dtype::i16, kUInt16 = Dtype
 inline constexpr Dtype kInt32 = Dtype::i32, kInt = Dtype::i32, kInt64 = Dtype::i64, kLong = Dtype::i64;
 inline constexpr Dtype kBool = Dtype::boolean;
 inline constexpr DeviceType kCPU = DeviceType::cpu, kCUDA = DeviceType::cuda;
-
-/// Options with one thing said, to which others can be added.
-inline TensorOptions dtype(Dtype t) { return TensorOptions(t); }
-inline TensorOptions device(Device d) { return TensorOptions(d); }
-inline TensorOptions requires_grad(bool on = true) { return TensorOptions().requires_grad(on); }
 
 }  // namespace weft

@@ -8,17 +8,17 @@ namespace weft::nn {
 using detail::py;
 using detail::shown;
 
-LeakyReLU::LeakyReLU(double negative_slope) : Module("LeakyReLU"), negative_slope(negative_slope) {
+LeakyReLU::LeakyReLU(Only<double> negative_slope) : Module("LeakyReLU"), negative_slope(negative_slope) {
   set_extra("", shown("negative_slope=", this->negative_slope));
 }
 
-PReLU::PReLU(int64_t num_parameters, double init)
+PReLU::PReLU(Only<int64_t> num_parameters, double init)
     : Module("PReLU", "num_parameters=" + py(num_parameters)), num_parameters(num_parameters) {
   WEFT_CHECK(num_parameters >= 0, ValueError, "PReLU: num_parameters must not be negative, got ", num_parameters);
   weight = param("weight", full({num_parameters}, init));
 }
 
-ELU::ELU(double alpha) : Module("ELU"), alpha(alpha) { set_extra("", shown("alpha=", this->alpha)); }
+ELU::ELU(Only<double> alpha) : Module("ELU"), alpha(alpha) { set_extra("", shown("alpha=", this->alpha)); }
 
 GELU::GELU(Choice<Approximate> approximate) : Module("GELU"), approximate(approximate) {
   set_extra("", [how = this->approximate] {
@@ -26,16 +26,16 @@ GELU::GELU(Choice<Approximate> approximate) : Module("GELU"), approximate(approx
   });
 }
 
-Hardtanh::Hardtanh(double min_val, double max_val) : Module("Hardtanh"), min_val(min_val), max_val(max_val) {
+Hardtanh::Hardtanh(Only<double> min_val, double max_val) : Module("Hardtanh"), min_val(min_val), max_val(max_val) {
   WEFT_CHECK(min_val < max_val, ValueError, "Hardtanh: min_val ", min_val, " must be below max_val ", max_val);
   set_extra("", shown("min_val=", this->min_val, ", max_val=", this->max_val));
 }
 
-Softplus::Softplus(double beta, double threshold) : Module("Softplus"), beta(beta), threshold(threshold) {
+Softplus::Softplus(Only<double> beta, double threshold) : Module("Softplus"), beta(beta), threshold(threshold) {
   set_extra("", shown("beta=", this->beta, ", threshold=", this->threshold));
 }
 
-Softshrink::Softshrink(double lambd) : Module("Softshrink"), lambd(lambd) { set_extra("", shown(this->lambd)); }
+Softshrink::Softshrink(Only<double> lambd) : Module("Softshrink"), lambd(lambd) { set_extra("", shown(this->lambd)); }
 
 Softmax::Softmax(int64_t dim) : Module("Softmax"), dim(dim) { set_extra("", shown("dim=", this->dim)); }
 
@@ -46,20 +46,20 @@ Tensor Softmax2d::forward(const Tensor& x) const {
 
 Softmin::Softmin(int64_t dim) : Module("Softmin"), dim(dim) { set_extra("", shown("dim=", this->dim)); }
 
-CELU::CELU(double alpha) : Module("CELU"), alpha(alpha) {
+CELU::CELU(Only<double> alpha) : Module("CELU"), alpha(alpha) {
   WEFT_CHECK(alpha > 0, ValueError, "CELU: alpha must be positive, got ", alpha);
   set_extra("", shown("alpha=", this->alpha));
 }
 
-GLU::GLU(int64_t dim) : Module("GLU"), dim(dim) { set_extra("", shown("dim=", this->dim)); }
+GLU::GLU(Only<int64_t> dim) : Module("GLU"), dim(dim) { set_extra("", shown("dim=", this->dim)); }
 
-Hardshrink::Hardshrink(double lambd) : Module("Hardshrink"), lambd(lambd) { set_extra("", shown(this->lambd)); }
+Hardshrink::Hardshrink(Only<double> lambd) : Module("Hardshrink"), lambd(lambd) { set_extra("", shown(this->lambd)); }
 
 Threshold::Threshold(double threshold, double value) : Module("Threshold"), threshold(threshold), value(value) {
   set_extra("", shown("threshold=", this->threshold, ", value=", this->value));
 }
 
-RReLU::RReLU(double lower, double upper) : Module("RReLU"), lower(lower), upper(upper) {
+RReLU::RReLU(Only<double> lower, double upper) : Module("RReLU"), lower(lower), upper(upper) {
   WEFT_CHECK(lower <= upper, ValueError, "RReLU: lower ", lower, " is greater than upper ", upper);
   set_extra("", shown("lower=", this->lower, ", upper=", this->upper));
 }

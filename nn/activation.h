@@ -28,7 +28,7 @@ struct LeakyReLUOptions {
   double negative_slope = 0.01;
 };
 struct WEFT_API LeakyReLU : Module {
-  explicit LeakyReLU(double negative_slope = 0.01);
+  explicit LeakyReLU(Only<double> negative_slope = 0.01);
   explicit LeakyReLU(const LeakyReLUOptions& o) : LeakyReLU(o.negative_slope) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return leaky_relu(x, negative_slope); });
@@ -41,7 +41,7 @@ struct PReLUOptions {
 };
 /// weight [num_parameters] begins as `init`; one slope for all or one per channel (axis 1).
 struct WEFT_API PReLU : Module {
-  explicit PReLU(int64_t num_parameters = 1, double init = 0.25);
+  explicit PReLU(Only<int64_t> num_parameters = 1, double init = 0.25);
   explicit PReLU(const PReLUOptions& o) : PReLU(o.num_parameters, o.init) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return prelu(x, weight); });
@@ -53,7 +53,7 @@ struct ELUOptions {
   double alpha = 1;
 };
 struct WEFT_API ELU : Module {
-  explicit ELU(double alpha = 1);
+  explicit ELU(Only<double> alpha = 1);
   explicit ELU(const ELUOptions& o) : ELU(o.alpha) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return elu(x, alpha); });
@@ -117,7 +117,7 @@ struct HardtanhOptions {
   double min_val = -1, max_val = 1;
 };
 struct WEFT_API Hardtanh : Module {
-  explicit Hardtanh(double min_val = -1, double max_val = 1);
+  explicit Hardtanh(Only<double> min_val = -1, double max_val = 1);
   explicit Hardtanh(const HardtanhOptions& o) : Hardtanh(o.min_val, o.max_val) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return hardtanh(x, min_val, max_val); });
@@ -134,7 +134,7 @@ struct SoftplusOptions {
   double beta = 1, threshold = 20;
 };
 struct WEFT_API Softplus : Module {
-  explicit Softplus(double beta = 1, double threshold = 20);
+  explicit Softplus(Only<double> beta = 1, double threshold = 20);
   explicit Softplus(const SoftplusOptions& o) : Softplus(o.beta, o.threshold) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return softplus(x, beta, threshold); });
@@ -145,7 +145,7 @@ struct SoftshrinkOptions {
   double lambd = 0.5;
 };
 struct WEFT_API Softshrink : Module {
-  explicit Softshrink(double lambd = 0.5);
+  explicit Softshrink(Only<double> lambd = 0.5);
   explicit Softshrink(const SoftshrinkOptions& o) : Softshrink(o.lambd) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return softshrink(x, lambd); });
@@ -162,7 +162,7 @@ struct CELUOptions {
   double alpha = 1;
 };
 struct WEFT_API CELU : Module {
-  explicit CELU(double alpha = 1);
+  explicit CELU(Only<double> alpha = 1);
   explicit CELU(const CELUOptions& o) : CELU(o.alpha) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return celu(x, alpha); });
@@ -173,7 +173,7 @@ struct GLUOptions {
   int64_t dim = -1;
 };
 struct WEFT_API GLU : Module {
-  explicit GLU(int64_t dim = -1);
+  explicit GLU(Only<int64_t> dim = -1);
   explicit GLU(const GLUOptions& o) : GLU(o.dim) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return glu(x, dim); });
@@ -184,7 +184,7 @@ struct HardshrinkOptions {
   double lambd = 0.5;
 };
 struct WEFT_API Hardshrink : Module {
-  explicit Hardshrink(double lambd = 0.5);
+  explicit Hardshrink(Only<double> lambd = 0.5);
   explicit Hardshrink(const HardshrinkOptions& o) : Hardshrink(o.lambd) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return hardshrink(x, lambd); });
@@ -213,7 +213,7 @@ struct RReLUOptions {
 };
 /// Random slopes in training mode only.
 struct WEFT_API RReLU : Module {
-  explicit RReLU(double lower = 1.0 / 8, double upper = 1.0 / 3);
+  explicit RReLU(Only<double> lower = 1.0 / 8, double upper = 1.0 / 3);
   explicit RReLU(const RReLUOptions& o) : RReLU(o.lower, o.upper) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return rrelu(x, lower, upper, is_training()); });

@@ -59,7 +59,10 @@ class WEFT_API Container : public Module {
     using difference_type = std::ptrdiff_t;
     Iterator() = default;
     Iterator(const State* s, size_t at) : state_(s), at_(at) {}
-    AnyLayer operator*() const { return AnyLayer(state_->children[at_]); }
+    AnyLayer operator*() const {
+      WEFT_CHECK(at_ < state_->children.size(), ValueError, "Container: it lost children while a loop ran over it");
+      return AnyLayer(state_->children[at_]);
+    }
     Iterator& operator++() { return ++at_, *this; }
     Iterator operator++(int) { return std::exchange(*this, Iterator(state_, at_ + 1)); }
     bool operator==(const Iterator&) const = default;

@@ -14,7 +14,8 @@ struct CosineSimilarityOptions {
 };
 class WEFT_API CosineSimilarity : public Module {
  public:
-  explicit CosineSimilarity(int64_t dim = 1, double eps = 1e-8) : Module("CosineSimilarity"), dim(dim), eps(eps) {}
+  explicit CosineSimilarity(Only<int64_t> dim = 1, double eps = 1e-8)
+      : Module("CosineSimilarity"), dim(dim), eps(eps) {}
   explicit CosineSimilarity(const CosineSimilarityOptions& o) : CosineSimilarity(o.dim, o.eps) {}
   Tensor operator()(const Tensor& a, const Tensor& b) const {
     return nn::call(*this, a, [&](const Tensor& a) { return cosine_similarity(a, b, dim, eps); });
@@ -26,7 +27,7 @@ class WEFT_API CosineSimilarity : public Module {
 class WEFT_API PairwiseDistance : public Module {
  public:
   explicit PairwiseDistance(const PairwiseDistanceOptions& o = {}) : Module("PairwiseDistance"), options(o) {}
-  explicit PairwiseDistance(double p, double eps = 1e-6) : PairwiseDistance({.p = p, .eps = eps}) {}
+  explicit PairwiseDistance(Only<double> p, double eps = 1e-6) : PairwiseDistance({.p = p, .eps = eps}) {}
   Tensor operator()(const Tensor& a, const Tensor& b) const {
     return nn::call(*this, a, [&](const Tensor& a) { return pairwise_distance(a, b, options); });
   }

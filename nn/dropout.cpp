@@ -12,7 +12,7 @@ constexpr const char* kNames[] = {"Dropout",   "Dropout1d",    "Dropout2d",
                                   "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"};
 }
 
-template <DropoutKind Kind> DropoutOf<Kind>::DropoutOf(double p) : Module(kNames[static_cast<int>(Kind)]), p(p) {
+template <DropoutKind Kind> DropoutOf<Kind>::DropoutOf(Only<double> p) : Module(kNames[static_cast<int>(Kind)]), p(p) {
   WEFT_CHECK(p >= 0 && p <= 1, ValueError, name(), ": the probability p must be in [0, 1], got ", p);
   set_extra("", detail::shown("p=", this->p, ", inplace=False"));
 }

@@ -18,7 +18,7 @@ struct DropoutOptions {
 /// [0, 1].
 template <detail::DropoutKind Kind> class WEFT_API DropoutOf : public Module {
  public:
-  explicit DropoutOf(double p = 0.5);
+  explicit DropoutOf(Only<double> p = 0.5);
   explicit DropoutOf(const DropoutOptions& o) : DropoutOf(o.p) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;

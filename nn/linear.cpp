@@ -140,7 +140,7 @@ Tensor EmbeddingBag::forward(const Tensor& x, const Tensor& offsets, const Tenso
                         .scale_grad_by_freq = options->scale_grad_by_freq});
 }
 
-Flatten::Flatten(int64_t start_dim, int64_t end_dim) : Module("Flatten"), start_dim(start_dim), end_dim(end_dim) {
+Flatten::Flatten(Only<int64_t> start_dim, int64_t end_dim) : Module("Flatten"), start_dim(start_dim), end_dim(end_dim) {
   set_extra("", detail::shown("start_dim=", this->start_dim, ", end_dim=", this->end_dim));
 }
 

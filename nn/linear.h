@@ -115,7 +115,7 @@ struct FlattenOptions {
 /// Axes start_dim to end_dim as one. [N, C, H, W] -> [N, C H W].
 class WEFT_API Flatten : public Module {
  public:
-  explicit Flatten(int64_t start_dim = 1, int64_t end_dim = -1);
+  explicit Flatten(Only<int64_t> start_dim = 1, int64_t end_dim = -1);
   explicit Flatten(const FlattenOptions& o) : Flatten(o.start_dim, o.end_dim) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return x.flatten(start_dim, end_dim); });

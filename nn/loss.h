@@ -113,10 +113,10 @@ class WEFT_API L1Loss : public Module {
 class WEFT_API SmoothL1Loss : public Module {
  public:
   explicit SmoothL1Loss(const SmoothL1LossOptions& o = {}) : SmoothL1Loss(o.beta, o.reduction) {}
-  explicit SmoothL1Loss(double beta, Choice<Reduction> reduction = Reduction::mean)
+  explicit SmoothL1Loss(Only<double> beta, Choice<Reduction> reduction = Reduction::mean)
       : Module("SmoothL1Loss"), beta(beta), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return smooth_l1_loss(x, target, beta, *reduction); });
+    return nn::call(*this, x, [&](const Tensor& x) { return smooth_l1_loss(x, target, *beta, *reduction); });
   }
   Option<double> beta;
   Option<Choice<Reduction>> reduction;
@@ -124,10 +124,11 @@ class WEFT_API SmoothL1Loss : public Module {
 class WEFT_API HuberLoss : public Module {
  public:
   explicit HuberLoss(const HuberLossOptions& o = {}) : HuberLoss(o.delta, o.reduction) {}
-  explicit HuberLoss(double delta, Choice<Reduction> reduction = Reduction::mean)
+  explicit HuberLoss(Only<double> delta, Choice<Reduction> reduction = Reduction::mean)
       : Module("HuberLoss"), delta(delta), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return huber_loss(x, target, delta, {.reduction = *reduction}); });
+    return nn::call(*this, x,
+                    [&](const Tensor& x) { return huber_loss(x, target, *delta, {.reduction = *reduction}); });
   }
   Option<double> delta;
   Option<Choice<Reduction>> reduction;

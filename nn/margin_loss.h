@@ -12,7 +12,7 @@ namespace weft::nn {
 class WEFT_API MarginRankingLoss : public Module {
  public:
   explicit MarginRankingLoss(const MarginLossOptions& o = {}) : MarginRankingLoss(o.margin, o.reduction) {}
-  explicit MarginRankingLoss(double margin, Choice<Reduction> reduction = Reduction::mean)
+  explicit MarginRankingLoss(Only<double> margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("MarginRankingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const {
     return nn::call(*this, a, [&](const Tensor& a) { return margin_ranking_loss(a, b, y, margin, *reduction); });
@@ -23,10 +23,10 @@ class WEFT_API MarginRankingLoss : public Module {
 class WEFT_API HingeEmbeddingLoss : public Module {
  public:
   explicit HingeEmbeddingLoss(const HingeEmbeddingOptions& o = {}) : HingeEmbeddingLoss(o.margin, o.reduction) {}
-  explicit HingeEmbeddingLoss(double margin, Choice<Reduction> reduction = Reduction::mean)
+  explicit HingeEmbeddingLoss(Only<double> margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("HingeEmbeddingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& x, const Tensor& y) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return hinge_embedding_loss(x, y, margin, *reduction); });
+    return nn::call(*this, x, [&](const Tensor& x) { return hinge_embedding_loss(x, y, *margin, *reduction); });
   }
   Option<double> margin;
   Option<Choice<Reduction>> reduction;
@@ -34,7 +34,7 @@ class WEFT_API HingeEmbeddingLoss : public Module {
 class WEFT_API CosineEmbeddingLoss : public Module {
  public:
   explicit CosineEmbeddingLoss(const MarginLossOptions& o = {}) : CosineEmbeddingLoss(o.margin, o.reduction) {}
-  explicit CosineEmbeddingLoss(double margin, Choice<Reduction> reduction = Reduction::mean)
+  explicit CosineEmbeddingLoss(Only<double> margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("CosineEmbeddingLoss"), margin(margin), reduction(reduction) {}
   Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const {
     return nn::call(*this, a, [&](const Tensor& a) { return cosine_embedding_loss(a, b, y, margin, *reduction); });
@@ -89,7 +89,7 @@ class WEFT_API MultiLabelSoftMarginLoss : public Module {
 class WEFT_API TripletMarginLoss : public Module {
  public:
   explicit TripletMarginLoss(const TripletMarginOptions& o = {});
-  explicit TripletMarginLoss(double margin, double p = 2) : TripletMarginLoss({.margin = margin, .p = p}) {}
+  explicit TripletMarginLoss(Only<double> margin, double p = 2) : TripletMarginLoss({.margin = margin, .p = p}) {}
   Tensor operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative) const {
     return nn::call(*this, anchor,
                     [&](const Tensor& anchor) { return triplet_margin_loss(anchor, positive, negative, options); });

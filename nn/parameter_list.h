@@ -19,7 +19,10 @@ class WEFT_API ParameterList : public Module {
     using difference_type = std::ptrdiff_t;
     Iterator() = default;
     Iterator(const State* s, size_t at) : state_(s), at_(at) {}
-    const Parameter& operator*() const { return state_->params[at_].tensor; }
+    const Parameter& operator*() const {
+      WEFT_CHECK(at_ < state_->params.size(), ValueError, "ParameterList: it lost parameters while a loop ran over it");
+      return state_->params[at_].tensor;
+    }
     Iterator& operator++() { return ++at_, *this; }
     Iterator operator++(int) { return {state_, at_++}; }
     bool operator==(const Iterator&) const = default;

@@ -154,6 +154,10 @@ RnnWeights RNNBase::weights(int64_t layer, int64_t direction) const {
 }
 
 void RNNBase::check_features(const Tensor& x) const {
+  const int64_t each = 2 + (bias ? 2 : 0) + (proj_size ? 1 : 0);
+  WEFT_CHECK(std::ssize(state().params) == num_layers * (bidirectional ? 2 : 1) * each, ValueError, name(),
+             ": num_layers, bidirectional, bias and proj_size stay what its ", std::ssize(state().params),
+             " parameters were made for; make another module");
   WEFT_CHECK(x.size(-1) == input_size, ShapeError, name(), ": input.size(-1) must be equal to input_size, expected ",
              input_size, ", got ", x.size(-1));
 }

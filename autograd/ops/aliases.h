@@ -35,13 +35,6 @@ template <class Y> Tensor true_divide(const Tensor& x, const Y& y) { return div(
 inline Tensor rsub(const Tensor& x, const Tensor& y, Scalar alpha = 1) { return sub(y, x, alpha); }
 inline Tensor rsub(const Tensor& x, Scalar y) { return sub(y, x); }
 
-/// gt, ge, lt, le, ne
-template <class Y> Tensor greater(const Tensor& x, const Y& y) { return gt(x, y); }
-template <class Y> Tensor greater_equal(const Tensor& x, const Y& y) { return ge(x, y); }
-template <class Y> Tensor less(const Tensor& x, const Y& y) { return lt(x, y); }
-template <class Y> Tensor less_equal(const Tensor& x, const Y& y) { return le(x, y); }
-template <class Y> Tensor not_equal(const Tensor& x, const Y& y) { return ne(x, y); }
-
 /// cat, vstack, transpose, movedim, trapezoid
 inline Tensor concat(const std::vector<Tensor>& tensors, int64_t dim = 0) { return cat(tensors, dim); }
 inline Tensor concatenate(const std::vector<Tensor>& tensors, int64_t dim = 0) { return cat(tensors, dim); }

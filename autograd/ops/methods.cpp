@@ -165,12 +165,12 @@ Tensor Methods::prod(const DimList& dims, bool keepdim, Type dtype) const {
 }
 Tensor Methods::var(const DimList& dims) const { return weft::var(self(), dims); }
 Tensor Methods::var(const DimList& dims, const VarOptions& o) const { return weft::var(self(), dims, o); }
-Tensor Methods::var(const DimList& dims, bool unbiased, bool keepdim) const {
+Tensor Methods::var(const DimList& dims, Only<bool> unbiased, bool keepdim) const {
   return weft::var(self(), dims, unbiased, keepdim);
 }
 Tensor Methods::std(const DimList& dims) const { return weft::std(self(), dims); }
 Tensor Methods::std(const DimList& dims, const VarOptions& o) const { return weft::std(self(), dims, o); }
-Tensor Methods::std(const DimList& dims, bool unbiased, bool keepdim) const {
+Tensor Methods::std(const DimList& dims, Only<bool> unbiased, bool keepdim) const {
   return weft::std(self(), dims, unbiased, keepdim);
 }
 Tensor Methods::amax(const DimList& dims, bool keepdim) const { return weft::amax(self(), dims, keepdim); }
@@ -181,7 +181,9 @@ ValuesIndices Methods::max(int64_t dim, bool keepdim) const { return weft::max(s
 ValuesIndices Methods::min(int64_t dim, bool keepdim) const { return weft::min(self(), dim, keepdim); }
 Tensor Methods::argmax(Dim dim, bool keepdim) const { return weft::argmax(self(), dim, keepdim); }
 Tensor Methods::argmin(Dim dim, bool keepdim) const { return weft::argmin(self(), dim, keepdim); }
-Tensor Methods::norm(double p, const DimList& dims, bool keepdim) const { return weft::norm(self(), p, dims, keepdim); }
+Tensor Methods::norm(Only<double> p, const DimList& dims, bool keepdim) const {
+  return weft::norm(self(), p, dims, keepdim);
+}
 Tensor Methods::logsumexp(const DimList& dims, bool keepdim) const { return weft::logsumexp(self(), dims, keepdim); }
 Tensor Methods::any(const DimList& dims, bool keepdim) const { return weft::any(self(), dims, keepdim); }
 Tensor Methods::all(const DimList& dims, bool keepdim) const { return weft::all(self(), dims, keepdim); }
@@ -190,16 +192,18 @@ Tensor Methods::softmax(int64_t dim, Type dtype) const { return weft::softmax(se
 Tensor Methods::log_softmax(int64_t dim, Type dtype) const { return weft::log_softmax(self(), dim, dtype); }
 Tensor Methods::cumsum(int64_t dim, Type dtype) const { return weft::cumsum(self(), dim, dtype); }
 Tensor Methods::cumprod(int64_t dim, Type dtype) const { return weft::cumprod(self(), dim, dtype); }
-ValuesIndices Methods::sort(int64_t dim, bool descending) const { return weft::sort(self(), dim, descending); }
-Tensor Methods::argsort(int64_t dim, bool descending) const { return weft::argsort(self(), dim, descending); }
-ValuesIndices Methods::topk(int64_t k, int64_t dim, bool largest, bool sorted) const {
+ValuesIndices Methods::sort(int64_t dim, Only<bool> descending) const { return weft::sort(self(), dim, descending); }
+Tensor Methods::argsort(int64_t dim, Only<bool> descending) const { return weft::argsort(self(), dim, descending); }
+ValuesIndices Methods::topk(int64_t k, int64_t dim, Only<bool> largest, Only<bool> sorted) const {
   return weft::topk(self(), k, dim, largest, sorted);
 }
 
 Tensor Methods::median() const { return weft::median(self()); }
 ValuesIndices Methods::median(int64_t dim, bool keepdim) const { return weft::median(self(), dim, keepdim); }
-Tensor Methods::quantile(double q, Dim dim, bool keepdim) const { return weft::quantile(self(), q, dim, keepdim); }
-Tensor Methods::quantile(const Tensor& q, Dim dim, bool keepdim) const {
+Tensor Methods::quantile(double q, Dim dim, Only<bool> keepdim) const {
+  return weft::quantile(self(), q, dim, keepdim);
+}
+Tensor Methods::quantile(const Tensor& q, Dim dim, Only<bool> keepdim) const {
   return weft::quantile(self(), q, dim, keepdim);
 }
 ValuesIndices Methods::kthvalue(int64_t k, int64_t dim, bool keepdim) const {
@@ -384,9 +388,6 @@ Tensor& Methods::scatter_add_(int64_t dim, const Tensor& index, const Tensor& sr
 Tensor& Methods::cumsum_(int64_t dim) {
   return written("cumsum_", self(), {}, [&](const Tensor& x) { return weft::cumsum(x, dim); });
 }
-Tensor Methods::sum(Dtype dtype) const { return weft::sum(self(), dtype); }
-Tensor Methods::mean(Dtype dtype) const { return weft::mean(self(), dtype); }
-Tensor Methods::prod(Dtype dtype) const { return weft::prod(self(), dtype); }
 Tensor Methods::nanmean(const DimList& dims, bool keepdim, Type dtype) const {
   return weft::nanmean(self(), dims, keepdim, dtype);
 }

@@ -13,6 +13,7 @@ void register_services();    ///< memory, copies, threads
 void register_shape();       ///< cat, triangles
 void register_index();       ///< nonzero, one_hot
 void register_sort();
+void register_search();
 void register_rnn_slots();  ///< recurrent layers
 void register_linalg();     ///< linear algebra
 

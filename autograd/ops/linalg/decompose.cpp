@@ -123,7 +123,7 @@ Qr qr(const Tensor& given, Choice<QrMode> mode) {
   return {ys[0], ys[1]};
 }
 
-Svd svd(const Tensor& given, bool full_matrices) {
+Svd svd(const Tensor& given, Only<bool> full_matrices) {
   const OpName op("linalg.svd");
   const Tensor A = operand(op, given, &kernels::svd);
   check_finite(op, A);

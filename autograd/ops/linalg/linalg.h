@@ -29,7 +29,7 @@ WEFT_RESULT2(InvEx, inverse, info);
 /// X of A X = B, or of X A = B without `left`. A: [..., n, n], B: [..., n, k] or [..., k, n]; batch axes broadcast. B
 /// is a vector, and X of its shape, where it is [n] or its shape is A's without the last axis. LinAlgError if A is
 /// singular.
-[[nodiscard]] WEFT_API Tensor solve(const Tensor& A, const Tensor& B, bool left = true);
+[[nodiscard]] WEFT_API Tensor solve(const Tensor& A, const Tensor& B, Only<bool> left = true);
 /// Determinant. A: [..., n, n] -> [...]. The gradient is exact at singular matrices too (the cofactors, by the SVD);
 /// there its own gradient needs singular values that differ.
 [[nodiscard]] WEFT_API Tensor det(const Tensor& A);
@@ -70,12 +70,12 @@ struct SolveTriangularOptions {
 // Symmetric matrices. One triangle of A is read; the gradient is that of a symmetric A, and symmetric.
 
 /// L of A = L L^T, or U of A = U^T U (`upper`), for a positive-definite A: [..., n, n]. LinAlgError otherwise.
-[[nodiscard]] WEFT_API Tensor cholesky(const Tensor& A, bool upper = false);
+[[nodiscard]] WEFT_API Tensor cholesky(const Tensor& A, Only<bool> upper = false);
 /// What cholesky_ex gives.
 WEFT_RESULT2(CholeskyEx, L, info);
 /// cholesky without an error: a matrix that is not positive-definite shows in `info` alone ([...] i32, 0, or the order
 /// of the first leading minor that is not positive).
-[[nodiscard]] WEFT_API CholeskyEx cholesky_ex(const Tensor& A, bool upper = false);
+[[nodiscard]] WEFT_API CholeskyEx cholesky_ex(const Tensor& A, Only<bool> upper = false);
 /// What eigh gives.
 WEFT_RESULT2(Eigh, eigenvalues, eigenvectors);
 /// Which triangle of a symmetric matrix is read: "L" or "U" as text.
@@ -105,7 +105,7 @@ WEFT_RESULT3(Svd, U, S, Vh);
 /// [..., m, k], Vh [..., k, n]. Gradients through U and Vh need singular values that differ (and no 0 among them unless
 /// m == n), and an objective that does not depend on the vectors' signs; the columns beyond k have none (ValueError).
 /// LinAlgError for NaN and infinity.
-[[nodiscard]] WEFT_API Svd svd(const Tensor& A, bool full_matrices = true);
+[[nodiscard]] WEFT_API Svd svd(const Tensor& A, Only<bool> full_matrices = true);
 /// The singular values alone.
 [[nodiscard]] WEFT_API Tensor svdvals(const Tensor& A);
 
@@ -120,7 +120,7 @@ struct PinvOptions {
 };
 /// The Moore-Penrose inverse: [..., m, n] -> [..., n, m]. The gradient is that of a rank that does not change.
 [[nodiscard]] WEFT_API Tensor pinv(const Tensor& A, const PinvOptions& o = {});
-[[nodiscard]] inline Tensor pinv(const Tensor& A, double rtol) { return pinv(A, PinvOptions{.rtol = rtol}); }
+[[nodiscard]] inline Tensor pinv(const Tensor& A, Only<double> rtol) { return pinv(A, PinvOptions{.rtol = rtol}); }
 /// Number of singular values above the bound of PinvOptions: [..., m, n] -> [...] i64.
 [[nodiscard]] WEFT_API Tensor matrix_rank(const Tensor& A, const PinvOptions& o = {});
 /// Options of lstsq.
@@ -180,8 +180,8 @@ namespace weft {
 
 /// X of A X = B from A's Cholesky factor. L: [..., n, n] lower, or `upper`; B: [..., n, k]. Equivalent:
 /// torch.cholesky_solve.
-[[nodiscard]] WEFT_API Tensor cholesky_solve(const Tensor& B, const Tensor& L, bool upper = false);
+[[nodiscard]] WEFT_API Tensor cholesky_solve(const Tensor& B, const Tensor& L, Only<bool> upper = false);
 /// A^-1 from A's Cholesky factor. Equivalent: torch.cholesky_inverse.
-[[nodiscard]] WEFT_API Tensor cholesky_inverse(const Tensor& L, bool upper = false);
+[[nodiscard]] WEFT_API Tensor cholesky_inverse(const Tensor& L, Only<bool> upper = false);
 
 }  // namespace weft

@@ -110,7 +110,7 @@ Tensor inv(const Tensor& A) {
   return r.inverse;
 }
 
-Tensor solve(const Tensor& A_given, const Tensor& B_given, bool left) {
+Tensor solve(const Tensor& A_given, const Tensor& B_given, Only<bool> left) {
   const OpName op("linalg.solve");
   const Tensor A = square_operand(op, A_given, &kernels::lu_solve), B = second_operand(op, A, B_given);
   WEFT_CHECK(B.rank() >= 1, ShapeError, "B needs at least one dimension");

@@ -22,7 +22,7 @@ Tensor triangular(const Tensor& A, const Tensor& B, const SolveTriangularOptions
   return x;
 }
 
-Tensor cholesky_factor(const Tensor& A, Tensor& info, bool upper) {
+Tensor cholesky_factor(const Tensor& A, Tensor& info, Only<bool> upper) {
   Tensor y = fresh(A);
   info = zeros(batch_of(A), {Dtype::i32, A.device()});
   if (y.numel() > 0) kernels::cholesky(A.device(), FlatOut(y, 2), FlatOut(info, 0), upper);
@@ -61,14 +61,14 @@ Tensor solve_triangular(const Tensor& A_given, const Tensor& B_given, const Solv
   });
 }
 
-CholeskyEx cholesky_ex(const Tensor& given, bool upper) {
+CholeskyEx cholesky_ex(const Tensor& given, Only<bool> upper) {
   const Tensor A = square_operand("linalg.cholesky", given, &kernels::cholesky);
   CholeskyEx r;
   r.L = cholesky_factor(A, r.info, upper);
   return r;
 }
 
-Tensor cholesky(const Tensor& A, bool upper) {
+Tensor cholesky(const Tensor& A, Only<bool> upper) {
   const CholeskyEx r = cholesky_ex(A, upper);
   check_info("linalg.cholesky", r.info, "is not positive-definite: its leading minor of order ", " is not positive");
   return r.L;
@@ -78,14 +78,14 @@ Tensor cholesky(const Tensor& A, bool upper) {
 
 namespace weft {
 
-Tensor cholesky_solve(const Tensor& B, const Tensor& L, bool upper) {
+Tensor cholesky_solve(const Tensor& B, const Tensor& L, Only<bool> upper) {
   const OpName op("cholesky_solve");
   const Tensor t = linalg::square_operand(op, L, &kernels::triangular_solve), adjoint = t.transpose(-2, -1);
   const Tensor half = linalg::solve_triangular(upper ? adjoint : t, B, {.upper = false});
   return linalg::solve_triangular(upper ? t : adjoint, half, {.upper = true});
 }
 
-Tensor cholesky_inverse(const Tensor& L, bool upper) {
+Tensor cholesky_inverse(const Tensor& L, Only<bool> upper) {
   const OpName op("cholesky_inverse");
   const Tensor t = linalg::square_operand(op, L, &kernels::triangular_solve);
   return cholesky_solve(linalg::identity_like(t), t, upper);

@@ -54,7 +54,7 @@ Tensor l1_loss(const Tensor& x, const Tensor& target, const ElementLossOptions& 
   return weighted(abs(difference(x, target)), o);
 }
 
-Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta, Choice<Reduction> reduction) {
+Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, Only<double> beta, Choice<Reduction> reduction) {
   const OpName op("smooth_l1_loss");
   WEFT_CHECK(beta >= 0, ValueError, "beta must not be negative, got ", beta);
   const Tensor d = difference(x, target);
@@ -69,7 +69,7 @@ Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, const SmoothL1LossO
 Tensor huber_loss(const Tensor& x, const Tensor& target, const HuberLossOptions& o) {
   return huber_loss(x, target, o.delta, {.reduction = o.reduction, .weight = o.weight});
 }
-Tensor huber_loss(const Tensor& x, const Tensor& target, double delta, const ElementLossOptions& o) {
+Tensor huber_loss(const Tensor& x, const Tensor& target, Only<double> delta, const ElementLossOptions& o) {
   const OpName op("huber_loss");
   WEFT_CHECK(delta > 0, ValueError, "delta must be positive, got ", delta);
   return weighted(quadratic_within(difference(x, target), delta), o);

@@ -57,7 +57,7 @@ struct SmoothL1LossOptions {
 };
 /// d = |x - t|: 0.5 d^2 / beta below beta, d - 0.5 beta above.
 WEFT_API Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, const SmoothL1LossOptions& o);
-WEFT_API Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, double beta = 1,
+WEFT_API Tensor smooth_l1_loss(const Tensor& x, const Tensor& target, Only<double> beta = 1,
                                Choice<Reduction> reduction = Reduction::mean);
 /// Options of huber_loss. ValueError unless delta > 0.
 struct HuberLossOptions {
@@ -67,7 +67,8 @@ struct HuberLossOptions {
 };
 /// d = |x - t|: 0.5 d^2 up to delta, delta (d - 0.5 delta) above.
 WEFT_API Tensor huber_loss(const Tensor& x, const Tensor& target, const HuberLossOptions& o);
-WEFT_API Tensor huber_loss(const Tensor& x, const Tensor& target, double delta = 1, const ElementLossOptions& o = {});
+WEFT_API Tensor huber_loss(const Tensor& x, const Tensor& target, Only<double> delta = 1,
+                           const ElementLossOptions& o = {});
 
 /// -w (t log x + (1 - t) log(1 - x)), logarithms not below -100. x in [0, 1]: ValueError otherwise.
 /// The target's gradient has the same bound (PyTorch's has none).

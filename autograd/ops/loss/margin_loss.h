@@ -15,7 +15,7 @@ struct HingeEmbeddingOptions {
 };
 /// y = 1: x; y = -1: max(0, margin - x). x, y: one shape.
 WEFT_API Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, const HingeEmbeddingOptions& o);
-WEFT_API Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, double margin = 1,
+WEFT_API Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, Only<double> margin = 1,
                                      Choice<Reduction> reduction = Reduction::mean);
 /// log(1 + exp(-y x)), without overflow. x, y (1 or -1): one shape.
 WEFT_API Tensor soft_margin_loss(const Tensor& x, const Tensor& y, Choice<Reduction> reduction = Reduction::mean);

@@ -24,7 +24,7 @@ int full_axis(const char* op, const Tensor& x, int64_t dim) {
   return d;
 }
 /// x at `index` (of size 1 along d), recorded; `rank` is that of the op's input.
-ValuesIndices pick(const Tensor& x, int d, const Tensor& index, bool keepdim, int rank) {
+ValuesIndices pick(const Tensor& x, int d, const Tensor& index, Only<bool> keepdim, int rank) {
   ValuesIndices r{gather(x, d, index), index};
   if (rank == 0) return {r.values.reshape({}), r.indices.reshape({})};
   return keepdim ? r : ValuesIndices{r.values.squeeze(d), r.indices.squeeze(d)};
@@ -37,7 +37,7 @@ Tensor middle(const Tensor& x, int d, bool skip_nan) {
   return where(eq(valid, n), (n - 1) / 2, valid);
 }
 
-ValuesIndices median_along(const char* op, const Tensor& in, int64_t dim, bool keepdim, bool skip_nan) {
+ValuesIndices median_along(const char* op, const Tensor& in, int64_t dim, Only<bool> keepdim, bool skip_nan) {
   const int d = full_axis(op, in, dim);
   WEFT_CHECK(in.dtype() != Dtype::boolean, DtypeError, op, ": not defined for bool");
   const Tensor x = at_least_1d(in);
@@ -61,7 +61,7 @@ Tensor median_of_all(const char* op, const Tensor& x, bool skip_nan) {
   });
 }
 
-Tensor quantile_of(const char* op, const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
+Tensor quantile_of(const char* op, const Tensor& x, const Tensor& q, std::optional<int64_t> dim, Only<bool> keepdim,
                    QuantileInterpolation how, bool skip_nan) {
   const OpName name(op);
   check_defined(op, x, q);
@@ -107,21 +107,21 @@ Tensor as_quantile(const char* op, double q, const Tensor& x) {
 
 Tensor median(const Tensor& x) { return median_of_all("median", x, false); }
 Tensor nanmedian(const Tensor& x) { return median_of_all("nanmedian", x, true); }
-ValuesIndices median(const Tensor& x, int64_t dim, bool keepdim) {
+ValuesIndices median(const Tensor& x, int64_t dim, Only<bool> keepdim) {
   return median_along("median", x, dim, keepdim, false);
 }
-ValuesIndices nanmedian(const Tensor& x, int64_t dim, bool keepdim) {
+ValuesIndices nanmedian(const Tensor& x, int64_t dim, Only<bool> keepdim) {
   return median_along("nanmedian", x, dim, keepdim, true);
 }
 
-ValuesIndices kthvalue(const Tensor& in, int64_t k, int64_t dim, bool keepdim) {
+ValuesIndices kthvalue(const Tensor& in, int64_t k, int64_t dim, Only<bool> keepdim) {
   const OpName op("kthvalue");
   const int d = full_axis(op, in, dim);
   const Tensor x = at_least_1d(in);
   WEFT_CHECK(k >= 1 && k <= x.size(d), ValueError, "k = ", k, " is out of range for axis ", d, " of size ", x.size(d));
   return pick(x, d, topk(x.detach(), k, d, false).indices.narrow(d, k - 1, 1), keepdim, in.rank());
 }
-ValuesIndices mode(const Tensor& in, int64_t dim, bool keepdim) {
+ValuesIndices mode(const Tensor& in, int64_t dim, Only<bool> keepdim) {
   const int d = full_axis("mode", in, dim);
   const Tensor x = at_least_1d(in);
   Shape shape = x.shape();
@@ -131,21 +131,21 @@ ValuesIndices mode(const Tensor& in, int64_t dim, bool keepdim) {
   return pick(x, d, index, keepdim, in.rank());
 }
 
-Tensor quantile(const Tensor& x, double q, std::optional<int64_t> dim, bool keepdim,
+Tensor quantile(const Tensor& x, double q, std::optional<int64_t> dim, Only<bool> keepdim,
                 Choice<QuantileInterpolation> interpolation) {
   const OpName op("quantile");
   return quantile_of(op, x, as_quantile(op, q, x), dim, keepdim, interpolation, false);
 }
-Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
+Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, Only<bool> keepdim,
                 Choice<QuantileInterpolation> interpolation) {
   return quantile_of("quantile", x, q, dim, keepdim, interpolation, false);
 }
-Tensor nanquantile(const Tensor& x, double q, std::optional<int64_t> dim, bool keepdim,
+Tensor nanquantile(const Tensor& x, double q, std::optional<int64_t> dim, Only<bool> keepdim,
                    Choice<QuantileInterpolation> interpolation) {
   const OpName op("nanquantile");
   return quantile_of(op, x, as_quantile(op, q, x), dim, keepdim, interpolation, true);
 }
-Tensor nanquantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, bool keepdim,
+Tensor nanquantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, Only<bool> keepdim,
                    Choice<QuantileInterpolation> interpolation) {
   return quantile_of("nanquantile", x, q, dim, keepdim, interpolation, true);
 }

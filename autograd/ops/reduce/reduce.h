@@ -28,9 +28,9 @@ WEFT_API Tensor nanmean(const Tensor& x, const DimList& dims = {}, bool keepdim 
 WEFT_API Tensor prod(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
 
 /// Of everything, converted first: `sum(x, Dtype::f64)`.
-inline Tensor sum(const Tensor& x, Dtype dtype) { return sum(x, {}, false, dtype); }
-inline Tensor mean(const Tensor& x, Dtype dtype) { return mean(x, {}, false, dtype); }
-inline Tensor prod(const Tensor& x, Dtype dtype) { return prod(x, {}, false, dtype); }
+template <std::same_as<Dtype> D> Tensor sum(const Tensor& x, D dtype) { return sum(x, DimList(), false, dtype); }
+template <std::same_as<Dtype> D> Tensor mean(const Tensor& x, D dtype) { return mean(x, DimList(), false, dtype); }
+template <std::same_as<Dtype> D> Tensor prod(const Tensor& x, D dtype) { return prod(x, DimList(), false, dtype); }
 
 /// Options of var and std.
 struct VarOptions {
@@ -41,14 +41,14 @@ struct VarOptions {
 /// Floating only.
 WEFT_API Tensor var(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 /// The same in PyTorch's older form: correction 1 (unbiased) or 0.
-inline Tensor var(const Tensor& x, const DimList& dims, bool unbiased, bool keepdim = false) {
-  return var(x, dims, VarOptions{unbiased ? 1.0 : 0.0, keepdim});
+inline Tensor var(const Tensor& x, const DimList& dims, Only<bool> unbiased, bool keepdim = false) {
+  return var(x, dims, VarOptions{bool(unbiased) ? 1.0 : 0.0, keepdim});
 }
 /// sqrt(var); its gradient at 0 is 0.
 WEFT_API Tensor std(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 /// As for var.
-inline Tensor std(const Tensor& x, const DimList& dims, bool unbiased, bool keepdim = false) {
-  return std(x, dims, VarOptions{unbiased ? 1.0 : 0.0, keepdim});
+inline Tensor std(const Tensor& x, const DimList& dims, Only<bool> unbiased, bool keepdim = false) {
+  return std(x, dims, VarOptions{bool(unbiased) ? 1.0 : 0.0, keepdim});
 }
 
 /// The greatest or smallest element. NaN wins. Equal extremes share the gradient. Where NaN won, the gradient is NaN;
@@ -75,7 +75,7 @@ WEFT_API Tensor argmin(const Tensor& x, std::optional<int64_t> dim = {}, bool ke
 WEFT_API Tensor vector_norm(const Tensor& x, double ord = 2, const DimList& dims = {}, bool keepdim = false,
                             std::optional<Dtype> dtype = {});
 /// vector_norm with PyTorch's older name.
-inline Tensor norm(const Tensor& x, double p = 2, const DimList& dims = {}, bool keepdim = false,
+inline Tensor norm(const Tensor& x, Only<double> p = 2, const DimList& dims = {}, bool keepdim = false,
                    std::optional<Dtype> dtype = {}) {
   return vector_norm(x, p, dims, keepdim, dtype);
 }

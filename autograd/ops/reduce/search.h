@@ -2,6 +2,7 @@
 // Nothing is recorded.
 #pragma once
 
+#include "weft/core/choice.h"
 #include "weft/core/results.h"
 #include "weft/core/tensor.h"
 
@@ -64,7 +65,7 @@ struct HistcOptions {
 /// outside and NaNs are left out. [bins], of x's floating dtype. ValueError for a range that is not finite, bins < 1 or
 /// max < min.
 [[nodiscard]] WEFT_API Tensor histc(const Tensor& x, const HistcOptions& o = {});
-[[nodiscard]] inline Tensor histc(const Tensor& x, int64_t bins, double min = 0, double max = 0) {
+[[nodiscard]] inline Tensor histc(const Tensor& x, Only<int64_t> bins, double min = 0, double max = 0) {
   return histc(x, HistcOptions{bins, min, max});
 }
 

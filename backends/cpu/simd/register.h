@@ -10,7 +10,6 @@ void register_binary();
 void register_copy();
 void register_reduce();
 void register_scan();
-void register_search();
 void register_softmax();
 void register_gemm();
 void register_conv_few();

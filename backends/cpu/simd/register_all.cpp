@@ -9,7 +9,6 @@ void register_all() {
   register_copy();
   register_reduce();
   register_scan();
-  register_search();
   register_softmax();
   register_gemm();
   register_conv_few();

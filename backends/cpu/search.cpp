@@ -1,9 +1,13 @@
+// Places of values in sorted lines. Compiled once: the searches wait for memory, not for arithmetic.
 #include "weft/core/fn/search.h"
-#include "weft/backends/cpu/simd/register.h"
+
+#include <algorithm>
+
+#include "weft/backends/cpu/register.h"
 #include "weft/core/kernels/order.h"
 #include "weft/core/parallel.h"
 
-namespace weft::cpu::WEFT_ISA {
+namespace weft::cpu {
 namespace {
 
 /// Values that are searched in step: enough loads on their way to hide the memory's delay.
@@ -45,4 +49,4 @@ void search_sorted_kernel(const MutTensorRef& out, const TensorRef& line, const 
 
 void register_search() { kernels::search_sorted.set(DeviceType::cpu, search_sorted_kernel); }
 
-}  // namespace weft::cpu::WEFT_ISA
+}  // namespace weft::cpu
