@@ -218,6 +218,7 @@ TEST_SUITE("linalg") {
     }
     const Tensor low = matmul(normal({2, 5, 2}), normal({2, 2, 4}, Dtype::f64, 9));
     CHECK(linalg::matrix_rank(low).to_vector<int64_t>() == std::vector<int64_t>{2, 2});
+    CHECK(equal(linalg::pinv(low, {}), linalg::pinv(low)));  // no braces that mean a tolerance of 0
     check_near(matmul(low, matmul(linalg::pinv(low), low)), low, 1e-12);
     const Tensor d = here::tensor({4.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.01}, Shape{3, 3});
     CHECK(linalg::matrix_rank(d, {.atol = 0.5}).item<int64_t>() == 2);
