@@ -29,7 +29,7 @@ ValuesIndices sort(const Tensor& x, int64_t dim, Only<bool> descending) {
   return {gather(x, d, at), at};
 }
 
-ValuesIndices topk(const Tensor& x, int64_t k, int64_t dim, Only<bool> largest, bool) {
+ValuesIndices topk(const Tensor& x, int64_t k, int64_t dim, Only<bool> largest, Only<bool>) {
   const OpName op("topk");
   const int d = wrap_dim(op, dim, x.rank());
   const int64_t n = x.rank() ? x.shape()[d] : 1;
