@@ -57,14 +57,14 @@ TEST_CASE("image and mask stay together through crops, padding, flips and neares
   for (uint64_t seed = 0; seed < 6; ++seed) {
     CAPTURE(seed);
     const data::View v = marked(20, 30);
-    const data::View cropped = applied(data::RandomCrop{8, 11}, v, seed);
+    const data::View cropped = applied(data::RandomCrop{{8, 11}}, v, seed);
     CHECK_EQ(cropped.image.shape(), Shape{3, 8, 11});
     CHECK_EQ(cropped.mask.shape(), Shape{8, 11});
     CHECK(together(cropped));
     CHECK(together(applied(data::RandomCrop{.size = {40}, .pad_if_needed = true}, v, seed)));
     CHECK(together(applied(data::RandomCrop{.size = {18, 28}, .padding = 4, .padding_mode = "symmetric"},
                            {v.image, v.mask}, seed)));
-    CHECK(together(applied(data::CenterCrop{7, 25}, v, seed)));
+    CHECK(together(applied(data::CenterCrop{{7, 25}}, v, seed)));
     CHECK(together(applied(data::RandomHorizontalFlip{}, v, seed)));
     CHECK(together(applied(data::RandomVerticalFlip{}, v, seed)));
     CHECK(together(applied(data::RandomRotation{40}, v, seed)));
@@ -86,12 +86,12 @@ TEST_CASE("boxes follow the pixels") {
   const auto box = [](const data::View& w) { return w.boxes.to_vector<float>(); };
   CHECK_EQ(box(applied(data::RandomHorizontalFlip{1}, v)), std::vector<float>{21, 3, 28, 8, 0, 0, 30, 20});
   CHECK_EQ(box(applied(data::RandomVerticalFlip{1}, v)), std::vector<float>{2, 12, 9, 17, 0, 0, 30, 20});
-  CHECK_EQ(box(applied(data::CenterCrop{10, 20}, v)), std::vector<float>{0, 0, 4, 3, 0, 0, 20, 10});
+  CHECK_EQ(box(applied(data::CenterCrop{{10, 20}}, v)), std::vector<float>{0, 0, 4, 3, 0, 0, 20, 10});
   CHECK_EQ(box(applied(data::Pad{{1, 2}}, v)), std::vector<float>{3, 5, 10, 10, 1, 2, 31, 22});
-  CHECK_EQ(box(applied(data::Resize{40, 15}, v)), std::vector<float>{1, 6, 4.5, 16, 0, 0, 15, 40});
+  CHECK_EQ(box(applied(data::Resize{{40, 15}}, v)), std::vector<float>{1, 6, 4.5, 16, 0, 0, 15, 40});
   // by the picture: the first box's corner pixels, rows 3..7 and columns 2..8, lie inside after any crop
   for (uint64_t seed = 0; seed < 8; ++seed) {
-    const data::View c = applied(data::RandomCrop{12, 15}, v, seed);
+    const data::View c = applied(data::RandomCrop{{12, 15}}, v, seed);
     const auto b = box(c);
     const int64_t top = c.image[0][0][0].item<int64_t>(), left = c.image[1][0][0].item<int64_t>();
     CHECK_EQ(b[0], std::clamp(2.0f - float(left), 0.0f, 15.0f));
@@ -102,7 +102,7 @@ TEST_CASE("boxes follow the pixels") {
 TEST_CASE("a seed decides: the same again, another otherwise, and the image alone as with a mask") {
   const data::Compose all(data::RandomResizedCrop{.size = {16, 16}}, data::RandomHorizontalFlip{},
                           data::RandomAffine{.degrees = 10, .translate = {0.1, 0.1}}, data::ElasticTransform{},
-                          data::ColorJitter{0.4, 0.4, 0.4, 0.1}, data::GaussianBlur{3}, data::GaussianNoise{},
+                          data::ColorJitter{0.4, 0.4, 0.4, 0.1}, data::GaussianBlur{{3}}, data::GaussianNoise{},
                           data::ToFloat{}, data::RandomGamma{}, data::Normalize{{0.5}, {0.25}});
   const data::View v = marked(20, 30), a = applied(all, v, 7), b = applied(all, v, 7), c = applied(all, v, 8);
   CHECK(same_bits(a.image, b.image));
@@ -186,18 +186,19 @@ TEST_CASE("bad input and bad parameters are told by name and value") {
     CAPTURE(text);
     CHECK(text.find(part) != std::string::npos);
   };
-  says(refused(data::RandomCrop{21, 30}, v),
+  says(refused(data::RandomCrop{{21, 30}}, v),
        "RandomCrop: size [21, 30] is larger than the picture with its padding, [20, 30]; set pad_if_needed");
-  says(refused(data::Resize{10, 10}, {v.image, zeros({20, 29}, Dtype::i64)}),
+  says(refused(data::Resize{{10, 10}}, {v.image, zeros({20, 29}, Dtype::i64)}),
        "Resize: the mask is [20, 29] but the image [3, 20, 30]");
-  says(refused(data::Resize{10, 10}, {v.image, zeros({20, 30})}), "Resize: the mask is f32; expected integers");
-  says(refused(data::Resize{10, 10}, {v.image, {}, zeros({2, 3})}), "Resize: expected boxes [n, 4] of f32, got [2, 3]");
-  says(refused(data::CenterCrop{10}, {zeros({20, 30})}), "CenterCrop: expected an image [C, H, W]");
-  says(refused(data::CenterCrop{10}, {}), "CenterCrop: the view has neither image nor mask");
+  says(refused(data::Resize{{10, 10}}, {v.image, zeros({20, 30})}), "Resize: the mask is f32; expected integers");
+  says(refused(data::Resize{{10, 10}}, {v.image, {}, zeros({2, 3})}),
+       "Resize: expected boxes [n, 4] of f32, got [2, 3]");
+  says(refused(data::CenterCrop{{10}}, {zeros({20, 30})}), "CenterCrop: expected an image [C, H, W]");
+  says(refused(data::CenterCrop{{10}}, {}), "CenterCrop: the view has neither image nor mask");
   says(refused(data::Normalize{{0.5}, {0.5}}, v), "Normalize: expected floats, got u8; put ToFloat before it");
   says(refused(data::Normalize{{0.5, 0.5}, {0.5}}, {zeros({3, 4, 4})}), "Normalize: 2 values of mean for 3 channels");
   says(refused(data::ColorJitter{.hue = 0.1}, {zeros({2, 4, 4})}), "ColorJitter: expected 1 or 3 channels, got 2");
-  says(refused(data::GaussianBlur{9}, {zeros({1, 4, 4})}), "GaussianBlur: kernel_size [9, 9] is too wide");
+  says(refused(data::GaussianBlur{{9}}, {zeros({1, 4, 4})}), "GaussianBlur: kernel_size [9, 9] is too wide");
   says(refused(data::Pad{.padding = 3, .padding_mode = "edge"}, v), "Pad: padding_mode edge");
   says(refused(data::Pad{.padding = {0, 30}, .padding_mode = "reflect"}, {v.image}), "Pad: reflect by 30 and 30");
 
@@ -205,7 +206,7 @@ TEST_CASE("bad input and bad parameters are told by name and value") {
   says(at_once([] { data::Compose(data::RandomHorizontalFlip{1.5}); }), "RandomHorizontalFlip: p is 1.5");
   says(at_once([] { data::Compose(data::Normalize{{0.5}, {0}}); }), "Normalize: a std is 0");
   says(at_once([] { data::Compose(data::RandomCrop{}); }), "RandomCrop: size is [0, 0]; expected positive numbers");
-  says(at_once([] { data::Compose(data::GaussianBlur{4}); }), "GaussianBlur: kernel_size is [4, 0]");
+  says(at_once([] { data::Compose(data::GaussianBlur{{4}}); }), "GaussianBlur: kernel_size is [4, 0]");
   says(at_once([] { data::Compose(data::ColorJitter{.hue = 0.6}); }), "ColorJitter: hue is [-0.6, 0.6]");
   says(at_once([] { data::Compose(data::RandomAffine{.degrees = 5, .scale = {1.2, 0.8}}); }), "RandomAffine: scale is");
   says(at_once([] { data::Compose(data::RandomRotation{.degrees = 5, .interpolation = "bicubic"}); }),
@@ -218,7 +219,7 @@ TEST_CASE("bad input and bad parameters are told by name and value") {
 
 TEST_CASE("a pipeline in words") {
   std::ostringstream s;
-  s << data::Compose(data::RandomCrop{112, 144}, data::RandomApply(data::GaussianBlur{5}, 0.3),
+  s << data::Compose(data::RandomCrop{{112, 144}}, data::RandomApply(data::GaussianBlur{{5}}, 0.3),
                      data::RandomHorizontalFlip{0.5}, data::ToFloat{}, data::Normalize{{0.41, 0.42}, {0.3, 0.31}});
   CHECK_EQ(s.str(),
            "Compose(\n"

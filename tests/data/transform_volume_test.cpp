@@ -74,7 +74,7 @@ TEST_CASE("image and mask stay together") {
     CHECK(together(applied(data::Resize3d{.size = {9, 5, 13}, .interpolation = "nearest"}, v, seed)));
     // those of pictures take the slices alike
     CHECK(together(applied(data::RandomRotation{30}, v, seed)));
-    CHECK(together(applied(data::RandomCrop{4, 6}, v, seed)));
+    CHECK(together(applied(data::RandomCrop{{4, 6}}, v, seed)));
     CHECK(together(applied(data::RandomHorizontalFlip{}, v, seed)));
   }
 }
