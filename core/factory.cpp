@@ -60,7 +60,7 @@ int64_t detail::strided_extent(const char* op, const Shape& shape, const Strides
     WEFT_CHECK(strides[i] >= 0, ValueError, op, ": negative stride in ", strides);
     int64_t reach = 0;
     WEFT_CHECK(!__builtin_mul_overflow(std::max<int64_t>(shape[i] - 1, 0), strides[i], &reach) &&
-                   !__builtin_add_overflow(last, reach, &last) && last < (int64_t{1} << 59),
+                   !__builtin_add_overflow(last, reach, &last) && last < kTooManyElements,
                ShapeError, op, ": shape ", shape, " with strides ", strides, " takes too much memory");
   }
   return checked_numel(op, shape) ? last + 1 : 0;

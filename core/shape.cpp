@@ -75,8 +75,7 @@ int64_t checked_numel(const char* op, const Shape& shape) {
   int64_t n = 1;
   for (int64_t s : shape) {
     WEFT_CHECK(s >= 0, ShapeError, op, ": negative size in shape ", shape);
-    // 2^59 elements of 8 bytes are past any memory, so that byte counts cannot overflow either
-    WEFT_CHECK(!__builtin_mul_overflow(n, s, &n) && n < (int64_t{1} << 59), ShapeError, op, ": shape ", shape,
+    WEFT_CHECK(!__builtin_mul_overflow(n, s, &n) && n < kTooManyElements, ShapeError, op, ": shape ", shape,
                " has too many elements");
   }
   return n;

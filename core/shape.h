@@ -101,6 +101,9 @@ class WEFT_API Shape {
 
 using Strides = Shape;
 
+/// No tensor has as many elements: 2^59 of 8 bytes are past any memory, so that byte counts cannot overflow either.
+inline constexpr int64_t kTooManyElements = int64_t{1} << 59;
+
 namespace detail {
 /// The entries of `head`, then those of `tail`.
 inline Shape joined(Shape head, const Shape& tail) {

@@ -89,19 +89,17 @@ Tensor read_stored(const Source& source, size_t offset, const Shape& shape, cons
 }
 
 bool checked_bytes(const Shape& shape, size_t bits, size_t& bytes) {
-  bool parts = bits % 8 != 0;
-  int64_t n = parts ? 1 : static_cast<int64_t>(bits / 8);
-  int64_t elements = 1;
+  int64_t elements = 1, n = 0;
   bool none = false;
   for (int64_t size : shape) {
     if (size < 0) return false;
     none = none || size == 0;
-    // A 0 among the sizes must not hide that the others overflow: strides are computed from them. No tensor has 2^59.
-    if (size != 0 && (__builtin_mul_overflow(n, size, &n) || __builtin_mul_overflow(elements, size, &elements) ||
-                      elements >= int64_t{1} << 59))
-      return false;
+    // A 0 among the sizes must not hide that the others overflow: strides are computed from them.
+    if (size != 0 && (__builtin_mul_overflow(elements, size, &elements) || elements >= kTooManyElements)) return false;
   }
-  if (parts && (__builtin_mul_overflow(n, static_cast<int64_t>(bits), &n) || (!none && n % 8 != 0))) return false;
+  const bool parts = bits % 8 != 0;
+  if (__builtin_mul_overflow(elements, static_cast<int64_t>(parts ? bits : bits / 8), &n)) return false;
+  if (parts && !none && n % 8 != 0) return false;
   bytes = none ? 0 : static_cast<size_t>(parts ? n / 8 : n);
   return true;
 }

@@ -5,18 +5,15 @@
 
 #include "io/io_test.h"
 #include "support/ops.h"
+#include "support/says.h"
 #include "support/throws.h"
 #include "weft/io/image.h"
 
 using namespace io_test;
 using support::message_of;
+using support::says;
 
 namespace {
-
-void names_file(const std::string& message, const char* words) {
-  INFO(message);
-  CHECK(message.find(words) != std::string::npos);
-}
 
 /// A folder that can have folders.
 struct DatasetTree : Folder {
@@ -91,21 +88,21 @@ TEST_CASE("ImageFolder: what is missing or damaged is named") {
   auto refused = [&](const data::ImageFolderOptions& o = {}) {
     return message_of<IoError>([&] { (void)data::ImageFolder(tree.root(), o); });
   };
-  names_file(refused(), ": has no folders, of which ImageFolder makes classes");
-  names_file(message_of<IoError>([&] { (void)data::ImageFolder(tree / "none"); }), "none: there is no such folder");
+  says(refused(), ": has no folders, of which ImageFolder makes classes");
+  says(message_of<IoError>([&] { (void)data::ImageFolder(tree / "none"); }), "none: there is no such folder");
   write_file(tree("a/x.txt"), "");
   write_file(tree("b/1.png"), "damaged");
-  names_file(refused(), ": there are no pictures (.png, .jpg, .jpeg) in a; allow_empty");
+  says(refused(), ": there are no pictures (.png, .jpg, .jpeg) in a; allow_empty");
   const data::ImageFolder set(tree.root(), {.allow_empty = true});
   CHECK_EQ(set.classes().size(), 2);
   CHECK_EQ(set.labels(), std::vector<int64_t>{1});
-  names_file(message_of<IoError>([&] { (void)set.get(0); }), "b/1.png: is neither PNG nor JPEG");
+  says(message_of<IoError>([&] { (void)set.get(0); }), "b/1.png: is neither PNG nor JPEG");
   std::filesystem::remove(tree("b/1.png"));
-  names_file(refused({.allow_empty = true}), ": there are no pictures");
-  names_file(message_of<IoError>([&] { (void)set.get(0); }), "b/1.png: cannot be opened");
+  says(refused({.allow_empty = true}), ": there are no pictures");
+  says(message_of<IoError>([&] { (void)set.get(0); }), "b/1.png: cannot be opened");
   // A folder that leads into itself
   std::filesystem::create_directory_symlink(tree / "a", tree / "a/again");
-  names_file(refused(), "a/again: is a link to a folder that it lies in");
+  says(refused(), "a/again: is a link to a folder that it lies in");
 }
 
 TEST_CASE("ImageMaskFolders: pairs by name, whatever the ending, and a suffix") {
@@ -130,12 +127,12 @@ TEST_CASE("ImageMaskFolders: pairs by name, whatever the ending, and a suffix") 
       {.channels = 1, .labels = {{0, 5}, {1, 6}, {2, 7}, {255, 8}}, .mask_suffix = "_L"});
   CHECK_EQ(other.get(0).target.to_vector<int64_t>(), std::vector<int64_t>{5, 6, 7, 5, 8, 6});
   CHECK_EQ(other.get(0).data.shape(), Shape{1, 2, 3});
-  names_file(message_of<IoError>([&] { (void)other.get(1); }),
-             "masks/night/b_L.png: has the unknown label 3 at [0, 0]; `labels` does not name it");
+  says(message_of<IoError>([&] { (void)other.get(1); }),
+       "masks/night/b_L.png: has the unknown label 3 at [0, 0]; `labels` does not name it");
 
   const data::ImageMaskFolders few(tree / "images", tree / "masks", {.num_classes = 2, .mask_suffix = "_L"});
-  names_file(message_of<IoError>([&] { (void)few.get(0); }),
-             "masks/a_L.png: has the unknown label 2 at [0, 2]; there are 2 classes, and 255 to be ignored");
+  says(message_of<IoError>([&] { (void)few.get(0); }),
+       "masks/a_L.png: has the unknown label 2 at [0, 2]; there are 2 classes, and 255 to be ignored");
 }
 
 TEST_CASE("ImageMaskFolders: partners that are missing or do not fit are named") {
@@ -143,30 +140,30 @@ TEST_CASE("ImageMaskFolders: partners that are missing or do not fit are named")
   auto refused = [&](const data::MaskOptions& o = {}) {
     return message_of<IoError>([&] { (void)data::ImageMaskFolders(tree / "images", tree / "masks", o); });
   };
-  names_file(refused(), "images: there is no such folder");
+  says(refused(), "images: there is no such folder");
   io::write_image(small_picture(0), tree("images/a.png"));
   std::filesystem::create_directory(tree / "masks");
-  names_file(refused(), "masks: there are no pictures");
+  says(refused(), "masks: there are no pictures");
   for (int i = 0; i < 8; ++i) io::write_image(small_picture(0), tree("images/b" + std::to_string(i) + ".png"));
   io::write_labels(small_mask({0, 1, 2, 3, 4, 5}), tree("masks/a.png"));
-  names_file(refused(), "images: 8 of 9 pictures have no mask in ");
-  names_file(refused(), ": b0.png, b1.png, b2.png, b3.png, b4.png and 3 more");
+  says(refused(), "images: 8 of 9 pictures have no mask in ");
+  says(refused(), ": b0.png, b1.png, b2.png, b3.png, b4.png and 3 more");
   for (int i = 0; i < 8; ++i) std::filesystem::remove(tree("images/b" + std::to_string(i) + ".png"));
   io::write_labels(small_mask({0, 1, 2, 3, 4, 5}), tree("masks/c.png"));
-  names_file(refused(), "masks: 1 of 2 masks have no picture in ");
-  names_file(refused({.mask_suffix = "_L"}), "masks/a.png: its name lacks the suffix _L");
+  says(refused(), "masks: 1 of 2 masks have no picture in ");
+  says(refused({.mask_suffix = "_L"}), "masks/a.png: its name lacks the suffix _L");
   std::filesystem::remove(tree("masks/c.png"));
   io::write_image(small_picture(0), tree("images/a.jpg"));
-  names_file(refused(), "images: a.jpg and a.png have one name but for their endings");
+  says(refused(), "images: a.jpg and a.png have one name but for their endings");
   std::filesystem::remove(tree("images/a.jpg"));
 
   const data::ImageMaskFolders set(tree / "images", tree / "masks");
   CHECK_EQ(set.get(0).target.to_vector<int64_t>(), std::vector<int64_t>{0, 1, 2, 3, 4, 5});
   io::write_labels(zeros({3, 3}, Dtype::i64), tree("masks/a.png"));
-  names_file(message_of<IoError>([&] { (void)set.get(0); }), "masks/a.png: is 3 x 3 pixels, its picture ");
-  names_file(message_of<IoError>([&] { (void)set.get(0); }), "images/a.png 2 x 3");
+  says(message_of<IoError>([&] { (void)set.get(0); }), "masks/a.png: is 3 x 3 pixels, its picture ");
+  says(message_of<IoError>([&] { (void)set.get(0); }), "images/a.png 2 x 3");
   io::write_image(small_picture(0), tree("masks/a.png"));
-  names_file(message_of<IoError>([&] { (void)set.get(0); }), "masks/a.png: holds colours, not labels");
+  says(message_of<IoError>([&] { (void)set.get(0); }), "masks/a.png: holds colours, not labels");
 }
 
 TEST_CASE("CamVid: the list's order, or the sorted one without a list") {
@@ -187,14 +184,14 @@ TEST_CASE("CamVid: the list's order, or the sorted one without a list") {
   CHECK_EQ(data::CamVid::classes()[9], "pedestrian");
 
   io::write_labels(small_mask({0, 1, 12, 10, 0, 0}), tree("trainannot/c.png"));
-  names_file(message_of<IoError>([&] { (void)set.get(0); }),
-             "trainannot/c.png: has the unknown label 12 at [0, 2]; there are 11 classes, and 11 to be ignored");
+  says(message_of<IoError>([&] { (void)set.get(0); }),
+       "trainannot/c.png: has the unknown label 12 at [0, 2]; there are 11 classes, and 11 to be ignored");
   write_file(tree("train.txt"), "a.png\nd.png\n");
-  names_file(message_of<IoError>([&] { (void)data::CamVid(tree.root(), "train"); }), "train.txt: line 2 names ");
-  names_file(message_of<IoError>([&] { (void)data::CamVid(tree.root(), "train"); }), "train/d.png, which is not there");
-  names_file(message_of<IoError>([&] { (void)data::CamVid(tree.root(), "val"); }), "val: there is no such folder");
+  says(message_of<IoError>([&] { (void)data::CamVid(tree.root(), "train"); }), "train.txt: line 2 names ");
+  says(message_of<IoError>([&] { (void)data::CamVid(tree.root(), "train"); }), "train/d.png, which is not there");
+  says(message_of<IoError>([&] { (void)data::CamVid(tree.root(), "val"); }), "val: there is no such folder");
   write_file(tree("train.txt"), "\n\n");
-  names_file(message_of<IoError>([&] { (void)data::CamVid(tree.root(), "train"); }), "train.txt: is empty");
+  says(message_of<IoError>([&] { (void)data::CamVid(tree.root(), "train"); }), "train.txt: is empty");
 }
 
 TEST_CASE("VOCSegmentation: the devkit's folders") {
@@ -215,12 +212,12 @@ TEST_CASE("VOCSegmentation: the devkit's folders") {
   }
   CHECK_EQ(data::VOCSegmentation::classes().size(), 21);
   CHECK_EQ(data::VOCSegmentation::classes()[15], "person");
-  names_file(message_of<IoError>([&] { (void)data::VOCSegmentation(tree.root()); }),
-             "ImageSets/Segmentation/train.txt: there is no such file");
-  names_file(message_of<IoError>([&] { (void)data::VOCSegmentation(tree.root(), "val", 2007); }),
-             ": has no folder JPEGImages, VOC2007/JPEGImages or VOCdevkit/VOC2007/JPEGImages");
+  says(message_of<IoError>([&] { (void)data::VOCSegmentation(tree.root()); }),
+       "ImageSets/Segmentation/train.txt: there is no such file");
+  says(message_of<IoError>([&] { (void)data::VOCSegmentation(tree.root(), "val", 2007); }),
+       ": has no folder JPEGImages, VOC2007/JPEGImages or VOCdevkit/VOC2007/JPEGImages");
   std::filesystem::remove(tree(voc + "SegmentationClass/2007_000032.png"));
-  names_file(message_of<IoError>([&] { (void)data::VOCSegmentation(tree.root(), "val"); }), "val.txt: line 2 names ");
+  says(message_of<IoError>([&] { (void)data::VOCSegmentation(tree.root(), "val"); }), "val.txt: line 2 names ");
 }
 
 TEST_CASE("ListFile: no target, a class or a mask") {
@@ -243,11 +240,11 @@ TEST_CASE("ListFile: no target, a class or a mask") {
   CHECK_EQ(masks.get(0).target.to_vector<int64_t>(), std::vector<int64_t>{0, 1, 2, 3, 4, 5});
   CHECK_FALSE(list("p/a.png").get(0).target.defined());
 
-  names_file(refused("p/a.png 1\np/a.png p/m.png\n"), "list.txt: line 2 has a mask, the first one a class");
-  names_file(refused("p/a.png 1\n\np/none.png 2\n"), "list.txt: line 3 names ");
-  names_file(refused("p/a.png p/none.png\n"), "p/none.png, which is not there");
-  names_file(refused("# nothing\n"), "list.txt: is empty");
-  names_file(message_of<IoError>([&] { (void)data::ListFile(tree / "no.txt"); }), "no.txt: there is no such file");
+  says(refused("p/a.png 1\np/a.png p/m.png\n"), "list.txt: line 2 has a mask, the first one a class");
+  says(refused("p/a.png 1\n\np/none.png 2\n"), "list.txt: line 3 names ");
+  says(refused("p/a.png p/none.png\n"), "p/none.png, which is not there");
+  says(refused("# nothing\n"), "list.txt: is empty");
+  says(message_of<IoError>([&] { (void)data::ListFile(tree / "no.txt"); }), "no.txt: there is no such file");
 }
 
 #endif

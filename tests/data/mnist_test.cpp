@@ -3,10 +3,12 @@
 
 #include "io/io_test.h"
 #include "support/ops.h"
+#include "support/says.h"
 #include "support/throws.h"
 
 using namespace io_test;
 using support::message_of;
+using support::says;
 
 namespace {
 
@@ -16,11 +18,6 @@ std::string idx_bytes(const std::vector<unsigned>& shape, const std::string& byt
   return s + bytes;
 }
 std::string cifar_record(const std::string& labels, char pixel) { return labels + std::string(3072, pixel); }
-
-void finds_words(const std::string& message, const char* words) {
-  INFO(message);
-  CHECK(message.find(words) != std::string::npos);
-}
 
 }  // namespace
 
@@ -44,18 +41,18 @@ TEST_CASE("MNIST: pictures [1, H, W] and classes, from each of the places") {
     CHECK(identical(e.target, scalar(9)));
     CHECK_EQ(set.data().shape(), Shape{2, 1, 28, 28});
     CHECK_EQ(set.target().to_vector<int64_t>(), std::vector<int64_t>{3, 9});
-    finds_words(message_of<IoError>([&] { (void)data::MNIST(root.path.string(), false); }),
-                ": there is no t10k-images-idx3-ubyte in it or in raw, MNIST/raw below it");
+    says(message_of<IoError>([&] { (void)data::MNIST(root.path.string(), false); }),
+         ": there is no t10k-images-idx3-ubyte in it or in raw, MNIST/raw below it");
   }
   std::filesystem::copy_file(test::data_file("fuzz/corpus/idx/u8.idx.gz"), folder / "t10k-images-idx3-ubyte.gz");
   write_file(folder / "t10k-labels-idx1-ubyte", idx_bytes({3}, "\1\2\3"));
   CHECK_EQ(data::MNIST(folder.path.string(), false).data().shape(), Shape{3, 1, 4, 5});
   write_file(folder / "t10k-labels-idx1-ubyte", idx_bytes({2}, "\1\2"));
-  finds_words(message_of<IoError>([&] { (void)data::MNIST(folder.path.string(), false); }),
-              "t10k-labels-idx1-ubyte: holds 2 labels of 3 pictures");
+  says(message_of<IoError>([&] { (void)data::MNIST(folder.path.string(), false); }),
+       "t10k-labels-idx1-ubyte: holds 2 labels of 3 pictures");
   write_file(folder / "t10k-labels-idx1-ubyte", idx_bytes({3}, "\1\2\12"));
-  finds_words(message_of<IoError>([&] { (void)data::MNIST(folder.path.string(), false); }),
-              "t10k-labels-idx1-ubyte: picture 2 has the label 10 of 10");
+  says(message_of<IoError>([&] { (void)data::MNIST(folder.path.string(), false); }),
+       "t10k-labels-idx1-ubyte: picture 2 has the label 10 of 10");
 }
 
 TEST_CASE("CIFAR: batches one behind the other, fine and coarse labels") {
@@ -71,10 +68,9 @@ TEST_CASE("CIFAR: batches one behind the other, fine and coarse labels") {
   CHECK_EQ(held_out.target().to_vector<int64_t>(), std::vector<int64_t>{9, 1});
   CHECK_EQ(data::CIFAR10::classes()[9], "truck");
   write_file(folder / "data_batch_3.bin", "short");
-  finds_words(message_of<IoError>([&] { (void)data::CIFAR10(root); }), "data_batch_3.bin: is no CIFAR file");
+  says(message_of<IoError>([&] { (void)data::CIFAR10(root); }), "data_batch_3.bin: is no CIFAR file");
   std::filesystem::remove(folder / "data_batch_3.bin");
-  finds_words(message_of<IoError>([&] { (void)data::CIFAR10(root); }),
-              ": there is no data_batch_3.bin in it or in cifar-10");
+  says(message_of<IoError>([&] { (void)data::CIFAR10(root); }), ": there is no data_batch_3.bin in it or in cifar-10");
 
   std::filesystem::create_directory(folder / "cifar-100-binary");
   write_file(folder / "cifar-100-binary/test.bin", cifar_record("\3\77", 'z'));

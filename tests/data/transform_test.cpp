@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "support/same_bits.h"
+#include "support/says.h"
 #include "support/throws.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/unary.h"
@@ -16,6 +17,7 @@
 using namespace weft;
 using support::message_of;
 using support::same_bits;
+using support::says;
 
 namespace transform_test {
 namespace {
@@ -182,10 +184,6 @@ TEST_CASE("an example's target is the mask, the boxes or neither") {
 
 TEST_CASE("bad input and bad parameters are told by name and value") {
   const data::View v = marked(20, 30);
-  const auto says = [](const std::string& text, const char* part) {
-    CAPTURE(text);
-    CHECK(text.find(part) != std::string::npos);
-  };
   says(refused(data::RandomCrop{{21, 30}}, v),
        "RandomCrop: size [21, 30] is larger than the picture with its padding, [20, 30]; set pad_if_needed");
   says(refused(data::Resize{{10, 10}}, {v.image, zeros({20, 29}, Dtype::i64)}),

@@ -3,6 +3,7 @@
 
 #include "io/io_test.h"
 #include "support/ops.h"
+#include "support/says.h"
 #include "support/throws.h"
 #include "weft/io/npy.h"
 #include "weft/io/volume.h"
@@ -13,15 +14,11 @@
 
 using namespace io_test;
 using support::message_of;
+using support::says;
 
 namespace {
 
 std::string hdf5_file(const std::string& name) { return test::data_file("io/data/" + name); }
-
-void hdf5_says(const std::string& message, const char* words) {
-  INFO(message);
-  CHECK(message.find(words) != std::string::npos);
-}
 
 }  // namespace
 
@@ -45,7 +42,7 @@ TEST_CASE("hdf5: every dtype, byte order and layout as h5py") {
   CHECK_EQ(file.load("number").shape(), Shape{});
   CHECK_EQ(file.datasets()[0].name, "big/f2");
   CHECK_EQ(file.datasets()[0].dtype, "f2");
-  hdf5_says(message_of<NotSupported>([&] { (void)file.load("plain/u4"); }), "load it with {.widen = true} to get i64");
+  says(message_of<NotSupported>([&] { (void)file.load("plain/u4"); }), "load it with {.widen = true} to get i64");
   const StateDict all = file.load();
   CHECK_EQ(all.size() + all.foreign.size(), expected.size());
   CHECK_EQ(all.foreign.size(), 2);
@@ -69,19 +66,18 @@ TEST_CASE("hdf5: parts of a dataset") {
 TEST_CASE("hdf5: what cannot be read is named") {
   const io::Hdf5File file(hdf5_file("one_volume.h5"));
   auto refused = [&](const char* name) { return message_of<Error>([&] { (void)file.load(name); }); };
-  hdf5_says(refused("notes"), "one_volume.h5: dataset 'notes' has the dtype text");
-  hdf5_says(refused("pairs"), "dataset 'pairs' has the dtype a compound");
-  hdf5_says(refused("waves"), "dataset 'waves' has the dtype a compound");
-  hdf5_says(refused("giant"),
-            "dataset 'giant' claims to be of [1048576, 1048576, 16, 1, 1], impossible in its 0 bytes");
-  hdf5_says(refused("lzf"), "its dataset 'lzf' cannot be read: required filter 'lzf' is not registered");
-  hdf5_says(refused("none"), "one_volume.h5: has no dataset 'none'; datasets() lists what it has");
+  says(refused("notes"), "one_volume.h5: dataset 'notes' has the dtype text");
+  says(refused("pairs"), "dataset 'pairs' has the dtype a compound");
+  says(refused("waves"), "dataset 'waves' has the dtype a compound");
+  says(refused("giant"), "dataset 'giant' claims to be of [1048576, 1048576, 16, 1, 1], impossible in its 0 bytes");
+  says(refused("lzf"), "its dataset 'lzf' cannot be read: required filter 'lzf' is not registered");
+  says(refused("none"), "one_volume.h5: has no dataset 'none'; datasets() lists what it has");
   CHECK(file.contains("notes"));
   CHECK_FALSE(file.contains("none"));
   auto opened = [](const std::string& path) { return message_of<IoError>([&] { (void)io::Hdf5File(path); }); };
-  hdf5_says(opened(hdf5_file("truncated.h5")), "truncated.h5: cannot be opened as HDF5: truncated file");
-  hdf5_says(opened(hdf5_file("nearest.npy")), "nearest.npy: is no HDF5 file: it is a .npy array");
-  hdf5_says(opened("/nowhere/a.h5"), "/nowhere/a.h5: cannot be opened");
+  says(opened(hdf5_file("truncated.h5")), "truncated.h5: cannot be opened as HDF5: truncated file");
+  says(opened(hdf5_file("nearest.npy")), "nearest.npy: is no HDF5 file: it is a .npy array");
+  says(opened("/nowhere/a.h5"), "/nowhere/a.h5: cannot be opened");
 }
 
 TEST_CASE("hdf5: volumes") {
@@ -90,10 +86,9 @@ TEST_CASE("hdf5: volumes") {
   CHECK(identical(io::read_volume_labels(hdf5_file("one_volume.h5")), x));
   const std::string many = hdf5_file("volumes.h5");
   CHECK_EQ(io::read_volume(many, {.dataset = "plain/u2"}).data.dtype(), Dtype::u16);
-  hdf5_says(message_of<IoError>([&] { (void)io::read_volume(many); }),
-            "volumes.h5: has 16 datasets of 3 or 4 axes (big/f2");
-  hdf5_says(message_of<IoError>([&] { (void)io::read_volume(many, {.dataset = "mask"}); }),
-            "volumes.h5: dataset 'mask' is of [3, 5]; a volume has 3 axes");
+  says(message_of<IoError>([&] { (void)io::read_volume(many); }), "volumes.h5: has 16 datasets of 3 or 4 axes (big/f2");
+  says(message_of<IoError>([&] { (void)io::read_volume(many, {.dataset = "mask"}); }),
+       "volumes.h5: dataset 'mask' is of [3, 5]; a volume has 3 axes");
 }
 
 TEST_SUITE_END();

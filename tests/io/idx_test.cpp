@@ -1,9 +1,11 @@
 // IDX and CIFAR's files: values, gzip, and what is refused.
 #include "weft/io/idx.h"
 #include "io/io_test.h"
+#include "support/says.h"
 #include "weft/io/cifar.h"
 
 using namespace io_test;
+using support::says;
 
 namespace {
 
@@ -11,11 +13,6 @@ std::string idx_seed(const std::string& name) { return test::data_file("fuzz/cor
 
 std::string refused_idx(const std::string& name) {
   return refusal([&] { (void)io::read_idx(idx_seed(name)); });
-}
-
-void says(const std::string& message, const char* words) {
-  INFO(message);
-  CHECK(message.find(words) != std::string::npos);
 }
 
 }  // namespace

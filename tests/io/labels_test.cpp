@@ -2,6 +2,8 @@
 // nearest.
 #include "io/io_test.h"
 #include "support/ops.h"
+#include "support/says.h"
+#include "support/throws.h"
 #include "weft/io/image.h"
 #include "weft/io/npy.h"
 
@@ -46,20 +48,18 @@ TEST_CASE("labels: the stored numbers of palettes and grey, 1 to 16 bits") {
 
 TEST_CASE("labels: what would change a class is refused") {
   Folder folder;
-  auto check = [](const std::string& message, const char* words) {
-    INFO(message);
-    CHECK(message.find(words) != std::string::npos);
-  };
-  check(refused_labels(file("grey_rgb.png")), "grey_rgb.png: holds colours, not labels");
-  check(refused_labels(file("grey_rgba_gamma.png")), "holds colours, not labels");
-  check(refused_labels(test::data_file("fuzz/corpus/png/grey_alpha8.png")), "has an alpha channel");
-  check(refused_labels(test::data_file("fuzz/corpus/jpeg/grey.jpg")), "grey.jpg: is a JPEG, whose compression");
+  support::says(refused_labels(file("grey_rgb.png")), "grey_rgb.png: holds colours, not labels");
+  support::says(refused_labels(file("grey_rgba_gamma.png")), "holds colours, not labels");
+  support::says(refused_labels(test::data_file("fuzz/corpus/png/grey_alpha8.png")), "has an alpha channel");
+  support::says(refused_labels(test::data_file("fuzz/corpus/jpeg/grey.jpg")), "grey.jpg: is a JPEG, whose compression");
   const std::string whole = read_file(file("labels_grey8.png"));
   write_file(folder / "cut.png", std::string_view(whole).substr(0, whole.size() - 40));
-  check(refused_labels(folder / "cut.png"), "cut.png: is no valid PNG: the file is truncated");
-  check(refused_labels(test::data_file("fuzz/corpus/png/huge.png")), "60000 x 60000 pixels");
-  check(refused_labels(file("nearest.npy")), "is neither PNG nor JPEG: it is a .npy array; io::load_npy reads it");
-  check(refusal([&] { (void)io::read_labels(file("labels_grey8.png"), 54); }), "11 x 5 pixels, more than the 54");
+  support::says(refused_labels(folder / "cut.png"), "cut.png: is no valid PNG: the file is truncated");
+  support::says(refused_labels(test::data_file("fuzz/corpus/png/huge.png")), "60000 x 60000 pixels");
+  support::says(refused_labels(file("nearest.npy")),
+                "is neither PNG nor JPEG: it is a .npy array; io::load_npy reads it");
+  support::says(refusal([&] { (void)io::read_labels(file("labels_grey8.png"), 54); }),
+                "11 x 5 pixels, more than the 54");
 }
 
 TEST_CASE("labels: what was written is read again, with its palette") {
@@ -100,12 +100,7 @@ TEST_CASE("labels: what cannot be written is refused, and the file stays") {
   const std::string path = folder / "mask.png";
   write_file(path, "old");
   auto said = [&](const Tensor& x, const io::Palette& palette, const char* words) {
-    std::string message;
-    try {
-      io::write_labels(x, path, palette);
-    } catch (const ValueError& e) { message = e.what(); }
-    INFO(message);
-    CHECK(message.find(words) != std::string::npos);
+    support::says(support::message_of<ValueError>([&] { io::write_labels(x, path, palette); }), words);
   };
   said(tensor({0, 1, 2, 256}, Shape{2, 2}, Dtype::i64), {}, "the label 256 at [1, 1] is outside 0..255");
   said(tensor({0, -1, 2, 3}, Shape{2, 2}, Dtype::i64), {}, "the label -1 at [0, 1]");

@@ -3,12 +3,14 @@
 
 #include "io/io_test.h"
 #include "support/ops.h"
+#include "support/says.h"
 #include "support/throws.h"
 #include "weft/io/image.h"
 #include "weft/io/npy.h"
 
 using namespace io_test;
 using support::message_of;
+using support::says;
 
 namespace {
 
@@ -39,11 +41,6 @@ template <class E = IoError> std::string refused_volume(const std::string& path)
   return message_of<E>([&] { (void)io::read_volume(path); });
 }
 
-void tells(const std::string& message, const char* words) {
-  INFO(message);
-  CHECK(message.find(words) != std::string::npos);
-}
-
 }  // namespace
 
 TEST_SUITE_BEGIN("volumes");
@@ -64,30 +61,30 @@ TEST_CASE("volume: NIfTI's scale can be left out, and labels never see it") {
   const Tensor stored = io::read_volume(path, {.scaled = false}).data;
   CHECK_EQ(stored.dtype(), Dtype::i16);
   CHECK(identical(io::read_volume_labels(path), stored.to(Dtype::i64)));
-  tells(message_of<IoError>([] { (void)io::read_volume_labels(volume_file("volume_nifti_f4.nii")); }),
-        "volume_nifti_f4.nii: voxel 0 is ");
+  says(message_of<IoError>([] { (void)io::read_volume_labels(volume_file("volume_nifti_f4.nii")); }),
+       "volume_nifti_f4.nii: voxel 0 is ");
   Folder folder;
   io::save_npy(tensor({0, 1, 2, 255}, Shape{1, 2, 2}, Dtype::f32), folder / "whole.npy");
   CHECK_EQ(io::read_volume_labels(folder / "whole.npy").to_vector<int64_t>(), std::vector<int64_t>{0, 1, 2, 255});
 }
 
 TEST_CASE("volume: NIfTI headers that lie, and what weft does not read") {
-  tells(refused_volume(nifti_seed("truncated.nii")), "truncated.nii: is truncated: it has 629 of 632 bytes");
-  tells(refused_volume(nifti_seed("header.nii")), "header.nii: is truncated: it has 200 of 348 bytes");
-  tells(refused_volume(nifti_seed("truncated.nii.gz")), "truncated.nii.gz: is truncated: its gzip data does not end");
-  tells(refused_volume(nifti_seed("checksum.nii.gz")), "checksum.nii.gz: is damaged: incorrect data check");
-  tells(refused_volume(nifti_seed("giant.nii.gz")), "impossible in its");
-  tells(refused_volume(nifti_seed("negative.nii")), "negative.nii: has the size -7 in its dimension 1");
-  tells(refused_volume(nifti_seed("offset.nii")), "its data begins at byte 1e+30");
-  tells(refused_volume(nifti_seed("datatype.nii")), "has the unknown NIfTI datatype 3");
-  tells(refused_volume(nifti_seed("analyze.hdr")), "analyze.hdr: is no NIfTI-1 file: its magic is '");
-  tells(refused_volume<NotSupported>(nifti_seed("giant.nii")), "volumes have three axes and channels, or times");
-  tells(refused_volume<NotSupported>(nifti_seed("pair.hdr")), "pair.hdr: is the header of a pair");
-  tells(refused_volume<NotSupported>(volume_file("refused_nifti_2.nii")), "is NIfTI-2; weft reads NIfTI-1");
-  tells(refused_volume<NotSupported>(volume_file("refused_nifti_complex.nii")), "stores complex numbers (datatype 32)");
-  tells(refused_volume<NotSupported>(volume_file("refused_nifti_rgb.nii")), "stores colours (datatype 128)");
-  tells(refused_volume<NotSupported>(volume_file("refused_nifti_axes.nii")), "is of [2, 3, 4, 2, 2]; volumes");
-  tells(refused_volume(test::data_file("fuzz/corpus/idx/u8.idx.gz")), "u8.idx.gz: is gzipped, but no NIfTI-1 file");
+  says(refused_volume(nifti_seed("truncated.nii")), "truncated.nii: is truncated: it has 629 of 632 bytes");
+  says(refused_volume(nifti_seed("header.nii")), "header.nii: is truncated: it has 200 of 348 bytes");
+  says(refused_volume(nifti_seed("truncated.nii.gz")), "truncated.nii.gz: is truncated: its gzip data does not end");
+  says(refused_volume(nifti_seed("checksum.nii.gz")), "checksum.nii.gz: is damaged: incorrect data check");
+  says(refused_volume(nifti_seed("giant.nii.gz")), "impossible in its");
+  says(refused_volume(nifti_seed("negative.nii")), "negative.nii: has the size -7 in its dimension 1");
+  says(refused_volume(nifti_seed("offset.nii")), "its data begins at byte 1e+30");
+  says(refused_volume(nifti_seed("datatype.nii")), "has the unknown NIfTI datatype 3");
+  says(refused_volume(nifti_seed("analyze.hdr")), "analyze.hdr: is no NIfTI-1 file: its magic is '");
+  says(refused_volume<NotSupported>(nifti_seed("giant.nii")), "volumes have three axes and channels, or times");
+  says(refused_volume<NotSupported>(nifti_seed("pair.hdr")), "pair.hdr: is the header of a pair");
+  says(refused_volume<NotSupported>(volume_file("refused_nifti_2.nii")), "is NIfTI-2; weft reads NIfTI-1");
+  says(refused_volume<NotSupported>(volume_file("refused_nifti_complex.nii")), "stores complex numbers (datatype 32)");
+  says(refused_volume<NotSupported>(volume_file("refused_nifti_rgb.nii")), "stores colours (datatype 128)");
+  says(refused_volume<NotSupported>(volume_file("refused_nifti_axes.nii")), "is of [2, 3, 4, 2, 2]; volumes");
+  says(refused_volume(test::data_file("fuzz/corpus/idx/u8.idx.gz")), "u8.idx.gz: is gzipped, but no NIfTI-1 file");
 }
 
 #if defined(WEFT_HAS_TIFF)
@@ -100,25 +97,25 @@ TEST_CASE("volume: TIFF as tifffile, every dtype, strips and tiles, compressions
 
 TEST_CASE("volume: TIFFs that lie, and what weft does not read") {
   const auto seed = [](const std::string& name) { return test::data_file("fuzz/corpus/tiff/" + name); };
-  tells(refused_volume(seed("truncated.tif")), "truncated.tif: ");
-  tells(refused_volume(seed("giant.tif")), "giant.tif: claims 2147483647 x 2147483647 pixels of 16 bits, impossible");
-  tells(refused_volume(seed("giant_tiles.tif")), "giant_tiles.tif: claims 37 x 20 pixels of 16 bits, impossible");
-  tells(refused_volume(seed("loop.tif")), "loop.tif: its page 1 cannot be read: ");
-  tells(refused_volume(volume_file("refused_tiff_sizes.tif")),
-        "refused_tiff_sizes.tif: its page 1 is 7 x 4 pixels of 8 bits, the first 7 x 5 of 8");
-  tells(refused_volume<NotSupported>(volume_file("refused_tiff_colour.tif")), "has 3 samples a pixel");
-  tells(refused_volume<NotSupported>(volume_file("refused_tiff_complex.tif")), "has complex numbers of 64 bits");
-  tells(refused_volume<NotSupported>(volume_file("refused_tiff_bits.tif")), "has unsigned integers of 1 bits");
+  says(refused_volume(seed("truncated.tif")), "truncated.tif: ");
+  says(refused_volume(seed("giant.tif")), "giant.tif: claims 2147483647 x 2147483647 pixels of 16 bits, impossible");
+  says(refused_volume(seed("giant_tiles.tif")), "giant_tiles.tif: claims 37 x 20 pixels of 16 bits, impossible");
+  says(refused_volume(seed("loop.tif")), "loop.tif: its page 1 cannot be read: ");
+  says(refused_volume(volume_file("refused_tiff_sizes.tif")),
+       "refused_tiff_sizes.tif: its page 1 is 7 x 4 pixels of 8 bits, the first 7 x 5 of 8");
+  says(refused_volume<NotSupported>(volume_file("refused_tiff_colour.tif")), "has 3 samples a pixel");
+  says(refused_volume<NotSupported>(volume_file("refused_tiff_complex.tif")), "has complex numbers of 64 bits");
+  says(refused_volume<NotSupported>(volume_file("refused_tiff_bits.tif")), "has unsigned integers of 1 bits");
 }
 
 TEST_CASE("volume: a folder of TIFF slices") {
   Folder folder;
   for (const char* name : {"a1.tif", "a2.tiff"})
     std::filesystem::copy_file(volume_file("refused_tiff_sizes.tif"), folder / name);
-  tells(refused_volume(folder.path.string()), "a1.tif: its page 1 is");
+  says(refused_volume(folder.path.string()), "a1.tif: its page 1 is");
   Folder wrong;
   std::filesystem::copy_file(volume_file("volume_tiff_u1.tif"), wrong / "0.tif");
-  tells(refused_volume(wrong.path.string()), "0.tif: has 4 pages, and is one slice of many");
+  says(refused_volume(wrong.path.string()), "0.tif: has 4 pages, and is one slice of many");
 }
 
 #endif
@@ -135,13 +132,13 @@ TEST_CASE("volume: .npy of three and four axes") {
   io::save_npy(x.reshape({1, 2, 3, 4}), folder / "c.npy");
   CHECK_EQ(io::read_volume(folder / "c.npy").data.shape(), Shape{1, 2, 3, 4});
   io::save_npy(x.reshape({6, 4}), folder / "d.npy");
-  tells(refused_volume(folder / "d.npy"), "d.npy: is of [6, 4]; a volume has 3 axes, or 4 with channels");
-  tells(refused_volume(test::data_file("fuzz/corpus/npy/truncated.npy")), "truncated.npy: ");
+  says(refused_volume(folder / "d.npy"), "d.npy: is of [6, 4]; a volume has 3 axes, or 4 with channels");
+  says(refused_volume(test::data_file("fuzz/corpus/npy/truncated.npy")), "truncated.npy: ");
   write_file(folder / "e.npy", "");
-  tells(refused_volume(folder / "e.npy"), "e.npy: is empty");
+  says(refused_volume(folder / "e.npy"), "e.npy: is empty");
   write_file(folder / "f.npy", "nothing that is known");
-  tells(refused_volume(folder / "f.npy"), "f.npy: is no volume (.npy, NIfTI-1, TIFF)");
-  tells(refused_volume(folder / "g.npy"), "g.npy: cannot be opened");
+  says(refused_volume(folder / "f.npy"), "f.npy: is no volume (.npy, NIfTI-1, TIFF)");
+  says(refused_volume(folder / "g.npy"), "g.npy: cannot be opened");
 }
 
 #if defined(WEFT_HAS_IMAGE)
@@ -158,13 +155,13 @@ TEST_CASE("volume: a folder of slices, in the order of their numbers") {
   CHECK(identical(io::read_volume_labels(folder.path.string()), x.to(Dtype::i64)));
 
   io::write_labels(zeros({3, 3}, Dtype::i64), folder / "slice3.png");
-  tells(refused_volume(folder.path.string()), "slice3.png: is u8 [3, 3], the first slice slice1.png u8 [2, 3]");
+  says(refused_volume(folder.path.string()), "slice3.png: is u8 [3, 3], the first slice slice1.png u8 [2, 3]");
   io::write_image(zeros({2, 3}, Dtype::i32), folder / "slice3.png");
-  tells(refused_volume(folder.path.string()), "slice3.png: is u16 [2, 3], the first slice slice1.png u8 [2, 3]");
+  says(refused_volume(folder.path.string()), "slice3.png: is u16 [2, 3], the first slice slice1.png u8 [2, 3]");
   io::write_image(zeros({2, 3, 3}, Dtype::u8), folder / "slice3.png");
-  tells(refused_volume(folder.path.string()), "slice3.png: holds colours");
+  says(refused_volume(folder.path.string()), "slice3.png: holds colours");
   Folder none;
-  tells(refused_volume(none.path.string()), ": there are no slices (.png, .jpg, .jpeg, .tif, .tiff) in it");
+  says(refused_volume(none.path.string()), ": there are no slices (.png, .jpg, .jpeg, .tif, .tiff) in it");
 
   Folder wide;
   io::write_image(tensor({0, 256, 65535, 7}, Shape{2, 2}, Dtype::i32), wide / "0.png");

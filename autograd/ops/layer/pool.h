@@ -38,7 +38,7 @@ template <int D> struct AvgPoolOptions {
   std::optional<int64_t> divisor_override = std::nullopt;
 };
 /// A pooled tensor, and (i64) where each maximum lies in its channel's flattened volume.
-WEFT_RESULT2(Pooled, output, indices);
+WEFT_RESULT(Pooled, output, indices);
 
 /// The greatest element of each window; the gradient goes to the first of equals in row-major order. NaN wins.
 WEFT_API Tensor max_pool1d(const Tensor& x, const MaxPoolOptions<1>& o);

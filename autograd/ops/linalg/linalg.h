@@ -22,7 +22,7 @@ struct WEFT_API LinAlgError : ValueError {
 
 /// A^-1. A: [..., n, n]. LinAlgError if A is singular.
 [[nodiscard]] WEFT_API Tensor inv(const Tensor& A);
-WEFT_RESULT2(InvEx, inverse, info);
+WEFT_RESULT(InvEx, inverse, info);
 /// inv without an error: a singular matrix shows in `info` alone ([...] i32, 0, or the pivot that is zero, counted from
 /// 1), and its inverse is arbitrary.
 [[nodiscard]] WEFT_API InvEx inv_ex(const Tensor& A);
@@ -34,18 +34,18 @@ WEFT_RESULT2(InvEx, inverse, info);
 /// there its own gradient needs singular values that differ.
 [[nodiscard]] WEFT_API Tensor det(const Tensor& A);
 /// What slogdet gives, [...] each.
-WEFT_RESULT2(SlogDet, sign, logabsdet);
+WEFT_RESULT(SlogDet, sign, logabsdet);
 /// Sign and logarithm of |det A|: 0 and -inf where A is singular, and the gradient is not finite. sign has no gradient.
 [[nodiscard]] WEFT_API SlogDet slogdet(const Tensor& A);
 
 /// What lu_factor gives.
-WEFT_RESULT2(LuFactors, LU, pivots);
+WEFT_RESULT(LuFactors, LU, pivots);
 /// A = P L U, packed. A: [..., m, n]. LU: [..., m, n], L below the diagonal (its own is 1), U on and above it. pivots:
 /// [..., min(m, n)] i32, row i was swapped with row pivots[i] - 1. LinAlgError if a pivot is zero (`lu` takes such a
 /// matrix).
 [[nodiscard]] WEFT_API LuFactors lu_factor(const Tensor& A);
 /// What lu gives.
-WEFT_RESULT3(Lu, P, L, U);
+WEFT_RESULT(Lu, P, L, U);
 /// A = P L U: [..., m, m], [..., m, k], [..., k, n] with k = min(m, n). P has no gradient.
 [[nodiscard]] WEFT_API Lu lu(const Tensor& A);
 /// Options of lu_solve.
@@ -72,12 +72,12 @@ struct SolveTriangularOptions {
 /// L of A = L L^T, or U of A = U^T U (`upper`), for a positive-definite A: [..., n, n]. LinAlgError otherwise.
 [[nodiscard]] WEFT_API Tensor cholesky(const Tensor& A, Only<bool> upper = false);
 /// What cholesky_ex gives.
-WEFT_RESULT2(CholeskyEx, L, info);
+WEFT_RESULT(CholeskyEx, L, info);
 /// cholesky without an error: a matrix that is not positive-definite shows in `info` alone ([...] i32, 0, or the order
 /// of the first leading minor that is not positive).
 [[nodiscard]] WEFT_API CholeskyEx cholesky_ex(const Tensor& A, Only<bool> upper = false);
 /// What eigh gives.
-WEFT_RESULT2(Eigh, eigenvalues, eigenvectors);
+WEFT_RESULT(Eigh, eigenvalues, eigenvectors);
 /// Which triangle of a symmetric matrix is read: "L" or "U" as text.
 enum class Triangle : uint8_t { lower, upper };
 constexpr auto mode_words(Triangle) { return make_words("linalg: UPLO", "L", "U"); }
@@ -91,7 +91,7 @@ constexpr auto mode_words(Triangle) { return make_words("linalg: UPLO", "L", "U"
 // Factors of any A.
 
 /// What qr gives.
-WEFT_RESULT2(Qr, Q, R);
+WEFT_RESULT(Qr, Q, R);
 /// Which factors qr makes.
 enum class QrMode : uint8_t { reduced, complete, r };
 constexpr auto mode_words(QrMode) { return make_words("linalg.qr: mode", "reduced", "complete", "r"); }
@@ -100,7 +100,7 @@ constexpr auto mode_words(QrMode) { return make_words("linalg.qr: mode", "reduce
 /// m > n.
 [[nodiscard]] WEFT_API Qr qr(const Tensor& A, Choice<QrMode> mode = QrMode::reduced);
 /// What svd gives.
-WEFT_RESULT3(Svd, U, S, Vh);
+WEFT_RESULT(Svd, U, S, Vh);
 /// A = U diag(S) Vh. U [..., m, m], S [..., k] in falling order, Vh [..., n, n], k = min(m, n); without full_matrices U
 /// [..., m, k], Vh [..., k, n]. Gradients through U and Vh need singular values that differ (and no 0 among them unless
 /// m == n), and an objective that does not depend on the vectors' signs; the columns beyond k have none (ValueError).

@@ -33,11 +33,10 @@ Tensor reduce_rows(const char* op, const Tensor& each, const Tensor& x, Reductio
 Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, const HingeEmbeddingOptions& o) {
   return hinge_embedding_loss(x, y, o.margin, o.reduction);
 }
-Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, Only<double> given_margin, Choice<Reduction> reduction) {
+Tensor hinge_embedding_loss(const Tensor& x, const Tensor& y, Only<double> margin, Choice<Reduction> reduction) {
   const OpName op("hinge_embedding_loss");
-  const double margin = given_margin;
   check_operands(op, x, y);
-  return reduce_loss(op, where(ne(y, 1), clamp(margin - x, 0), 0) + where(ne(y, -1), x, 0), reduction);
+  return reduce_loss(op, where(ne(y, 1), clamp(double(margin) - x, 0), 0) + where(ne(y, -1), x, 0), reduction);
 }
 
 Tensor soft_margin_loss(const Tensor& x, const Tensor& y, Choice<Reduction> reduction) {

@@ -62,7 +62,7 @@ WEFT_API Tensor max(const Tensor& x, const Tensor& y);
 WEFT_API Tensor min(const Tensor& x, const Tensor& y);
 /// Values picked along an axis and their positions there (i64). For max and min: the first of equals, or the first NaN.
 /// The gradient goes to that element.
-WEFT_RESULT2(ValuesIndices, values, indices);
+WEFT_RESULT(ValuesIndices, values, indices);
 /// The greatest or smallest element along `dim`. ShapeError for an empty axis.
 WEFT_API ValuesIndices max(const Tensor& x, int64_t dim, bool keepdim = false);
 WEFT_API ValuesIndices min(const Tensor& x, int64_t dim, bool keepdim = false);

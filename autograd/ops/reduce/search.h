@@ -41,7 +41,7 @@ struct IsinOptions {
 
 /// The result of unique: the different elements or slices, once each; where in `output` each element (x's shape) or
 /// slice ([n]) is, i64; how often each of `output` was there, i64. What the options do not ask for is undefined.
-WEFT_RESULT3(UniqueResult, output, inverse_indices, counts);
+WEFT_RESULT(UniqueResult, output, inverse_indices, counts);
 /// Options of unique and unique_consecutive: what else to return.
 struct UniqueOptions {
   bool return_inverse = false;

@@ -7,15 +7,15 @@
 namespace weft {
 
 /// Results of std_mean and var_mean.
-WEFT_RESULT2(StdMean, std, mean);
-WEFT_RESULT2(VarMean, var, mean);
+WEFT_RESULT(StdMean, std, mean);
+WEFT_RESULT(VarMean, var, mean);
 /// std and mean, or var and mean, over the same axes. Floating only. Options and gradients as in `std` and `var`.
 /// Equivalent: torch.std_mean, torch.var_mean.
 WEFT_API StdMean std_mean(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 WEFT_API VarMean var_mean(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 
 /// What aminmax gives.
-WEFT_RESULT2(MinMax, min, max);
+WEFT_RESULT(MinMax, min, max);
 /// amin and amax along `dim`, or of everything; NaN wins and equal extremes share the gradient. ShapeError for no
 /// elements. Equivalent: torch.aminmax.
 WEFT_API MinMax aminmax(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
