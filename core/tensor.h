@@ -420,6 +420,11 @@ class Index : public std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector
  public:
   using variant::variant;
   Index(std::nullopt_t) : variant(NewAxis()) {}
+  /// A list of integers: `x.index({{0, 2}})` is rows 0 and 2, `x.index({0, 2})` one element.
+  template <std::integral T>
+  Index(std::initializer_list<T> list) : variant(std::vector<int64_t>(list.begin(), list.end())) {
+    static_assert(!std::same_as<T, bool>, "a mask is a tensor: x.index({tensor({true, false})})");
+  }
   Index(const char* dots) : variant(Ellipsis()) {
     WEFT_CHECK(std::string_view(dots) == "...", ValueError, "index: the text '", dots,
                "' is no index; expected \"...\"");

@@ -21,7 +21,7 @@ PReLU::PReLU(Only<int64_t> num_parameters, double init)
 ELU::ELU(Only<double> alpha) : Module("ELU"), alpha(alpha) { set_extra("", shown("alpha=", this->alpha)); }
 
 GELU::GELU(Choice<Approximate> approximate) : Module("GELU"), approximate(approximate) {
-  set_extra("", [how = this->approximate] {
+  set_extra("", [how = this->approximate.share()] {
     return *how == Approximate::tanh ? "approximate='tanh'" : "approximate='none'";
   });
 }

@@ -40,7 +40,6 @@ AdaptiveLogSoftmaxWithLoss::AdaptiveLogSoftmaxWithLoss(int64_t in_features, int6
       in_features(in_features),
       n_classes(n_classes),
       cutoffs(checked_cutoffs(cutoffs, n_classes)),
-      options(o),
       head(add("head", Linear(in_features, cutoffs[0] + static_cast<int64_t>(cutoffs.size()), {.bias = o.head_bias}))),
       tail(add("tail", ModuleList())) {
   WEFT_CHECK(o.div_value > 0, ValueError, name(), ": div_value must be positive, got ", o.div_value);

@@ -3,7 +3,6 @@
 
 #include "weft/nn/containers.h"
 #include "weft/nn/linear.h"
-#include "weft/nn/option.h"
 
 namespace weft::nn {
 
@@ -39,7 +38,6 @@ class WEFT_API AdaptiveLogSoftmaxWithLoss : public Module {
   void reset_parameters();
   int64_t in_features, n_classes;
   std::vector<int64_t> cutoffs;  ///< with n_classes behind them
-  Option<AdaptiveLogSoftmaxOptions> options;
   Linear head;
   ModuleList tail;
 

@@ -14,6 +14,7 @@
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 #include "weft/nn/init.h"
+#include "weft/nn/repr.h"
 
 namespace weft::nn {
 
@@ -99,6 +100,8 @@ AttentionResult MultiheadAttention::forward(const Tensor& query, const Tensor& k
   WEFT_CHECK((query.rank() == 2 || query.rank() == 3) && key.rank() == query.rank() && value.rank() == query.rank(),
              ShapeError, "MultiheadAttention: query ", query.shape(), ", key ", key.shape(), " and value ",
              value.shape(), " should all be unbatched 2D or batched 3D tensors");
+  detail::check_unchanged(*this, "bias", options->bias, in_proj_bias.defined());
+  detail::check_unchanged(*this, "add_bias_kv", options->add_bias_kv, bias_k.defined());
   const bool batched = query.rank() == 3;
   const auto in_order = [&](const Tensor& x) {
     return !batched ? x.unsqueeze(1) : options->batch_first ? x.transpose(0, 1) : x;

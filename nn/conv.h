@@ -117,7 +117,7 @@ template <std::derived_from<ConvBase> Base, class Options> class WEFT_API ConvOf
   template <class... A>
   ConvOf(std::string name, int64_t in_channels, int64_t out_channels, Options o, A... rest)
       : Base(std::move(name), in_channels, out_channels, conv_geometry(o), rest...), options(std::move(o)) {
-    this->show([options = options] { return Base::text(conv_geometry(*options)); });
+    this->show([options = options.share()] { return Base::text(conv_geometry(*options)); });
   }
   Tensor convolve(const Tensor& x, const Tensor& w) const { return convolve(x, w, this->bias); }
   Tensor convolve(const Tensor& x, const Tensor& w, const Tensor& b) const {

@@ -17,12 +17,12 @@ std::string blocks_text(const Dims<2>& kernel_size, const FoldOptions& o) {
 
 Unfold::Unfold(const Dims<2>& kernel_size, const FoldOptions& o)
     : Module("Unfold"), kernel_size(kernel_size), options(o) {
-  set_extra("", [size = this->kernel_size, options = options] { return blocks_text(size, options); });
+  set_extra("", [size = this->kernel_size.share(), options = options.share()] { return blocks_text(size, options); });
 }
 
 Fold::Fold(const Dims<2>& output_size, const Dims<2>& kernel_size, const FoldOptions& o)
     : Module("Fold"), output_size(output_size), kernel_size(kernel_size), options(o) {
-  set_extra("", [out = this->output_size, size = this->kernel_size, options = options] {
+  set_extra("", [out = this->output_size.share(), size = this->kernel_size.share(), options = options.share()] {
     return "output_size=" + py_short(*out) + ", " + blocks_text(size, options);
   });
 }

@@ -78,7 +78,7 @@ const Tensor& checked_table(const char* name, const Tensor& t) {
 // Checks, and what is printed.
 void Embedding::begin() {
   check_table(*this, num_embeddings, embedding_dim, options->padding_idx);
-  set_extra(weft::str(num_embeddings, ", ", embedding_dim), [options = options] {
+  set_extra(weft::str(num_embeddings, ", ", embedding_dim), [options = options.share()] {
     return (options->padding_idx ? ", padding_idx=" + py(*options->padding_idx) : "") + renorm_text(*options);
   });
 }
@@ -107,7 +107,7 @@ Tensor Embedding::forward(const Tensor& x) const {
 
 void EmbeddingBag::begin() {
   check_table(*this, num_embeddings, embedding_dim, options->padding_idx);
-  set_extra(weft::str(num_embeddings, ", ", embedding_dim), [options = options] {
+  set_extra(weft::str(num_embeddings, ", ", embedding_dim), [options = options.share()] {
     return weft::str(renorm_text(*options), ", mode='", options->mode.text(), "'",
                      options->padding_idx ? ", padding_idx=" + py(*options->padding_idx) : "");
   });

@@ -7,6 +7,11 @@ namespace weft::nn {
 
 using detail::py;
 
+void detail::check_no_weight(const Module& m, const Tensor& in_options, const char* which) {
+  WEFT_CHECK(!in_options.defined(), ValueError, m.name(), ": options.", which, " is ", in_options.shape(),
+             ", but the weights are the buffer '", which, "'; make a new loss with them");
+}
+
 CrossEntropyLoss::CrossEntropyLoss(const CrossEntropyOptions& o) : Module("CrossEntropyLoss"), options(o) {
   options->weight = Tensor();
   weight = buffer("weight", o.weight);
@@ -23,15 +28,20 @@ LinearCrossEntropyLoss::LinearCrossEntropyLoss(int64_t in_features, int64_t num_
              ": expected label_smoothing to be in range [0, 1], got ", o.label_smoothing);
   options->weight = Tensor();
   weight = buffer("weight", o.weight);
-  set_extra(weft::str("in_features=", in_features, ", num_classes=", num_classes), [options = options] {
+  set_extra(weft::str("in_features=", in_features, ", num_classes=", num_classes), [options = options.share()] {
     return weft::str(", out_features=", py(options->out_features), ", bias=", py(options->bias),
                      ", reduction=", options->reduction.text(), ", ignore_index=", py(options->ignore_index),
                      ", label_smoothing=", py(options->label_smoothing), ", options=None");
   });
 }
 Tensor LinearCrossEntropyLoss::forward(const Tensor& x, const Tensor& target) const {
+  detail::check_no_weight(*this, options->weight);
+  detail::check_unchanged(*this, "bias", options->bias, linear.bias.defined());
   Shape classes{num_classes};
   for (const int64_t n : options->out_features) classes.push_back(n);
+  WEFT_CHECK(classes.numel() == linear.weight.size(0), ValueError, name(), ": options.out_features is ",
+             py(options->out_features), ", but the parameters have ", linear.weight.size(0), " rows for ", num_classes,
+             " classes; make a new loss");
   return linear_cross_entropy(x, linear.weight.unflatten(0, classes), target,
                               options->bias ? linear.bias.reshape(classes) : Tensor(),
                               {.weight = weight.tensor(),
@@ -59,7 +69,7 @@ DiceLoss::DiceLoss(const DiceLossOptions& o) : Module("DiceLoss"), options(o) {
 }
 Tensor DiceLoss::forward(const Tensor& x, const Tensor& target) const {
   const bool one = weight.rank() == 0 && x.rank() >= 2;
-  return dice_loss(x, target, detail::weighted(*options, one ? weight.expand({x.size(1)}) : weight.tensor()));
+  return dice_loss(x, target, detail::weighted(*this, *options, one ? weight.expand({x.size(1)}) : weight.tensor()));
 }
 
 }  // namespace weft::nn

@@ -10,15 +10,18 @@
 namespace weft::nn {
 
 namespace detail {
+/// ValueError if a weight was put into a module's options.
+WEFT_API void check_no_weight(const Module& m, const Tensor& in_options, const char* which = "weight");
 /// The op's options with a module's buffers as their weights.
-template <class Options> Options weighted(Options o, const Tensor& weight) {
+template <class Options> Options weighted(const Module& m, Options o, const Tensor& weight) {
+  check_no_weight(m, o.weight);
   o.weight = weight;
   return o;
 }
-template <class Options> Options weighted(Options o, const Tensor& weight, const Tensor& pos_weight) {
-  o.weight = weight;
+template <class Options> Options weighted(const Module& m, Options o, const Tensor& weight, const Tensor& pos_weight) {
+  check_no_weight(m, o.pos_weight, "pos_weight");
   o.pos_weight = pos_weight;
-  return o;
+  return weighted(m, std::move(o), weight);
 }
 }  // namespace detail
 
@@ -32,8 +35,8 @@ class WEFT_API CrossEntropyLoss : public Module {
   explicit CrossEntropyLoss(const CrossEntropyOptions& o = {});
   explicit CrossEntropyLoss(const Tensor& weight) : CrossEntropyLoss(CrossEntropyOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x,
-                    [&](const Tensor& x) { return cross_entropy(x, target, detail::weighted(*options, weight)); });
+    return nn::call(
+        *this, x, [&](const Tensor& x) { return cross_entropy(x, target, detail::weighted(*this, *options, weight)); });
   }
   Option<CrossEntropyOptions> options;  ///< but for the weight
   Buffer weight;
@@ -64,7 +67,8 @@ class WEFT_API NLLLoss : public Module {
   explicit NLLLoss(const NllLossOptions& o = {});
   explicit NLLLoss(const Tensor& weight) : NLLLoss(NllLossOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return nll_loss(x, target, detail::weighted(*options, weight)); });
+    return nn::call(*this, x,
+                    [&](const Tensor& x) { return nll_loss(x, target, detail::weighted(*this, *options, weight)); });
   }
   Option<NllLossOptions> options;  ///< but for the weight
   Buffer weight;
@@ -74,8 +78,9 @@ class WEFT_API BCELoss : public Module {
   explicit BCELoss(const ElementLossOptions& o = {});
   explicit BCELoss(const Tensor& weight) : BCELoss(ElementLossOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(
-        *this, x, [&](const Tensor& x) { return binary_cross_entropy(x, target, detail::weighted(*options, weight)); });
+    return nn::call(*this, x, [&](const Tensor& x) {
+      return binary_cross_entropy(x, target, detail::weighted(*this, *options, weight));
+    });
   }
   Option<ElementLossOptions> options;  ///< but for the weight
   Buffer weight;
@@ -86,7 +91,7 @@ class WEFT_API BCEWithLogitsLoss : public Module {
   explicit BCEWithLogitsLoss(const Tensor& weight) : BCEWithLogitsLoss(BceWithLogitsOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) {
-      return binary_cross_entropy_with_logits(x, target, detail::weighted(*options, weight, pos_weight));
+      return binary_cross_entropy_with_logits(x, target, detail::weighted(*this, *options, weight, pos_weight));
     });
   }
   Option<BceWithLogitsOptions> options;  ///< but for the weights

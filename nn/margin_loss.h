@@ -58,8 +58,9 @@ class WEFT_API MultiMarginLoss : public Module {
   explicit MultiMarginLoss(I p, double margin = 1)
       : MultiMarginLoss(MultiMarginOptions{.p = static_cast<int>(p), .margin = margin}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x,
-                    [&](const Tensor& x) { return multi_margin_loss(x, target, detail::weighted(*options, weight)); });
+    return nn::call(*this, x, [&](const Tensor& x) {
+      return multi_margin_loss(x, target, detail::weighted(*this, *options, weight));
+    });
   }
   Option<MultiMarginOptions> options;  ///< but for the weight
   Buffer weight;
@@ -80,7 +81,7 @@ class WEFT_API MultiLabelSoftMarginLoss : public Module {
       : MultiLabelSoftMarginLoss(MultilabelSoftMarginOptions{.weight = weight}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) {
-      return multilabel_soft_margin_loss(x, target, detail::weighted(*options, weight));
+      return multilabel_soft_margin_loss(x, target, detail::weighted(*this, *options, weight));
     });
   }
   Option<MultilabelSoftMarginOptions> options;  ///< but for the weight

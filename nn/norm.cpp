@@ -31,6 +31,12 @@ void check_rank(const char* name, int d, const Tensor& x, int lower) {
              "D input, got ", x.rank(), "D input ", x.shape());
 }
 
+void check_affine(const Module& m, const char* option, bool affine, const Tensor& weight, bool biased,
+                  const Tensor& bias) {
+  detail::check_unchanged(m, option, affine, weight.defined());
+  if (affine) detail::check_unchanged(m, "bias", biased, bias.defined());
+}
+
 }  // namespace
 
 // BatchNorm and InstanceNorm
@@ -66,6 +72,11 @@ void ChannelNorm::reset_running_stats() {
   num_batches_tracked.zero_();
 }
 
+template <class Options> void ChannelNorm::check_made_for(const Options& o) const {
+  check_affine(*this, "affine", o.affine, weight, o.bias, bias);
+  if (o.track_running_stats) detail::check_unchanged(*this, "track_running_stats", true, running_mean.defined());
+}
+
 template ChannelNorm::ChannelNorm(std::string, int64_t, const BatchNormOptions&);  // for SyncBatchNorm
 
 double ChannelNorm::share_of_batch(std::optional<double> momentum) const {
@@ -82,22 +93,26 @@ void ChannelNorm::count_batch() const {
 template <int D>
 BatchNorm<D>::BatchNorm(int64_t num_features, BatchNormOptions o)
     : ChannelNorm(weft::str("BatchNorm", D, "d"), num_features, o), options(o) {
-  set_extra(py(num_features), [options = options] { return norm_text(*options); });
+  set_extra(py(num_features), [options = options.share()] { return norm_text(*options); });
 }
 
 template <int D> Tensor BatchNorm<D>::normalise(const Tensor& x, const Tensor& residual) const {
   check_rank("BatchNorm", D, x, D == 1 ? 2 : -1);
   WEFT_CHECK(x.size(1) == num_features, ShapeError, name(), ": input ", x.shape(), " has ", x.size(1),
              " channels, expected ", num_features);
-  const bool tracking = running_mean.defined(), training = is_training();
-  Tensor y = batch_norm(x, running_mean, running_var, weight, bias,
-                        {.training = training || !tracking,
-                         .momentum = training && tracking ? share_of_batch(options->momentum) : 0,
+  check_made_for(*options);
+  const bool training = is_training(), batch = training || !running_mean.defined();
+  const bool tracking = training && options->track_running_stats;
+  const bool running = tracking || !batch;  // of no use otherwise, and not to be changed
+  Tensor y = batch_norm(x, running ? running_mean.tensor() : Tensor(), running ? running_var.tensor() : Tensor(),
+                        weight, bias,
+                        {.training = batch,
+                         .momentum = tracking ? share_of_batch(options->momentum) : 0,
                          .eps = options->eps,
                          .activation = options->activation,
                          .slope = options->slope,
                          .residual = residual});
-  if (training && tracking) count_batch();  // after the op: a refused input leaves the state as it was
+  if (tracking) count_batch();  // after the op: a refused input leaves the state as it was
   return y;
 }
 
@@ -108,13 +123,14 @@ template class BatchNorm<3>;
 template <int D>
 InstanceNorm<D>::InstanceNorm(int64_t num_features, InstanceNormOptions o)
     : ChannelNorm(weft::str("InstanceNorm", D, "d"), num_features, o), options(o) {
-  set_extra(py(num_features), [options = options] { return norm_text(*options); });
+  set_extra(py(num_features), [options = options.share()] { return norm_text(*options); });
   // PyTorch before 0.4 saved them though they were not used
   if (!o.track_running_stats) state().ignored = {"running_mean", "running_var", "num_batches_tracked"};
 }
 
 template <int D> Tensor InstanceNorm<D>::forward(const Tensor& x) const {
   check_rank("InstanceNorm", D, x, D + 1);
+  check_made_for(*options);
   const bool unbatched = x.rank() == D + 1;
   int64_t channels = x.size(unbatched ? 0 : 1);
   WEFT_CHECK(channels == num_features || !options->affine, ShapeError, name(), ": input ", x.shape(), " has ", channels,
@@ -143,7 +159,7 @@ void check_groups(int64_t groups, int64_t channels) {
 
 GroupNorm::GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions o)
     : Module("GroupNorm"), num_groups(num_groups), num_channels(num_channels), options(o) {
-  set_extra("", [groups = this->num_groups, num_channels, options = options] {
+  set_extra("", [groups = this->num_groups.share(), num_channels, options = options.share()] {
     return weft::str(*groups, ", ", num_channels, ", eps=", py(options->eps), ", affine=", py(options->affine),
                      ", bias=", py(options->affine && options->bias),
                      activation_text(options->activation, options->slope));
@@ -157,6 +173,7 @@ GroupNorm::GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions 
 
 Tensor GroupNorm::forward(const Tensor& x) const {
   check_groups(num_groups, num_channels);
+  check_affine(*this, "affine", options->affine, weight, options->bias, bias);
   return group_norm(x, num_groups, weight, bias,
                     {.eps = options->eps, .activation = options->activation, .slope = options->slope});
 }
@@ -170,7 +187,7 @@ void check_normalized(const Module& m, const Shape& shape) {
 
 LayerNorm::LayerNorm(const Shape& normalized_shape, LayerNormOptions o)
     : Module("LayerNorm"), normalized_shape(normalized_shape), options(o) {
-  set_extra(py(normalized_shape), [options = options] {
+  set_extra(py(normalized_shape), [options = options.share()] {
     return weft::str(", eps=", py(options->eps), ", elementwise_affine=", py(options->elementwise_affine),
                      ", bias=", py(options->elementwise_affine && options->bias));
   });
@@ -180,22 +197,28 @@ LayerNorm::LayerNorm(const Shape& normalized_shape, LayerNormOptions o)
   if (o.bias) bias = param("bias", zeros(normalized_shape));
 }
 
-Tensor LayerNorm::forward(const Tensor& x) const { return layer_norm(x, normalized_shape, weight, bias, options->eps); }
+Tensor LayerNorm::forward(const Tensor& x) const {
+  check_affine(*this, "elementwise_affine", options->elementwise_affine, weight, options->bias, bias);
+  return layer_norm(x, normalized_shape, weight, bias, options->eps);
+}
 
 RMSNorm::RMSNorm(const Shape& normalized_shape, RMSNormOptions o)
     : Module("RMSNorm"), normalized_shape(normalized_shape), options(o) {
-  set_extra(py(normalized_shape), [options = options] {
+  set_extra(py(normalized_shape), [options = options.share()] {
     return weft::str(", eps=", py(options->eps), ", elementwise_affine=", py(options->elementwise_affine));
   });
   check_normalized(*this, normalized_shape);
   if (o.elementwise_affine) weight = param("weight", ones(normalized_shape));
 }
 
-Tensor RMSNorm::forward(const Tensor& x) const { return rms_norm(x, normalized_shape, weight, options->eps); }
+Tensor RMSNorm::forward(const Tensor& x) const {
+  detail::check_unchanged(*this, "elementwise_affine", options->elementwise_affine, weight.defined());
+  return rms_norm(x, normalized_shape, weight, options->eps);
+}
 
 LocalResponseNorm::LocalResponseNorm(int64_t size, LocalResponseNormOptions o)
     : Module("LocalResponseNorm"), size(size), options(o) {
-  set_extra("", [size = this->size, options = options] {
+  set_extra("", [size = this->size.share(), options = options.share()] {
     return weft::str(*size, ", alpha=", py(options->alpha), ", beta=", py(options->beta), ", k=", py(options->k));
   });
   WEFT_CHECK(size > 0, ValueError, "LocalResponseNorm: size must be positive, got ", size);
@@ -203,7 +226,7 @@ LocalResponseNorm::LocalResponseNorm(int64_t size, LocalResponseNormOptions o)
 
 CrossMapLRN2d::CrossMapLRN2d(int64_t size, LocalResponseNormOptions o)
     : Module("CrossMapLRN2d"), size(size), options(o) {
-  set_extra("", [size = this->size, options = options] {  // PyTorch's default of k is an int here
+  set_extra("", [size = this->size.share(), options = options.share()] {  // PyTorch's default of k is an int here
     return weft::str(*size, ", alpha=", py(options->alpha), ", beta=", py(options->beta),
                      ", k=", options->k == 1 ? "1" : py(options->k));
   });

@@ -24,6 +24,8 @@ class WEFT_API ChannelNorm : public Module {
   /// The next batch's share in the running statistics: `momentum`, or 1 / (number of batches, that one included).
   double share_of_batch(std::optional<double> momentum) const;
   void count_batch() const;
+  /// ValueError if the options ask for other parameters or buffers than there are.
+  template <class Options> void check_made_for(const Options& o) const;
 };
 
 struct BatchNormOptions {
@@ -31,7 +33,8 @@ struct BatchNormOptions {
   std::optional<double> momentum = 0.1;  ///< empty: cumulative average, 1 / num_batches_tracked
   bool affine = true;
   bool bias = true;                                  ///< with affine: weight and bias, or weight alone
-  bool track_running_stats = true;                   ///< off: statistics of the batch in evaluation too
+  bool track_running_stats = true;                   ///< off: statistics of the batch in evaluation too; if turned off
+                                                     ///< later, the running ones stay as they are
   Choice<Activation> activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
   double slope = 0.01;                               ///< of leaky_relu
 };

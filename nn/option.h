@@ -1,6 +1,7 @@
 // An option of a layer, shared by all copies of the layer.
 #pragma once
 
+#include <concepts>
 #include <utility>
 
 #include "weft/nn/module.h"
@@ -23,21 +24,35 @@ template <class T> struct OptionValue final : OptionBox {
 }  // namespace detail
 
 /// `dropout.p = 0.3` and `bn.options->momentum = 0.01` are seen by every copy of the module, by printing and by the
-/// module's calls. A copy made by `clone` has a value of its own. Assigning an Option to another lets the two share a
-/// value, as for modules; `a.p = *b.p` copies it.
+/// module's calls. A copy made by `clone` has a value of its own. `a.p = b.p` copies the value; only where whole
+/// modules are assigned do their options share one from then on.
+///     const double before = dropout.p;   // a value; `auto before = dropout.p` does not compile
 template <class T> class Option {
  public:
   using value_type = T;
   Option(T value) : shared_(new detail::OptionValue<T>(std::move(value))) {}
-  Option(const Option& o) : shared_(o.shared_) {
+  /// Of a module that is copied: explicit, so that no variable shares an option by accident.
+  explicit Option(const Option& o) : shared_(o.shared_) {
     if (detail::CloneScope* scope = detail::CloneScope::current()) shared_ = scope->own(shared_);
   }
-  Option(Option&& o) noexcept : shared_(o.shared_) {}  // shares: a moved-from layer keeps its options
-  Option& operator=(const Option&) = default;
+  explicit Option(Option&& o) noexcept : shared_(o.shared_) {}  // shares: a moved-from layer keeps its options
+  template <std::same_as<Option> O> Option(const O&) {
+    static_assert(sizeof(O) == 0,
+                  "an option stays the layer's: `double before = layer.p;` takes its value, `layer.p.share()` a handle "
+                  "that sees its changes");
+  }
+  Option& operator=(Option& o) { return *this = T(*o); }
+  Option& operator=(const Option& o) {  // what the assignment of a module calls
+    if (!detail::Reassigned::covers(this, &o)) return *this = T(*o);
+    shared_ = o.shared_;
+    return *this;
+  }
   Option& operator=(T value) {
     **this = std::move(value);
     return *this;
   }
+  /// A handle that sees what becomes of the option, for the text that set_extra takes.
+  Option share() const { return Option(*this); }
   operator const T&() const { return **this; }
   T& operator*() const { return static_cast<detail::OptionValue<T>&>(*shared_).value; }
   T* operator->() const { return &**this; }

@@ -155,11 +155,13 @@ struct Assignment {
   Storages from, to;
 };
 /// The last few of this thread: members of one object may be modules that its own tree does not hold.
-struct Recent {
-  std::array<Assignment, 8> list;
+template <class T> struct Recent {
+  std::array<T, 8> list = {};
   size_t next = 0;
+  void push(T entry) { list[next++ % list.size()] = std::move(entry); }
 };
-thread_local Recent recent;
+thread_local Recent<Assignment> recent;
+thread_local Recent<std::ptrdiff_t> distances;  // from the objects on the left to those on the right, and 0
 
 Storages storages_of(const Module& root) {
   Storages out;
@@ -176,11 +178,17 @@ bool within(const Storages& part, const Storages& all) {
 }  // namespace
 
 void Reassigned::note(const Module& from, const Module& to) {
+  distances.push(reinterpret_cast<intptr_t>(&to) - reinterpret_cast<intptr_t>(&from));
   if (from.is_same(to)) return;
   Assignment now{storages_of(from), storages_of(to)};
   for (const Assignment& a : recent.list)  // of a member of an object that is being assigned
     if (within(now.from, a.from) && within(now.to, a.to)) return;
-  recent.list[recent.next++ % recent.list.size()] = std::move(now);
+  recent.push(std::move(now));
+}
+
+bool Reassigned::covers(const void* from, const void* to) {
+  const std::ptrdiff_t distance = reinterpret_cast<intptr_t>(to) - reinterpret_cast<intptr_t>(from);
+  return distance != 0 && std::find(distances.list.begin(), distances.list.end(), distance) != distances.list.end();
 }
 
 bool Reassigned::allows(const Tensor& from, const Tensor& to) {

@@ -115,6 +115,8 @@ namespace detail {
 class WEFT_API Reassigned {
  public:
   static void note(const Module& from, const Module& to);
+  /// Whether `from` and `to` lie in two modules that were assigned last, at the same place.
+  static bool covers(const void* from, const void* to);
   static bool allows(const Tensor& from, const Tensor& to);
 };
 }  // namespace detail

@@ -53,7 +53,7 @@ template <class Options> auto steps(const Options& o) {
 
 template <int D> MaxPool<D>::MaxPool(const MaxPoolOptions<D>& o) : Module(weft::str("MaxPool", D, "d")), options(o) {
   check<D>(name(), o);
-  set_extra("", [options = options] {
+  set_extra("", [options = options.share()] {
     const auto& o = *options;
     return "kernel_size=" + py_short(o.kernel_size) + ", stride=" + py_short(steps(o)) +
            ", padding=" + py_short(o.padding) + ", dilation=" + py_short(o.dilation) + ", ceil_mode=" + py(o.ceil_mode);
@@ -74,7 +74,7 @@ template <int D> Pooled MaxPool<D>::with_indices(const Tensor& x) const {
 
 template <int D> AvgPool<D>::AvgPool(const AvgPoolOptions<D>& o) : Module(weft::str("AvgPool", D, "d")), options(o) {
   check<D>(name(), o);
-  set_extra("", [options = options] {
+  set_extra("", [options = options.share()] {
     const auto& o = *options;
     // PyTorch keeps the 1-d layer's numbers as tuples
     auto number = [](const Dims<D>& d) { return D == 1 ? py(Shape(d)) : py_short(d); };
@@ -91,7 +91,7 @@ template <int D> Tensor AvgPool<D>::forward(const Tensor& x) const {
 template <int D>
 AdaptiveAvgPool<D>::AdaptiveAvgPool(const OutputSize<D>& output_size)
     : Module(weft::str("AdaptiveAvgPool", D, "d")), output_size(output_size) {
-  set_extra("", [size = this->output_size] { return text(*size); });
+  set_extra("", [size = this->output_size.share()] { return text(*size); });
 }
 template <int D> Tensor AdaptiveAvgPool<D>::forward(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& s) { return adaptive_avg_pool1d(t, s); },
@@ -102,7 +102,7 @@ template <int D> Tensor AdaptiveAvgPool<D>::forward(const Tensor& x) const {
 template <int D>
 AdaptiveMaxPool<D>::AdaptiveMaxPool(const OutputSize<D>& output_size)
     : Module(weft::str("AdaptiveMaxPool", D, "d")), output_size(output_size) {
-  set_extra("", [size = this->output_size] { return text(*size); });
+  set_extra("", [size = this->output_size.share()] { return text(*size); });
 }
 template <int D> Tensor AdaptiveMaxPool<D>::forward(const Tensor& x) const {
   return by_rank<D>([](const Tensor& t, const auto& s) { return adaptive_max_pool1d(t, s); },
@@ -126,7 +126,7 @@ template <int D> void check_lp(const std::string& name, const LpPoolOptions<D>& 
 
 template <int D> LPPool<D>::LPPool(const LpPoolOptions<D>& o) : Module(weft::str("LPPool", D, "d")), options(o) {
   check_lp(name(), o);
-  set_extra("", [options = options] {
+  set_extra("", [options = options.share()] {
     const auto& o = *options;
     const auto whole = static_cast<int64_t>(o.norm_type);
     return "norm_type=" + (static_cast<double>(whole) == o.norm_type ? py(whole) : py(o.norm_type)) +
@@ -144,7 +144,7 @@ template <int D> Tensor LPPool<D>::forward(const Tensor& x) const {
 template <int D>
 MaxUnpool<D>::MaxUnpool(const MaxUnpoolOptions<D>& o) : Module(weft::str("MaxUnpool", D, "d")), options(o) {
   check<D>(name(), o);
-  set_extra("", [options = options] {
+  set_extra("", [options = options.share()] {
     const auto& o = *options;
     return "kernel_size=" + py(Shape(o.kernel_size)) + ", stride=" + py(Shape(steps(o))) +
            ", padding=" + py(Shape(o.padding));

@@ -28,8 +28,16 @@ template <int D> std::string py_short(const Dims<D>& d) {
 /// Prints text and options, each as it is then: `shown(", eps=", eps)`.
 inline std::string part(const char* text) { return text; }
 template <class T> std::string part(const Option<T>& o) { return py(*o); }
-template <class... P> std::function<std::string()> shown(P... parts) {
-  return [parts...] { return (part(parts) + ...); };
+inline const char* kept(const char* text) { return text; }
+template <class T> Option<T> kept(const Option<T>& o) { return o.share(); }
+template <class... P> std::function<std::string()> shown(const P&... parts) {
+  return [... parts = kept(parts)] { return (part(parts) + ...); };
+}
+
+/// ValueError for an option that the parameters were made for, if it is another one now.
+template <class T> void check_unchanged(const Module& m, const char* option, const T& now, const T& made_for) {
+  WEFT_CHECK(now == made_for, ValueError, m.name(), ": options.", option, " is ", py(now),
+             ", but the parameters were made for ", py(made_for), "; make a new layer");
 }
 
 }  // namespace weft::nn::detail

@@ -31,7 +31,7 @@ std::string upsample_text(const InterpolateOptions& o) {
 }  // namespace
 
 Upsample::Upsample(const InterpolateOptions& o) : Module("Upsample"), options(o) {
-  set_extra("", [options = options] { return upsample_text(options); });
+  set_extra("", [options = options.share()] { return upsample_text(options); });
   WEFT_CHECK(o.size.empty() != o.scale_factor.empty(), ValueError, "Upsample: give either size or scale_factor");
 }
 

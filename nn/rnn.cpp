@@ -120,7 +120,8 @@ RNNBase::RNNBase(std::string name, RnnKind kind, int64_t input_size, int64_t hid
   if (proj_size) extra += ", proj_size=" + py(proj_size);
   if (num_layers != 1) extra += ", num_layers=" + py(num_layers);
   if (!bias) extra += ", bias=False";
-  set_extra(extra, [first = batch_first, dropout = dropout, both = bidirectional ? ", bidirectional=True" : ""] {
+  set_extra(extra, [first = batch_first.share(), dropout = dropout.share(),
+                    both = bidirectional ? ", bidirectional=True" : ""] {
     return weft::str(*first ? ", batch_first=True" : "", *dropout != 0 ? ", dropout=" + py(*dropout) : "", both);
   });
 

@@ -25,12 +25,12 @@ SyncBatchNorm::SyncBatchNorm(std::string name, int64_t num_features, SyncBatchNo
 
 SyncBatchNorm::SyncBatchNorm(int64_t num_features, SyncBatchNormOptions o)
     : SyncBatchNorm("SyncBatchNorm", num_features, std::move(o)) {
-  set_extra("", [options = options] { return weft::str("sync=", py(options->sync), act_text(options)); });
+  set_extra("", [options = options.share()] { return weft::str("sync=", py(options->sync), act_text(options)); });
 }
 
 DistSyncBatchNorm::DistSyncBatchNorm(int64_t num_features, SyncBatchNormOptions o)
     : SyncBatchNorm("DistSyncBatchNorm", num_features, std::move(o)) {
-  set_extra(py(num_features), [options = options] {
+  set_extra(py(num_features), [options = options.share()] {
     return weft::str(", eps=", py(options->eps), ", momentum=", py(options->momentum),
                      ", affine=True, track_running_stats=True", act_text(options));
   });

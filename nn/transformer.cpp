@@ -18,8 +18,8 @@ MultiheadAttention attention_of(int64_t d_model, int64_t nhead, const Transforme
 LayerNorm norm_of(int64_t d_model, const TransformerLayerOptions& o) {
   return LayerNorm(d_model, {.eps = o.layer_norm_eps, .bias = o.bias});
 }
-Tensor activated(const Tensor& x, const TransformerLayerOptions& o) {
-  return o.activation == TransformerActivation::gelu ? gelu(x) : relu(x);
+Tensor activated(const Tensor& x, TransformerActivation how) {
+  return how == TransformerActivation::gelu ? gelu(x) : relu(x);
 }
 /// One block with its skip.
 template <class F> Tensor block(const Tensor& x, const LayerNorm& norm, bool norm_first, const F& f) {
@@ -46,7 +46,8 @@ TransformerLayerOptions layer_of(const TransformerOptions& o) {
 
 TransformerEncoderLayer::TransformerEncoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o)
     : Module("TransformerEncoderLayer"),
-      options(o),
+      activation(o.activation),
+      norm_first(o.norm_first),
       self_attn(add("self_attn", attention_of(d_model, nhead, o))),
       linear1(add("linear1", Linear(d_model, o.dim_feedforward, {.bias = o.bias}))),
       dropout(add("dropout", Dropout(o.dropout))),
@@ -57,7 +58,7 @@ TransformerEncoderLayer::TransformerEncoderLayer(int64_t d_model, int64_t nhead,
       dropout2(add("dropout2", Dropout(o.dropout))) {}
 
 Tensor TransformerEncoderLayer::forward(const Tensor& src, const TransformerEncoderCall& call) const {
-  const Tensor x = block(src, norm1, options->norm_first, [&](const Tensor& t) {
+  const Tensor x = block(src, norm1, norm_first, [&](const Tensor& t) {
     return dropout1(self_attn(t, t, t,
                               {.key_padding_mask = call.src_key_padding_mask,
                                .attn_mask = call.mask,
@@ -65,13 +66,14 @@ Tensor TransformerEncoderLayer::forward(const Tensor& src, const TransformerEnco
                                .is_causal = call.is_causal})
                         .output);
   });
-  return block(x, norm2, options->norm_first,
-               [&](const Tensor& t) { return dropout2(linear2(dropout(activated(linear1(t), options)))); });
+  return block(x, norm2, norm_first,
+               [&](const Tensor& t) { return dropout2(linear2(dropout(activated(linear1(t), *activation)))); });
 }
 
 TransformerDecoderLayer::TransformerDecoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o)
     : Module("TransformerDecoderLayer"),
-      options(o),
+      activation(o.activation),
+      norm_first(o.norm_first),
       self_attn(add("self_attn", attention_of(d_model, nhead, o))),
       multihead_attn(add("multihead_attn", attention_of(d_model, nhead, o))),
       linear1(add("linear1", Linear(d_model, o.dim_feedforward, {.bias = o.bias}))),
@@ -86,7 +88,7 @@ TransformerDecoderLayer::TransformerDecoderLayer(int64_t d_model, int64_t nhead,
 
 Tensor TransformerDecoderLayer::forward(const Tensor& tgt, const Tensor& memory,
                                         const TransformerDecoderCall& call) const {
-  Tensor x = block(tgt, norm1, options->norm_first, [&](const Tensor& t) {
+  Tensor x = block(tgt, norm1, norm_first, [&](const Tensor& t) {
     return dropout1(self_attn(t, t, t,
                               {.key_padding_mask = call.tgt_key_padding_mask,
                                .attn_mask = call.tgt_mask,
@@ -94,7 +96,7 @@ Tensor TransformerDecoderLayer::forward(const Tensor& tgt, const Tensor& memory,
                                .is_causal = call.tgt_is_causal})
                         .output);
   });
-  x = block(x, norm2, options->norm_first, [&](const Tensor& t) {
+  x = block(x, norm2, norm_first, [&](const Tensor& t) {
     return dropout2(multihead_attn(t, memory, memory,
                                    {.key_padding_mask = call.memory_key_padding_mask,
                                     .attn_mask = call.memory_mask,
@@ -102,8 +104,8 @@ Tensor TransformerDecoderLayer::forward(const Tensor& tgt, const Tensor& memory,
                                     .is_causal = call.memory_is_causal})
                         .output);
   });
-  return block(x, norm3, options->norm_first,
-               [&](const Tensor& t) { return dropout3(linear2(dropout(activated(linear1(t), options)))); });
+  return block(x, norm3, norm_first,
+               [&](const Tensor& t) { return dropout3(linear2(dropout(activated(linear1(t), *activation)))); });
 }
 
 TransformerEncoder::TransformerEncoder(const TransformerEncoderLayer& layer, int64_t num_layers,

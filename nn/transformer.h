@@ -40,7 +40,8 @@ class WEFT_API TransformerEncoderLayer : public Module {
     return nn::call(*this, src, call);
   }
   Tensor forward(const Tensor& src, const TransformerEncoderCall& call) const;
-  Option<TransformerLayerOptions> options;
+  Option<Choice<TransformerActivation>> activation;  ///< the other options are those of the parts: dropout1.p, norm1
+  Option<bool> norm_first;
   MultiheadAttention self_attn;
   Linear linear1;
   Dropout dropout;
@@ -66,7 +67,8 @@ class WEFT_API TransformerDecoderLayer : public Module {
     return nn::call(*this, tgt, memory, call);
   }
   Tensor forward(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call) const;
-  Option<TransformerLayerOptions> options;
+  Option<Choice<TransformerActivation>> activation;
+  Option<bool> norm_first;
   MultiheadAttention self_attn, multihead_attn;
   Linear linear1;
   Dropout dropout;

@@ -22,7 +22,7 @@ int64_t conv_channels(int64_t out, const UpsampleConv2dOptions& o) {
 UpsampleConv2d::UpsampleConv2d(int64_t in_channels, int64_t out, const UpsampleConv2dOptions& o)
     : ConvOf("UpsampleConv2d", in_channels, conv_channels(out, o), o), made_for_(o.scale_factor) {
   out_channels = out;
-  show([options = options] {
+  show([options = options.share()] {
     const ConvGeometry g = conv_geometry(*options);
     return weft::str(", kernel_size=", py(g.kernel_size), ", stride=", py(g.params.stride),
                      ", padding=", g.padding_text.empty() ? py(g.params.padding_lo) : g.padding_text,

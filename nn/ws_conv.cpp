@@ -35,7 +35,7 @@ WSConvBase::WSConvBase(std::string name, int64_t in_channels, int64_t out_channe
 }
 
 void WSConvBase::show(std::function<std::string()> text) {
-  ConvBase::show([text = std::move(text), variant = variant] {
+  ConvBase::show([text = std::move(text), variant = variant.share()] {
     return text() + (*variant == WSVariant::nfnet ? ", variant=nfnet" : "");
   });
 }

@@ -24,7 +24,7 @@ template <class Layer> void finish(Layer& layer) {
   check_constraint(layer.name().c_str(), o.constraint, 2);
   detail::set_types(layer.name(), layer.weight, o.weight_mup_type, layer.bias);
   std::function<std::string()>& text = layer.state().options_text;
-  text = [before = std::move(text), options = layer.options] {
+  text = [before = std::move(text), options = layer.options.share()] {
     const Choice<Constraint> c = options->constraint;
     if (c == Constraint::to_output_scale) return before();
     return str(before(), ", constraint=", c == Constraint::none ? "None" : c.text());

@@ -24,7 +24,7 @@ Linear::Linear(const char* name, int64_t in_features, int64_t out_features, cons
 void Linear::reset_parameters() { detail::reset(weight, bias); }
 
 GELU::GELU(const GeluOptions& o) : Module("GELU"), options(o) {
-  set_extra("", [options = options] { return str("approximate='", options->approximate.text(), "'"); });
+  set_extra("", [options = options.share()] { return str("approximate='", options->approximate.text(), "'"); });
   detail::check_mult("GELU", o.mult);
   check_constraint("GELU", o.constraint, 2);
 }

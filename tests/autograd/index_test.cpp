@@ -21,7 +21,17 @@ std::vector<double> values(const Tensor& x) { return x.to_vector<double>(); }
 }  // namespace
 
 TEST_SUITE("index") {
-  DEVICE_TEST_CASE("integers, slices, new axes and the ellipsis make views") {
+  DEVICE_TEST_CASE("braces inside of the list are rows, as numpy's brackets") {
+    const Tensor x = arange(12).reshape({3, 4});
+    CHECK(equal(x.index({{0, 2}}), stack({x[0], x[2]})));
+    CHECK(equal(x.index({{1}}), x.slice(0, 1, 2)));
+    CHECK(equal(x.index({0, 2}), x[0][2]));
+    CHECK(equal(x.index({1, {0, 3}}), tensor({4, 7})));
+    CHECK(equal(x.index({{0, 2}, {1, 3}}), tensor({1, 11})));
+    CHECK(equal(x.index({Slice(), {3, -3}}), stack({x.select(1, 3), x.select(1, 1)}, 1)));
+  }
+
+  TEST_CASE("integers, slices, new axes and the ellipsis make views") {
     const Tensor x = iota({2, 3, 4});
     const Tensor y = x.index({1, Slice{1, {}}, NewAxis{}, Slice{0, 4, 2}});
     CHECK(y.shape() == Shape{2, 1, 2});

@@ -297,6 +297,208 @@ TEST_CASE("activations and others take their options by name") {
   CHECK(printed(nn::PixelUnshuffle({.downscale_factor = 2})) == "PixelUnshuffle(downscale_factor=2)");
 }
 
+TEST_CASE("an option is read as a value, restored by one, and shared only with the module") {
+  nn::Dropout drop(0.5);
+  const nn::Dropout same = drop;
+  const double before = drop.p;
+  drop.p = 0;
+  CHECK(same.p == 0);
+  drop.p = before;
+  CHECK(same.p == 0.5);
+
+  nn::Dropout other(0.1);
+  const nn::Dropout fixed(0.2);
+  drop.p = other.p;
+  other.p = 0.9;
+  CHECK(drop.p == 0.1);
+  CHECK(printed(drop) == "Dropout(p=0.1, inplace=False)");
+  drop.p = fixed.p;
+  CHECK(same.p == 0.2);
+  nn::Dropout(fixed).p = 0.3;
+  CHECK(drop.p == 0.2);
+  nn::BatchNorm2d a(2), b(2);
+  a.options = b.options;
+  b.options->eps = 1;
+  CHECK(a.options->eps == 1e-5);
+
+  CHECK(other.p.share() == 0.9);
+  nn::Option<double> watch = other.p.share();
+  other.p = 0.7;
+  CHECK(watch == 0.7);
+}
+
+/// Modules in a vector lie elsewhere in memory than the options behind them.
+struct Branches : nn::Module {
+  explicit Branches(double p) : drop(add("drop", nn::Dropout(p))), rate(p) {
+    for (int i = 0; i < 3; ++i) branches.push_back(nn::Dropout(p));
+  }
+  nn::Dropout drop;
+  std::vector<nn::Dropout> branches;
+  nn::Option<double> rate;
+};
+
+TEST_CASE("modules that are assigned share their options") {
+  Branches a(0.5);
+  Branches b(0.1), c = clone(b);
+  a = b;
+  b.rate = 0.2;
+  b.drop.p = 0.3;
+  b.branches[2].p = 0.4;
+  CHECK(a.rate == 0.2);
+  CHECK(a.drop.p == 0.3);
+  CHECK(a.branches[2].p == 0.4);
+  CHECK(c.rate == 0.1);
+  CHECK(c.branches[2].p == 0.1);
+  c = std::move(a);
+  b.rate = 0.6;
+  CHECK(c.rate == 0.6);
+  Branches d(0.5);
+  b.rate = d.rate;  // of another module: the value
+  d.rate = 0.8;
+  CHECK(c.rate == 0.5);
+}
+
+TEST_CASE("batch norm that tracks no longer keeps its statistics, as in PyTorch") {
+  manual_seed(0);
+  nn::BatchNorm1d norm(2);
+  const Tensor x = randn({8, 2}) + 3;
+  (void)norm(x);
+  const Tensor mean = norm.running_mean.clone(), want = nn::BatchNorm1d(2)(x);
+  norm.options->track_running_stats = false;
+  CHECK(equal(norm(x), want));  // the batch's
+  CHECK(equal(norm.running_mean, mean));
+  CHECK(norm.num_batches_tracked.item<int64_t>() == 1);
+  norm.eval();
+  const Tensor y = norm(x);  // the running ones, which are there
+  CHECK(allclose(y, (x - mean) / sqrt(norm.running_var + 1e-5)));
+  CHECK(equal(norm.running_mean, mean));
+}
+
+TEST_CASE("what parameters were made for cannot change") {
+  const Tensor x = ones({2, 4, 3}), image = ones({2, 4, 3, 3}), row = ones({1, 2, 4});
+  const Tensor logits = ones({2, 4}), target = tensor({0, 1}), probabilities = full({2, 4}, 0.5);
+  struct Bad {
+    const char* says;
+    std::function<void()> call;
+  };
+  const std::vector<Bad> all = {
+      {"BatchNorm2d: options.affine is False, but the parameters were made for True; make a new layer",
+       [&] {
+         nn::BatchNorm2d m(4);
+         m.options->affine = false;
+         (void)m(image);
+       }},
+      {"BatchNorm2d: options.bias is False",
+       [&] {
+         nn::BatchNorm2d m(4);
+         m.options->bias = false;
+         (void)m(image);
+       }},
+      {"BatchNorm2d: options.track_running_stats is True",
+       [&] {
+         nn::BatchNorm2d m(4, {.track_running_stats = false});
+         m.options->track_running_stats = true;
+         (void)m(image);
+       }},
+      {"InstanceNorm2d: options.affine is True",
+       [&] {
+         nn::InstanceNorm2d m(4);
+         m.options->affine = true;
+         (void)m(image);
+       }},
+      {"GroupNorm: options.affine is False",
+       [&] {
+         nn::GroupNorm m(2, 4);
+         m.options->affine = false;
+         (void)m(image);
+       }},
+      {"LayerNorm: options.elementwise_affine is False",
+       [&] {
+         nn::LayerNorm m(4);
+         m.options->elementwise_affine = false;
+         (void)m(row);
+       }},
+      {"LayerNorm: options.bias is True",
+       [&] {
+         nn::LayerNorm m(4, {.bias = false});
+         m.options->bias = true;
+         (void)m(row);
+       }},
+      {"RMSNorm: options.elementwise_affine is False",
+       [&] {
+         nn::RMSNorm m(4);
+         m.options->elementwise_affine = false;
+         (void)m(row);
+       }},
+      {"MultiheadAttention: options.bias is False",
+       [&] {
+         nn::MultiheadAttention m(4, 2);
+         m.options->bias = false;
+         (void)m(row, row, row);
+       }},
+      {"MultiheadAttention: options.add_bias_kv is True",
+       [&] {
+         nn::MultiheadAttention m(4, 2);
+         m.options->add_bias_kv = true;
+         (void)m(row, row, row);
+       }},
+      {"CrossEntropyLoss: options.weight is [4], but the weights are the buffer 'weight'; make a new loss with them",
+       [&] {
+         nn::CrossEntropyLoss m;
+         m.options->weight = ones({4});
+         (void)m(logits, target);
+       }},
+      {"NLLLoss: options.weight is [4]",
+       [&] {
+         nn::NLLLoss m;
+         m.options->weight = ones({4});
+         (void)m(logits, target);
+       }},
+      {"BCELoss: options.weight is [4]",
+       [&] {
+         nn::BCELoss m;
+         m.options->weight = ones({4});
+         (void)m(probabilities, probabilities);
+       }},
+      {"BCEWithLogitsLoss: options.pos_weight is [4]",
+       [&] {
+         nn::BCEWithLogitsLoss m;
+         m.options->pos_weight = ones({4});
+         (void)m(logits, probabilities);
+       }},
+      {"MultiMarginLoss: options.weight is [4]",
+       [&] {
+         nn::MultiMarginLoss m;
+         m.options->weight = ones({4});
+         (void)m(logits, target);
+       }},
+      {"DiceLoss: options.weight is [4]",
+       [&] {
+         nn::DiceLoss m;
+         m.options->weight = ones({4});
+         (void)m(image, ones({2, 3, 3}).to(Dtype::i64));
+       }},
+      {"LinearCrossEntropyLoss: options.bias is True",
+       [&] {
+         nn::LinearCrossEntropyLoss m(4, 3);
+         m.options->bias = true;
+         (void)m(logits, target);
+       }},
+      {"LinearCrossEntropyLoss: options.out_features is (2,)",
+       [&] {
+         nn::LinearCrossEntropyLoss m(4, 3);
+         m.options->out_features = {2};
+         (void)m(logits, target);
+       }},
+  };
+  for (const Bad& bad : all) {
+    CAPTURE(bad.says);
+    const std::string said = message(bad.call);
+    CAPTURE(said);
+    CHECK(said.starts_with(bad.says));
+  }
+}
+
 TEST_SUITE_END();
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "weft/autograd/ops/linalg/matmul.h"
+#include "weft/nn/dropout.h"
 #include "weft/nn/linear.h"
 
 using namespace weft;
@@ -16,6 +17,9 @@ struct Plain : nn::Module {
     std::vector<Tensor> plain{fc.weight.tensor(), x};
     (void)linear(x, w, fc.bias);
     (void)handle.shape();
+    nn::Dropout drop(0.5);
+    double before = drop.p;
+    drop.p = before;
   }
 #elif CASE == 1
   Tensor scale = param("scale", Tensor());
@@ -32,5 +36,8 @@ struct Plain : nn::Module {
   Tensor result() { return fc.weight; }
 #elif CASE == 7
   void reset() { fc.weight = Tensor(); }
+#elif CASE == 8
+  nn::Dropout drop{0.5};
+  void quiet() { auto before = drop.p; }
 #endif
 };
