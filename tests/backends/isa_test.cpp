@@ -2,13 +2,10 @@
 // of its own.
 #include <doctest/doctest.h>
 
-#include <sys/wait.h>
-
-#include <cstdio>
-#include <filesystem>
 #include <iostream>
 #include <string>
 
+#include "support/child.h"
 #include "support/throws.h"
 #include "weft/backends/cpu/register.h"
 #include "weft/core/error.h"
@@ -20,19 +17,7 @@ namespace {
 
 /// What a process that starts with this WEFT_MAX_ISA says of its instruction set.
 std::string said(const std::string& most) {
-  const std::string self = std::filesystem::canonical("/proc/self/exe").string();
-  const std::string command = "WEFT_MAX_ISA='" + most + "' '" + self + "' -tc='an instruction set is chosen' 2>&1";
-  FILE* pipe = popen(command.c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string text;
-  char buffer[512];
-  while (fgets(buffer, sizeof buffer, pipe)) text += buffer;
-  const int status = pclose(pipe);
-  INFO(text);
-  CHECK(WIFEXITED(status));
-  const size_t at = text.find("isa: [");
-  REQUIRE(at != std::string::npos);
-  return text.substr(at + 6, text.find("]\n", at) - at - 6);
+  return support::said_by_process("WEFT_MAX_ISA='" + most + "'", "an instruction set is chosen", "isa", false);
 }
 
 }  // namespace

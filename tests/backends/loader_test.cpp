@@ -3,13 +3,12 @@
 #include <doctest/doctest.h>
 
 #include <dlfcn.h>
-#include <sys/wait.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 
+#include "support/child.h"
 #include "support/ops.h"
 #include "support/throws.h"
 #include "weft/autograd/engine.h"
@@ -30,21 +29,8 @@ std::filesystem::path library() {
 
 /// What a process that starts with this WEFT_CUDA_PLUGIN says of CUDA.
 std::string said(const std::string& plugin) {
-  const std::string self = std::filesystem::canonical("/proc/self/exe").string();
-  const std::string command = "WEFT_REQUIRE_CUDA= WEFT_CUDA_PLUGIN='" + plugin + "' '" + self +
-                              "' -tc='cuda is there or one sentence says why not' 2>&1";
-  FILE* pipe = popen(command.c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string text;
-  char buffer[512];
-  while (fgets(buffer, sizeof buffer, pipe)) text += buffer;
-  const int status = pclose(pipe);
-  INFO(text);
-  CHECK(WIFEXITED(status));
-  CHECK(WEXITSTATUS(status) == 0);
-  const size_t at = text.find("why: [");
-  REQUIRE(at != std::string::npos);
-  return text.substr(at + 6, text.find("]\n", at) - at - 6);
+  return support::said_by_process("WEFT_REQUIRE_CUDA= WEFT_CUDA_PLUGIN='" + plugin + "'",
+                                  "cuda is there or one sentence says why not", "why");
 }
 
 }  // namespace

@@ -1,11 +1,15 @@
 // Runs code in a child of fork(), and this test program again under other circumstances.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,6 +54,27 @@ inline int run_again(const std::string& name, const std::vector<std::pair<std::s
   const std::string filter = "-tc=" + name;
   execl("/proc/self/exe", "weft_test", filter.c_str(), "--no-skip", "--quiet", static_cast<char*>(nullptr));
   _exit(127);
+}
+
+/// What the test case prints in a new process as "KEY: [...]" where the environment also has `settings`, as a shell
+/// takes them. `success`: the exit status must be 0.
+inline std::string said_by_process(const std::string& settings, const std::string& test_case, const std::string& key,
+                                   bool success = true) {
+  const std::string self = std::filesystem::canonical("/proc/self/exe").string();
+  const std::string command = settings + " '" + self + "' -tc='" + test_case + "' 2>&1";
+  FILE* pipe = popen(command.c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string text;
+  char buffer[512];
+  while (fgets(buffer, sizeof buffer, pipe)) text += buffer;
+  const int status = pclose(pipe);
+  INFO(text);
+  CHECK(WIFEXITED(status));
+  if (success) CHECK(WEXITSTATUS(status) == 0);
+  const std::string begin = key + ": [";
+  const size_t at = text.find(begin);
+  REQUIRE(at != std::string::npos);
+  return text.substr(at + begin.size(), text.find("]\n", at) - at - begin.size());
 }
 
 inline int cores() {
