@@ -53,6 +53,7 @@ concept ChildLayer = Layer<M> || Function<M>;
 /// What the containers share: children by position and by name. `for (nn::AnyLayer layer : net) x = layer(x);`
 class WEFT_API Container : public Module {
  public:
+  /// Input iterator over the children, as AnyLayer.
   class Iterator {
    public:
     using value_type = AnyLayer;
@@ -72,8 +73,11 @@ class WEFT_API Container : public Module {
     size_t at_ = 0;
   };
 
+  /// Number of children.
   int64_t size() const { return static_cast<int64_t>(state().children.size()); }
   bool empty() const { return size() == 0; }
+  /// For loops over the children. ValueError when children are taken out during the loop, and the loop goes beyond the
+  /// end.
   Iterator begin() const { return {&state(), 0}; }
   Iterator end() const { return {&state(), state().children.size()}; }
   /// ValueError for an index out of range; -1 is the last.
@@ -94,14 +98,18 @@ class WEFT_API Container : public Module {
   }
 
  protected:
+  /// `name`: the class name that is printed.
   explicit Container(std::string name);
+  /// m as a container keeps its children.
   template <class M> static std::shared_ptr<detail::AnyModule> held(const M& m) {
     if constexpr (std::same_as<M, AnyLayer>) return m.held();
     else return std::make_shared<detail::Called<M>>(m);
   }
+  /// Appends a child. ValueError for a name that is taken or illegal.
   template <detail::Child M> void add_child(std::string name, M module) {
     register_child(std::move(name), held(detail::as_module(std::move(module))));
   }
+  /// Puts a child before that of `index`; children named by position are renamed.
   template <detail::Child M> void insert_before(int64_t index, M module) {
     insert_held(index, held(detail::as_module(std::move(module))));
   }
@@ -170,6 +178,8 @@ class WEFT_API ModuleList : public Container {
   ModuleList();
   template <detail::Child... M>
   requires(sizeof...(M) > 0) explicit ModuleList(M... modules) : ModuleList() { (push_back(std::move(modules)), ...); }
+  /// Appends a module, named by its position, and returns the list. `insert` puts it before the child of that index;
+  /// size() is the end.
   template <detail::Child M> ModuleList& push_back(M module) {
     add_child(free_name(size()), std::move(module));
     return *this;

@@ -15,21 +15,26 @@ class WEFT_API ChannelNorm : public Module {
   void reset_parameters();
   /// The running statistics alone.
   void reset_running_stats();
+  /// Number of channels.
   int64_t num_features;
+  /// The affine pair, [num_features]; undefined where the options have none.
   Parameter weight, bias;
+  /// [num_features], and [] i64; undefined unless running statistics are tracked.
   Buffer running_mean, running_var, num_batches_tracked;
 
  protected:
   template <class Options> ChannelNorm(std::string name, int64_t num_features, const Options& o);
   /// The next batch's share in the running statistics: `momentum`, or 1 / (number of batches, that one included).
   double share_of_batch(std::optional<double> momentum) const;
+  /// Adds 1 to num_batches_tracked.
   void count_batch() const;
 };
 
+/// Options of BatchNorm.
 struct BatchNormOptions {
-  double eps = 1e-5;
-  std::optional<double> momentum = 0.1;  ///< empty: cumulative average, 1 / num_batches_tracked
-  bool affine = true;
+  double eps = 1e-5;                                 ///< added to the variance
+  std::optional<double> momentum = 0.1;              ///< empty: cumulative average, 1 / num_batches_tracked
+  bool affine = true;                                ///< with weight and bias
   bool bias = true;                                  ///< with affine: weight and bias, or weight alone
   bool track_running_stats = true;                   ///< off: statistics of the batch in evaluation too
   Choice<Activation> activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
@@ -64,14 +69,15 @@ using BatchNorm2d = BatchNorm<2>;
 /// x: [N, C, D, H, W].
 using BatchNorm3d = BatchNorm<3>;
 
+/// Options of InstanceNorm.
 struct InstanceNormOptions {
-  double eps = 1e-5;
-  double momentum = 0.1;
-  bool affine = false;
-  bool bias = true;  ///< with affine
-  bool track_running_stats = false;
+  double eps = 1e-5;                                 ///< added to the variance
+  double momentum = 0.1;                             ///< share of a batch in the running statistics
+  bool affine = false;                               ///< with weight and bias
+  bool bias = true;                                  ///< with affine
+  bool track_running_stats = false;                  ///< on: running statistics, which evaluation uses
   Choice<Activation> activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
-  double slope = 0.01;
+  double slope = 0.01;                               ///< of leaky_relu
 };
 /// As BatchNorm with statistics of each sample and channel. x: [N, C, spatial...] or [C, spatial...]. No state unless
 /// asked for.
@@ -85,16 +91,20 @@ template <int D> class WEFT_API InstanceNorm : public ChannelNorm {
   Tensor forward(const Tensor& x) const;
   Option<InstanceNormOptions> options;
 };
+/// x: [N, C, L] or [C, L].
 using InstanceNorm1d = InstanceNorm<1>;
+/// x: [N, C, H, W] or [C, H, W].
 using InstanceNorm2d = InstanceNorm<2>;
+/// x: [N, C, D, H, W] or [C, D, H, W].
 using InstanceNorm3d = InstanceNorm<3>;
 
+/// Options of GroupNorm.
 struct GroupNormOptions {
-  double eps = 1e-5;
-  bool affine = true;
+  double eps = 1e-5;                                 ///< added to the variance
+  bool affine = true;                                ///< with weight and bias
   bool bias = true;                                  ///< with affine
   Choice<Activation> activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
-  double slope = 0.01;
+  double slope = 0.01;                               ///< of leaky_relu
 };
 /// Statistics of each sample and group of channels. x: [N, C, ...]. ValueError unless num_groups divides num_channels.
 class WEFT_API GroupNorm : public Module {
@@ -107,13 +117,15 @@ class WEFT_API GroupNorm : public Module {
   Option<int64_t> num_groups;
   int64_t num_channels;
   Option<GroupNormOptions> options;
+  /// [num_channels]; undefined where the options have none.
   Parameter weight, bias;
 };
 
+/// Options of LayerNorm.
 struct LayerNormOptions {
-  double eps = 1e-5;
-  bool elementwise_affine = true;
-  bool bias = true;
+  double eps = 1e-5;               ///< added to the variance
+  bool elementwise_affine = true;  ///< with weight and bias
+  bool bias = true;                ///< with elementwise_affine
 };
 /// Statistics over the last axes, whose sizes are `normalized_shape`; weight and bias have that shape.
 class WEFT_API LayerNorm : public Module {
@@ -127,12 +139,14 @@ class WEFT_API LayerNorm : public Module {
   Tensor forward(const Tensor& x) const;
   Shape normalized_shape;
   Option<LayerNormOptions> options;
+  /// [normalized_shape]; undefined where the options have none.
   Parameter weight, bias;
 };
 
+/// Options of RMSNorm.
 struct RMSNormOptions {
   std::optional<double> eps = std::nullopt;  ///< empty: the machine epsilon of x's dtype
-  bool elementwise_affine = true;
+  bool elementwise_affine = true;            ///< with a weight
 };
 /// x / sqrt(mean(x^2) + eps) * weight over the last axes.
 class WEFT_API RMSNorm : public Module {
@@ -146,6 +160,7 @@ class WEFT_API RMSNorm : public Module {
   Tensor forward(const Tensor& x) const;
   Shape normalized_shape;
   Option<RMSNormOptions> options;
+  /// [normalized_shape]; undefined without.
   Parameter weight;
 };
 

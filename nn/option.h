@@ -27,17 +27,22 @@ template <class T> struct OptionValue final : OptionBox {
 /// value, as for modules; `a.p = *b.p` copies it.
 template <class T> class Option {
  public:
+  /// T.
   using value_type = T;
+  /// A value of its own.
   Option(T value) : shared_(new detail::OptionValue<T>(std::move(value))) {}
+  /// Shares the value; inside `clone`, of the clone.
   Option(const Option& o) : shared_(o.shared_) {
     if (detail::CloneScope* scope = detail::CloneScope::current()) shared_ = scope->own(shared_);
   }
   Option(Option&& o) noexcept : shared_(o.shared_) {}  // shares: a moved-from layer keeps its options
   Option& operator=(const Option&) = default;
+  /// Changes the shared value.
   Option& operator=(T value) {
     **this = std::move(value);
     return *this;
   }
+  /// The shared value. Through `*` and `->` it may be changed, also in a const layer.
   operator const T&() const { return **this; }
   T& operator*() const { return static_cast<detail::OptionValue<T>&>(*shared_).value; }
   T* operator->() const { return &**this; }

@@ -10,19 +10,22 @@
 
 namespace weft::nn {
 
+/// The nonlinearity between linear1 and linear2.
 enum class TransformerActivation : uint8_t { relu, gelu };
 constexpr auto mode_words(TransformerActivation) { return make_words("Transformer: activation", "relu", "gelu"); }
 
+/// Options of TransformerEncoderLayer and TransformerDecoderLayer.
 struct TransformerLayerOptions {
-  int64_t dim_feedforward = 2048;
-  double dropout = 0.1;
-  Choice<TransformerActivation> activation = TransformerActivation::relu;
-  double layer_norm_eps = 1e-5;
-  bool batch_first = false;  ///< [N, L, E] instead of [L, N, E]
-  bool norm_first = false;   ///< x + f(norm(x)) instead of norm(x + f(x))
-  bool bias = true;
+  int64_t dim_feedforward = 2048;  ///< features between linear1 and linear2
+  double dropout = 0.1;            ///< behind attention, activation and linear2, and of the attention weights
+  Choice<TransformerActivation> activation = TransformerActivation::relu;  ///< between linear1 and linear2
+  double layer_norm_eps = 1e-5;                                            ///< eps of the norms
+  bool batch_first = false;                                                ///< [N, L, E] instead of [L, N, E]
+  bool norm_first = false;                                                 ///< x + f(norm(x)) instead of norm(x + f(x))
+  bool bias = true;                                                        ///< of all linear layers and norms
 };
 
+/// Arguments of an encoder's call besides src.
 struct TransformerEncoderCall {
   Tensor mask = {};                  ///< as MultiheadAttention's attn_mask
   Tensor src_key_padding_mask = {};  ///< as its key_padding_mask
@@ -41,6 +44,7 @@ class WEFT_API TransformerEncoderLayer : public Module {
   }
   Tensor forward(const Tensor& src, const TransformerEncoderCall& call) const;
   Option<TransformerLayerOptions> options;
+  /// Children of those names, but for the dropouts, which have no state.
   MultiheadAttention self_attn;
   Linear linear1;
   Dropout dropout;
@@ -49,6 +53,8 @@ class WEFT_API TransformerEncoderLayer : public Module {
   Dropout dropout1, dropout2;
 };
 
+/// Arguments of a decoder's call besides tgt and memory: as the encoder's, for self-attention (tgt_) and attention to
+/// memory (memory_).
 struct TransformerDecoderCall {
   Tensor tgt_mask = {}, memory_mask = {};
   Tensor tgt_key_padding_mask = {}, memory_key_padding_mask = {};
@@ -67,6 +73,7 @@ class WEFT_API TransformerDecoderLayer : public Module {
   }
   Tensor forward(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call) const;
   Option<TransformerLayerOptions> options;
+  /// Children of those names, but for the dropouts, which have no state.
   MultiheadAttention self_attn, multihead_attn;
   Linear linear1;
   Dropout dropout;
@@ -84,9 +91,11 @@ class WEFT_API TransformerEncoder : public Module {
     return nn::call(*this, src, call);
   }
   Tensor forward(const Tensor& src, const TransformerEncoderCall& call) const;
+  /// The copies, and the norm behind them.
   ModuleList layers;
   std::optional<LayerNorm> norm;
 };
+/// The same for decoder layers: tgt [L, N, d_model], memory [S, N, d_model] -> [L, N, d_model]. State as above.
 class WEFT_API TransformerDecoder : public Module {
  public:
   TransformerDecoder(const TransformerDecoderLayer& layer, int64_t num_layers,
@@ -99,17 +108,20 @@ class WEFT_API TransformerDecoder : public Module {
   std::optional<LayerNorm> norm;
 };
 
+/// Options of Transformer.
 struct TransformerOptions {
-  int64_t d_model = 512, nhead = 8;
-  int64_t num_encoder_layers = 6, num_decoder_layers = 6;
-  int64_t dim_feedforward = 2048;
+  int64_t d_model = 512, nhead = 8;                        ///< features and heads; nhead divides d_model
+  int64_t num_encoder_layers = 6, num_decoder_layers = 6;  ///< of the two stacks
+  int64_t dim_feedforward = 2048;                          ///< as for the layers, as are the next two
   double dropout = 0.1;
   Choice<TransformerActivation> activation = TransformerActivation::relu;
   std::optional<TransformerEncoder> custom_encoder = std::nullopt;  ///< instead of the layers that the numbers ask for
-  std::optional<TransformerDecoder> custom_decoder = std::nullopt;
+  std::optional<TransformerDecoder> custom_decoder = std::nullopt;  ///< likewise
   double layer_norm_eps = 1e-5;
   bool batch_first = false, norm_first = false, bias = true;  ///< as for the layers
 };
+/// Arguments of a call besides src and tgt: masks of the encoder (src_), of the decoder's self-attention (tgt_) and of
+/// its attention to the encoder's output (memory_).
 struct TransformerCall {
   Tensor src_mask = {}, tgt_mask = {}, memory_mask = {};
   Tensor src_key_padding_mask = {}, tgt_key_padding_mask = {}, memory_key_padding_mask = {};
