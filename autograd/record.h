@@ -23,6 +23,7 @@ class WEFT_API Saved {
   static Saved input(const Tensor& x, const char* what = "input");
   /// The op's own output number `index` (kept without a reference cycle).
   static Saved output(const Tensor& y, uint32_t index = 0);
+  /// Was a tensor given? False for an optional input that there is none of.
   bool defined() const { return tensor_.defined(); }
 
  private:
