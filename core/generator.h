@@ -14,9 +14,10 @@ class WEFT_API Generator {
  public:
   /// All that a generator is: kept and set again, it draws the same numbers.
   struct State {
-    uint64_t seed = 0, offset = 0;
+    uint64_t seed = 0, offset = 0;  ///< of the generator; blocks of four words that are used
     friend bool operator==(const State&, const State&) = default;
   };
+  /// A stream that begins at block 0 of `seed`.
   explicit Generator(uint64_t seed = 0) : state_{seed, 0} {}
   void seed(uint64_t s) { state_ = {s, 0}; }
   State state() const { return state_; }
