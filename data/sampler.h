@@ -33,6 +33,7 @@ class SamplerRef {
   template <std::derived_from<Sampler> S>
   SamplerRef(S sampler) : sampler_(std::make_shared<const S>(std::move(sampler))) {}
   template <std::derived_from<Sampler> S> SamplerRef(std::shared_ptr<S> sampler) : sampler_(std::move(sampler)) {}
+  /// Is there one?
   explicit operator bool() const { return sampler_ != nullptr; }
   const Sampler& operator*() const { return *sampler_; }
   const Sampler* operator->() const { return sampler_.get(); }
@@ -49,6 +50,7 @@ class WEFT_API SequentialSampler : public Sampler {
   std::string str() const override;
 };
 
+/// Options of RandomSampler and WeightedRandomSampler.
 struct RandomSamplerOptions {
   bool replacement = false;                           ///< draws may repeat
   std::optional<int64_t> num_samples = std::nullopt;  ///< none: the dataset's size
@@ -88,6 +90,7 @@ class WEFT_API WeightedRandomSampler : public Sampler {
   int64_t num_samples_;
 };
 
+/// Options of BalancedSampler.
 struct BalancedSamplerOptions {
   std::optional<int64_t> num_samples = std::nullopt;  ///< none: the dataset's size
   /// Samples of each class in a round, in ascending order of classes; empty: one of each.
@@ -113,10 +116,11 @@ class WEFT_API BalancedSampler : public Sampler {
   std::vector<std::vector<int64_t>> members_;  // of each class
 };
 
+/// Options of DistributedSampler and ShardSampler.
 struct ShardOptions {
-  int64_t rank = 0, num_replicas = 1;
-  bool shuffle = true;
-  uint64_t seed = 0;       ///< of the shuffle: the same on all ranks, whatever their loaders' seeds
+  int64_t rank = 0, num_replicas = 1;  ///< which share, of how many
+  bool shuffle = true;                 ///< a new permutation in each epoch
+  uint64_t seed = 0;                   ///< of the shuffle: the same on all ranks, whatever their loaders' seeds
   bool drop_last = false;  ///< the tail that does not divide is left out; otherwise the first indices repeat
 };
 /// One rank's share of the epoch, all of one length. Equivalent: torch.utils.data.DistributedSampler.
