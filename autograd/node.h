@@ -60,14 +60,14 @@ class WEFT_API Node : public RefCounted {
   /// After it; the last one that leaves frees the saves if one of them asked for that.
   void leave(bool done);
 
-  // The outputs, for zero gradients and checks
+  /// An output, for zero gradients and checks.
   struct Output {
     Shape shape;
     Dtype dtype;
     Device device;
   };
   SmallVec<Output, 1> outputs;
-  std::unique_ptr<std::vector<GradHook>> hooks;
+  std::unique_ptr<std::vector<GradHook>> hooks;  ///< null: none
 
  protected:
   const char* name_;

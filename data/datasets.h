@@ -36,9 +36,9 @@ struct ImageFolderOptions {
   int channels = 3;          ///< 1 grey, 3 RGB, 4 RGBA
   bool allow_empty = false;  ///< a class without pictures is no error
 };
-/// A folder per class, ROOT/CLASS/**/*.png, .jpg, .jpeg -> picture u8 [C, H, W], class i64 []: the place of the folder
-/// among the sorted ones. Other files, and names that begin with a dot, are left out. IoError for a root without
-/// folders and for a class without pictures. Equivalent: torchvision.datasets.ImageFolder.
+/// A folder per class: all .png, .jpg and .jpeg below ROOT/CLASS -> picture u8 [C, H, W], class i64 []: the place of
+/// the folder among the sorted ones. Other files, and names that begin with a dot, are left out. IoError for a root
+/// without folders and for a class without pictures. Equivalent: torchvision.datasets.ImageFolder.
 class WEFT_API ImageFolder {
  public:
   explicit ImageFolder(const std::string& root, const ImageFolderOptions& o = {});
@@ -95,8 +95,8 @@ class WEFT_API MaskedImages {
   std::shared_ptr<const Content> content_;
 };
 
-/// IMAGES/**/NAME.png (.jpg, .jpeg) and MASKS/**/NAME.png, paired by path and name without ending. IoError that names
-/// pictures without masks, masks without pictures, two files of one name, and folders without pictures.
+/// All NAME.png (.jpg, .jpeg) below IMAGES and NAME.png below MASKS, paired by path and name without ending. IoError
+/// that names pictures without masks, masks without pictures, two files of one name, and folders without pictures.
 class WEFT_API ImageMaskFolders : public MaskedImages {
  public:
   ImageMaskFolders(const std::string& images, const std::string& masks, const MaskOptions& o = {});
@@ -114,7 +114,7 @@ class WEFT_API CamVid : public MaskedImages {
 };
 
 /// Pascal VOC's segmentation: JPEGImages/NAME.jpg, SegmentationClass/NAME.png and ImageSets/Segmentation/SPLIT.txt in
-/// ROOT, ROOT/VOC<year> or ROOT/VOCdevkit/VOC<year>. Split: train, val, trainval. 21 classes, background first, and 255
+/// ROOT, ROOT/VOCYEAR or ROOT/VOCdevkit/VOCYEAR. Split: train, val, trainval. 21 classes, background first, and 255
 /// for borders, which are to be ignored. Equivalent: torchvision.datasets.VOCSegmentation.
 class WEFT_API VOCSegmentation : public MaskedImages {
  public:

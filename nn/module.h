@@ -282,7 +282,7 @@ struct Module::State : detail::Settings {
     }
   };
   std::function<std::string()> options_text;  ///< printed behind `extra`, unless empty
-  std::vector<ParamEntry> params;
+  std::vector<ParamEntry> params;             ///< own ones, in order of registration, as the next two
   std::vector<BufferEntry> buffers;
   std::vector<Child> children;
   std::vector<std::weak_ptr<detail::AnyModule>> objects;  ///< this module as what it was added as, at each place
