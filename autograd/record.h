@@ -43,6 +43,7 @@ class WEFT_API BackwardCtx {
   // An output or input that the op does not have is a ValueError that names the op.
   /// Gradient of output i; zeros if none arrived.
   const Tensor& grad(int i = 0);
+  /// Did a gradient of output i arrive?
   bool has_grad(int i = 0) const {
     if (i < 0 || i >= grads_.size()) [[unlikely]]
       raise_index("output", i, grads_.size());

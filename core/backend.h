@@ -38,6 +38,7 @@ class WEFT_API Backend {
   virtual int device_count() const = 0;
   /// One line for people: "cpu, 2 threads".
   virtual std::string info(int device) const = 0;
+  /// For programs that choose; the name is `info` unless the backend says more.
   virtual DeviceProperties properties(int device) const;
   /// Kernels and allocations of the calling thread go to `device` from now on.
   virtual void activate(int) {}
@@ -73,7 +74,8 @@ class WEFT_API Backend {
   virtual void synchronize_stream(int, void*) {}
   /// The block's memory is not given to others before the stream has done what it was told so far.
   virtual void record_stream(void*, int, void*) {}
-  /// Null where the caller's thread does all; milliseconds between two events that are done.
+  /// Events: made (null where the caller's thread does all), ended, put into a stream, waited for by the stream or by
+  /// the caller, asked whether they are done; milliseconds between two that are.
   virtual void* new_event(int device);
   virtual void free_event(int device, void* event) noexcept;
   virtual void record_event(int device, void* event, void* stream);

@@ -48,6 +48,7 @@ class WEFT_API Shape {
   /// Python's indexing: -1 is the last. Unchecked beyond that.
   int64_t operator[](int i) const { return v_[i < 0 ? i + n_ : i]; }
   int64_t& operator[](int i) { return v_[i < 0 ? i + n_ : i]; }
+  /// The entries in memory, unchecked.
   const int64_t* data() const { return v_; }
   int64_t* data() { return v_; }
   const int64_t* begin() const { return v_; }

@@ -70,6 +70,7 @@ class TensorOptions {
   Dtype dtype() const { return dtype_given_ ? dtype_ : default_dtype(); }
   /// The dtype that was asked for, else `natural`: that of the values, where a factory takes values.
   Dtype dtype_or(Dtype natural) const { return dtype_given_ ? dtype_ : natural; }
+  /// The device, that or `natural` where none was asked for, and whether gradients were.
   Device device() const { return device_; }
   Device device_or(Device natural) const { return device_given_ ? device_ : natural; }
   bool requires_grad() const { return requires_grad_; }
@@ -168,6 +169,8 @@ class WEFT_API Tensor : public TensorMethods {
   /// PyTorch's name of shape.
   const Shape& sizes(const char* from = __builtin_FUNCTION()) const { return shape(from); }
   int64_t element_size() const { return static_cast<int64_t>(itemsize(at().dtype)); }  ///< bytes of one element
+  /// Number of elements, their dtype and device, their bytes without gaps; a new tensor's options; row-major without
+  /// gaps?
   int64_t numel(const char* from = __builtin_FUNCTION()) const { return at(from).numel; }
   Dtype dtype(const char* from = __builtin_FUNCTION()) const { return at(from).dtype; }
   Device device(const char* from = __builtin_FUNCTION()) const { return at(from).storage->device(); }
@@ -178,9 +181,11 @@ class WEFT_API Tensor : public TensorMethods {
   bool is_channels_last() const;
   /// Strides are a permutation of a contiguous tensor's: no gaps, no overlap.
   bool is_dense() const;
+  /// is_contiguous, or is_channels_last for any other format.
   bool is_contiguous(MemoryFormat format) const {
     return format == MemoryFormat::contiguous ? is_contiguous() : is_channels_last();
   }
+  /// Of the dtype, and of the device.
   bool is_floating(const char* from = __builtin_FUNCTION()) const { return weft::is_floating(dtype(from)); }
   bool is_cpu(const char* from = __builtin_FUNCTION()) const { return device(from).type == DeviceType::cpu; }
   bool is_cuda(const char* from = __builtin_FUNCTION()) const { return device(from).type == DeviceType::cuda; }
@@ -330,6 +335,7 @@ class WEFT_API Tensor : public TensorMethods {
   /// In the dtype and on the device of `like`.
   [[nodiscard]] Tensor to(const Tensor& like) const { return to(like.dtype()).to(like.device()); }
   [[nodiscard]] Tensor type_as(const Tensor& like) const { return to(like); }
+  /// On the CPU, or on the CUDA device of that number; this tensor if it is there.
   [[nodiscard]] Tensor cpu() const { return to(Device()); }
   [[nodiscard]] Tensor cuda(int index = 0) const { return to(Device(DeviceType::cuda, index)); }
   /// This tensor if it has that layout already, a copy otherwise.

@@ -76,6 +76,7 @@ template <Dataset... D> class Zip {
         },
         datasets_);
   }
+  /// A tuple of sample i of each.
   auto get(int64_t i) const requires(!kRandom) {
     return std::apply([&](const auto&... d) { return std::tuple<sample_t<D>...>{d.get(i)...}; }, datasets_);
   }
@@ -175,6 +176,7 @@ template <Dataset D> class Subset {
   Subset(D dataset, std::vector<int64_t> indices) : dataset_(std::move(dataset)), indices_(std::move(indices)) {
     impl::check_indices(indices_, dataset_.size());
   }
+  /// Number of indices; sample i is the dataset's sample indices()[i].
   int64_t size() const { return std::ssize(indices_); }
   auto get(int64_t i) const requires(!RandomDataset<D>) { return dataset_.get(at(i)); }
   auto get(int64_t i, Generator& g) const requires RandomDataset<D> { return dataset_.get(at(i), g); }
@@ -220,6 +222,7 @@ template <Dataset D> class Repeat {
  public:
   /// ValueError for negative times.
   Repeat(D dataset, int64_t times) : dataset_(std::move(dataset)), times_(times) { impl::check_repeats(times); }
+  /// Samples of all times; sample i is the dataset's sample i modulo its size.
   int64_t size() const { return dataset_.size() * times_; }
   auto get(int64_t i) const requires(!RandomDataset<D>) { return dataset_.get(at(i)); }
   auto get(int64_t i, Generator& g) const requires RandomDataset<D> { return dataset_.get(at(i), g); }

@@ -198,7 +198,7 @@ requires(Dataset<D> || Stream<D>) class Loader {
   int64_t size() const requires Dataset<D> { return impl_->core.size(); }
   /// The epoch that runs, or the next one.
   int64_t epoch() const { return impl_->core.epoch(); }
-  /// The seed in use, drawn or given.
+  /// The seed in use, drawn or given; options and source as they were given.
   uint64_t seed() const { return impl_->core.seed(); }
   const LoaderOptions& options() const { return impl_->core.options(); }
   const D& dataset() const { return impl_->source; }

@@ -61,7 +61,7 @@ class WEFT_API RandomSampler : public Sampler {
  public:
   /// ValueError for a negative num_samples.
   explicit RandomSampler(const RandomSamplerOptions& o = {});
-  /// ValueError where samples are asked of an empty dataset.
+  /// See Sampler. ValueError where samples are asked of an empty dataset.
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t size) const override { return options_.num_samples.value_or(size); }
   std::string str() const override;
@@ -79,7 +79,7 @@ class WEFT_API WeightedRandomSampler : public Sampler {
   explicit WeightedRandomSampler(std::vector<double> weights, const RandomSamplerOptions& o = {.replacement = true});
   explicit WeightedRandomSampler(const Tensor& weights, const RandomSamplerOptions& o = {.replacement = true})
       : WeightedRandomSampler(weights.to_vector<double>(), o) {}
-  /// ValueError unless there is a weight for each sample.
+  /// See Sampler. ValueError unless there is a weight for each sample.
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t) const override { return num_samples_; }
   std::string str() const override;
@@ -105,7 +105,7 @@ class WEFT_API BalancedSampler : public Sampler {
   explicit BalancedSampler(const std::vector<int64_t>& classes, BalancedSamplerOptions o = {});
   explicit BalancedSampler(const Tensor& classes, BalancedSamplerOptions o = {})
       : BalancedSampler(classes.to_vector<int64_t>(), std::move(o)) {}
-  /// ValueError unless there is a class for each sample.
+  /// See Sampler. ValueError unless there is a class for each sample.
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t size) const override { return options_.num_samples.value_or(size); }
   std::string str() const override;
@@ -128,6 +128,7 @@ class WEFT_API DistributedSampler : public Sampler {
  public:
   /// ValueError unless 0 <= rank < num_replicas.
   explicit DistributedSampler(const ShardOptions& o);
+  /// See Sampler; the loader's seed does not count.
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t size) const override;
   std::string str() const override;
@@ -140,6 +141,7 @@ class WEFT_API DistributedSampler : public Sampler {
 class WEFT_API ShardSampler : public Sampler {
  public:
   explicit ShardSampler(const ShardOptions& o);
+  /// See Sampler; the loader's seed does not count.
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t size) const override;
   std::string str() const override;

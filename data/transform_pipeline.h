@@ -38,6 +38,7 @@ struct Range {
   Range(double low, double high) : low(low), high(high), around(false) {}
   /// The same around 1, and not below 0, if it is of one number.
   Range about_one() const { return around ? Range(1 - high > 0 ? 1 - high : 0, 1 + high) : *this; }
+  /// A number of the range.
   double draw(Generator& g) const { return low + (high - low) * g.uniform(); }
 };
 
@@ -101,6 +102,7 @@ class WEFT_API Compose {
   }
   /// Errors say the example's name.
   Example operator()(Example e, Generator& g) const;
+  /// The parts, in their order.
   const std::vector<AnyTransform>& transforms() const { return transforms_; }
   /// "Compose(\n  RandomCrop(size=[112, 144]),\n  ...\n)".
   std::string str() const;

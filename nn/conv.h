@@ -98,8 +98,10 @@ class WEFT_API ConvBase : public Module {
   ConvGeometry resolved(ConvGeometry g) const;
   /// The convolution of x with `w` in weight's place, and `b` in bias's.
   Tensor convolve(const ConvGeometry& g, const Tensor& x, const Tensor& w, const Tensor& b) const;
+  /// The same as ConvTranspose does it; output_size as there.
   Tensor convolve_transposed(const ConvGeometry& g, const Tensor& x, const Tensor& w, const Tensor& b,
                              const std::optional<Shape>& output_size) const;
+  /// Of the parameter `weight`, for these options.
   static Shape weight_shape(int64_t in_channels, int64_t out_channels, const ConvGeometry& g);
   /// First values: see reset_parameters.
   static void reset(const Tensor& weight, const Tensor& bias);

@@ -68,6 +68,7 @@ class WEFT_API Inspiration : public Module {
   Tensor forward(const Tensor& x) const;
   int64_t C;
   Parameter weight;
+  /// The present target: [1, C, C] or [B, C, C].
   Tensor target() const;
 };
 

@@ -62,9 +62,11 @@ class WEFT_API ParameterDict : public Module {
   const Parameter& operator[](std::string_view name) const { return at(name); }
   /// Takes a parameter out. ValueError if there is none of that name.
   Parameter pop(std::string_view name);
+  /// Is there one of that name?
   bool contains(std::string_view name) const;
   /// The names in their order.
   std::vector<std::string> keys() const;
+  /// Number of parameters.
   int64_t size() const { return static_cast<int64_t>(state().params.size()); }
 };
 

@@ -225,6 +225,7 @@ template <class Options> class OptimizerOf : public Optimizer {
   }
   /// add_group with PyTorch's name.
   void add_param_group(Group g) { add_group(std::move(g)); }
+  /// As Optimizer's.
   int64_t num_groups() const override { return static_cast<int64_t>(groups_.size()); }
   double lr(int64_t group = 0) const override { return options(group).lr; }
   void set_lr(double lr, int64_t group) override { options(group).lr = lr; }
@@ -248,6 +249,7 @@ template <class Options> class OptimizerOf : public Optimizer {
       throw;
     }
   }
+  /// What Optimizer asks of its classes, by the options' own members.
   StateNames state_names() const override { return Options::state_names; }
   void read_options(int64_t group, const Visit& f) const override {
     Options copy = options(group);

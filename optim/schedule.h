@@ -229,7 +229,8 @@ class WEFT_API ReduceLROnPlateau {
   void step(double metric);
   /// The optimiser's rates, by group.
   std::vector<double> get_last_lr() const;
-  /// What it has counted, as metadata; the optimiser's rates are not in it.
+  /// What it has counted, as metadata; the optimiser's rates are not in it. Loading: ValueError for what is missing or
+  /// no number, and nothing is changed then.
   StateDict state_dict() const;
   void load_state_dict(const StateDict& dict);
 

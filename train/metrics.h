@@ -92,6 +92,7 @@ class WEFT_API AveragePrecision {
   /// scores [N] with target [N] (0 or 1), scores [N, C] with target [N] (a class), or with target [N, C] (0 or 1).
   /// ShapeError; the values are checked by `by_class`.
   void update(const Tensor& scores, const Tensor& target);
+  /// Forgets all scores.
   void reset() { scores_.clear(), targets_.clear(); }
   /// One number for [N], else one for each class. ValueError for scores that are NaN, and for targets that are neither
   /// 0 nor 1, or no class.
@@ -113,6 +114,7 @@ class WEFT_API Mean {
   void update(double value, double weight = 1);
   /// Each element counts with that weight.
   void update(const Tensor& values, double weight = 1);
+  /// Forgets all values.
   void reset() { *this = Mean(); }
   /// NaN without data.
   double compute() const;
@@ -134,6 +136,7 @@ class WEFT_API Ema {
   explicit Ema(double decay = 0.98);
   /// Takes the next value.
   void update(double value);
+  /// Forgets all values.
   void reset() { average_ = weight_ = 0; }
   /// NaN before the first value.
   double compute() const;
