@@ -448,7 +448,7 @@ class WEFT_API Tensor : public TensorMethods {
 };
 
 /// One entry of `x.index({...})`: an integer, a Slice, NewAxis (or None), Ellipsis (or "..."), a list of integers, an
-/// i64 tensor or a bool mask. A bool is a mask of rank 0: a new axis of size 1 (true) or 0 (false).
+/// i64 or i32 tensor, or a mask of bool or u8. A bool is a mask of rank 0: a new axis of size 1 (true) or 0 (false).
 class Index : public std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector<int64_t>, Tensor, bool> {
  public:
   using variant::variant;

@@ -67,7 +67,7 @@ inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t 
 [[nodiscard]] WEFT_API Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t dim);
 /// The same over all elements in row-major order.
 [[nodiscard]] WEFT_API Tensor repeat_interleave(const Tensor& x, int64_t repeats);
-/// Element i along `dim` repeats[i] times; repeats: i32 or i64 of rank 1.
+/// Element i along `dim` repeats[i] times; repeats: integers of rank 1.
 [[nodiscard]] WEFT_API Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim);
 
 /// Order of a grid's axes: that of a matrix, or with the first two swapped (numpy's default).
