@@ -13,7 +13,7 @@ namespace weft {
 
 /// The words of an enum: one for each enumerator, in their order from 0; `what` begins the error for another one.
 template <size_t N> struct Words {
-  std::string_view what;                 ///< "<op>: <argument>", for errors
+  std::string_view what;                 ///< "OP: ARGUMENT", for errors
   std::array<std::string_view, N> list;  ///< in the order of the enumerators
 };
 /// Words of an enum, in the order of its enumerators.

@@ -13,7 +13,7 @@ struct CosineSimilarityOptions {
   int64_t dim = 1;    ///< the axis of the vectors
   double eps = 1e-8;  ///< least norm that is divided by
 };
-/// <a, b> / (max(|a|, eps) max(|b|, eps)) along dim; a and b broadcast.
+/// sum(a b) / (max(|a|, eps) max(|b|, eps)) along dim; a and b broadcast.
 class WEFT_API CosineSimilarity : public Module {
  public:
   explicit CosineSimilarity(Only<int64_t> dim = 1, double eps = 1e-8)

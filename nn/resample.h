@@ -57,7 +57,7 @@ class WEFT_API UpsamplingBilinear2d : public Upsample {
 struct PixelShuffleOptions {
   int64_t upscale_factor;  ///< r
 };
-/// [.., C r^2, H, W] -> [.., C, H r, W r].
+/// pixel_shuffle: [.., C r^2, H, W] -> [.., C, H r, W r].
 class WEFT_API PixelShuffle : public Module {
  public:
   explicit PixelShuffle(int64_t upscale_factor);
@@ -70,7 +70,7 @@ class WEFT_API PixelShuffle : public Module {
 struct PixelUnshuffleOptions {
   int64_t downscale_factor;  ///< r
 };
-/// [.., C, H r, W r] -> [.., C r^2, H, W].
+/// pixel_unshuffle: [.., C, H r, W r] -> [.., C r^2, H, W].
 class WEFT_API PixelUnshuffle : public Module {
  public:
   explicit PixelUnshuffle(int64_t downscale_factor);
