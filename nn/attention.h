@@ -34,10 +34,11 @@ struct AttentionResult {
 /// query: [L, N, E], key: [S, N, kdim], value: [S, N, vdim], or all without N.
 /// State: in_proj_weight [3 E, E] (or q_, k_, v_proj_weight where kdim or vdim differ), in_proj_bias [3 E], bias_k,
 /// bias_v [1, 1, E], out_proj. As torch.nn.MultiheadAttention: a query that may see nothing gives NaN with the weights,
-/// 0 without.
+/// 0 without. ValueError unless num_heads divides embed_dim.
 class WEFT_API MultiheadAttention : public Module {
  public:
   MultiheadAttention(int64_t embed_dim, int64_t num_heads, const MultiheadAttentionOptions& o = {});
+  /// PyTorch's short form: `MultiheadAttention(512, 8, 0.1)`.
   template <std::floating_point F>
   MultiheadAttention(int64_t embed_dim, int64_t num_heads, F dropout)
       : MultiheadAttention(embed_dim, num_heads, {.dropout = dropout}) {}

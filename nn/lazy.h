@@ -13,6 +13,7 @@ namespace weft::nn {
 class WEFT_API LazyLinear : public Linear {
  public:
   explicit LazyLinear(int64_t out_features, LinearOptions o = {});
+  /// PyTorch's short form: `LazyLinear(8, false)` has no bias.
   template <std::same_as<bool> B> LazyLinear(int64_t out_features, B bias) : LazyLinear(out_features, {.bias = bias}) {}
   Tensor operator()(const Tensor& x);
   /// Are there parameters with elements?

@@ -13,10 +13,11 @@ struct LinearOptions {
   bool bias = true;  ///< adds [out]
 };
 /// y = x W^T + b. x: [..., in_features] -> [..., out_features]. weight [out, in] and bias [out] begin as U(+-1 /
-/// sqrt(in)).
+/// sqrt(in)). ValueError for negative sizes.
 class WEFT_API Linear : public Module {
  public:
   Linear(int64_t in_features, int64_t out_features, LinearOptions o = {});
+  /// PyTorch's short form: `Linear(4, 2, false)` has no bias.
   template <std::same_as<bool> B>
   Linear(int64_t in_features, int64_t out_features, B bias) : Linear(in_features, out_features, {.bias = bias}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
@@ -37,6 +38,7 @@ struct BilinearOptions {
 class WEFT_API Bilinear : public Module {
  public:
   Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, BilinearOptions o = {});
+  /// PyTorch's short form: `Bilinear(4, 3, 2, false)` has no bias.
   template <std::same_as<bool> B>
   Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, B bias)
       : Bilinear(in1_features, in2_features, out_features, {.bias = bias}) {}
@@ -54,10 +56,12 @@ struct EmbeddingOptions {
   double norm_type = 2;                           ///< of max_norm: the p of the norm
   bool scale_grad_by_freq = false;                ///< a row's gradient is divided by how often it was looked up
 };
-/// Rows of weight [num_embeddings, embedding_dim], N(0, 1) at first. x: integers [...] -> [..., embedding_dim].
+/// Rows of weight [num_embeddings, embedding_dim], N(0, 1) at first. x: i64 or i32 [...] -> [..., embedding_dim].
+/// ValueError for negative sizes, a padding_idx that is no row, and indices that are none.
 class WEFT_API Embedding : public Module {
  public:
   Embedding(int64_t num_embeddings, int64_t embedding_dim, EmbeddingOptions o = {});
+  /// PyTorch's short form: `Embedding(100, 16, 0)` has padding_idx 0.
   template <std::integral I>
   Embedding(int64_t num_embeddings, int64_t embedding_dim, I padding_idx)
       : Embedding(num_embeddings, embedding_dim, {.padding_idx = padding_idx}) {}
@@ -86,7 +90,7 @@ struct EmbeddingBagOptions {
   std::optional<int64_t> padding_idx = std::nullopt;  ///< a row that no bag counts, and that is not trained
 };
 /// The sum, mean or maximum of rows of weight for each bag of indices: embedding_bag. x: [B, n], or [n] with offsets
-/// [B] -> [B, D].
+/// [B] -> [B, D]. Errors as Embedding's.
 class WEFT_API EmbeddingBag : public Module {
  public:
   EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o = {});

@@ -169,10 +169,11 @@ class WEFT_API DiceLoss : public Module {
   Buffer weight;
 };
 
-/// exp(x) - t x, or x - t log(x + eps): poisson_nll_loss. `PoissonNLLLoss(false)` is log_input off.
+/// exp(x) - t x, or x - t log(x + eps): poisson_nll_loss.
 class WEFT_API PoissonNLLLoss : public Module {
  public:
   explicit PoissonNLLLoss(const PoissonNllOptions& o = {}) : Module("PoissonNLLLoss"), options(o) {}
+  /// PyTorch's short form: `PoissonNLLLoss(false)` takes x for the rate, not its logarithm.
   template <std::same_as<bool> B>
   explicit PoissonNLLLoss(B log_input, bool full = false)
       : PoissonNLLLoss(PoissonNllOptions{.log_input = log_input, .full = full}) {}
@@ -192,10 +193,11 @@ class WEFT_API GaussianNLLLoss : public Module {
 };
 
 /// Connectionist temporal classification (Graves et al. 2006): ctc_loss. log_probs: [T, N, C], from log_softmax;
-/// targets, input_lengths, target_lengths: integers. `CTCLoss(0)` gives the blank class.
+/// targets, input_lengths, target_lengths: integers.
 class WEFT_API CTCLoss : public Module {
  public:
   explicit CTCLoss(const CtcLossOptions& o = {}) : Module("CTCLoss"), options(o) {}
+  /// PyTorch's short form: `CTCLoss(0)` names the blank class.
   template <std::integral I> explicit CTCLoss(I blank) : CTCLoss(CtcLossOptions{.blank = blank}) {}
   Tensor operator()(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
                     const Tensor& target_lengths) const {

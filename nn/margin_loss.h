@@ -59,6 +59,7 @@ class WEFT_API SoftMarginLoss : public Module {
 class WEFT_API MultiMarginLoss : public Module {
  public:
   explicit MultiMarginLoss(const MultiMarginOptions& o = {});
+  /// PyTorch's short form: `MultiMarginLoss(2, 0.5)`.
   template <std::integral I>
   explicit MultiMarginLoss(I p, double margin = 1)
       : MultiMarginLoss(MultiMarginOptions{.p = static_cast<int>(p), .margin = margin}) {}

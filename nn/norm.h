@@ -47,6 +47,7 @@ struct BatchNormOptions {
 template <int D> class WEFT_API BatchNorm : public ChannelNorm {
  public:
   explicit BatchNorm(int64_t num_features, BatchNormOptions o = {});
+  /// PyTorch's short form: `BatchNorm2d(8, 1e-3, 0.01)`.
   template <std::floating_point F>
   BatchNorm(int64_t num_features, F eps, std::optional<double> momentum = 0.1)
       : BatchNorm(num_features, {.eps = eps, .momentum = momentum}) {}
@@ -84,6 +85,7 @@ struct InstanceNormOptions {
 template <int D> class WEFT_API InstanceNorm : public ChannelNorm {
  public:
   explicit InstanceNorm(int64_t num_features, InstanceNormOptions o = {});
+  /// PyTorch's short form: `InstanceNorm2d(8, 1e-3, 0.1, true)`.
   template <std::floating_point F>
   InstanceNorm(int64_t num_features, F eps, double momentum = 0.1, bool affine = false)
       : InstanceNorm(num_features, {.eps = eps, .momentum = momentum, .affine = affine}) {}
@@ -110,6 +112,7 @@ struct GroupNormOptions {
 class WEFT_API GroupNorm : public Module {
  public:
   GroupNorm(int64_t num_groups, int64_t num_channels, GroupNormOptions o = {});
+  /// PyTorch's short form: `GroupNorm(2, 8, 1e-3)`.
   template <std::floating_point F>
   GroupNorm(int64_t num_groups, int64_t num_channels, F eps) : GroupNorm(num_groups, num_channels, {.eps = eps}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
@@ -132,6 +135,7 @@ class WEFT_API LayerNorm : public Module {
  public:
   explicit LayerNorm(const Shape& normalized_shape, LayerNormOptions o = {});
   explicit LayerNorm(int64_t size, LayerNormOptions o = {}) : LayerNorm(Shape{size}, o) {}
+  /// PyTorch's short form: `LayerNorm({4, 8}, 1e-3)`.
   template <std::floating_point F>
   LayerNorm(const Shape& normalized_shape, F eps) : LayerNorm(normalized_shape, {.eps = eps}) {}
   template <std::floating_point F> LayerNorm(int64_t size, F eps) : LayerNorm(Shape{size}, {.eps = eps}) {}
@@ -153,6 +157,7 @@ class WEFT_API RMSNorm : public Module {
  public:
   explicit RMSNorm(const Shape& normalized_shape, RMSNormOptions o = {});
   explicit RMSNorm(int64_t size, RMSNormOptions o = {}) : RMSNorm(Shape{size}, o) {}
+  /// PyTorch's short form: `RMSNorm({4, 8}, 1e-3)`.
   template <std::floating_point F>
   RMSNorm(const Shape& normalized_shape, F eps) : RMSNorm(normalized_shape, {.eps = eps}) {}
   template <std::floating_point F> RMSNorm(int64_t size, F eps) : RMSNorm(Shape{size}, {.eps = eps}) {}
@@ -164,10 +169,11 @@ class WEFT_API RMSNorm : public Module {
   Parameter weight;
 };
 
-/// local_response_norm over `size` neighbouring channels.
+/// local_response_norm over `size` neighbouring channels. ValueError unless size > 0.
 class WEFT_API LocalResponseNorm : public Module {
  public:
   explicit LocalResponseNorm(int64_t size, LocalResponseNormOptions o = {});
+  /// PyTorch's short form: `LocalResponseNorm(5, 1e-4, 0.75, 2)`.
   template <std::floating_point F>
   LocalResponseNorm(int64_t size, F alpha, double beta = 0.75, double k = 1)
       : LocalResponseNorm(size, {alpha, beta, k}) {}
@@ -185,6 +191,7 @@ class WEFT_API LocalResponseNorm : public Module {
 class WEFT_API CrossMapLRN2d : public Module {
  public:
   explicit CrossMapLRN2d(int64_t size, LocalResponseNormOptions o = {});
+  /// PyTorch's short form: `CrossMapLRN2d(5, 1e-4, 0.75, 2)`.
   template <std::floating_point F>
   CrossMapLRN2d(int64_t size, F alpha, double beta = 0.75, double k = 1) : CrossMapLRN2d(size, {alpha, beta, k}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }

@@ -10,6 +10,7 @@ namespace weft::nn {
 
 /// The greatest element of each window: `MaxPool2d({.kernel_size = 3, .stride = 2, .padding = 1})`, or in PyTorch's
 /// order `MaxPool2d(2)`, `MaxPool2d(3, 2, 1)`. Different kernel sizes alone are `MaxPool2d({.kernel_size = {3, 2}})`.
+/// ValueError for kernel sizes and strides below 1; so in AvgPool, LPPool and MaxUnpool.
 template <int D> class WEFT_API MaxPool : public Module {
  public:
   explicit MaxPool(const MaxPoolOptions<D>& o);

@@ -51,6 +51,7 @@ struct LSTMOptions {
 /// states after each one's own last step (reverse: its first), in the caller's order. No step of the padding is
 /// computed: they run as one pass for each different length, so a batch of few different lengths is the fastest. State:
 /// weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 (, weight_hr_l0), then ..._l0_reverse, ..._l1, ...
+/// ValueError for num_layers below 1, a dropout outside [0, 1], and a proj_size that is not below hidden_size.
 class WEFT_API RNNBase : public Module {
  public:
   /// As in the constructor; proj_size 0: none.
@@ -114,10 +115,11 @@ class WEFT_API HiddenStateRNN : public RNNBase {
  protected:
   using RNNBase::RNNBase;
 };
-/// h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu instead of tanh. `RNN(8, 16, 2)` has two layers.
+/// h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu instead of tanh.
 class WEFT_API RNN : public HiddenStateRNN {
  public:
   RNN(int64_t input_size, int64_t hidden_size, const RNNOptions& o = {});
+  /// PyTorch's short form: `RNN(8, 16, 2)` has two layers.
   template <std::integral I>
   RNN(int64_t input_size, int64_t hidden_size, I num_layers, const RNNOptions& o = {})
       : RNN(input_size, hidden_size, with_layers(o, num_layers)) {}
@@ -127,6 +129,7 @@ class WEFT_API RNN : public HiddenStateRNN {
 class WEFT_API GRU : public HiddenStateRNN {
  public:
   GRU(int64_t input_size, int64_t hidden_size, const GRUOptions& o = {});
+  /// PyTorch's short form: `GRU(8, 16, 2)` has two layers.
   template <std::integral I>
   GRU(int64_t input_size, int64_t hidden_size, I num_layers, const GRUOptions& o = {})
       : GRU(input_size, hidden_size, with_layers(o, num_layers)) {}
@@ -145,6 +148,7 @@ struct PackedLSTMResult {
 class WEFT_API LSTM : public RNNBase {
  public:
   LSTM(int64_t input_size, int64_t hidden_size, const LSTMOptions& o = {});
+  /// PyTorch's short form: `LSTM(8, 16, 2)` has two layers.
   template <std::integral I>
   LSTM(int64_t input_size, int64_t hidden_size, I num_layers, const LSTMOptions& o = {})
       : LSTM(input_size, hidden_size, with_layers(o, num_layers)) {}
@@ -190,6 +194,7 @@ class WEFT_API RNNCellBase : public Module {
 class WEFT_API RNNCell : public RNNCellBase {
  public:
   RNNCell(int64_t input_size, int64_t hidden_size, RNNCellOptions o = {});
+  /// PyTorch's short form: `RNNCell(8, 16, false)` has no biases.
   template <std::same_as<bool> B>
   RNNCell(int64_t input_size, int64_t hidden_size, B bias) : RNNCell(input_size, hidden_size, {.bias = bias}) {}
   Tensor operator()(const Tensor& x, const Tensor& h = {}) const {
@@ -200,6 +205,7 @@ class WEFT_API RNNCell : public RNNCellBase {
 class WEFT_API GRUCell : public RNNCellBase {
  public:
   GRUCell(int64_t input_size, int64_t hidden_size, CellOptions o = {});
+  /// PyTorch's short form: `GRUCell(8, 16, false)` has no biases.
   template <std::same_as<bool> B>
   GRUCell(int64_t input_size, int64_t hidden_size, B bias) : GRUCell(input_size, hidden_size, {.bias = bias}) {}
   Tensor operator()(const Tensor& x, const Tensor& h = {}) const {
@@ -210,6 +216,7 @@ class WEFT_API GRUCell : public RNNCellBase {
 class WEFT_API LSTMCell : public RNNCellBase {
  public:
   LSTMCell(int64_t input_size, int64_t hidden_size, CellOptions o = {});
+  /// PyTorch's short form: `LSTMCell(8, 16, false)` has no biases.
   template <std::same_as<bool> B>
   LSTMCell(int64_t input_size, int64_t hidden_size, B bias) : LSTMCell(input_size, hidden_size, {.bias = bias}) {}
   /// Both states or none.

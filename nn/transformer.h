@@ -36,6 +36,7 @@ struct TransformerEncoderCall {
 class WEFT_API TransformerEncoderLayer : public Module {
  public:
   TransformerEncoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o = {});
+  /// PyTorch's short form: `TransformerEncoderLayer(512, 8, 1024, 0.2)`.
   template <std::integral I>
   TransformerEncoderLayer(int64_t d_model, int64_t nhead, I dim_feedforward, double dropout = 0.1)
       : TransformerEncoderLayer(d_model, nhead, {.dim_feedforward = dim_feedforward, .dropout = dropout}) {}
@@ -65,6 +66,7 @@ struct TransformerDecoderCall {
 class WEFT_API TransformerDecoderLayer : public Module {
  public:
   TransformerDecoderLayer(int64_t d_model, int64_t nhead, const TransformerLayerOptions& o = {});
+  /// PyTorch's short form: `TransformerDecoderLayer(512, 8, 1024, 0.2)`.
   template <std::integral I>
   TransformerDecoderLayer(int64_t d_model, int64_t nhead, I dim_feedforward, double dropout = 0.1)
       : TransformerDecoderLayer(d_model, nhead, {.dim_feedforward = dim_feedforward, .dropout = dropout}) {}
@@ -83,6 +85,7 @@ class WEFT_API TransformerDecoderLayer : public Module {
 };
 
 /// `num_layers` copies of a layer, one after the other, then `norm` if given. State: layers.0, layers.1, ..., norm.
+/// ValueError for a negative number.
 class WEFT_API TransformerEncoder : public Module {
  public:
   TransformerEncoder(const TransformerEncoderLayer& layer, int64_t num_layers,
@@ -134,6 +137,7 @@ struct TransformerCall {
 class WEFT_API Transformer : public Module {
  public:
   explicit Transformer(const TransformerOptions& o = {});
+  /// PyTorch's short form: `Transformer(256, 4, 3, 3)`.
   template <std::integral I>
   explicit Transformer(I d_model, int64_t nhead = 8, int64_t num_encoder_layers = 6, int64_t num_decoder_layers = 6)
       : Transformer({.d_model = d_model,

@@ -24,6 +24,7 @@ class WEFT_API Linear : public nn::Module {
  public:
   Linear(int64_t in_features, int64_t out_features, LinearLayerOptions o = {})
       : Linear("Linear", in_features, out_features, o) {}
+  /// PyTorch's short form: `Linear(4, 2, true)` has a bias.
   template <std::same_as<bool> B>
   Linear(int64_t in_features, int64_t out_features, B bias) : Linear(in_features, out_features, {.bias = bias}) {}
   Tensor operator()(const Tensor& x) const {
