@@ -11,7 +11,7 @@ namespace weft {
 /// How `grad` runs.
 struct GradOptions {
   bool create_graph = false;  ///< record the gradients' graph, for second derivatives
-  bool retain_graph = false;
+  bool retain_graph = false;  ///< keep the graph for another backward; create_graph implies it
   bool allow_unused = false;  ///< an input that the outputs do not depend on gives an undefined tensor, not an error
   std::vector<Tensor> grad_outputs = {};  ///< gradients of the outputs; may be left out for one-element outputs
 };

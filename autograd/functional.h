@@ -28,7 +28,7 @@ using Tensors = std::vector<Tensor>;
 using Call = std::function<Tensors(const Tensors&)>;
 /// f(inputs), and v^T J or J v.
 struct Product {
-  Tensors outputs, product;
+  Tensors outputs, product;  ///< f's results; v^T J like the inputs, or J v like the results
 };
 /// The functions below, on lists: blocks by output and input.
 WEFT_API std::vector<Tensors> jacobian(const Call& f, const Tensors& inputs, const FunctionalOptions& o);
@@ -43,12 +43,14 @@ concept OfTensors = std::is_invocable_v<const F&, const Tensors&>;
 /// What f returns for an In: Tensor or Tensors.
 template <class F, class In> using Out = std::decay_t<std::invoke_result_t<const F&, const In&>>;
 
+/// A list of one, or the list itself; and back: `unlist<Tensor>` gives the first.
 inline Tensors list(Tensor x) { return {std::move(x)}; }
 inline Tensors list(Tensors x) { return x; }
 template <class T> T unlist(Tensors x) {
   if constexpr (std::is_same_v<T, Tensor>) return std::move(x[0]);
   else return x;
 }
+/// f as a function from list to list, for inputs of type In.
 template <class In, class F> Call on_lists(const F& f) {
   static_assert(std::is_same_v<Out<F, In>, Tensor> || std::is_same_v<Out<F, In>, Tensors>,
                 "the function must return a weft::Tensor or a std::vector<weft::Tensor>");

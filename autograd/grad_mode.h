@@ -53,7 +53,7 @@ class [[nodiscard]] EnableGrad : GradMode {
   EnableGrad() : GradMode(true) {}
 };
 
-// The names of PyTorch's C++ frontend.
+/// The names of PyTorch's C++ frontend.
 using NoGradGuard = NoGrad;
 using AutoGradMode = GradMode;
 

@@ -29,9 +29,9 @@ class WEFT_API GradFn {
 
 /// Options of gradcheck and gradgradcheck.
 struct GradcheckOptions {
-  double eps = 1e-6;   ///< step of the central difference
-  double atol = 1e-6;  ///< |analytic - numeric| <= atol + rtol * |numeric|
-  double rtol = 1e-6;
+  double eps = 1e-6;               ///< step of the central difference
+  double atol = 1e-6;              ///< |analytic - numeric| <= atol + rtol * |numeric|
+  double rtol = 1e-6;              ///< with atol
   bool raise = true;               ///< throw an Error that says what differs; otherwise return false
   const char* name = "gradcheck";  ///< stands in front of messages: the op's name
 };

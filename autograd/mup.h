@@ -9,6 +9,7 @@
 #include "weft/core/choice.h"
 
 namespace weft {
+/// The words of mup types: none, weight, bias, norm, output.
 constexpr auto mode_words(AutogradMeta::ParamInfo::MupType) {
   return make_words("unit_scaled: mup_type", "none", "weight", "bias", "norm", "output");
 }
@@ -16,12 +17,14 @@ constexpr auto mode_words(AutogradMeta::ParamInfo::MupType) {
 
 namespace weft::unit_scaled {
 
+/// The tags of a parameter: its type and, in a stack, the stack's depth.
 using MupInfo = AutogradMeta::ParamInfo;
 /// none, weight, bias, norm or output.
 using MupType = MupInfo::MupType;
 
 /// The tags of p; {none, no depth} if it has none.
 WEFT_API MupInfo mup_info(const Tensor& p);
+/// Gives p new tags; they survive nn::clone.
 WEFT_API void set_mup_info(const Tensor& p, MupInfo info);
 /// The type of that name. ValueError that names it otherwise.
 inline MupType mup_type(std::string_view word) { return Choice<MupType>(word); }

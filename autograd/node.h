@@ -20,17 +20,17 @@ using Grads = SmallVec<Tensor, 4>;
 
 /// Where an input's gradient goes: output `index` of `node`. `dtype` and `shape_of` are checked on the way.
 struct Edge {
-  Ref<Node> node;  // null: the input needs no gradient
-  uint32_t index = 0;
-  Dtype dtype = Dtype::f32;
+  Ref<Node> node;            // null: the input needs no gradient
+  uint32_t index = 0;        ///< which output of `node`
+  Dtype dtype = Dtype::f32;  ///< of the gradient
 };
 
 /// Hook on one output of a node: sees the gradient before the node runs.
 struct GradHook {
-  int64_t handle;
-  uint32_t index;
-  std::function<Tensor(const Tensor&)> call;
-  bool last = false;  // retain_grad's: stays behind all others
+  int64_t handle;                             ///< what add and remove of hooks go by
+  uint32_t index;                             ///< the output
+  std::function<Tensor(const Tensor&)> call;  ///< gets the gradient; an undefined result leaves it
+  bool last = false;                          // retain_grad's: stays behind all others
 };
 
 class BackwardCtx;
@@ -43,6 +43,7 @@ class WEFT_API Node : public RefCounted {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
+  /// The op's name, for errors.
   const char* name() const { return name_; }
   /// Grows with every node made: the engine runs nodes in falling order.
   uint64_t sequence() const { return sequence_; }
@@ -51,6 +52,7 @@ class WEFT_API Node : public RefCounted {
   virtual Grads backward(BackwardCtx& ctx) = 0;
   /// Frees what was saved. The engine calls it once, when nobody runs backward() of this node any more.
   virtual void release() = 0;
+  /// Does it accumulate into a tensor instead of passing gradients on?
   virtual bool is_leaf() const { return false; }
 
   /// Before backward(): false if the saves are gone. Several threads may be inside at once.
@@ -58,14 +60,14 @@ class WEFT_API Node : public RefCounted {
   /// After it; the last one that leaves frees the saves if one of them asked for that.
   void leave(bool done);
 
-  // The outputs, for zero gradients and checks
+  /// An output, for zero gradients and checks.
   struct Output {
     Shape shape;
     Dtype dtype;
     Device device;
   };
   SmallVec<Output, 1> outputs;
-  std::unique_ptr<std::vector<GradHook>> hooks;
+  std::unique_ptr<std::vector<GradHook>> hooks;  ///< null: none
 
  protected:
   const char* name_;
@@ -82,22 +84,24 @@ class WEFT_API AutogradMeta final : public Node {
   ~AutogradMeta() override;
   Grads backward(BackwardCtx&) override { return {}; }
   void release() override {}
+  /// True while no op has made the tensor.
   bool is_leaf() const override { return !grad_node; }
 
-  bool requires_grad = false;
-  uint32_t output_index = 0;
-  Ref<Node> grad_node;  // null for a leaf
-  Tensor grad;
+  bool requires_grad = false;   ///< asked for by the user; of leaves
+  uint32_t output_index = 0;    ///< which output of grad_node the tensor is
+  Ref<Node> grad_node;          // null for a leaf
+  Tensor grad;                  ///< what grad() gives; of leaves, and of others with retain_grad
   TensorImpl* owner = nullptr;  // null once the tensor is gone
   std::mutex mutex;             // leaves may be shared by graphs that run at once
-  int64_t next_hook = 1;
-  int64_t retain_hook = 0;  // handle of retain_grad's hook
-  std::unique_ptr<std::vector<std::function<void(Tensor&)>>> post_hooks;
+  int64_t next_hook = 1;        ///< the handle that the next hook gets
+  int64_t retain_hook = 0;      // handle of retain_grad's hook
+  std::unique_ptr<std::vector<std::function<void(Tensor&)>>> post_hooks;  ///< run when the leaf's gradient is complete
 
   /// u-muP's tag of a parameter: survives copies of a module.
   struct ParamInfo {
+    /// What kind of parameter it is.
     enum class MupType : uint8_t { none, weight, bias, norm, output } type = MupType::none;
-    std::optional<int64_t> depth = std::nullopt;
+    std::optional<int64_t> depth = std::nullopt;  ///< layers of the stack that it is in
   };
   std::unique_ptr<ParamInfo> param_info;
 };

@@ -23,6 +23,7 @@ class WEFT_API Saved {
   static Saved input(const Tensor& x, const char* what = "input");
   /// The op's own output number `index` (kept without a reference cycle).
   static Saved output(const Tensor& y, uint32_t index = 0);
+  /// Was a tensor given? False for an optional input that there is none of.
   bool defined() const { return tensor_.defined(); }
 
  private:
@@ -42,6 +43,7 @@ class WEFT_API BackwardCtx {
   // An output or input that the op does not have is a ValueError that names the op.
   /// Gradient of output i; zeros if none arrived.
   const Tensor& grad(int i = 0);
+  /// Did a gradient of output i arrive?
   bool has_grad(int i = 0) const {
     if (i < 0 || i >= grads_.size()) [[unlikely]]
       raise_index("output", i, grads_.size());

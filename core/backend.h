@@ -23,7 +23,7 @@ struct MemoryStats {
 
 /// What a device is.
 struct DeviceProperties {
-  std::string name;
+  std::string name;          ///< as the driver says; "cpu"
   size_t total_memory = 0;   ///< bytes; 0: not known
   int multiprocessors = 0;   ///< of a GPU
   int major = 0, minor = 0;  ///< compute capability of a GPU
@@ -34,14 +34,17 @@ struct DeviceProperties {
 class WEFT_API Backend {
  public:
   virtual ~Backend() = default;
+  /// Devices that there are; 0 where none is.
   virtual int device_count() const = 0;
   /// One line for people: "cpu, 2 threads".
   virtual std::string info(int device) const = 0;
+  /// For programs that choose; the name is `info` unless the backend says more.
   virtual DeviceProperties properties(int device) const;
   /// Kernels and allocations of the calling thread go to `device` from now on.
   virtual void activate(int) {}
   /// 64-byte aligned, never null (not even for 0 bytes); OutOfMemory otherwise.
   virtual void* allocate(size_t bytes, int device) = 0;
+  /// Takes a block back that `allocate` gave for as many bytes.
   virtual void deallocate(void* p, size_t bytes, int device) noexcept = 0;
   /// One of both devices is this backend's, the other may be the CPU's. On return `src` may be freed, and what went to
   /// the CPU may be read; with `non_blocking`, which takes effect for pinned host memory, neither before the stream got
@@ -55,12 +58,15 @@ class WEFT_API Backend {
   virtual bool asynchronous() const { return false; }
   /// Waits until all kernels and copies that were started on `device` are done.
   virtual void synchronize(int device) = 0;
+  /// What the caching allocator holds; the peak begins anew; unused blocks go back to the system; an upper bound, 0 for
+  /// none.
   virtual MemoryStats memory_stats(int device) const = 0;
   virtual void reset_peak_memory_stats(int device) = 0;
   virtual void empty_cache(int device) = 0;
   virtual void set_memory_limit(size_t bytes, int device) = 0;
 
   // Streams and events (core/stream.h). Null is the device's default stream.
+  /// A stream of its own, and its end; the calling thread's current one on the device; waiting for one.
   virtual void* new_stream(int) { return nullptr; }
   virtual void free_stream(int, void*) noexcept {}
   virtual void* current_stream(int) { return nullptr; }  ///< of the calling thread
@@ -68,6 +74,8 @@ class WEFT_API Backend {
   virtual void synchronize_stream(int, void*) {}
   /// The block's memory is not given to others before the stream has done what it was told so far.
   virtual void record_stream(void*, int, void*) {}
+  /// Events: made (null where the caller's thread does all), ended, put into a stream, waited for by the stream or by
+  /// the caller, asked whether they are done; milliseconds between two that are.
   virtual void* new_event(int device);
   virtual void free_event(int device, void* event) noexcept;
   virtual void record_event(int device, void* event, void* stream);
@@ -92,6 +100,7 @@ WEFT_API bool has_backend(DeviceType type);
 
 /// What the device's allocator holds, and the most that it held since the last reset.
 WEFT_API MemoryStats memory_stats(Device d = {});
+/// The peak begins anew at what is held now.
 WEFT_API void reset_peak_memory_stats(Device d = {});
 /// Gives what is cached and unused back to the system.
 WEFT_API void empty_cache(Device d = {});
@@ -101,11 +110,13 @@ WEFT_API void set_memory_limit(size_t bytes, Device d = {});
 WEFT_API void synchronize(Device d = {});
 /// Number of devices of a type, 0 if its backend is missing.
 WEFT_API int device_count(DeviceType type);
+/// Name, memory and compute capability of a device.
 WEFT_API DeviceProperties device_properties(Device d = {});
 
 /// How f32 products are computed on devices with reduced-precision units: "highest" in f32 (the default), "high" in
 /// TF32 where the device has it (10 bits of mantissa). ValueError for anything else. PyTorch's switch of the same name.
 WEFT_API void set_float32_matmul_precision(std::string_view precision);
+/// Whether "high" is set.
 WEFT_API bool tf32_allowed();
 
 }  // namespace weft

@@ -13,8 +13,8 @@ namespace weft {
 
 /// The words of an enum: one for each enumerator, in their order from 0; `what` begins the error for another one.
 template <size_t N> struct Words {
-  std::string_view what;
-  std::array<std::string_view, N> list;
+  std::string_view what;                 ///< "OP: ARGUMENT", for errors
+  std::array<std::string_view, N> list;  ///< in the order of the enumerators
 };
 /// Words of an enum, in the order of its enumerators.
 template <class... Text> constexpr Words<sizeof...(Text)> make_words(std::string_view what, Text... list) {
@@ -33,7 +33,9 @@ template <class E> class Choice {
   constexpr Choice(E value) : value_(value) {}
   template <std::convertible_to<std::string_view> Text> Choice(const Text& text) : value_(from(text)) {}
 
+  /// The enumerator.
   constexpr operator E() const { return value_; }
+  /// Its word.
   constexpr std::string_view text() const { return mode_words(value_).list[static_cast<size_t>(value_)]; }
 
   friend constexpr bool operator==(Choice a, Choice b) { return a.value_ == b.value_; }
@@ -57,6 +59,7 @@ template <class T> class Only {
   template <class U>
   requires std::is_arithmetic_v<U> &&(std::same_as<U, bool> == std::same_as<T, bool>)constexpr Only(U value)
       : value_(static_cast<T>(value)) {}
+  /// The value.
   constexpr operator T() const { return value_; }
 
  private:

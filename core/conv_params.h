@@ -9,13 +9,14 @@ namespace weft {
 /// Per spatial axis: step of the window, zeros before and after, distance of the taps; and the number of groups.
 /// Output size: floor((L + padding_lo + padding_hi - dilation (k - 1) - 1) / stride) + 1.
 struct ConvParams {
-  Shape stride, padding_lo, padding_hi, dilation;
-  int64_t groups = 1;
+  Shape stride, padding_lo, padding_hi, dilation;  ///< one entry for each spatial axis
+  int64_t groups = 1;                              ///< of channels that do not mix
 
   /// Stride 1, no padding, dilation 1, for `rank` spatial axes.
   static ConvParams plain(int rank) {
     return {Shape::filled(rank, 1), Shape::filled(rank, 0), Shape::filled(rank, 0), Shape::filled(rank, 1), 1};
   }
+  /// floor((size + padding - dilation (kernel - 1) - 1) / stride) + 1 on a spatial axis.
   int64_t output_size(int axis, int64_t size, int64_t kernel) const {
     return (size + padding_lo[axis] + padding_hi[axis] - dilation[axis] * (kernel - 1) - 1) / stride[axis] + 1;
   }

@@ -17,6 +17,7 @@ class DimList {
   DimList(std::initializer_list<int64_t> dims) : dims_(dims) {}
   DimList(const Shape& dims) : dims_(dims) {}
   DimList(const std::vector<int64_t>& dims) : dims_(dims) {}
+  /// As given; empty: all axes.
   const Shape& dims() const { return dims_; }
   bool empty() const { return dims_.empty(); }
   /// Bit mask of the axes of a tensor of `rank`; all of them for an empty list. ValueError, in the name of `op`, for an

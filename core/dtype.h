@@ -25,9 +25,9 @@ struct DtypeTraits {
   const char* npy;          ///< in .npy files, without the byte order: "f4"; null where numpy has no such dtype
   const char* safetensors;  ///< in safetensors files: "F32"
   size_t size;              ///< of an element, in bytes
-  DtypeKind kind;
-  Dtype compute;  ///< arithmetic on one element is done in this dtype
-  Dtype sum;      ///< sums and products over many elements are given in this dtype
+  DtypeKind kind;           ///< bool, integer or floating
+  Dtype compute;            ///< arithmetic on one element is done in this dtype
+  Dtype sum;                ///< sums and products over many elements are given in this dtype
 };
 // clang-format off: a table, in the order of the enumerators
 inline constexpr DtypeTraits kDtypeTraits[] = {
@@ -49,7 +49,7 @@ constexpr const DtypeTraits& traits(Dtype d) { return kDtypeTraits[static_cast<i
 
 /// A set of dtypes.
 struct DtypeSet {
-  uint16_t bits = 0;
+  uint16_t bits = 0;  ///< bit i: the i-th enumerator
   constexpr DtypeSet() = default;
   template <class... D> constexpr explicit DtypeSet(D... d) : bits(((1u << static_cast<int>(d)) | ...)) {}
   /// The dtypes whose traits pass `test`.
@@ -59,26 +59,32 @@ struct DtypeSet {
       if (test(kDtypeTraits[i])) s.bits = static_cast<uint16_t>(s.bits | 1u << i);
     return s;
   }
+  /// Is d one of the set?
   constexpr bool has(Dtype d) const { return bits >> static_cast<int>(d) & 1; }
+  /// Those that are in both.
   friend constexpr DtypeSet operator&(DtypeSet a, DtypeSet b) {
     a.bits &= b.bits;
     return a;
   }
 };
+/// f32, f64, bf16, f16.
 inline constexpr DtypeSet kFloatingDtypes = DtypeSet::where(
     [](const DtypeTraits& t) { return t.kind == DtypeKind::floating; });
+/// The integers and bool.
 inline constexpr DtypeSet kIntegralDtypes = DtypeSet::where([](const DtypeTraits& t) {
   return t.kind == DtypeKind::boolean || t.kind == DtypeKind::unsigned_integer || t.kind == DtypeKind::signed_integer;
 });
 /// i8, i16 and u16: arithmetic on them is i32's, cut to their size.
 inline constexpr DtypeSet kShortDtypes = DtypeSet::where(
     [](const DtypeTraits& t) { return t.kind != DtypeKind::floating && t.size < traits(t.compute).size; });
+/// All but bool.
 inline constexpr DtypeSet kNumericDtypes = DtypeSet::where(
     [](const DtypeTraits& t) { return t.kind != DtypeKind::boolean; });
 /// What heavy kernels take: numbers without the short integers, which ops widen for them.
 inline constexpr DtypeSet kWideDtypes = DtypeSet::where([](const DtypeTraits& t) {
   return t.kind == DtypeKind::floating || (t.kind != DtypeKind::boolean && t.size == traits(t.compute).size);
 });
+/// All.
 inline constexpr DtypeSet kAllDtypes = DtypeSet::where([](const DtypeTraits&) { return true; });
 /// What index tensors hold.
 inline constexpr DtypeSet kIndexDtypes(Dtype::i64, Dtype::i32);
@@ -87,19 +93,20 @@ WEFT_API std::ostream& operator<<(std::ostream& os, DtypeSet set);
 
 /// bfloat16: the upper half of an f32, rounded to nearest even. Arithmetic goes through float.
 struct bf16 {
-  uint16_t bits;
+  uint16_t bits;  ///< sign, 8 bits of exponent, 7 of mantissa
   bf16() = default;
   WEFT_HD WEFT_INLINE bf16(float f) {
     uint32_t u = std::bit_cast<uint32_t>(f);
     bool nan = (u & 0x7fffffffu) > 0x7f800000u;
     bits = static_cast<uint16_t>(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
   }
+  /// The same number as f32.
   WEFT_HD WEFT_INLINE operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 };
 
 /// IEEE half precision, rounded to nearest even. Arithmetic goes through float.
 struct f16 {
-  uint16_t bits;
+  uint16_t bits;  ///< sign, 5 bits of exponent, 10 of mantissa
   f16() = default;
   WEFT_HD WEFT_INLINE f16(float f) {
     // Branch-free apart from selects, so that compilers vectorise it: scale into the half's exponent range with
@@ -112,6 +119,7 @@ struct f16 {
     uint32_t r = u >= 0x47800000u ? special : (u < 0x38800000u ? sub : norm);
     bits = static_cast<uint16_t>(r | (sign >> 16));
   }
+  /// The same number as f32.
   WEFT_HD WEFT_INLINE operator float() const {
     uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16, u = bits & 0x7fffu;
     uint32_t norm = (u << 13) + 0x38000000u;
@@ -122,6 +130,7 @@ struct f16 {
   }
 };
 
+/// The dtype of a C++ element type: dtype_v<float> is f32.
 template <class T> struct dtype_of;
 template <> struct dtype_of<float> { static constexpr Dtype value = Dtype::f32; };
 template <> struct dtype_of<double> { static constexpr Dtype value = Dtype::f64; };
@@ -160,6 +169,7 @@ constexpr bool is_half(Dtype d) { return d == Dtype::bf16 || d == Dtype::f16; }
 constexpr bool is_integral(Dtype d) { return kIntegralDtypes.has(d); }
 /// Integers that hold negative numbers.
 constexpr bool is_signed_integer(Dtype d) { return traits(d).kind == DtypeKind::signed_integer; }
+/// i8, i16 and u16.
 constexpr bool is_short(Dtype d) { return kShortDtypes.has(d); }
 /// f32 for the halves, i32 for the short integers, d otherwise: the dtype that arithmetic is done in.
 constexpr Dtype compute_dtype(Dtype d) { return traits(d).compute; }
@@ -168,6 +178,7 @@ constexpr Dtype sum_dtype(Dtype d) { return traits(d).sum; }
 
 /// "f32", "bf16", "bool", ...
 WEFT_API const char* name(Dtype d);
+/// Prints the name.
 WEFT_API std::ostream& operator<<(std::ostream& os, Dtype d);
 /// The common dtype of a binary op on two tensors, as PyTorch promotes: the floating one of two kinds; the wider one of
 /// one kind (f32 of f16 and bf16); of signed and unsigned integers the least signed one that holds both, i64 at most.
@@ -190,6 +201,7 @@ template <class... T, class F> WEFT_INLINE void dispatch_types(Dtype d, const ch
 template <class F> WEFT_INLINE void dispatch_floating(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<float, double, bf16, f16>(d, op, f);
 }
+/// The integers and bool.
 template <class F> WEFT_INLINE void dispatch_integral(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<int64_t, int32_t, uint8_t, bool, int8_t, int16_t, uint16_t>(d, op, f);
 }
@@ -201,6 +213,7 @@ template <class F> WEFT_INLINE void dispatch_index(Dtype d, const char* op, F&& 
 template <class F> WEFT_INLINE void dispatch_wide(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t>(d, op, f);
 }
+/// All but bool; all.
 template <class F> WEFT_INLINE void dispatch_numeric(Dtype d, const char* op, F&& f) {
   detail::dispatch_types<float, double, bf16, f16, int64_t, int32_t, uint8_t, int8_t, int16_t, uint16_t>(d, op, f);
 }
@@ -240,9 +253,11 @@ class Scalar {
       i_ = static_cast<int64_t>(v);
     }
   }
+  /// The category that the number had in C++.
   bool is_floating() const { return kind_ == Kind::floating; }
   bool is_integer() const { return kind_ == Kind::integer; }
   bool is_bool() const { return kind_ == Kind::boolean; }
+  /// The value as a double; beyond 2^53 integers are rounded.
   double to_double() const { return is_floating() ? d_ : static_cast<double>(i_); }
   /// Towards 0; the nearest end beyond 64 bits, 0 for NaN.
   int64_t to_int64() const {
@@ -250,6 +265,7 @@ class Scalar {
     if (!(d_ > -0x1p63 && d_ < 0x1p63)) return d_ > 0 ? INT64_MAX : d_ < 0 ? INT64_MIN : 0;
     return static_cast<int64_t>(d_);
   }
+  /// The value as T, by way of f32 for the halves.
   template <class T> WEFT_INLINE T to() const {
     if constexpr (std::is_same_v<T, bool>) return is_floating() ? d_ != 0 : i_ != 0;
     else if constexpr (std::is_integral_v<T>) return static_cast<T>(to_int64());
@@ -264,6 +280,7 @@ class Scalar {
     int64_t i_;
   };
 };
+/// Prints as C++ prints the number.
 WEFT_API std::ostream& operator<<(std::ostream& os, const Scalar& s);
 
 }  // namespace weft

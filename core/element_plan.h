@@ -10,9 +10,9 @@ namespace weft {
 /// Axes of rank 1 or more. Operand 0 is the output; a stride is 0 where the operand is broadcast. A merged contiguous
 /// walk has rank 1 and all strides 1 (or 0 for a broadcast scalar).
 struct ElementPlan : fn::Axes<5> {
-  static constexpr int kMaxOperands = 5;
-  int operands = 0;
-  int64_t numel = 0;
+  static constexpr int kMaxOperands = 5;  ///< the output and up to four inputs
+  int operands = 0;                       ///< with the output
+  int64_t numel = 0;                      ///< elements of the output
 
   /// Every operand is walked with stride 1, as one run.
   bool contiguous() const {

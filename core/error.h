@@ -72,6 +72,7 @@ class [[nodiscard]] OpName {
   ~OpName() { outermost_ = outer_; }
   OpName(const OpName&) = delete;
   OpName& operator=(const OpName&) = delete;
+  /// The name that was given.
   operator const char*() const { return name_; }
 
  private:

@@ -15,6 +15,7 @@ namespace weft {
 WEFT_API Tensor empty(const Shape& shape, const TensorOptions& o = {}, MemoryFormat format = MemoryFormat::contiguous);
 /// Uninitialised, with these strides (in elements).
 WEFT_API Tensor empty_strided(const Shape& shape, const Strides& strides, const TensorOptions& o = {});
+/// Elements 0, or 1.
 WEFT_API Tensor zeros(const Shape& shape, const TensorOptions& o = {});
 WEFT_API Tensor ones(const Shape& shape, const TensorOptions& o = {});
 /// The dtype is the value's unless one is given: bool, i64 or the default dtype. ValueError for a value that the dtype
@@ -50,8 +51,9 @@ WEFT_API Tensor randint(int64_t low, int64_t high, const Shape& shape, const Ten
 inline Tensor randint(int64_t high, const Shape& shape, const TensorOptions& o = Dtype::i64, Generator* g = nullptr) {
   return randint(0, high, shape, o, g);
 }
+/// A permutation of 0..n-1. ValueError for negative n.
 WEFT_API Tensor randperm(int64_t n, const TensorOptions& o = Dtype::i64, Generator* g = nullptr);
-// Sizes without braces: `zeros(2, 3)`.
+/// Sizes without braces: `zeros(2, 3)`.
 template <std::integral... I>
 requires(sizeof...(I) > 1) Tensor empty(I... sizes) { return empty(Shape{static_cast<int64_t>(sizes)...}); }
 template <std::integral... I>
@@ -63,7 +65,8 @@ requires(sizeof...(I) > 1) Tensor rand(I... sizes) { return rand(Shape{static_ca
 template <std::integral... I>
 requires(sizeof...(I) > 1) Tensor randn(I... sizes) { return randn(Shape{static_cast<int64_t>(sizes)...}); }
 
-/// The same draws of x's shape, dtype and device; the options change dtype and device.
+/// The same draws of x's shape, dtype and device; the options change dtype and device. randint_like: integers in
+/// [low, high), or in [0, high).
 WEFT_API Tensor rand_like(const Tensor& x, const TensorOptions& o = {}, Generator* g = nullptr);
 WEFT_API Tensor randn_like(const Tensor& x, const TensorOptions& o = {}, Generator* g = nullptr);
 inline Tensor rand_like(const Tensor& x, Generator* g) { return rand_like(x, {}, g); }
@@ -132,6 +135,7 @@ template <detail::Numbers Values> Tensor tensor(const Values& values, const Shap
     return detail::from_host(std::data(values), count, dtype_v<detail::element_t<Values>>, shape, o);
   }
 }
+/// The same as a vector, [number of values].
 template <detail::Numbers Values> Tensor tensor(const Values& values, const TensorOptions& o = {}) {
   return tensor(values, Shape{static_cast<int64_t>(std::size(values))}, o);
 }

@@ -14,11 +14,14 @@ class WEFT_API Generator {
  public:
   /// All that a generator is: kept and set again, it draws the same numbers.
   struct State {
-    uint64_t seed = 0, offset = 0;
+    uint64_t seed = 0, offset = 0;  ///< of the generator; blocks of four words that are used
     friend bool operator==(const State&, const State&) = default;
   };
+  /// A stream that begins at block 0 of `seed`.
   explicit Generator(uint64_t seed = 0) : state_{seed, 0} {}
+  /// Begins anew, at block 0 of `s`.
   void seed(uint64_t s) { state_ = {s, 0}; }
+  /// Where the stream is, and how it gets there again.
   State state() const { return state_; }
   void set_state(State s) { state_ = s; }
   /// Reserves `blocks` of four 32-bit words and returns where they begin.

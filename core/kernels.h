@@ -32,7 +32,9 @@ class WEFT_API KernelSlot {
  public:
   KernelSlot(const KernelSlot&) = delete;
   KernelSlot& operator=(const KernelSlot&) = delete;
+  /// The op's name, for errors and tables.
   const char* name() const { return name_; }
+  /// Is there a kernel for that kind of device?
   bool has(DeviceType d) const { return fn_[static_cast<int>(d)] != nullptr; }
   /// The dtypes that a device's kernel takes; none without a kernel.
   DtypeSet dtypes(DeviceType d) const { return has(d) ? takes_ & only_[static_cast<int>(d)] : DtypeSet(); }
@@ -47,16 +49,18 @@ class WEFT_API KernelSlot {
  protected:
   using AnyFn = void (*)();
   KernelSlot(const char* name, DtypeSet takes);
+  /// NotSupported that names the op and the devices that have a kernel.
   [[noreturn]] void fail(DeviceType d) const;
-  const char* name_;
-  AnyFn fn_[kDeviceTypes] = {};
-  DtypeSet takes_, only_[kDeviceTypes];
+  const char* name_;                     ///< for errors
+  AnyFn fn_[kDeviceTypes] = {};          ///< by DeviceType; null: none
+  DtypeSet takes_, only_[kDeviceTypes];  ///< dtypes of the op; and those that a device's kernel is limited to
 };
 
 /// A slot: one load and an indirect call.
 template <class Sig> class Kernel;
 template <class... A> class Kernel<void(A...)> : public KernelSlot {
  public:
+  /// A kernel of this slot.
   using Fn = void (*)(A...);
   explicit Kernel(const char* name = "", DtypeSet takes = kAllDtypes) : KernelSlot(name, takes) {}
   /// `only`: the dtypes that this device's kernel is limited to.
@@ -64,8 +68,11 @@ template <class... A> class Kernel<void(A...)> : public KernelSlot {
     fn_[static_cast<int>(d)] = reinterpret_cast<AnyFn>(f);
     only_[static_cast<int>(d)] = only;
   }
+  /// The device's kernel, or null.
   Fn get(DeviceType d) const { return reinterpret_cast<Fn>(fn_[static_cast<int>(d)]); }
+  /// Name and dtypes of a slot of a family.
   void describe(const char* name, DtypeSet takes) { name_ = name, takes_ = takes; }
+  /// Runs the device's kernel, on that device. NotSupported where there is none.
   void operator()(Device d, A... a) const {
     Fn f = get(d.type);
     if (!f) [[unlikely]]
@@ -81,7 +88,9 @@ template <class Sig, class List> class KernelFamily {
   KernelFamily() {
     List::for_each([this]<class F> { of<F>().describe(F::name, fn::dtypes_of<F>()); });
   }
+  /// The slot of functor F.
   template <class F> Kernel<Sig>& of() { return slots_[fn::IndexOf<F, List>::value]; }
+  /// The list.
   using Functors = List;
 
  private:

@@ -9,8 +9,8 @@ namespace weft {
 
 /// What the kernels of cross_entropy take beside tensors.
 struct CrossEntropyParams {
-  int64_t ignore_index = -100;
-  double label_smoothing = 0;
+  int64_t ignore_index = -100;  ///< targets that do not count
+  double label_smoothing = 0;   ///< in [0, 1]
 };
 
 /// ValueError that names the first of `targets`, of that shape, that is no class.

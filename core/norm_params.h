@@ -16,11 +16,12 @@ enum class NormSource : uint8_t {
   folded,
 };
 
+/// What the kernels of normalisations take beside tensors.
 struct NormParams {
-  double eps = 1e-5;
-  Activation activation = Activation::none;
-  double slope = 0.01;
-  NormSource source = NormSource::input;
+  double eps = 1e-5;                         ///< inside the square root
+  Activation activation = Activation::none;  ///< applied to the result
+  double slope = 0.01;                       ///< of leaky_relu
+  NormSource source = NormSource::input;     ///< for backward
 };
 
 }  // namespace weft

@@ -12,9 +12,12 @@ namespace weft {
 class RefCounted {
  public:
   RefCounted() = default;
+  /// A copy of an object has a count of its own.
   RefCounted(const RefCounted&) {}
   RefCounted& operator=(const RefCounted&) { return *this; }
+  /// Number of references, for `unique` and statistics.
   uint32_t use_count() const { return count_.load(std::memory_order_acquire); }
+  /// One more reference.
   void retain() const { count_.fetch_add(1, std::memory_order_relaxed); }
   /// The same, unless the last reference has gone: then false, and the object is on its way out.
   bool retain_if_alive() const {
@@ -37,6 +40,7 @@ class RefCounted {
 template <class T> class Ref {
  public:
   Ref() = default;
+  /// Null; a reference more, to p or to what o names; a moved-from Ref is null.
   Ref(std::nullptr_t) {}
   explicit Ref(T* p) : p_(p) {
     if (p_) p_->retain();
@@ -45,6 +49,7 @@ template <class T> class Ref {
   Ref(Ref&& o) noexcept : p_(std::exchange(o.p_, nullptr)) {}
   template <class U>
   requires std::is_convertible_v<U*, T*> Ref(const Ref<U>& o) : Ref(static_cast<T*>(o.get())) {}
+  /// Drops what was named, names what o names.
   Ref& operator=(Ref o) noexcept {
     std::swap(p_, o.p_);
     return *this;
@@ -52,10 +57,13 @@ template <class T> class Ref {
   ~Ref() {
     if (p_ && p_->drop()) destroy(p_);
   }
+  /// The pointer; null where there is none.
   T* get() const { return p_; }
   T* operator->() const { return p_; }
   T& operator*() const { return *p_; }
+  /// Is it not null?
   explicit operator bool() const { return p_ != nullptr; }
+  /// Is this the only reference? False for null.
   bool unique() const { return p_ && p_->use_count() == 1; }
   friend bool operator==(const Ref& a, const Ref& b) { return a.p_ == b.p_; }
 
@@ -63,6 +71,7 @@ template <class T> class Ref {
   T* p_ = nullptr;
 };
 
+/// A new T(a...), with one reference.
 template <class T, class... A> Ref<T> make_ref(A&&... a) { return Ref<T>(new T(std::forward<A>(a)...)); }
 
 }  // namespace weft

@@ -8,7 +8,7 @@
 
 #include "weft/core/tensor.h"
 
-// A struct of tensors of these names, in this order, made of braces: WEFT_RESULT(ValuesIndices, values, indices);
+/// A struct of tensors of these names, in this order, made of braces: WEFT_RESULT(ValuesIndices, values, indices);
 #define WEFT_RESULT(Name, ...)                                                     \
   struct Name {                                                                    \
     ::weft::Tensor __VA_ARGS__;                                                    \
@@ -28,6 +28,7 @@ concept Result = requires(R r) {
 // PyTorch's C++ programs read results by std::get: it is looked up in std alone. Of a temporary it gives a Tensor and
 // no reference, which would dangle.
 namespace std {
+/// Tensor I of a result.
 template <size_t I, weft::detail::Result R> weft::Tensor& get(R& r) { return get<I>(r.elements()); }
 template <size_t I, weft::detail::Result R> const weft::Tensor& get(const R& r) { return get<I>(r.elements()); }
 template <size_t I, weft::detail::Result R>

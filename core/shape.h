@@ -40,12 +40,15 @@ class WEFT_API Shape {
     return s;
   }
 
+  /// Number of entries.
   int size() const { return n_; }
   int rank() const { return n_; }
+  /// Has it no entries?
   bool empty() const { return n_ == 0; }
   /// Python's indexing: -1 is the last. Unchecked beyond that.
   int64_t operator[](int i) const { return v_[i < 0 ? i + n_ : i]; }
   int64_t& operator[](int i) { return v_[i < 0 ? i + n_ : i]; }
+  /// The entries in memory, unchecked.
   const int64_t* data() const { return v_; }
   int64_t* data() { return v_; }
   const int64_t* begin() const { return v_; }
@@ -55,6 +58,7 @@ class WEFT_API Shape {
   int64_t front() const { return v_[0]; }
   int64_t back() const { return v_[n_ - 1]; }
 
+  /// Adds an entry. ShapeError beyond kMaxRank entries, here and in `resize` and `insert`.
   void push_back(int64_t x) {
     WEFT_CHECK(n_ < kMaxRank, ShapeError, "tensor: more than ", kMaxRank, " dimensions are not supported");
     v_[n_++] = x;
@@ -65,12 +69,14 @@ class WEFT_API Shape {
     for (int i = n_; i < n; ++i) v_[i] = fill;
     n_ = n;
   }
+  /// Puts x before entry `at`; removes entry `at`. Unchecked positions.
   void insert(int at, int64_t x);
   void erase(int at);
   /// The `count` entries from `from` on (default: to the end).
   Shape slice(int from, int count = -1) const {
     return Shape(std::span<const int64_t>(v_ + from, static_cast<size_t>(count < 0 ? n_ - from : count)));
   }
+  /// Is x one of the entries?
   bool contains(int64_t x) const;
 
   /// Product of all entries; 1 for rank 0.
@@ -86,6 +92,7 @@ class WEFT_API Shape {
       if (a.v_[i] != b.v_[i]) return false;
     return true;
   }
+  /// The entries as a vector.
   std::vector<int64_t> vec() const { return {begin(), end()}; }
 
  private:
@@ -99,6 +106,7 @@ class WEFT_API Shape {
   int64_t v_[kMaxRank];
 };
 
+/// A Shape that holds strides, in elements.
 using Strides = Shape;
 
 /// No tensor has as many elements: 2^59 of 8 bytes are past any memory, so that byte counts cannot overflow either.
@@ -134,10 +142,12 @@ template <int D> class Dims {
   template <std::convertible_to<int64_t>... I>
   requires(sizeof...(I) == D && D > 1) Dims(I... i) : v_{static_cast<int64_t>(i)...} {}
   Dims(const std::array<int64_t, D>& v) : v_(v) {}
+  /// The size for axis i, unchecked.
   int64_t operator[](int i) const { return v_[static_cast<size_t>(i)]; }
   int64_t& operator[](int i) { return v_[static_cast<size_t>(i)]; }
   auto begin() const { return v_.begin(); }
   auto end() const { return v_.end(); }
+  /// The D sizes.
   operator Shape() const { return Shape(std::span<const int64_t>(v_.data(), D)); }
   friend bool operator==(const Dims&, const Dims&) = default;
 

@@ -13,6 +13,7 @@ namespace weft {
 template <class T, int N> class SmallVec {
  public:
   SmallVec() = default;
+  /// N elements lie inside the object; more of them, on the heap. Indices are not checked.
   SmallVec(std::initializer_list<T> v) {
     reserve(static_cast<int>(v.size()));
     for (const T& x : v) push_back(x);
@@ -23,6 +24,7 @@ template <class T, int N> class SmallVec {
     for (const T& x : o) push_back(x);
   }
   SmallVec(SmallVec&& o) noexcept { take(o); }
+  /// Copies or moves all elements; those that were there are destroyed.
   SmallVec& operator=(const SmallVec& o) {
     if (this != &o) {
       SmallVec copy(o);
@@ -40,6 +42,7 @@ template <class T, int N> class SmallVec {
   }
   ~SmallVec() { reset(); }
 
+  /// As std::vector's.
   int size() const { return n_; }
   bool empty() const { return n_ == 0; }
   T* begin() { return p_; }

@@ -10,8 +10,9 @@ namespace weft {
 /// between.
 struct Stamp {
   uint64_t storage = ~uint64_t{0};  ///< its id; by default one that no storage has
-  uint32_t version = 0;
+  uint32_t version = 0;             ///< of the storage
   Stamp() = default;
+  /// Of t as it is now.
   explicit Stamp(const Tensor& t) : storage(t.impl()->storage->id()), version(t.version()) {}
   bool operator==(const Stamp&) const = default;
 };

@@ -17,13 +17,14 @@ namespace weft {
 ///     for (const auto& [name, tensor] : dict) ...
 class WEFT_API StateDict {
  public:
+  /// Name and tensor.
   using Entry = std::pair<std::string, Tensor>;
   /// Free text that travels with the tensors (safetensors' `__metadata__`).
   std::map<std::string, std::string> metadata;
 
   /// A tensor of a file in a dtype that weft does not have, or does not have without a word for it.
   struct Foreign {
-    Shape shape;
+    Shape shape;        ///< in the file
     std::string dtype;  ///< in the format's words
     std::string error;  ///< why it is not here, and what to do
   };
@@ -44,8 +45,10 @@ class WEFT_API StateDict {
   /// Removes an entry, a foreign one, too; false when there is none.
   bool erase(std::string_view name);
 
+  /// Number of entries, foreign ones not counted.
   size_t size() const { return entries_.size(); }
   bool empty() const { return entries_.empty(); }
+  /// The entries in their order.
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }
 

@@ -22,11 +22,15 @@ class Storage : public RefCounted {
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
+  /// The first byte, on the device.
   void* data() const { return data_; }
+  /// Size of the memory.
   size_t bytes() const { return bytes_; }
+  /// Where it lies.
   Device device() const { return device_; }
   /// Never reused in a process: the key of caches of packed weights.
   uint64_t id() const { return id_; }
+  /// Grows with every taking of a writable pointer: `bump`.
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
   void bump() { version_.fetch_add(1, std::memory_order_relaxed); }
   /// Asks that the caches that hold something made from this storage hear of its end.
@@ -44,6 +48,7 @@ class Storage : public RefCounted {
   Device device_;
   std::function<void()>* release_ = nullptr;
 };
+/// How a Ref ends a storage.
 inline void destroy(Storage* s) { delete s; }
 
 }  // namespace weft

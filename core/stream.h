@@ -18,6 +18,7 @@ class WEFT_API Stream {
   explicit Stream(Device device);
   /// The one that the calling thread's ops on `device` go to; at first the device's default stream.
   static Stream current(Device device);
+  /// The device it belongs to.
   Device device() const { return device_; }
   /// cudaStream_t on CUDA.
   void* handle() const { return handle_.get(); }
@@ -54,10 +55,13 @@ class WEFT_API Event {
   void record();
   /// Has the stream got there?
   bool done() const;
+  /// Waits until the stream got there.
   void synchronize() const;
   /// Milliseconds from `start` to this mark; both done.
   double elapsed_ms(const Event& start) const;
+  /// The device it belongs to.
   Device device() const { return device_; }
+  /// cudaEvent_t on CUDA.
   void* handle() const { return handle_.get(); }
 
  private:

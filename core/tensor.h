@@ -24,17 +24,18 @@ namespace weft {
 class Tensor;
 class AutogradMeta;  // autograd/node.h
 class Stream;        // core/stream.h
+/// How a Ref ends a record (autograd/).
 WEFT_API void destroy(AutogradMeta* m);
 
 /// What a Tensor handle points to. Plain data; `contiguous` is kept true to shape and strides.
 struct TensorImpl : RefCounted {
-  Ref<Storage> storage;
-  Shape shape;
-  Strides strides;
-  int64_t offset = 0;  // in elements
-  int64_t numel = 0;
-  Dtype dtype = Dtype::f32;
-  bool contiguous = true;
+  Ref<Storage> storage;        ///< shared by views
+  Shape shape;                 ///< logical: [N, C, ...]
+  Strides strides;             ///< in elements, one for each axis
+  int64_t offset = 0;          // in elements
+  int64_t numel = 0;           ///< product of shape
+  Dtype dtype = Dtype::f32;    ///< of the elements
+  bool contiguous = true;      ///< row-major without gaps
   bool is_view = false;        // made as a view of another tensor
   Ref<AutogradMeta> autograd;  // null until something asks for gradients
 
@@ -44,6 +45,7 @@ struct TensorImpl : RefCounted {
   WEFT_API Ref<TensorImpl> detached() const;
   WEFT_API ~TensorImpl();
 };
+/// How a Ref ends an impl.
 inline void destroy(TensorImpl* t) { delete t; }
 
 /// Order of the elements in memory, for `contiguous()` and factories.
@@ -64,13 +66,16 @@ class TensorOptions {
   TensorOptions(Dtype t, Device d) : dtype_(t), device_(d), dtype_given_(true), device_given_(true) {}
   TensorOptions(Device d, Dtype t) : TensorOptions(t, d) {}
 
+  /// What was asked for, else the default: default_dtype(), the CPU, false.
   Dtype dtype() const { return dtype_given_ ? dtype_ : default_dtype(); }
   /// The dtype that was asked for, else `natural`: that of the values, where a factory takes values.
   Dtype dtype_or(Dtype natural) const { return dtype_given_ ? dtype_ : natural; }
+  /// The device, that or `natural` where none was asked for, and whether gradients were.
   Device device() const { return device_; }
   Device device_or(Device natural) const { return device_given_ ? device_ : natural; }
   bool requires_grad() const { return requires_grad_; }
 
+  /// These options with one of them set.
   TensorOptions dtype(Dtype t) const {
     return with([&](TensorOptions& o) { o.dtype_ = t, o.dtype_given_ = true; });
   }
@@ -96,8 +101,8 @@ class TensorOptions {
 inline constexpr std::nullopt_t None = std::nullopt;
 /// A range of an axis as in Python, `start:stop:step`; empty bounds reach the end. step >= 1.
 struct Slice {
-  std::optional<int64_t> start, stop;
-  int64_t step;
+  std::optional<int64_t> start, stop;  ///< bounds; negative ones count from the end
+  int64_t step;                        ///< distance of the elements
   Slice(std::optional<int64_t> start = {}, std::optional<int64_t> stop = {}, int64_t step = 1)
       : start(start), stop(stop), step(step) {}
 };
@@ -105,6 +110,7 @@ struct Slice {
 struct NewAxis {};
 /// All axes not named otherwise in `index`.
 struct Ellipsis {};
+/// Options of backward.
 struct BackwardOptions {
   bool retain_graph = false;  ///< keep the graph for another backward
   /// Record the gradients' own graph (implies retain_graph). A leaf's grad() then leads back to the leaf: the two keep
@@ -150,7 +156,7 @@ class WEFT_API Tensor : public TensorMethods {
   requires requires { typename P::OfModule; }
   Tensor& operator=(const P&) & { return detail::refuse_plain_handle<P>(), *this; }
 
-  // Queries. On an undefined Tensor they throw a ValueError in the name of the function that asks: leave `from` alone.
+  /// Queries. On an undefined Tensor they throw a ValueError in the name of the function that asks: leave `from` alone.
   bool defined() const { return static_cast<bool>(impl_); }
   explicit operator bool() const = delete;  // use defined() or item<bool>()
   const Shape& shape(const char* from = __builtin_FUNCTION()) const { return at(from).shape; }
@@ -163,6 +169,8 @@ class WEFT_API Tensor : public TensorMethods {
   /// PyTorch's name of shape.
   const Shape& sizes(const char* from = __builtin_FUNCTION()) const { return shape(from); }
   int64_t element_size() const { return static_cast<int64_t>(itemsize(at().dtype)); }  ///< bytes of one element
+  /// Number of elements, their dtype and device, their bytes without gaps; a new tensor's options; row-major without
+  /// gaps?
   int64_t numel(const char* from = __builtin_FUNCTION()) const { return at(from).numel; }
   Dtype dtype(const char* from = __builtin_FUNCTION()) const { return at(from).dtype; }
   Device device(const char* from = __builtin_FUNCTION()) const { return at(from).storage->device(); }
@@ -173,13 +181,15 @@ class WEFT_API Tensor : public TensorMethods {
   bool is_channels_last() const;
   /// Strides are a permutation of a contiguous tensor's: no gaps, no overlap.
   bool is_dense() const;
+  /// is_contiguous, or is_channels_last for any other format.
   bool is_contiguous(MemoryFormat format) const {
     return format == MemoryFormat::contiguous ? is_contiguous() : is_channels_last();
   }
+  /// Of the dtype, and of the device.
   bool is_floating(const char* from = __builtin_FUNCTION()) const { return weft::is_floating(dtype(from)); }
   bool is_cpu(const char* from = __builtin_FUNCTION()) const { return device(from).type == DeviceType::cpu; }
   bool is_cuda(const char* from = __builtin_FUNCTION()) const { return device(from).type == DeviceType::cuda; }
-  // PyTorch's names of rank, dtype and is_floating
+  /// PyTorch's names of rank, dtype and is_floating
   int64_t ndimension(const char* from = __builtin_FUNCTION()) const { return rank(from); }
   Dtype scalar_type(const char* from = __builtin_FUNCTION()) const { return dtype(from); }
   bool is_floating_point(const char* from = __builtin_FUNCTION()) const { return is_floating(from); }
@@ -189,7 +199,8 @@ class WEFT_API Tensor : public TensorMethods {
   /// This handle is the only one of its impl, and its impl the only one of its storage: safe to overwrite.
   bool is_unique() const { return impl_.unique() && impl_->storage.unique(); }
 
-  // Elements. Pointers are in stride order, see strides().
+  /// A pointer to the first element, to read. Elements are in stride order, see strides(). DtypeError for another type
+  /// than the tensor's, DeviceError for memory that the host cannot read.
   template <class T> const T* data() const {
     check_type(dtype_v<T>);
     return static_cast<const T*>(raw_data());
@@ -199,6 +210,7 @@ class WEFT_API Tensor : public TensorMethods {
     check_type(dtype_v<T>);
     return static_cast<T*>(mut_raw_data());
   }
+  /// Any dtype, any device.
   const void* raw_data() const {
     return static_cast<const char*>(at().storage->data()) + at().offset * static_cast<int64_t>(itemsize(at().dtype));
   }
@@ -221,9 +233,11 @@ class WEFT_API Tensor : public TensorMethods {
   // A temporary's elements would be gone: give the tensor a name first.
   template <class T, int N> void accessor() && = delete;
   template <class T, int N> void mutable_accessor() && = delete;
+  /// Grows with every write, of all views together.
   uint32_t version() const { return at().storage->version(); }
   /// The value of a one-element tensor, converted. Waits for the device.
   template <class T> T item() const { return item().to<T>(); }
+  /// The same as a Scalar. ShapeError for both unless there is one element.
   Scalar item() const;
   /// All elements in logical row-major order, converted, on the host.
   template <class T> std::vector<T> to_vector() const;
@@ -233,15 +247,19 @@ class WEFT_API Tensor : public TensorMethods {
   [[nodiscard]] Tensor reshape(const Shape& shape) const;
   template <std::integral... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor reshape(I... sizes) const { return reshape(listed(sizes...)); }
+  /// reshape to o's shape.
   [[nodiscard]] Tensor reshape_as(const Tensor& o) const;
   /// As reshape, but a ShapeError where a copy would be needed.
   [[nodiscard]] Tensor view(const Shape& shape) const;
   template <std::integral... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor view(I... sizes) const { return view(listed(sizes...)); }
+  /// view of o's shape.
   [[nodiscard]] Tensor view_as(const Tensor& o) const { return view(o.shape()); }
+  /// Axis i of the result is axis dims[i].
   [[nodiscard]] Tensor permute(const Shape& dims) const;
   template <std::integral... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor permute(I... dims) const { return permute(listed(dims...)); }
+  /// Two axes exchanged.
   [[nodiscard]] Tensor transpose(int64_t dim0, int64_t dim1) const;
   /// Transpose of a matrix; rank 0 and 1 unchanged.
   [[nodiscard]] Tensor t() const;
@@ -252,40 +270,51 @@ class WEFT_API Tensor : public TensorMethods {
   /// Elements start, start+step, ... below stop. Bounds as in Python.
   [[nodiscard]] Tensor slice(int64_t dim, std::optional<int64_t> start = {}, std::optional<int64_t> stop = {},
                              int64_t step = 1) const;
+  /// Index `index` of an axis, which goes: [.., n, ..] -> [.., ..].
   [[nodiscard]] Tensor select(int64_t dim, int64_t index) const;
+  /// select on the first axis.
   [[nodiscard]] Tensor operator[](int64_t index) const { return select(0, index); }
   /// x.index({at}): a mask, an index tensor or a Slice.
   [[nodiscard]] Tensor operator[](const Tensor& at) const;
+  /// slice of the first axis.
   [[nodiscard]] Tensor operator[](const Slice& at) const { return slice(0, at.start, at.stop, at.step); }
+  /// `length` elements from `start` on along an axis. Negative starts count from the end.
   [[nodiscard]] Tensor narrow(int64_t dim, int64_t start, int64_t length) const;
   /// Sizes of 1 grow without copying; -1 keeps a size; new axes come in front.
   [[nodiscard]] Tensor expand(const Shape& shape) const;
   template <std::integral... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor expand(I... sizes) const { return expand(listed(sizes...)); }
+  /// expand to o's shape.
   [[nodiscard]] Tensor expand_as(const Tensor& o) const;
   /// Without dims all axes of size 1 go; with dims those of them that have size 1.
   [[nodiscard]] Tensor squeeze() const;
   [[nodiscard]] Tensor squeeze(const Shape& dims) const;
   [[nodiscard]] Tensor squeeze(int64_t dim) const { return squeeze(Shape{dim}); }
+  /// A new axis of size 1 at `dim`; -1 is behind the last.
   [[nodiscard]] Tensor unsqueeze(int64_t dim) const;
+  /// Axes start_dim to end_dim as one; rank 0 becomes [1]. unflatten: the reverse, one of the sizes may be -1.
   [[nodiscard]] Tensor flatten(int64_t start_dim = 0, int64_t end_dim = -1) const;
   [[nodiscard]] Tensor unflatten(int64_t dim, const Shape& sizes) const;
+  /// Axis source[i] becomes axis destination[i]; the others keep their order.
   [[nodiscard]] Tensor movedim(const Shape& source, const Shape& destination) const;
   [[nodiscard]] Tensor movedim(int64_t source, int64_t destination) const {
     return movedim(Shape{source}, Shape{destination});
   }
   /// Pieces of `size` along dim, the last one smaller if it does not divide.
   [[nodiscard]] std::vector<Tensor> split(int64_t size, int64_t dim = 0) const;
+  /// Pieces of those sizes, which sum to the axis' size.
   [[nodiscard]] std::vector<Tensor> split(const Shape& sizes, int64_t dim = 0) const;
+  /// At most `chunks` pieces of one size, the last one smaller if it does not divide.
   [[nodiscard]] std::vector<Tensor> chunk(int64_t chunks, int64_t dim = 0) const;
   /// Windows of `size` every `step` along dim, as a new last axis.
   [[nodiscard]] Tensor unfold(int64_t dim, int64_t size, int64_t step) const;
+  /// The diagonal number `offset` of the matrices in axes dim0 and dim1, as a new last axis.
   [[nodiscard]] Tensor diagonal(int64_t offset = 0, int64_t dim0 = 0, int64_t dim1 = 1) const;
   /// numpy's indexing: `x.index({1, Slice(0, 5), Ellipsis(), mask})`. Views for integers and slices, copies for lists
   /// and tensors.
   [[nodiscard]] Tensor index(const std::vector<Index>& at) const;
 
-  // Copies, recorded
+  /// The elements converted; this tensor if it has that dtype. Recorded, as are all copies below.
   [[nodiscard]] Tensor to(Dtype dtype) const;
   /// A copy on `device`, or this tensor if it is there. `non_blocking`: a copy from or to pinned host memory is only
   /// put into the current stream; the source must stay as it is, the result on the CPU must not be read, until it is
@@ -306,24 +335,26 @@ class WEFT_API Tensor : public TensorMethods {
   /// In the dtype and on the device of `like`.
   [[nodiscard]] Tensor to(const Tensor& like) const { return to(like.dtype()).to(like.device()); }
   [[nodiscard]] Tensor type_as(const Tensor& like) const { return to(like); }
+  /// On the CPU, or on the CUDA device of that number; this tensor if it is there.
   [[nodiscard]] Tensor cpu() const { return to(Device()); }
   [[nodiscard]] Tensor cuda(int index = 0) const { return to(Device(DeviceType::cuda, index)); }
   /// This tensor if it has that layout already, a copy otherwise.
   [[nodiscard]] Tensor contiguous(MemoryFormat format = MemoryFormat::contiguous) const;
+  /// A dense copy, with its axes in memory in the order that this tensor has them in.
   [[nodiscard]] Tensor clone() const;
   /// Same elements, no gradient.
   [[nodiscard]] Tensor detach() const;
 
-  // New tensors of this one's dtype and device, unless the options say otherwise.
+  /// New tensors of this one's dtype and device, unless the options say otherwise.
   [[nodiscard]] Tensor new_empty(const Shape& shape, const TensorOptions& o = {}) const;
   [[nodiscard]] Tensor new_zeros(const Shape& shape, const TensorOptions& o = {}) const;
   [[nodiscard]] Tensor new_ones(const Shape& shape, const TensorOptions& o = {}) const;
   /// ValueError for a value that the dtype cannot hold.
   [[nodiscard]] Tensor new_full(const Shape& shape, Scalar value, const TensorOptions& o = {}) const;
 
-  // In place: only where no graph is recorded (under NoGrad, or nothing involved requires grad). A source that overlaps
-  // this tensor is read before anything is written. ValueError where elements of this tensor share memory (it was
-  // expanded, ...).
+  /// In place: only where no graph is recorded (under NoGrad, or nothing involved requires grad). A source that
+  /// overlaps this tensor is read before anything is written. ValueError where elements of this tensor share memory (it
+  /// was expanded, ...).
   Tensor& copy_(const Tensor& src);
   Tensor& fill_(Scalar value);
   Tensor& zero_() { return fill_(0); }
@@ -332,10 +363,10 @@ class WEFT_API Tensor : public TensorMethods {
   Tensor& mul_(const Tensor& o);
   Tensor& mul_(Scalar s);
 
-  // Compound assignment. In place where nothing is recorded; where it is, the variable names the result from then on,
-  // and other variables of the old tensor keep that. While recording it is an error on leaves that require grad, on
-  // views and on temporaries: their other names would not see the change. The result has this tensor's shape and dtype,
-  // or it is an error.
+  /// Compound assignment. In place where nothing is recorded; where it is, the variable names the result from then on,
+  /// and other variables of the old tensor keep that. While recording it is an error on leaves that require grad, on
+  /// views and on temporaries: their other names would not see the change. The result has this tensor's shape and
+  /// dtype, or it is an error.
   Tensor& operator+=(const Tensor& y) &;
   Tensor& operator-=(const Tensor& y) &;
   Tensor& operator*=(const Tensor& y) &;
@@ -353,16 +384,18 @@ class WEFT_API Tensor : public TensorMethods {
   void operator*=(Scalar y) &&;
   void operator/=(Scalar y) &&;
 
-  // Autograd
+  /// Is a gradient asked for, of it or of what it was made of?
   bool requires_grad() const;
   /// Leaves only. Returns *this.
   Tensor& set_requires_grad(bool on = true);
   Tensor& requires_grad_(bool on = true) { return set_requires_grad(on); }
   /// This variable names the same elements without gradient from then on.
   Tensor& detach_() { return *this = detach(); }
+  /// Not made by a recorded op.
   bool is_leaf() const;
   /// The accumulated gradient; undefined if there is none.
   Tensor grad() const;
+  /// Replaces the gradient. ShapeError unless g is undefined or has this tensor's shape, dtype and device.
   void set_grad(const Tensor& g);
   /// Forgets the gradient.
   void zero_grad() { set_grad(Tensor()); }
@@ -415,7 +448,7 @@ class WEFT_API Tensor : public TensorMethods {
 };
 
 /// One entry of `x.index({...})`: an integer, a Slice, NewAxis (or None), Ellipsis (or "..."), a list of integers, an
-/// i64 tensor or a bool mask. A bool is a mask of rank 0: a new axis of size 1 (true) or 0 (false).
+/// i64 or i32 tensor, or a mask of bool or u8. A bool is a mask of rank 0: a new axis of size 1 (true) or 0 (false).
 class Index : public std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector<int64_t>, Tensor, bool> {
  public:
   using variant::variant;
@@ -449,14 +482,16 @@ const { return repeat(Shape{static_cast<int64_t>(repeats)...}); }
 
 /// Prints as PyTorch does (summarised when large).
 WEFT_API std::ostream& operator<<(std::ostream& os, const Tensor& t);
+/// Options of printing.
 struct PrintOptions {
-  int precision = 4;
-  int64_t threshold = 1000;  ///< above this many elements only edges are printed
-  int64_t edge_items = 3;
-  int line_width = 80;
+  int precision = 4;                              ///< digits behind the point
+  int64_t threshold = 1000;                       ///< above this many elements only edges are printed
+  int64_t edge_items = 3;                         ///< elements at each end of an axis that are printed then
+  int line_width = 80;                            ///< characters
   std::optional<bool> scientific = std::nullopt;  ///< empty: decided by the values
 };
 WEFT_API void set_print_options(const PrintOptions& o);  ///< of this thread
+/// The printed text; options as set for this thread.
 WEFT_API std::string str(const Tensor& t);
 
 }  // namespace weft

@@ -21,7 +21,7 @@ enum class RoundingMode : uint8_t;
 /// Base of Tensor: the members that are ops.
 class WEFT_API TensorMethods {
  public:
-  // Arithmetic: autograd/ops/elementwise/binary.h, select.h
+  /// Arithmetic: the functions of autograd/ops/elementwise/binary.h, select.h
   [[nodiscard]] Tensor add(const Tensor& y, Scalar alpha = 1) const;
   [[nodiscard]] Tensor add(Scalar y, Scalar alpha = 1) const;
   [[nodiscard]] Tensor sub(const Tensor& y, Scalar alpha = 1) const;
@@ -51,7 +51,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor where(const Tensor& condition, const Tensor& y) const;
   [[nodiscard]] Tensor where(const Tensor& condition, Scalar y) const;
 
-  // Comparison: autograd/ops/elementwise/binary.h
+  /// Comparison: the functions of autograd/ops/elementwise/binary.h
   [[nodiscard]] Tensor eq(const Tensor& y) const;
   [[nodiscard]] Tensor eq(Scalar y) const;
   [[nodiscard]] Tensor ne(const Tensor& y) const;
@@ -70,6 +70,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] bool allclose(const Tensor& y, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) const;
   [[nodiscard]] bool equal(const Tensor& y) const;
 
+  /// The functions of autograd/ops/reduce/search.h and elementwise/bitwise.h.
   [[nodiscard]] Tensor isclose(const Tensor& y, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) const;
   [[nodiscard]] Tensor bitwise_and(const Tensor& y) const;
   [[nodiscard]] Tensor bitwise_or(const Tensor& y) const;
@@ -80,7 +81,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor bitwise_right_shift(const Tensor& y) const;
   [[nodiscard]] Tensor bitwise_right_shift(Scalar y) const;
 
-  // Functions of single elements: autograd/ops/elementwise/unary.h, activation.h, special.h
+  /// Of single elements: the functions of autograd/ops/elementwise/unary.h, activation.h, special.h
   [[nodiscard]] Tensor abs() const;
   [[nodiscard]] Tensor neg() const;
   [[nodiscard]] Tensor sign() const;
@@ -129,7 +130,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor nan_to_num(double nan = 0, std::optional<double> posinf = {},
                                   std::optional<double> neginf = {}) const;
 
-  // Reductions: autograd/ops/reduce/reduce.h, softmax.h, scan.h
+  /// Reductions: the functions of autograd/ops/reduce/reduce.h, softmax.h, scan.h, sort.h
   [[nodiscard]] Tensor sum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
   template <std::same_as<Dtype> D> [[nodiscard]] Tensor sum(D dtype) const;
   [[nodiscard]] Tensor nansum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
@@ -168,7 +169,8 @@ class WEFT_API TensorMethods {
   [[nodiscard]] ValuesIndices topk(int64_t k, int64_t dim = -1, Only<bool> largest = true,
                                    Only<bool> sorted = true) const;
 
-  // Order and counts: autograd/ops/reduce/order_statistics.h, search.h, statistics.h
+  /// Order and counts: the functions of autograd/ops/reduce/order_statistics.h, scan.h, search.h, statistics.h, and
+  /// autograd/ops/random.h
   [[nodiscard]] Tensor median() const;
   [[nodiscard]] ValuesIndices median(int64_t dim, bool keepdim = false) const;
   [[nodiscard]] Tensor quantile(double q, std::optional<int64_t> dim = {}, Only<bool> keepdim = false) const;
@@ -182,7 +184,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor diff(int64_t n = 1, int64_t dim = -1) const;
   [[nodiscard]] Tensor multinomial(int64_t num_samples, bool replacement = false) const;
 
-  // Products: autograd/ops/linalg/matmul.h
+  /// Products: the functions of autograd/ops/linalg/matmul.h, and outer of autograd/ops/elementwise/binary.h
   [[nodiscard]] Tensor matmul(const Tensor& b) const;
   [[nodiscard]] Tensor mm(const Tensor& b) const;
   [[nodiscard]] Tensor bmm(const Tensor& b) const;
@@ -191,7 +193,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor outer(const Tensor& y) const;
   [[nodiscard]] Tensor addmm(const Tensor& a, const Tensor& b, Scalar beta = 1, Scalar alpha = 1) const;
 
-  // Picking and placing: autograd/ops/index/index.h
+  /// Picking and placing: the functions of autograd/ops/index/index.h, index_write.h
   [[nodiscard]] Tensor index_select(int64_t dim, const Tensor& index) const;
   [[nodiscard]] Tensor index_add(int64_t dim, const Tensor& index, const Tensor& src, double alpha = 1) const;
   [[nodiscard]] Tensor gather(int64_t dim, const Tensor& index) const;
@@ -210,7 +212,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor nonzero() const;
   [[nodiscard]] Tensor argwhere() const;
 
-  // Moves: autograd/ops/shape/shape.h
+  /// Moves: the functions of autograd/ops/shape/shape.h, stack.h, diagonal.h, as_strided.h
   [[nodiscard]] std::vector<Tensor> unbind(int64_t dim = 0) const;
   [[nodiscard]] Tensor swapaxes(int64_t dim0, int64_t dim1) const;
   [[nodiscard]] Tensor as_strided(const Shape& size, const Shape& stride,
@@ -232,8 +234,8 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor fliplr() const;
   [[nodiscard]] Tensor flipud() const;
 
-  // In place, as Tensor's own: only where no graph is recorded. The result must have this tensor's shape, and a dtype
-  // of no higher category (bool < integer < floating): ShapeError, DtypeError.
+  /// In place, as Tensor's own: only where no graph is recorded. The result must have this tensor's shape, and a dtype
+  /// of no higher category (bool < integer < floating): ShapeError, DtypeError.
   Tensor& sub_(const Tensor& y, double alpha = 1);
   Tensor& sub_(Scalar y, Scalar alpha = 1);
   Tensor& div_(const Tensor& y);

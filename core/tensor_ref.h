@@ -7,24 +7,28 @@ namespace weft {
 
 /// A tensor to read. `storage` is there for caches of packed weights (id, version), null for anything else.
 struct TensorRef {
-  const void* data = nullptr;
-  const int64_t* shape = nullptr;
+  const void* data = nullptr;        ///< the first element; null: undefined
+  const int64_t* shape = nullptr;    ///< one size for each axis
   const int64_t* strides = nullptr;  // in elements
-  int rank = 0;
-  Dtype dtype = Dtype::f32;
-  int64_t numel = 0;
-  int64_t offset = 0;  // of `data` in the storage, in elements
-  Storage* storage = nullptr;
+  int rank = 0;                      ///< number of axes
+  Dtype dtype = Dtype::f32;          ///< of the elements
+  int64_t numel = 0;                 ///< product of the sizes
+  int64_t offset = 0;                // of `data` in the storage, in elements
+  Storage* storage = nullptr;        ///< of the tensor's memory
 
+  /// Is there a tensor?
   bool defined() const { return data != nullptr; }
+  /// Size and stride (in elements) of axis i; -1 is the last.
   int64_t size(int i) const { return shape[i < 0 ? i + rank : i]; }
   int64_t stride(int i) const { return strides[i < 0 ? i + rank : i]; }
+  /// The pointer as one to T, unchecked.
   template <class T> const T* as() const { return static_cast<const T*>(data); }
 };
 
 /// A tensor to write. Outputs are allocated by the op, never by the kernel.
 struct MutTensorRef : TensorRef {
-  void* mut = nullptr;
+  void* mut = nullptr;  ///< the first element, to write
+  /// The pointer as one to T, unchecked.
   template <class T> T* as_mut() const { return static_cast<T*>(mut); }
 };
 

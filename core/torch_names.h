@@ -5,6 +5,7 @@
 
 namespace weft {
 
+/// torch::kFloat32 and its like.
 inline constexpr Dtype kFloat32 = Dtype::f32, kFloat = Dtype::f32, kFloat64 = Dtype::f64, kDouble = Dtype::f64;
 inline constexpr Dtype kFloat16 = Dtype::f16, kHalf = Dtype::f16, kBFloat16 = Dtype::bf16;
 inline constexpr Dtype kInt8 = Dtype::i8, kChar = Dtype::i8, kUInt8 = Dtype::u8, kByte = Dtype::u8;

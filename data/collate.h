@@ -30,7 +30,7 @@ namespace weft::data {
 struct StackSamples {};
 /// Sizes may differ: -> Padded, filled up with `value` at the end of each axis.
 struct PadSamples {
-  double value = 0;
+  double value = 0;  ///< what fills up; the tensors' dtype must hold it
 };
 /// Anything: -> std::vector<Tensor>, nothing is copied.
 struct ListSamples {};
@@ -45,21 +45,22 @@ struct Padded {
 /// A batch of Examples. T: Tensor, Padded or std::vector<Tensor>, by the policy. A target that no sample has is
 /// undefined.
 template <class T = Tensor> struct ExampleBatch {
-  T data, target;
-  std::vector<std::string> names;
+  T data, target;                  ///< the samples' data and targets, together
+  std::vector<std::string> names;  ///< of the samples, in their order
 };
 
 namespace impl {
 
 /// What is the same for all parts of a batch.
 template <class P> struct CollateSettings {
-  P policy;
+  P policy;          ///< StackSamples, PadSamples, ListSamples or a function
   bool pin = false;  // into pinned memory
 };
 
 // Rows<S, P> takes samples of type S one by one: `check` throws without a change, `add` comes after `check`, `finish`
 // gives the batch. `field` says in errors which part of the sample it is.
 
+/// Rows of tensors of one shape. `capacity`: how many rows the batch has at most.
 class WEFT_API StackedRows {
  public:
   StackedRows(int64_t capacity, const CollateSettings<StackSamples>& s, std::string field);
@@ -74,6 +75,7 @@ class WEFT_API StackedRows {
   Tensor batch_;
 };
 
+/// Tensors that are kept until the batch is made.
 class WEFT_API KeptRows {
  public:
   explicit KeptRows(std::string field) : field_(std::move(field)) {}
@@ -83,6 +85,7 @@ class WEFT_API KeptRows {
   std::string field_;
   std::vector<Tensor> kept_;
 };
+/// Rows of tensors of one rank.
 class WEFT_API PaddedRows : public KeptRows {
  public:
   PaddedRows(int64_t, const CollateSettings<PadSamples>& s, std::string field)
@@ -93,6 +96,7 @@ class WEFT_API PaddedRows : public KeptRows {
  private:
   CollateSettings<PadSamples> settings_;
 };
+/// Rows of any tensors.
 class WEFT_API ListedRows : public KeptRows {
  public:
   ListedRows(int64_t, const CollateSettings<ListSamples>& s, std::string field)
@@ -104,6 +108,7 @@ class WEFT_API ListedRows : public KeptRows {
   bool pin_;
 };
 
+/// ValueError: row `row` of `field` has `got` parts where the first one has `expected`.
 [[noreturn]] WEFT_API void raise_length(const std::string& field, size_t row, size_t got, size_t expected);
 /// In pinned memory, if it is asked for.
 WEFT_API Tensor pinned_if(bool pin, Tensor x);
@@ -126,15 +131,18 @@ template <class S>
 concept HasCollate = requires(const std::vector<S>& samples) {
   collate(samples);
 };
+/// The function beside the type of the samples.
 template <class S> auto call(const std::vector<S>& samples) { return collate(samples); }
 }  // namespace user
 
+/// Without a specialisation there is no batch of such samples.
 template <class S, class P> class Rows {
   static_assert(sizeof(S) == 0,
                 "no batch is known for this type of sample: declare `Batch collate(const std::vector<Sample>&)` in its "
                 "namespace, or give the loader a function of std::vector<Sample> as its third argument");
 };
 
+/// Rows of tensors, by policy.
 template <> class Rows<Tensor, StackSamples> : public StackedRows { using StackedRows::StackedRows; };
 template <> class Rows<Tensor, PadSamples> : public PaddedRows { using PaddedRows::PaddedRows; };
 template <> class Rows<Tensor, ListSamples> : public ListedRows { using ListedRows::ListedRows; };
@@ -211,7 +219,9 @@ template <class C, class P> class PlacesRows {
   std::vector<Rows<T, P>> places_;
 };
 template <class C, class P>
+/// Rows of vectors and arrays.
 using SequenceRows = std::conditional_t<Number<typename C::value_type>, NumbersRows<C, P>, PlacesRows<C, P>>;
+/// Rows of vectors, and of arrays.
 template <class T, Policy P> class Rows<std::vector<T>, P> : public SequenceRows<std::vector<T>, P> {
   using SequenceRows<std::vector<T>, P>::SequenceRows;
 };
@@ -241,6 +251,7 @@ template <class P, class... T> class TupleRows {
   }
   std::tuple<Rows<T, P>...> rows_;
 };
+/// Rows of pairs, and of tuples.
 template <class A, class B, Policy P> class Rows<std::pair<A, B>, P> : public TupleRows<P, A, B> {
  public:
   using TupleRows<P, A, B>::TupleRows;
@@ -289,6 +300,7 @@ template <class K, class T, Policy P> class Rows<std::map<K, T>, P> {
   std::map<K, Rows<T, P>> parts_;
 };
 
+/// Rows of Examples -> ExampleBatch.
 template <Policy P> class Rows<Example, P> {
  public:
   Rows(int64_t capacity, const CollateSettings<P>& s, const std::string& field)

@@ -22,9 +22,13 @@ namespace weft::data {
 namespace impl {
 template <class F, class S>
 concept DrawsFrom = std::invocable<const F&, S, Generator&>;
+/// ValueError, in the name of `what`, where the sizes differ.
 WEFT_API void check_same_size(const char* what, int64_t first, int64_t other);
+/// Random index lists of those lengths; ValueError unless they sum to size.
 WEFT_API std::vector<std::vector<int64_t>> split_indices(int64_t size, std::vector<int64_t> lengths, Generator* g);
+/// Lengths of those fractions of size; ValueError unless they are a partition of 1.
 WEFT_API std::vector<int64_t> split_lengths(int64_t size, const std::vector<double>& fractions);
+/// ValueError for negative times; for an index outside of [0, size).
 WEFT_API void check_repeats(int64_t times);
 WEFT_API void check_indices(const std::vector<int64_t>& indices, int64_t size);
 }  // namespace impl
@@ -36,12 +40,15 @@ requires(impl::DrawsFrom<F, sample_t<D>> || std::invocable<const F&, sample_t<D>
 
  public:
   Map(D dataset, F f) : dataset_(std::move(dataset)), f_(std::move(f)) {}
+  /// The dataset's.
   int64_t size() const { return dataset_.size(); }
+  /// f of sample i, on the caller's thread.
   auto get(int64_t i) const requires(!kDraws && !RandomDataset<D>) { return std::invoke(f_, dataset_.get(i)); }
   auto get(int64_t i, Generator& g) const requires(kDraws || RandomDataset<D>) {
     if constexpr (kDraws) return std::invoke(f_, data::get(dataset_, i, g), g);
     else return std::invoke(f_, data::get(dataset_, i, g));
   }
+  /// The dataset's name of sample i.
   std::string name(int64_t i) const { return sample_name(dataset_, i); }
 
  private:
@@ -69,6 +76,7 @@ template <Dataset... D> class Zip {
         },
         datasets_);
   }
+  /// A tuple of sample i of each.
   auto get(int64_t i) const requires(!kRandom) {
     return std::apply([&](const auto&... d) { return std::tuple<sample_t<D>...>{d.get(i)...}; }, datasets_);
   }
@@ -96,11 +104,13 @@ requires(sizeof...(D) > 0) Zip<D...> zip(D... datasets) { return Zip<D...>(std::
 template <Dataset D> class Concat {
  public:
   explicit Concat(std::vector<D> datasets) : datasets_(std::move(datasets)) {}
+  /// The sum of the datasets' sizes.
   int64_t size() const {
     int64_t n = 0;
     for (const D& d : datasets_) n += d.size();
     return n;
   }
+  /// ValueError for i outside of [0, size()).
   auto get(int64_t i) const requires(!RandomDataset<D>) {
     const auto [d, k] = find(i);
     return datasets_[d].get(k);
@@ -109,6 +119,7 @@ template <Dataset D> class Concat {
     const auto [d, k] = find(i);
     return datasets_[d].get(k, g);
   }
+  /// The name that its dataset has for it.
   std::string name(int64_t i) const {
     const auto [d, k] = find(i);
     return sample_name(datasets_[d], k);
@@ -131,7 +142,9 @@ class Chain {
 
  public:
   Chain(A a, B b) : a_(std::move(a)), b_(std::move(b)) {}
+  /// The sum of both sizes.
   int64_t size() const { return a_.size() + b_.size(); }
+  /// ValueError for i outside of [0, size()).
   sample_t<A> get(int64_t i) const requires(!kRandom) {
     check_index("concat", i, size());
     if (i < a_.size()) return a_.get(i);
@@ -142,6 +155,7 @@ class Chain {
     if (i < a_.size()) return data::get(a_, i, g);
     return data::get(b_, i - a_.size(), g);
   }
+  /// The name that its dataset has for it.
   std::string name(int64_t i) const { return i < a_.size() ? sample_name(a_, i) : sample_name(b_, i - a_.size()); }
 
  private:
@@ -162,6 +176,7 @@ template <Dataset D> class Subset {
   Subset(D dataset, std::vector<int64_t> indices) : dataset_(std::move(dataset)), indices_(std::move(indices)) {
     impl::check_indices(indices_, dataset_.size());
   }
+  /// Number of indices; sample i is the dataset's sample indices()[i].
   int64_t size() const { return std::ssize(indices_); }
   auto get(int64_t i) const requires(!RandomDataset<D>) { return dataset_.get(at(i)); }
   auto get(int64_t i, Generator& g) const requires RandomDataset<D> { return dataset_.get(at(i), g); }
@@ -207,6 +222,7 @@ template <Dataset D> class Repeat {
  public:
   /// ValueError for negative times.
   Repeat(D dataset, int64_t times) : dataset_(std::move(dataset)), times_(times) { impl::check_repeats(times); }
+  /// Samples of all times; sample i is the dataset's sample i modulo its size.
   int64_t size() const { return dataset_.size() * times_; }
   auto get(int64_t i) const requires(!RandomDataset<D>) { return dataset_.get(at(i)); }
   auto get(int64_t i, Generator& g) const requires RandomDataset<D> { return dataset_.get(at(i), g); }
@@ -220,6 +236,7 @@ template <Dataset D> class Repeat {
   D dataset_;
   int64_t times_;
 };
+/// ValueError for negative times.
 template <Dataset D> Repeat<D> repeat(D dataset, int64_t times) { return {std::move(dataset), times}; }
 
 /// Bytes that a sample keeps in memory: the storages of its tensors, texts, numbers, and of pairs, tuples, vectors,
@@ -244,6 +261,7 @@ template <class S> int64_t sample_bytes(const S& s) {
   }
 }
 
+/// Options of cache.
 struct CacheOptions {
   int64_t bytes = int64_t{1} << 30;  ///< the most that is kept
 };
@@ -251,10 +269,13 @@ struct CacheOptions {
 /// each time. What it gives shares memory with what it keeps: write to a clone.
 template <Dataset D> class Cache {
  public:
+  /// A sample of the dataset.
   using Sample = sample_t<D>;
   Cache(D dataset, const CacheOptions& o, std::function<int64_t(const Sample&)> bytes_of)
       : dataset_(std::move(dataset)), options_(o), bytes_of_(std::move(bytes_of)) {}
+  /// The dataset's.
   int64_t size() const { return dataset_.size(); }
+  /// From memory, or made by the dataset.
   Sample get(int64_t i) const {
     {
       const std::lock_guard lock(kept_->mutex);
@@ -267,6 +288,7 @@ template <Dataset D> class Cache {
     if (kept_->bytes + bytes <= options_.bytes && kept_->samples.emplace(i, sample).second) kept_->bytes += bytes;
     return sample;
   }
+  /// The dataset's name of sample i.
   std::string name(int64_t i) const { return sample_name(dataset_, i); }
   /// Bytes that are kept now.
   int64_t bytes() const {

@@ -21,8 +21,8 @@ namespace weft::data {
 /// What weft's own datasets give: an input, what is to be learnt of it (a class [], a mask [H, W], ...; may be
 /// undefined), and where it came from, for errors and reports.
 struct Example {
-  Tensor data, target = {};
-  std::string name = {};
+  Tensor data, target = {};  ///< the input; what is to be learnt of it
+  std::string name = {};     ///< where it came from
 };
 
 /// `get(i)` for 0 <= i < size(); the same i gives the same sample at any time and on any thread, several at once.

@@ -19,7 +19,9 @@ namespace weft::data {
 class WEFT_API TensorDataset {
  public:
   explicit TensorDataset(const Tensor& data, const Tensor& target = {});
+  /// Number of rows.
   int64_t size() const { return data_.size(0); }
+  /// Row i. ValueError for i outside of [0, size()).
   Example get(int64_t i) const;
   /// All rows.
   const Tensor& data() const { return data_; }
@@ -29,17 +31,20 @@ class WEFT_API TensorDataset {
   Tensor data_, target_;
 };
 
+/// Options of ImageFolder.
 struct ImageFolderOptions {
   int channels = 3;          ///< 1 grey, 3 RGB, 4 RGBA
   bool allow_empty = false;  ///< a class without pictures is no error
 };
-/// A folder per class, ROOT/CLASS/**/*.png, .jpg, .jpeg -> picture u8 [C, H, W], class i64 []: the place of the folder
-/// among the sorted ones. Other files, and names that begin with a dot, are left out. IoError for a root without
-/// folders and for a class without pictures. Equivalent: torchvision.datasets.ImageFolder.
+/// A folder per class: all .png, .jpg and .jpeg below ROOT/CLASS -> picture u8 [C, H, W], class i64 []: the place of
+/// the folder among the sorted ones. Other files, and names that begin with a dot, are left out. IoError for a root
+/// without folders and for a class without pictures. Equivalent: torchvision.datasets.ImageFolder.
 class WEFT_API ImageFolder {
  public:
   explicit ImageFolder(const std::string& root, const ImageFolderOptions& o = {});
+  /// Number of pictures.
   int64_t size() const;
+  /// Reads picture i. IoError where it cannot be read.
   Example get(int64_t i) const;
   /// The folders' names: the text of class c is classes()[c].
   const std::vector<std::string>& classes() const;
@@ -69,8 +74,11 @@ struct MaskOptions {
 /// file's name, for a file that cannot be read, a mask of another size than its picture and a label that is unknown.
 class WEFT_API MaskedImages {
  public:
+  /// Number of pictures.
   int64_t size() const;
+  /// Reads picture and mask i.
   Example get(int64_t i) const;
+  /// The files of sample i.
   const std::string& image_path(int64_t i) const;
   const std::string& mask_path(int64_t i) const;
   /// The picture's path.
@@ -78,7 +86,7 @@ class WEFT_API MaskedImages {
 
  protected:
   struct Files {
-    std::string image, mask;
+    std::string image, mask;  ///< paths
   };
   MaskedImages(const char* name, std::vector<Files> files, const MaskOptions& o);
 
@@ -87,8 +95,8 @@ class WEFT_API MaskedImages {
   std::shared_ptr<const Content> content_;
 };
 
-/// IMAGES/**/NAME.png (.jpg, .jpeg) and MASKS/**/NAME.png, paired by path and name without ending. IoError that names
-/// pictures without masks, masks without pictures, two files of one name, and folders without pictures.
+/// All NAME.png (.jpg, .jpeg) below IMAGES and NAME.png below MASKS, paired by path and name without ending. IoError
+/// that names pictures without masks, masks without pictures, two files of one name, and folders without pictures.
 class WEFT_API ImageMaskFolders : public MaskedImages {
  public:
   ImageMaskFolders(const std::string& images, const std::string& masks, const MaskOptions& o = {});
@@ -99,26 +107,27 @@ class WEFT_API ImageMaskFolders : public MaskedImages {
 /// 11 classes, and 11 for void, which is to be ignored. Brostow, Fauqueur, Cipolla 2009.
 class WEFT_API CamVid : public MaskedImages {
  public:
-  static constexpr int64_t kClasses = 11, kIgnore = 11;
+  static constexpr int64_t kClasses = 11, kIgnore = 11;  ///< classes without void; the label of void
   CamVid(const std::string& root, const std::string& split);
   /// sky, building, ..., bicyclist, void.
   static const std::vector<std::string>& classes();
 };
 
 /// Pascal VOC's segmentation: JPEGImages/NAME.jpg, SegmentationClass/NAME.png and ImageSets/Segmentation/SPLIT.txt in
-/// ROOT, ROOT/VOC<year> or ROOT/VOCdevkit/VOC<year>. Split: train, val, trainval. 21 classes, background first, and 255
+/// ROOT, ROOT/VOCYEAR or ROOT/VOCdevkit/VOCYEAR. Split: train, val, trainval. 21 classes, background first, and 255
 /// for borders, which are to be ignored. Equivalent: torchvision.datasets.VOCSegmentation.
 class WEFT_API VOCSegmentation : public MaskedImages {
  public:
-  static constexpr int64_t kClasses = 21, kIgnore = 255;
+  static constexpr int64_t kClasses = 21, kIgnore = 255;  ///< classes with background; the label of borders
   explicit VOCSegmentation(const std::string& root, const std::string& split = "train", int year = 2012);
   /// background, aeroplane, ..., tvmonitor.
   static const std::vector<std::string>& classes();
 };
 
+/// Options of ListFile.
 struct ListFileOptions {
-  std::string root = "";  ///< where paths begin; empty: the list's own folder
-  MaskOptions masks = {};
+  std::string root = "";   ///< where paths begin; empty: the list's own folder
+  MaskOptions masks = {};  ///< how pictures are read, and masks
 };
 /// A text file with a sample a line: PICTURE, PICTURE CLASS (an integer) or PICTURE MASK, all lines alike, parted by a
 /// tab or, where the line has none, by blanks. Empty lines and those that begin with # are left out. The target is
@@ -126,7 +135,9 @@ struct ListFileOptions {
 class WEFT_API ListFile {
  public:
   explicit ListFile(const std::string& list, const ListFileOptions& o = {});
+  /// Number of lines that count.
   int64_t size() const;
+  /// Reads the files of sample i.
   Example get(int64_t i) const;
   /// The picture's path.
   const std::string& name(int64_t i) const;

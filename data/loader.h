@@ -27,8 +27,9 @@ namespace weft::data {
 /// sample is left out (each one told once, by its name, through `on_skip`).
 enum class OnError : uint8_t { raise, skip };
 
+/// Options of Loader.
 struct LoaderOptions {
-  int64_t batch_size = 1;
+  int64_t batch_size = 1;                       ///< samples of a batch
   bool shuffle = false;                         ///< RandomSampler; not with `sampler`
   SamplerRef sampler = {};                      ///< none: in order
   bool drop_last = false;                       ///< the last batch, if it is not full
@@ -36,32 +37,32 @@ struct LoaderOptions {
   int64_t prefetch = 2;                         ///< batches ahead of the caller, for each worker
   std::optional<uint64_t> seed = std::nullopt;  ///< none: drawn from this thread's generator when the loader is made
   bool pin_memory = false;                      ///< batches in pinned memory, where there is CUDA
-  OnError on_error = OnError::raise;
+  OnError on_error = OnError::raise;            ///< or skip
   std::function<void(const std::string& error)> on_skip = {};  ///< on the caller's thread; none: a line on stderr
 };
 
 /// The sample that an error came from.
 struct FailedSample {
   int64_t index = -1;  ///< -1: the error is not one sample's
-  std::string name;
+  std::string name;    ///< sample_name's, or the sample's own
 };
 
 namespace impl {
 
 /// An epoch as it was when it began.
 struct Plan {
-  std::vector<int64_t> order;  // empty for streams
-  uint64_t seed = 0;
-  int64_t epoch = 0;
-  int64_t begin = 0;  // samples of a stream that are behind the state that was loaded
-  OnError on_error = OnError::raise;
+  std::vector<int64_t> order;         // empty for streams
+  uint64_t seed = 0;                  ///< of the loader
+  int64_t epoch = 0;                  ///< from 0
+  int64_t begin = 0;                  // samples of a stream that are behind the state that was loaded
+  OnError on_error = OnError::raise;  ///< as the options say
 };
 
 /// One batch, or what came in its place.
 struct Made {
-  std::shared_ptr<void> batch;  // null: there is none
-  std::exception_ptr error;
-  FailedSample failed;
+  std::shared_ptr<void> batch;                           // null: there is none
+  std::exception_ptr error;                              ///< null: none
+  FailedSample failed;                                   ///< where `error` came from
   std::vector<std::pair<int64_t, std::string>> skipped;  // index and error
   int64_t samples = 0;                                   // taken of the epoch
   bool last = false;                                     // a stream has ended
@@ -106,6 +107,7 @@ class WEFT_API LoaderCore {
   void stop(uint64_t loop) noexcept;
   void stop() noexcept;
 
+  /// As Loader's members of these names.
   int64_t size() const;
   int64_t epoch() const { return epoch_; }
   uint64_t seed() const { return seed_; }
@@ -134,6 +136,7 @@ class WEFT_API LoaderCore {
   std::unique_ptr<Run> run_;
 };
 
+/// The type of a source's samples.
 template <class S> struct SampleOf { using type = std::remove_cvref_t<decltype(*std::declval<S&>().next())>; };
 template <Dataset D> struct SampleOf<D> { using type = sample_t<D>; };
 
@@ -167,7 +170,9 @@ requires(Dataset<D> || Stream<D>) class Loader {
   struct Impl;
 
  public:
+  /// What the dataset gives.
   using Sample = typename impl::SampleOf<D>::type;
+  /// What the loader gives.
   using Batch = batch_t<Sample, C>;
   class Iterator;
 
@@ -193,6 +198,7 @@ requires(Dataset<D> || Stream<D>) class Loader {
   int64_t size() const requires Dataset<D> { return impl_->core.size(); }
   /// The epoch that runs, or the next one.
   int64_t epoch() const { return impl_->core.epoch(); }
+  /// The seed in use, drawn or given; options and source as they were given.
   uint64_t seed() const { return impl_->core.seed(); }
   const LoaderOptions& options() const { return impl_->core.options(); }
   const D& dataset() const { return impl_->source; }
@@ -209,28 +215,32 @@ requires(Dataset<D> || Stream<D>) class Loader {
 };
 
 template <class D, class C>
+/// What the copies of a handle share: the source and its loop.
 requires(Dataset<D> || Stream<D>) struct Loader<D, C>::Impl {
-  D source;
-  impl::CollateSettings<C> settings;
-  int64_t position = 0;   // of a stream; its reader's
-  impl::LoaderCore core;  // last: its threads go first
+  D source;                           ///< dataset or stream
+  impl::CollateSettings<C> settings;  ///< how batches are made
+  int64_t position = 0;               // of a stream; its reader's
+  impl::LoaderCore core;              // last: its threads go first
 
   Impl(D d, const LoaderOptions& o, C collate)
       : source(std::move(d)), settings{std::move(collate)}, core(o, size_call(), make_call()) {
     settings.pin = o.pin_memory && has_backend(DeviceType::cuda);
   }
 
+  /// The dataset's size, for the core; none of a stream.
   std::function<int64_t()> size_call() {
     if constexpr (Dataset<D>) return [this] { return static_cast<int64_t>(source.size()); };
     else return {};
   }
 
+  /// `make` as a function.
   impl::Make make_call() {
     return [this](const impl::Plan& plan, int64_t begin, int64_t end, const std::atomic<bool>& stop) {
       return make(plan, begin, end, stop);
     };
   }
 
+  /// The batch of the samples [begin, end) of the plan, on whatever thread calls.
   impl::Made make(const impl::Plan& plan, int64_t begin, int64_t end, const std::atomic<bool>& stop) {
     impl::Made made;
     try {
@@ -313,22 +323,26 @@ requires(Dataset<D> || Stream<D>) class Loader<D, C>::Iterator {
   using value_type = Batch;
   using difference_type = std::ptrdiff_t;
 
+  /// Begins the loop.
   explicit Iterator(std::shared_ptr<Impl> impl) : impl_(std::move(impl)), loop_(impl_->core.begin()) {}
   Iterator(Iterator&&) noexcept = default;
   Iterator& operator=(Iterator&& o) noexcept {
     std::swap(impl_, o.impl_), std::swap(loop_, o.loop_), std::swap(batch_, o.batch_), std::swap(state_, o.state_);
     return *this;
   }
+  /// Stops the loop.
   ~Iterator() {
     batch_.reset();
     if (impl_) impl_->core.stop(loop_);
   }
 
+  /// The batch; to be moved from, if the caller likes. Throws what came in its place.
   Batch& operator*() const {
     fetch();
     return *static_cast<Batch*>(batch_.get());
   }
   Batch* operator->() const { return &**this; }
+  /// Goes on behind the batch.
   Iterator& operator++() {
     if (state_ == State::before) fetch();
     batch_.reset();

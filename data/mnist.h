@@ -25,8 +25,9 @@ class WEFT_API CIFAR10 : public TensorDataset {
   static const std::vector<std::string>& classes();
 };
 
+/// Options of CIFAR100.
 struct CIFAR100Options {
-  bool train = true;
+  bool train = true;    ///< train.bin; else test.bin
   bool coarse = false;  ///< the 20 groups instead of the 100 classes
 };
 /// The same of train.bin and test.bin, in ROOT or ROOT/cifar-100-binary.

@@ -33,6 +33,7 @@ class SamplerRef {
   template <std::derived_from<Sampler> S>
   SamplerRef(S sampler) : sampler_(std::make_shared<const S>(std::move(sampler))) {}
   template <std::derived_from<Sampler> S> SamplerRef(std::shared_ptr<S> sampler) : sampler_(std::move(sampler)) {}
+  /// Is there one?
   explicit operator bool() const { return sampler_ != nullptr; }
   const Sampler& operator*() const { return *sampler_; }
   const Sampler* operator->() const { return sampler_.get(); }
@@ -49,6 +50,7 @@ class WEFT_API SequentialSampler : public Sampler {
   std::string str() const override;
 };
 
+/// Options of RandomSampler and WeightedRandomSampler.
 struct RandomSamplerOptions {
   bool replacement = false;                           ///< draws may repeat
   std::optional<int64_t> num_samples = std::nullopt;  ///< none: the dataset's size
@@ -59,7 +61,7 @@ class WEFT_API RandomSampler : public Sampler {
  public:
   /// ValueError for a negative num_samples.
   explicit RandomSampler(const RandomSamplerOptions& o = {});
-  /// ValueError where samples are asked of an empty dataset.
+  /// See Sampler. ValueError where samples are asked of an empty dataset.
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t size) const override { return options_.num_samples.value_or(size); }
   std::string str() const override;
@@ -77,7 +79,7 @@ class WEFT_API WeightedRandomSampler : public Sampler {
   explicit WeightedRandomSampler(std::vector<double> weights, const RandomSamplerOptions& o = {.replacement = true});
   explicit WeightedRandomSampler(const Tensor& weights, const RandomSamplerOptions& o = {.replacement = true})
       : WeightedRandomSampler(weights.to_vector<double>(), o) {}
-  /// ValueError unless there is a weight for each sample.
+  /// See Sampler. ValueError unless there is a weight for each sample.
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t) const override { return num_samples_; }
   std::string str() const override;
@@ -88,6 +90,7 @@ class WEFT_API WeightedRandomSampler : public Sampler {
   int64_t num_samples_;
 };
 
+/// Options of BalancedSampler.
 struct BalancedSamplerOptions {
   std::optional<int64_t> num_samples = std::nullopt;  ///< none: the dataset's size
   /// Samples of each class in a round, in ascending order of classes; empty: one of each.
@@ -102,7 +105,7 @@ class WEFT_API BalancedSampler : public Sampler {
   explicit BalancedSampler(const std::vector<int64_t>& classes, BalancedSamplerOptions o = {});
   explicit BalancedSampler(const Tensor& classes, BalancedSamplerOptions o = {})
       : BalancedSampler(classes.to_vector<int64_t>(), std::move(o)) {}
-  /// ValueError unless there is a class for each sample.
+  /// See Sampler. ValueError unless there is a class for each sample.
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t size) const override { return options_.num_samples.value_or(size); }
   std::string str() const override;
@@ -113,10 +116,11 @@ class WEFT_API BalancedSampler : public Sampler {
   std::vector<std::vector<int64_t>> members_;  // of each class
 };
 
+/// Options of DistributedSampler and ShardSampler.
 struct ShardOptions {
-  int64_t rank = 0, num_replicas = 1;
-  bool shuffle = true;
-  uint64_t seed = 0;       ///< of the shuffle: the same on all ranks, whatever their loaders' seeds
+  int64_t rank = 0, num_replicas = 1;  ///< which share, of how many
+  bool shuffle = true;                 ///< a new permutation in each epoch
+  uint64_t seed = 0;                   ///< of the shuffle: the same on all ranks, whatever their loaders' seeds
   bool drop_last = false;  ///< the tail that does not divide is left out; otherwise the first indices repeat
 };
 /// One rank's share of the epoch, all of one length. Equivalent: torch.utils.data.DistributedSampler.
@@ -124,6 +128,7 @@ class WEFT_API DistributedSampler : public Sampler {
  public:
   /// ValueError unless 0 <= rank < num_replicas.
   explicit DistributedSampler(const ShardOptions& o);
+  /// See Sampler; the loader's seed does not count.
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t size) const override;
   std::string str() const override;
@@ -136,6 +141,7 @@ class WEFT_API DistributedSampler : public Sampler {
 class WEFT_API ShardSampler : public Sampler {
  public:
   explicit ShardSampler(const ShardOptions& o);
+  /// See Sampler; the loader's seed does not count.
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t size) const override;
   std::string str() const override;

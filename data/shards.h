@@ -10,6 +10,7 @@
 
 namespace weft::data {
 
+/// Options of SafetensorsShards.
 struct SafetensorsShardsOptions {
   std::string data = "data", target = "target";  ///< names of the tensors; a target that no shard has is undefined
 };
@@ -24,6 +25,7 @@ class WEFT_API SafetensorsShards {
   /// One file, or all *.safetensors of a folder, sorted by name.
   explicit SafetensorsShards(const std::string& path, const SafetensorsShardsOptions& o = {});
   explicit SafetensorsShards(const std::vector<std::string>& files, const SafetensorsShardsOptions& o = {});
+  /// Rows of all shards.
   int64_t size() const;
   Example get(int64_t i) const;
   /// FILE[row].

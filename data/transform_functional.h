@@ -14,7 +14,7 @@ namespace weft::data {
 
 /// Height and width. A width of 0 means that one number was given: a square, or a resize's shorter side.
 struct Size {
-  int64_t height = 0, width = 0;
+  int64_t height = 0, width = 0;  ///< in pixels
   friend bool operator==(const Size&, const Size&) = default;
 };
 
@@ -36,7 +36,7 @@ using Fill = std::vector<double>;
 
 /// Pixels on each side: of one number, of {horizontal, vertical}, or {left, top, right, bottom}.
 struct Padding {
-  int64_t left = 0, top = 0, right = 0, bottom = 0;
+  int64_t left = 0, top = 0, right = 0, bottom = 0;  ///< in pixels
   Padding(int64_t all = 0) : Padding(all, all, all, all) {}
   Padding(int64_t horizontal, int64_t vertical) : Padding(horizontal, vertical, horizontal, vertical) {}
   Padding(int64_t left, int64_t top, int64_t right, int64_t bottom)
@@ -47,8 +47,9 @@ struct Padding {
 
 namespace weft::data::functional {
 
+/// Options of resize.
 struct ResizeOptions {
-  Choice<Interpolation> interpolation = Interpolation::bilinear;
+  Choice<Interpolation> interpolation = Interpolation::bilinear;  ///< how values are made
   /// The longer side's limit, where `size` is one number for the shorter side.
   std::optional<int64_t> max_size = std::nullopt;
   /// Shrinking widens the kernel, as in Pillow; nearest has no kernel. Without it: bilinear and bicubic.
@@ -60,6 +61,7 @@ struct ResizeOptions {
 WEFT_API Tensor resize(const Tensor& x, Size size, const ResizeOptions& o = {});
 /// The size that `resize` gives a picture.
 WEFT_API Size resized(Size picture, Size size, std::optional<int64_t> max_size = {});
+/// Boxes of a picture of size `from` in the same picture of size `to`.
 WEFT_API Tensor resize_boxes(const Tensor& boxes, Size from, Size to);
 
 /// The rectangle at (top, left); what lies outside of x is 0. A view where all is inside.
@@ -75,21 +77,25 @@ WEFT_API Tensor resized_crop(const Tensor& x, int64_t top, int64_t left, int64_t
 /// beyond the other edge.
 WEFT_API Tensor pad(const Tensor& x, const Padding& padding, const Fill& fill = {},
                     Choice<PaddingMode> mode = PaddingMode::constant);
+/// Boxes moved by left and top and clamped to the padded picture; `from`: the picture's size before.
 WEFT_API Tensor pad_boxes(const Tensor& boxes, const Padding& padding, Size from);
 
+/// Left and right, or top and bottom, change places: a copy. hflip and vflip are torchvision's short names.
 WEFT_API Tensor horizontal_flip(const Tensor& x);
 WEFT_API Tensor vertical_flip(const Tensor& x);
 inline Tensor hflip(const Tensor& x) { return horizontal_flip(x); }
 inline Tensor vflip(const Tensor& x) { return vertical_flip(x); }
+/// The boxes of the flipped picture, whose size is `from`.
 WEFT_API Tensor hflip_boxes(const Tensor& boxes, Size from);
 WEFT_API Tensor vflip_boxes(const Tensor& boxes, Size from);
 
 // Warps (rotate, affine, elastic) are for the CPU and have no gradient: grid_sample has.
+/// Options of rotate.
 struct RotateOptions {
-  Choice<Interpolation> interpolation = Interpolation::nearest;
-  bool expand = false;                                         ///< the result holds the whole turned picture
-  std::optional<std::array<double, 2>> center = std::nullopt;  ///< x, y in pixels; none: the middle
-  Fill fill = {};
+  Choice<Interpolation> interpolation = Interpolation::nearest;  ///< nearest or bilinear
+  bool expand = false;                                           ///< the result holds the whole turned picture
+  std::optional<std::array<double, 2>> center = std::nullopt;    ///< x, y in pixels; none: the middle
+  Fill fill = {};                                                ///< of what comes from outside
 };
 /// x turned counter-clockwise by `angle` degrees. Multiples of 90 degrees about the middle, where the shape allows it,
 /// are exact.
@@ -97,21 +103,25 @@ WEFT_API Tensor rotate(const Tensor& x, double angle, const RotateOptions& o = {
 /// The boxes around the turned boxes, clamped to the picture.
 WEFT_API Tensor rotate_boxes(const Tensor& boxes, double angle, Size from, const RotateOptions& o = {});
 
+/// Options of affine.
 struct AffineOptions {
-  double angle = 0;                          ///< degrees, clockwise
-  std::array<double, 2> translate = {0, 0};  ///< x, y in pixels, after the rotation
-  double scale = 1;
-  std::array<double, 2> shear = {0, 0};  ///< x, y in degrees
-  Choice<Interpolation> interpolation = Interpolation::nearest;
-  Fill fill = {};
-  std::optional<std::array<double, 2>> center = std::nullopt;  ///< x, y in pixels; none: the middle
+  double angle = 0;                                              ///< degrees, clockwise
+  std::array<double, 2> translate = {0, 0};                      ///< x, y in pixels, after the rotation
+  double scale = 1;                                              ///< about the centre
+  std::array<double, 2> shear = {0, 0};                          ///< x, y in degrees
+  Choice<Interpolation> interpolation = Interpolation::nearest;  ///< nearest or bilinear
+  Fill fill = {};                                                ///< of what comes from outside
+  std::optional<std::array<double, 2>> center = std::nullopt;    ///< x, y in pixels; none: the middle
 };
+/// x sheared, scaled and turned about the centre, then moved; the size stays. affine_boxes: the boxes around the moved
+/// boxes, clamped to the picture.
 WEFT_API Tensor affine(const Tensor& x, const AffineOptions& o);
 WEFT_API Tensor affine_boxes(const Tensor& boxes, Size from, const AffineOptions& o);
 
+/// Options of elastic.
 struct ElasticOptions {
-  Choice<Interpolation> interpolation = Interpolation::bilinear;
-  Fill fill = {};
+  Choice<Interpolation> interpolation = Interpolation::bilinear;  ///< nearest or bilinear
+  Fill fill = {};                                                 ///< of what comes from outside
 };
 /// y(p) = x(p + displacement(p)). displacement: [1, H, W, 2], (x, y) in units of half the picture's sides.
 WEFT_API Tensor elastic(const Tensor& x, const Tensor& displacement, const ElasticOptions& o = {});

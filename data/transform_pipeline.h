@@ -18,7 +18,7 @@ namespace weft::data {
 /// What a transform sees: a picture [C, H, W] of u8 or floats (a volume: [C, D, H, W]), a mask [H, W] ([D, H, W]) of
 /// integers and boxes [n, 4] f32 (x0, y0, x1, y1 in pixels). Undefined ones are left alone.
 struct View {
-  Tensor image, mask = {}, boxes = {};
+  Tensor image, mask = {}, boxes = {};  ///< undefined where there is none
 };
 
 /// Anything with `void operator()(View&, Generator&) const` and `std::string str() const`. It may have `void check()
@@ -32,12 +32,13 @@ concept Transform = requires(const T& t, View& v, Generator& g) {
 /// A number is drawn uniformly from [low, high). One number s: from -s to s, or 1 - s to 1 + s where 1 changes nothing
 /// (never below 0).
 struct Range {
-  double low = 0, high = 0;
-  bool around = true;  ///< of one number
+  double low = 0, high = 0;  ///< bounds
+  bool around = true;        ///< of one number
   Range(double spread = 0) : low(-spread), high(spread) {}
   Range(double low, double high) : low(low), high(high), around(false) {}
   /// The same around 1, and not below 0, if it is of one number.
   Range about_one() const { return around ? Range(1 - high > 0 ? 1 - high : 0, 1 + high) : *this; }
+  /// A number of the range.
   double draw(Generator& g) const { return low + (high - low) * g.uniform(); }
 };
 
@@ -54,7 +55,9 @@ class WEFT_API AnyTransform {
     held_ = std::make_shared<const Held<F>>(std::move(name), std::move(f));
   }
 
+  /// Applies it.
   void operator()(View& v, Generator& g) const { held_->apply(v, g); }
+  /// The transform in words; of a function its name.
   std::string str() const { return held_->str(); }
 
  private:
@@ -99,6 +102,7 @@ class WEFT_API Compose {
   }
   /// Errors say the example's name.
   Example operator()(Example e, Generator& g) const;
+  /// The parts, in their order.
   const std::vector<AnyTransform>& transforms() const { return transforms_; }
   /// "Compose(\n  RandomCrop(size=[112, 144]),\n  ...\n)".
   std::string str() const;
@@ -109,8 +113,8 @@ class WEFT_API Compose {
 
 /// The transform with probability p.
 struct WEFT_API RandomApply {
-  AnyTransform transform;
-  double p = 0.5;
+  AnyTransform transform;  ///< what is applied
+  double p = 0.5;          ///< how often
   RandomApply(AnyTransform transform, double p = 0.5);
   void operator()(View& v, Generator& g) const;
   std::string str() const;
@@ -118,8 +122,8 @@ struct WEFT_API RandomApply {
 
 /// One of the transforms, with probabilities in proportion to `weights` (none: all alike).
 struct WEFT_API RandomChoice {
-  std::vector<AnyTransform> transforms;
-  std::vector<double> weights;
+  std::vector<AnyTransform> transforms;  ///< to choose from
+  std::vector<double> weights;           ///< of each, not negative; empty: all alike
   explicit RandomChoice(std::vector<AnyTransform> transforms, std::vector<double> weights = {});
   void operator()(View& v, Generator& g) const;
   std::string str() const;
@@ -127,7 +131,7 @@ struct WEFT_API RandomChoice {
 
 /// All of them in an order that is drawn.
 struct WEFT_API RandomOrder {
-  std::vector<AnyTransform> transforms;
+  std::vector<AnyTransform> transforms;  ///< all of them
   explicit RandomOrder(std::vector<AnyTransform> transforms);
   void operator()(View& v, Generator& g) const;
   std::string str() const;

@@ -10,7 +10,9 @@
 
 namespace weft::data {
 
+/// Depth, height and width, in elements.
 using Size3d = std::array<int64_t, 3>;
+/// Distance of neighbours along D, H and W.
 using Spacing = std::array<double, 3>;
 
 namespace functional {
@@ -25,6 +27,7 @@ WEFT_API Tensor crop3d(const Tensor& x, Size3d start, Size3d size);
 WEFT_API Tensor pad3d(const Tensor& x, Size3d before, Size3d behind, double fill = 0,
                       Choice<PaddingMode> mode = PaddingMode::constant);
 
+/// Options of affine3d.
 struct Affine3dOptions {
   /// Degrees about the axes D, H and W; about W first. The plane of the other two axes turns as `rotate` turns (H, W).
   std::array<double, 3> degrees = {0, 0, 0};
@@ -46,10 +49,10 @@ WEFT_API Tensor gaussian_blur3d(const Tensor& x, std::array<double, 3> sigma, Sp
 
 /// To a size, or to other spacing: `size` 0 means n spacing / to, rounded, along each axis.
 struct WEFT_API Resize3d {
-  Size3d size = {};
-  Spacing spacing = {1, 1, 1}, to = {1, 1, 1};
-  Choice<Interpolation> interpolation = Interpolation::bilinear;
-  bool antialias = true;
+  Size3d size = {};                                               ///< of the result; 0: from spacing and to
+  Spacing spacing = {1, 1, 1}, to = {1, 1, 1};                    ///< of the volume before; of the result
+  Choice<Interpolation> interpolation = Interpolation::bilinear;  ///< of the image
+  bool antialias = true;                                          ///< see functional::resize
   void check() const;
   void operator()(View& v, Generator& g) const;
   std::string str() const;
@@ -58,11 +61,11 @@ struct WEFT_API Resize3d {
 /// A place drawn for a block. ValueError where the volume is smaller; pad_if_needed adds what is missing, half on each
 /// side.
 struct WEFT_API RandomCrop3d {
-  Size3d size;
-  bool pad_if_needed = false;
-  double fill = 0;
-  int64_t mask_fill = 0;
-  Choice<PaddingMode> padding_mode = PaddingMode::constant;
+  Size3d size;                                               ///< of the block
+  bool pad_if_needed = false;                                ///< of too small volumes
+  double fill = 0;                                           ///< of the image's padding
+  int64_t mask_fill = 0;                                     ///< of the mask's padding
+  Choice<PaddingMode> padding_mode = PaddingMode::constant;  ///< of image and mask
   void check() const;
   void operator()(View& v, Generator& g) const;
   std::string str() const;
@@ -70,17 +73,18 @@ struct WEFT_API RandomCrop3d {
 
 /// The middle; zeros around smaller volumes.
 struct WEFT_API CenterCrop3d {
-  Size3d size;
+  Size3d size;  ///< of the result
   void check() const;
   void operator()(View& v, Generator& g) const;
   std::string str() const;
 };
 
+/// More elements on each side: functional::pad3d.
 struct WEFT_API Pad3d {
-  Size3d before, behind;
-  double fill = 0;
-  int64_t mask_fill = 0;
-  Choice<PaddingMode> padding_mode = PaddingMode::constant;
+  Size3d before, behind;                                     ///< along D, H and W
+  double fill = 0;                                           ///< of the image's padding
+  int64_t mask_fill = 0;                                     ///< of the mask's padding
+  Choice<PaddingMode> padding_mode = PaddingMode::constant;  ///< of image and mask
   void check() const;
   void operator()(View& v, Generator& g) const;
   std::string str() const;
@@ -88,7 +92,7 @@ struct WEFT_API Pad3d {
 
 /// Each axis turned round with its own probability.
 struct WEFT_API RandomFlip3d {
-  std::array<double, 3> p = {0.5, 0.5, 0.5};
+  std::array<double, 3> p = {0.5, 0.5, 0.5};  ///< of D, H and W
   void check() const;
   void operator()(View& v, Generator& g) const;
   std::string str() const;
@@ -104,13 +108,13 @@ struct WEFT_API RandomQuarterTurns {
 
 /// functional::affine3d with drawn parameters; rotation by axis is `.degrees = {{10, 0, 0}}`.
 struct WEFT_API RandomAffine3d {
-  std::array<Range, 3> degrees = {};
-  std::array<double, 3> translate = {0, 0, 0};  ///< most, in the spacing's unit
-  Range scale = {1, 1};                         ///< of all axes; of one number s: [1 - s, 1 + s]
-  Spacing spacing = {1, 1, 1};
-  Choice<Interpolation> interpolation = Interpolation::bilinear;
-  Fill fill = {};
-  int64_t mask_fill = 0;
+  std::array<Range, 3> degrees = {};                              ///< about D, H and W
+  std::array<double, 3> translate = {0, 0, 0};                    ///< most, in the spacing's unit
+  Range scale = {1, 1};                                           ///< of all axes; of one number s: [1 - s, 1 + s]
+  Spacing spacing = {1, 1, 1};                                    ///< of the volume
+  Choice<Interpolation> interpolation = Interpolation::bilinear;  ///< of the image
+  Fill fill = {};                                                 ///< of the image, outside
+  int64_t mask_fill = 0;                                          ///< of the mask, outside
   void check() const;
   void operator()(View& v, Generator& g) const;
   std::string str() const;
@@ -119,11 +123,11 @@ struct WEFT_API RandomAffine3d {
 /// functional::elastic3d by noise of [-1, 1) blurred with sigma, times alpha / 2, along each axis; alpha and sigma in
 /// the spacing's unit.
 struct WEFT_API ElasticTransform3d {
-  std::array<double, 3> alpha = {50, 50, 50}, sigma = {5, 5, 5};
-  Spacing spacing = {1, 1, 1};
-  Choice<Interpolation> interpolation = Interpolation::bilinear;
-  Fill fill = {};
-  int64_t mask_fill = 0;
+  std::array<double, 3> alpha = {50, 50, 50}, sigma = {5, 5, 5};  ///< strength and smoothness along D, H and W
+  Spacing spacing = {1, 1, 1};                                    ///< of the volume
+  Choice<Interpolation> interpolation = Interpolation::bilinear;  ///< of the image
+  Fill fill = {};                                                 ///< of the image, outside
+  int64_t mask_fill = 0;                                          ///< of the mask, outside
   void check() const;
   void operator()(View& v, Generator& g) const;
   std::string str() const;
@@ -131,8 +135,8 @@ struct WEFT_API ElasticTransform3d {
 
 /// functional::gaussian_blur3d of the image with a sigma drawn for all axes, in the spacing's unit.
 struct WEFT_API GaussianBlur3d {
-  Range sigma = {0.1, 2};
-  Spacing spacing = {1, 1, 1};
+  Range sigma = {0.1, 2};       ///< drawn for all axes
+  Spacing spacing = {1, 1, 1};  ///< of the volume
   void check() const;
   void operator()(View& v, Generator& g) const;
   std::string str() const;

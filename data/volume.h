@@ -13,6 +13,7 @@
 
 namespace weft::data {
 
+/// Options of VolumePatches.
 struct VolumePatchesOptions {
   Shape size;         ///< [d, h, w] of a patch
   int64_t count = 0;  ///< random patches in an epoch; 0: the patches of a grid
@@ -28,6 +29,7 @@ struct VolumePatchesOptions {
 class WEFT_API VolumePatches {
  public:
   VolumePatches(const Tensor& volume, const Tensor& labels, const VolumePatchesOptions& o);
+  /// `count`, or the patches of the grid.
   int64_t size() const;
   /// A grid draws nothing from g.
   Example get(int64_t i, Generator& g) const;

@@ -18,6 +18,7 @@ class WEFT_API ProcessGroup {
   virtual ~ProcessGroup();
   ProcessGroup(const ProcessGroup&) = delete;
   ProcessGroup& operator=(const ProcessGroup&) = delete;
+  /// This process's number, from 0; the number of ranks.
   int rank() const { return rank_; }
   int size() const { return size_; }
 
@@ -30,18 +31,20 @@ class WEFT_API ProcessGroup {
   /// Returns when every rank has called it.
   void barrier();
 
+  /// The four calls, as `run` sees them.
   enum class Collective : uint8_t { all_gather, all_reduce, broadcast, barrier };
   /// What one rank asks for: `count` elements at `in`; the result goes to `out`, which may be `in`.
   struct Request {
-    Collective collective = Collective::barrier;
-    Dtype dtype = Dtype::f32;
-    int64_t count = 0;
-    int root = 0;
-    const void* in = nullptr;
-    void* out = nullptr;
+    Collective collective = Collective::barrier;  ///< which call
+    Dtype dtype = Dtype::f32;                     ///< of the elements, the same on every rank
+    int64_t count = 0;                            ///< elements of x
+    int root = 0;                                 ///< of broadcast
+    const void* in = nullptr;                     ///< the rank's x
+    void* out = nullptr;                          ///< for the result; all_gather: size() * count elements
   };
 
  protected:
+  /// Rank `rank` of `size`.
   ProcessGroup(int rank, int size) : rank_(rank), size_(size) {}
   /// Writes `out` only if all ranks have asked for the same.
   virtual void run(const Request& r) = 0;

@@ -7,15 +7,16 @@
 
 namespace weft {
 
+/// Options of sync_batch_norm.
 struct SyncBatchNormOptions {
   bool training = false;  ///< statistics of all ranks' batches together; otherwise the running ones, and no message
   double momentum = 0.1;  ///< running = (1 - momentum) running + momentum batch
   double eps = 1e-5;      ///< inside the square root
-  Choice<Activation> activation = Activation::none;
-  double slope = 0.01;                            ///< of leaky_relu
-  bool inplace = false;                           ///< with leaky_relu in training: may write the result over x
-  bool biased_running_var = false;                ///< the running variance takes M2 / n, not M2 / (n - 1)
-  std::shared_ptr<ProcessGroup> group = nullptr;  ///< null: this process alone, which is batch_norm
+  Choice<Activation> activation = Activation::none;  ///< fused after the normalisation: none, relu or leaky_relu
+  double slope = 0.01;                               ///< of leaky_relu
+  bool inplace = false;                              ///< with leaky_relu in training: may write the result over x
+  bool biased_running_var = false;                   ///< the running variance takes M2 / n, not M2 / (n - 1)
+  std::shared_ptr<ProcessGroup> group = nullptr;     ///< null: this process alone, which is batch_norm
 };
 
 /// y = act((x - mean) / sqrt(var + eps) * weight + bias) per channel of x [N, C, ...]; weight, bias, running_mean,

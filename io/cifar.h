@@ -7,6 +7,7 @@
 
 namespace weft::io {
 
+/// What a file holds.
 struct CifarBatch {
   Tensor images;         ///< u8 [n, 3, 32, 32]
   Tensor labels;         ///< i64 [n]: the class, of CIFAR-100 the fine one

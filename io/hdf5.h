@@ -23,6 +23,7 @@ class WEFT_API Hdf5File {
   explicit Hdf5File(const std::string& path);
   /// Of all groups, named by their paths without the first slash, in the order of names; dtypes in numpy's words.
   const std::vector<TensorInfo>& datasets() const;
+  /// Whether there is a dataset of that path.
   bool contains(std::string_view name) const;
   /// ValueError when there is none of that name. IoError for a dataset that cannot be read, or that claims more than
   /// its bytes in the file can hold.

@@ -17,6 +17,7 @@
 
 namespace weft::io {
 
+/// Options of read_image.
 struct ReadImageOptions {
   /// 1 grey, 3 RGB, 4 RGBA; 0 as the file has it (2: grey with alpha). Alpha that is dropped is laid over white.
   int channels = 3;
@@ -37,6 +38,7 @@ inline Tensor read_image(std::span<const std::byte> bytes, std::string_view name
   return read_image({bytes, std::string(name)}, o);
 }
 
+/// Options of write_image.
 struct WriteImageOptions {
   int quality = 92;  ///< of JPEG, 1..100
 };

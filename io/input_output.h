@@ -54,6 +54,7 @@ class Output {
   Output(std::ostream& stream, std::string name = "the stream") : name_(std::move(name)), stream_(&stream) {}
   /// A vector, whose bytes are replaced.
   Output(std::vector<std::byte>& bytes) : name_("the bytes"), bytes_(&bytes) {}
+  /// The name for error messages.
   const std::string& name() const { return name_; }
 
  private:

@@ -8,6 +8,7 @@
 
 namespace weft::io {
 
+/// Options of all readers of tensors.
 struct LoadOptions {
   /// Integers are widened exactly: i8, i16 and u16 (which keep their dtype otherwise) to i32, u32 to i64, and u64 to
   /// i64 where all values fit. Without it the last two, for which weft has no dtype, are as foreign as 8-bit floats,
@@ -17,8 +18,8 @@ struct LoadOptions {
 
 /// A tensor as its file describes it.
 struct TensorInfo {
-  std::string name;
-  Shape shape;
+  std::string name;   ///< in the file
+  Shape shape;        ///< in the file's order of axes; the first varies slowest
   std::string dtype;  ///< in the format's words: `F8_E4M3`, `I16` (safetensors), `<i2`, `|S3` (numpy)
 };
 

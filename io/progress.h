@@ -11,6 +11,7 @@
 
 namespace weft::io {
 
+/// Options of Progress.
 struct ProgressOptions {
   /// Where standard error is no terminal: a plain line at most so often, and at the end if there was one before; 0:
   /// none.

@@ -13,11 +13,13 @@
 
 namespace weft::io {
 
+/// A volume and the distances of its elements.
 struct Volume {
   Tensor data;                                ///< [D, H, W], or [C, D, H, W]
   std::array<double, 3> spacing = {1, 1, 1};  ///< of D, H, W, in the file's unit; 1 where the file says nothing
 };
 
+/// Options of read_volume.
 struct ReadVolumeOptions {
   bool scaled = true;        ///< NIfTI: stored * scl_slope + scl_inter, in f32 (f64 of f64); false: the stored numbers
   std::string dataset = "";  ///< HDF5: which one; empty: the only one of 3 or 4 axes

@@ -12,21 +12,25 @@
 
 namespace weft::nn {
 
+/// max(x, 0).
 struct WEFT_API ReLU : Module {
   ReLU() : Module("ReLU") {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return relu(x); });
   }
 };
+/// min(max(x, 0), 6).
 struct WEFT_API ReLU6 : Module {
   ReLU6() : Module("ReLU6") {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return relu6(x); });
   }
 };
+/// Options of LeakyReLU.
 struct LeakyReLUOptions {
-  double negative_slope = 0.01;
+  double negative_slope = 0.01;  ///< the slope where x <= 0
 };
+/// x where x > 0, negative_slope x elsewhere.
 struct WEFT_API LeakyReLU : Module {
   explicit LeakyReLU(Only<double> negative_slope = 0.01);
   explicit LeakyReLU(const LeakyReLUOptions& o) : LeakyReLU(o.negative_slope) {}
@@ -35,11 +39,13 @@ struct WEFT_API LeakyReLU : Module {
   }
   Option<double> negative_slope;
 };
+/// Options of PReLU.
 struct PReLUOptions {
-  int64_t num_parameters = 1;
-  double init = 0.25;
+  int64_t num_parameters = 1;  ///< 1, or the channels of x
+  double init = 0.25;          ///< first value of every slope
 };
-/// weight [num_parameters] begins as `init`; one slope for all or one per channel (axis 1).
+/// x where x > 0, weight x elsewhere. weight [num_parameters] begins as `init`; one slope for all or one per channel
+/// (axis 1).
 struct WEFT_API PReLU : Module {
   explicit PReLU(Only<int64_t> num_parameters = 1, double init = 0.25);
   explicit PReLU(const PReLUOptions& o) : PReLU(o.num_parameters, o.init) {}
@@ -49,9 +55,11 @@ struct WEFT_API PReLU : Module {
   int64_t num_parameters;
   Parameter weight;
 };
+/// Options of ELU.
 struct ELUOptions {
-  double alpha = 1;
+  double alpha = 1;  ///< the limit for x to -infinity is -alpha
 };
+/// x where x > 0, alpha (exp(x) - 1) elsewhere.
 struct WEFT_API ELU : Module {
   explicit ELU(Only<double> alpha = 1);
   explicit ELU(const ELUOptions& o) : ELU(o.alpha) {}
@@ -60,15 +68,19 @@ struct WEFT_API ELU : Module {
   }
   Option<double> alpha;
 };
+/// Scaled ELU of self-normalising networks (Klambauer et al. 2017); with AlphaDropout and weights of variance 1 / fan
+/// in.
 struct WEFT_API SELU : Module {
   SELU() : Module("SELU") {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return selu(x); });
   }
 };
+/// Options of GELU.
 struct GELUOptions {
-  Choice<Approximate> approximate = Approximate::none;
+  Choice<Approximate> approximate = Approximate::none;  ///< none: by erf; tanh: by the tanh approximation
 };
+/// x Phi(x), with Phi the normal distribution function (Hendrycks & Gimpel 2016).
 struct WEFT_API GELU : Module {
   explicit GELU(Choice<Approximate> approximate = Approximate::none);
   explicit GELU(const GELUOptions& o) : GELU(o.approximate) {}
@@ -77,45 +89,53 @@ struct WEFT_API GELU : Module {
   }
   Option<Choice<Approximate>> approximate;
 };
+/// x sigmoid(x), also called swish.
 struct WEFT_API SiLU : Module {
   SiLU() : Module("SiLU") {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return silu(x); });
   }
 };
+/// x tanh(softplus(x)).
 struct WEFT_API Mish : Module {
   Mish() : Module("Mish") {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return mish(x); });
   }
 };
+/// 1 / (1 + exp(-x)).
 struct WEFT_API Sigmoid : Module {
   Sigmoid() : Module("Sigmoid") {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return sigmoid(x); });
   }
 };
+/// log(1 / (1 + exp(-x))), without overflow.
 struct WEFT_API LogSigmoid : Module {
   LogSigmoid() : Module("LogSigmoid") {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return logsigmoid(x); });
   }
 };
+/// clamp(x / 6 + 1/2, 0, 1).
 struct WEFT_API Hardsigmoid : Module {
   Hardsigmoid() : Module("Hardsigmoid") {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return hardsigmoid(x); });
   }
 };
+/// x clamp(x / 6 + 1/2, 0, 1).
 struct WEFT_API Hardswish : Module {
   Hardswish() : Module("Hardswish") {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return hardswish(x); });
   }
 };
+/// Options of Hardtanh.
 struct HardtanhOptions {
-  double min_val = -1, max_val = 1;
+  double min_val = -1, max_val = 1;  ///< bounds of the result
 };
+/// min(max(x, min_val), max_val). ValueError unless min_val < max_val.
 struct WEFT_API Hardtanh : Module {
   explicit Hardtanh(Only<double> min_val = -1, double max_val = 1);
   explicit Hardtanh(const HardtanhOptions& o) : Hardtanh(o.min_val, o.max_val) {}
@@ -124,15 +144,18 @@ struct WEFT_API Hardtanh : Module {
   }
   Option<double> min_val, max_val;
 };
+/// (exp(x) - exp(-x)) / (exp(x) + exp(-x)).
 struct WEFT_API Tanh : Module {
   Tanh() : Module("Tanh") {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return tanh(x); });
   }
 };
+/// Options of Softplus.
 struct SoftplusOptions {
-  double beta = 1, threshold = 20;
+  double beta = 1, threshold = 20;  ///< sharpness; the result is x where beta x > threshold
 };
+/// log(1 + exp(beta x)) / beta; x itself where beta x > threshold.
 struct WEFT_API Softplus : Module {
   explicit Softplus(Only<double> beta = 1, double threshold = 20);
   explicit Softplus(const SoftplusOptions& o) : Softplus(o.beta, o.threshold) {}
@@ -141,9 +164,11 @@ struct WEFT_API Softplus : Module {
   }
   Option<double> beta, threshold;
 };
+/// Options of Softshrink.
 struct SoftshrinkOptions {
-  double lambd = 0.5;
+  double lambd = 0.5;  ///< what x is moved towards 0 by; not negative
 };
+/// x - lambd where x > lambd, x + lambd where x < -lambd, 0 between. ValueError from the call if lambd < 0.
 struct WEFT_API Softshrink : Module {
   explicit Softshrink(Only<double> lambd = 0.5);
   explicit Softshrink(const SoftshrinkOptions& o) : Softshrink(o.lambd) {}
@@ -152,15 +177,18 @@ struct WEFT_API Softshrink : Module {
   }
   Option<double> lambd;
 };
+/// x / (1 + |x|).
 struct WEFT_API Softsign : Module {
   Softsign() : Module("Softsign") {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return softsign(x); });
   }
 };
+/// Options of CELU.
 struct CELUOptions {
-  double alpha = 1;
+  double alpha = 1;  ///< the limit for x to -infinity is -alpha
 };
+/// x where x > 0, alpha (exp(x / alpha) - 1) elsewhere. ValueError unless alpha > 0.
 struct WEFT_API CELU : Module {
   explicit CELU(Only<double> alpha = 1);
   explicit CELU(const CELUOptions& o) : CELU(o.alpha) {}
@@ -169,9 +197,12 @@ struct WEFT_API CELU : Module {
   }
   Option<double> alpha;
 };
+/// Options of GLU.
 struct GLUOptions {
-  int64_t dim = -1;
+  int64_t dim = -1;  ///< the axis that is halved
 };
+/// a sigmoid(b), where a and b are the halves of x along `dim`: [.., 2 n, ..] -> [.., n, ..]. ShapeError for an odd
+/// size.
 struct WEFT_API GLU : Module {
   explicit GLU(Only<int64_t> dim = -1);
   explicit GLU(const GLUOptions& o) : GLU(o.dim) {}
@@ -180,9 +211,11 @@ struct WEFT_API GLU : Module {
   }
   Option<int64_t> dim;
 };
+/// Options of Hardshrink.
 struct HardshrinkOptions {
-  double lambd = 0.5;
+  double lambd = 0.5;  ///< elements of at most this size become 0
 };
+/// x where |x| > lambd, else 0.
 struct WEFT_API Hardshrink : Module {
   explicit Hardshrink(Only<double> lambd = 0.5);
   explicit Hardshrink(const HardshrinkOptions& o) : Hardshrink(o.lambd) {}
@@ -191,15 +224,18 @@ struct WEFT_API Hardshrink : Module {
   }
   Option<double> lambd;
 };
+/// x - tanh(x).
 struct WEFT_API Tanhshrink : Module {
   Tanhshrink() : Module("Tanhshrink") {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return tanhshrink(x); });
   }
 };
+/// Options of Threshold; both are required.
 struct ThresholdOptions {
-  double threshold, value;
+  double threshold, value;  ///< elements up to `threshold` become `value`
 };
+/// x where x > threshold, else value; NaN stays NaN.
 struct WEFT_API Threshold : Module {
   Threshold(double threshold, double value);
   explicit Threshold(const ThresholdOptions& o) : Threshold(o.threshold, o.value) {}
@@ -208,10 +244,11 @@ struct WEFT_API Threshold : Module {
   }
   Option<double> threshold, value;
 };
+/// Options of RReLU.
 struct RReLUOptions {
-  double lower = 1.0 / 8, upper = 1.0 / 3;
+  double lower = 1.0 / 8, upper = 1.0 / 3;  ///< the slope is drawn between them
 };
-/// Random slopes in training mode only.
+/// x where x > 0, a x elsewhere: in training a ~ U(lower, upper) for each element, in evaluation (lower + upper) / 2.
 struct WEFT_API RReLU : Module {
   explicit RReLU(Only<double> lower = 1.0 / 8, double upper = 1.0 / 3);
   explicit RReLU(const RReLUOptions& o) : RReLU(o.lower, o.upper) {}
@@ -220,11 +257,13 @@ struct WEFT_API RReLU : Module {
   }
   Option<double> lower, upper;
 };
+/// Options of Softmax, Softmin and LogSoftmax.
 struct SoftmaxOptions {
-  int64_t dim;
+  int64_t dim;  ///< the axis whose elements sum to 1; required
 };
 using SoftminOptions = SoftmaxOptions;
 using LogSoftmaxOptions = SoftmaxOptions;
+/// exp(x) / sum(exp(x)) along `dim`.
 struct WEFT_API Softmax : Module {
   explicit Softmax(int64_t dim);
   explicit Softmax(const SoftmaxOptions& o) : Softmax(o.dim) {}
@@ -239,6 +278,7 @@ struct WEFT_API Softmax2d : Module {
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
 };
+/// softmax(-x) along `dim`.
 struct WEFT_API Softmin : Module {
   explicit Softmin(int64_t dim);
   explicit Softmin(const SoftminOptions& o) : Softmin(o.dim) {}
@@ -247,6 +287,7 @@ struct WEFT_API Softmin : Module {
   }
   Option<int64_t> dim;
 };
+/// log softmax(x) along `dim`, without overflow.
 struct WEFT_API LogSoftmax : Module {
   explicit LogSoftmax(int64_t dim);
   explicit LogSoftmax(const LogSoftmaxOptions& o) : LogSoftmax(o.dim) {}

@@ -6,10 +6,12 @@
 
 namespace weft::nn {
 
+/// Options of AdaptiveLogSoftmaxWithLoss.
 struct AdaptiveLogSoftmaxOptions {
   double div_value = 4;    ///< cluster i has in_features / div_value^i hidden features, rounded down
   bool head_bias = false;  ///< of the head; the clusters have none
 };
+/// Result of its call.
 struct AdaptiveLogSoftmaxResult {
   Tensor output;  ///< log-probability of each target: [N] or []
   Tensor loss;    ///< -mean(output)
@@ -35,6 +37,7 @@ class WEFT_API AdaptiveLogSoftmaxWithLoss : public Module {
   /// The most probable classes: [N, in_features] -> [N] i64. Clusters are computed only where the head's greatest
   /// output is one.
   Tensor predict(const Tensor& x) const;
+  /// First values of the head and the clusters, as Linear's.
   void reset_parameters();
   int64_t in_features, n_classes;
   std::vector<int64_t> cutoffs;  ///< with n_classes behind them

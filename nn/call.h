@@ -18,6 +18,7 @@ class WEFT_API CallObserver {
   virtual ~CallObserver();
   CallObserver(const CallObserver&) = delete;
   CallObserver& operator=(const CallObserver&) = delete;
+  /// Before the call's hooks run.
   virtual void enter(const Module& m) = 0;
   /// After the call, also when it threw; not where this observer's `enter` threw.
   virtual void leave(const Module& m) noexcept = 0;

@@ -53,6 +53,7 @@ concept ChildLayer = Layer<M> || Function<M>;
 /// What the containers share: children by position and by name. `for (nn::AnyLayer layer : net) x = layer(x);`
 class WEFT_API Container : public Module {
  public:
+  /// Input iterator over the children, as AnyLayer.
   class Iterator {
    public:
     using value_type = AnyLayer;
@@ -72,8 +73,11 @@ class WEFT_API Container : public Module {
     size_t at_ = 0;
   };
 
+  /// Number of children.
   int64_t size() const { return static_cast<int64_t>(state().children.size()); }
   bool empty() const { return size() == 0; }
+  /// For loops over the children. ValueError when children are taken out during the loop, and the loop goes beyond the
+  /// end.
   Iterator begin() const { return {&state(), 0}; }
   Iterator end() const { return {&state(), state().children.size()}; }
   /// ValueError for an index out of range; -1 is the last.
@@ -85,6 +89,7 @@ class WEFT_API Container : public Module {
   /// Takes a child out and returns it. Children whose names are their positions get new ones, here and in `insert`,
   /// unless another child has that name. A ModuleDict's names stay.
   AnyLayer pop(int64_t index = -1);
+  /// `pop` without the child; all children go.
   void erase(int64_t index) { (void)pop(index); }
   void clear() { state().children.clear(); }
   using Module::replace;
@@ -94,14 +99,18 @@ class WEFT_API Container : public Module {
   }
 
  protected:
+  /// `name`: the class name that is printed.
   explicit Container(std::string name);
+  /// m as a container keeps its children.
   template <class M> static std::shared_ptr<detail::AnyModule> held(const M& m) {
     if constexpr (std::same_as<M, AnyLayer>) return m.held();
     else return std::make_shared<detail::Called<M>>(m);
   }
+  /// Appends a child. ValueError for a name that is taken or illegal.
   template <detail::Child M> void add_child(std::string name, M module) {
     register_child(std::move(name), held(detail::as_module(std::move(module))));
   }
+  /// Puts a child before that of `index`; children named by position are renamed.
   template <detail::Child M> void insert_before(int64_t index, M module) {
     insert_held(index, held(detail::as_module(std::move(module))));
   }
@@ -118,10 +127,12 @@ class WEFT_API Container : public Module {
   }
   /// Appends the children of another container (handles, no copies); by name or by position.
   void extend_with(const Container& o, bool by_name);
+  /// The child of that index (-1 is the last) or name, and its place. ValueError where there is none.
   const State::Child& child(int64_t index) const { return state().children[place(index)]; }
   const State::Child& child(std::string_view name) const { return state().children[place(name)]; }
   size_t place(int64_t index) const;
   size_t place(std::string_view name) const;
+  /// Has a child that name?
   bool is_taken(const std::string& name) const;
   /// The first number from `from` on that is no child's name.
   std::string free_name(int64_t from) const;
@@ -160,7 +171,9 @@ class WEFT_API Sequential : public Container {
     insert_before(index, std::move(layer));
     return *this;
   }
+  /// Appends another container's layers: handles, no copies.
   Sequential& extend(const Container& o) { return extend_with(o, false), *this; }
+  /// The result of the last layer; x where there is none.
   Tensor operator()(const Tensor& x) const;
 };
 
@@ -170,6 +183,8 @@ class WEFT_API ModuleList : public Container {
   ModuleList();
   template <detail::Child... M>
   requires(sizeof...(M) > 0) explicit ModuleList(M... modules) : ModuleList() { (push_back(std::move(modules)), ...); }
+  /// Appends a module, named by its position, and returns the list. `insert` puts it before the child of that index;
+  /// size() is the end.
   template <detail::Child M> ModuleList& push_back(M module) {
     add_child(free_name(size()), std::move(module));
     return *this;
@@ -188,11 +203,14 @@ class WEFT_API ModuleDict : public Container {
   ModuleDict() : Container("ModuleDict") { state().keyed = true; }
   /// `ModuleDict({{"a", Linear(4, 4)}, {"b", ReLU()}})`.
   explicit ModuleDict(std::initializer_list<Named<false>> modules) : ModuleDict() { add_named(modules); }
+  /// Appends a module. ValueError for a name that is taken or illegal.
   template <detail::Child M> ModuleDict& insert(std::string name, M module) {
     add_child(std::move(name), std::move(module));
     return *this;
   }
+  /// Appends another's modules under their names: handles, no copies. ValueError for a name that is taken.
   ModuleDict& extend(const ModuleDict& o) { return extend_with(o, true), *this; }
+  /// Is there a module of that name? All names, in their order.
   bool contains(std::string_view name) const;
   std::vector<std::string> keys() const;
   using Container::at;
@@ -203,6 +221,7 @@ class WEFT_API ModuleDict : public Container {
   /// By name. ValueError where there is none.
   AnyLayer operator[](std::string_view name) const { return AnyLayer(child(name)); }
   /// The module of that name as what it was added as. ValueError otherwise.
+  /// By name, as the container's own of an index. ValueError where there is none.
   template <std::derived_from<Module> M> M& at(std::string_view name) const { return typed<M>(child(name)); }
   Tensor call(std::string_view name, const Tensor& x) const { return AnyLayer(child(name))(x); }
   AnyLayer pop(std::string_view name) { return Container::pop(static_cast<int64_t>(place(name))); }

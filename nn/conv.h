@@ -27,16 +27,17 @@ constexpr auto mode_words(PaddingMode) {
 
 /// The op's options and the layer's: `{.kernel_size = 3, .padding = 1}`, or behind a kernel size `3, {.padding = 1}`.
 template <int D, class Kernel = Dims<D>> struct ConvOptions {
-  ByName by_name = {};
-  Kernel kernel_size = Kernel();
-  Dims<D> stride = 1;
-  Padding<D> padding = 0;
-  Dims<D> dilation = 1;
-  int64_t groups = 1;
-  bool bias = true;
-  Choice<PaddingMode> padding_mode = PaddingMode::zeros;
+  ByName by_name = {};                                    ///< keeps positional arguments out: fields go by name
+  Kernel kernel_size = Kernel();                          ///< sizes of the window; required
+  Dims<D> stride = 1;                                     ///< steps of the window
+  Padding<D> padding = 0;                                 ///< before and after each axis, or "same" or "valid"
+  Dims<D> dilation = 1;                                   ///< distance of the window's elements
+  int64_t groups = 1;                                     ///< divides both numbers of channels
+  bool bias = true;                                       ///< adds one number to each output channel
+  Choice<PaddingMode> padding_mode = PaddingMode::zeros;  ///< what the padding holds
 };
 
+/// Options of ConvTranspose; `.kernel_size` is required. In PyTorch's order: dilation behind bias.
 template <int D, class Kernel = Dims<D>> struct ConvTransposeOptions {
   ByName by_name = {};
   Kernel kernel_size = Kernel();
@@ -51,14 +52,15 @@ template <int D, class Kernel = Dims<D>> struct ConvTransposeOptions {
 
 /// The options of a convolution layer of any rank. From a layer's `geometry()`: "same" is numbers.
 struct ConvGeometry {
-  Shape kernel_size;
-  ConvParams params;  ///< stride, padding_lo, padding_hi, dilation, groups
-  std::string padding_text = {};
-  PaddingMode padding_mode = PaddingMode::zeros;
-  bool bias = true;
-  bool transposed = false;
-  Shape output_padding = Shape::filled(kernel_size.size(), 0);
+  Shape kernel_size;                                            ///< one entry per spatial axis
+  ConvParams params;                                            ///< stride, padding_lo, padding_hi, dilation, groups
+  std::string padding_text = {};                                ///< "same" or "valid" where padding was given so
+  PaddingMode padding_mode = PaddingMode::zeros;                ///< what the padding holds
+  bool bias = true;                                             ///< is there one
+  bool transposed = false;                                      ///< of a ConvTranspose
+  Shape output_padding = Shape::filled(kernel_size.size(), 0);  ///< of a ConvTranspose; zeros else
 };
+/// The options of a layer of D axes as such; "same" stays text.
 template <class Options> ConvGeometry conv_geometry(const Options& o) {
   ConvGeometry g{
       .kernel_size = o.kernel_size, .params = conv_params(o), .padding_text = o.padding.text, .bias = o.bias};
@@ -73,8 +75,11 @@ template <class Options> ConvGeometry conv_geometry(const Options& o) {
 /// What all convolution layers share: channels and parameters.
 class WEFT_API ConvBase : public Module {
  public:
+  /// Channels of input and output.
   int64_t in_channels, out_channels;
+  /// One entry per spatial axis.
   Shape kernel_size;
+  /// ConvTranspose's arithmetic.
   bool transposed;
   Parameter weight;  ///< [out, in/groups, kernel...], transposed: [in, out/groups, kernel...]
   Parameter bias;    ///< [out], undefined without
@@ -93,8 +98,10 @@ class WEFT_API ConvBase : public Module {
   ConvGeometry resolved(ConvGeometry g) const;
   /// The convolution of x with `w` in weight's place, and `b` in bias's.
   Tensor convolve(const ConvGeometry& g, const Tensor& x, const Tensor& w, const Tensor& b) const;
+  /// The same as ConvTranspose does it; output_size as there.
   Tensor convolve_transposed(const ConvGeometry& g, const Tensor& x, const Tensor& w, const Tensor& b,
                              const std::optional<Shape>& output_size) const;
+  /// Of the parameter `weight`, for these options.
   static Shape weight_shape(int64_t in_channels, int64_t out_channels, const ConvGeometry& g);
   /// First values: see reset_parameters.
   static void reset(const Tensor& weight, const Tensor& bias);
@@ -109,20 +116,24 @@ class WEFT_API ConvBase : public Module {
 /// (kernel_size, groups, bias) stays; another value is refused by the next call. Base: ConvBase or derived from it.
 template <std::derived_from<ConvBase> Base, class Options> class WEFT_API ConvOf : public Base {
  public:
+  /// Shared by copies; see above.
   Option<Options> options;
   /// The options in force, one entry per axis. ValueError for options that the layer cannot have.
   ConvGeometry geometry() const { return this->resolved(conv_geometry(*options)); }
 
  protected:
   template <class... A>
+  /// `rest`: what Base's constructor takes behind the geometry.
   ConvOf(std::string name, int64_t in_channels, int64_t out_channels, Options o, A... rest)
       : Base(std::move(name), in_channels, out_channels, conv_geometry(o), rest...), options(std::move(o)) {
     this->show([options = options.share()] { return Base::text(conv_geometry(*options)); });
   }
+  /// The layer's convolution of x with `w` (and `b`) in the place of its parameters.
   Tensor convolve(const Tensor& x, const Tensor& w) const { return convolve(x, w, this->bias); }
   Tensor convolve(const Tensor& x, const Tensor& w, const Tensor& b) const {
     return Base::convolve(geometry(), x, w, b);
   }
+  /// The same for transposed layers; output_size as ConvTranspose's.
   Tensor convolve_transposed(const Tensor& x, const Tensor& w, const std::optional<Shape>& output_size) const {
     return convolve_transposed(x, w, this->bias, output_size);
   }

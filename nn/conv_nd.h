@@ -11,14 +11,15 @@ namespace weft::nn {
 
 /// One entry per spatial axis; lists left empty take their defaults.
 struct ConvNdOptions {
-  Shape kernel_size;
+  Shape kernel_size;                                      ///< one entry per spatial axis, at least one
   Shape stride = {};                                      ///< 1 each
   std::vector<std::pair<int64_t, int64_t>> padding = {};  ///< zeros before and after; none
   Shape dilation = {};                                    ///< 1 each
-  int64_t groups = 1;
-  bool bias = true;
+  int64_t groups = 1;                                     ///< divides both numbers of channels
+  bool bias = true;                                       ///< adds one number to each output channel
 };
 
+/// Defaults filled in. ValueError, from the layer, for lists of other lengths than kernel_size's.
 WEFT_API ConvGeometry conv_geometry(const ConvNdOptions& o);
 
 /// Cross-correlation over kernel_size.size() axes, `ConvNd(3, 8, {.kernel_size = {3, 5}})`. x: [N, C, spatial...],

@@ -8,10 +8,12 @@
 
 namespace weft::nn {
 
+/// Options of CosineSimilarity.
 struct CosineSimilarityOptions {
-  int64_t dim = 1;
-  double eps = 1e-8;
+  int64_t dim = 1;    ///< the axis of the vectors
+  double eps = 1e-8;  ///< least norm that is divided by
 };
+/// sum(a b) / (max(|a|, eps) max(|b|, eps)) along dim; a and b broadcast.
 class WEFT_API CosineSimilarity : public Module {
  public:
   explicit CosineSimilarity(Only<int64_t> dim = 1, double eps = 1e-8)
@@ -24,6 +26,7 @@ class WEFT_API CosineSimilarity : public Module {
   Option<double> eps;
 };
 
+/// |a - b + eps|_p along the last axis: [N, D], [N, D] -> [N].
 class WEFT_API PairwiseDistance : public Module {
  public:
   explicit PairwiseDistance(const PairwiseDistanceOptions& o = {}) : Module("PairwiseDistance"), options(o) {}

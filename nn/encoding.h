@@ -11,8 +11,9 @@ namespace weft::nn {
 /// Which axis of a rank-3 input holds the features' numbers. automatic: the last one if it has size D, else the second.
 enum class EncodingLayout : uint8_t { automatic, bnd, bdn };
 constexpr auto mode_words(EncodingLayout) { return make_words("Encoding: layout", "automatic", "bnd", "bdn"); }
+/// Options of Encoding, EncodingDrop and EncodingCosine.
 struct EncodingOptions {
-  Choice<EncodingLayout> layout = EncodingLayout::automatic;
+  Choice<EncodingLayout> layout = EncodingLayout::automatic;  ///< of inputs of rank 3
 };
 
 /// Residuals to D-dimensional codewords, weighted by how near they are, summed over all features: weft::encode.
@@ -24,7 +25,9 @@ class WEFT_API Encoding : public Module {
   Encoding(int64_t D, int64_t K, EncodingOptions o = {});
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
+  /// First values, as above.
   void reset_parameters();
+  /// Features and number of codewords.
   int64_t D, K;
   Option<Choice<EncodingLayout>> layout;
   Parameter codewords, scale;
@@ -45,8 +48,10 @@ class WEFT_API EncodingCosine : public Module {
   EncodingCosine(int64_t D, int64_t K, EncodingOptions o = {});
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
+  /// Features and number of codewords.
   int64_t D, K;
   Option<Choice<EncodingLayout>> layout;
+  /// [K, D]
   Parameter codewords;
 };
 
@@ -63,6 +68,7 @@ class WEFT_API Inspiration : public Module {
   Tensor forward(const Tensor& x) const;
   int64_t C;
   Parameter weight;
+  /// The present target: [1, C, C] or [B, C, C].
   Tensor target() const;
 };
 

@@ -15,6 +15,7 @@ class WEFT_API Unfold : public Module {
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return unfold(x, kernel_size, options); });
   }
+  /// The window's sizes, and how it moves.
   Option<Dims<2>> kernel_size;
   Option<FoldOptions> options;
 };
@@ -26,6 +27,7 @@ class WEFT_API Fold : public Module {
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return fold(x, output_size, kernel_size, options); });
   }
+  /// Spatial sizes of the result, and the window's.
   Option<Dims<2>> output_size, kernel_size;
   Option<FoldOptions> options;
 };

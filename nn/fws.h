@@ -10,11 +10,12 @@
 
 namespace weft::nn {
 
+/// Options of FWS.
 struct FWSOptions {
-  bool learnable_gain = true;  ///< gain is a parameter, otherwise a buffer
-  bool const_eval = false;     ///< in evaluation mode the weight is used as it is
-  double eps = 1e-4;           ///< floor of var N
-  Choice<WSVariant> variant = WSVariant::elektronn3;
+  bool learnable_gain = true;                         ///< gain is a parameter, otherwise a buffer
+  bool const_eval = false;                            ///< in evaluation mode the weight is used as it is
+  double eps = 1e-4;                                  ///< floor of var N
+  Choice<WSVariant> variant = WSVariant::elektronn3;  ///< the formula; see standardize_weight
 };
 
 /// What FWS of all layers share.
@@ -22,11 +23,14 @@ class WEFT_API FWSBase : public Module {
  public:
   ModuleTensor gain;   ///< [weight.size(0)], ones
   Buffer fan_in, eps;  ///< buffers, i64 and f32, rank 0: N and the floor, from checkpoints too
+  /// As in FWSOptions; may be changed, also through copies.
   Option<bool> const_eval;
   Option<Choice<WSVariant>> variant;
 
  protected:
+  /// For the weight of the layer that is wrapped.
   FWSBase(const Tensor& weight, const FWSOptions& o);
+  /// Is the weight standardised in this call?
   bool rewrites() const { return is_training() || !const_eval; }
   /// `weight` standardised in place, as a tensor that passes gradients to it and to gain.
   Tensor rewritten(const Tensor& weight);
@@ -61,6 +65,7 @@ class FWS : public FWSBase {
     once.weight.stand_in(rewritten(layer.weight));
     return once(x, rest...);
   }
+  /// The layer inside.
   M layer;
 };
 

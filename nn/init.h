@@ -18,7 +18,7 @@ WEFT_API double calculate_gain(Choice<Nonlinearity> nonlinearity, double negativ
 /// Inputs and outputs of one unit: weight [out, in, kernel...] has in * kernel and out * kernel. ShapeError below rank
 /// 2.
 struct Fans {
-  int64_t in, out;
+  int64_t in, out;  ///< elements of one output's and of one input's window
 };
 WEFT_API Fans calculate_fans(const Shape& weight);
 
@@ -26,12 +26,14 @@ WEFT_API Fans calculate_fans(const Shape& weight);
 WEFT_API void uniform_(const Tensor& t, double low = 0, double high = 1);
 /// N(mean, std^2).
 WEFT_API void normal_(const Tensor& t, double mean = 0, double std = 1);
+/// Options of trunc_normal_.
 struct TruncNormalOptions {
-  double mean = 0, std = 1;
+  double mean = 0, std = 1;   ///< of the normal distribution before the cut
   double low = -2, high = 2;  ///< values stay within
 };
 /// N(mean, std^2) cut to [low, high], by the inverse distribution function.
 WEFT_API void trunc_normal_(const Tensor& t, const TruncNormalOptions& o = {});
+/// Every element is `value`; 0; 1.
 WEFT_API void constant_(const Tensor& t, double value);
 WEFT_API void zeros_(const Tensor& t);
 WEFT_API void ones_(const Tensor& t);
@@ -45,12 +47,14 @@ WEFT_API void xavier_uniform_(const Tensor& t, double gain = 1);
 /// N(0, gain^2 2 / (fan in + fan out)).
 WEFT_API void xavier_normal_(const Tensor& t, double gain = 1);
 
+/// Which of the two fans sets the size.
 enum class FanMode : uint8_t { fan_in, fan_out };
 constexpr auto mode_words(FanMode) { return make_words("init: mode", "fan_in", "fan_out"); }
+/// Options of kaiming_uniform_ and kaiming_normal_.
 struct KaimingOptions {
-  double a = 0;  ///< negative slope, with leaky_relu
-  Choice<FanMode> mode = FanMode::fan_in;
-  Choice<Nonlinearity> nonlinearity = Nonlinearity::leaky_relu;
+  double a = 0;                            ///< negative slope, with leaky_relu
+  Choice<FanMode> mode = FanMode::fan_in;  ///< fan_in keeps the variance forward, fan_out backward
+  Choice<Nonlinearity> nonlinearity = Nonlinearity::leaky_relu;  ///< what follows the layer
 };
 /// U(-b, b), b = gain sqrt(3 / fan). (He et al. 2015.)
 WEFT_API void kaiming_uniform_(const Tensor& t, const KaimingOptions& o = {});

@@ -13,8 +13,10 @@ namespace weft::nn {
 class WEFT_API LazyLinear : public Linear {
  public:
   explicit LazyLinear(int64_t out_features, LinearOptions o = {});
+  /// PyTorch's short form: `LazyLinear(8, false)` has no bias.
   template <std::same_as<bool> B> LazyLinear(int64_t out_features, B bias) : LazyLinear(out_features, {.bias = bias}) {}
   Tensor operator()(const Tensor& x);
+  /// Are there parameters with elements?
   bool is_materialized() const { return !state().lazy; }
 };
 
@@ -22,17 +24,20 @@ class WEFT_API LazyLinear : public Linear {
 ///     nn::LazyBatchNorm2d norm;   nn::LazyInstanceNorm1d plain({.affine = true});
 template <class Norm> class WEFT_API LazyNorm : public Norm {
  public:
+  /// Of the plain layer.
   using Options = typename decltype(Norm::options)::value_type;
   explicit LazyNorm(Options o = {});
   Tensor operator()(const Tensor& x) {
     materialize_for(x);
     return Norm::operator()(x);
   }
+  /// Are there parameters and buffers with elements?
   bool is_materialized() const { return !this->state().lazy; }
 
  private:
   void materialize_for(const Tensor& x);
 };
+/// BatchNorm and InstanceNorm of that rank.
 using LazyBatchNorm1d = LazyNorm<BatchNorm1d>;
 using LazyBatchNorm2d = LazyNorm<BatchNorm2d>;
 using LazyBatchNorm3d = LazyNorm<BatchNorm3d>;

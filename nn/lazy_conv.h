@@ -15,6 +15,7 @@ class WEFT_API LazyConvBase : public ConvBase {
   bool is_materialized() const { return !state().lazy; }
 
  protected:
+  /// As ConvBase, without elements.
   LazyConvBase(std::string name, int64_t in_channels, int64_t out_channels, const ConvGeometry& g);
   /// Makes the parameters that x asks for, where there are none. ShapeError for another rank, ValueError for channels
   /// that groups does not divide; the module stays as it is then.

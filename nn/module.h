@@ -35,11 +35,12 @@ struct Hooks {
 };
 }  // namespace detail
 
+/// A dotted name and its tensor.
 using NamedTensor = std::pair<std::string, Tensor>;
 
 /// What `load_state_dict` did not use or did not find (only without `strict`).
 struct LoadResult {
-  std::vector<std::string> missing, unexpected;
+  std::vector<std::string> missing, unexpected;  ///< names, in the order of the module and of the dict
 };
 
 /// Base of every module. Derive, and register members where they are declared:
@@ -54,6 +55,7 @@ class WEFT_API Module {
  public:
   struct State;
 
+  /// Without a name of the library: prints its own class name. Training mode.
   Module();
   /// A copy shares the state; inside `clone` it takes the clone's.
   Module(const Module& o);
@@ -62,6 +64,7 @@ class WEFT_API Module {
 
   /// The class name that printing shows: "Conv2d".
   const std::string& name() const;
+  /// The mode that `train` and `eval` set; true at first.
   bool is_training() const;
   /// Training or evaluation mode, of this module and all below. Trainability stays as it is.
   Module& train(bool on = true);
@@ -79,13 +82,17 @@ class WEFT_API Module {
 
   /// All parameters, each once, in state-dict order.
   std::vector<Tensor> parameters() const;
+  /// With their dotted names, "conv1.weight".
   std::vector<NamedTensor> named_parameters() const;
+  /// All buffers, each once, persistent or not, in state-dict order.
   std::vector<Tensor> buffers() const;
   std::vector<NamedTensor> named_buffers() const;
+  /// Direct children in order of registration, as handles, and with their own names.
   std::vector<Module> children() const;
   std::vector<std::pair<std::string, Module>> named_children() const;
   /// This module (name "") and all below, each once, parents first.
   std::vector<Module> modules() const;
+  /// With their dotted names; "" for this module.
   std::vector<std::pair<std::string, Module>> named_modules() const;
   /// This module as M, or as a class derived from M; empty where it is none. Handles keep the type that `add` or a
   /// container got:
@@ -151,7 +158,9 @@ class WEFT_API Module {
   /// ValueError if the module has no hook of that handle.
   void remove_hook(int64_t handle);
 
+  /// What all copies share, for code that walks over modules. It can be changed through a const handle.
   State& state() const { return *state_; }
+  /// Are both handles of one module?
   bool is_same(const Module& o) const { return state_ == o.state_; }
 
  protected:
@@ -243,15 +252,18 @@ struct Settings {
 
 /// What the copies of a module share.
 struct Module::State : detail::Settings {
+  /// A parameter and its own name, without dots.
   struct ParamEntry {
     std::string name;
     Parameter tensor;
   };
+  /// A buffer, likewise.
   struct BufferEntry {
     std::string name;
     Buffer tensor;
-    bool persistent;
+    bool persistent;  ///< in the state dict
   };
+  /// A child module, likewise.
   struct Child {
     std::string name;
     Module module;
@@ -270,11 +282,12 @@ struct Module::State : detail::Settings {
     }
   };
   std::function<std::string()> options_text;  ///< printed behind `extra`, unless empty
-  std::vector<ParamEntry> params;
+  std::vector<ParamEntry> params;             ///< own ones, in order of registration, as the next two
   std::vector<BufferEntry> buffers;
   std::vector<Child> children;
   std::vector<std::weak_ptr<detail::AnyModule>> objects;  ///< this module as what it was added as, at each place
 
+  /// Adds to `objects`, and drops those that are gone.
   void remember(const std::shared_ptr<detail::AnyModule>& held);
 };
 

@@ -29,9 +29,12 @@ template <class T> struct OptionValue final : OptionBox {
 ///     const double before = dropout.p;   // a value; `auto before = dropout.p` does not compile
 template <class T> class Option {
  public:
+  /// T.
   using value_type = T;
+  /// A value of its own.
   Option(T value) : shared_(new detail::OptionValue<T>(std::move(value))) {}
-  /// Of a module that is copied: explicit, so that no variable shares an option by accident.
+  /// Shares the value, inside `clone` that of the clone: for modules that are copied; explicit, so that no variable
+  /// shares an option by accident.
   explicit Option(const Option& o) : shared_(o.shared_) {
     if (detail::CloneScope* scope = detail::CloneScope::current()) shared_ = scope->own(shared_);
   }
@@ -41,18 +44,21 @@ template <class T> class Option {
                   "an option stays the layer's: `double before = layer.p;` takes its value, `layer.p.share()` a handle "
                   "that sees its changes");
   }
+  /// Copies the value, or shares it where whole modules are assigned.
   Option& operator=(Option& o) { return *this = T(*o); }
   Option& operator=(const Option& o) {  // what the assignment of a module calls
     if (!detail::Reassigned::covers(this, &o)) return *this = T(*o);
     shared_ = o.shared_;
     return *this;
   }
+  /// Changes the shared value.
   Option& operator=(T value) {
     **this = std::move(value);
     return *this;
   }
   /// A handle that sees what becomes of the option, for the text that set_extra takes.
   Option share() const { return Option(*this); }
+  /// The shared value. Through `*` and `->` it may be changed, also in a const layer.
   operator const T&() const { return **this; }
   T& operator*() const { return static_cast<detail::OptionValue<T>&>(*shared_).value; }
   T* operator->() const { return &**this; }

@@ -25,6 +25,7 @@ struct WEFT_API PackedSequence {
   PackedSequence to(Dtype dtype) const;
 };
 
+/// Options of pack_padded_sequence.
 struct PackPaddedOptions {
   bool batch_first = false;  ///< x is [B, T, ...] instead of [T, B, ...]
   bool enforce_sorted =
@@ -39,11 +40,13 @@ struct PackPaddedOptions {
 /// A list of sequences [L_b, ...], packed.
 [[nodiscard]] WEFT_API PackedSequence pack_sequence(const std::vector<Tensor>& sequences, bool enforce_sorted = true);
 
+/// Options of pad_packed_sequence.
 struct PadPackedOptions {
-  bool batch_first = false;
-  double padding_value = 0;
+  bool batch_first = false;                            ///< the result is [B, T, ...] instead of [T, B, ...]
+  double padding_value = 0;                            ///< what stands behind the shorter sequences
   std::optional<int64_t> total_length = std::nullopt;  ///< T of the result; the longest sequence's unless given
 };
+/// Result of pad_packed_sequence.
 struct PaddedSequence {
   Tensor output;   ///< [T, B, ...], or [B, T, ...] with batch_first
   Tensor lengths;  ///< [B] i64, on the CPU
@@ -55,12 +58,14 @@ struct PaddedSequence {
 /// Packed sequences as a list in the caller's order.
 [[nodiscard]] WEFT_API std::vector<Tensor> unpack_sequence(const PackedSequence& sequence);
 
+/// Where pad_sequence puts the padding.
 enum class PaddingSide : uint8_t { right, left };
 constexpr auto mode_words(PaddingSide) { return make_words("pad_sequence: padding_side", "right", "left"); }
+/// Options of pad_sequence.
 struct PadSequenceOptions {
-  bool batch_first = false;
-  double padding_value = 0;
-  Choice<PaddingSide> padding_side = PaddingSide::right;
+  bool batch_first = false;                               ///< the result is [B, T, ...] instead of [T, B, ...]
+  double padding_value = 0;                               ///< what the padding holds
+  Choice<PaddingSide> padding_side = PaddingSide::right;  ///< behind the sequences, or before them
 };
 /// Sequences [L_b, ...] side by side, padded to the longest: [T, B, ...], or [B, T, ...] with batch_first. The dtype is
 /// the first one's. ValueError for an empty list, ShapeError for sequences that differ beyond their first axis.

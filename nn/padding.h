@@ -18,15 +18,19 @@ template <PadMode Mode, int D> class WEFT_API Pad : public Module {
   Tensor forward(const Tensor& x) const;
   Option<Dims<2 * D>> padding;
 };
+/// The mirror image without the edge: padding below the axis' size. By the number of spatial axes.
 using ReflectionPad1d = Pad<PadMode::reflect, 1>;
 using ReflectionPad2d = Pad<PadMode::reflect, 2>;
 using ReflectionPad3d = Pad<PadMode::reflect, 3>;
+/// The edge's element.
 using ReplicationPad1d = Pad<PadMode::replicate, 1>;
 using ReplicationPad2d = Pad<PadMode::replicate, 2>;
 using ReplicationPad3d = Pad<PadMode::replicate, 3>;
+/// The other end's elements: padding up to the axis' size.
 using CircularPad1d = Pad<PadMode::circular, 1>;
 using CircularPad2d = Pad<PadMode::circular, 2>;
 using CircularPad3d = Pad<PadMode::circular, 3>;
+/// Zeros.
 using ZeroPad1d = Pad<PadMode::constant, 1>;
 using ZeroPad2d = Pad<PadMode::constant, 2>;
 using ZeroPad3d = Pad<PadMode::constant, 3>;

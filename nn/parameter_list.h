@@ -13,6 +13,7 @@ struct ParameterListEntry {
 /// Parameters by position; their names are "0", "1", ...
 class WEFT_API ParameterList : public Module {
  public:
+  /// Input iterator over the parameters.
   class Iterator {
    public:
     using value_type = Parameter;
@@ -32,6 +33,7 @@ class WEFT_API ParameterList : public Module {
     size_t at_ = 0;
   };
 
+  /// Registers each value, as push_back.
   explicit ParameterList(const std::vector<Tensor>& values = {}, ParameterListEntry e = {});
   /// Registers a leaf, trainable from now on unless said otherwise. Integers are never.
   ParameterList& push_back(const Tensor& value, ParameterListEntry e = {});
@@ -42,6 +44,7 @@ class WEFT_API ParameterList : public Module {
   const Parameter& operator[](int64_t index) const { return at(index); }
   /// Takes a parameter out; those behind it move up.
   Parameter pop(int64_t index = -1);
+  /// Number of parameters.
   int64_t size() const { return static_cast<int64_t>(state().params.size()); }
   Iterator begin() const { return {&state(), 0}; }
   Iterator end() const { return {&state(), state().params.size()}; }
@@ -50,14 +53,20 @@ class WEFT_API ParameterList : public Module {
 /// Parameters by name, in order of insertion.
 class WEFT_API ParameterDict : public Module {
  public:
+  /// Registers each pair, as `insert`.
   explicit ParameterDict(const std::vector<NamedTensor>& values = {}, ParameterListEntry e = {});
+  /// Registers a leaf under that name, trainable unless said otherwise. ValueError for a name that is taken or illegal.
   ParameterDict& insert(std::string name, const Tensor& value, ParameterListEntry e = {});
   /// The parameter of that name. ValueError if there is none.
   const Parameter& at(std::string_view name) const;
   const Parameter& operator[](std::string_view name) const { return at(name); }
+  /// Takes a parameter out. ValueError if there is none of that name.
   Parameter pop(std::string_view name);
+  /// Is there one of that name?
   bool contains(std::string_view name) const;
+  /// The names in their order.
   std::vector<std::string> keys() const;
+  /// Number of parameters.
   int64_t size() const { return static_cast<int64_t>(state().params.size()); }
 };
 

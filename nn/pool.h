@@ -10,6 +10,7 @@ namespace weft::nn {
 
 /// The greatest element of each window: `MaxPool2d({.kernel_size = 3, .stride = 2, .padding = 1})`, or in PyTorch's
 /// order `MaxPool2d(2)`, `MaxPool2d(3, 2, 1)`. Different kernel sizes alone are `MaxPool2d({.kernel_size = {3, 2}})`.
+/// ValueError for kernel sizes and strides below 1; so in AvgPool, LPPool and MaxUnpool.
 template <int D> class WEFT_API MaxPool : public Module {
  public:
   explicit MaxPool(const MaxPoolOptions<D>& o);
@@ -57,6 +58,7 @@ template <int D> class WEFT_API AdaptiveMaxPool : public Module {
   explicit AdaptiveMaxPool(const OutputSize<D>& output_size);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
+  /// With where each maximum lies: its place in the input's spatial axes, flattened.
   Pooled with_indices(const Tensor& x) const;
   Option<OutputSize<D>> output_size;
 };
@@ -104,6 +106,7 @@ template <int D> class WEFT_API FractionalMaxPool : public Module {
       : FractionalMaxPool({.kernel_size = kernel_size, .output_size = output_size}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
+  /// With where each maximum lies, for unpooling.
   Pooled with_indices(const Tensor& x) const;
   Option<FractionalMaxPoolOptions<D>> options;  ///< its random_samples are the buffer's
 
@@ -111,7 +114,9 @@ template <int D> class WEFT_API FractionalMaxPool : public Module {
   FractionalMaxPoolOptions<D> current() const;
   Buffer random_samples_;
 };
+/// x: [N, C, H, W] or [C, H, W].
 using FractionalMaxPool2d = FractionalMaxPool<2>;
+/// x: [N, C, D, H, W] or [C, D, H, W].
 using FractionalMaxPool3d = FractionalMaxPool<3>;
 
 }  // namespace weft::nn

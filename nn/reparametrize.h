@@ -47,21 +47,28 @@ template <Weighted M, class Rule> class Reparametrized : public M {
     m.weight = m.param("weight", w);
     return m;
   }
+  /// Holds the parameters that the weight is made of.
   Rule rule;
 };
 
 /// weight = g v / |v|, with a norm for each index of axis `dim`, or one for all without. State: weight_g, weight_v.
 struct WEFT_API WeightNormRule {
+  /// v is weight itself, g begins as its norms. ValueError for a lazy layer's weight without elements.
   WeightNormRule(const Tensor& weight, std::optional<int64_t> dim);
+  /// The weight that they give, differentiable; both modes alike.
   Tensor weight(bool training) const;
+  /// f(name in the state, parameter), for each; none are buffers.
   template <class F> void each_parameter(const F& f) {
     f("weight_g", g);
     f("weight_v", v);
   }
   template <class F> void each_buffer(const F&) {}
+  /// The axis of g's elements; empty: g is one number.
   std::optional<int64_t> dim;
+  /// g: [1, .., size(dim), .., 1] or []; v: of weight's shape.
   Parameter g, v;
 };
+/// The type that weight_norm returns.
 template <Weighted M> using WeightNorm = Reparametrized<M, WeightNormRule>;
 
 /// Weight normalisation (Salimans & Kingma 2016). Keys are those of torch.nn.utils.weight_norm, `weight_g` and
@@ -71,8 +78,10 @@ template <Weighted M> WeightNorm<M> weight_norm(M layer, std::optional<int64_t> 
   WeightNormRule rule(layer.weight, dim);
   return {std::move(layer), std::move(rule)};
 }
+/// The plain layer with the present weight; m must not be called any more.
 template <Weighted M> M remove_weight_norm(const WeightNorm<M>& m) { return m.plain(); }
 
+/// Options of spectral_norm.
 struct SpectralNormOptions {
   int64_t n_power_iterations = 1;  ///< in every call while training
   double eps = 1e-12;              ///< least norm of u and v
@@ -83,17 +92,22 @@ struct SpectralNormOptions {
 /// weight = W / (u^T W v), u and v by power iteration: (nearly) W over its largest singular value. State:
 /// weight_orig, weight_u [rows], weight_v [columns].
 struct WEFT_API SpectralNormRule {
+  /// u and v begin as N(0, 1), normalised. ValueError for a weight of rank 1 and for n_power_iterations <= 0.
   SpectralNormRule(const Tensor& weight, const SpectralNormOptions& o);
+  /// The weight that they give, differentiable. In training u and v go on by n_power_iterations first.
   Tensor weight(bool training) const;
+  /// f(name in the state, parameter or buffer), for each.
   template <class F> void each_parameter(const F& f) { f("weight_orig", original); }
   template <class F> void each_buffer(const F& f) {
     f("weight_u", u);
     f("weight_v", v);
   }
   Option<SpectralNormOptions> options;
+  /// W, of weight's shape.
   Parameter original;
   Buffer u, v;
 };
+/// The type that spectral_norm returns.
 template <Weighted M> using SpectralNorm = Reparametrized<M, SpectralNormRule>;
 
 /// Spectral normalisation (Miyato et al. 2018). Keys are those of torch.nn.utils.spectral_norm; u and v begin as N(0,
@@ -103,6 +117,7 @@ template <Weighted M> SpectralNorm<M> spectral_norm(M layer, SpectralNormOptions
   SpectralNormRule rule(layer.weight, o);
   return {std::move(layer), std::move(rule)};
 }
+/// The plain layer with the present weight; m must not be called any more.
 template <Weighted M> M remove_spectral_norm(const SpectralNorm<M>& m) { return m.plain(); }
 
 namespace utils {

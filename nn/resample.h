@@ -32,9 +32,10 @@ class WEFT_API Upsample : public Module {
   Option<InterpolateOptions> options;
 };
 
+/// Options of UpsamplingNearest2d and UpsamplingBilinear2d: one of the two.
 struct UpsamplingOptions {
-  Shape size = {};  ///< of the result, or
-  ScaleFactor scale_factor = {};
+  Shape size = {};                ///< of the result, or
+  ScaleFactor scale_factor = {};  ///< of the sizes
 };
 /// Upsample by repetition: `UpsamplingNearest2d({.scale_factor = 2})`.
 class WEFT_API UpsamplingNearest2d : public Upsample {
@@ -52,10 +53,11 @@ class WEFT_API UpsamplingBilinear2d : public Upsample {
       : UpsamplingBilinear2d(UpsamplingOptions{.size = detail::size_of(size)}) {}
 };
 
+/// Options of PixelShuffle.
 struct PixelShuffleOptions {
-  int64_t upscale_factor;
+  int64_t upscale_factor;  ///< r
 };
-/// [.., C r^2, H, W] -> [.., C, H r, W r].
+/// pixel_shuffle: [.., C r^2, H, W] -> [.., C, H r, W r].
 class WEFT_API PixelShuffle : public Module {
  public:
   explicit PixelShuffle(int64_t upscale_factor);
@@ -64,10 +66,11 @@ class WEFT_API PixelShuffle : public Module {
   Tensor forward(const Tensor& x) const;
   Option<int64_t> upscale_factor;
 };
+/// Options of PixelUnshuffle.
 struct PixelUnshuffleOptions {
-  int64_t downscale_factor;
+  int64_t downscale_factor;  ///< r
 };
-/// [.., C, H r, W r] -> [.., C r^2, H, W].
+/// pixel_unshuffle: [.., C, H r, W r] -> [.., C r^2, H, W].
 class WEFT_API PixelUnshuffle : public Module {
  public:
   explicit PixelUnshuffle(int64_t downscale_factor);

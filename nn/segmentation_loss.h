@@ -8,14 +8,15 @@
 
 namespace weft::nn {
 
+/// Options of SegmentationLosses.
 struct SegmentationLossesOptions {
-  bool se_loss = false;  ///< a second input: presence of each class in the image, logits [B, nclass]
-  double se_weight = 0.2;
-  int64_t nclass = -1;  ///< needed for se_loss
-  bool aux = false;     ///< another input: the auxiliary head's logits
-  double aux_weight = 0.4;
-  Tensor weight = {};  ///< of the classes, in all terms
-  int64_t ignore_index = -1;
+  bool se_loss = false;       ///< a second input: presence of each class in the image, logits [B, nclass]
+  double se_weight = 0.2;     ///< factor of the se term
+  int64_t nclass = -1;        ///< needed for se_loss
+  bool aux = false;           ///< another input: the auxiliary head's logits
+  double aux_weight = 0.4;    ///< factor of the aux term
+  Tensor weight = {};         ///< of the classes, in all terms
+  int64_t ignore_index = -1;  ///< labels of pred's and aux's terms that do not count
 };
 /// EncNet's loss: CE(pred, target) + aux_weight CE(aux, target) + se_weight BCE(sigmoid(se), presence), where
 /// presence[b, c] is 1 if label c is anywhere in image b. pred, aux: [B, C, H, W], target: [B, H, W]. Call it with the

@@ -14,7 +14,9 @@
 
 namespace weft::nn {
 
+/// What `summary` returns; prints as a table.
 struct Summary {
+  /// One op.
   struct Row {
     std::string
         layer;  ///< dotted name of the module whose parameters the op uses, else in whose call it ran; empty: none
@@ -24,11 +26,11 @@ struct Summary {
     int64_t params = 0;  ///< elements of the parameters that are used here first
     int64_t macs = 0;    ///< multiplications with addition, of products and convolutions
   };
-  std::vector<Row> rows;
+  std::vector<Row> rows;  ///< in the order of the ops
   int64_t params = 0;     ///< of the model, used or not
   int64_t trainable = 0;  ///< of those, what requires grad
-  int64_t buffers = 0;
-  int64_t macs = 0;
+  int64_t buffers = 0;    ///< elements of the buffers
+  int64_t macs = 0;       ///< of all rows
 };
 /// As a table.
 WEFT_API std::ostream& operator<<(std::ostream& os, const Summary& s);

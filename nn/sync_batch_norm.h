@@ -8,8 +8,9 @@
 
 namespace weft::nn {
 
+/// Options of SyncBatchNorm.
 struct SyncBatchNormOptions {
-  double eps = 1e-5;
+  double eps = 1e-5;                                 ///< added to the variance
   std::optional<double> momentum = 0.1;              ///< empty: cumulative average, 1 / num_batches_tracked
   bool sync = true;                                  ///< off: this process's batch alone, whatever the group
   Choice<Activation> activation = Activation::none;  ///< or leaky_relu; in evaluation too
@@ -33,6 +34,7 @@ class WEFT_API SyncBatchNorm : public ChannelNorm {
   Option<SyncBatchNormOptions> options;
 
  protected:
+  /// For classes that print another name.
   SyncBatchNorm(std::string name, int64_t num_features, SyncBatchNormOptions o);
 };
 

@@ -7,6 +7,7 @@
 
 namespace weft::nn {
 
+/// Options of UpsampleConv2d: those of Conv2d, and the factor. kernel_size is required.
 struct UpsampleConv2dOptions {
   ByName by_name = {};
   Dims<2> kernel_size;
@@ -14,7 +15,7 @@ struct UpsampleConv2dOptions {
   Padding<2> padding = 0;
   Dims<2> dilation = 1;
   int64_t groups = 1;
-  int64_t scale_factor = 1;
+  int64_t scale_factor = 1;  ///< s, of both axes
   bool bias = true;
 };
 /// A convolution to out scale_factor^2 channels, then pixel shuffle: [N, in, H, W] -> [N, out, s h, s w] with h, w
@@ -25,6 +26,7 @@ class WEFT_API UpsampleConv2d : public ConvOf<ConvBase, UpsampleConv2dOptions> {
   UpsampleConv2d(int64_t in_channels, int64_t out_channels, const UpsampleConv2dOptions& o);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
+  /// First values, as above.
   void reset_parameters();
 
  private:

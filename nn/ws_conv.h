@@ -17,15 +17,19 @@ using weft::WSVariant;
 /// once and kept until weight or gain change; a change through a pointer that was taken before is not seen.
 class WEFT_API WSConvBase : public ConvBase {
  public:
+  /// The formula: see weft::standardize_weight. May be changed, also through copies.
   Option<Choice<WSVariant>> variant;
   Parameter gain;  ///< [weight.size(0)]
   /// The standardised weight, differentiable, in a tensor of its own.
   Tensor standardize_weight(double eps = 1e-4) const { return weft::standardize_weight(weight, gain, *variant, eps); }
+  /// First values, as above.
   void reset_parameters();
 
  protected:
+  /// As ConvBase; gain is 1.
   WSConvBase(std::string name, int64_t in_channels, int64_t out_channels, const ConvGeometry& g,
              Choice<WSVariant> variant);
+  /// As ConvBase, with the variant behind `text`.
   void show(std::function<std::string()> text);
   /// The same for use in a call: may be shared with other calls.
   Tensor weight_for_call(double eps) const;

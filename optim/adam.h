@@ -11,14 +11,15 @@ WEFT_API void check_betas(const char* name, const std::array<double, 2>& betas);
 
 /// Options of Adam and AdamW; only the defaults of the decay differ.
 template <bool Decoupled> struct AdamOptionsOf {
-  double lr = 1e-3;
-  std::array<double, 2> betas = {0.9, 0.999};
-  double eps = 1e-8;
-  double weight_decay = Decoupled ? 1e-2 : 0;
-  bool amsgrad = false;
-  bool maximize = false;
-  bool decoupled_weight_decay = Decoupled;  ///< p *= 1 - lr weight_decay, instead of weight_decay p in g
+  double lr = 1e-3;                            ///< learning rate
+  std::array<double, 2> betas = {0.9, 0.999};  ///< of the running means of g and g^2; in [0, 1)
+  double eps = 1e-8;                           ///< added to the root
+  double weight_decay = Decoupled ? 1e-2 : 0;  ///< lambda of the L2 term, or of the decay
+  bool amsgrad = false;                        ///< divides by the greatest v' so far
+  bool maximize = false;                       ///< steps uphill
+  bool decoupled_weight_decay = Decoupled;     ///< p *= 1 - lr weight_decay, instead of weight_decay p in g
 
+  /// What OptimizerOf asks of options: the name in errors, the names of the state, and every option by its name.
   static constexpr const char* name = Decoupled ? "AdamW" : "Adam";
   static constexpr StateNames state_names = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
   /// ValueError for betas outside [0, 1).
@@ -28,9 +29,12 @@ template <bool Decoupled> struct AdamOptionsOf {
     f("amsgrad", o.amsgrad), f("maximize", o.maximize), f("decoupled_weight_decay", o.decoupled_weight_decay);
   }
 };
+/// Options of Adam: no decay by default, and one in the gradient.
 using AdamOptions = AdamOptionsOf<false>;
+/// Options of AdamW: decay 1e-2, apart from the gradient.
 using AdamWOptions = AdamOptionsOf<true>;
 
+/// Base of Adam and AdamW; they say what a step does.
 template <bool Decoupled> class WEFT_API AdamOf : public OptimizerOf<AdamOptionsOf<Decoupled>> {
  public:
   using OptimizerOf<AdamOptionsOf<Decoupled>>::OptimizerOf;
@@ -48,16 +52,19 @@ using Adam = AdamOf<false>;
 /// Adam with decay apart from the gradient: p *= 1 - lr weight_decay first (Loshchilov & Hutter 2019).
 using AdamW = AdamOf<true>;
 
+/// Options of RAdam.
 struct WEFT_API RAdamOptions {
-  double lr = 1e-3;
-  std::array<double, 2> betas = {0.9, 0.999};
-  double eps = 1e-8;
-  double weight_decay = 0;
-  bool decoupled_weight_decay = false;
-  bool maximize = false;
+  double lr = 1e-3;                            ///< learning rate
+  std::array<double, 2> betas = {0.9, 0.999};  ///< of the running means of g and g^2; in [0, 1)
+  double eps = 1e-8;                           ///< added to the root
+  double weight_decay = 0;                     ///< lambda of the L2 term, or of the decay
+  bool decoupled_weight_decay = false;         ///< p *= 1 - lr weight_decay, instead of weight_decay p in g
+  bool maximize = false;                       ///< steps uphill
 
+  /// As AdamOptionsOf's.
   static constexpr const char* name = "RAdam";
   static constexpr StateNames state_names = {"exp_avg", "exp_avg_sq"};
+  /// ValueError for betas outside [0, 1).
   void check() const { detail::check_betas(name, betas); }
   template <class F> static void visit(RAdamOptions& o, const F& f) {
     f("lr", o.lr), f("beta1", o.betas[0]), f("beta2", o.betas[1]), f("eps", o.eps), f("weight_decay", o.weight_decay);
@@ -75,17 +82,20 @@ class WEFT_API RAdam : public OptimizerOf<RAdamOptions> {
   void step() override;
 };
 
+/// Options of NAdam.
 struct WEFT_API NAdamOptions {
-  double lr = 2e-3;
-  std::array<double, 2> betas = {0.9, 0.999};
-  double eps = 1e-8;
-  double weight_decay = 0;
-  double momentum_decay = 4e-3;
-  bool decoupled_weight_decay = false;
-  bool maximize = false;
+  double lr = 2e-3;                            ///< learning rate
+  std::array<double, 2> betas = {0.9, 0.999};  ///< of the running means of g and g^2; in [0, 1)
+  double eps = 1e-8;                           ///< added to the root
+  double weight_decay = 0;                     ///< lambda of the L2 term, or of the decay
+  double momentum_decay = 4e-3;                ///< see below
+  bool decoupled_weight_decay = false;         ///< p *= 1 - lr weight_decay, instead of weight_decay p in g
+  bool maximize = false;                       ///< steps uphill
 
+  /// As AdamOptionsOf's.
   static constexpr const char* name = "NAdam";
   static constexpr StateNames state_names = {"exp_avg", "exp_avg_sq"};
+  /// ValueError for betas outside [0, 1).
   void check() const { detail::check_betas(name, betas); }
   template <class F> static void visit(NAdamOptions& o, const F& f) {
     f("lr", o.lr), f("beta1", o.betas[0]), f("beta2", o.betas[1]), f("eps", o.eps), f("weight_decay", o.weight_decay);
@@ -105,21 +115,25 @@ class WEFT_API NAdam : public OptimizerOf<NAdamOptions> {
 
  protected:
   void save_extra(StateDict& dict) const override;
+  /// See Optimizer.
   std::function<void()> load_extra(StateReader& in) override;
 
  private:
   std::vector<float> mu_product_;  // by slot
 };
 
+/// Options of Adamax.
 struct WEFT_API AdamaxOptions {
-  double lr = 2e-3;
-  std::array<double, 2> betas = {0.9, 0.999};
-  double eps = 1e-8;
-  double weight_decay = 0;
-  bool maximize = false;
+  double lr = 2e-3;                            ///< learning rate
+  std::array<double, 2> betas = {0.9, 0.999};  ///< of the running mean of g, and of the running maximum; in [0, 1)
+  double eps = 1e-8;                           ///< added to |g|
+  double weight_decay = 0;                     ///< weight_decay p is added to g
+  bool maximize = false;                       ///< steps uphill
 
+  /// As AdamOptionsOf's.
   static constexpr const char* name = "Adamax";
   static constexpr StateNames state_names = {"exp_avg", "exp_inf"};
+  /// ValueError for betas outside [0, 1).
   void check() const { detail::check_betas(name, betas); }
   template <class F> static void visit(AdamaxOptions& o, const F& f) {
     f("lr", o.lr), f("beta1", o.betas[0]), f("beta2", o.betas[1]), f("eps", o.eps), f("weight_decay", o.weight_decay);

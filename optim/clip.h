@@ -5,6 +5,7 @@
 
 namespace weft::optim {
 
+/// Options of clip_grad_norm.
 struct ClipOptions {
   double norm_type = 2;             ///< p of the norm, infinity included
   bool error_if_nonfinite = false;  ///< Error for a norm that is NaN or infinite (waits for the device)

@@ -8,8 +8,9 @@
 
 namespace weft::optim {
 
+/// Options of ExponentialMovingAverage.
 struct EmaOptions {
-  double decay = 0.999;
+  double decay = 0.999;  ///< share of the average that stays in an update; in [0, 1]
   /// min(decay, (1 + t) / (10 + t)) in update t = 1, 2, ...: the first weights are soon forgotten
   bool warmup = false;
 };
@@ -37,6 +38,7 @@ class WEFT_API ExponentialMovingAverage {
   /// While it lives, the parameters hold the averages. Nothing is copied: contents change places, back at the end.
   class [[nodiscard]] Scope {
    public:
+    /// A scope moves; its end puts the weights back.
     Scope(Scope&& o) noexcept : ema_(std::exchange(o.ema_, nullptr)) {}
     Scope& operator=(Scope&&) = delete;
     WEFT_API ~Scope();

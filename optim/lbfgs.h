@@ -12,18 +12,21 @@ namespace weft::optim {
 enum class LineSearch : uint8_t { none, strong_wolfe };
 constexpr auto mode_words(LineSearch) { return make_words("LBFGS: line_search_fn", "none", "strong_wolfe"); }
 
+/// Options of LBFGS.
 struct WEFT_API LBFGSOptions {
-  double lr = 1;
-  int64_t max_iter = 20;           ///< iterations of one step()
-  int64_t max_eval = -1;           ///< closure calls of one step(); -1: max_iter * 5 / 4
-  double tolerance_grad = 1e-7;    ///< stops when no element of the gradient is larger
-  double tolerance_change = 1e-9;  ///< stops when step or loss change less
-  int64_t history_size = 100;
-  Choice<LineSearch> line_search_fn = LineSearch::none;
-  bool maximize = false;
+  double lr = 1;                                         ///< length of a step, or where the line search begins
+  int64_t max_iter = 20;                                 ///< iterations of one step()
+  int64_t max_eval = -1;                                 ///< closure calls of one step(); -1: max_iter * 5 / 4
+  double tolerance_grad = 1e-7;                          ///< stops when no element of the gradient is larger
+  double tolerance_change = 1e-9;                        ///< stops when step or loss change less
+  int64_t history_size = 100;                            ///< gradients and steps that the direction is made of
+  Choice<LineSearch> line_search_fn = LineSearch::none;  ///< how the length of a step is found
+  bool maximize = false;                                 ///< steps uphill
 
+  /// As AdamOptionsOf's.
   static constexpr const char* name = "LBFGS";
   static constexpr StateNames state_names = {};
+  /// "Not negative" holds of lr alone; `check` has the other bounds.
   static bool any_sign(std::string_view option) { return option != "lr"; }
   void check() const;
   template <class F> static void visit(LBFGSOptions& o, const F& f) {
@@ -50,6 +53,7 @@ class WEFT_API LBFGS : public OptimizerOf<LBFGSOptions> {
 
  protected:
   void save_extra(StateDict& dict) const override;
+  /// See Optimizer.
   std::function<void()> load_extra(StateReader& in) override;
 
  private:

@@ -23,8 +23,8 @@ namespace weft::optim {
 
 /// Parameters with options of their own: every option is there, none is inherited.
 template <class Options> struct ParamGroup {
-  ParamList params;
-  Options options = {};
+  ParamList params;      ///< the tensors
+  Options options = {};  ///< for all of them
 };
 
 /// A number, and not `{}`, which stands for options.
@@ -40,6 +40,7 @@ class WEFT_API Optimizer {
  public:
   /// Orders tensors by identity, not by their values.
   struct ByIdentity {
+    /// By the address of the impl.
     bool operator()(const Tensor& a, const Tensor& b) const { return std::less<>()(a.impl(), b.impl()); }
   };
   /// State tensors by name, of each parameter that has been stepped.
@@ -88,21 +89,26 @@ class WEFT_API Optimizer {
  protected:
   /// A parameter and its state. `state` and `master` are in the compute dtype and in the parameter's order of elements.
   struct Slot {
-    Tensor param;
-    int32_t group = 0;
-    int64_t step = 0;
-    std::array<Tensor, 3> state;
-    Tensor master;
-    Stamp seen;  // of the parameter that the master was made from
+    Tensor param;                 ///< the parameter
+    int32_t group = 0;            ///< its group
+    int64_t step = 0;             ///< steps that changed it
+    std::array<Tensor, 3> state;  ///< undefined where not used, or before the first step
+    Tensor master;                ///< f32 copy of a half
+    Stamp seen;                   // of the parameter that the master was made from
   };
   std::vector<Slot> slots_;
 
+  /// Makes slots for them. ValueError for a tensor that is undefined, no leaf, or there already; DtypeError for
+  /// integers.
   void add_params(const std::vector<Tensor>& params, int32_t group);
+  /// Of Slot::state.
   virtual StateNames state_names() const = 0;
+  /// Gets an option's name and value.
   using Visit = std::function<void(const char* name, double& number)>;
   /// Calls f for every option of the group, which f may change; returns what puts the changes in place. ValueError for
   /// values that the optimiser does not take.
   virtual std::function<void()> visit_options(int64_t group, const Visit& f) = 0;
+  /// Calls f for every option of the group, without a change.
   virtual void read_options(int64_t group, const Visit& f) const = 0;
   /// Other state that has to survive; loading returns what puts it in place.
   virtual void save_extra(StateDict&) const {}
@@ -114,10 +120,10 @@ class WEFT_API Optimizer {
   /// hypers: one per group. `fill(slot, scale, fresh)` sets the entry's scale after the slot's step count was raised;
   /// `fresh`: its state arrays were just made, filled with `initial(group)`.
   template <class F, class Uses, class Fill, class Initial> struct Part {
-    std::vector<F> hypers;
-    Uses uses;
-    Fill fill;
-    Initial initial;
+    std::vector<F> hypers;              ///< one per group
+    Uses uses;                          ///< does the part step that group?
+    Fill fill;                          ///< the entry's scale
+    Initial initial;                    ///< of new state
     mutable size_t begin = 0, end = 0;  // of the table
   };
   template <class F, class Uses, class Fill, class Initial>
@@ -186,6 +192,7 @@ class WEFT_API Optimizer {
 /// `betas` among the options is what schedules cycle.
 template <class Options> class OptimizerOf : public Optimizer {
  public:
+  /// A group of this optimiser.
   using Group = ParamGroup<Options>;
   /// One group of all `params`. ValueError for options out of range.
   explicit OptimizerOf(ParamList params, Options o = {}) : defaults_(o) {
@@ -218,6 +225,7 @@ template <class Options> class OptimizerOf : public Optimizer {
   }
   /// add_group with PyTorch's name.
   void add_param_group(Group g) { add_group(std::move(g)); }
+  /// As Optimizer's.
   int64_t num_groups() const override { return static_cast<int64_t>(groups_.size()); }
   double lr(int64_t group = 0) const override { return options(group).lr; }
   void set_lr(double lr, int64_t group) override { options(group).lr = lr; }
@@ -241,6 +249,7 @@ template <class Options> class OptimizerOf : public Optimizer {
       throw;
     }
   }
+  /// What Optimizer asks of its classes, by the options' own members.
   StateNames state_names() const override { return Options::state_names; }
   void read_options(int64_t group, const Visit& f) const override {
     Options copy = options(group);

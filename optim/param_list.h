@@ -12,6 +12,7 @@ namespace weft::optim {
 class ParamList : public std::vector<Tensor> {
  public:
   ParamList() = default;
+  /// Of `net.parameters()`, or of tensors in braces.
   ParamList(std::vector<Tensor> all) : vector(std::move(all)) {}
   ParamList(TensorBraces params) : vector(listed(params)) {}
 };

@@ -5,15 +5,17 @@
 
 namespace weft::optim {
 
+/// Options of RMSprop.
 struct WEFT_API RMSpropOptions {
-  double lr = 1e-2;
-  double alpha = 0.99;  ///< of the running mean of g^2
-  double eps = 1e-8;
-  double weight_decay = 0;
-  double momentum = 0;
-  bool centered = false;  ///< subtracts the square of the running mean of g
-  bool maximize = false;
+  double lr = 1e-2;         ///< learning rate
+  double alpha = 0.99;      ///< of the running mean of g^2
+  double eps = 1e-8;        ///< added to the root
+  double weight_decay = 0;  ///< weight_decay p is added to g
+  double momentum = 0;      ///< b = momentum b + g / (sqrt(v) + eps), p -= lr b
+  bool centered = false;    ///< subtracts the square of the running mean of g
+  bool maximize = false;    ///< steps uphill
 
+  /// As AdamOptionsOf's.
   static constexpr const char* name = "RMSprop";
   static constexpr StateNames state_names = {"square_avg", "grad_avg", "momentum_buffer"};
   template <class F> static void visit(RMSpropOptions& o, const F& f) {
@@ -32,14 +34,16 @@ class WEFT_API RMSprop : public OptimizerOf<RMSpropOptions> {
  private:
 };
 
+/// Options of Adagrad.
 struct WEFT_API AdagradOptions {
-  double lr = 1e-2;
-  double lr_decay = 0;
-  double weight_decay = 0;
-  double initial_accumulator_value = 0;
-  double eps = 1e-10;
-  bool maximize = false;
+  double lr = 1e-2;                      ///< learning rate
+  double lr_decay = 0;                   ///< see below
+  double weight_decay = 0;               ///< weight_decay p is added to g
+  double initial_accumulator_value = 0;  ///< where s begins
+  double eps = 1e-10;                    ///< added to the root
+  bool maximize = false;                 ///< steps uphill
 
+  /// As AdamOptionsOf's.
   static constexpr const char* name = "Adagrad";
   static constexpr StateNames state_names = {"sum"};
   template <class F> static void visit(AdagradOptions& o, const F& f) {
@@ -56,13 +60,15 @@ class WEFT_API Adagrad : public OptimizerOf<AdagradOptions> {
   void step() override;
 };
 
+/// Options of Adadelta.
 struct WEFT_API AdadeltaOptions {
-  double lr = 1;
-  double rho = 0.9;  ///< of both running means
-  double eps = 1e-6;
-  double weight_decay = 0;
-  bool maximize = false;
+  double lr = 1;            ///< factor of d
+  double rho = 0.9;         ///< of both running means
+  double eps = 1e-6;        ///< under both roots
+  double weight_decay = 0;  ///< weight_decay p is added to g
+  bool maximize = false;    ///< steps uphill
 
+  /// As AdamOptionsOf's.
   static constexpr const char* name = "Adadelta";
   static constexpr StateNames state_names = {"square_avg", "acc_delta"};
   /// ValueError for rho above 1.

@@ -17,6 +17,7 @@ namespace weft::optim {
 /// step, once per iteration or epoch. A copy counts on its own. The optimiser must outlive the schedule.
 ///     optim::Schedule schedule(opt, [](int64_t i, double base) { return base / (1 + 0.01 * i); });
 /// The types below have no members of their own: they make a Schedule, and a `std::vector<Schedule>` holds any of them.
+/// Their constructors throw a ValueError for counts below 1 and factors out of range.
 class WEFT_API Schedule {
  public:
   /// The rate of a group after i calls of step(). base: what the group's rate was when the optimiser's first schedule
@@ -43,6 +44,7 @@ class WEFT_API Schedule {
   void load_state_dict(const StateDict& dict);
 
  protected:
+  /// For derived classes, which call `start`.
   explicit Schedule(Optimizer& opt);
   /// Sets the first rate: a constructor checks its arguments, then calls this.
   void start(Rate rate, Momentum momentum = {});
@@ -108,18 +110,20 @@ struct WEFT_API WarmupCosineLR : Schedule {
   WarmupCosineLR(Optimizer& opt, int64_t total, int64_t warmup = 0, double min_factor = 0);
 };
 
+/// Options of OneCycleLR: max_lr, and total_steps or both of epochs and steps_per_epoch, are required.
 struct OneCycleOptions {
+  /// Along a cosine, or straight.
   enum class Anneal : uint8_t { cos, linear };
-  double max_lr;
-  int64_t total_steps = 0;  ///< or epochs steps_per_epoch
-  int64_t epochs = 0, steps_per_epoch = 0;
-  double pct_start = 0.3;  ///< share of the steps in which the rate rises
-  Choice<Anneal> anneal_strategy = Anneal::cos;
-  bool cycle_momentum = true;  ///< momentum goes the other way
-  double base_momentum = 0.85, max_momentum = 0.95;
-  double div_factor = 25;         ///< the first rate is max_lr / div_factor
-  double final_div_factor = 1e4;  ///< the last one is the first / final_div_factor
-  bool three_phase = false;       ///< up, down to the first rate, then down to the last
+  double max_lr;                                     ///< the highest rate
+  int64_t total_steps = 0;                           ///< or epochs steps_per_epoch
+  int64_t epochs = 0, steps_per_epoch = 0;           ///< total_steps = epochs * steps_per_epoch
+  double pct_start = 0.3;                            ///< share of the steps in which the rate rises
+  Choice<Anneal> anneal_strategy = Anneal::cos;      ///< how the rate goes between the two
+  bool cycle_momentum = true;                        ///< momentum goes the other way
+  double base_momentum = 0.85, max_momentum = 0.95;  ///< momentum at the highest rate, and at the lowest
+  double div_factor = 25;                            ///< the first rate is max_lr / div_factor
+  double final_div_factor = 1e4;                     ///< the last one is the first / final_div_factor
+  bool three_phase = false;                          ///< up, down to the first rate, then down to the last
 };
 constexpr auto mode_words(OneCycleOptions::Anneal) {
   return make_words("OneCycleLR: anneal_strategy", "cos", "linear");
@@ -131,15 +135,17 @@ struct WEFT_API OneCycleLR : Schedule {
   OneCycleLR(Optimizer& opt, double max_lr, int64_t total_steps) : OneCycleLR(opt, {max_lr, total_steps}) {}
 };
 
+/// Options of CyclicLR; both rates are required.
 struct CyclicOptions {
+  /// The heights of the cycles, below.
   enum class Mode : uint8_t { triangular, triangular2, exp_range };
-  double base_lr, max_lr;
-  int64_t step_size_up = 2000;
-  int64_t step_size_down = 0;  ///< 0: as step_size_up
-  Choice<Mode> mode = Mode::triangular;
-  double gamma = 1;            ///< of exp_range
-  bool cycle_momentum = true;  ///< momentum goes the other way
-  double base_momentum = 0.8, max_momentum = 0.9;
+  double base_lr, max_lr;                          ///< lowest and highest rate of the first cycle
+  int64_t step_size_up = 2000;                     ///< steps from base_lr to max_lr
+  int64_t step_size_down = 0;                      ///< 0: as step_size_up
+  Choice<Mode> mode = Mode::triangular;            ///< see below
+  double gamma = 1;                                ///< of exp_range
+  bool cycle_momentum = true;                      ///< momentum goes the other way
+  double base_momentum = 0.8, max_momentum = 0.9;  ///< momentum at the highest rate, and at the lowest
 };
 constexpr auto mode_words(CyclicOptions::Mode) {
   return make_words("CyclicLR: mode", "triangular", "triangular2", "exp_range");
@@ -151,12 +157,14 @@ struct WEFT_API CyclicLR : Schedule {
   CyclicLR(Optimizer& opt, double base_lr, double max_lr) : CyclicLR(opt, CyclicOptions{base_lr, max_lr}) {}
 };
 
+/// Options of EncodingLR; mode and both numbers are required.
 struct EncodingLROptions {
+  /// A cosine, a power of 0.9, or steps by 0.1.
   enum class Mode : uint8_t { cos, poly, step };
-  Choice<Mode> mode;
-  int64_t num_epochs, iters_per_epoch;
-  int64_t lr_step = 0;  ///< epochs of `step`
-  int64_t warmup_epochs = 0;
+  Choice<Mode> mode;                    ///< the curve
+  int64_t num_epochs, iters_per_epoch;  ///< of the whole run
+  int64_t lr_step = 0;                  ///< epochs of `step`
+  int64_t warmup_epochs = 0;            ///< W / iters_per_epoch, below
 };
 constexpr auto mode_words(EncodingLROptions::Mode) { return make_words("EncodingLR: mode", "cos", "poly", "step"); }
 /// PyTorch-Encoding's LR_Scheduler. i < W = warmup_epochs iters_per_epoch: base i / W, so that the first step changes
@@ -188,17 +196,20 @@ struct WEFT_API SequentialLR : Schedule {
       : SequentialLR(opt, std::vector<Schedule>{std::move(parts)...}, std::move(milestones)) {}
 };
 
+/// Options of ReduceLROnPlateau.
 struct PlateauOptions {
+  /// Which metric is better: the smaller or the greater.
   enum class Mode : uint8_t { min, max };
+  /// What `threshold` is: a share, or a difference.
   enum class ThresholdMode : uint8_t { rel, abs };
-  Choice<Mode> mode = Mode::min;
-  double factor = 0.1;
+  Choice<Mode> mode = Mode::min;                              ///< max: of accuracies
+  double factor = 0.1;                                        ///< of the rate, below 1
   int64_t patience = 10;                                      ///< bad epochs that are tolerated
   double threshold = 1e-4;                                    ///< a smaller improvement does not count
   Choice<ThresholdMode> threshold_mode = ThresholdMode::rel;  ///< a share of the best value, or a difference from it
   int64_t cooldown = 0;                                       ///< epochs after a reduction that do not count
-  double min_lr = 0;
-  double eps = 1e-8;  ///< smaller changes are not made
+  double min_lr = 0;                                          ///< the rate does not go below it
+  double eps = 1e-8;                                          ///< smaller changes are not made
 };
 constexpr auto mode_words(PlateauOptions::Mode) { return make_words("ReduceLROnPlateau: mode", "min", "max"); }
 constexpr auto mode_words(PlateauOptions::ThresholdMode) {
@@ -218,6 +229,8 @@ class WEFT_API ReduceLROnPlateau {
   void step(double metric);
   /// The optimiser's rates, by group.
   std::vector<double> get_last_lr() const;
+  /// What it has counted, as metadata; the optimiser's rates are not in it. Loading: ValueError for what is missing or
+  /// no number, and nothing is changed then.
   StateDict state_dict() const;
   void load_state_dict(const StateDict& dict);
 

@@ -5,16 +5,19 @@
 
 namespace weft::optim {
 
+/// Options of SGD.
 struct WEFT_API SGDOptions {
-  double lr = 1e-3;
-  double momentum = 0;
+  double lr = 1e-3;         ///< learning rate
+  double momentum = 0;      ///< share of the running sum of gradients that stays
   double dampening = 0;     ///< b = momentum b + (1 - dampening) g; not in the first step
   double weight_decay = 0;  ///< added to the gradient: g + weight_decay p
   bool nesterov = false;    ///< needs momentum and no dampening
-  bool maximize = false;
+  bool maximize = false;    ///< steps uphill
 
+  /// As AdamOptionsOf's.
   static constexpr const char* name = "SGD";
   static constexpr StateNames state_names = {"momentum_buffer"};
+  /// Only dampening may be negative.
   static bool any_sign(std::string_view option) { return option == "dampening"; }
   /// ValueError for nesterov without momentum or with dampening.
   void check() const;

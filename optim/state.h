@@ -23,6 +23,7 @@ WEFT_API std::string number_text(double x);
 /// `finish` throws if there was any. Nothing may be changed before that.
 class WEFT_API StateReader {
  public:
+  /// `owner` begins the error of `finish`.
   StateReader(const StateDict& dict, std::string owner) : dict_(dict), owner_(std::move(owner)) {}
   /// The dict that is read.
   const StateDict& dict() const { return dict_; }

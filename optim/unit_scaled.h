@@ -48,20 +48,22 @@ std::vector<optim::ParamGroup<Options>> scaled_parameters(const std::vector<opti
 
 /// Options of Adam and AdamW: PyTorch's, but no decay by default, and u-muP's two.
 struct AdamOptions {
-  double lr = 1e-3;
-  std::array<double, 2> betas = {0.9, 0.999};
+  double lr = 1e-3;                            ///< learning rate, before the scales
+  std::array<double, 2> betas = {0.9, 0.999};  ///< as optim::AdamOptions', as are the next two
   double eps = 1e-8;
-  double weight_decay = 0;
+  double weight_decay = 0;  ///< decay per step, or times lr
   bool amsgrad = false;
-  bool maximize = false;
+  bool maximize = false;                       ///< steps uphill
   bool independent_weight_decay = true;        ///< decay apart from lr, see scaled_parameters
   bool allow_non_unit_scaling_params = false;  ///< parameters without a mup type keep lr
 };
 
+/// Base of Adam and AdamW of unit scaling.
 template <bool Decoupled> class WEFT_API AdamOf : public optim::AdamOf<Decoupled> {
   using Base = optim::AdamOf<Decoupled>;
 
  public:
+  /// A group with these options.
   using Group = optim::ParamGroup<AdamOptions>;
   explicit AdamOf(optim::ParamList params, AdamOptions o = {}) : AdamOf(std::vector<Group>{{std::move(params), o}}) {
     defaults_ = o;
@@ -87,21 +89,23 @@ using Adam = AdamOf<false>;
 /// optim::AdamW with the learning rates of adam_lr_scale. With independent decay a step multiplies by 1 - weight_decay.
 using AdamW = AdamOf<true>;
 
+/// Options of unit_scaled::SGD: PyTorch's, and u-muP's three.
 struct SGDOptions {
-  double lr = 1e-3;
-  double momentum = 0;
+  double lr = 1e-3;     ///< learning rate, before the scales
+  double momentum = 0;  ///< as optim::SGDOptions', as are the next four but the decay
   double dampening = 0;
-  double weight_decay = 0;
+  double weight_decay = 0;  ///< decay per step, or times lr
   bool nesterov = false;
   bool maximize = false;
   Choice<Constraint> readout_constraint = Constraint::none;  ///< of the readout layer: none or to_output_scale
-  bool independent_weight_decay = true;
-  bool allow_non_unit_scaling_params = false;
+  bool independent_weight_decay = true;                      ///< decay apart from lr, see scaled_parameters
+  bool allow_non_unit_scaling_params = false;                ///< parameters without a mup type keep lr
 };
 
 /// optim::SGD with the learning rates of sgd_lr_scale.
 class WEFT_API SGD : public optim::SGD {
  public:
+  /// A group with these options.
   using Group = optim::ParamGroup<SGDOptions>;
   explicit SGD(optim::ParamList params, SGDOptions o = {}) : SGD(std::vector<Group>{{std::move(params), o}}) {
     defaults_ = o;

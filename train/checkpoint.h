@@ -23,6 +23,7 @@ namespace weft::training {
 
 struct CheckpointHead;
 
+/// Options of Checkpoint.
 struct CheckpointOptions {
   int64_t keep_last = 3;         ///< older files are removed after a save; 0: all stay
   bool keep_best = true;         ///< beside them the one with the best metric, as best.safetensors
@@ -31,6 +32,7 @@ struct CheckpointOptions {
   /// Told of each file that `resume` refuses: its name and the reason. None: a line on standard error.
   std::function<void(const std::string& reason)> on_refused = {};
 };
+/// Options of Checkpoint::save.
 struct SaveOptions {
   std::optional<double> metric = std::nullopt;  ///< what `keep_best` compares; NaN is never the best
 };

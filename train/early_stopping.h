@@ -8,6 +8,7 @@
 
 namespace weft::training {
 
+/// Options of EarlyStopping.
 struct EarlyStoppingOptions {
   int64_t patience = 10;         ///< evaluations without a better metric, in a row, that end the run
   double min_delta = 0;          ///< better means: by more than this
@@ -23,6 +24,7 @@ class WEFT_API EarlyStopping {
   explicit EarlyStopping(const EarlyStoppingOptions& o = {});
   /// Takes the next metric, and says whether the patience is used up. NaN is no improvement.
   bool update(double metric);
+  /// Is the patience used up?
   bool stopped() const { return waited_ >= o_.patience; }
   /// The best metric so far, NaN before the first; how many updates ago that was.
   double best() const { return best_; }

@@ -9,12 +9,13 @@
 
 namespace weft::training {
 
+/// Options of GradScaler; torch.amp's, with its defaults.
 struct GradScalerOptions {
-  double init_scale = 65536;
-  double growth_factor = 2;     ///< of the scale, after `growth_interval` steps in a row without an overflow
-  double backoff_factor = 0.5;  ///< of the scale, after an overflow
-  int64_t growth_interval = 2000;
-  bool enabled = true;  ///< false: scale 1, every step is taken
+  double init_scale = 65536;       ///< the first scale
+  double growth_factor = 2;        ///< of the scale, after `growth_interval` steps in a row without an overflow
+  double backoff_factor = 0.5;     ///< of the scale, after an overflow
+  int64_t growth_interval = 2000;  ///< steps
+  bool enabled = true;             ///< false: scale 1, every step is taken
 };
 
 /// For training under `Autocast(Dtype::f16)` with parameters in f32; bf16 needs none.
@@ -41,6 +42,7 @@ class WEFT_API GradScaler {
   /// Ends the iteration: the scale shrinks where a gradient was not finite, and grows after enough steps that were.
   /// With `new_scale` it is that. Error when nothing was unscaled.
   void update(std::optional<double> new_scale = std::nullopt);
+  /// The present scale, 1 when disabled; what the options say.
   double get_scale() const { return o_.enabled ? scale_ : 1; }
   bool is_enabled() const { return o_.enabled; }
   /// `scale`, `growth_factor`, `backoff_factor`, f64, `growth_interval`, `growth_tracker`, i64; empty when disabled.

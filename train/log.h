@@ -20,6 +20,7 @@
 
 namespace weft::training {
 
+/// Options of the logs that write files.
 struct LogOptions {
   /// The step that the run goes on from: what is logged of later steps is dropped, so that nothing stands there twice.
   /// None: a new log; an old file stays beside it as PATH.old.
@@ -28,7 +29,8 @@ struct LogOptions {
 
 /// A setting of a run, of any printable kind.
 struct WEFT_API HParam {
-  std::string name, value;
+  std::string name, value;  ///< the value as text
+  /// Of text, a bool, a real number (the shortest text that reads back as it) or an integer.
   HParam(std::string name, std::string value) : name(std::move(name)), value(std::move(value)) {}
   HParam(std::string name, const char* value) : HParam(std::move(name), std::string(value)) {}
   HParam(std::string name, bool value) : HParam(std::move(name), value ? "true" : "false") {}
@@ -41,11 +43,13 @@ struct WEFT_API HParam {
 class WEFT_API LogTarget {
  public:
   virtual ~LogTarget();
+  /// A number of that step.
   virtual void scalar(const std::string& name, double value, int64_t step);
   /// picture: [H, W] or [H, W, C] of u8, as io::write_image takes.
   virtual void image(const std::string& name, const Tensor& picture, int64_t step);
   /// How the values of a tensor are distributed; infinities and NaN are left out.
   virtual void histogram(const std::string& name, const Tensor& values, int64_t step);
+  /// A text of that step; the settings of the run, once.
   virtual void text(const std::string& name, const std::string& text, int64_t step);
   virtual void hparams(const std::vector<HParam>& settings);
 
@@ -63,6 +67,7 @@ class WEFT_API AppendFile {
   ~AppendFile();
   AppendFile(AppendFile&& o) noexcept : path_(std::move(o.path_)), fd_(std::exchange(o.fd_, -1)) {}
   AppendFile& operator=(AppendFile&& o) noexcept;
+  /// Appends the bytes. IoError.
   void write(std::string_view bytes);
 
  private:
@@ -74,7 +79,9 @@ class WEFT_API AppendFile {
 /// that is no such log.
 class WEFT_API CsvLog : public LogTarget {
  public:
+  /// Opens the file, or makes it, as the options say.
   explicit CsvLog(const std::string& path, const LogOptions& o = {});
+  /// Of LogTarget's calls it takes this one.
   void scalar(const std::string& name, double value, int64_t step) override;
 
  private:
@@ -85,7 +92,9 @@ class WEFT_API CsvLog : public LogTarget {
 /// in place of "value". JSON has no infinities and no NaN: they are the texts "inf", "-inf" and "nan".
 class WEFT_API JsonlLog : public LogTarget {
  public:
+  /// Opens the file, or makes it, as the options say.
   explicit JsonlLog(const std::string& path, const LogOptions& o = {});
+  /// Of LogTarget's calls it takes these three.
   void scalar(const std::string& name, double value, int64_t step) override;
   void text(const std::string& name, const std::string& text, int64_t step) override;
   void hparams(const std::vector<HParam>& settings) override;
@@ -98,7 +107,9 @@ class WEFT_API JsonlLog : public LogTarget {
 /// there, settings a table under "text". Each start of a run writes a file of its own, which says what it replaces.
 class WEFT_API TensorBoardLog : public LogTarget {
  public:
+  /// Makes the folder and a new file in it.
   explicit TensorBoardLog(const std::string& folder, const LogOptions& o = {});
+  /// It takes all of LogTarget's calls.
   void scalar(const std::string& name, double value, int64_t step) override;
   void image(const std::string& name, const Tensor& picture, int64_t step) override;
   void histogram(const std::string& name, const Tensor& values, int64_t step) override;
@@ -117,10 +128,12 @@ class Log final : public LogTarget {
   requires(sizeof...(T) > 0 && (!std::same_as<T, Log> && ...)) explicit Log(T... targets) {
     (add(std::move(targets)), ...);
   }
+  /// Adds a log, which is moved in.
   template <std::derived_from<LogTarget> T> Log& add(T target) {
     targets_.push_back(std::make_unique<T>(std::move(target)));
     return *this;
   }
+  /// All of LogTarget's calls go on to every log.
   void scalar(const std::string& name, double value, int64_t step) override {
     for (const auto& t : targets_) t->scalar(name, value, step);
   }

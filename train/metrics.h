@@ -11,6 +11,7 @@
 
 namespace weft::training {
 
+/// Options of ConfusionMatrix.
 struct ConfusionMatrixOptions {
   std::optional<int64_t> ignore_index = std::nullopt;  ///< a truth that is not counted; a class of that number neither
   std::vector<std::string> names = {};                 ///< of the classes, for the table; none: their numbers
@@ -31,8 +32,10 @@ class WEFT_API ConfusionMatrix {
   void update(const Tensor& pred, const Tensor& target);
   /// Adds the counts of another part of the data. ValueError for another number of classes.
   void merge(const ConfusionMatrix& o);
+  /// Forgets all counts.
   void reset() { counts_ = Tensor(); }
 
+  /// C.
   int64_t num_classes() const { return classes_; }
   /// i64 [C, C] on the CPU: rows are the truth, columns the prediction.
   Tensor counts() const;
@@ -47,7 +50,7 @@ class WEFT_API ConfusionMatrix {
   std::vector<double> precision() const;
   /// true positives / in the truth; 0 where the class is only predicted.
   std::vector<double> recall() const;
-  // Means over the classes that are there; NaN where none is.
+  /// Means over the classes that are there; NaN where none is.
   double mean_iou() const;
   double mean_dice() const;
   double mean_precision() const;
@@ -67,10 +70,12 @@ class WEFT_API ConfusionMatrix {
   ConfusionMatrixOptions o_;
   Tensor counts_;  // i64 [C C + 2] on the device of the first update; the last two: ignored, and no classes
 };
+/// Prints `str`.
 WEFT_API std::ostream& operator<<(std::ostream& os, const ConfusionMatrix& m);
 
+/// Options of topk_accuracy.
 struct TopkOptions {
-  std::optional<int64_t> ignore_index = std::nullopt;
+  std::optional<int64_t> ignore_index = std::nullopt;  ///< a truth that is not counted
 };
 /// The share of `target` ([N, ...], integers) that is among the k largest of `scores` ([N, C, ...]): f64, rank 0, on
 /// their device; NaN where nothing is counted. Of equal scores the lower class is the larger, so that k = 1 is the
@@ -87,6 +92,7 @@ class WEFT_API AveragePrecision {
   /// scores [N] with target [N] (0 or 1), scores [N, C] with target [N] (a class), or with target [N, C] (0 or 1).
   /// ShapeError; the values are checked by `by_class`.
   void update(const Tensor& scores, const Tensor& target);
+  /// Forgets all scores.
   void reset() { scores_.clear(), targets_.clear(); }
   /// One number for [N], else one for each class. ValueError for scores that are NaN, and for targets that are neither
   /// 0 nor 1, or no class.
@@ -104,14 +110,17 @@ class WEFT_API AveragePrecision {
 ///     mean.update(loss.detach(), batch_size);
 class WEFT_API Mean {
  public:
+  /// Adds value with that weight.
   void update(double value, double weight = 1);
   /// Each element counts with that weight.
   void update(const Tensor& values, double weight = 1);
+  /// Forgets all values.
   void reset() { *this = Mean(); }
   /// NaN without data.
   double compute() const;
   /// `sum`, `tensor_sum` and `weight`, f64: two sums, so that a loaded mean rounds as the one that was saved.
   StateDict state_dict() const;
+  /// ValueError for what is missing or no number; nothing is changed then.
   void load_state_dict(const StateDict& dict);
 
  private:
@@ -125,12 +134,15 @@ class WEFT_API Ema {
  public:
   /// ValueError for a decay outside [0, 1).
   explicit Ema(double decay = 0.98);
+  /// Takes the next value.
   void update(double value);
+  /// Forgets all values.
   void reset() { average_ = weight_ = 0; }
   /// NaN before the first value.
   double compute() const;
   /// `average` and `weight`, f64.
   StateDict state_dict() const;
+  /// ValueError for what is missing or no number; nothing is changed then.
   void load_state_dict(const StateDict& dict);
 
  private:

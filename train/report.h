@@ -11,15 +11,17 @@
 
 namespace weft::training {
 
+/// A line of a log.
 struct LogPoint {
-  int64_t step;
-  double value;
+  int64_t step;  ///< of the run
+  double value;  ///< what was logged
 };
 /// The scalars of a CsvLog's file by name, each in the file's order. IoError for a file that is no such log.
 [[nodiscard]] WEFT_API std::map<std::string, std::vector<LogPoint>> read_csv_log(const std::string& path);
 
+/// Options of write_report.
 struct ReportOptions {
-  std::string title = "Training";
+  std::string title = "Training";                               ///< of the page
   std::vector<std::pair<std::string, Tensor>> pictures = {};    ///< caption, and u8 as io::write_image takes
   std::vector<std::pair<std::string, std::string>> texts = {};  ///< heading, and lines that are shown as they stand
 };

@@ -7,13 +7,14 @@
 
 namespace weft::fn {
 
-// Struct of a function that is one expression of x and y.
+/// Struct of a function that is one expression of x and y.
 #define WEFT_BINARY(Name, text, dom, ...)                                                          \
   struct Name {                                                                                    \
     static constexpr const char* name = text;                                                      \
     static constexpr Domain domain = Domain::dom;                                                  \
     template <class T> WEFT_HD WEFT_INLINE T operator()(T x, T y) const { return T(__VA_ARGS__); } \
   };
+/// Struct of a comparison, -> bool.
 #define WEFT_COMPARE(Name, text, ...)                                                              \
   struct Name {                                                                                    \
     static constexpr const char* name = text;                                                      \

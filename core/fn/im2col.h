@@ -6,7 +6,8 @@
 
 namespace weft {
 
-/// Blocks of kernel[0] x kernel[1] elements of images of size[0] x size[1]; out[d] positions along axis d.
+/// Blocks of kernel[0] x kernel[1] elements of images of size[0] x size[1]; out[d] positions along axis d: (size + 2
+/// padding - dilation (kernel - 1) - 1) / stride + 1.
 struct SlidingBlocks {
   int64_t size[2], kernel[2], stride[2], padding[2], dilation[2], out[2];
 };

@@ -92,8 +92,8 @@ WEFT_HD WEFT_INLINE bool next_targets(const PadTargets* targets, int rank, int64
 struct PadParams {
   PadMode mode = PadMode::constant;
   double value = 0;
-  int rank = 0;
-  fn::PadAxis axis[12];
+  int rank = 0;          ///< axes of the tensor
+  fn::PadAxis axis[12];  ///< the first `rank` of them count
 };
 
 }  // namespace weft

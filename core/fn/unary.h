@@ -8,7 +8,7 @@
 
 namespace weft::fn {
 
-// Struct of a function that is one expression of x on floating types.
+/// Struct of a function that is one expression of x on floating types.
 #define WEFT_UNARY(Name, text, dom, ...)                                                      \
   struct Name {                                                                               \
     static constexpr const char* name = text;                                                 \
@@ -16,8 +16,8 @@ namespace weft::fn {
     template <class T> WEFT_HD WEFT_INLINE auto operator()(T x) const { return __VA_ARGS__; } \
   };
 
-// With a shorter form for arguments that are not `rare`: vector loops test a block, then take one of the two for all of
-// it.
+/// With a shorter form for arguments that are not `rare`: vector loops test a block, then take one of the two for all
+/// of it.
 #define WEFT_TRIG(Name, op)                                                          \
   struct Name {                                                                      \
     static constexpr const char* name = #op;                                         \

@@ -8,6 +8,7 @@
 
 namespace weft::unit_scaled {
 
+/// Options of unit_scaled::Conv: nn::ConvOptions with bias off by default, and the two at the end.
 template <int D, class Kernel = Dims<D>> struct ConvLayerOptions {
   ByName by_name = {};
   Kernel kernel_size = Kernel();
@@ -17,10 +18,11 @@ template <int D, class Kernel = Dims<D>> struct ConvLayerOptions {
   int64_t groups = 1;
   bool bias = false;
   Choice<nn::PaddingMode> padding_mode = nn::PaddingMode::zeros;
-  Choice<Constraint> constraint = Constraint::to_output_scale;
-  Choice<MupType> weight_mup_type = MupType::weight;  ///< a tag of the weight, read once
+  Choice<Constraint> constraint = Constraint::to_output_scale;  ///< how the scales become one
+  Choice<MupType> weight_mup_type = MupType::weight;            ///< a tag of the weight, read once
 };
 
+/// Options of unit_scaled::ConvTranspose, likewise.
 template <int D, class Kernel = Dims<D>> struct ConvTransposeLayerOptions {
   ByName by_name = {};
   Kernel kernel_size = Kernel();
@@ -31,8 +33,8 @@ template <int D, class Kernel = Dims<D>> struct ConvTransposeLayerOptions {
   bool bias = false;
   Dims<D> dilation = 1;
   Choice<nn::PaddingMode> padding_mode = nn::PaddingMode::zeros;
-  Choice<Constraint> constraint = Constraint::to_output_scale;
-  Choice<MupType> weight_mup_type = MupType::weight;  ///< a tag of the weight, read once
+  Choice<Constraint> constraint = Constraint::to_output_scale;  ///< how the scales become one
+  Choice<MupType> weight_mup_type = MupType::weight;            ///< a tag of the weight, read once
 };
 
 /// nn::Conv with the scales of unit_scaled::conv1d. weight ~ N(0, 1), bias 0. In another padding mode than zeros the
@@ -46,6 +48,7 @@ template <int D> class WEFT_API Conv : public nn::ConvOf<nn::ConvBase, ConvLayer
        const ConvLayerOptions<D, nn::Given>& o = {});
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
+  /// First values: weight ~ N(0, 1), bias 0.
   void reset_parameters();
 };
 using Conv1d = Conv<1>;
@@ -62,6 +65,7 @@ template <int D> class WEFT_API ConvTranspose : public nn::ConvOf<nn::ConvBase, 
     return nn::call(*this, x, output_size);
   }
   Tensor forward(const Tensor& x, const std::optional<Shape>& output_size) const;
+  /// First values: weight ~ N(0, 1), bias 0.
   void reset_parameters();
 };
 using ConvTranspose1d = ConvTranspose<1>;

@@ -19,14 +19,15 @@ namespace weft::unit_scaled {
 /// Exponents of the scales of output, input gradient and weight gradient, for layers with a matrix product.
 using ScalePower = std::array<double, 3>;
 
+/// Options of conv1d, conv2d and conv3d: weft's, and two of the scales.
 template <int D> struct ConvOptions {
   ByName by_name = {};
   Dims<D> stride = 1;
   Padding<D> padding = 0;  ///< numbers only
   Dims<D> dilation = 1;
   int64_t groups = 1;
-  Choice<Constraint> constraint = Constraint::to_output_scale;
-  ScalePower scale_power = {0.5, 0.5, 0.5};
+  Choice<Constraint> constraint = Constraint::to_output_scale;  ///< how the scales become one
+  ScalePower scale_power = {0.5, 0.5, 0.5};                     ///< p0, p1, p2 below
 };
 /// Convolution, as weft::conv1d. Scales: output (weight[0].numel())^-p0, input gradient (prod stride groups / (O prod
 /// k))^p1 (both under `constraint`), gradients of weight and bias (N prod L')^-p2, with L' the output's spatial sizes.
@@ -34,6 +35,7 @@ WEFT_API Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias
 WEFT_API Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ConvOptions<2>& o = {});
 WEFT_API Tensor conv3d(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const ConvOptions<3>& o = {});
 
+/// Options of conv_transpose1d, 2d and 3d: weft's, and two of the scales.
 template <int D> struct ConvTransposeOptions {
   ByName by_name = {};
   Dims<D> stride = 1;
@@ -41,8 +43,8 @@ template <int D> struct ConvTransposeOptions {
   Dims<D> output_padding = 0;
   int64_t groups = 1;
   Dims<D> dilation = 1;
-  Choice<Constraint> constraint = Constraint::to_output_scale;
-  ScalePower scale_power = {0.5, 0.5, 0.5};
+  Choice<Constraint> constraint = Constraint::to_output_scale;  ///< how the scales become one
+  ScalePower scale_power = {0.5, 0.5, 0.5};                     ///< p0, p1, p2 below
 };
 /// Transposed convolution, as weft::conv_transpose1d (not in the original). An output has C / groups prod(k / stride)
 /// taps on average, an input's gradient weight[0].numel() of them: scales are output (prod stride groups / (C prod
@@ -55,16 +57,18 @@ WEFT_API Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Te
 WEFT_API Tensor conv_transpose3d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
                                  const ConvTransposeOptions<3>& o = {});
 
+/// Options of linear.
 struct LinearOptions {
-  Choice<Constraint> constraint = Constraint::to_output_scale;
-  ScalePower scale_power = {0.5, 0.5, 0.5};
+  Choice<Constraint> constraint = Constraint::to_output_scale;  ///< how the scales become one
+  ScalePower scale_power = {0.5, 0.5, 0.5};                     ///< p0, p1, p2 below
 };
 /// x W^T + b. Scales: output in^-p0, input gradient out^-p1 (both under `constraint`), gradients of weight and bias
 /// (x.numel() / in)^-p2. weight: [out, in].
 WEFT_API Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {}, const LinearOptions& o = {});
+/// Options of linear_readout.
 struct LinearReadoutOptions {
-  Choice<Constraint> constraint = Constraint::none;
-  ScalePower scale_power = {1.0, 0.5, 0.5};
+  Choice<Constraint> constraint = Constraint::none;  ///< each keeps its own
+  ScalePower scale_power = {1.0, 0.5, 0.5};          ///< as linear's
 };
 /// linear for a network's last layer: output scale 1 / in, no constraint.
 WEFT_API Tensor linear_readout(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
@@ -72,14 +76,16 @@ WEFT_API Tensor linear_readout(const Tensor& x, const Tensor& weight, const Tens
 
 // Below, logi(a, lo, up) = lo^(1-a) up^a. `mult` > 0 says how sharp the nonlinearity is: towards linear for small ones.
 
+/// Options of gelu.
 struct GeluOptions {
-  double mult = 1;
-  Choice<Constraint> constraint = Constraint::to_output_scale;
-  Choice<Approximate> approximate = Approximate::none;
+  double mult = 1;                                              ///< sharpness
+  Choice<Constraint> constraint = Constraint::to_output_scale;  ///< how the scales become one
+  Choice<Approximate> approximate = Approximate::none;          ///< by erf, or by tanh
 };
 /// gelu(mult x) / mult. Scales: output logi(a, 2, sqrt(2 / (1 - 1/pi))), input gradient logi(a, 2, sqrt 2),
 /// a = 1 / (1 + 1 / (4 mult^2)).
 WEFT_API Tensor gelu(const Tensor& x, const GeluOptions& o = {});
+/// Options of silu; as gelu's.
 struct SiluOptions {
   double mult = 1;
   Choice<Constraint> constraint = Constraint::to_output_scale;
@@ -88,6 +94,7 @@ struct SiluOptions {
 WEFT_API Tensor silu(const Tensor& x, const SiluOptions& o = {});
 /// x gate sigmoid(mult gate), everything scaled by logi(1 / (1 + 1 / mult^2), 2, sqrt 2).
 WEFT_API Tensor silu_glu(const Tensor& x, const Tensor& gate, double mult = 1);
+/// Options of softmax; as gelu's.
 struct SoftmaxOptions {
   double mult = 1;
   Choice<Constraint> constraint = Constraint::to_output_scale;
@@ -125,9 +132,10 @@ template <class F> Tensor residual_apply(const F& f, const Tensor& x, double tau
   return residual_add(f(residual), skip, tau);
 }
 
+/// Options of cross_entropy.
 struct CrossEntropyOptions {
-  double mult = 1;
-  int64_t ignore_index = -100;
+  double mult = 1;                                ///< factor of the logits
+  int64_t ignore_index = -100;                    ///< targets whose rows count 0
   Choice<Reduction> reduction = Reduction::mean;  ///< or sum
   Tensor weight = {};                             ///< not supported: a ValueError says so
   double label_smoothing = 0;                     ///< nor this

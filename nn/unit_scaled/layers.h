@@ -12,30 +12,37 @@
 
 namespace weft::unit_scaled {
 
+/// Options of unit_scaled::Linear.
 struct LinearLayerOptions {
-  bool bias = false;
-  Choice<Constraint> constraint = Constraint::to_output_scale;
-  Choice<MupType> weight_mup_type = MupType::weight;
+  bool bias = false;                                            ///< adds [out]
+  Choice<Constraint> constraint = Constraint::to_output_scale;  ///< how the scales become one
+  Choice<MupType> weight_mup_type = MupType::weight;            ///< a tag of the weight, read once
 };
-/// x: [..., in_features] -> [..., out_features]. ValueError for an unfit constraint and a mup type that is none.
+/// unit_scaled::linear: x [..., in_features] -> [..., out_features]. ValueError for an unfit constraint and a mup type
+/// that is none.
 class WEFT_API Linear : public nn::Module {
  public:
   Linear(int64_t in_features, int64_t out_features, LinearLayerOptions o = {})
       : Linear("Linear", in_features, out_features, o) {}
+  /// PyTorch's short form: `Linear(4, 2, true)` has a bias.
   template <std::same_as<bool> B>
   Linear(int64_t in_features, int64_t out_features, B bias) : Linear(in_features, out_features, {.bias = bias}) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x,
                     [&](const Tensor& x) { return unit_scaled::linear(x, weight, bias, {.constraint = *constraint}); });
   }
+  /// First values: weight ~ N(0, 1), bias 0.
   void reset_parameters();
+  /// Sizes of the last axis of x and of the result.
   int64_t in_features, out_features;
   nn::Option<Choice<Constraint>> constraint;
   nn::Parameter weight, bias;  ///< bias undefined without
 
  protected:
+  /// For classes that print another name.
   Linear(const char* name, int64_t in_features, int64_t out_features, const LinearLayerOptions& o);
 };
+/// Options of LinearReadout: Linear's with other defaults.
 struct LinearReadoutLayerOptions {
   bool bias = false;
   Choice<Constraint> constraint = Constraint::none;
@@ -53,6 +60,7 @@ class WEFT_API LinearReadout : public Linear {
   }
 };
 
+/// unit_scaled::gelu: gelu(mult x) / mult, scaled.
 class WEFT_API GELU : public nn::Module {
  public:
   explicit GELU(const GeluOptions& o = {});
@@ -61,6 +69,7 @@ class WEFT_API GELU : public nn::Module {
   }
   nn::Option<GeluOptions> options;
 };
+/// unit_scaled::silu: x sigmoid(mult x), scaled.
 class WEFT_API SiLU : public nn::Module {
  public:
   explicit SiLU(const SiluOptions& o = {});
@@ -69,6 +78,7 @@ class WEFT_API SiLU : public nn::Module {
   }
   nn::Option<SiluOptions> options;
 };
+/// unit_scaled::softmax: softmax(mult x) along `dim`, scaled.
 class WEFT_API Softmax : public nn::Module {
  public:
   explicit Softmax(int64_t dim, const SoftmaxOptions& o = {});
@@ -78,6 +88,7 @@ class WEFT_API Softmax : public nn::Module {
   nn::Option<int64_t> dim;
   nn::Option<SoftmaxOptions> options;
 };
+/// unit_scaled::dropout with probability p in training; its factor sqrt(1 - p) is there in evaluation, too.
 class WEFT_API Dropout : public nn::Dropout {
  public:
   explicit Dropout(double p = 0.5) : nn::Dropout(p) {}
@@ -86,12 +97,13 @@ class WEFT_API Dropout : public nn::Dropout {
   }
 };
 
+/// Options of unit_scaled::LayerNorm.
 struct LayerNormOptions {
-  double eps = 1e-5;
-  bool elementwise_affine = false;
-  bool bias = true;  ///< with elementwise_affine
+  double eps = 1e-5;                ///< added to the variance
+  bool elementwise_affine = false;  ///< with weight and bias
+  bool bias = true;                 ///< with elementwise_affine
 };
-/// weight (tagged "norm") begins as 1.
+/// unit_scaled::layer_norm over the last axes. weight (tagged "norm") begins as 1.
 class WEFT_API LayerNorm : public nn::LayerNorm {
  public:
   explicit LayerNorm(const Shape& normalized_shape, const LayerNormOptions& o = {});
@@ -102,10 +114,12 @@ class WEFT_API LayerNorm : public nn::LayerNorm {
     });
   }
 };
+/// Options of unit_scaled::RMSNorm.
 struct RMSNormOptions {
-  double eps = 1e-5;
-  bool elementwise_affine = false;
+  double eps = 1e-5;                ///< added to the mean square
+  bool elementwise_affine = false;  ///< with a weight
 };
+/// unit_scaled::rms_norm over the last axes. weight (tagged "norm") begins as 1.
 class WEFT_API RMSNorm : public nn::RMSNorm {
  public:
   explicit RMSNorm(const Shape& normalized_shape, const RMSNormOptions& o = {});
@@ -116,7 +130,7 @@ class WEFT_API RMSNorm : public nn::RMSNorm {
   }
 };
 
-/// Options: padding_idx alone is carried over to unit scaling. ValueError for the others.
+/// unit_scaled::embedding: rows of weight ~ N(0, 1). padding_idx alone is carried over from nn::Embedding's options.
 class WEFT_API Embedding : public nn::Embedding {
  public:
   Embedding(int64_t num_embeddings, int64_t embedding_dim, std::optional<int64_t> padding_idx = {});
@@ -127,7 +141,7 @@ class WEFT_API Embedding : public nn::Embedding {
   }
 };
 
-/// Errors at construction: mult, reduction, weight, label_smoothing (see cross_entropy).
+/// unit_scaled::cross_entropy. Errors at construction: mult, reduction, weight, label_smoothing (see there).
 class WEFT_API CrossEntropyLoss : public nn::Module {
  public:
   explicit CrossEntropyLoss(const CrossEntropyOptions& o = {});
@@ -144,8 +158,8 @@ WEFT_API void set_depth(const nn::Module& m);
 }  // namespace detail
 
 /// A stack of layers of one kind, u-muP's "depth": an optimiser divides the learning rate of all parameters in it by
-/// the
-/// square root of the number of its layers. ValueError for a parameter without a mup type, and for a stack in a stack.
+/// the square root of the number of its layers. ValueError for a parameter without a mup type, and for a stack in a
+/// stack.
 class WEFT_API DepthSequential : public nn::Sequential {
  public:
   template <nn::Layer... M>

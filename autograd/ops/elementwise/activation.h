@@ -33,9 +33,10 @@ WEFT_API Tensor hardswish(const Tensor& x);
 WEFT_API Tensor hardtanh(const Tensor& x, double min_val = -1, double max_val = 1);
 /// x * sigmoid(x).
 WEFT_API Tensor silu(const Tensor& x);
-/// x * Phi(x), exactly or by the tanh approximation (Hendrycks & Gimpel 2016).
+/// How gelu computes Phi: exactly, by erf, or by the tanh approximation.
 enum class Approximate : uint8_t { none, tanh };
 constexpr auto mode_words(Approximate) { return make_words("gelu: approximate", "none", "tanh"); }
+/// x * Phi(x) with Phi the normal distribution function (Hendrycks & Gimpel 2016).
 WEFT_API Tensor gelu(const Tensor& x, Choice<Approximate> approximate = Approximate::none);
 /// x * tanh(softplus(x)).
 WEFT_API Tensor mish(const Tensor& x);

@@ -24,6 +24,7 @@ WEFT_API Tensor mul(const Tensor& x, Scalar y);
 /// dtype, and their gradient is 0. ValueError for an integer division by zero.
 enum class RoundingMode : uint8_t { none, trunc, floor };
 constexpr auto mode_words(RoundingMode) { return make_words("div: rounding_mode", "none", "trunc", "floor"); }
+/// x / y, rounded as asked.
 WEFT_API Tensor div(const Tensor& x, const Tensor& y, Choice<RoundingMode> rounding_mode = RoundingMode::none);
 WEFT_API Tensor div(const Tensor& x, Scalar y, Choice<RoundingMode> rounding_mode = RoundingMode::none);
 WEFT_API Tensor div(Scalar x, const Tensor& y, Choice<RoundingMode> rounding_mode = RoundingMode::none);
@@ -107,7 +108,7 @@ inline Tensor operator>=(Scalar x, const Tensor& y) { return le(y, x); }
 WEFT_API Tensor logical_and(const Tensor& x, const Tensor& y);
 WEFT_API Tensor logical_or(const Tensor& x, const Tensor& y);
 WEFT_API Tensor logical_xor(const Tensor& x, const Tensor& y);
-/// max |x - y| <= atol + rtol |y| everywhere? NaN equals NaN only if `equal_nan`. One bool, on the host.
+/// |x - y| <= atol + rtol |y| everywhere? NaN equals NaN only if `equal_nan`. One bool, on the host.
 WEFT_API bool allclose(const Tensor& x, const Tensor& y, double rtol = 1e-5, double atol = 1e-8,
                        bool equal_nan = false);
 /// Same shape and all elements equal? One bool, on the host.

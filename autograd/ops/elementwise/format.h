@@ -77,7 +77,7 @@ class [[nodiscard]] SimulateFormat {
 
   /// Of activations and weights, and of gradients.
   struct Formats {
-    FPFormat forward, backward;
+    FPFormat forward, backward;  ///< of activations and weights; of gradients
   };
   /// The formats that hold on this thread.
   WEFT_API static std::optional<Formats>& current();

@@ -32,8 +32,9 @@ WEFT_API Tensor fmin(const Tensor& x, const Tensor& y);
 WEFT_API Tensor logit(const Tensor& x, std::optional<double> eps = {});
 /// sin(pi x) / (pi x), 1 at 0. The gradient is exact near 0.
 WEFT_API Tensor sinc(const Tensor& x);
+/// Options of nan_to_num.
 struct NanToNumOptions {
-  double nan = 0;
+  double nan = 0;                               ///< in place of NaN
   std::optional<double> posinf = std::nullopt;  ///< none: the greatest number of x's dtype
   std::optional<double> neginf = std::nullopt;  ///< none: the least one
 };

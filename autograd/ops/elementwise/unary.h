@@ -76,10 +76,10 @@ WEFT_API Tensor clamp(const Tensor& x, std::optional<Scalar> min, std::optional<
 /// bound cuts nothing off. With one bound the gradient is that of `maximum` or `minimum`.
 WEFT_API Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max);
 
-// Tests of single elements: bool results, not recorded.
-/// Whether each element is NaN, is an infinity, is neither. -> bool; for integers false, false, true.
+/// clamp with one bound.
 inline Tensor clamp_min(const Tensor& x, Scalar min) { return clamp(x, min); }
 inline Tensor clamp_max(const Tensor& x, Scalar max) { return clamp(x, {}, max); }
+/// Whether each element is NaN, is an infinity, is neither. -> bool, not recorded; for integers false, false, true.
 WEFT_API Tensor isnan(const Tensor& x);
 WEFT_API Tensor isinf(const Tensor& x);
 WEFT_API Tensor isfinite(const Tensor& x);

@@ -25,11 +25,11 @@ enum class BagMode : uint8_t { sum, mean, max };
 constexpr auto mode_words(BagMode) { return make_words("embedding_bag: mode", "sum", "mean", "max"); }
 /// Options of embedding_bag.
 struct EmbeddingBagOptions {
-  Choice<BagMode> mode = BagMode::mean;
+  Choice<BagMode> mode = BagMode::mean;  ///< sum, mean or max
   Tensor per_sample_weights = {};    ///< factors of the rows, of index's shape; mode sum only (NotSupported otherwise)
   bool include_last_offset = false;  ///< offsets has one more entry, the end of the last bag
   std::optional<int64_t> padding_idx = std::nullopt;  ///< this row counts for nothing
-  bool scale_grad_by_freq = false;
+  bool scale_grad_by_freq = false;                    ///< a row's gradient is divided by how often it occurs
 };
 /// The sum, mean or maximum of the rows of each bag; 0 for an empty one. weight: [V, D]; index: [B, n], a bag in each
 /// row, or [n] with offsets [B], where each bag begins -> [B, D]. ValueError for offsets that do not rise from 0 within

@@ -46,7 +46,7 @@ namespace weft {
 /// x's elements number index[..], counted in row-major order; negative ones count from the end. -> index's shape.
 [[nodiscard]] WEFT_API Tensor take(const Tensor& x, const Tensor& index);
 
-/// x: [..] integers in [0, num_classes) -> [.., num_classes] i64, 1 at the class. num_classes -1: one more than the
+/// x: [..], i64 or i32, in [0, num_classes) -> [.., num_classes] i64, 1 at the class. num_classes -1: one more than the
 /// largest.
 [[nodiscard]] WEFT_API Tensor one_hot(const Tensor& x, int64_t num_classes = -1);
 

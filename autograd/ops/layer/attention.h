@@ -9,9 +9,9 @@ namespace weft {
 
 /// Options of scaled_dot_product_attention.
 struct AttentionOptions {
-  Tensor attn_mask = {};  ///< bool (true: the key counts) or added to the scores; broadcasts to [..., L, S]
-  double dropout_p = 0;
-  bool is_causal = false;                      ///< query i sees keys 0..i; excludes attn_mask
+  Tensor attn_mask = {};   ///< bool (true: the key counts) or added to the scores; broadcasts to [..., L, S]
+  double dropout_p = 0;    ///< probability of a zero weight; 0 in evaluation
+  bool is_causal = false;  ///< query i sees keys 0..i; excludes attn_mask
   std::optional<double> scale = std::nullopt;  ///< 1 / sqrt(E) unless given
   bool enable_gqa = false;                     ///< fewer key and value heads than query heads: each is shared
 };

@@ -34,7 +34,7 @@ template <int D> class Padding {
   requires(std::convertible_to<S, std::string_view> && !std::integral<S>) Padding(const S& word)
       : lo(0), hi(0), text(std::string_view(word)) {}
 
-  Dims<D> lo, hi;
+  Dims<D> lo, hi;    ///< before and after each axis; 0 with a word
   std::string text;  ///< empty for numbers
 };
 
@@ -42,19 +42,20 @@ template <int D> class Padding {
 /// divides the channels of input and output.
 template <int D> struct ConvOptions {
   ByName by_name = {};
-  Dims<D> stride = 1;
-  Padding<D> padding = 0;
-  Dims<D> dilation = 1;
-  int64_t groups = 1;
+  Dims<D> stride = 1;      ///< steps of the window
+  Padding<D> padding = 0;  ///< of zeros, before and after each axis, or "same" or "valid"
+  Dims<D> dilation = 1;    ///< distance of the kernel's elements
+  int64_t groups = 1;      ///< of channels that do not mix
 };
-/// `padding` crops the result, numbers only; output_padding enlarges its end, by less than stride or dilation.
+/// Options of a transposed convolution. `padding` crops the result, numbers only; output_padding enlarges its end, by
+/// less than stride or dilation.
 template <int D> struct ConvTransposeOptions {
   ByName by_name = {};
-  Dims<D> stride = 1;
-  Padding<D> padding = 0;
-  Dims<D> output_padding = 0;
-  int64_t groups = 1;
-  Dims<D> dilation = 1;
+  Dims<D> stride = 1;          ///< steps of the kernel over the result
+  Padding<D> padding = 0;      ///< cropped off both ends
+  Dims<D> output_padding = 0;  ///< added to the end
+  int64_t groups = 1;          ///< of channels that do not mix
+  Dims<D> dilation = 1;        ///< distance of the kernel's elements
 };
 
 /// Puts the numbers that padding's `text` stands for into p.padding_lo and p.padding_hi. ValueError in the name of `op`

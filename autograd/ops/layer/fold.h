@@ -8,9 +8,9 @@ namespace weft {
 
 /// Where the blocks of unfold and fold lie: every `stride` elements, `dilation` between their elements.
 struct FoldOptions {
-  Dims<2> dilation = 1;
-  Dims<2> padding = 0;  ///< of zeros, at both ends
-  Dims<2> stride = 1;
+  Dims<2> dilation = 1;  ///< distance of a block's elements
+  Dims<2> padding = 0;   ///< of zeros, at both ends
+  Dims<2> stride = 1;    ///< distance of the blocks
 };
 
 /// x: [N, C, H, W] or [C, H, W] -> [N, C kh kw, L]: column l holds the l-th block of kh x kw elements of every channel.

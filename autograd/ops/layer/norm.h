@@ -11,6 +11,7 @@
 
 namespace weft {
 
+/// The words of fused activations.
 constexpr auto mode_words(Activation) { return make_words("norm: activation", "none", "relu", "leaky_relu"); }
 
 /// Options of batch_norm.
@@ -35,9 +36,9 @@ struct InstanceNormOptions {
   bool use_input_stats = true;  ///< statistics of each sample and channel; otherwise the running ones
   double momentum =
       0.1;  ///< running statistics move towards the batch's mean of the instances' statistics (variance unbiased)
-  double eps = 1e-5;
-  Choice<Activation> activation = Activation::none;
-  double slope = 0.01;
+  double eps = 1e-5;                                 ///< inside the square root
+  Choice<Activation> activation = Activation::none;  ///< fused after the normalisation
+  double slope = 0.01;                               ///< of leaky_relu
 };
 /// As batch_norm with statistics per sample and channel. ValueError "more than 1 spatial element" where there is
 /// one.
@@ -46,9 +47,9 @@ WEFT_API Tensor instance_norm(const Tensor& x, const Tensor& running_mean = {}, 
 
 /// Options of group_norm; the activation is fused.
 struct GroupNormOptions {
-  double eps = 1e-5;
-  Choice<Activation> activation = Activation::none;
-  double slope = 0.01;
+  double eps = 1e-5;                                 ///< inside the square root
+  Choice<Activation> activation = Activation::none;  ///< fused after the normalisation
+  double slope = 0.01;                               ///< of leaky_relu
 };
 /// Statistics per sample and group of C / num_groups channels; weight, bias [C]. ValueError if num_groups does not
 /// divide C.
@@ -65,7 +66,7 @@ WEFT_API Tensor rms_norm(const Tensor& x, const Shape& normalized_shape, const T
 
 /// Constants of local_response_norm.
 struct LocalResponseNormOptions {
-  double alpha = 1e-4, beta = 0.75, k = 1;
+  double alpha = 1e-4, beta = 0.75, k = 1;  ///< of the formula below
 };
 /// x / (k + alpha mean(x^2 over `size` neighbouring channels))^beta; zeros stand beyond the first and the last channel.
 /// x: [N, C, spatial...] of rank 3 or more. (Krizhevsky et al. 2012.)

@@ -19,23 +19,23 @@ inline constexpr int64_t kKernelSize = INT64_MIN;
 /// sides' padding together; ceil instead of floor with ceil_mode.
 template <int D> struct MaxPoolOptions {
   ByName by_name = {};
-  Dims<D> kernel_size;
-  Dims<D> stride = kKernelSize;
-  Dims<D> padding = 0;      ///< of -inf, before and after each axis
-  Dims<D> padding_hi = -1;  ///< after each axis, where that differs; -1: as padding
-  Dims<D> dilation = 1;
-  bool ceil_mode = false;  ///< windows may hang over the end
+  Dims<D> kernel_size;           ///< of the window; required
+  Dims<D> stride = kKernelSize;  ///< steps of the window
+  Dims<D> padding = 0;           ///< of -inf, before and after each axis
+  Dims<D> padding_hi = -1;       ///< after each axis, where that differs; -1: as padding
+  Dims<D> dilation = 1;          ///< distance of the window's elements
+  bool ceil_mode = false;        ///< windows may hang over the end
 };
 /// Windows of average pooling; sizes as for max pooling.
 template <int D> struct AvgPoolOptions {
   ByName by_name = {};
-  Dims<D> kernel_size;
-  Dims<D> stride = kKernelSize;
-  Dims<D> padding = 0;
-  Dims<D> padding_hi = -1;  ///< as for MaxPoolOptions
-  bool ceil_mode = false;
+  Dims<D> kernel_size;            ///< of the window; required
+  Dims<D> stride = kKernelSize;   ///< steps of the window
+  Dims<D> padding = 0;            ///< of zeros, before and after each axis
+  Dims<D> padding_hi = -1;        ///< as for MaxPoolOptions
+  bool ceil_mode = false;         ///< windows may hang over the end
   bool count_include_pad = true;  ///< divide by the window's size, padding included; otherwise by its elements in x
-  std::optional<int64_t> divisor_override = std::nullopt;
+  std::optional<int64_t> divisor_override = std::nullopt;  ///< divide by this instead; not 0
 };
 /// A pooled tensor, and (i64) where each maximum lies in its channel's flattened volume.
 WEFT_RESULT(Pooled, output, indices);
@@ -93,10 +93,10 @@ inline Tensor avg_pool3d(const Tensor& x, const Dims<3>& kernel_size, const Dims
 
 /// Windows of lp_pool*d, and the norm's order.
 template <int D> struct LpPoolOptions {
-  double norm_type;
-  Dims<D> kernel_size;
-  Dims<D> stride = 0;  ///< 0: kernel_size
-  bool ceil_mode = false;
+  double norm_type;        ///< p; not 0
+  Dims<D> kernel_size;     ///< of the window; required
+  Dims<D> stride = 0;      ///< 0: kernel_size
+  bool ceil_mode = false;  ///< windows may hang over the end
 };
 /// (sum over each window of x^norm_type)^(1 / norm_type); the gradient is 0 where the sum is. A window that hangs over
 /// the end (ceil_mode) counts as the mean of what it has times its full size, as in PyTorch.
@@ -117,9 +117,9 @@ inline Tensor lp_pool3d(const Tensor& x, double norm_type, const Dims<3>& kernel
 /// The windows of the max pooling that is inverted.
 template <int D> struct MaxUnpoolOptions {
   ByName by_name = {};
-  Dims<D> kernel_size;
-  Dims<D> stride = 0;  ///< 0: kernel_size
-  Dims<D> padding = 0;
+  Dims<D> kernel_size;  ///< of the window; required
+  Dims<D> stride = 0;   ///< 0: kernel_size
+  Dims<D> padding = 0;  ///< as of the max pooling
 };
 /// Partial inverse of max_pool*d with the same options: max_unpool to the size (in - 1) stride - 2 padding +
 /// kernel_size, or to `output_size` (of the spatial axes, or the whole shape), which may differ from that by less than
@@ -151,7 +151,7 @@ WEFT_API Tensor max_unpool(const Tensor& x, const Tensor& indices, const Shape& 
 /// Options of fractional_max_pool*d: either output_size or output_ratio.
 template <int D> struct FractionalMaxPoolOptions {
   ByName by_name = {};
-  Dims<D> kernel_size;
+  Dims<D> kernel_size;            ///< of the window; required
   Dims<D> output_size = 0;        ///< of the spatial axes; 0: from output_ratio
   ScaleFactor output_ratio = {};  ///< sizes floor(ratio in), one ratio for all axes or one for each
   /// [N, C, D] in [0, 1), x's dtype: where the windows lie, for axes (W, H) or (D, H, W); more samples than N are left
@@ -179,6 +179,7 @@ template <int D> class OutputSize {
   OutputSize(const std::array<std::optional<int64_t>, D>& v) : v_(v) {}
   template <std::convertible_to<std::optional<int64_t>>... I>
   requires(sizeof...(I) == D && D > 1) OutputSize(I... i) : v_{std::optional<int64_t>(i)...} {}
+  /// The size of axis i, or empty.
   const std::optional<int64_t>& operator[](int i) const { return v_[static_cast<size_t>(i)]; }
   friend bool operator==(const OutputSize&, const OutputSize&) = default;
 

@@ -31,11 +31,15 @@ WEFT_API InterpolateMode interpolate_mode(std::string_view name);
 class ScaleFactor {
  public:
   ScaleFactor() = default;
+  /// One factor, or one for each spatial axis.
   ScaleFactor(double all) : v_{all} {}
   ScaleFactor(std::initializer_list<double> v) : v_(v) {}
   ScaleFactor(const std::vector<double>& v) : v_(v) {}
+  /// Not given?
   bool empty() const { return v_.empty(); }
+  /// Number of factors: 1 stands for all axes.
   size_t size() const { return v_.size(); }
+  /// The factor of spatial axis `axis`.
   double operator[](int axis) const { return v_[v_.size() == 1 ? 0 : static_cast<size_t>(axis)]; }
 
  private:
@@ -46,7 +50,7 @@ class ScaleFactor {
 struct InterpolateOptions {
   Shape size = {};                ///< of the result, one for all axes or one for each; either this or scale_factor
   ScaleFactor scale_factor = {};  ///< size floor(in factor); sources are scaled by 1 / factor
-  Choice<InterpolateMode> mode = InterpolateMode::nearest;
+  Choice<InterpolateMode> mode = InterpolateMode::nearest;  ///< how it reads between elements
   std::optional<bool> align_corners =
       std::nullopt;                     ///< corners' centres fall on one another; only for linear ... bicubic
   bool recompute_scale_factor = false;  ///< scale by in / out instead
@@ -63,7 +67,9 @@ WEFT_API Tensor affine_grid(const Tensor& theta, const Shape& size, bool align_c
 
 /// Options of grid_sample: how it reads between elements, and outside of x; whether -1 and 1 are the corners' centres.
 struct GridSampleOptions {
+  /// How grid_sample reads between elements.
   enum class Mode : uint8_t { bilinear, nearest, bicubic };
+  /// What it reads outside of x: 0, the edge, or x mirrored at its edges.
   enum class Padding : uint8_t { zeros, border, reflection };
   Choice<Mode> mode = Mode::bilinear;
   Choice<Padding> padding_mode = Padding::zeros;

@@ -15,7 +15,7 @@ struct RnnWeights {
   Tensor w_hr = {};             ///< [P, H], lstm only: h = w_hr (o tanh(c))
 };
 
-/// c is lstm's alone, undefined otherwise.
+/// The state between steps, [N, H] each (h: [N, P] with a projection). c is lstm's alone, undefined otherwise.
 struct RnnState {
   Tensor h, c = {};
 };

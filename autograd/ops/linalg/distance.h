@@ -5,12 +5,13 @@
 
 namespace weft {
 
-/// <a, b> / (max(|a|, eps) max(|b|, eps)) along dim; a and b broadcast.
+/// sum(a b) / (max(|a|, eps) max(|b|, eps)) along dim; a and b broadcast.
 WEFT_API Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim = 1, double eps = 1e-8);
+/// Options of pairwise_distance.
 struct PairwiseDistanceOptions {
-  double p = 2;
-  double eps = 1e-6;  ///< added to each difference
-  bool keepdim = false;
+  double p = 2;          ///< order of the norm
+  double eps = 1e-6;     ///< added to each difference
+  bool keepdim = false;  ///< leave the last axis with size 1
 };
 /// |a - b + eps|_p along the last axis.
 WEFT_API Tensor pairwise_distance(const Tensor& a, const Tensor& b, const PairwiseDistanceOptions& o = {});

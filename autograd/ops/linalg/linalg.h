@@ -22,6 +22,7 @@ struct WEFT_API LinAlgError : ValueError {
 
 /// A^-1. A: [..., n, n]. LinAlgError if A is singular.
 [[nodiscard]] WEFT_API Tensor inv(const Tensor& A);
+/// What inv_ex gives.
 WEFT_RESULT(InvEx, inverse, info);
 /// inv without an error: a singular matrix shows in `info` alone ([...] i32, 0, or the pivot that is zero, counted from
 /// 1), and its inverse is arbitrary.
@@ -125,8 +126,8 @@ struct PinvOptions {
 [[nodiscard]] WEFT_API Tensor matrix_rank(const Tensor& A, const PinvOptions& o = {});
 /// Options of lstsq.
 struct LstsqOptions {
-  std::optional<double> rcond = std::nullopt;  ///< default max(m, n) * epsilon of the dtype
-  Choice<LstsqDriver> driver = LstsqDriver::gelsy;
+  std::optional<double> rcond = std::nullopt;       ///< default max(m, n) * epsilon of the dtype
+  Choice<LstsqDriver> driver = LstsqDriver::gelsy;  ///< of LAPACK; gelsy, the default, takes any rank
 };
 /// What lstsq gives.
 struct Lstsq {
@@ -142,6 +143,7 @@ struct Lstsq {
 
 // Norms, and functions of products.
 
+/// Norms of matrices that have names: Frobenius and nuclear.
 enum class MatrixNorm : uint8_t { fro, nuc };
 constexpr auto mode_words(MatrixNorm) { return make_words("linalg.norm: ord", "fro", "nuc"); }
 /// Which norm: "fro", "nuc", or a number.
@@ -151,7 +153,7 @@ struct Ord {
   template <class T>
   requires std::is_arithmetic_v<T> Ord(T p) : p(static_cast<double>(p)) {}
   std::optional<MatrixNorm> name = std::nullopt;  ///< none: a number
-  double p = 0;
+  double p = 0;                                   ///< the number, without a name
 };
 /// Norm of the matrices of the axes dim: "fro" (root of the sum of squares), "nuc" (sum of singular values), 1 and -1
 /// (greatest and smallest sum of a column's |x|), inf and -inf (of a row's), 2 and -2 (greatest and smallest singular

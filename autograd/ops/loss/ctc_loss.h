@@ -7,7 +7,7 @@ namespace weft {
 
 /// Options of ctc_loss.
 struct CtcLossOptions {
-  int64_t blank = 0;
+  int64_t blank = 0;                              ///< the class that separates equal ones
   Choice<Reduction> reduction = Reduction::mean;  ///< mean: of the losses by their targets' lengths
   bool zero_infinity = false;  ///< a target that does not fit its input costs 0, not infinity with a gradient of NaN
 };

@@ -23,7 +23,7 @@ struct CrossEntropyOptions {
   Choice<Reduction> reduction = Reduction::mean;
   double label_smoothing = 0;  ///< in [0, 1]
 };
-/// -log softmax(x)[target]. x: logits [N, C, spatial...] or [C]; target: i64 [N, spatial...] or [], or class
+/// -log softmax(x)[target]. x: logits [N, C, spatial...] or [C]; target: integers [N, spatial...] or [], or class
 /// probabilities of x's shape. mean divides by the sum of the targets' weights (NaN if all are ignored).
 WEFT_API Tensor cross_entropy(const Tensor& x, const Tensor& target, const CrossEntropyOptions& o = {});
 /// cross_entropy of the logits linear(x, W, b), with the classes and K more axes behind the samples. x: [N, in] or
@@ -140,7 +140,7 @@ struct DiceLossOptions {
   double eps = 1e-4;
 };
 /// Mean over classes of weight (1 - (2 sum(p t) + smooth) / (sum(p + t) + smooth + eps)), sums over batch and space.
-/// x: [N, C, spatial...]; target: i64 [N, spatial...] or one-hot of x's shape. As elektronn3's DiceLoss.
+/// x: [N, C, spatial...]; target: integers [N, spatial...] or one-hot of x's shape. As elektronn3's DiceLoss.
 WEFT_API Tensor dice_loss(const Tensor& x, const Tensor& target, const DiceLossOptions& o = {});
 
 }  // namespace weft

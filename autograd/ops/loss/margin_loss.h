@@ -27,11 +27,11 @@ struct MultiMarginOptions {
   Tensor weight = {};  ///< [C]
   Choice<Reduction> reduction = Reduction::mean;
 };
-/// sum over i != t of weight[t] max(0, margin - x[t] + x[i])^p / C. x: [N, C] or [C]; t: classes, i64 [N] or [].
-/// NaN among the scores makes the loss NaN (PyTorch leaves such differences out).
+/// sum over i != t of weight[t] max(0, margin - x[t] + x[i])^p / C. x: [N, C] or [C]; t: classes, i64, i32 or u8, [N]
+/// or []. NaN among the scores makes the loss NaN (PyTorch leaves such differences out).
 WEFT_API Tensor multi_margin_loss(const Tensor& x, const Tensor& target, const MultiMarginOptions& o = {});
-/// sum over targets j and other classes i of max(0, 1 - x[j] + x[i]) / C. x: [N, C] or [C]; target: i64 of x's shape,
-/// each row a list of classes that ends at the first -1. NaN as in multi_margin_loss.
+/// sum over targets j and other classes i of max(0, 1 - x[j] + x[i]) / C. x: [N, C] or [C]; target: integers of x's
+/// shape, each row a list of classes that ends at the first -1. NaN as in multi_margin_loss.
 WEFT_API Tensor multilabel_margin_loss(const Tensor& x, const Tensor& target,
                                        Choice<Reduction> reduction = Reduction::mean);
 

@@ -35,7 +35,7 @@ template <std::same_as<Dtype> D> Tensor prod(const Tensor& x, D dtype) { return 
 /// Options of var and std.
 struct VarOptions {
   double correction = 1;  ///< the divisor is max(0, n - correction): 1 unbiased, 0 population
-  bool keepdim = false;
+  bool keepdim = false;   ///< leaves the reduced axes with size 1
 };
 /// Variance, in two passes: a mean far from zero costs no digits, and a constant of f32 or a half gives exactly 0.
 /// Floating only.

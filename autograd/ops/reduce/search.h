@@ -54,11 +54,12 @@ struct UniqueOptions {
 /// As unique, but only equal neighbours become one, and the order stays. Equivalent: torch.unique_consecutive.
 [[nodiscard]] WEFT_API UniqueResult unique_consecutive(const Tensor& x, const UniqueOptions& o = {});
 
-/// How often each of 0, 1, ... is in x ([n], i64, i32 or u8, none negative): i64 [max(x) + 1], at least `minlength`.
+/// How often each of 0, 1, ... is in x ([n], integers, none negative): i64 [max(x) + 1], at least `minlength`.
 /// With weights ([n]) their sums, in order, f32 for f32 and f64 otherwise. Waits for the device.
 [[nodiscard]] WEFT_API Tensor bincount(const Tensor& x, const Tensor& weights = {}, int64_t minlength = 0);
+/// Options of histc.
 struct HistcOptions {
-  int64_t bins = 100;
+  int64_t bins = 100;       ///< number of parts
   double min = 0, max = 0;  ///< where equal: x's least and greatest element, 1 less and more if those are equal
 };
 /// How many elements are in each of `bins` equal parts of [min, max], the last of which has its right end; those

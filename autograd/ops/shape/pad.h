@@ -8,6 +8,7 @@
 
 namespace weft {
 
+/// The words of pad's modes.
 constexpr auto mode_words(PadMode) { return make_words("pad: mode", "constant", "reflect", "replicate", "circular"); }
 
 /// x with `pads` elements more at both ends of its axes: {last lo, last hi, second last lo, ...}; negative ones crop.

@@ -67,7 +67,7 @@ inline Tensor tensor_unfold(const Tensor& x, int64_t dim, int64_t size, int64_t 
 [[nodiscard]] WEFT_API Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t dim);
 /// The same over all elements in row-major order.
 [[nodiscard]] WEFT_API Tensor repeat_interleave(const Tensor& x, int64_t repeats);
-/// Element i along `dim` repeats[i] times; repeats: i32 or i64 of rank 1.
+/// Element i along `dim` repeats[i] times; repeats: integers of rank 1.
 [[nodiscard]] WEFT_API Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim);
 
 /// Order of a grid's axes: that of a matrix, or with the first two swapped (numpy's default).
@@ -83,8 +83,9 @@ constexpr auto mode_words(MeshIndexing) { return make_words("meshgrid: indexing"
 [[nodiscard]] WEFT_API Tensor triu(const Tensor& x, int64_t diagonal = 0);
 
 /// x: [.., C r^2, H, W] -> [.., C, H r, W r]: channel c r^2 + i r + j becomes pixel (i, j) of each r x r block.
+/// ShapeError below rank 3 and for channels that r^2 does not divide.
 [[nodiscard]] WEFT_API Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor);
-/// The inverse of pixel_shuffle: [.., C, H r, W r] -> [.., C r^2, H, W].
+/// The inverse of pixel_shuffle: [.., C, H r, W r] -> [.., C r^2, H, W]. ShapeError for sizes that r does not divide.
 [[nodiscard]] WEFT_API Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor);
 /// x: [N, C, ...] -> channel k (C / groups) + i becomes channel i groups + k. ValueError unless groups divides C.
 [[nodiscard]] WEFT_API Tensor channel_shuffle(const Tensor& x, int64_t groups);

@@ -23,7 +23,7 @@ namespace weft {
 /// empty.
 [[nodiscard]] WEFT_API std::vector<Tensor> tensor_split(const Tensor& x, const std::vector<int64_t>& indices,
                                                         int64_t dim = 0);
-/// The same with the number of sections (rank 0) or the indices (rank 1) as an i64 tensor. Waits for its device.
+/// The same with the number of sections (rank 0) or the indices (rank 1) as an i64 or i32 tensor. Waits for its device.
 [[nodiscard]] WEFT_API std::vector<Tensor> tensor_split(const Tensor& x, const Tensor& indices_or_sections,
                                                         int64_t dim = 0);
 
