@@ -162,7 +162,8 @@ PolynomialLR::PolynomialLR(Optimizer& opt, int64_t total_iters, double power) : 
 
 LinearLR::LinearLR(Optimizer& opt, double start_factor, double end_factor, int64_t total_iters) : Schedule(opt) {
   WEFT_CHECK(start_factor > 0 && start_factor <= 1 && end_factor >= 0 && end_factor <= 1, ValueError,
-             "LinearLR: factors must be in (0, 1], got ", start_factor, " and ", end_factor);
+             "LinearLR: start_factor must be in (0, 1] and end_factor in [0, 1], got ", start_factor, " and ",
+             end_factor);
   positive("LinearLR: total_iters", total_iters);
   start([=](int64_t i, double base) {
     return base * (start_factor + (end_factor - start_factor) * ratio(std::min(i, total_iters), total_iters));

@@ -226,10 +226,15 @@ std::vector<Op> classes() {
             return loss;
           });
         }}}));
-  t.back().faults = {{[] {
-                        (void)weft::multilabel_margin_loss(here::ones({2, 3}), here::full({2, 2}, 0, Dtype::i64));
-                      },
-                      "multilabel_margin_loss: target"}};
+  t.back().faults = {
+      {[] {
+         (void)weft::multilabel_margin_loss(here::ones({2, 3}), here::full({2, 2}, 0, Dtype::i64));
+       },
+       "multilabel_margin_loss: target"},
+      {[] {
+         (void)weft::multilabel_margin_loss(here::ones({2, 3}), here::full({2, 3}, true, Dtype::boolean));
+       },
+       "multilabel_margin_loss: target is bool; expected i64"}};
   t.push_back(in_all_reductions(
       {{"multilabel_soft_margin_loss",
         {uniform({2, 3}), uniform({2, 3}, 0.1, 0.9, 5)},

@@ -67,7 +67,8 @@ Tensor multilabel_margin_loss(const Tensor& x, const Tensor& target, Choice<Redu
   const Tensor rows = score_rows(op, x);
   WEFT_CHECK(target.shape() == x.shape(), ShapeError, "target ", target.shape(),
              " does not have the shape of the scores ", x.shape());
-  WEFT_CHECK(!is_floating(target.dtype()), DtypeError, "target is ", target.dtype(), "; expected i64");
+  WEFT_CHECK(!is_floating(target.dtype()) && target.dtype() != Dtype::boolean, DtypeError, "target is ", target.dtype(),
+             "; expected i64");
   const Tensor t = target.reshape(rows.shape());
   // how often each class is listed before the first -1
   const Tensor listed = cumprod(ge(t, 0).to(Dtype::i64), 1);
