@@ -6,7 +6,7 @@
 namespace weft {
 
 /// <a, b> / (max(|a|, eps) max(|b|, eps)) along dim; a and b broadcast.
-WEFT_API Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim = 1, double eps = 1e-8);
+WEFT_API Tensor cosine_similarity(const Tensor& a, const Tensor& b, Int dim = 1, double eps = 1e-8);
 struct PairwiseDistanceOptions {
   double p = 2;
   double eps = 1e-6;  ///< added to each difference
