@@ -16,7 +16,7 @@ Tensor autocast_to(CastPolicy policy, const Tensor& x) {
 }
 }  // namespace detail
 
-Autocast::Autocast(Dtype dtype, Device device, bool enabled) : before_(detail::thread_mode()) {
+Autocast::Autocast(Dtype dtype, Device device, Only<bool> enabled) : before_(detail::thread_mode()) {
   WEFT_CHECK(!enabled || is_half(dtype), DtypeError, "Autocast: dtype must be bf16 or f16, got ", dtype);
   detail::ThreadMode& m = detail::thread_mode();
   m.autocast = enabled;

@@ -24,7 +24,7 @@ WEFT_API ThreadMode& thread_mode();
 /// Holds one switch of the calling thread while it lives.
 template <bool ThreadMode::*kSwitch> class SwitchGuard {
  public:
-  explicit SwitchGuard(bool on) : before_(std::exchange(thread_mode().*kSwitch, on)) {}
+  explicit SwitchGuard(Only<bool> on) : before_(std::exchange(thread_mode().*kSwitch, on)) {}
   ~SwitchGuard() { thread_mode().*kSwitch = before_; }
   SwitchGuard(const SwitchGuard&) = delete;
   SwitchGuard& operator=(const SwitchGuard&) = delete;
@@ -40,7 +40,7 @@ inline bool grad_enabled() { return detail::thread_mode().grad; }
 /// `set_grad_enabled` as a guard: while it lives, ops are recorded on this thread, or not.
 class [[nodiscard]] GradMode : detail::SwitchGuard<&detail::ThreadMode::grad> {
  public:
-  explicit GradMode(bool on) : SwitchGuard(on) {}
+  explicit GradMode(Only<bool> on) : SwitchGuard(on) {}
 };
 /// While it lives, nothing is recorded on this thread.
 class [[nodiscard]] NoGrad : GradMode {
@@ -61,14 +61,14 @@ using AutoGradMode = GradMode;
 /// legal: masks are made of it.
 class [[nodiscard]] AnomalyMode : detail::SwitchGuard<&detail::ThreadMode::anomaly> {
  public:
-  explicit AnomalyMode(bool on = true) : SwitchGuard(on) {}
+  explicit AnomalyMode(Only<bool> on = true) : SwitchGuard(on) {}
 };
 
 /// While it lives, convolutions and matrix products on that device compute in `dtype` (bf16 or f16), and losses, norms
 /// and sums in f32. Each op states its own policy. The casts are recorded. `enabled = false` switches it off inside.
 class [[nodiscard]] Autocast {
  public:
-  WEFT_API explicit Autocast(Dtype dtype = Dtype::bf16, Device device = {}, bool enabled = true);
+  WEFT_API explicit Autocast(Dtype dtype = Dtype::bf16, Device device = {}, Only<bool> enabled = true);
   WEFT_API ~Autocast();
   Autocast(const Autocast&) = delete;
   Autocast& operator=(const Autocast&) = delete;

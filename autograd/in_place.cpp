@@ -122,10 +122,10 @@ template <class F> void binary_in_place(const char* op, Tensor& x, const Tensor&
 }
 }  // namespace
 
-Tensor& Tensor::add_(const Tensor& o, double alpha) {
+Tensor& Tensor::add_(const Tensor& o, Scalar alpha) {
   const OpName op("add_");
-  if (alpha != std::trunc(alpha)) check_in_place_dtype(op, at().dtype, true, false);
-  if (alpha == 1) binary_in_place(op, *this, o, fn::Add{});
+  if (alpha.is_floating()) check_in_place_dtype(op, at().dtype, true, false);
+  if (alpha.to_double() == 1) binary_in_place(op, *this, o, fn::Add{});
   else binary_in_place(op, *this, o, fn::AddScaled{alpha});
   return *this;
 }
@@ -142,18 +142,18 @@ Tensor operand(const char* op, const Tensor& x, Scalar s) {
 }
 }  // namespace
 
-Tensor& Tensor::add_(Scalar s, Scalar alpha) { return add_(operand("add_", *this, s), alpha.to_double()); }
+Tensor& Tensor::add_(Scalar s, Scalar alpha) { return add_(operand("add_", *this, s), alpha); }
 Tensor& Tensor::mul_(Scalar s) { return mul_(operand("mul_", *this, s)); }
-Tensor& TensorMethods::sub_(const Tensor& y, double alpha) {
+Tensor& TensorMethods::sub_(const Tensor& y, Scalar alpha) {
   const OpName op("sub_");
   Tensor& x = self();
   WEFT_CHECK(x.dtype(op) != Dtype::boolean, DtypeError, "bool has no subtraction; use logical_xor");
-  if (alpha != std::trunc(alpha)) check_in_place_dtype(op, x.dtype(), true, false);
-  if (alpha == 1) binary_in_place(op, x, y, fn::Sub{});
+  if (alpha.is_floating()) check_in_place_dtype(op, x.dtype(), true, false);
+  if (alpha.to_double() == 1) binary_in_place(op, x, y, fn::Sub{});
   else binary_in_place(op, x, y, fn::AddScaled{-alpha});
   return x;
 }
-Tensor& TensorMethods::sub_(Scalar y, Scalar alpha) { return sub_(operand("sub_", self(), y), alpha.to_double()); }
+Tensor& TensorMethods::sub_(Scalar y, Scalar alpha) { return sub_(operand("sub_", self(), y), alpha); }
 Tensor& TensorMethods::div_(const Tensor& y) {
   const OpName op("div_");
   check_in_place_dtype(op, self().dtype(op), true, false);

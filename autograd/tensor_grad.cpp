@@ -8,7 +8,7 @@ namespace weft {
 
 bool Tensor::requires_grad() const { return at().autograd && at().autograd->requires_grad; }
 
-Tensor& Tensor::set_requires_grad(bool on) {
+Tensor& Tensor::set_requires_grad(Only<bool> on) {
   WEFT_CHECK(is_leaf(), ValueError, "set_requires_grad: the result of ", at().autograd->grad_node->name(),
              " is no leaf; use detach() to cut it off");
   WEFT_CHECK(!on || is_floating(), DtypeError, "set_requires_grad: a tensor of ", dtype(), " has no gradient");

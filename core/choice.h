@@ -4,6 +4,7 @@
 
 #include <array>
 #include <concepts>
+#include <cstdint>
 #include <string_view>
 #include <type_traits>
 
@@ -52,18 +53,40 @@ template <class E> class Choice {
   E value_;
 };
 
-/// A number or bool that is written out. A parameter of this type is not what `{}` means, so that `{}` stays the
-/// options of the overload beside it; a bool is made of nothing but a bool, no text and no number.
+namespace detail {
+/// A class that stands for a T, as an element of std::vector<bool> does for a bool: nothing is lost on the way.
+template <class C, class T>
+concept StandsFor = std::is_class_v<C> && std::convertible_to<const C&, T> && requires(const C& c) {
+  T{c};
+};
+}  // namespace detail
+
+/// bool, and classes that stand for one.
+template <class T>
+concept Boolean = std::same_as<T, bool> || detail::StandsFor<T, bool>;
+/// Whole numbers: the types of integers but bool, enumerators that count as integers, classes that stand for one.
+template <class T>
+concept Integer = !Boolean<T> && (std::integral<T> || (std::is_enum_v<T> && std::convertible_to<T, int64_t>) ||
+                                  detail::StandsFor<T, int64_t>);
+
+/// A number or bool of which nothing is lost: a bool is made of a bool only (no text, no number), an integer of an
+/// integer only (no fraction), a real number of any number. `{}` does not make one: it stays the options of the
+/// overload beside it.
 template <class T> class Only {
  public:
   template <class U>
-  requires std::is_arithmetic_v<U> &&(std::same_as<U, bool> == std::same_as<T, bool>)constexpr Only(U value)
+  requires(std::same_as<T, bool> ? Boolean<U>
+           : std::integral<T>    ? Integer<U>
+                                 : std::is_arithmetic_v<U> && !Boolean<U>) constexpr Only(const U& value)
       : value_(static_cast<T>(value)) {}
   /// The value.
   constexpr operator T() const { return value_; }
+  template <class Stream> friend Stream& operator<<(Stream& s, Only x) { return s << x.value_, s; }
 
  private:
   T value_;
 };
+/// A parameter that is an axis, a size or a count.
+using Int = Only<int64_t>;
 
 }  // namespace weft

@@ -12,8 +12,7 @@ namespace weft {
 class DimList {
  public:
   DimList() = default;
-  template <std::integral I>
-  requires(!std::same_as<I, bool>) DimList(I dim) : dims_{static_cast<int64_t>(dim)} {}
+  template <Integer I> DimList(I dim) : dims_{static_cast<int64_t>(dim)} {}
   DimList(std::initializer_list<int64_t> dims) : dims_(dims) {}
   DimList(const Shape& dims) : dims_(dims) {}
   DimList(const std::vector<int64_t>& dims) : dims_(dims) {}

@@ -39,4 +39,13 @@ std::ostream& operator<<(std::ostream& os, const Scalar& s) {
   return os << s.to_double();
 }
 
+namespace detail {
+void raise_too_large(uint64_t number) {
+  raise<ValueError>("scalar: ", number, " does not fit i64; give a real number");
+}
+void raise_unfit(const char* op, const Scalar& value, char kind, size_t bytes) {
+  raise<ValueError>(op, ": ", kind == 'b' ? "bf" : std::string(1, kind), 8 * bytes, " cannot hold the value ", value);
+}
+}  // namespace detail
+
 }  // namespace weft

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iosfwd>
+#include <limits>
 #include <type_traits>
 
 #include "weft/core/error.h"
@@ -240,7 +241,13 @@ template <class F> WEFT_INLINE void dispatch_added(Dtype d, const char* op, F&& 
   else dispatch_size(d, f);
 }
 
-/// A C++ number with its category, so that i64 keeps its exact value and `x * 2` keeps x's dtype.
+namespace detail {
+/// ValueError: i64, the widest integer, does not hold the number.
+[[noreturn]] WEFT_API void raise_too_large(uint64_t number);
+}  // namespace detail
+
+/// A C++ number with its category, so that i64 keeps its exact value and `x * 2` keeps x's dtype. ValueError for
+/// integers of 2^63 and more.
 class Scalar {
  public:
   template <class T>
@@ -250,6 +257,9 @@ class Scalar {
       d_ = static_cast<double>(v);
     } else {
       kind_ = std::is_same_v<T, bool> ? Kind::boolean : Kind::integer;
+      if constexpr (std::is_unsigned_v<T> && sizeof(T) == sizeof(int64_t))
+        if (v > T{INT64_MAX}) [[unlikely]]
+          detail::raise_too_large(v);
       i_ = static_cast<int64_t>(v);
     }
   }
@@ -257,6 +267,11 @@ class Scalar {
   bool is_floating() const { return kind_ == Kind::floating; }
   bool is_integer() const { return kind_ == Kind::integer; }
   bool is_bool() const { return kind_ == Kind::boolean; }
+  /// Of a bool the negative integer; the least integer stays.
+  Scalar operator-() const {
+    if (is_floating()) return -d_;
+    return static_cast<int64_t>(-static_cast<uint64_t>(i_));
+  }
   /// The value as a double; beyond 2^53 integers are rounded.
   double to_double() const { return is_floating() ? d_ : static_cast<double>(i_); }
   /// Towards 0; the nearest end beyond 64 bits, 0 for NaN.
@@ -264,6 +279,21 @@ class Scalar {
     if (!is_floating()) return i_;
     if (!(d_ > -0x1p63 && d_ < 0x1p63)) return d_ > 0 ? INT64_MAX : d_ < 0 ? INT64_MIN : 0;
     return static_cast<int64_t>(d_);
+  }
+  /// T can hold the value, whatever becomes of its fraction: no integer out of range, no NaN in an integer, no finite
+  /// value that becomes infinite.
+  template <class T> bool fits() const {
+    if constexpr (std::is_same_v<T, bool>) {
+      return true;
+    } else if constexpr (std::is_integral_v<T>) {
+      constexpr T least = std::numeric_limits<T>::min(), most = std::numeric_limits<T>::max();
+      if (!is_floating())
+        return i_ < 0 ? least < 0 && i_ >= static_cast<int64_t>(least) : static_cast<uint64_t>(i_) <= most;
+      const double v = __builtin_trunc(d_);  // both ends are powers of two: exact in f64
+      return v >= static_cast<double>(least) && v < 2 * static_cast<double>(most / 2 + 1);
+    } else {
+      return !__builtin_isfinite(to_double()) || __builtin_isfinite(static_cast<double>(to<T>()));
+    }
   }
   /// The value as T, by way of f32 for the halves.
   template <class T> WEFT_INLINE T to() const {
@@ -282,5 +312,17 @@ class Scalar {
 };
 /// Prints as C++ prints the number.
 WEFT_API std::ostream& operator<<(std::ostream& os, const Scalar& s);
+
+namespace detail {
+/// ValueError in the name of `op`: a number type of that many bytes cannot hold the value.
+[[noreturn]] WEFT_API void raise_unfit(const char* op, const Scalar& value, char kind, size_t bytes);
+/// The value as a T. ValueError in the name of `op` unless it fits.
+template <class T> T fitting(const char* op, const Scalar& value) {
+  constexpr char kind = std::is_integral_v<T> ? std::is_unsigned_v<T> ? 'u' : 'i' : std::is_same_v<T, bf16> ? 'b' : 'f';
+  if (!value.fits<T>()) [[unlikely]]
+    raise_unfit(op, value, kind, sizeof(T));
+  return value.to<T>();
+}
+}  // namespace detail
 
 }  // namespace weft

@@ -18,10 +18,11 @@ const OutOfMemory& spare() {
 // Every op asks for it: a word of the thread itself, found without a call.
 [[gnu::tls_model("initial-exec")]] thread_local const char* t_op = nullptr;
 
-// A device or a library that failed says so whichever op met it.
+// A device, a library or a file that failed is named whichever op met it.
 bool kept(std::string_view text) {
-  const std::string_view word = text.substr(0, text.find(':'));
-  return word == "cpu" || word == "cuda" || word == "oneDNN";
+  const std::string_view word = text.substr(0, text.find(": "));
+  const bool file = word.find('/') != word.npos || (word.find('.') != word.npos && !word.starts_with("linalg"));
+  return file || word == "cpu" || word == "cuda" || word == "oneDNN";
 }
 
 }  // namespace
@@ -31,6 +32,10 @@ Error::Error(const char* text) try : std
   ::runtime_error(t_op ? detail::named(t_op, text) : text) {}
 catch (const std::bad_alloc&) {
   throw OutOfMemory(spare());
+}
+
+IoError::IoError(const std::string& text) : Error(text) {
+  if (t_op) set_text(str(t_op, ": ", text));
 }
 
 void Error::set_text(const std::string& text) noexcept {

@@ -41,7 +41,9 @@ struct WEFT_API ValueError : Error {
 };
 /// A file that cannot be read or written, or that lies about its content.
 struct WEFT_API IoError : Error {
-  using Error::Error;
+  /// Stays whole in an OpName: the text names the file.
+  explicit IoError(const std::string& text);
+  explicit IoError(const char* text) : IoError(std::string(text)) {}
 };
 /// Legal, but not offered (a kernel, a dtype, an option).
 struct WEFT_API NotSupported : Error {

@@ -77,6 +77,7 @@ TensorOptions detail::options_like(const Tensor& x, const TensorOptions& o) {
 }
 
 Tensor empty_like(const Tensor& x, const TensorOptions& options) {
+  const OpName op("empty_like");
   const TensorOptions o = detail::options_like(x, options);
   if (x.is_contiguous() || !x.is_dense()) return empty(x.shape(), o);
   return finished(make(x.shape(), x.strides(), x.numel(), o), o);
@@ -134,23 +135,22 @@ Tensor scalar(Scalar v, const TensorOptions& o) { return full({}, v, o); }
 
 namespace detail {
 void check_holds(const char* op, Scalar value, Dtype dtype) {
-  bool holds = true;
-  dispatch_all(dtype, op, [&]<class T> {
-    if constexpr (std::is_same_v<T, bool>) return;
-    else if constexpr (std::is_integral_v<T>) {
-      using Limits = std::numeric_limits<T>;
-      if (value.is_floating()) {  // both ends are powers of two: exact in f64
-        const double v = std::trunc(value.to_double());
-        holds = v >= static_cast<double>(Limits::min()) && v < 2 * static_cast<double>(Limits::max() / 2 + 1);
-      } else {
-        holds = value.to_int64() >= Limits::min() && value.to_int64() <= Limits::max();
-      }
-    } else {
-      const double v = value.to_double();
-      holds = !std::isfinite(v) || std::isfinite(static_cast<double>(value.to<T>()));
-    }
-  });
-  WEFT_CHECK(holds, ValueError, op, ": ", dtype, " cannot hold the value ", value);
+  dispatch_all(dtype, op, [&]<class T> { (void)fitting<T>(op, value); });
+}
+
+void check_all_hold(const char* op, const Tensor& x, Dtype dtype) {
+  // f16 alone does not reach as far as integers do
+  const bool wider = promote(x.dtype(), dtype) == dtype && (dtype != Dtype::f16 || x.is_floating());
+  if (wider || dtype == Dtype::boolean) return;
+  const auto check = [&]<class From> {
+    const Tensor values = x.detach().to(Device()).to(dtype_v<From>).contiguous();
+    const std::span<const From> list(values.data<From>(), static_cast<size_t>(values.numel()));
+    dispatch_all(dtype, op, [&]<class T> {
+      for (From v : list) (void)fitting<T>(op, v);
+    });
+  };
+  if (x.is_floating()) check.template operator()<double>();
+  else check.template operator()<int64_t>();
 }
 
 Tensor from_host(const void* data, int64_t count, Dtype dtype, const Shape& shape, const TensorOptions& o) {
@@ -158,6 +158,7 @@ Tensor from_host(const void* data, int64_t count, Dtype dtype, const Shape& shap
              shape);
   Tensor y = empty(shape, dtype);
   std::copy_n(static_cast<const char*>(data), y.nbytes(), static_cast<char*>(y.mut_raw_data()));
+  check_all_hold("tensor", y, o.dtype_or(dtype));
   return finished(y.to(o.dtype_or(dtype)).to(o.device()), o);
 }
 
@@ -178,8 +179,10 @@ Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& optio
   const bool integers = !start.is_floating() && !stop.is_floating() && !step.is_floating();
   const TensorOptions o = options.dtype(options.dtype_or(integers ? Dtype::i64 : default_dtype()));
   if (integers) {
-    int64_t a = start.to_int64(), s = step.to_int64(), d = stop.to_int64() - a;
-    int64_t n = d / s + (d % s != 0);
+    const int64_t a = start.to_int64(), s = step.to_int64();
+    const auto from = static_cast<uint64_t>(a), to = static_cast<uint64_t>(stop.to_int64()),
+               by = static_cast<uint64_t>(s), span_ = s > 0 ? to - from : from - to, step_ = s > 0 ? by : -by;
+    const auto n = static_cast<int64_t>(span_ / step_ + (span_ % step_ != 0 ? 1 : 0));
     return detail::from_function<int64_t>(n, {n}, o, [=](int64_t i) { return a + i * s; });
   }
   int64_t n = static_cast<int64_t>(std::ceil(span));
@@ -191,7 +194,7 @@ Tensor arange(Scalar start, Scalar stop, const TensorOptions& o) { return arange
 Tensor arange(Scalar stop) { return arange(0, stop); }
 Tensor arange(Scalar stop, const TensorOptions& o) { return arange(0, stop, 1, o); }
 
-Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o) {
+Tensor linspace(double start, double stop, Int steps, const TensorOptions& o) {
   const OpName op("linspace");
   WEFT_CHECK(steps >= 0, ValueError, "steps must not be negative, got ", steps);
   return detail::from_function<double>(steps, {steps}, o, [=](int64_t i) {
@@ -200,13 +203,13 @@ Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o
   });
 }
 
-Tensor eye(int64_t n, Only<int64_t> columns, const TensorOptions& o) {
+Tensor eye(Int n, Only<int64_t> columns, const TensorOptions& o) {
   int64_t m = columns;
   const OpName op("eye");
   WEFT_CHECK(m >= -1, ValueError, "m must not be negative, got ", m);
   if (m < 0) m = n;
   Tensor y = zeros({n, m}, TensorOptions(o.dtype()));
-  int64_t count = std::min(n, m);
+  int64_t count = std::min<int64_t>(n, m);
   dispatch_all(o.dtype(), op, [&]<class T> {
     T* p = y.mut_data<T>();
     for (int64_t i = 0; i < count; ++i) p[i * m + i] = Scalar(1).to<T>();

@@ -37,10 +37,10 @@ WEFT_API Tensor arange(Scalar start, Scalar stop, const TensorOptions& o);
 WEFT_API Tensor arange(Scalar stop);
 WEFT_API Tensor arange(Scalar stop, const TensorOptions& o);
 /// `steps` evenly spaced values from start to stop, both included.
-WEFT_API Tensor linspace(double start, double stop, int64_t steps, const TensorOptions& o = {});
+WEFT_API Tensor linspace(double start, double stop, Int steps, const TensorOptions& o = {});
 /// Ones on the diagonal, [n, m] or [n, n], else zeros.
-WEFT_API Tensor eye(int64_t n, Only<int64_t> m, const TensorOptions& o = {});
-inline Tensor eye(int64_t n, const TensorOptions& o = {}) { return eye(n, -1, o); }
+WEFT_API Tensor eye(Int n, Only<int64_t> m, const TensorOptions& o = {});
+inline Tensor eye(Int n, const TensorOptions& o = {}) { return eye(n, -1, o); }
 
 /// U[0, 1), N(0, 1), integers in [low, high), a permutation of 0..n-1. `g` defaults to this thread's generator.
 WEFT_API Tensor rand(const Shape& shape, const TensorOptions& o = {}, Generator* g = nullptr);
@@ -52,7 +52,7 @@ inline Tensor randint(int64_t high, const Shape& shape, const TensorOptions& o =
   return randint(0, high, shape, o, g);
 }
 /// A permutation of 0..n-1. ValueError for negative n.
-WEFT_API Tensor randperm(int64_t n, const TensorOptions& o = Dtype::i64, Generator* g = nullptr);
+WEFT_API Tensor randperm(Int n, const TensorOptions& o = Dtype::i64, Generator* g = nullptr);
 /// Sizes without braces: `zeros(2, 3)`.
 template <std::integral... I>
 requires(sizeof...(I) > 1) Tensor empty(I... sizes) { return empty(Shape{static_cast<int64_t>(sizes)...}); }
@@ -71,9 +71,8 @@ WEFT_API Tensor rand_like(const Tensor& x, const TensorOptions& o = {}, Generato
 WEFT_API Tensor randn_like(const Tensor& x, const TensorOptions& o = {}, Generator* g = nullptr);
 inline Tensor rand_like(const Tensor& x, Generator* g) { return rand_like(x, {}, g); }
 inline Tensor randn_like(const Tensor& x, Generator* g) { return randn_like(x, {}, g); }
-WEFT_API Tensor randint_like(const Tensor& x, int64_t low, int64_t high, const TensorOptions& o = {},
-                             Generator* g = nullptr);
-inline Tensor randint_like(const Tensor& x, int64_t high, const TensorOptions& o = {}, Generator* g = nullptr) {
+WEFT_API Tensor randint_like(const Tensor& x, Int low, Int high, const TensorOptions& o = {}, Generator* g = nullptr);
+inline Tensor randint_like(const Tensor& x, Int high, const TensorOptions& o = {}, Generator* g = nullptr) {
   return randint_like(x, 0, high, o, g);
 }
 
@@ -86,6 +85,8 @@ WEFT_API TensorOptions options_like(const Tensor& x, const TensorOptions& o);
 /// ValueError, in the name of `op`, if the dtype cannot hold the value: integers out of range, NaN in integers, finite
 /// values that become infinite. Fractions are cut, as PyTorch does.
 WEFT_API void check_holds(const char* op, Scalar value, Dtype dtype);
+/// The same for all elements of x. Where no element can fail, nothing is read.
+WEFT_API void check_all_hold(const char* op, const Tensor& x, Dtype dtype);
 /// Elements of the memory that shape and strides reach. ValueError for a negative stride, ShapeError beyond 2^59
 /// elements.
 WEFT_API int64_t strided_extent(const char* op, const Shape& shape, const Strides& strides);
@@ -117,7 +118,6 @@ template <class T> struct Nested {
   }
   Tensor tensor(const Shape& as, const TensorOptions& o) const {
     const TensorOptions to = o.dtype(o.dtype_or(kBool ? Dtype::boolean : kInteger ? Dtype::i64 : default_dtype()));
-    for (Host v : values) check_holds("tensor", v, to.dtype());
     return from_host(values.data(), static_cast<int64_t>(values.size()), kBool ? Dtype::boolean : dtype_v<Host>, as,
                      to);
   }
@@ -196,6 +196,7 @@ inline Tensor from_blob(void* data, const Shape& shape, const Strides& strides, 
 }
 
 template <class T> std::vector<T> Tensor::to_vector() const {
+  weft::detail::check_all_hold("to_vector", *this, dtype_v<T>);
   Tensor x = detach().to(Device()).to(dtype_v<T>).contiguous();
   try {
     if constexpr (std::is_same_v<T, bool>) {

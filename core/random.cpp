@@ -43,7 +43,7 @@ Tensor randn_like(const Tensor& x, const TensorOptions& o, Generator* g) {
   const OpName op("randn_like");
   return fill_normal(empty_like(x, o), g);
 }
-Tensor randint_like(const Tensor& x, int64_t low, int64_t high, const TensorOptions& o, Generator* g) {
+Tensor randint_like(const Tensor& x, Int low, Int high, const TensorOptions& o, Generator* g) {
   const OpName op("randint_like");
   return randint(low, high, x.shape(), detail::options_like(x, o), g);
 }
@@ -65,7 +65,7 @@ Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOption
   return y;
 }
 
-Tensor randperm(int64_t n, const TensorOptions& o, Generator* g) {
+Tensor randperm(Int n, const TensorOptions& o, Generator* g) {
   const OpName op("randperm");
   WEFT_CHECK(n >= 0, ValueError, "n must not be negative, got ", n);
   const Dtype dtype = o.dtype_or(Dtype::i64);

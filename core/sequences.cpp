@@ -7,7 +7,7 @@
 
 namespace weft {
 
-Tensor logspace(double start, double stop, int64_t steps, double base, const TensorOptions& o) {
+Tensor logspace(double start, double stop, Int steps, double base, const TensorOptions& o) {
   const OpName op("logspace");
   WEFT_CHECK(steps >= 0, ValueError, "steps must not be negative, got ", steps);
   WEFT_CHECK(o.dtype() != Dtype::boolean, DtypeError, "not defined for bool");
@@ -31,7 +31,7 @@ Tensor triangle_indices(const char* op, int64_t row, int64_t col, int64_t offset
   const Dtype dtype = o.dtype_or(Dtype::i64);
   WEFT_CHECK(kIndexDtypes.has(dtype), DtypeError, "indices are ", kIndexDtypes, ", not ", dtype);
   const int64_t all = checked_numel(op, {row, col});
-  if (all == 0) return empty({2, 0}, {dtype, o.device()});
+  if (all == 0) return empty({2, 0}, o.dtype(dtype));
   const int64_t first = std::clamp(offset, -row - 1, col + 1) + (lower ? 1 : 0);
   auto border = [&](int64_t r) { return std::clamp<int64_t>(r + first, 0, col); };
   int64_t below = 0;
@@ -43,15 +43,16 @@ Tensor triangle_indices(const char* op, int64_t row, int64_t col, int64_t offset
     const int64_t end = lower ? border(r) : col;
     for (int64_t c = lower ? 0 : border(r); c < end; ++c) *rows++ = r, *cols++ = c;
   }
-  return y.to({dtype, o.device()});
+  y = y.to({dtype, o.device()});
+  return o.requires_grad() ? y.set_requires_grad() : y;
 }
 
 }  // namespace
 
-Tensor tril_indices(int64_t row, int64_t col, int64_t offset, const TensorOptions& o) {
+Tensor tril_indices(Int row, Int col, Int offset, const TensorOptions& o) {
   return triangle_indices("tril_indices", row, col, offset, o, true);
 }
-Tensor triu_indices(int64_t row, int64_t col, int64_t offset, const TensorOptions& o) {
+Tensor triu_indices(Int row, Int col, Int offset, const TensorOptions& o) {
   return triangle_indices("triu_indices", row, col, offset, o, false);
 }
 

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "weft/core/choice.h"
 #include "weft/core/error.h"
 
 namespace weft {
@@ -24,8 +25,7 @@ class WEFT_API Shape {
   Shape() = default;
   Shape(std::initializer_list<int64_t> v) { assign(v.begin(), v.size()); }
   /// One entry: `zeros(3)`, `x.view(-1)`.
-  template <std::integral I>
-  requires(!std::same_as<I, bool>) Shape(I one) : n_(1) { v_[0] = static_cast<int64_t>(one); }
+  template <Integer I> Shape(I one) : n_(1) { v_[0] = static_cast<int64_t>(one); }
   Shape(std::span<const int64_t> v) { assign(v.data(), v.size()); }
   Shape(const std::vector<int64_t>& v) { assign(v.data(), v.size()); }
   Shape(const Shape& o) { assign(o.v_, static_cast<size_t>(o.n_)); }
@@ -138,8 +138,8 @@ WEFT_API int64_t checked_numel(const char* op, const Shape& shape);
 /// default, so that an option that is required and forgotten does not compile.
 template <int D> class Dims {
  public:
-  Dims(int64_t all) { v_.fill(all); }
-  template <std::convertible_to<int64_t>... I>
+  template <Integer I> Dims(I all) { v_.fill(static_cast<int64_t>(all)); }
+  template <Integer... I>
   requires(sizeof...(I) == D && D > 1) Dims(I... i) : v_{static_cast<int64_t>(i)...} {}
   Dims(const std::array<int64_t, D>& v) : v_(v) {}
   /// The size for axis i, unchecked.

@@ -11,12 +11,12 @@ void detail::raise_undefined(const char* op) {
   raise<ValueError>(op, ": got an undefined Tensor (default-made or moved from); see defined()");
 }
 
-int64_t Tensor::size(int64_t dim) const {
+int64_t Tensor::size(Int dim) const {
   WEFT_CHECK(rank() > 0, ShapeError, "size: a rank-0 tensor has no dim ", dim);
   return shape()[wrap_dim("size", dim, rank())];
 }
 
-int64_t Tensor::stride(int64_t dim) const {
+int64_t Tensor::stride(Int dim) const {
   WEFT_CHECK(rank() > 0, ShapeError, "stride: a rank-0 tensor has no dim ", dim);
   return strides()[wrap_dim("stride", dim, rank())];
 }

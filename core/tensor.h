@@ -82,7 +82,7 @@ class TensorOptions {
   TensorOptions device(Device d) const {
     return with([&](TensorOptions& o) { o.device_ = d, o.device_given_ = true; });
   }
-  TensorOptions requires_grad(bool on) const {
+  TensorOptions requires_grad(Only<bool> on) const {
     return with([&](TensorOptions& o) { o.requires_grad_ = on; });
   }
 
@@ -103,7 +103,7 @@ inline constexpr std::nullopt_t None = std::nullopt;
 struct Slice {
   std::optional<int64_t> start, stop;  ///< bounds; negative ones count from the end
   int64_t step;                        ///< distance of the elements
-  Slice(std::optional<int64_t> start = {}, std::optional<int64_t> stop = {}, int64_t step = 1)
+  Slice(std::optional<Int> start = {}, std::optional<Int> stop = {}, Int step = 1)
       : start(start), stop(stop), step(step) {}
 };
 /// A new axis of size 1 in `index`.
@@ -161,9 +161,9 @@ class WEFT_API Tensor : public TensorMethods {
   explicit operator bool() const = delete;  // use defined() or item<bool>()
   const Shape& shape(const char* from = __builtin_FUNCTION()) const { return at(from).shape; }
   /// Size of one axis; negative counts from the end.
-  int64_t size(int64_t dim) const;
+  int64_t size(Int dim) const;
   const Strides& strides(const char* from = __builtin_FUNCTION()) const { return at(from).strides; }  ///< in elements
-  int64_t stride(int64_t dim) const;
+  int64_t stride(Int dim) const;
   int rank(const char* from = __builtin_FUNCTION()) const { return at(from).shape.size(); }
   int64_t dim(const char* from = __builtin_FUNCTION()) const { return rank(from); }  ///< PyTorch's name of rank
   /// PyTorch's name of shape.
@@ -236,10 +236,10 @@ class WEFT_API Tensor : public TensorMethods {
   /// Grows with every write, of all views together.
   uint32_t version() const { return at().storage->version(); }
   /// The value of a one-element tensor, converted. Waits for the device.
-  template <class T> T item() const { return item().to<T>(); }
+  template <class T> T item() const { return detail::fitting<T>("item", item()); }
   /// The same as a Scalar. ShapeError for both unless there is one element.
   Scalar item() const;
-  /// All elements in logical row-major order, converted, on the host.
+  /// All elements in logical row-major order, converted as by item(), on the host.
   template <class T> std::vector<T> to_vector() const;
 
   // Views: same storage, recorded; a tensor of their own even where nothing changes
@@ -260,7 +260,7 @@ class WEFT_API Tensor : public TensorMethods {
   template <std::integral... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor permute(I... dims) const { return permute(listed(dims...)); }
   /// Two axes exchanged.
-  [[nodiscard]] Tensor transpose(int64_t dim0, int64_t dim1) const;
+  [[nodiscard]] Tensor transpose(Int dim0, Int dim1) const;
   /// Transpose of a matrix; rank 0 and 1 unchanged.
   [[nodiscard]] Tensor t() const;
   /// All axes in reverse order.
@@ -268,18 +268,17 @@ class WEFT_API Tensor : public TensorMethods {
   /// The last two axes exchanged. ShapeError below rank 2.
   [[nodiscard]] Tensor mT() const;
   /// Elements start, start+step, ... below stop. Bounds as in Python.
-  [[nodiscard]] Tensor slice(int64_t dim, std::optional<int64_t> start = {}, std::optional<int64_t> stop = {},
-                             int64_t step = 1) const;
+  [[nodiscard]] Tensor slice(Int dim, std::optional<Int> start = {}, std::optional<Int> stop = {}, Int step = 1) const;
   /// Index `index` of an axis, which goes: [.., n, ..] -> [.., ..].
-  [[nodiscard]] Tensor select(int64_t dim, int64_t index) const;
+  [[nodiscard]] Tensor select(Int dim, Int index) const;
   /// select on the first axis.
-  [[nodiscard]] Tensor operator[](int64_t index) const { return select(0, index); }
+  [[nodiscard]] Tensor operator[](Int index) const { return select(0, index); }
   /// x.index({at}): a mask, an index tensor or a Slice.
   [[nodiscard]] Tensor operator[](const Tensor& at) const;
   /// slice of the first axis.
   [[nodiscard]] Tensor operator[](const Slice& at) const { return slice(0, at.start, at.stop, at.step); }
   /// `length` elements from `start` on along an axis. Negative starts count from the end.
-  [[nodiscard]] Tensor narrow(int64_t dim, int64_t start, int64_t length) const;
+  [[nodiscard]] Tensor narrow(Int dim, Int start, Int length) const;
   /// Sizes of 1 grow without copying; -1 keeps a size; new axes come in front.
   [[nodiscard]] Tensor expand(const Shape& shape) const;
   template <std::integral... I>
@@ -289,27 +288,23 @@ class WEFT_API Tensor : public TensorMethods {
   /// Without dims all axes of size 1 go; with dims those of them that have size 1.
   [[nodiscard]] Tensor squeeze() const;
   [[nodiscard]] Tensor squeeze(const Shape& dims) const;
-  [[nodiscard]] Tensor squeeze(int64_t dim) const { return squeeze(Shape{dim}); }
   /// A new axis of size 1 at `dim`; -1 is behind the last.
-  [[nodiscard]] Tensor unsqueeze(int64_t dim) const;
+  [[nodiscard]] Tensor unsqueeze(Int dim) const;
   /// Axes start_dim to end_dim as one; rank 0 becomes [1]. unflatten: the reverse, one of the sizes may be -1.
-  [[nodiscard]] Tensor flatten(int64_t start_dim = 0, int64_t end_dim = -1) const;
-  [[nodiscard]] Tensor unflatten(int64_t dim, const Shape& sizes) const;
+  [[nodiscard]] Tensor flatten(Int start_dim = 0, Int end_dim = -1) const;
+  [[nodiscard]] Tensor unflatten(Int dim, const Shape& sizes) const;
   /// Axis source[i] becomes axis destination[i]; the others keep their order.
   [[nodiscard]] Tensor movedim(const Shape& source, const Shape& destination) const;
-  [[nodiscard]] Tensor movedim(int64_t source, int64_t destination) const {
-    return movedim(Shape{source}, Shape{destination});
-  }
   /// Pieces of `size` along dim, the last one smaller if it does not divide.
-  [[nodiscard]] std::vector<Tensor> split(int64_t size, int64_t dim = 0) const;
+  template <Integer I> [[nodiscard]] std::vector<Tensor> split(I size, Int dim = 0) const { return pieces(size, dim); }
   /// Pieces of those sizes, which sum to the axis' size.
-  [[nodiscard]] std::vector<Tensor> split(const Shape& sizes, int64_t dim = 0) const;
+  [[nodiscard]] std::vector<Tensor> split(const Shape& sizes, Int dim = 0) const;
   /// At most `chunks` pieces of one size, the last one smaller if it does not divide.
-  [[nodiscard]] std::vector<Tensor> chunk(int64_t chunks, int64_t dim = 0) const;
+  [[nodiscard]] std::vector<Tensor> chunk(Int chunks, Int dim = 0) const;
   /// Windows of `size` every `step` along dim, as a new last axis.
-  [[nodiscard]] Tensor unfold(int64_t dim, int64_t size, int64_t step) const;
+  [[nodiscard]] Tensor unfold(Int dim, Int size, Int step) const;
   /// The diagonal number `offset` of the matrices in axes dim0 and dim1, as a new last axis.
-  [[nodiscard]] Tensor diagonal(int64_t offset = 0, int64_t dim0 = 0, int64_t dim1 = 1) const;
+  [[nodiscard]] Tensor diagonal(Int offset = 0, Int dim0 = 0, Int dim1 = 1) const;
   /// numpy's indexing: `x.index({1, Slice(0, 5), Ellipsis(), mask})`. Views for integers and slices, copies for lists
   /// and tensors.
   [[nodiscard]] Tensor index(const std::vector<Index>& at) const;
@@ -319,14 +314,18 @@ class WEFT_API Tensor : public TensorMethods {
   /// A copy on `device`, or this tensor if it is there. `non_blocking`: a copy from or to pinned host memory is only
   /// put into the current stream; the source must stay as it is, the result on the CPU must not be read, until it is
   /// done.
-  [[nodiscard]] Tensor to(Device device, bool non_blocking = false) const;
+  [[nodiscard]] Tensor to(Device device, Only<bool> non_blocking = false) const;
   /// A copy in host memory that CUDA devices read and write by themselves (pinned). On the CPU only.
   [[nodiscard]] Tensor pin_memory() const;
   /// The memory of this tensor, used by `stream` too, is not given to others before the stream is done with it.
   void record_stream(const Stream& stream) const;
-  /// What the options leave open stays as it is.
-  [[nodiscard]] Tensor to(const TensorOptions& o) const { return to(o.dtype_or(dtype())).to(o.device_or(device())); }
-  [[nodiscard]] Tensor to(Device device, Dtype dtype, bool non_blocking = false) const {
+  /// What the options leave open stays as it is. ValueError for requires_grad(true), as in PyTorch.
+  [[nodiscard]] Tensor to(const TensorOptions& o) const {
+    WEFT_CHECK(!o.requires_grad(), ValueError,
+               "to: options with requires_grad(true) are not taken; call set_requires_grad() on the result");
+    return to(o.dtype_or(dtype())).to(o.device_or(device()));
+  }
+  [[nodiscard]] Tensor to(Device device, Dtype dtype, Only<bool> non_blocking = false) const {
     return to(dtype).to(device, non_blocking);
   }
   /// contiguous(format)
@@ -358,7 +357,7 @@ class WEFT_API Tensor : public TensorMethods {
   Tensor& copy_(const Tensor& src);
   Tensor& fill_(Scalar value);
   Tensor& zero_() { return fill_(0); }
-  Tensor& add_(const Tensor& o, double alpha = 1);
+  Tensor& add_(const Tensor& o, Scalar alpha = 1);
   Tensor& add_(Scalar s, Scalar alpha = 1);
   Tensor& mul_(const Tensor& o);
   Tensor& mul_(Scalar s);
@@ -387,8 +386,8 @@ class WEFT_API Tensor : public TensorMethods {
   /// Is a gradient asked for, of it or of what it was made of?
   bool requires_grad() const;
   /// Leaves only. Returns *this.
-  Tensor& set_requires_grad(bool on = true);
-  Tensor& requires_grad_(bool on = true) { return set_requires_grad(on); }
+  Tensor& set_requires_grad(Only<bool> on = true);
+  Tensor& requires_grad_(Only<bool> on = true) { return set_requires_grad(on); }
   /// This variable names the same elements without gradient from then on.
   Tensor& detach_() { return *this = detach(); }
   /// Not made by a recorded op.
@@ -402,7 +401,7 @@ class WEFT_API Tensor : public TensorMethods {
   /// Accumulates d(this)/d(leaf) into every leaf's grad(). `gradient` may be left out for a one-element tensor.
   void backward(const Tensor& gradient = {}, BackwardOptions o = {}) const;
   /// The same in PyTorch's order of arguments.
-  void backward(const Tensor& gradient, bool retain_graph, bool create_graph = false) const {
+  void backward(const Tensor& gradient, Only<bool> retain_graph, Only<bool> create_graph = false) const {
     backward(gradient, BackwardOptions{retain_graph, create_graph});
   }
   /// Called with the gradient of this tensor; a defined result replaces it. Returns a handle for remove_hook. Hooks run
@@ -437,6 +436,7 @@ class WEFT_API Tensor : public TensorMethods {
   }
   void check_accessor(int rank) const;
   void assign(Scalar y);
+  std::vector<Tensor> pieces(Int size, Int dim) const;  // split
   template <class... I> static Shape listed(I... v) { return Shape{static_cast<int64_t>(v)...}; }
   /// What every query goes through.
   TensorImpl& at(const char* from = __builtin_FUNCTION()) const {

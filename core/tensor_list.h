@@ -10,11 +10,11 @@
 
 namespace weft {
 
-/// A tensor or a module's parameter for the length of a call.
+/// A tensor or a module's parameter in a list. It holds a plain handle, so that a list in a variable is safe.
 struct TensorArg {
   /// Any Tensor, Parameter or Buffer.
-  template <std::derived_from<Tensor> T> TensorArg(const T& t) : tensor(t) {}
-  const Tensor& tensor;  ///< not owned
+  template <std::derived_from<Tensor> T> TensorArg(const T& t) : tensor(static_cast<const Tensor&>(t)) {}
+  Tensor tensor;  ///< not owned
 };
 
 /// What functions with a list of tensors take beside a vector.

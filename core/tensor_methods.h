@@ -67,11 +67,13 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor logical_and(const Tensor& y) const;
   [[nodiscard]] Tensor logical_or(const Tensor& y) const;
   [[nodiscard]] Tensor logical_xor(const Tensor& y) const;
-  [[nodiscard]] bool allclose(const Tensor& y, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) const;
+  [[nodiscard]] bool allclose(const Tensor& y, double rtol = 1e-5, double atol = 1e-8,
+                              Only<bool> equal_nan = false) const;
   [[nodiscard]] bool equal(const Tensor& y) const;
 
   /// The functions of autograd/ops/reduce/search.h and elementwise/bitwise.h.
-  [[nodiscard]] Tensor isclose(const Tensor& y, double rtol = 1e-5, double atol = 1e-8, bool equal_nan = false) const;
+  [[nodiscard]] Tensor isclose(const Tensor& y, double rtol = 1e-5, double atol = 1e-8,
+                               Only<bool> equal_nan = false) const;
   [[nodiscard]] Tensor bitwise_and(const Tensor& y) const;
   [[nodiscard]] Tensor bitwise_or(const Tensor& y) const;
   [[nodiscard]] Tensor bitwise_xor(const Tensor& y) const;
@@ -110,7 +112,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor floor() const;
   [[nodiscard]] Tensor ceil() const;
   [[nodiscard]] Tensor trunc() const;
-  [[nodiscard]] Tensor round(int64_t decimals = 0) const;
+  [[nodiscard]] Tensor round(Int decimals = 0) const;
   [[nodiscard]] Tensor frac() const;
   [[nodiscard]] Tensor clamp(std::optional<Scalar> min, std::optional<Scalar> max = {}) const;
   [[nodiscard]] Tensor clamp(const Tensor& min, const Tensor& max) const;
@@ -131,58 +133,61 @@ class WEFT_API TensorMethods {
                                   std::optional<double> neginf = {}) const;
 
   /// Reductions: the functions of autograd/ops/reduce/reduce.h, softmax.h, scan.h, sort.h
-  [[nodiscard]] Tensor sum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor sum(const DimList& dims = {}, Only<bool> keepdim = false, std::optional<Dtype> dtype = {}) const;
   template <std::same_as<Dtype> D> [[nodiscard]] Tensor sum(D dtype) const;
-  [[nodiscard]] Tensor nansum(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
-  [[nodiscard]] Tensor mean(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor nansum(const DimList& dims = {}, Only<bool> keepdim = false,
+                              std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor mean(const DimList& dims = {}, Only<bool> keepdim = false,
+                            std::optional<Dtype> dtype = {}) const;
   template <std::same_as<Dtype> D> [[nodiscard]] Tensor mean(D dtype) const;
-  [[nodiscard]] Tensor nanmean(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
-  [[nodiscard]] Tensor prod(const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor nanmean(const DimList& dims = {}, Only<bool> keepdim = false,
+                               std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor prod(const DimList& dims = {}, Only<bool> keepdim = false,
+                            std::optional<Dtype> dtype = {}) const;
   template <std::same_as<Dtype> D> [[nodiscard]] Tensor prod(D dtype) const;
   [[nodiscard]] Tensor var(const DimList& dims = {}) const;
   [[nodiscard]] Tensor var(const DimList& dims, const VarOptions& o) const;
-  [[nodiscard]] Tensor var(const DimList& dims, Only<bool> unbiased, bool keepdim = false) const;
+  [[nodiscard]] Tensor var(const DimList& dims, Only<bool> unbiased, Only<bool> keepdim = false) const;
   [[nodiscard]] Tensor std(const DimList& dims = {}) const;
   [[nodiscard]] Tensor std(const DimList& dims, const VarOptions& o) const;
-  [[nodiscard]] Tensor std(const DimList& dims, Only<bool> unbiased, bool keepdim = false) const;
-  [[nodiscard]] Tensor amax(const DimList& dims = {}, bool keepdim = false) const;
-  [[nodiscard]] Tensor amin(const DimList& dims = {}, bool keepdim = false) const;
+  [[nodiscard]] Tensor std(const DimList& dims, Only<bool> unbiased, Only<bool> keepdim = false) const;
+  [[nodiscard]] Tensor amax(const DimList& dims = {}, Only<bool> keepdim = false) const;
+  [[nodiscard]] Tensor amin(const DimList& dims = {}, Only<bool> keepdim = false) const;
   [[nodiscard]] Tensor max() const;
   [[nodiscard]] Tensor min() const;
   [[nodiscard]] Tensor max(const Tensor& y) const;
   [[nodiscard]] Tensor min(const Tensor& y) const;
-  [[nodiscard]] ValuesIndices max(int64_t dim, bool keepdim = false) const;
-  [[nodiscard]] ValuesIndices min(int64_t dim, bool keepdim = false) const;
-  [[nodiscard]] Tensor argmax(std::optional<int64_t> dim = {}, bool keepdim = false) const;
-  [[nodiscard]] Tensor argmin(std::optional<int64_t> dim = {}, bool keepdim = false) const;
-  [[nodiscard]] Tensor norm(Only<double> p = 2, const DimList& dims = {}, bool keepdim = false) const;
-  [[nodiscard]] Tensor logsumexp(const DimList& dims, bool keepdim = false) const;
-  [[nodiscard]] Tensor any(const DimList& dims = {}, bool keepdim = false) const;
-  [[nodiscard]] Tensor all(const DimList& dims = {}, bool keepdim = false) const;
+  [[nodiscard]] ValuesIndices max(Int dim, Only<bool> keepdim = false) const;
+  [[nodiscard]] ValuesIndices min(Int dim, Only<bool> keepdim = false) const;
+  [[nodiscard]] Tensor argmax(std::optional<Int> dim = {}, Only<bool> keepdim = false) const;
+  [[nodiscard]] Tensor argmin(std::optional<Int> dim = {}, Only<bool> keepdim = false) const;
+  [[nodiscard]] Tensor norm(Only<double> p = 2, const DimList& dims = {}, Only<bool> keepdim = false) const;
+  [[nodiscard]] Tensor logsumexp(const DimList& dims, Only<bool> keepdim = false) const;
+  [[nodiscard]] Tensor any(const DimList& dims = {}, Only<bool> keepdim = false) const;
+  [[nodiscard]] Tensor all(const DimList& dims = {}, Only<bool> keepdim = false) const;
   [[nodiscard]] Tensor count_nonzero(const DimList& dims = {}) const;
-  [[nodiscard]] Tensor softmax(int64_t dim, std::optional<Dtype> dtype = {}) const;
-  [[nodiscard]] Tensor log_softmax(int64_t dim, std::optional<Dtype> dtype = {}) const;
-  [[nodiscard]] Tensor cumsum(int64_t dim, std::optional<Dtype> dtype = {}) const;
-  [[nodiscard]] Tensor cumprod(int64_t dim, std::optional<Dtype> dtype = {}) const;
-  [[nodiscard]] ValuesIndices sort(int64_t dim = -1, Only<bool> descending = false) const;
-  [[nodiscard]] Tensor argsort(int64_t dim = -1, Only<bool> descending = false) const;
-  [[nodiscard]] ValuesIndices topk(int64_t k, int64_t dim = -1, Only<bool> largest = true,
-                                   Only<bool> sorted = true) const;
+  [[nodiscard]] Tensor softmax(Int dim, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor log_softmax(Int dim, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor cumsum(Int dim, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] Tensor cumprod(Int dim, std::optional<Dtype> dtype = {}) const;
+  [[nodiscard]] ValuesIndices sort(Int dim = -1, Only<bool> descending = false) const;
+  [[nodiscard]] Tensor argsort(Int dim = -1, Only<bool> descending = false) const;
+  [[nodiscard]] ValuesIndices topk(Int k, Int dim = -1, Only<bool> largest = true, Only<bool> sorted = true) const;
 
   /// Order and counts: the functions of autograd/ops/reduce/order_statistics.h, scan.h, search.h, statistics.h, and
   /// autograd/ops/random.h
   [[nodiscard]] Tensor median() const;
-  [[nodiscard]] ValuesIndices median(int64_t dim, bool keepdim = false) const;
-  [[nodiscard]] Tensor quantile(double q, std::optional<int64_t> dim = {}, Only<bool> keepdim = false) const;
-  [[nodiscard]] Tensor quantile(const Tensor& q, std::optional<int64_t> dim = {}, Only<bool> keepdim = false) const;
-  [[nodiscard]] ValuesIndices kthvalue(int64_t k, int64_t dim = -1, bool keepdim = false) const;
-  [[nodiscard]] ValuesIndices mode(int64_t dim = -1, bool keepdim = false) const;
-  [[nodiscard]] ValuesIndices cummax(int64_t dim) const;
-  [[nodiscard]] ValuesIndices cummin(int64_t dim) const;
-  [[nodiscard]] Tensor bincount(const Tensor& weights, int64_t minlength = 0) const;
+  [[nodiscard]] ValuesIndices median(Int dim, Only<bool> keepdim = false) const;
+  [[nodiscard]] Tensor quantile(double q, std::optional<Int> dim = {}, Only<bool> keepdim = false) const;
+  [[nodiscard]] Tensor quantile(const Tensor& q, std::optional<Int> dim = {}, Only<bool> keepdim = false) const;
+  [[nodiscard]] ValuesIndices kthvalue(Int k, Int dim = -1, Only<bool> keepdim = false) const;
+  [[nodiscard]] ValuesIndices mode(Int dim = -1, Only<bool> keepdim = false) const;
+  [[nodiscard]] ValuesIndices cummax(Int dim) const;
+  [[nodiscard]] ValuesIndices cummin(Int dim) const;
+  [[nodiscard]] Tensor bincount(const Tensor& weights, Int minlength = 0) const;
   [[nodiscard]] Tensor bincount() const;
-  [[nodiscard]] Tensor diff(int64_t n = 1, int64_t dim = -1) const;
-  [[nodiscard]] Tensor multinomial(int64_t num_samples, bool replacement = false) const;
+  [[nodiscard]] Tensor diff(Int n = 1, Int dim = -1) const;
+  [[nodiscard]] Tensor multinomial(Int num_samples, Only<bool> replacement = false) const;
 
   /// Products: the functions of autograd/ops/linalg/matmul.h, and outer of autograd/ops/elementwise/binary.h
   [[nodiscard]] Tensor matmul(const Tensor& b) const;
@@ -194,41 +199,41 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor addmm(const Tensor& a, const Tensor& b, Scalar beta = 1, Scalar alpha = 1) const;
 
   /// Picking and placing: the functions of autograd/ops/index/index.h, index_write.h
-  [[nodiscard]] Tensor index_select(int64_t dim, const Tensor& index) const;
-  [[nodiscard]] Tensor index_add(int64_t dim, const Tensor& index, const Tensor& src, double alpha = 1) const;
-  [[nodiscard]] Tensor gather(int64_t dim, const Tensor& index) const;
-  [[nodiscard]] Tensor scatter(int64_t dim, const Tensor& index, const Tensor& src) const;
-  [[nodiscard]] Tensor scatter(int64_t dim, const Tensor& index, Scalar value) const;
-  [[nodiscard]] Tensor scatter_add(int64_t dim, const Tensor& index, const Tensor& src) const;
-  [[nodiscard]] Tensor index_put(const std::vector<Index>& at, const Tensor& values, bool accumulate = false) const;
-  [[nodiscard]] Tensor take_along_dim(const Tensor& indices, std::optional<int64_t> dim = {}) const;
+  [[nodiscard]] Tensor index_select(Int dim, const Tensor& index) const;
+  [[nodiscard]] Tensor index_add(Int dim, const Tensor& index, const Tensor& src, Scalar alpha = 1) const;
+  [[nodiscard]] Tensor gather(Int dim, const Tensor& index) const;
+  [[nodiscard]] Tensor scatter(Int dim, const Tensor& index, const Tensor& src) const;
+  [[nodiscard]] Tensor scatter(Int dim, const Tensor& index, Scalar value) const;
+  [[nodiscard]] Tensor scatter_add(Int dim, const Tensor& index, const Tensor& src) const;
+  [[nodiscard]] Tensor index_put(const std::vector<Index>& at, const Tensor& values,
+                                 Only<bool> accumulate = false) const;
+  [[nodiscard]] Tensor take_along_dim(const Tensor& indices, std::optional<Int> dim = {}) const;
   [[nodiscard]] Tensor masked_fill(const Tensor& mask, Scalar value) const;
   [[nodiscard]] Tensor masked_fill(const Tensor& mask, const Tensor& value) const;
   [[nodiscard]] Tensor masked_select(const Tensor& mask) const;
   [[nodiscard]] Tensor masked_scatter(const Tensor& mask, const Tensor& src) const;
-  [[nodiscard]] Tensor index_fill(int64_t dim, const Tensor& index, Scalar value) const;
-  [[nodiscard]] Tensor index_copy(int64_t dim, const Tensor& index, const Tensor& src) const;
+  [[nodiscard]] Tensor index_fill(Int dim, const Tensor& index, Scalar value) const;
+  [[nodiscard]] Tensor index_copy(Int dim, const Tensor& index, const Tensor& src) const;
   [[nodiscard]] Tensor take(const Tensor& index) const;
   [[nodiscard]] Tensor nonzero() const;
   [[nodiscard]] Tensor argwhere() const;
 
   /// Moves: the functions of autograd/ops/shape/shape.h, stack.h, diagonal.h, as_strided.h
-  [[nodiscard]] std::vector<Tensor> unbind(int64_t dim = 0) const;
-  [[nodiscard]] Tensor swapaxes(int64_t dim0, int64_t dim1) const;
-  [[nodiscard]] Tensor as_strided(const Shape& size, const Shape& stride,
-                                  std::optional<int64_t> storage_offset = {}) const;
+  [[nodiscard]] std::vector<Tensor> unbind(Int dim = 0) const;
+  [[nodiscard]] Tensor swapaxes(Int dim0, Int dim1) const;
+  [[nodiscard]] Tensor as_strided(const Shape& size, const Shape& stride, std::optional<Int> storage_offset = {}) const;
   [[nodiscard]] Tensor flip(const Shape& dims) const;
   [[nodiscard]] Tensor roll(const Shape& shifts, const Shape& dims) const;
-  [[nodiscard]] Tensor roll(int64_t shift) const;
+  [[nodiscard]] Tensor roll(Int shift) const;
   [[nodiscard]] Tensor repeat(const Shape& repeats) const;
   template <std::integral... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor repeat(I... repeats) const;
   [[nodiscard]] Tensor tile(const Shape& dims) const;
-  [[nodiscard]] Tensor repeat_interleave(int64_t repeats) const;
-  [[nodiscard]] Tensor repeat_interleave(int64_t repeats, int64_t dim) const;
-  [[nodiscard]] Tensor tril(int64_t diagonal = 0) const;
-  [[nodiscard]] Tensor triu(int64_t diagonal = 0) const;
-  [[nodiscard]] Tensor diag(int64_t diagonal = 0) const;
+  [[nodiscard]] Tensor repeat_interleave(Int repeats) const;
+  [[nodiscard]] Tensor repeat_interleave(Int repeats, Int dim) const;
+  [[nodiscard]] Tensor tril(Int diagonal = 0) const;
+  [[nodiscard]] Tensor triu(Int diagonal = 0) const;
+  [[nodiscard]] Tensor diag(Int diagonal = 0) const;
   [[nodiscard]] Tensor trace() const;
   [[nodiscard]] Tensor broadcast_to(const Shape& shape) const;
   [[nodiscard]] Tensor fliplr() const;
@@ -236,7 +241,7 @@ class WEFT_API TensorMethods {
 
   /// In place, as Tensor's own: only where no graph is recorded. The result must have this tensor's shape, and a dtype
   /// of no higher category (bool < integer < floating): ShapeError, DtypeError.
-  Tensor& sub_(const Tensor& y, double alpha = 1);
+  Tensor& sub_(const Tensor& y, Scalar alpha = 1);
   Tensor& sub_(Scalar y, Scalar alpha = 1);
   Tensor& div_(const Tensor& y);
   Tensor& div_(Scalar y);
@@ -261,29 +266,29 @@ class WEFT_API TensorMethods {
   Tensor& relu_();
   Tensor& floor_();
   Tensor& ceil_();
-  Tensor& round_(int64_t decimals = 0);
+  Tensor& round_(Int decimals = 0);
   Tensor& clamp_(std::optional<Scalar> min, std::optional<Scalar> max = {});
   Tensor& clamp_min_(Scalar min);
   Tensor& clamp_max_(Scalar max);
   Tensor& logical_not_();
   Tensor& masked_fill_(const Tensor& mask, Scalar value);
   Tensor& masked_fill_(const Tensor& mask, const Tensor& value);
-  Tensor& index_put_(const std::vector<Index>& at, const Tensor& values, bool accumulate = false);
+  Tensor& index_put_(const std::vector<Index>& at, const Tensor& values, Only<bool> accumulate = false);
   Tensor& index_put_(const std::vector<Index>& at, Scalar value);
-  Tensor& index_fill_(int64_t dim, const Tensor& index, Scalar value);
-  Tensor& index_copy_(int64_t dim, const Tensor& index, const Tensor& src);
+  Tensor& index_fill_(Int dim, const Tensor& index, Scalar value);
+  Tensor& index_copy_(Int dim, const Tensor& index, const Tensor& src);
   Tensor& masked_scatter_(const Tensor& mask, const Tensor& src);
-  Tensor& index_add_(int64_t dim, const Tensor& index, const Tensor& src, double alpha = 1);
-  Tensor& scatter_(int64_t dim, const Tensor& index, const Tensor& src);
-  Tensor& scatter_(int64_t dim, const Tensor& index, Scalar value);
-  Tensor& scatter_add_(int64_t dim, const Tensor& index, const Tensor& src);
-  Tensor& cumsum_(int64_t dim);
+  Tensor& index_add_(Int dim, const Tensor& index, const Tensor& src, Scalar alpha = 1);
+  Tensor& scatter_(Int dim, const Tensor& index, const Tensor& src);
+  Tensor& scatter_(Int dim, const Tensor& index, Scalar value);
+  Tensor& scatter_add_(Int dim, const Tensor& index, const Tensor& src);
+  Tensor& cumsum_(Int dim);
   Tensor& uniform_(double from = 0, double to = 1);
   Tensor& normal_(double mean = 0, double std = 1);
   Tensor& bernoulli_(double p = 0.5);
   Tensor& exponential_(double lambd = 1);
   /// Integers in [from, to).
-  Tensor& random_(int64_t from, int64_t to);
+  Tensor& random_(Int from, Int to);
 
  protected:
   TensorMethods() = default;

@@ -66,9 +66,9 @@ TensorDataset read_cifar100(const std::string& root, const CIFAR100Options& o) {
 
 }  // namespace
 
-MNIST::MNIST(const std::string& root, bool train) : TensorDataset(read_mnist(root, train ? "train" : "t10k")) {}
+MNIST::MNIST(const std::string& root, Only<bool> train) : TensorDataset(read_mnist(root, train ? "train" : "t10k")) {}
 
-CIFAR10::CIFAR10(const std::string& root, bool train) : TensorDataset(read_cifar10(root, train)) {}
+CIFAR10::CIFAR10(const std::string& root, Only<bool> train) : TensorDataset(read_cifar10(root, train)) {}
 
 const std::vector<std::string>& CIFAR10::classes() {
   static const std::vector<std::string> names = {"airplane", "automobile", "bird",  "cat",  "deer",

@@ -13,14 +13,14 @@ namespace weft::data {
 /// for pictures and labels of different numbers and labels beyond 9. Equivalent: torchvision.datasets.MNIST.
 class WEFT_API MNIST : public TensorDataset {
  public:
-  explicit MNIST(const std::string& root, bool train = true);
+  explicit MNIST(const std::string& root, Only<bool> train = true);
 };
 
 /// u8 [3, 32, 32] and a class i64 []. The binary files (data_batch_1.bin, ..., test_batch.bin) in ROOT or
 /// ROOT/cifar-10-batches-bin. Equivalent: torchvision.datasets.CIFAR10, which reads the files of pickles.
 class WEFT_API CIFAR10 : public TensorDataset {
  public:
-  explicit CIFAR10(const std::string& root, bool train = true);
+  explicit CIFAR10(const std::string& root, Only<bool> train = true);
   /// airplane, ..., truck.
   static const std::vector<std::string>& classes();
 };

@@ -150,6 +150,6 @@ WEFT_API Tensor gaussian_blur(const Tensor& x, int64_t kernel_size);
 WEFT_API Tensor normalize(const Tensor& x, const std::vector<double>& mean, const std::vector<double>& std);
 /// x in another dtype; `scale`: integers' ranges and floats' [0, 1] are mapped on one another (u8 128 -> 128 / 255;
 /// floats to integers: floor(x (max + 0.999))).
-WEFT_API Tensor to_dtype(const Tensor& x, Dtype dtype, bool scale = false);
+WEFT_API Tensor to_dtype(const Tensor& x, Dtype dtype, Only<bool> scale = false);
 
 }  // namespace weft::data::functional

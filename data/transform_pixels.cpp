@@ -267,7 +267,7 @@ Tensor normalize(const Tensor& x, const std::vector<double>& mean, const std::ve
   return (x - per_channel("normalize", "mean", mean, x)) / per_channel("normalize", "std", std, x);
 }
 
-Tensor to_dtype(const Tensor& x, Dtype dtype, bool scale) {
+Tensor to_dtype(const Tensor& x, Dtype dtype, Only<bool> scale) {
   const Dtype from = x.dtype();
   if (from == dtype || !scale || (weft::is_floating(from) && weft::is_floating(dtype))) return x.to(dtype);
   const double most = weft::is_floating(dtype) ? highest(from) : highest(dtype);

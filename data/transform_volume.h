@@ -20,7 +20,7 @@ namespace functional {
 // x: [..., D, H, W] of any dtype.
 /// Separable, as `resize`: bilinear and bicubic stand for their kernels along each axis.
 WEFT_API Tensor resize3d(const Tensor& x, Size3d size, Choice<Interpolation> interpolation = Interpolation::bilinear,
-                         bool antialias = true);
+                         Only<bool> antialias = true);
 /// The block that begins at `start`; what lies outside of x is 0.
 WEFT_API Tensor crop3d(const Tensor& x, Size3d start, Size3d size);
 /// `before` and `behind` elements more along each axis.

@@ -60,7 +60,7 @@ Tensor points(const std::array<int64_t, 3>& n, const Matrix& m, const std::array
 
 }  // namespace
 
-Tensor resize3d(const Tensor& x, Size3d size, Choice<Interpolation> mode, bool antialias) {
+Tensor resize3d(const Tensor& x, Size3d size, Choice<Interpolation> mode, Only<bool> antialias) {
   const auto n = space("resize3d", x);
   WEFT_CHECK(size[0] > 0 && size[1] > 0 && size[2] > 0, ValueError, "resize3d: cannot make ", size[0], " x ", size[1],
              " x ", size[2], " voxels");

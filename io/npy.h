@@ -52,7 +52,7 @@ class WEFT_API NpzFile {
 
 /// Writes a .npz; `compress` deflates. Metadata is not stored. NotSupported for arrays of 2 GiB
 /// and files of 4 GiB (io::save has no such limit), and when the dict has foreign arrays.
-WEFT_API void save_npz(const StateDict& dict, const Output& to, bool compress = false);
+WEFT_API void save_npz(const StateDict& dict, const Output& to, Only<bool> compress = false);
 
 /// The readers with the bytes of a file in memory; `name` stands for the file in errors.
 inline Tensor load_npy(std::span<const std::byte> bytes, std::string_view name, const LoadOptions& o = {}) {

@@ -269,7 +269,7 @@ StateDict NpzFile::load(const LoadOptions& o) const {
 
 StateDict load_npz(const Input& from, const LoadOptions& o) { return NpzFile(from).load(o); }
 
-void save_npz(const StateDict& dict, const Output& to, bool compress) {
+void save_npz(const StateDict& dict, const Output& to, Only<bool> compress) {
   WEFT_CHECK(dict.size() < UINT16_MAX, NotSupported, "save_npz: ", dict.size(), " arrays are more than a .npz holds");
   refuse_foreign(dict, "save_npz");
   Sink file(to);

@@ -98,7 +98,10 @@ template <class F> auto with_file(const Input& from, const F& f) {
   const StateDict dict = load(from);
   try {
     return f(dict);
-  } catch (const ValueError& e) { raise<ValueError>(from.name(), ": ", e.what()); }
+  } catch (ValueError& e) {
+    e.set_text(str(from.name(), ": ", e.what()));
+    throw;
+  }
 }
 }  // namespace detail
 
@@ -110,7 +113,7 @@ template <Stateful T> auto load(T& model, const Input& from) {
 /// The same with `strict`.
 template <Stateful T>
 requires requires(T& t, const StateDict& dict) { t.load_state_dict(dict, false); }
-auto load(T& model, const Input& from, bool strict) {
+auto load(T& model, const Input& from, Only<bool> strict) {
   return detail::with_file(from, [&](const StateDict& dict) { return model.load_state_dict(dict, strict); });
 }
 

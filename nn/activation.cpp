@@ -13,7 +13,7 @@ LeakyReLU::LeakyReLU(Only<double> negative_slope) : Module("LeakyReLU"), negativ
 }
 
 PReLU::PReLU(Only<int64_t> num_parameters, double init)
-    : Module("PReLU", "num_parameters=" + py(num_parameters)), num_parameters(num_parameters) {
+    : Module("PReLU", "num_parameters=" + py(int64_t{num_parameters})), num_parameters(num_parameters) {
   WEFT_CHECK(num_parameters >= 0, ValueError, "PReLU: num_parameters must not be negative, got ", num_parameters);
   weight = param("weight", full({num_parameters}, init));
 }

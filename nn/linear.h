@@ -66,7 +66,7 @@ class WEFT_API Embedding : public Module {
   Embedding(int64_t num_embeddings, int64_t embedding_dim, I padding_idx)
       : Embedding(num_embeddings, embedding_dim, {.padding_idx = padding_idx}) {}
   /// A layer over `embeddings` [V, D] itself, no copy; trained unless frozen. ShapeError for another rank.
-  static Embedding from_pretrained(const Tensor& embeddings, bool freeze = true, EmbeddingOptions o = {}) {
+  static Embedding from_pretrained(const Tensor& embeddings, Only<bool> freeze = true, EmbeddingOptions o = {}) {
     return {embeddings, freeze, o};
   }
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
@@ -95,7 +95,7 @@ class WEFT_API EmbeddingBag : public Module {
  public:
   EmbeddingBag(int64_t num_embeddings, int64_t embedding_dim, EmbeddingBagOptions o = {});
   /// As Embedding::from_pretrained.
-  static EmbeddingBag from_pretrained(const Tensor& embeddings, bool freeze = true, EmbeddingBagOptions o = {}) {
+  static EmbeddingBag from_pretrained(const Tensor& embeddings, Only<bool> freeze = true, EmbeddingBagOptions o = {}) {
     return {embeddings, freeze, o};
   }
   Tensor operator()(const Tensor& x, const Tensor& offsets = {}, const Tensor& per_sample_weights = {}) const {

@@ -180,7 +180,7 @@ class WEFT_API PoissonNLLLoss : public Module {
   explicit PoissonNLLLoss(const PoissonNllOptions& o = {}) : Module("PoissonNLLLoss"), options(o) {}
   /// PyTorch's short form: `PoissonNLLLoss(false)` takes x for the rate, not its logarithm.
   template <std::same_as<bool> B>
-  explicit PoissonNLLLoss(B log_input, bool full = false)
+  explicit PoissonNLLLoss(B log_input, Only<bool> full = false)
       : PoissonNLLLoss(PoissonNllOptions{.log_input = log_input, .full = full}) {}
   Tensor operator()(const Tensor& x, const Tensor& target) const {
     return nn::call(*this, x, [&](const Tensor& x) { return poisson_nll_loss(x, target, options); });

@@ -160,12 +160,12 @@ void Module::put(const std::vector<Place>& at, std::vector<std::shared_ptr<detai
   }
 }
 
-Module& Module::train(bool on) {
+Module& Module::train(Only<bool> on) {
   visit(*this, [&](State& s) { s.training = on; });
   return *this;
 }
 
-Module& Module::requires_grad(bool on) {
+Module& Module::requires_grad(Only<bool> on) {
   for (Tensor& p : parameters())
     if (p.is_floating()) p.set_requires_grad(on);
   return *this;
@@ -202,7 +202,7 @@ Module& Module::to(Dtype dtype) {
   return *this;
 }
 
-void Module::zero_grad(bool set_to_none) {
+void Module::zero_grad(Only<bool> set_to_none) {
   NoGrad guard;
   for (Tensor& p : parameters()) {
     Tensor g = p.grad();
@@ -369,7 +369,7 @@ std::string untied(const Module& root, const StateDict& dict) {
 
 }  // namespace
 
-LoadResult Module::load_state_dict(const StateDict& dict, bool strict) {
+LoadResult Module::load_state_dict(const StateDict& dict, Only<bool> strict) {
   LoadResult result;
   std::string misshapen;
   std::vector<std::pair<Tensor, Tensor>> copies;

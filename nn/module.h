@@ -67,18 +67,18 @@ class WEFT_API Module {
   /// The mode that `train` and `eval` set; true at first.
   bool is_training() const;
   /// Training or evaluation mode, of this module and all below. Trainability stays as it is.
-  Module& train(bool on = true);
+  Module& train(Only<bool> on = true);
   Module& eval() { return train(false); }
   /// Sets requires_grad of every parameter. The mode stays as it is.
-  Module& requires_grad(bool on = true);
+  Module& requires_grad(Only<bool> on = true);
   /// requires_grad with PyTorch's name.
-  Module& requires_grad_(bool on = true) { return requires_grad(on); }
+  Module& requires_grad_(Only<bool> on = true) { return requires_grad(on); }
   /// Moves parameters, gradients and buffers. Every handle of them sees the change.
   Module& to(Device device);
   /// Casts floating parameters, gradients and buffers; others stay. DtypeError unless `dtype` is floating.
   Module& to(Dtype dtype);
   /// Forgets all gradients, or zeroes them where they are.
-  void zero_grad(bool set_to_none = true);
+  void zero_grad(Only<bool> set_to_none = true);
 
   /// All parameters, each once, in state-dict order.
   std::vector<Tensor> parameters() const;
@@ -134,7 +134,7 @@ class WEFT_API Module {
   /// Copies the entries in, converting dtype and device. Missing, unexpected and misshapen entries are collected into
   /// one ValueError that names every key, and nothing is changed then. Without `strict` only a wrong shape is an
   /// error.
-  LoadResult load_state_dict(const StateDict& dict, bool strict = true);
+  LoadResult load_state_dict(const StateDict& dict, Only<bool> strict = true);
 
   /// Calls hook(module, x) before every call of this module; x is its first input, undefined where that is no Tensor.
   /// A Tensor that the hook returns replaces x. Returns a handle for remove_hook. Copies of the module have the hook,
@@ -174,7 +174,7 @@ class WEFT_API Module {
   /// Registers a trainable leaf and returns it. An undefined tensor is not registered. ValueError: a taken or illegal
   /// name, or a tensor that was computed from others.
   /// With `trainable` off, or for integers, it does not require grad.
-  Parameter param(std::string name, const Tensor& value, bool trainable = true) {
+  Parameter param(std::string name, const Tensor& value, Only<bool> trainable = true) {
     return put_param(std::move(name), value, nullptr, trainable);
   }
   /// The same for another module's parameter, or for this one's under a second name: both are tied.
@@ -182,18 +182,19 @@ class WEFT_API Module {
     return put_param(std::move(name), value, &value, value.requires_grad());
   }
   /// Registers state that is not trained. Only persistent buffers are in the state dict.
-  Buffer buffer(std::string name, const Tensor& value, bool persistent = true) {
+  Buffer buffer(std::string name, const Tensor& value, Only<bool> persistent = true) {
     return put_buffer(std::move(name), value, nullptr, persistent);
   }
-  template <std::derived_from<ModuleTensor> P> Buffer buffer(std::string name, const P& value, bool persistent = true) {
+  template <std::derived_from<ModuleTensor> P>
+  Buffer buffer(std::string name, const P& value, Only<bool> persistent = true) {
     return put_buffer(std::move(name), value, &value, persistent);
   }
   /// `param`, `buffer` and `add` with PyTorch's names.
-  template <class T> Parameter register_parameter(std::string name, const T& value, bool requires_grad = true) {
+  template <class T> Parameter register_parameter(std::string name, const T& value, Only<bool> requires_grad = true) {
     if constexpr (std::derived_from<T, ModuleTensor>) return param(std::move(name), value);
     else return param(std::move(name), value, requires_grad);
   }
-  template <class T> Buffer register_buffer(std::string name, const T& value, bool persistent = true) {
+  template <class T> Buffer register_buffer(std::string name, const T& value, Only<bool> persistent = true) {
     return buffer(std::move(name), value, persistent);
   }
   template <std::derived_from<Module> M> M register_module(std::string name, M child) {

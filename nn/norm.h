@@ -90,7 +90,7 @@ template <int D> class WEFT_API InstanceNorm : public ChannelNorm {
   explicit InstanceNorm(int64_t num_features, InstanceNormOptions o = {});
   /// PyTorch's short form: `InstanceNorm2d(8, 1e-3, 0.1, true)`.
   template <std::floating_point F>
-  InstanceNorm(int64_t num_features, F eps, double momentum = 0.1, bool affine = false)
+  InstanceNorm(int64_t num_features, F eps, double momentum = 0.1, Only<bool> affine = false)
       : InstanceNorm(num_features, {.eps = eps, .momentum = momentum, .affine = affine}) {}
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;

@@ -9,17 +9,17 @@ namespace weft::nn {
 
 using detail::shown;
 
-Normalize::Normalize(double p, int64_t dim) : Module("Normalize"), p(p), dim(dim) {
+Normalize::Normalize(double p, Int dim) : Module("Normalize"), p(p), dim(dim) {
   set_extra("", shown("p=", this->p, ", dim=", this->dim));
 }
 Tensor Normalize::forward(const Tensor& x) const { return x / clamp(vector_norm(x, p, *dim, true), 1e-8); }
 
 View::View(const Shape& size) : Module("View"), size(size) { set_extra("", shown(this->size)); }
-Sum::Sum(int64_t dim, bool keep_dim) : Module("Sum"), dim(dim), keep_dim(keep_dim) {
+Sum::Sum(Int dim, Only<bool> keep_dim) : Module("Sum"), dim(dim), keep_dim(keep_dim) {
   set_extra("", shown("dim=", this->dim, ", keep_dim=", this->keep_dim));
 }
 Tensor Sum::forward(const Tensor& x) const { return sum(x, *dim, keep_dim); }
-Mean::Mean(int64_t dim, bool keep_dim) : Module("Mean"), dim(dim), keep_dim(keep_dim) {
+Mean::Mean(Int dim, Only<bool> keep_dim) : Module("Mean"), dim(dim), keep_dim(keep_dim) {
   set_extra("", shown("dim=", this->dim, ", keep_dim=", this->keep_dim));
 }
 Tensor Mean::forward(const Tensor& x) const { return mean(x, *dim, keep_dim); }

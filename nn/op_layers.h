@@ -10,7 +10,7 @@ namespace weft::nn {
 /// x / max(|x|_p, 1e-8) along dim.
 class WEFT_API Normalize : public Module {
  public:
-  explicit Normalize(double p = 2, int64_t dim = 1);
+  explicit Normalize(double p = 2, Int dim = 1);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   Option<double> p;
@@ -21,6 +21,7 @@ class WEFT_API Normalize : public Module {
 class WEFT_API View : public Module {
  public:
   explicit View(const Shape& size);
+  explicit View(std::initializer_list<int64_t> size) : View(Shape(size)) {}
   Tensor operator()(const Tensor& x) const {
     return nn::call(*this, x, [&](const Tensor& x) { return x.reshape(size); });
   }
@@ -30,7 +31,7 @@ class WEFT_API View : public Module {
 /// Sum over one axis.
 class WEFT_API Sum : public Module {
  public:
-  explicit Sum(int64_t dim, bool keep_dim = false);
+  explicit Sum(Int dim, Only<bool> keep_dim = false);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   Option<int64_t> dim;
@@ -39,7 +40,7 @@ class WEFT_API Sum : public Module {
 /// Mean over one axis.
 class WEFT_API Mean : public Module {
  public:
-  explicit Mean(int64_t dim, bool keep_dim = false);
+  explicit Mean(Int dim, Only<bool> keep_dim = false);
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
   Tensor forward(const Tensor& x) const;
   Option<int64_t> dim;

@@ -109,7 +109,7 @@ PackedSequence pack_padded_sequence(const Tensor& x, const Tensor& lengths, cons
   return s;
 }
 
-PackedSequence pack_sequence(const std::vector<Tensor>& sequences, bool enforce_sorted) {
+PackedSequence pack_sequence(const std::vector<Tensor>& sequences, Only<bool> enforce_sorted) {
   const Tensor padded = pad_sequence(sequences);
   std::vector<int64_t> lengths;
   for (const Tensor& s : sequences) lengths.push_back(s.size(0));
@@ -167,7 +167,7 @@ Tensor pad_sequence(const std::vector<Tensor>& sequences, const PadSequenceOptio
   return laid_out(parts, T, static_cast<int64_t>(parts.size()), o.batch_first, o.padding_value, row_of);
 }
 
-std::vector<Tensor> unpad_sequence(const Tensor& x, const Tensor& lengths, bool batch_first) {
+std::vector<Tensor> unpad_sequence(const Tensor& x, const Tensor& lengths, Only<bool> batch_first) {
   WEFT_CHECK(x.rank() >= 2, ShapeError, "unpad_sequence: input must be ", batch_first ? "[B, T, ...]" : "[T, B, ...]",
              ", got ", x.shape());
   const std::vector<int64_t> length = host_integers("unpad_sequence", "lengths", lengths);

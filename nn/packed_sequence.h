@@ -38,7 +38,8 @@ struct PackPaddedOptions {
 [[nodiscard]] WEFT_API PackedSequence pack_padded_sequence(const Tensor& x, const Tensor& lengths,
                                                            const PackPaddedOptions& o = {});
 /// A list of sequences [L_b, ...], packed.
-[[nodiscard]] WEFT_API PackedSequence pack_sequence(const std::vector<Tensor>& sequences, bool enforce_sorted = true);
+[[nodiscard]] WEFT_API PackedSequence pack_sequence(const std::vector<Tensor>& sequences,
+                                                    Only<bool> enforce_sorted = true);
 
 /// Options of pad_packed_sequence.
 struct PadPackedOptions {
@@ -73,7 +74,7 @@ struct PadSequenceOptions {
 /// The inverse of pad_sequence: views of the first lengths[b] steps of each sequence of a padded batch [T, B, ...]. A
 /// length beyond T counts as T. ShapeError unless there is one length for each sequence.
 [[nodiscard]] WEFT_API std::vector<Tensor> unpad_sequence(const Tensor& x, const Tensor& lengths,
-                                                          bool batch_first = false);
+                                                          Only<bool> batch_first = false);
 
 namespace detail {
 /// The batch sizes on the host. ShapeError or ValueError, in the name of `op`, for parts that do not fit one another.

@@ -22,7 +22,7 @@ WEFT_API void clip_grad_value(const ParamList& params, double limit);
 
 /// clip_grad_norm with PyTorch's name and order of arguments; also in nn::utils.
 inline Tensor clip_grad_norm_(const ParamList& params, double max_norm, double norm_type = 2,
-                              bool error_if_nonfinite = false) {
+                              Only<bool> error_if_nonfinite = false) {
   return clip_grad_norm(params, max_norm, {norm_type, error_if_nonfinite});
 }
 /// clip_grad_value with PyTorch's name.

@@ -27,7 +27,7 @@ std::vector<Tensor> Optimizer::parameters() const {
   return out;
 }
 
-void Optimizer::zero_grad(bool set_to_none) {
+void Optimizer::zero_grad(Only<bool> set_to_none) {
   for (Slot& s : slots_) {
     Tensor g = s.param.grad();
     if (!g.defined()) continue;

@@ -54,7 +54,7 @@ class WEFT_API Optimizer {
   /// Calls `closure`, which computes the loss and its gradients, steps, and returns the loss.
   virtual Tensor step(const std::function<Tensor()>& closure);
   /// Forgets the gradients, or zeroes them where they are.
-  void zero_grad(bool set_to_none = true);
+  void zero_grad(Only<bool> set_to_none = true);
 
   /// All parameters, group by group.
   std::vector<Tensor> parameters() const;

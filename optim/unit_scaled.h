@@ -23,8 +23,9 @@ WEFT_API double sgd_lr_scale(const Tensor& p, Choice<Constraint> readout_constra
 /// without a mup type (unless allowed: its lr stays); a negative lr or weight_decay; independent decay at lr 0.
 template <class Options, class LrScale>
 std::vector<optim::ParamGroup<Options>> scaled_parameters(const std::vector<optim::ParamGroup<Options>>& groups,
-                                                          const LrScale& lr_scale, bool independent_weight_decay = true,
-                                                          bool allow_non_unit_scaling_params = false) {
+                                                          const LrScale& lr_scale,
+                                                          Only<bool> independent_weight_decay = true,
+                                                          Only<bool> allow_non_unit_scaling_params = false) {
   std::vector<optim::ParamGroup<Options>> out;
   for (const optim::ParamGroup<Options>& g : groups) {
     for (double x : {g.options.lr, g.options.weight_decay})

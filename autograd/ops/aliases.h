@@ -36,12 +36,14 @@ inline Tensor rsub(const Tensor& x, const Tensor& y, Scalar alpha = 1) { return 
 inline Tensor rsub(const Tensor& x, Scalar y) { return sub(y, x); }
 
 /// cat, vstack, transpose, movedim, trapezoid
-inline Tensor concat(const std::vector<Tensor>& tensors, int64_t dim = 0) { return cat(tensors, dim); }
-inline Tensor concatenate(const std::vector<Tensor>& tensors, int64_t dim = 0) { return cat(tensors, dim); }
+inline Tensor concat(const std::vector<Tensor>& tensors, Int dim = 0) { return cat(tensors, dim); }
+inline Tensor concatenate(const std::vector<Tensor>& tensors, Int dim = 0) { return cat(tensors, dim); }
+inline Tensor concat(TensorBraces tensors, Int dim = 0) { return cat(tensors, dim); }
+inline Tensor concatenate(TensorBraces tensors, Int dim = 0) { return cat(tensors, dim); }
+inline Tensor row_stack(TensorBraces tensors) { return vstack(tensors); }
 inline Tensor row_stack(const std::vector<Tensor>& tensors) { return vstack(tensors); }
-inline Tensor swapaxes(const Tensor& x, int64_t dim0, int64_t dim1) { return x.transpose(dim0, dim1); }
-inline Tensor swapdims(const Tensor& x, int64_t dim0, int64_t dim1) { return x.transpose(dim0, dim1); }
-inline Tensor moveaxis(const Tensor& x, int64_t source, int64_t destination) { return x.movedim(source, destination); }
+inline Tensor swapaxes(const Tensor& x, Int dim0, Int dim1) { return x.transpose(dim0, dim1); }
+inline Tensor swapdims(const Tensor& x, Int dim0, Int dim1) { return x.transpose(dim0, dim1); }
 inline Tensor moveaxis(const Tensor& x, const Shape& source, const Shape& destination) {
   return x.movedim(source, destination);
 }

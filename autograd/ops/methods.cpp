@@ -27,7 +27,7 @@
 namespace weft {
 
 using Methods = TensorMethods;
-using Dim = std::optional<int64_t>;
+using Dim = std::optional<Int>;
 using Type = std::optional<Dtype>;
 
 Tensor Methods::add(const Tensor& y, Scalar alpha) const { return weft::add(self(), y, alpha); }
@@ -81,12 +81,12 @@ Tensor Methods::ge(Scalar y) const { return weft::ge(self(), y); }
 Tensor Methods::logical_and(const Tensor& y) const { return weft::logical_and(self(), y); }
 Tensor Methods::logical_or(const Tensor& y) const { return weft::logical_or(self(), y); }
 Tensor Methods::logical_xor(const Tensor& y) const { return weft::logical_xor(self(), y); }
-bool Methods::allclose(const Tensor& y, double rtol, double atol, bool equal_nan) const {
+bool Methods::allclose(const Tensor& y, double rtol, double atol, Only<bool> equal_nan) const {
   return weft::allclose(self(), y, rtol, atol, equal_nan);
 }
 bool Methods::equal(const Tensor& y) const { return weft::equal(self(), y); }
 
-Tensor Methods::isclose(const Tensor& y, double rtol, double atol, bool equal_nan) const {
+Tensor Methods::isclose(const Tensor& y, double rtol, double atol, Only<bool> equal_nan) const {
   return weft::isclose(self(), y, rtol, atol, equal_nan);
 }
 Tensor Methods::bitwise_and(const Tensor& y) const { return weft::bitwise_and(self(), y); }
@@ -126,7 +126,7 @@ Tensor Methods::erf() const { return weft::erf(self()); }
 Tensor Methods::floor() const { return weft::floor(self()); }
 Tensor Methods::ceil() const { return weft::ceil(self()); }
 Tensor Methods::trunc() const { return weft::trunc(self()); }
-Tensor Methods::round(int64_t decimals) const { return weft::round(self(), decimals); }
+Tensor Methods::round(Int decimals) const { return weft::round(self(), decimals); }
 Tensor Methods::frac() const { return weft::frac(self()); }
 Tensor Methods::clamp(std::optional<Scalar> min, std::optional<Scalar> max) const {
   return weft::clamp(self(), min, max);
@@ -151,73 +151,75 @@ Tensor Methods::nan_to_num(double nan, std::optional<double> posinf, std::option
   return weft::nan_to_num(self(), nan, posinf, neginf);
 }
 
-Tensor Methods::sum(const DimList& dims, bool keepdim, Type dtype) const {
+Tensor Methods::sum(const DimList& dims, Only<bool> keepdim, Type dtype) const {
   return weft::sum(self(), dims, keepdim, dtype);
 }
-Tensor Methods::nansum(const DimList& dims, bool keepdim, Type dtype) const {
+Tensor Methods::nansum(const DimList& dims, Only<bool> keepdim, Type dtype) const {
   return weft::nansum(self(), dims, keepdim, dtype);
 }
-Tensor Methods::mean(const DimList& dims, bool keepdim, Type dtype) const {
+Tensor Methods::mean(const DimList& dims, Only<bool> keepdim, Type dtype) const {
   return weft::mean(self(), dims, keepdim, dtype);
 }
-Tensor Methods::prod(const DimList& dims, bool keepdim, Type dtype) const {
+Tensor Methods::prod(const DimList& dims, Only<bool> keepdim, Type dtype) const {
   return weft::prod(self(), dims, keepdim, dtype);
 }
 Tensor Methods::var(const DimList& dims) const { return weft::var(self(), dims); }
 Tensor Methods::var(const DimList& dims, const VarOptions& o) const { return weft::var(self(), dims, o); }
-Tensor Methods::var(const DimList& dims, Only<bool> unbiased, bool keepdim) const {
+Tensor Methods::var(const DimList& dims, Only<bool> unbiased, Only<bool> keepdim) const {
   return weft::var(self(), dims, unbiased, keepdim);
 }
 Tensor Methods::std(const DimList& dims) const { return weft::std(self(), dims); }
 Tensor Methods::std(const DimList& dims, const VarOptions& o) const { return weft::std(self(), dims, o); }
-Tensor Methods::std(const DimList& dims, Only<bool> unbiased, bool keepdim) const {
+Tensor Methods::std(const DimList& dims, Only<bool> unbiased, Only<bool> keepdim) const {
   return weft::std(self(), dims, unbiased, keepdim);
 }
-Tensor Methods::amax(const DimList& dims, bool keepdim) const { return weft::amax(self(), dims, keepdim); }
-Tensor Methods::amin(const DimList& dims, bool keepdim) const { return weft::amin(self(), dims, keepdim); }
+Tensor Methods::amax(const DimList& dims, Only<bool> keepdim) const { return weft::amax(self(), dims, keepdim); }
+Tensor Methods::amin(const DimList& dims, Only<bool> keepdim) const { return weft::amin(self(), dims, keepdim); }
 Tensor Methods::max() const { return weft::max(self()); }
 Tensor Methods::min() const { return weft::min(self()); }
-ValuesIndices Methods::max(int64_t dim, bool keepdim) const { return weft::max(self(), dim, keepdim); }
-ValuesIndices Methods::min(int64_t dim, bool keepdim) const { return weft::min(self(), dim, keepdim); }
-Tensor Methods::argmax(Dim dim, bool keepdim) const { return weft::argmax(self(), dim, keepdim); }
-Tensor Methods::argmin(Dim dim, bool keepdim) const { return weft::argmin(self(), dim, keepdim); }
-Tensor Methods::norm(Only<double> p, const DimList& dims, bool keepdim) const {
+ValuesIndices Methods::max(Int dim, Only<bool> keepdim) const { return weft::max(self(), dim, keepdim); }
+ValuesIndices Methods::min(Int dim, Only<bool> keepdim) const { return weft::min(self(), dim, keepdim); }
+Tensor Methods::argmax(Dim dim, Only<bool> keepdim) const { return weft::argmax(self(), dim, keepdim); }
+Tensor Methods::argmin(Dim dim, Only<bool> keepdim) const { return weft::argmin(self(), dim, keepdim); }
+Tensor Methods::norm(Only<double> p, const DimList& dims, Only<bool> keepdim) const {
   return weft::norm(self(), p, dims, keepdim);
 }
-Tensor Methods::logsumexp(const DimList& dims, bool keepdim) const { return weft::logsumexp(self(), dims, keepdim); }
-Tensor Methods::any(const DimList& dims, bool keepdim) const { return weft::any(self(), dims, keepdim); }
-Tensor Methods::all(const DimList& dims, bool keepdim) const { return weft::all(self(), dims, keepdim); }
+Tensor Methods::logsumexp(const DimList& dims, Only<bool> keepdim) const {
+  return weft::logsumexp(self(), dims, keepdim);
+}
+Tensor Methods::any(const DimList& dims, Only<bool> keepdim) const { return weft::any(self(), dims, keepdim); }
+Tensor Methods::all(const DimList& dims, Only<bool> keepdim) const { return weft::all(self(), dims, keepdim); }
 Tensor Methods::count_nonzero(const DimList& dims) const { return weft::count_nonzero(self(), dims); }
-Tensor Methods::softmax(int64_t dim, Type dtype) const { return weft::softmax(self(), dim, dtype); }
-Tensor Methods::log_softmax(int64_t dim, Type dtype) const { return weft::log_softmax(self(), dim, dtype); }
-Tensor Methods::cumsum(int64_t dim, Type dtype) const { return weft::cumsum(self(), dim, dtype); }
-Tensor Methods::cumprod(int64_t dim, Type dtype) const { return weft::cumprod(self(), dim, dtype); }
-ValuesIndices Methods::sort(int64_t dim, Only<bool> descending) const { return weft::sort(self(), dim, descending); }
-Tensor Methods::argsort(int64_t dim, Only<bool> descending) const { return weft::argsort(self(), dim, descending); }
-ValuesIndices Methods::topk(int64_t k, int64_t dim, Only<bool> largest, Only<bool> sorted) const {
+Tensor Methods::softmax(Int dim, Type dtype) const { return weft::softmax(self(), dim, dtype); }
+Tensor Methods::log_softmax(Int dim, Type dtype) const { return weft::log_softmax(self(), dim, dtype); }
+Tensor Methods::cumsum(Int dim, Type dtype) const { return weft::cumsum(self(), dim, dtype); }
+Tensor Methods::cumprod(Int dim, Type dtype) const { return weft::cumprod(self(), dim, dtype); }
+ValuesIndices Methods::sort(Int dim, Only<bool> descending) const { return weft::sort(self(), dim, descending); }
+Tensor Methods::argsort(Int dim, Only<bool> descending) const { return weft::argsort(self(), dim, descending); }
+ValuesIndices Methods::topk(Int k, Int dim, Only<bool> largest, Only<bool> sorted) const {
   return weft::topk(self(), k, dim, largest, sorted);
 }
 
 Tensor Methods::median() const { return weft::median(self()); }
-ValuesIndices Methods::median(int64_t dim, bool keepdim) const { return weft::median(self(), dim, keepdim); }
+ValuesIndices Methods::median(Int dim, Only<bool> keepdim) const { return weft::median(self(), dim, keepdim); }
 Tensor Methods::quantile(double q, Dim dim, Only<bool> keepdim) const {
   return weft::quantile(self(), q, dim, keepdim);
 }
 Tensor Methods::quantile(const Tensor& q, Dim dim, Only<bool> keepdim) const {
   return weft::quantile(self(), q, dim, keepdim);
 }
-ValuesIndices Methods::kthvalue(int64_t k, int64_t dim, bool keepdim) const {
+ValuesIndices Methods::kthvalue(Int k, Int dim, Only<bool> keepdim) const {
   return weft::kthvalue(self(), k, dim, keepdim);
 }
-ValuesIndices Methods::mode(int64_t dim, bool keepdim) const { return weft::mode(self(), dim, keepdim); }
-ValuesIndices Methods::cummax(int64_t dim) const { return weft::cummax(self(), dim); }
-ValuesIndices Methods::cummin(int64_t dim) const { return weft::cummin(self(), dim); }
-Tensor Methods::bincount(const Tensor& weights, int64_t minlength) const {
+ValuesIndices Methods::mode(Int dim, Only<bool> keepdim) const { return weft::mode(self(), dim, keepdim); }
+ValuesIndices Methods::cummax(Int dim) const { return weft::cummax(self(), dim); }
+ValuesIndices Methods::cummin(Int dim) const { return weft::cummin(self(), dim); }
+Tensor Methods::bincount(const Tensor& weights, Int minlength) const {
   return weft::bincount(self(), weights, minlength);
 }
 Tensor Methods::bincount() const { return weft::bincount(self()); }
-Tensor Methods::diff(int64_t n, int64_t dim) const { return weft::diff(self(), n, dim); }
-Tensor Methods::multinomial(int64_t num_samples, bool replacement) const {
+Tensor Methods::diff(Int n, Int dim) const { return weft::diff(self(), n, dim); }
+Tensor Methods::multinomial(Int num_samples, Only<bool> replacement) const {
   return weft::multinomial(self(), num_samples, replacement);
 }
 
@@ -231,21 +233,21 @@ Tensor Methods::addmm(const Tensor& a, const Tensor& b, Scalar beta, Scalar alph
   return weft::addmm(self(), a, b, beta, alpha);
 }
 
-Tensor Methods::index_select(int64_t dim, const Tensor& index) const { return weft::index_select(self(), dim, index); }
-Tensor Methods::index_add(int64_t dim, const Tensor& index, const Tensor& src, double alpha) const {
+Tensor Methods::index_select(Int dim, const Tensor& index) const { return weft::index_select(self(), dim, index); }
+Tensor Methods::index_add(Int dim, const Tensor& index, const Tensor& src, Scalar alpha) const {
   return weft::index_add(self(), dim, index, src, alpha);
 }
-Tensor Methods::gather(int64_t dim, const Tensor& index) const { return weft::gather(self(), dim, index); }
-Tensor Methods::scatter(int64_t dim, const Tensor& index, const Tensor& src) const {
+Tensor Methods::gather(Int dim, const Tensor& index) const { return weft::gather(self(), dim, index); }
+Tensor Methods::scatter(Int dim, const Tensor& index, const Tensor& src) const {
   return weft::scatter(self(), dim, index, src);
 }
-Tensor Methods::scatter(int64_t dim, const Tensor& index, Scalar value) const {
+Tensor Methods::scatter(Int dim, const Tensor& index, Scalar value) const {
   return weft::scatter(self(), dim, index, value);
 }
-Tensor Methods::scatter_add(int64_t dim, const Tensor& index, const Tensor& src) const {
+Tensor Methods::scatter_add(Int dim, const Tensor& index, const Tensor& src) const {
   return weft::scatter_add(self(), dim, index, src);
 }
-Tensor Methods::index_put(const std::vector<Index>& at, const Tensor& values, bool accumulate) const {
+Tensor Methods::index_put(const std::vector<Index>& at, const Tensor& values, Only<bool> accumulate) const {
   return weft::index_put(self(), at, values, accumulate);
 }
 Tensor Methods::take_along_dim(const Tensor& indices, Dim dim) const {
@@ -259,28 +261,26 @@ Tensor Methods::masked_select(const Tensor& mask) const { return weft::masked_se
 Tensor Methods::masked_scatter(const Tensor& mask, const Tensor& src) const {
   return weft::masked_scatter(self(), mask, src);
 }
-Tensor Methods::index_fill(int64_t dim, const Tensor& index, Scalar value) const {
+Tensor Methods::index_fill(Int dim, const Tensor& index, Scalar value) const {
   return weft::index_fill(self(), dim, index, value);
 }
-Tensor Methods::index_copy(int64_t dim, const Tensor& index, const Tensor& src) const {
+Tensor Methods::index_copy(Int dim, const Tensor& index, const Tensor& src) const {
   return weft::index_copy(self(), dim, index, src);
 }
 Tensor Methods::argwhere() const { return weft::argwhere(self()); }
 Tensor Methods::nonzero() const { return weft::nonzero(self()); }
 
-std::vector<Tensor> Methods::unbind(int64_t dim) const { return weft::unbind(self(), dim); }
+std::vector<Tensor> Methods::unbind(Int dim) const { return weft::unbind(self(), dim); }
 Tensor Methods::flip(const Shape& dims) const { return weft::flip(self(), dims); }
 Tensor Methods::roll(const Shape& shifts, const Shape& dims) const { return weft::roll(self(), shifts, dims); }
-Tensor Methods::roll(int64_t shift) const { return weft::roll(self(), shift); }
+Tensor Methods::roll(Int shift) const { return weft::roll(self(), shift); }
 Tensor Methods::repeat(const Shape& repeats) const { return weft::repeat(self(), repeats); }
 Tensor Methods::tile(const Shape& dims) const { return weft::tile(self(), dims); }
-Tensor Methods::repeat_interleave(int64_t repeats) const { return weft::repeat_interleave(self(), repeats); }
-Tensor Methods::repeat_interleave(int64_t repeats, int64_t dim) const {
-  return weft::repeat_interleave(self(), repeats, dim);
-}
-Tensor Methods::tril(int64_t diagonal) const { return weft::tril(self(), diagonal); }
-Tensor Methods::triu(int64_t diagonal) const { return weft::triu(self(), diagonal); }
-Tensor Methods::diag(int64_t diagonal) const { return weft::diag(self(), diagonal); }
+Tensor Methods::repeat_interleave(Int repeats) const { return weft::repeat_interleave(self(), repeats); }
+Tensor Methods::repeat_interleave(Int repeats, Int dim) const { return weft::repeat_interleave(self(), repeats, dim); }
+Tensor Methods::tril(Int diagonal) const { return weft::tril(self(), diagonal); }
+Tensor Methods::triu(Int diagonal) const { return weft::triu(self(), diagonal); }
+Tensor Methods::diag(Int diagonal) const { return weft::diag(self(), diagonal); }
 Tensor Methods::trace() const { return weft::trace(self()); }
 Tensor Methods::broadcast_to(const Shape& shape) const { return weft::broadcast_to(self(), shape); }
 Tensor Methods::fliplr() const { return weft::fliplr(self()); }
@@ -338,7 +338,7 @@ Tensor& Methods::sigmoid_() { return written("sigmoid_", self(), {}, weft::sigmo
 Tensor& Methods::relu_() { return written("relu_", self(), {}, weft::relu); }
 Tensor& Methods::floor_() { return written("floor_", self(), {}, weft::floor); }
 Tensor& Methods::ceil_() { return written("ceil_", self(), {}, weft::ceil); }
-Tensor& Methods::round_(int64_t decimals) {
+Tensor& Methods::round_(Int decimals) {
   return written("round_", self(), {}, [&](const Tensor& x) { return weft::round(x, decimals); });
 }
 Tensor& Methods::clamp_(std::optional<Scalar> min, std::optional<Scalar> max) {
@@ -353,7 +353,7 @@ Tensor& Methods::masked_fill_(const Tensor& mask, Scalar value) {
 Tensor& Methods::masked_fill_(const Tensor& mask, const Tensor& value) {
   return written("masked_fill_", self(), {&value}, [&](const Tensor& x) { return weft::masked_fill(x, mask, value); });
 }
-Tensor& Methods::index_put_(const std::vector<Index>& at, const Tensor& values, bool accumulate) {
+Tensor& Methods::index_put_(const std::vector<Index>& at, const Tensor& values, Only<bool> accumulate) {
   return written("index_put_", self(), {&values},
                  [&](const Tensor& x) { return weft::index_put(x, at, values, accumulate); });
 }
@@ -361,47 +361,47 @@ Tensor& Methods::index_put_(const std::vector<Index>& at, Scalar value) {
   const OpName op("index_put_");
   return index_put_(at, full({}, value, self().options()));
 }
-Tensor& Methods::index_fill_(int64_t dim, const Tensor& index, Scalar value) {
+Tensor& Methods::index_fill_(Int dim, const Tensor& index, Scalar value) {
   return written("index_fill_", self(), {}, [&](const Tensor& x) { return weft::index_fill(x, dim, index, value); });
 }
-Tensor& Methods::index_copy_(int64_t dim, const Tensor& index, const Tensor& src) {
+Tensor& Methods::index_copy_(Int dim, const Tensor& index, const Tensor& src) {
   return written("index_copy_", self(), {&src}, [&](const Tensor& x) { return weft::index_copy(x, dim, index, src); });
 }
 Tensor& Methods::masked_scatter_(const Tensor& mask, const Tensor& src) {
   return written("masked_scatter_", self(), {&src},
                  [&](const Tensor& x) { return weft::masked_scatter(x, mask, src); });
 }
-Tensor& Methods::index_add_(int64_t dim, const Tensor& index, const Tensor& src, double alpha) {
+Tensor& Methods::index_add_(Int dim, const Tensor& index, const Tensor& src, Scalar alpha) {
   return written("index_add_", self(), {&src},
                  [&](const Tensor& x) { return weft::index_add(x, dim, index, src, alpha); });
 }
-Tensor& Methods::scatter_(int64_t dim, const Tensor& index, const Tensor& src) {
+Tensor& Methods::scatter_(Int dim, const Tensor& index, const Tensor& src) {
   return written("scatter_", self(), {&src}, [&](const Tensor& x) { return weft::scatter(x, dim, index, src); });
 }
-Tensor& Methods::scatter_(int64_t dim, const Tensor& index, Scalar value) {
+Tensor& Methods::scatter_(Int dim, const Tensor& index, Scalar value) {
   return written("scatter_", self(), {}, [&](const Tensor& x) { return weft::scatter(x, dim, index, value); });
 }
-Tensor& Methods::scatter_add_(int64_t dim, const Tensor& index, const Tensor& src) {
+Tensor& Methods::scatter_add_(Int dim, const Tensor& index, const Tensor& src) {
   return written("scatter_add_", self(), {&src},
                  [&](const Tensor& x) { return weft::scatter_add(x, dim, index, src); });
 }
-Tensor& Methods::cumsum_(int64_t dim) {
+Tensor& Methods::cumsum_(Int dim) {
   return written("cumsum_", self(), {}, [&](const Tensor& x) { return weft::cumsum(x, dim); });
 }
-Tensor Methods::nanmean(const DimList& dims, bool keepdim, Type dtype) const {
+Tensor Methods::nanmean(const DimList& dims, Only<bool> keepdim, Type dtype) const {
   return weft::nanmean(self(), dims, keepdim, dtype);
 }
 Tensor Methods::max(const Tensor& y) const { return weft::max(self(), y); }
 Tensor Methods::min(const Tensor& y) const { return weft::min(self(), y); }
 Tensor Methods::take(const Tensor& index) const { return weft::take(self(), index); }
-Tensor Methods::swapaxes(int64_t dim0, int64_t dim1) const { return self().transpose(dim0, dim1); }
-Tensor Methods::as_strided(const Shape& size, const Shape& stride, std::optional<int64_t> storage_offset) const {
+Tensor Methods::swapaxes(Int dim0, Int dim1) const { return self().transpose(dim0, dim1); }
+Tensor Methods::as_strided(const Shape& size, const Shape& stride, std::optional<Int> storage_offset) const {
   return weft::as_strided(self(), size, stride, storage_offset);
 }
 Tensor& Methods::uniform_(double from, double to) { return weft::uniform_(self(), from, to); }
 Tensor& Methods::normal_(double mean, double std) { return weft::normal_(self(), mean, std); }
 Tensor& Methods::exponential_(double lambd) { return weft::exponential_(self(), lambd); }
-Tensor& Methods::random_(int64_t from, int64_t to) {
+Tensor& Methods::random_(Int from, Int to) {
   return written("random_", self(), {}, [&](const Tensor& x) { return randint_like(x, from, to); });
 }
 Tensor& Methods::bernoulli_(double p) { return weft::bernoulli_(self(), p); }

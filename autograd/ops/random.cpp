@@ -92,7 +92,7 @@ Tensor exponential(const Shape& shape, const TensorOptions& o, Generator* g) {
 
 }  // namespace
 
-Tensor dropout(const Tensor& x, double p, bool training, Generator* g) {
+Tensor dropout(const Tensor& x, double p, Only<bool> training, Generator* g) {
   const OpName op("dropout");
   check_probability(op, p);
   WEFT_CHECK(x.is_floating(), DtypeError, "dtype ", x.dtype(), " is not supported here; expected a floating one");
@@ -102,28 +102,28 @@ Tensor dropout(const Tensor& x, double p, bool training, Generator* g) {
                 x.is_dense() ? x.strides() : contiguous_strides(x.shape()));
 }
 
-Tensor dropout1d(const Tensor& x, double p, bool training, Generator* g) {
+Tensor dropout1d(const Tensor& x, double p, Only<bool> training, Generator* g) {
   const OpName op("dropout1d");
   check_defined(op, x);
   WEFT_CHECK(!training || x.rank() == 2 || x.rank() == 3, ShapeError,
              "expects 3 dimensions (or 2 without a batch), got ", x.shape());
   return feature_dropout(op, x, 2, p, training, g);
 }
-Tensor dropout2d(const Tensor& x, double p, bool training, Generator* g) {
+Tensor dropout2d(const Tensor& x, double p, Only<bool> training, Generator* g) {
   return feature_dropout("dropout2d", x, 0, p, training, g);
 }
-Tensor dropout3d(const Tensor& x, double p, bool training, Generator* g) {
+Tensor dropout3d(const Tensor& x, double p, Only<bool> training, Generator* g) {
   return feature_dropout("dropout3d", x, 4, p, training, g);
 }
 
-Tensor alpha_dropout(const Tensor& x, double p, bool training, Generator* g) {
+Tensor alpha_dropout(const Tensor& x, double p, Only<bool> training, Generator* g) {
   const OpName op("alpha_dropout");
   check_probability(op, p);
   if (!training || p == 0 || x.numel() == 0) return x;
   return alpha_masked(op, x, p, x.shape(), g);
 }
 
-Tensor feature_alpha_dropout(const Tensor& x, double p, bool training, Generator* g) {
+Tensor feature_alpha_dropout(const Tensor& x, double p, Only<bool> training, Generator* g) {
   const OpName op("feature_alpha_dropout");
   check_probability(op, p);
   check_defined(op, x);
@@ -134,13 +134,14 @@ Tensor feature_alpha_dropout(const Tensor& x, double p, bool training, Generator
   return alpha_masked(op, x, p, shape, g);
 }
 
-Tensor rrelu(const Tensor& x, double lower, double upper, bool training, Generator* g) {
+Tensor rrelu(const Tensor& x, double lower, double upper, Only<bool> training, Generator* g) {
+  const OpName op("rrelu");
   WEFT_CHECK(lower <= upper, ValueError, "rrelu: lower ", lower, " is greater than upper ", upper);
   if (!training) return leaky_relu(x, (lower + upper) / 2);
   return where(le(x, 0), x * (rand(x.shape(), x.options(), g) * (upper - lower) + lower), x);
 }
 
-Tensor gumbel_softmax(const Tensor& x, double tau, bool hard, int64_t dim, Generator* g) {
+Tensor gumbel_softmax(const Tensor& x, double tau, Only<bool> hard, Int dim, Generator* g) {
   const OpName op("gumbel_softmax");
   WEFT_CHECK(x.is_floating(), DtypeError, "dtype ", x.dtype(), " is not supported here; expected a floating one");
   // Halves would draw 0 and 1 again and again, whose noise is infinite; f32 draws 0 once in 2^24.
@@ -199,7 +200,7 @@ Tensor& exponential_(Tensor& x, double lambd, Generator* g) {
   return x.copy_(exponential(x.shape(), {compute_dtype(x.dtype()), x.device()}, g) / lambd);
 }
 
-Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement, Generator* g) {
+Tensor multinomial(const Tensor& probs, Int num_samples, Only<bool> replacement, Generator* g) {
   const OpName op("multinomial");
   WEFT_CHECK(probs.is_floating(), DtypeError, "probs are ", probs.dtype(), "; expected a floating dtype");
   WEFT_CHECK(probs.rank() == 1 || probs.rank() == 2, ShapeError, "probs must be of rank 1 or 2, got ", probs.shape());

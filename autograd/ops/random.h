@@ -8,28 +8,32 @@ namespace weft {
 
 /// In training: each element is zero with probability p, else x / (1 - p); x itself otherwise. The mask is drawn again
 /// in backward from the generator's state, so none is kept. p in [0, 1]. `g` defaults to this thread's generator.
-[[nodiscard]] WEFT_API Tensor dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor dropout(const Tensor& x, double p = 0.5, Only<bool> training = true,
+                                      Generator* g = nullptr);
 /// dropout of whole channels, axis 1 of x: [N, C, ...], of any rank from 2 on; 1d takes [N, C, L] or [C, L] only, 3d
 /// takes [C, D, H, W] for one sample. (2d takes [N, C, L], not [C, H, W], as PyTorch does.) Without training: x of any
 /// rank.
-[[nodiscard]] WEFT_API Tensor dropout1d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
-[[nodiscard]] WEFT_API Tensor dropout2d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
-[[nodiscard]] WEFT_API Tensor dropout3d(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor dropout1d(const Tensor& x, double p = 0.5, Only<bool> training = true,
+                                        Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor dropout2d(const Tensor& x, double p = 0.5, Only<bool> training = true,
+                                        Generator* g = nullptr);
+[[nodiscard]] WEFT_API Tensor dropout3d(const Tensor& x, double p = 0.5, Only<bool> training = true,
+                                        Generator* g = nullptr);
 /// Dropout that keeps mean and variance of SELU networks: dropped elements become -1.7580993 before an affine
 /// correction (Klambauer et al., 2017).
-[[nodiscard]] WEFT_API Tensor alpha_dropout(const Tensor& x, double p = 0.5, bool training = true,
+[[nodiscard]] WEFT_API Tensor alpha_dropout(const Tensor& x, double p = 0.5, Only<bool> training = true,
                                             Generator* g = nullptr);
 /// alpha_dropout of whole channels; x: [N, C, ...]. Without training: x of any rank.
-[[nodiscard]] WEFT_API Tensor feature_alpha_dropout(const Tensor& x, double p = 0.5, bool training = true,
+[[nodiscard]] WEFT_API Tensor feature_alpha_dropout(const Tensor& x, double p = 0.5, Only<bool> training = true,
                                                     Generator* g = nullptr);
 
 /// leaky_relu whose slope is drawn from U[lower, upper) for each element in training, and is their mean otherwise.
 /// (Xu et al. 2015.) ValueError if lower > upper.
 [[nodiscard]] WEFT_API Tensor rrelu(const Tensor& x, double lower = 1.0 / 8, double upper = 1.0 / 3,
-                                    bool training = false, Generator* g = nullptr);
+                                    Only<bool> training = false, Generator* g = nullptr);
 /// softmax((x + Gumbel noise) / tau) along `dim`: a draw from the categorical distribution with logits x that has a
 /// gradient. hard: one-hot, with the gradient of the soft draw. (Jang et al. 2017.)
-[[nodiscard]] WEFT_API Tensor gumbel_softmax(const Tensor& x, double tau = 1, bool hard = false, int64_t dim = -1,
+[[nodiscard]] WEFT_API Tensor gumbel_softmax(const Tensor& x, double tau = 1, Only<bool> hard = false, Int dim = -1,
                                              Generator* g = nullptr);
 
 /// 1 with probability p[i], else 0, in p's shape and dtype; no gradient. p: floating, values in [0, 1]; ValueError
@@ -43,7 +47,7 @@ namespace weft {
 /// it, in the order of the draws. probs: [K] or [M, K], floating -> [n] or [M, n] i64. ValueError for a probability
 /// that is negative or not finite, a row of zeros, num_samples < 1 or, without replacement, > K. (Where fewer than
 /// num_samples are not 0, zeros come last.)
-[[nodiscard]] WEFT_API Tensor multinomial(const Tensor& probs, int64_t num_samples, bool replacement = false,
+[[nodiscard]] WEFT_API Tensor multinomial(const Tensor& probs, Int num_samples, Only<bool> replacement = false,
                                           Generator* g = nullptr);
 /// A Poisson number for each rate, of the rates' shape and floating dtype; no gradient. ValueError for a negative rate
 /// or NaN.

@@ -213,7 +213,7 @@ Tensor softmax(const Tensor& x, int64_t dim, const SoftmaxOptions& o) {
   return scale_fwd(weft::softmax(detail::scaled("softmax", x, o.mult, o.mult * s[1]), dim), s[0]);
 }
 
-Tensor dropout(const Tensor& x, double p, bool training, Generator* g) {
+Tensor dropout(const Tensor& x, double p, Only<bool> training, Generator* g) {
   Tensor y = weft::dropout(x, p, training, g);
   return detail::scaled("dropout", y, std::sqrt(1 - p), std::sqrt(1 - p));
 }

@@ -103,7 +103,7 @@ struct SoftmaxOptions {
 /// mult)), a = 1 / (1 + 4 / mult^2).
 WEFT_API Tensor softmax(const Tensor& x, int64_t dim, const SoftmaxOptions& o = {});
 /// Dropout with value and gradient times sqrt(1 - p), in evaluation too: the mean is the same in both modes.
-WEFT_API Tensor dropout(const Tensor& x, double p = 0.5, bool training = true, Generator* g = nullptr);
+WEFT_API Tensor dropout(const Tensor& x, double p = 0.5, Only<bool> training = true, Generator* g = nullptr);
 
 /// a: [.., M, K], b: [.., K, N]. Scales: output K^-1/2, gradients N^-1/2 (a) and M^-1/2 (b), under the constraint.
 WEFT_API Tensor matmul(const Tensor& a, const Tensor& b, Choice<Constraint> constraint = Constraint::to_output_scale);

@@ -159,7 +159,7 @@ TEST_SUITE("dropout") {
   }
 
   DEVICE_TEST_CASE("ranks are those that PyTorch takes, in evaluation all of them") {
-    using Op = Tensor (*)(const Tensor&, double, bool, Generator*);
+    using Op = Tensor (*)(const Tensor&, double, Only<bool>, Generator*);
     for (const Op op : {Op(dropout1d), Op(dropout2d), Op(dropout3d), Op(feature_alpha_dropout), Op(alpha_dropout)})
       for (const Shape& s : {Shape{}, Shape{3}, Shape{2, 3}, Shape{1, 2, 1, 2, 1, 2}}) {
         const Tensor x = here::rand(s);

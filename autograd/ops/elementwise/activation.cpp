@@ -33,7 +33,10 @@ Tensor relu(const Tensor& x) {
   return from_output_fused<fn::Relu, fn::ReluGrad>(
       x, [](const Tensor& g, const Tensor& y) { return where(le(y, 0), 0, g); });
 }
-Tensor relu6(const Tensor& x) { return hardtanh(x, 0, 6); }
+Tensor relu6(const Tensor& x) {
+  const OpName op("relu6");
+  return hardtanh(x, 0, 6);
+}
 Tensor leaky_relu(const Tensor& x, double slope) {
   return from_input_fused<fn::LeakyRelu, fn::LeakyReluGrad>(
       x, [slope](const Tensor& g, const Tensor& x) { return where(gt(x, 0), g, g * slope); }, {slope}, {slope});
@@ -67,7 +70,10 @@ Tensor prelu(const Tensor& x, const Tensor& weight) {
   });
 }
 Tensor elu(const Tensor& x, double alpha) { return scaled_elu(x, alpha, 1); }
-Tensor selu(const Tensor& x) { return scaled_elu(x, kSeluAlpha, kSeluScale); }
+Tensor selu(const Tensor& x) {
+  const OpName op("selu");
+  return scaled_elu(x, kSeluAlpha, kSeluScale);
+}
 
 Tensor sigmoid(const Tensor& x) {
   return from_output_fused<fn::Sigmoid, fn::SigmoidGrad>(
@@ -77,10 +83,12 @@ Tensor logsigmoid(const Tensor& x) {
   return from_input<fn::Logsigmoid>(x, [](const Tensor& g, const Tensor& x) { return g * sigmoid(neg(x)); });
 }
 Tensor hardsigmoid(const Tensor& x) {
+  const OpName op("hardsigmoid");
   return from_input<fn::Hardsigmoid>(
       x, [](const Tensor& g, const Tensor& x) { return where(logical_and(gt(x, -3), lt(x, 3)), g * (1.0 / 6), 0); });
 }
 Tensor hardswish(const Tensor& x) {
+  const OpName op("hardswish");
   return from_input_fused<fn::Hardswish, fn::HardswishGrad>(x, [](const Tensor& g, const Tensor& x) {
     return where(le(x, -3), 0, where(lt(x, 3), g * (x * (1.0 / 3) + 0.5), g));
   });
@@ -115,6 +123,7 @@ Tensor mish(const Tensor& x) {
   });
 }
 Tensor softplus(const Tensor& x, double beta, double threshold) {
+  const OpName op("softplus");
   return from_input_fused<fn::Softplus, fn::SoftplusGrad>(x,
                                                           [beta, threshold](const Tensor& g, const Tensor& x) {
                                                             Tensor z = x * beta;
@@ -123,6 +132,7 @@ Tensor softplus(const Tensor& x, double beta, double threshold) {
                                                           {beta, threshold}, {beta, threshold});
 }
 Tensor softshrink(const Tensor& x, double lambd) {
+  const OpName op("softshrink");
   WEFT_CHECK(lambd >= 0, ValueError, "softshrink: lambd must not be negative, got ", lambd);
   return from_input<fn::Softshrink>(
       x, [lambd](const Tensor& g, const Tensor& x) { return where(le(abs(x), lambd), 0, g); }, {lambd});
@@ -131,10 +141,11 @@ Tensor softsign(const Tensor& x) {
   return from_input<fn::Softsign>(x, [](const Tensor& g, const Tensor& x) { return g / square(abs(x) + 1); });
 }
 Tensor celu(const Tensor& x, double alpha) {
+  const OpName op("celu");
   WEFT_CHECK(alpha > 0, ValueError, "celu: alpha must be positive, got ", alpha);
   return scaled_elu(x, alpha, 1, 1 / alpha);
 }
-Tensor glu(const Tensor& x, int64_t dim) {
+Tensor glu(const Tensor& x, Int dim) {
   const OpName op("glu");
   WEFT_CHECK(x.rank() > 0, ShapeError, "needs an axis to halve, got rank 0");
   const int d = wrap_dim(op, dim, x.rank());
@@ -142,9 +153,16 @@ Tensor glu(const Tensor& x, int64_t dim) {
   WEFT_CHECK(x.size(d) == 2 * n, ShapeError, "axis ", d, " of ", x.shape(), " must be even to be halved");
   return x.narrow(d, 0, n) * sigmoid(x.narrow(d, n, n));
 }
-Tensor hardshrink(const Tensor& x, double lambd) { return where(le(abs(x), lambd), 0, x); }
-Tensor tanhshrink(const Tensor& x) { return x - tanh(x); }
+Tensor hardshrink(const Tensor& x, double lambd) {
+  const OpName op("hardshrink");
+  return where(le(abs(x), lambd), 0, x);
+}
+Tensor tanhshrink(const Tensor& x) {
+  const OpName op("tanhshrink");
+  return x - tanh(x);
+}
 Tensor threshold(const Tensor& x, double threshold, double value) {
+  const OpName op("threshold");
   return where(le(x, threshold), Scalar(value), x).to(x.dtype());
 }
 

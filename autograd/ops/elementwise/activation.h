@@ -49,7 +49,7 @@ WEFT_API Tensor softsign(const Tensor& x);
 /// x where x > 0, alpha * (exp(x / alpha) - 1) elsewhere. ValueError unless alpha > 0.
 WEFT_API Tensor celu(const Tensor& x, double alpha = 1);
 /// a * sigmoid(b), where a and b are the halves of x along `dim`. ShapeError if they are not equal.
-WEFT_API Tensor glu(const Tensor& x, int64_t dim = -1);
+WEFT_API Tensor glu(const Tensor& x, Int dim = -1);
 /// x where |x| > lambd, else 0.
 WEFT_API Tensor hardshrink(const Tensor& x, double lambd = 0.5);
 /// x - tanh(x).

@@ -93,7 +93,6 @@ Tensor add_scaled(const char* name, Tensor z, const Tensor& x, const Tensor& y, 
     return r;
   });
 }
-Scalar negated(const Scalar& s) { return s.is_floating() ? Scalar(-s.to_double()) : Scalar(-s.to_int64()); }
 }  // namespace
 
 Tensor add(const Tensor& x, const Tensor& y, Scalar alpha) {
@@ -105,7 +104,7 @@ Tensor add(const Tensor& x, const Tensor& y, Scalar alpha) {
 }
 Tensor sub(const Tensor& x, const Tensor& y, Scalar alpha) {
   const OpName op("sub");
-  const Scalar a = negated(alpha);
+  const Scalar a = -alpha;
   if (is_one(alpha)) return add_scaled(op, apply<fn::Sub>(x, y), x, y, a);
   check_alpha(op, alpha, result_dtype(x, y));
   check_operands(op, x, y);
@@ -126,7 +125,7 @@ Tensor add(const Tensor& in, Scalar y, Scalar alpha) {
 Tensor sub(const Tensor& x, Scalar y, Scalar alpha) {
   const OpName op("sub");
   WEFT_CHECK(x.dtype() != Dtype::boolean || !y.is_bool(), DtypeError, "not defined for bool; use logical_xor");
-  return add(x, negated(y), alpha);
+  return add(x, -y, alpha);
 }
 Tensor sub(Scalar x, const Tensor& in) {
   const OpName op("sub");
@@ -329,7 +328,7 @@ Tensor logical_and(const Tensor& x, const Tensor& y) { return apply<fn::LogicalA
 Tensor logical_or(const Tensor& x, const Tensor& y) { return apply<fn::LogicalOr>(x, y); }
 Tensor logical_xor(const Tensor& x, const Tensor& y) { return apply<fn::LogicalXor>(x, y); }
 
-bool allclose(const Tensor& x, const Tensor& y, double rtol, double atol, bool equal_nan) {
+bool allclose(const Tensor& x, const Tensor& y, double rtol, double atol, Only<bool> equal_nan) {
   check_operands("allclose", x, y);
   NoGrad guard;
   Tensor a = x.to(Dtype::f64), b = y.to(Dtype::f64);

@@ -45,8 +45,14 @@ WEFT_API Tensor remainder(const Tensor& x, const Tensor& y);
 WEFT_API Tensor remainder(const Tensor& x, Scalar y);
 WEFT_API Tensor remainder(Scalar x, const Tensor& y);
 /// div with RoundingMode::floor.
-inline Tensor floor_divide(const Tensor& x, const Tensor& y) { return div(x, y, RoundingMode::floor); }
-inline Tensor floor_divide(const Tensor& x, Scalar y) { return div(x, y, RoundingMode::floor); }
+inline Tensor floor_divide(const Tensor& x, const Tensor& y) {
+  const OpName op("floor_divide");
+  return div(x, y, RoundingMode::floor);
+}
+inline Tensor floor_divide(const Tensor& x, Scalar y) {
+  const OpName op("floor_divide");
+  return div(x, y, RoundingMode::floor);
+}
 /// x: [N], y: [M] -> [N, M], x_i * y_j.
 WEFT_API Tensor outer(const Tensor& x, const Tensor& y);
 
@@ -110,7 +116,7 @@ WEFT_API Tensor logical_or(const Tensor& x, const Tensor& y);
 WEFT_API Tensor logical_xor(const Tensor& x, const Tensor& y);
 /// |x - y| <= atol + rtol |y| everywhere? NaN equals NaN only if `equal_nan`. One bool, on the host.
 WEFT_API bool allclose(const Tensor& x, const Tensor& y, double rtol = 1e-5, double atol = 1e-8,
-                       bool equal_nan = false);
+                       Only<bool> equal_nan = false);
 /// Same shape and all elements equal? One bool, on the host.
 WEFT_API bool equal(const Tensor& x, const Tensor& y);
 

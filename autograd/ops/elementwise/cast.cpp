@@ -25,7 +25,7 @@ Tensor Tensor::to(Dtype dtype) const {
   return record_copy("to", copy_into(empty_like(*this, dtype), *this), *this);
 }
 
-Tensor Tensor::to(Device device, bool non_blocking) const {
+Tensor Tensor::to(Device device, Only<bool> non_blocking) const {
   if (device == this->device()) return *this;
   Tensor from = is_dense() ? *this : clone();
   Tensor y = empty_strided(from.shape(), from.strides(), {dtype(), device});

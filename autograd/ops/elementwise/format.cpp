@@ -11,7 +11,7 @@ namespace weft {
 
 FPRounding fp_rounding(std::string_view word) { return Choice<FPRounding>(word); }
 
-FPFormat::FPFormat(int64_t e, int64_t m, Choice<FPRounding> r, int64_t s)
+FPFormat::FPFormat(Int e, Int m, Choice<FPRounding> r, Int s)
     : exponent_bits(e), mantissa_bits(m), rounding(r), srbits(s) {
   WEFT_CHECK(e >= 2 && e <= 7, ValueError, "FPFormat: exponent_bits must be in [2, 7], got ", e);
   WEFT_CHECK(m >= 0 && m <= 22, ValueError, "FPFormat: mantissa_bits must be in [0, 22], got ", m);

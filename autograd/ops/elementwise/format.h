@@ -34,8 +34,7 @@ class WEFT_API FPFormat {
  public:
   /// srbits: how many of the bits that go are compared with random ones (stochastic only); 0: all. ValueError unless
   /// 2 <= exponent_bits <= 7, 0 <= mantissa_bits <= 22 and 0 <= srbits <= 23 - mantissa_bits.
-  FPFormat(int64_t exponent_bits, int64_t mantissa_bits, Choice<FPRounding> rounding = FPRounding::stochastic,
-           int64_t srbits = 0);
+  FPFormat(Int exponent_bits, Int mantissa_bits, Choice<FPRounding> rounding = FPRounding::stochastic, Int srbits = 0);
   int64_t exponent_bits, mantissa_bits;
   FPRounding rounding;
   int64_t srbits;
@@ -86,7 +85,7 @@ class [[nodiscard]] SimulateFormat {
   std::optional<Formats> before_;
 };
 /// FPFormat(4, 3) forward and FPFormat(5, 2) backward.
-inline SimulateFormat simulate_fp8(Choice<FPRounding> rounding = FPRounding::stochastic, int64_t srbits = 0) {
+inline SimulateFormat simulate_fp8(Choice<FPRounding> rounding = FPRounding::stochastic, Int srbits = 0) {
   return {FPFormat(4, 3, rounding, srbits), FPFormat(5, 2, rounding, srbits)};
 }
 

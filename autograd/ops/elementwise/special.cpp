@@ -169,7 +169,7 @@ Tensor lgamma(const Tensor& x) {
 Tensor digamma(const Tensor& x) {
   return from_input<fn::Digamma>(x, [](const Tensor& g, const Tensor& x) { return g * polygamma(1, x); });
 }
-Tensor polygamma(int64_t n, const Tensor& x) {
+Tensor polygamma(Int n, const Tensor& x) {
   WEFT_CHECK(n >= 0 && n <= 10'000, ValueError, "polygamma: n must be in [0, 10000], got ", n);
   return from_input<fn::Polygamma>(x, [n](const Tensor& g, const Tensor& x) { return g * polygamma(n + 1, x); },
                                    {static_cast<double>(n)});

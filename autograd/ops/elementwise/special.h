@@ -50,7 +50,7 @@ WEFT_API Tensor lgamma(const Tensor& x);
 /// The derivative of lgamma: -infinity at 0 (infinity at -0), NaN at the negative integers.
 WEFT_API Tensor digamma(const Tensor& x);
 /// The n-th derivative of digamma: (-1)^(n+1) n! sum over k >= 0 of (x + k)^-(n+1). ValueError if n < 0.
-WEFT_API Tensor polygamma(int64_t n, const Tensor& x);
+WEFT_API Tensor polygamma(Int n, const Tensor& x);
 /// The y with erf(y) = x: infinite at -1 and 1, NaN beyond.
 WEFT_API Tensor erfinv(const Tensor& x);
 

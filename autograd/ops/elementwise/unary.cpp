@@ -127,7 +127,7 @@ Tensor erfc(const Tensor& x) {
 Tensor floor(const Tensor& x) { return x.is_floating() ? flat<fn::Floor>(x) : x; }
 Tensor ceil(const Tensor& x) { return x.is_floating() ? flat<fn::Ceil>(x) : x; }
 Tensor trunc(const Tensor& x) { return x.is_floating() ? flat<fn::Trunc>(x) : x; }
-Tensor round(const Tensor& x, int64_t decimals) {
+Tensor round(const Tensor& x, Int decimals) {
   if (!x.is_floating()) {
     WEFT_CHECK(decimals >= 0, NotSupported, "round: decimals=", decimals, " needs a floating dtype, got ", x.dtype());
     return x;
@@ -135,7 +135,10 @@ Tensor round(const Tensor& x, int64_t decimals) {
   if (decimals == 0) return flat<fn::Round>(x);
   return flat<fn::RoundDecimals>(x, {std::pow(10.0, std::abs(static_cast<double>(decimals))), decimals < 0});
 }
-Tensor frac(const Tensor& x) { return x - trunc(x); }
+Tensor frac(const Tensor& x) {
+  const OpName op("frac");
+  return x - trunc(x);
+}
 
 Tensor detail::clamp_between(const char* op, const Tensor& x, double lo, double hi, bool nan_passes) {
   const double low = std::isnan(lo) ? -INFINITY : lo, high = std::isnan(hi) ? INFINITY : hi;

@@ -64,7 +64,7 @@ WEFT_API Tensor floor(const Tensor& x);
 WEFT_API Tensor ceil(const Tensor& x);
 WEFT_API Tensor trunc(const Tensor& x);
 /// x rounded to `decimals` places, half to even. The gradient is 0.
-WEFT_API Tensor round(const Tensor& x, int64_t decimals = 0);
+WEFT_API Tensor round(const Tensor& x, Int decimals = 0);
 /// x - trunc(x), with x's gradient.
 WEFT_API Tensor frac(const Tensor& x);
 
@@ -77,8 +77,14 @@ WEFT_API Tensor clamp(const Tensor& x, std::optional<Scalar> min, std::optional<
 WEFT_API Tensor clamp(const Tensor& x, const Tensor& min, const Tensor& max);
 
 /// clamp with one bound.
-inline Tensor clamp_min(const Tensor& x, Scalar min) { return clamp(x, min); }
-inline Tensor clamp_max(const Tensor& x, Scalar max) { return clamp(x, {}, max); }
+inline Tensor clamp_min(const Tensor& x, Scalar min) {
+  const OpName op("clamp_min");
+  return clamp(x, min);
+}
+inline Tensor clamp_max(const Tensor& x, Scalar max) {
+  const OpName op("clamp_max");
+  return clamp(x, {}, max);
+}
 /// Whether each element is NaN, is an infinity, is neither. -> bool, not recorded; for integers false, false, true.
 WEFT_API Tensor isnan(const Tensor& x);
 WEFT_API Tensor isinf(const Tensor& x);

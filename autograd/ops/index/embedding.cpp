@@ -18,7 +18,7 @@ Tensor row_factors(const Tensor& index, int64_t rows, const EmbeddingOptions& o,
     f = div(1, index_select(counts, 0, flat).reshape(index.shape()));
   }
   if (o.padding_idx) {
-    const Tensor kept = ne(index, *o.padding_idx).to(options.dtype());
+    const Tensor kept = ne(index, int64_t{*o.padding_idx}).to(options.dtype());
     f = f.defined() ? mul(f, kept) : kept;
   }
   return f.unsqueeze(-1);
@@ -34,7 +34,7 @@ Tensor embedding(const Tensor& index, const Tensor& weight, const EmbeddingOptio
   if (o.padding_idx) {
     WEFT_CHECK(*o.padding_idx >= -rows && *o.padding_idx < rows, ValueError, "padding_idx ", *o.padding_idx,
                " is out of range for ", rows, " rows");
-    if (*o.padding_idx < 0) *o.padding_idx += rows;
+    if (*o.padding_idx < 0) o.padding_idx = *o.padding_idx + rows;
   }
   const detail::Lookup l(op, weight.shape(), {0}, {index}, false);
   if (!o.padding_idx && !o.scale_grad_by_freq) return detail::lookup(weight, l);

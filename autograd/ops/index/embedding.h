@@ -8,8 +8,8 @@ namespace weft {
 
 /// Options of embedding.
 struct EmbeddingOptions {
-  std::optional<int64_t> padding_idx = std::nullopt;  ///< this row gets no gradient; negative counts from the end
-  bool scale_grad_by_freq = false;                    ///< a row's gradient is divided by how often it occurs in `index`
+  std::optional<Int> padding_idx = std::nullopt;  ///< this row gets no gradient; negative counts from the end
+  bool scale_grad_by_freq = false;                ///< a row's gradient is divided by how often it occurs in `index`
 };
 
 /// index: [..] i64 or i32, weight: [V, D] -> [.., D]. ValueError on an index outside [0, V). The gradient is dense and
@@ -28,8 +28,8 @@ struct EmbeddingBagOptions {
   Choice<BagMode> mode = BagMode::mean;  ///< sum, mean or max
   Tensor per_sample_weights = {};    ///< factors of the rows, of index's shape; mode sum only (NotSupported otherwise)
   bool include_last_offset = false;  ///< offsets has one more entry, the end of the last bag
-  std::optional<int64_t> padding_idx = std::nullopt;  ///< this row counts for nothing
-  bool scale_grad_by_freq = false;                    ///< a row's gradient is divided by how often it occurs
+  std::optional<Int> padding_idx = std::nullopt;  ///< this row counts for nothing
+  bool scale_grad_by_freq = false;                ///< a row's gradient is divided by how often it occurs
 };
 /// The sum, mean or maximum of the rows of each bag; 0 for an empty one. weight: [V, D]; index: [B, n], a bag in each
 /// row, or [n] with offsets [B], where each bag begins -> [B, D]. ValueError for offsets that do not rise from 0 within

@@ -97,14 +97,15 @@ Tensor Tensor::index(const std::vector<Index>& at) const {
 }
 Tensor Tensor::operator[](const Tensor& at) const { return index({at}); }
 
-Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& given, bool accumulate) {
+Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& given, Only<bool> accumulate) {
   const OpName op("index_put");
   WEFT_CHECK(given.dtype(op) == x.dtype(op), DtypeError, "x is ", x.dtype(), " but values ", given.dtype());
   Tensor y, values = given;
   {
     const bool recorded = grad_enabled();
     NoGrad no_grad;
-    const bool wider = accumulate && is_half(x.dtype());  // halves are summed in f32
+    // halves and bools are summed in f32
+    const bool wider = accumulate && (is_half(x.dtype()) || x.dtype() == Dtype::boolean);
     y = wider ? x.detach().to(Dtype::f32) : x.detach().clone();
     Parsed p(y, at);
     if (p.tensors.empty()) p.dims.push_back(0);  // a plain view: its first axis, in order

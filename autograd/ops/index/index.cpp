@@ -29,7 +29,7 @@ Tensor widened(const Tensor& index) { return index.dtype() == Dtype::u8 ? index.
 
 }  // namespace
 
-Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
+Tensor index_select(const Tensor& x, Int dim, const Tensor& index) {
   const OpName op("index_select");
   const int d = wrap_dim(op, dim, x.rank());
   WEFT_CHECK(index.rank() <= 1, ShapeError, "index must have rank 0 or 1, got ", index.shape());
@@ -37,27 +37,35 @@ Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
   return detail::lookup(x, Lookup(op, x.shape(), {d}, {at_least_1d(index)}, false));
 }
 
-Tensor index_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, double alpha) {
+namespace {
+/// The dtype that elements of d are added in; bools are added as integers, so that any true one counts.
+Dtype sum_type(Dtype d) { return d == Dtype::boolean ? Dtype::i32 : compute_dtype(d); }
+}  // namespace
+
+Tensor index_add(const Tensor& x, Int dim, const Tensor& index, const Tensor& src, Scalar factor) {
   const OpName op("index_add");
+  const Scalar alpha = x.dtype(op) == Dtype::boolean ? Scalar(factor.to<bool>()) : factor;
   const int d = wrap_dim(op, dim, x.rank());
   WEFT_CHECK(index.rank() <= 1, ShapeError, "index must have rank 0 or 1, got ", index.shape());
   WEFT_CHECK(src.dtype() == x.dtype(), DtypeError, "x is ", x.dtype(), " but src ", src.dtype());
-  WEFT_CHECK(x.is_floating() || alpha == std::trunc(alpha), ValueError, "alpha=", alpha,
+  WEFT_CHECK(x.is_floating() || alpha.to_double() == std::trunc(alpha.to_double()), ValueError, "alpha=", alpha,
              " must be an integer for dtype ", x.dtype());
   if (x.rank() == 0) return index_add(x.reshape({1}), 0, index, at_least_1d(src), alpha).reshape({});
   const Lookup l(op, x.shape(), {d}, {at_least_1d(index)}, false);
   WEFT_CHECK(src.shape() == l.result(), ShapeError, "src is ", src.shape(), " but x ", x.shape(), " with ",
              index.numel(), " indices along axis ", d, " expects ", l.result());
-  const Dtype compute = compute_dtype(x.dtype());
+  const Dtype compute = sum_type(x.dtype());
   Tensor y = x.detach().to(compute);
   if (y.is_same(x) || compute == x.dtype()) y = y.clone();
   Tensor add = src.detach().to(compute);
-  detail::lookup_put(y, l, alpha == 1 ? add : mul(add, detail::number(alpha, add.options())), true);
-  return record(op, y.to(x.dtype()), {x, src}, [d, index, alpha, i = Saved(index, "index")](BackwardCtx& c) -> Grads {
-    (void)c.get(i);
-    Tensor gs = c.needs(1) ? index_select(c.grad(), d, index) : Tensor();
-    return {c.grad(), gs.defined() && alpha != 1 ? mul(gs, alpha) : gs};
-  });
+  const bool scaled = alpha.to_double() != 1;
+  detail::lookup_put(y, l, !scaled ? add : mul(add, detail::number(alpha, add.options())), true);
+  return record(op, y.to(x.dtype()), {x, src},
+                [d, index, alpha, scaled, i = Saved(index, "index")](BackwardCtx& c) -> Grads {
+                  (void)c.get(i);
+                  Tensor gs = c.needs(1) ? index_select(c.grad(), d, index) : Tensor();
+                  return {c.grad(), gs.defined() && scaled ? mul(gs, alpha) : gs};
+                });
 }
 
 namespace {
@@ -88,7 +96,7 @@ Tensor gather_as(const char* op, const Tensor& x, int64_t dim, const Tensor& ind
 
 }  // namespace
 
-Tensor gather(const Tensor& x, int64_t dim, const Tensor& index) {
+Tensor gather(const Tensor& x, Int dim, const Tensor& index) {
   const OpName op("gather");
   check_defined(op, x, index);
   return gather_as(op, x, dim, index);
@@ -98,7 +106,7 @@ namespace {
 
 // What scatter and scatter_add share: checks, then the kernel on a copy of x; src with index's shape.
 Tensor scatter_into(const char* op, const Tensor& x, int d, const Tensor& index, const Tensor& src, bool accumulate) {
-  const Dtype compute = accumulate ? compute_dtype(x.dtype()) : x.dtype();
+  const Dtype compute = accumulate ? sum_type(x.dtype()) : x.dtype();
   Tensor y = x.detach().to(compute), from = src.detach().to(compute);
   if (compute == x.dtype()) y = y.clone();
   kernels::scatter(x.device(), mut_ref(y), ref(index), ref(from), d, accumulate, op);
@@ -124,7 +132,7 @@ Tensor scatter_source(const char* op, const Tensor& x, int d, const Tensor& inde
 
 }  // namespace
 
-Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
+Tensor scatter_add(const Tensor& x, Int dim, const Tensor& index, const Tensor& src) {
   const OpName op("scatter_add");
   const int d = wrap_dim(op, dim, x.rank());
   if (x.rank() == 0) return scatter_add(x.reshape({1}), 0, at_least_1d(index), at_least_1d(src)).reshape({});
@@ -137,7 +145,7 @@ Tensor scatter_add(const Tensor& x, int64_t dim, const Tensor& index, const Tens
   });
 }
 
-Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src) {
+Tensor scatter(const Tensor& x, Int dim, const Tensor& index, const Tensor& src) {
   const OpName op("scatter");
   const int d = wrap_dim(op, dim, x.rank());
   if (x.rank() == 0) return scatter(x.reshape({1}), 0, at_least_1d(index), at_least_1d(src)).reshape({});
@@ -151,13 +159,13 @@ Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& 
   });
 }
 
-Tensor scatter(const Tensor& x, int64_t dim, const Tensor& index, Scalar value) {
+Tensor scatter(const Tensor& x, Int dim, const Tensor& index, Scalar value) {
   const OpName op("scatter");
   detail::check_holds(op, value, x.dtype());
   return scatter(x, dim, index, detail::number(value, x.options()).expand(index.shape()));
 }
 
-Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<int64_t> dim) {
+Tensor take_along_dim(const Tensor& x, const Tensor& indices, std::optional<Int> dim) {
   const OpName op("take_along_dim");
   if (!dim) return take_along_dim(x.flatten(), indices.flatten(), 0);
   check_defined(op, x, indices);
@@ -218,7 +226,7 @@ Tensor masked_select(const Tensor& x, const Tensor& mask) {
   return x.expand(shape).index({m});
 }
 
-Tensor one_hot(const Tensor& x, int64_t num_classes) {
+Tensor one_hot(const Tensor& x, Int num_classes) {
   const OpName op("one_hot");
   check_index_dtype(op, x);
   int64_t classes = num_classes;

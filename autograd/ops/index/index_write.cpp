@@ -24,7 +24,7 @@ void check_writes(const char* op, const Tensor& x, const Tensor& index, const Te
 
 }  // namespace
 
-Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& given) {
+Tensor index_fill(const Tensor& x, Int dim, const Tensor& index, const Tensor& given) {
   const OpName op("index_fill");
   check_defined(op, x, index, given);
   WEFT_CHECK(given.rank() == 0, ShapeError, "value must have rank 0, got ", given.shape());
@@ -50,14 +50,14 @@ Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
   });
 }
 
-Tensor index_fill(const Tensor& x, int64_t dim, const Tensor& index, Scalar value) {
+Tensor index_fill(const Tensor& x, Int dim, const Tensor& index, Scalar value) {
   const OpName op("index_fill");
   check_defined(op, x, index);
   detail::check_holds(op, value, x.dtype());
   return index_fill(x, dim, index, detail::number(value, x.options()));
 }
 
-Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& given) {
+Tensor index_copy(const Tensor& x, Int dim, const Tensor& index, const Tensor& given) {
   const OpName op("index_copy");
   check_writes(op, x, index, given);
   WEFT_CHECK(index.rank() <= 1, ShapeError, "index must have rank 0 or 1, got ", index.shape());
@@ -76,7 +76,7 @@ Tensor index_copy(const Tensor& x, int64_t dim, const Tensor& index, const Tenso
   });
 }
 
-Tensor put(const Tensor& x, const Tensor& index, const Tensor& src, bool accumulate) {
+Tensor put(const Tensor& x, const Tensor& index, const Tensor& src, Only<bool> accumulate) {
   const OpName op("put");
   check_writes(op, x, index, src);
   WEFT_CHECK(kIndexDtypes.has(index.dtype()), DtypeError, "index is ", index.dtype(), "; expected ", kIndexDtypes);

@@ -137,8 +137,8 @@ void check_sources(const char* op, const Tensor& x, const Tensor& index, const T
 
 }  // namespace
 
-Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
-                      Choice<ScatterReduce> reduce, bool include_self) {
+Tensor scatter_reduce(const Tensor& x, Int dim, const Tensor& index, const Tensor& src, Choice<ScatterReduce> reduce,
+                      Only<bool> include_self) {
   const OpName op("scatter_reduce");
   check_sources(op, x, index, src);
   const int d = wrap_dim(op, dim, x.rank());
@@ -158,8 +158,8 @@ Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const T
   return reduced({op, d, false, at.to(Dtype::i64)}, x, from, reduce, include_self);
 }
 
-Tensor index_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src, Choice<ScatterReduce> reduce,
-                    bool include_self) {
+Tensor index_reduce(const Tensor& x, Int dim, const Tensor& index, const Tensor& src, Choice<ScatterReduce> reduce,
+                    Only<bool> include_self) {
   const OpName op("index_reduce");
   check_sources(op, x, index, src);
   WEFT_CHECK(reduce != ScatterReduce::sum, ValueError,

@@ -18,11 +18,11 @@ constexpr auto mode_words(ScatterReduce) {
 /// but along dim; src of x's dtype. Gradients: equal extremes share it; that of a product is exact at zeros, at
 /// log2(length) times the memory. Same bits every time. Products and extremes sort the index (n log n). Equivalent:
 /// torch.scatter_reduce.
-[[nodiscard]] WEFT_API Tensor scatter_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
-                                             Choice<ScatterReduce> reduce, bool include_self = true);
+[[nodiscard]] WEFT_API Tensor scatter_reduce(const Tensor& x, Int dim, const Tensor& index, const Tensor& src,
+                                             Choice<ScatterReduce> reduce, Only<bool> include_self = true);
 /// The same for whole slices: src[.., j, ..] goes to x[.., index[j], ..]. index: [n] or []; src: x's shape with n along
 /// dim. Not for sums (ValueError: use index_add) nor bool. Equivalent: torch.index_reduce.
-[[nodiscard]] WEFT_API Tensor index_reduce(const Tensor& x, int64_t dim, const Tensor& index, const Tensor& src,
-                                           Choice<ScatterReduce> reduce, bool include_self = true);
+[[nodiscard]] WEFT_API Tensor index_reduce(const Tensor& x, Int dim, const Tensor& index, const Tensor& src,
+                                           Choice<ScatterReduce> reduce, Only<bool> include_self = true);
 
 }  // namespace weft

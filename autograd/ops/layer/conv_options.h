@@ -21,8 +21,8 @@ struct ByName {};
 ///     .padding = 1    .padding = {1, 2}    .padding = {{0, 1}, {2, 1}}    .padding = "same"
 template <int D> class Padding {
  public:
-  Padding(int64_t all) : lo(all), hi(all) {}
-  template <std::convertible_to<int64_t>... I>
+  template <Integer I> Padding(I all) : lo(all), hi(all) {}
+  template <Integer... I>
   requires(sizeof...(I) == D && D > 1) Padding(I... i) : lo(i...), hi(i...) {}
   Padding(const Dims<D>& d) : lo(d), hi(d) {}
   Padding(std::initializer_list<std::pair<int64_t, int64_t>> pairs) : Padding(std::span(pairs.begin(), pairs.size())) {}

@@ -112,7 +112,8 @@ Tensor encode(const Tensor& x, const Tensor& codewords, const Tensor& scale) {
   return record(op, std::move(y), {x, c, s}, std::move(backward));
 }
 
-Tensor pairwise_cosine(const Tensor& x, const Tensor& codewords, bool normalize) {
+Tensor pairwise_cosine(const Tensor& x, const Tensor& codewords, Only<bool> normalize) {
+  const OpName op("pairwise_cosine");
   check_features("pairwise_cosine", x, codewords);
   if (!normalize) return matmul(x, codewords.t());
   const auto unit = [](const Tensor& v) { return v / clamp(vector_norm(v, 2, -1, true), 1e-8); };

@@ -19,6 +19,6 @@ WEFT_API Tensor aggregate(const Tensor& a, const Tensor& x, const Tensor& codewo
 WEFT_API Tensor encode(const Tensor& x, const Tensor& codewords, const Tensor& scale);
 
 /// x_i . c_k, of unit vectors (norms at least 1e-8) with `normalize`. x: [B, N, D], codewords: [K, D] -> [B, N, K].
-WEFT_API Tensor pairwise_cosine(const Tensor& x, const Tensor& codewords, bool normalize = false);
+WEFT_API Tensor pairwise_cosine(const Tensor& x, const Tensor& codewords, Only<bool> normalize = false);
 
 }  // namespace weft

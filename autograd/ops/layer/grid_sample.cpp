@@ -121,7 +121,7 @@ Tensor grid_sample(const Tensor& x, const Tensor& grid, const GridSampleOptions&
   return y.reshape(shape);
 }
 
-Tensor affine_grid(const Tensor& theta, const Shape& size, bool align_corners) {
+Tensor affine_grid(const Tensor& theta, const Shape& size, Only<bool> align_corners) {
   const OpName op("affine_grid");
   const int D = size.size() - 2;
   WEFT_CHECK((D == 2 || D == 3) && size.slice(1).numel() > 0, ShapeError,

@@ -251,7 +251,7 @@ Tensor instance_norm(const Tensor& x, const Tensor& running_mean, const Tensor& 
   return y;
 }
 
-Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight, const Tensor& bias,
+Tensor group_norm(const Tensor& input, Int num_groups, const Tensor& weight, const Tensor& bias,
                   const GroupNormOptions& o) {
   const OpName op("group_norm");
   check_input(op, input, 2);
@@ -314,7 +314,7 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
       });
 }
 
-Tensor local_response_norm(const Tensor& x, int64_t size, const LocalResponseNormOptions& o) {
+Tensor local_response_norm(const Tensor& x, Int size, const LocalResponseNormOptions& o) {
   const OpName op("local_response_norm");
   WEFT_CHECK(x.rank() >= 3, ShapeError, "expects [N, C, spatial...] of rank 3 or more, got ", x.shape());
   WEFT_CHECK(size > 0, ValueError, "size must be positive, got ", size);
@@ -326,7 +326,7 @@ Tensor local_response_norm(const Tensor& x, int64_t size, const LocalResponseNor
   return x / pow(near.reshape(x.shape()) * o.alpha + o.k, o.beta);
 }
 
-Tensor normalize(const Tensor& x, double p, int64_t dim, double eps) {
+Tensor normalize(const Tensor& x, double p, Int dim, double eps) {
   const OpName op("normalize");
   // eps is less than f16 holds
   return (x / clamp(vector_norm(x, p, dim, true, compute_dtype(x.dtype())), eps)).to(x.dtype());

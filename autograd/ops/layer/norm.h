@@ -53,7 +53,7 @@ struct GroupNormOptions {
 };
 /// Statistics per sample and group of C / num_groups channels; weight, bias [C]. ValueError if num_groups does not
 /// divide C.
-WEFT_API Tensor group_norm(const Tensor& x, int64_t num_groups, const Tensor& weight = {}, const Tensor& bias = {},
+WEFT_API Tensor group_norm(const Tensor& x, Int num_groups, const Tensor& weight = {}, const Tensor& bias = {},
                            const GroupNormOptions& o = {});
 
 /// Statistics over the trailing axes, whose sizes are `normalized_shape`; weight, bias of that shape or undefined.
@@ -70,10 +70,10 @@ struct LocalResponseNormOptions {
 };
 /// x / (k + alpha mean(x^2 over `size` neighbouring channels))^beta; zeros stand beyond the first and the last channel.
 /// x: [N, C, spatial...] of rank 3 or more. (Krizhevsky et al. 2012.)
-WEFT_API Tensor local_response_norm(const Tensor& x, int64_t size, const LocalResponseNormOptions& o = {});
+WEFT_API Tensor local_response_norm(const Tensor& x, Int size, const LocalResponseNormOptions& o = {});
 
 /// x / max(norm_p(x, dim), eps).
-WEFT_API Tensor normalize(const Tensor& x, double p = 2, int64_t dim = 1, double eps = 1e-12);
+WEFT_API Tensor normalize(const Tensor& x, double p = 2, Int dim = 1, double eps = 1e-12);
 
 namespace detail {
 

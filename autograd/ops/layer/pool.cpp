@@ -291,9 +291,11 @@ Tensor fractional_max_pool3d(const Tensor& x, const FractionalMaxPoolOptions<3>&
   return fractional_of<3>("fractional_max_pool3d", x, o, false, g).output;
 }
 Pooled fractional_max_pool2d_with_indices(const Tensor& x, const FractionalMaxPoolOptions<2>& o, Generator* g) {
+  const OpName op("fractional_max_pool2d_with_indices");
   return fractional_of<2>("fractional_max_pool2d", x, o, true, g);
 }
 Pooled fractional_max_pool3d_with_indices(const Tensor& x, const FractionalMaxPoolOptions<3>& o, Generator* g) {
+  const OpName op("fractional_max_pool3d_with_indices");
   return fractional_of<3>("fractional_max_pool3d", x, o, true, g);
 }
 
@@ -323,12 +325,15 @@ Tensor max_pool3d(const Tensor& x, const MaxPoolOptions<3>& o) {
   return max_pool_of<3>("max_pool3d", x, o, false).output;
 }
 Pooled max_pool1d_with_indices(const Tensor& x, const MaxPoolOptions<1>& o) {
+  const OpName op("max_pool1d_with_indices");
   return max_pool_of<1>("max_pool1d", x, o, true);
 }
 Pooled max_pool2d_with_indices(const Tensor& x, const MaxPoolOptions<2>& o) {
+  const OpName op("max_pool2d_with_indices");
   return max_pool_of<2>("max_pool2d", x, o, true);
 }
 Pooled max_pool3d_with_indices(const Tensor& x, const MaxPoolOptions<3>& o) {
+  const OpName op("max_pool3d_with_indices");
   return max_pool_of<3>("max_pool3d", x, o, true);
 }
 
@@ -365,12 +370,15 @@ Tensor adaptive_max_pool3d(const Tensor& x, const OutputSize<3>& s) {
   return adaptive_max_of<3>("adaptive_max_pool3d", x, s, false).output;
 }
 Pooled adaptive_max_pool1d_with_indices(const Tensor& x, const OutputSize<1>& s) {
+  const OpName op("adaptive_max_pool1d_with_indices");
   return adaptive_max_of<1>("adaptive_max_pool1d", x, s, true);
 }
 Pooled adaptive_max_pool2d_with_indices(const Tensor& x, const OutputSize<2>& s) {
+  const OpName op("adaptive_max_pool2d_with_indices");
   return adaptive_max_of<2>("adaptive_max_pool2d", x, s, true);
 }
 Pooled adaptive_max_pool3d_with_indices(const Tensor& x, const OutputSize<3>& s) {
+  const OpName op("adaptive_max_pool3d_with_indices");
   return adaptive_max_of<3>("adaptive_max_pool3d", x, s, true);
 }
 

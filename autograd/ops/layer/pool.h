@@ -35,7 +35,7 @@ template <int D> struct AvgPoolOptions {
   Dims<D> padding_hi = -1;        ///< as for MaxPoolOptions
   bool ceil_mode = false;         ///< windows may hang over the end
   bool count_include_pad = true;  ///< divide by the window's size, padding included; otherwise by its elements in x
-  std::optional<int64_t> divisor_override = std::nullopt;  ///< divide by this instead; not 0
+  std::optional<Int> divisor_override = std::nullopt;  ///< divide by this instead; not 0
 };
 /// A pooled tensor, and (i64) where each maximum lies in its channel's flattened volume.
 WEFT_RESULT(Pooled, output, indices);
@@ -175,10 +175,10 @@ template <int D> struct FractionalMaxPoolOptions {
 /// Sizes of an adaptive pooling's result; an empty one keeps the input's size.
 template <int D> class OutputSize {
  public:
-  OutputSize(int64_t all) { v_.fill(all); }
+  template <Integer I> OutputSize(I all) { v_.fill(static_cast<int64_t>(all)); }
   OutputSize(const std::array<std::optional<int64_t>, D>& v) : v_(v) {}
-  template <std::convertible_to<std::optional<int64_t>>... I>
-  requires(sizeof...(I) == D && D > 1) OutputSize(I... i) : v_{std::optional<int64_t>(i)...} {}
+  template <std::convertible_to<std::optional<Int>>... I>
+  requires(sizeof...(I) == D && D > 1) OutputSize(I... i) : v_{std::optional<Int>(i)...} {}
   /// The size of axis i, or empty.
   const std::optional<int64_t>& operator[](int i) const { return v_[static_cast<size_t>(i)]; }
   friend bool operator==(const OutputSize&, const OutputSize&) = default;

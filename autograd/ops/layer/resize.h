@@ -51,7 +51,7 @@ struct InterpolateOptions {
   Shape size = {};                ///< of the result, one for all axes or one for each; either this or scale_factor
   ScaleFactor scale_factor = {};  ///< size floor(in factor); sources are scaled by 1 / factor
   Choice<InterpolateMode> mode = InterpolateMode::nearest;  ///< how it reads between elements
-  std::optional<bool> align_corners =
+  std::optional<Only<bool>> align_corners =
       std::nullopt;                     ///< corners' centres fall on one another; only for linear ... bicubic
   bool recompute_scale_factor = false;  ///< scale by in / out instead
   bool antialias = false;  ///< bilinear and bicubic (with A = -0.5): shrinking widens the kernel, as in Pillow
@@ -63,7 +63,7 @@ WEFT_API Tensor interpolate(const Tensor& x, const InterpolateOptions& o);
 /// The points that grid_sample takes for an affine map: grid[n, i...] = theta[n] (x, y[, z], 1)^T, where (x, y[, z]) is
 /// the centre of element i in [-1, 1] (align_corners: the corners' centres are -1 and 1). theta: [N, 2, 3] and size [N,
 /// C, H, W] -> [N, H, W, 2], or [N, 3, 4] and [N, C, D, H, W] -> [N, D, H, W, 3].
-WEFT_API Tensor affine_grid(const Tensor& theta, const Shape& size, bool align_corners = false);
+WEFT_API Tensor affine_grid(const Tensor& theta, const Shape& size, Only<bool> align_corners = false);
 
 /// Options of grid_sample: how it reads between elements, and outside of x; whether -1 and 1 are the corners' centres.
 struct GridSampleOptions {

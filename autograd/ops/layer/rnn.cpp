@@ -144,7 +144,7 @@ RnnState rnn_cell(RnnKind kind, const Tensor& x, const RnnState& state, const Rn
   return step(kind, input_gates(kind, x, w), state, w);
 }
 
-RnnSequence rnn_layer(RnnKind kind, const Tensor& x, const RnnState& state, const RnnWeights& w, bool reverse) {
+RnnSequence rnn_layer(RnnKind kind, const Tensor& x, const RnnState& state, const RnnWeights& w, Only<bool> reverse) {
   const char* name = kNames[static_cast<int>(kind)];
   WEFT_CHECK(x.rank(name) == 3 && x.size(0) > 0, ShapeError, name,
              ": input must be [T, N, I] with at least one time step, got ", x.shape());

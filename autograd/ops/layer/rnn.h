@@ -36,6 +36,6 @@ struct RnnSequence {
 /// All steps, from the last to the first where `reverse`. x: [T, N, I], T > 0. The input's products are one, and the
 /// gradient of w_hh is one; second derivatives run through the steps as ops.
 WEFT_API RnnSequence rnn_layer(RnnKind kind, const Tensor& x, const RnnState& state, const RnnWeights& w,
-                               bool reverse = false);
+                               Only<bool> reverse = false);
 
 }  // namespace weft

@@ -68,7 +68,7 @@ Tensor kron(const Tensor& a, const Tensor& b) {
   return mul(a.reshape(apart_a), b.reshape(apart_b)).reshape(shape);
 }
 
-Tensor tensordot(const Tensor& a, const Tensor& b, int64_t dims) {
+Tensor tensordot(const Tensor& a, const Tensor& b, Int dims) {
   const OpName op("tensordot");
   check_defined(op, a, b);
   WEFT_CHECK(dims >= 0 && dims <= std::min(a.rank(), b.rank()), ValueError, "dims=", dims, " does not fit tensors of ",
@@ -146,7 +146,7 @@ Tensor baddbmm(const Tensor& input, const Tensor& a, const Tensor& b, Scalar bet
   return add_product(op, autocast(CastPolicy::lower, input), bmm(a, b), beta, alpha);
 }
 
-Tensor cross(const Tensor& a, const Tensor& b, std::optional<int64_t> dim) {
+Tensor cross(const Tensor& a, const Tensor& b, std::optional<Int> dim) {
   const OpName op("cross");
   check_defined(op, a, b);
   WEFT_CHECK(a.rank() == b.rank(), ShapeError, a.shape(), " and ", b.shape(), " differ in rank");

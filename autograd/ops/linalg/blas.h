@@ -14,7 +14,7 @@ namespace weft {
 [[nodiscard]] WEFT_API Tensor kron(const Tensor& a, const Tensor& b);
 /// Sums over the last `dims` axes of a and the first of b -> a's other axes, then b's. An axis of size 1 goes with any
 /// other. ValueError for a number that does not fit, ShapeError for sizes that differ. Equivalent: torch.tensordot.
-[[nodiscard]] WEFT_API Tensor tensordot(const Tensor& a, const Tensor& b, int64_t dims = 2);
+[[nodiscard]] WEFT_API Tensor tensordot(const Tensor& a, const Tensor& b, Int dims = 2);
 /// The same over axis dims_a[k] of a together with axis dims_b[k] of b.
 [[nodiscard]] WEFT_API Tensor tensordot(const Tensor& a, const Tensor& b, const Shape& dims_a, const Shape& dims_b);
 
@@ -36,6 +36,6 @@ namespace weft {
 
 /// Cross product of the vectors along `dim`, whose size is 3; without it along the first axis of a of that size. Of one
 /// rank; the other axes broadcast. ShapeError, ValueError if there is no such axis. Equivalent: torch.cross.
-[[nodiscard]] WEFT_API Tensor cross(const Tensor& a, const Tensor& b, std::optional<int64_t> dim = {});
+[[nodiscard]] WEFT_API Tensor cross(const Tensor& a, const Tensor& b, std::optional<Int> dim = {});
 
 }  // namespace weft

@@ -17,7 +17,7 @@ Tensor norm_of_difference(const Tensor& d, double p) {
 
 }  // namespace
 
-Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim, double eps) {
+Tensor cosine_similarity(const Tensor& a, const Tensor& b, Int dim, double eps) {
   const OpName op("cosine_similarity");
   // The gradient passes the bound as if it were not there (PyTorch).
   const auto bounded_norm = [&](const Tensor& x) {

@@ -6,7 +6,7 @@
 namespace weft {
 
 /// sum(a b) / (max(|a|, eps) max(|b|, eps)) along dim; a and b broadcast.
-WEFT_API Tensor cosine_similarity(const Tensor& a, const Tensor& b, int64_t dim = 1, double eps = 1e-8);
+WEFT_API Tensor cosine_similarity(const Tensor& a, const Tensor& b, Int dim = 1, double eps = 1e-8);
 /// Options of pairwise_distance.
 struct PairwiseDistanceOptions {
   double p = 2;          ///< order of the norm

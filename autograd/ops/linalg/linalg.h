@@ -8,7 +8,7 @@
 #include "weft/core/choice.h"
 #include "weft/core/linalg_params.h"
 #include "weft/core/results.h"
-#include "weft/core/tensor.h"
+#include "weft/core/tensor_list.h"
 
 namespace weft::linalg {
 
@@ -159,22 +159,23 @@ struct Ord {
 /// (greatest and smallest sum of a column's |x|), inf and -inf (of a row's), 2 and -2 (greatest and smallest singular
 /// value). `dtype` converts first.
 [[nodiscard]] WEFT_API Tensor matrix_norm(const Tensor& A, const Ord& ord = "fro", const Shape& dim = {-2, -1},
-                                          bool keepdim = false, std::optional<Dtype> dtype = {});
+                                          Only<bool> keepdim = false, std::optional<Dtype> dtype = {});
 using weft::vector_norm;
 /// vector_norm for one axis and for none (2-norm of all elements without ord), matrix_norm for two axes, or for a
 /// matrix with an ord.
 [[nodiscard]] WEFT_API Tensor norm(const Tensor& A, std::optional<Ord> ord = {}, const DimList& dim = {},
-                                   bool keepdim = false, std::optional<Dtype> dtype = {});
+                                   Only<bool> keepdim = false, std::optional<Dtype> dtype = {});
 /// Condition number |A| |A^-1| in the norm p; without p, 2 and -2 as quotients of singular values, of any A
 /// (LinAlgError for a NaN or infinity). In the other norms inf if A is singular or has a NaN.
 [[nodiscard]] WEFT_API Tensor cond(const Tensor& A, std::optional<Ord> p = {});
 /// A^n for an integer n, by squaring; of the inverse for n < 0. On any device for n >= 0.
-[[nodiscard]] WEFT_API Tensor matrix_power(const Tensor& A, int64_t n);
+[[nodiscard]] WEFT_API Tensor matrix_power(const Tensor& A, Int n);
 /// exp(A) = sum of A^i / i!: Taylor's polynomial of degree 16 (Paterson and Stockmeyer) with scaling and squaring,
 /// matrix by matrix. On any device.
 [[nodiscard]] WEFT_API Tensor matrix_exp(const Tensor& A);
 /// The product of two or more matrices in the cheapest order. The first and the last may be vectors. On any device.
 [[nodiscard]] WEFT_API Tensor multi_dot(const std::vector<Tensor>& tensors);
+[[nodiscard]] inline Tensor multi_dot(TensorBraces tensors) { return multi_dot(listed(tensors)); }
 
 }  // namespace weft::linalg
 

@@ -33,7 +33,8 @@ Tensor taylor(const Tensor& A) {
 
 }  // namespace
 
-Tensor matrix_norm(const Tensor& given, const Ord& ord, const Shape& dim, bool keepdim, std::optional<Dtype> dtype) {
+Tensor matrix_norm(const Tensor& given, const Ord& ord, const Shape& dim, Only<bool> keepdim,
+                   std::optional<Dtype> dtype) {
   const OpName op("linalg.matrix_norm");
   const bool values = ord.name == MatrixNorm::nuc || (!ord.name && std::abs(ord.p) == 2);
   Tensor A = operand(op, dtype ? given.to(*dtype) : given, values ? &kernels::svd : nullptr);
@@ -56,7 +57,8 @@ Tensor matrix_norm(const Tensor& given, const Ord& ord, const Shape& dim, bool k
   return y.unsqueeze(std::min(rows, columns)).unsqueeze(std::max(rows, columns));
 }
 
-Tensor norm(const Tensor& A, std::optional<Ord> ord, const DimList& dim, bool keepdim, std::optional<Dtype> dtype) {
+Tensor norm(const Tensor& A, std::optional<Ord> ord, const DimList& dim, Only<bool> keepdim,
+            std::optional<Dtype> dtype) {
   const OpName op("linalg.norm");
   check_defined(op, A);
   const int axes = dim.empty() ? A.rank() : dim.dims().size();
@@ -84,7 +86,7 @@ Tensor cond(const Tensor& given, std::optional<Ord> p) {
   return where(singular, std::numeric_limits<double>::infinity(), matrix_norm(A, *p) * matrix_norm(inverse, *p));
 }
 
-Tensor matrix_power(const Tensor& given, int64_t n) {
+Tensor matrix_power(const Tensor& given, Int n) {
   const OpName op("linalg.matrix_power");
   Tensor A = square_operand(op, given, n < 0 ? &kernels::inverse : nullptr);
   const NoAutocast plain(A);

@@ -94,6 +94,7 @@ Tensor cofactors(const Tensor& A, const Factors& f, const Tensor& d) {
 }  // namespace
 
 InvEx inv_ex(const Tensor& given) {
+  const OpName op("linalg.inv_ex");
   const Tensor A = square_operand("linalg.inv", given, &kernels::inverse);
   Tensor y = fresh(A), info = zeros(batch_of(A), {Dtype::i32, A.device()});
   if (y.numel() > 0) kernels::inverse(A.device(), FlatOut(y, 2), FlatOut(info, 0));

@@ -55,13 +55,14 @@ Tensor solve_triangular(const Tensor& A_given, const Tensor& B_given, const Solv
     Tensor ga;
     if (c.needs(0)) {
       ga = neg(o.left ? matmul(gb, transposed(X)) : matmul(transposed(X), gb));
-      ga = o.upper ? triu(ga, o.unitriangular) : tril(ga, -static_cast<int64_t>(o.unitriangular));
+      ga = o.upper ? triu(ga, o.unitriangular ? 1 : 0) : tril(ga, o.unitriangular ? -1 : 0);
     }
     return {ga, gb};
   });
 }
 
 CholeskyEx cholesky_ex(const Tensor& given, Only<bool> upper) {
+  const OpName op("linalg.cholesky_ex");
   const Tensor A = square_operand("linalg.cholesky", given, &kernels::cholesky);
   CholeskyEx r;
   r.L = cholesky_factor(A, r.info, upper);

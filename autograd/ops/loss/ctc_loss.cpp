@@ -66,6 +66,7 @@ Tensor untrainable(const Tensor& x, const Tensor& value, const Tensor& lost) {
 
 Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
                 const Tensor& target_lengths, const CtcLossOptions& o) {
+  const OpName op("ctc_loss");
   WEFT_CHECK((log_probs.rank(kCtcLoss) == 2 || log_probs.rank() == 3) && log_probs.is_floating(), ShapeError, kCtcLoss,
              ": log_probs must be floating [T, N, C] or [T, C], got ", log_probs.shape());
   const bool batched = log_probs.rank() == 3;

@@ -92,6 +92,7 @@ Tensor multilabel_soft_margin_loss(const Tensor& x, const Tensor& target, const 
 
 Tensor triplet_margin_with_distance_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
                                          const TripletDistanceOptions& o) {
+  const OpName op("triplet_margin_with_distance_loss");
   WEFT_CHECK(o.margin > 0, ValueError, "triplet_margin_with_distance_loss: margin must be greater than 0, got ",
              o.margin);
   const auto distance = [&](const Tensor& a, const Tensor& b) {

@@ -31,8 +31,9 @@ Tensor norm_grad(const Tensor& g, const Tensor& x, const Tensor& y, double p, ui
 }
 }  // namespace
 
-Tensor vector_norm(const Tensor& in, double p, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
-  const OpName op("norm");
+Tensor vector_norm(const Tensor& in, double p, const DimList& dims, Only<bool> keepdim, std::optional<Dtype> dtype) {
+  const OpName name("vector_norm");
+  constexpr const char* op = "norm";
   WEFT_CHECK(in.is_floating(), DtypeError, "expects a floating dtype, got ", in.dtype(), "; convert with to()");
   WEFT_CHECK(!dtype || is_floating(*dtype), DtypeError, "dtype must be floating, got ", *dtype);
   Tensor x = autocast(CastPolicy::fp32, in);
@@ -62,7 +63,7 @@ Tensor vector_norm(const Tensor& in, double p, const DimList& dims, bool keepdim
   });
 }
 
-Tensor logsumexp(const Tensor& in, const DimList& dims, bool keepdim) {
+Tensor logsumexp(const Tensor& in, const DimList& dims, Only<bool> keepdim) {
   const OpName op("logsumexp");
   Tensor x = autocast(CastPolicy::fp32, as_float(in));
   const uint32_t mask = dims.mask(op, x.rank());

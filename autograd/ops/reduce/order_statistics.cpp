@@ -107,21 +107,21 @@ Tensor as_quantile(const char* op, double q, const Tensor& x) {
 
 Tensor median(const Tensor& x) { return median_of_all("median", x, false); }
 Tensor nanmedian(const Tensor& x) { return median_of_all("nanmedian", x, true); }
-ValuesIndices median(const Tensor& x, int64_t dim, Only<bool> keepdim) {
+ValuesIndices median(const Tensor& x, Int dim, Only<bool> keepdim) {
   return median_along("median", x, dim, keepdim, false);
 }
-ValuesIndices nanmedian(const Tensor& x, int64_t dim, Only<bool> keepdim) {
+ValuesIndices nanmedian(const Tensor& x, Int dim, Only<bool> keepdim) {
   return median_along("nanmedian", x, dim, keepdim, true);
 }
 
-ValuesIndices kthvalue(const Tensor& in, int64_t k, int64_t dim, Only<bool> keepdim) {
+ValuesIndices kthvalue(const Tensor& in, Int k, Int dim, Only<bool> keepdim) {
   const OpName op("kthvalue");
   const int d = full_axis(op, in, dim);
   const Tensor x = at_least_1d(in);
   WEFT_CHECK(k >= 1 && k <= x.size(d), ValueError, "k = ", k, " is out of range for axis ", d, " of size ", x.size(d));
   return pick(x, d, topk(x.detach(), k, d, false).indices.narrow(d, k - 1, 1), keepdim, in.rank());
 }
-ValuesIndices mode(const Tensor& in, int64_t dim, Only<bool> keepdim) {
+ValuesIndices mode(const Tensor& in, Int dim, Only<bool> keepdim) {
   const int d = full_axis("mode", in, dim);
   const Tensor x = at_least_1d(in);
   Shape shape = x.shape();
@@ -131,21 +131,21 @@ ValuesIndices mode(const Tensor& in, int64_t dim, Only<bool> keepdim) {
   return pick(x, d, index, keepdim, in.rank());
 }
 
-Tensor quantile(const Tensor& x, double q, std::optional<int64_t> dim, Only<bool> keepdim,
+Tensor quantile(const Tensor& x, double q, std::optional<Int> dim, Only<bool> keepdim,
                 Choice<QuantileInterpolation> interpolation) {
   const OpName op("quantile");
   return quantile_of(op, x, as_quantile(op, q, x), dim, keepdim, interpolation, false);
 }
-Tensor quantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, Only<bool> keepdim,
+Tensor quantile(const Tensor& x, const Tensor& q, std::optional<Int> dim, Only<bool> keepdim,
                 Choice<QuantileInterpolation> interpolation) {
   return quantile_of("quantile", x, q, dim, keepdim, interpolation, false);
 }
-Tensor nanquantile(const Tensor& x, double q, std::optional<int64_t> dim, Only<bool> keepdim,
+Tensor nanquantile(const Tensor& x, double q, std::optional<Int> dim, Only<bool> keepdim,
                    Choice<QuantileInterpolation> interpolation) {
   const OpName op("nanquantile");
   return quantile_of(op, x, as_quantile(op, q, x), dim, keepdim, interpolation, true);
 }
-Tensor nanquantile(const Tensor& x, const Tensor& q, std::optional<int64_t> dim, Only<bool> keepdim,
+Tensor nanquantile(const Tensor& x, const Tensor& q, std::optional<Int> dim, Only<bool> keepdim,
                    Choice<QuantileInterpolation> interpolation) {
   return quantile_of("nanquantile", x, q, dim, keepdim, interpolation, true);
 }

@@ -67,7 +67,7 @@ void check_not_empty(const char* op, const Tensor& x, uint32_t mask) {
 }
 }  // namespace
 
-Tensor sum(const Tensor& in, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+Tensor sum(const Tensor& in, const DimList& dims, Only<bool> keepdim, std::optional<Dtype> dtype) {
   const OpName op("sum");
   Tensor x = autocast(CastPolicy::fp32, in);
   const uint32_t mask = dims.mask(op, x.rank());
@@ -77,7 +77,7 @@ Tensor sum(const Tensor& in, const DimList& dims, bool keepdim, std::optional<Dt
     return {spread(c.grad(), shape, mask, keepdim)};
   });
 }
-Tensor nansum(const Tensor& in, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+Tensor nansum(const Tensor& in, const DimList& dims, Only<bool> keepdim, std::optional<Dtype> dtype) {
   const OpName op("nansum");
   if (!in.is_floating() || (dtype && !is_floating(*dtype))) return sum(in, dims, keepdim, dtype);
   Tensor x = autocast(CastPolicy::fp32, in);
@@ -100,7 +100,7 @@ Tensor sum_to(const Tensor& g, const Shape& shape) {
   return sum(g, dims, true, g.dtype()).reshape(shape);
 }
 
-Tensor mean(const Tensor& x, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+Tensor mean(const Tensor& x, const DimList& dims, Only<bool> keepdim, std::optional<Dtype> dtype) {
   const OpName op("mean");
   const Dtype d = dtype.value_or(x.dtype());
   WEFT_CHECK(is_floating(d), DtypeError, "expects a floating dtype, got ", d,
@@ -113,7 +113,7 @@ Tensor mean(const Tensor& x, const DimList& dims, bool keepdim, std::optional<Dt
     return {spread(c.grad() / count, shape, mask, keepdim)};
   });
 }
-Tensor nanmean(const Tensor& x, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+Tensor nanmean(const Tensor& x, const DimList& dims, Only<bool> keepdim, std::optional<Dtype> dtype) {
   const OpName op("nanmean");
   const Dtype d = dtype.value_or(x.dtype());
   WEFT_CHECK(is_floating(d), DtypeError, "expects a floating dtype, got ", d,
@@ -160,7 +160,7 @@ Tensor prod_grad(const Tensor& g, const Tensor& x, const Tensor& y, uint32_t mas
 }
 }  // namespace
 
-Tensor prod(const Tensor& in, const DimList& dims, bool keepdim, std::optional<Dtype> dtype) {
+Tensor prod(const Tensor& in, const DimList& dims, Only<bool> keepdim, std::optional<Dtype> dtype) {
   const OpName op("prod");
   Tensor x = autocast(CastPolicy::fp32, in);
   const uint32_t mask = dims.mask(op, x.rank());
@@ -230,10 +230,12 @@ Tensor std(const Tensor& x, const DimList& dims, const VarOptions& o) {
   });
 }
 
-Tensor any(const Tensor& x, const DimList& dims, bool keepdim) {
+Tensor any(const Tensor& x, const DimList& dims, Only<bool> keepdim) {
+  const OpName op("any");
   return detail::reduce<fn::Any>(x, dims.mask("any", x.rank()), keepdim, Dtype::boolean);
 }
-Tensor all(const Tensor& x, const DimList& dims, bool keepdim) {
+Tensor all(const Tensor& x, const DimList& dims, Only<bool> keepdim) {
+  const OpName op("all");
   return detail::reduce<fn::All>(x, dims.mask("all", x.rank()), keepdim, Dtype::boolean);
 }
 Tensor count_nonzero(const Tensor& x, const DimList& dims) {
@@ -292,10 +294,10 @@ Tensor arg_extreme(const char* op, const Tensor& x, std::optional<int64_t> dim, 
 }
 }  // namespace
 
-Tensor amax(const Tensor& x, const DimList& dims, bool keepdim) {
+Tensor amax(const Tensor& x, const DimList& dims, Only<bool> keepdim) {
   return extreme<fn::Max>("amax", x, dims, keepdim, false);
 }
-Tensor amin(const Tensor& x, const DimList& dims, bool keepdim) {
+Tensor amin(const Tensor& x, const DimList& dims, Only<bool> keepdim) {
   return extreme<fn::Min>("amin", x, dims, keepdim, false);
 }
 Tensor max(const Tensor& x) { return extreme<fn::Max>("max", x, {}, false, true); }
@@ -308,12 +310,12 @@ Tensor min(const Tensor& x, const Tensor& y) {
   const OpName op("min");
   return minimum(x, y);
 }
-ValuesIndices max(const Tensor& x, int64_t dim, bool keepdim) { return extreme_along("max", x, dim, keepdim, true); }
-ValuesIndices min(const Tensor& x, int64_t dim, bool keepdim) { return extreme_along("min", x, dim, keepdim, false); }
-Tensor argmax(const Tensor& x, std::optional<int64_t> dim, bool keepdim) {
+ValuesIndices max(const Tensor& x, Int dim, Only<bool> keepdim) { return extreme_along("max", x, dim, keepdim, true); }
+ValuesIndices min(const Tensor& x, Int dim, Only<bool> keepdim) { return extreme_along("min", x, dim, keepdim, false); }
+Tensor argmax(const Tensor& x, std::optional<Int> dim, Only<bool> keepdim) {
   return arg_extreme("argmax", x, dim, keepdim, true);
 }
-Tensor argmin(const Tensor& x, std::optional<int64_t> dim, bool keepdim) {
+Tensor argmin(const Tensor& x, std::optional<Int> dim, Only<bool> keepdim) {
   return arg_extreme("argmin", x, dim, keepdim, false);
 }
 

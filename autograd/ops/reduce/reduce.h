@@ -15,17 +15,20 @@
 namespace weft {
 
 /// Sum. Integers and bool give i64; `dtype` converts first. 0 for no elements.
-WEFT_API Tensor sum(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
+WEFT_API Tensor sum(const Tensor& x, const DimList& dims = {}, Only<bool> keepdim = false,
+                    std::optional<Dtype> dtype = {});
 /// Sum of the elements that are not NaN. NaNs get the gradient 0. Integers and bool as in `sum`.
-WEFT_API Tensor nansum(const Tensor& x, const DimList& dims = {}, bool keepdim = false,
+WEFT_API Tensor nansum(const Tensor& x, const DimList& dims = {}, Only<bool> keepdim = false,
                        std::optional<Dtype> dtype = {});
 /// Arithmetic mean; NaN for no elements. DtypeError for integers without a floating `dtype`.
-WEFT_API Tensor mean(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
+WEFT_API Tensor mean(const Tensor& x, const DimList& dims = {}, Only<bool> keepdim = false,
+                     std::optional<Dtype> dtype = {});
 /// Mean of the elements that are not NaN; NaN where there is none. Errors as in `mean`.
-WEFT_API Tensor nanmean(const Tensor& x, const DimList& dims = {}, bool keepdim = false,
+WEFT_API Tensor nanmean(const Tensor& x, const DimList& dims = {}, Only<bool> keepdim = false,
                         std::optional<Dtype> dtype = {});
 /// Product. Integers and bool give i64. The gradient is exact at zeros.
-WEFT_API Tensor prod(const Tensor& x, const DimList& dims = {}, bool keepdim = false, std::optional<Dtype> dtype = {});
+WEFT_API Tensor prod(const Tensor& x, const DimList& dims = {}, Only<bool> keepdim = false,
+                     std::optional<Dtype> dtype = {});
 
 /// Of everything, converted first: `sum(x, Dtype::f64)`.
 template <std::same_as<Dtype> D> Tensor sum(const Tensor& x, D dtype) { return sum(x, DimList(), false, dtype); }
@@ -41,20 +44,20 @@ struct VarOptions {
 /// Floating only.
 WEFT_API Tensor var(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 /// The same in PyTorch's older form: correction 1 (unbiased) or 0.
-inline Tensor var(const Tensor& x, const DimList& dims, Only<bool> unbiased, bool keepdim = false) {
+inline Tensor var(const Tensor& x, const DimList& dims, Only<bool> unbiased, Only<bool> keepdim = false) {
   return var(x, dims, VarOptions{bool(unbiased) ? 1.0 : 0.0, keepdim});
 }
 /// sqrt(var); its gradient at 0 is 0.
 WEFT_API Tensor std(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 /// As for var.
-inline Tensor std(const Tensor& x, const DimList& dims, Only<bool> unbiased, bool keepdim = false) {
+inline Tensor std(const Tensor& x, const DimList& dims, Only<bool> unbiased, Only<bool> keepdim = false) {
   return std(x, dims, VarOptions{bool(unbiased) ? 1.0 : 0.0, keepdim});
 }
 
 /// The greatest or smallest element. NaN wins. Equal extremes share the gradient. Where NaN won, the gradient is NaN;
 /// in `max` and `min` of everything all NaNs share it. ShapeError for no elements.
-WEFT_API Tensor amax(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
-WEFT_API Tensor amin(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
+WEFT_API Tensor amax(const Tensor& x, const DimList& dims = {}, Only<bool> keepdim = false);
+WEFT_API Tensor amin(const Tensor& x, const DimList& dims = {}, Only<bool> keepdim = false);
 WEFT_API Tensor max(const Tensor& x);
 WEFT_API Tensor min(const Tensor& x);
 /// maximum and minimum of two tensors (elementwise/binary.h).
@@ -64,34 +67,36 @@ WEFT_API Tensor min(const Tensor& x, const Tensor& y);
 /// The gradient goes to that element.
 WEFT_RESULT(ValuesIndices, values, indices);
 /// The greatest or smallest element along `dim`. ShapeError for an empty axis.
-WEFT_API ValuesIndices max(const Tensor& x, int64_t dim, bool keepdim = false);
-WEFT_API ValuesIndices min(const Tensor& x, int64_t dim, bool keepdim = false);
+WEFT_API ValuesIndices max(const Tensor& x, Int dim, Only<bool> keepdim = false);
+WEFT_API ValuesIndices min(const Tensor& x, Int dim, Only<bool> keepdim = false);
 /// Index (i64) of the first greatest or smallest element along `dim`, or of the flattened tensor.
-WEFT_API Tensor argmax(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
-WEFT_API Tensor argmin(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
+WEFT_API Tensor argmax(const Tensor& x, std::optional<Int> dim = {}, Only<bool> keepdim = false);
+WEFT_API Tensor argmin(const Tensor& x, std::optional<Int> dim = {}, Only<bool> keepdim = false);
 
 /// (sum |x|^ord)^(1/ord) for any ord: inf and -inf are the greatest and smallest |x|, 0 counts what is not 0. Floating
 /// only.
-WEFT_API Tensor vector_norm(const Tensor& x, double ord = 2, const DimList& dims = {}, bool keepdim = false,
+WEFT_API Tensor vector_norm(const Tensor& x, double ord = 2, const DimList& dims = {}, Only<bool> keepdim = false,
                             std::optional<Dtype> dtype = {});
 /// vector_norm with PyTorch's older name.
-inline Tensor norm(const Tensor& x, Only<double> p = 2, const DimList& dims = {}, bool keepdim = false,
+inline Tensor norm(const Tensor& x, Only<double> p = 2, const DimList& dims = {}, Only<bool> keepdim = false,
                    std::optional<Dtype> dtype = {}) {
+  const OpName op("norm");
   return vector_norm(x, p, dims, keepdim, dtype);
 }
 /// Orders that have names: "fro" is 2, "inf" the greatest |x|.
 enum class NamedNorm : uint8_t { fro, inf };
 constexpr auto mode_words(NamedNorm) { return make_words("norm: p", "fro", "inf"); }
-inline Tensor norm(const Tensor& x, Choice<NamedNorm> p, const DimList& dims = {}, bool keepdim = false,
+inline Tensor norm(const Tensor& x, Choice<NamedNorm> p, const DimList& dims = {}, Only<bool> keepdim = false,
                    std::optional<Dtype> dtype = {}) {
+  const OpName op("norm");
   return vector_norm(x, p == NamedNorm::fro ? 2 : std::numeric_limits<double>::infinity(), dims, keepdim, dtype);
 }
 /// log(sum(exp(x))), without overflow.
-WEFT_API Tensor logsumexp(const Tensor& x, const DimList& dims, bool keepdim = false);
+WEFT_API Tensor logsumexp(const Tensor& x, const DimList& dims, Only<bool> keepdim = false);
 
 /// Whether any, whether every element is not zero. -> bool.
-WEFT_API Tensor any(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
-WEFT_API Tensor all(const Tensor& x, const DimList& dims = {}, bool keepdim = false);
+WEFT_API Tensor any(const Tensor& x, const DimList& dims = {}, Only<bool> keepdim = false);
+WEFT_API Tensor all(const Tensor& x, const DimList& dims = {}, Only<bool> keepdim = false);
 /// Number of elements that are not zero. -> i64.
 WEFT_API Tensor count_nonzero(const Tensor& x, const DimList& dims = {});
 

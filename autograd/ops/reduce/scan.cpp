@@ -52,13 +52,13 @@ Tensor cumprod_grad(const Tensor& g, const Tensor& x, const Tensor& y, int dim, 
 }
 }  // namespace
 
-Tensor cumsum(const Tensor& in, int64_t dim, std::optional<Dtype> dtype) {
+Tensor cumsum(const Tensor& in, Int dim, std::optional<Dtype> dtype) {
   const OpName op("cumsum");
   check_defined(op, in);
   Tensor x = as_scanned(autocast(CastPolicy::fp32, in), dtype);
   return running_sum(x, wrap_dim(op, dim, x.rank()), false);
 }
-Tensor cumprod(const Tensor& in, int64_t dim_in, std::optional<Dtype> dtype) {
+Tensor cumprod(const Tensor& in, Int dim_in, std::optional<Dtype> dtype) {
   const OpName op("cumprod");
   check_defined(op, in);
   Tensor x = as_scanned(autocast(CastPolicy::fp32, in), dtype);
@@ -96,10 +96,10 @@ Tensor log_joined(const Tensor& x, const Tensor& y) {
 }
 }  // namespace
 
-ValuesIndices cummax(const Tensor& x, int64_t dim) { return running_extreme("cummax", x, dim, true); }
-ValuesIndices cummin(const Tensor& x, int64_t dim) { return running_extreme("cummin", x, dim, false); }
+ValuesIndices cummax(const Tensor& x, Int dim) { return running_extreme("cummax", x, dim, true); }
+ValuesIndices cummin(const Tensor& x, Int dim) { return running_extreme("cummin", x, dim, false); }
 
-Tensor logcumsumexp(const Tensor& x, int64_t dim_in) {
+Tensor logcumsumexp(const Tensor& x, Int dim_in) {
   const OpName op("logcumsumexp");
   WEFT_CHECK(x.is_floating(), DtypeError, "expects a floating dtype, got ", x.dtype(), "; convert with to()");
   const int dim = wrap_dim(op, dim_in, x.rank());

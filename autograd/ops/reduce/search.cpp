@@ -91,7 +91,7 @@ Tensor isin(Scalar element, const Tensor& test_elements, const IsinOptions& o) {
   return o.invert ? logical_not(found) : found;
 }
 
-Tensor isclose(const Tensor& x, const Tensor& y, double rtol, double atol, bool equal_nan) {
+Tensor isclose(const Tensor& x, const Tensor& y, double rtol, double atol, Only<bool> equal_nan) {
   const OpName op("isclose");
   check_operands(op, x, y);
   WEFT_CHECK(x.dtype() == y.dtype(), DtypeError, "dtypes differ: ", x.dtype(), " and ", y.dtype());
@@ -148,7 +148,7 @@ UniqueResult unique(const Tensor& in, const UniqueOptions& o) {
   return r;
 }
 
-Tensor bincount(const Tensor& x, const Tensor& weights, int64_t minlength) {
+Tensor bincount(const Tensor& x, const Tensor& weights, Int minlength) {
   const OpName op("bincount");
   check_defined(op, x);
   WEFT_CHECK(!x.is_floating() && x.dtype() != Dtype::boolean, DtypeError, "expects integers, got ", x.dtype());
@@ -174,7 +174,7 @@ Tensor histc(const Tensor& in, const HistcOptions& o) {
   const OpName op("histc");
   check_defined(op, in);
   WEFT_CHECK(in.is_floating(), DtypeError, "expects a floating dtype, got ", in.dtype(), "; convert with to()");
-  WEFT_CHECK(o.bins > 0, ValueError, "bins must be positive, got ", o.bins);
+  WEFT_CHECK(o.bins > 0 && o.bins < kTooManyElements, ValueError, "bins must be positive and below 2^59, got ", o.bins);
   NoGrad guard;
   const Tensor x = cast(in.detach(), compute_dtype(in.dtype())).reshape({-1});
   double low = o.min, high = o.max;

@@ -37,7 +37,7 @@ struct IsinOptions {
 /// |x - y| <= atol + rtol |y|, element by element, in f64; equal infinities are close, NaNs only with `equal_nan`.
 /// bool. DtypeError for two dtypes; ValueError for a negative tolerance.
 [[nodiscard]] WEFT_API Tensor isclose(const Tensor& x, const Tensor& y, double rtol = 1e-5, double atol = 1e-8,
-                                      bool equal_nan = false);
+                                      Only<bool> equal_nan = false);
 
 /// The result of unique: the different elements or slices, once each; where in `output` each element (x's shape) or
 /// slice ([n]) is, i64; how often each of `output` was there, i64. What the options do not ask for is undefined.
@@ -46,7 +46,7 @@ WEFT_RESULT(UniqueResult, output, inverse_indices, counts);
 struct UniqueOptions {
   bool return_inverse = false;
   bool return_counts = false;
-  std::optional<int64_t> dim = std::nullopt;  ///< whole slices along it are compared; none: elements in row-major order
+  std::optional<Int> dim = std::nullopt;  ///< whole slices along it are compared; none: elements in row-major order
 };
 /// The different elements in rising order, or the different slices along `dim` in lexicographic order (one sort for
 /// each element of a slice). A NaN equals nothing. Waits for the device. Equivalent: torch.unique.
@@ -56,7 +56,7 @@ struct UniqueOptions {
 
 /// How often each of 0, 1, ... is in x ([n], integers, none negative): i64 [max(x) + 1], at least `minlength`.
 /// With weights ([n]) their sums, in order, f32 for f32 and f64 otherwise. Waits for the device.
-[[nodiscard]] WEFT_API Tensor bincount(const Tensor& x, const Tensor& weights = {}, int64_t minlength = 0);
+[[nodiscard]] WEFT_API Tensor bincount(const Tensor& x, const Tensor& weights = {}, Int minlength = 0);
 /// Options of histc.
 struct HistcOptions {
   int64_t bins = 100;       ///< number of parts

@@ -33,14 +33,14 @@ Tensor softmax_op(const char* name, const Tensor& in, int64_t dim_in, std::optio
 }
 }  // namespace
 
-Tensor softmax(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) {
+Tensor softmax(const Tensor& x, Int dim, std::optional<Dtype> dtype) {
   return softmax_op("softmax", x, dim, dtype, false);
 }
-Tensor softmin(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) {
+Tensor softmin(const Tensor& x, Int dim, std::optional<Dtype> dtype) {
   const OpName op("softmin");
   return softmax(neg(x), dim, dtype);
 }
-Tensor log_softmax(const Tensor& x, int64_t dim, std::optional<Dtype> dtype) {
+Tensor log_softmax(const Tensor& x, Int dim, std::optional<Dtype> dtype) {
   return softmax_op("log_softmax", x, dim, dtype, true);
 }
 

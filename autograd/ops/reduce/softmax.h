@@ -7,10 +7,10 @@ namespace weft {
 
 /// exp(x_i) / sum_j exp(x_j) along `dim`, without overflow. x: any shape, floating; `dtype` converts first. A line of
 /// -inf gives NaN, as in PyTorch.
-WEFT_API Tensor softmax(const Tensor& x, int64_t dim, std::optional<Dtype> dtype = {});
+WEFT_API Tensor softmax(const Tensor& x, Int dim, std::optional<Dtype> dtype = {});
 /// softmax(-x).
-WEFT_API Tensor softmin(const Tensor& x, int64_t dim, std::optional<Dtype> dtype = {});
+WEFT_API Tensor softmin(const Tensor& x, Int dim, std::optional<Dtype> dtype = {});
 /// log(softmax(x)), exact where that is tiny.
-WEFT_API Tensor log_softmax(const Tensor& x, int64_t dim, std::optional<Dtype> dtype = {});
+WEFT_API Tensor log_softmax(const Tensor& x, Int dim, std::optional<Dtype> dtype = {});
 
 }  // namespace weft

@@ -18,18 +18,18 @@ Tensor positions(const Tensor& x, int d, int64_t k, Only<bool> descending) {
 
 }  // namespace
 
-Tensor argsort(const Tensor& x, int64_t dim, Only<bool> descending) {
+Tensor argsort(const Tensor& x, Int dim, Only<bool> descending) {
   const int d = wrap_dim("argsort", dim, x.rank());
   return x.rank() == 0 ? zeros({}, {Dtype::i64, x.device()}) : positions(x, d, x.shape()[d], descending);
 }
 
-ValuesIndices sort(const Tensor& x, int64_t dim, Only<bool> descending) {
+ValuesIndices sort(const Tensor& x, Int dim, Only<bool> descending) {
   const int d = wrap_dim("sort", dim, x.rank());
   const Tensor at = argsort(x, d, descending);
   return {gather(x, d, at), at};
 }
 
-ValuesIndices topk(const Tensor& x, int64_t k, int64_t dim, Only<bool> largest, Only<bool>) {
+ValuesIndices topk(const Tensor& x, Int k, Int dim, Only<bool> largest, Only<bool>) {
   const OpName op("topk");
   const int d = wrap_dim(op, dim, x.rank());
   const int64_t n = x.rank() ? x.shape()[d] : 1;

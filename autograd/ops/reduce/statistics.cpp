@@ -22,7 +22,7 @@ VarMean var_mean(const Tensor& x, const DimList& dims, const VarOptions& o) {
   return {var(x, dims, o), mean(x, dims, o.keepdim)};
 }
 
-MinMax aminmax(const Tensor& x, std::optional<int64_t> dim, bool keepdim) {
+MinMax aminmax(const Tensor& x, std::optional<Int> dim, Only<bool> keepdim) {
   const OpName op("aminmax");
   const DimList dims = dim ? DimList(*dim) : DimList();
   return {amin(x, dims, keepdim), amax(x, dims, keepdim)};
@@ -87,7 +87,7 @@ Tensor corrcoef(const Tensor& x) {
   return clamp(c / deviation.unsqueeze(1) / deviation.unsqueeze(0), -1, 1).to(dtype);
 }
 
-Tensor diff(const Tensor& x, int64_t n, int64_t dim, const DiffOptions& o) {
+Tensor diff(const Tensor& x, Int n, Int dim, const DiffOptions& o) {
   const OpName op("diff");
   WEFT_CHECK(x.rank() > 0, ShapeError, "a rank-0 tensor has no neighbours");
   WEFT_CHECK(n >= 0, ValueError, "n must not be negative, got ", n);
@@ -100,7 +100,7 @@ Tensor diff(const Tensor& x, int64_t n, int64_t dim, const DiffOptions& o) {
     parts.push_back(part);
   }
   Tensor y = parts.size() == 1 ? x : cat(parts, d);
-  for (int64_t i = 0, steps = std::min(n, y.size(d)); i < steps; ++i) {
+  for (int64_t i = 0, steps = std::min<int64_t>(n, y.size(d)); i < steps; ++i) {
     const int64_t left = y.size(d) - 1;
     const Tensor next = y.narrow(d, 1, left), at = y.narrow(d, 0, left);
     y = y.dtype() == Dtype::boolean ? logical_xor(next, at) : next - at;
@@ -116,7 +116,7 @@ void check_integrand(const Tensor& t, const char* what) {
 
 }  // namespace
 
-Tensor trapezoid(const Tensor& y, double dx, int64_t dim) {
+Tensor trapezoid(const Tensor& y, double dx, Int dim) {
   const OpName op("trapezoid");
   WEFT_CHECK(y.rank() > 0, ShapeError, "a rank-0 tensor has no axis to integrate along");
   check_integrand(y, "y");
@@ -126,7 +126,7 @@ Tensor trapezoid(const Tensor& y, double dx, int64_t dim) {
   return sum(y.narrow(d, 1, n) + y.narrow(d, 0, n), d) * (dx / 2);
 }
 
-Tensor trapezoid(const Tensor& y, const Tensor& x, int64_t dim) {
+Tensor trapezoid(const Tensor& y, const Tensor& x, Int dim) {
   const OpName op("trapezoid");
   check_defined(op, y, x);
   WEFT_CHECK(y.rank() > 0 && x.rank() > 0, ShapeError, "a rank-0 tensor has no axis to integrate along");
@@ -152,7 +152,7 @@ Tensor trapezoid(const Tensor& y, const Tensor& x, int64_t dim) {
   return sum((y.narrow(d, 1, n) + y.narrow(d, 0, n)) * steps, dim) / 2.0;
 }
 
-Tensor renorm(const Tensor& x, double p, int64_t dim, double maxnorm) {
+Tensor renorm(const Tensor& x, double p, Int dim, double maxnorm) {
   const OpName op("renorm");
   WEFT_CHECK(x.rank() >= 2, ShapeError, "expects at least 2 dimensions, got ", x.shape());
   WEFT_CHECK(p > 0, ValueError, "p must be positive, got ", p);

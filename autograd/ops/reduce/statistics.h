@@ -18,7 +18,7 @@ WEFT_API VarMean var_mean(const Tensor& x, const DimList& dims = {}, const VarOp
 WEFT_RESULT(MinMax, min, max);
 /// amin and amax along `dim`, or of everything; NaN wins and equal extremes share the gradient. ShapeError for no
 /// elements. Equivalent: torch.aminmax.
-WEFT_API MinMax aminmax(const Tensor& x, std::optional<int64_t> dim = {}, bool keepdim = false);
+WEFT_API MinMax aminmax(const Tensor& x, std::optional<Int> dim = {}, Only<bool> keepdim = false);
 
 /// Options of cov.
 struct CovOptions {
@@ -41,16 +41,16 @@ struct DiffOptions {
 };
 /// Differences of neighbours along `dim`, n times over: the axis becomes n shorter. bool: are they different?
 /// ValueError for negative n. Equivalent: torch.diff.
-[[nodiscard]] WEFT_API Tensor diff(const Tensor& x, int64_t n = 1, int64_t dim = -1, const DiffOptions& o = {});
+[[nodiscard]] WEFT_API Tensor diff(const Tensor& x, Int n = 1, Int dim = -1, const DiffOptions& o = {});
 
 /// Integral along `dim` by the trapezoid rule, sum of (y_i + y_{i+1}) / 2 times dx; the axis goes. Integers give the
 /// default dtype. DtypeError for bool. Equivalent: torch.trapezoid.
-[[nodiscard]] WEFT_API Tensor trapezoid(const Tensor& y, double dx = 1, int64_t dim = -1);
+[[nodiscard]] WEFT_API Tensor trapezoid(const Tensor& y, double dx = 1, Int dim = -1);
 /// The same at places x: a vector of the axis's size, or a tensor that broadcasts with y.
-[[nodiscard]] WEFT_API Tensor trapezoid(const Tensor& y, const Tensor& x, int64_t dim = -1);
+[[nodiscard]] WEFT_API Tensor trapezoid(const Tensor& y, const Tensor& x, Int dim = -1);
 
 /// Each slice x.select(dim, i) whose p-norm exceeds maxnorm, scaled down to it (times maxnorm / (norm + 1e-7)).
 /// Floating, rank >= 2. ValueError unless p > 0 and maxnorm >= 0. Equivalent: torch.renorm.
-[[nodiscard]] WEFT_API Tensor renorm(const Tensor& x, double p, int64_t dim, double maxnorm);
+[[nodiscard]] WEFT_API Tensor renorm(const Tensor& x, double p, Int dim, double maxnorm);
 
 }  // namespace weft

@@ -80,7 +80,7 @@ Tensor strided_grad(const Tensor& g, Strided to, Strided of) {
 
 }  // namespace
 
-Tensor as_strided(const Tensor& x, const Shape& size, const Strides& stride, std::optional<int64_t> storage_offset) {
+Tensor as_strided(const Tensor& x, const Shape& size, const Strides& stride, std::optional<Int> storage_offset) {
   const OpName op("as_strided");
   check_defined(op, x);
   WEFT_CHECK(size.size() == stride.size(), ShapeError, "size ", size, " and stride ", stride, " differ in length");

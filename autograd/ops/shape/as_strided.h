@@ -11,6 +11,6 @@ namespace weft {
 /// for negative sizes and for strides of another number, ValueError for negative strides or offset and for elements
 /// beyond the storage. Equivalent: torch.as_strided.
 [[nodiscard]] WEFT_API Tensor as_strided(const Tensor& x, const Shape& size, const Strides& stride,
-                                         std::optional<int64_t> storage_offset = {});
+                                         std::optional<Int> storage_offset = {});
 
 }  // namespace weft

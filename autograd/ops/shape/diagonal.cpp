@@ -9,20 +9,20 @@
 
 namespace weft {
 
-Tensor diag(const Tensor& x, int64_t diagonal) {
+Tensor diag(const Tensor& x, Int diagonal) {
   const OpName op("diag");
   WEFT_CHECK(x.rank() == 1 || x.rank() == 2, ShapeError, "expects a vector or a matrix, got ", x.shape());
   return x.rank() == 1 ? diag_embed(x, diagonal) : x.diagonal(diagonal).clone();
 }
 
-Tensor diag_embed(const Tensor& x, int64_t offset, int64_t dim1, int64_t dim2) {
+Tensor diag_embed(const Tensor& x, Int offset, Int dim1, Int dim2) {
   const OpName op("diag_embed");
   WEFT_CHECK(x.rank() > 0, ShapeError, "expects at least 1 dimension, got ", x.shape());
   const int a = wrap_dim(op, dim1, x.rank() + 1), b = wrap_dim(op, dim2, x.rank() + 1);
   WEFT_CHECK(a != b, ValueError, "dim1 and dim2 are both ", a);
   int64_t n = 0;
-  const bool fits = offset >= 0 ? !__builtin_add_overflow(x.size(-1), offset, &n)
-                                : !__builtin_sub_overflow(x.size(-1), offset, &n);
+  const bool fits = offset >= 0 ? !__builtin_add_overflow(x.size(-1), int64_t{offset}, &n)
+                                : !__builtin_sub_overflow(x.size(-1), int64_t{offset}, &n);
   WEFT_CHECK(fits, ShapeError, "offset ", offset, " is too large");
   Shape shape = x.shape();
   shape.pop_back();

@@ -1,6 +1,7 @@
 #include "weft/autograd/ops/shape/shape.h"
 
 #include "weft/autograd/ops/index/index.h"
+#include "weft/autograd/ops/shape/pieces.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/core/fn/axes.h"
@@ -32,7 +33,7 @@ Tensor detail::dense_ordered(const Tensor& x) {
   return y;
 }
 
-Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
+Tensor cat(const std::vector<Tensor>& tensors, Int dim) {
   const OpName op("cat");
   WEFT_CHECK(!tensors.empty(), ValueError, "the list of tensors is empty");
   // [0] is skipped whatever the rank of the others: what a loop appends to at first
@@ -86,7 +87,7 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
   });
 }
 
-Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) {
+Tensor stack(const std::vector<Tensor>& tensors, Int dim) {
   const OpName op("stack");
   WEFT_CHECK(!tensors.empty(), ValueError, "the list of tensors is empty");
   const int d = wrap_dim(op, dim, tensors[0].rank() + 1);
@@ -100,10 +101,11 @@ Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) {
   return cat(raised, d);
 }
 
-std::vector<Tensor> unbind(const Tensor& x, int64_t dim_in) {
+std::vector<Tensor> unbind(const Tensor& x, Int dim_in) {
   const OpName op("unbind");
   WEFT_CHECK(x.rank(op) > 0, ShapeError, "needs an axis, got rank 0");
   const int dim = wrap_dim(op, dim_in, x.rank());
+  detail::check_pieces(x.size(dim));
   const Tensor at = x.detach();
   std::vector<Tensor> slices;
   for (int64_t i = 0; i < x.size(dim); ++i) slices.push_back(at.select(dim, i));
@@ -151,7 +153,7 @@ Tensor roll(const Tensor& x, const Shape& shifts, const Shape& dims) {
   return y.is_same(x) ? x.clone() : y;
 }
 
-Tensor roll(const Tensor& x, int64_t shift) {
+Tensor roll(const Tensor& x, Int shift) {
   const OpName op("roll");
   return roll(x.flatten(), {shift}, {0}).reshape(x.shape());
 }
@@ -191,7 +193,7 @@ Tensor tile(const Tensor& x, const Shape& dims) {
   return repeat(x, repeats);
 }
 
-Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t dim) {
+Tensor repeat_interleave(const Tensor& x, Int repeats, Int dim) {
   const OpName op("repeat_interleave");
   WEFT_CHECK(repeats >= 0, ValueError, "negative number of repeats ", repeats);
   if (x.rank() == 0) return repeat_interleave(x.reshape({1}), repeats, dim);
@@ -203,12 +205,12 @@ Tensor repeat_interleave(const Tensor& x, int64_t repeats, int64_t dim) {
   return x.unsqueeze(d + 1).expand(grown).reshape(shape).contiguous();
 }
 
-Tensor repeat_interleave(const Tensor& x, int64_t repeats) {
+Tensor repeat_interleave(const Tensor& x, Int repeats) {
   const OpName op("repeat_interleave");
   return repeat_interleave(x.flatten(), repeats, 0);
 }
 
-Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, int64_t dim) {
+Tensor repeat_interleave(const Tensor& x, const Tensor& repeats, Int dim) {
   const OpName op("repeat_interleave");
   const int d = wrap_dim(op, dim, x.rank());
   const int64_t n = x.rank() ? x.shape()[d] : 1;
@@ -283,13 +285,13 @@ void shuffle_copy(Tensor& to, const Tensor& from, int64_t r) {
 
 }  // namespace
 
-Tensor tril(const Tensor& x, int64_t diagonal) { return triangle("tril", x, diagonal, true); }
-Tensor triu(const Tensor& x, int64_t diagonal) { return triangle("triu", x, diagonal, false); }
+Tensor tril(const Tensor& x, Int diagonal) { return triangle("tril", x, diagonal, true); }
+Tensor triu(const Tensor& x, Int diagonal) { return triangle("triu", x, diagonal, false); }
 
 namespace {
 constexpr int64_t kMaxFactor = 1 << 16;  // its square times a size must not overflow
 }
-Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor) {
+Tensor pixel_shuffle(const Tensor& x, Int upscale_factor) {
   const OpName op("pixel_shuffle");
   const int64_t r = upscale_factor;
   WEFT_CHECK(r >= 1 && r <= kMaxFactor, ValueError, "upscale_factor must be 1 to ", kMaxFactor, ", got ", r);
@@ -306,7 +308,7 @@ Tensor pixel_shuffle(const Tensor& x, int64_t upscale_factor) {
   return record(op, y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_unshuffle(c.grad(), r)}; });
 }
 
-Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor) {
+Tensor pixel_unshuffle(const Tensor& x, Int downscale_factor) {
   const OpName op("pixel_unshuffle");
   const int64_t r = downscale_factor;
   WEFT_CHECK(r >= 1 && r <= kMaxFactor, ValueError, "downscale_factor must be 1 to ", kMaxFactor, ", got ", r);
@@ -323,7 +325,7 @@ Tensor pixel_unshuffle(const Tensor& x, int64_t downscale_factor) {
   return record(op, y, {x}, [r](BackwardCtx& c) -> Grads { return {pixel_shuffle(c.grad(), r)}; });
 }
 
-Tensor channel_shuffle(const Tensor& x, int64_t groups) {
+Tensor channel_shuffle(const Tensor& x, Int groups) {
   const OpName op("channel_shuffle");
   WEFT_CHECK(x.rank() >= 3, ShapeError, "expects at least 3 dimensions, got ", x.shape());
   WEFT_CHECK(groups > 0 && x.size(1) % groups == 0, ValueError, "the channels of ", x.shape(),

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "weft/autograd/ops/index/index.h"
+#include "weft/autograd/ops/shape/pieces.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 
@@ -24,11 +25,11 @@ std::vector<Tensor> raised_to(const char* op, int rank, const std::vector<Tensor
   return raised;
 }
 
-std::vector<Tensor> split_at(const Tensor& x, const std::vector<int64_t>& indices, int rank, int64_t dim) {
+std::vector<Tensor> split_at(const Tensor& x, const std::vector<int64_t>& indices, int rank, Int dim) {
   WEFT_CHECK(x.rank() >= rank, ShapeError, "expects at least ", rank, " dimensions, got ", x.shape());
   return tensor_split(x, indices, dim);
 }
-std::vector<Tensor> split_evenly(const Tensor& x, int64_t sections, int rank, int64_t dim) {
+std::vector<Tensor> split_evenly(const Tensor& x, Int sections, int rank, Int dim) {
   WEFT_CHECK(x.rank() >= rank, ShapeError, "expects at least ", rank, " dimensions, got ", x.shape());
   WEFT_CHECK(sections > 0 && x.size(dim) % sections == 0, ValueError, "dim ", dim, " of ", x.shape(),
              " does not divide into ", sections, " equal sections");
@@ -61,10 +62,11 @@ Tensor column_stack(const std::vector<Tensor>& tensors) {
   return cat(columns, 1);
 }
 
-std::vector<Tensor> tensor_split(const Tensor& x, int64_t sections, int64_t dim) {
+std::vector<Tensor> tensor_split(const Tensor& x, Int sections, Int dim) {
   const OpName op("tensor_split");
   WEFT_CHECK(x.rank() > 0, ShapeError, "a rank-0 tensor has no axis to split");
   WEFT_CHECK(sections > 0, ValueError, "needs at least one section, got ", sections);
+  detail::check_pieces(sections);
   const int d = wrap_dim(op, dim, x.rank());
   const int64_t size = x.size(d) / sections, longer = x.size(d) % sections;
   std::vector<Tensor> pieces;
@@ -76,7 +78,7 @@ std::vector<Tensor> tensor_split(const Tensor& x, int64_t sections, int64_t dim)
   return pieces;
 }
 
-std::vector<Tensor> tensor_split(const Tensor& x, const std::vector<int64_t>& indices, int64_t dim) {
+std::vector<Tensor> tensor_split(const Tensor& x, const std::vector<int64_t>& indices, Int dim) {
   const OpName op("tensor_split");
   WEFT_CHECK(x.rank() > 0, ShapeError, "a rank-0 tensor has no axis to split");
   const int d = wrap_dim(op, dim, x.rank());
@@ -90,7 +92,7 @@ std::vector<Tensor> tensor_split(const Tensor& x, const std::vector<int64_t>& in
   return pieces;
 }
 
-std::vector<Tensor> hsplit(const Tensor& x, int64_t sections) {
+std::vector<Tensor> hsplit(const Tensor& x, Int sections) {
   const OpName op("hsplit");
   return split_evenly(x, sections, 1, x.rank() == 1 ? 0 : 1);
 }
@@ -98,7 +100,7 @@ std::vector<Tensor> hsplit(const Tensor& x, const std::vector<int64_t>& indices)
   const OpName op("hsplit");
   return split_at(x, indices, 1, x.rank() == 1 ? 0 : 1);
 }
-std::vector<Tensor> vsplit(const Tensor& x, int64_t sections) {
+std::vector<Tensor> vsplit(const Tensor& x, Int sections) {
   const OpName op("vsplit");
   return split_evenly(x, sections, 2, 0);
 }
@@ -106,7 +108,7 @@ std::vector<Tensor> vsplit(const Tensor& x, const std::vector<int64_t>& indices)
   const OpName op("vsplit");
   return split_at(x, indices, 2, 0);
 }
-std::vector<Tensor> dsplit(const Tensor& x, int64_t sections) {
+std::vector<Tensor> dsplit(const Tensor& x, Int sections) {
   const OpName op("dsplit");
   return split_evenly(x, sections, 3, 2);
 }
@@ -115,7 +117,7 @@ std::vector<Tensor> dsplit(const Tensor& x, const std::vector<int64_t>& indices)
   return split_at(x, indices, 3, 2);
 }
 
-std::vector<Tensor> tensor_split(const Tensor& x, const Tensor& indices_or_sections, int64_t dim) {
+std::vector<Tensor> tensor_split(const Tensor& x, const Tensor& indices_or_sections, Int dim) {
   const OpName op("tensor_split");
   const Tensor& at = indices_or_sections;
   check_defined(op, x, at);
@@ -152,7 +154,7 @@ Tensor flipud(const Tensor& x) {
   return flip(x, {0});
 }
 
-Tensor rot90(const Tensor& x, int64_t k, const Shape& dims) {
+Tensor rot90(const Tensor& x, Int k, const Shape& dims) {
   const OpName op("rot90");
   WEFT_CHECK(dims.size() == 2, ValueError, "expects two dims, got ", dims);
   WEFT_CHECK(x.rank() >= 2, ShapeError, "expects at least 2 dimensions, got ", x.shape());
@@ -182,10 +184,11 @@ Tensor cartesian_prod(const std::vector<Tensor>& tensors) {
   return stack(meshgrid(tensors), -1).reshape({rows, static_cast<int64_t>(tensors.size())});
 }
 
-Tensor combinations(const Tensor& x, int64_t r, bool with_replacement) {
+Tensor combinations(const Tensor& x, Int size, Only<bool> with_replacement) {
+  const int64_t r = size;
   const OpName op("combinations");
   WEFT_CHECK(x.rank() == 1, ShapeError, "expects a vector, got ", x.shape());
-  WEFT_CHECK(r >= 0, ValueError, "r must not be negative, got ", r);
+  WEFT_CHECK(size >= 0, ValueError, "r must not be negative, got ", size);
   if (r == 0) return empty({0}, x.options());
   const int64_t n = x.size(0);
   // r of n with replacement are as many as r of n + r - 1 without

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "weft/autograd/engine.h"
+#include "weft/autograd/ops/shape/pieces.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 #include "weft/core/fn/integer.h"
@@ -140,7 +141,7 @@ Tensor Tensor::permute(const Shape& dims) const {
                 [back](BackwardCtx& c) -> Grads { return {c.grad().permute(back)}; });
 }
 
-Tensor Tensor::transpose(int64_t dim0, int64_t dim1) const {
+Tensor Tensor::transpose(Int dim0, Int dim1) const {
   const OpName op("transpose");
   int a = wrap_dim(op, dim0, rank()), b = wrap_dim(op, dim1, rank());
   if (rank() == 0) return whole(*this);
@@ -165,7 +166,7 @@ Tensor Tensor::mT() const {
   return transpose(-2, -1);
 }
 
-Tensor Tensor::slice(int64_t dim, std::optional<int64_t> start, std::optional<int64_t> stop, int64_t step) const {
+Tensor Tensor::slice(Int dim, std::optional<Int> start, std::optional<Int> stop, Int step) const {
   const OpName op("slice");
   WEFT_CHECK(rank() > 0, ShapeError, "a rank-0 tensor has no axis to slice");
   WEFT_CHECK(step >= 1, ValueError, "step must be at least 1, got ", step);
@@ -176,19 +177,19 @@ Tensor Tensor::slice(int64_t dim, std::optional<int64_t> start, std::optional<in
   Shape to = shape();
   Strides strides = impl_->strides;
   to[d] = b > a ? (b - a - 1) / step + 1 : 0;
-  strides[d] *= std::min(step, std::max<int64_t>(n, 1));  // a longer one is never taken
+  strides[d] *= std::min<int64_t>(step, std::max<int64_t>(n, 1));  // a longer one is never taken
   int64_t offset = impl_->offset + (to[d] > 0 ? a * impl_->strides[d] : 0);
   return record_part(op, view_of(*this, to, strides, offset), *this,
                      [d, a, b, step](const Tensor& t) { return t.slice(d, a, b, step); });
 }
 
-Tensor Tensor::select(int64_t dim, int64_t index) const {
+Tensor Tensor::select(Int dim, Int index) const {
   const OpName op("select");
   WEFT_CHECK(rank() > 0, ShapeError, "a rank-0 tensor has no axis to select from");
   int d = wrap_dim(op, dim, rank());
   int64_t n = shape()[d];
   WEFT_CHECK(index >= -n && index < n, ValueError, "index ", index, " is out of range for axis ", d, " of size ", n);
-  int64_t i = index < 0 ? index + n : index;
+  int64_t i = index + (index < 0 ? n : 0);
   Shape to = shape();
   Strides strides = impl_->strides;
   to.erase(d);
@@ -197,11 +198,11 @@ Tensor Tensor::select(int64_t dim, int64_t index) const {
                      [d, i](const Tensor& t) { return t.select(d, i); });
 }
 
-Tensor Tensor::narrow(int64_t dim, int64_t start, int64_t length) const {
+Tensor Tensor::narrow(Int dim, Int start, Int length) const {
   const OpName op("narrow");
   WEFT_CHECK(rank() > 0, ShapeError, "a rank-0 tensor has no axis to narrow");
   int d = wrap_dim(op, dim, rank());
-  int64_t n = shape()[d], a = start < 0 ? start + n : start;
+  int64_t n = shape()[d], a = start + (start < 0 ? n : 0);
   WEFT_CHECK(a >= 0 && length >= 0 && a <= n && length <= n - a, ValueError, "start ", start, " and length ", length,
              " do not fit axis ", d, " of size ", n);
   return slice(d, a, a + length, 1);
@@ -259,7 +260,7 @@ Tensor Tensor::squeeze(const Shape& dims) const {
   return record_reshape(view_of(*this, to, strides, impl_->offset), *this);
 }
 
-Tensor Tensor::unsqueeze(int64_t dim) const {
+Tensor Tensor::unsqueeze(Int dim) const {
   const OpName op("unsqueeze");
   int d = wrap_dim(op, dim, rank() + 1);
   Shape to = shape();
@@ -269,7 +270,7 @@ Tensor Tensor::unsqueeze(int64_t dim) const {
   return record_reshape(view_of(*this, to, strides, impl_->offset), *this);
 }
 
-Tensor Tensor::flatten(int64_t start_dim, int64_t end_dim) const {
+Tensor Tensor::flatten(Int start_dim, Int end_dim) const {
   const OpName op("flatten");
   int a = wrap_dim(op, start_dim, rank()), b = wrap_dim(op, end_dim, rank());
   WEFT_CHECK(a <= b, ValueError, "start_dim ", start_dim, " comes after end_dim ", end_dim);
@@ -282,7 +283,7 @@ Tensor Tensor::flatten(int64_t start_dim, int64_t end_dim) const {
   return reshape(to);
 }
 
-Tensor Tensor::unflatten(int64_t dim, const Shape& sizes) const {
+Tensor Tensor::unflatten(Int dim, const Shape& sizes) const {
   const OpName op("unflatten");
   int d = wrap_dim(op, dim, rank());
   Shape parts = resolve_shape(op, sizes, shape()[d]), to = shape().slice(0, d);
@@ -310,25 +311,28 @@ Tensor Tensor::movedim(const Shape& source, const Shape& destination) const {
   return permute(order);
 }
 
-std::vector<Tensor> Tensor::split(int64_t size, int64_t dim) const {
+std::vector<Tensor> Tensor::pieces(Int size, Int dim) const {
   const OpName op("split");
   WEFT_CHECK(rank() > 0, ShapeError, "a rank-0 tensor has no axis to split");
   int d = wrap_dim(op, dim, rank());
   int64_t n = shape()[d];
   WEFT_CHECK(size > 0 || (size == 0 && n == 0), ValueError, "piece size must be positive, got ", size);
+  if (n > 0) detail::check_pieces(fn::ceil_div(n, int64_t{size}));
   std::vector<Tensor> out;
-  for (int64_t at = 0; at < n; at += size) out.push_back(narrow(d, at, std::min(size, n - at)));
+  const int64_t step = std::min<int64_t>(size, n);
+  for (int64_t at = 0; at < n; at += step) out.push_back(narrow(d, at, std::min(step, n - at)));
   if (out.empty()) out.push_back(whole(*this));
   return out;
 }
 
-std::vector<Tensor> Tensor::split(const Shape& sizes, int64_t dim) const {
+std::vector<Tensor> Tensor::split(const Shape& sizes, Int dim) const {
   const OpName op("split");
   int d = wrap_dim(op, dim, rank());
   int64_t total = 0;
-  for (int64_t s : sizes) total += s;
-  WEFT_CHECK(rank() > 0 && total == shape()[d], ValueError, "sizes ", sizes, " do not add up to axis ", d, " of ",
-             shape());
+  bool fits = true;
+  for (int64_t s : sizes) fits = fits && !__builtin_add_overflow(total, s, &total);
+  WEFT_CHECK(rank() > 0 && fits && total == shape()[d], ValueError, "sizes ", sizes, " do not add up to axis ", d,
+             " of ", shape());
   std::vector<Tensor> out;
   int64_t at = 0;
   for (int64_t s : sizes) {
@@ -338,18 +342,19 @@ std::vector<Tensor> Tensor::split(const Shape& sizes, int64_t dim) const {
   return out;
 }
 
-std::vector<Tensor> Tensor::chunk(int64_t chunks, int64_t dim) const {
+std::vector<Tensor> Tensor::chunk(Int chunks, Int dim) const {
   const OpName op("chunk");
   WEFT_CHECK(chunks > 0, ValueError, "needs at least one chunk, got ", chunks);
   int d = wrap_dim(op, dim, rank());
   WEFT_CHECK(rank() > 0, ShapeError, "a rank-0 tensor has no axis to split");
   int64_t n = shape()[d];
   if (n == 0) {
+    detail::check_pieces(chunks);
     std::vector<Tensor> out;
     for (int64_t i = 0; i < chunks; ++i) out.push_back(whole(*this));
     return out;
   }
-  return split(fn::ceil_div(n, chunks), d);
+  return split(fn::ceil_div(n, int64_t{chunks}), d);
 }
 
 namespace {
@@ -366,7 +371,7 @@ Tensor unfold_backward(const Tensor& g, const Shape& shape, int d, int64_t size,
 }
 }  // namespace
 
-Tensor Tensor::unfold(int64_t dim, int64_t size, int64_t step) const {
+Tensor Tensor::unfold(Int dim, Int size, Int step) const {
   const OpName op("unfold");
   int d = wrap_dim(op, dim, rank());
   int64_t n = rank() ? shape()[d] : 1;
@@ -376,7 +381,7 @@ Tensor Tensor::unfold(int64_t dim, int64_t size, int64_t step) const {
   Strides strides = impl_->strides;
   if (rank() == 0) return record_reshape(view_of(*this, {size}, {1}, impl_->offset), *this);
   to[d] = (n - size) / step + 1;
-  strides[d] *= std::min(step, std::max<int64_t>(n, 1));  // a longer one is never taken
+  strides[d] *= std::min<int64_t>(step, std::max<int64_t>(n, 1));  // a longer one is never taken
   to.push_back(size);
   strides.push_back(impl_->strides[d]);
   return record(op, view_of(*this, to, strides, impl_->offset), {*this}, [=, from = shape()](BackwardCtx& c) -> Grads {
@@ -384,7 +389,7 @@ Tensor Tensor::unfold(int64_t dim, int64_t size, int64_t step) const {
   });
 }
 
-Tensor Tensor::diagonal(int64_t offset, int64_t dim0, int64_t dim1) const {
+Tensor Tensor::diagonal(Int offset, Int dim0, Int dim1) const {
   const OpName op("diagonal");
   int a = wrap_dim(op, dim0, rank()), b = wrap_dim(op, dim1, rank());
   WEFT_CHECK(a != b, ValueError, "dim0 and dim1 are both ", a);
