@@ -9,6 +9,7 @@
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/core/factory.h"
 #include "weft/core/map.h"
+#include "weft/core/profile.h"
 
 namespace weft {
 namespace {
@@ -262,6 +263,7 @@ Grads Run::run_formula(Node& n, SmallVec<Tensor, 1>& grads) {
 }
 
 void Run::run_node(Node& n, SmallVec<Tensor, 1> grads) {
+  const detail::ProfileScope profile = detail::profile_backward(n.name(), n.module());
   apply_hooks(n, grads);
   keep(n, grads.data(), grads.size());
   if (restricted_) {
@@ -347,6 +349,7 @@ void Run::walk() {
     places_.erase(w.node.get());
     run_node(*w.node, std::move(w.grads));
   }
+  const detail::ProfileScope profile = detail::profile_backward("accumulate_grad");
   for (Arrived& a : leaves_) check_leaf(a);
   for (Arrived& a : leaves_) finish_leaf(a);
 }

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "weft/autograd/record.h"
+#include "weft/core/profile.h"
 
 namespace weft {
 namespace {
@@ -14,7 +15,10 @@ thread_local SmallVec<Node*, 16>* t_dying = nullptr;
 
 }  // namespace
 
-Node::Node(const char* name) : name_(name), sequence_(g_sequence.fetch_add(1, std::memory_order_relaxed)) {}
+Node::Node(const char* name) : name_(name), sequence_(g_sequence.fetch_add(1, std::memory_order_relaxed)) {
+  if (const detail::ProfileListener* l = detail::profiling()) [[unlikely]]
+    module_ = l->module();
+}
 Node::~Node() = default;
 
 bool Node::enter() {

@@ -47,6 +47,8 @@ class WEFT_API Node : public RefCounted {
   const char* name() const { return name_; }
   /// Grows with every node made: the engine runs nodes in falling order.
   uint64_t sequence() const { return sequence_; }
+  /// A profiler's number of the module in whose call the node was made; 0: none.
+  uint32_t module() const { return module_; }
   SmallVec<Edge, 3> edges;
   /// Computes the inputs' gradients. `ctx` gives the outputs' gradients and says what is wanted.
   virtual Grads backward(BackwardCtx& ctx) = 0;
@@ -74,6 +76,7 @@ class WEFT_API Node : public RefCounted {
   uint64_t sequence_;
 
  private:
+  uint32_t module_ = 0;
   std::atomic<uint32_t> state_{0};  // twice the number of threads inside, plus 1 once the saves are to go
 };
 

@@ -17,6 +17,8 @@ std::vector<KernelSlot*>& slots() {
 }
 }  // namespace
 
+std::atomic<const detail::ProfileListener*> detail::profile_listener{nullptr};
+
 KernelSlot::KernelSlot(const char* name, DtypeSet takes) : name_(name), takes_(takes) { slots().push_back(this); }
 
 const std::vector<KernelSlot*>& KernelSlot::all() {

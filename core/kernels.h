@@ -16,6 +16,7 @@
 #include "weft/core/fn/ternary.h"
 #include "weft/core/fn/unary.h"
 #include "weft/core/generator.h"
+#include "weft/core/kernel_call.h"
 #include "weft/core/loss_params.h"
 #include "weft/core/norm_params.h"
 
@@ -43,6 +44,8 @@ class WEFT_API KernelSlot {
     fn_[static_cast<int>(to)] = fn_[static_cast<int>(from)];
     only_[static_cast<int>(to)] = only_[static_cast<int>(from)];
   }
+  /// Does an elementwise kernel write bools, whatever it reads?
+  bool gives_bool() const { return gives_bool_; }
   /// Every slot there is.
   static const std::vector<KernelSlot*>& all();
 
@@ -54,6 +57,7 @@ class WEFT_API KernelSlot {
   const char* name_;                     ///< for errors
   AnyFn fn_[kDeviceTypes] = {};          ///< by DeviceType; null: none
   DtypeSet takes_, only_[kDeviceTypes];  ///< dtypes of the op; and those that a device's kernel is limited to
+  bool gives_bool_ = false;
 };
 
 /// A slot: one load and an indirect call.
@@ -71,13 +75,25 @@ template <class... A> class Kernel<void(A...)> : public KernelSlot {
   /// The device's kernel, or null.
   Fn get(DeviceType d) const { return reinterpret_cast<Fn>(fn_[static_cast<int>(d)]); }
   /// Name and dtypes of a slot of a family.
-  void describe(const char* name, DtypeSet takes) { name_ = name, takes_ = takes; }
+  void describe(const char* name, DtypeSet takes, bool gives_bool) {
+    name_ = name, takes_ = takes, gives_bool_ = gives_bool;
+  }
   /// Runs the device's kernel, on that device. NotSupported where there is none.
   void operator()(Device d, A... a) const {
     Fn f = get(d.type);
     if (!f) [[unlikely]]
       fail(d.type);
     if (d.type != DeviceType::cpu) detail::activate_device(d);
+    if (const detail::ProfileListener* l = detail::profiling()) [[unlikely]]
+      return profiled(*l, d, f, a...);
+    f(a...);
+  }
+
+ private:
+  __attribute__((cold, noinline)) void profiled(const detail::ProfileListener& l, Device d, Fn f, A... a) const {
+    detail::KernelCall call{*this, d};
+    (call.add(a), ...);
+    const detail::ProfileScope scope(l, l.kernel(call));
     f(a...);
   }
 };
@@ -86,7 +102,7 @@ template <class... A> class Kernel<void(A...)> : public KernelSlot {
 template <class Sig, class List> class KernelFamily {
  public:
   KernelFamily() {
-    List::for_each([this]<class F> { of<F>().describe(F::name, fn::dtypes_of<F>()); });
+    List::for_each([this]<class F> { of<F>().describe(F::name, fn::dtypes_of<F>(), fn::Predicate<F>); });
   }
   /// The slot of functor F.
   template <class F> Kernel<Sig>& of() { return slots_[fn::IndexOf<F, List>::value]; }

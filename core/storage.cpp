@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "weft/core/backend.h"
+#include "weft/core/profile.h"
 
 namespace weft {
 namespace {
@@ -44,6 +45,8 @@ void Storage::on_cached_release(void (*f)(uint64_t)) { g_release.store(f, std::m
 
 Storage::Storage(size_t bytes, Device device) : bytes_(bytes), id_(next_id()), device_(device) {
   data_ = backend(device.type).allocate(bytes, device.index);
+  if (const detail::ProfileListener* l = detail::profiling()) [[unlikely]]
+    l->allocated(id_, bytes, device);
 }
 
 Storage::Storage(void* data, size_t bytes, Device device, std::function<void()> release)
@@ -59,6 +62,8 @@ Storage::~Storage() {
   if (cached_.load(std::memory_order_relaxed))
     if (auto f = g_release.load(std::memory_order_acquire)) f(id_);
   if (!release_) {
+    if (const detail::ProfileListener* l = detail::profiling()) [[unlikely]]
+      l->freed(id_);
     backend(device_.type).deallocate(data_, bytes_, device_.index);
     return;
   }

@@ -6,7 +6,12 @@ std::atomic<int> detail::observers{0};
 
 namespace {
 thread_local CallObserver* latest = nullptr;
+
+weft::detail::ProfileScope profile_call(const Module& m) {
+  if (const weft::detail::ProfileListener* l = weft::detail::profiling()) return {*l, l->call(m)};
+  return {};
 }
+}  // namespace
 
 CallObserver::CallObserver() : before_(std::exchange(latest, this)) { ++detail::observers; }
 CallObserver::~CallObserver() {
@@ -16,7 +21,7 @@ CallObserver::~CallObserver() {
   if (*at) *at = before_;
 }
 
-CallScope::CallScope(const Module& m) : module_(m) {
+CallScope::CallScope(const Module& m) : module_(m), profile_(profile_call(m)) {
   CallObserver* o = latest;
   try {
     for (; o; o = o->before_) o->enter(m);

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/core/profile.h"
 #include "weft/nn/module.h"
 
 namespace weft::nn {
@@ -29,7 +30,7 @@ class WEFT_API CallObserver {
 };
 
 namespace detail {
-extern WEFT_API std::atomic<int> observers;  // of all threads
+extern WEFT_API std::atomic<int> observers;  // of all threads; a profiler is one
 inline bool is_heard(const Module& m) { return m.state().hooks || observers.load(std::memory_order_relaxed) != 0; }
 /// The tensor of a result that hooks get: itself, or its `output`; null where there is none.
 template <class Y> Tensor* result_tensor(Y& y) {
@@ -56,6 +57,7 @@ class WEFT_API CallScope {
 
  private:
   Module module_;
+  weft::detail::ProfileScope profile_;
 };
 
 /// f(x) as the call of module m: hooks run before and after, observers are told. x is the call's first input; hooks
