@@ -191,8 +191,9 @@ int main(int argc, char** argv) try {
   scenes->add_flag("--force", a.force, "overwrite what is there");
   if (const int wrong = parse(app, "segmentation", argc, argv)) return wrong;
 
-  a.train.command = "segmentation";
-  for (int i = 1; i < argc; ++i) a.train.command += std::string(" ") + argv[i];
+  a.train.command = "segmentation";  // a run that goes on leaves the file that it would have left without a break
+  for (int i = 1; i < argc; ++i)
+    if (const std::string word = argv[i]; word != "--resume" && word != "--force") a.train.command += " " + word;
   if (a.threads > 0) weft::set_num_threads(static_cast<int>(a.threads));
   if (*train) run_train(a);
   if (*eval) run_eval(a);

@@ -82,10 +82,9 @@ class Training {
       : o_(o),
         classes_(source.classes()),
         pictures_(source.pictures("train")),
-        seeded_((manual_seed(o.seed), true)),
-        net_({.classes = classes_.size(), .codes = o.codes}),
+        net_(first_net(o, classes_.size())),
         weights_(o.class_weights ? class_weights(pictures_, classes_, o.skip_damaged).to(o.on.device) : Tensor()),
-        opt_(parameter_groups(moved(), o)),
+        opt_(parameter_groups(net_, o)),
         schedule_(opt_, o.steps, std::min(o.warmup, o.steps / 4), o.power),
         settings_(settings_of(source, o, pictures_.size())),
         loader_(pictures_,
@@ -162,11 +161,13 @@ class Training {
     b.ignore_index = classes_.ignore_index;
     return b;
   }
-  EncNetLite& moved() {
-    if (!o_.init.empty()) start_from(net_, o_.init);
-    net_.to(o_.on.device);
-    net_.checkpoint_activations(o_.checkpoint_activations);
-    return net_;
+  static EncNetLite first_net(const TrainOptions& o, int64_t classes) {
+    manual_seed(o.seed);
+    EncNetLite net({.classes = classes, .codes = o.codes});
+    if (!o.init.empty()) start_from(net, o.init);
+    net.to(o.on.device);
+    net.checkpoint_activations(o.checkpoint_activations);
+    return net;
   }
   Batch next_batch() {
     auto batch = loader_.next();
@@ -178,7 +179,6 @@ class Training {
   const TrainOptions& o_;
   Classes classes_;
   Pictures pictures_;
-  bool seeded_;
   EncNetLite net_;
   Tensor weights_;
   optim::SGD opt_;

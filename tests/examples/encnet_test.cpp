@@ -39,8 +39,8 @@ Tensor thinned(const Tensor& x) {
 }
 
 StateDict golden() {
-  const char* path = std::getenv("WEFT_ENCNET_LITE_GOLDEN");
-  return io::load_npz(path ? path : "tests/examples/encnet_lite_golden.npz");
+  const char* folder = std::getenv("WEFT_GOLDEN_EXAMPLES");
+  return io::load_npz(std::string(folder ? folder : "tests/examples") + "/encnet_lite_golden.npz");
 }
 
 /// f64 on both sides: sums of some 10^4 terms in another order, through 25 layers and norms.
