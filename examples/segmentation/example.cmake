@@ -11,7 +11,7 @@ install(FILES "${CMAKE_CURRENT_LIST_DIR}/models/segmentation.safetensors" DESTIN
 if(WEFT_TESTS)
   # The network against PyTorch's; scenes, batches, files.
   find_package(doctest 2.4 REQUIRED)
-  set(_parts encnet_lite batches classes model_file scenes scene_things)
+  set(_parts encnet encnet_lite batches classes model_file scenes scene_things)
   list(TRANSFORM _parts REPLACE "(.+)" "${CMAKE_CURRENT_LIST_DIR}/\\1.cpp")
   weft_add_program(segmentation_test "${PROJECT_SOURCE_DIR}/tests/examples/encnet_test.cpp"
     "${PROJECT_SOURCE_DIR}/tests/examples/segmentation_test.cpp" ${_parts})

@@ -14,21 +14,22 @@ constexpr Rgb kInk = {40, 40, 40}, kPaper = {255, 255, 255}, kVoid = {56, 56, 56
 /// Seven rows of five bits each: a to z, 0 to 9, then . % - _
 constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789.%-_";
 constexpr std::array<std::array<uint8_t, 7>, 40> kFont = {{
-    {0, 0, 14, 1, 15, 17, 15},  {16, 16, 22, 25, 17, 17, 30}, {0, 0, 14, 16, 16, 17, 14},
-    {1, 1, 13, 19, 17, 17, 15}, {0, 0, 14, 17, 31, 16, 14},   {6, 9, 8, 28, 8, 8, 8},
-    {0, 15, 17, 17, 15, 1, 14}, {16, 16, 22, 25, 17, 17, 17}, {4, 0, 12, 4, 4, 4, 14},
-    {2, 0, 6, 2, 2, 18, 12},    {16, 16, 18, 20, 24, 20, 18}, {12, 4, 4, 4, 4, 4, 14},
-    {0, 0, 26, 21, 21, 17, 17}, {0, 0, 22, 25, 17, 17, 17},   {0, 0, 14, 17, 17, 17, 14},
-    {0, 0, 30, 17, 30, 16, 16}, {0, 0, 13, 19, 15, 1, 1},     {0, 0, 22, 25, 16, 16, 16},
-    {0, 0, 14, 16, 14, 1, 30},  {8, 8, 28, 8, 8, 9, 6},       {0, 0, 17, 17, 17, 19, 13},
-    {0, 0, 17, 17, 17, 10, 4},  {0, 0, 17, 17, 21, 21, 10},   {0, 0, 17, 10, 4, 10, 17},
-    {0, 0, 17, 17, 15, 1, 14},  {0, 0, 31, 2, 4, 8, 31},      {14, 17, 19, 21, 25, 17, 14},
-    {4, 12, 4, 4, 4, 4, 14},    {14, 17, 1, 2, 4, 8, 31},     {31, 2, 4, 2, 1, 17, 14},
-    {2, 6, 10, 18, 31, 2, 2},   {31, 16, 30, 1, 1, 17, 14},   {6, 8, 16, 30, 17, 17, 14},
-    {31, 1, 2, 4, 8, 8, 8},     {14, 17, 17, 14, 17, 17, 14}, {14, 17, 17, 15, 1, 2, 12},
-    {0, 0, 0, 0, 0, 12, 12},    {24, 25, 2, 4, 8, 19, 3},     {0, 0, 0, 31, 0, 0, 0},
+    {0, 0, 14, 1, 15, 17, 15},    {16, 16, 22, 25, 17, 17, 30}, {0, 0, 14, 16, 16, 17, 14},
+    {1, 1, 13, 19, 17, 17, 15},   {0, 0, 14, 17, 31, 16, 14},   {6, 9, 8, 28, 8, 8, 8},
+    {15, 17, 17, 17, 15, 1, 14},  {16, 16, 22, 25, 17, 17, 17}, {4, 0, 12, 4, 4, 4, 14},
+    {2, 0, 6, 2, 2, 18, 12},      {16, 16, 18, 20, 24, 20, 18}, {12, 4, 4, 4, 4, 4, 14},
+    {0, 0, 26, 21, 21, 17, 17},   {0, 0, 22, 25, 17, 17, 17},   {0, 0, 14, 17, 17, 17, 14},
+    {30, 17, 17, 17, 30, 16, 16}, {15, 17, 17, 17, 15, 1, 1},   {0, 0, 22, 25, 16, 16, 16},
+    {0, 0, 14, 16, 14, 1, 30},    {8, 8, 28, 8, 8, 9, 6},       {0, 0, 17, 17, 17, 19, 13},
+    {0, 0, 17, 17, 17, 10, 4},    {0, 0, 17, 17, 21, 21, 10},   {0, 0, 17, 10, 4, 10, 17},
+    {17, 17, 17, 17, 15, 1, 14},  {0, 0, 31, 2, 4, 8, 31},      {14, 17, 19, 21, 25, 17, 14},
+    {4, 12, 4, 4, 4, 4, 14},      {14, 17, 1, 2, 4, 8, 31},     {31, 2, 4, 2, 1, 17, 14},
+    {2, 6, 10, 18, 31, 2, 2},     {31, 16, 30, 1, 1, 17, 14},   {6, 8, 16, 30, 17, 17, 14},
+    {31, 1, 2, 4, 8, 8, 8},       {14, 17, 17, 14, 17, 17, 14}, {14, 17, 17, 15, 1, 2, 12},
+    {0, 0, 0, 0, 0, 12, 12},      {24, 25, 2, 4, 8, 19, 3},     {0, 0, 0, 31, 0, 0, 0},
     {0, 0, 0, 0, 0, 0, 31},
 }};
+constexpr std::string_view kBelowTheLine = "gpqy";
 constexpr int64_t kLetterWidth = 6, kLetterHeight = 7;
 
 /// A picture that is drawn on.
@@ -42,15 +43,21 @@ class Sheet {
       for (int64_t x = std::max<int64_t>(0, left); x < std::min(width_, left + width); ++x)
         for (size_t c = 0; c < 3; ++c) p[(y * width_ + x) * 3 + static_cast<int64_t>(c)] = colour[c];
   }
-  void text(int64_t top, int64_t left, const std::string& words, int64_t size, Rgb colour) {
+  /// From (top, left) to the right or, where `upwards` is set, from (bottom, left) up.
+  void text(int64_t top, int64_t left, const std::string& words, int64_t size, Rgb colour, bool upwards = false) {
+    int64_t along = 0;
     for (const char c : words) {
       const size_t letter = kLetters.find(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+      const int64_t below = kBelowTheLine.find(c) == std::string_view::npos ? 0 : 2;
       if (letter != std::string_view::npos)
         for (int64_t y = 0; y < kLetterHeight; ++y)
-          for (int64_t x = 0; x < 5; ++x)
-            if (kFont[letter][static_cast<size_t>(y)] >> (4 - x) & 1)
-              rectangle(top + y * size, left + x * size, size, size, colour);
-      left += kLetterWidth * size;
+          for (int64_t x = 0; x < 5; ++x) {
+            if (!(kFont[letter][static_cast<size_t>(y)] >> (4 - x) & 1)) continue;
+            const int64_t u = along + x, v = y + below;
+            if (upwards) rectangle(top - (u + 1) * size, left + v * size, size, size, colour);
+            else rectangle(top + v * size, left + u * size, size, size, colour);
+          }
+      along += kLetterWidth;
     }
   }
   const Tensor& picture() const { return bytes_; }
@@ -149,21 +156,15 @@ Tensor confusion_picture(const training::ConfusionMatrix& matrix, const Classes&
   const int64_t C = classes.size();
   size_t longest = 5;
   for (const std::string& name : classes.names) longest = std::max(longest, name.size());
-  const int64_t left = text_width(std::string(longest, 'x'), kSize) + 16, top = 52;
-  // columns are headed by the first letters that fit, in two lines
-  const auto head = [](const std::string& name, size_t line) {
-    return line * 3 < name.size() ? name.substr(line * 3, 3) : "";
-  };
+  const int64_t left = text_width(std::string(longest, 'x'), kSize) + 16, top = left - 4;
   Sheet picture(top + C * kCell + 12, left + C * kCell + 12);
-  picture.text(8, 8, "truth", kSize, {150, 150, 150});
-  picture.text(8 + kRowHeight + 6, 8, "in %", kSize, {150, 150, 150});
+  for (const auto& [line, words] : {std::pair{0, "truth:"}, {1, "rows"}, {2, "in %"}})
+    picture.text(8 + line * (kRowHeight + 6), 8, words, kSize, {150, 150, 150});
   const std::vector<int64_t> count = matrix.counts().to_vector<int64_t>();
   for (int64_t r = 0; r < C; ++r) {
     const std::string& name = classes.names[static_cast<size_t>(r)];
     picture.text(top + r * kCell + (kCell - kRowHeight) / 2, left - 8 - text_width(name, kSize), name, kSize, kInk);
-    for (const size_t line : {0, 1})
-      picture.text(8 + static_cast<int64_t>(line) * (kRowHeight + 4), left + r * kCell + 5, head(name, line), kSize,
-                   kInk);
+    picture.text(top - 8, left + r * kCell + (kCell - kRowHeight) / 2, name, kSize, kInk, true);
     double all = 0;
     for (int64_t c = 0; c < C; ++c) all += static_cast<double>(count[static_cast<size_t>(r * C + c)]);
     for (int64_t c = 0; c < C; ++c) {

@@ -46,7 +46,7 @@ Tensor class_weights(const Pictures& pictures, const Classes& classes, bool skip
   return tensor(pixels, Dtype::f32);
 }
 
-/// What a run must keep to go on bit for bit, as a part of its checkpoints.
+/// What a run must keep to go on, as a part of its checkpoints. (With another --steps it goes on by another schedule.)
 class Settings {
  public:
   explicit Settings(std::string words) : words_(std::move(words)) {}
@@ -67,10 +67,9 @@ class Settings {
 
 std::string settings_of(const Source& source, const TrainOptions& o, int64_t pictures) {
   const BatchOptions& b = o.batches;
-  return str("steps ", o.steps, ", batch ", o.batch, " x ", o.accumulate, ", lr ", o.lr, ", warm-up ", o.warmup,
-             ", crop ", b.crop.height, " x ", b.crop.width, ", scale ", b.scale.low, " to ", b.scale.high, ", jitter ",
-             b.jitter, ", seed ", o.seed, ", ", o.on.dtype, ", ", pictures, " pictures of ", source.classes().size(),
-             " classes");
+  return str("batch ", o.batch, " x ", o.accumulate, ", lr ", o.lr, ", warm-up ", o.warmup, ", crop ", b.crop.height,
+             " x ", b.crop.width, ", scale ", b.scale.low, " to ", b.scale.high, ", jitter ", b.jitter, ", seed ",
+             o.seed, ", ", o.on.dtype, ", ", pictures, " pictures of ", source.classes().size(), " classes");
 }
 
 using BatchLoader = data::Loader<Pictures, MakeBatch>;

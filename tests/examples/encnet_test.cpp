@@ -1,10 +1,12 @@
-// EncNetLite against PyTorch's; its activation checkpoints.
+// EncNetLite and EncNet against PyTorch's; activation checkpoints.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 
+#include "../../examples/segmentation/encnet.h"
 #include "../../examples/segmentation/encnet_lite.h"
 
 using namespace weft;
@@ -38,12 +40,19 @@ Tensor thinned(const Tensor& x) {
   return index_select(index_select(x.detach(), 2, tensor(rows)), 3, tensor(columns));
 }
 
-StateDict golden() {
+StateDict golden(const std::string& name) {
   const char* folder = std::getenv("WEFT_GOLDEN_EXAMPLES");
-  return io::load_npz(std::string(folder ? folder : "tests/examples") + "/encnet_lite_golden.npz");
+  return io::load_npz(std::string(folder ? folder : "tests/examples") + "/" + name);
 }
 
-/// f64 on both sides: sums of some 10^4 terms in another order, through 25 layers and norms.
+void check_keys(const nn::Module& net, const StateDict& file) {
+  std::string keys;
+  for (const auto& [key, t] : net.state_dict()) keys += (keys.empty() ? "" : "\n") + key;
+  const std::vector<uint8_t> expected = file.at("keys").to_vector<uint8_t>();
+  CHECK(keys == std::string(expected.begin(), expected.end()));
+}
+
+/// f64 on both sides: sums of some 10^4 terms in another order, through up to 60 layers and norms.
 void check_close(const Tensor& got, const Tensor& expected, const std::string& what) {
   INFO(what);
   REQUIRE(got.shape() == expected.shape());
@@ -54,13 +63,10 @@ void check_close(const Tensor& got, const Tensor& expected, const std::string& w
 }  // namespace
 
 TEST_CASE("EncNetLite: keys, outputs, gradients and running statistics are those of PyTorch's network") {
-  const StateDict file = golden();
+  const StateDict file = golden("encnet_lite_golden.npz");
   EncNetLite net;
   net.to(Dtype::f64);
-  std::string keys;
-  for (const auto& [key, t] : net.state_dict()) keys += (keys.empty() ? "" : "\n") + key;
-  const std::vector<uint8_t> expected = file.at("keys").to_vector<uint8_t>();
-  CHECK(keys == std::string(expected.begin(), expected.end()));
+  check_keys(net, file);
   fill(net);
   for (auto& drop : net.modules<nn::Dropout>()) drop.eval();
   Tensor x = value(90, {2, 3, 45, 50}, 1).requires_grad_();
@@ -79,6 +85,41 @@ TEST_CASE("EncNetLite: keys, outputs, gradients and running statistics are those
   const Segmented still = net(x);
   check_close(thinned(still.scores), file.at("eval.y"), "scores in evaluation");
   check_close(still.presence, file.at("eval.se"), "presence in evaluation");
+}
+
+TEST_CASE("EncNet: keys and outputs are those of PyTorch's network with a dilated ResNet-50") {
+  const StateDict file = golden("encnet_golden.npz");
+  EncNet net({.classes = 5, .lateral = true});
+  check_keys(net, file);
+  net.to(Dtype::f64);
+  fill(net);
+  for (auto& drop : net.modules<nn::Dropout2d>()) drop.eval();
+  NoGrad guard;
+  const EncNet::Output out = net(value(90, {2, 3, 33, 41}, 1));
+  check_close(thinned(out.scores), file.at("y"), "scores");
+  check_close(thinned(out.aux), file.at("aux"), "aux");
+  check_close(out.presence, file.at("se"), "presence");
+}
+
+TEST_CASE("EncNet: converted weights load strictly, but for the backbone's classifier") {
+  const char* folder = std::getenv("TMPDIR");
+  const std::string path = std::string(folder ? folder : "/tmp") + "/weft_encnet.safetensors";
+  EncNet net({.classes = 2, .codes = 4, .se_loss = false, .aux = false});
+  StateDict dict = net.state_dict();
+  dict.insert("pretrained.fc.weight", ones({3, 2}));
+  dict.insert("pretrained.fc.bias", ones({3}));
+  io::save(dict, path);
+  net.load(path);
+  dict.erase("head.conv5.0.weight");
+  dict.insert("head.extra", ones({1}));
+  io::save(dict, path);
+  std::string said;
+  try {
+    net.load(path);
+  } catch (const ValueError& e) { said = e.what(); }
+  for (const std::string& word : {path, std::string("head.conv5.0.weight"), std::string("head.extra")})
+    CHECK(said.find(word) != std::string::npos);
+  std::remove(path.c_str());
 }
 
 TEST_CASE("EncNetLite: activation checkpoints give the same gradients, and count each batch once") {
