@@ -7,11 +7,11 @@ PREFIX ?= /usr/local
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help build test demo bench coverage lint docs install clean deps
+.PHONY: help build test demo demo-segmentation bench coverage lint docs install clean deps
 .DEFAULT_GOAL := build
 
 help:            ## this list
-	@sed -n 's/^\([a-z]*\):.*## */\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand -t 20
 
 deps:
 	@scripts/deps.sh
@@ -29,6 +29,11 @@ demo: deps $(BUILD)/build.ninja   ## stylise a photo: writes .demo/astronaut_*.p
 	@echo "demo: compiling the library for the CPU and style_transfer, about $(shell expr 12 / $(JOBS) + 1) minutes with $(JOBS) jobs the first time"
 	cmake --build $(BUILD) -j $(JOBS) --target style_transfer
 	scripts/demo.sh $(BUILD) $(DEMO_ARGS)
+
+demo-segmentation: deps $(BUILD)/build.ninja   ## draw streets, learn to name their parts, look at the result: .demo/segmentation
+	@echo "demo: compiling the library for the CPU and segmentation, about $(shell expr 12 / $(JOBS) + 1) minutes with $(JOBS) jobs the first time"
+	cmake --build $(BUILD) -j $(JOBS) --target segmentation
+	scripts/demo-segmentation.sh $(BUILD) $(DEMO_ARGS)
 
 bench: build     ## weft against PyTorch, in turns: writes docs/benchmarks.md
 	bench/compare.py --build $(BUILD) $(BENCH_ARGS)

@@ -1,0 +1,61 @@
+#include "predict.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "../common/interrupt.h"
+#include "pictures.h"
+
+using namespace weft;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Files, and what folders have of .png, .jpg and .jpeg, sorted.
+std::vector<std::string> photo_files(const std::vector<std::string>& paths) {
+  std::vector<std::string> files;
+  for (const std::string& path : paths) {
+    if (!fs::is_directory(path)) {
+      files.push_back(path);
+      continue;
+    }
+    std::vector<std::string> inside;
+    for (const fs::directory_entry& entry : fs::directory_iterator(path)) {
+      std::string ending = entry.path().extension().string();
+      std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
+      if (ending == ".png" || ending == ".jpg" || ending == ".jpeg") inside.push_back(entry.path().string());
+    }
+    WEFT_CHECK(!inside.empty(), IoError, path, ": has no .png or .jpg");
+    std::sort(inside.begin(), inside.end());
+    files.insert(files.end(), inside.begin(), inside.end());
+  }
+  return files;
+}
+
+}  // namespace
+
+std::vector<std::string> predict(Model& model, const PredictOptions& o) {
+  const std::vector<std::string> photos = photo_files(o.photos);
+  std::map<std::string, std::string> by_name;
+  for (const std::string& photo : photos) {
+    const auto [it, first] = by_name.emplace(fs::path(photo).stem().string(), photo);
+    WEFT_CHECK(first, IoError, photo, ": has the name of ", it->second, ", and results are named after the photos");
+  }
+  fs::create_directories(o.out);
+  std::vector<std::string> written;
+  InterruptFlag flag;
+  io::Progress bar("predict", std::ssize(photos));
+  for (size_t i = 0; i < photos.size() && !flag.raised(); ++i) {
+    const Tensor photo = io::read_image(photos[i]);
+    const Tensor labels = labels_of(model.net, photo, o.side < 0 ? model.shorter_side : o.side, o.on);
+    const std::string base = (fs::path(o.out) / fs::path(photos[i]).stem()).string();
+    const Tensor both = sheet({{photo, overlay(photo, labels, model.classes)}});
+    io::write_image(sheet({{both}, {legend(labels, model.classes, both.size(1))}}), base + "_overlay.png");
+    io::write_labels(labels, base + "_labels.png", model.classes.file_palette());
+    written.push_back(base + "_overlay.png");
+    written.push_back(base + "_labels.png");
+    bar.update(static_cast<int64_t>(i) + 1);
+  }
+  return written;
+}
