@@ -132,7 +132,8 @@ double smooth(double x) {
 class Tissue {
  public:
   Tissue(const Shape& size, uint64_t seed, Generator& g)
-      : seeds_(pixels(size), 140, 36, seed,
+      : crowded_(0.4 + 0.4 * g.uniform()),
+        seeds_(pixels(size), 140, 36, seed,
                // regions of small cells and regions of large ones
                [seed](int64_t a, int64_t b, int64_t c) {
                  return 0.09 + 0.75 * std::pow(chance(seed + 3, a >> 1, b >> 1, c >> 1, 5), 3.0);
@@ -192,9 +193,9 @@ class Tissue {
     if (cell.border > 6)
       vesicles_.around(p, 1, [&](const Scatter::Dot& dot) {
         const double radius = 2.2 + 1.8 * vesicles_.of(dot, 40), d = std::sqrt(squared_distance(p, dot.at));
-        if (vesicles_.of(dot, 41) > 0.5 + 0.4 * crowd || d > radius + 2) return;
+        if (vesicles_.of(dot, 41) > crowded_ + 0.4 * crowd || d > radius + 2) return;
         const double wall = std::exp(-(d - radius) * (d - radius) / 1.1);
-        grey += d < radius - 1.2 ? 10.0 : -(35 + 45 * vesicles_.of(dot, 42)) * wall;
+        grey += d < radius - 1.2 ? 10.0 : -(45 + 55 * vesicles_.of(dot, 42)) * wall;
       });
     return grey;
   }
@@ -203,6 +204,7 @@ class Tissue {
     return {static_cast<double>(size[0]) * kSlice, static_cast<double>(size[1]), static_cast<double>(size[2])};
   }
 
+  double crowded_;  // share of places with a vesicle
   Scatter seeds_, mitochondria_, vesicles_;
   std::array<Noise, 3> bend_;
   std::array<Noise, 2> ripple_;
@@ -230,11 +232,13 @@ Cells draw_cells(const Shape& size, uint64_t seed) {
         labels[row * width + x] = middle.membrane;
       }
   });
+  // each volume its own microscope
+  const double grain = 10 + 16 * g.uniform(), noise = 22 + 20 * g.uniform(), blur = 0.7 + 0.5 * g.uniform();
   const auto along_slices = [&](double spread) { return randn({size[0], 1, 1}, {}, &g) * spread; };
-  const Tensor texture = Noise(size, 3, g).field() * 7.0 + Noise(size, 9, g).field() * 5.0 +
-                         Noise(size, 90, g).field() * 6.0;
-  Tensor image = data::functional::gaussian_blur3d(grey + texture, {0, 0.9, 0.9});
-  image = image + data::functional::gaussian_blur3d(randn(size, {}, &g) * 34.0, {0, 0.6, 0.6});
+  const Tensor texture = Noise(size, 2.6, g).field() * grain + Noise(size, 9, g).field() * 8.0 +
+                         Noise(size, 90, g).field() * 8.0;
+  Tensor image = data::functional::gaussian_blur3d(grey + texture, {0, blur, blur});
+  image = image + data::functional::gaussian_blur3d(randn(size, {}, &g) * noise, {0, 0.6, 0.6});
   image = (image - 128) * (1 + along_slices(0.06)) + 128 + along_slices(5);
   return {clamp(round(image), 0, 255).to(Dtype::u8), membrane};
 }
