@@ -31,12 +31,12 @@ template <class F> int in_child(const F& f) {
   _exit(f());
 }
 
-/// The test case `name` (decorated with skip) in a new process with these variables; an empty value removes one.
+/// Starts the test case `name` (decorated with skip) in a new process with these variables; an empty value removes one.
 /// `cores`: it may run on so many of the cores that there are; 0: all.
-inline int run_again(const std::string& name, const std::vector<std::pair<std::string, std::string>>& environment,
-                     int cores = 0) {
+inline pid_t start_again(const std::string& name, const std::vector<std::pair<std::string, std::string>>& environment,
+                         int cores = 0) {
   const pid_t child = fork();
-  if (child != 0) return ended(child);
+  if (child != 0) return child;
   alarm(60);
   for (const auto& [key, value] : environment)
     value.empty() ? unsetenv(key.c_str()) : setenv(key.c_str(), value.c_str(), 1);
@@ -54,6 +54,12 @@ inline int run_again(const std::string& name, const std::vector<std::pair<std::s
   const std::string filter = "-tc=" + name;
   execl("/proc/self/exe", "weft_test", filter.c_str(), "--no-skip", "--quiet", static_cast<char*>(nullptr));
   _exit(127);
+}
+
+/// The same, to its end.
+inline int run_again(const std::string& name, const std::vector<std::pair<std::string, std::string>>& environment,
+                     int cores = 0) {
+  return ended(start_again(name, environment, cores));
 }
 
 /// What the test case prints in a new process as "KEY: [...]" where the environment also has `settings`, as a shell
