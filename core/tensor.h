@@ -233,16 +233,16 @@ class WEFT_API Tensor : public TensorMethods {
   // Views: same storage, recorded; a tensor of their own even where nothing changes
   /// One size may be -1. A view where strides allow, a copy otherwise.
   [[nodiscard]] Tensor reshape(const Shape& shape) const;
-  template <std::integral... I>
+  template <Integer... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor reshape(I... sizes) const { return reshape(listed(sizes...)); }
   [[nodiscard]] Tensor reshape_as(const Tensor& o) const;
   /// As reshape, but a ShapeError where a copy would be needed.
   [[nodiscard]] Tensor view(const Shape& shape) const;
-  template <std::integral... I>
+  template <Integer... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor view(I... sizes) const { return view(listed(sizes...)); }
   [[nodiscard]] Tensor view_as(const Tensor& o) const { return view(o.shape()); }
   [[nodiscard]] Tensor permute(const Shape& dims) const;
-  template <std::integral... I>
+  template <Integer... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor permute(I... dims) const { return permute(listed(dims...)); }
   [[nodiscard]] Tensor transpose(Int dim0, Int dim1) const;
   /// Transpose of a matrix; rank 0 and 1 unchanged.
@@ -261,7 +261,7 @@ class WEFT_API Tensor : public TensorMethods {
   [[nodiscard]] Tensor narrow(Int dim, Int start, Int length) const;
   /// Sizes of 1 grow without copying; -1 keeps a size; new axes come in front.
   [[nodiscard]] Tensor expand(const Shape& shape) const;
-  template <std::integral... I>
+  template <Integer... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor expand(I... sizes) const { return expand(listed(sizes...)); }
   [[nodiscard]] Tensor expand_as(const Tensor& o) const;
   /// Without dims all axes of size 1 go; with dims those of them that have size 1.
@@ -440,7 +440,7 @@ inline Tensor& TensorMethods::self() { return static_cast<Tensor&>(*this); }
 template <std::same_as<Dtype> D> Tensor TensorMethods::sum(D dtype) const { return sum(DimList(), false, dtype); }
 template <std::same_as<Dtype> D> Tensor TensorMethods::mean(D dtype) const { return mean(DimList(), false, dtype); }
 template <std::same_as<Dtype> D> Tensor TensorMethods::prod(D dtype) const { return prod(DimList(), false, dtype); }
-template <std::integral... I>
+template <Integer... I>
 requires(sizeof...(I) > 1) Tensor TensorMethods::repeat(I... repeats)
 const { return repeat(Shape{static_cast<int64_t>(repeats)...}); }
 
