@@ -271,7 +271,7 @@ class WEFT_API Tensor : public TensorMethods {
   [[nodiscard]] Tensor flatten(Int start_dim = 0, Int end_dim = -1) const;
   [[nodiscard]] Tensor unflatten(Int dim, const Shape& sizes) const;
   [[nodiscard]] Tensor movedim(const Shape& source, const Shape& destination) const;
-  /// Pieces of `size` along dim, the last one smaller if it does not divide.
+  /// Pieces of `size` along dim, the last one smaller if it does not divide. ValueError for more than 2^24 of them.
   template <Integer I> [[nodiscard]] std::vector<Tensor> split(I size, Int dim = 0) const { return pieces(size, dim); }
   [[nodiscard]] std::vector<Tensor> split(const Shape& sizes, Int dim = 0) const;
   [[nodiscard]] std::vector<Tensor> chunk(Int chunks, Int dim = 0) const;
