@@ -321,6 +321,8 @@ template <class T> T fitting(const char* op, const Scalar& value) {
   constexpr char kind = std::is_integral_v<T> ? std::is_unsigned_v<T> ? 'u' : 'i' : std::is_same_v<T, bf16> ? 'b' : 'f';
   if (!value.fits<T>()) [[unlikely]]
     raise_unfit(op, value, kind, sizeof(T));
+  if constexpr (kind == 'u' && !std::is_same_v<T, bool>)  // beyond i64, through which `to` goes
+    if (value.is_floating()) return static_cast<T>(value.to_double());
   return value.to<T>();
 }
 }  // namespace detail

@@ -20,7 +20,7 @@ const OutOfMemory& spare() {
 
 // A device, a library or a file that failed is named whichever op met it.
 bool kept(std::string_view text) {
-  const std::string_view word = text.substr(0, text.find(": "));
+  const std::string_view word = text.substr(0, text.find(':'));
   const bool file = word.find('/') != word.npos || (word.find('.') != word.npos && !word.starts_with("linalg"));
   return file || word == "cpu" || word == "cuda" || word == "oneDNN";
 }

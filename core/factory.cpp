@@ -183,7 +183,8 @@ Tensor arange(Scalar start, Scalar stop, Scalar step, const TensorOptions& optio
     const auto from = static_cast<uint64_t>(a), to = static_cast<uint64_t>(stop.to_int64()),
                by = static_cast<uint64_t>(s), span_ = s > 0 ? to - from : from - to, step_ = s > 0 ? by : -by;
     const auto n = static_cast<int64_t>(span_ / step_ + (span_ % step_ != 0 ? 1 : 0));
-    return detail::from_function<int64_t>(n, {n}, o, [=](int64_t i) { return a + i * s; });
+    return detail::from_function<int64_t>(
+        n, {n}, o, [=](int64_t i) { return static_cast<int64_t>(from + static_cast<uint64_t>(i) * by); });
   }
   int64_t n = static_cast<int64_t>(std::ceil(span));
   return detail::from_function<double>(

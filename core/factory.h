@@ -54,15 +54,15 @@ inline Tensor randint(int64_t high, const Shape& shape, const TensorOptions& o =
 /// A permutation of 0..n-1. ValueError for negative n.
 WEFT_API Tensor randperm(Int n, const TensorOptions& o = Dtype::i64, Generator* g = nullptr);
 /// Sizes without braces: `zeros(2, 3)`.
-template <std::integral... I>
+template <Integer... I>
 requires(sizeof...(I) > 1) Tensor empty(I... sizes) { return empty(Shape{static_cast<int64_t>(sizes)...}); }
-template <std::integral... I>
+template <Integer... I>
 requires(sizeof...(I) > 1) Tensor zeros(I... sizes) { return zeros(Shape{static_cast<int64_t>(sizes)...}); }
-template <std::integral... I>
+template <Integer... I>
 requires(sizeof...(I) > 1) Tensor ones(I... sizes) { return ones(Shape{static_cast<int64_t>(sizes)...}); }
-template <std::integral... I>
+template <Integer... I>
 requires(sizeof...(I) > 1) Tensor rand(I... sizes) { return rand(Shape{static_cast<int64_t>(sizes)...}); }
-template <std::integral... I>
+template <Integer... I>
 requires(sizeof...(I) > 1) Tensor randn(I... sizes) { return randn(Shape{static_cast<int64_t>(sizes)...}); }
 
 /// The same draws of x's shape, dtype and device; the options change dtype and device. randint_like: integers in

@@ -245,19 +245,19 @@ class WEFT_API Tensor : public TensorMethods {
   // Views: same storage, recorded; a tensor of their own even where nothing changes
   /// One size may be -1. A view where strides allow, a copy otherwise.
   [[nodiscard]] Tensor reshape(const Shape& shape) const;
-  template <std::integral... I>
+  template <Integer... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor reshape(I... sizes) const { return reshape(listed(sizes...)); }
   /// reshape to o's shape.
   [[nodiscard]] Tensor reshape_as(const Tensor& o) const;
   /// As reshape, but a ShapeError where a copy would be needed.
   [[nodiscard]] Tensor view(const Shape& shape) const;
-  template <std::integral... I>
+  template <Integer... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor view(I... sizes) const { return view(listed(sizes...)); }
   /// view of o's shape.
   [[nodiscard]] Tensor view_as(const Tensor& o) const { return view(o.shape()); }
   /// Axis i of the result is axis dims[i].
   [[nodiscard]] Tensor permute(const Shape& dims) const;
-  template <std::integral... I>
+  template <Integer... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor permute(I... dims) const { return permute(listed(dims...)); }
   /// Two axes exchanged.
   [[nodiscard]] Tensor transpose(Int dim0, Int dim1) const;
@@ -281,7 +281,7 @@ class WEFT_API Tensor : public TensorMethods {
   [[nodiscard]] Tensor narrow(Int dim, Int start, Int length) const;
   /// Sizes of 1 grow without copying; -1 keeps a size; new axes come in front.
   [[nodiscard]] Tensor expand(const Shape& shape) const;
-  template <std::integral... I>
+  template <Integer... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor expand(I... sizes) const { return expand(listed(sizes...)); }
   /// expand to o's shape.
   [[nodiscard]] Tensor expand_as(const Tensor& o) const;
@@ -295,7 +295,7 @@ class WEFT_API Tensor : public TensorMethods {
   [[nodiscard]] Tensor unflatten(Int dim, const Shape& sizes) const;
   /// Axis source[i] becomes axis destination[i]; the others keep their order.
   [[nodiscard]] Tensor movedim(const Shape& source, const Shape& destination) const;
-  /// Pieces of `size` along dim, the last one smaller if it does not divide.
+  /// Pieces of `size` along dim, the last one smaller if it does not divide. ValueError for more than 2^24 of them.
   template <Integer I> [[nodiscard]] std::vector<Tensor> split(I size, Int dim = 0) const { return pieces(size, dim); }
   /// Pieces of those sizes, which sum to the axis' size.
   [[nodiscard]] std::vector<Tensor> split(const Shape& sizes, Int dim = 0) const;
@@ -476,7 +476,7 @@ inline Tensor& TensorMethods::self() { return static_cast<Tensor&>(*this); }
 template <std::same_as<Dtype> D> Tensor TensorMethods::sum(D dtype) const { return sum(DimList(), false, dtype); }
 template <std::same_as<Dtype> D> Tensor TensorMethods::mean(D dtype) const { return mean(DimList(), false, dtype); }
 template <std::same_as<Dtype> D> Tensor TensorMethods::prod(D dtype) const { return prod(DimList(), false, dtype); }
-template <std::integral... I>
+template <Integer... I>
 requires(sizeof...(I) > 1) Tensor TensorMethods::repeat(I... repeats)
 const { return repeat(Shape{static_cast<int64_t>(repeats)...}); }
 

@@ -226,7 +226,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor roll(const Shape& shifts, const Shape& dims) const;
   [[nodiscard]] Tensor roll(Int shift) const;
   [[nodiscard]] Tensor repeat(const Shape& repeats) const;
-  template <std::integral... I>
+  template <Integer... I>
   requires(sizeof...(I) > 1) [[nodiscard]] Tensor repeat(I... repeats) const;
   [[nodiscard]] Tensor tile(const Shape& dims) const;
   [[nodiscard]] Tensor repeat_interleave(Int repeats) const;

@@ -423,6 +423,15 @@ TEST_SUITE("linalg") {
     CHECK_FALSE(kernels::svd.has(DeviceType::cuda));
   }
 
+  TEST_CASE("UPLO: either case of the letter") {
+    const Tensor A = tensor({{2.0, 1.0}, {0.0, 3.0}}, Dtype::f64);
+    CHECK(linalg::eigvalsh(A, "l").equal(linalg::eigvalsh(A, "L")));
+    CHECK(linalg::eigvalsh(A, "u").equal(linalg::eigvalsh(A, "U")));
+    CHECK_FALSE(linalg::eigvalsh(A, "u").equal(linalg::eigvalsh(A, "l")));
+    CHECK_THROWS_AS((void)linalg::eigh(A, "lo"), ValueError);
+    CHECK_THROWS_AS((void)linalg::qr(A, "R"), ValueError);
+  }
+
   DEVICE_TEST_CASE("autocast leaves f32 alone") {
     const Tensor A = regular({3, 3}, Dtype::f32), b = normal({3}, Dtype::f32);
     const Tensor x = linalg::pinv(A), y = linalg::matrix_exp(A * 0.1), z = linalg::lstsq(A, b).solution;

@@ -263,9 +263,9 @@ void check_undefined(const Op&, const Sample& s) {
 // its samples prepare their inputs with other ops, nor yet where one family's parts still speak for the whole.
 bool named_as_row(const std::string& name) {
   static const std::string others =
-      " conv div fmod remainder where lerp clamp vector_norm std any all nansum logsumexp normalize "
-      "local_response_norm batch_norm threshold tanhshrink selu celu relu6 hardtanh hardswish "
-      "hardsigmoid hardshrink frac softmin gram_matrix aggregate scaled_l2 pairwise_cosine ctc_loss ";
+      " conv div fmod remainder where lerp clamp std any all nansum logsumexp normalize "
+      "local_response_norm batch_norm relu6 hardswish "
+      "hardsigmoid softmin gram_matrix aggregate scaled_l2 pairwise_cosine ctc_loss ";
   return name.find(' ') == std::string::npos && name.find("_loss") == std::string::npos &&
          name.find("_entropy") == std::string::npos && name.find("_with_indices") == std::string::npos &&
          others.find(" " + name + " ") == std::string::npos;

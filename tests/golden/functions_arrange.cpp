@@ -24,7 +24,7 @@ void add_sequences(Functions& f) {
     return weft::logspace(c.number("start", 0), c.number("end", 0), c.integer("steps"), c.number("base", 10),
                           factory_options(c));
   });
-  const std::pair<const char*, Tensor (*)(int64_t, int64_t, int64_t, const weft::TensorOptions&)> triangles[] = {
+  const std::pair<const char*, Tensor (*)(weft::Int, weft::Int, weft::Int, const weft::TensorOptions&)> triangles[] = {
       {"F.tril_indices", weft::tril_indices}, {"F.triu_indices", weft::triu_indices}};
   for (const auto& entry : triangles)
     f.add(entry.first, {}, [op = entry.second](const Call& c) {
@@ -45,7 +45,7 @@ void add_sequences(Functions& f) {
 void add_pieces(Functions& f) {
   f.add("F.meshgrid", {}, [](const Call& c) { return weft::meshgrid(c.inputs, c.word("indexing", "ij")); });
   using Splits = std::vector<Tensor>;
-  const auto splits = [&f](const char* name, Splits (*equal)(const Tensor&, int64_t),
+  const auto splits = [&f](const char* name, Splits (*equal)(const Tensor&, weft::Int),
                            Splits (*at)(const Tensor&, const std::vector<int64_t>&)) {
     f.add(name, {"input"}, [=](const Call& c) {
       const Tensor x = c.in("input");

@@ -31,7 +31,7 @@ void add_lp(Functions& f, Tensor (*pool)(const Tensor&, const LpPoolOptions<D>&)
 
 /// Dropouts, which are certain without training, and for p = 0 and 1.
 void add_dropouts(Functions& f) {
-  const std::pair<const char*, Tensor (*)(const Tensor&, double, bool, Generator*)> all[] = {
+  const std::pair<const char*, Tensor (*)(const Tensor&, double, weft::Only<bool>, Generator*)> all[] = {
       {"F.dropout", dropout},
       {"F.dropout1d", dropout1d},
       {"F.dropout2d", dropout2d},
