@@ -117,6 +117,7 @@ ProfileToken open(MyLog& mine, ThreadLog::Event* e, uint32_t module) {
 ThreadLog::Event* next_event(ThreadLog& log) {
   ThreadLog::Event* e = log.events.next();
   if (!e) log.dropped.fetch_add(1, std::memory_order_relaxed);
+  else static_cast<ProfileEvent&>(*e) = {};  // a call that failed here may have left something
   return e;
 }
 
