@@ -93,4 +93,5 @@
 #include "weft/train/grad_scaler.h"
 #include "weft/train/log.h"
 #include "weft/train/metrics.h"
+#include "weft/train/profiler.h"
 #include "weft/train/report.h"

@@ -69,7 +69,7 @@ int main(int argc, char** argv) try {
   std::string dtype = "f32", device = "cpu";
   int iters = 0, warmup = 3;
   double seconds = 4;
-  bool serve = false, list = false;
+  bool serve = false, list = false, profile = false;
   app.add_option("workload", config.workload, "which one (see --list)");
   app.add_option("--threads", config.threads, "threads")->capture_default_str()->check(CLI::Range(1, 1024));
   app.add_option("--dtype", dtype, "f32, tf32 (f32 whose products may use TF32) or bf16 for autocast")
@@ -87,6 +87,8 @@ int main(int argc, char** argv) try {
       ->capture_default_str()
       ->check(CLI::Range(0, 65536));
   app.add_flag("--serve", serve, "read numbers from standard input, run so many iterations, print their times");
+  app.add_flag("--profile", profile,
+               "print where the time of --iters iterations (5) and the memory go, by op and module");
   app.add_flag("--list", list, "list the workloads");
   CLI11_PARSE(app, argc, argv);
   if (list) {
@@ -118,6 +120,19 @@ int main(int argc, char** argv) try {
       print_list(run(step, n, 0, last));
       std::cout << std::endl;
     }
+    return 0;
+  }
+  if (profile) {
+    weft::training::Profiler profiler;
+    for (int i = 0; i < (iters ? iters : 5); ++i) {
+      step();
+      weft::synchronize(bench::device());
+      profiler.step();
+    }
+    profiler.stop();
+    std::cout << profiler.table() << '\n'
+              << profiler.table({.by = "module", .sort = "total"}) << '\n'
+              << profiler.memory_summary(bench::device());
     return 0;
   }
   rusage before{}, after{};

@@ -38,6 +38,14 @@ Step add1(const Config&) {
   };
 }
 
+/// What a profiler costs: the difference to add1, for an addition with its block of memory.
+Step add1_profiled(const Config& c) {
+  return [step = add1(c)] {
+    const training::Profiler profiler;
+    return step();
+  };
+}
+
 Step add1_ag(const Config&) {
   Tensor a = ones({1}, device()), b = ones({1}, device());
   a.set_requires_grad();
@@ -237,6 +245,7 @@ Step sgd25m(const Config&) {
 const std::vector<Workload>& micro_workloads() {
   static const std::vector<Workload> list = {
       {"add1", "10000 additions of one-element tensors, no grad", add1},
+      {"add1_profiled", "the same while a profiler records", add1_profiled},
       {"add1_ag", "2000 times an addition and its backward", add1_ag},
       {"addmul", "x * y + y over 16 Mi elements, no grad", addmul},
       {"copy64m", "a copy of 64 Mi f32: 512 MiB read and written", copy64m},
