@@ -1,6 +1,7 @@
 #include "predict.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <map>
 

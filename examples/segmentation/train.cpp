@@ -57,8 +57,8 @@ class Settings {
   }
   void load_state_dict(const StateDict& dict) const {
     const auto it = dict.metadata.find("words");
-    WEFT_CHECK(it != dict.metadata.end() && it->second == words_, ValueError, "the run was started with\n  ",
-               it == dict.metadata.end() ? "?" : it->second, "\nand not with\n  ", words_);
+    const std::string before = it == dict.metadata.end() ? "other settings" : it->second;
+    WEFT_CHECK(before == words_, ValueError, "the run was started with ", before, ", not with ", words_);
   }
 
  private:
