@@ -67,9 +67,10 @@ class Settings {
 
 std::string settings_of(const Source& source, const TrainOptions& o, int64_t pictures) {
   const BatchOptions& b = o.batches;
-  return str("batch ", o.batch, " x ", o.accumulate, ", lr ", o.lr, ", warm-up ", o.warmup, ", crop ", b.crop.height,
-             " x ", b.crop.width, ", scale ", b.scale.low, " to ", b.scale.high, ", jitter ", b.jitter, ", seed ",
-             o.seed, ", ", o.on.dtype, ", ", pictures, " pictures of ", source.classes().size(), " classes");
+  return str("batch ", o.batch, " x ", o.accumulate, ", lr ", o.lr, ", warm-up ", o.warmup, ", se-weight ", o.se_weight,
+             o.class_weights ? "" : ", no class weights", ", crop ", b.crop.height, " x ", b.crop.width, ", scale ",
+             b.scale.low, " to ", b.scale.high, ", jitter ", b.jitter, ", seed ", o.seed, ", ", o.on.dtype, ", ",
+             pictures, " pictures of ", source.classes().size(), " classes");
 }
 
 using BatchLoader = data::Loader<Pictures, MakeBatch>;
