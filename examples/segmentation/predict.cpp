@@ -1,6 +1,7 @@
 #include "predict.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <map>
 
@@ -11,6 +12,8 @@ using namespace weft;
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr int64_t kLookedAt = 600;  // pixels
 
 /// Files, and what folders have of .png, .jpg and .jpeg, sorted.
 std::vector<std::string> photo_files(const std::vector<std::string>& paths) {
@@ -50,7 +53,12 @@ std::vector<std::string> predict(Model& model, const PredictOptions& o) {
     const Tensor photo = io::read_image(photos[i]);
     const Tensor labels = labels_of(model.net, photo, o.side < 0 ? model.shorter_side : o.side, o.on);
     const std::string base = (fs::path(o.out) / fs::path(photos[i]).stem()).string();
-    const Tensor both = sheet({{photo, overlay(photo, labels, model.classes)}});
+    // small photos are enlarged, so that there is something to look at
+    const int64_t times = std::max<int64_t>(1, kLookedAt / photo.size(1)), H = times * photo.size(0),
+                  W = times * photo.size(1);
+    const Tensor large = io::resize_image(photo, H, W);
+    const Tensor both = sheet(
+        {{large, overlay(large, io::resize_image(labels, H, W, io::ResizeFilter::nearest), model.classes)}});
     io::write_image(sheet({{both}, {legend(labels, model.classes, both.size(1))}}), base + "_overlay.png");
     io::write_labels(labels, base + "_labels.png", model.classes.file_palette());
     written.push_back(base + "_overlay.png");

@@ -128,6 +128,22 @@ if(bytes GREATER 3500000)
 endif()
 run(0 predict odd.png --out shipped)
 
+# Pascal VOC's layout: a JPEG, and a mask of some of its classes.
+run(0 eval --model half/model.safetensors --data streets --confusion photo.jpg)
+run(0 predict photo.jpg --model half/model.safetensors --out seen)
+foreach(folder IN ITEMS JPEGImages SegmentationClass ImageSets/Segmentation)
+  file(MAKE_DIRECTORY "${WORK}/voc/VOCdevkit/VOC2012/${folder}")
+endforeach()
+file(COPY_FILE "${WORK}/photo.jpg" "${WORK}/voc/VOCdevkit/VOC2012/JPEGImages/photo.jpg")
+file(COPY_FILE "${WORK}/seen/photo_labels.png" "${WORK}/voc/VOCdevkit/VOC2012/SegmentationClass/photo.png")
+foreach(split IN ITEMS train val)
+  file(WRITE "${WORK}/voc/VOCdevkit/VOC2012/ImageSets/Segmentation/${split}.txt" "photo\n")
+endforeach()
+run(0 train --data voc --size 48 --batch 1 --crop 32 48 --steps 1 --out learned_voc)
+if(NOT out MATCHES "Pascal VOC's layout, 21 classes" OR NOT out MATCHES "tvmonitor")
+  message(FATAL_ERROR "unclear: ${out}")
+endif()
+
 # Bad data: a sentence that names the file.
 function(broken words)
   set(data train --data bad --steps 2 --batch 2 --crop 32 48 --workers 2 --out none --force)

@@ -57,8 +57,8 @@ class Settings {
   }
   void load_state_dict(const StateDict& dict) const {
     const auto it = dict.metadata.find("words");
-    WEFT_CHECK(it != dict.metadata.end() && it->second == words_, ValueError, "the run was started with\n  ",
-               it == dict.metadata.end() ? "?" : it->second, "\nand not with\n  ", words_);
+    const std::string before = it == dict.metadata.end() ? "other settings" : it->second;
+    WEFT_CHECK(before == words_, ValueError, "the run was started with ", before, ", not with ", words_);
   }
 
  private:
@@ -67,9 +67,10 @@ class Settings {
 
 std::string settings_of(const Source& source, const TrainOptions& o, int64_t pictures) {
   const BatchOptions& b = o.batches;
-  return str("batch ", o.batch, " x ", o.accumulate, ", lr ", o.lr, ", warm-up ", o.warmup, ", crop ", b.crop.height,
-             " x ", b.crop.width, ", scale ", b.scale.low, " to ", b.scale.high, ", jitter ", b.jitter, ", seed ",
-             o.seed, ", ", o.on.dtype, ", ", pictures, " pictures of ", source.classes().size(), " classes");
+  return str("batch ", o.batch, " x ", o.accumulate, ", lr ", o.lr, ", warm-up ", o.warmup, ", se-weight ", o.se_weight,
+             o.class_weights ? "" : ", no class weights", ", crop ", b.crop.height, " x ", b.crop.width, ", scale ",
+             b.scale.low, " to ", b.scale.high, ", jitter ", b.jitter, ", seed ", o.seed, ", ", o.on.dtype, ", ",
+             pictures, " pictures of ", source.classes().size(), " classes");
 }
 
 using BatchLoader = data::Loader<Pictures, MakeBatch>;
