@@ -323,9 +323,6 @@ std::string wrong_sizes(const Arguments& a) {
                ? ""
                : str(name, ": H and W are multiples of 4, not ", size[1], " and ", size[2]);
   };
-  for (size_t i = 0; i < 3; ++i)
-    if (a.tile[i] > 0 && a.overlap[i] >= a.tile[i])
-      return str("--overlap: tiles of ", a.tile[i], " cannot overlap by ", a.overlap[i]);
   const std::string patch = multiple("--patch", a.patch);
   return patch.empty() ? multiple("--tile", a.tile) : patch;
 }

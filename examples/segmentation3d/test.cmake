@@ -131,6 +131,8 @@ says(1 "em/image: has 10 slices, not those of 8:12" eval --data em --slices 8:12
 says(1 "em/image/0000.png: " predict --image em/image --model em/image/0000.png --out x)
 says(1 "patches of .4, 128, 128. do not fit the volume" train --data em --patch 4 128 128 --out y)
 
+says(1 "tiles of 8 cannot overlap by 14" predict --image em/image ${model} --tile 8 64 64 --out y)
+
 # Wrong usage: 2.
 says(2 "--out is required" train --data em)
 says(2 "is no range of slices" eval --data em --slices 3-4 ${model})
@@ -138,5 +140,4 @@ says(2 "says no labels" train --data em --membrane dark --out y)
 says(2 "is no device" predict --device tpu --out y)
 says(2 "is not 4 to 256, a multiple of 4" train --width 6 --out y)
 says(2 "--patch: H and W are multiples of 4, not 32 and 30" train --patch 4 32 30 --out y)
-says(2 "--overlap: tiles of 8 cannot overlap by 14" predict --tile 8 64 64 --out y)
 says(2 "subcommand is required" --)
