@@ -46,6 +46,7 @@ std::string part_of(const std::string& folder, const std::string& name) {
 void find_files(Arguments& a, bool labels) {
   WEFT_CHECK(a.data.empty() || a.image.empty() || a.label.empty(), ValueError,
              "--data is not needed beside --image and --label");
+  WEFT_CHECK(a.data.size() + a.image.size() > 0 || a.label.empty(), ValueError, "--label needs --image beside it");
   if (a.data.empty()) return;
   if (a.image.empty()) a.image = part_of(a.data, "image");
   if (labels && a.label.empty()) a.label = part_of(a.data, "label");

@@ -129,6 +129,7 @@ says(1 "short.npy: " eval --image short.npy --label found/membranes.npy ${model}
 says(1 "found/membranes.npy: no voxel is membrane by the rule" eval --image em/image --label found/membranes.npy --membrane "=300" ${model})
 says(1 "em/image: has 10 slices, not those of 8:12" eval --data em --slices 8:12 ${model})
 says(1 "em/image/0000.png: " predict --image em/image --model em/image/0000.png --out x)
+says(1 "--label needs --image" eval --label em/label ${model})
 says(1 "patches of .4, 128, 128. do not fit the volume" train --data em --patch 4 128 128 --out y)
 
 says(1 "tiles of 8 cannot overlap by 14" predict --image em/image ${model} --tile 8 64 64 --out y)
