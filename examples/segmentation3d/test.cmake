@@ -115,6 +115,11 @@ run(0 predict ${model} --size 3 40 44 --out none)
 if(NOT out MATCHES "no data is named")
   message(FATAL_ERROR "unclear: ${out}")
 endif()
+# The network that the program comes with, found by itself.
+run(0 eval --size 2 64 64 --threads 1)
+if(NOT out MATCHES "Dice 0[.][6-9]")
+  message(FATAL_ERROR "the shipped network finds too little: ${out}")
+endif()
 
 # Bad data: one line that names the file.
 file(MAKE_DIRECTORY "${WORK}/empty")
