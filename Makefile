@@ -7,11 +7,11 @@ PREFIX ?= /usr/local
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help build test demo demo-segmentation bench coverage lint docs install clean deps
+.PHONY: help build test demo demo-segmentation demo-segmentation3d bench coverage lint docs install clean deps
 .DEFAULT_GOAL := build
 
 help:            ## this list
-	@sed -n 's/^\([a-z-]*\):.*## */\1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## */\1\t/p' Makefile | expand -t 22
 
 deps:
 	@scripts/deps.sh
@@ -34,6 +34,11 @@ demo-segmentation: deps $(BUILD)/build.ninja   ## draw streets, learn to name th
 	@echo "demo: compiling the library for the CPU and segmentation, about $(shell expr 12 / $(JOBS) + 1) minutes with $(JOBS) jobs the first time"
 	cmake --build $(BUILD) -j $(JOBS) --target segmentation
 	scripts/demo-segmentation.sh $(BUILD) $(DEMO_ARGS)
+
+demo-segmentation3d: deps $(BUILD)/build.ninja   ## draw volumes of cells, learn their membranes, look at them: .demo/segmentation3d
+	@echo "demo: compiling the library for the CPU and segmentation3d, about $(shell expr 12 / $(JOBS) + 1) minutes with $(JOBS) jobs the first time"
+	cmake --build $(BUILD) -j $(JOBS) --target segmentation3d
+	scripts/demo-segmentation3d.sh $(BUILD) $(DEMO_ARGS)
 
 bench: build     ## weft against PyTorch, in turns: writes docs/benchmarks.md
 	bench/compare.py --build $(BUILD) $(BENCH_ARGS)

@@ -12,6 +12,7 @@ namespace {
 using Point = std::array<double, 3>;  // z, y, x in pixels
 
 constexpr double kSlice = 4;         // pixels between slices
+constexpr double kBlurred = 9;       // pixels from a border in which the slice's thickness shows
 constexpr double kElongated = 0.45;  // cells are long along the slices' axis by 1 / this
 
 /// A number in [0, 1) of a place and a use, the same in every call.
@@ -147,7 +148,7 @@ class Tissue {
 
   struct Voxel {
     double grey;
-    bool membrane;
+    double border, half;  // pixels to the cell's border, and as far as a membrane reaches
   };
   /// `part` of the way to the next slice.
   Voxel at(int64_t z, int64_t y, int64_t x, double part) const {
@@ -166,7 +167,7 @@ class Tissue {
     const double dark = synapse ? 20 : 48 + 14 * of_face(63);
     const double reach = half * (synapse ? 1.6 : 1.0);
     grey += (dark - grey) * (1 - smooth((cell.border - 0.55 * reach) / (0.9 * reach)));
-    return {grey, cell.border < half + 0.4};
+    return {grey, cell.border, half + 0.4};
   }
 
  private:
@@ -225,11 +226,12 @@ Cells draw_cells(const Shape& size, uint64_t seed) {
   parallel_for(size[0] * height, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row)
       for (int64_t x = 0; x < width; ++x) {
-        // a slice is thick: what lies oblique in it looks blurred
+        // a slice is thick: a border that lies oblique in it looks blurred
         const auto at = [&](double part) { return tissue.at(row / height, row % height, x, part); };
-        const Tissue::Voxel low = at(0), middle = at(0.25), high = at(0.5);
-        greys[row * width + x] = static_cast<float>((low.grey + middle.grey + high.grey) / 3);
-        labels[row * width + x] = middle.membrane;
+        const Tissue::Voxel middle = at(0.25);
+        const double grey = middle.border > kBlurred ? middle.grey : (at(0).grey + middle.grey + at(0.5).grey) / 3;
+        greys[row * width + x] = static_cast<float>(grey);
+        labels[row * width + x] = middle.border < middle.half;
       }
   });
   // each volume its own microscope

@@ -3,6 +3,8 @@
 
 #include <weft/weft.h>
 
+#include <vector>
+
 /// Grey values f32 [H, W] -> u8 [H, W, 3], with the mean at 125 and the standard deviation as 60.
 weft::Tensor grey_picture(const weft::Tensor& slice, double mean, double std);
 /// The picture with membranes drawn on it in orange, as strongly as they are probable. probability: f32 [H, W].

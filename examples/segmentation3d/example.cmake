@@ -13,8 +13,10 @@ install(FILES "${_model}" DESTINATION "${CMAKE_INSTALL_DATADIR}/weft" OPTIONAL)
 if(WEFT_TESTS)
   # The network against PyTorch's, its file, tiles and blocks of volumes.
   find_package(doctest 2.4 REQUIRED)
-  weft_add_program(segmentation3d_test "${PROJECT_SOURCE_DIR}/tests/examples/unet3d_test.cpp"
-    "${CMAKE_CURRENT_LIST_DIR}/unet.cpp" "${CMAKE_CURRENT_LIST_DIR}/tiles.cpp" "${CMAKE_CURRENT_LIST_DIR}/stack.cpp")
+  set(_parts unet tiles stack cells drawing evaluate)
+  list(TRANSFORM _parts PREPEND "${CMAKE_CURRENT_LIST_DIR}/")
+  list(TRANSFORM _parts APPEND ".cpp")
+  weft_add_program(segmentation3d_test "${PROJECT_SOURCE_DIR}/tests/examples/unet3d_test.cpp" ${_parts})
   target_link_libraries(segmentation3d_test PRIVATE doctest::doctest)
   add_test(NAME "examples: unet3d" COMMAND segmentation3d_test)
   set_tests_properties("examples: unet3d" PROPERTIES LABELS examples TIMEOUT 300

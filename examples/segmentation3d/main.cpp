@@ -46,6 +46,7 @@ std::string part_of(const std::string& folder, const std::string& name) {
 void find_files(Arguments& a, bool labels) {
   WEFT_CHECK(a.data.empty() || a.image.empty() || a.label.empty(), ValueError,
              "--data is not needed beside --image and --label");
+  WEFT_CHECK(a.data.size() + a.image.size() > 0 || a.label.empty(), ValueError, "--label needs --image beside it");
   if (a.data.empty()) return;
   if (a.image.empty()) a.image = part_of(a.data, "image");
   if (labels && a.label.empty()) a.label = part_of(a.data, "label");
@@ -163,16 +164,23 @@ Model load_model(const Arguments& a, const TileOptions& tiles) {
   return model;
 }
 
+/// A bar of tiles, from the first on.
+TileProgress tile_bar(const std::string& label) {
+  return [label, bar = std::make_shared<std::optional<io::Progress>>()](int64_t done, int64_t total) {
+    if (!*bar) bar->emplace(label, total);
+    (*bar)->update(done);
+  };
+}
+
 void run_eval(Arguments& a) {
   const TileOptions tiles = tile_options(a);
   Model model = load_model(a, tiles);
   Tensor membrane;
   const Stack stack = open_image(a, true, &membrane);
   InterruptFlag flag;
-  io::Progress bar("eval", 1000);
   const Evaluation e = evaluate(
-      model, stack, membrane, tiles, [&] { return !flag.raised(); },
-      [&](int64_t done, int64_t total) { bar.update(1000 * done / total); });
+      model, stack, membrane, tiles, [&] { return !flag.raised(); }, tile_bar("eval"));
+  if (flag.raised()) return void(std::cout << "stopped before the end\n");
   std::cout << e.matrix << e.str() << '\n';
   if (!a.out.empty()) {
     io::write_image(e.picture, a.out);
@@ -188,7 +196,6 @@ void run_predict(Arguments& a) {
   fs::create_directories(a.out);
   NpyWriter writer(a.out + "/membranes.npy", stack.shape());
   InterruptFlag flag;
-  io::Progress bar("predict", 1000);
   int64_t drawn = 0;
   training::Mean share;
   const bool whole = predict_volume(
@@ -207,8 +214,8 @@ void run_predict(Arguments& a) {
         }
         return !flag.raised();
       },
-      [&](int64_t done, int64_t total) { bar.update(1000 * done / total); });
-  if (!whole) return;
+      tile_bar("predict"));
+  if (!whole) return void(std::cout << "stopped before the end: no membranes.npy was written\n");
   writer.finish();
   std::cout << slices << " slices, " << 100 * share.compute() << " % membrane\n"
             << a.out << "/membranes.npy (0 to 255: the probability), " << pictures << " pictures slice-*.png\n";
@@ -262,9 +269,9 @@ void add_network(CLI::App& app, Arguments& a) {
   app.add_option("--memory", a.memory, "MiB for the network's activations; larger volumes go through it in tiles")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 24));
-  app.add_option("--tile", a.tile, "D H W of tiles; default: as --memory allows")
+  app.add_option("--tile", a.tile, "D H W of tiles; 0: as --memory allows, the default")
       ->expected(3)
-      ->check(CLI::Range(1, 65536));
+      ->check(CLI::Range(0, 65536));
   app.add_option("--overlap", a.overlap, "of neighbouring tiles; from 14 56 56 on no border shows")
       ->expected(3)
       ->capture_default_str()
@@ -310,6 +317,17 @@ void add_train(CLI::App& app, Arguments& a) {
   app.add_flag("--resume", o.resume, "go on from the last checkpoint in --out");
 }
 
+/// What is wrong with sizes that are three numbers; empty if nothing is.
+std::string wrong_sizes(const Arguments& a) {
+  const auto multiple = [](const char* name, const std::vector<int64_t>& size) {
+    return size[1] % 4 == 0 && size[2] % 4 == 0
+               ? ""
+               : str(name, ": H and W are multiples of 4, not ", size[1], " and ", size[2]);
+  };
+  const std::string patch = multiple("--patch", a.patch);
+  return patch.empty() ? multiple("--tile", a.tile) : patch;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -337,6 +355,10 @@ int main(int argc, char** argv) try {
   cells->add_option("--size", a.size, "D H W")->expected(3)->capture_default_str()->check(CLI::Range(1, 4096));
   cells->add_option("--seed", a.seed)->capture_default_str();
   if (const int wrong = parse(app, argc, argv)) return wrong;
+  if (const std::string wrong = wrong_sizes(a); !wrong.empty()) {
+    std::cerr << "segmentation3d: " << wrong << '\n';
+    return 2;
+  }
 
   if (a.threads > 0) set_num_threads(static_cast<int>(a.threads));
   std::string command = "segmentation3d";

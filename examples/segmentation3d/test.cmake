@@ -115,6 +115,11 @@ run(0 predict ${model} --size 3 40 44 --out none)
 if(NOT out MATCHES "no data is named")
   message(FATAL_ERROR "unclear: ${out}")
 endif()
+# The network that the program comes with, found by itself.
+run(0 eval --size 2 64 64 --threads 1)
+if(NOT out MATCHES "Dice 0[.][6-9]")
+  message(FATAL_ERROR "the shipped network finds too little: ${out}")
+endif()
 
 # Bad data: one line that names the file.
 file(MAKE_DIRECTORY "${WORK}/empty")
@@ -129,7 +134,10 @@ says(1 "short.npy: " eval --image short.npy --label found/membranes.npy ${model}
 says(1 "found/membranes.npy: no voxel is membrane by the rule" eval --image em/image --label found/membranes.npy --membrane "=300" ${model})
 says(1 "em/image: has 10 slices, not those of 8:12" eval --data em --slices 8:12 ${model})
 says(1 "em/image/0000.png: " predict --image em/image --model em/image/0000.png --out x)
+says(1 "--label needs --image" eval --label em/label ${model})
 says(1 "patches of .4, 128, 128. do not fit the volume" train --data em --patch 4 128 128 --out y)
+
+says(1 "tiles of 8 cannot overlap by 14" predict --image em/image ${model} --tile 8 64 64 --out y)
 
 # Wrong usage: 2.
 says(2 "--out is required" train --data em)
@@ -137,4 +145,5 @@ says(2 "is no range of slices" eval --data em --slices 3-4 ${model})
 says(2 "says no labels" train --data em --membrane dark --out y)
 says(2 "is no device" predict --device tpu --out y)
 says(2 "is not 4 to 256, a multiple of 4" train --width 6 --out y)
+says(2 "--patch: H and W are multiples of 4, not 32 and 30" train --patch 4 32 30 --out y)
 says(2 "subcommand is required" --)

@@ -86,7 +86,7 @@ class Runner {
 TileAxis::TileAxis(int64_t n, int64_t tile, int64_t overlap, int64_t reach, int64_t multiple)
     : size_(std::min(tile, n)) {
   WEFT_CHECK(overlap >= 0 && (overlap < tile || tile >= n), ValueError, "tiles of ", tile, " cannot overlap by ",
-             overlap);
+             overlap, "; larger tiles or a smaller overlap can");
   const int64_t step = std::max(multiple, (tile - overlap) / multiple * multiple);
   for (int64_t at = 0;; at += step) {
     begins_.push_back(std::min(at, n - size_));

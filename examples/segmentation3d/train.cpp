@@ -13,7 +13,7 @@ using namespace weft;
 
 namespace {
 
-/// Slices of an axis that are no squares stay as they lie: H and W change places in half of the patches.
+/// H and W change places in half of the patches; patches that are no squares in the plane stay as they are.
 void transpose_plane(data::View& v, Generator& g) {
   if (g.uniform() < 0.5 || v.image.size(2) != v.image.size(3)) return;
   v.image = v.image.transpose(2, 3);

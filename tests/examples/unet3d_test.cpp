@@ -1,4 +1,4 @@
-// The 3-D U-Net against PyTorch's, its file, and volumes in tiles. unet3d_golden.npz: make_unet3d_golden.py.
+// The 3-D U-Net against PyTorch's, its file, volumes in tiles, drawn cells. unet3d_golden.npz: make_unet3d_golden.py.
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
@@ -7,7 +7,8 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "../../examples/segmentation3d/tiles.h"
+#include "../../examples/segmentation3d/cells.h"
+#include "../../examples/segmentation3d/evaluate.h"
 
 using namespace weft;
 
@@ -147,7 +148,8 @@ TEST_CASE("weights of tiles add up to one") {
     CHECK(largest_difference(total, ones({n})) < 1e-6);
     CHECK(axis.begin(axis.count() - 1) + axis.size() == n);
   }
-  CHECK(message([] { TileAxis(100, 16, 16, 6, 1); }) == "tiles of 16 cannot overlap by 16");
+  CHECK(message([] { TileAxis(100, 16, 16, 6, 1); }) ==
+        "tiles of 16 cannot overlap by 16; larger tiles or a smaller overlap can");
 }
 
 TEST_CASE("a model's file: half the size, the same result") {
@@ -202,4 +204,36 @@ TEST_CASE("a stack reads the same blocks from every kind of file") {
   CHECK(message([&] { other.read({0, 0, 0}, v.shape()); }) == folder + "/s9.png: is 10 x 24, the first slice 20 x 24");
   std::filesystem::remove_all(folder);
   std::remove(npy.c_str());
+}
+
+TEST_CASE("drawn cells: the same for a seed, membranes dark and of a fair share") {
+  const Cells a = draw_cells({4, 64, 72}, 5), b = draw_cells({4, 64, 72}, 5), c = draw_cells({4, 64, 72}, 6);
+  CHECK(a.image.shape() == Shape({4, 64, 72}));
+  CHECK(equal(a.image, b.image));
+  CHECK(equal(a.membrane, b.membrane));
+  CHECK(!equal(a.image, c.image));
+  for (const Cells& cells : {a, c}) {
+    const Tensor m = cells.membrane.to(Dtype::f32), grey = cells.image.to(Dtype::f32);
+    const double share = mean(m).item<double>();
+    CHECK(share > 0.08);
+    CHECK(share < 0.45);
+    const double dark = sum(grey * m).item<double>() / sum(m).item<double>();
+    const double light = sum(grey * (1 - m)).item<double>() / sum(1 - m).item<double>();
+    CHECK(light - dark > 40);
+  }
+}
+
+TEST_CASE("an evaluation counts every voxel, in tiles too, and stops when told to") {
+  Model model = lively_model();
+  const Cells cells = draw_cells({20, 64, 72}, 5);
+  TileOptions o;
+  const Evaluation whole = evaluate(model, Stack(cells.image), cells.membrane, o);
+  CHECK(whole.matrix.counts().sum().item<int64_t>() == 20 * 64 * 72);
+  CHECK(whole.picture.shape() == Shape({2 * 64 + 6, 3 * 72 + 2 * 6, 3}));
+  o.tile = {16, 64, 72};
+  const Evaluation tiled = evaluate(model, Stack(cells.image), cells.membrane, o);
+  // few voxels lie within rounding of 0.5
+  CHECK(std::abs(tiled.matrix.accuracy() - whole.matrix.accuracy()) < 1e-3);
+  const Evaluation stopped = evaluate(model, Stack(cells.image), cells.membrane, o, [] { return false; });
+  CHECK(stopped.matrix.counts().sum().item<int64_t>() == 2 * 64 * 72);  // tiles begin every two slices
 }
