@@ -239,9 +239,9 @@ void save_contact_sheet(const StyleModel& model, const std::vector<Tensor>& phot
 Trained train(const Vgg& vgg, const Photos& photos, const std::vector<Tensor>& held_out,
               const std::vector<Style>& styles, const TrainOptions& o) {
   Training training(vgg, photos, styles, o);
-  training::Checkpoint checkpoint(checkpoints_of(o.out), {.keep_last = 2});
-  training.parts_of(checkpoint);
   const std::string folder = checkpoints_of(o.out);
+  training::Checkpoint checkpoint(folder, {.keep_last = 2});
+  training.parts_of(checkpoint);
   if (o.resume) WEFT_CHECK(checkpoint.resume(), IoError, folder, ": holds no checkpoint; leave out --resume to begin");
   else WEFT_CHECK(!checkpoint.latest(), ValueError, folder, ": holds checkpoints; --resume goes on, or remove them");
   std::vector<Tensor> style_pictures;
