@@ -77,3 +77,20 @@ Tensor paint(MsgNet& net, const Tensor& G, const Tensor& picture, int64_t memory
   }
   return cat(rows, 0);
 }
+
+double lattice(const Tensor& picture) {
+  constexpr int64_t kWindow = 64, kPitch = 4;
+  WEFT_CHECK(picture.rank() == 3 && picture.size(0) > kWindow && picture.size(1) > kWindow, ShapeError,
+             "lattice: the picture must be [H, W, 3] with sides above ", kWindow, ", got ", picture.shape());
+  const Tensor grey = mean(picture.to(Dtype::f32), {2});
+  double sum = 0;
+  for (const int64_t axis : {0, 1}) {
+    const Tensor d = grey.slice(axis, 1) - grey.slice(axis, 0, -1);
+    const int64_t rows = d.size(0) / kWindow, columns = d.size(1) / kWindow, cells = kWindow / kPitch;
+    const Tensor windows = d.narrow(0, 0, rows * kWindow).narrow(1, 0, columns * kWindow).contiguous();
+    const Tensor x = windows.reshape({rows, cells, kPitch, columns, cells, kPitch});
+    const Tensor own = x - mean(x, {1, 2, 4, 5}, true), place = mean(own, {1, 4});
+    sum += (mean(square(place)) / mean(square(own))).item<double>();
+  }
+  return sum / 2;
+}

@@ -46,7 +46,7 @@ void run_train(TrainArguments& a) {
   o.augment = !a.no_augment;
 
   Vgg vgg(weft::io::load(a.features.empty() ? vgg_weights() : shipped(a.features)), a.features_input, o.device);
-  Photos photos(content);
+  Photos photos(content, o.size, o.augment);
   std::vector<Style> styles;
   std::set<std::string> names;
   for (const std::string& file : style) {
@@ -68,7 +68,11 @@ void run_train(TrainArguments& a) {
     std::cout << ": loss " << first.total << " -> " << last.total << " (content " << last.content << ", style "
               << last.style << ")";
   }
-  std::cout << '\n' << o.out << '\n';
+  std::cout << '\n';
+  if (!result.lattices.empty()) std::cout << "lattice (photos have 0.004):";
+  for (size_t i = 0; i < result.lattices.size(); ++i)
+    std::cout << (i ? ", " : " ") << styles[i].name << ' ' << result.lattices[i];
+  std::cout << (result.lattices.empty() ? "" : "\n") << o.out << '\n';
   if (!result.finished) std::cout << "not finished: --resume goes on\n";
 }
 
@@ -96,7 +100,7 @@ void add_train(CLI::App& root, const std::string& command_line) {
   app->add_option("--every", o.every, "steps between checkpoints, contact sheets and curves; 0: at the end only")
       ->capture_default_str()
       ->check(count(0));
-  app->add_flag("--resume", o.resume, "go on from the checkpoint beside --out");
+  app->add_flag("--resume", o.resume, "go on from the newest checkpoint in OUT.checkpoints");
   app->add_option("--stop-at", o.stop_at, "end after this step, to be resumed")->check(count(1));
   app->add_option("--init", o.init, "weights to begin with: safetensors, 32 bit");
   app->add_option("--first", a->first, "first values and rate: balanced (docs/msgnet.md), or as published")
@@ -140,6 +144,10 @@ void add_train(CLI::App& root, const std::string& command_line) {
       ->check(CLI::IsMember({"f32", "bf16", "f16"}));
   app->add_option("--device", a->device, "cpu, cuda or cuda:N")->capture_default_str()->check(device_name());
   app->add_option("--threads", a->threads, "default: all cores")->check(CLI::Range(1, 1024));
+  app->add_option("--workers", o.workers,
+                  "threads that cut pieces of photos ahead of the training; any number gives the same")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 64));
   app->add_option("--seed", o.seed)->capture_default_str();
   app->callback([a] { run_train(*a); });
 }

@@ -8,6 +8,7 @@
 
 #include "interrupt.h"
 #include "loss.h"
+#include "msgnet_apply.h"
 
 using namespace weft;
 
@@ -15,11 +16,38 @@ namespace {
 
 Tensor reversed(const Tensor& x) { return flip(x, {1}); }  // RGB <-> BGR
 
+/// The losses of all steps, a part of the checkpoint.
+struct History {
+  std::vector<Losses> rows;
+
+  StateDict state_dict() const {
+    std::vector<double> values;
+    for (const Losses& l : rows) values.insert(values.end(), {l.total, l.content, l.style});
+    StateDict dict;
+    dict.insert("rows", tensor(values, Shape{static_cast<int64_t>(rows.size()), 3}));
+    return dict;
+  }
+  void load_state_dict(const StateDict& dict) {
+    const std::vector<double> values = dict.at("rows").to_vector<double>();
+    rows.clear();
+    for (size_t i = 0; i + 2 < values.size(); i += 3) rows.push_back({values[i], values[i + 1], values[i + 2]});
+  }
+};
+
+using Pieces = data::Loader<data::Repeat<Photos>>;
+
+/// Batches of pieces, all full; an epoch has each photo many times, for the workers start anew in each.
+Pieces pieces(const Photos& photos, const TrainOptions& o) {
+  const int64_t least = photos.size() * o.batch, times = o.batch * ((1000 + least - 1) / least);
+  return Pieces(data::repeat(photos, times),
+                {.batch_size = o.batch, .shuffle = o.augment, .workers = static_cast<int>(o.workers), .seed = o.seed});
+}
+
 /// All that a run is, between two steps.
 class Training {
  public:
   Training(const Vgg& vgg, const Photos& photos, const std::vector<Style>& styles, const TrainOptions& o)
-      : vgg_(vgg), photos_(photos), o_(o), generator_(o.seed), net_(first_net(styles, o)) {
+      : vgg_(vgg), o_(o), loader_(pieces(photos, o)), net_(first_net(styles, o)) {
     start_adam();
     for (const Style& s : styles) {
       names_.push_back(s.name);
@@ -29,16 +57,14 @@ class Training {
   }
 
   int64_t done() const { return done_; }
-  const std::vector<Losses>& losses() const { return losses_; }
+  const std::vector<Losses>& losses() const { return history_.rows; }
 
   Losses step() {
     // Gradients have another size from here on: the old ones' squares would let the first steps be far too long
     if (done_ == o_.reconstruct && done_ > 0) start_adam();
     adam_->set_lr(rate(done_), 0);
     const auto k = static_cast<size_t>(done_) % bgr_.size();
-    const Tensor x = (o_.augment ? photos_.random_batch(o_.batch, o_.size, generator_)
-                                 : photos_.batch_in_turn(o_.batch, o_.size, done_))
-                         .to(o_.device);
+    const Tensor x = next_batch().to(o_.device);
     adam_->zero_grad();
     Losses parts{};
     const bool reconstruct = done_ < o_.reconstruct;
@@ -57,7 +83,7 @@ class Training {
     if (o_.clip > 0) optim::clip_grad_norm(net_.parameters(), o_.clip);
     adam_->step();
     ++done_;
-    if (!reconstruct) losses_.push_back(parts);
+    if (!reconstruct) history_.rows.push_back(parts);
     return parts;
   }
 
@@ -69,39 +95,8 @@ class Training {
     return m;
   }
 
-  void save(const std::string& path) const {
-    StateDict file;
-    file.merge(net_.state_dict(), "net");
-    file.merge(adam_->state_dict(), "adam");
-    std::vector<double> rows;
-    for (const Losses& l : losses_) rows.insert(rows.end(), {l.total, l.content, l.style});
-    file.insert("losses", tensor(rows, Shape{static_cast<int64_t>(losses_.size()), 3}));
-    const Generator::State g = generator_.state();
-    file.metadata["step"] = std::to_string(done_);
-    file.metadata["generator"] = std::to_string(g.seed) + " " + std::to_string(g.offset);
-    io::save(file, path);
-  }
-
-  void load(const std::string& path) {
-    const StateDict file = io::load(path);
-    auto text = [&](const std::string& key) {
-      auto it = file.metadata.find(key);
-      WEFT_CHECK(it != file.metadata.end(), ValueError, path, ": is no checkpoint: it has no '", key, "'");
-      return it->second;
-    };
-    const std::string step = text("step"), generator = text("generator");
-    try {
-      net_.load_state_dict(file.child("net"));
-      adam_->load_state_dict(file.child("adam"));
-      size_t end = 0;
-      done_ = std::stoll(step);
-      Generator::State g;
-      g.seed = std::stoull(generator, &end);
-      g.offset = std::stoull(generator.substr(end));
-      generator_.set_state(g);
-    } catch (const std::exception& e) { raise<ValueError>(path, ": does not fit this training: ", e.what()); }
-    const std::vector<double> rows = file.at("losses").to_vector<double>();
-    for (size_t i = 0; i + 2 < rows.size(); i += 3) losses_.push_back({rows[i], rows[i + 1], rows[i + 2]});
+  void parts_of(training::Checkpoint& checkpoint) {
+    checkpoint.add("net", net_).add("adam", *adam_).add("pieces", loader_).add("losses", history_).add("step", done_);
   }
 
  private:
@@ -117,6 +112,11 @@ class Training {
     }
     net.to(o.device);
     return net;
+  }
+
+  Tensor next_batch() {
+    std::optional<Tensor> batch = loader_.next();
+    return batch ? *batch : loader_.next().value();  // behind the last one the next epoch begins
   }
 
   void start_adam() { adam_.emplace(net_.parameters(), optim::AdamOptions{.lr = o_.lr}); }
@@ -159,16 +159,15 @@ class Training {
   }
 
   const Vgg& vgg_;
-  const Photos& photos_;
   const TrainOptions& o_;
-  Generator generator_;
+  Pieces loader_;
   MsgNet net_;
   std::optional<optim::Adam> adam_;
   std::vector<std::string> names_;
   std::vector<Tensor> bgr_;
   std::vector<StyleTarget> targets_;
   int64_t done_ = 0;
-  std::vector<Losses> losses_;
+  History history_;
 };
 
 /// At most 400 rows, each the mean of its neighbours.
@@ -186,11 +185,23 @@ std::vector<Losses> averaged(const std::vector<Losses>& rows) {
   return out;
 }
 
+/// The mean of `lattice` over the photos, by style; none for photos that are too small.
+std::vector<double> lattices(const StyleModel& model, const std::vector<Tensor>& photos) {
+  std::vector<double> out;
+  if (photos.empty() || photos.front().size(2) <= 64) return out;
+  MsgNet net = model.net;
+  for (const Tensor& G : model.grams) {
+    double sum = 0;
+    for (const Tensor& photo : photos) sum += lattice(paint(net, G, io::batch_to_image(photo), int64_t{1} << 30));
+    out.push_back(sum / static_cast<double>(photos.size()));
+  }
+  return out;
+}
+
 }  // namespace
 
-std::string checkpoint_of(const std::string& out) {
-  std::filesystem::path p(out);
-  return p.parent_path() / (p.stem().string() + ".checkpoint" + p.extension().string());
+std::string checkpoints_of(const std::string& out) {
+  return std::filesystem::path(out).replace_extension(".checkpoints").string();
 }
 
 void save_contact_sheet(const StyleModel& model, const std::vector<Tensor>& photos, const std::vector<Tensor>& styles,
@@ -228,16 +239,19 @@ void save_contact_sheet(const StyleModel& model, const std::vector<Tensor>& phot
 Trained train(const Vgg& vgg, const Photos& photos, const std::vector<Tensor>& held_out,
               const std::vector<Style>& styles, const TrainOptions& o) {
   Training training(vgg, photos, styles, o);
-  const std::string checkpoint = checkpoint_of(o.out);
-  if (o.resume) training.load(checkpoint);
+  const std::string folder = checkpoints_of(o.out);
+  training::Checkpoint checkpoint(folder, {.keep_last = 2});
+  training.parts_of(checkpoint);
+  if (o.resume) WEFT_CHECK(checkpoint.resume(), IoError, folder, ": holds no checkpoint; leave out --resume to begin");
+  else WEFT_CHECK(!checkpoint.latest(), ValueError, folder, ": holds checkpoints; --resume goes on, or remove them");
   std::vector<Tensor> style_pictures;
   for (const Style& s : styles) style_pictures.push_back(s.picture);
 
   InterruptFlag flag;
-  io::Progress bar("train", o.steps);
+  io::Progress bar("train", o.steps, {.done_before = training.done()});
   const auto start = std::chrono::steady_clock::now();
   auto save = [&] {
-    training.save(checkpoint);
+    checkpoint.save(training.done());
     const StyleModel model = training.model();
     save_style_model(model, o.out, o.command);
     if (!o.sheet.empty() && !held_out.empty()) save_contact_sheet(model, held_out, style_pictures, o.sheet);
@@ -251,8 +265,10 @@ Trained train(const Vgg& vgg, const Photos& photos, const std::vector<Tensor>& h
     if (o.every > 0 && training.done() % o.every == 0 && training.done() < o.steps) save();
   }
   save();
+  checkpoint.wait();
   return {.steps = training.done(),
           .losses = training.losses(),
+          .lattices = lattices(training.model(), held_out),
           .seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
           .finished = training.done() >= o.steps};
 }

@@ -42,6 +42,18 @@ Tensor recoloured(const Tensor& x, Generator& g) {
   return clamp((y - 127.5) * contrast + (127.5 + brightness), 0, 255);
 }
 
+Tensor random_piece(const Tensor& image, int64_t size, Generator& g) {
+  const int64_t h = image.size(0), w = image.size(1), most = std::min(h, w);
+  // From the whole photo to pieces that are a little enlarged
+  const double least = std::min<double>(0.8 * static_cast<double>(size), static_cast<double>(most));
+  const auto side = static_cast<int64_t>(least * std::pow(static_cast<double>(most) / least, g.uniform()));
+  const auto y = static_cast<int64_t>(g.below(static_cast<uint64_t>(h - side + 1))),
+             x = static_cast<int64_t>(g.below(static_cast<uint64_t>(w - side + 1)));
+  Tensor piece = io::image_to_batch(square_of(image, y, x, side, size)).contiguous();
+  if (g.uniform() < 0.5) piece = flip(piece, {3});
+  return recoloured(piece, g);
+}
+
 }  // namespace
 
 std::vector<std::string> picture_files(const std::vector<std::string>& files_and_folders) {
@@ -72,42 +84,16 @@ Tensor load_square(const std::string& path, int64_t size, bool squash) {
   return io::image_to_batch(squash ? io::resize_image(image, size, size) : middle(image, size));
 }
 
-Photos::Photos(const std::vector<std::string>& files) {
+Photos::Photos(const std::vector<std::string>& files, int64_t size, bool augment) : size_(size), augment_(augment) {
   for (const std::string& f : files) images_.push_back(io::read_image(f));
 }
 
-Tensor Photos::random_piece(int64_t size, Generator& g) const {
-  const Tensor& image = images_[g.below(images_.size())];
-  const int64_t h = image.size(0), w = image.size(1), most = std::min(h, w);
-  // From the whole photo to pieces that are a little enlarged
-  const double least = std::min<double>(0.8 * static_cast<double>(size), static_cast<double>(most));
-  const auto side = static_cast<int64_t>(least * std::pow(static_cast<double>(most) / least, g.uniform()));
-  const auto y = static_cast<int64_t>(g.below(static_cast<uint64_t>(h - side + 1))),
-             x = static_cast<int64_t>(g.below(static_cast<uint64_t>(w - side + 1)));
-  Tensor piece = io::image_to_batch(square_of(image, y, x, side, size)).contiguous();
-  if (g.uniform() < 0.5) piece = flip(piece, {3});
-  return recoloured(piece, g);
-}
-
-Tensor Photos::random_batch(int64_t n, int64_t size, Generator& g) const {
-  std::vector<Tensor> batch;
-  while (static_cast<int64_t>(batch.size()) < n) {
-    // Each norm multiplies the gradient of a plain piece (night sky) by up to 1 / sqrt(eps); twenty of them give
-    // infinity
-    constexpr int kTries = 20;
-    Tensor piece;
-    for (int i = 0; i < kTries; ++i) {
-      piece = random_piece(size, g);
-      if (var(piece).item<double>() > 64) break;
-    }
-    batch.push_back(piece);
-  }
-  return cat(batch, 0);
-}
-
-Tensor Photos::batch_in_turn(int64_t n, int64_t size, int64_t step) const {
-  std::vector<Tensor> batch;
-  for (int64_t i = 0; i < n; ++i)
-    batch.push_back(io::image_to_batch(middle(images_[static_cast<size_t>(step * n + i) % images_.size()], size)));
-  return cat(batch, 0);
+Tensor Photos::get(int64_t i, Generator& g) const {
+  const Tensor& image = images_[static_cast<size_t>(i)];
+  if (!augment_) return io::image_to_batch(middle(image, size_)).squeeze(0);
+  // Each norm multiplies the gradient of a plain piece (night sky) by up to 1 / sqrt(eps); twenty of them give infinity
+  constexpr int kTries = 20;
+  Tensor piece = random_piece(image, size_, g);
+  for (int k = 1; k < kTries && var(piece).item<double>() <= 64; ++k) piece = random_piece(image, size_, g);
+  return piece.squeeze(0);
 }

@@ -1,4 +1,4 @@
-// Pictures to learn from: files and folders, and random pieces of them.
+// Pictures to learn from: files and folders, and pieces of them.
 // Knows nothing of networks.
 #pragma once
 
@@ -17,18 +17,18 @@ std::string stem(const std::string& path);
 /// A picture as [1, 3, size, size] with 0..255, RGB; `squash` the whole of it, else the square in its middle.
 weft::Tensor load_square(const std::string& path, int64_t size, bool squash);
 
-/// Photos in memory.
+/// Pieces of photos, a dataset: the photos are kept in memory, and each sample is a piece [3, size, size] of one,
+/// 0..255, RGB.
 class Photos {
  public:
-  explicit Photos(const std::vector<std::string>& files);
-  /// A batch [N, 3, size, size], 0..255, RGB: each sample a square of a random photo, as large as the photo at most,
-  /// scaled, perhaps mirrored, and with other colours; none is plain. Takes its chances from `g`.
-  weft::Tensor random_batch(int64_t n, int64_t size, weft::Generator& g) const;
-  /// Photos step * n, step * n + 1, ... (from the beginning again after the last), the square in the middle of each,
-  /// unchanged.
-  weft::Tensor batch_in_turn(int64_t n, int64_t size, int64_t step) const;
+  /// `augment`: a square at random, as large as the photo at most, scaled, perhaps mirrored, with other colours, and
+  /// not plain; otherwise the square in the middle.
+  Photos(const std::vector<std::string>& files, int64_t size, bool augment);
+  int64_t size() const { return static_cast<int64_t>(images_.size()); }
+  weft::Tensor get(int64_t i, weft::Generator& g) const;
 
  private:
-  weft::Tensor random_piece(int64_t size, weft::Generator& g) const;
   std::vector<weft::Tensor> images_;  // u8 [H, W, 3]
+  int64_t size_;
+  bool augment_;
 };

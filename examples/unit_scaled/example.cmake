@@ -1,0 +1,1 @@
+weft_test_example(unit_scaled 0.15 0.35)
