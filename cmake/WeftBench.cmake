@@ -18,3 +18,8 @@ if(_torch_bench AND WEFT_TORCH)
     "${WEFT_TORCH}/lib/libtorch.so" "${WEFT_TORCH}/lib/libtorch_cpu.so" "${WEFT_TORCH}/lib/libc10.so")
   set_target_properties(weft-bench-torch PROPERTIES BUILD_RPATH "${WEFT_TORCH}/lib")
 endif()
+
+if(WEFT_IMAGE)
+  weft_add_program(weft-bench-loader "${PROJECT_SOURCE_DIR}/bench/loader/main.cpp")
+  target_link_libraries(weft-bench-loader PRIVATE CLI11::CLI11)
+endif()

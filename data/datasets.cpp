@@ -25,12 +25,15 @@ struct ImageFolder::Content {
   std::vector<std::string> classes, files;
   std::vector<int64_t> labels;  // of files
   int channels;
+  int64_t reduce_to;
 };
 
 ImageFolder::ImageFolder(const std::string& root, const ImageFolderOptions& o) {
   check_options("ImageFolder", o.channels);
   auto content = std::make_shared<Content>();
   content->channels = o.channels;
+  WEFT_CHECK(o.reduce_to >= 0, ValueError, "ImageFolder: reduce_to ", o.reduce_to, " is negative");
+  content->reduce_to = o.reduce_to;
   content->classes = io::folders_in(root);
   WEFT_CHECK(!content->classes.empty(), IoError, root, ": has no folders, of which ImageFolder makes classes");
   std::vector<std::string> empty_classes;
@@ -52,7 +55,7 @@ int64_t ImageFolder::size() const { return static_cast<int64_t>(content_->files.
 Example ImageFolder::get(int64_t i) const {
   const std::string& file = name(i);
   const int64_t label = content_->labels[static_cast<size_t>(i)];
-  return {read_picture(file, content_->channels), full({}, label, Dtype::i64), file};
+  return {read_picture(file, content_->channels, content_->reduce_to), full({}, label, Dtype::i64), file};
 }
 
 const std::vector<std::string>& ImageFolder::classes() const { return content_->classes; }

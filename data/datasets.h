@@ -35,6 +35,9 @@ class WEFT_API TensorDataset {
 struct ImageFolderOptions {
   int channels = 3;          ///< 1 grey, 3 RGB, 4 RGBA
   bool allow_empty = false;  ///< a class without pictures is no error
+  /// JPEGs are decoded at 1/2, 1/4 or 1/8 of their size while their shorter side keeps so many pixels, as
+  /// io::ReadImageOptions says: the size that a resize asks for, or more where crops are resized. 0: as they are.
+  int64_t reduce_to = 0;
 };
 /// A folder per class: all .png, .jpg and .jpeg below ROOT/CLASS -> picture u8 [C, H, W], class i64 []: the place of
 /// the folder among the sorted ones. Other files, and names that begin with a dot, are left out. IoError for a root

@@ -9,8 +9,8 @@
 
 namespace weft::data {
 
-Tensor read_picture(const std::string& path, int channels) {
-  return io::read_image(path, {.channels = channels}).permute({2, 0, 1}).contiguous();
+Tensor read_picture(const std::string& path, int channels, int64_t reduce_to) {
+  return io::read_image(path, {.channels = channels, .reduce_to = reduce_to}).permute({2, 0, 1});
 }
 
 Tensor read_mask(const std::string& path, const Tensor& picture, const std::string& picture_path,

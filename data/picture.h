@@ -9,8 +9,8 @@
 
 namespace weft::data {
 
-/// u8 [channels, H, W], contiguous.
-Tensor read_picture(const std::string& path, int channels);
+/// u8 [channels, H, W], stored pixel by pixel.
+Tensor read_picture(const std::string& path, int channels, int64_t reduce_to = 0);
 /// i64 [H, W] of the picture's size, with the labels that `o` names.
 Tensor read_mask(const std::string& path, const Tensor& picture, const std::string& picture_path, const MaskOptions& o);
 /// ValueError for options that no picture can be read with.

@@ -124,6 +124,39 @@ void Normalize::operator()(View& v, Generator&) const {
              v.image.dtype(), "; put ToFloat before it");
   change_image("Normalize", v, [&](const Tensor& x) { return functional::normalize(x, mean, std); });
 }
+bool detail::to_float_and_normalize(const AnyTransform& first, const AnyTransform& second, View& v) {
+  const Normalize* normalize = second.as<Normalize>();
+  const Tensor& x = v.image;
+  if (!first.as<ToFloat>() || !normalize || !x.defined() || x.rank() != 3 || x.dtype() != Dtype::u8 || !x.is_cpu())
+    return false;
+  const int64_t channels = x.size(0), height = x.size(1), width = x.size(2);
+  check_view("Normalize", v);
+  // The value of each byte in each channel, by the functions themselves.
+  const Tensor bytes = functional::to_dtype(arange(256).to(Dtype::u8), Dtype::f32, true).expand({channels, 1, 256});
+  const Tensor table = functional::normalize(bytes, normalize->mean, normalize->std).contiguous();
+  const float* values = table.data<float>();
+  const bool pixels = channels > 1 && x.stride(0) == 1;
+  Tensor y = pixels ? empty({height, width, channels}).permute({2, 0, 1}) : empty(x.shape());
+  const auto* in = x.data<uint8_t>();
+  float* out = y.mut_data<float>();
+  const Strides &s = x.strides(), &t = y.strides();
+  for (int64_t i = 0; i < height; ++i) {
+    const uint8_t* p = in + i * s[1];
+    float* q = out + i * t[1];
+    if (pixels && channels == 3 && s[2] == 3) {
+      for (int64_t j = 0; j < 3 * width; j += 3) {
+        q[j] = values[p[j]];
+        q[j + 1] = values[256 + p[j + 1]];
+        q[j + 2] = values[512 + p[j + 2]];
+      }
+      continue;
+    }
+    for (int64_t c = 0; c < channels; ++c)
+      for (int64_t j = 0; j < width; ++j) q[c * t[0] + j * t[2]] = values[c * 256 + p[c * s[0] + j * s[2]]];
+  }
+  v.image = y;
+  return true;
+}
 std::string Normalize::str() const { return detail::described("Normalize", "mean", mean, "std", std); }
 
 void ToDtype::operator()(View& v, Generator&) const {

@@ -19,6 +19,13 @@ Tensor warp(const char* op, const Tensor& x, const Tensor& grid, Interpolation m
 Tensor nearest_axis(const Tensor& x, int64_t axis, int64_t size, bool exact);
 /// x resampled along one axis with the kernel of `mode` (without antialias: bilinear or bicubic). u8 or f32, CPU only.
 Tensor resample_axis(const Tensor& x, int64_t axis, int64_t size, Interpolation mode, bool antialias);
+/// A rectangle of a picture.
+struct Part {
+  int64_t top, left;
+  Size size;
+};
+/// That part of the picture x [C, H, W] resized to `to`, the same bytes; the rest is not computed. u8, CPU, no nearest.
+Tensor resize_part(const Tensor& x, Size to, const Part& part, Interpolation mode, bool antialias);
 
 /// Points along an axis mirrored or repeated: the source of i, which may lie outside of [0, n).
 int64_t mirrored(int64_t i, int64_t n, PaddingMode mode);
@@ -30,6 +37,10 @@ Tensor fill_tensor(const char* op, const Fill& fill, int64_t channels, int64_t s
 Tensor gaussian_window(int64_t kernel_size, double sigma, Dtype dtype);
 /// x: [..., axis, ...] of floats, blurred along an axis with reflected edges.
 Tensor blur_axis(const Tensor& x, int64_t axis, int64_t kernel_size, double sigma);
+
+/// Neighbours of a pipeline that cost less together, with the same values. False, and nothing done or drawn, for others.
+bool resize_and_crop(const AnyTransform& first, const AnyTransform& second, View& v, Generator& g);
+bool to_float_and_normalize(const AnyTransform& first, const AnyTransform& second, View& v);
 
 /// Where a crop of the middle begins: half to even; in zeros, half down.
 int64_t middle(int64_t have, int64_t want);

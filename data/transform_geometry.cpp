@@ -148,6 +148,36 @@ void CenterCrop::operator()(View& v, Generator&) const {
   const Size from = detail::check_view("CenterCrop", v), to = square(size);
   crop_view(v, detail::middle(from.height, to.height), detail::middle(from.width, to.width), to);
 }
+bool detail::resize_and_crop(const AnyTransform& first, const AnyTransform& second, View& v, Generator& g) {
+  const Resize* resize = first.as<Resize>();
+  if (!resize || !v.image.defined() || v.image.rank() != 3 || v.image.dtype() != Dtype::u8 || !v.image.is_cpu())
+    return false;
+  const Interpolation mode = resize->interpolation;
+  if (mode == Interpolation::nearest || mode == Interpolation::nearest_exact) return false;
+  if (!resize->antialias && mode != Interpolation::bilinear && mode != Interpolation::bicubic) return false;
+  const Size from = check_view("Resize", v), to = functional::resized(from, resize->size, resize->max_size);
+  const auto* random = second.as<RandomCrop>();
+  const auto* middle_crop = second.as<CenterCrop>();
+  if (random) {
+    const Padding& p = random->padding;
+    if (p.left || p.top || p.right || p.bottom) return false;
+  } else if (!middle_crop) {
+    return false;
+  }
+  Part part{0, 0, square(random ? random->size : middle_crop->size)};
+  if (part.size.height > to.height || part.size.width > to.width) return false;
+  if (random) {
+    part.top = static_cast<int64_t>(g.below(static_cast<uint64_t>(to.height - part.size.height + 1)));
+    part.left = static_cast<int64_t>(g.below(static_cast<uint64_t>(to.width - part.size.width + 1)));
+  } else {
+    part.top = middle(to.height, part.size.height), part.left = middle(to.width, part.size.width);
+  }
+  View rest{{}, v.mask, v.boxes};
+  resize_view(rest, from, to, mode, resize->antialias);
+  crop_view(rest, part.top, part.left, part.size);
+  v = {resize_part(v.image.detach(), to, part, mode, resize->antialias), rest.mask, rest.boxes};
+  return true;
+}
 std::string CenterCrop::str() const { return detail::described("CenterCrop", "size", size); }
 
 void Pad::check() const {

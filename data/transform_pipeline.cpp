@@ -86,6 +86,17 @@ void check_range(const char* op, const char* what, const Range& r, double lowest
 
 }  // namespace detail
 
+void Compose::operator()(View& v, Generator& g) const {
+  const size_t n = transforms_.size();
+  for (size_t i = 0; i < n; ++i) {
+    const AnyTransform& t = transforms_[i];
+    if (i + 1 < n && (detail::resize_and_crop(t, transforms_[i + 1], v, g) ||
+                      detail::to_float_and_normalize(t, transforms_[i + 1], v)))
+      ++i;
+    else t(v, g);
+  }
+}
+
 Example Compose::operator()(Example e, Generator& g) const try {
   View v{e.data};
   const Tensor& t = e.target;

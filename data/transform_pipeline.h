@@ -59,6 +59,11 @@ class WEFT_API AnyTransform {
   void operator()(View& v, Generator& g) const { held_->apply(v, g); }
   /// The transform in words; of a function its name.
   std::string str() const { return held_->str(); }
+  /// What it was made of, if that is a T; else null.
+  template <class T> const T* as() const {
+    const auto* held = dynamic_cast<const Held<T>*>(held_.get());
+    return held ? &held->f : nullptr;
+  }
 
  private:
   struct Base {
@@ -97,9 +102,7 @@ class WEFT_API Compose {
            !(sizeof...(T) == 1 && (std::is_same_v<std::remove_cvref_t<T>, Compose> && ...))) explicit Compose(T... t)
       : transforms_{AnyTransform(std::move(t))...} {}
 
-  void operator()(View& v, Generator& g) const {
-    for (const AnyTransform& t : transforms_) t(v, g);
-  }
+  void operator()(View& v, Generator& g) const;
   /// Errors say the example's name.
   Example operator()(Example e, Generator& g) const;
   /// The parts, in their order.

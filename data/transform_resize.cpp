@@ -1,13 +1,17 @@
 // Separable resampling of planes and volumes, axis by axis from the last one on.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numbers>
+#include <optional>
+#include <tuple>
 
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/layer/resize.h"
 #include "weft/core/factory.h"
+#include "weft/core/fn/integer.h"
 #include "weft/core/parallel.h"
 #include "weft/data/transform_detail.h"
 
@@ -41,8 +45,10 @@ double radius(Interpolation mode) {
   }
 }
 
-/// For each output index: where its inputs begin, how many they are, and their weights (`width` apart). Bytes have
-/// weights of 16 bits, in units of 2^-precision.
+constexpr int kLanes = 8;  // 16-bit weights that are multiplied together
+
+/// For each output index: where its inputs begin, how many they are, and their weights (`width` apart, whole lanes,
+/// filled up with zeros). Bytes have weights of 16 bits, in units of 2^-precision.
 struct Taps {
   int64_t width = 0;
   int precision = 0;
@@ -53,7 +59,7 @@ struct Taps {
   Taps(int64_t in, int64_t out, Interpolation mode, bool antialias) {
     const double scale = static_cast<double>(in) / static_cast<double>(out);
     const double widen = antialias ? std::max(scale, 1.0) : 1, support = radius(mode) * widen;
-    width = 2 * static_cast<int64_t>(std::ceil(support)) + 1;
+    width = fn::ceil_div(2 * static_cast<int64_t>(std::ceil(support)) + 1, kLanes) * kLanes;
     std::vector<double> weight(static_cast<size_t>(width * out));
     double most = 0;
     for (int64_t i = 0; i < out; ++i) {
@@ -68,6 +74,21 @@ struct Taps {
       real.push_back(static_cast<float>(w));
       fixed.push_back(static_cast<int16_t>(std::lround(w * (1 << precision))));
     }
+  }
+
+  /// The inputs of the outputs [first, last): from where to where.
+  std::pair<int64_t, int64_t> reach(int64_t first, int64_t last) const {
+    const auto a = static_cast<size_t>(first), b = static_cast<size_t>(last - 1);
+    return {begin[a], begin[b] + count[b]};
+  }
+  /// Those of the outputs [first, last) alone, of inputs that begin `shift` later.
+  void cut(int64_t first, int64_t last, int64_t shift) {
+    const auto keep = [&](auto& v, int64_t step) {
+      v.erase(v.begin() + last * step, v.end());
+      v.erase(v.begin(), v.begin() + first * step);
+    };
+    keep(begin, 1), keep(count, 1), keep(real, width), keep(fixed, width);
+    for (int64_t& b : begin) b -= shift;
   }
 
   /// The kernel's values at the inputs that it reaches, with a sum of 1.
@@ -109,33 +130,124 @@ template <> struct Arithmetic<uint8_t> {
   }
 };
 
-/// One output element of `inner` = N neighbours: their sums stay in registers.
-template <int N, class T>
-void few(const T* p, T* y, const typename Arithmetic<T>::Weight* w, int64_t n, const Taps& taps) {
-  typename Arithmetic<T>::Sum sum[N];
-  for (int c = 0; c < N; ++c) sum[c] = Arithmetic<T>::start(taps);
-  for (int64_t k = 0; k < n; ++k, p += N)
-    for (int c = 0; c < N; ++c) sum[c] += w[k] * p[c];
-  for (int c = 0; c < N; ++c) y[c] = Arithmetic<T>::end(sum[c], taps);
-}
-
+/// One output element of `inner` neighbours.
 template <class T>
-void many(const T* p, T* y, const typename Arithmetic<T>::Weight* w, int64_t n, int64_t inner, const Taps& taps) {
-  constexpr int64_t kPiece = 512;
-  typename Arithmetic<T>::Sum sum[kPiece];
-  for (int64_t at = 0; at < inner; at += kPiece) {
-    const int64_t m = std::min(kPiece, inner - at);
-    for (int64_t c = 0; c < m; ++c) sum[c] = Arithmetic<T>::start(taps);
-    for (int64_t k = 0; k < n; ++k) {
-      const T* from = p + k * inner + at;
-      for (int64_t c = 0; c < m; ++c) sum[c] += w[k] * from[c];
-    }
-    for (int64_t c = 0; c < m; ++c) y[at + c] = Arithmetic<T>::end(sum[c], taps);
+void each(const T* p, T* y, const typename Arithmetic<T>::Weight* w, int64_t n, int64_t inner, const Taps& taps) {
+  for (int64_t c = 0; c < inner; ++c) {
+    auto sum = Arithmetic<T>::start(taps);
+    for (int64_t k = 0; k < n; ++k) sum += w[k] * p[k * inner + c];
+    y[c] = Arithmetic<T>::end(sum, taps);
   }
 }
 
+/// The same of 16 neighbours, whose sums stay in registers.
+template <class T>
+void sixteen(const T* p, T* y, const typename Arithmetic<T>::Weight* w, int64_t n, int64_t inner, const Taps& taps) {
+  using Weight = typename Arithmetic<T>::Weight;
+  typename Arithmetic<T>::Sum sum[16];
+  for (int c = 0; c < 16; ++c) sum[c] = Arithmetic<T>::start(taps);
+  for (int64_t k = 0; k < n; ++k, p += inner)
+    for (int c = 0; c < 16; ++c) sum[c] += w[k] * static_cast<Weight>(p[c]);
+  for (int c = 0; c < 16; ++c) y[c] = Arithmetic<T>::end(sum[c], taps);
+}
+
+/// Rows of N bytes side by side. A row becomes N planes of 16 bits; an output is the product of its weights with a
+/// piece of a plane, eight lanes at a time.
+template <int N, bool wide>
+void across(const uint8_t* in, uint8_t* out, int64_t rows, int64_t length, const Taps& taps) {
+  const int64_t out_length = std::ssize(taps.begin), width = taps.width, plane = length + width;
+  const int precision = taps.precision;
+  const int64_t* begin = taps.begin.data();
+  const int16_t* weights = taps.fixed.data();
+  weft::parallel_for(rows, std::max<int64_t>(1, kSerialBelow / (out_length * width)), [=](int64_t b, int64_t e) {
+    std::vector<int16_t> memory(static_cast<size_t>(N * plane));  // the weights beyond a row's end are 0
+    int16_t* const planes = memory.data();
+    for (int64_t r = b; r < e; ++r) {
+      const uint8_t* p = in + r * length * N;
+      for (int64_t i = 0; i < length; ++i, p += N)
+#pragma GCC unroll 4
+        for (int c = 0; c < N; ++c) planes[c * plane + i] = p[c];
+      const int16_t* w = weights;
+      uint8_t* y = out + r * out_length * N;
+      for (int64_t i = 0; i < out_length; ++i, w += width, y += N) {
+        const int16_t* from = planes + begin[i];
+#pragma GCC unroll 4
+        for (int c = 0; c < N; ++c) {
+          int32_t sum = 1 << (precision - 1);
+          for (int64_t piece = 0; piece < (wide ? width : kLanes); piece += kLanes)
+            for (int k = 0; k < kLanes; ++k) sum += int32_t{w[piece + k]} * int32_t{from[c * plane + piece + k]};
+          y[c] = static_cast<uint8_t>(std::clamp(sum >> precision, 0, 255));
+        }
+      }
+    }
+  });
+}
+
+template <int N> void across(const uint8_t* in, uint8_t* out, int64_t rows, int64_t length, const Taps& taps) {
+  if (taps.width == kLanes) across<N, false>(in, out, rows, length, taps);
+  else across<N, true>(in, out, rows, length, taps);
+}
+
+#if defined(__SSE2__)
+
+// Every x86-64 has these; the portable loop above costs three times as much.
+typedef char Bytes __attribute__((vector_size(16)));
+typedef int16_t Halves __attribute__((vector_size(16)));
+typedef int32_t Words __attribute__((vector_size(16)));
+
+/// Two weights times two RGB pixels, for each colour; the fourth sum is of no use. Reads 11 bytes.
+Words two_pixels(const uint8_t* p, const int16_t* w) {
+  int64_t first, second;
+  int32_t weights;
+  std::memcpy(&first, p, sizeof first);
+  std::memcpy(&second, p + 3, sizeof second);
+  std::memcpy(&weights, w, sizeof weights);
+  typedef int64_t Longs __attribute__((vector_size(16)));
+  const Bytes a = reinterpret_cast<Bytes>(Longs{first, 0}), b = reinterpret_cast<Bytes>(Longs{second, 0}), zero = {};
+  const Bytes pairs = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  const Bytes wide = __builtin_shufflevector(pairs, zero, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  return __builtin_ia32_pmaddwd128(reinterpret_cast<Halves>(wide),
+                                   reinterpret_cast<Halves>(Words{weights, weights, weights, weights}));
+}
+
+template <> void across<3>(const uint8_t* in, uint8_t* out, int64_t rows, int64_t length, const Taps& taps) {
+  const int64_t out_length = std::ssize(taps.begin);
+  const uint8_t* const end = in + rows * length * 3;
+  weft::parallel_for(rows, std::max<int64_t>(1, kSerialBelow / (out_length * taps.width)), [&](int64_t b, int64_t e) {
+    const int precision = taps.precision;
+    const int32_t half = 1 << (precision - 1);
+    for (int64_t r = b; r < e; ++r) {
+      const int16_t* w = taps.fixed.data();
+      uint8_t* y = out + r * out_length * 3;
+      for (int64_t i = 0; i < out_length; ++i, w += taps.width, y += 3) {
+        const auto at = static_cast<size_t>(i);
+        const uint8_t* p = in + (r * length + taps.begin[at]) * 3;
+        const int64_t n = taps.count[at];
+        if (p + 3 * n + 8 > end) {
+          each(p, y, w, n, 3, taps);
+          continue;
+        }
+        Words sum = {half, half, half, half};
+        for (int64_t k = 0; k < n; k += 2) sum += two_pixels(p + 3 * k, w + k);
+        sum >>= precision;
+        const Halves halves = __builtin_ia32_packssdw128(sum, sum);
+        const Bytes bytes = reinterpret_cast<Bytes>(__builtin_ia32_packuswb128(halves, halves));
+        std::memcpy(y, &bytes, 3);
+      }
+    }
+  });
+}
+
+#endif
+
 /// in: [rows, length, inner] -> out: [rows, taps.begin.size(), inner], weighted sums along the middle axis.
 template <class T> void resample(const T* in, T* out, int64_t rows, int64_t length, int64_t inner, const Taps& taps) {
+  if constexpr (std::is_same_v<T, uint8_t>) switch (inner) {
+      case 1: return across<1>(in, out, rows, length, taps);
+      case 3: return across<3>(in, out, rows, length, taps);
+      case 4: return across<4>(in, out, rows, length, taps);
+      default: break;
+    }
   const auto out_length = static_cast<int64_t>(taps.begin.size());
   const int64_t grain = std::max<int64_t>(1, kSerialBelow / (inner * taps.width));
   weft::parallel_for(rows * out_length, grain, [&](int64_t b, int64_t e) {
@@ -144,12 +256,11 @@ template <class T> void resample(const T* in, T* out, int64_t rows, int64_t leng
       const auto* w = Arithmetic<T>::weights(taps) + i * taps.width;
       const T* p = in + (r / out_length * length + taps.begin[static_cast<size_t>(i)]) * inner;
       T* y = out + r * inner;
-      switch (inner) {
-        case 1: few<1>(p, y, w, n, taps); break;
-        case 3: few<3>(p, y, w, n, taps); break;
-        case 4: few<4>(p, y, w, n, taps); break;
-        default: many(p, y, w, n, inner, taps);
-      }
+      int64_t c = 0;
+      for (; c + 16 <= inner; c += 16) sixteen(p + c, y + c, w, n, inner, taps);
+      if (c == inner) continue;
+      if (inner >= 16) sixteen(p + inner - 16, y + inner - 16, w, n, inner, taps);
+      else each(p, y, w, n, inner, taps);
     }
   });
 }
@@ -163,17 +274,47 @@ int64_t product(const Shape& s, int64_t from, int64_t to) {
 
 }  // namespace
 
-Tensor resample_axis(const Tensor& in, int64_t axis, int64_t size, Interpolation mode, bool antialias) {
-  const Tensor x = in.contiguous();
-  if (x.size(axis) == size) return x;
+namespace {
+
+/// x: contiguous, u8 or f32.
+Tensor resample_axis(const Tensor& x, int64_t axis, const Taps& taps) {
   Shape shape = x.shape();
-  shape[static_cast<int>(axis)] = size;
+  shape[static_cast<int>(axis)] = std::ssize(taps.begin);
   Tensor y = empty(shape, x.dtype());
-  const Taps taps(x.size(axis), size, mode, antialias);
   const int64_t rows = product(shape, 0, axis), inner = product(shape, axis + 1, shape.size());
   if (x.dtype() == Dtype::u8) resample(x.data<uint8_t>(), y.mut_data<uint8_t>(), rows, x.size(axis), inner, taps);
   else resample(x.data<float>(), y.mut_data<float>(), rows, x.size(axis), inner, taps);
   return y;
+}
+
+}  // namespace
+
+Tensor resample_axis(const Tensor& in, int64_t axis, int64_t size, Interpolation mode, bool antialias) {
+  const Tensor x = in.contiguous();
+  return x.size(axis) == size ? x : resample_axis(x, axis, Taps(x.size(axis), size, mode, antialias));
+}
+
+Tensor resize_part(const Tensor& x, Size to, const Part& part, Interpolation mode, bool antialias) {
+  const bool pixels = x.size(0) > 1 && x.stride(0) == 1;
+  Tensor y = pixels ? x.permute({1, 2, 0}) : x;
+  const int64_t h = pixels ? 0 : 1, height = y.size(h), width = y.size(h + 1), part_end = part.top + part.size.height;
+  std::optional<Taps> down;
+  int64_t first = part.top, last = part_end;  // the rows that the part is made of
+  if (height != to.height) {
+    down.emplace(height, to.height, mode, antialias);
+    std::tie(first, last) = down->reach(part.top, part_end);
+    down->cut(part.top, part_end, first);
+  }
+  y = y.narrow(h, first, last - first);
+  if (width == to.width) {
+    y = y.narrow(h + 1, part.left, part.size.width);
+  } else {
+    Taps taps(width, to.width, mode, antialias);
+    taps.cut(part.left, part.left + part.size.width, 0);
+    y = resample_axis(y.contiguous(), h + 1, taps);
+  }
+  if (down) y = resample_axis(y.contiguous(), h, *down);
+  return pixels ? y.permute({2, 0, 1}) : y;
 }
 
 Tensor nearest_axis(const Tensor& x, int64_t axis, int64_t size, bool exact) {

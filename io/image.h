@@ -25,6 +25,9 @@ struct ReadImageOptions {
   int bits = 8;
   /// Larger pictures are refused.
   int64_t max_pixels = int64_t{1} << 28;
+  /// A JPEG is decoded at 1/2, 1/4 or 1/8 of its size (rounded up) as long as the shorter side keeps at least so many
+  /// pixels: from the low frequencies alone, in less time, with the values of Pillow's draft mode. 0: at its own size.
+  int64_t reduce_to = 0;
 };
 
 /// Reads a PNG (1 to 16 bits; grey, palette, RGB, with or without alpha) or a JPEG (grey, colour, CMYK or YCCK) -> [H,

@@ -7,6 +7,7 @@
 #include <jerror.h>
 #include <jpeglib.h>
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdlib>
 #include <cstring>
@@ -75,8 +76,10 @@ bool header_step(Reader& r, const unsigned char* data, size_t size) {
   return true;
 }
 
-bool start_step(Reader& r, J_COLOR_SPACE space) {
+bool start_step(Reader& r, J_COLOR_SPACE space, unsigned denominator) {
   if (setjmp(r.errors.jump)) return false;
+  r.c.scale_num = 1;
+  r.c.scale_denom = denominator;
   r.c.out_color_space = space;
   r.c.dct_method = JDCT_ISLOW;
   jpeg_start_decompress(&r.c);
@@ -157,12 +160,17 @@ Tensor read_jpeg(const Source& source, const ReadImageOptions& o) {
   int channels = o.channels == 0 ? (grey ? 1 : 3) : o.channels;
   WEFT_CHECK(channels == 1 || channels == 3, ValueError, "read_image: ", source.name,
              " is a JPEG, which has no alpha; ask for 1 or 3 channels, not ", channels);
+  WEFT_CHECK(o.reduce_to >= 0, ValueError, "read_image: reduce_to ", o.reduce_to, " is negative");
   int turned = orientation(r.c);  // the markers are gone after the last row
   int64_t height = r.c.image_height, width = r.c.image_width;
   check_size(source, o, height, width, width * r.c.num_components, kMaxRatio);
   // Grey is made of the RGB values, as from any other picture: Y differs from that where the conversion to RGB clips.
   int64_t stored = grey ? 1 : inks ? 4 : 3;
-  if (!start_step(r, grey ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB)) fail();
+  int64_t denominator = 1;
+  while (o.reduce_to > 0 && denominator < 8 && std::min(height, width) >= 2 * denominator * o.reduce_to)
+    denominator *= 2;
+  if (!start_step(r, grey ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB, static_cast<unsigned>(denominator))) fail();
+  height = r.c.output_height, width = r.c.output_width;
   Tensor x = empty({height, width, stored}, Dtype::u8);
   if (!rows_step(r, x.mut_data<uint8_t>(), static_cast<size_t>(width * stored))) fail();
   return upright(to_channels(inks ? from_cmyk(x) : x, channels), turned);

@@ -74,13 +74,17 @@ TEST_CASE("ImageFolder: classes and files in sorted order, below folders too") {
     CHECK_EQ(e.name, tree(expected[i].first));
     CHECK_EQ(set.name(i), e.name);
     CHECK(identical(e.data, small_picture(expected[i].second).permute({2, 0, 1})));
-    CHECK(e.data.is_contiguous());
+    CHECK_EQ(e.data.stride(0), 1);  // pixel by pixel, as it was decoded
     CHECK(identical(e.target, scalar(i > 0 ? 1 : 0)));
   }
   CHECK_EQ(set.labels(), std::vector<int64_t>{0, 1, 1});
   CHECK_EQ(data::ImageFolder(tree.root(), {.channels = 1}).get(0).data.shape(), Shape{1, 2, 3});
   CHECK_EQ(message_of<ValueError>([&] { (void)set.get(3); }), "ImageFolder: there is no sample 3; the dataset has 3");
   CHECK_THROWS_AS(data::ImageFolder(tree.root(), {.channels = 2}), ValueError);
+  CHECK_THROWS_AS(data::ImageFolder(tree.root(), {.reduce_to = -1}), ValueError);
+  io::write_image(small_picture(0, 64, 50), tree("cat/0.jpg"));
+  CHECK_EQ(data::ImageFolder(tree.root(), {.reduce_to = 25}).get(0).data.shape(), Shape{3, 32, 25});
+  CHECK_EQ(data::ImageFolder(tree.root(), {.reduce_to = 26}).get(0).data.shape(), Shape{3, 64, 50});
 }
 
 TEST_CASE("ImageFolder: what is missing or damaged is named") {
@@ -119,7 +123,7 @@ TEST_CASE("ImageMaskFolders: pairs by name, whatever the ending, and a suffix") 
   CHECK_EQ(set.name(1), tree / "images/night/b.jpg");
   CHECK(identical(e.data, small_picture(2).permute({2, 0, 1})));
   CHECK(identical(e.target, small_mask({0, 1, 2, 0, 255, 1})));
-  CHECK(e.data.is_contiguous());
+  CHECK_EQ(e.data.stride(0), 1);
 
   // A mask's numbers, each as it is wished
   const data::ImageMaskFolders other(

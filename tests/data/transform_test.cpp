@@ -155,6 +155,33 @@ TEST_CASE("noise, normalise and dtypes") {
   CHECK_EQ(applied(data::ToDtype{Dtype::i16, true}, grey).image.to_vector<int>()[0], 100 << 7);
 }
 
+TEST_CASE("a pipeline has the values of its transforms one by one, though some are done together") {
+  Generator numbers(3);
+  for (const data::Size from : {data::Size{37, 53}, data::Size{64, 21}, data::Size{12, 12}, data::Size{150, 31}})
+    for (const int64_t channels : {1, 3, 4})
+      for (const bool pixels : {false, true})
+        for (const char* mode : {"bilinear", "bicubic", "box", "lanczos", "nearest"})
+          for (const data::AnyTransform& crop :
+               {data::AnyTransform(data::RandomCrop{{9, 10}}), data::AnyTransform(data::CenterCrop{{10, 9}}),
+                data::AnyTransform(data::RandomCrop{{9, 10}, 2}), data::AnyTransform(data::CenterCrop{{14, 14}})}) {
+            const Tensor image = randint(0, 256, {channels, from.height, from.width}, Dtype::i64, &numbers)
+                                     .to(Dtype::u8);
+            data::View together{pixels ? image.permute({1, 2, 0}).contiguous().permute({2, 0, 1}) : image,
+                                randint(0, 5, {from.height, from.width}, Dtype::i64, &numbers),
+                                tensor({{2.0f, 3.0f, 9.0f, 8.0f}})};
+            data::View apart = together;
+            const data::Compose all(data::Resize{{12}, mode}, crop, data::ToFloat{}, data::Normalize{{0.4}, {0.3}});
+            Generator g(5), h(5);
+            all(together, g);
+            for (const data::AnyTransform& t : all.transforms()) t(apart, h);
+            INFO(mode, " ", channels, " channels of ", from.height, " x ", from.width, crop.str());
+            CHECK(same_bits(together.image, apart.image));
+            CHECK(same_bits(together.mask, apart.mask));
+            CHECK(same_bits(together.boxes, apart.boxes));
+            CHECK(g.state() == h.state());
+          }
+}
+
 TEST_CASE("functions of any kind are transforms") {
   const data::Compose all([](const Tensor& x) { return x + 1; }, [](data::View& v) { v.mask = v.mask * 2; },
                           [](data::View& v, Generator& g) { v.boxes = v.boxes + g.uniform(); },

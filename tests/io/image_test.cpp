@@ -132,6 +132,23 @@ TEST_CASE("jpeg: kinds and orientations") {
   CHECK_EQ(io::read_image(seed("jpeg/exif_offset.jpg")).shape(), Shape{16, 24, 3});
 }
 
+TEST_CASE("jpeg: decoded at a half, a quarter or an eighth of its size") {
+  const Folder folder;
+  const Tensor slope = (arange(70).reshape({70, 1, 1}) + arange(99).reshape({1, 99, 1})).expand({70, 99, 3});
+  io::write_image(slope.to(Dtype::u8), folder / "slope.jpg", {.quality = 100});
+  for (const int64_t by : {2, 4, 8}) {
+    const Tensor x = io::read_image(folder / "slope.jpg", {.reduce_to = 70 / by});
+    REQUIRE_EQ(x.shape(), Shape{(70 + by - 1) / by, (99 + by - 1) / by, 3});
+    // The mean of by x by pixels of a plane is that of its corners; two levels for the rounding of JPEG itself.
+    for (const int64_t i : {int64_t{0}, 70 / by - 1})
+      for (const int64_t j : {int64_t{0}, 99 / by - 1})
+        CHECK(std::abs(x[i][j][1].item<double>() - static_cast<double>(by * (i + j) + by - 1)) <= 2);
+  }
+  CHECK_EQ(io::read_image(folder / "slope.jpg", {.reduce_to = 36}).shape(), Shape{70, 99, 3});
+  CHECK_EQ(io::read_image(folder / "slope.jpg", {.reduce_to = 1}).shape(), Shape{9, 13, 3});
+  CHECK_THROWS_AS((void)io::read_image(folder / "slope.jpg", {.reduce_to = -1}), ValueError);
+}
+
 TEST_CASE("image: what is wrong with a file is said, with its name") {
   CHECK(refused("none.png").find("none.png: cannot be opened") != std::string::npos);
   CHECK(refused("safetensors/two").find("two: is neither PNG nor JPEG") != std::string::npos);
