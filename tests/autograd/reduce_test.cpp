@@ -11,7 +11,7 @@ namespace {
 using Line = std::vector<double>;
 struct Case {
   const char* name;
-  Tensor (*op)(const Tensor&, const DimList&, Only<bool>);
+  Tensor (*op)(const Tensor&, const DimList&, bool);
   double (*reference)(const Line&);
 };
 #define WEFT_CASE(expr) [](const Tensor& x, const DimList& d, bool k) -> Tensor { return expr; }
