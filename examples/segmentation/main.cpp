@@ -182,7 +182,7 @@ int main(int argc, char** argv) try {
   CLI::App* scenes = app.add_subcommand("scenes", "draw street scenes and their masks, in CamVid's layout");
   scenes->add_option("--out", a.folder, "folder")->required();
   scenes->add_option("--train", a.scenes, "how many to learn on")->capture_default_str()->check(CLI::Range(1, 99999));
-  scenes->add_option("--val", a.held_out, "how many to evaluate on")->capture_default_str()->check(CLI::Range(1, 99999));
+  scenes->add_option("--val", a.held_out, "how many to test on")->capture_default_str()->check(CLI::Range(1, 99999));
   scenes->add_option("--size", a.size, "height and width")
       ->capture_default_str()
       ->expected(2)

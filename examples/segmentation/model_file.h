@@ -18,7 +18,7 @@ struct Model {
   int64_t shorter_side = 0;  ///< of the pictures that it has learned on
 };
 
-/// Writes weights in f32, or with `half` all but norms and biases in f16. `command`: what made it, kept in the metadata.
+/// Writes weights in f32, or with `half` all but norms and biases in f16. `command`: what made it, for the metadata.
 void save_model(const Model& model, const std::string& path, bool half, const std::string& command);
 /// IoError or ValueError, with the file's name, for what is no such model.
 Model load_model(const std::string& path, weft::Device device);

@@ -82,7 +82,7 @@ struct Weather {
   }
 };
 
-/// Where points of the street are in the picture; samples are in units of the picture's height, y down from the horizon.
+/// Where points of the street are in the picture; in units of its height, y down from the horizon.
 struct Camera {
   float height = 1.5f, focal = 1, bend = 0;
   float x_of(float X, float Z) const { return focal * (X + bend * Z * Z) / Z; }
