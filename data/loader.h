@@ -155,8 +155,9 @@ std::string name_of(const std::optional<S>& sample, const D& source, int64_t i) 
 /// destructor the workers are stopped at once, each behind the sample that it is at. Two loops at a time are an error.
 ///
 /// What a sample draws, from the generator that it is given or from the thread's, depends on seed, epoch, its place in
-/// the order and its index. Samples are made with nothing recorded, outside of autocast, each op on one thread. Workers
-/// run at a lower priority, on all cores that the process began with: they take what training leaves.
+/// the order and its index; what a collate function draws from the thread's, on its batch. Samples are made with
+/// nothing recorded, outside of autocast, each op on one thread. Workers run at a lower priority, on all cores that the
+/// process began with: they take what training leaves.
 ///
 /// An error is thrown where the batch would come, its type kept; weft's own have the sample's index and name added, and
 /// `failed()` says them for all. The next ++ or `next()` goes on behind that batch.
