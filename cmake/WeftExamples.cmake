@@ -7,7 +7,7 @@ function(weft_test_example name low high)
     add_test(NAME "examples: ${name}" COMMAND "${CMAKE_COMMAND}" -DPROGRAM=$<TARGET_FILE:${name}>
       "-DSOURCE=${PROJECT_SOURCE_DIR}/examples/${name}/main.cpp" -DLOW=${low} -DHIGH=${high}
       -P "${PROJECT_SOURCE_DIR}/examples/test_example.cmake")
-    set_tests_properties("examples: ${name}" PROPERTIES LABELS examples TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2")
+    set_tests_properties("examples: ${name}" PROPERTIES LABELS examples PROCESSORS 2 TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2")
   endif()
 endfunction()
 

@@ -17,7 +17,7 @@ if(WEFT_TESTS)
     "${PROJECT_SOURCE_DIR}/tests/examples/segmentation_test.cpp" ${_parts})
   target_link_libraries(segmentation_test PRIVATE doctest::doctest)
   add_test(NAME "examples: segmentation parts" COMMAND segmentation_test)
-  set_tests_properties("examples: segmentation parts" PROPERTIES LABELS examples TIMEOUT 300
+  set_tests_properties("examples: segmentation parts" PROPERTIES LABELS examples PROCESSORS 2 TIMEOUT 300
     ENVIRONMENT "OMP_NUM_THREADS=2;WEFT_GOLDEN_EXAMPLES=${PROJECT_SOURCE_DIR}/tests/examples")
 endif()
 
@@ -26,5 +26,5 @@ if(WEFT_TESTS AND WEFT_IMAGE)
   add_test(NAME "examples: segmentation"
     COMMAND "${CMAKE_COMMAND}" -DPROGRAM=$<TARGET_FILE:segmentation> -DWORK=${PROJECT_BINARY_DIR}/segmentation_test
       -DMODELS=${CMAKE_CURRENT_LIST_DIR}/models -P "${CMAKE_CURRENT_LIST_DIR}/test.cmake")
-  set_tests_properties("examples: segmentation" PROPERTIES LABELS examples TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2")
+  set_tests_properties("examples: segmentation" PROPERTIES LABELS examples PROCESSORS 2 TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2")
 endif()

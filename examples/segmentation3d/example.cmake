@@ -19,7 +19,7 @@ if(WEFT_TESTS)
   weft_add_program(segmentation3d_test "${PROJECT_SOURCE_DIR}/tests/examples/unet3d_test.cpp" ${_parts})
   target_link_libraries(segmentation3d_test PRIVATE doctest::doctest)
   add_test(NAME "examples: unet3d" COMMAND segmentation3d_test)
-  set_tests_properties("examples: unet3d" PROPERTIES LABELS examples TIMEOUT 300
+  set_tests_properties("examples: unet3d" PROPERTIES LABELS examples PROCESSORS 2 TIMEOUT 300
     ENVIRONMENT "OMP_NUM_THREADS=2;WEFT_UNET3D_GOLDEN=${PROJECT_SOURCE_DIR}/tests/examples/unet3d_golden.npz")
 endif()
 
@@ -28,5 +28,5 @@ if(WEFT_TESTS AND WEFT_IMAGE)
   add_test(NAME "examples: segmentation3d"
     COMMAND "${CMAKE_COMMAND}" -DPROGRAM=$<TARGET_FILE:segmentation3d> -DWORK=${PROJECT_BINARY_DIR}/segmentation3d_test
       -P "${CMAKE_CURRENT_LIST_DIR}/test.cmake")
-  set_tests_properties("examples: segmentation3d" PROPERTIES LABELS examples TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2")
+  set_tests_properties("examples: segmentation3d" PROPERTIES LABELS examples PROCESSORS 2 TIMEOUT 600 ENVIRONMENT "OMP_NUM_THREADS=2")
 endif()
