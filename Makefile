@@ -23,7 +23,7 @@ build: deps $(BUILD)/build.ninja   ## the library, its CUDA plugin where there i
 	cmake --build $(BUILD) -j $(JOBS)
 
 test: build      ## build and run every test
-	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
+	OMP_WAIT_POLICY=passive ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
 
 demo: deps $(BUILD)/build.ninja   ## stylise a photo: writes .demo/astronaut_*.png (DEMO_ARGS="--size 512" goes to the program)
 	@echo "demo: compiling the library for the CPU and style_transfer, about $(shell expr 12 / $(JOBS) + 1) minutes with $(JOBS) jobs the first time"

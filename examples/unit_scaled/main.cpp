@@ -3,7 +3,7 @@
 // Data:    drawn by the program: gratings of one of eight directions, with any width and phase, in noise.
 // Run:     unit_scaled [curves.svg]
 // Prints:  the three losses every 50 steps, and draws their curves where a file is named. No loss is scaled, for unit
-//          scaling keeps values and gradients near 1, in the middle of any format. As its last line
+//          scaling keeps values and gradients near 1, in the middle of any format. It prints as its last line
 //          largest of the last losses: 0.25
 #include <weft/weft.h>
 

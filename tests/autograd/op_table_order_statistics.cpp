@@ -311,7 +311,8 @@ std::vector<Op> counts() {
                if (v >= -1 && v <= 1.5) y.v[std::min<size_t>(4, static_cast<size_t>((v + 1) * 2))] += 1;
              return y;
            })},
-       .faults = {{[] { (void)weft::histc(here::ones({2}), {.bins = 0}); }, "histc: bins must be positive, got 0"},
+       .faults = {{[] { (void)weft::histc(here::ones({2}), {.bins = 0}); },
+                   "histc: bins must be positive and below 2^59, got 0"},
                   {[] { (void)weft::histc(here::ones({2}), {.min = 2, .max = 1}); }, "histc: max 1 is less than min 2"},
                   {[] { (void)weft::histc(here::full({2}, 1, Dtype::i64)); }, "histc: expects a floating dtype"},
                   {[] { (void)weft::histc(here::ones({2}) / 0); }, "histc: the range [inf, inf] is not finite"}},

@@ -106,8 +106,9 @@ InvEx inv_ex(const Tensor& given) {
 }
 
 Tensor inv(const Tensor& A) {
+  const OpName op("linalg.inv");
   const InvEx r = inv_ex(A);
-  check_info("linalg.inv", r.info, "is singular: its pivot ", " (counted from 1) is zero");
+  check_info(op, r.info, "is singular: its pivot ", " (counted from 1) is zero");
   return r.inverse;
 }
 

@@ -70,8 +70,9 @@ CholeskyEx cholesky_ex(const Tensor& given, Only<bool> upper) {
 }
 
 Tensor cholesky(const Tensor& A, Only<bool> upper) {
+  const OpName op("linalg.cholesky");
   const CholeskyEx r = cholesky_ex(A, upper);
-  check_info("linalg.cholesky", r.info, "is not positive-definite: its leading minor of order ", " is not positive");
+  check_info(op, r.info, "is not positive-definite: its leading minor of order ", " is not positive");
   return r.L;
 }
 
