@@ -1,14 +1,11 @@
-// Command lines of the larger examples: checks of options, one line about wrong usage, and files that come with a
-// program. Knows CLI11 and no command.
+// Command lines of the larger examples: checks of options, one line about wrong usage. Knows CLI11 and no command.
 #pragma once
-
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
-#include <filesystem>
 #include <iostream>
 #include <numeric>
 #include <string>
@@ -32,6 +29,21 @@ inline CLI::Validator device_name() {
     return text == "cpu" || text == "cuda" || numbered ? "" : "'" + text + "' is no device: cpu, cuda or cuda:N";
   };
   return {check, "DEVICE"};
+}
+
+/// A whole number from `least` to `most` that `step` divides.
+inline CLI::Validator multiple_of(int64_t step, int64_t least, int64_t most) {
+  const std::string what = std::to_string(least) + " to " + std::to_string(most) + ", a multiple of " +
+                           std::to_string(step);
+  auto check = [=](const std::string& text) -> std::string {
+    int64_t v = 0;
+    if (!CLI::detail::lexical_cast(text, v) || v < least || v > most) return text + " is not " + what;
+    if (v % step == 0) return "";
+    const int64_t low = std::max(least, v / step * step);
+    return text + " is not a multiple of " + std::to_string(step) + "; take " + std::to_string(low) +
+           (low + step <= most ? " or " + std::to_string(low + step) : "");
+  };
+  return {check, what};
 }
 
 /// Letters to insert, delete, replace or swap with their neighbour.
@@ -99,16 +111,4 @@ inline int parse(CLI::App& app, const std::string& program, int argc, char** arg
               << program << ' ' << (command.empty() ? "" : command + " ") << "--help\n";
     return kWrongUsage;
   }
-}
-
-/// `path` if there is such a file or folder; else the file of that name in share/weft beside the program's bin folder,
-/// if there is one; else `path` again, for the reader to complain about.
-inline std::string shipped(const std::string& path) {
-  namespace fs = std::filesystem;
-  std::error_code none;
-  const fs::path name = fs::path(path).filename();
-  if (path.empty() || name.empty() || fs::exists(path, none)) return path;
-  const fs::path self = fs::read_symlink("/proc/self/exe", none);
-  const fs::path file = (self.parent_path() / ".." / "share" / "weft" / name).lexically_normal();
-  return fs::is_regular_file(file, none) ? file.string() : path;
 }

@@ -9,6 +9,7 @@
 
 #include "../common/command_line.h"
 #include "../common/interrupt.h"
+#include "../common/shipped.h"
 #include "pictures.h"
 #include "predict.h"
 #include "train.h"

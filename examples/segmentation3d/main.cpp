@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <iostream>
 
+#include "../common/interrupt.h"
 #include "cells.h"
 #include "cli.h"
 #include "drawing.h"
-#include "interrupt.h"
 #include "train.h"
 
 using namespace weft;
@@ -354,7 +354,7 @@ int main(int argc, char** argv) try {
   cells->add_option("--out", a.out, "folder")->required();
   cells->add_option("--size", a.size, "D H W")->expected(3)->capture_default_str()->check(CLI::Range(1, 4096));
   cells->add_option("--seed", a.seed)->capture_default_str();
-  if (const int wrong = parse(app, argc, argv)) return wrong;
+  if (const int wrong = parse(app, "segmentation3d", argc, argv)) return wrong;
   if (const std::string wrong = wrong_sizes(a); !wrong.empty()) {
     std::cerr << "segmentation3d: " << wrong << '\n';
     return 2;

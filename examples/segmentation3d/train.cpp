@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <numbers>
 
-#include "interrupt.h"
+#include "../common/interrupt.h"
 
 using namespace weft;
 

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <iostream>
 
+#include "../common/interrupt.h"
 #include "cli.h"
-#include "interrupt.h"
 #include "optimise.h"
 #include "share.h"
 #include "styles.h"
@@ -123,7 +123,7 @@ int main(int argc, char** argv) try {
   features->add_option("--out", a.weights)->capture_default_str();
   features->add_option("--seed", a.seed)->capture_default_str();
   features->add_option("--features-input", a.features_input)->required()->check(CLI::IsMember({kBgrMean, kRgbImagenet}));
-  if (const int wrong = parse(app, argc, argv)) return wrong;
+  if (const int wrong = parse(app, "style_transfer", argc, argv)) return wrong;
 
   if (*optimise) run_optimise(a);
   if (*styles) draw_styles(a.folder, a.styles_size, a.force);

@@ -6,8 +6,8 @@
 #include <memory>
 #include <set>
 
+#include "../common/interrupt.h"
 #include "cli.h"
-#include "interrupt.h"
 #include "msgnet_apply.h"
 #include "msgnet_train.h"
 #include "share.h"

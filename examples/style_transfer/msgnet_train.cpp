@@ -6,7 +6,7 @@
 #include <iostream>
 #include <numbers>
 
-#include "interrupt.h"
+#include "../common/interrupt.h"
 #include "loss.h"
 #include "msgnet_apply.h"
 

@@ -5,7 +5,7 @@
 #include <functional>
 #include <iostream>
 
-#include "interrupt.h"
+#include "../common/interrupt.h"
 #include "loss.h"
 
 using namespace weft;
