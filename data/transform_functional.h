@@ -15,6 +15,8 @@ namespace weft::data {
 /// Height and width. A width of 0 means that one number was given: a square, or a resize's shorter side.
 struct Size {
   int64_t height = 0, width = 0;  ///< in pixels
+  Size() = default;
+  Size(int64_t height, int64_t width = 0) : height(height), width(width) {}
   friend bool operator==(const Size&, const Size&) = default;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <functional>
 #include <map>
 #include <optional>
@@ -25,6 +26,24 @@ namespace weft::optim {
 template <class Options> struct ParamGroup {
   ParamList params;      ///< the tensors
   Options options = {};  ///< for all of them
+};
+
+/// Parameters to add to an optimiser: `{head.parameters()}` gets the options that the optimiser was made with, `{{w},
+/// {.lr = 0.1}}` has its own.
+template <class Options> class NewGroup {
+ public:
+  NewGroup(ParamList params) : params_(std::move(params)) {}
+  NewGroup(ParamList params, Options o) : params_(std::move(params)), options_(std::move(o)) {}
+  template <std::same_as<ParamGroup<Options>> G>
+  NewGroup(G g) : params_(std::move(g.params)), options_(std::move(g.options)) {}
+  /// The group, with `defaults` where it has no options.
+  ParamGroup<Options> with(const Options& defaults) && {
+    return {std::move(params_), options_ ? *std::move(options_) : defaults};
+  }
+
+ private:
+  ParamList params_;
+  std::optional<Options> options_;
 };
 
 /// A number, and not `{}`, which stands for options.
@@ -196,7 +215,7 @@ template <class Options> class OptimizerOf : public Optimizer {
   using Group = ParamGroup<Options>;
   /// One group of all `params`. ValueError for options out of range.
   explicit OptimizerOf(ParamList params, Options o = {}) : defaults_(o) {
-    add_group({std::move(params), std::move(o)});
+    put_group({std::move(params), std::move(o)});
   }
   /// PyTorch's short form: `Adam(params, 1e-3)`.
   OptimizerOf(ParamList params, LearningRate auto lr) : OptimizerOf(std::move(params), with_lr(lr)) {}
@@ -217,14 +236,11 @@ template <class Options> class OptimizerOf : public Optimizer {
     return groups_[static_cast<size_t>(group)].options;
   }
   const Options& options(int64_t group = 0) const { return const_cast<OptimizerOf*>(this)->options(group); }
-  /// Adds parameters later (unfreezing a trunk).
-  void add_group(Group g) {
-    check(g.options);
-    add_params(g.params, static_cast<int32_t>(groups_.size()));
-    groups_.push_back(std::move(g));
-  }
+  /// Adds parameters later (unfreezing a trunk): `opt.add_group({head.parameters()})`. ValueError for options out of
+  /// range, and for a parameter that is there already.
+  void add_group(NewGroup<Options> g) { put_group(std::move(g).with(defaults_)); }
   /// add_group with PyTorch's name.
-  void add_param_group(Group g) { add_group(std::move(g)); }
+  void add_param_group(NewGroup<Options> g) { add_group(std::move(g)); }
   /// As Optimizer's.
   int64_t num_groups() const override { return static_cast<int64_t>(groups_.size()); }
   double lr(int64_t group = 0) const override { return options(group).lr; }
@@ -238,11 +254,16 @@ template <class Options> class OptimizerOf : public Optimizer {
   }
 
  protected:
+  void put_group(Group g) {
+    check(g.options);
+    add_params(g.params, static_cast<int32_t>(groups_.size()));
+    groups_.push_back(std::move(g));
+  }
   /// All of them, or none where one is refused.
   void add_groups(std::vector<Group> groups) {
     const size_t params = slots_.size(), before = groups_.size();
     try {
-      for (Group& g : groups) add_group(std::move(g));
+      for (Group& g : groups) put_group(std::move(g));
     } catch (...) {
       slots_.resize(params);
       groups_.resize(before);

@@ -72,8 +72,8 @@ double sgd_lr_scale(const Tensor& p, Choice<Constraint> readout_constraint) {
 template <bool Decoupled>
 AdamOf<Decoupled>::AdamOf(const std::vector<Group>& groups) : Base(adam_groups<Decoupled>(groups)) {}
 
-template <bool Decoupled> void AdamOf<Decoupled>::add_group(const Group& g) {
-  Base::add_groups(adam_groups<Decoupled>({g}));
+template <bool Decoupled> void AdamOf<Decoupled>::add_group(optim::NewGroup<AdamOptions> g) {
+  Base::add_groups(adam_groups<Decoupled>({std::move(g).with(defaults_)}));
 }
 
 template class AdamOf<false>;
@@ -81,6 +81,6 @@ template class AdamOf<true>;
 
 SGD::SGD(const std::vector<Group>& groups) : optim::SGD(sgd_groups(groups)) {}
 
-void SGD::add_group(const Group& g) { add_groups(sgd_groups({g})); }
+void SGD::add_group(optim::NewGroup<SGDOptions> g) { add_groups(sgd_groups({std::move(g).with(defaults_)})); }
 
 }  // namespace weft::unit_scaled

@@ -76,8 +76,8 @@ template <bool Decoupled> class WEFT_API AdamOf : public optim::AdamOf<Decoupled
   /// The options that the optimiser was made with.
   const AdamOptions& defaults() const { return defaults_; }
   /// Adds parameters later, with scaled rates.
-  void add_group(const Group& g);
-  void add_param_group(const Group& g) { add_group(g); }
+  void add_group(optim::NewGroup<AdamOptions> g);
+  void add_param_group(optim::NewGroup<AdamOptions> g) { add_group(std::move(g)); }
 
  private:
   AdamOptions defaults_;
@@ -118,8 +118,8 @@ class WEFT_API SGD : public optim::SGD {
   /// The options that the optimiser was made with.
   const SGDOptions& defaults() const { return defaults_; }
   /// Adds parameters later, with scaled rates.
-  void add_group(const Group& g);
-  void add_param_group(const Group& g) { add_group(g); }
+  void add_group(optim::NewGroup<SGDOptions> g);
+  void add_param_group(optim::NewGroup<SGDOptions> g) { add_group(std::move(g)); }
 
  private:
   SGDOptions defaults_;

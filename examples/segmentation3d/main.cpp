@@ -300,7 +300,9 @@ void add_train(CLI::App& app, Arguments& a) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
   app.add_option("--lr", o.lr, "learning rate")->capture_default_str()->check(finite_number(false));
-  app.add_option("--warmup", o.warmup, "steps in which the rate rises")->capture_default_str()->check(count(0));
+  app.add_option("--warmup", o.warmup, "steps in which the rate rises, at most a quarter of all")
+      ->capture_default_str()
+      ->check(count(0));
   app.add_option("--weight-decay", o.weight_decay)->capture_default_str()->check(finite_number(true));
   app.add_option("--pos-weight", o.pos_weight, "of membranes in the cross entropy")
       ->capture_default_str()

@@ -107,8 +107,8 @@ class Training {
   }
 
   double rate(int64_t step) const {
-    const double rise = o_.warmup > 0 ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(o_.warmup))
-                                      : 1;
+    const int64_t warmup = std::min(o_.warmup, o_.steps / 4);
+    const double rise = warmup > 0 ? std::min(1.0, static_cast<double>(step + 1) / static_cast<double>(warmup)) : 1;
     return o_.lr * rise * 0.5 *
            (1 + std::cos(std::numbers::pi * static_cast<double>(step) / static_cast<double>(o_.steps)));
   }

@@ -67,6 +67,8 @@ TEST_CASE("image and mask stay together through crops, padding, flips and neares
     CHECK(together(applied(data::RandomCrop{.size = {18, 28}, .padding = 4, .padding_mode = "symmetric"},
                            {v.image, v.mask}, seed)));
     CHECK(together(applied(data::CenterCrop{{7, 25}}, v, seed)));
+    const data::View padded = applied(data::RandomCrop{16, 2}, v, seed);  // a square, and padding, as in torchvision
+    CHECK(padded.image.shape() == Shape{v.image.size(0), 16, 16});
     CHECK(together(applied(data::RandomHorizontalFlip{}, v, seed)));
     CHECK(together(applied(data::RandomVerticalFlip{}, v, seed)));
     CHECK(together(applied(data::RandomRotation{40}, v, seed)));

@@ -347,6 +347,15 @@ DEVICE_TEST_CASE("PyTorch's short forms: a rate alone, param_groups, defaults, s
   CHECK(opt.lr(1) == 0.4);
   CHECK(std::as_const(opt).param_groups()[1].params[0].is_same(q));
 
+  Tensor r = leaf({2}, 3), t = leaf({2}, 4), u = leaf({2}, 5);
+  opt.add_param_group({{r}});  // as the optimiser was made
+  CHECK(opt.lr(2) == 0.1);
+  CHECK(opt.options(2).eps == 1e-6);
+  opt.add_param_group({std::vector<Tensor>{t}});
+  CHECK(opt.options(3).eps == 1e-6);
+  opt.add_group(optim::Adam::Group{{u}, {.lr = 0.3}});
+  CHECK(opt.lr(4) == 0.3);
+
   CHECK(opt.state().empty());
   p.set_grad(here::ones({2}, Dtype::f64));
   opt.step();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "weft/backends/cpu/simd/lanes.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/core/fn/math.h"
@@ -68,12 +69,13 @@ void max_block(T* y, I* taps, const T* x, int64_t n, const Taps& t, const PoolGe
   for (int64_t i = 0; i < n; ++i) taps[i] = static_cast<I>(at[i]);
 }
 
-/// The same for Wide::kCount channels of float or double, kept in registers over the taps.
+/// The same for Wide::kCount channels of float or double, kept in registers over the taps. Of vectors that the
+/// instruction set lacks compilers make single elements.
 template <class T> struct Wide {
-  static constexpr int kLanes = 64 / sizeof(T), kCount = 4 * kLanes;
+  static constexpr int kLanes = kLanesOf<T>, kCount = 4 * kLanes;
   using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
-  typedef T V __attribute__((vector_size(64), aligned(alignof(T)), may_alias));
-  typedef Int M __attribute__((vector_size(64), may_alias));
+  using V = VectorAt<T>;
+  typedef Int M __attribute__((vector_size(kVectorBytes), may_alias));
 };
 template <class T, class I>
 WEFT_INLINE void max_wide(T* y, I* taps, const T* x, const Taps& t, const PoolGeometry& p, int64_t C) {
