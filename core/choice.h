@@ -73,12 +73,17 @@ concept Integer = !Boolean<T> && (std::integral<T> || (std::is_enum_v<T> && std:
 /// integer only (no fraction), a real number of any number. `{}` does not make one: it stays the options of the
 /// overload beside it.
 template <class T> class Only {
- public:
   template <class U>
-  requires(std::same_as<T, bool> ? Boolean<U>
-           : std::integral<T>    ? Integer<U>
-                                 : std::is_arithmetic_v<U> && !Boolean<U>) constexpr Only(const U& value)
-      : value_(static_cast<T>(value)) {}
+  static constexpr bool kTakes = std::same_as<T, bool> ? Boolean<U>
+                                 : std::integral<T>    ? Integer<U>
+                                                    : (std::is_arithmetic_v<U> || detail::StandsFor<U, T>)&&!Boolean<U>;
+
+ public:
+  // by value: a reference would ask for a definition of every `static const int`
+  template <class U>
+  requires(kTakes<U>&& std::is_scalar_v<U>) constexpr Only(U value) : value_(static_cast<T>(value)) {}
+  template <class U>
+  requires(kTakes<U>&& std::is_class_v<U>) constexpr Only(const U& value) : value_(static_cast<T>(value)) {}
   /// The value.
   constexpr operator T() const { return value_; }
   template <class Stream> friend Stream& operator<<(Stream& s, Only x) { return s << x.value_, s; }

@@ -20,7 +20,7 @@ struct KernelCall;  // core/kernel_call.h
 
 /// Names an open scope of a profiler; session 0: none.
 struct ProfileToken {
-  uint32_t session = 0, index = 0;
+  uint32_t session = 0, index = 0, thread = 0;
 };
 
 /// A profiler. The tables of functions live as long as the process: a thread may still call one after the profiler

@@ -453,6 +453,8 @@ class Index : public std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector
  public:
   using variant::variant;
   Index(std::nullopt_t) : variant(NewAxis()) {}
+  template <Integer I>
+  requires(!std::is_constructible_v<variant, I>) Index(I i) : variant(static_cast<int64_t>(i)) {}
   /// A list of integers: `x.index({{0, 2}})` is rows 0 and 2, `x.index({0, 2})` one element.
   template <std::integral T>
   Index(std::initializer_list<T> list) : variant(std::vector<int64_t>(list.begin(), list.end())) {

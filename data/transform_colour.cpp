@@ -130,6 +130,8 @@ bool detail::to_float_and_normalize(const AnyTransform& first, const AnyTransfor
   if (!first.as<ToFloat>() || !normalize || !x.defined() || x.rank() != 3 || x.dtype() != Dtype::u8 || !x.is_cpu())
     return false;
   const int64_t channels = x.size(0), height = x.size(1), width = x.size(2);
+  const auto fits = [&](const std::vector<double>& each) { return each.size() == 1 || std::ssize(each) == channels; };
+  if (!fits(normalize->mean) || !fits(normalize->std)) return false;  // Normalize says so
   check_view("Normalize", v);
   // The value of each byte in each channel, by the functions themselves.
   const Tensor bytes = functional::to_dtype(arange(256).to(Dtype::u8), Dtype::f32, true).expand({channels, 1, 256});

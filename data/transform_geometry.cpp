@@ -156,6 +156,7 @@ bool detail::resize_and_crop(const AnyTransform& first, const AnyTransform& seco
   if (mode == Interpolation::nearest || mode == Interpolation::nearest_exact) return false;
   if (!resize->antialias && mode != Interpolation::bilinear && mode != Interpolation::bicubic) return false;
   const Size from = check_view("Resize", v), to = functional::resized(from, resize->size, resize->max_size);
+  if (to.height < 1 || to.width < 1) return false;  // Resize says so
   const auto* random = second.as<RandomCrop>();
   const auto* middle_crop = second.as<CenterCrop>();
   if (random) {

@@ -1,6 +1,7 @@
 #include "weft/nn/module.h"
 
 #include <algorithm>
+#include <atomic>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -45,6 +46,11 @@ void check_name(const Module::State& s, const std::string& name, const char* wha
 }
 
 }  // namespace
+
+uint64_t detail::next_state_id() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
 
 Module::Module() : state_(std::make_shared<State>()) {}
 Module::Module(std::string name, std::string extra) : Module() {

@@ -251,8 +251,12 @@ struct Settings {
 };
 }  // namespace detail
 
+namespace detail {
+WEFT_API uint64_t next_state_id();
+}
 /// What the copies of a module share.
 struct Module::State : detail::Settings {
+  const uint64_t id = detail::next_state_id();  ///< never used again
   /// A parameter and its own name, without dots.
   struct ParamEntry {
     std::string name;

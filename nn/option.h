@@ -56,6 +56,10 @@ template <class T> class Option {
     **this = std::move(value);
     return *this;
   }
+  template <class U> Option& operator+=(const U& y) { return **this += y, *this; }
+  template <class U> Option& operator-=(const U& y) { return **this -= y, *this; }
+  template <class U> Option& operator*=(const U& y) { return **this *= y, *this; }
+  template <class U> Option& operator/=(const U& y) { return **this /= y, *this; }
   /// A handle that sees what becomes of the option, for the text that set_extra takes.
   Option share() const { return Option(*this); }
   /// The shared value. Through `*` and `->` it may be changed, also in a const layer.

@@ -1,5 +1,6 @@
 #include "weft/train/profile_record.h"
 
+#include <algorithm>
 #include <deque>
 
 #include "weft/core/backend.h"
@@ -111,7 +112,7 @@ ProfileToken open(MyLog& mine, ThreadLog::Event* e, uint32_t module) {
   log.module = module;
   e->begin = mine.of->now();
   log.events.publish();
-  return {mine.session, index};
+  return {mine.session, index, log.number};
 }
 
 ThreadLog::Event* next_event(ThreadLog& log) {
@@ -163,7 +164,7 @@ ProfileToken on_call(const nn::Module& m) noexcept {
   return unless_it_fails([&](MyLog& mine) -> ProfileToken {
     ThreadLog& log = *mine.log;
     log.pending.clear();
-    uint32_t& number = log.modules[&m.state()];
+    uint32_t& number = log.modules[m.state().id];
     if (number == 0) number = mine.of->module_number(m, log.module);
     const uint32_t name = mine.name(m.name());
     ThreadLog::Event* e = next_event(log);
@@ -191,19 +192,22 @@ ProfileToken on_backward(const char* name, uint32_t module) noexcept {
 
 void on_leave(ProfileToken token) noexcept {
   MyLog* mine = t_log;
-  if (!mine || mine->session != token.session) return;
+  if (!mine || mine->session != token.session || mine->log->number != token.thread) return;
   ThreadLog& log = *mine->log;
-  ThreadLog::Event& e = log.events[token.index];
-  try {
-    if (e.device_begin) e.device_end = device_mark(e.device);
-  } catch (...) {}
-  e.end.store(std::max<int64_t>(mine->of->now(), 1), std::memory_order_release);
-  if (e.kind != ProfileKind::kernel) log.pending.clear();
-  while (!log.open.empty()) {
+  const auto is_it = [&](const ThreadLog::Open& o) { return o.event == token.index; };
+  if (std::none_of(log.open.rbegin(), log.open.rend(), is_it)) return;  // a range that ended with the one around it
+  const int64_t now = std::max<int64_t>(mine->of->now(), 1);
+  for (bool found = false; !found;) {
     const ThreadLog::Open last = log.open.back();
     log.open.pop_back();
     log.module = last.module_before;
-    if (last.event == token.index) return;
+    found = is_it(last);
+    ThreadLog::Event& e = log.events[last.event];
+    try {
+      if (e.device_begin) e.device_end = device_mark(e.device);
+    } catch (...) {}
+    e.end.store(now, std::memory_order_release);
+    if (e.kind != ProfileKind::kernel) log.pending.clear();
   }
 }
 
@@ -269,7 +273,7 @@ ProfileSession::ProfileSession(const nn::Module* model, int64_t max_events)
     : start_(std::chrono::steady_clock::now()), max_events_(max_events), number_(++g_sessions) {
   if (!model) return;
   const uint32_t root = number_of_module("(model)", 0);
-  numbers_[&model->state()] = root;
+  numbers_[model->state().id] = root;
   modules_.emplace(root, *model);
   add_tree(*model, root, "");
 }
@@ -334,6 +338,7 @@ void ProfileSession::step() {
 std::shared_ptr<ThreadLog> ProfileSession::add_thread() {
   auto log = std::make_shared<ThreadLog>(max_events_);
   std::lock_guard lock(mutex_);
+  log->number = static_cast<uint32_t>(threads_.size());
   threads_.push_back(log);
   return log;
 }
@@ -352,20 +357,21 @@ void ProfileSession::add_tree(const nn::Module& root, uint32_t number, const std
     const auto parent = here.find(dot == std::string::npos ? "" : name.substr(0, dot));
     const uint32_t mine = number_of_module(prefix + name, parent == here.end() ? number : parent->second);
     here[name] = mine;
-    if (numbers_.try_emplace(&module.state(), mine).second) modules_.emplace(mine, module);
+    if (numbers_.try_emplace(module.state().id, mine).second) modules_.emplace(mine, module);
   }
 }
 
 uint32_t ProfileSession::module_number(const nn::Module& m, uint32_t around) {
   std::lock_guard lock(mutex_);
-  if (const auto it = numbers_.find(&m.state()); it != numbers_.end()) return it->second;
+  const uint64_t id = m.state().id;
+  if (const auto it = numbers_.find(id); it != numbers_.end()) return it->second;
   if (const auto it = modules_.find(around); it != modules_.end()) {  // added since, or by a call of its own
     const std::string& path = module_of(around).path;
     add_tree(nn::Module(it->second), around, path.starts_with('(') ? "" : path + ".");
-    if (const auto found = numbers_.find(&m.state()); found != numbers_.end()) return found->second;
+    if (const auto found = numbers_.find(id); found != numbers_.end()) return found->second;
   }
   const uint32_t root = number_of_module(m.name(), 0);
-  numbers_[&m.state()] = root;
+  numbers_[id] = root;
   modules_.emplace(root, m);
   add_tree(m, root, m.name() + ".");
   return root;
@@ -379,7 +385,7 @@ ProfileData ProfileSession::data() {
   for (const auto& log : threads_) {
     ProfileThread& t = out.threads.emplace_back();
     out.dropped += log->dropped.load(std::memory_order_relaxed);
-    const size_t events = log->events.size(), blocks = log->blocks.size();
+    const size_t blocks = log->blocks.size(), events = log->events.size();  // a block's call stands before it
     t.events.reserve(events);
     t.blocks.reserve(blocks);
     for (size_t i = 0; i < events; ++i) {

@@ -94,14 +94,15 @@ struct ThreadLog {
   ProfileLog<Event> events;
   ProfileLog<Block> blocks;
   std::atomic<int64_t> dropped{0};
+  uint32_t number = 0;  // among the threads
 
   struct Open {
     uint32_t event, module_before;
   };
   std::vector<Open> open;
   uint32_t module = 0;
-  std::vector<size_t> pending;  // blocks that no kernel got yet
-  std::unordered_map<const nn::Module::State*, uint32_t> modules;
+  std::vector<size_t> pending;                     // blocks that no kernel got yet
+  std::unordered_map<uint64_t, uint32_t> modules;  // by the number of a state
 };
 
 /// Names for as long as the process lives, by numbers from 1.
@@ -147,8 +148,8 @@ class ProfileSession {
   void add_tree(const nn::Module& root, uint32_t number, const std::string& prefix);
   std::mutex mutex_;
   std::vector<std::shared_ptr<ThreadLog>> threads_;
-  std::unordered_map<const nn::Module::State*, uint32_t> numbers_;
-  std::unordered_map<uint32_t, nn::Module> modules_;  // keeps the states alive, so that no address is used twice
+  std::unordered_map<uint64_t, uint32_t> numbers_;    // by the number of a state
+  std::unordered_map<uint32_t, nn::Module> modules_;  // the first of each name
   std::map<std::pair<int, int>, void*> device_starts_;
   std::vector<int64_t> steps_;
   std::chrono::steady_clock::time_point start_;

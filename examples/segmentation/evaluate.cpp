@@ -93,17 +93,23 @@ Tensor labels_of(EncNetLite& net, const Tensor& photo, int64_t side, const RunOn
   return best_at(scores_of(net, normalised(x.unsqueeze(0)), on).squeeze(0), photo.size(0), photo.size(1));
 }
 
-Tensor examples_sheet(EncNetLite& net, const Classes& classes, const Pictures& pictures, int64_t rows,
-                      const RunOn& on) {
+Tensor examples_sheet(EncNetLite& net, const Classes& classes, const Pictures& pictures, int64_t rows, const RunOn& on,
+                      bool skip_damaged) {
   std::vector<std::vector<Tensor>> sheet_rows;
   std::vector<Tensor> seen;
   const int64_t n = std::min(rows, pictures.size());
   int64_t height = 0, width = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const data::Example e = pictures.get(i * pictures.size() / n);
+    data::Example e;
+    try {
+      e = pictures.get(i * pictures.size() / n);
+    } catch (const IoError&) {
+      if (!skip_damaged) throw;
+      continue;
+    }
     Tensor photo = e.data.permute({1, 2, 0}).contiguous(), truth = e.target;
     Tensor labels = labels_of(net, photo, 0, on);
-    if (i == 0) {  // the first one's size, at least 240 pixels wide, is that of all
+    if (sheet_rows.empty()) {  // the first one's size, at least 240 pixels wide, is that of all
       const int64_t times = std::max<int64_t>(1, (239 + photo.size(1)) / photo.size(1));
       height = photo.size(0) * times, width = photo.size(1) * times;
     }
@@ -113,6 +119,7 @@ Tensor examples_sheet(EncNetLite& net, const Classes& classes, const Pictures& p
     seen.push_back(where(lt(truth, classes.size()), truth, labels).reshape({-1}));
     seen.push_back(labels.reshape({-1}));
   }
+  WEFT_CHECK(!seen.empty(), IoError, "none of ", n, " held-out pictures can be read");
   const Tensor pictures_part = sheet(sheet_rows);
   return sheet({{pictures_part}, {legend(cat(seen), classes, pictures_part.size(1))}});
 }

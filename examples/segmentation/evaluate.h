@@ -23,6 +23,6 @@ weft::training::ConfusionMatrix evaluate(EncNetLite& net, const Classes& classes
 weft::Tensor labels_of(EncNetLite& net, const weft::Tensor& photo, int64_t side, const RunOn& on);
 /// Rows of photo, truth and prediction of some pictures, with a legend.
 weft::Tensor examples_sheet(EncNetLite& net, const Classes& classes, const Pictures& pictures, int64_t rows,
-                            const RunOn& on);
+                            const RunOn& on, bool skip_damaged);
 /// "mIoU 0.536, pixel accuracy 0.878".
 std::string summary(const weft::training::ConfusionMatrix& matrix);

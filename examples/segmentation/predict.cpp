@@ -54,8 +54,8 @@ std::vector<std::string> predict(Model& model, const PredictOptions& o) {
     const Tensor labels = labels_of(model.net, photo, o.side < 0 ? model.shorter_side : o.side, o.on);
     const std::string base = (fs::path(o.out) / fs::path(photos[i]).stem()).string();
     // small photos are enlarged, so that there is something to look at
-    const int64_t times = std::max<int64_t>(1, kLookedAt / photo.size(1)), H = times * photo.size(0),
-                  W = times * photo.size(1);
+    const int64_t times = std::max<int64_t>(1, kLookedAt / std::max(photo.size(0), photo.size(1))),
+                  H = times * photo.size(0), W = times * photo.size(1);
     const Tensor large = io::resize_image(photo, H, W);
     const Tensor both = sheet(
         {{large, overlay(large, io::resize_image(labels, H, W, io::ResizeFilter::nearest), model.classes)}});

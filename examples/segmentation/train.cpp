@@ -148,9 +148,14 @@ class Training {
 
   EncNetLite& net() { return net_; }
   const Classes& classes() const { return classes_; }
+  /// Of the first picture that can be read.
   int64_t shorter_side() const {
-    const Shape s = pictures_.get(0).data.shape();
-    return std::min(s[1], s[2]);
+    for (int64_t i = 0;; ++i) try {
+        const Shape s = pictures_.get(i).data.shape();
+        return std::min(s[1], s[2]);
+      } catch (const IoError&) {
+        if (!o_.skip_damaged || i + 1 == pictures_.size()) throw;
+      }
   }
   std::string words() const { return settings_.state_dict().metadata.at("words"); }
 
@@ -192,7 +197,7 @@ class Training {
 void write_results(Training& training, const Pictures& held_out, const training::ConfusionMatrix& matrix,
                    const TrainOptions& o) {
   const fs::path out(o.out);
-  const Tensor samples = examples_sheet(training.net(), training.classes(), held_out, 4, o.on);
+  const Tensor samples = examples_sheet(training.net(), training.classes(), held_out, 4, o.on, o.skip_damaged);
   const Tensor confusion = confusion_picture(matrix, training.classes());
   io::write_image(samples, (out / "samples.png").string());
   io::write_image(confusion, (out / "confusion.png").string());

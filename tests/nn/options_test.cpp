@@ -321,6 +321,10 @@ TEST_CASE("an option is read as a value, restored by one, and shared only with t
   b.options->eps = 1;
   CHECK(a.options->eps == 1e-5);
 
+  CHECK(nn::Dropout(fixed.p).p == 0.3);
+  drop.p += 0.5;
+  drop.p *= 0.5;
+  CHECK(drop.p == 0.35);
   CHECK(other.p.share() == 0.9);
   nn::Option<double> watch = other.p.share();
   other.p = 0.7;

@@ -336,6 +336,78 @@ TEST_CASE("a range that outlives its profiler, and a node that does") {
   CHECK(row(rows, "long").calls == 0);
 }
 
+TEST_CASE("ranges that overlap, and one that ends on another thread, end with those around them") {
+  Profiler profiler;
+  {
+    const ProfileRange outer("outer");
+    auto a = std::make_unique<ProfileRange>("a"), b = std::make_unique<ProfileRange>("b");
+    a.reset();  // ends b too
+    const ProfileRange inner("inner");
+    b.reset();
+    { const ProfileRange last("last"); }
+    auto far = std::make_unique<ProfileRange>("far");
+    std::thread([&] {
+      const ProfileRange here("here");
+      far.reset();
+    }).join();
+  }
+  const ProfileRange after("after");
+  profiler.stop();
+  Folder folder;
+  const std::string file = folder / "overlap.json";
+  profiler.write_chrome_trace(file);
+  const Json events = read_trace(file);
+  for (const ProfileRow& r : profiler.totals()) {
+    CAPTURE(r.name);
+    CHECK(r.self_ms >= 0);
+    CHECK(r.calls == 1);
+  }
+  std::map<std::string, std::pair<double, double>> span;
+  std::map<std::string, int> track;
+  for (const Json& e : events)
+    if (e.at("ph") == "X") {
+      const double begin = e.at("ts").get<double>();
+      span[e.at("name").get<std::string>()] = {begin, begin + e.at("dur").get<double>()};
+      track[e.at("name").get<std::string>()] = e.at("tid").get<int>();
+    }
+  const auto inside = [&](const char* x, const char* y) {
+    return span.at(y).first <= span.at(x).first && span.at(x).second <= span.at(y).second + 1e-3;
+  };
+  for (const char* each : {"a", "b", "inner", "last", "far"}) CHECK(inside(each, "outer"));
+  CHECK(inside("b", "a"));
+  CHECK(inside("last", "inner"));
+  CHECK(span.at("after").first >= span.at("outer").second);
+  CHECK(track.at("here") != track.at("far"));
+  CHECK(nested(events, 1, track.at("outer")));
+}
+
+TEST_CASE("modules that are gone leave their names to nobody") {
+  Profiler profiler;
+  const Tensor x = ones({2, 8});
+  const nn::Linear a(8, 8);
+  a(x);
+  for (int i = 0; i < 20; ++i) {
+    nn::Linear(8, 8)(x);
+    nn::Tanh()(x);
+  }
+  profiler.stop();
+  const std::vector<ProfileRow> rows = profiler.totals("op,module");
+  CHECK(row(rows, "Tanh", "Tanh").calls == 20);
+  CHECK(row(rows, "Linear", "Linear").calls == 21);
+}
+
+TEST_CASE("names that are no UTF-8 leave a trace that can be read") {
+  Profiler profiler;
+  { const ProfileRange range("a\xff\xe2\x82 \xc3\xa9\"\n"); }
+  profiler.stop();
+  Folder folder;
+  const std::string file = folder / "names.json";
+  profiler.write_chrome_trace(file);
+  bool found = false;
+  for (const Json& e : read_trace(file)) found |= e.at("name") == "a\uFFFD\uFFFD\uFFFD \u00E9\"\n";
+  CHECK(found);
+}
+
 TEST_CASE("what is beyond the most is dropped and counted") {
   const Tensor x = ones({4});
   Profiler profiler({.max_events = 3});
