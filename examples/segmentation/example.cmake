@@ -1,12 +1,14 @@
 find_package(CLI11 REQUIRED)
 target_link_libraries(segmentation PRIVATE CLI11::CLI11)
-install(TARGETS segmentation RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+# Programs and networks of 5 MB: `cmake --install BUILD --component examples` installs them.
+install(TARGETS segmentation RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT examples EXCLUDE_FROM_ALL)
 
 # The trained network, which the program finds by itself in share/weft beside its bin folder.
 set(_share "${PROJECT_BINARY_DIR}/share/weft")
 file(MAKE_DIRECTORY "${_share}")
 file(CREATE_LINK "${CMAKE_CURRENT_LIST_DIR}/models/segmentation.safetensors" "${_share}/segmentation.safetensors" SYMBOLIC)
-install(FILES "${CMAKE_CURRENT_LIST_DIR}/models/segmentation.safetensors" DESTINATION "${CMAKE_INSTALL_DATADIR}/weft")
+install(FILES "${CMAKE_CURRENT_LIST_DIR}/models/segmentation.safetensors" DESTINATION "${CMAKE_INSTALL_DATADIR}/weft"
+  COMPONENT examples EXCLUDE_FROM_ALL)
 
 if(WEFT_TESTS)
   # The network against PyTorch's; scenes, batches, files.

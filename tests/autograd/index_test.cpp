@@ -28,9 +28,9 @@ TEST_SUITE("index") {
     CHECK(equal(x.index({0, 2}), x[0][2]));
     CHECK(equal(x.index({1, {0, 3}}), tensor({4, 7})));
     CHECK(equal(x.index({{0, 2}, {1, 3}}), tensor({1, 11})));
-  const size_t n = 1;
-  CHECK(equal(x.index({n, short{2}}), x[1][2]));
-  CHECK(equal(x.index({Slice(), n}), x.select(1, 1)));
+    const size_t n = 1;
+    CHECK(equal(x.index({n, short{2}}), x[1][2]));
+    CHECK(equal(x.index({Slice(), n}), x.select(1, 1)));
     CHECK(equal(x.index({Slice(), {3, -3}}), stack({x.select(1, 3), x.select(1, 1)}, 1)));
   }
 
