@@ -1,11 +1,11 @@
 #include "predict.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <map>
 
 #include "../common/interrupt.h"
+#include "../common/picture_files.h"
 #include "pictures.h"
 
 using namespace weft;
@@ -15,31 +15,10 @@ namespace {
 
 constexpr int64_t kLookedAt = 600;  // pixels
 
-/// Files, and what folders have of .png, .jpg and .jpeg, sorted.
-std::vector<std::string> photo_files(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    if (!fs::is_directory(path)) {
-      files.push_back(path);
-      continue;
-    }
-    std::vector<std::string> inside;
-    for (const fs::directory_entry& entry : fs::directory_iterator(path)) {
-      std::string ending = entry.path().extension().string();
-      std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
-      if (ending == ".png" || ending == ".jpg" || ending == ".jpeg") inside.push_back(entry.path().string());
-    }
-    WEFT_CHECK(!inside.empty(), IoError, path, ": has no .png or .jpg");
-    std::sort(inside.begin(), inside.end());
-    files.insert(files.end(), inside.begin(), inside.end());
-  }
-  return files;
-}
-
 }  // namespace
 
 std::vector<std::string> predict(Model& model, const PredictOptions& o) {
-  const std::vector<std::string> photos = photo_files(o.photos);
+  const std::vector<std::string> photos = picture_files(o.photos);
   std::map<std::string, std::string> by_name;
   for (const std::string& photo : photos) {
     const auto [it, first] = by_name.emplace(fs::path(photo).stem().string(), photo);

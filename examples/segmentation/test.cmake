@@ -1,15 +1,5 @@
 # Runs the program as its documentation does, and reads what it says and writes.
-file(REMOVE_RECURSE "${WORK}")
-file(MAKE_DIRECTORY "${WORK}")
-set(HERE "${WORK}")
-
-function(run expect)
-  execute_process(COMMAND "${PROGRAM}" ${ARGN} WORKING_DIRECTORY "${HERE}" OUTPUT_VARIABLE out ERROR_VARIABLE out RESULT_VARIABLE rc)
-  if(NOT rc EQUAL expect)
-    message(FATAL_ERROR "segmentation ${ARGN}: exit status ${rc}, expected ${expect}\n${out}")
-  endif()
-  set(out "${out}" PARENT_SCOPE)
-endfunction()
+include("${CMAKE_CURRENT_LIST_DIR}/../common/test_program.cmake")
 
 # One line about what is wrong, with these words.
 function(says expect words)
@@ -20,14 +10,6 @@ function(says expect words)
   if(NOT n EQUAL 1 OR NOT lines MATCHES "${words}")
     message(FATAL_ERROR "segmentation ${ARGN}: expected a line with '${words}', got ${out}")
   endif()
-endfunction()
-
-function(expect_files)
-  foreach(name IN LISTS ARGN)
-    if(NOT EXISTS "${HERE}/${name}")
-      message(FATAL_ERROR "${name} was not written")
-    endif()
-  endforeach()
 endfunction()
 
 run(0 scenes --out streets --train 10 --val 3 --size 48 64)
@@ -122,7 +104,7 @@ if(NOT out MATCHES "pixel accuracy (1.0|0.9)")
 endif()
 
 # The shipped model is found by itself.
-file(SIZE "${MODELS}/segmentation.safetensors" bytes)
+file(SIZE "${CMAKE_CURRENT_LIST_DIR}/models/segmentation.safetensors" bytes)
 if(bytes GREATER 3500000)
   message(FATAL_ERROR "the shipped model has ${bytes} bytes")
 endif()

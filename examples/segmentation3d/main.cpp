@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "../common/interrupt.h"
+#include "../common/share_folder.h"
 #include "cells.h"
 #include "cli.h"
 #include "drawing.h"
@@ -56,8 +57,7 @@ void find_files(Arguments& a, bool labels) {
 std::string model_file(const std::string& named) {
   if (!named.empty()) return named;
   std::error_code none;
-  const fs::path self = fs::read_symlink("/proc/self/exe", none);
-  const fs::path file = (self.parent_path() / ".." / "share" / "weft" / kShippedModel).lexically_normal();
+  const fs::path file = share_folder() / kShippedModel;
   WEFT_CHECK(fs::exists(file, none), IoError, file.string(), ": the shipped model is not there; name one with --model");
   return file.string();
 }

@@ -1,14 +1,5 @@
 # Runs the program at a small size, and reads what it says and writes.
-file(REMOVE_RECURSE "${WORK}")
-file(MAKE_DIRECTORY "${WORK}")
-
-function(run expect)
-  execute_process(COMMAND "${PROGRAM}" ${ARGN} WORKING_DIRECTORY "${WORK}" OUTPUT_VARIABLE out ERROR_VARIABLE out RESULT_VARIABLE rc)
-  if(NOT rc EQUAL expect)
-    message(FATAL_ERROR "segmentation3d ${ARGN}: exit status ${rc}, expected ${expect}\n${out}")
-  endif()
-  set(out "${out}" PARENT_SCOPE)
-endfunction()
+include("${CMAKE_CURRENT_LIST_DIR}/../common/test_program.cmake")
 
 # What cannot work is said in one line.
 function(says expect text)
@@ -16,14 +7,6 @@ function(says expect text)
   if(NOT out MATCHES "^segmentation3d: [^\n]*${text}[^\n]*\n$")
     message(FATAL_ERROR "segmentation3d ${ARGN}: expected one line with '${text}', got\n${out}")
   endif()
-endfunction()
-
-function(expect_files)
-  foreach(name IN LISTS ARGN)
-    if(NOT EXISTS "${WORK}/${name}")
-      message(FATAL_ERROR "${name} was not written")
-    endif()
-  endforeach()
 endfunction()
 
 function(same)

@@ -1,7 +1,6 @@
 #include "photos.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <filesystem>
 
@@ -55,27 +54,6 @@ Tensor random_piece(const Tensor& image, int64_t size, Generator& g) {
 }
 
 }  // namespace
-
-std::vector<std::string> picture_files(const std::vector<std::string>& files_and_folders) {
-  std::vector<std::string> out;
-  for (const std::string& path : files_and_folders) {
-    std::error_code none;
-    if (!fs::is_directory(path, none)) {
-      out.push_back(path);
-      continue;
-    }
-    std::vector<std::string> found;
-    for (const fs::directory_entry& e : fs::directory_iterator(path)) {
-      std::string ending = e.path().extension().string();
-      std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
-      if (ending == ".png" || ending == ".jpg" || ending == ".jpeg") found.push_back(e.path().string());
-    }
-    WEFT_CHECK(!found.empty(), IoError, path, ": holds no .png or .jpg");
-    std::sort(found.begin(), found.end());
-    out.insert(out.end(), found.begin(), found.end());
-  }
-  return out;
-}
 
 std::string stem(const std::string& path) { return fs::path(path).stem().string(); }
 

@@ -7,9 +7,7 @@
 #include <string>
 #include <vector>
 
-/// The picture files that the arguments name: files as they are, of folders all .png, .jpg and .jpeg, by name. IoError
-/// where there is none.
-std::vector<std::string> picture_files(const std::vector<std::string>& files_and_folders);
+#include "../common/picture_files.h"
 
 /// "wave" of "folder/wave.png".
 std::string stem(const std::string& path);

@@ -7,17 +7,9 @@
 #include <iostream>
 #include <vector>
 
+#include "../common/share_folder.h"
+
 namespace fs = std::filesystem;
-
-namespace {
-
-fs::path share_folder() {
-  std::error_code none;
-  const fs::path self = fs::read_symlink("/proc/self/exe", none);
-  return (self.parent_path() / ".." / "share" / "weft").lexically_normal();
-}
-
-}  // namespace
 
 std::string shipped(const std::string& path) {
   std::error_code none;

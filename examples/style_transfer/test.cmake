@@ -1,22 +1,5 @@
 # Runs the program as its README line does, and reads what it says and writes.
-file(REMOVE_RECURSE "${WORK}")
-file(MAKE_DIRECTORY "${WORK}")
-
-function(run expect)
-  execute_process(COMMAND "${PROGRAM}" ${ARGN} WORKING_DIRECTORY "${WORK}" OUTPUT_VARIABLE out ERROR_VARIABLE out RESULT_VARIABLE rc)
-  if(NOT rc EQUAL expect)
-    message(FATAL_ERROR "style_transfer ${ARGN}: exit status ${rc}, expected ${expect}\n${out}")
-  endif()
-  set(out "${out}" PARENT_SCOPE)
-endfunction()
-
-function(expect_files)
-  foreach(name IN LISTS ARGN)
-    if(NOT EXISTS "${WORK}/${name}")
-      message(FATAL_ERROR "${name} was not written")
-    endif()
-  endforeach()
-endfunction()
+include("${CMAKE_CURRENT_LIST_DIR}/../common/test_program.cmake")
 
 # The losses at the start and at the end, in thousandths.
 function(losses first last)
@@ -125,12 +108,12 @@ if(NOT out MATCHES "is no style model")
 endif()
 
 # The shipped model, whole and in tiles, at a size that is no multiple of 4.
-file(SIZE "${MODELS}/patterns.safetensors" bytes)
+file(SIZE "${CMAKE_CURRENT_LIST_DIR}/models/patterns.safetensors" bytes)
 if(bytes GREATER 1500000)
   message(FATAL_ERROR "the shipped model has ${bytes} bytes")
 endif()
-run(0 apply --model ${MODELS}/patterns.safetensors --content mosaic.png --style waves --size 301 --out shipped.png)
-run(0 apply --model ${MODELS}/patterns.safetensors --content mosaic.png --style waves --size 301 --memory 16 --out tiled.png)
+run(0 apply --model ${CMAKE_CURRENT_LIST_DIR}/models/patterns.safetensors --content mosaic.png --style waves --size 301 --out shipped.png)
+run(0 apply --model ${CMAKE_CURRENT_LIST_DIR}/models/patterns.safetensors --content mosaic.png --style waves --size 301 --memory 16 --out tiled.png)
 expect_files(shipped.png tiled.png)
 
 # What comes with the program is found by itself; a drawn style needs no file.

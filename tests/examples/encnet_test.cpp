@@ -4,21 +4,14 @@
 
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 
 #include "../../examples/segmentation/encnet.h"
 #include "../../examples/segmentation/encnet_lite.h"
+#include "example_test.h"
 
 using namespace weft;
 
 namespace {
-
-/// The same formula as in make_encnet_golden.py.
-Tensor value(int salt, const Shape& shape, double scale) {
-  std::vector<double> v(static_cast<size_t>(shape.numel()));
-  for (size_t i = 0; i < v.size(); ++i) v[i] = std::sin(static_cast<double>(i) * (0.7 + 0.01 * salt) + salt) * scale;
-  return tensor(v, shape);
-}
 
 void fill(nn::Module& net) {
   NoGrad guard;
@@ -40,18 +33,6 @@ Tensor thinned(const Tensor& x) {
   return index_select(index_select(x.detach(), 2, tensor(rows)), 3, tensor(columns));
 }
 
-StateDict golden(const std::string& name) {
-  const char* folder = std::getenv("WEFT_GOLDEN_EXAMPLES");
-  return io::load_npz(std::string(folder ? folder : "tests/examples") + "/" + name);
-}
-
-void check_keys(const nn::Module& net, const StateDict& file) {
-  std::string keys;
-  for (const auto& [key, t] : net.state_dict()) keys += (keys.empty() ? "" : "\n") + key;
-  const std::vector<uint8_t> expected = file.at("keys").to_vector<uint8_t>();
-  CHECK(keys == std::string(expected.begin(), expected.end()));
-}
-
 /// f64 on both sides: sums of some 10^4 terms in another order, through up to 60 layers and norms.
 void check_close(const Tensor& got, const Tensor& expected, const std::string& what) {
   INFO(what);
@@ -66,7 +47,7 @@ TEST_CASE("EncNetLite: keys, outputs, gradients and running statistics are those
   const StateDict file = golden("encnet_lite_golden.npz");
   EncNetLite net;
   net.to(Dtype::f64);
-  check_keys(net, file);
+  CHECK(lines(keys_of(net)) == golden_keys(file));
   fill(net);
   for (auto& drop : net.modules<nn::Dropout>()) drop.eval();
   Tensor x = value(90, {2, 3, 45, 50}, 1).requires_grad_();
@@ -90,7 +71,7 @@ TEST_CASE("EncNetLite: keys, outputs, gradients and running statistics are those
 TEST_CASE("EncNet: keys and outputs are those of PyTorch's network with a dilated ResNet-50") {
   const StateDict file = golden("encnet_golden.npz");
   EncNet net({.classes = 5, .lateral = true});
-  check_keys(net, file);
+  CHECK(lines(keys_of(net)) == golden_keys(file));
   net.to(Dtype::f64);
   fill(net);
   for (auto& drop : net.modules<nn::Dropout2d>()) drop.eval();

@@ -3,25 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstdlib>
 
 #include "../../examples/style_transfer/msgnet_apply.h"
+#include "example_test.h"
 
 using namespace weft;
 
 namespace {
-
-/// The same formula as in make_msgnet_golden.py.
-Tensor value(int salt, const Shape& shape, double scale) {
-  std::vector<double> v(static_cast<size_t>(shape.numel()));
-  for (size_t i = 0; i < v.size(); ++i) v[i] = std::sin(static_cast<double>(i) * (0.7 + 0.01 * salt) + salt) * scale;
-  return tensor(v, shape);
-}
-
-double largest_difference(const Tensor& a, const Tensor& b) {
-  REQUIRE(a.shape() == b.shape());
-  return max(abs(a.detach() - b.detach())).item<double>();
-}
 
 /// A picture with structure at several sizes.
 Tensor picture(int64_t h, int64_t w) {
@@ -35,29 +23,13 @@ Tensor picture(int64_t h, int64_t w) {
   return tensor(v, Shape{h, w, 3});
 }
 
-std::string scratch(const std::string& name) {
-  const char* folder = std::getenv("TMPDIR");
-  return std::string(folder ? folder : "/tmp") + "/weft_msgnet_" + name;
-}
-
-template <class F> std::string message(F f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.what(); }
-  return "nothing was thrown";
-}
-
 }  // namespace
 
 TEST_CASE("keys, outputs and gradients are those of PyTorch's network") {
-  const char* path = std::getenv("WEFT_MSGNET_GOLDEN");
-  const StateDict golden = io::load_npz(path ? path : "tests/examples/msgnet_golden.npz");
+  const StateDict file = golden("msgnet_golden.npz");
   MsgNet net(2, 1);
   net.to(Dtype::f64);
-  std::string keys;
-  for (const auto& [key, t] : net.state_dict()) keys += (keys.empty() ? "" : "\n") + key;
-  const std::vector<uint8_t> expected = golden.at("keys").to_vector<uint8_t>();
-  CHECK(keys == std::string(expected.begin(), expected.end()));
+  CHECK(lines(keys_of(net)) == golden_keys(file));
   {
     NoGrad guard;
     int k = 0;
@@ -74,13 +46,13 @@ TEST_CASE("keys, outputs and gradients are those of PyTorch's network") {
   // f64 through some twenty norms over as few as 20 values: rounding grows to 1e-12 of the largest value
   auto close = [&](const std::string& name, const Tensor& got) {
     CAPTURE(name);
-    const Tensor& want = golden.at(name);
+    const Tensor& want = file.at(name);
     CHECK(largest_difference(got, want) < 1e-9 * (1 + max(abs(want)).item<double>()));
   };
   close("y", y);
   close("x.grad", x.grad());
   for (const auto& [name, p] : net.named_parameters())
-    if (golden.contains(name)) close(name, p.grad());
+    if (file.contains(name)) close(name, p.grad());
 }
 
 TEST_CASE("the demo's first values: colours in range, CoMatch near a multiple of the identity") {
@@ -107,7 +79,7 @@ TEST_CASE("a model file: half the size, the same picture, the styles inside") {
   StyleModel model{MsgNet(4, 2), {"one", "two"}, {}};
   NoGrad guard;
   for (int i = 0; i < 2; ++i) model.grams.push_back(model.net.gram(value(i, {1, 3, 16, 16}, 100).to(Dtype::f32)));
-  const std::string path = scratch("file.safetensors");
+  const std::string path = scratch("msgnet_file.safetensors");
   save_style_model(model, path, "the command");
   CHECK(io::load(path).metadata.at("command") == "the command");
   StyleModel back = StyleModel::load(path, "cpu");

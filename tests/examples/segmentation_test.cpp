@@ -3,27 +3,15 @@
 
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 
 #include "../../examples/segmentation/batches.h"
 #include "../../examples/segmentation/model_file.h"
 #include "../../examples/segmentation/scenes.h"
+#include "example_test.h"
 
 using namespace weft;
 
 namespace {
-
-template <class F> std::string failure_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.what(); }
-  return "nothing was thrown";
-}
-
-std::string temporary(const std::string& name) {
-  const char* folder = std::getenv("TMPDIR");
-  return std::string(folder ? folder : "/tmp") + "/weft_segmentation_" + name;
-}
 
 /// Picture and mask with the place of each pixel in both.
 data::Example places(int64_t h, int64_t w) {
@@ -85,15 +73,15 @@ TEST_CASE("segmentation: lists of classes") {
   CHECK(c.palette == io::Palette{{1, 2, 3}, {128, 0, 0}});
   CHECK(c.file_palette().size() == 256);
   CHECK(class_lines(c) == "road 1 2 3\nsky 128 0 0\n");
-  CHECK(failure_of([] { parse_classes("a\nb 1 300 2\n", "list", 255); }) ==
+  CHECK(message([] { parse_classes("a\nb 1 300 2\n", "list", 255); }) ==
         "list: line 2 is no class and colour: 'b 1 300 2'");
-  CHECK(failure_of([] { parse_classes("a\na\n", "list", 255); }) == "list: line 2 names the class 'a' again");
-  CHECK(failure_of([] { parse_classes("a\nb c\n", "list", 255); }).find("line 2") != std::string::npos);
-  CHECK(failure_of([] { parse_classes("a\n", "list", 255); }) == "list: has 1 classes; 2 to 256 are possible");
+  CHECK(message([] { parse_classes("a\na\n", "list", 255); }) == "list: line 2 names the class 'a' again");
+  CHECK(message([] { parse_classes("a\nb c\n", "list", 255); }).find("line 2") != std::string::npos);
+  CHECK(message([] { parse_classes("a\n", "list", 255); }) == "list: has 1 classes; 2 to 256 are possible");
 }
 
 TEST_CASE("segmentation: the model's file keeps classes, and weights to f16's digits") {
-  const std::string path = temporary("model.safetensors");
+  const std::string path = scratch("segmentation_model.safetensors");
   const Model model{EncNetLite({.classes = 2, .codes = 4}), parse_classes("road 1 2 3\nsky\n", "list", 255), 144};
   save_model(model, path, true, "command");
   Model back = load_model(path, "cpu");
@@ -108,6 +96,6 @@ TEST_CASE("segmentation: the model's file keeps classes, and weights to f16's di
   start_from(other, path);
   CHECK(equal(other.get("stem.0.weight"), back.net.get("stem.0.weight")));
   io::save(ones({2}), path);
-  CHECK(failure_of([&] { load_model(path, "cpu"); }).starts_with(path + ": is no model of this program"));
+  CHECK(message([&] { load_model(path, "cpu"); }).starts_with(path + ": is no model of this program"));
   std::remove(path.c_str());
 }

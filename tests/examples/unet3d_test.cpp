@@ -4,39 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 
 #include "../../examples/segmentation3d/cells.h"
 #include "../../examples/segmentation3d/evaluate.h"
+#include "example_test.h"
 
 using namespace weft;
 
 namespace {
-
-/// The same formula as in make_unet3d_golden.py.
-Tensor value(int salt, const Shape& shape, double scale) {
-  std::vector<double> v(static_cast<size_t>(shape.numel()));
-  for (size_t i = 0; i < v.size(); ++i) v[i] = std::sin(static_cast<double>(i) * (0.7 + 0.01 * salt) + salt) * scale;
-  return tensor(v, shape);
-}
-
-double largest_difference(const Tensor& a, const Tensor& b) {
-  REQUIRE(a.shape() == b.shape());
-  return max(abs(a.detach() - b.detach())).item<double>();
-}
-
-std::string scratch(const std::string& name) {
-  const char* folder = std::getenv("TMPDIR");
-  return std::string(folder ? folder : "/tmp") + "/weft_unet3d_" + name;
-}
-
-template <class F> std::string message(F f) {
-  try {
-    f();
-  } catch (const Error& e) { return e.what(); }
-  return "nothing was thrown";
-}
 
 /// Grey values with structure at several sizes.
 Tensor volume(int64_t d, int64_t h, int64_t w) {
@@ -76,17 +52,12 @@ Model lively_model() {
 }  // namespace
 
 TEST_CASE("keys, outputs and gradients are those of PyTorch's network") {
-  const char* path = std::getenv("WEFT_UNET3D_GOLDEN");
-  const StateDict golden = io::load_npz(path ? path : "tests/examples/unet3d_golden.npz");
+  const StateDict file = golden("unet3d_golden.npz");
   UNet3d net(4);
   net.to(Dtype::f64);
-  std::vector<std::string> keys;
-  for (const auto& [key, t] : net.state_dict()) keys.push_back(key);
+  std::vector<std::string> keys = keys_of(net);
   std::sort(keys.begin(), keys.end());
-  std::string joined;
-  for (const std::string& key : keys) joined += (joined.empty() ? "" : "\n") + key;
-  const std::vector<uint8_t> expected = golden.at("keys").to_vector<uint8_t>();
-  CHECK(joined == std::string(expected.begin(), expected.end()));
+  CHECK(lines(keys) == golden_keys(file));
   {
     NoGrad guard;
     int k = 0;
@@ -106,13 +77,13 @@ TEST_CASE("keys, outputs and gradients are those of PyTorch's network") {
     // f64 through ten norms over 12 values and more
     const auto close = [&](const std::string& name, const Tensor& got) {
       CAPTURE(name);
-      const Tensor& want = golden.at(name);
+      const Tensor& want = file.at(name);
       CHECK(largest_difference(got, want) < 1e-9 * (1 + max(abs(want)).item<double>()));
     };
     close("y", y);
     close("x.grad", x.grad());
     for (const auto& [name, p] : net.named_parameters())
-      if (golden.contains(name)) close(name, p.grad());
+      if (file.contains(name)) close(name, p.grad());
   }
 }
 
@@ -156,7 +127,7 @@ TEST_CASE("a model's file: half the size, the same result") {
   Model model = lively_model();
   model.mean = 100;
   model.std = 33.5;
-  const std::string path = scratch("model.safetensors");
+  const std::string path = scratch("unet3d_model.safetensors");
   model.save(path, "the command");
   CHECK(io::load(path).metadata.at("command") == "the command");
   Model back = Model::load(path, "cpu");
@@ -174,7 +145,7 @@ TEST_CASE("a model's file: half the size, the same result") {
 
 TEST_CASE("a stack reads the same blocks from every kind of file") {
   const Tensor v = volume(6, 20, 24);
-  const std::string folder = scratch("slices"), npy = scratch("stack.npy");
+  const std::string folder = scratch("unet3d_slices"), npy = scratch("unet3d_stack.npy");
   std::filesystem::create_directories(folder);
   for (int64_t z = 0; z < 6; ++z)  // numbers decide, not letters
     io::write_image(v.select(0, z).contiguous(), folder + "/s" + std::to_string(z + 7) + ".png");
