@@ -15,6 +15,7 @@
 
 #include "weft/io/file.h"
 #include "weft/optim/state.h"
+#include "weft/train/json.h"
 
 namespace weft::training {
 
@@ -34,23 +35,6 @@ std::string csv(const std::string& text) {
   if (text.find_first_of(",\"") == std::string::npos) return text;
   std::string out = "\"";
   for (const char c : text) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return out + '"';
-}
-
-/// As a JSON string.
-std::string json(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    char escaped[16];
-    if (c == '"' || c == '\\') {
-      out += {'\\', c};
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      std::snprintf(escaped, sizeof escaped, "\\u%04x", c);
-      out += escaped;
-    } else {
-      out += c;
-    }
-  }
   return out + '"';
 }
 
@@ -149,16 +133,16 @@ JsonlLog::JsonlLog(const std::string& path, const LogOptions& o) : file_(open_li
 
 void JsonlLog::scalar(const std::string& name, double value, int64_t step) {
   const std::string number = optim::number_text(value);
-  file_.write(std::string(kJsonHead) + std::to_string(step) + ",\"name\":" + json(name) +
-              ",\"value\":" + (std::isfinite(value) ? number : json(number)) + ",\"time\":" + now() + "}\n");
+  file_.write(std::string(kJsonHead) + std::to_string(step) + ",\"name\":" + json_string(name) +
+              ",\"value\":" + (std::isfinite(value) ? number : json_string(number)) + ",\"time\":" + now() + "}\n");
 }
 void JsonlLog::text(const std::string& name, const std::string& text, int64_t step) {
-  file_.write(std::string(kJsonHead) + std::to_string(step) + ",\"name\":" + json(name) + ",\"text\":" + json(text) +
-              ",\"time\":" + now() + "}\n");
+  file_.write(std::string(kJsonHead) + std::to_string(step) + ",\"name\":" + json_string(name) +
+              ",\"text\":" + json_string(text) + ",\"time\":" + now() + "}\n");
 }
 void JsonlLog::hparams(const std::vector<HParam>& settings) {
   std::string list;
-  for (const HParam& s : settings) list += (list.empty() ? "" : ",") + json(s.name) + ':' + json(s.value);
+  for (const HParam& s : settings) list += (list.empty() ? "" : ",") + json_string(s.name) + ':' + json_string(s.value);
   file_.write(std::string(kJsonHead) + "0,\"hparams\":{" + list + "},\"time\":" + now() + "}\n");
 }
 

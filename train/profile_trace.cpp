@@ -3,47 +3,11 @@
 #include <map>
 
 #include "weft/io/file.h"
+#include "weft/train/json.h"
 #include "weft/train/profile_record.h"
 
 namespace weft::training::detail {
 namespace {
-
-/// Bytes of the UTF-8 character at `at`; 0: it is none.
-size_t utf8_length(const std::string& text, size_t at) {
-  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const unsigned first = byte(at), second = byte(at + 1);
-  const size_t n = first < 0x80                    ? 1
-                   : first >= 0xc2 && first < 0xe0 ? 2
-                   : first >> 4 == 14              ? 3
-                   : first >= 0xf0 && first < 0xf5 ? 4
-                                                   : 0;
-  for (size_t i = 1; i < n; ++i)
-    if (byte(at + i) >> 6 != 2) return 0;
-  // longer than needed, halves of surrogates, beyond the last character
-  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second >= 0xa0)) return 0;
-  return (first == 0xf0 && second < 0x90) || (first == 0xf4 && second >= 0x90) ? 0 : n;
-}
-
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    char escaped[16];
-    if (const size_t n = utf8_length(text, i); n != 1) {
-      out += n == 0 ? "\\ufffd" : text.substr(i, n);
-      i += n == 0 ? 0 : n - 1;
-    } else if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c));
-      out += escaped;
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
 
 class TraceFile {
  public:
@@ -55,14 +19,14 @@ class TraceFile {
   }
   void name(const char* what, int pid, size_t tid, const std::string& name) {
     add(std::string("\"name\":\"") + what + "\",\"ph\":\"M\",\"pid\":" + std::to_string(pid) +
-        ",\"tid\":" + std::to_string(tid) + ",\"args\":{\"name\":" + quoted(name) + '}');
+        ",\"tid\":" + std::to_string(tid) + ",\"args\":{\"name\":" + json_string(name) + '}');
   }
   /// From `begin` on, in nanoseconds.
   void call(const std::string& name, const char* category, int pid, size_t tid, double begin, double duration,
             const std::string& arguments) {
     char times[96];
     std::snprintf(times, sizeof times, ",\"ts\":%.3f,\"dur\":%.3f", begin / 1e3, duration / 1e3);
-    add("\"name\":" + quoted(name) + ",\"cat\":\"" + category + "\",\"ph\":\"X\"" + times +
+    add("\"name\":" + json_string(name) + ",\"cat\":\"" + category + "\",\"ph\":\"X\"" + times +
         ",\"pid\":" + std::to_string(pid) + ",\"tid\":" + std::to_string(tid) + ",\"args\":{" + arguments + '}');
   }
   void commit() {
@@ -93,10 +57,10 @@ std::string arguments_of(const FinishedEvent& e) {
   const auto add = [&](const char* name, const std::string& value) {
     out += (out.empty() ? "\"" : ",\"") + std::string(name) + "\":" + value;
   };
-  if (e.module != 0) add("module", quoted(module_of(e.module).path));
+  if (e.module != 0) add("module", json_string(module_of(e.module).path));
   if (e.kind != ProfileKind::kernel) return out;
-  add("device", quoted(str(e.device)));
-  add("dtype", quoted(name(e.dtype)));
+  add("device", json_string(str(e.device)));
+  add("dtype", json_string(name(e.dtype)));
   add("flop", std::to_string(e.flop));
   add("read", std::to_string(e.read));
   add("written", std::to_string(e.written));
@@ -144,7 +108,7 @@ void write_trace(const ProfileData& data, const std::string& path) {
       bytes += c.bytes;
       char times[48];
       std::snprintf(times, sizeof times, ",\"ts\":%.3f", static_cast<double>(c.time) / 1e3);
-      file.add("\"name\":" + quoted("memory of " + name) + ",\"cat\":\"memory\",\"ph\":\"C\"" + times +
+      file.add("\"name\":" + json_string("memory of " + name) + ",\"cat\":\"memory\",\"ph\":\"C\"" + times +
                ",\"pid\":" + std::to_string(kProgram) + ",\"args\":{\"bytes\":" + std::to_string(bytes) + '}');
     }
   }

@@ -147,6 +147,13 @@ TEST_CASE("CSV and JSON lines") {
   CHECK_THROWS_AS(log.scalar("a\nb", 1, 1), ValueError);
 }
 
+TEST_CASE("JSON lines of text that is no UTF-8 can be read") {
+  Folder folder;
+  const std::string jsonl = folder / "log.jsonl";
+  training::JsonlLog(jsonl).text("note", "a\xff \xc3\xa9", 1);
+  CHECK(without_time(lines_of(jsonl).at(0)) == "{\"step\":1,\"name\":\"note\",\"text\":\"a\\ufffd \xc3\xa9\"");
+}
+
 TEST_CASE("a run that goes on has no line twice, a new one keeps the old file") {
   Folder folder;
   const std::string csv = folder / "log.csv", jsonl = folder / "log.jsonl";
