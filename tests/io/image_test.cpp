@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "io/io_test.h"
+#include "weft/autograd/ops/elementwise/binary.h"
 
 #if defined(WEFT_HAS_IMAGE)
 

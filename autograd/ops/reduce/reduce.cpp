@@ -239,6 +239,7 @@ Tensor all(const Tensor& x, const DimList& dims, Only<bool> keepdim) {
   return detail::reduce<fn::All>(x, dims.mask("all", x.rank()), keepdim, Dtype::boolean);
 }
 Tensor count_nonzero(const Tensor& x, const DimList& dims) {
+  const OpName op("count_nonzero");
   return detail::reduce<fn::Sum>(ne(x, 0), dims.mask("count_nonzero", x.rank()), false, Dtype::i64);
 }
 
