@@ -1,6 +1,7 @@
 #include "weft/nn/activation.h"
 
 #include "weft/core/factory.h"
+#include "weft/nn/call.h"
 #include "weft/nn/repr.h"
 
 namespace weft::nn {
@@ -65,5 +66,88 @@ RReLU::RReLU(Only<double> lower, double upper) : Module("RReLU"), lower(lower), 
 }
 
 LogSoftmax::LogSoftmax(int64_t dim) : Module("LogSoftmax"), dim(dim) { set_extra("", shown("dim=", this->dim)); }
+
+Tensor ReLU::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return relu(x); });
+}
+Tensor ReLU6::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return relu6(x); });
+}
+Tensor LeakyReLU::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return leaky_relu(x, negative_slope); });
+}
+Tensor PReLU::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return prelu(x, weight); });
+}
+Tensor ELU::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return elu(x, alpha); });
+}
+Tensor SELU::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return selu(x); });
+}
+Tensor GELU::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return gelu(x, *approximate); });
+}
+Tensor SiLU::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return silu(x); });
+}
+Tensor Mish::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return mish(x); });
+}
+Tensor Sigmoid::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return sigmoid(x); });
+}
+Tensor LogSigmoid::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return logsigmoid(x); });
+}
+Tensor Hardsigmoid::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return hardsigmoid(x); });
+}
+Tensor Hardswish::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return hardswish(x); });
+}
+Tensor Hardtanh::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return hardtanh(x, min_val, max_val); });
+}
+Tensor Tanh::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return tanh(x); });
+}
+Tensor Softplus::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return softplus(x, beta, threshold); });
+}
+Tensor Softshrink::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return softshrink(x, lambd); });
+}
+Tensor Softsign::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return softsign(x); });
+}
+Tensor CELU::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return celu(x, alpha); });
+}
+Tensor GLU::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return glu(x, dim); });
+}
+Tensor Hardshrink::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return hardshrink(x, lambd); });
+}
+Tensor Tanhshrink::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return tanhshrink(x); });
+}
+Tensor Threshold::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return weft::threshold(x, threshold, value); });
+}
+Tensor RReLU::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return rrelu(x, lower, upper, is_training()); });
+}
+Tensor Softmax::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return softmax(x, dim); });
+}
+Tensor Softmax2d::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor Softmin::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return softmin(x, dim); });
+}
+Tensor LogSoftmax::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return log_softmax(x, dim); });
+}
 
 }  // namespace weft::nn

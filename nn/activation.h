@@ -6,7 +6,6 @@
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/random.h"
 #include "weft/autograd/ops/reduce/softmax.h"
-#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"
 
@@ -15,16 +14,12 @@ namespace weft::nn {
 /// max(x, 0).
 struct WEFT_API ReLU : Module {
   ReLU() : Module("ReLU") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return relu(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// min(max(x, 0), 6).
 struct WEFT_API ReLU6 : Module {
   ReLU6() : Module("ReLU6") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return relu6(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// Options of LeakyReLU.
 struct LeakyReLUOptions {
@@ -34,9 +29,7 @@ struct LeakyReLUOptions {
 struct WEFT_API LeakyReLU : Module {
   explicit LeakyReLU(Only<double> negative_slope = 0.01);
   explicit LeakyReLU(const LeakyReLUOptions& o) : LeakyReLU(o.negative_slope) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return leaky_relu(x, negative_slope); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<double> negative_slope;
 };
 /// Options of PReLU.
@@ -49,9 +42,7 @@ struct PReLUOptions {
 struct WEFT_API PReLU : Module {
   explicit PReLU(Only<int64_t> num_parameters = 1, double init = 0.25);
   explicit PReLU(const PReLUOptions& o) : PReLU(o.num_parameters, o.init) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return prelu(x, weight); });
-  }
+  Tensor operator()(const Tensor& x) const;
   int64_t num_parameters;
   Parameter weight;
 };
@@ -63,18 +54,14 @@ struct ELUOptions {
 struct WEFT_API ELU : Module {
   explicit ELU(Only<double> alpha = 1);
   explicit ELU(const ELUOptions& o) : ELU(o.alpha) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return elu(x, alpha); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<double> alpha;
 };
 /// Scaled ELU of self-normalising networks (Klambauer et al. 2017); with AlphaDropout and weights of variance 1 / fan
 /// in.
 struct WEFT_API SELU : Module {
   SELU() : Module("SELU") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return selu(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// Options of GELU.
 struct GELUOptions {
@@ -84,52 +71,38 @@ struct GELUOptions {
 struct WEFT_API GELU : Module {
   explicit GELU(Choice<Approximate> approximate = Approximate::none);
   explicit GELU(const GELUOptions& o) : GELU(o.approximate) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return gelu(x, *approximate); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<Choice<Approximate>> approximate;
 };
 /// x sigmoid(x), also called swish.
 struct WEFT_API SiLU : Module {
   SiLU() : Module("SiLU") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return silu(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// x tanh(softplus(x)).
 struct WEFT_API Mish : Module {
   Mish() : Module("Mish") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return mish(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// 1 / (1 + exp(-x)).
 struct WEFT_API Sigmoid : Module {
   Sigmoid() : Module("Sigmoid") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return sigmoid(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// log(1 / (1 + exp(-x))), without overflow.
 struct WEFT_API LogSigmoid : Module {
   LogSigmoid() : Module("LogSigmoid") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return logsigmoid(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// clamp(x / 6 + 1/2, 0, 1).
 struct WEFT_API Hardsigmoid : Module {
   Hardsigmoid() : Module("Hardsigmoid") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return hardsigmoid(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// x clamp(x / 6 + 1/2, 0, 1).
 struct WEFT_API Hardswish : Module {
   Hardswish() : Module("Hardswish") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return hardswish(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// Options of Hardtanh.
 struct HardtanhOptions {
@@ -139,17 +112,13 @@ struct HardtanhOptions {
 struct WEFT_API Hardtanh : Module {
   explicit Hardtanh(Only<double> min_val = -1, double max_val = 1);
   explicit Hardtanh(const HardtanhOptions& o) : Hardtanh(o.min_val, o.max_val) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return hardtanh(x, min_val, max_val); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<double> min_val, max_val;
 };
 /// (exp(x) - exp(-x)) / (exp(x) + exp(-x)).
 struct WEFT_API Tanh : Module {
   Tanh() : Module("Tanh") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return tanh(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// Options of Softplus.
 struct SoftplusOptions {
@@ -159,9 +128,7 @@ struct SoftplusOptions {
 struct WEFT_API Softplus : Module {
   explicit Softplus(Only<double> beta = 1, double threshold = 20);
   explicit Softplus(const SoftplusOptions& o) : Softplus(o.beta, o.threshold) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return softplus(x, beta, threshold); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<double> beta, threshold;
 };
 /// Options of Softshrink.
@@ -172,17 +139,13 @@ struct SoftshrinkOptions {
 struct WEFT_API Softshrink : Module {
   explicit Softshrink(Only<double> lambd = 0.5);
   explicit Softshrink(const SoftshrinkOptions& o) : Softshrink(o.lambd) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return softshrink(x, lambd); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<double> lambd;
 };
 /// x / (1 + |x|).
 struct WEFT_API Softsign : Module {
   Softsign() : Module("Softsign") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return softsign(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// Options of CELU.
 struct CELUOptions {
@@ -192,9 +155,7 @@ struct CELUOptions {
 struct WEFT_API CELU : Module {
   explicit CELU(Only<double> alpha = 1);
   explicit CELU(const CELUOptions& o) : CELU(o.alpha) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return celu(x, alpha); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<double> alpha;
 };
 /// Options of GLU.
@@ -206,9 +167,7 @@ struct GLUOptions {
 struct WEFT_API GLU : Module {
   explicit GLU(Only<int64_t> dim = -1);
   explicit GLU(const GLUOptions& o) : GLU(o.dim) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return glu(x, dim); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<int64_t> dim;
 };
 /// Options of Hardshrink.
@@ -219,17 +178,13 @@ struct HardshrinkOptions {
 struct WEFT_API Hardshrink : Module {
   explicit Hardshrink(Only<double> lambd = 0.5);
   explicit Hardshrink(const HardshrinkOptions& o) : Hardshrink(o.lambd) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return hardshrink(x, lambd); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<double> lambd;
 };
 /// x - tanh(x).
 struct WEFT_API Tanhshrink : Module {
   Tanhshrink() : Module("Tanhshrink") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return tanhshrink(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// Options of Threshold; both are required.
 struct ThresholdOptions {
@@ -239,9 +194,7 @@ struct ThresholdOptions {
 struct WEFT_API Threshold : Module {
   Threshold(double threshold, double value);
   explicit Threshold(const ThresholdOptions& o) : Threshold(o.threshold, o.value) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return weft::threshold(x, threshold, value); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<double> threshold, value;
 };
 /// Options of RReLU.
@@ -252,9 +205,7 @@ struct RReLUOptions {
 struct WEFT_API RReLU : Module {
   explicit RReLU(Only<double> lower = 1.0 / 8, double upper = 1.0 / 3);
   explicit RReLU(const RReLUOptions& o) : RReLU(o.lower, o.upper) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return rrelu(x, lower, upper, is_training()); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<double> lower, upper;
 };
 /// Options of Softmax, Softmin and LogSoftmax.
@@ -267,33 +218,27 @@ using LogSoftmaxOptions = SoftmaxOptions;
 struct WEFT_API Softmax : Module {
   explicit Softmax(int64_t dim);
   explicit Softmax(const SoftmaxOptions& o) : Softmax(o.dim) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return softmax(x, dim); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<int64_t> dim;
 };
 /// Softmax over the channels of [N, C, H, W] or [C, H, W]. ShapeError for another rank.
 struct WEFT_API Softmax2d : Module {
   Softmax2d() : Module("Softmax2d") {}
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
 };
 /// softmax(-x) along `dim`.
 struct WEFT_API Softmin : Module {
   explicit Softmin(int64_t dim);
   explicit Softmin(const SoftminOptions& o) : Softmin(o.dim) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return softmin(x, dim); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<int64_t> dim;
 };
 /// log softmax(x) along `dim`, without overflow.
 struct WEFT_API LogSoftmax : Module {
   explicit LogSoftmax(int64_t dim);
   explicit LogSoftmax(const LogSoftmaxOptions& o) : LogSoftmax(o.dim) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return log_softmax(x, dim); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<int64_t> dim;
 };
 

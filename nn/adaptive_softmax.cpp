@@ -9,6 +9,7 @@
 #include "weft/autograd/ops/reduce/softmax.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
+#include "weft/nn/call.h"
 #include "weft/nn/repr.h"
 
 namespace weft::nn {
@@ -123,6 +124,10 @@ Tensor AdaptiveLogSoftmaxWithLoss::predict(const Tensor& x) const {
   if (rows.numel() == 0) return best;
   const Tensor all = full_log_prob(index_select(x, 0, rows), index_select(scores, 0, rows));
   return scatter(best, 0, rows, argmax(all, 1));
+}
+
+AdaptiveLogSoftmaxResult AdaptiveLogSoftmaxWithLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x, target);
 }
 
 }  // namespace weft::nn

@@ -28,9 +28,7 @@ class WEFT_API AdaptiveLogSoftmaxWithLoss : public Module {
  public:
   AdaptiveLogSoftmaxWithLoss(int64_t in_features, int64_t n_classes, const std::vector<int64_t>& cutoffs,
                              AdaptiveLogSoftmaxOptions o = {});
-  AdaptiveLogSoftmaxResult operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, target);
-  }
+  AdaptiveLogSoftmaxResult operator()(const Tensor& x, const Tensor& target) const;
   AdaptiveLogSoftmaxResult forward(const Tensor& x, const Tensor& target) const;
   /// Log-probabilities of all classes: [N, in_features] -> [N, n_classes].
   Tensor log_prob(const Tensor& x) const;

@@ -13,6 +13,7 @@
 #include "weft/autograd/ops/shape/pad.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
+#include "weft/nn/call.h"
 #include "weft/nn/init.h"
 #include "weft/nn/repr.h"
 
@@ -166,6 +167,11 @@ AttentionResult MultiheadAttention::forward(const Tensor& query, const Tensor& k
   y = out_proj(y.permute({2, 0, 1, 3}).reshape({L, N, embed_dim}));
   r.output = !batched ? y.squeeze(1) : options->batch_first ? y.transpose(0, 1) : y;
   return r;
+}
+
+AttentionResult MultiheadAttention::operator()(const Tensor& query, const Tensor& key, const Tensor& value,
+                                               const MultiheadAttentionCall& call) const {
+  return nn::call(*this, query, key, value, call);
 }
 
 }  // namespace weft::nn

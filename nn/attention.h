@@ -43,9 +43,7 @@ class WEFT_API MultiheadAttention : public Module {
   MultiheadAttention(int64_t embed_dim, int64_t num_heads, F dropout)
       : MultiheadAttention(embed_dim, num_heads, {.dropout = dropout}) {}
   AttentionResult operator()(const Tensor& query, const Tensor& key, const Tensor& value,
-                             const MultiheadAttentionCall& call = {}) const {
-    return nn::call(*this, query, key, value, call);
-  }
+                             const MultiheadAttentionCall& call = {}) const;
   AttentionResult forward(const Tensor& query, const Tensor& key, const Tensor& value,
                           const MultiheadAttentionCall& call) const;
   /// First values: xavier_uniform_ for the input projections, xavier_normal_ for bias_k and bias_v, 0 for the other

@@ -66,7 +66,7 @@ class WEFT_API CallScope {
 /// without it none:
 ///     Tensor operator()(const Tensor& x) { return nn::call(*this, x, [&](const Tensor& x) { return relu(fc(x)); }); }
 template <class X, class F>
-requires std::is_invocable_v<F&, const X&>
+requires requires(F& f, const X& x) { f(x); }
 auto call(const Module& m, const X& x, F&& f) {
   if (!detail::is_heard(m)) [[likely]]
     return f(x);

@@ -1,5 +1,7 @@
 #include "weft/nn/containers.h"
 
+#include "weft/nn/call.h"
+
 #include <algorithm>
 
 namespace weft::nn {
@@ -87,5 +89,7 @@ std::vector<std::string> ModuleDict::keys() const {
   for (const State::Child& c : state().children) out.push_back(c.name);
   return out;
 }
+
+Tensor Lambda::operator()(const Tensor& x) const { return nn::call(*this, x, f); }
 
 }  // namespace weft::nn

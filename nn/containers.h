@@ -5,7 +5,6 @@
 #include <initializer_list>
 #include <iterator>
 
-#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 
 namespace weft::nn {
@@ -15,7 +14,7 @@ namespace weft::nn {
 class WEFT_API Lambda : public Module {
  public:
   explicit Lambda(std::function<Tensor(const Tensor&)> f);
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x, f); }
+  Tensor operator()(const Tensor& x) const;
   std::function<Tensor(const Tensor&)> f;
 };
 

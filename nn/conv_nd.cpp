@@ -1,5 +1,6 @@
 #include "weft/nn/conv_nd.h"
 
+#include "weft/nn/call.h"
 #include "weft/nn/repr.h"
 
 namespace weft::nn {
@@ -29,5 +30,7 @@ Tensor ConvNd::forward(const Tensor& x) const {
              " spatial dimensions, as kernel_size ", detail::py(kernel_size), " has");
   return convolve(x, weight);
 }
+
+Tensor ConvNd::operator()(const Tensor& x) const { return nn::call(*this, x); }
 
 }  // namespace weft::nn

@@ -30,7 +30,7 @@ class WEFT_API ConvNd : public ConvOf<ConvBase, ConvNdOptions> {
  public:
   ConvNd(int64_t in_channels, int64_t out_channels, const ConvNdOptions& o)
       : ConvOf("ConvNd", in_channels, out_channels, o) {}
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
 };
 

@@ -5,6 +5,7 @@
 #include "weft/autograd/ops/reduce/softmax.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
+#include "weft/nn/call.h"
 #include "weft/nn/init.h"
 
 namespace weft::nn {
@@ -98,5 +99,10 @@ Tensor Inspiration::forward(const Tensor& x) const {
   }
   return matmul(P.transpose(1, 2), x.reshape({B, C, pixels})).reshape(x.shape());
 }
+
+Tensor Encoding::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor EncodingDrop::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor EncodingCosine::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor Inspiration::operator()(const Tensor& x) const { return nn::call(*this, x); }
 
 }  // namespace weft::nn

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "weft/core/choice.h"
-#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"
 
@@ -23,7 +22,7 @@ struct EncodingOptions {
 class WEFT_API Encoding : public Module {
  public:
   Encoding(int64_t D, int64_t K, EncodingOptions o = {});
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   /// First values, as above.
   void reset_parameters();
@@ -38,7 +37,7 @@ class WEFT_API Encoding : public Module {
 class WEFT_API EncodingDrop : public Encoding {
  public:
   EncodingDrop(int64_t D, int64_t K, EncodingOptions o = {});
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
 };
 
@@ -46,7 +45,7 @@ class WEFT_API EncodingDrop : public Encoding {
 class WEFT_API EncodingCosine : public Module {
  public:
   EncodingCosine(int64_t D, int64_t K, EncodingOptions o = {});
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   /// Features and number of codewords.
   int64_t D, K;
@@ -64,7 +63,7 @@ class WEFT_API Inspiration : public Module {
   explicit Inspiration(int64_t C, int64_t B = 1);
   /// G: [C, C] or [B, C, C]; gradients flow into what it was made of. ShapeError otherwise.
   void set_target(const Tensor& G);
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   int64_t C;
   Parameter weight;

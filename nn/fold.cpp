@@ -1,5 +1,6 @@
 #include "weft/nn/fold.h"
 
+#include "weft/nn/call.h"
 #include "weft/nn/repr.h"
 
 namespace weft::nn {
@@ -25,6 +26,13 @@ Fold::Fold(const Dims<2>& output_size, const Dims<2>& kernel_size, const FoldOpt
   set_extra("", [out = this->output_size.share(), size = this->kernel_size.share(), options = options.share()] {
     return "output_size=" + py_short(*out) + ", " + blocks_text(size, options);
   });
+}
+
+Tensor Unfold::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return unfold(x, kernel_size, options); });
+}
+Tensor Fold::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return fold(x, output_size, kernel_size, options); });
 }
 
 }  // namespace weft::nn

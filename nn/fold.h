@@ -2,7 +2,6 @@
 #pragma once
 
 #include "weft/autograd/ops/layer/fold.h"
-#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"
 
@@ -12,9 +11,7 @@ namespace weft::nn {
 class WEFT_API Unfold : public Module {
  public:
   explicit Unfold(const Dims<2>& kernel_size, const FoldOptions& o = {});
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return unfold(x, kernel_size, options); });
-  }
+  Tensor operator()(const Tensor& x) const;
   /// The window's sizes, and how it moves.
   Option<Dims<2>> kernel_size;
   Option<FoldOptions> options;
@@ -24,9 +21,7 @@ class WEFT_API Unfold : public Module {
 class WEFT_API Fold : public Module {
  public:
   Fold(const Dims<2>& output_size, const Dims<2>& kernel_size, const FoldOptions& o = {});
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return fold(x, output_size, kernel_size, options); });
-  }
+  Tensor operator()(const Tensor& x) const;
   /// Spatial sizes of the result, and the window's.
   Option<Dims<2>> output_size, kernel_size;
   Option<FoldOptions> options;

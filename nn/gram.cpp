@@ -3,6 +3,7 @@
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/linalg/matmul.h"
+#include "weft/nn/call.h"
 
 namespace weft {
 namespace {
@@ -33,6 +34,10 @@ Tensor gram_matrix(const Tensor& input) {
   const Tensor rows = x.is_channels_last() ? x.permute({0, 2, 3, 1}).reshape({B, pixels, C})
                                            : x.reshape({B, C, pixels}).transpose(1, 2);
   return self_product(rows, static_cast<double>(C * pixels)).to(input.dtype());
+}
+
+Tensor nn::GramMatrix::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return gram_matrix(x); });
 }
 
 }  // namespace weft

@@ -1,7 +1,6 @@
 // The Gram matrix of features, which style losses compare.
 #pragma once
 
-#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 
 namespace weft {
@@ -15,9 +14,7 @@ namespace nn {
 class WEFT_API GramMatrix : public Module {
  public:
   GramMatrix() : Module("GramMatrix") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return gram_matrix(x); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 }  // namespace nn
 }  // namespace weft

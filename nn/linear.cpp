@@ -3,6 +3,7 @@
 #include "weft/autograd/ops/index/embedding.h"
 #include "weft/autograd/ops/linalg/matmul.h"
 #include "weft/core/factory.h"
+#include "weft/nn/call.h"
 #include "weft/nn/init.h"
 #include "weft/nn/repr.h"
 
@@ -147,6 +148,22 @@ Flatten::Flatten(Only<int64_t> start_dim, int64_t end_dim) : Module("Flatten"), 
 Unflatten::Unflatten(int64_t dim, const Shape& unflattened_size)
     : Module("Unflatten"), dim(dim), unflattened_size(unflattened_size) {
   set_extra("", detail::shown("dim=", this->dim, ", unflattened_size=", this->unflattened_size));
+}
+
+Tensor Linear::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor Bilinear::operator()(const Tensor& a, const Tensor& b) const { return nn::call(*this, a, b); }
+Tensor Embedding::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor EmbeddingBag::operator()(const Tensor& x, const Tensor& offsets, const Tensor& per_sample_weights) const {
+  return nn::call(*this, x, offsets, per_sample_weights);
+}
+Tensor Identity::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return x; });
+}
+Tensor Flatten::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return x.flatten(start_dim, end_dim); });
+}
+Tensor Unflatten::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return x.unflatten(dim, unflattened_size); });
 }
 
 }  // namespace weft::nn

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "weft/autograd/ops/index/embedding.h"
-#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"
 
@@ -20,7 +19,7 @@ class WEFT_API Linear : public Module {
   /// PyTorch's short form: `Linear(4, 2, false)` has no bias.
   template <std::same_as<bool> B>
   Linear(int64_t in_features, int64_t out_features, B bias) : Linear(in_features, out_features, {.bias = bias}) {}
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   /// First values, as above.
   void reset_parameters();
@@ -42,7 +41,7 @@ class WEFT_API Bilinear : public Module {
   template <std::same_as<bool> B>
   Bilinear(int64_t in1_features, int64_t in2_features, int64_t out_features, B bias)
       : Bilinear(in1_features, in2_features, out_features, {.bias = bias}) {}
-  Tensor operator()(const Tensor& a, const Tensor& b) const { return nn::call(*this, a, b); }
+  Tensor operator()(const Tensor& a, const Tensor& b) const;
   Tensor forward(const Tensor& a, const Tensor& b) const;
   int64_t in1_features, in2_features, out_features;
   Parameter weight, bias;  ///< bias undefined without
@@ -69,7 +68,7 @@ class WEFT_API Embedding : public Module {
   static Embedding from_pretrained(const Tensor& embeddings, Only<bool> freeze = true, EmbeddingOptions o = {}) {
     return {embeddings, freeze, o};
   }
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   int64_t num_embeddings, embedding_dim;
   Option<EmbeddingOptions> options;
@@ -98,9 +97,7 @@ class WEFT_API EmbeddingBag : public Module {
   static EmbeddingBag from_pretrained(const Tensor& embeddings, Only<bool> freeze = true, EmbeddingBagOptions o = {}) {
     return {embeddings, freeze, o};
   }
-  Tensor operator()(const Tensor& x, const Tensor& offsets = {}, const Tensor& per_sample_weights = {}) const {
-    return nn::call(*this, x, offsets, per_sample_weights);
-  }
+  Tensor operator()(const Tensor& x, const Tensor& offsets = {}, const Tensor& per_sample_weights = {}) const;
   Tensor forward(const Tensor& x, const Tensor& offsets, const Tensor& per_sample_weights) const;
   int64_t num_embeddings, embedding_dim;
   Option<EmbeddingBagOptions> options;
@@ -115,9 +112,7 @@ class WEFT_API EmbeddingBag : public Module {
 class WEFT_API Identity : public Module {
  public:
   Identity() : Module("Identity") {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return x; });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 
 /// Options of Flatten.
@@ -129,9 +124,7 @@ class WEFT_API Flatten : public Module {
  public:
   explicit Flatten(Only<int64_t> start_dim = 1, int64_t end_dim = -1);
   explicit Flatten(const FlattenOptions& o) : Flatten(o.start_dim, o.end_dim) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return x.flatten(start_dim, end_dim); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<int64_t> start_dim, end_dim;
 };
 
@@ -139,9 +132,7 @@ class WEFT_API Flatten : public Module {
 class WEFT_API Unflatten : public Module {
  public:
   Unflatten(int64_t dim, const Shape& unflattened_size);
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return x.unflatten(dim, unflattened_size); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<int64_t> dim;
   Option<Shape> unflattened_size;
 };

@@ -1,6 +1,7 @@
 #include "weft/nn/loss.h"
 
 #include "weft/core/factory.h"
+#include "weft/nn/call.h"
 #include "weft/nn/repr.h"
 
 namespace weft::nn {
@@ -70,6 +71,56 @@ DiceLoss::DiceLoss(const DiceLossOptions& o) : Module("DiceLoss"), options(o) {
 Tensor DiceLoss::forward(const Tensor& x, const Tensor& target) const {
   const bool one = weight.rank() == 0 && x.rank() >= 2;
   return dice_loss(x, target, detail::weighted(*this, *options, one ? weight.expand({x.size(1)}) : weight.tensor()));
+}
+
+Tensor CrossEntropyLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x,
+                  [&](const Tensor& x) { return cross_entropy(x, target, detail::weighted(*this, *options, weight)); });
+}
+Tensor LinearCrossEntropyLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x, target);
+}
+Tensor NLLLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x,
+                  [&](const Tensor& x) { return nll_loss(x, target, detail::weighted(*this, *options, weight)); });
+}
+Tensor BCELoss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x, [&](const Tensor& x) {
+    return binary_cross_entropy(x, target, detail::weighted(*this, *options, weight));
+  });
+}
+Tensor BCEWithLogitsLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x, [&](const Tensor& x) {
+    return binary_cross_entropy_with_logits(x, target, detail::weighted(*this, *options, weight, pos_weight));
+  });
+}
+Tensor MSELoss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return mse_loss(x, target, {.reduction = *reduction}); });
+}
+Tensor L1Loss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return l1_loss(x, target, {.reduction = *reduction}); });
+}
+Tensor SmoothL1Loss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return smooth_l1_loss(x, target, *beta, *reduction); });
+}
+Tensor HuberLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return huber_loss(x, target, *delta, {.reduction = *reduction}); });
+}
+Tensor KLDivLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return kl_div(x, target, options); });
+}
+Tensor DiceLoss::operator()(const Tensor& x, const Tensor& target) const { return nn::call(*this, x, target); }
+Tensor PoissonNLLLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return poisson_nll_loss(x, target, options); });
+}
+Tensor GaussianNLLLoss::operator()(const Tensor& x, const Tensor& target, const Tensor& var) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return gaussian_nll_loss(x, target, var, options); });
+}
+Tensor CTCLoss::operator()(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
+                           const Tensor& target_lengths) const {
+  return nn::call(*this, log_probs, [&](const Tensor& log_probs) {
+    return ctc_loss(log_probs, targets, input_lengths, target_lengths, options);
+  });
 }
 
 }  // namespace weft::nn

@@ -35,10 +35,7 @@ class WEFT_API CrossEntropyLoss : public Module {
  public:
   explicit CrossEntropyLoss(const CrossEntropyOptions& o = {});
   explicit CrossEntropyLoss(const Tensor& weight) : CrossEntropyLoss(CrossEntropyOptions{.weight = weight}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(
-        *this, x, [&](const Tensor& x) { return cross_entropy(x, target, detail::weighted(*this, *options, weight)); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<CrossEntropyOptions> options;  ///< but for the weight
   /// [C]; undefined without.
   Buffer weight;
@@ -58,7 +55,7 @@ struct LinearCrossEntropyLossOptions {
 class WEFT_API LinearCrossEntropyLoss : public Module {
  public:
   LinearCrossEntropyLoss(int64_t in_features, int64_t num_classes, const LinearCrossEntropyLossOptions& o = {});
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return nn::call(*this, x, target); }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Tensor forward(const Tensor& x, const Tensor& target) const;
   /// Number of classes.
   int64_t num_classes;
@@ -73,10 +70,7 @@ class WEFT_API NLLLoss : public Module {
  public:
   explicit NLLLoss(const NllLossOptions& o = {});
   explicit NLLLoss(const Tensor& weight) : NLLLoss(NllLossOptions{.weight = weight}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x,
-                    [&](const Tensor& x) { return nll_loss(x, target, detail::weighted(*this, *options, weight)); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<NllLossOptions> options;  ///< but for the weight
   /// [C]; undefined without.
   Buffer weight;
@@ -86,11 +80,7 @@ class WEFT_API BCELoss : public Module {
  public:
   explicit BCELoss(const ElementLossOptions& o = {});
   explicit BCELoss(const Tensor& weight) : BCELoss(ElementLossOptions{.weight = weight}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) {
-      return binary_cross_entropy(x, target, detail::weighted(*this, *options, weight));
-    });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<ElementLossOptions> options;  ///< but for the weight
   /// A factor of each element; undefined without.
   Buffer weight;
@@ -100,11 +90,7 @@ class WEFT_API BCEWithLogitsLoss : public Module {
  public:
   explicit BCEWithLogitsLoss(const BceWithLogitsOptions& o = {});
   explicit BCEWithLogitsLoss(const Tensor& weight) : BCEWithLogitsLoss(BceWithLogitsOptions{.weight = weight}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) {
-      return binary_cross_entropy_with_logits(x, target, detail::weighted(*this, *options, weight, pos_weight));
-    });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<BceWithLogitsOptions> options;  ///< but for the weights
   /// Factors of each element, and of the positives; undefined without.
   Buffer weight, pos_weight;
@@ -114,9 +100,7 @@ class WEFT_API MSELoss : public Module {
  public:
   explicit MSELoss(const LossOptions& o = {}) : MSELoss(o.reduction) {}
   explicit MSELoss(Choice<Reduction> reduction) : Module("MSELoss"), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return mse_loss(x, target, {.reduction = *reduction}); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<Choice<Reduction>> reduction;
 };
 /// |x - t|: l1_loss.
@@ -124,9 +108,7 @@ class WEFT_API L1Loss : public Module {
  public:
   explicit L1Loss(const LossOptions& o = {}) : L1Loss(o.reduction) {}
   explicit L1Loss(Choice<Reduction> reduction) : Module("L1Loss"), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return l1_loss(x, target, {.reduction = *reduction}); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<Choice<Reduction>> reduction;
 };
 /// d = |x - t|: 0.5 d^2 / beta below beta, d - 0.5 beta above: smooth_l1_loss. ValueError for a negative beta.
@@ -135,9 +117,7 @@ class WEFT_API SmoothL1Loss : public Module {
   explicit SmoothL1Loss(const SmoothL1LossOptions& o = {}) : SmoothL1Loss(o.beta, o.reduction) {}
   explicit SmoothL1Loss(Only<double> beta, Choice<Reduction> reduction = Reduction::mean)
       : Module("SmoothL1Loss"), beta(beta), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return smooth_l1_loss(x, target, *beta, *reduction); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<double> beta;
   Option<Choice<Reduction>> reduction;
 };
@@ -147,10 +127,7 @@ class WEFT_API HuberLoss : public Module {
   explicit HuberLoss(const HuberLossOptions& o = {}) : HuberLoss(o.delta, o.reduction) {}
   explicit HuberLoss(Only<double> delta, Choice<Reduction> reduction = Reduction::mean)
       : Module("HuberLoss"), delta(delta), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x,
-                    [&](const Tensor& x) { return huber_loss(x, target, *delta, {.reduction = *reduction}); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<double> delta;
   Option<Choice<Reduction>> reduction;
 };
@@ -159,16 +136,14 @@ class WEFT_API KLDivLoss : public Module {
  public:
   explicit KLDivLoss(const KlDivOptions& o = {}) : Module("KLDivLoss"), options(o) {}
   explicit KLDivLoss(Choice<Reduction> reduction) : KLDivLoss(KlDivOptions{.reduction = reduction}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return kl_div(x, target, options); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<KlDivOptions> options;
 };
 /// dice_loss: elektronn3's DiceLoss. State: weight, [C], or [] with the value 1 where none is given.
 class WEFT_API DiceLoss : public Module {
  public:
   explicit DiceLoss(const DiceLossOptions& o = {});
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return nn::call(*this, x, target); }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Tensor forward(const Tensor& x, const Tensor& target) const;
   Option<DiceLossOptions> options;  ///< but for the weight
   Buffer weight;
@@ -182,18 +157,14 @@ class WEFT_API PoissonNLLLoss : public Module {
   template <std::same_as<bool> B>
   explicit PoissonNLLLoss(B log_input, Only<bool> full = false)
       : PoissonNLLLoss(PoissonNllOptions{.log_input = log_input, .full = full}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return poisson_nll_loss(x, target, options); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<PoissonNllOptions> options;
 };
 /// 0.5 (log var + (x - t)^2 / var): gaussian_nll_loss. ValueError for a negative variance.
 class WEFT_API GaussianNLLLoss : public Module {
  public:
   explicit GaussianNLLLoss(const GaussianNllOptions& o = {}) : Module("GaussianNLLLoss"), options(o) {}
-  Tensor operator()(const Tensor& x, const Tensor& target, const Tensor& var) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return gaussian_nll_loss(x, target, var, options); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target, const Tensor& var) const;
   Option<GaussianNllOptions> options;
 };
 
@@ -205,11 +176,7 @@ class WEFT_API CTCLoss : public Module {
   /// PyTorch's short form: `CTCLoss(0)` names the blank class.
   template <std::integral I> explicit CTCLoss(I blank) : CTCLoss(CtcLossOptions{.blank = blank}) {}
   Tensor operator()(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
-                    const Tensor& target_lengths) const {
-    return nn::call(*this, log_probs, [&](const Tensor& log_probs) {
-      return ctc_loss(log_probs, targets, input_lengths, target_lengths, options);
-    });
-  }
+                    const Tensor& target_lengths) const;
   Option<CtcLossOptions> options;
 };
 

@@ -15,9 +15,7 @@ class WEFT_API MarginRankingLoss : public Module {
   explicit MarginRankingLoss(const MarginLossOptions& o = {}) : MarginRankingLoss(o.margin, o.reduction) {}
   explicit MarginRankingLoss(Only<double> margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("MarginRankingLoss"), margin(margin), reduction(reduction) {}
-  Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const {
-    return nn::call(*this, a, [&](const Tensor& a) { return margin_ranking_loss(a, b, y, margin, *reduction); });
-  }
+  Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const;
   Option<double> margin;
   Option<Choice<Reduction>> reduction;
 };
@@ -27,9 +25,7 @@ class WEFT_API HingeEmbeddingLoss : public Module {
   explicit HingeEmbeddingLoss(const HingeEmbeddingOptions& o = {}) : HingeEmbeddingLoss(o.margin, o.reduction) {}
   explicit HingeEmbeddingLoss(Only<double> margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("HingeEmbeddingLoss"), margin(margin), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& y) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return hinge_embedding_loss(x, y, *margin, *reduction); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& y) const;
   Option<double> margin;
   Option<Choice<Reduction>> reduction;
 };
@@ -39,9 +35,7 @@ class WEFT_API CosineEmbeddingLoss : public Module {
   explicit CosineEmbeddingLoss(const MarginLossOptions& o = {}) : CosineEmbeddingLoss(o.margin, o.reduction) {}
   explicit CosineEmbeddingLoss(Only<double> margin, Choice<Reduction> reduction = Reduction::mean)
       : Module("CosineEmbeddingLoss"), margin(margin), reduction(reduction) {}
-  Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const {
-    return nn::call(*this, a, [&](const Tensor& a) { return cosine_embedding_loss(a, b, y, margin, *reduction); });
-  }
+  Tensor operator()(const Tensor& a, const Tensor& b, const Tensor& y) const;
   Option<double> margin;
   Option<Choice<Reduction>> reduction;
 };
@@ -50,9 +44,7 @@ class WEFT_API SoftMarginLoss : public Module {
  public:
   explicit SoftMarginLoss(const LossOptions& o = {}) : SoftMarginLoss(o.reduction) {}
   explicit SoftMarginLoss(Choice<Reduction> reduction) : Module("SoftMarginLoss"), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& y) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return soft_margin_loss(x, y, *reduction); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& y) const;
   Option<Choice<Reduction>> reduction;
 };
 /// sum over i != t of weight[t] max(0, margin - x[t] + x[i])^p / C: multi_margin_loss. x: [N, C] or [C].
@@ -63,11 +55,7 @@ class WEFT_API MultiMarginLoss : public Module {
   template <std::integral I>
   explicit MultiMarginLoss(I p, double margin = 1)
       : MultiMarginLoss(MultiMarginOptions{.p = static_cast<int>(p), .margin = margin}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) {
-      return multi_margin_loss(x, target, detail::weighted(*this, *options, weight));
-    });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<MultiMarginOptions> options;  ///< but for the weight
   /// [C]; undefined without.
   Buffer weight;
@@ -77,9 +65,7 @@ class WEFT_API MultiLabelMarginLoss : public Module {
  public:
   explicit MultiLabelMarginLoss(const LossOptions& o = {}) : MultiLabelMarginLoss(o.reduction) {}
   explicit MultiLabelMarginLoss(Choice<Reduction> reduction) : Module("MultiLabelMarginLoss"), reduction(reduction) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return multilabel_margin_loss(x, target, *reduction); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<Choice<Reduction>> reduction;
 };
 /// Mean over the classes of -weight (t log sigmoid(x) + (1 - t) log sigmoid(-x)): multilabel_soft_margin_loss.
@@ -88,11 +74,7 @@ class WEFT_API MultiLabelSoftMarginLoss : public Module {
   explicit MultiLabelSoftMarginLoss(const MultilabelSoftMarginOptions& o = {});
   explicit MultiLabelSoftMarginLoss(const Tensor& weight)
       : MultiLabelSoftMarginLoss(MultilabelSoftMarginOptions{.weight = weight}) {}
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) {
-      return multilabel_soft_margin_loss(x, target, detail::weighted(*this, *options, weight));
-    });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Option<MultilabelSoftMarginOptions> options;  ///< but for the weight
   /// Of the classes; undefined without.
   Buffer weight;
@@ -102,21 +84,14 @@ class WEFT_API TripletMarginLoss : public Module {
  public:
   explicit TripletMarginLoss(const TripletMarginOptions& o = {});
   explicit TripletMarginLoss(Only<double> margin, double p = 2) : TripletMarginLoss({.margin = margin, .p = p}) {}
-  Tensor operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative) const {
-    return nn::call(*this, anchor,
-                    [&](const Tensor& anchor) { return triplet_margin_loss(anchor, positive, negative, options); });
-  }
+  Tensor operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative) const;
   Option<TripletMarginOptions> options;
 };
 /// TripletMarginLoss with any distance; PairwiseDistance unless given.
 class WEFT_API TripletMarginWithDistanceLoss : public Module {
  public:
   explicit TripletMarginWithDistanceLoss(const TripletDistanceOptions& o = {});
-  Tensor operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative) const {
-    return nn::call(*this, anchor, [&](const Tensor& anchor) {
-      return triplet_margin_with_distance_loss(anchor, positive, negative, options);
-    });
-  }
+  Tensor operator()(const Tensor& anchor, const Tensor& positive, const Tensor& negative) const;
   Option<TripletDistanceOptions> options;
 };
 

@@ -5,6 +5,7 @@
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/layer/pool.h"
 #include "weft/core/factory.h"
+#include "weft/nn/call.h"
 #include "weft/nn/repr.h"
 
 namespace weft::nn {
@@ -244,5 +245,13 @@ Tensor CrossMapLRN2d::forward(const Tensor& x) const {
   const Tensor total = near.reshape(x.shape()) * window + squares.narrow(1, 0, 1) * left;
   return x * pow(total * (options->alpha / static_cast<double>(size)) + options->k, -options->beta);
 }
+
+Tensor GroupNorm::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor LayerNorm::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor RMSNorm::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor LocalResponseNorm::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return local_response_norm(x, size, options); });
+}
+Tensor CrossMapLRN2d::operator()(const Tensor& x) const { return nn::call(*this, x); }
 
 }  // namespace weft::nn

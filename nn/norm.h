@@ -118,7 +118,7 @@ class WEFT_API GroupNorm : public Module {
   /// PyTorch's short form: `GroupNorm(2, 8, 1e-3)`.
   template <std::floating_point F>
   GroupNorm(int64_t num_groups, int64_t num_channels, F eps) : GroupNorm(num_groups, num_channels, {.eps = eps}) {}
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   Option<int64_t> num_groups;
   int64_t num_channels;
@@ -142,7 +142,7 @@ class WEFT_API LayerNorm : public Module {
   template <std::floating_point F>
   LayerNorm(const Shape& normalized_shape, F eps) : LayerNorm(normalized_shape, {.eps = eps}) {}
   template <std::floating_point F> LayerNorm(int64_t size, F eps) : LayerNorm(Shape{size}, {.eps = eps}) {}
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   Shape normalized_shape;
   Option<LayerNormOptions> options;
@@ -164,7 +164,7 @@ class WEFT_API RMSNorm : public Module {
   template <std::floating_point F>
   RMSNorm(const Shape& normalized_shape, F eps) : RMSNorm(normalized_shape, {.eps = eps}) {}
   template <std::floating_point F> RMSNorm(int64_t size, F eps) : RMSNorm(Shape{size}, {.eps = eps}) {}
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   Shape normalized_shape;
   Option<RMSNormOptions> options;
@@ -180,9 +180,7 @@ class WEFT_API LocalResponseNorm : public Module {
   template <std::floating_point F>
   LocalResponseNorm(int64_t size, F alpha, double beta = 0.75, double k = 1)
       : LocalResponseNorm(size, {alpha, beta, k}) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return local_response_norm(x, size, options); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<int64_t> size;
   Option<LocalResponseNormOptions> options;
 };
@@ -197,7 +195,7 @@ class WEFT_API CrossMapLRN2d : public Module {
   /// PyTorch's short form: `CrossMapLRN2d(5, 1e-4, 0.75, 2)`.
   template <std::floating_point F>
   CrossMapLRN2d(int64_t size, F alpha, double beta = 0.75, double k = 1) : CrossMapLRN2d(size, {alpha, beta, k}) {}
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   Option<int64_t> size;
   Option<LocalResponseNormOptions> options;

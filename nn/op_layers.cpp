@@ -3,6 +3,7 @@
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/nn/call.h"
 #include "weft/nn/repr.h"
 
 namespace weft::nn {
@@ -27,5 +28,13 @@ Tensor GlobalAvgPool2d::forward(const Tensor& x) const {
   WEFT_CHECK(x.rank() == 4, ShapeError, "GlobalAvgPool2d: expected [B, C, H, W], got ", x.shape());
   return mean(x, {2, 3});
 }
+
+Tensor Normalize::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor View::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return x.reshape(size); });
+}
+Tensor Sum::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor Mean::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor GlobalAvgPool2d::operator()(const Tensor& x) const { return nn::call(*this, x); }
 
 }  // namespace weft::nn

@@ -1,7 +1,6 @@
 // Ops as layers: normalisation by a norm, view, sum and mean (PyTorch-Encoding).
 #pragma once
 
-#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"
 
@@ -11,7 +10,7 @@ namespace weft::nn {
 class WEFT_API Normalize : public Module {
  public:
   explicit Normalize(double p = 2, Int dim = 1);
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   Option<double> p;
   Option<int64_t> dim;
@@ -22,9 +21,7 @@ class WEFT_API View : public Module {
  public:
   explicit View(const Shape& size);
   explicit View(std::initializer_list<int64_t> size) : View(Shape(size)) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return x.reshape(size); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<Shape> size;
 };
 
@@ -32,7 +29,7 @@ class WEFT_API View : public Module {
 class WEFT_API Sum : public Module {
  public:
   explicit Sum(Int dim, Only<bool> keep_dim = false);
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   Option<int64_t> dim;
   Option<bool> keep_dim;
@@ -41,7 +38,7 @@ class WEFT_API Sum : public Module {
 class WEFT_API Mean : public Module {
  public:
   explicit Mean(Int dim, Only<bool> keep_dim = false);
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   Option<int64_t> dim;
   Option<bool> keep_dim;
@@ -50,7 +47,7 @@ class WEFT_API Mean : public Module {
 class WEFT_API GlobalAvgPool2d : public Module {
  public:
   GlobalAvgPool2d() : Module("GlobalAvgPool2d") {}
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
 };
 

@@ -1,6 +1,7 @@
 #include "weft/nn/resample.h"
 
 #include "weft/autograd/ops/shape/shape.h"
+#include "weft/nn/call.h"
 #include "weft/nn/repr.h"
 
 namespace weft::nn {
@@ -78,5 +79,12 @@ Tensor ChannelShuffle::forward(const Tensor& x) const {
   check_positive(*this, "groups", groups);
   return channel_shuffle(x, groups);
 }
+
+Tensor Upsample::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return interpolate(x, options); });
+}
+Tensor PixelShuffle::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor PixelUnshuffle::operator()(const Tensor& x) const { return nn::call(*this, x); }
+Tensor ChannelShuffle::operator()(const Tensor& x) const { return nn::call(*this, x); }
 
 }  // namespace weft::nn

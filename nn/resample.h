@@ -2,7 +2,6 @@
 #pragma once
 
 #include "weft/autograd/ops/layer/resize.h"
-#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"
 
@@ -26,9 +25,7 @@ class WEFT_API Upsample : public Module {
   template <SizeLike S>
   explicit Upsample(const S& size, Choice<InterpolateMode> mode = InterpolateMode::nearest)
       : Upsample(InterpolateOptions{.size = detail::size_of(size), .mode = mode}) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return interpolate(x, options); });
-  }
+  Tensor operator()(const Tensor& x) const;
   Option<InterpolateOptions> options;
 };
 
@@ -62,7 +59,7 @@ class WEFT_API PixelShuffle : public Module {
  public:
   explicit PixelShuffle(int64_t upscale_factor);
   explicit PixelShuffle(const PixelShuffleOptions& o) : PixelShuffle(o.upscale_factor) {}
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   Option<int64_t> upscale_factor;
 };
@@ -75,7 +72,7 @@ class WEFT_API PixelUnshuffle : public Module {
  public:
   explicit PixelUnshuffle(int64_t downscale_factor);
   explicit PixelUnshuffle(const PixelUnshuffleOptions& o) : PixelUnshuffle(o.downscale_factor) {}
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   Option<int64_t> downscale_factor;
 };
@@ -84,7 +81,7 @@ class WEFT_API PixelUnshuffle : public Module {
 class WEFT_API ChannelShuffle : public Module {
  public:
   explicit ChannelShuffle(int64_t groups);
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   Option<int64_t> groups;
 };

@@ -7,6 +7,7 @@
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
+#include "weft/nn/call.h"
 #include "weft/nn/init.h"
 #include "weft/nn/repr.h"
 
@@ -296,5 +297,25 @@ GRUCell::GRUCell(int64_t input_size, int64_t hidden_size, CellOptions o)
     : RNNCellBase("GRUCell", RnnKind::gru, input_size, hidden_size, o.bias) {}
 LSTMCell::LSTMCell(int64_t input_size, int64_t hidden_size, CellOptions o)
     : RNNCellBase("LSTMCell", RnnKind::lstm, input_size, hidden_size, o.bias) {}
+
+RNNResult HiddenStateRNN::operator()(const Tensor& x, const Tensor& h0) const { return nn::call(*this, x, h0); }
+PackedRNNResult HiddenStateRNN::operator()(const PackedSequence& x, const Tensor& h0) const {
+  return nn::call(*this, x, h0);
+}
+LSTMResult LSTM::operator()(const Tensor& x, const Tensor& h0, const Tensor& c0) const {
+  return nn::call(*this, x, h0, c0);
+}
+PackedLSTMResult LSTM::operator()(const PackedSequence& x, const Tensor& h0, const Tensor& c0) const {
+  return nn::call(*this, x, h0, c0);
+}
+Tensor RNNCell::operator()(const Tensor& x, const Tensor& h) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h}).h; });
+}
+Tensor GRUCell::operator()(const Tensor& x, const Tensor& h) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h}).h; });
+}
+RnnState LSTMCell::operator()(const Tensor& x, const Tensor& h, const Tensor& c) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h, c}); });
+}
 
 }  // namespace weft::nn

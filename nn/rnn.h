@@ -7,7 +7,6 @@
 
 #include "weft/autograd/ops/layer/rnn.h"
 #include "weft/core/choice.h"
-#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"
 #include "weft/nn/packed_sequence.h"
@@ -107,9 +106,9 @@ struct PackedRNNResult {
 class WEFT_API HiddenStateRNN : public RNNBase {
  public:
   /// The first state is zero unless given.
-  RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const { return nn::call(*this, x, h0); }
+  RNNResult operator()(const Tensor& x, const Tensor& h0 = {}) const;
   RNNResult forward(const Tensor& x, const Tensor& h0) const;
-  PackedRNNResult operator()(const PackedSequence& x, const Tensor& h0 = {}) const { return nn::call(*this, x, h0); }
+  PackedRNNResult operator()(const PackedSequence& x, const Tensor& h0 = {}) const;
   PackedRNNResult forward(const PackedSequence& x, const Tensor& h0) const;
 
  protected:
@@ -153,13 +152,9 @@ class WEFT_API LSTM : public RNNBase {
   LSTM(int64_t input_size, int64_t hidden_size, I num_layers, const LSTMOptions& o = {})
       : LSTM(input_size, hidden_size, with_layers(o, num_layers)) {}
   /// Both states or none.
-  LSTMResult operator()(const Tensor& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const {
-    return nn::call(*this, x, h0, c0);
-  }
+  LSTMResult operator()(const Tensor& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const;
   LSTMResult forward(const Tensor& x, const Tensor& h0, const Tensor& c0) const;
-  PackedLSTMResult operator()(const PackedSequence& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const {
-    return nn::call(*this, x, h0, c0);
-  }
+  PackedLSTMResult operator()(const PackedSequence& x, const Tensor& h0 = {}, const Tensor& c0 = {}) const;
   PackedLSTMResult forward(const PackedSequence& x, const Tensor& h0, const Tensor& c0) const;
 };
 
@@ -197,9 +192,7 @@ class WEFT_API RNNCell : public RNNCellBase {
   /// PyTorch's short form: `RNNCell(8, 16, false)` has no biases.
   template <std::same_as<bool> B>
   RNNCell(int64_t input_size, int64_t hidden_size, B bias) : RNNCell(input_size, hidden_size, {.bias = bias}) {}
-  Tensor operator()(const Tensor& x, const Tensor& h = {}) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h}).h; });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& h = {}) const;
 };
 /// One step of GRU -> h.
 class WEFT_API GRUCell : public RNNCellBase {
@@ -208,9 +201,7 @@ class WEFT_API GRUCell : public RNNCellBase {
   /// PyTorch's short form: `GRUCell(8, 16, false)` has no biases.
   template <std::same_as<bool> B>
   GRUCell(int64_t input_size, int64_t hidden_size, B bias) : GRUCell(input_size, hidden_size, {.bias = bias}) {}
-  Tensor operator()(const Tensor& x, const Tensor& h = {}) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h}).h; });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& h = {}) const;
 };
 /// One step of LSTM -> h and c.
 class WEFT_API LSTMCell : public RNNCellBase {
@@ -220,9 +211,7 @@ class WEFT_API LSTMCell : public RNNCellBase {
   template <std::same_as<bool> B>
   LSTMCell(int64_t input_size, int64_t hidden_size, B bias) : LSTMCell(input_size, hidden_size, {.bias = bias}) {}
   /// Both states or none.
-  RnnState operator()(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return step(x, {h, c}); });
-  }
+  RnnState operator()(const Tensor& x, const Tensor& h = {}, const Tensor& c = {}) const;
 };
 
 }  // namespace weft::nn

@@ -6,6 +6,7 @@
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
+#include "weft/nn/call.h"
 #include "weft/nn/repr.h"
 
 namespace weft::nn {
@@ -64,5 +65,17 @@ Tensor LabelSmoothing::forward(const Tensor& x, const Tensor& target) const {
   WEFT_CHECK(x.rank() == 2, ShapeError, "LabelSmoothing: expected logits [N, C], got ", x.shape());
   return cross_entropy(x, target, {.label_smoothing = smoothing});
 }
+
+Tensor SegmentationLosses::operator()(const Tensor& pred, const Tensor& target) const {
+  return nn::call(*this, pred, target);
+}
+Tensor SegmentationLosses::operator()(const Tensor& pred, const Tensor& se_or_aux, const Tensor& target) const {
+  return nn::call(*this, pred, se_or_aux, target);
+}
+Tensor SegmentationLosses::operator()(const Tensor& pred, const Tensor& se, const Tensor& aux,
+                                      const Tensor& target) const {
+  return nn::call(*this, pred, se, aux, target);
+}
+Tensor LabelSmoothing::operator()(const Tensor& x, const Tensor& target) const { return nn::call(*this, x, target); }
 
 }  // namespace weft::nn

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "weft/autograd/ops/loss/loss.h"
-#include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"
 
@@ -24,15 +23,11 @@ struct SegmentationLossesOptions {
 class WEFT_API SegmentationLosses : public Module {
  public:
   explicit SegmentationLosses(SegmentationLossesOptions o = {});
-  Tensor operator()(const Tensor& pred, const Tensor& target) const { return nn::call(*this, pred, target); }
+  Tensor operator()(const Tensor& pred, const Tensor& target) const;
   Tensor forward(const Tensor& pred, const Tensor& target) const;
-  Tensor operator()(const Tensor& pred, const Tensor& se_or_aux, const Tensor& target) const {
-    return nn::call(*this, pred, se_or_aux, target);
-  }
+  Tensor operator()(const Tensor& pred, const Tensor& se_or_aux, const Tensor& target) const;
   Tensor forward(const Tensor& pred, const Tensor& se_or_aux, const Tensor& target) const;
-  Tensor operator()(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const {
-    return nn::call(*this, pred, se, aux, target);
-  }
+  Tensor operator()(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const;
   Tensor forward(const Tensor& pred, const Tensor& se, const Tensor& aux, const Tensor& target) const;
   Option<SegmentationLossesOptions> options;
 
@@ -44,7 +39,7 @@ class WEFT_API SegmentationLosses : public Module {
 class WEFT_API LabelSmoothing : public Module {
  public:
   explicit LabelSmoothing(double smoothing = 0.1);
-  Tensor operator()(const Tensor& x, const Tensor& target) const { return nn::call(*this, x, target); }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   Tensor forward(const Tensor& x, const Tensor& target) const;
   Option<double> smoothing;
 };

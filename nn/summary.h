@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <iosfwd>
-#include <ranges>
 #include <tuple>
 #include <type_traits>
 #include <vector>
@@ -57,7 +56,7 @@ template <class T, size_t N = 8> constexpr size_t fields_of() {
 template <class Y> void collect(std::vector<Tensor>& out, const Y& y) {
   if constexpr (std::derived_from<Y, Tensor>) {
     out.push_back(y);
-  } else if constexpr (std::ranges::range<const Y>) {
+  } else if constexpr (requires { y.begin() != y.end(); }) {
     for (const auto& each : y) collect(out, each);
   } else if constexpr (requires { std::tuple_size<Y>::value; }) {
     std::apply([&](const auto&... each) { (collect(out, each), ...); }, y);

@@ -1,6 +1,7 @@
 #include "weft/nn/sync_batch_norm.h"
 
 #include "weft/distributed/sync_batch_norm.h"
+#include "weft/nn/call.h"
 #include "weft/nn/repr.h"
 
 namespace weft::nn {
@@ -49,5 +50,7 @@ Tensor SyncBatchNorm::forward(const Tensor& x) const {
   if (is_training()) count_batch();  // after the op: a refused input leaves the state as it was
   return y;
 }
+
+Tensor SyncBatchNorm::operator()(const Tensor& x) const { return nn::call(*this, x); }
 
 }  // namespace weft::nn

@@ -29,7 +29,7 @@ struct SyncBatchNormOptions {
 class WEFT_API SyncBatchNorm : public ChannelNorm {
  public:
   explicit SyncBatchNorm(int64_t num_features, SyncBatchNormOptions o = {});
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   Option<SyncBatchNormOptions> options;
 

@@ -6,6 +6,7 @@
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
+#include "weft/nn/call.h"
 #include "weft/nn/init.h"
 
 namespace weft::nn {
@@ -171,6 +172,24 @@ Tensor Transformer::forward(const Tensor& src, const Tensor& tgt, const Transfor
 
 Tensor Transformer::generate_square_subsequent_mask(int64_t size, const TensorOptions& o) {
   return triu(full({size, size}, -std::numeric_limits<double>::infinity(), o), 1);
+}
+
+Tensor TransformerEncoderLayer::operator()(const Tensor& src, const TransformerEncoderCall& call) const {
+  return nn::call(*this, src, call);
+}
+Tensor TransformerDecoderLayer::operator()(const Tensor& tgt, const Tensor& memory,
+                                           const TransformerDecoderCall& call) const {
+  return nn::call(*this, tgt, memory, call);
+}
+Tensor TransformerEncoder::operator()(const Tensor& src, const TransformerEncoderCall& call) const {
+  return nn::call(*this, src, call);
+}
+Tensor TransformerDecoder::operator()(const Tensor& tgt, const Tensor& memory,
+                                      const TransformerDecoderCall& call) const {
+  return nn::call(*this, tgt, memory, call);
+}
+Tensor Transformer::operator()(const Tensor& src, const Tensor& tgt, const TransformerCall& call) const {
+  return nn::call(*this, src, tgt, call);
 }
 
 }  // namespace weft::nn

@@ -40,9 +40,7 @@ class WEFT_API TransformerEncoderLayer : public Module {
   template <std::integral I>
   TransformerEncoderLayer(int64_t d_model, int64_t nhead, I dim_feedforward, double dropout = 0.1)
       : TransformerEncoderLayer(d_model, nhead, {.dim_feedforward = dim_feedforward, .dropout = dropout}) {}
-  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const {
-    return nn::call(*this, src, call);
-  }
+  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const;
   Tensor forward(const Tensor& src, const TransformerEncoderCall& call) const;
   Option<Choice<TransformerActivation>> activation;  ///< the other options are those of the parts: dropout1.p, norm1
   Option<bool> norm_first;
@@ -71,9 +69,7 @@ class WEFT_API TransformerDecoderLayer : public Module {
   template <std::integral I>
   TransformerDecoderLayer(int64_t d_model, int64_t nhead, I dim_feedforward, double dropout = 0.1)
       : TransformerDecoderLayer(d_model, nhead, {.dim_feedforward = dim_feedforward, .dropout = dropout}) {}
-  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const {
-    return nn::call(*this, tgt, memory, call);
-  }
+  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const;
   Tensor forward(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call) const;
   Option<Choice<TransformerActivation>> activation;
   Option<bool> norm_first;
@@ -92,9 +88,7 @@ class WEFT_API TransformerEncoder : public Module {
  public:
   TransformerEncoder(const TransformerEncoderLayer& layer, int64_t num_layers,
                      const std::optional<LayerNorm>& norm = {});
-  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const {
-    return nn::call(*this, src, call);
-  }
+  Tensor operator()(const Tensor& src, const TransformerEncoderCall& call = {}) const;
   Tensor forward(const Tensor& src, const TransformerEncoderCall& call) const;
   /// The copies, and the norm behind them.
   ModuleList layers;
@@ -105,9 +99,7 @@ class WEFT_API TransformerDecoder : public Module {
  public:
   TransformerDecoder(const TransformerDecoderLayer& layer, int64_t num_layers,
                      const std::optional<LayerNorm>& norm = {});
-  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const {
-    return nn::call(*this, tgt, memory, call);
-  }
+  Tensor operator()(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call = {}) const;
   Tensor forward(const Tensor& tgt, const Tensor& memory, const TransformerDecoderCall& call) const;
   ModuleList layers;
   std::optional<LayerNorm> norm;
@@ -146,9 +138,7 @@ class WEFT_API Transformer : public Module {
                      .nhead = nhead,
                      .num_encoder_layers = num_encoder_layers,
                      .num_decoder_layers = num_decoder_layers}) {}
-  Tensor operator()(const Tensor& src, const Tensor& tgt, const TransformerCall& call = {}) const {
-    return nn::call(*this, src, tgt, call);
-  }
+  Tensor operator()(const Tensor& src, const Tensor& tgt, const TransformerCall& call = {}) const;
   Tensor forward(const Tensor& src, const Tensor& tgt, const TransformerCall& call) const;
   /// [size, size]: -inf above the diagonal, 0 elsewhere; a mask for what must not see its future.
   static Tensor generate_square_subsequent_mask(int64_t size, const TensorOptions& o = {});

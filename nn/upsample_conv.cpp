@@ -1,6 +1,7 @@
 #include "weft/nn/upsample_conv.h"
 
 #include "weft/autograd/ops/shape/shape.h"
+#include "weft/nn/call.h"
 #include "weft/nn/init.h"
 #include "weft/nn/repr.h"
 
@@ -42,5 +43,7 @@ Tensor UpsampleConv2d::forward(const Tensor& x) const {
              options->scale_factor, " for a weight that was made for ", made_for_);
   return pixel_shuffle(convolve(x, weight), made_for_);
 }
+
+Tensor UpsampleConv2d::operator()(const Tensor& x) const { return nn::call(*this, x); }
 
 }  // namespace weft::nn

@@ -1,7 +1,6 @@
 // Convolution with a pixel shuffle behind it (PyTorch-Encoding).
 #pragma once
 
-#include "weft/nn/call.h"
 #include "weft/nn/conv.h"
 #include "weft/nn/module.h"
 
@@ -24,7 +23,7 @@ struct UpsampleConv2dOptions {
 class WEFT_API UpsampleConv2d : public ConvOf<ConvBase, UpsampleConv2dOptions> {
  public:
   UpsampleConv2d(int64_t in_channels, int64_t out_channels, const UpsampleConv2dOptions& o);
-  Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
+  Tensor operator()(const Tensor& x) const;
   Tensor forward(const Tensor& x) const;
   /// First values, as above.
   void reset_parameters();

@@ -1,6 +1,7 @@
 #include "weft/nn/unit_scaled/layers.h"
 
 #include "weft/core/factory.h"
+#include "weft/nn/call.h"
 #include "weft/nn/repr.h"
 #include "weft/nn/unit_scaled/conv.h"
 
@@ -71,6 +72,45 @@ void detail::set_depth(const nn::Module& m) {
   }
   const auto depth = static_cast<int64_t>(m.children().size());
   for (const auto& [key, p] : params) set_mup_info(p, {mup_info(p).type, depth});
+}
+
+Tensor Linear::operator()(const Tensor& x) const {
+  return nn::call(*this, x,
+                  [&](const Tensor& x) { return unit_scaled::linear(x, weight, bias, {.constraint = *constraint}); });
+}
+Tensor LinearReadout::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) {
+    return unit_scaled::linear_readout(x, weight, bias, {.constraint = *constraint});
+  });
+}
+Tensor GELU::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::gelu(x, options); });
+}
+Tensor SiLU::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::silu(x, options); });
+}
+Tensor Softmax::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::softmax(x, dim, options); });
+}
+Tensor Dropout::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::dropout(x, p, is_training()); });
+}
+Tensor LayerNorm::operator()(const Tensor& x) const {
+  return nn::call(*this, x, [&](const Tensor& x) {
+    return unit_scaled::layer_norm(x, normalized_shape, weight, bias, options->eps);
+  });
+}
+Tensor RMSNorm::operator()(const Tensor& x) const {
+  return nn::call(*this, x,
+                  [&](const Tensor& x) { return unit_scaled::rms_norm(x, normalized_shape, weight, *options->eps); });
+}
+Tensor Embedding::operator()(const Tensor& index) const {
+  return nn::call(*this, index, [&](const Tensor& index) {
+    return unit_scaled::embedding(index, weight, {.padding_idx = options->padding_idx});
+  });
+}
+Tensor CrossEntropyLoss::operator()(const Tensor& x, const Tensor& target) const {
+  return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::cross_entropy(x, target, options); });
 }
 
 }  // namespace weft::unit_scaled

@@ -27,10 +27,7 @@ class WEFT_API Linear : public nn::Module {
   /// PyTorch's short form: `Linear(4, 2, true)` has a bias.
   template <std::same_as<bool> B>
   Linear(int64_t in_features, int64_t out_features, B bias) : Linear(in_features, out_features, {.bias = bias}) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x,
-                    [&](const Tensor& x) { return unit_scaled::linear(x, weight, bias, {.constraint = *constraint}); });
-  }
+  Tensor operator()(const Tensor& x) const;
   /// First values: weight ~ N(0, 1), bias 0.
   void reset_parameters();
   /// Sizes of the last axis of x and of the result.
@@ -53,38 +50,28 @@ class WEFT_API LinearReadout : public Linear {
  public:
   LinearReadout(int64_t in_features, int64_t out_features, LinearReadoutLayerOptions o = {})
       : Linear("LinearReadout", in_features, out_features, {o.bias, o.constraint, o.weight_mup_type}) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) {
-      return unit_scaled::linear_readout(x, weight, bias, {.constraint = *constraint});
-    });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 
 /// unit_scaled::gelu: gelu(mult x) / mult, scaled.
 class WEFT_API GELU : public nn::Module {
  public:
   explicit GELU(const GeluOptions& o = {});
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::gelu(x, options); });
-  }
+  Tensor operator()(const Tensor& x) const;
   nn::Option<GeluOptions> options;
 };
 /// unit_scaled::silu: x sigmoid(mult x), scaled.
 class WEFT_API SiLU : public nn::Module {
  public:
   explicit SiLU(const SiluOptions& o = {});
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::silu(x, options); });
-  }
+  Tensor operator()(const Tensor& x) const;
   nn::Option<SiluOptions> options;
 };
 /// unit_scaled::softmax: softmax(mult x) along `dim`, scaled.
 class WEFT_API Softmax : public nn::Module {
  public:
   explicit Softmax(int64_t dim, const SoftmaxOptions& o = {});
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::softmax(x, dim, options); });
-  }
+  Tensor operator()(const Tensor& x) const;
   nn::Option<int64_t> dim;
   nn::Option<SoftmaxOptions> options;
 };
@@ -92,9 +79,7 @@ class WEFT_API Softmax : public nn::Module {
 class WEFT_API Dropout : public nn::Dropout {
  public:
   explicit Dropout(double p = 0.5) : nn::Dropout(p) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::dropout(x, p, is_training()); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 
 /// Options of unit_scaled::LayerNorm.
@@ -108,11 +93,7 @@ class WEFT_API LayerNorm : public nn::LayerNorm {
  public:
   explicit LayerNorm(const Shape& normalized_shape, const LayerNormOptions& o = {});
   explicit LayerNorm(int64_t size, const LayerNormOptions& o = {}) : LayerNorm(Shape{size}, o) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x, [&](const Tensor& x) {
-      return unit_scaled::layer_norm(x, normalized_shape, weight, bias, options->eps);
-    });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 /// Options of unit_scaled::RMSNorm.
 struct RMSNormOptions {
@@ -124,30 +105,21 @@ class WEFT_API RMSNorm : public nn::RMSNorm {
  public:
   explicit RMSNorm(const Shape& normalized_shape, const RMSNormOptions& o = {});
   explicit RMSNorm(int64_t size, const RMSNormOptions& o = {}) : RMSNorm(Shape{size}, o) {}
-  Tensor operator()(const Tensor& x) const {
-    return nn::call(*this, x,
-                    [&](const Tensor& x) { return unit_scaled::rms_norm(x, normalized_shape, weight, *options->eps); });
-  }
+  Tensor operator()(const Tensor& x) const;
 };
 
 /// unit_scaled::embedding: rows of weight ~ N(0, 1). padding_idx alone is carried over from nn::Embedding's options.
 class WEFT_API Embedding : public nn::Embedding {
  public:
   Embedding(int64_t num_embeddings, int64_t embedding_dim, std::optional<int64_t> padding_idx = {});
-  Tensor operator()(const Tensor& index) const {
-    return nn::call(*this, index, [&](const Tensor& index) {
-      return unit_scaled::embedding(index, weight, {.padding_idx = options->padding_idx});
-    });
-  }
+  Tensor operator()(const Tensor& index) const;
 };
 
 /// unit_scaled::cross_entropy. Errors at construction: mult, reduction, weight, label_smoothing (see there).
 class WEFT_API CrossEntropyLoss : public nn::Module {
  public:
   explicit CrossEntropyLoss(const CrossEntropyOptions& o = {});
-  Tensor operator()(const Tensor& x, const Tensor& target) const {
-    return nn::call(*this, x, [&](const Tensor& x) { return unit_scaled::cross_entropy(x, target, options); });
-  }
+  Tensor operator()(const Tensor& x, const Tensor& target) const;
   nn::Option<CrossEntropyOptions> options;
 };
 
