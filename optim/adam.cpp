@@ -96,4 +96,10 @@ void Adamax::step() {
   run(part(hypers<fn::Adamax>(make), always, fill, zero));
 }
 
+template class OptimizerOf<AdamOptionsOf<false>>;
+template class OptimizerOf<AdamOptionsOf<true>>;
+template class OptimizerOf<RAdamOptions>;
+template class OptimizerOf<NAdamOptions>;
+template class OptimizerOf<AdamaxOptions>;
+
 }  // namespace weft::optim

@@ -34,6 +34,9 @@ using AdamOptions = AdamOptionsOf<false>;
 /// Options of AdamW: decay 1e-2, apart from the gradient.
 using AdamWOptions = AdamOptionsOf<true>;
 
+extern template class WEFT_API OptimizerOf<AdamOptionsOf<false>>;
+extern template class WEFT_API OptimizerOf<AdamOptionsOf<true>>;
+
 /// Base of Adam and AdamW; they say what a step does.
 template <bool Decoupled> class WEFT_API AdamOf : public OptimizerOf<AdamOptionsOf<Decoupled>> {
  public:
@@ -72,6 +75,8 @@ struct WEFT_API RAdamOptions {
   }
 };
 
+extern template class WEFT_API OptimizerOf<RAdamOptions>;
+
 /// Adam whose first steps, rho_t <= 5, are p -= lr m'; later ones are p -= lr r_t m' sqrt(1 - beta2^t) / (sqrt(v) +
 /// eps) with rho = 2 / (1 - beta2) - 1, rho_t = rho - 2 t beta2^t / (1 - beta2^t),
 /// r_t^2 = (rho_t - 4) (rho_t - 2) rho / ((rho - 4) (rho - 2) rho_t). (Liu et al. 2020.) As PyTorch's RAdam.
@@ -103,6 +108,8 @@ struct WEFT_API NAdamOptions {
     f("maximize", o.maximize);
   }
 };
+
+extern template class WEFT_API OptimizerOf<NAdamOptions>;
 
 /// p -= lr (a g + b m) / (sqrt(v') + eps) with mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2), a = (1 - mu_t) / (1 -
 /// mu_1 ... mu_t), b = mu_(t+1) / (1 - mu_1 ... mu_(t+1)); m, v' as Adam's. (Dozat 2016.) As PyTorch's NAdam: the
@@ -140,6 +147,8 @@ struct WEFT_API AdamaxOptions {
     f("maximize", o.maximize);
   }
 };
+
+extern template class WEFT_API OptimizerOf<AdamaxOptions>;
 
 /// u = max(beta2 u, |g| + eps), p -= lr / (1 - beta1^t) m / u. (Kingma & Ba 2015, 7.1.) As PyTorch's Adamax.
 class WEFT_API Adamax : public OptimizerOf<AdamaxOptions> {

@@ -318,4 +318,6 @@ std::function<void()> LBFGS::load_extra(StateReader& in) {
   };
 }
 
+template class OptimizerOf<LBFGSOptions>;
+
 }  // namespace weft::optim

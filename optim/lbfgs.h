@@ -36,6 +36,8 @@ struct WEFT_API LBFGSOptions {
   }
 };
 
+extern template class WEFT_API OptimizerOf<LBFGSOptions>;
+
 /// As PyTorch's LBFGS, iteration by iteration. One group; parameters of one dtype on one device.
 ///     opt.step([&] { opt.zero_grad(); Tensor loss = f(); loss.backward(); return loss; });
 class WEFT_API LBFGS : public OptimizerOf<LBFGSOptions> {

@@ -209,7 +209,7 @@ class WEFT_API Optimizer {
 /// An optimiser whose groups carry `Options`: an aggregate with `lr`, a `name`, `state_names`, a static `visit(options,
 /// f)`, and, where they say more than "not negative", `check()` and `any_sign(name of an option)`. `momentum` or
 /// `betas` among the options is what schedules cycle.
-template <class Options> class OptimizerOf : public Optimizer {
+template <class Options> class WEFT_API OptimizerOf : public Optimizer {
  public:
   /// A group of this optimiser.
   using Group = ParamGroup<Options>;

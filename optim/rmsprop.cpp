@@ -34,4 +34,8 @@ void Adadelta::step() {
       [](int32_t) { return 0.0; }));
 }
 
+template class OptimizerOf<RMSpropOptions>;
+template class OptimizerOf<AdagradOptions>;
+template class OptimizerOf<AdadeltaOptions>;
+
 }  // namespace weft::optim

@@ -24,6 +24,8 @@ struct WEFT_API RMSpropOptions {
   }
 };
 
+extern template class WEFT_API OptimizerOf<RMSpropOptions>;
+
 /// v = alpha v + (1 - alpha) g^2, p -= lr g / (sqrt(v) + eps); centred and with momentum as PyTorch's RMSprop.
 class WEFT_API RMSprop : public OptimizerOf<RMSpropOptions> {
  public:
@@ -52,6 +54,8 @@ struct WEFT_API AdagradOptions {
   }
 };
 
+extern template class WEFT_API OptimizerOf<AdagradOptions>;
+
 /// s += g^2, p -= lr / (1 + (t - 1) lr_decay) g / (sqrt(s) + eps). (Duchi et al. 2011.) As PyTorch's Adagrad.
 class WEFT_API Adagrad : public OptimizerOf<AdagradOptions> {
  public:
@@ -77,6 +81,8 @@ struct WEFT_API AdadeltaOptions {
     f("lr", o.lr), f("rho", o.rho), f("eps", o.eps), f("weight_decay", o.weight_decay), f("maximize", o.maximize);
   }
 };
+
+extern template class WEFT_API OptimizerOf<AdadeltaOptions>;
 
 /// v = rho v + (1 - rho) g^2, d = sqrt(a + eps) / sqrt(v + eps) g, a = rho a + (1 - rho) d^2, p -= lr d. (Zeiler 2012.)
 /// As PyTorch's Adadelta.

@@ -23,4 +23,6 @@ void SGD::step() {
           zero));
 }
 
+template class OptimizerOf<SGDOptions>;
+
 }  // namespace weft::optim

@@ -27,6 +27,8 @@ struct WEFT_API SGDOptions {
   }
 };
 
+extern template class WEFT_API OptimizerOf<SGDOptions>;
+
 /// p -= lr d, where g' = g + weight_decay p; b = momentum b + (1 - dampening) g'; d = g' + momentum b with Nesterov,
 /// b with momentum, g' without. As PyTorch's SGD.
 class WEFT_API SGD : public OptimizerOf<SGDOptions> {

@@ -2,7 +2,6 @@
 // one error names them all. Knows StateDict only.
 #pragma once
 
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,7 +36,7 @@ class WEFT_API StateReader {
   void fault(std::string text) { faults_.push_back(std::move(text)); }
   /// A fault of one tensor, which `finish` then does not list again.
   void fault_of(const std::string& key, const std::string& text) {
-    used_.insert(key);
+    used_.push_back(key);
     fault(key + text);
   }
   /// ValueError that lists all faults, and the tensors of the dict that nobody asked for.
@@ -47,7 +46,7 @@ class WEFT_API StateReader {
   const StateDict& dict_;
   std::string owner_;
   std::vector<std::string> faults_;
-  std::set<std::string, std::less<>> used_;
+  std::vector<std::string> used_;  // keys that were asked for
 };
 
 }  // namespace weft::optim
