@@ -287,7 +287,7 @@ void Run::check_leaf(Arrived& a) {
   Dtype dtype = a.g.dtype();
   Device device = a.g.device();
   {
-    std::lock_guard lock(leaf.mutex);
+    const MutexLock lock(leaf.mutex);
     if (leaf.owner) {
       check_gradient(a.from, a.g, leaf.owner->shape);
       dtype = leaf.owner->dtype;
@@ -310,7 +310,7 @@ void Run::finish_leaf(Arrived& a) {
   if (keep(leaf, &g, 1) || restricted_) return;
   Tensor owner;  // outlives the lock, which its destructor takes
   {
-    std::lock_guard lock(leaf.mutex);
+    const MutexLock lock(leaf.mutex);
     if (!leaf.owner || !leaf.owner->retain_if_alive()) return;  // nobody can ask for it any more
     owner = Tensor(Ref<TensorImpl>(leaf.owner));
     (void)leaf.owner->drop();  // `owner` has it now

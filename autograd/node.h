@@ -5,8 +5,8 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 
+#include "weft/core/mutex.h"
 #include "weft/core/small_vec.h"
 #include "weft/core/tensor.h"
 
@@ -95,7 +95,7 @@ class WEFT_API AutogradMeta final : public Node {
   Ref<Node> grad_node;          // null for a leaf
   Tensor grad;                  ///< what grad() gives; of leaves, and of others with retain_grad
   TensorImpl* owner = nullptr;  // null once the tensor is gone
-  std::mutex mutex;             // leaves may be shared by graphs that run at once
+  Mutex mutex;                  // leaves may be shared by graphs that run at once
   int64_t next_hook = 1;        ///< the handle that the next hook gets
   int64_t retain_hook = 0;      // handle of retain_grad's hook
   std::unique_ptr<std::vector<std::function<void(Tensor&)>>> post_hooks;  ///< run when the leaf's gradient is complete

@@ -80,7 +80,7 @@ void Tensor::retain_grad() {
   if (m.retain_hook) return;
   m.retain_hook = m.next_hook++;
   const auto keep = [&m](const Tensor& g) {  // removed when m goes
-    std::lock_guard lock(m.mutex);
+    const MutexLock lock(m.mutex);
     m.grad = m.grad.defined() ? m.grad + g : g;
     return Tensor();
   };

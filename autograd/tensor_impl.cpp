@@ -33,7 +33,7 @@ TensorImpl::~TensorImpl() {
     autograd->owner = nullptr;
     return;
   }
-  std::lock_guard lock(autograd->mutex);  // a leaf may be accumulated into from another thread
+  const MutexLock lock(autograd->mutex);  // a leaf may be accumulated into from another thread
   autograd->owner = nullptr;
 }
 

@@ -23,6 +23,10 @@ template <class... Text> constexpr Words<sizeof...(Text)> make_words(std::string
 }
 
 namespace detail {
+/// As std::convertible_to, without its class template for each pair of types: these cost programs compile time.
+template <class From, class To>
+concept ConvertsTo = requires(const From& from, void (&take)(To)) { take(from); };
+
 /// The position of `text` among `count` words. ValueError that lists them, in the name of `what`.
 WEFT_API size_t word_index(std::string_view what, const std::string_view* words, size_t count, std::string_view text);
 }  // namespace detail
@@ -32,7 +36,7 @@ WEFT_API size_t word_index(std::string_view what, const std::string_view* words,
 template <class E> class Choice {
  public:
   constexpr Choice(E value) : value_(value) {}
-  template <std::convertible_to<std::string_view> Text> Choice(const Text& text) : value_(from(text)) {}
+  template <detail::ConvertsTo<std::string_view> Text> Choice(const Text& text) : value_(from(text)) {}
 
   /// The enumerator.
   constexpr operator E() const { return value_; }
@@ -41,7 +45,7 @@ template <class E> class Choice {
 
   friend constexpr bool operator==(Choice a, Choice b) { return a.value_ == b.value_; }
   friend constexpr bool operator==(Choice a, E b) { return a.value_ == b; }
-  template <std::convertible_to<std::string_view> Text> friend bool operator==(Choice a, const Text& b) {
+  template <detail::ConvertsTo<std::string_view> Text> friend bool operator==(Choice a, const Text& b) {
     return a.text() == std::string_view(b);
   }
 
@@ -56,7 +60,7 @@ template <class E> class Choice {
 namespace detail {
 /// A class that stands for a T, as an element of std::vector<bool> does for a bool: nothing is lost on the way.
 template <class C, class T>
-concept StandsFor = std::is_class_v<C> && std::convertible_to<const C&, T> && requires(const C& c) {
+concept StandsFor = std::is_class_v<C> && ConvertsTo<C, T> && requires(const C& c) {
   T{c};
 };
 }  // namespace detail
@@ -66,7 +70,7 @@ template <class T>
 concept Boolean = std::same_as<T, bool> || detail::StandsFor<T, bool>;
 /// Whole numbers: the types of integers but bool, enumerators that count as integers, classes that stand for one.
 template <class T>
-concept Integer = !Boolean<T> && (std::integral<T> || (std::is_enum_v<T> && std::convertible_to<T, int64_t>) ||
+concept Integer = !Boolean<T> && (std::integral<T> || (std::is_enum_v<T> && detail::ConvertsTo<T, int64_t>) ||
                                   detail::StandsFor<T, int64_t>);
 
 /// A number or bool of which nothing is lost: a bool is made of a bool only (no text, no number), an integer of an

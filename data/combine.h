@@ -8,13 +8,13 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
-#include <mutex>
 #include <tuple>
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "weft/core/mutex.h"
 #include "weft/data/dataset.h"
 
 namespace weft::data {
@@ -278,13 +278,13 @@ template <Dataset D> class Cache {
   /// From memory, or made by the dataset.
   Sample get(int64_t i) const {
     {
-      const std::lock_guard lock(kept_->mutex);
+      const MutexLock lock(kept_->mutex);
       const auto at = kept_->samples.find(i);
       if (at != kept_->samples.end()) return at->second;
     }
     Sample sample = dataset_.get(i);
     const int64_t bytes = bytes_of_(sample);
-    const std::lock_guard lock(kept_->mutex);
+    const MutexLock lock(kept_->mutex);
     if (kept_->bytes + bytes <= options_.bytes && kept_->samples.emplace(i, sample).second) kept_->bytes += bytes;
     return sample;
   }
@@ -292,13 +292,13 @@ template <Dataset D> class Cache {
   std::string name(int64_t i) const { return sample_name(dataset_, i); }
   /// Bytes that are kept now.
   int64_t bytes() const {
-    const std::lock_guard lock(kept_->mutex);
+    const MutexLock lock(kept_->mutex);
     return kept_->bytes;
   }
 
  private:
   struct Kept {
-    std::mutex mutex;
+    Mutex mutex;
     std::unordered_map<int64_t, Sample> samples;
     int64_t bytes = 0;
   };

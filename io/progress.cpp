@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 
 namespace weft::io {
@@ -27,6 +28,8 @@ std::string rate_text(double rate) {
   return text;
 }
 
+double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
 size_t terminal_width() {
   winsize w{};
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
@@ -39,7 +42,7 @@ Progress::Progress(std::string label, int64_t total, const ProgressOptions& o)
       total_(std::max<int64_t>(1, total)),
       o_(o),
       terminal_(::isatty(STDERR_FILENO) == 1),
-      begin_(std::chrono::steady_clock::now()),
+      begin_(now_s()),
       last_(begin_) {}
 
 Progress::~Progress() {
@@ -47,17 +50,17 @@ Progress::~Progress() {
 }
 
 bool Progress::shown() const {
-  const double waited = std::chrono::duration<double>(std::chrono::steady_clock::now() - last_).count();
+  const double waited = now_s() - last_;
   return terminal_ ? !drawn_ || waited >= 0.1 : o_.line_seconds > 0 && waited >= o_.line_seconds;
 }
 
 void Progress::update(int64_t done, std::string_view note) {
   const bool ends = done >= total_ && (terminal_ || drawn_);
   if (!ends && !shown()) return;
-  const auto now = std::chrono::steady_clock::now();
+  const double now = now_s();
   last_ = now;
   drawn_ = true;
-  double elapsed = std::chrono::duration<double>(now - begin_).count();
+  double elapsed = now - begin_;
   std::string text = "  " + std::to_string(done) + "/" + std::to_string(total_);
   if (!note.empty()) text += "  " + std::string(note);
   const auto made = static_cast<double>(done - o_.done_before);

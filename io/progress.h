@@ -2,7 +2,6 @@
 // Knows nothing of what progresses.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -40,7 +39,7 @@ class WEFT_API Progress {
   int64_t total_;
   ProgressOptions o_;
   bool terminal_, drawn_ = false;
-  std::chrono::steady_clock::time_point begin_, last_{};
+  double begin_, last_;  // seconds of the steady clock
 };
 
 }  // namespace weft::io

@@ -1,5 +1,6 @@
 #include "weft/optim/state.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -58,7 +59,7 @@ Tensor StateReader::tensor(const std::string& key, const Tensor& like, Dtype dty
     fault(key + " is missing");
     return {};
   }
-  used_.insert(key);
+  used_.push_back(key);
   if (t->shape() != like.shape()) {
     fault(weft::str(key, " has shape ", t->shape(), ", expected ", like.shape()));
     return {};
@@ -67,8 +68,9 @@ Tensor StateReader::tensor(const std::string& key, const Tensor& like, Dtype dty
 }
 
 void StateReader::finish() {
+  std::sort(used_.begin(), used_.end());
   for (const auto& [key, t] : dict_)
-    if (!used_.contains(key)) fault(key + " is unexpected");
+    if (!std::binary_search(used_.begin(), used_.end(), key)) fault(key + " is unexpected");
   for (const auto& [key, t] : dict_.foreign) fault(key + " is unexpected");
   std::string all;
   for (const std::string& f : faults_) all += "\n  " + f;

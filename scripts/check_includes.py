@@ -34,6 +34,11 @@ shared_mutex source_location span sstream stack stdexcept stop_token streambuf s
 system_error thread tuple type_traits typeindex typeinfo unordered_map unordered_set utility valarray variant
 vector version
 """.split())
+# What weft.h must not bring into every program: each takes a tenth of a second and more to compile.
+HEAVY = set("""
+barrier chrono condition_variable filesystem future iostream latch mutex random ranges regex semaphore shared_mutex
+stop_token thread
+""".split())
 SYSTEM = re.compile(r"^(sys/|linux/|asm/|netinet/|arpa/)|^(unistd|fcntl|dlfcn|pthread|sched|signal|poll|spawn|dirent|"
                     r"errno|malloc|execinfo|stdlib|stdio|stdint|string|setjmp|math|time|limits|termios|ucontext|cxxabi)\.h$")
 # Third-party header -> the places (path patterns) where it may stand.
@@ -111,6 +116,20 @@ def check_include(path, bracket, target, root):
     return "unknown header: a new dependency goes into the list of scripts/check_includes.py, with its place"
 
 
+def headers_of_weft(root):
+    """The headers that a program with weft.h includes."""
+    seen, todo = set(), ["weft.h"]
+    while todo:
+        path = todo.pop()
+        if path in seen or not os.path.exists(os.path.join(root, path)):
+            continue
+        seen.add(path)
+        with open(os.path.join(root, path), encoding="utf-8") as f:
+            found = [INCLUDE.match(line) for line in f]
+        todo += [m[2][5:] for m in found if m and m[2].startswith("weft/")]
+    return seen
+
+
 def long_files(root):
     """Files that may exceed the limit: one `path: reason` a line."""
     allowed = {}
@@ -127,7 +146,7 @@ def long_files(root):
 
 def check(root):
     breaches, notes = [], []
-    allowed_long = long_files(root)
+    allowed_long, seen_by_users = long_files(root), headers_of_weft(root)
     for path in files_of(root):
         with open(os.path.join(root, path), encoding="utf-8") as f:
             lines = f.read().split("\n")
@@ -135,6 +154,8 @@ def check(root):
             m = INCLUDE.match(line)
             if m:
                 wrong = check_include(path, m[1], m[2], root)
+                if path in seen_by_users and m[2] in HEAVY:
+                    wrong = "weft.h would bring it into every program; its place is a .cpp (core/mutex.h is a lock)"
                 if wrong:
                     breaches.append(f"{path}:{number}: {line.strip()}: {wrong}")
             if TEST_NAME_SPLIT.search(line):
@@ -156,7 +177,8 @@ def check(root):
 def self_test():
     note = "// note\n#pragma once\n"
     seeded = {   # path -> (text, the breach that must be reported or None)
-        "core/tensor.h": (note + "#include <vector>\n", None),
+        "core/tensor.h": (note + "#include <vector>\n#include <future>\n", "into every program"),
+        "core/inner.h": (note + "#include <future>\n", None),
         "core/a.cpp": ('#include "weft/autograd/tape.h"\n', "core may include only"),
         "core/b.cpp": ('#include "tensor.h"\n', "are spelled"),
         "core/c.h": ("#pragma once\n", "begins with a note"),

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <system_error>
 #include <utility>
@@ -73,6 +74,10 @@ void sync_folder(const std::string& folder) {
 
 }  // namespace
 
+struct Checkpoint::Pending {
+  std::future<void> done;
+};
+
 Checkpoint::Checkpoint(std::string folder, CheckpointOptions o) : folder_(std::move(folder)), o_(std::move(o)) {
   WEFT_CHECK(o_.keep_last >= 0, ValueError, "Checkpoint: keep_last must not be negative, got ", o_.keep_last);
   std::error_code error;
@@ -82,7 +87,7 @@ Checkpoint::Checkpoint(std::string folder, CheckpointOptions o) : folder_(std::m
 }
 
 Checkpoint::~Checkpoint() {
-  if (pending_.valid()) pending_.wait();
+  if (pending_) pending_->done.wait();
 }
 
 std::string Checkpoint::path(std::string_view name) const { return (fs::path(folder_) / name).string(); }
@@ -150,15 +155,15 @@ void Checkpoint::save(int64_t step, const SaveOptions& o) {
   pending_metric_ = best ? o.metric : std::nullopt;
   if (o_.background) {
     try {
-      pending_ = std::async(std::launch::async, [write_copy] {
+      pending_ = std::make_unique<Pending>(std::async(std::launch::async, [write_copy] {
         set_num_threads(1);  // the others are the training's
         detail::leave_binding();
         write_copy();
-      });
+      }));
       return;
     } catch (const std::system_error&) {}  // no thread to be had: this one writes
   }
-  pending_ = std::async(std::launch::deferred, write_copy);
+  pending_ = std::make_unique<Pending>(std::async(std::launch::deferred, write_copy));
   wait();
 }
 void Checkpoint::write(const CheckpointHead& head, const StateDict& dict, bool best) const {
@@ -185,9 +190,10 @@ void Checkpoint::write(const CheckpointHead& head, const StateDict& dict, bool b
 }
 
 void Checkpoint::wait() {
-  if (!pending_.valid()) return;
+  if (!pending_) return;
+  const std::unique_ptr<Pending> pending = std::move(pending_);
   const std::optional<double> metric = std::exchange(pending_metric_, std::nullopt);
-  pending_.get();
+  pending->done.get();
   if (metric) best_metric_ = metric;
 }
 

@@ -9,7 +9,7 @@
 #pragma once
 
 #include <functional>
-#include <future>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -95,7 +95,8 @@ class WEFT_API Checkpoint {
   std::string folder_;
   CheckpointOptions o_;
   std::vector<Part> parts_;
-  std::future<void> pending_;
+  struct Pending;
+  std::unique_ptr<Pending> pending_;  // the save that is under way
   std::optional<double> best_metric_, pending_metric_;  // the second: of the save that is under way
   bool owned_ = false;                                  // the folder's files are this run's
 };

@@ -31,7 +31,7 @@ template <int D> class Padding {
     for (int i = 0; i < D; ++i) std::tie(lo[i], hi[i]) = pairs[static_cast<size_t>(i)];
   }
   template <class S>
-  requires(std::convertible_to<S, std::string_view> && !std::integral<S>) Padding(const S& word)
+  requires(detail::ConvertsTo<S, std::string_view> && !std::integral<S>) Padding(const S& word)
       : lo(0), hi(0), text(std::string_view(word)) {}
 
   Dims<D> lo, hi;    ///< before and after each axis; 0 with a word
