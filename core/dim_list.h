@@ -15,7 +15,8 @@ class DimList {
   template <Integer I> DimList(I dim) : dims_{static_cast<int64_t>(dim)} {}
   DimList(std::initializer_list<int64_t> dims) : dims_(dims) {}
   DimList(const Shape& dims) : dims_(dims) {}
-  DimList(const std::vector<int64_t>& dims) : dims_(dims) {}
+  template <std::integral I>
+  requires(!std::same_as<I, bool>) DimList(const std::vector<I>& dims) : dims_(dims) {}
   /// As given; empty: all axes.
   const Shape& dims() const { return dims_; }
   bool empty() const { return dims_.empty(); }

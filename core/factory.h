@@ -45,10 +45,10 @@ inline Tensor eye(Int n, const TensorOptions& o = {}) { return eye(n, -1, o); }
 /// U[0, 1), N(0, 1), integers in [low, high), a permutation of 0..n-1. `g` defaults to this thread's generator.
 WEFT_API Tensor rand(const Shape& shape, const TensorOptions& o = {}, Generator* g = nullptr);
 WEFT_API Tensor randn(const Shape& shape, const TensorOptions& o = {}, Generator* g = nullptr);
-WEFT_API Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOptions& o = Dtype::i64,
+WEFT_API Tensor randint(Int low, Int high, const Shape& shape, const TensorOptions& o = Dtype::i64,
                         Generator* g = nullptr);
 /// Integers in [0, high).
-inline Tensor randint(int64_t high, const Shape& shape, const TensorOptions& o = Dtype::i64, Generator* g = nullptr) {
+inline Tensor randint(Int high, const Shape& shape, const TensorOptions& o = Dtype::i64, Generator* g = nullptr) {
   return randint(0, high, shape, o, g);
 }
 /// A permutation of 0..n-1. ValueError for negative n.

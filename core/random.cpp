@@ -48,7 +48,7 @@ Tensor randint_like(const Tensor& x, Int low, Int high, const TensorOptions& o, 
   return randint(low, high, x.shape(), detail::options_like(x, o), g);
 }
 
-Tensor randint(int64_t low, int64_t high, const Shape& shape, const TensorOptions& options, Generator* g) {
+Tensor randint(Int low, Int high, const Shape& shape, const TensorOptions& options, Generator* g) {
   const OpName op("randint");
   const TensorOptions o = options.dtype(options.dtype_or(Dtype::i64));
   WEFT_CHECK(low < high, ValueError, "the range [", low, ", ", high, ") is empty");

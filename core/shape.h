@@ -28,6 +28,8 @@ class WEFT_API Shape {
   template <Integer I> Shape(I one) : n_(1) { v_[0] = static_cast<int64_t>(one); }
   Shape(std::span<const int64_t> v) { assign(v.data(), v.size()); }
   Shape(const std::vector<int64_t>& v) { assign(v.data(), v.size()); }
+  template <std::integral I>
+  requires(!std::same_as<I, bool>) Shape(const std::vector<I>& v) : Shape(std::vector<int64_t>(v.begin(), v.end())) {}
   Shape(const Shape& o) { assign(o.v_, static_cast<size_t>(o.n_)); }
   Shape& operator=(const Shape& o) {
     assign(o.v_, static_cast<size_t>(o.n_));

@@ -8,7 +8,6 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <variant>
 #include <vector>
 
 #include "weft/core/accessor.h"
@@ -449,21 +448,42 @@ class WEFT_API Tensor : public TensorMethods {
 
 /// One entry of `x.index({...})`: an integer, a Slice, NewAxis (or None), Ellipsis (or "..."), a list of integers, an
 /// i64 or i32 tensor, or a mask of bool or u8. A bool is a mask of rank 0: a new axis of size 1 (true) or 0 (false).
-class Index : public std::variant<int64_t, Slice, NewAxis, Ellipsis, std::vector<int64_t>, Tensor, bool> {
+class Index {
  public:
-  using variant::variant;
-  Index(std::nullopt_t) : variant(NewAxis()) {}
-  template <Integer I>
-  requires(!std::is_constructible_v<variant, I>) Index(I i) : variant(static_cast<int64_t>(i)) {}
-  /// A list of integers: `x.index({{0, 2}})` is rows 0 and 2, `x.index({0, 2})` one element.
-  template <std::integral T>
-  Index(std::initializer_list<T> list) : variant(std::vector<int64_t>(list.begin(), list.end())) {
-    static_assert(!std::same_as<T, bool>, "a mask is a tensor: x.index({tensor({true, false})})");
-  }
-  Index(const char* dots) : variant(Ellipsis()) {
+  /// What it is.
+  enum class Kind : uint8_t { integer, slice, newaxis, ellipsis, list, tensor, boolean };
+
+  template <Integer I> Index(I i) : kind_(Kind::integer), integer_(static_cast<int64_t>(i)) {}
+  template <Boolean B> Index(B on) : kind_(Kind::boolean), integer_(static_cast<bool>(on)) {}
+  Index(const Slice& s) : kind_(Kind::slice), slice_(s) {}
+  Index(NewAxis) : kind_(Kind::newaxis) {}
+  Index(std::nullopt_t) : kind_(Kind::newaxis) {}
+  Index(Ellipsis) : kind_(Kind::ellipsis) {}
+  Index(const char* dots) : kind_(Kind::ellipsis) {
     WEFT_CHECK(std::string_view(dots) == "...", ValueError, "index: the text '", dots,
                "' is no index; expected \"...\"");
   }
+  Index(const Tensor& t) : kind_(Kind::tensor), tensor_(t) {}
+  Index(std::vector<int64_t> list) : kind_(Kind::list), list_(std::move(list)) {}
+  /// A list of integers: `x.index({{0, 2}})` is rows 0 and 2, `x.index({0, 2})` one element.
+  template <std::integral T> Index(std::initializer_list<T> list) : kind_(Kind::list), list_(list.begin(), list.end()) {
+    static_assert(!std::same_as<T, bool>, "a mask is a tensor: x.index({tensor({true, false})})");
+  }
+
+  /// What it is, and that: each is for its kind alone.
+  Kind kind() const { return kind_; }
+  int64_t integer() const { return integer_; }
+  bool boolean() const { return integer_ != 0; }
+  const Slice& slice() const { return slice_; }
+  const std::vector<int64_t>& list() const { return list_; }
+  const Tensor& tensor() const { return tensor_; }
+
+ private:
+  Kind kind_;
+  int64_t integer_ = 0;
+  Slice slice_;
+  std::vector<int64_t> list_;
+  Tensor tensor_;
 };
 
 /// ValueError that names `op` if one of the tensors is undefined. Queries of an undefined Tensor throw by themselves,
@@ -478,6 +498,8 @@ inline Tensor& TensorMethods::self() { return static_cast<Tensor&>(*this); }
 template <std::same_as<Dtype> D> Tensor TensorMethods::sum(D dtype) const { return sum(DimList(), false, dtype); }
 template <std::same_as<Dtype> D> Tensor TensorMethods::mean(D dtype) const { return mean(DimList(), false, dtype); }
 template <std::same_as<Dtype> D> Tensor TensorMethods::prod(D dtype) const { return prod(DimList(), false, dtype); }
+template <std::same_as<bool> B> Tensor TensorMethods::var(B unbiased) const { return var(DimList(), unbiased); }
+template <std::same_as<bool> B> Tensor TensorMethods::std(B unbiased) const { return std(DimList(), unbiased); }
 template <Integer... I>
 requires(sizeof...(I) > 1) Tensor TensorMethods::repeat(I... repeats)
 const { return repeat(Shape{static_cast<int64_t>(repeats)...}); }

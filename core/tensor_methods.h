@@ -17,6 +17,7 @@ class Index;
 struct VarOptions;
 struct ValuesIndices;
 enum class RoundingMode : uint8_t;
+enum class NamedNorm : uint8_t;
 
 /// Base of Tensor: the members that are ops.
 class WEFT_API TensorMethods {
@@ -148,9 +149,11 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor var(const DimList& dims = {}) const;
   [[nodiscard]] Tensor var(const DimList& dims, const VarOptions& o) const;
   [[nodiscard]] Tensor var(const DimList& dims, Only<bool> unbiased, Only<bool> keepdim = false) const;
+  template <std::same_as<bool> B> [[nodiscard]] Tensor var(B unbiased) const;
   [[nodiscard]] Tensor std(const DimList& dims = {}) const;
   [[nodiscard]] Tensor std(const DimList& dims, const VarOptions& o) const;
   [[nodiscard]] Tensor std(const DimList& dims, Only<bool> unbiased, Only<bool> keepdim = false) const;
+  template <std::same_as<bool> B> [[nodiscard]] Tensor std(B unbiased) const;
   [[nodiscard]] Tensor amax(const DimList& dims = {}, Only<bool> keepdim = false) const;
   [[nodiscard]] Tensor amin(const DimList& dims = {}, Only<bool> keepdim = false) const;
   [[nodiscard]] Tensor max() const;
@@ -162,6 +165,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor argmax(std::optional<Int> dim = {}, Only<bool> keepdim = false) const;
   [[nodiscard]] Tensor argmin(std::optional<Int> dim = {}, Only<bool> keepdim = false) const;
   [[nodiscard]] Tensor norm(Only<double> p = 2, const DimList& dims = {}, Only<bool> keepdim = false) const;
+  [[nodiscard]] Tensor norm(const Choice<NamedNorm>& p, const DimList& dims = {}, Only<bool> keepdim = false) const;
   [[nodiscard]] Tensor logsumexp(const DimList& dims, Only<bool> keepdim = false) const;
   [[nodiscard]] Tensor any(const DimList& dims = {}, Only<bool> keepdim = false) const;
   [[nodiscard]] Tensor all(const DimList& dims = {}, Only<bool> keepdim = false) const;

@@ -184,6 +184,9 @@ Tensor Methods::argmin(Dim dim, Only<bool> keepdim) const { return weft::argmin(
 Tensor Methods::norm(Only<double> p, const DimList& dims, Only<bool> keepdim) const {
   return weft::norm(self(), p, dims, keepdim);
 }
+Tensor Methods::norm(const Choice<NamedNorm>& p, const DimList& dims, Only<bool> keepdim) const {
+  return weft::norm(self(), p, dims, keepdim);
+}
 Tensor Methods::logsumexp(const DimList& dims, Only<bool> keepdim) const {
   return weft::logsumexp(self(), dims, keepdim);
 }

@@ -18,6 +18,11 @@ namespace {
 Tensor ints(std::initializer_list<int64_t> v) { return here::tensor(std::vector<int64_t>(v)); }
 std::vector<double> values(const Tensor& x) { return x.to_vector<double>(); }
 
+template <class... T> constexpr bool kIndices = (std::is_convertible_v<T, Index> && ...);
+static_assert(kIndices<int, size_t, bool, std::vector<bool>::reference, Slice, NewAxis, std::nullopt_t, Ellipsis,
+                       const char*, Tensor, std::vector<int64_t>>);
+static_assert(!kIndices<double> && !kIndices<void*>);
+
 }  // namespace
 
 TEST_SUITE("index") {

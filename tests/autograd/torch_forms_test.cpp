@@ -156,6 +156,12 @@ TEST_SUITE("forms of PyTorch") {
     CHECK(reals(nan_to_num(here::tensor(Reals{NAN, INFINITY, -INFINITY}), 1, 2, 3)) == Reals{1, 2, 3});
     CHECK(equal(histc(x, 4, -4, 4), histc(x, HistcOptions{.bins = 4, .min = -4, .max = 4})));
     CHECK(equal(bitwise_left_shift(x.to(kLong), 1), x.to(kLong).bitwise_left_shift(1)));
+    CHECK(equal(x.var(false), x.var({}, {.correction = 0})));
+    CHECK(equal(x.std(true), x.std()));
+    CHECK(equal(weft::std(x, false), x.std(false)));
+    CHECK(equal(var(x, true), x.var()));
+    CHECK(equal(x.norm("fro", 1), norm(x, 2, 1)));
+    CHECK(equal(x.norm("inf"), abs(x).max()));
   }
 
   DEVICE_TEST_CASE("nanmean: the mean of what is a number, and its gradient") {

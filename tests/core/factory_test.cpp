@@ -61,6 +61,8 @@ TEST_SUITE("factories") {
     CHECK(empty(1, 2).shape() == Shape{1, 2});
     CHECK(zeros(3, Dtype::i64).dtype() == Dtype::i64);
     CHECK(full(2, 1.5).to_vector<double>() == Values{1.5, 1.5});
+    CHECK(zeros(std::vector<int>{2, 3}).shape() == Shape{2, 3});
+    CHECK(ones(std::vector<size_t>{2, 3}).sum(std::vector<size_t>{0, 1}).item<double>() == 6);
     const Tensor r = randint(5, {100});
     CHECK(r.dtype() == Dtype::i64);
     for (const int64_t v : r.to_vector<int64_t>()) CHECK((v >= 0 && v < 5));

@@ -15,10 +15,13 @@ bool is_mask(const Tensor& t) { return t.dtype("index") == Dtype::boolean || t.d
 
 // Axes of x that an entry uses up.
 int axes_of(const Index& e) {
-  if (std::holds_alternative<NewAxis>(e) || std::holds_alternative<Ellipsis>(e) || std::holds_alternative<bool>(e))
-    return 0;
-  if (auto* t = std::get_if<Tensor>(&e)) return is_mask(*t) ? t->rank() : 1;
-  return 1;
+  switch (e.kind()) {
+    case Index::Kind::newaxis:
+    case Index::Kind::ellipsis:
+    case Index::Kind::boolean: return 0;
+    case Index::Kind::tensor: return is_mask(e.tensor()) ? e.tensor().rank() : 1;
+    default: return 1;
+  }
 }
 
 // The view that the plain entries make, and which of its axes are indexed by which tensors.
@@ -33,26 +36,19 @@ struct Parsed {
     int used = 0, ellipses = 0, d = 0;
     for (const Index& e : at) {
       used += axes_of(e);
-      ellipses += std::holds_alternative<Ellipsis>(e);
+      ellipses += e.kind() == Index::Kind::ellipsis;
     }
     WEFT_CHECK(ellipses <= 1, ValueError, "index: only one ellipsis is allowed, got ", ellipses);
     WEFT_CHECK(used <= x.rank(), ShapeError, "index: ", used, " axes are indexed but the tensor is ", x.shape());
     for (const Index& e : at) {
-      if (auto* i = std::get_if<int64_t>(&e)) {
-        view = view.select(d, *i);
-      } else if (auto* s = std::get_if<Slice>(&e)) {
-        if (s->start || s->stop || s->step != 1) view = view.slice(d, s->start, s->stop, s->step);
-        ++d;
-      } else if (std::holds_alternative<NewAxis>(e)) {
-        view = view.unsqueeze(d++);
-      } else if (std::holds_alternative<Ellipsis>(e)) {
-        d += x.rank() - used;
-      } else if (auto* flag = std::get_if<bool>(&e)) {
-        add_flag(*flag, d);
-      } else if (auto* list = std::get_if<std::vector<int64_t>>(&e)) {
-        add(d++, tensor(*list).to(x.device()));
-      } else {
-        add_tensor(std::get<Tensor>(e), d);
+      switch (e.kind()) {
+        case Index::Kind::integer: view = view.select(d, e.integer()); break;
+        case Index::Kind::slice: add_slice(e.slice(), d++); break;
+        case Index::Kind::newaxis: view = view.unsqueeze(d++); break;
+        case Index::Kind::ellipsis: d += x.rank() - used; break;
+        case Index::Kind::list: add(d++, tensor(e.list()).to(x.device())); break;
+        case Index::Kind::tensor: add_tensor(e.tensor(), d); break;
+        case Index::Kind::boolean: add_flag(e.boolean(), d); break;
       }
     }
     unchanged = view.is_same(x);
@@ -64,6 +60,9 @@ struct Parsed {
   }
 
  private:
+  void add_slice(const Slice& s, int d) {
+    if (s.start || s.stop || s.step != 1) view = view.slice(d, s.start, s.stop, s.step);
+  }
   void add(int d, const Tensor& index) {
     dims.push_back(d);
     tensors.push_back(index.device() == view.device() ? index : index.to(view.device()));
@@ -125,7 +124,7 @@ Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& gi
   }
   std::vector<Saved> indices;  // of the entries that are tensors, in order
   for (const Index& e : at)
-    if (auto* t = std::get_if<Tensor>(&e)) indices.emplace_back(*t, "index");
+    if (e.kind() == Index::Kind::tensor) indices.emplace_back(e.tensor(), "index");
   return record(op, y.to(x.dtype()), {x, values},
                 [at, indices = std::move(indices), accumulate, shape = values.shape()](BackwardCtx& c) -> Grads {
                   for (const Saved& s : indices) (void)c.get(s);  // refuses an index that was changed since

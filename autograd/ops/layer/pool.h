@@ -177,7 +177,7 @@ template <int D> class OutputSize {
  public:
   template <Integer I> OutputSize(I all) { v_.fill(static_cast<int64_t>(all)); }
   OutputSize(const std::array<std::optional<int64_t>, D>& v) : v_(v) {}
-  template <std::convertible_to<std::optional<Int>>... I>
+  template <detail::ConvertsTo<std::optional<Int>>... I>
   requires(sizeof...(I) == D && D > 1) OutputSize(I... i) : v_{std::optional<Int>(i)...} {}
   /// The size of axis i, or empty.
   const std::optional<int64_t>& operator[](int i) const { return v_[static_cast<size_t>(i)]; }
