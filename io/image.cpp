@@ -141,7 +141,9 @@ Tensor checked_picture(const char* op, const Tensor& image) {
   const bool matrix = image.rank() == 2;
   WEFT_CHECK(matrix || (image.rank() == 3 && image.size(2) >= 1 && image.size(2) <= 4), ShapeError, op,
              ": expected [H, W] or [H, W, C] with 1 to 4 channels, got ", image.shape(),
-             image.is_floating() ? "; batch_to_image converts" : "");
+             image.is_floating()                                             ? "; batch_to_image converts"
+             : image.rank() == 3 && image.size(0) >= 1 && image.size(0) <= 4 ? "; permute({1, 2, 0}) puts channels last"
+                                                                             : "");
   WEFT_CHECK(image.dtype() == Dtype::u8 || image.dtype() == Dtype::i32, DtypeError, op, ": expected u8 or i32, got ",
              image.dtype(), "; batch_to_image converts");
   return (matrix ? image.detach().unsqueeze(2) : image.detach()).to(Device()).contiguous();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <numeric>
 #include <string>
@@ -29,6 +30,16 @@ inline CLI::Validator device_name() {
     return text == "cpu" || text == "cuda" || numbered ? "" : "'" + text + "' is no device: cpu, cuda or cuda:N";
   };
   return {check, "DEVICE"};
+}
+
+/// A picture to be written: a name that ends in .png, .jpg or .jpeg, in a folder that exists.
+inline CLI::Validator picture_to_write() {
+  auto check = [](const std::string& text) -> std::string {
+    const std::filesystem::path path(text), folder = path.parent_path(), end = path.extension();
+    if (end != ".png" && end != ".jpg" && end != ".jpeg") return text + " does not end in .png, .jpg or .jpeg";
+    return folder.empty() || std::filesystem::is_directory(folder) ? "" : folder.string() + " is no folder";
+  };
+  return {check, "PICTURE"};
 }
 
 /// A whole number from `least` to `most` that `step` divides.

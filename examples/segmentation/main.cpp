@@ -168,7 +168,9 @@ int main(int argc, char** argv) try {
   eval->add_option("--model", a.model, "what `train` wrote; the shipped one knows the drawn scenes")
       ->capture_default_str();
   eval->add_option("--split", a.split, "train, val or test")->capture_default_str();
-  eval->add_option("--confusion", a.confusion, "the picture: .png or .jpg")->default_val("confusion.png");
+  eval->add_option("--confusion", a.confusion, "the picture: .png or .jpg")
+      ->default_val("confusion.png")
+      ->check(picture_to_write());
   add_machine(*eval, a);
   CLI::App* predict = app.add_subcommand("predict", "photos with what the network sees in them");
   predict->add_option("photos", a.predict.photos, "PNG or JPEG files, or folders of them")->required();
