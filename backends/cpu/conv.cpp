@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "weft/backends/cpu/conv_direct.h"
 #include "weft/backends/cpu/conv_policy.h"
 #include "weft/backends/cpu/copy.h"
 #include "weft/backends/cpu/gemm.h"
@@ -11,6 +12,16 @@
 #include "weft/core/parallel.h"
 
 namespace weft::cpu {
+
+ConvWindows windows(const ConvProblem& p) {
+  ConvWindows r{p.n, p.c, p.o, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}};
+  for (int i = 0; i < p.axes; ++i) {
+    const int a = 3 - p.axes + i;
+    r.in[a] = p.in[i], r.out[a] = p.out[i], r.kernel[a] = p.kernel[i];
+    r.stride[a] = p.stride[i], r.lo[a] = p.lo[i], r.dilation[a] = p.dilation[i];
+  }
+  return r;
+}
 
 const void* channels_last(const TensorRef& t, Scratch& scratch) {
   return dense_channels_last(t, t.dtype, scratch, copy_cpu);
@@ -106,6 +117,8 @@ void weight_grad_kernel(const MutTensorRef& w_grad, const MutTensorRef& bias_gra
   const ConvProblem p(x, w_grad, g, params);
   if (winograd::takes(p) && policy::winograd_weight_grad(p)) {
     winograd::weight_grad(w_grad.mut, x, g, p);
+  } else if (direct::takes(p) && policy::direct_weight_grad(p, direct::kernel.lanes)) {
+    direct::weight_grad(w_grad.mut, x, g, p);
   } else {
 #if WEFT_HAS_ONEDNN
     if (onednn_takes(p) && !policy::own_weight_grad(p, onednn::has_avx512()) &&

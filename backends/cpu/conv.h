@@ -2,6 +2,7 @@
 // Features are channels-last inside (n, spatial..., c); which engine gets which problem is decided in conv_policy.h.
 #pragma once
 
+#include "weft/backends/cpu/conv_windows.h"
 #include "weft/backends/cpu/scratch.h"
 #include "weft/core/fn/conv.h"
 #include "weft/core/tensor_ref.h"
@@ -14,6 +15,8 @@ struct ConvProblem : fn::ConvGeometry<kMaxRank - 2> {
       : ConvGeometry(x.shape, w.shape, y.shape, x.rank, p), dtype(x.dtype) {}
 };
 
+/// The same for kernels, up to three axes.
+ConvWindows windows(const ConvProblem& p);
 /// Shape of w.
 inline Shape weight_shape(const ConvProblem& p) {
   Shape s = {p.o, p.group_c()};
@@ -44,6 +47,12 @@ bool takes_input_grad(const ConvProblem& p);
 void forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p);
 void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const void* bias, const ConvProblem& p);
 }  // namespace few
+
+/// f32 weight gradients as sums over pixels (conv_direct.h).
+namespace direct {
+bool takes(const ConvProblem& p);
+void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const ConvProblem& p);
+}  // namespace direct
 
 #if WEFT_HAS_ONEDNN
 /// f32 and bf16, up to three spatial axes. False where oneDNN has no fast kernel; nothing was written then.

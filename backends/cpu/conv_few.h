@@ -3,7 +3,7 @@
 // gets.
 #pragma once
 
-#include <cstdint>
+#include "weft/backends/cpu/conv_windows.h"
 
 namespace weft::cpu::few {
 
@@ -11,11 +11,7 @@ inline constexpr int kMostOutputs = 4;
 /// Input channels must be a multiple of this.
 inline constexpr int64_t kChannelStep = 16;
 
-/// y [n, od, oh, ow, o] = conv(x [n, d, h, w, c], weight [taps, o, c]) + bias (null: none). Axes: depth, height, width.
-struct Problem {
-  int64_t n, c, o;
-  int64_t in[3], out[3], kernel[3], stride[3], lo[3], dilation[3];
-};
-extern void (*run)(float* y, const float* x, const float* weight, const float* bias, const Problem& p);
+/// y [n, od, oh, ow, o] = conv(x [n, d, h, w, c], weight [taps, o, c]) + bias (null: none).
+extern void (*run)(float* y, const float* x, const float* weight, const float* bias, const ConvWindows& p);
 
 }  // namespace weft::cpu::few

@@ -22,7 +22,7 @@ float sum_of(const Vec& v) {
 }
 
 template <int O>
-void row(float* y, const float* x, const float* weight, const float* bias, const few::Problem& p, const float* zeros,
+void row(float* y, const float* x, const float* weight, const float* bias, const ConvWindows& p, const float* zeros,
          int64_t z, int64_t line) {
   constexpr int P = kPixels<O>;
   for (int64_t first = 0; first < p.out[2]; first += P) {
@@ -60,7 +60,7 @@ void row(float* y, const float* x, const float* weight, const float* bias, const
   }
 }
 
-template <int O> void all(float* y, const float* x, const float* weight, const float* bias, const few::Problem& p) {
+template <int O> void all(float* y, const float* x, const float* weight, const float* bias, const ConvWindows& p) {
   constexpr int64_t kMostChannels = 4096;
   alignas(64) static const float zeros[kMostChannels] = {};
   const int64_t lines = p.n * p.out[0] * p.out[1];
@@ -73,7 +73,7 @@ template <int O> void all(float* y, const float* x, const float* weight, const f
   });
 }
 
-void few_kernel(float* y, const float* x, const float* weight, const float* bias, const few::Problem& p) {
+void few_kernel(float* y, const float* x, const float* weight, const float* bias, const ConvWindows& p) {
   switch (p.o) {
     case 1: return all<1>(y, x, weight, bias, p);
     case 2: return all<2>(y, x, weight, bias, p);

@@ -12,6 +12,7 @@ void register_reduce();
 void register_scan();
 void register_softmax();
 void register_gemm();
+void register_conv_direct();
 void register_conv_few();
 void register_winograd();
 void register_norm();

@@ -11,6 +11,7 @@ void register_all() {
   register_scan();
   register_softmax();
   register_gemm();
+  register_conv_direct();
   register_conv_few();
   register_winograd();
   register_norm();
