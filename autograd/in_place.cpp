@@ -84,7 +84,8 @@ void detail::check_in_place(const char* op, const Tensor& x, const Tensor* other
 }
 void detail::check_in_place_dtype(const char* op, Dtype x, bool y_floating, bool y_bool) {
   WEFT_CHECK(is_floating(x) || (!y_floating && (y_bool || x != Dtype::boolean)), DtypeError, op, ": a tensor of ", x,
-             " cannot take the result; use the form without the underscore");
+             " cannot hold the result, ", y_floating ? "a real number" : "an integer",
+             "; the out-of-place form gives a new tensor");
 }
 using detail::check_in_place;
 using detail::check_in_place_dtype;

@@ -64,9 +64,9 @@ void Tensor::remove_hook(int64_t handle) {
              "; it was removed already, or belongs to another tensor");
 }
 
-void Tensor::register_post_accumulate_hook(std::function<void(Tensor&)> hook) {
-  WEFT_CHECK(is_leaf(), ValueError, "register_post_accumulate_hook: only leaves accumulate");
-  WEFT_CHECK(hook, ValueError, "register_post_accumulate_hook: the hook is empty");
+void Tensor::register_post_accumulate_grad_hook(std::function<void(Tensor&)> hook) {
+  WEFT_CHECK(is_leaf(), ValueError, "register_post_accumulate_grad_hook: only leaves accumulate");
+  WEFT_CHECK(hook, ValueError, "register_post_accumulate_grad_hook: the hook is empty");
   AutogradMeta& m = detail::meta(*this);
   if (!m.post_hooks) m.post_hooks = std::make_unique<std::vector<std::function<void(Tensor&)>>>();
   m.post_hooks->push_back(shared(std::move(hook)));

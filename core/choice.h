@@ -4,6 +4,7 @@
 
 #include <array>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
@@ -25,7 +26,16 @@ template <class... Text> constexpr Words<sizeof...(Text)> make_words(std::string
 namespace detail {
 /// As std::convertible_to, without its class template for each pair of types: these cost programs compile time.
 template <class From, class To>
-concept ConvertsTo = requires(const From& from, void (&take)(To)) { take(from); };
+concept ConvertsTo = requires(const From& from, void (&take)(To)) {
+  take(from);
+};
+
+/// Text, and a null pointer as an empty one.
+template <class Text> std::string_view word_of(const Text& text) {
+  if constexpr (std::is_pointer_v<Text>)
+    if (!text) return {};
+  return text;
+}
 
 /// The position of `text` among `count` words. ValueError that lists them, in the name of `what`.
 WEFT_API size_t word_index(std::string_view what, const std::string_view* words, size_t count, std::string_view text);
@@ -36,7 +46,8 @@ WEFT_API size_t word_index(std::string_view what, const std::string_view* words,
 template <class E> class Choice {
  public:
   constexpr Choice(E value) : value_(value) {}
-  template <detail::ConvertsTo<std::string_view> Text> Choice(const Text& text) : value_(from(text)) {}
+  template <detail::ConvertsTo<std::string_view> Text> Choice(const Text& text) : value_(from(detail::word_of(text))) {}
+  template <std::same_as<std::nullptr_t> N> Choice(N) = delete;  // and not of 0
 
   /// The enumerator.
   constexpr operator E() const { return value_; }
@@ -65,6 +76,11 @@ concept StandsFor = std::is_class_v<C> && ConvertsTo<C, T> && requires(const C& 
 };
 }  // namespace detail
 
+/// Taken by value if numbers, by reference if classes: some cannot be copied, and a reference to a number would ask for
+/// a definition of every `static const int`.
+template <class T>
+concept ByValue = std::is_scalar_v<T>;
+
 /// bool, and classes that stand for one.
 template <class T>
 concept Boolean = std::same_as<T, bool> || detail::StandsFor<T, bool>;
@@ -83,9 +99,8 @@ template <class T> class Only {
                                                     : (std::is_arithmetic_v<U> || detail::StandsFor<U, T>)&&!Boolean<U>;
 
  public:
-  // by value: a reference would ask for a definition of every `static const int`
   template <class U>
-  requires(kTakes<U>&& std::is_scalar_v<U>) constexpr Only(U value) : value_(static_cast<T>(value)) {}
+  requires(kTakes<U>&& ByValue<U>) constexpr Only(U value) : value_(static_cast<T>(value)) {}
   template <class U>
   requires(kTakes<U>&& std::is_class_v<U>) constexpr Only(const U& value) : value_(static_cast<T>(value)) {}
   /// The value.

@@ -1,6 +1,8 @@
 // Names a device. Whether it is there is the backend registry's business.
 #pragma once
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <iosfwd>
 #include <string>
@@ -24,7 +26,8 @@ struct WEFT_API Device {
   /// "cpu", "cuda", "cuda:1", "custom". ValueError for anything else, DeviceError that says what is missing for a CUDA
   /// device that is not there.
   Device(std::string_view text);
-  Device(const char* text) : Device(std::string_view(text)) {}
+  Device(const char* text) : Device(text ? std::string_view(text) : std::string_view()) {}
+  template <std::same_as<std::nullptr_t> N> Device(N) = delete;  // and not of 0
   friend bool operator==(const Device&, const Device&) = default;
 };
 /// "cpu", "cuda", "custom"; "cuda:1" of a device.

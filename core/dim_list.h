@@ -12,7 +12,10 @@ namespace weft {
 class DimList {
  public:
   DimList() = default;
-  template <Integer I> DimList(I dim) : dims_{static_cast<int64_t>(dim)} {}
+  template <Integer I>
+  requires ByValue<I> DimList(I dim) : dims_{static_cast<int64_t>(dim)} {}
+  template <Integer I>
+  requires std::is_class_v<I> DimList(const I& dim) : dims_{static_cast<int64_t>(dim)} {}
   DimList(std::initializer_list<int64_t> dims) : dims_(dims) {}
   DimList(const Shape& dims) : dims_(dims) {}
   template <std::integral I>

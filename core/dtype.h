@@ -8,6 +8,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "weft/core/choice.h"
 #include "weft/core/error.h"
 #include "weft/core/export.h"
 
@@ -263,6 +264,11 @@ class Scalar {
       i_ = static_cast<int64_t>(v);
     }
   }
+  /// Classes that stand for a number, as an nn::Option does.
+  template <class C>
+  requires(!std::same_as<C, Scalar> && (Boolean<C> || Integer<C> || detail::StandsFor<C, double>)&&std::is_class_v<C>)
+      Scalar(const C& c)
+      : Scalar(static_cast<std::conditional_t<Boolean<C>, bool, std::conditional_t<Integer<C>, int64_t, double>>>(c)) {}
   /// The category that the number had in C++.
   bool is_floating() const { return kind_ == Kind::floating; }
   bool is_integer() const { return kind_ == Kind::integer; }

@@ -25,7 +25,10 @@ class WEFT_API Shape {
   Shape() = default;
   Shape(std::initializer_list<int64_t> v) { assign(v.begin(), v.size()); }
   /// One entry: `zeros(3)`, `x.view(-1)`.
-  template <Integer I> Shape(I one) : n_(1) { v_[0] = static_cast<int64_t>(one); }
+  template <Integer I>
+  requires ByValue<I> Shape(I one) : n_(1) { v_[0] = static_cast<int64_t>(one); }
+  template <Integer I>
+  requires std::is_class_v<I> Shape(const I& one) : n_(1) { v_[0] = static_cast<int64_t>(one); }
   Shape(std::span<const int64_t> v) { assign(v.data(), v.size()); }
   Shape(const std::vector<int64_t>& v) { assign(v.data(), v.size()); }
   template <std::integral I>

@@ -62,6 +62,9 @@ class TensorOptions {
   TensorOptions() = default;
   TensorOptions(Dtype t) : dtype_(t), dtype_given_(true) {}
   TensorOptions(Device d) : device_(d), device_given_(true) {}
+  TensorOptions(DeviceType d) : TensorOptions(Device(d)) {}
+  TensorOptions(const char* device) : TensorOptions(Device(device)) {}
+  template <std::same_as<std::nullptr_t> N> TensorOptions(N) = delete;  // and not of 0
   TensorOptions(Dtype t, Device d) : dtype_(t), device_(d), dtype_given_(true), device_given_(true) {}
   TensorOptions(Device d, Dtype t) : TensorOptions(t, d) {}
 
@@ -81,6 +84,7 @@ class TensorOptions {
   TensorOptions device(Device d) const {
     return with([&](TensorOptions& o) { o.device_ = d, o.device_given_ = true; });
   }
+  TensorOptions device(DeviceType d, int index) const { return device(Device(d, index)); }
   TensorOptions requires_grad(Only<bool> on) const {
     return with([&](TensorOptions& o) { o.requires_grad_ = on; });
   }
@@ -271,11 +275,18 @@ class WEFT_API Tensor : public TensorMethods {
   /// Index `index` of an axis, which goes: [.., n, ..] -> [.., ..].
   [[nodiscard]] Tensor select(Int dim, Int index) const;
   /// select on the first axis.
-  [[nodiscard]] Tensor operator[](Int index) const { return select(0, index); }
+  template <Integer I>
+  requires ByValue<I>
+  [[nodiscard]] Tensor operator[](I index) const { return select(0, index); }
+  template <Integer I>
+  requires std::is_class_v<I>
+  [[nodiscard]] Tensor operator[](const I& index) const { return select(0, index); }
   /// x.index({at}): a mask, an index tensor or a Slice.
   [[nodiscard]] Tensor operator[](const Tensor& at) const;
-  /// slice of the first axis.
-  [[nodiscard]] Tensor operator[](const Slice& at) const { return slice(0, at.start, at.stop, at.step); }
+  /// slice of the first axis. Braces make none: rows 0 and 2 are x.index({{0, 2}}), rows 0 and 1 x[Slice(0, 2)].
+  template <std::same_as<Slice> S> [[nodiscard]] Tensor operator[](const S& at) const {
+    return slice(0, at.start, at.stop, at.step);
+  }
   /// `length` elements from `start` on along an axis. Negative starts count from the end.
   [[nodiscard]] Tensor narrow(Int dim, Int start, Int length) const;
   /// Sizes of 1 grow without copying; -1 keeps a size; new axes come in front.
@@ -314,6 +325,8 @@ class WEFT_API Tensor : public TensorMethods {
   /// put into the current stream; the source must stay as it is, the result on the CPU must not be read, until it is
   /// done.
   [[nodiscard]] Tensor to(Device device, Only<bool> non_blocking = false) const;
+  [[nodiscard]] Tensor to(DeviceType device) const { return to(Device(device)); }
+  [[nodiscard]] Tensor to(const char* device) const { return to(Device(device)); }
   /// A copy in host memory that CUDA devices read and write by themselves (pinned). On the CPU only.
   [[nodiscard]] Tensor pin_memory() const;
   /// The memory of this tensor, used by `stream` too, is not given to others before the stream is done with it.
@@ -419,7 +432,7 @@ class WEFT_API Tensor : public TensorMethods {
   /// ValueError if no hook of this tensor has that handle.
   void remove_hook(int64_t handle);
   /// Leaves: called after the gradient was accumulated.
-  void register_post_accumulate_hook(std::function<void(Tensor&)> hook);
+  void register_post_accumulate_grad_hook(std::function<void(Tensor&)> hook);
   /// Non-leaves: keep grad() too, the sum over all backwards, after the hooks. ValueError without requires_grad.
   void retain_grad();
 
@@ -453,16 +466,23 @@ class Index {
   /// What it is.
   enum class Kind : uint8_t { integer, slice, newaxis, ellipsis, list, tensor, boolean };
 
-  template <Integer I> Index(I i) : kind_(Kind::integer), integer_(static_cast<int64_t>(i)) {}
-  template <Boolean B> Index(B on) : kind_(Kind::boolean), integer_(static_cast<bool>(on)) {}
+  template <Integer I>
+  requires ByValue<I> Index(I i) : kind_(Kind::integer), integer_(static_cast<int64_t>(i)) {}
+  template <Integer I>
+  requires std::is_class_v<I> Index(const I& i) : kind_(Kind::integer), integer_(static_cast<int64_t>(i)) {}
+  template <Boolean B>
+  requires ByValue<B> Index(B on) : kind_(Kind::boolean), integer_(on) {}
+  template <Boolean B>
+  requires std::is_class_v<B> Index(const B& on) : kind_(Kind::boolean), integer_(static_cast<bool>(on)) {}
   Index(const Slice& s) : kind_(Kind::slice), slice_(s) {}
   Index(NewAxis) : kind_(Kind::newaxis) {}
   Index(std::nullopt_t) : kind_(Kind::newaxis) {}
   Index(Ellipsis) : kind_(Kind::ellipsis) {}
   Index(const char* dots) : kind_(Kind::ellipsis) {
-    WEFT_CHECK(std::string_view(dots) == "...", ValueError, "index: the text '", dots,
+    WEFT_CHECK(detail::word_of(dots) == "...", ValueError, "index: the text '", detail::word_of(dots),
                "' is no index; expected \"...\"");
   }
+  template <std::same_as<std::nullptr_t> N> Index(N) = delete;  // and not of 0
   Index(const Tensor& t) : kind_(Kind::tensor), tensor_(t) {}
   Index(std::vector<int64_t> list) : kind_(Kind::list), list_(std::move(list)) {}
   /// A list of integers: `x.index({{0, 2}})` is rows 0 and 2, `x.index({0, 2})` one element.
@@ -498,8 +518,8 @@ inline Tensor& TensorMethods::self() { return static_cast<Tensor&>(*this); }
 template <std::same_as<Dtype> D> Tensor TensorMethods::sum(D dtype) const { return sum(DimList(), false, dtype); }
 template <std::same_as<Dtype> D> Tensor TensorMethods::mean(D dtype) const { return mean(DimList(), false, dtype); }
 template <std::same_as<Dtype> D> Tensor TensorMethods::prod(D dtype) const { return prod(DimList(), false, dtype); }
-template <std::same_as<bool> B> Tensor TensorMethods::var(B unbiased) const { return var(DimList(), unbiased); }
-template <std::same_as<bool> B> Tensor TensorMethods::std(B unbiased) const { return std(DimList(), unbiased); }
+template <Boolean B> Tensor TensorMethods::var(const B& unbiased) const { return var(DimList(), unbiased); }
+template <Boolean B> Tensor TensorMethods::std(const B& unbiased) const { return std(DimList(), unbiased); }
 template <Integer... I>
 requires(sizeof...(I) > 1) Tensor TensorMethods::repeat(I... repeats)
 const { return repeat(Shape{static_cast<int64_t>(repeats)...}); }

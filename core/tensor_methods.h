@@ -149,11 +149,11 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor var(const DimList& dims = {}) const;
   [[nodiscard]] Tensor var(const DimList& dims, const VarOptions& o) const;
   [[nodiscard]] Tensor var(const DimList& dims, Only<bool> unbiased, Only<bool> keepdim = false) const;
-  template <std::same_as<bool> B> [[nodiscard]] Tensor var(B unbiased) const;
+  template <Boolean B> [[nodiscard]] Tensor var(const B& unbiased) const;
   [[nodiscard]] Tensor std(const DimList& dims = {}) const;
   [[nodiscard]] Tensor std(const DimList& dims, const VarOptions& o) const;
   [[nodiscard]] Tensor std(const DimList& dims, Only<bool> unbiased, Only<bool> keepdim = false) const;
-  template <std::same_as<bool> B> [[nodiscard]] Tensor std(B unbiased) const;
+  template <Boolean B> [[nodiscard]] Tensor std(const B& unbiased) const;
   [[nodiscard]] Tensor amax(const DimList& dims = {}, Only<bool> keepdim = false) const;
   [[nodiscard]] Tensor amin(const DimList& dims = {}, Only<bool> keepdim = false) const;
   [[nodiscard]] Tensor max() const;
@@ -209,6 +209,7 @@ class WEFT_API TensorMethods {
   [[nodiscard]] Tensor scatter(Int dim, const Tensor& index, const Tensor& src) const;
   [[nodiscard]] Tensor scatter(Int dim, const Tensor& index, Scalar value) const;
   [[nodiscard]] Tensor scatter_add(Int dim, const Tensor& index, const Tensor& src) const;
+  [[nodiscard]] Tensor index_put(const std::vector<Index>& at, Scalar value) const;
   [[nodiscard]] Tensor index_put(const std::vector<Index>& at, const Tensor& values,
                                  Only<bool> accumulate = false) const;
   [[nodiscard]] Tensor take_along_dim(const Tensor& indices, std::optional<Int> dim = {}) const;

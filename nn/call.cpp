@@ -21,17 +21,25 @@ CallObserver::~CallObserver() {
   if (*at) *at = before_;
 }
 
-CallScope::CallScope(const Module& m) : module_(m), profile_(profile_call(m)) {
+namespace {
+thread_local const CallScope* innermost = nullptr;
+}
+bool detail::is_inside(const Module& m) { return innermost && &innermost->module_.state() == &m.state(); }
+
+CallScope::CallScope(const Module& m) : module_(m), outer_(std::exchange(innermost, this)), profile_(profile_call(m)) {
+  __atomic_fetch_add(&m.state().heard, 1, __ATOMIC_RELAXED);
   CallObserver* o = latest;
   try {
     for (; o; o = o->before_) o->enter(m);
   } catch (...) {
     for (CallObserver* told = latest; told != o; told = told->before_) told->leave(module_);
+    innermost = outer_;
     throw;
   }
 }
 CallScope::~CallScope() {
   for (CallObserver* o = latest; o; o = o->before_) o->leave(module_);
+  innermost = outer_;
 }
 
 Tensor CallScope::before(const Tensor& x) const {

@@ -32,6 +32,8 @@ class WEFT_API CallObserver {
 namespace detail {
 extern WEFT_API std::atomic<int> observers;  // of all threads; a profiler is one
 inline bool is_heard(const Module& m) { return m.state().hooks || observers.load(std::memory_order_relaxed) != 0; }
+/// The innermost call of this thread that is heard is one of m: of a class derived from the layer that calls it.
+WEFT_API bool is_inside(const Module& m);
 /// The tensor of a result that hooks get: itself, or its `output`; null where there is none.
 template <class Y> Tensor* result_tensor(Y& y) {
   if constexpr (std::same_as<Y, Tensor>) return &y;
@@ -57,18 +59,20 @@ class WEFT_API CallScope {
 
  private:
   Module module_;
+  const CallScope* outer_;
   weft::detail::ProfileScope profile_;
+  friend bool detail::is_inside(const Module& m);
 };
 
-/// f(x) as the call of module m: hooks run before and after, observers are told. x is the call's first input; hooks
-/// see it where it is a Tensor. Costs two loads where nobody listens. Hooks and observers know of no call that goes
-/// round this one: a layer's `forward` is its arithmetic alone. By this line a class of one's own has hooks, and
-/// without it none:
+/// f(x) as the call of module m (within another call of m, as from a class derived from a layer, just f(x)): hooks run
+/// before and after, observers are told. x is the call's first input; hooks see it where it is a Tensor. Costs two
+/// loads where nobody listens. Hooks and observers know of no call that goes round this one: a layer's `forward` is its
+/// arithmetic alone. By this line a class of one's own has hooks, and without it none:
 ///     Tensor operator()(const Tensor& x) { return nn::call(*this, x, [&](const Tensor& x) { return relu(fc(x)); }); }
 template <class X, class F>
 requires requires(F& f, const X& x) { f(x); }
 auto call(const Module& m, const X& x, F&& f) {
-  if (!detail::is_heard(m)) [[likely]]
+  if (!detail::is_heard(m) || detail::is_inside(m)) [[likely]]
     return f(x);
   const CallScope scope(m);
   if constexpr (std::is_base_of_v<Tensor, X>) {

@@ -8,6 +8,22 @@ namespace weft::nn {
 
 Lambda::Lambda(std::function<Tensor(const Tensor&)> f) : Module("Lambda"), f(std::move(f)) {}
 
+namespace {
+/// A child's call. ValueError where it does not run the hooks that the child has.
+Tensor call_child(detail::AnyModule& held, const Tensor& x) {
+  const Module::State& s = held.module().state();
+  if (!s.hooks) return held.call(x);
+  const uint32_t before = s.heard;
+  Tensor y = held.call(x);
+  WEFT_CHECK(s.heard != before, ValueError, held.module().name(),
+             ": it has hooks, but its operator() does not run them; compute in nn::call(*this, x, [&](const Tensor& x) "
+             "{ ... })");
+  return y;
+}
+}  // namespace
+
+Tensor AnyLayer::operator()(const Tensor& x) const { return call_child(*held_, x); }
+
 AnyLayer::AnyLayer(const AnyLayer& o) : Module(o), held_(o.held_) {
   if (is_same(o)) return;
   held_ = o.held_->clone();  // a CloneScope is open
@@ -75,7 +91,7 @@ Tensor Sequential::operator()(const Tensor& x) const {
     layers.reserve(state().children.size());
     for (const State::Child& c : state().children) layers.push_back(c.held);
     Tensor y = in;
-    for (const auto& layer : layers) y = layer->call(y);
+    for (const auto& layer : layers) y = call_child(*layer, y);
     return y;
   });
 }

@@ -23,9 +23,12 @@ class WEFT_API AnyLayer : public Module {
  public:
   explicit AnyLayer(const State::Child& c) : Module(c.module), held_(c.held) {}
   AnyLayer(const AnyLayer& o);
-  AnyLayer& operator=(const AnyLayer&) = default;
-  /// ValueError for one that does not map a tensor to a tensor.
-  Tensor operator()(const Tensor& x) const { return held_->call(x); }
+  AnyLayer& operator=(const AnyLayer&) & = default;
+  template <std::derived_from<Module> M> void operator=(const M&) && {
+    static_assert(sizeof(M) == 0, "net[i] is a handle that ends here: net.replace(i, layer) puts a layer into net");
+  }
+  /// ValueError for one that does not map a tensor to a tensor, or has hooks that its call does not run.
+  Tensor operator()(const Tensor& x) const;
   /// The child as what it was added as.
   const std::shared_ptr<detail::AnyModule>& held() const { return held_; }
 

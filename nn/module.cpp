@@ -62,6 +62,7 @@ Module::Module(const Module& o) : state_(o.state_) {
     if (std::shared_ptr<State> s = scope->find(state_.get())) state_ = std::move(s);
 }
 Module& Module::operator=(const Module& o) {
+  if (state_ != o.state_ && !state_->parents.empty()) replace_among_children(o);
   detail::Reassigned::note(*this, o);
   state_ = o.state_;
   return *this;
@@ -119,8 +120,33 @@ void Module::register_child(std::string name, std::shared_ptr<detail::AnyModule>
   check_name(*state_, name, "module");
   check_no_cycle(*this, name, child);
   child.state_->remember(held);
+  child.state_->parents.push_back(state_);
   std::vector<State::Child>& all = state_->children;
   all.insert(at < 0 ? all.end() : all.begin() + at, {std::move(name), child, std::move(held)});
+}
+
+void Module::replace_among_children(const Module& o) {
+  const auto is_there = [](const auto& object) { return !object.expired(); };
+  const std::vector<std::weak_ptr<detail::AnyModule>>& objects = o.state_->objects;
+  if (std::any_of(objects.begin(), objects.end(), is_there)) return;  // another's member: whole modules are assigned
+  const std::vector<std::weak_ptr<State>> parents = state_->parents;  // o may be all that keeps this state
+  for (const std::weak_ptr<State>& weak : parents) {
+    const std::shared_ptr<State> parent = weak.lock();
+    if (!parent) continue;
+    for (State::Child& c : parent->children) {
+      if (c.module.state_ != state_) continue;
+      visit(o, [&](const State& s) {
+        WEFT_CHECK(&s != parent.get(), ValueError, shown(*parent), ": module '", c.name,
+                   "' would contain the module it belongs to");
+      });
+      std::shared_ptr<detail::AnyModule> held = &c.held->module() == this ? c.held : c.held->of(o);
+      WEFT_CHECK(held, ValueError, shown(*parent), ": module '", c.name, "' is a ", name(), ", not a ", o.name());
+      c.module.state_ = o.state_;
+      c.held = held;
+      o.state_->remember(held);
+      o.state_->parents.push_back(parent);
+    }
+  }
 }
 
 std::vector<Module::Place> Module::places(const std::function<bool(const Module&)>& wanted) const {
@@ -136,7 +162,7 @@ std::vector<Module::Place> Module::places(const std::function<bool(const Module&
         continue;
       }
       WEFT_CHECK(s.container, ValueError, "replace: '", here, "' is a member of ", m.name(),
-                 ", which calls it by that member; replace it there");
+                 ", which calls it by that member; declared as nn::Sequential, the member could change its layers");
       out.emplace_back(m, i);
     }
   };
@@ -158,6 +184,7 @@ void Module::put(const std::vector<Place>& at, std::vector<std::shared_ptr<detai
                  ": lost a module while it was replaced");
       check_no_cycle(parent, parent.state().children[index].name, held[done]->module());
       held[done]->module().state_->remember(held[done]);
+      held[done]->module().state_->parents.push_back(parent.state_);
       swap_one();
     }
   } catch (...) {
@@ -392,7 +419,8 @@ LoadResult Module::load_state_dict(const StateDict& dict, Only<bool> strict) {
       known.insert(key);
       const Tensor* from = dict.find(key);
       if (!from) {
-        if (std::find(s.may_miss.begin(), s.may_miss.end(), name) == s.may_miss.end()) result.missing.push_back(key);
+        if (std::find(s.may_miss.begin(), s.may_miss.end(), name) == s.may_miss.end())
+          result.missing_keys.push_back(key);
       } else if (from->shape() != shape) {
         misshapen += weft::str("\n  size mismatch for ", key, ": the dict has ", from->shape(), ", the module ", shape);
       } else {
@@ -405,9 +433,9 @@ LoadResult Module::load_state_dict(const StateDict& dict, Only<bool> strict) {
     for (const std::string& name : s.ignored) known.insert(joined(prefix, name));
   });
   for (const auto& [key, t] : dict)
-    if (!known.contains(key)) result.unexpected.push_back(key);
+    if (!known.contains(key)) result.unexpected_keys.push_back(key);
   for (const auto& [key, t] : dict.foreign)
-    if (!known.contains(key)) result.unexpected.push_back(key);
+    if (!known.contains(key)) result.unexpected_keys.push_back(key);
 
   std::string wrong = misshapen;
   if (strict) wrong += untied(*this, dict);
@@ -417,8 +445,8 @@ LoadResult Module::load_state_dict(const StateDict& dict, Only<bool> strict) {
     for (size_t i = 0; i < keys.size(); ++i) wrong += (i ? ", " : "") + keys[i];
   };
   if (strict) {
-    list("missing:", result.missing);
-    list("unexpected:", result.unexpected);
+    list("missing:", result.missing_keys);
+    list("unexpected:", result.unexpected_keys);
   }
   WEFT_CHECK(wrong.empty(), ValueError, "load_state_dict: the dict does not fit ", name(), ":", wrong);
 

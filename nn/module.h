@@ -40,7 +40,7 @@ using NamedTensor = std::pair<std::string, Tensor>;
 
 /// What `load_state_dict` did not use or did not find (only without `strict`).
 struct LoadResult {
-  std::vector<std::string> missing, unexpected;  ///< names, in the order of the module and of the dict
+  std::vector<std::string> missing_keys, unexpected_keys;  ///< names, in the order of the module and of the dict
 };
 
 /// Base of every module. Derive, and register members where they are declared:
@@ -50,7 +50,9 @@ struct LoadResult {
 ///       Tensor operator()(const Tensor& x) { return fc(x) * scale; }
 ///     };
 /// Assigning a module to another, `net = other`, makes it a handle of the other's state, its parameters and members
-/// with it. State-dict order: own parameters, own buffers, then the children, each in order of registration.
+/// with it. A member that is assigned a new module, `net.fc = nn::Linear(8, 3)`, is replaced among the parameters, the
+/// state dict and the children of net too; copies of net that were made before call their own members as before.
+/// State-dict order: own parameters, own buffers, then the children, each in order of registration.
 class WEFT_API Module {
  public:
   struct State;
@@ -139,7 +141,7 @@ class WEFT_API Module {
   /// Calls hook(module, x) before every call of this module; x is its first input, undefined where that is no Tensor.
   /// A Tensor that the hook returns replaces x. Returns a handle for remove_hook. Copies of the module have the hook,
   /// clones too. Layers of the library run hooks; a class of one's own runs them where its operator() goes through
-  /// `nn::call` (nn/call.h), and never otherwise.
+  /// `nn::call` (nn/call.h), and never otherwise: a container that calls it then throws a ValueError.
   template <class F> int64_t register_forward_pre_hook(F hook) {
     return add_pre_hook([hook = std::move(hook)](const Module& m, const Tensor& x) mutable -> Tensor {
       if constexpr (std::is_void_v<std::invoke_result_t<F&, const Module&, const Tensor&>>) return hook(m, x), Tensor();
@@ -220,6 +222,8 @@ class WEFT_API Module {
   template <std::derived_from<Module> M> friend std::ostream& operator<<(std::ostream& os, const M& m);
   /// Users' classes are called by their C++ name, also those derived from a layer of the library.
   void name_from(const std::type_info& type) const;
+  /// Puts a module that no other has into this one's place among the children of its parents.
+  void replace_among_children(const Module& o);
   std::ostream& print(std::ostream& os) const;
   Parameter put_param(std::string name, const Tensor& value, const ModuleTensor* tied, bool trainable);
   Buffer put_buffer(std::string name, const Tensor& value, const ModuleTensor* tied, bool persistent);
@@ -248,6 +252,7 @@ struct Settings {
   /// Set while the parameters wait, without elements, for the shapes of an input or of a state dict.
   std::shared_ptr<const LazyShapes> lazy;
   std::shared_ptr<const Hooks> hooks;  ///< null: none
+  mutable uint32_t heard = 0;          ///< calls that ran hooks and told observers
 };
 }  // namespace detail
 
@@ -291,6 +296,7 @@ struct Module::State : detail::Settings {
   std::vector<BufferEntry> buffers;
   std::vector<Child> children;
   std::vector<std::weak_ptr<detail::AnyModule>> objects;  ///< this module as what it was added as, at each place
+  std::vector<std::weak_ptr<State>> parents;              ///< whose children it was made
 
   /// Adds to `objects`, and drops those that are gone.
   void remember(const std::shared_ptr<detail::AnyModule>& held);
@@ -351,6 +357,8 @@ class WEFT_API AnyModule {
   virtual Tensor call(const Tensor& x);
   /// Under a CloneScope: of the clone.
   virtual std::shared_ptr<AnyModule> clone() const = 0;
+  /// Another one of this one's class, of m; null if m is of another class.
+  virtual std::shared_ptr<AnyModule> of(const Module& m) const = 0;
 
  protected:
   static void give_name(const Module& m, const std::type_info& type) { m.name_from(type); }
@@ -361,6 +369,10 @@ template <std::derived_from<Module> M> class Held : public AnyModule {
   explicit Held(const M& m) : object(m) { this->give_name(m, typeid(M)); }
   Module& module() override { return object; }
   std::shared_ptr<AnyModule> clone() const override { return std::make_shared<Held>(object); }
+  std::shared_ptr<AnyModule> of(const Module& m) const override {
+    const M* typed = dynamic_cast<const M*>(&m);
+    return typed ? std::make_shared<Held>(*typed) : nullptr;
+  }
   M object;
 };
 /// A child of a container.
@@ -373,6 +385,10 @@ template <std::derived_from<Module> M> class Called final : public Held<M> {
     else return AnyModule::call(x);
   }
   std::shared_ptr<AnyModule> clone() const override { return std::make_shared<Called>(this->object); }
+  std::shared_ptr<AnyModule> of(const Module& m) const override {
+    const M* typed = dynamic_cast<const M*>(&m);
+    return typed ? std::make_shared<Called>(*typed) : nullptr;
+  }
 };
 
 }  // namespace detail

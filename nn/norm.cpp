@@ -46,6 +46,9 @@ template <class Options>
 ChannelNorm::ChannelNorm(std::string name, int64_t num_features, const Options& o)
     : Module(std::move(name), py(num_features)), num_features(num_features) {
   WEFT_CHECK(num_features >= 0, ValueError, this->name(), ": num_features must not be negative, got ", num_features);
+  const std::optional<double> share = o.momentum;
+  WEFT_CHECK(!share || (*share >= 0 && *share <= 1), ValueError, this->name(), ": momentum is between 0 and 1, got ",
+             *share);
   if (o.affine) {
     weight = param("weight", ones({num_features}));
     if (o.bias) bias = param("bias", zeros({num_features}));

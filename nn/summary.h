@@ -125,6 +125,7 @@ template <std::derived_from<Module> M> Summary summary(M& model, const Tensor& x
                            [&](const Tensor& in) { return detail::outputs_of(detail::call_with(model, in)); });
 }
 /// The same for zeros of that shape, in dtype and on the device of the first parameter.
+template <std::derived_from<Module> M> Summary summary(M&& model, const Shape& input) { return summary(model, input); }
 template <std::derived_from<Module> M> Summary summary(M& model, const Shape& input) {
   return summary(model, zeros(input, detail::input_options(model)));
 }

@@ -221,6 +221,12 @@ template <class Options> class WEFT_API OptimizerOf : public Optimizer {
   OptimizerOf(ParamList params, LearningRate auto lr) : OptimizerOf(std::move(params), with_lr(lr)) {}
   /// Several groups, each with its own options.
   explicit OptimizerOf(std::vector<Group> groups) { add_groups(std::move(groups)); }
+  /// Several groups, with `defaults` where they have no options: `SGD({{body}, {head, {.lr = 1e-3}}}, {.lr = 1e-2})`.
+  OptimizerOf(std::vector<NewGroup<Options>> groups, Options defaults) : defaults_(defaults) {
+    std::vector<Group> all;
+    for (NewGroup<Options>& g : groups) all.push_back(std::move(g).with(defaults));
+    add_groups(std::move(all));
+  }
   using Optimizer::step;
 
   /// The options that the optimiser was made with; of one that was made with groups, the options' initial values.

@@ -185,6 +185,8 @@ WarmupCosineLR::WarmupCosineLR(Optimizer& opt, int64_t total, int64_t warmup, do
 OneCycleLR::OneCycleLR(Optimizer& opt, OneCycleOptions o) : Schedule(opt) {
   WEFT_CHECK(o.total_steps == 0 || (o.epochs == 0 && o.steps_per_epoch == 0), ValueError, "OneCycleLR: total_steps ",
              o.total_steps, " goes without epochs and steps_per_epoch, got ", o.epochs, " and ", o.steps_per_epoch);
+  WEFT_CHECK(o.total_steps != 0 || (o.epochs != 0 && o.steps_per_epoch != 0), ValueError,
+             "OneCycleLR: needs total_steps, or epochs and steps_per_epoch");
   if (o.total_steps == 0) o.total_steps = o.epochs * o.steps_per_epoch;
   positive("OneCycleLR: total_steps", o.total_steps);
   in_unit("OneCycleLR: pct_start", o.pct_start);

@@ -96,7 +96,7 @@ class WEFT_API Checkpoint {
   CheckpointOptions o_;
   std::vector<Part> parts_;
   struct Pending;
-  std::unique_ptr<Pending> pending_;  // the save that is under way
+  std::unique_ptr<Pending> pending_;                    // the save that is under way
   std::optional<double> best_metric_, pending_metric_;  // the second: of the save that is under way
   bool owned_ = false;                                  // the folder's files are this run's
 };

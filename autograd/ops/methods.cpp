@@ -250,6 +250,9 @@ Tensor Methods::scatter(Int dim, const Tensor& index, Scalar value) const {
 Tensor Methods::scatter_add(Int dim, const Tensor& index, const Tensor& src) const {
   return weft::scatter_add(self(), dim, index, src);
 }
+Tensor Methods::index_put(const std::vector<Index>& at, Scalar value) const {
+  return weft::index_put(self(), at, value);
+}
 Tensor Methods::index_put(const std::vector<Index>& at, const Tensor& values, Only<bool> accumulate) const {
   return weft::index_put(self(), at, values, accumulate);
 }
@@ -304,6 +307,15 @@ template <class F> Tensor& written(const char* op, Tensor& x, std::initializer_l
 }
 }  // namespace
 
+Tensor& operator&=(Tensor& x, const Tensor& y) {
+  return written("&=", x, {&y}, [&](const Tensor& x) { return bitwise_and(x, y); });
+}
+Tensor& operator|=(Tensor& x, const Tensor& y) {
+  return written("|=", x, {&y}, [&](const Tensor& x) { return bitwise_or(x, y); });
+}
+Tensor& operator^=(Tensor& x, const Tensor& y) {
+  return written("^=", x, {&y}, [&](const Tensor& x) { return bitwise_xor(x, y); });
+}
 Tensor& Methods::pow_(const Tensor& y) {
   return written("pow_", self(), {&y}, [&](const Tensor& x) { return weft::pow(x, y); });
 }

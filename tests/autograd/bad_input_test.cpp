@@ -97,7 +97,7 @@ TEST_SUITE("bad input") {
   TEST_CASE("hooks: none, of another dtype, one that removes itself") {
     Tensor x = leaf({1});
     CHECK_THROWS_AS(x.register_hook(nullptr), ValueError);
-    CHECK_THROWS_AS(x.register_post_accumulate_hook(nullptr), ValueError);
+    CHECK_THROWS_AS(x.register_post_accumulate_grad_hook(nullptr), ValueError);
     int64_t hook = x.register_hook([](const Tensor& g) { return g.to(Dtype::f32); });
     CHECK_THROWS_AS(sum(x).backward(), DtypeError);
     x.remove_hook(hook);
@@ -110,9 +110,9 @@ TEST_SUITE("bad input") {
     sum(x).backward();
     CHECK(values(x.grad()) == Values{4 + 3});
     int calls = 0;
-    x.register_post_accumulate_hook([&](Tensor& t) {
+    x.register_post_accumulate_grad_hook([&](Tensor& t) {
       if (calls++ == 0)
-        for (int i = 0; i < 9; ++i) t.register_post_accumulate_hook([&](Tensor&) { ++calls; });
+        for (int i = 0; i < 9; ++i) t.register_post_accumulate_grad_hook([&](Tensor&) { ++calls; });
     });
     sum(x).backward();
     CHECK(calls == 10);

@@ -53,7 +53,7 @@ TEST_SUITE("hooks") {
   DEVICE_TEST_CASE("the post-accumulate hook sees the leaf after each accumulation") {
     Tensor x = leaf({1}), w = leaf({2});
     std::vector<Values> seen;
-    x.register_post_accumulate_hook([&](Tensor& t) { seen.push_back(values(t.grad())); });
+    x.register_post_accumulate_grad_hook([&](Tensor& t) { seen.push_back(values(t.grad())); });
     sum(x * w).backward();
     sum(x * w).backward();
     CHECK(seen == std::vector<Values>{{2}, {4}});
@@ -123,7 +123,7 @@ TEST_SUITE("hooks") {
   DEVICE_TEST_CASE("a post-accumulate hook may run a backward into the same leaf") {
     Tensor x = leaf({3});
     int calls = 0;
-    x.register_post_accumulate_hook([&](Tensor& t) {
+    x.register_post_accumulate_grad_hook([&](Tensor& t) {
       const EnableGrad on;
       if (++calls == 1) sum(t * 5.0).backward();
     });

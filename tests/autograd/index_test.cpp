@@ -21,7 +21,7 @@ std::vector<double> values(const Tensor& x) { return x.to_vector<double>(); }
 template <class... T> constexpr bool kIndices = (std::is_convertible_v<T, Index> && ...);
 static_assert(kIndices<int, size_t, bool, std::vector<bool>::reference, Slice, NewAxis, std::nullopt_t, Ellipsis,
                        const char*, Tensor, std::vector<int64_t>>);
-static_assert(!kIndices<double> && !kIndices<void*>);
+static_assert(!kIndices<double> && !kIndices<std::nullptr_t> && !kIndices<void*>);
 
 }  // namespace
 

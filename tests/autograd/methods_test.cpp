@@ -217,7 +217,7 @@ TEST_SUITE("methods") {
     CHECK_THROWS_AS(x.pow_(here::ones({2, 3}, Dtype::f64)), ShapeError);
     Tensor n = here::tensor<int64_t>({1, 2});
     CHECK(message_of<DtypeError>([&] { n.sqrt_(); }) ==
-          "sqrt_: a tensor of i64 cannot take the result; use the form without the underscore");
+          "sqrt_: a tensor of i64 cannot hold the result, a real number; the out-of-place form gives a new tensor");
     Tensor leaf = here::tensor({1.0}).requires_grad_();
     CHECK_THROWS_AS(leaf.exp_(), Error);
     CHECK(message_of<Error>([&] { x.lerp_(leaf, 0.5); }).starts_with("lerp_: an in-place change"));

@@ -162,6 +162,37 @@ TEST_SUITE("forms of PyTorch") {
     CHECK(equal(var(x, true), x.var()));
     CHECK(equal(x.norm("fro", 1), norm(x, 2, 1)));
     CHECK(equal(x.norm("inf"), abs(x).max()));
+    const std::vector<bool> flags{false};
+    CHECK(equal(x.var(flags[0]), x.var(false)));
+    CHECK(equal(std_mean(x, false).std, x.std(false)));
+    CHECK(equal(var_mean(x, true).var, x.var()));
+    CHECK(equal(index_put(x, {0}, 7), index_put(x, {0}, here::tensor(Reals{7}).to(x.dtype()))));
+    CHECK(message_of<ValueError>([&] { (void)x.norm(static_cast<const char*>(nullptr)); }).starts_with("norm: p ''"));
+    CHECK_THROWS_AS((void)x.to(static_cast<const char*>(nullptr)), ValueError);
+  }
+
+  DEVICE_TEST_CASE("compound assignment of bits and remainders") {
+    Tensor m = here::tensor(Integers{6, 3});
+    Tensor& same = m |= here::tensor(Integers{1, 4});
+    CHECK(&same == &m);
+    CHECK(integers(m) == Integers{7, 7});
+    m &= here::tensor(Integers{3, 5});
+    CHECK(integers(m) == Integers{3, 5});
+    m ^= m;
+    CHECK(integers(m) == Integers{0, 0});
+    Tensor q = here::tensor(Integers{7, -7});
+    q %= 4;
+    CHECK(integers(q) == Integers{3, 1});
+    CHECK(message_of<DtypeError>([&] { q |= here::tensor(Reals{1, 2}); }).starts_with("|=: "));
+    Tensor small = q.to(Dtype::u8);
+    CHECK_THROWS_AS(small |= here::tensor(Integers{1, 2, 3}), ShapeError);
+  }
+
+  TEST_CASE("options that are a device alone") {
+    CHECK(zeros({2}, kCPU).device() == Device());
+    CHECK(zeros({2}, "cpu").device() == Device());
+    CHECK(ones({2}, TensorOptions().device(kCPU, 0).dtype(kDouble)).dtype() == Dtype::f64);
+    CHECK(zeros({2}).to(kCPU).device() == Device());
   }
 
   DEVICE_TEST_CASE("nanmean: the mean of what is a number, and its gradient") {

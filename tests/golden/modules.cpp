@@ -32,7 +32,7 @@ void run_module(const Folder& folder, const Value& item, Failures& failures) {
   for (const char* section : {"params", "buffers"})
     for (const auto& [name, key] : item[section].members) given.set(name, folder.tensor(item, key.as_string()));
   const weft::nn::LoadResult loaded = built.module.load_state_dict(given, false);
-  for (const std::string& name : loaded.unexpected) failures.add("load", "the module has no entry " + name);
+  for (const std::string& name : loaded.unexpected_keys) failures.add("load", "the module has no entry " + name);
   for (const auto& [name, parameter] : built.module.named_parameters())
     if (!given.contains(name)) failures.add("load", "the case gives no value for parameter " + name);
 

@@ -84,8 +84,8 @@ TEST_CASE("a strict load names every key that does not fit, and changes nothing"
   dict.erase("0.weight");
   io::save(dict, folder / "part");
   const nn::LoadResult rest = io::load(a.model, folder / "part", false);
-  CHECK(rest.missing == std::vector<std::string>{"0.weight", "0.bias", "1.running_var"});
-  CHECK(rest.unexpected == std::vector<std::string>{"2.weight"});
+  CHECK(rest.missing_keys == std::vector<std::string>{"0.weight", "0.bias", "1.running_var"});
+  CHECK(rest.unexpected_keys == std::vector<std::string>{"2.weight"});
   CHECK(a.model.get("1.weight").to_vector<float>() == std::vector<float>(3, 7));
 }
 

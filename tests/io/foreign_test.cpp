@@ -184,7 +184,7 @@ TEST_CASE("a dict with foreign tensors: asked for, moved, saved, erased") {
   StateDict more = linear.state_dict();
   more.foreign["scale"] = {{1}, "F8_E8M0", "scale is foreign"};
   CHECK(message_of<ValueError>([&] { linear.load_state_dict(more); }).find("unexpected: scale") != std::string::npos);
-  CHECK_EQ(linear.load_state_dict(more, false).unexpected, std::vector<std::string>{"scale"});
+  CHECK_EQ(linear.load_state_dict(more, false).unexpected_keys, std::vector<std::string>{"scale"});
 
   write_file(folder / "f", "old");
   unsupported([&] { io::save(dict, folder / "f"); }, "save: 'a.weight' of the dtype F8_E5M2 was not loaded");

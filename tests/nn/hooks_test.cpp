@@ -76,6 +76,43 @@ TEST_CASE("a hook that removes itself runs once, one that is added runs from the
   CHECK(later == 1);
 }
 
+namespace {
+struct Silent : nn::Module {
+  Tensor operator()(const Tensor& x) const { return x * 2; }
+};
+/// A convolution with its activation, as a class of the user's.
+struct Activated : nn::Conv2d {
+  using nn::Conv2d::Conv;
+  Tensor operator()(const Tensor& x) const {
+    return nn::call(*this, x, [&](const Tensor& in) { return relu(nn::Conv2d::operator()(in)); });
+  }
+};
+}  // namespace
+
+TEST_CASE("hooks that a class would not run are an error of the container that calls it") {
+  nn::Sequential net{Silent()};
+  CHECK(net(ones({1})).item<float>() == 2);
+  net.at<Silent>(0).register_forward_hook([](const nn::Module&, const Tensor&, const Tensor&) {});
+  CHECK_THROWS_WITH_AS((void)net(ones({1})), doctest::Contains("its operator() does not run them"), ValueError);
+}
+
+TEST_CASE("hooks of a class derived from a layer run once, around all of its call") {
+  Activated conv(1, 1, {.kernel_size = 1, .bias = false});
+  {
+    const NoGrad guard;
+    conv.weight.fill_(-1);
+  }
+  int before = 0, after = 0;
+  conv.register_forward_pre_hook([&](const nn::Module&, const Tensor& x) { return ++before, x * 2; });
+  conv.register_forward_hook([&](const nn::Module&, const Tensor&, const Tensor& y) {
+    ++after;
+    CHECK(y.item<float>() == 6);  // relu(-1 * 2 * -3)
+  });
+  CHECK(conv(full({1, 1, 1, 1}, -3.f)).item<float>() == 6);
+  CHECK(before == 1);
+  CHECK(after == 1);
+}
+
 TEST_CASE("what a hook throws reaches the caller, and the layer works on") {
   nn::Sequential net = three();
   nn::Module middle = net.children()[1];

@@ -180,7 +180,7 @@ TEST_CASE("loading is strict, names every key and changes nothing when it fails"
     a.first.weight.fill_(4);
     a.first.count.fill_(9);
   }
-  CHECK(b.load_state_dict(a.state_dict()).missing.empty());
+  CHECK(b.load_state_dict(a.state_dict()).missing_keys.empty());
   CHECK(b.first.weight.to_vector<float>() == std::vector<float>{4, 4});
   CHECK(b.first.count.item<int64_t>() == 9);
   CHECK_FALSE(b.first.weight.is_same(a.first.weight));
@@ -199,8 +199,8 @@ TEST_CASE("loading is strict, names every key and changes nothing when it fails"
 
   wrong.erase("first.weight");
   nn::LoadResult r = b.load_state_dict(wrong, false);
-  CHECK(r.missing == Names{"first.weight", "second.weight"});
-  CHECK(r.unexpected == Names{"third.weight"});
+  CHECK(r.missing_keys == Names{"first.weight", "second.weight"});
+  CHECK(r.unexpected_keys == Names{"third.weight"});
   CHECK(b.gain.item<float>() == 8);
 }
 

@@ -116,8 +116,51 @@ TEST_CASE("replace every ReLU by GELU") {
   CHECK(values(nn::clone(net)(x)) == values(net(x)));
   nn::Sequential with_member{nn::LeakyReLU(), Block()};
   CHECK(error_of([&] { with_member.replace<nn::LeakyReLU>([](const auto&) { return nn::ReLU(); }); }) ==
-        "replace: '1.act' is a member of Block, which calls it by that member; replace it there");
+        "replace: '1.act' is a member of Block, which calls it by that member; declared as "
+        "nn::Sequential, the member could change its layers");
   CHECK(names(with_member)[0] == "0:LeakyReLU");
+}
+
+namespace {
+struct Pair : nn::Module {
+  nn::Linear body = add("body", nn::Linear(4, 8)), head = add("head", nn::Linear(8, 2));
+  Tensor operator()(const Tensor& x) const { return head(relu(body(x))); }
+};
+}  // namespace
+
+TEST_CASE("a member that is assigned a new layer is replaced for parameters, state dict, modes and clones") {
+  Pair net;
+  const Tensor before = net.head.weight.tensor();
+  net.head = nn::Linear(8, 3);
+  CHECK(net(ones({1, 4})).shape() == Shape{1, 3});
+  CHECK(net.state_dict().at("head.weight").shape() == Shape{3, 8});
+  CHECK(net.parameters()[2].is_same(net.head.weight));
+  CHECK(!net.parameters()[2].is_same(before));
+  CHECK(net.modules<nn::Linear>()[1].is_same(net.head));
+  CHECK(printed(net).find("(head): Linear(in_features=8, out_features=3, bias=True)") != std::string::npos);
+  net.eval();
+  CHECK(!net.head.is_training());
+  Pair copy = nn::clone(net);
+  CHECK(!copy.head.is_same(net.head));
+  CHECK(values(copy(ones({1, 4}))) == values(net(ones({1, 4}))));
+  copy.head = nn::Linear(8, 5);  // a clone's members know their module too
+  CHECK(copy.state_dict().at("head.weight").shape() == Shape{5, 8});
+  CHECK(net.state_dict().at("head.weight").shape() == Shape{3, 8});
+
+  // whole modules are assigned as before, members along with them
+  Pair other;
+  other = net;
+  CHECK(other.head.is_same(net.head));
+  CHECK(net.parameters().size() == 4);
+
+  nn::Sequential seq(nn::Linear(4, 8), nn::Linear(8, 2));
+  seq.at<nn::Linear>(1) = nn::Linear(8, 3);
+  CHECK(seq(ones({1, 4})).shape() == Shape{1, 3});
+  CHECK(seq.state_dict().at("1.weight").shape() == Shape{3, 8});
+  seq.replace(1, nn::Linear(8, 4));
+  seq.at<nn::Linear>(1) = nn::Linear(8, 6);
+  CHECK(seq(ones({1, 4})).shape() == Shape{1, 6});
+  CHECK(seq.state_dict().at("1.weight").shape() == Shape{6, 8});
 }
 
 TEST_CASE("hooks before and after, on layers of the library and of one's own") {

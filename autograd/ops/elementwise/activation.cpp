@@ -133,7 +133,7 @@ Tensor softplus(const Tensor& x, double beta, double threshold) {
 }
 Tensor softshrink(const Tensor& x, double lambd) {
   const OpName op("softshrink");
-  WEFT_CHECK(lambd >= 0, ValueError, "softshrink: lambd must not be negative, got ", lambd);
+  WEFT_CHECK(lambd >= 0, ValueError, "lambd must not be negative, got ", lambd);
   return from_input<fn::Softshrink>(
       x, [lambd](const Tensor& g, const Tensor& x) { return where(le(abs(x), lambd), 0, g); }, {lambd});
 }
@@ -142,7 +142,7 @@ Tensor softsign(const Tensor& x) {
 }
 Tensor celu(const Tensor& x, double alpha) {
   const OpName op("celu");
-  WEFT_CHECK(alpha > 0, ValueError, "celu: alpha must be positive, got ", alpha);
+  WEFT_CHECK(alpha > 0, ValueError, "alpha must be positive, got ", alpha);
   return scaled_elu(x, alpha, 1, 1 / alpha);
 }
 Tensor glu(const Tensor& x, Int dim) {

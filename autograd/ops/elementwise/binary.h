@@ -74,6 +74,9 @@ inline Tensor operator/(Scalar x, const Tensor& y) { return div(x, y); }
 inline Tensor operator%(const Tensor& x, const Tensor& y) { return remainder(x, y); }
 inline Tensor operator%(const Tensor& x, Scalar y) { return remainder(x, y); }
 inline Tensor operator%(Scalar x, const Tensor& y) { return remainder(x, y); }
+/// x.remainder_(y): in place, and an error where that would be recorded.
+inline Tensor& operator%=(Tensor& x, const Tensor& y) { return x.remainder_(y); }
+inline Tensor& operator%=(Tensor& x, Scalar y) { return x.remainder_(y); }
 
 // Comparison and logic: bool results, not recorded.
 

@@ -41,5 +41,9 @@ inline Tensor operator^(const Tensor& x, const Tensor& y) { return bitwise_xor(x
 inline Tensor operator^(const Tensor& x, Scalar y) { return bitwise_xor(x, y); }
 inline Tensor operator^(Scalar x, const Tensor& y) { return bitwise_xor(x, y); }
 inline Tensor operator~(const Tensor& x) { return bitwise_not(x); }
+/// In place. The result has x's shape and dtype, or it is an error.
+WEFT_API Tensor& operator&=(Tensor& x, const Tensor& y);
+WEFT_API Tensor& operator|=(Tensor& x, const Tensor& y);
+WEFT_API Tensor& operator^=(Tensor& x, const Tensor& y);
 
 }  // namespace weft

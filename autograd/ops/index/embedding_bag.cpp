@@ -62,7 +62,8 @@ Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& of
   WEFT_CHECK(weight.rank() == 2, ShapeError, "weight must be [V, D], got ", weight.shape());
   WEFT_CHECK(index.rank() == 1 || index.rank() == 2, ShapeError, "index must be [B, n] or [n], got ", index.shape());
   WEFT_CHECK(offsets.defined() == (index.rank() == 1), ValueError,
-             "offsets are for an index of rank 1, which needs them; index is ", index.shape());
+             offsets.defined() ? "only an index of rank 1 takes offsets" : "an index of rank 1 needs offsets",
+             ", got index ", index.shape());
   WEFT_CHECK(!offsets.defined() || offsets.rank() == 1, ShapeError, "offsets must be [B], got ", offsets.shape());
   WEFT_CHECK(!offsets.defined() || is_integral(offsets.dtype()), DtypeError, "offsets are ", offsets.dtype());
   const Tensor& factors = o.per_sample_weights;

@@ -96,6 +96,11 @@ Tensor Tensor::index(const std::vector<Index>& at) const {
 }
 Tensor Tensor::operator[](const Tensor& at) const { return index({at}); }
 
+Tensor index_put(const Tensor& x, const std::vector<Index>& at, Scalar value) {
+  const OpName op("index_put");
+  check_defined(op, x);
+  return index_put(x, at, full({}, value, x.options()));
+}
 Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& given, Only<bool> accumulate) {
   const OpName op("index_put");
   WEFT_CHECK(given.dtype(op) == x.dtype(op), DtypeError, "x is ", x.dtype(), " but values ", given.dtype());

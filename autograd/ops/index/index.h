@@ -32,6 +32,7 @@ namespace weft {
 /// added to them (`accumulate`, where repeated indices add up).
 [[nodiscard]] WEFT_API Tensor index_put(const Tensor& x, const std::vector<Index>& at, const Tensor& values,
                                         Only<bool> accumulate = false);
+[[nodiscard]] WEFT_API Tensor index_put(const Tensor& x, const std::vector<Index>& at, Scalar value);
 
 /// x with `value` where mask (bool) holds; the two broadcast.
 [[nodiscard]] WEFT_API Tensor masked_fill(const Tensor& x, const Tensor& mask, Scalar value);

@@ -69,7 +69,7 @@ Tensor thin(const Tensor& g, int64_t dim, int64_t k) {
   if (g.size(dim) == k) return g;
   const Tensor rest = g.detach().narrow(dim, k, g.size(dim) - k);
   WEFT_CHECK(!any(ne(rest, 0)).item<bool>(), ValueError, "linalg.svd: singular vectors beyond the first ", k,
-             " have no gradient; use full_matrices = false");
+             " have no gradient; svd(a, false) leaves them out");
   return g.narrow(dim, 0, k);
 }
 

@@ -48,14 +48,14 @@ inline Tensor var(const Tensor& x, const DimList& dims, Only<bool> unbiased, Onl
   return var(x, dims, VarOptions{bool(unbiased) ? 1.0 : 0.0, keepdim});
 }
 /// Of all elements: `var(x, false)`.
-template <std::same_as<bool> B> Tensor var(const Tensor& x, B unbiased) { return var(x, DimList(), unbiased); }
+template <Boolean B> Tensor var(const Tensor& x, const B& unbiased) { return var(x, DimList(), unbiased); }
 /// sqrt(var); its gradient at 0 is 0.
 WEFT_API Tensor std(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 /// As for var.
 inline Tensor std(const Tensor& x, const DimList& dims, Only<bool> unbiased, Only<bool> keepdim = false) {
   return std(x, dims, VarOptions{bool(unbiased) ? 1.0 : 0.0, keepdim});
 }
-template <std::same_as<bool> B> Tensor std(const Tensor& x, B unbiased) { return std(x, DimList(), unbiased); }
+template <Boolean B> Tensor std(const Tensor& x, const B& unbiased) { return std(x, DimList(), unbiased); }
 
 /// The greatest or smallest element. NaN wins. Equal extremes share the gradient. Where NaN won, the gradient is NaN;
 /// in `max` and `min` of everything all NaNs share it. ShapeError for no elements.

@@ -13,6 +13,12 @@ WEFT_RESULT(VarMean, var, mean);
 /// Equivalent: torch.std_mean, torch.var_mean.
 WEFT_API StdMean std_mean(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
 WEFT_API VarMean var_mean(const Tensor& x, const DimList& dims = {}, const VarOptions& o = {});
+template <Boolean B> StdMean std_mean(const Tensor& x, const B& unbiased) {
+  return std_mean(x, {}, VarOptions{bool(unbiased) ? 1.0 : 0.0});
+}
+template <Boolean B> VarMean var_mean(const Tensor& x, const B& unbiased) {
+  return var_mean(x, {}, VarOptions{bool(unbiased) ? 1.0 : 0.0});
+}
 
 /// What aminmax gives.
 WEFT_RESULT(MinMax, min, max);

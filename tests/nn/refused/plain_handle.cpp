@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "weft/autograd/ops/linalg/matmul.h"
+#include "weft/nn/containers.h"
 #include "weft/nn/dropout.h"
 #include "weft/nn/linear.h"
 
@@ -39,5 +40,9 @@ struct Plain : nn::Module {
 #elif CASE == 8
   nn::Dropout drop{0.5};
   void quiet() { auto before = drop.p; }
+#elif CASE == 9
+  void lost(nn::Sequential net) { net[0] = nn::Dropout(0.5); }
+#elif CASE == 10
+  Tensor rows(const Tensor& x) { return x[{0, 2}]; }
 #endif
 };
