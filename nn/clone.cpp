@@ -72,7 +72,7 @@ void CloneScope::open() {
       for (const Module::State::Child& c : from->children) {
         std::shared_ptr<AnyModule> held = c.held->clone();
         held->module().state().remember(held);
-        held->module().state_->parents.push_back(s);
+        held->module().state_->remember_parent(s);
         s->children.push_back({c.name, c.module, std::move(held)});
       }
     }

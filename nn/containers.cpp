@@ -13,9 +13,10 @@ namespace {
 Tensor call_child(detail::AnyModule& held, const Tensor& x) {
   const Module::State& s = held.module().state();
   if (!s.hooks) return held.call(x);
-  const uint32_t before = s.heard;
+  const auto heard = [&] { return __atomic_load_n(&s.heard, __ATOMIC_RELAXED); };
+  const uint32_t before = heard();
   Tensor y = held.call(x);
-  WEFT_CHECK(s.heard != before, ValueError, held.module().name(),
+  WEFT_CHECK(heard() != before, ValueError, held.module().name(),
              ": it has hooks, but its operator() does not run them; compute in nn::call(*this, x, [&](const Tensor& x) "
              "{ ... })");
   return y;

@@ -105,6 +105,11 @@ void Module::State::remember(const std::shared_ptr<detail::AnyModule>& held) {
   objects.push_back(held);
 }
 
+void Module::State::remember_parent(const std::shared_ptr<State>& parent) {
+  std::erase_if(parents, [&](const auto& p) { return p.expired() || p.lock() == parent; });
+  parents.push_back(parent);
+}
+
 namespace {
 
 void check_no_cycle(const Module& parent, const std::string& name, const Module& child) {
@@ -120,7 +125,7 @@ void Module::register_child(std::string name, std::shared_ptr<detail::AnyModule>
   check_name(*state_, name, "module");
   check_no_cycle(*this, name, child);
   child.state_->remember(held);
-  child.state_->parents.push_back(state_);
+  child.state_->remember_parent(state_);
   std::vector<State::Child>& all = state_->children;
   all.insert(at < 0 ? all.end() : all.begin() + at, {std::move(name), child, std::move(held)});
 }
@@ -144,7 +149,7 @@ void Module::replace_among_children(const Module& o) {
       c.module.state_ = o.state_;
       c.held = held;
       o.state_->remember(held);
-      o.state_->parents.push_back(parent);
+      o.state_->remember_parent(parent);
     }
   }
 }
@@ -184,7 +189,7 @@ void Module::put(const std::vector<Place>& at, std::vector<std::shared_ptr<detai
                  ": lost a module while it was replaced");
       check_no_cycle(parent, parent.state().children[index].name, held[done]->module());
       held[done]->module().state_->remember(held[done]);
-      held[done]->module().state_->parents.push_back(parent.state_);
+      held[done]->module().state_->remember_parent(parent.state_);
       swap_one();
     }
   } catch (...) {

@@ -298,8 +298,9 @@ struct Module::State : detail::Settings {
   std::vector<std::weak_ptr<detail::AnyModule>> objects;  ///< this module as what it was added as, at each place
   std::vector<std::weak_ptr<State>> parents;              ///< whose children it was made
 
-  /// Adds to `objects`, and drops those that are gone.
+  /// Adds to `objects` or `parents`, and drops those that are gone.
   void remember(const std::shared_ptr<detail::AnyModule>& held);
+  void remember_parent(const std::shared_ptr<State>& parent);
 };
 
 /// A module that maps one tensor to one tensor.

@@ -7,7 +7,8 @@ namespace weft::cpu::direct {
 Kernel kernel;
 
 bool takes(const ConvProblem& p) {
-  return kernel.weight_grad && p.dtype == Dtype::f32 && p.groups == 1 && p.axes >= 1 && p.axes <= 3;
+  return kernel.weight_grad && p.dtype == Dtype::f32 && p.groups == 1 && p.axes >= 1 && p.axes <= 3 && p.c > 0 &&
+         p.o > 0 && p.out_size() > 0;
 }
 
 void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const ConvProblem& p) {

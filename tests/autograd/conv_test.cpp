@@ -143,6 +143,13 @@ TEST_SUITE("conv") {
       check_case({1, 16, 32, {6, 8, 10}, {2, 2, 2}, square(3, 2, 0, 0, 1, 1)}, d, Layout::channels_last, random);
       check_case({2, 32, 48, {13, 15}, {2, 2}, square(2, 2, 0, 0, 1, 1)}, d, Layout::channels_last,
                  random);  // a rest that no window reaches
+      // weight gradients as sums over pixels: strides, dilation, channels beside the tiles, more pixels than a block
+      check_case({2, 18, 20, {13, 14}, {3, 3}, square(2, 2, 1, 1, 1, 1)}, d, Layout::channels_last, random);
+      check_case({2, 32, 48, {14, 18}, {3, 3}, square(2, 1, 2, 2, 2, 1)}, d, Layout::contiguous, random);
+      check_case({3, 17, 33, {9, 10}, {2, 3}, square(2, 3, 0, 2, 2, 1)}, d, Layout::sliced, random);
+      check_case({2, 16, 17, {300}, {5}, square(1, 1, 2, 2, 1, 1)}, d, Layout::channels_last, random);
+      check_case({1, 40, 16, {2, 280}, {1, 3}, square(2, 2, 1, 1, 1, 1)}, d, Layout::channels_last, random);
+      check_case({1, 24, 33, {6, 9, 10}, {3, 3, 3}, square(3, 2, 1, 1, 1, 1)}, d, Layout::channels_last, random);
     }
   }
   DEVICE_TEST_CASE("four spatial axes") {

@@ -54,7 +54,7 @@ struct Unit {
 /// How a problem is cut up. Blocks of the output and the input beneath them are packed; the taps of a row count as
 /// channels where these are few: neighbours in memory are neighbours in the window.
 struct Plan {
-  int64_t height;         // rows of a block
+  int64_t height, width;  // of a block
   int64_t rows, cols;     // of the input beneath it
   int64_t merged;         // taps that count as channels
   int64_t plane_taps;     // the others of a plane
@@ -64,8 +64,9 @@ struct Plan {
 
   explicit Plan(const ConvWindows& p)
       : height(std::clamp<int64_t>(kPixels / p.out[2], 1, p.out[1])),
+        width(std::min(kPixels, p.out[2])),
         rows((height - 1) * p.stride[1] + (p.kernel[1] - 1) * p.dilation[1] + 1),
-        cols((p.out[2] - 1) * p.stride[2] + (p.kernel[2] - 1) * p.dilation[2] + 1),
+        cols((width - 1) * p.stride[2] + (p.kernel[2] - 1) * p.dilation[2] + 1),
         merged(p.dilation[2] == 1 && p.kernel[2] * p.c <= kChunk ? p.kernel[2] : 1),
         plane_taps(p.kernel[1] * p.kernel[2] / merged),
         chunk(std::min(kChunk, p.c)),
@@ -88,20 +89,21 @@ struct Plan {
   }
   // Floats of the packed input, of a packed tile of gradients, of a tap's sums, of all sums.
   int64_t x_size() const { return rows * cols * chunk + T::kRows; }
-  int64_t tile_size(const ConvWindows& p) const { return height * p.out[2] * T::kCols; }
+  int64_t tile_size() const { return height * width * T::kCols; }
   int64_t tap_size() const { return fn::round_up<int64_t>(chunk * merged, T::kRows) * tiles * T::kCols; }
   int64_t sums_size(const ConvWindows& p) const { return p.kernel[0] * plane_taps * tap_size(); }
 };
 
-/// to[tile][pixel][kCols] = g of `pixels` pixels; zero beyond the last output.
-void pack_gradient(float* to, int64_t tile_size, const float* g, int64_t pixels, const Unit& u, const ConvWindows& p) {
+/// to[tile][pixel][kCols] = g of the block that begins at `g`; zero beyond the last output.
+void pack_gradient(float* to, int64_t tile_size, const float* g, const Block& b, const Unit& u, const ConvWindows& p) {
   for (int64_t t = 0; t < u.tiles; ++t) {
     const int64_t o = u.o + t * T::kCols, count = std::min<int64_t>(T::kCols, p.o - o);
     float* out = to + t * tile_size;
-    for (int64_t i = 0; i < pixels; ++i, out += T::kCols) {
-      if (count < T::kCols) std::fill_n(out + count, T::kCols - count, 0.0f);
-      std::copy_n(g + i * p.o + o, count, out);
-    }
+    for (int64_t row = 0; row < b.rows; ++row)
+      for (int64_t col = 0; col < b.cols; ++col, out += T::kCols) {
+        if (count < T::kCols) std::fill_n(out + count, T::kCols - count, 0.0f);
+        std::copy_n(g + (row * p.out[2] + col) * p.o + o, count, out);
+      }
   }
 }
 
@@ -115,45 +117,52 @@ void pack_input(float* to, const float* plane, int64_t y, int64_t x, const Unit&
       std::fill_n(to, cols * u.channels, 0.0f);
       continue;
     }
-    const float* from = plane + ((y + row) * p.in[2] + x) * p.c + u.c;
+    const float* from = plane + (y + row) * p.in[2] * p.c + u.c;
     std::fill(to, to + left * u.channels, 0.0f);
-    for (int64_t col = left; col < right; ++col) std::copy_n(from + col * p.c, u.channels, to + col * u.channels);
+    for (int64_t col = left; col < right; ++col) std::copy_n(from + (x + col) * p.c, u.channels, to + col * u.channels);
     std::fill(to + right * u.channels, to + cols * u.channels, 0.0f);
   }
 }
 
-/// sums[tap][channel][output] of the unit, over all pixels.
+/// sums[tap][channel][output] of the unit += those of a block, whose input and gradients are packed.
+void add_block(float* sums, const float* x, const float* g, const Block& b, const Unit& u, const Plan& plan,
+               const ConvWindows& p) {
+  const int64_t channels = u.channels * plan.merged, pitch = plan.tiles * T::kCols;
+  const int64_t across = p.kernel[2] / plan.merged;
+  for (int64_t tile = 0; tile < u.tiles; ++tile)
+    for (int64_t c = 0, rows = 0; c < channels; c += rows) {
+      const int64_t left = channels - c;
+      rows = left > 2 * T::kFewRows ? T::kRows : left > T::kFewRows ? 2 * T::kFewRows : T::kFewRows;
+      for (int64_t tap = u.first; tap < u.last; ++tap) {
+        const int64_t iy = tap / across * p.dilation[1], ix = tap % across * p.dilation[2];
+        const float *xs = x + (iy * plan.cols + ix) * u.channels + c, *gs = g + tile * plan.tile_size();
+        float* to = sums + tap * plan.tap_size() + c * pitch + tile * T::kCols;
+        if (rows == T::kRows) add_products<T::kRows>(to, pitch, xs, gs, b);
+        else if (rows == T::kFewRows) add_products<T::kFewRows>(to, pitch, xs, gs, b);
+        else add_products<2 * T::kFewRows>(to, pitch, xs, gs, b);
+      }
+    }
+}
+
+/// The same over all pixels; x_room and g_room are for what is packed.
 void add_pixels(float* sums, float* x_room, float* g_room, const float* x, const float* g, const Unit& u,
                 const Plan& plan, const ConvWindows& p) {
-  const int64_t tile_size = plan.tile_size(p), channels = u.channels * plan.merged, pitch = plan.tiles * T::kCols;
-  const int64_t across = p.kernel[2] / plan.merged;
   for (int64_t image = 0; image < p.n; ++image)
     for (int64_t z = 0; z < p.out[0]; ++z)
-      for (int64_t y = 0; y < p.out[1]; y += plan.height) {
-        const Block b{std::min(plan.height, p.out[1] - y), p.out[2], p.stride[1] * plan.cols * u.channels,
-                      p.stride[2] * u.channels};
-        pack_gradient(g_room, tile_size, g + ((image * p.out[0] + z) * p.out[1] + y) * p.out[2] * p.o, b.rows * b.cols,
-                      u, p);
-        for (int64_t kz = 0; kz < p.kernel[0]; ++kz) {
-          const int64_t iz = z * p.stride[0] + kz * p.dilation[0] - p.lo[0];
-          if (iz < 0 || iz >= p.in[0]) continue;
-          pack_input(x_room, x + (image * p.in[0] + iz) * p.in[1] * p.in[2] * p.c, y * p.stride[1] - p.lo[1], -p.lo[2],
-                     u, plan, p);
-          for (int64_t tile = 0; tile < u.tiles; ++tile)
-            for (int64_t c = 0, rows = 0; c < channels; c += rows) {
-              const int64_t left = channels - c;
-              rows = left > 2 * T::kFewRows ? T::kRows : left > T::kFewRows ? 2 * T::kFewRows : T::kFewRows;
-              for (int64_t tap = u.first; tap < u.last; ++tap) {
-                const int64_t iy = tap / across * p.dilation[1], ix = tap % across * p.dilation[2];
-                const float *xs = x_room + (iy * plan.cols + ix) * u.channels + c, *gs = g_room + tile * tile_size;
-                float* to = sums + (kz * plan.plane_taps + tap) * plan.tap_size() + c * pitch + tile * T::kCols;
-                if (rows == T::kRows) add_products<T::kRows>(to, pitch, xs, gs, b);
-                else if (rows == T::kFewRows) add_products<T::kFewRows>(to, pitch, xs, gs, b);
-                else add_products<2 * T::kFewRows>(to, pitch, xs, gs, b);
-              }
-            }
+      for (int64_t y = 0; y < p.out[1]; y += plan.height)
+        for (int64_t left = 0; left < p.out[2]; left += plan.width) {
+          const Block b{std::min(plan.height, p.out[1] - y), std::min(plan.width, p.out[2] - left),
+                        p.stride[1] * plan.cols * u.channels, p.stride[2] * u.channels};
+          pack_gradient(g_room, plan.tile_size(), g + (((image * p.out[0] + z) * p.out[1] + y) * p.out[2] + left) * p.o,
+                        b, u, p);
+          for (int64_t kz = 0; kz < p.kernel[0]; ++kz) {
+            const int64_t iz = z * p.stride[0] + kz * p.dilation[0] - p.lo[0];
+            if (iz < 0 || iz >= p.in[0]) continue;
+            pack_input(x_room, x + (image * p.in[0] + iz) * p.in[1] * p.in[2] * p.c, y * p.stride[1] - p.lo[1],
+                       left * p.stride[2] - p.lo[2], u, plan, p);
+            add_block(sums + kz * plan.plane_taps * plan.tap_size(), x_room, g_room, b, u, plan, p);
+          }
         }
-      }
 }
 
 /// The unit's part of dw [o, c, taps].
@@ -174,7 +183,7 @@ void weight_grad(float* dw, const float* x, const float* g, const ConvWindows& p
   const Plan plan(p);
   parallel_for(plan.units(), 1, [&](int64_t begin, int64_t end) {
     const int64_t sums_size = plan.sums_size(p), x_size = plan.x_size();
-    Scratch room(static_cast<size_t>(sums_size + x_size + plan.tiles * plan.tile_size(p)) * sizeof(float));
+    Scratch room(static_cast<size_t>(sums_size + x_size + plan.tiles * plan.tile_size()) * sizeof(float));
     float *sums = room.as<float>(), *x_room = sums + sums_size, *g_room = x_room + x_size;
     std::fill_n(x_room, x_size, 0.0f);  // rows beyond the last channel are multiplied too
     for (int64_t i = begin; i < end; ++i) {
