@@ -75,6 +75,7 @@ void sync_folder(const std::string& folder) {
 }  // namespace
 
 struct Checkpoint::Pending {
+  explicit Pending(std::future<void> f) : done(std::move(f)) {}
   std::future<void> done;
 };
 
