@@ -356,10 +356,10 @@ class WEFT_API AnyModule {
   virtual bool is_callable() const { return false; }
   /// ValueError unless it is callable.
   virtual Tensor call(const Tensor& x);
-  /// Under a CloneScope: of the clone.
-  virtual std::shared_ptr<AnyModule> clone() const = 0;
-  /// Another one of this one's class, of m; null if m is of another class.
+  /// Another one of this one's class, with a copy of m; null if m is of another class.
   virtual std::shared_ptr<AnyModule> of(const Module& m) const = 0;
+  /// Of a copy of the module. Under a CloneScope: of the clone.
+  std::shared_ptr<AnyModule> clone() { return of(module()); }
 
  protected:
   static void give_name(const Module& m, const std::type_info& type) { m.name_from(type); }
@@ -369,7 +369,6 @@ template <std::derived_from<Module> M> class Held : public AnyModule {
  public:
   explicit Held(const M& m) : object(m) { this->give_name(m, typeid(M)); }
   Module& module() override { return object; }
-  std::shared_ptr<AnyModule> clone() const override { return std::make_shared<Held>(object); }
   std::shared_ptr<AnyModule> of(const Module& m) const override {
     const M* typed = dynamic_cast<const M*>(&m);
     return typed ? std::make_shared<Held>(*typed) : nullptr;
@@ -385,7 +384,6 @@ template <std::derived_from<Module> M> class Called final : public Held<M> {
     if constexpr (Layer<M>) return this->object(x);
     else return AnyModule::call(x);
   }
-  std::shared_ptr<AnyModule> clone() const override { return std::make_shared<Called>(this->object); }
   std::shared_ptr<AnyModule> of(const Module& m) const override {
     const M* typed = dynamic_cast<const M*>(&m);
     return typed ? std::make_shared<Called>(*typed) : nullptr;

@@ -373,8 +373,7 @@ Tensor& Methods::index_put_(const std::vector<Index>& at, const Tensor& values, 
                  [&](const Tensor& x) { return weft::index_put(x, at, values, accumulate); });
 }
 Tensor& Methods::index_put_(const std::vector<Index>& at, Scalar value) {
-  const OpName op("index_put_");
-  return index_put_(at, full({}, value, self().options()));
+  return written("index_put_", self(), {}, [&](const Tensor& x) { return weft::index_put(x, at, value); });
 }
 Tensor& Methods::index_fill_(Int dim, const Tensor& index, Scalar value) {
   return written("index_fill_", self(), {}, [&](const Tensor& x) { return weft::index_fill(x, dim, index, value); });

@@ -51,13 +51,11 @@ struct Unit {
   int64_t c, channels, o, tiles, first, last;
 };
 
-/// How a problem is cut up. Blocks of the output and the input beneath them are packed; the taps of a row count as
-/// channels where these are few: neighbours in memory are neighbours in the window.
+/// How a problem is cut up. Blocks of the output and the input beneath them are packed.
 struct Plan {
   int64_t height, width;  // of a block
   int64_t rows, cols;     // of the input beneath it
-  int64_t merged;         // taps that count as channels
-  int64_t plane_taps;     // the others of a plane
+  int64_t plane_taps;     // of the window, in one plane
   int64_t chunk, chunks;  // of the input channels
   int64_t tiles, groups;  // of the outputs
   int64_t runs;           // of the taps
@@ -67,8 +65,7 @@ struct Plan {
         width(std::min(kPixels, p.out[2])),
         rows((height - 1) * p.stride[1] + (p.kernel[1] - 1) * p.dilation[1] + 1),
         cols((width - 1) * p.stride[2] + (p.kernel[2] - 1) * p.dilation[2] + 1),
-        merged(p.dilation[2] == 1 && p.kernel[2] * p.c <= kChunk ? p.kernel[2] : 1),
-        plane_taps(p.kernel[1] * p.kernel[2] / merged),
+        plane_taps(p.kernel[1] * p.kernel[2]),
         chunk(std::min(kChunk, p.c)),
         chunks(fn::ceil_div(p.c, chunk)) {
     const int64_t all = fn::ceil_div<int64_t>(p.o, T::kCols), threads = num_threads();
@@ -90,7 +87,7 @@ struct Plan {
   // Floats of the packed input, of a packed tile of gradients, of a tap's sums, of all sums.
   int64_t x_size() const { return rows * cols * chunk + T::kRows; }
   int64_t tile_size() const { return height * width * T::kCols; }
-  int64_t tap_size() const { return fn::round_up<int64_t>(chunk * merged, T::kRows) * tiles * T::kCols; }
+  int64_t tap_size() const { return fn::round_up<int64_t>(chunk, T::kRows) * tiles * T::kCols; }
   int64_t sums_size(const ConvWindows& p) const { return p.kernel[0] * plane_taps * tap_size(); }
 };
 
@@ -127,14 +124,13 @@ void pack_input(float* to, const float* plane, int64_t y, int64_t x, const Unit&
 /// sums[tap][channel][output] of the unit += those of a block, whose input and gradients are packed.
 void add_block(float* sums, const float* x, const float* g, const Block& b, const Unit& u, const Plan& plan,
                const ConvWindows& p) {
-  const int64_t channels = u.channels * plan.merged, pitch = plan.tiles * T::kCols;
-  const int64_t across = p.kernel[2] / plan.merged;
+  const int64_t pitch = plan.tiles * T::kCols;
   for (int64_t tile = 0; tile < u.tiles; ++tile)
-    for (int64_t c = 0, rows = 0; c < channels; c += rows) {
-      const int64_t left = channels - c;
+    for (int64_t c = 0, rows = 0; c < u.channels; c += rows) {
+      const int64_t left = u.channels - c;
       rows = left > 2 * T::kFewRows ? T::kRows : left > T::kFewRows ? 2 * T::kFewRows : T::kFewRows;
       for (int64_t tap = u.first; tap < u.last; ++tap) {
-        const int64_t iy = tap / across * p.dilation[1], ix = tap % across * p.dilation[2];
+        const int64_t iy = tap / p.kernel[2] * p.dilation[1], ix = tap % p.kernel[2] * p.dilation[2];
         const float *xs = x + (iy * plan.cols + ix) * u.channels + c, *gs = g + tile * plan.tile_size();
         float* to = sums + tap * plan.tap_size() + c * pitch + tile * T::kCols;
         if (rows == T::kRows) add_products<T::kRows>(to, pitch, xs, gs, b);
@@ -171,12 +167,8 @@ void store(float* dw, const float* sums, const Unit& u, const Plan& plan, const 
   for (int64_t o = u.o; o < last; ++o)
     for (int64_t c = 0; c < u.channels; ++c)
       for (int64_t kz = 0; kz < p.kernel[0]; ++kz)
-        for (int64_t tap = u.first; tap < u.last; ++tap)
-          for (int64_t m = 0; m < plan.merged; ++m) {
-            const int64_t from = kz * plan.plane_taps + tap;
-            dw[(o * p.c + u.c + c) * p.taps() + from * plan.merged + m] =
-                sums[from * plan.tap_size() + (m * u.channels + c) * pitch + o - u.o];
-          }
+        for (int64_t tap = kz * plan.plane_taps + u.first; tap < kz * plan.plane_taps + u.last; ++tap)
+          dw[(o * p.c + u.c + c) * p.taps() + tap] = sums[tap * plan.tap_size() + c * pitch + o - u.o];
 }
 
 void weight_grad(float* dw, const float* x, const float* g, const ConvWindows& p) {
