@@ -106,7 +106,7 @@ void input_grad_kernel(const MutTensorRef& x_grad, const TensorRef& g, const Ten
   bool done = winograd::takes(p) && policy::winograd(p);
   if (done) winograd::input_grad(x_grad.mut, g, w, p);
 #if WEFT_HAS_ONEDNN
-  done = done || (onednn_takes(p) && onednn::input_grad(x_grad.mut, g, w, p));
+  done = done || (onednn_takes(p) && !policy::own_input_grad(p) && onednn::input_grad(x_grad.mut, g, w, p));
 #endif
   if (!done) native::input_grad(x_grad.mut, g, w, p);
   if (b) add_channel_bias(x_grad.mut, b, p.n * p.in_size(), p.c, p.dtype);
@@ -136,6 +136,9 @@ void weight_grad_kernel(const MutTensorRef& w_grad, const MutTensorRef& bias_gra
 }  // namespace
 
 void register_conv_slots() {
+#if WEFT_HAS_ONEDNN
+  onednn::prepare_for_fork();
+#endif
   kernels::conv.set(DeviceType::cpu, conv_kernel);
   kernels::conv_input_grad.set(DeviceType::cpu, input_grad_kernel);
   kernels::conv_weight_grad.set(DeviceType::cpu, weight_grad_kernel);

@@ -48,14 +48,23 @@ inline bool sees_padding_only(const ConvProblem& p) {
   return false;
 }
 
-/// bf16 kernels of oneDNN take channels in pairs, and those for fewer than 16 channels (of one group) read neighbouring
-/// pixels along with them, to fill a register. What lies beyond the window meets a weight of 0 there; where it is
-/// infinite, that makes a NaN of an output that does not depend on it.
+/// bf16 kernels of oneDNN, depthwise ones aside, sum over channels in pairs: the last of an odd number per group is paired
+/// with what comes next in memory, a channel of the next pixel. It meets a weight of 0 there; where it is infinite, that
+/// makes a NaN of a result that does not depend on it.
+inline bool odd_channels(const ConvProblem& p, int64_t summed) {
+  const bool depthwise = p.groups > 1 && p.c == p.groups && p.o == p.groups;
+  return p.dtype == Dtype::bf16 && !depthwise && summed / p.groups % 2 == 1;
+}
+
+/// The same of fewer than 16 channels of one group: forward kernels read neighbouring pixels along with them, to fill a
+/// register.
 inline bool reads_beside_window(const ConvProblem& p) {
-  return p.dtype == Dtype::bf16 && p.groups == 1 && (p.c < 16 || p.c % 2 == 1);
+  return odd_channels(p, p.c) || (p.dtype == Dtype::bf16 && p.groups == 1 && p.c < 16);
 }
 
 inline bool own_forward(const ConvProblem& p) { return reads_beside_window(p) || sees_padding_only(p); }
+
+inline bool own_input_grad(const ConvProblem& p) { return odd_channels(p, p.o); }
 
 /// oneDNN's weight gradient of strided 1x1 kernels over channels-last features writes past its workspace where there
 /// are fewer channels than a block has (uxlfoundation/oneDNN 6035): 16 with AVX-512; below it, none of that kind is

@@ -315,27 +315,35 @@ TEST_SUITE("conv") {
       for (double v : t.to_vector<double>()) n += !std::isfinite(v);
       return n;
     };
+    const auto check = [&](Dtype d, int64_t C, int64_t O, int64_t k, int64_t stride, int64_t groups, int64_t channel) {
+      CAPTURE(d);
+      CAPTURE(C);
+      CAPTURE(O);
+      CAPTURE(k);
+      CAPTURE(stride);
+      CAPTURE(groups);
+      CAPTURE(channel);
+      std::vector<double> v(static_cast<size_t>(groups * C * 21 * 22), 0.5);
+      v[static_cast<size_t>(channel * 21 * 22 + 8 * 22 + 10)] = INFINITY;
+      const Tensor x = here::tensor(v, Shape{1, groups * C, 21, 22}).to(d),
+                   w = (here::rand({groups * O, C, k, k}, Dtype::f32, &g) * 0.5 + 0.25).to(d);
+      int64_t taps = 0;  // of an axis: the infinity lies at an even place
+      for (int64_t t = 0; t < k; ++t) taps += (t + k / 2) % stride == 0;
+      const Tensor y = conv2d(x, w, {}, {.stride = stride, .padding = k / 2, .groups = groups});
+      CHECK(lost(y) == taps * taps * O);
+      if (stride > 1) return;
+      const Tensor back = w.reshape({groups, O, C, k, k}).transpose(1, 2).reshape({groups * C, O, k, k});
+      const Tensor t = conv_transpose2d(x, back, {}, {.padding = k / 2, .groups = groups});
+      CHECK(lost(t) == k * k * O);
+    };
     for (const Dtype d : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16})
-      for (const int64_t C : {1, 3, 4, 7, 8, 15})
-        for (const int64_t O : {1, 4, 5, 18})
-          for (const int64_t k : {1, 3, 5})
-            for (const int64_t stride : {1, 2}) {
-              CAPTURE(d);
-              CAPTURE(C);
-              CAPTURE(O);
-              CAPTURE(k);
-              CAPTURE(stride);
-              std::vector<double> v(static_cast<size_t>(C * 21 * 22), 0.5);
-              v[static_cast<size_t>((C - 1) * 21 * 22 + 8 * 22 + 10)] = INFINITY;
-              const Tensor x = here::tensor(v, Shape{1, C, 21, 22}).to(d),
-                           w = (here::rand({O, C, k, k}, Dtype::f32, &g) * 0.5 + 0.25).to(d);
-              int64_t taps = 0;  // of an axis: the infinity lies at an even place
-              for (int64_t t = 0; t < k; ++t) taps += (t + k / 2) % stride == 0;
-              const Tensor y = conv2d(x, w, {}, {.stride = stride, .padding = k / 2});
-              CHECK(lost(y) == taps * taps * O);
-              if (stride > 1) continue;
-              const Tensor t = conv_transpose2d(x, w.transpose(0, 1).contiguous(), {}, {.padding = k / 2});
-              CHECK(lost(t) == k * k * O);
-            }
+      for (const int64_t k : {1, 3, 5})
+        for (const int64_t stride : {1, 2}) {
+          for (const int64_t C : {1, 3, 4, 7, 8, 15})
+            for (const int64_t O : {1, 4, 5, 18})
+              for (const int64_t channel : {int64_t{0}, C - 1}) check(d, C, O, k, stride, 1, channel);
+          for (const int64_t C : {1, 3, 4})
+            for (const int64_t O : {1, 5}) check(d, C, O, k, stride, 2, 0);
+        }
   }
 }
