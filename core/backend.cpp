@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "weft/core/error.h"
+#include "weft/core/fork.h"
 #include "weft/core/kernels.h"
 
 namespace weft {
@@ -14,8 +15,12 @@ std::atomic<Backend*> g_backends[kDeviceTypes];
 
 namespace detail {
 void ensure_backends() {
-  static std::once_flag once;
-  std::call_once(once, [] { register_cpu_backend(); });
+  static std::atomic<bool> done{false};
+  if (done.load(std::memory_order_acquire)) return;
+  std::lock_guard lock(registration_mutex());
+  if (done.load(std::memory_order_relaxed)) return;
+  register_cpu_backend();
+  done.store(true, std::memory_order_release);
 }
 void activate_device(Device d) { backend(d.type).activate(d.index); }
 }  // namespace detail

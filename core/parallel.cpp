@@ -76,9 +76,10 @@ const cpu_set_t g_mask = [] {
 // Per thread, like OpenMP's own setting: a loader's thread that asks for one gets one.
 int& threads() {
   thread_local int n = [] {
-    static const int first = initial_threads();
-    omp_set_num_threads(g_serial ? 1 : first);
-    return first;
+    static std::atomic<int> first{0};  // no guarded static: fork() would copy the guard while it is held
+    if (first == 0) first = initial_threads();
+    omp_set_num_threads(g_serial ? 1 : first.load());
+    return first.load();
   }();
   return n;
 }

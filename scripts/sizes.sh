@@ -9,7 +9,8 @@ limit_all=105000000
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT
 cmake --install "$build" --prefix "$prefix" --strip > /dev/null
-find "$prefix" -name 'libweft_cuda.so' -delete      # a CPU installation goes without
+# A CPU installation goes without the one; `make demo` has fetched the other, which is no part of weft.
+find "$prefix" \( -name 'libweft_cuda.so' -o -name 'vgg16_*.safetensors' \) -delete
 lib=$(find "$prefix" -name libweft.so -printf '%h\n')
 # What a machine without these packages would need beside it; libc and libstdc++ are everywhere.
 ldd "$lib/libweft.so" | awk '/libopenblas|libgfortran|libquadmath|libgomp|libpng|libjpeg/ {print $3}' |

@@ -57,6 +57,7 @@ void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const Con
 #if WEFT_HAS_ONEDNN
 /// f32 and bf16, up to three spatial axes. False where oneDNN has no fast kernel; nothing was written then.
 namespace onednn {
+void prepare_for_fork();
 bool forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p);
 bool input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const ConvProblem& p);
 /// bias_grad: o sums of g, or null.

@@ -1,12 +1,11 @@
 #include "weft/backends/cpu/packed_weights.h"
 
-#include <pthread.h>
-
 #include <map>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
 
+#include "weft/core/fork.h"
 #include "weft/core/storage.h"
 
 namespace weft::cpu {
@@ -41,14 +40,16 @@ Cache& cache() {
   // Never destroyed: storages may end after static objects.
   static auto* c = [] {
     Storage::on_cached_release(release);
-    // After the allocator's, which is locked inside of this lock.
-    pthread_atfork([] { cache().mutex.lock(); }, [] { cache().mutex.unlock(); }, [] { cache().mutex.unlock(); });
-    return new Cache;
+    auto* made = new Cache;
+    weft::detail::hold_over_fork(made->mutex);
+    return made;
   }();
   return *c;
 }
 
 }  // namespace
+
+void make_packed_weights() { cache(); }
 
 std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes,
                                 const std::function<void(const void*, void*)>& pack) {

@@ -12,6 +12,9 @@
 
 namespace weft::cpu {
 
+/// Makes the cache; after the allocator, whose lock is taken inside of its own.
+void make_packed_weights();
+
 /// The number of a layout that these integers describe in full (whose it is, sizes, strides): equal lists, equal
 /// numbers. At least 2^30, so that engines with numbers of their own may count from 0.
 int layout_number(std::initializer_list<int64_t> description);

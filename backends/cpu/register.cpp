@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "weft/backends/cpu/packed_weights.h"
 #include "weft/core/backend.h"
 #include "weft/core/error.h"
 #include "weft/core/kernels.h"
@@ -113,6 +114,7 @@ void register_cpu_backend() {
   cpu::register_conv_slots();
   cpu::register_gemm_slots();
   cpu::register_services();
+  cpu::make_packed_weights();
   cpu::register_shape();
   cpu::register_index();
   cpu::register_sort();

@@ -1,5 +1,4 @@
 // The CPU's services: memory in huge pages and a cache per thread in front of the shared one.
-#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "weft/core/allocator.h"
 #include "weft/core/error.h"
 #include "weft/core/fn/integer.h"
+#include "weft/core/fork.h"
 #include "weft/core/host.h"
 #include "weft/core/parallel.h"
 
@@ -102,8 +102,7 @@ CachingAllocator& shared() {
                                               .release = [pages](void* p, size_t n) { pages->release(p, n); },
                                               .page = kHugePage,
                                               .extend = [pages](void* at, size_t n) { return pages->extend(at, n); }});
-    pthread_atfork([] { shared().mutex().lock(); }, [] { shared().mutex().unlock(); },
-                   [] { shared().mutex().unlock(); });
+    weft::detail::hold_over_fork(made->mutex());
     return made;
   }();
   return *a;

@@ -96,6 +96,23 @@ TEST_SUITE("process") {
   }
 #endif
 
+  TEST_CASE("first ops around a fork" * doctest::skip()) {
+    std::atomic<int> others = 0;
+    std::thread first([&] {
+      ++others;
+      (void)ones({3});
+    });
+    while (others == 0) continue;
+    CHECK(support::in_child([] { return sum(ones({3})).item<double>() == 3 ? 0 : 1; }) == 0);
+    first.join();
+  }
+
+  TEST_CASE("a child made while another thread registers the backends can work") {
+    int failed = 0;
+    for (int i = 0; i < 20; ++i) failed += support::run_again("first ops around a fork", {}) != 0;
+    CHECK(failed == 0);
+  }
+
   TEST_CASE("threads at the start" * doctest::skip()) {
     CHECK(num_threads() == std::atoi(std::getenv("WEFT_TEST_THREADS")));
     bool same = false;

@@ -7,6 +7,7 @@
 #include "weft/backends/cpu/conv_policy.h"
 #include "weft/backends/cpu/onednn/engine.h"
 #include "weft/backends/cpu/packed_weights.h"
+#include "weft/core/fork.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
 
@@ -106,11 +107,12 @@ Lru<Plan>& plans() {
   return cache;
 }
 
+std::mutex g_layouts_mutex;
+
 // The same number for the same pair of layouts, whatever primitives they belong to.
 int layout_id(const desc& from, const desc& to) {
-  static std::mutex mutex;
+  std::lock_guard lock(g_layouts_mutex);
   static auto* layouts = new std::vector<std::pair<desc, desc>>;
-  std::lock_guard lock(mutex);
   for (size_t i = 0; i < layouts->size(); ++i)
     if ((*layouts)[i].first == from && (*layouts)[i].second == to) return static_cast<int>(i);
   layouts->emplace_back(from, to);
@@ -139,6 +141,8 @@ const void* packed_weights(const TensorRef& w, const Plan& plan, std::shared_ptr
 }
 
 }  // namespace
+
+void prepare_for_fork() { weft::detail::hold_over_fork(g_layouts_mutex); }
 
 bool forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p) {
   if (!dense(w)) return false;
