@@ -48,9 +48,9 @@ inline bool sees_padding_only(const ConvProblem& p) {
   return false;
 }
 
-/// bf16 kernels of oneDNN, depthwise ones aside, sum over channels in pairs: the last of an odd number per group is paired
-/// with what comes next in memory, a channel of the next pixel. It meets a weight of 0 there; where it is infinite, that
-/// makes a NaN of a result that does not depend on it.
+/// bf16 kernels of oneDNN, depthwise ones aside, sum over channels in pairs: the last of an odd number per group is
+/// paired with what comes next in memory, a channel of the next pixel. It meets a weight of 0 there; where it is
+/// infinite, that makes a NaN of a result that does not depend on it.
 inline bool odd_channels(const ConvProblem& p, int64_t summed) {
   const bool depthwise = p.groups > 1 && p.c == p.groups && p.o == p.groups;
   return p.dtype == Dtype::bf16 && !depthwise && summed / p.groups % 2 == 1;

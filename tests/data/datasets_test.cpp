@@ -7,6 +7,7 @@
 #include "support/ops.h"
 #include "support/says.h"
 #include "support/throws.h"
+#include "weft/data/loader.h"
 #include "weft/io/image.h"
 
 using namespace io_test;
@@ -258,6 +259,40 @@ TEST_SUITE_END();
 #if defined(WEFT_HAS_IMAGE)
 
 TEST_SUITE_BEGIN("datasets, threads");
+
+TEST_CASE("a JPEG that is cut off, in the middle of an epoch, and a loader") {
+  DatasetTree tree;
+  for (int i = 0; i < 9; ++i) io::write_image(small_picture(i, 40, 48), tree("a/" + std::to_string(i) + ".jpg"));
+  const std::string damaged = tree("a/4.jpg"), whole = read_file(damaged);
+  write_file(damaged, whole.substr(0, whole.size() / 2));
+  const data::ImageFolder set(tree.root());
+  for (const int workers : {0, 2}) {
+    CAPTURE(workers);
+    data::Loader raising(set, {.batch_size = 3, .workers = workers});
+    std::vector<std::string> errors;
+    int64_t seen = 0;
+    for (bool more = true; more;) try {
+        const auto batch = raising.next();
+        more = batch.has_value();
+        if (more) seen += batch->data.size(0);
+      } catch (const IoError& e) { errors.emplace_back(e.what()); }
+    CHECK_EQ(seen, 6);
+    REQUIRE_EQ(errors.size(), 1);
+    says(errors[0], "a/4.jpg: ");
+
+    errors.clear();
+    data::Loader skipping(set, {.batch_size = 3,
+                                .workers = workers,
+                                .on_error = data::OnError::skip,
+                                .on_skip = [&](const std::string& e) { errors.push_back(e); }});
+    std::vector<std::string> names;
+    for (const auto& batch : skipping)
+      for (const std::string& name : batch.names) names.push_back(std::filesystem::path(name).filename().string());
+    CHECK_EQ(names, std::vector<std::string>{"0.jpg", "1.jpg", "2.jpg", "3.jpg", "5.jpg", "6.jpg", "7.jpg", "8.jpg"});
+    REQUIRE_EQ(errors.size(), 1);
+    says(errors[0], "a/4.jpg: ");
+  }
+}
 
 TEST_CASE("datasets: get on several threads") {
   DatasetTree tree;

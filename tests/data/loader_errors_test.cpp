@@ -2,12 +2,19 @@
 // sanitizer build and run them.
 #include <doctest/doctest.h>
 
+#include <sched.h>
+
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include "data/loading.h"
+#include "support/child.h"
 #include "support/throws.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/core/backend.h"
+#include "weft/core/factory.h"
+#include "weft/core/parallel.h"
 #include "weft/data/combine.h"
 
 using namespace weft;
@@ -179,6 +186,31 @@ TEST_SUITE("data threads: ends") {
       // 500 samples are 10 s; what is waited for is 3 samples, on a busy machine perhaps 1 s
       CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(5));
     }
+  }
+
+  struct Cores {
+    int64_t size() const { return 8; }
+    int64_t get(int64_t) const {
+      cpu_set_t mask;
+      CPU_ZERO(&mask);
+      return sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : -1;
+    }
+  };
+
+  TEST_CASE("cores of workers" * doctest::skip()) {
+    const int64_t cores = std::atoi(std::getenv("WEFT_TEST_CORES"));
+    set_num_threads(2);
+    (void)sum(ones({1 << 20}));  // with OMP_PROC_BIND this thread is on one core by now
+    for (const auto& batch : data::Loader(Cores(), {.batch_size = 2, .workers = 2}))
+      for (const int64_t n : batch.to_vector<int64_t>()) CHECK(n == cores);
+  }
+
+  TEST_CASE("workers run on all cores that the process began with, and on no other") {
+    const int cores = num_threads();
+    for (const int some : {1, cores})
+      for (const char* bind : {"", "true"})
+        CHECK(support::run_again("cores of workers",
+                                 {{"WEFT_TEST_CORES", std::to_string(some)}, {"OMP_PROC_BIND", bind}}, some) == 0);
   }
 
   TEST_CASE("a thousand epochs of a tiny set leave nothing behind") {
