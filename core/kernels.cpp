@@ -6,6 +6,7 @@
 #include "weft/core/kernels/format.h"
 #include "weft/core/kernels/linalg.h"
 #include "weft/core/kernels/order.h"
+#include "weft/core/kernels/picture.h"
 #include "weft/core/kernels/rnn.h"
 #include "weft/core/kernels/weight.h"
 
@@ -98,6 +99,7 @@ decltype(dropout) dropout{"dropout", kFloatingDtypes};
 decltype(encode) encode{"encode", kFloatingDtypes};
 decltype(encode_backward) encode_backward{"encode_backward", kFloatingDtypes};
 decltype(quantise) quantise{"quantise", kFloatingDtypes};
+decltype(resample_bytes) resample_bytes{"resample_bytes", DtypeSet(Dtype::u8)};
 constexpr DtypeSet kReal(Dtype::f32, Dtype::f64);
 decltype(lu_factor) lu_factor{"lu_factor", kReal};
 decltype(lu_solve) lu_solve{"lu_solve", kReal};

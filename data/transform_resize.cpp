@@ -1,7 +1,6 @@
 // Separable resampling of planes and volumes, axis by axis from the last one on.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numbers>
 #include <optional>
 #include <tuple>
@@ -12,6 +11,7 @@
 #include "weft/autograd/ops/layer/resize.h"
 #include "weft/core/factory.h"
 #include "weft/core/fn/integer.h"
+#include "weft/core/kernels/picture.h"
 #include "weft/core/parallel.h"
 #include "weft/data/transform_detail.h"
 
@@ -113,154 +113,38 @@ struct Taps {
   }
 };
 
-template <class T> struct Arithmetic {
-  using Weight = float;
-  using Sum = float;
-  static const float* weights(const Taps& t) { return t.real.data(); }
-  static float start(const Taps&) { return 0; }
-  static float end(float sum, const Taps&) { return sum; }
-};
-template <> struct Arithmetic<uint8_t> {
-  using Weight = int16_t;
-  using Sum = int32_t;
-  static const int16_t* weights(const Taps& t) { return t.fixed.data(); }
-  static int32_t start(const Taps& t) { return 1 << (t.precision - 1); }
-  static uint8_t end(int32_t sum, const Taps& t) {
-    return static_cast<uint8_t>(std::clamp(sum >> t.precision, 0, 255));
-  }
-};
-
-/// One output element of `inner` neighbours.
-template <class T>
-void each(const T* p, T* y, const typename Arithmetic<T>::Weight* w, int64_t n, int64_t inner, const Taps& taps) {
+/// One output of `inner` neighbours.
+void each(const float* p, float* y, const float* w, int64_t n, int64_t inner) {
   for (int64_t c = 0; c < inner; ++c) {
-    auto sum = Arithmetic<T>::start(taps);
+    float sum = 0;
     for (int64_t k = 0; k < n; ++k) sum += w[k] * p[k * inner + c];
-    y[c] = Arithmetic<T>::end(sum, taps);
+    y[c] = sum;
   }
 }
 
 /// The same of 16 neighbours, whose sums stay in registers.
-template <class T>
-void sixteen(const T* p, T* y, const typename Arithmetic<T>::Weight* w, int64_t n, int64_t inner, const Taps& taps) {
-  using Weight = typename Arithmetic<T>::Weight;
-  typename Arithmetic<T>::Sum sum[16];
-  for (int c = 0; c < 16; ++c) sum[c] = Arithmetic<T>::start(taps);
+void sixteen(const float* p, float* y, const float* w, int64_t n, int64_t inner) {
+  float sum[16] = {};
   for (int64_t k = 0; k < n; ++k, p += inner)
-    for (int c = 0; c < 16; ++c) sum[c] += w[k] * static_cast<Weight>(p[c]);
-  for (int c = 0; c < 16; ++c) y[c] = Arithmetic<T>::end(sum[c], taps);
+    for (int c = 0; c < 16; ++c) sum[c] += w[k] * p[c];
+  std::copy_n(sum, 16, y);
 }
-
-/// Rows of N bytes side by side. A row becomes N planes of 16 bits; an output is the product of its weights with a
-/// piece of a plane, eight lanes at a time.
-template <int N, bool wide>
-void across(const uint8_t* in, uint8_t* out, int64_t rows, int64_t length, const Taps& taps) {
-  const int64_t out_length = std::ssize(taps.begin), width = taps.width, plane = length + width;
-  const int precision = taps.precision;
-  const int64_t* begin = taps.begin.data();
-  const int16_t* weights = taps.fixed.data();
-  weft::parallel_for(rows, std::max<int64_t>(1, kSerialBelow / (out_length * width)), [=](int64_t b, int64_t e) {
-    std::vector<int16_t> memory(static_cast<size_t>(N * plane));  // the weights beyond a row's end are 0
-    int16_t* const planes = memory.data();
-    for (int64_t r = b; r < e; ++r) {
-      const uint8_t* p = in + r * length * N;
-      for (int64_t i = 0; i < length; ++i, p += N)
-#pragma GCC unroll 4
-        for (int c = 0; c < N; ++c) planes[c * plane + i] = p[c];
-      const int16_t* w = weights;
-      uint8_t* y = out + r * out_length * N;
-      for (int64_t i = 0; i < out_length; ++i, w += width, y += N) {
-        const int16_t* from = planes + begin[i];
-#pragma GCC unroll 4
-        for (int c = 0; c < N; ++c) {
-          int32_t sum = 1 << (precision - 1);
-          for (int64_t piece = 0; piece < (wide ? width : kLanes); piece += kLanes)
-            for (int k = 0; k < kLanes; ++k) sum += int32_t{w[piece + k]} * int32_t{from[c * plane + piece + k]};
-          y[c] = static_cast<uint8_t>(std::clamp(sum >> precision, 0, 255));
-        }
-      }
-    }
-  });
-}
-
-template <int N> void across(const uint8_t* in, uint8_t* out, int64_t rows, int64_t length, const Taps& taps) {
-  if (taps.width == kLanes) across<N, false>(in, out, rows, length, taps);
-  else across<N, true>(in, out, rows, length, taps);
-}
-
-#if defined(__SSE2__)
-
-// Every x86-64 has these; the portable loop above costs three times as much.
-typedef char Bytes __attribute__((vector_size(16)));
-typedef int16_t Halves __attribute__((vector_size(16)));
-typedef int32_t Words __attribute__((vector_size(16)));
-
-/// Two weights times two RGB pixels, for each colour; the fourth sum is of no use. Reads 11 bytes.
-Words two_pixels(const uint8_t* p, const int16_t* w) {
-  int64_t first, second;
-  int32_t weights;
-  std::memcpy(&first, p, sizeof first);
-  std::memcpy(&second, p + 3, sizeof second);
-  std::memcpy(&weights, w, sizeof weights);
-  typedef int64_t Longs __attribute__((vector_size(16)));
-  const Bytes a = reinterpret_cast<Bytes>(Longs{first, 0}), b = reinterpret_cast<Bytes>(Longs{second, 0}), zero = {};
-  const Bytes pairs = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  const Bytes wide = __builtin_shufflevector(pairs, zero, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  return __builtin_ia32_pmaddwd128(reinterpret_cast<Halves>(wide),
-                                   reinterpret_cast<Halves>(Words{weights, weights, weights, weights}));
-}
-
-template <> void across<3>(const uint8_t* in, uint8_t* out, int64_t rows, int64_t length, const Taps& taps) {
-  const int64_t out_length = std::ssize(taps.begin);
-  const uint8_t* const end = in + rows * length * 3;
-  weft::parallel_for(rows, std::max<int64_t>(1, kSerialBelow / (out_length * taps.width)), [&](int64_t b, int64_t e) {
-    const int precision = taps.precision;
-    const int32_t half = 1 << (precision - 1);
-    for (int64_t r = b; r < e; ++r) {
-      const int16_t* w = taps.fixed.data();
-      uint8_t* y = out + r * out_length * 3;
-      for (int64_t i = 0; i < out_length; ++i, w += taps.width, y += 3) {
-        const auto at = static_cast<size_t>(i);
-        const uint8_t* p = in + (r * length + taps.begin[at]) * 3;
-        const int64_t n = taps.count[at];
-        if (p + 3 * n + 8 > end) {
-          each(p, y, w, n, 3, taps);
-          continue;
-        }
-        Words sum = {half, half, half, half};
-        for (int64_t k = 0; k < n; k += 2) sum += two_pixels(p + 3 * k, w + k);
-        sum >>= precision;
-        const Halves halves = __builtin_ia32_packssdw128(sum, sum);
-        const Bytes bytes = reinterpret_cast<Bytes>(__builtin_ia32_packuswb128(halves, halves));
-        std::memcpy(y, &bytes, 3);
-      }
-    }
-  });
-}
-
-#endif
 
 /// in: [rows, length, inner] -> out: [rows, taps.begin.size(), inner], weighted sums along the middle axis.
-template <class T> void resample(const T* in, T* out, int64_t rows, int64_t length, int64_t inner, const Taps& taps) {
-  if constexpr (std::is_same_v<T, uint8_t>) switch (inner) {
-      case 1: return across<1>(in, out, rows, length, taps);
-      case 3: return across<3>(in, out, rows, length, taps);
-      case 4: return across<4>(in, out, rows, length, taps);
-      default: break;
-    }
+void resample(const float* in, float* out, int64_t rows, int64_t length, int64_t inner, const Taps& taps) {
   const auto out_length = static_cast<int64_t>(taps.begin.size());
   const int64_t grain = std::max<int64_t>(1, kSerialBelow / (inner * taps.width));
   weft::parallel_for(rows * out_length, grain, [&](int64_t b, int64_t e) {
     for (int64_t r = b; r < e; ++r) {
       const int64_t i = r % out_length, n = taps.count[static_cast<size_t>(i)];
-      const auto* w = Arithmetic<T>::weights(taps) + i * taps.width;
-      const T* p = in + (r / out_length * length + taps.begin[static_cast<size_t>(i)]) * inner;
-      T* y = out + r * inner;
+      const float* w = taps.real.data() + i * taps.width;
+      const float* p = in + (r / out_length * length + taps.begin[static_cast<size_t>(i)]) * inner;
+      float* y = out + r * inner;
       int64_t c = 0;
-      for (; c + 16 <= inner; c += 16) sixteen(p + c, y + c, w, n, inner, taps);
+      for (; c + 16 <= inner; c += 16) sixteen(p + c, y + c, w, n, inner);
       if (c == inner) continue;
-      if (inner >= 16) sixteen(p + inner - 16, y + inner - 16, w, n, inner, taps);
-      else each(p, y, w, n, inner, taps);
+      if (inner >= 16) sixteen(p + inner - 16, y + inner - 16, w, n, inner);
+      else each(p, y, w, n, inner);
     }
   });
 }
@@ -272,19 +156,20 @@ int64_t product(const Shape& s, int64_t from, int64_t to) {
   return n;
 }
 
-}  // namespace
-
-namespace {
-
 /// x: contiguous, u8 or f32.
 Tensor resample_axis(const Tensor& x, int64_t axis, const Taps& taps) {
   Shape shape = x.shape();
   shape[static_cast<int>(axis)] = std::ssize(taps.begin);
-  Tensor y = empty(shape, x.dtype());
   const int64_t rows = product(shape, 0, axis), inner = product(shape, axis + 1, shape.size());
-  if (x.dtype() == Dtype::u8) resample(x.data<uint8_t>(), y.mut_data<uint8_t>(), rows, x.size(axis), inner, taps);
-  else resample(x.data<float>(), y.mut_data<float>(), rows, x.size(axis), inner, taps);
-  return y;
+  Tensor y = empty({rows, shape[static_cast<int>(axis)], inner}, x.dtype());
+  if (x.dtype() == Dtype::u8) {
+    const Tensor lines = x.reshape({rows, x.size(axis), inner});
+    kernels::resample_bytes(x.device(), mut_ref(y), ref(lines),
+                            {taps.begin.data(), taps.count.data(), taps.fixed.data(), taps.width, taps.precision});
+  } else {
+    resample(x.data<float>(), y.mut_data<float>(), rows, x.size(axis), inner, taps);
+  }
+  return y.reshape(shape);
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ void register_fold();
 void register_random();
 void register_encoding();
 void register_format();
+void register_picture();
 void register_rnn();
 
 }  // namespace weft::cpu::WEFT_ISA

@@ -27,6 +27,7 @@ void register_all() {
   register_random();
   register_encoding();
   register_format();
+  register_picture();
   register_rnn();
 }
 
