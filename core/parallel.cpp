@@ -107,6 +107,14 @@ void leave_binding() {
   pthread_setaffinity_np(pthread_self(), sizeof g_mask, &g_mask);
 }
 
+void join_count() {
+  if (g_serial) return;
+  // A team counts without its master: this one's other thread sleeps until the calling thread ends.
+  std::atomic<int> started{0};
+#pragma omp parallel num_threads(2)
+  ++started;
+}
+
 void run_parallel(int64_t chunks, void (*body)(void*, int64_t), void* ctx) {
   if (g_serial) {
     for (int64_t i = 0; i < chunks; ++i) body(ctx, i);

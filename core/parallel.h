@@ -27,6 +27,9 @@ WEFT_API bool in_parallel();
 /// For threads that weft starts: they run where the process was allowed to when it began, not on the one core that
 /// OpenMP's binding (OMP_PROC_BIND) confined their maker to. After set_num_threads.
 WEFT_API void leave_binding();
+/// For threads that weft starts to work beside others': OpenMP counts them. GNU's runtime lets threads that wait for
+/// their team spin for milliseconds, unless there are more threads than cores; then they give their core away at once.
+WEFT_API void join_count();
 }  // namespace detail
 
 /// Calls f(begin, end) for pieces that cover [0, n), on several threads when n > grain. Pieces do not depend on
