@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "help.h"
+
 /// A finite number above 0, or 0 itself too: CLI11's own checks let NaN through.
 inline CLI::Validator finite_number(bool zero) {
   auto check = [zero](const std::string& text) -> std::string {
@@ -109,6 +111,9 @@ inline std::string misspelt(const CLI::App& app, int argc, char** argv) {
 /// prints and ends the program.
 inline int parse(CLI::App& app, const std::string& program, int argc, char** argv) {
   constexpr int kWrongUsage = 2;
+  const auto help = std::make_shared<Help>();
+  app.formatter(help);
+  for (CLI::App* command : app.get_subcommands(nullptr)) command->formatter(help);
   try {
     app.parse(argc, argv);
     return 0;
