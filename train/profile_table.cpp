@@ -101,7 +101,7 @@ std::string table_of(const ProfileData& data, const ProfileTableOptions& o) {
     lines.push_back(std::move(line));
   }
   std::string out = "Profile of " + (data.steps.empty() ? "" : count_of(data.steps.size(), "step") + ", ") +
-                    count_of(data.threads.size(), "thread") + ": " +
+                    "calls of " + count_of(data.threads.size(), "thread") + ": " +
                     fixed(static_cast<double>(data.duration) / 1e6, 3) + " ms, of which " + fixed(all_ms, 3) +
                     " ms are below; " + fixed(flop / 1e9, 3) + " GFLOP\n";
   out += columns(lines, size_t{names} + size_t{modules});

@@ -272,10 +272,10 @@ TEST_CASE("nothing is recorded before the start, in steps that are skipped, and 
     const Tensor late = x + x, large = zeros({1 << 16});
     CHECK(row(profiler.totals(), "add").calls == 2);
     CHECK(profiler.memory_summary() == memory);
-    says(profiler.table(), "2 steps, 1 thread");
+    says(profiler.table(), "2 steps, calls of 1 thread");
     profiler.step();
     profiler.stop();
-    says(profiler.table(), "2 steps, 1 thread");
+    says(profiler.table(), "2 steps, calls of 1 thread");
   }
   CHECK(nn::detail::observers == observers);
   Profiler never({.skip_steps = 1});
