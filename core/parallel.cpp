@@ -120,6 +120,7 @@ void run_parallel(int64_t chunks, void (*body)(void*, int64_t), void* ctx) {
     for (int64_t i = 0; i < chunks; ++i) body(ctx, i);
     return;
   }
+  notice_crowding();
   // weft's own loops do not throw; a user's may, and nothing may leave the region
   std::exception_ptr failed;
   std::atomic_flag taken = ATOMIC_FLAG_INIT;

@@ -30,6 +30,9 @@ WEFT_API void leave_binding();
 /// For threads that weft starts to work beside others': OpenMP counts them. GNU's runtime lets threads that wait for
 /// their team spin for milliseconds, unless there are more threads than cores; then they give their core away at once.
 WEFT_API void join_count();
+/// Before a team starts: looks now and then whether other processes use its cores, and lets waiting threads sleep at
+/// once while they do.
+WEFT_API void notice_crowding();
 }  // namespace detail
 
 /// Calls f(begin, end) for pieces that cover [0, n), on several threads when n > grain. Pieces do not depend on

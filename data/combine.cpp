@@ -11,8 +11,10 @@ void check_same_size(const char* what, int64_t first, int64_t other) {
   WEFT_CHECK(first == other, ValueError, what, ": datasets of ", first, " and of ", other, " samples");
 }
 
-void check_repeats(int64_t times) {
+void check_repeats(int64_t times, int64_t size) {
   WEFT_CHECK(times >= 0, ValueError, "repeat: times must not be negative, got ", times);
+  WEFT_CHECK(size == 0 || times <= INT64_MAX / size, ValueError, "repeat: ", times, " times ", size,
+             " samples are more than 63 bits count");
 }
 
 void check_indices(const std::vector<int64_t>& indices, int64_t size) {

@@ -29,7 +29,7 @@ WEFT_API std::vector<std::vector<int64_t>> split_indices(int64_t size, std::vect
 /// Lengths of those fractions of size; ValueError unless they are a partition of 1.
 WEFT_API std::vector<int64_t> split_lengths(int64_t size, const std::vector<double>& fractions);
 /// ValueError for negative times; for an index outside of [0, size).
-WEFT_API void check_repeats(int64_t times);
+WEFT_API void check_repeats(int64_t times, int64_t size);
 WEFT_API void check_indices(const std::vector<int64_t>& indices, int64_t size);
 }  // namespace impl
 
@@ -220,8 +220,10 @@ requires std::is_arithmetic_v<T> std::vector<Subset<D>> random_split(const D& da
 /// The dataset `times` times in one epoch. Each time draws random numbers of its own.
 template <Dataset D> class Repeat {
  public:
-  /// ValueError for negative times.
-  Repeat(D dataset, int64_t times) : dataset_(std::move(dataset)), times_(times) { impl::check_repeats(times); }
+  /// ValueError for negative times, and for more samples than 63 bits count.
+  Repeat(D dataset, int64_t times) : dataset_(std::move(dataset)), times_(times) {
+    impl::check_repeats(times, dataset_.size());
+  }
   /// Samples of all times; sample i is the dataset's sample i modulo its size.
   int64_t size() const { return dataset_.size() * times_; }
   auto get(int64_t i) const requires(!RandomDataset<D>) { return dataset_.get(at(i)); }
@@ -236,7 +238,7 @@ template <Dataset D> class Repeat {
   D dataset_;
   int64_t times_;
 };
-/// ValueError for negative times.
+/// ValueError for negative times, and for more samples than 63 bits count.
 template <Dataset D> Repeat<D> repeat(D dataset, int64_t times) { return {std::move(dataset), times}; }
 
 /// Bytes that a sample keeps in memory: the storages of its tensors, texts, numbers, and of pairs, tuples, vectors,

@@ -89,7 +89,7 @@ std::string RandomSampler::str() const {
                    ")");
 }
 
-WeightedRandomSampler::WeightedRandomSampler(std::vector<double> weights, const RandomSamplerOptions& o)
+WeightedRandomSampler::WeightedRandomSampler(std::vector<double> weights, const WeightedRandomSamplerOptions& o)
     : weights_(std::move(weights)),
       replacement_(o.replacement),
       num_samples_(o.num_samples.value_or(static_cast<int64_t>(weights_.size()))) {

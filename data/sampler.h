@@ -50,7 +50,7 @@ class WEFT_API SequentialSampler : public Sampler {
   std::string str() const override;
 };
 
-/// Options of RandomSampler and WeightedRandomSampler.
+/// Options of RandomSampler.
 struct RandomSamplerOptions {
   bool replacement = false;                           ///< draws may repeat
   std::optional<int64_t> num_samples = std::nullopt;  ///< none: the dataset's size
@@ -70,15 +70,27 @@ class WEFT_API RandomSampler : public Sampler {
   RandomSamplerOptions options_;
 };
 
+/// Options of WeightedRandomSampler.
+struct WeightedRandomSamplerOptions {
+  std::optional<int64_t> num_samples = std::nullopt;  ///< none: the dataset's size
+  bool replacement = true;                            ///< draws may repeat
+};
 /// Index i with probability weights[i] / sum. Without replacement each index comes once at most, each drawn in
 /// proportion to the weights of those that are left. Equivalent: torch.utils.data.WeightedRandomSampler.
 class WEFT_API WeightedRandomSampler : public Sampler {
  public:
   /// A weight for each sample. ValueError for weights that are negative or not finite or all 0, and, without
   /// replacement, for more samples than weights above 0.
-  explicit WeightedRandomSampler(std::vector<double> weights, const RandomSamplerOptions& o = {.replacement = true});
-  explicit WeightedRandomSampler(const Tensor& weights, const RandomSamplerOptions& o = {.replacement = true})
+  explicit WeightedRandomSampler(std::vector<double> weights, const WeightedRandomSamplerOptions& o = {});
+  explicit WeightedRandomSampler(const Tensor& weights, const WeightedRandomSamplerOptions& o = {})
       : WeightedRandomSampler(weights.to_vector<double>(), o) {}
+  /// As PyTorch has it.
+  template <std::integral I>
+  WeightedRandomSampler(std::vector<double> weights, I num_samples, bool replacement = true)
+      : WeightedRandomSampler(std::move(weights), WeightedRandomSamplerOptions{num_samples, replacement}) {}
+  template <std::integral I>
+  WeightedRandomSampler(const Tensor& weights, I num_samples, bool replacement = true)
+      : WeightedRandomSampler(weights.to_vector<double>(), num_samples, replacement) {}
   /// See Sampler. ValueError unless there is a weight for each sample.
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t) const override { return num_samples_; }

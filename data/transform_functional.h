@@ -57,9 +57,9 @@ struct ResizeOptions {
   /// Shrinking widens the kernel, as in Pillow; nearest has no kernel. Without it: bilinear and bicubic.
   bool antialias = true;
 };
-/// x: [..., C, H, W] -> [..., C, height, width]. u8 has Pillow's arithmetic (fixed-point weights, bytes between the
-/// two passes) and torchvision's bits. Other integers: in f32, rounded. Floats of bilinear and bicubic are
-/// differentiable. ValueError for sizes below 1.
+/// x: [..., C, H, W] -> [..., C, height, width]. u8 has torchvision's bits: Pillow's way
+/// (fixed-point weights, bytes between the two passes), with which bilinear agrees to 1 and bicubic to a few levels.
+/// Other integers: in f32, rounded. Floats of bilinear and bicubic are differentiable. ValueError for sizes below 1.
 WEFT_API Tensor resize(const Tensor& x, Size size, const ResizeOptions& o = {});
 /// The size that `resize` gives a picture.
 WEFT_API Size resized(Size picture, Size size, std::optional<int64_t> max_size = {});

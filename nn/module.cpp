@@ -70,6 +70,7 @@ Module& Module::operator=(const Module& o) {
 
 const std::string& Module::name() const {
   static const std::string unnamed = "Module";
+  name_from(typeid(*this));
   return !state_->own_name.empty() ? state_->own_name : state_->name.empty() ? unnamed : state_->name;
 }
 void Module::set_name(std::string name) { state_->own_name = std::move(name); }

@@ -155,8 +155,8 @@ std::string ConfusionMatrix::str() const {
                 std::to_string(truth));
   }
   text += row("mean", {mean_iou(), mean_dice(), mean_precision(), mean_recall()}, std::to_string(all));
-  char last[32];
-  std::snprintf(last, sizeof last, "%11.4f\n", accuracy());
+  char last[32] = "          -\n";
+  if (all > 0) std::snprintf(last, sizeof last, "%11.4f\n", accuracy());
   return text + "accuracy" + std::string(width - 8, ' ') + last;
 }
 

@@ -41,7 +41,7 @@ inline CLI::Validator picture_to_write() {
     if (end != ".png" && end != ".jpg" && end != ".jpeg") return text + " does not end in .png, .jpg or .jpeg";
     return folder.empty() || std::filesystem::is_directory(folder) ? "" : folder.string() + " is no folder";
   };
-  return {check, "PICTURE"};
+  return {check, ".png or .jpg"};
 }
 
 /// A whole number from `least` to `most` that `step` divides.

@@ -40,12 +40,13 @@ void add_data(CLI::App& app, Arguments& a) {
       "--classes", a.source.classes,
       "names of the classes: a file with a NAME or NAME R G B a line, or road,sky,car; default: the folder's "
       "classes.txt, else those of the layout");
-  app.add_option("--ignore-index", a.source.ignore_index, "label that does not count; default: 11 in CamVid, else 255")
+  app.add_option("--ignore-index", a.source.ignore_index,
+                 "label that does not count; default: 11 with CamVid's own classes, else 255")
       ->check(CLI::Range(0, 65535));
   app.add_option("--size", a.source.size, "scale pictures to this shorter side, or to height and width")
       ->expected(1, 2)
       ->check(CLI::Range(8, 8192));
-  app.add_option("--scenes", a.source.scenes, "scenes to draw for training, without --data")
+  app.add_option("--scenes", a.source.scenes, "scenes to draw, without --data")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
   app.add_option("--cache", a.source.cache, "MiB of decoded pictures that are kept in memory")
@@ -92,7 +93,7 @@ void add_train(CLI::App& app, Arguments& a) {
       ->check(CLI::Range(0.1, 10.0));
   number("--jitter", o.batches.jitter, "of brightness and colour");
   count("--codes", o.codes, "codewords of the Encoding layer", 1, 4096);
-  app.add_option("--seed", o.seed)->capture_default_str();
+  app.add_option("--seed", o.seed, "of weights, order and scenes")->capture_default_str();
   app.add_option("--workers", o.workers, "threads that make batches; 0: none of their own")
       ->capture_default_str()
       ->check(CLI::Range(0, 256));
@@ -159,7 +160,8 @@ void run_predict(Arguments& a) {
 
 int main(int argc, char** argv) try {
   Arguments a;
-  CLI::App app("Says of each pixel of a street photo what it belongs to, with a network that learns it here.");
+  CLI::App app("Says of each pixel of a street photo what it belongs to, with a network that learns it here.",
+               "segmentation");
   app.require_subcommand(1);
   CLI::App* train = app.add_subcommand("train", "learn, and leave the run in a folder");
   add_train(*train, a);
@@ -190,7 +192,7 @@ int main(int argc, char** argv) try {
       ->capture_default_str()
       ->expected(2)
       ->check(CLI::Range(24, 4096));
-  scenes->add_option("--seed", a.seed)->capture_default_str();
+  scenes->add_option("--seed", a.seed, "of the first scene")->capture_default_str();
   scenes->add_flag("--force", a.force, "overwrite what is there");
   if (const int wrong = parse(app, "segmentation", argc, argv)) return wrong;
 

@@ -88,6 +88,7 @@ Pictures Source::pictures(const std::string& split) const {
   };
   if (layout_ == Layout::drawn) {
     const bool train = split == "train";
+    WEFT_CHECK(train || split == "val", ValueError, "drawn scenes have the splits train and val, not '", split, "'");
     const int64_t h = o_.size.empty() ? kSceneHeight : o_.size[0];
     const int64_t w = o_.size.size() > 1 ? o_.size[1] : h * kSceneWidth / kSceneHeight;
     return Pictures(data::cache(DrawnScenes{train ? o_.scenes : held_out(o_.scenes), h, w, first_scene(o_.seed, train)},
@@ -96,6 +97,12 @@ Pictures Source::pictures(const std::string& split) const {
   const data::MaskOptions masks{.num_classes = classes_.size(), .ignore_index = classes_.ignore_index};
   if (layout_ == Layout::voc) return finished(Relabelled(data::VOCSegmentation(o_.data, split), masks));
   return finished(Relabelled(data::CamVid(o_.data, split), masks));
+}
+
+std::string Source::size_text() const {
+  std::string text;
+  for (const int64_t n : o_.size) text += (text.empty() ? "" : " x ") + std::to_string(n);
+  return text.empty() ? "as they are" : text;
 }
 
 std::string Source::str() const {

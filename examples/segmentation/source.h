@@ -44,6 +44,8 @@ class Source {
   /// IoError for a folder that has neither layout, or no good list of classes.
   explicit Source(SourceOptions o);
   const Classes& classes() const { return classes_; }
+  /// What pictures are scaled to, in words.
+  std::string size_text() const;
   /// Files are listed here; IoError, by name, for those that are missing.
   Pictures pictures(const std::string& split) const;
   /// "camvid: CamVid's layout, 11 classes".

@@ -50,7 +50,7 @@ if(NOT whole STREQUAL parts)
 endif()
 string(REPLACE "--batch;2" "--batch;3" other "${training}")
 run(1 ${other} --resume)
-if(NOT out MATCHES "was started with.*batch 2.*batch 3")
+if(NOT out MATCHES "was started with.*batch 2.*not with.*batch 3")
   message(FATAL_ERROR "unclear: ${out}")
 endif()
 

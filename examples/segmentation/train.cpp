@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "../common/interrupt.h"
+#include "../common/settings.h"
 #include "pictures.h"
 
 using namespace weft;
@@ -28,6 +29,7 @@ std::vector<optim::SGD::Group> parameter_groups(const EncNetLite& net, const Tra
 Tensor class_weights(const Pictures& pictures, const Classes& classes, bool skip) {
   std::vector<double> pixels(static_cast<size_t>(classes.size()));
   io::Progress bar("count classes", pictures.size());
+  int64_t damaged = 0;
   for (int64_t i = 0; i < pictures.size(); ++i) {
     bar.update(i + 1);
     try {
@@ -35,7 +37,7 @@ Tensor class_weights(const Pictures& pictures, const Classes& classes, bool skip
       for (const int64_t label : std::span(mask.data<int64_t>(), static_cast<size_t>(mask.numel())))
         if (label >= 0 && label < classes.size()) ++pixels[static_cast<size_t>(label)];
     } catch (const IoError&) {
-      if (!skip) throw;  // the loader tells of it
+      if (!skip || ++damaged == pictures.size()) throw;  // the loader tells of others
     }
   }
   double all = 0, sum = 0;
@@ -46,31 +48,33 @@ Tensor class_weights(const Pictures& pictures, const Classes& classes, bool skip
   return tensor(pixels, Dtype::f32);
 }
 
-/// What a run must keep to go on, as a part of its checkpoints. (With another --steps it goes on by another schedule.)
-class Settings {
- public:
-  explicit Settings(std::string words) : words_(std::move(words)) {}
-  StateDict state_dict() const {
-    StateDict dict;
-    dict.metadata["words"] = words_;
-    return dict;
-  }
-  void load_state_dict(const StateDict& dict) const {
-    const auto it = dict.metadata.find("words");
-    const std::string before = it == dict.metadata.end() ? "other settings" : it->second;
-    WEFT_CHECK(before == words_, ValueError, "the run was started with ", before, ", not with ", words_);
-  }
+/// The shape of the first picture that can be read. IoError where none can.
+Shape first_readable(const Pictures& pictures, bool skip) {
+  for (int64_t i = 0;; ++i) try {
+      return pictures.get(i).data.shape();
+    } catch (const IoError&) {
+      if (!skip || i + 1 == pictures.size()) throw;
+    }
+}
 
- private:
-  std::string words_;
-};
-
-std::string settings_of(const Source& source, const TrainOptions& o, int64_t pictures) {
+/// What decides the bits of a run. (With another --steps it goes on by another schedule.)
+Settings settings_of(const Source& source, const TrainOptions& o, const Pictures& pictures) {
   const BatchOptions& b = o.batches;
-  return str("batch ", o.batch, " x ", o.accumulate, ", lr ", o.lr, ", warm-up ", o.warmup, ", se-weight ", o.se_weight,
-             o.class_weights ? "" : ", no class weights", ", crop ", b.crop.height, " x ", b.crop.width, ", scale ",
-             b.scale.low, " to ", b.scale.high, ", jitter ", b.jitter, ", seed ", o.seed, ", ", o.on.dtype, ", ",
-             pictures, " pictures of ", source.classes().size(), " classes");
+  uint64_t names = fingerprint("", 0);
+  for (int64_t i = 0; i < pictures.size(); ++i) {
+    const std::string name = fs::path(data::sample_name(pictures, i)).filename().string();
+    names = fingerprint(name.data(), name.size() + 1, names);
+  }
+  Settings s;
+  s.add("batch", o.batch).add("accumulate", o.accumulate).add("lr", o.lr).add("momentum", o.momentum);
+  s.add("weight-decay", o.weight_decay).add("warmup", o.warmup).add("se-weight", o.se_weight);
+  s.add("class weights", o.class_weights ? "yes" : "no")
+      .add("codes", o.codes)
+      .add("init", o.init.empty() ? "none" : o.init);
+  s.add("crop", str(b.crop.height, " x ", b.crop.width)).add("scale", str(b.scale.low, " to ", b.scale.high));
+  s.add("jitter", b.jitter).add("size", source.size_text()).add("seed", o.seed).add("dtype", o.on.dtype);
+  s.add("classes", source.classes().size()).add("pictures", str(pictures.size(), " (list ", names % 10000, ")"));
+  return s;
 }
 
 using BatchLoader = data::Loader<Pictures, MakeBatch>;
@@ -86,7 +90,7 @@ class Training {
         weights_(o.class_weights ? class_weights(pictures_, classes_, o.skip_damaged).to(o.on.device) : Tensor()),
         opt_(parameter_groups(net_, o)),
         schedule_(opt_, o.steps, std::min(o.warmup, o.steps / 4), o.power),
-        settings_(settings_of(source, o, pictures_.size())),
+        settings_(settings_of(source, o, pictures_)),
         loader_(pictures_,
                 {.batch_size = o.batch,
                  .shuffle = true,
@@ -148,16 +152,11 @@ class Training {
 
   EncNetLite& net() { return net_; }
   const Classes& classes() const { return classes_; }
-  /// Of the first picture that can be read.
   int64_t shorter_side() const {
-    for (int64_t i = 0;; ++i) try {
-        const Shape s = pictures_.get(i).data.shape();
-        return std::min(s[1], s[2]);
-      } catch (const IoError&) {
-        if (!o_.skip_damaged || i + 1 == pictures_.size()) throw;
-      }
+    const Shape shape = first_readable(pictures_, o_.skip_damaged);
+    return std::min(shape[1], shape[2]);
   }
-  std::string words() const { return settings_.state_dict().metadata.at("words"); }
+  std::string words() const { return settings_.words(); }
 
  private:
   BatchOptions batch_options() const {
@@ -222,23 +221,28 @@ TrainResult train(const Source& source, const TrainOptions& o) {
 
   Training training(source, o);
   const Pictures held_out = source.pictures("val");
+  first_readable(held_out, o.skip_damaged);  // rather now than after the training
   training::Checkpoint checkpoint(checkpoints.string(), {.keep_last = 2});
   training.parts_of(checkpoint);
   const std::optional<int64_t> resumed = o.resume ? checkpoint.resume() : std::nullopt;
   int64_t done = resumed.value_or(0);
+  WEFT_CHECK(done <= o.steps, ValueError, o.out, ": has ", done, " steps already, more than --steps ", o.steps);
   if (resumed) std::cout << "going on at step " << done << '\n';
   training::Log log{training::CsvLog((out / "log.csv").string(), {resumed}),
                     training::TensorBoardLog(o.out, {resumed})};
 
   const auto start = std::chrono::steady_clock::now();
   std::optional<training::ConfusionMatrix> matrix;
+  int64_t measured = -1;  // the step whose weights `matrix` is of
   const auto measure = [&] {
     matrix = evaluate(training.net(), training.classes(), held_out, o.on, o.skip_damaged);
+    measured = done;
+    if (resumed && done == *resumed) return;  // it stands in the log
     log.scalar("val/mIoU", matrix->mean_iou(), done);
     log.scalar("val/pixel accuracy", matrix->accuracy(), done);
   };
   const auto save = [&] {
-    checkpoint.save(done, {.metric = matrix ? std::optional(matrix->mean_iou()) : std::nullopt});
+    checkpoint.save(done, {.metric = measured == done ? std::optional(matrix->mean_iou()) : std::nullopt});
   };
   InterruptFlag flag;
   {
@@ -252,7 +256,7 @@ TrainResult train(const Source& source, const TrainOptions& o) {
       if (bar.shown()) bar.update(done, "loss " + str(shown.compute()));
       if (done % 10 == 0 || done == o.steps) training.log_means(log, done);
       if (done < o.steps && o.eval_every > 0 && done % o.eval_every == 0) measure();
-      if (done < o.steps && done % o.every == 0) save(), matrix.reset();
+      if (done < o.steps && done % o.every == 0) save();
     }
     bar.update(done, "loss " + str(shown.compute()));
   }

@@ -4,6 +4,7 @@
 //   segmentation3d predict --image em/image --out found
 // Without data each of them draws its own volume of cells, and says so. A word of its own ends the program: 2 for wrong
 // usage, 1 for what failed, 130 and 143 for what a signal ended early.
+#include <cmath>
 #include <filesystem>
 #include <iostream>
 
@@ -90,6 +91,8 @@ std::array<std::array<int64_t, 2>, 2> split(const Arguments& a, int64_t slices) 
   for (const auto& [first, end] : parts)
     WEFT_CHECK(first >= 0 && first < end && end <= slices, ValueError, a.image, ": has ", slices,
                " slices, not those of ", first, ":", end);
+  WEFT_CHECK(parts[0][1] <= parts[1][0] || parts[1][1] <= parts[0][0], ValueError, "slices ", parts[0][0], ":",
+             parts[0][1], " to learn from and ", parts[1][0], ":", parts[1][1], " held out overlap");
   return parts;
 }
 
@@ -119,6 +122,7 @@ void run_train(Arguments& a, const std::string& command) {
   const bool bytes = first.dtype() == Dtype::u8;
   o.mean = a.mean.value_or(bytes ? 125 : mean(first.to(Dtype::f32)).item<double>());
   o.std = a.std.value_or(bytes ? 60 : std_mean(first.to(Dtype::f32)).std.item<double>());
+  WEFT_CHECK(std::isfinite(o.mean) && std::isfinite(o.std), ValueError, a.image, ": has values that are not finite");
   WEFT_CHECK(o.std > 0, ValueError, a.image, ": every voxel is ", o.mean);
   if (!bytes) std::cout << "grey values: mean " << o.mean << ", standard deviation " << o.std << '\n';
   for (size_t i = 0; i < 3; ++i) o.patch[i] = a.patch[i];
@@ -164,6 +168,21 @@ Model load_model(const Arguments& a, const TileOptions& tiles) {
   return model;
 }
 
+/// A network that learned on bytes gets the volume's own mean and standard deviation where the volume is none of bytes,
+/// from slices spread over it, unless the command names them.
+void fit_grey_values(Model& model, const Stack& stack, const Arguments& a) {
+  const TrainOptions bytes;
+  if (stack.is_bytes() || a.mean || a.std || model.mean != bytes.mean || model.std != bytes.std) return;
+  const int64_t n = stack.shape()[0], step = std::max<int64_t>(1, n / 16);
+  std::vector<Tensor> slices;
+  for (int64_t z = 0; z < n; z += step) slices.push_back(stack.read(z, 1));
+  const auto measured = std_mean(cat(slices));
+  model.mean = measured.mean.item<double>(), model.std = measured.std.item<double>();
+  WEFT_CHECK(model.std > 0, ValueError, stack.name(), ": every voxel is ", model.mean);
+  std::cout << "grey values: mean " << model.mean << ", standard deviation " << model.std
+            << " (the volume's; the network learned on bytes)\n";
+}
+
 /// A bar of tiles, from the first on.
 TileProgress tile_bar(const std::string& label) {
   return [label, bar = std::make_shared<std::optional<io::Progress>>()](int64_t done, int64_t total) {
@@ -177,6 +196,7 @@ void run_eval(Arguments& a) {
   Model model = load_model(a, tiles);
   Tensor membrane;
   const Stack stack = open_image(a, true, &membrane);
+  fit_grey_values(model, stack, a);
   InterruptFlag flag;
   const Evaluation e = evaluate(
       model, stack, membrane, tiles, [&] { return !flag.raised(); }, tile_bar("eval"));
@@ -192,6 +212,7 @@ void run_predict(Arguments& a) {
   const TileOptions tiles = tile_options(a);
   Model model = load_model(a, tiles);
   const Stack stack = open_image(a, false, nullptr);
+  fit_grey_values(model, stack, a);
   const int64_t slices = stack.shape()[0], pictures = a.pictures < 0 ? slices : std::min(a.pictures, slices);
   fs::create_directories(a.out);
   NpyWriter writer(a.out + "/membranes.npy", stack.shape());
@@ -208,7 +229,7 @@ void run_predict(Arguments& a) {
           const int64_t s = (2 * drawn + 1) * slices / (2 * pictures);
           if (s >= z + p.size(0)) break;
           const Tensor grey = grey_picture(stack.read(s, 1).select(0, 0), model.mean, model.std);
-          std::string number = std::to_string(s);
+          std::string number = std::to_string(stack.first() + s);
           number.insert(0, number.size() < 4 ? 4 - number.size() : 0, '0');
           io::write_image(draw_membranes(grey, p.select(0, s - z).contiguous()), a.out + "/slice-" + number + ".png");
         }
@@ -256,7 +277,11 @@ void add_data(CLI::App& app, Arguments& a, bool labels) {
       ->expected(3)
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));
-  app.add_option("--mean", a.mean, "grey value that becomes 0");
+  app.add_option("--mean", a.mean, "grey value that becomes 0; default: the network's (125 for bytes), or the volume's")
+      ->check([](const std::string& text) -> std::string {
+        double v = 0;
+        return CLI::detail::lexical_cast(text, v) && std::isfinite(v) ? "" : text + " is no finite number";
+      });
   app.add_option("--std", a.std, "difference of grey values that becomes 1")->check(finite_number(false));
 }
 
@@ -294,7 +319,7 @@ void add_train(CLI::App& app, Arguments& a) {
   app.add_option("--width", o.width, "channels at full resolution")
       ->capture_default_str()
       ->check(multiple_of(4, 4, 256));
-  app.add_option("--steps", o.steps)->capture_default_str()->check(count(1));
+  app.add_option("--steps", o.steps, "of the optimiser")->capture_default_str()->check(count(1));
   app.add_option("--batch", o.batch, "patches")->capture_default_str()->check(CLI::Range(1, 1024));
   app.add_option("--accumulate", o.accumulate, "batches for one step")
       ->capture_default_str()
@@ -311,7 +336,7 @@ void add_train(CLI::App& app, Arguments& a) {
       ->capture_default_str()
       ->check(finite_number(true));
   app.add_flag("--balanced", o.balanced, "every second patch has a membrane at its middle");
-  app.add_option("--seed", o.seed)->capture_default_str();
+  app.add_option("--seed", o.seed, "of weights and patches, and of volumes that are drawn")->capture_default_str();
   app.add_option("--workers", o.workers, "threads that cut patches")->capture_default_str()->check(CLI::Range(0, 64));
   app.add_flag("--checkpoint-activations", o.checkpoint_activations, "less memory, more time");
   app.add_option("--every", o.every, "steps between evaluations, which save")->capture_default_str()->check(count(1));
@@ -344,10 +369,11 @@ int main(int argc, char** argv) try {
     add_data(*command, a, command == eval);
     add_network(*command, a);
     command->add_option("--model", a.model, "what train wrote; default: " + kShippedModel + ", which is shipped");
-    command->add_option("--slices", a.slices, "of the volume; default: all")->check(slice_range());
+    command->add_option("--slices", a.slices, "those alone, FIRST to END - 1")->check(slice_range());
     command->add_option("--seed", a.seed, "of a volume that is drawn")->capture_default_str();
   }
-  eval->add_option("--out", a.out, "also write a picture: slices, what is found, what is right");
+  eval->add_option("--out", a.out, "also write a picture: slices, what is found, what is right; .png or .jpg")
+      ->check(picture_to_write());
   predict->add_option("--out", a.out, "folder")->required();
   predict->add_option("--pictures", a.pictures, "slices that are drawn, spread evenly; -1: all")
       ->capture_default_str()

@@ -138,7 +138,8 @@ Tensor three_axes(Tensor x, const std::string& path) {
 
 }  // namespace
 
-Stack::Stack(const Tensor& volume, std::string name) : name_(std::move(name)), shape_(volume.shape()) {
+Stack::Stack(const Tensor& volume, std::string name)
+    : name_(std::move(name)), shape_(volume.shape()), bytes_(volume.dtype() == Dtype::u8) {
   read_ = [volume](const Shape& start, const Shape& size) {
     Tensor x = volume;
     for (int axis = 0; axis < 3; ++axis) x = x.narrow(axis, start[axis], size[axis]);
@@ -159,6 +160,7 @@ Stack Stack::open(const std::string& path) {
     const auto source = std::make_shared<io::Hdf5File>(file);
     const io::TensorInfo& info = choose(*source, file, dataset);
     stack.shape_ = info.shape;
+    stack.bytes_ = info.dtype == "|u1";
     stack.read_ = [source, name = info.name](const Shape& start, const Shape& size) {
       return source->load(name, start, size).to(Dtype::f32);
     };
@@ -173,11 +175,21 @@ Tensor read_whole(const std::string& path) {
   return three_axes(io::read_volume(file, {.dataset = dataset}).data, path);
 }
 
+Tensor Stack::read(const Shape& start, const Shape& size) const {
+  Tensor block = read_(start, size);
+  if (bytes_) return block;
+  for (int64_t z = 0; z < size[0]; ++z)
+    WEFT_CHECK(all(isfinite(block.select(0, z))).item<bool>(), ValueError, name_, ": slice ", first_ + start[0] + z,
+               " has values that are not finite");
+  return block;
+}
+
 Stack Stack::slices(int64_t begin, int64_t end) const {
   WEFT_CHECK(begin >= 0 && begin < end && end <= shape_[0], IoError, name_, ": has ", shape_[0],
              " slices, not those of ", begin, ":", end);
   Stack part = *this;
   part.shape_[0] = end - begin;
+  part.first_ += begin;
   part.read_ = [read = read_, begin](Shape start, const Shape& size) {
     start[0] += begin;
     return read(start, size);

@@ -20,10 +20,15 @@ class Stack {
 
   const weft::Shape& shape() const { return shape_; }  ///< [D, H, W]
   const std::string& name() const { return name_; }
+  /// Of the file's values.
+  bool is_bytes() const { return bytes_; }
+  /// The number, in the file, of the first slice.
+  int64_t first() const { return first_; }
   /// The slices [begin, end) of it; IoError where there are not so many.
   Stack slices(int64_t begin, int64_t end) const;
-  /// The block that begins at `start` -> f32 [size]. Used by one thread.
-  weft::Tensor read(const weft::Shape& start, const weft::Shape& size) const { return read_(start, size); }
+  /// The block that begins at `start` -> f32 [size]. ValueError with the slice for values that are not finite. Used by
+  /// one thread.
+  weft::Tensor read(const weft::Shape& start, const weft::Shape& size) const;
   /// The same of whole slices.
   weft::Tensor read(int64_t begin, int64_t count) const { return read({begin, 0, 0}, {count, shape_[1], shape_[2]}); }
 
@@ -31,6 +36,8 @@ class Stack {
   Stack() = default;
   std::string name_;
   weft::Shape shape_;
+  bool bytes_ = true;
+  int64_t first_ = 0;
   std::function<weft::Tensor(const weft::Shape& start, const weft::Shape& size)> read_;
 };
 

@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "../common/interrupt.h"
+#include "../common/settings.h"
 
 using namespace weft;
 
@@ -35,6 +36,21 @@ auto patches(const std::vector<Labelled>& volumes, const TrainOptions& o) {
                                  })));
 }
 
+/// What decides the bits of a run. (With another --steps it goes on by another schedule.)
+Settings settings_of(const std::vector<Labelled>& volumes, const TrainOptions& o) {
+  uint64_t bytes = fingerprint("", 0);
+  for (const Labelled& v : volumes)
+    for (const Tensor& t : {v.image.contiguous(), v.membrane.contiguous()})
+      bytes = fingerprint(t.raw_data(), t.nbytes(), bytes);
+  Settings s;
+  s.add("width", o.width).add("patch", str(o.patch[0], " x ", o.patch[1], " x ", o.patch[2])).add("batch", o.batch);
+  s.add("accumulate", o.accumulate).add("lr", o.lr).add("warmup", o.warmup).add("weight-decay", o.weight_decay);
+  s.add("pos-weight", o.pos_weight).add("dice-weight", o.dice_weight).add("balanced", o.balanced ? "yes" : "no");
+  s.add("mean", o.mean).add("std", o.std).add("seed", o.seed).add("dtype", o.dtype);
+  s.add("volumes", str(volumes.size(), " (voxels and labels: ", bytes % 1'000'000, ")"));
+  return s;
+}
+
 /// All that a run is, between two steps.
 class Training {
  public:
@@ -48,10 +64,12 @@ class Training {
                                       .workers = o.workers,
                                       .seed = o.seed,
                                       .pin_memory = o.device.type == DeviceType::cuda}),
+        settings_(settings_of(volumes, o)),
         pos_weight_(full({1}, o.pos_weight).to(o.device)) {}
 
   void parts_of(training::Checkpoint& checkpoint) {
-    checkpoint.add("model", model_.net)
+    checkpoint.add("settings", settings_)
+        .add("model", model_.net)
         .add("optimizer", adam_)
         .add("loader", loader_)
         .add("bce", bce_)
@@ -117,6 +135,7 @@ class Training {
   Model model_;
   optim::AdamW adam_;
   data::Loader<decltype(patches({}, {}))> loader_;
+  Settings settings_;
   Tensor pos_weight_;
   training::Ema bce_{0.95}, dice_{0.95};
 };
@@ -145,6 +164,7 @@ Trained train(const std::vector<Labelled>& volumes, const Labelled& held_out, co
   int64_t done = resumed.value_or(0);
   const auto evaluate_and_save = [&] {
     result.held_out = evaluate(run.model(), Stack(held_out.image, "held-out slices"), held_out.membrane, o.tiles);
+    if (resumed && done == *resumed) return;  // it stands in the log, and in the files
     const Evaluation& e = result.held_out;
     log.scalar("held_out/dice", e.dice(), done);
     log.scalar("held_out/iou", e.iou(), done);

@@ -123,7 +123,7 @@ void add_train(CLI::App& root, const std::string& command_line) {
       ->capture_default_str()
       ->check(CLI::Range(0, 4096));
   app->add_option("--batch", o.batch)->capture_default_str()->check(CLI::Range(1, 4096));
-  app->add_option("--steps", o.steps)->capture_default_str()->check(count(1));
+  app->add_option("--steps", o.steps, "of Adam")->capture_default_str()->check(count(1));
   app->add_option("--reconstruct", o.reconstruct, "first steps that learn to give the photo back")
       ->capture_default_str()
       ->check(count(0));
@@ -148,7 +148,7 @@ void add_train(CLI::App& root, const std::string& command_line) {
                   "threads that cut pieces of photos ahead of the training; any number gives the same")
       ->capture_default_str()
       ->check(CLI::Range(0, 64));
-  app->add_option("--seed", o.seed)->capture_default_str();
+  app->add_option("--seed", o.seed, "of weights and pieces")->capture_default_str();
   app->callback([a] { run_train(*a); });
 }
 

@@ -70,17 +70,20 @@ TEST_SUITE("data samplers") {
   }
 
   TEST_CASE("weights") {
-    const data::WeightedRandomSampler weighted({1, 0, 3, 0}, {.replacement = true, .num_samples = 8000});
+    const data::WeightedRandomSampler weighted({1, 0, 3, 0}, {.num_samples = 8000});
     const Indices v = weighted.indices(4, 5, 0);
     CHECK(v.size() == 8000);
     CHECK(std::abs(std::count(v.begin(), v.end(), 0) - 2000) < 195);  // five deviations of 39
     CHECK(std::count(v.begin(), v.end(), 0) + std::count(v.begin(), v.end(), 2) == 8000);
     CHECK(data::WeightedRandomSampler(tensor({1.0, 2.0})).indices(2, 5, 0).size() == 2);
+    CHECK(data::WeightedRandomSampler({1, 0, 3, 0}, 8000).indices(4, 5, 0) == v);
+    CHECK(data::WeightedRandomSampler(tensor({1.0, 2.0}), 1, false).str() ==
+          "WeightedRandomSampler(2 weights, replacement=false, num_samples=1)");
 
     // without replacement: the first two of weights 1, 2, 3 are {0, 1} with 1/6 * 2/5 + 2/6 * 1/4 = 0.15
     int both = 0;
     for (int64_t epoch = 0; epoch < 4000; ++epoch) {
-      const Indices two = data::WeightedRandomSampler({1, 2, 3}, {.replacement = false, .num_samples = 2})
+      const Indices two = data::WeightedRandomSampler({1, 2, 3}, {.num_samples = 2, .replacement = false})
                               .indices(3, 9, epoch);
       CHECK(two[0] != two[1]);
       both += two[0] + two[1] == 1;
@@ -89,7 +92,7 @@ TEST_SUITE("data samplers") {
   }
 
   TEST_CASE("weights that are none") {
-    const auto message = [](std::vector<double> w, const data::RandomSamplerOptions& o) {
+    const auto message = [](std::vector<double> w, const data::WeightedRandomSamplerOptions& o) {
       return message_of<ValueError>([&] { data::WeightedRandomSampler(w, o); });
     };
     CHECK(message({1, -2}, {}) ==
@@ -97,7 +100,7 @@ TEST_SUITE("data samplers") {
     CHECK(message({1, std::nan("")}, {}).find("weight 1 is nan") != std::string::npos);
     CHECK(message({0, 0}, {.replacement = true}) ==
           "WeightedRandomSampler: the sum of 2 weights is 0; expected a finite number above 0");
-    CHECK(message({0, 1, 1}, {.replacement = false, .num_samples = 3}) ==
+    CHECK(message({0, 1, 1}, {.num_samples = 3, .replacement = false}) ==
           "WeightedRandomSampler: 3 samples without replacement of 2 that have a weight above 0");
     CHECK(message_of<ValueError>([] {
             (void)data::WeightedRandomSampler({1, 2}).indices(3, 0, 0);

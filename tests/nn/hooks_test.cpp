@@ -160,7 +160,7 @@ TEST_CASE("with_tensors takes either name of tied parameters, and refuses two te
     CHECK(values(nn::with_tensors(net, {{name, three}})(x)) == Floats{6});
   CHECK(values(nn::with_tensors(net, {{"a.weight", three}, {"b.weight", three}})(x)) == Floats{6});
   const std::string said = message([&] { (void)nn::with_tensors(net, {{"a.weight", three}, {"b.weight", four}}); });
-  CHECK(said == "with_tensors: 'b.weight' and 'a.weight' are one tensor of Module but two are given");
+  CHECK(said == "with_tensors: 'b.weight' and 'a.weight' are one tensor of Tied but two are given");
 }
 
 TEST_CASE("modules by PyTorch's names") {

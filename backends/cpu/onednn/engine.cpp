@@ -72,6 +72,7 @@ void Compiled::run(std::initializer_list<const void*> pointers) const {
     check(dnnl_memory_set_data_handle(args_[i++].memory, const_cast<void*>(p)), "set_data_handle");
   Scratch scratch(scratchpad_);
   if (scratchpad_ > 0) check(dnnl_memory_set_data_handle(args_[i++].memory, scratch.as()), "set_data_handle");
+  if (num_threads() > 1) weft::detail::notice_crowding();
   check(dnnl_primitive_execute(primitive_.get(), stream(), static_cast<int>(args_.size()), args_.data()), "execute");
 }
 
