@@ -35,8 +35,17 @@ if(NOT out MATCHES "13 of 30 steps.*--resume")
   message(FATAL_ERROR "unclear: ${out}")
 endif()
 says(1 "parts: has a run already. go on with --resume" ${training} --out parts)
+says(1 "was started with lr [0-9.]+, not with lr 0.5" ${training} --out parts --resume --lr 0.5)
 run(0 ${training} --out parts --resume --workers 2)
 same(held-out.png checkpoints/step-00000030.safetensors)
+# A finished run that goes on doubles no point of its log.
+file(STRINGS "${WORK}/parts/log.csv" before)
+run(0 ${training} --out parts --resume)
+file(STRINGS "${WORK}/parts/log.csv" after)
+if(NOT before STREQUAL after)
+  message(FATAL_ERROR "a finished run changed its log")
+endif()
+says(1 "slices 0:4 to learn from and 3:5 held out overlap" ${training} --train-slices 0:4 --held-out 3:5 --out new)
 
 # Killed and told to stop (130, 143): it goes on each time, to the bits of a run without a break.
 find_program(SH sh)
