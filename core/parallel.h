@@ -29,6 +29,7 @@ WEFT_API bool in_parallel();
 WEFT_API void leave_binding();
 /// For threads that weft starts to work beside others': OpenMP counts them. GNU's runtime lets threads that wait for
 /// their team spin for milliseconds, unless there are more threads than cores; then they give their core away at once.
+/// Before leave_binding: a team may bind its maker.
 WEFT_API void join_count();
 /// Before a team starts: looks now and then whether other processes use its cores, and lets waiting threads sleep at
 /// once while they do.

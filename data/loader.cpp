@@ -78,8 +78,8 @@ class Pipeline {
  private:
   void work() {
     set_num_threads(1);
-    weft::detail::leave_binding();
     weft::detail::join_count();
+    weft::detail::leave_binding();
     // Training's threads spin and wait for each other: a worker that takes one's core stops them all.
     const auto self = static_cast<id_t>(gettid());
     setpriority(PRIO_PROCESS, self, getpriority(PRIO_PROCESS, self) + 10);
