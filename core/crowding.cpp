@@ -8,6 +8,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "weft/core/parallel.h"
@@ -17,8 +18,8 @@ namespace {
 
 constexpr int64_t kMillisecond = 1'000'000;
 constexpr int64_t kEvery = 200 * kMillisecond, kHold = 2000 * kMillisecond;
-constexpr double kCrowded =
-    100;  // threads put off their cores in a second: 30 on cores of their own, 200 on shared ones
+// Threads put off their cores in a second: some 30 on cores of their own, 200 on shared ones.
+constexpr double kCrowded = 100;
 
 int64_t now() {
   timespec t{};
@@ -39,11 +40,13 @@ class Counted {
   void on() {
     if (on_) return;
     on_ = true;
-    std::thread([this] {
-      join_count();
-      std::unique_lock lock(mutex_);
-      off_.wait(lock, [this] { return !on_; });
-    }).detach();
+    try {
+      std::thread([this] {
+        join_count();
+        std::unique_lock lock(mutex_);
+        off_.wait(lock, [this] { return !on_; });
+      }).detach();
+    } catch (const std::system_error&) { on_ = false; }  // the system gives no thread: it works as before
   }
   void off() {
     const std::lock_guard lock(mutex_);
@@ -64,13 +67,12 @@ struct Watch {
   Counted counted;
 };
 
-void look(std::atomic<int64_t>& next) {
+void look(int64_t time) {
   static auto* w = new Watch;  // its thread may outlive static objects
   const std::unique_lock lock(w->mutex, std::try_to_lock);
   if (!lock || num_threads() < cores()) return;
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
-  const int64_t time = now();
   const double seconds = 1e-9 * static_cast<double>(time - w->time);
   if (w->time > 0 && static_cast<double>(used.ru_nivcsw - w->switches) > kCrowded * seconds) {
     w->crowded = time;
@@ -79,14 +81,16 @@ void look(std::atomic<int64_t>& next) {
     w->counted.off();
   }
   w->time = time, w->switches = used.ru_nivcsw;
-  next.store(time + kEvery, std::memory_order_relaxed);
 }
 
 }  // namespace
 
 void notice_crowding() {
   static std::atomic<int64_t> next{0};
-  if (now() >= next.load(std::memory_order_relaxed)) look(next);
+  const int64_t time = now();
+  if (time < next.load(std::memory_order_relaxed)) return;
+  next.store(time + kEvery, std::memory_order_relaxed);
+  look(time);
 }
 
 }  // namespace weft::detail
