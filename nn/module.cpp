@@ -68,11 +68,6 @@ Module& Module::operator=(const Module& o) {
   return *this;
 }
 
-const std::string& Module::name() const {
-  static const std::string unnamed = "Module";
-  name_from(typeid(*this));
-  return !state_->own_name.empty() ? state_->own_name : state_->name.empty() ? unnamed : state_->name;
-}
 void Module::set_name(std::string name) { state_->own_name = std::move(name); }
 void Module::set_extra(std::string extra, std::function<std::string()> options) {
   state_->extra = std::move(extra);

@@ -65,7 +65,7 @@ class WEFT_API Module {
   virtual ~Module() = default;
 
   /// The class name that printing shows: "Conv2d".
-  const std::string& name() const;
+  std::string name() const;
   /// The mode that `train` and `eval` set; true at first.
   bool is_training() const;
   /// Training or evaluation mode, of this module and all below. Trainability stays as it is.

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <memory>
 #include <ostream>
+#include <string_view>
 #include <typeinfo>
 
 #include "weft/nn/module.h"
@@ -20,8 +21,8 @@ std::string demangled(const std::type_info& type) {
 }
 
 bool of_the_library(const std::type_info& type) {
-  const std::string name = demangled(type);
-  return name.starts_with("weft::nn::") || name.starts_with("weft::unit_scaled::");
+  const std::string_view mangled = type.name();  // of weft::nn::... and weft::unit_scaled::...
+  return mangled.starts_with("N4weft2nn") || mangled.starts_with("N4weft11unit_scaled");
 }
 
 /// Whether a class has a layer or a container of the library among its bases.
@@ -37,17 +38,28 @@ bool extends_a_layer(const std::type_info& type) {
   return false;
 }
 
+/// What a module of this class is called. `name` is the library's, or one that the class gives to itself
+/// (`Module("Shift")`).
+std::string name_of(const std::type_info& type, const std::string& name) {
+  if (type == typeid(Module)) return name;
+  if (!name.empty() && (of_the_library(type) || !extends_a_layer(type))) return name;
+  const std::string full = demangled(type);
+  const size_t args = full.find('<'), colons = full.rfind("::", args);
+  return colons == std::string::npos ? full : full.substr(colons + 2);
+}
+
 }  // namespace
 
+std::string Module::name() const {
+  if (!state_->own_name.empty()) return state_->own_name;
+  const std::string found = name_of(typeid(*this), state_->name);
+  return found.empty() ? "Module" : found;
+}
+
 void Module::name_from(const std::type_info& type) const {
-  if (!state_->own_name.empty() || type == typeid(Module)) return;
-  // A name that is there is the library's, or one that a class gives to itself (`Module("Shift")`).
-  if (!state_->name.empty() && (of_the_library(type) || !extends_a_layer(type))) return;
-  const std::string full = demangled(type);
-  size_t args = full.find('<');
-  size_t colons = full.rfind("::", args);
-  (of_the_library(type) ? state_->name : state_->own_name) = colons == std::string::npos ? full
-                                                                                         : full.substr(colons + 2);
+  if (!state_->own_name.empty()) return;
+  const std::string found = name_of(type, state_->name);
+  if (found != state_->name) (of_the_library(type) ? state_->name : state_->own_name) = found;
 }
 
 // Printing
