@@ -132,13 +132,14 @@ double ConfusionMatrix::mean_recall() const { return mean_of(recall()); }
 std::string ConfusionMatrix::str() const {
   size_t width = 8;
   for (const std::string& name : o_.names) width = std::max(width, name.size());
+  const auto cell = [](double x) {
+    char text[16];
+    std::snprintf(text, sizeof text, "%11.4f", x);
+    return std::string(std::isnan(x) ? "          -" : text);
+  };
   const auto row = [&](const std::string& name, const std::vector<double>& numbers, const std::string& last) {
     std::string line = name + std::string(width - name.size(), ' ');
-    for (const double x : numbers) {
-      char text[16];
-      std::snprintf(text, sizeof text, "%11.4f", x);
-      line += std::isnan(x) ? "          -" : text;
-    }
+    for (const double x : numbers) line += cell(x);
     return line + std::string(12 - std::min<size_t>(11, last.size()), ' ') + last + '\n';
   };
   const std::vector<double> each[] = {iou(), dice(), precision(), recall()};
@@ -155,9 +156,7 @@ std::string ConfusionMatrix::str() const {
                 std::to_string(truth));
   }
   text += row("mean", {mean_iou(), mean_dice(), mean_precision(), mean_recall()}, std::to_string(all));
-  char last[32] = "          -\n";
-  if (all > 0) std::snprintf(last, sizeof last, "%11.4f\n", accuracy());
-  return text + "accuracy" + std::string(width - 8, ' ') + last;
+  return text + "accuracy" + std::string(width - 8, ' ') + cell(accuracy()) + '\n';
 }
 
 std::ostream& operator<<(std::ostream& os, const ConfusionMatrix& m) { return os << m.str(); }

@@ -14,7 +14,16 @@
 
 #include "help.h"
 
-/// A finite number above 0, or 0 itself too: CLI11's own checks let NaN through.
+/// A finite number: CLI11's own checks let NaN through.
+inline CLI::Validator finite_number() {
+  auto check = [](const std::string& text) -> std::string {
+    double v = NAN;
+    return CLI::detail::lexical_cast(text, v) && std::isfinite(v) ? "" : text + " is no finite number";
+  };
+  return {check, ""};
+}
+
+/// A finite number above 0, or 0 itself too.
 inline CLI::Validator finite_number(bool zero) {
   auto check = [zero](const std::string& text) -> std::string {
     double v = NAN;
@@ -31,7 +40,7 @@ inline CLI::Validator device_name() {
                           text.find_first_not_of("0123456789", 5) == std::string::npos;
     return text == "cpu" || text == "cuda" || numbered ? "" : "'" + text + "' is no device: cpu, cuda or cuda:N";
   };
-  return {check, "DEVICE"};
+  return {check, ""};
 }
 
 /// A picture to be written: a name that ends in .png, .jpg or .jpeg, in a folder that exists.

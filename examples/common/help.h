@@ -24,7 +24,7 @@ class Help : public CLI::Formatter {
     const auto note = [&](const std::string& what) { notes += (notes.empty() ? "" : "; ") + what; };
     if (o->get_required()) note("needed");
     const std::string limits = kind(o).second;
-    if (!limits.empty() && !limits.starts_with("{") && limits != "DEVICE") note(in_words(limits));
+    if (!limits.empty() && !limits.starts_with("{")) note(in_words(limits));
     std::string given = o->get_default_str();
     std::erase_if(given, [](char c) { return c == '[' || c == ']'; });
     std::replace(given.begin(), given.end(), ',', ' ');

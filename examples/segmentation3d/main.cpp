@@ -120,8 +120,11 @@ void run_train(Arguments& a, const std::string& command) {
   }
   const Tensor& first = volumes[0].image;
   const bool bytes = first.dtype() == Dtype::u8;
-  o.mean = a.mean.value_or(bytes ? 125 : mean(first.to(Dtype::f32)).item<double>());
-  o.std = a.std.value_or(bytes ? 60 : std_mean(first.to(Dtype::f32)).std.item<double>());
+  if (!bytes) {
+    const auto measured = std_mean(first.to(Dtype::f32));
+    o.mean = measured.mean.item<double>(), o.std = measured.std.item<double>();
+  }
+  o.mean = a.mean.value_or(o.mean), o.std = a.std.value_or(o.std);
   WEFT_CHECK(std::isfinite(o.mean) && std::isfinite(o.std), ValueError, a.image, ": has values that are not finite");
   WEFT_CHECK(o.std > 0, ValueError, a.image, ": every voxel is ", o.mean);
   if (!bytes) std::cout << "grey values: mean " << o.mean << ", standard deviation " << o.std << '\n';
@@ -278,10 +281,7 @@ void add_data(CLI::App& app, Arguments& a, bool labels) {
       ->capture_default_str()
       ->check(CLI::Range(1, 4096));
   app.add_option("--mean", a.mean, "grey value that becomes 0; default: the network's (125 for bytes), or the volume's")
-      ->check([](const std::string& text) -> std::string {
-        double v = 0;
-        return CLI::detail::lexical_cast(text, v) && std::isfinite(v) ? "" : text + " is no finite number";
-      });
+      ->check(finite_number());
   app.add_option("--std", a.std, "difference of grey values that becomes 1")->check(finite_number(false));
 }
 

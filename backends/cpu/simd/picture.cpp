@@ -35,30 +35,21 @@ int32_t pair_of(const int16_t* w) {
   return both;
 }
 
-// A register of bytes, and what is done with it.
+// A register of bytes, and the names of what is done with it.
+using Bytes = Vector<long long>;
 #if defined(__AVX512BW__)
-using Bytes = __m512i;
 #define WEFT_SIMD(name) _mm512_##name
-Bytes load(const uint8_t* p) { return _mm512_loadu_si512(p); }
-void store(uint8_t* p, Bytes v) { _mm512_storeu_si512(p, v); }
-Bytes zeros() { return _mm512_setzero_si512(); }
 #elif defined(__AVX2__)
-using Bytes = __m256i;
 #define WEFT_SIMD(name) _mm256_##name
-Bytes load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-void store(uint8_t* p, Bytes v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
-Bytes zeros() { return _mm256_setzero_si256(); }
 #else
-using Bytes = __m128i;
 #define WEFT_SIMD(name) _mm_##name
-Bytes load(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
-void store(uint8_t* p, Bytes v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
-Bytes zeros() { return _mm_setzero_si128(); }
 #endif
+Bytes load(const uint8_t* p) { return reinterpret_cast<Bytes>(*reinterpret_cast<const VectorAt<uint8_t>*>(p)); }
+void store(uint8_t* p, Bytes v) { *reinterpret_cast<VectorAt<uint8_t>*>(p) = reinterpret_cast<VectorAt<uint8_t>>(v); }
 
 /// A register of neighbours. Unpacking and packing both work within 16 bytes, so that the order comes back.
 void neighbours(const uint8_t* p, uint8_t* y, const int16_t* w, int64_t n, int64_t inner, int precision) {
-  const Bytes half = WEFT_SIMD(set1_epi32)(1 << (precision - 1)), zero = zeros();
+  const Bytes half = WEFT_SIMD(set1_epi32)(1 << (precision - 1)), zero = {};
   Bytes sum[4] = {half, half, half, half};
   for (int64_t k = 0; k < n; k += 2) {
     const Bytes a = load(p + k * inner), b = k + 1 < n ? load(p + (k + 1) * inner) : zero;
@@ -73,14 +64,14 @@ void neighbours(const uint8_t* p, uint8_t* y, const int16_t* w, int64_t n, int64
 }
 #undef WEFT_SIMD
 
-#if defined(__AVX2__)
-
-/// The three bytes of an RGB pixel from the sums of a half register.
+/// The three bytes of an RGB pixel from the sums of its colours.
 void store_pixel(uint8_t* y, __m128i sum, int precision) {
   const __m128i halves = _mm_sra_epi32(sum, _mm_cvtsi32_si128(precision)), words = _mm_packs_epi32(halves, halves);
   const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
   std::memcpy(y, &bytes, 3);
 }
+
+#if defined(__AVX2__)
 
 /// Outputs i and i + 1 of a row of RGB pixels, one in each half of a register, four inputs at a time. Reads 16 bytes
 /// from the first of each four.
@@ -139,10 +130,7 @@ void rgb_row(const uint8_t* row, const uint8_t* end, uint8_t* y, int64_t outputs
     }
     __m128i sum = _mm_set1_epi32(1 << (taps.precision - 1));
     for (int64_t k = 0; k < n; k += 2) sum = _mm_add_epi32(sum, two_pixels(p + 3 * k, w + k));
-    sum = _mm_sra_epi32(sum, _mm_cvtsi32_si128(taps.precision));
-    const __m128i words = _mm_packs_epi32(sum, sum);
-    const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
-    std::memcpy(y, &bytes, 3);
+    store_pixel(y, sum, taps.precision);
   }
 }
 
