@@ -110,10 +110,10 @@ std::string instruction_set() {
 }  // namespace cpu
 
 void register_cpu_backend() {
+  cpu::make_allocator();
   cpu::register_simd();
   cpu::register_conv_slots();
   cpu::register_gemm_slots();
-  cpu::register_services();
   cpu::make_packed_weights();
   cpu::register_shape();
   cpu::register_index();
@@ -121,6 +121,7 @@ void register_cpu_backend() {
   cpu::register_search();
   cpu::register_rnn_slots();
   cpu::register_linalg();
+  cpu::register_services();
 }
 
 }  // namespace weft

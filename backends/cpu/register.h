@@ -9,7 +9,8 @@ namespace weft::cpu {
 
 void register_conv_slots();  ///< convolutions
 void register_gemm_slots();  ///< matrix products
-void register_services();    ///< memory, copies, threads
+void make_allocator();       ///< of host memory; before all that holds a lock while it allocates
+void register_services();    ///< memory, copies, threads; last, for from then on other threads use the backend
 void register_shape();       ///< cat, triangles
 void register_index();       ///< nonzero, one_hot
 void register_sort();

@@ -216,6 +216,8 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
+void make_allocator() { shared(); }
+
 void register_services() {
   static auto* backend = new CpuBackend;
   register_backend(DeviceType::cpu, backend);
