@@ -63,7 +63,9 @@ class Counted {
 
 struct Watch {
   std::mutex mutex;
-  int64_t time = 0, switches = 0, crowded = 0;  // of the last look; when the cores were last seen crowded
+  int64_t time = 0, switches = 0;  // of the last look
+  int64_t crowded = 0;             // when the cores were last seen crowded
+  bool before = false;             // so at the last look; once may be chance
   Counted counted;
 };
 
@@ -74,13 +76,14 @@ void look(int64_t time) {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
   const double seconds = 1e-9 * static_cast<double>(time - w->time);
-  if (w->time > 0 && static_cast<double>(used.ru_nivcsw - w->switches) > kCrowded * seconds) {
+  const bool many = w->time > 0 && static_cast<double>(used.ru_nivcsw - w->switches) > kCrowded * seconds;
+  if (many && (w->before || w->counted.is_on())) {
     w->crowded = time;
     w->counted.on();
   } else if (w->counted.is_on() && time - w->crowded > kHold) {
     w->counted.off();
   }
-  w->time = time, w->switches = used.ru_nivcsw;
+  w->time = time, w->switches = used.ru_nivcsw, w->before = many;
 }
 
 }  // namespace

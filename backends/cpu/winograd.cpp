@@ -10,8 +10,9 @@ namespace weft::cpu::winograd {
 Kernels kernels;
 
 int64_t packed_size(const Problem& p) {
-  // panels of 32 outputs; every instruction set reads the same size
-  return 36 * p.kd * p.c * fn::round_up(p.o, 32);
+  // Panels of 32 outputs; every instruction set reads the same size. A cache line more: planes that are a power of two
+  // apart would share one set of the cache.
+  return 36 * p.kd * (p.c * fn::round_up(p.o, 32) + 16);
 }
 
 namespace {
@@ -31,12 +32,28 @@ Problem problem_of(const ConvProblem& p) {
           deep ? p.kernel[0] : 1,
           deep ? p.lo[0] : 0,
           p.lo[h],
-          p.lo[w]};
+          p.lo[w],
+          p.dilation[h],
+          p.dilation[w]};
 }
 
 // The problem whose forward is the input gradient: channels exchanged, windows turned, padding to full overlap less lo.
 Problem turned(const Problem& p) {
-  return {p.n, p.o, p.c, p.od, p.oh, p.ow, p.d, p.h, p.w, p.kd, p.kd - 1 - p.pad_d, 2 - p.pad_h, 2 - p.pad_w};
+  return {p.n,
+          p.o,
+          p.c,
+          p.od,
+          p.oh,
+          p.ow,
+          p.d,
+          p.h,
+          p.w,
+          p.kd,
+          p.kd - 1 - p.pad_d,
+          2 * p.step_h - p.pad_h,
+          2 * p.step_w - p.pad_w,
+          p.step_h,
+          p.step_w};
 }
 
 WeightStrides strides_of(const TensorRef& w) {
@@ -44,49 +61,49 @@ WeightStrides strides_of(const TensorRef& w) {
   return {w.strides[0], w.strides[1], r == 5 ? w.strides[2] : 0, w.strides[r - 2], w.strides[r - 1]};
 }
 
-std::shared_ptr<Scratch> transformed(const TensorRef& w, const WeightStrides& s, const Problem& p, bool rotate) {
+// y = conv(x, w) + bias of a problem whose weight lies with strides s.
+void run(void* y, const TensorRef& x, const TensorRef& w, const WeightStrides& s, const void* bias, const Problem& p,
+         bool rotate) {
+  Scratch copy;
+  const auto* source = static_cast<const float*>(channels_last(x, copy));
   const int layout = layout_number({'w', rotate, p.c, p.o, p.kd, s.o, s.c, s.kd, s.kh, s.kw});
-  return packed(w, layout, static_cast<size_t>(packed_size(p)) * sizeof(float), [&](const void* from, void* to) {
-    kernels.pack(static_cast<float*>(to), static_cast<const float*>(from), s, p, rotate);
-  });
+  bool fresh = false;
+  const auto weights = packed(w, layout, static_cast<size_t>(packed_size(p)) * sizeof(float),
+                              [&](const void* from, void* to) {
+                                kernels.pack(static_cast<float*>(to), static_cast<const float*>(from), s, p, rotate);
+                                fresh = true;
+                              });
+  kernels.run(static_cast<float*>(y), source, weights->as<float>(), static_cast<const float*>(bias), p, fresh);
 }
 
 }  // namespace
 
 bool takes(const ConvProblem& p) {
   if (!kernels.run || p.dtype != Dtype::f32 || p.groups != 1 || p.axes < 2 || p.axes > 3 || !p.regular()) return false;
-  if (!p.all(p.stride, 1) || !p.all(p.dilation, 1) || p.n == 0 || p.c == 0 || p.o == 0) return false;
+  if (!p.all(p.stride, 1) || (p.axes == 3 && p.dilation[0] != 1) || p.n == 0 || p.c == 0 || p.o == 0) return false;
   for (int i = 0; i < p.axes; ++i) {
     const bool plane = i >= p.axes - 2;
     if (p.kernel[i] != 3 && (plane || p.kernel[i] != 1)) return false;
-    if (p.lo[i] >= p.kernel[i] || p.hi[i] >= p.kernel[i] || p.in[i] == 0 || p.out[i] == 0) return false;
+    const int64_t overlap = (p.kernel[i] - 1) * p.dilation[i];
+    if (p.lo[i] > overlap || p.hi[i] > overlap || p.in[i] == 0 || p.out[i] < p.dilation[i]) return false;
   }
   return true;
 }
 
 void forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p) {
-  const Problem q = problem_of(p);
-  Scratch copy;
-  const auto* source = static_cast<const float*>(channels_last(x, copy));
-  const auto weights = transformed(w, strides_of(w), q, false);
-  kernels.run(static_cast<float*>(y), source, weights->as<float>(), static_cast<const float*>(bias), q);
+  run(y, x, w, strides_of(w), bias, problem_of(p), false);
 }
 
 void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const ConvProblem& p) {
-  const Problem q = turned(problem_of(p));
-  Scratch copy;
-  const auto* source = static_cast<const float*>(channels_last(g, copy));
   WeightStrides s = strides_of(w);
   std::swap(s.o, s.c);
-  const auto weights = transformed(w, s, q, true);
-  kernels.run(static_cast<float*>(x_grad), source, weights->as<float>(), nullptr, q);
+  run(x_grad, g, w, s, nullptr, turned(problem_of(p)), true);
 }
 
 void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const ConvProblem& p) {
   const Problem q = problem_of(p);
   Scratch x_copy, g_copy;
-  const WeightStrides contiguous{q.c * q.kd * 9, q.kd * 9, 9, 3, 1};
-  kernels.weight_grad(static_cast<float*>(w_grad), contiguous, static_cast<const float*>(channels_last(x, x_copy)),
+  kernels.weight_grad(static_cast<float*>(w_grad), static_cast<const float*>(channels_last(x, x_copy)),
                       static_cast<const float*>(channels_last(g, g_copy)), q);
 }
 

@@ -1,7 +1,8 @@
 // f32 convolutions with 3x3 windows of stride 1 by Winograd's F(4x4, 3x3): 36 products where the direct form takes 144
 // (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). Three-dimensional 3x3x3 windows are sums
 // over planes. Features are channels-last. Rounding errors are about five times those of the direct form (1e-6
-// relative). backends/cpu/conv_policy.h says when it pays.
+// relative). Windows of dilation d are d * d undilated convolutions, each over every d-th row and column.
+// backends/cpu/conv_policy.h says when it pays.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,7 @@ struct Problem {
   int64_t od, oh, ow;           // output
   int64_t kd;                   // 1 or 3
   int64_t pad_d, pad_h, pad_w;  // low sides; the high sides follow from the sizes
+  int64_t step_h, step_w;       // dilation
 };
 
 /// Strides, in elements, of a weight [o, c, kd, 3, 3].
@@ -28,7 +30,7 @@ struct WeightStrides {
 /// Floats of a transformed weight.
 int64_t packed_size(const Problem& p);
 
-/// f32, two or three axes, windows [3, 3] or [1 or 3, 3, 3], stride and dilation 1, one group.
+/// f32, two or three axes, windows [3, 3] or [1 or 3, 3, 3], stride 1, depth not dilated, one group.
 bool takes(const ConvProblem& p);
 // The three directions of a problem that `takes` accepts. y, x_grad channels-last; w_grad contiguous.
 void forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p);
@@ -40,10 +42,10 @@ struct Kernels {
   /// packed = G w G^T for all filters, in panels. `rotate`: the windows are turned by 180 degrees (input gradients,
   /// whose problem has the weight's c and o exchanged: give w's strides exchanged too).
   void (*pack)(float* packed, const float* w, const WeightStrides& s, const Problem& p, bool rotate);
-  /// y = conv(x, packed) + bias (null: none).
-  void (*run)(float* y, const float* x, const float* packed, const float* bias, const Problem& p);
-  /// dw = gradient of the weight for g of y's shape.
-  void (*weight_grad)(float* dw, const WeightStrides& s, const float* x, const float* g, const Problem& p);
+  /// y = conv(x, packed) + bias (null: none). `fresh`: packed was written for this call.
+  void (*run)(float* y, const float* x, const float* packed, const float* bias, const Problem& p, bool fresh);
+  /// dw [o, c, kd, 3, 3] = gradient of the weight for g of y's shape.
+  void (*weight_grad)(float* dw, const float* x, const float* g, const Problem& p);
 };
 extern Kernels kernels;
 

@@ -10,6 +10,7 @@
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/core/factory.h"
+#include "weft/core/parallel.h"
 
 using namespace weft;
 using weft::test::reference_conv;
@@ -151,6 +152,45 @@ TEST_SUITE("conv") {
       check_case({1, 40, 16, {2, 280}, {1, 3}, square(2, 2, 1, 1, 1, 1)}, d, Layout::channels_last, random);
       check_case({1, 24, 33, {6, 9, 10}, {3, 3, 3}, square(3, 2, 1, 1, 1, 1)}, d, Layout::channels_last, random);
     }
+  }
+  DEVICE_TEST_CASE("Winograd's tiles: dilation, edges, channels beside the vectors, few maps") {
+    std::mt19937 random(6);
+    const Case cases[] = {
+        {2, 40, 72, {28, 30}, {3, 3}, square(2, 1, 2, 2, 2, 1)},
+        {3, 24, 24, {33, 31}, {3, 3}, square(2, 1, 3, 3, 3, 1)},
+        {2, 25, 41, {26, 40}, {3, 3}, {{1, 1}, {0, 4}, {3, 1}, {2, 4}, 1}},
+        {8, 96, 33, {7, 7}, {3, 3}, square(2, 1, 1, 1, 1, 1)},
+        {2, 31, 28, {4, 21, 20}, {3, 3, 3}, {{1, 1, 1}, {1, 2, 2}, {1, 2, 2}, {1, 2, 2}, 1}},
+    };
+    for (const Case& k : cases)
+      for (Layout layout : {Layout::contiguous, Layout::channels_last, Layout::sliced})
+        check_case(k, Dtype::f32, layout, random);
+  }
+  TEST_CASE("Winograd's bits do not depend on the number of threads") {
+    std::mt19937 random(7);
+    const int before = num_threads();
+    for (const Shape& in : {Shape{2, 30, 24, 25}, Shape{1, 100, 20, 20}, Shape{1, 30, 5, 16, 17}}) {
+      const int axes = static_cast<int>(in.size()) - 2;
+      const ConvParams p = square(axes, 1, 1, 1, 1, 1);
+      Shape ws{50, in[1]}, ys = in;
+      for (int i = 0; i < axes; ++i) ws.push_back(3);
+      ys[1] = 50;
+      const Tensor x = randn(in), g = randn(ys);
+      Tensor w = randn(ws);
+      std::vector<std::vector<float>> first;
+      for (const int threads : {1, 2, 3, 5, 8}) {
+        set_num_threads(threads);
+        (void)w.mutable_data_ptr<float>();  // so that the transformed weight is made anew, and then found
+        for (int i = 0; i < 2; ++i) {
+          const std::vector<std::vector<float>> now{conv(x, w, {}, p).to_vector<float>(),
+                                                    conv_input_grad(g, w, in, p).to_vector<float>(),
+                                                    conv_weight_grad(x, g, ws, p).to_vector<float>()};
+          if (first.empty()) first = now;
+          CHECK(now == first);
+        }
+      }
+    }
+    set_num_threads(before);
   }
   DEVICE_TEST_CASE("four spatial axes") {
     std::mt19937 random(4);

@@ -94,62 +94,83 @@ template <int In, int Out, class F> WEFT_INLINE void both_axes(const Vec* in, Ve
   for (int i = 0; i < Out; ++i) f(half + i * In, out + i * Out);
 }
 
-// packed[kd][xi][panel][c][kPanel]
+// packed[kd][xi][panel][c][kPanel]. Threads take runs of outputs, as they do in `run` where it splits them.
 void pack(float* packed, const float* w, const WeightStrides& s, const Problem& p, bool rotate) {
-  const int64_t panels = fn::ceil_div(p.o, kPanel);
-  const int64_t plane = panels * p.c * kPanel;
-  parallel_for(panels * p.c, std::max<int64_t>(1, 4096 / (36 * kPanel)), [&](int64_t begin, int64_t end) {
+  const int64_t plane = winograd::packed_size(p) / (36 * p.kd);
+  int64_t taps[9];
+  for (int tap = 0; tap < 9; ++tap) {
+    const int at = rotate ? 8 - tap : tap;
+    taps[tap] = at / 3 * s.kh + at % 3 * s.kw;
+  }
+  parallel_for(fn::ceil_div(p.o, kWidth) * p.c, 16, [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; ++at) {
-      const int64_t panel = at / p.c, c = at % p.c;
+      const int64_t o0 = at / p.c * kWidth, c = at % p.c;
+      int64_t lanes[kWidth];  // those beyond the last output repeat it
+      for (int l = 0; l < kWidth; ++l) lanes[l] = std::min(o0 + l, p.o - 1) * s.o + c * s.c;
       for (int64_t kd = 0; kd < p.kd; ++kd) {
-        for (int part = 0; part < kPanel / kWidth; ++part) {
-          Vec g[9];
-          const int64_t o0 = panel * kPanel + part * kWidth;
-          for (int l = 0; l < kWidth; ++l) {
-            const int64_t o = o0 + l;
-            const float* f = w + o * s.o + c * s.c + (rotate ? p.kd - 1 - kd : kd) * s.kd;
-            for (int i = 0; i < 3; ++i)
-              for (int j = 0; j < 3; ++j)
-                g[(rotate ? 2 - i : i) * 3 + (rotate ? 2 - j : j)][l] = o < p.o ? f[i * s.kh + j * s.kw] : 0.0f;
-          }
-          Vec u[36];
-          both_axes<3, 6>(g, u, filter_1d<Vec>);
-          float* to = packed + kd * 36 * plane + (panel * p.c + c) * kPanel + part * kWidth;
-          for (int xi = 0; xi < 36; ++xi) store(to + xi * plane, u[xi]);
-        }
+        const float* from = w + (rotate ? p.kd - 1 - kd : kd) * s.kd;
+        float values[9 * kWidth];
+        for (int l = 0; l < kWidth; ++l)
+          for (int tap = 0; tap < 9; ++tap) values[tap * kWidth + l] = from[lanes[l] + taps[tap]];
+        Vec g[9], u[36];
+        for (int tap = 0; tap < 9; ++tap) g[tap] = load(values + tap * kWidth);
+        both_axes<3, 6>(g, u, filter_1d<Vec>);
+        float* to = packed + kd * 36 * plane + (o0 / kPanel * p.c + c) * kPanel + o0 % kPanel;
+        for (int xi = 0; xi < 36; ++xi) store(to + xi * plane, u[xi]);
       }
     }
   });
 }
 
-// A grid of 4x4 output tiles over planes; a block is a run of tiles.
-struct Grid {
-  int64_t rows, cols;
-  explicit Grid(const Problem& p) : rows((p.oh + 3) / 4), cols((p.ow + 3) / 4) {}
-  int64_t tiles() const { return rows * cols; }
+// Where a tile's first output lies. Its 4x4 outputs and 6x6 inputs are step_h rows and step_w columns apart.
+struct Place {
+  int64_t y, x;
 };
 
-// v[xi][tile][c] (pitch floats between tiles) = B^T d B of the 6x6 inputs of tiles [first, first + count). `source(t)`
-// gives a tile's input plane (null: outside, zeros) and `place(t)` its row and column.
+// The 4x4 output tiles of a plane, those of one phase of the dilation after those of another; a block is a run of tiles.
+struct Grid {
+  int64_t rows, cols, step_h, step_w;
+  explicit Grid(const Problem& p)
+      : rows(fn::ceil_div(fn::ceil_div(p.oh, p.step_h), 4)),
+        cols(fn::ceil_div(fn::ceil_div(p.ow, p.step_w), 4)),
+        step_h(p.step_h),
+        step_w(p.step_w) {}
+  int64_t tiles() const { return rows * cols * step_h * step_w; }
+  Place place(int64_t tile) const {
+    const int64_t phase = tile / (rows * cols), in_phase = tile % (rows * cols);
+    return {phase / step_w + 4 * step_h * (in_phase / cols), phase % step_w + 4 * step_w * (in_phase % cols)};
+  }
+};
+
+// Channels [begin, end) of those that a pixel has. The last whole vector of them overlaps the one before it.
+struct Channels {
+  int64_t begin, end;
+  int64_t start(int64_t at) const { return std::max(begin, std::min(at, end - kWidth)); }
+};
+
+// v[xi][tile][c] (pitch floats between tiles) = B^T d B of the 6x6 inputs of `count` tiles, c from `of.begin` on.
+// `source(t, at)` gives a tile's input plane (null: outside, zeros) and its place.
 template <class Source>
-void transform_input(float* v, int64_t pitch, int64_t xi_pitch, int64_t count, const Problem& p, const Source& source) {
+void transform_input(float* v, int64_t pitch, int64_t xi_pitch, int64_t count, const Problem& p, Channels of,
+                     const Source& source) {
   for (int64_t t = 0; t < count; ++t) {
-    int64_t row, col;
-    const float* plane = source(t, row, col);
-    const int64_t y0 = row * 4 - p.pad_h, x0 = col * 4 - p.pad_w;
-    const bool inside = plane && y0 >= 0 && x0 >= 0 && y0 + 6 <= p.h && x0 + 6 <= p.w;
-    float* to = v + t * pitch;
-    for (int64_t c = 0; c < p.c; c += kWidth) {
+    Place at;
+    const float* plane = source(t, at);
+    const int64_t y0 = at.y - p.pad_h, x0 = at.x - p.pad_w;
+    const bool inside = plane && y0 >= 0 && x0 >= 0 && y0 + 5 * p.step_h < p.h && x0 + 5 * p.step_w < p.w;
+    float* to = v + t * pitch - of.begin;
+    for (int64_t next = of.begin; next < of.end; next += kWidth) {
+      const int64_t c = of.start(next);
       const int lanes = static_cast<int>(std::min<int64_t>(kWidth, p.c - c));
       Vec d[36];
       if (inside && lanes == kWidth) {
         const float* from = plane + (y0 * p.w + x0) * p.c + c;
         for (int i = 0; i < 6; ++i)
-          for (int j = 0; j < 6; ++j) d[i * 6 + j] = load(from + (i * p.w + j) * p.c);
+          for (int j = 0; j < 6; ++j) d[i * 6 + j] = load(from + (i * p.step_h * p.w + j * p.step_w) * p.c);
       } else {
         for (int i = 0; i < 6; ++i)
           for (int j = 0; j < 6; ++j) {
-            const int64_t y = y0 + i, x = x0 + j;
+            const int64_t y = y0 + i * p.step_h, x = x0 + j * p.step_w;
             const bool in = plane && y >= 0 && x >= 0 && y < p.h && x < p.w;
             const float* from = in ? plane + (y * p.w + x) * p.c + c : nullptr;
             d[i * 6 + j] = !in ? Vec{} : lanes == kWidth ? load(from) : load_some(from, lanes);
@@ -162,51 +183,47 @@ void transform_input(float* v, int64_t pitch, int64_t xi_pitch, int64_t count, c
   }
 }
 
-// m[rows][kCols at col] (+)= v[rows][depth] * u[depth][kPanel], kRows rows.
-template <bool Add>
-WEFT_INLINE void multiply(float* m, int64_t m_pitch, const float* v, int64_t v_pitch, const float* u, int64_t depth) {
-  Vec acc[kRows][2];
+// m[kRows][Vectors of outputs] (+)= v[kRows][depth] * u[depth][kPanel].
+template <int Vectors>
+WEFT_INLINE void multiply(float* m, int64_t m_pitch, const float* v, int64_t v_pitch, const float* u, int64_t depth,
+                          bool add) {
+  Vec sum[kRows][Vectors];
 #pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-    acc[r][0] = Add ? load(m + r * m_pitch) : Vec{};
-    acc[r][1] = Add ? load(m + r * m_pitch + kWidth) : Vec{};
-  }
+  for (int r = 0; r < kRows; ++r)
+    for (int i = 0; i < Vectors; ++i) sum[r][i] = add ? load(m + r * m_pitch + i * kWidth) : Vec{};
   for (int64_t k = 0; k < depth; ++k) {
-    const Vec u0 = load(u + k * kPanel), u1 = load(u + k * kPanel + kWidth);
+    Vec row[Vectors];
+    for (int i = 0; i < Vectors; ++i) row[i] = load(u + k * kPanel + i * kWidth);
 #pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
-      const float s = v[r * v_pitch + k];
-      acc[r][0] += s * u0;
-      acc[r][1] += s * u1;
-    }
+    for (int r = 0; r < kRows; ++r)
+      for (int i = 0; i < Vectors; ++i) sum[r][i] += v[r * v_pitch + k] * row[i];
   }
 #pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-    store(m + r * m_pitch, acc[r][0]);
-    store(m + r * m_pitch + kWidth, acc[r][1]);
-  }
+  for (int r = 0; r < kRows; ++r)
+    for (int i = 0; i < Vectors; ++i) store(m + r * m_pitch + i * kWidth, sum[r][i]);
 }
 
-// y of tiles [first, first + count) of a plane = A^T m A + bias.
+// y of `count` tiles = A^T m A + bias. `target(t, at)` gives a tile's output plane and its place.
 template <class Target>
-void transform_output(float* m, int64_t pitch, int64_t xi_pitch, int64_t count, const Problem& p, const float* bias,
-                      const Target& target) {
+void transform_output(const float* m, int64_t pitch, int64_t xi_pitch, int64_t count, const Problem& p, Channels of,
+                      const float* bias, const Target& target) {
   for (int64_t t = 0; t < count; ++t) {
-    int64_t row, col;
-    float* plane = target(t, row, col);
-    const int64_t y0 = row * 4, x0 = col * 4;
-    const int64_t ny = std::min<int64_t>(4, p.oh - y0), nx = std::min<int64_t>(4, p.ow - x0);
-    for (int64_t o = 0; o < p.o; o += kWidth) {
-      const int lanes = static_cast<int>(std::min<int64_t>(kWidth, p.o - o));
+    Place at;
+    float* plane = target(t, at);
+    const int64_t ny = std::min<int64_t>(4, fn::ceil_div(p.oh - at.y, p.step_h));
+    const int64_t nx = std::min<int64_t>(4, fn::ceil_div(p.ow - at.x, p.step_w));
+    for (int64_t next = of.begin; next < of.end; next += kWidth) {
+      const int64_t o = of.start(next);
+      const int lanes = static_cast<int>(std::min<int64_t>(kWidth, of.end - o));
       Vec in[36], out[16];
-      const float* from = m + t * pitch + o;
+      const float* from = m + t * pitch + o - of.begin;
       for (int xi = 0; xi < 36; ++xi) in[xi] = load(from + xi * xi_pitch);
       both_axes<6, 4>(in, out, output_1d<Vec>);
       const Vec b = !bias ? Vec{} : lanes == kWidth ? load(bias + o) : load_some(bias + o, lanes);
       for (int64_t i = 0; i < ny; ++i)
         for (int64_t j = 0; j < nx; ++j) {
           const Vec r = out[i * 4 + j] + b;
-          float* to = plane + ((y0 + i) * p.ow + x0 + j) * p.o + o;
+          float* to = plane + ((at.y + i * p.step_h) * p.ow + at.x + j * p.step_w) * p.o + o;
           if (lanes == kWidth) store(to, r);
           else store_some(to, r, lanes);
         }
@@ -214,15 +231,34 @@ void transform_output(float* m, int64_t pitch, int64_t xi_pitch, int64_t count, 
   }
 }
 
-// One unit of work: a block of tiles, walked through the output planes [z0, z1) with the transformed input planes in a
-// ring. Two-dimensional problems count their tiles over all images.
-void run(float* y, const float* x, const float* packed, const float* bias, const Problem& p) {
+// Into how many parts threads split the outputs, each with all tiles for itself. Every part transforms the input anew,
+// but a core then keeps its part of the weights: lines of the cache that two cores write and read in turns cost more
+// than products do. Weights that were packed before are only read.
+int64_t output_parts(const Problem& p, int64_t tiles, bool fresh) {
+  const int64_t threads = num_threads(), units = fn::ceil_div(p.o, kWidth);
+  int64_t best = 1, least = INT64_MAX;
+  for (int64_t parts = 1; parts <= std::min(threads, units); ++parts) {
+    const int64_t sharing = fn::ceil_div(threads, parts), o = fn::ceil_div(units, parts) * kWidth;
+    // Counted in products of one tile: a transform costs as much as 20, a line that comes from another core 48.
+    const int64_t cost = fn::ceil_div(tiles, sharing) * (p.c * o + 20 * (p.c + o)) +
+                         (fresh && sharing > 1 ? 48 * p.c * o * p.kd : 0);
+    if (cost >= least) continue;
+    least = cost;
+    best = parts;
+  }
+  return best;
+}
+
+// One unit of work: a block of tiles for some outputs, walked through the output planes [z0, z1) with the transformed
+// input planes in a ring. Two-dimensional problems count their tiles over all images.
+void run(float* y, const float* x, const float* packed, const float* bias, const Problem& p, bool fresh) {
   const Grid grid(p);
   const bool flat = p.kd == 1 && p.d == 1;
   const int64_t tiles = flat ? grid.tiles() * p.n : grid.tiles();
   const int64_t images = flat ? 1 : p.n;
+  const int64_t o_parts = output_parts(p, tiles * images * p.od, fresh), o_units = fn::ceil_div(p.o, kWidth);
+  const int64_t threads = fn::ceil_div(num_threads(), o_parts);
   int64_t block = std::min(kBlock, fn::round_up(tiles, 12));
-  const int64_t threads = num_threads();
   if (flat && tiles > block) {  // a last short round would leave threads without work
     const int64_t rounds = fn::ceil_div(tiles, block * threads);
     block = std::min(kBlock, fn::round_up(fn::ceil_div(tiles, rounds * threads), 12));
@@ -233,30 +269,34 @@ void run(float* y, const float* x, const float* packed, const float* bias, const
   int64_t pieces = 1;  // of the depth, when there are too few blocks
   if (!flat)
     while (images * blocks * pieces < 2 * threads && pieces * 2 <= p.od) pieces *= 2;
-  const int64_t panels = fn::ceil_div(p.o, kPanel), plane_u = panels * p.c * kPanel;
-  const int64_t c_pitch = fn::round_up(p.c, kWidth), o_pitch = panels * kPanel;
+  const int64_t plane_u = winograd::packed_size(p) / (36 * p.kd);
+  const int64_t c_pitch = fn::round_up(p.c, kWidth), o_pitch = fn::ceil_div(o_units, o_parts) * kWidth;
   const int64_t v_plane = block * c_pitch + kSkew, m_plane = block * o_pitch + kSkew;
   const int64_t v_size = 36 * v_plane, m_size = 36 * m_plane;
 
-  parallel_for(images * blocks * pieces, 1, [&](int64_t begin, int64_t end) {
+  const int64_t units = images * blocks * pieces;
+  parallel_for(units * o_parts, 1, [&](int64_t begin, int64_t end) {
     Scratch room(static_cast<size_t>(v_size * p.kd + m_size) * sizeof(float));
     float* ring = room.as<float>();
     float* m = ring + v_size * p.kd;
-    std::fill_n(ring, v_size * p.kd, 0.0f);  // rows beyond the last tile are multiplied too
     for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t piece = unit % pieces, first = unit / pieces % blocks * block, image = unit / pieces / blocks;
+      const int64_t o_part = unit / units, within = unit % units;
+      const Channels of{o_units * o_part / o_parts * kWidth, std::min(p.o, o_units * (o_part + 1) / o_parts * kWidth)};
+      const int64_t piece = within % pieces, first = within / pieces % blocks * block, image = within / pieces / blocks;
       const int64_t count = std::min(block, tiles - first);
       const int64_t z0 = p.od * piece / pieces, z1 = p.od * (piece + 1) / pieces;
-      auto place = [&](int64_t t, int64_t& row, int64_t& col) {
-        int64_t tile = first + t, in_image = tile % grid.tiles();
-        row = in_image / grid.cols;
-        col = in_image % grid.cols;
+      const int64_t beyond = fn::round_up(count, kRows) - count;  // rows that are multiplied too
+      for (int64_t plane = 0; plane < 36 * p.kd && beyond; ++plane)
+        std::fill_n(ring + plane * v_plane + count * c_pitch, beyond * c_pitch, 0.0f);
+      auto place = [&](int64_t t, Place& at) {
+        const int64_t tile = first + t;
+        at = grid.place(tile % grid.tiles());
         return flat ? tile / grid.tiles() : image;
       };
       auto fetch = [&](int64_t z) {  // transforms input plane z into its place of the ring
-        transform_input(ring + (z + p.kd) % p.kd * v_size, c_pitch, v_plane, count, p,
-                        [&](int64_t t, int64_t& row, int64_t& col) -> const float* {
-                          int64_t n = place(t, row, col);
+        transform_input(ring + (z + p.kd) % p.kd * v_size, c_pitch, v_plane, count, p, {0, p.c},
+                        [&](int64_t t, Place& at) -> const float* {
+                          const int64_t n = place(t, at);
                           return z < 0 || z >= p.d ? nullptr : x + (n * p.d + z) * p.h * p.w * p.c;
                         });
       };
@@ -264,19 +304,21 @@ void run(float* y, const float* x, const float* packed, const float* bias, const
       for (int64_t z = z0; z < z1; ++z) {
         fetch(z - p.pad_d + p.kd - 1);
         for (int xi = 0; xi < 36; ++xi)
-          for (int64_t panel = 0; panel < panels; ++panel)
-            for (int part = 0; part < kPanel; part += kCols)
-              for (int64_t r = 0; r < count; r += kRows) {
-                float* to = m + xi * m_plane + r * o_pitch + panel * kPanel + part;
-                for (int64_t k = 0; k < p.kd; ++k) {
-                  const float* v = ring + (z - p.pad_d + k + p.kd) % p.kd * v_size + xi * v_plane + r * c_pitch;
-                  const float* u = packed + (k * 36 + xi) * plane_u + panel * p.c * kPanel + part;
-                  if (k == 0) multiply<false>(to, o_pitch, v, c_pitch, u, p.c);
-                  else multiply<true>(to, o_pitch, v, c_pitch, u, p.c);
-                }
+          for (int64_t o = of.begin, step = 0; o < of.end; o += step) {
+            const bool wide = o % kCols == 0 && o + kWidth < of.end;
+            step = wide ? kCols : kWidth;
+            for (int64_t r = 0; r < count; r += kRows) {
+              float* to = m + xi * m_plane + r * o_pitch + o - of.begin;
+              for (int64_t k = 0; k < p.kd; ++k) {
+                const float* v = ring + (z - p.pad_d + k + p.kd) % p.kd * v_size + xi * v_plane + r * c_pitch;
+                const float* u = packed + (k * 36 + xi) * plane_u + o / kPanel * p.c * kPanel + o % kPanel;
+                if (wide) multiply<2>(to, o_pitch, v, c_pitch, u, p.c, k > 0);
+                else multiply<1>(to, o_pitch, v, c_pitch, u, p.c, k > 0);
               }
-        transform_output(m, o_pitch, m_plane, count, p, bias, [&](int64_t t, int64_t& row, int64_t& col) {
-          int64_t n = place(t, row, col);
+            }
+          }
+        transform_output(m, o_pitch, m_plane, count, p, of, bias, [&](int64_t t, Place& at) {
+          const int64_t n = place(t, at);
           return y + (n * p.od + z) * p.oh * p.ow * p.o;
         });
       }
@@ -284,126 +326,164 @@ void run(float* y, const float* x, const float* packed, const float* bias, const
   });
 }
 
-// acc[kRows of c][kCols of o] += sum over tiles of v[tile][c] * g[tile][o].
-WEFT_INLINE void multiply_transposed(float* acc, int64_t acc_pitch, const float* v, int64_t v_pitch, const float* g,
-                                     int64_t g_pitch, int64_t tiles, bool fresh) {
-  Vec sum[kRows][2];
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-    sum[r][0] = fresh ? Vec{} : load(acc + r * acc_pitch);
-    sum[r][1] = fresh ? Vec{} : load(acc + r * acc_pitch + kWidth);
-  }
-  for (int64_t t = 0; t < tiles; ++t) {
-    const Vec g0 = load(g + t * g_pitch), g1 = load(g + t * g_pitch + kWidth);
-    const float* s = v + t * v_pitch;
-#pragma GCC unroll 12
-    for (int r = 0; r < kRows; ++r) {
-      sum[r][0] += s[r] * g0;
-      sum[r][1] += s[r] * g1;
+// v[xi][tile][o] (pitch floats between tiles) = A g A^T of the 4x4 gradients of `count` tiles; `source` as above.
+template <class Source>
+void transform_gradient(float* v, int64_t pitch, int64_t xi_pitch, int64_t count, const Problem& p, Channels of,
+                        const Source& source) {
+  for (int64_t t = 0; t < count; ++t) {
+    Place at;
+    const float* plane = source(t, at);
+    const int64_t ny = fn::ceil_div(p.oh - at.y, p.step_h), nx = fn::ceil_div(p.ow - at.x, p.step_w);
+    const float* corner = plane + (at.y * p.ow + at.x) * p.o;
+    float* to = v + t * pitch - of.begin;
+    for (int64_t next = of.begin; next < of.end; next += kWidth) {
+      const int64_t o = of.start(next);
+      const int lanes = static_cast<int>(std::min<int64_t>(kWidth, p.o - o));
+      Vec in[16], out[36];
+      for (int i = 0; i < 4; ++i)
+        for (int j = 0; j < 4; ++j) {
+          const float* from = corner + (i * p.step_h * p.ow + j * p.step_w) * p.o + o;
+          if (ny >= 4 && nx >= 4 && lanes == kWidth) in[i * 4 + j] = load(from);
+          else in[i * 4 + j] = i >= ny || j >= nx ? Vec{} : lanes == kWidth ? load(from) : load_some(from, lanes);
+        }
+      both_axes<4, 6>(in, out, output_grad_1d<Vec>);
+      for (int xi = 0; xi < 36; ++xi) store(to + xi * xi_pitch + o, out[xi]);
     }
-  }
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r) {
-    store(acc + r * acc_pitch, sum[r][0]);
-    store(acc + r * acc_pitch + kWidth, sum[r][1]);
   }
 }
 
-// m[kd][xi][c][o] is summed over blocks of tiles, then dw = G^T m G. All threads share one m: first they transform a
-// block's inputs and gradients, then each takes some of the kd * 36 products. The order of the sums does not depend on
-// threads.
-void weight_grad(float* dw, const WeightStrides& s, const float* x, const float* g, const Problem& p) {
+// acc[kRows of c][Vectors of o] (+)= sum over tiles of v[tile][c] * g[tile][o].
+template <int Vectors>
+WEFT_INLINE void multiply_transposed(float* acc, int64_t acc_pitch, const float* v, int64_t v_pitch, const float* g,
+                                     int64_t g_pitch, int64_t tiles, bool fresh) {
+  Vec sum[kRows][Vectors];
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r)
+    for (int i = 0; i < Vectors; ++i) sum[r][i] = fresh ? Vec{} : load(acc + r * acc_pitch + i * kWidth);
+  for (int64_t t = 0; t < tiles; ++t) {
+    Vec column[Vectors];
+    for (int i = 0; i < Vectors; ++i) column[i] = load(g + t * g_pitch + i * kWidth);
+    const float* s = v + t * v_pitch;
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r)
+      for (int i = 0; i < Vectors; ++i) sum[r][i] += s[r] * column[i];
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r)
+    for (int i = 0; i < Vectors; ++i) store(acc + r * acc_pitch + i * kWidth, sum[r][i]);
+}
+
+// A part of the weight gradient: some inputs and some outputs of it.
+struct Part {
+  Channels c, o;
+};
+
+// dw[o][c][kd][3][3] = G^T m G of a part's sums m[kd][xi][c][o].
+void transform_weight_grad(float* dw, const float* m, int64_t o_pitch, int64_t xi_pitch, const Problem& p,
+                           const Part& part) {
+  for (int64_t o = part.o.begin; o < part.o.end; o += kWidth)
+    for (int64_t c = part.c.begin; c < part.c.end; ++c)
+      for (int64_t k = 0; k < p.kd; ++k) {
+        const float* from = m + k * 36 * xi_pitch + (c - part.c.begin) * o_pitch + o - part.o.begin;
+        Vec in[36], out[9];
+        for (int xi = 0; xi < 36; ++xi) in[xi] = load(from + xi * xi_pitch);
+        both_axes<6, 3>(in, out, filter_grad_1d<Vec>);
+        float values[9 * kWidth];
+        for (int tap = 0; tap < 9; ++tap) store(values + tap * kWidth, out[tap]);
+        float* to = dw + ((o * p.c + c) * p.kd + k) * 9;
+        for (int64_t l = 0; l < std::min<int64_t>(kWidth, part.o.end - o); ++l, to += p.c * p.kd * 9)
+          for (int tap = 0; tap < 9; ++tap) to[tap] = values[tap * kWidth + l];
+      }
+}
+
+// m[kd][xi][c][o] is summed over blocks of tiles, tile by tile, then transformed.
+void weight_grad_part(float* dw, const float* x, const float* g, const Problem& p, const Part& part) {
   const Grid grid(p);
   const bool flat = p.kd == 1 && p.d == 1;
   const int64_t tiles = flat ? grid.tiles() * p.n : grid.tiles();
   const int64_t images = flat ? 1 : p.n;
-  const int64_t c_pitch = fn::round_up(p.c, 12 * kWidth / 4), o_pitch = fn::round_up(p.o, kCols);
-  const int64_t c_rows = fn::round_up(p.c, kRows);
+  const int64_t c_rows = fn::round_up(part.c.end - part.c.begin, kRows), c_pitch = fn::round_up(c_rows, kWidth);
+  const int64_t o_pitch = fn::round_up(part.o.end - part.o.begin, kWidth);
   // Small blocks stay in the caches between their transform and the products, large ones spare reads of the sums: twice
-  // the size of these, from 1.5 to 6 MiB.
+  // the size of these, from 1 to 6 MiB.
   const int64_t per_tile = 36 * 4 * (c_pitch * p.kd + o_pitch), sums = int64_t{36} * 4 * p.kd * c_rows * o_pitch;
-  const int64_t bytes = std::clamp<int64_t>(2 * sums, int64_t{3} << 19, int64_t{6} << 20);
-  const int64_t block = std::clamp<int64_t>(bytes / per_tile / 8 * 8, 16,
-                                            std::max<int64_t>(16, fn::round_up(tiles, 8)));
+  const int64_t bytes = std::clamp<int64_t>(2 * sums, int64_t{1} << 20, int64_t{6} << 20);
+  const int64_t blocks = fn::ceil_div(tiles, std::max<int64_t>(16, bytes / per_tile));
+  const int64_t block = fn::ceil_div(tiles, blocks);
   const int64_t v_plane = block * c_pitch + kSkew, g_plane = block * o_pitch + kSkew,
                 m_plane = c_rows * o_pitch + kSkew;
   const int64_t v_size = 36 * v_plane, g_size = 36 * g_plane;
   Scratch room(static_cast<size_t>(v_size * p.kd + g_size + 36 * p.kd * m_plane) * sizeof(float));
   float *ring = room.as<float>(), *gt = ring + v_size * p.kd, *m = gt + g_size;
-  std::fill_n(ring, v_size * p.kd + g_size, 0.0f);
+  // Rows of sums that nobody reads are multiplied too.
+  const int64_t written = std::min(c_rows, fn::round_up(part.c.end - part.c.begin, kWidth));
+  for (int64_t row = 0; row < 36 * p.kd * block && written < c_rows; ++row)
+    std::fill_n(ring + row / block * v_plane + row % block * c_pitch + written, c_rows - written, 0.0f);
   bool fresh = true;
 
   for (int64_t image = 0; image < images; ++image)
     for (int64_t first = 0; first < tiles; first += block) {
       const int64_t count = std::min(block, tiles - first);
-      auto place = [&](int64_t t, int64_t& row, int64_t& col) {
-        int64_t tile = first + t, in_image = tile % grid.tiles();
-        row = in_image / grid.cols;
-        col = in_image % grid.cols;
+      auto place = [&](int64_t t, Place& at) {
+        const int64_t tile = first + t;
+        at = grid.place(tile % grid.tiles());
         return flat ? tile / grid.tiles() : image;
       };
-      auto fetch = [&](int64_t z) {
-        parallel_for(count, 4, [&](int64_t a, int64_t b) {
-          transform_input(ring + (z + p.kd) % p.kd * v_size + a * c_pitch, c_pitch, v_plane, b - a, p,
-                          [&](int64_t t, int64_t& row, int64_t& col) -> const float* {
-                            int64_t n = place(a + t, row, col);
-                            return z < 0 || z >= p.d ? nullptr : x + (n * p.d + z) * p.h * p.w * p.c;
-                          });
-        });
-      };
-      auto fetch_gradient = [&](int64_t z) {
-        parallel_for(count, 4, [&](int64_t a, int64_t b) {
-          for (int64_t t = a; t < b; ++t) {
-            int64_t row, col;
-            const int64_t n = place(t, row, col);
-            const float* plane = g + (n * p.od + z) * p.oh * p.ow * p.o;
-            for (int64_t o = 0; o < p.o; o += kWidth) {
-              const int lanes = static_cast<int>(std::min<int64_t>(kWidth, p.o - o));
-              Vec in[16], out[36];
-              for (int i = 0; i < 4; ++i)
-                for (int j = 0; j < 4; ++j) {
-                  const int64_t yy = row * 4 + i, xx = col * 4 + j;
-                  const bool inside = yy < p.oh && xx < p.ow;
-                  const float* from = inside ? plane + (yy * p.ow + xx) * p.o + o : nullptr;
-                  in[i * 4 + j] = !inside ? Vec{} : lanes == kWidth ? load(from) : load_some(from, lanes);
-                }
-              both_axes<4, 6>(in, out, output_grad_1d<Vec>);
-              for (int xi = 0; xi < 36; ++xi) store(gt + xi * g_plane + t * o_pitch + o, out[xi]);
-            }
-          }
-        });
+      auto fetch = [&](int64_t z) {  // input plane z into its place of the ring
+        transform_input(ring + (z + p.kd) % p.kd * v_size, c_pitch, v_plane, count, p, part.c,
+                        [&](int64_t t, Place& at) -> const float* {
+                          const int64_t n = place(t, at);
+                          return z < 0 || z >= p.d ? nullptr : x + (n * p.d + z) * p.h * p.w * p.c;
+                        });
       };
       for (int64_t k = 0; k + 1 < p.kd; ++k) fetch(k - p.pad_d);
       for (int64_t z = 0; z < p.od; ++z) {
         fetch(z - p.pad_d + p.kd - 1);
-        fetch_gradient(z);
-        parallel_for(36 * p.kd, 1, [&](int64_t a, int64_t b) {
-          for (int64_t product = a; product < b; ++product) {
-            const int64_t k = product / 36, xi = product % 36;
-            const float* v = ring + (z - p.pad_d + k + p.kd) % p.kd * v_size + xi * v_plane;
-            for (int64_t o = 0; o < o_pitch; o += kCols)
-              for (int64_t c = 0; c < c_rows; c += kRows)
-                multiply_transposed(m + product * m_plane + c * o_pitch + o, o_pitch, v + c, c_pitch,
-                                    gt + xi * g_plane + o, o_pitch, count, fresh);
-          }
+        transform_gradient(gt, o_pitch, g_plane, count, p, part.o, [&](int64_t t, Place& at) {
+          const int64_t n = place(t, at);
+          return g + (n * p.od + z) * p.oh * p.ow * p.o;
         });
+        for (int64_t product = 0; product < 36 * p.kd; ++product) {
+          const int64_t k = product / 36, xi = product % 36;
+          const float* v = ring + (z - p.pad_d + k + p.kd) % p.kd * v_size + xi * v_plane;
+          for (int64_t o = 0; o < o_pitch; o += kCols)
+            for (int64_t c = 0; c < c_rows; c += kRows) {
+              float* to = m + product * m_plane + c * o_pitch + o;
+              const float* from = gt + xi * g_plane + o;
+              if (o + kCols <= o_pitch)
+                multiply_transposed<2>(to, o_pitch, v + c, c_pitch, from, o_pitch, count, fresh);
+              else multiply_transposed<1>(to, o_pitch, v + c, c_pitch, from, o_pitch, count, fresh);
+            }
+        }
         fresh = false;
       }
     }
+  transform_weight_grad(dw, m, o_pitch, m_plane, p, part);
+}
 
-  parallel_for(p.c * p.kd, std::max<int64_t>(1, 512 / p.o), [&](int64_t begin, int64_t end) {
+// Each thread makes a part of the weight's gradient alone, transforms of what that part needs included: lines of the
+// cache that two cores write and read in turns cost more than transforming twice. A sum does not depend on the parts.
+void weight_grad(float* dw, const float* x, const float* g, const Problem& p) {
+  const int64_t c_units = fn::ceil_div(p.c, kRows), o_units = fn::ceil_div(p.o, kCols), threads = num_threads();
+  int64_t c_parts = 1, o_parts = 1, least = INT64_MAX;
+  for (int64_t of_o = 1; of_o <= std::min(threads, o_units); ++of_o) {
+    const int64_t of_c = std::min(c_units, fn::ceil_div(threads, of_o));
+    const int64_t c = fn::ceil_div(c_units, of_c) * kRows, o = fn::ceil_div(o_units, of_o) * kCols;
+    const int64_t cost = c * o + 20 * (c + o);  // products; a transform costs as much as 20 of them
+    if (cost >= least) continue;
+    least = cost;
+    c_parts = of_c;
+    o_parts = of_o;
+  }
+  parallel_for(c_parts * o_parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; ++at) {
-      const int64_t c = at / p.kd, k = at % p.kd;
-      for (int64_t o = 0; o < p.o; o += kWidth) {
-        Vec in[36], out[9];
-        for (int xi = 0; xi < 36; ++xi) in[xi] = load(m + (k * 36 + xi) * m_plane + c * o_pitch + o);
-        both_axes<6, 3>(in, out, filter_grad_1d<Vec>);
-        const int lanes = static_cast<int>(std::min<int64_t>(kWidth, p.o - o));
-        for (int l = 0; l < lanes; ++l)
-          for (int i = 0; i < 3; ++i)
-            for (int j = 0; j < 3; ++j)
-              dw[(o + l) * s.o + c * s.c + k * s.kd + i * s.kh + j * s.kw] = out[i * 3 + j][l];
-      }
+      const int64_t i = at / o_parts, j = at % o_parts;
+      const auto edge = [](int64_t k, int64_t parts, int64_t units, int64_t unit, int64_t all) {
+        return std::min(all, units * k / parts * unit);
+      };
+      weight_grad_part(dw, x, g, p,
+                       {{edge(i, c_parts, c_units, kRows, p.c), edge(i + 1, c_parts, c_units, kRows, p.c)},
+                        {edge(j, o_parts, o_units, kCols, p.o), edge(j + 1, o_parts, o_units, kCols, p.o)}});
     }
   });
 }
