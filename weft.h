@@ -61,6 +61,7 @@
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/autograd/ops/shape/stack.h"
 
+#include "weft/distributed/init.h"
 #include "weft/distributed/process_group.h"
 #include "weft/distributed/sync_batch_norm.h"
 #include "weft/distributed/thread_group.h"
@@ -89,6 +90,7 @@
 #include "weft/data/volume.h"
 
 #include "weft/train/checkpoint.h"
+#include "weft/train/distributed.h"
 #include "weft/train/early_stopping.h"
 #include "weft/train/grad_scaler.h"
 #include "weft/train/log.h"

@@ -95,6 +95,8 @@ class Run {
     Ref<Node> node;
     Tensor g;
     const char* from = "";  // the op that gave the first of them
+    bool checked = false;   // hooks have seen it
+    bool taken = false;     // by the leaf's watch
     AutogradMeta& leaf() const { return static_cast<AutogradMeta&>(*node); }
   };
   struct Target {
@@ -107,6 +109,8 @@ class Run {
   void run_node(Node& n, SmallVec<Tensor, 1> grads);
   Grads run_formula(Node& n, SmallVec<Tensor, 1>& grads);
   bool keep(const Node& n, const Tensor* grads, int count);
+  void count_uses();
+  void tell_watch(Arrived& a);
   void check_leaf(Arrived& a);
   void finish_leaf(Arrived& a);
   void apply_hooks(Node& n, SmallVec<Tensor, 1>& grads);
@@ -121,6 +125,8 @@ class Run {
   std::unordered_set<const Node*> wanted_;
   std::unordered_map<const Node*, std::vector<Target>> targets_;
   std::vector<Tensor> captured_;
+  std::unordered_map<const Node*, int> missing_;  // gradients that watched leaves still wait for
+  std::vector<std::shared_ptr<LeafWatch>> watches_;
 };
 
 [[noreturn]] void raise_unused(size_t i, const Tensor& x) {
@@ -183,6 +189,10 @@ void Run::arrive(const Edge& e, Tensor g, const char* from) {
       Arrived& a = leaves_[static_cast<size_t>(place)];
       check_gradient(from, g, a.g.shape());
       a.g = add_grads(std::move(a.g), g, create_graph_, from);
+    }
+    if (!missing_.empty()) {
+      const auto left = missing_.find(n);
+      if (left != missing_.end() && --left->second == 0) tell_watch(leaves_[static_cast<size_t>(leaf_places_[n])]);
     }
     return;
   }
@@ -281,8 +291,47 @@ void Run::run_node(Node& n, SmallVec<Tensor, 1> grads) {
   }
 }
 
+// How many gradients each watched leaf will get, if every formula gives all of its own.
+void Run::count_uses() {
+  std::unordered_set<const Node*> seen;
+  std::vector<const Node*> stack;
+  for (const Waiting& w : waiting_)
+    if (w.node && seen.insert(w.node.get()).second) stack.push_back(w.node.get());
+  while (!stack.empty()) {
+    const Node* n = stack.back();
+    stack.pop_back();
+    for (const Edge& e : n->edges) {
+      if (!e.node) continue;
+      if (e.node->is_leaf()) {
+        const auto& watch = static_cast<const AutogradMeta&>(*e.node).watch;
+        if (!watch) continue;
+        ++missing_[e.node.get()];
+        if (std::find(watches_.begin(), watches_.end(), watch) == watches_.end()) watches_.push_back(watch);
+      } else if (seen.insert(e.node.get()).second) {
+        stack.push_back(e.node.get());
+      }
+    }
+  }
+}
+
+void Run::tell_watch(Arrived& a) {
+  check_leaf(a);
+  AutogradMeta& leaf = a.leaf();
+  Tensor owner;
+  {
+    const MutexLock lock(leaf.mutex);
+    if (!leaf.owner || !leaf.owner->retain_if_alive()) return;
+    owner = Tensor(Ref<TensorImpl>(leaf.owner));
+    (void)leaf.owner->drop();  // `owner` has it now
+  }
+  a.taken = leaf.watch->take(owner, a.g);
+  if (a.taken) a.g = Tensor();
+}
+
 // What can go wrong with a leaf's gradient, before the first leaf changes.
 void Run::check_leaf(Arrived& a) {
+  if (a.checked) return;
+  a.checked = true;
   AutogradMeta& leaf = a.leaf();
   Dtype dtype = a.g.dtype();
   Device device = a.g.device();
@@ -351,7 +400,11 @@ void Run::walk() {
   }
   const detail::ProfileScope profile = detail::profile_backward("accumulate_grad");
   for (Arrived& a : leaves_) check_leaf(a);
-  for (Arrived& a : leaves_) finish_leaf(a);
+  if (!watches_.empty())  // formulas may have given less than was counted
+    for (Arrived& a : leaves_)
+      if (!a.taken && a.leaf().watch && missing_[&a.leaf()] != 0) tell_watch(a);
+  for (Arrived& a : leaves_)
+    if (!a.taken) finish_leaf(a);
 }
 
 void Run::execute() {
@@ -374,8 +427,15 @@ void Run::execute() {
              " backwards run inside of each other's formulas or hooks");
   const GradMode recording(create_graph_);
   const Modes modes;
-  if (depth % kLevelsPerStack == kLevelsPerStack - 1) detail::on_new_stack([this] { walk(); });
-  else walk();
+  if (!restricted_ && LeafWatch::any()) count_uses();
+  try {
+    if (depth % kLevelsPerStack == kLevelsPerStack - 1) detail::on_new_stack([this] { walk(); });
+    else walk();
+  } catch (...) {
+    for (const auto& w : watches_) w->finish(true);
+    throw;
+  }
+  for (const auto& w : watches_) w->finish(false);
 }
 
 void check_addable(const Tensor& a, const Tensor& b, const char* from) {

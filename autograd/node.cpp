@@ -13,7 +13,13 @@ std::atomic<uint64_t> g_sequence{0};
 // Nodes whose last reference went while another is being destroyed wait here: a chain of any length is freed by a loop.
 thread_local SmallVec<Node*, 16>* t_dying = nullptr;
 
+std::atomic<int> g_watches{0};
+
 }  // namespace
+
+LeafWatch::LeafWatch() { ++g_watches; }
+LeafWatch::~LeafWatch() { --g_watches; }
+bool LeafWatch::any() { return g_watches.load(std::memory_order_relaxed) > 0; }
 
 Node::Node(const char* name) : name_(name), sequence_(g_sequence.fetch_add(1, std::memory_order_relaxed)) {
   if (const detail::ProfileListener* l = detail::profiling()) [[unlikely]]

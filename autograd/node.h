@@ -80,6 +80,22 @@ class WEFT_API Node : public RefCounted {
   std::atomic<uint32_t> state_{0};  // twice the number of threads inside, plus 1 once the saves are to go
 };
 
+/// Is told of the gradients of some leaves while backward runs, to send them off before it ends. Runs of `grad` do not
+/// tell it.
+class WEFT_API LeafWatch {
+ public:
+  LeafWatch();
+  virtual ~LeafWatch();
+  LeafWatch(const LeafWatch&) = delete;
+  LeafWatch& operator=(const LeafWatch&) = delete;
+  /// The leaf's gradient of this backward is complete, the hooks have seen it. True: `finish` will accumulate it.
+  virtual bool take(const Tensor& leaf, const Tensor& g) = 0;
+  /// The backward has ended. `failed`: by an exception, which goes on after this.
+  virtual void finish(bool failed) = 0;
+  /// Is there any in this process?
+  static bool any();
+};
+
 /// What a tensor knows of autograd. For a leaf it is itself the node that accumulates.
 class WEFT_API AutogradMeta final : public Node {
  public:
@@ -99,6 +115,7 @@ class WEFT_API AutogradMeta final : public Node {
   int64_t next_hook = 1;        ///< the handle that the next hook gets
   int64_t retain_hook = 0;      // handle of retain_grad's hook
   std::unique_ptr<std::vector<std::function<void(Tensor&)>>> post_hooks;  ///< run when the leaf's gradient is complete
+  std::shared_ptr<LeafWatch> watch;                                       ///< null: none
 
   /// u-muP's tag of a parameter: survives copies of a module.
   struct ParamInfo {

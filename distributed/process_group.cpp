@@ -1,55 +1,287 @@
 #include "weft/distributed/process_group.h"
 
-#include <cstring>
+#include <numeric>
 
-#include "weft/autograd/grad_mode.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/shape/shape.h"
+#include "weft/autograd/record.h"
 #include "weft/core/factory.h"
 
 namespace weft {
 
-ProcessGroup::~ProcessGroup() = default;
+using comm::Call;
+using comm::Collective;
 
-/// x where `run` can have it, contiguous.
-Tensor ProcessGroup::reachable(const char* op, const Tensor& x) const {
+namespace {
+
+comm::Communicator& or_alone(const std::shared_ptr<comm::Communicator>& c) {
+  static const std::shared_ptr<comm::Communicator> lonely = comm::alone();
+  return c ? *c : *lonely;
+}
+
+void check_rank(const char* op, const char* what, int rank, int size) {
+  WEFT_CHECK(rank >= 0 && rank < size, ValueError, op, ": ", what, " ", rank, " is not in a group of ", size, " ranks");
+}
+
+/// x [size, ...]: one part for each rank.
+Shape part_shape(const char* op, const Tensor& x, int size) {
   check_defined(op, x);
-  WEFT_CHECK(x.dtype() == Dtype::f32 || x.dtype() == Dtype::f64 || x.dtype() == Dtype::i64, DtypeError, op,
-             ": takes f32, f64 and i64, got ", x.dtype());
+  WEFT_CHECK(x.rank() >= 1 && x.size(0) == size, ShapeError, op, ": the first axis must have one entry for each of ",
+             size, " ranks, got ", x.shape());
+  Shape s = x.shape();
+  s.erase(0);
+  return s;
+}
+
+void check_mean(const char* op, const Tensor& x, ReduceOp how) {
+  WEFT_CHECK(how != ReduceOp::mean || x.is_floating(), DtypeError, op, ": the mean takes floating dtypes, got ",
+             x.dtype(), "; sum it, or convert it first");
+}
+
+}  // namespace
+
+ProcessGroup::ProcessGroup(std::shared_ptr<comm::Communicator> communicator) : communicator_(std::move(communicator)) {}
+
+ProcessGroup ProcessGroup::split(int colour, int key) const {
+  return ProcessGroup(or_alone(communicator_).split(colour, key));
+}
+double ProcessGroup::timeout() const { return or_alone(communicator_).timeout; }
+void ProcessGroup::set_timeout(double seconds) const {
+  WEFT_CHECK(seconds > 0, ValueError, "set_timeout: seconds must be positive, got ", seconds);
+  if (communicator_) communicator_->timeout = seconds;
+}
+
+/// x where the group can have it, contiguous.
+Tensor ProcessGroup::reachable(const Tensor& x) const {
   return (reaches(x.device().type) ? x.detach() : x.detach().to(Device())).contiguous();
 }
 
-Tensor ProcessGroup::all_gather(const Tensor& x) {
-  const NoGrad off;
-  const Tensor mine = reachable("all_gather", x);
-  Shape shape = x.shape();
-  shape.insert(0, size());
-  Tensor all = empty(shape, mine.options());
-  run({Collective::all_gather, x.dtype(), x.numel(), 0, mine.raw_data(), all.mut_raw_data()});
-  return all.to(x.device());
+/// `out` is contiguous, of the device that `reachable` gives.
+void ProcessGroup::run(Call c, const Tensor& in, Tensor& out) const {
+  c.dtype = in.dtype();
+  c.in = in.raw_data();
+  c.out = out.mut_raw_data();
+  or_alone(communicator_).run(c);
 }
 
-void ProcessGroup::run_in_place(const char* op, Request r, Tensor& x) {
+Tensor ProcessGroup::all_reduce(const Tensor& x, Choice<ReduceOp> op) const {
+  const OpName name("all_reduce");
+  check_defined(name, x);
+  check_mean(name, x, op);
+  Tensor y;
+  {
+    const NoGrad off;
+    const Tensor mine = reachable(x);
+    Tensor made = empty(x.shape(), mine.options());
+    run({.kind = Collective::all_reduce, .op = op, .count = x.numel()}, mine, made);
+    y = made.to(x.device());
+  }
+  const bool picks = op == ReduceOp::min || op == ReduceOp::max, multiplies = op == ReduceOp::product;
+  return record(name, y, {x},
+                [group = *this, op, picks, multiplies, x = picks || multiplies ? Saved::input(x) : Saved(),
+                 y = picks ? Saved::output(y) : Saved()](BackwardCtx& c) -> Grads {
+                  const Tensor g = group.all_reduce(c.grad(), op == ReduceOp::mean ? ReduceOp::mean : ReduceOp::sum);
+                  if (picks) {
+                    const Tensor mine = eq(c.get(x), c.get(y)).to(g.dtype());
+                    return {g * mine / group.all_reduce(mine)};
+                  }
+                  if (!multiplies) return {g};
+                  const Tensor all = group.all_gather(c.get(x));
+                  Tensor others = ones_like(g);
+                  for (int r = 0; r < group.size(); ++r)
+                    if (r != group.rank()) others = others * all.select(0, r);
+                  return {g * others};
+                });
+}
+
+void ProcessGroup::all_reduce_(Tensor& x, Choice<ReduceOp> op) const {
+  const OpName name("all_reduce_");
+  check_defined(name, x);
+  check_mean(name, x, op);
   const NoGrad off;
-  Tensor mine = reachable(op, x);
-  r.dtype = mine.dtype();
-  r.count = mine.numel();
-  r.in = mine.raw_data();
-  r.out = mine.mut_raw_data();
-  run(r);
+  Tensor mine = reachable(x);
+  run({.kind = Collective::all_reduce, .op = op, .count = x.numel()}, mine, mine);
   if (x.raw_data() != mine.raw_data()) x.copy_(mine);
 }
 
-void ProcessGroup::all_reduce(Tensor& x) { run_in_place("all_reduce", {Collective::all_reduce}, x); }
-
-void ProcessGroup::broadcast(Tensor& x, int root) {
-  WEFT_CHECK(root >= 0 && root < size(), ValueError, "broadcast: root ", root, " is not in a group of ", size(),
-             " ranks");
-  run_in_place("broadcast", {.collective = Collective::broadcast, .root = root}, x);
+Tensor ProcessGroup::all_gather(const Tensor& x) const {
+  const OpName name("all_gather");
+  check_defined(name, x);
+  Tensor y;
+  {
+    const NoGrad off;
+    const Tensor mine = reachable(x);
+    Shape shape = x.shape();
+    shape.insert(0, size());
+    Tensor all = empty(shape, mine.options());
+    run({.kind = Collective::all_gather, .count = x.numel()}, mine, all);
+    y = all.to(x.device());
+  }
+  return record(name, y, {x}, [group = *this](BackwardCtx& c) -> Grads { return {group.reduce_scatter(c.grad())}; });
 }
 
-void ProcessGroup::barrier() { run({}); }
+Tensor ProcessGroup::all_gather_cat(const Tensor& x) const {
+  const OpName name("all_gather_cat");
+  check_defined(name, x);
+  WEFT_CHECK(x.rank() >= 1, ShapeError, name, ": a tensor of rank 0 has no first axis; all_gather stacks");
+  const auto ranks = static_cast<size_t>(size());
+  std::vector<int64_t> each, begin(ranks + 1);
+  Tensor y;
+  {
+    const NoGrad off;
+    int64_t row = 1;
+    for (int i = 1; i < x.rank(); ++i) row *= x.size(i);
+    const Tensor sizes = all_gather(tensor(std::vector<int64_t>{x.size(0), row}));
+    for (int r = 0; r < size(); ++r) {
+      const int64_t* of = sizes.data<int64_t>() + 2 * static_cast<int64_t>(r);
+      WEFT_CHECK(of[1] == row, ShapeError, name, ": rank ", rank(), " has ", row, " elements to each entry of the ",
+                 "first axis, rank ", r, " has ", of[1]);
+      each.push_back(of[0] * row);
+      begin[static_cast<size_t>(r) + 1] = begin[static_cast<size_t>(r)] + of[0];
+    }
+    const Tensor mine = reachable(x);
+    Shape shape = x.shape();
+    shape[0] = begin[ranks];
+    Tensor all = empty(shape, mine.options());
+    run({.kind = Collective::all_gather, .count = x.numel(), .each = each}, mine, all);
+    y = all.to(x.device());
+  }
+  const int64_t from = begin[static_cast<size_t>(rank())], n = x.size(0);
+  return record(name, y, {x}, [group = *this, from, n](BackwardCtx& c) -> Grads {
+    return {group.all_reduce(c.grad()).narrow(0, from, n)};
+  });
+}
 
-void SingleProcess::run(const Request& r) {
-  if (r.count > 0 && r.out != r.in) std::memcpy(r.out, r.in, static_cast<size_t>(r.count) * itemsize(r.dtype));
+Tensor ProcessGroup::reduce_scatter(const Tensor& x, Choice<ReduceOp> op) const {
+  const OpName name("reduce_scatter");
+  const Shape shape = part_shape(name, x, size());
+  check_mean(name, x, op);
+  WEFT_CHECK(op == ReduceOp::sum || op == ReduceOp::mean || !grad_enabled() || !x.requires_grad(), NotSupported, name,
+             ": no gradient of op ", op.text(), "; use all_reduce");
+  Tensor y;
+  {
+    const NoGrad off;
+    const Tensor mine = reachable(x);
+    Tensor part = empty(shape, mine.options());
+    run({.kind = Collective::reduce_scatter, .op = op, .count = part.numel()}, mine, part);
+    y = part.to(x.device());
+  }
+  return record(name, y, {x}, [group = *this, op](BackwardCtx& c) -> Grads {
+    const Tensor g = group.all_gather(c.grad());
+    return {op == ReduceOp::mean ? g / static_cast<double>(group.size()) : g};
+  });
+}
+
+Tensor ProcessGroup::all_to_all(const Tensor& x) const {
+  const OpName name("all_to_all");
+  const int64_t part = part_shape(name, x, size()).numel();
+  Tensor y;
+  {
+    const NoGrad off;
+    const Tensor mine = reachable(x);
+    Tensor made = empty(x.shape(), mine.options());
+    run({.kind = Collective::all_to_all, .count = part}, mine, made);
+    y = made.to(x.device());
+  }
+  return record(name, y, {x}, [group = *this](BackwardCtx& c) -> Grads { return {group.all_to_all(c.grad())}; });
+}
+
+Tensor ProcessGroup::broadcast(const Tensor& x, int root) const {
+  const OpName name("broadcast");
+  check_defined(name, x);
+  check_rank(name, "root", root, size());
+  Tensor y;
+  {
+    const NoGrad off;
+    y = x.detach().clone();
+    broadcast_(y, root);
+  }
+  return record(name, y, {x}, [group = *this, root](BackwardCtx& c) -> Grads {
+    const Tensor g = group.all_reduce(c.grad());
+    return {group.rank() == root ? g : zeros_like(g)};
+  });
+}
+
+void ProcessGroup::broadcast_(Tensor& x, int root) const {
+  const OpName name("broadcast");
+  check_defined(name, x);
+  check_rank(name, "root", root, size());
+  const NoGrad off;
+  Tensor mine = reachable(x);
+  run({.kind = Collective::broadcast, .count = x.numel(), .peer = root}, mine, mine);
+  if (x.raw_data() != mine.raw_data()) x.copy_(mine);
+}
+
+void ProcessGroup::barrier() const { or_alone(communicator_).run({}); }
+
+void ProcessGroup::send(const Tensor& x, int to, int tag) const {
+  const OpName name("send");
+  check_defined(name, x);
+  check_rank(name, "rank", to, size());
+  WEFT_CHECK(to != rank(), ValueError, name, ": rank ", to, " is this one");
+  WEFT_CHECK(tag >= 0 && tag < 256, ValueError, name, ": tag must be 0 to 255, got ", tag);
+  const NoGrad off;
+  Tensor mine = reachable(x);
+  run({.kind = Collective::send, .count = x.numel(), .peer = to, .tag = tag}, mine, mine);
+}
+
+void ProcessGroup::recv(Tensor& x, int from, int tag) const {
+  const OpName name("recv");
+  check_defined(name, x);
+  check_rank(name, "rank", from, size());
+  WEFT_CHECK(from != rank(), ValueError, name, ": rank ", from, " is this one");
+  WEFT_CHECK(tag >= 0 && tag < 256, ValueError, name, ": tag must be 0 to 255, got ", tag);
+  const NoGrad off;
+  Tensor made = empty(x.shape(), reachable(x).options());
+  run({.kind = Collective::recv, .count = x.numel(), .peer = from, .tag = tag}, made, made);
+  x.copy_(made);
+}
+
+std::vector<std::string> ProcessGroup::all_gather(const std::string& text) const {
+  std::vector<int64_t> each(static_cast<size_t>(size()));
+  const auto mine = static_cast<int64_t>(text.size());
+  or_alone(communicator_)
+      .run({.kind = Collective::all_gather, .dtype = Dtype::i64, .count = 1, .in = &mine, .out = each.data()});
+  std::string all(static_cast<size_t>(std::accumulate(each.begin(), each.end(), int64_t{0})), '\0');
+  or_alone(communicator_)
+      .run({.kind = Collective::all_gather,
+            .dtype = Dtype::u8,
+            .count = mine,
+            .in = text.data(),
+            .out = all.data(),
+            .each = each});
+  std::vector<std::string> texts;
+  size_t at = 0;
+  for (const int64_t n : each) {
+    texts.push_back(all.substr(at, static_cast<size_t>(n)));
+    at += static_cast<size_t>(n);
+  }
+  return texts;
+}
+
+std::string ProcessGroup::broadcast(const std::string& text, int root) const {
+  check_rank("broadcast", "root", root, size());
+  auto n = static_cast<int64_t>(text.size());
+  Call c{.kind = Collective::broadcast, .dtype = Dtype::i64, .count = 1, .peer = root, .in = &n, .out = &n};
+  or_alone(communicator_).run(c);
+  std::string all = text;
+  all.resize(static_cast<size_t>(n));
+  c.dtype = Dtype::u8, c.count = n, c.in = all.data(), c.out = all.data();
+  or_alone(communicator_).run(c);
+  return all;
+}
+
+std::shared_ptr<comm::Work> ProcessGroup::start_all_reduce_(Tensor& x, Choice<ReduceOp> op) const {
+  const OpName name("all_reduce_");
+  check_defined(name, x);
+  check_mean(name, x, op);
+  WEFT_CHECK(x.is_contiguous() && reaches(x.device().type), ValueError, name,
+             ": a call that is started takes a contiguous tensor that the group reaches, got ", x.shape(), " on ",
+             x.device());
+  void* p = x.mut_raw_data();
+  return or_alone(communicator_)
+      .start({.kind = Collective::all_reduce, .dtype = x.dtype(), .op = op, .count = x.numel(), .in = p, .out = p});
 }
 
 }  // namespace weft

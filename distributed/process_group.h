@@ -1,69 +1,103 @@
 // Ranks that work together, and how they exchange tensors.
-// Knows tensors; must not know layers, nor how ranks are started (thread_group.h starts threads).
+// Knows tensors and communicators; must not know layers, nor how ranks are started (init.h, thread_group.h).
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "weft/core/choice.h"
 #include "weft/core/tensor.h"
+#include "weft/distributed/communicator.h"
 
 namespace weft {
 
-/// One rank's end of a group of `size()` ranks. Every rank calls the same collectives in the same order (there are no
-/// tags), with tensors of one size and dtype: f32, f64 or i64. The engine keeps that order in backward: it runs nodes
-/// in falling order of their making. Calls block. Any strides and devices: what the group cannot reach goes through the
-/// host.
-/// Errors: CommError where ranks disagree (it names both calls) or another rank failed; DtypeError for other dtypes.
+/// One rank's end of a group of `size()` ranks; copies are the same end. Every rank calls the same collectives in the
+/// same order, with tensors of one size and dtype where nothing else is said. Any strides; what the group cannot reach
+/// (a tensor on a card, ranks that exchange host memory) goes through the host.
+///
+/// What returns a tensor is recorded: backward exchanges gradients in the same way, so every rank runs it, and the
+/// gradient is that of the sum of all ranks' losses. The engine keeps the ranks' order: it runs nodes in falling order
+/// of their making. What ends in `_`, send and recv are not recorded.
+///
+/// Sums are added in rank order, the same bits on every rank and for any cut of the data into calls; f16 and bf16 are
+/// added in f32 and rounded once. Calls block.
+///
+/// Errors: CommError where ranks disagree (it names both calls), where another rank failed or left, or was not heard of
+/// within the timeout (it says where it was seen last); afterwards the group is of no more use.
 class WEFT_API ProcessGroup {
  public:
-  virtual ~ProcessGroup();
-  ProcessGroup(const ProcessGroup&) = delete;
-  ProcessGroup& operator=(const ProcessGroup&) = delete;
-  /// This process's number, from 0; the number of ranks.
-  int rank() const { return rank_; }
-  int size() const { return size_; }
+  /// This process alone: collectives return what they are given.
+  ProcessGroup() = default;
+  explicit ProcessGroup(std::shared_ptr<comm::Communicator> communicator);
+  /// This rank's number, from 0; the number of ranks.
+  int rank() const { return communicator_ ? communicator_->rank() : 0; }
+  int size() const { return communicator_ ? communicator_->size() : 1; }
+  /// The number among the ranks of this machine: which card is this rank's.
+  int local_rank() const { return communicator_ ? communicator_->local_rank() : 0; }
+  int local_size() const { return communicator_ ? communicator_->local_size() : 1; }
+  /// The group of the ranks that give the same colour, in the order of their keys, then ranks. Every rank calls it; one
+  /// with a colour below 0 is alone in its own.
+  [[nodiscard]] ProcessGroup split(int colour, int key = 0) const;
+  /// Seconds that a call waits for the other ranks; 600 unless `init_process_group` or a TimeoutScope says otherwise.
+  double timeout() const;
+  void set_timeout(double seconds) const;
 
-  /// Every rank's x in rank order: [size(), x's shape...], on x's device.
-  [[nodiscard]] Tensor all_gather(const Tensor& x);
-  /// x = sum of every rank's x, added in rank order: the same bits on every rank.
-  void all_reduce(Tensor& x);
-  /// x = x of rank `root`. ValueError for a root outside of the group.
-  void broadcast(Tensor& x, int root = 0);
+  /// Every rank's x made one, element by element: sum, mean, min, max, product. mean takes floating dtypes. A tie of
+  /// min or max shares its gradient.
+  [[nodiscard]] Tensor all_reduce(const Tensor& x, Choice<ReduceOp> op = ReduceOp::sum) const;
+  /// The same in place, not recorded.
+  void all_reduce_(Tensor& x, Choice<ReduceOp> op = ReduceOp::sum) const;
+  /// Every rank's x in rank order: [size(), x's shape...].
+  [[nodiscard]] Tensor all_gather(const Tensor& x) const;
+  /// Every rank's x, joined along the first axis, in which they may differ.
+  [[nodiscard]] Tensor all_gather_cat(const Tensor& x) const;
+  /// x [size(), ...]: part r of every rank's x made one, for rank r: [...].
+  [[nodiscard]] Tensor reduce_scatter(const Tensor& x, Choice<ReduceOp> op = ReduceOp::sum) const;
+  /// x [size(), ...] -> y with y[r] = rank r's x[rank()].
+  [[nodiscard]] Tensor all_to_all(const Tensor& x) const;
+  /// x of rank `root`. ValueError for a root outside of the group.
+  [[nodiscard]] Tensor broadcast(const Tensor& x, int root = 0) const;
+  void broadcast_(Tensor& x, int root = 0) const;
   /// Returns when every rank has called it.
-  void barrier();
+  void barrier() const;
 
-  /// The four calls, as `run` sees them.
-  enum class Collective : uint8_t { all_gather, all_reduce, broadcast, barrier };
-  /// What one rank asks for: `count` elements at `in`; the result goes to `out`, which may be `in`.
-  struct Request {
-    Collective collective = Collective::barrier;  ///< which call
-    Dtype dtype = Dtype::f32;                     ///< of the elements, the same on every rank
-    int64_t count = 0;                            ///< elements of x
-    int root = 0;                                 ///< of broadcast
-    const void* in = nullptr;                     ///< the rank's x
-    void* out = nullptr;                          ///< for the result; all_gather: size() * count elements
-  };
+  /// To one rank, which calls recv with a tensor of the same size and dtype; messages of one tag (0 to 255) arrive in
+  /// order. Two ranks that send to each other at once split their calls: one sends first.
+  void send(const Tensor& x, int to, int tag = 0) const;
+  /// Writes into x.
+  void recv(Tensor& x, int from, int tag = 0) const;
 
- protected:
-  /// Rank `rank` of `size`.
-  ProcessGroup(int rank, int size) : rank_(rank), size_(size) {}
-  /// Writes `out` only if all ranks have asked for the same.
-  virtual void run(const Request& r) = 0;
-  /// Memory that `run` can read and write.
-  virtual bool reaches(DeviceType d) const { return d == DeviceType::cpu; }
+  /// Every rank's text, in rank order; any bytes, any lengths.
+  std::vector<std::string> all_gather(const std::string& text) const;
+  /// The text of rank `root`.
+  std::string broadcast(const std::string& text, int root = 0) const;
+
+  /// Starts an all_reduce_ of a contiguous tensor that the group reaches; wait() of the result ends it, and x is not
+  /// touched until then. The group's own thread exchanges the messages.
+  [[nodiscard]] std::shared_ptr<comm::Work> start_all_reduce_(Tensor& x, Choice<ReduceOp> op = ReduceOp::sum) const;
+  /// Can the group read and write memory of such a device?
+  bool reaches(DeviceType d) const { return !communicator_ || communicator_->reaches(d); }
 
  private:
-  void run_in_place(const char* op, Request r, Tensor& x);
-  Tensor reachable(const char* op, const Tensor& x) const;
-  int rank_, size_;
+  Tensor reachable(const Tensor& x) const;
+  void run(comm::Call c, const Tensor& in, Tensor& out) const;
+  std::shared_ptr<comm::Communicator> communicator_;  // null: alone
 };
 
-/// The group of this process alone.
-class WEFT_API SingleProcess final : public ProcessGroup {
+/// While it lives, calls of the group wait longer (or shorter): for a rank that saves or evaluates while others wait.
+class WEFT_API TimeoutScope {
  public:
-  SingleProcess() : ProcessGroup(0, 1) {}
+  TimeoutScope(ProcessGroup group, double seconds) : group_(std::move(group)), before_(group_.timeout()) {
+    group_.set_timeout(seconds);
+  }
+  ~TimeoutScope() { group_.set_timeout(before_); }
+  TimeoutScope(const TimeoutScope&) = delete;
+  TimeoutScope& operator=(const TimeoutScope&) = delete;
 
  private:
-  void run(const Request& r) override;
+  ProcessGroup group_;
+  double before_;
 };
 
 }  // namespace weft

@@ -25,21 +25,24 @@ constexpr const char* kSyncNorm = "sync_batch_norm";
 
 /// The batch of all ranks, as backward knows it.
 struct WholeBatch {
-  double count = 0;                     // values per channel
-  std::shared_ptr<ProcessGroup> group;  // null: this process alone
+  double count = 0;  // values per channel
+  ProcessGroup group;
   NormParams params;
 };
 
-/// Moments of all ranks' batches together (Chan's merge, in rank order).
-ChannelMoments merged(const ChannelMoments& own, ProcessGroup& group) {
+/// Moments of all ranks' batches together (Chan's merge, in rank order). `folded` becomes whether it was so on all.
+ChannelMoments merged(const ChannelMoments& own, const ProcessGroup& group, bool& folded) {
   const NoGrad off;
-  const Tensor count = full({1}, own.count, own.mean.options());
-  const Tensor all = group.all_gather(cat({own.mean, own.m2, count})).to(Device());
-  const int64_t C = own.mean.numel(), length = 2 * C + 1;
+  const Tensor rest = tensor(std::vector<double>{own.count, folded ? 1.0 : 0.0}).to(own.mean.device());
+  const Tensor all = group.all_gather(cat({own.mean, own.m2, rest})).to(Device());
+  const int64_t C = own.mean.numel(), length = 2 * C + 2;
   const double* rank = all.data<double>();
   Tensor mean = empty({C}, Dtype::f64), m2 = empty({C}, Dtype::f64);
   double *to_mean = mean.mut_data<double>(), *to_m2 = m2.mut_data<double>(), total = 0;
-  for (int r = 0; r < group.size(); ++r) total += rank[r * length + 2 * C];
+  for (int r = 0; r < group.size(); ++r) {
+    total += rank[r * length + 2 * C];
+    folded = folded && rank[r * length + 2 * C + 1] != 0;
+  }
   for (int64_t c = 0; c < C; ++c) {
     fn::Moments m;
     for (int r = 0; r < group.size(); ++r) {
@@ -87,9 +90,9 @@ Grads by_kernels(BackwardCtx& c, const Tensor& kept, const Tensor& w, const Tens
     kernels::norm_backward_reduce(device, mut_ref(s1), mut_ref(s2), ref(g), ref(kept), {}, ref(mean), ref(inv), ref(w),
                                   ref(b), batch.params);
   Tensor all1 = s1, all2 = s2;
-  if (batch.group) {  // whoever needs no dx takes part all the same
+  if (batch.group.size() > 1) {  // whoever needs no dx takes part all the same
     Tensor sums = stack({s1, s2});
-    batch.group->all_reduce(sums);
+    batch.group.all_reduce_(sums);
     all1 = sums[0], all2 = sums[1];
   }
   if (c.needs(0)) {
@@ -103,21 +106,55 @@ Grads by_kernels(BackwardCtx& c, const Tensor& kept, const Tensor& w, const Tens
   return {dx, s2, s1};
 }
 
-/// The same from the activated output z, as ops: z and 1 / sqrt(var + eps) are the node's outputs, and so carry the
-/// second derivative on to x.
-Grads by_ops(BackwardCtx& c, const Tensor& z_in, const Tensor& weight, const Tensor& bias, const Tensor& one_by_std,
-             const WholeBatch& batch) {
+/// [1, C, 1, ...] for x, and all axes but the channels'.
+struct ChannelAxes {
+  explicit ChannelAxes(const Tensor& x) : shape(Shape::filled(x.rank(), 1)) {
+    shape[1] = x.size(1);
+    for (int i = 2; i < x.rank(); ++i) others.push_back(i);
+  }
+  Shape shape, others{0};
+};
+
+/// Gradients as ops, which can be differentiated again: dy is the gradient before the activation. Every rank takes part
+/// in each mean.
+Grads by_ops(const Tensor& dy, const Tensor& xhat, const Tensor& w, const Tensor& inv, const ChannelAxes& axes,
+             const WholeBatch& batch, Tensor* dx_of_inv, const Shape& channels) {
+  const auto mean = [&](const Tensor& t) { return batch.group.all_reduce(sum(t, axes.others, true)) / batch.count; };
+  const Tensor gw = dy * w;
+  Tensor dx = (gw - mean(gw) - xhat * mean(gw * xhat)) * inv;
+  if (dx_of_inv) dx = dx - batch.group.all_reduce(*dx_of_inv) * square(inv) * xhat / batch.count;
+  return {dx, sum_to(dy * xhat, axes.shape).reshape(channels), sum_to(dy, axes.shape).reshape(channels)};
+}
+
+/// The same from the activated output z: z and 1 / sqrt(var + eps) are the node's outputs, and so carry the second
+/// derivative on to x.
+Grads by_ops_of_output(BackwardCtx& c, const Tensor& z_in, const Tensor& weight, const Tensor& bias,
+                       const Tensor& one_by_std, const WholeBatch& batch) {
   const Dtype t = compute_dtype(z_in.dtype());
-  Shape channels = Shape::filled(z_in.rank(), 1), dims{0};
-  channels[1] = z_in.size(1);
-  for (int i = 2; i < z_in.rank(); ++i) dims.push_back(i);
-  const Tensor z = z_in.to(t), w = weight.to(t).reshape(channels), b = bias.to(t).reshape(channels),
-               inv = one_by_std.to(t).reshape(channels), g = c.grad().to(t), positive = ge(z, 0);
+  const ChannelAxes axes(z_in);
+  const Tensor z = z_in.to(t), w = weight.to(t).reshape(axes.shape), b = bias.to(t).reshape(axes.shape),
+               inv = one_by_std.to(t).reshape(axes.shape), g = c.grad().to(t), positive = ge(z, 0);
   const double slope = batch.params.slope;
-  const Tensor dy = where(positive, g, g * slope), xhat = (where(positive, z, z / slope) - b) / w, gw = dy * w;
-  Tensor dx = (gw - mean(gw, dims, true) - xhat * mean(gw * xhat, dims, true)) * inv;
-  if (c.has_grad(1)) dx = dx - c.grad(1).to(t).reshape(channels) * square(inv) * xhat / batch.count;
-  return {dx, sum_to(dy * xhat, channels).reshape(weight.shape()), sum_to(dy, channels).reshape(bias.shape())};
+  const Tensor dy = where(positive, g, g * slope), xhat = (where(positive, z, z / slope) - b) / w;
+  Tensor dx_of_inv;
+  if (c.has_grad(1)) dx_of_inv = c.grad(1).to(t).reshape(axes.shape);
+  return by_ops(dy, xhat, w, inv, axes, batch, c.has_grad(1) ? &dx_of_inv : nullptr, weight.shape());
+}
+
+/// The same from x, whose statistics are made anew.
+Grads by_ops_of_input(BackwardCtx& c, const Tensor& x_in, const Tensor& weight, const Tensor& bias,
+                      const WholeBatch& batch) {
+  const Dtype t = compute_dtype(x_in.dtype());
+  const ChannelAxes axes(x_in);
+  const auto mean = [&](const Tensor& v) { return batch.group.all_reduce(sum(v, axes.others, true)) / batch.count; };
+  const Tensor x = x_in.to(t), w = weight.to(t).reshape(axes.shape), b = bias.to(t).reshape(axes.shape),
+               centred = x - mean(x), inv = rsqrt(mean(square(centred)) + batch.params.eps), xhat = centred * inv;
+  Tensor dy = c.grad().to(t);
+  if (batch.params.activation != Activation::none) {
+    const double slope = batch.params.activation == Activation::relu ? 0 : batch.params.slope;
+    dy = where(gt(xhat * w + b, 0), dy, dy * slope);
+  }
+  return by_ops(dy, xhat, w, inv, axes, batch, nullptr, weight.shape());
 }
 
 }  // namespace
@@ -130,9 +167,9 @@ Tensor sync_batch_norm(const Tensor& input, const Tensor& running_mean, const Te
   WEFT_CHECK(!o.inplace || !leaky || o.slope > 0, ValueError, kSyncNorm, ": slope=", o.slope,
              " must be positive with inplace, which inverts the activation");
   const NormParams params{.eps = o.eps, .activation = o.activation, .slope = o.slope};
-  const bool alone = !o.group || o.group->size() == 1;
-  const bool overwrite = o.training && o.inplace && leaky && may_overwrite(input) && is_invertible(weight);
-  if (!o.training || (alone && !overwrite))
+  const bool alone = o.group.size() == 1;
+  const bool inverts = o.training && o.inplace && leaky && is_invertible(weight), may = inverts && may_overwrite(input);
+  if (!o.training || (alone && !may))
     return batch_norm(input, running_mean, running_var, weight, bias,
                       {.training = o.training,
                        .momentum = o.momentum,
@@ -143,10 +180,12 @@ Tensor sync_batch_norm(const Tensor& input, const Tensor& running_mean, const Te
 
   const Tensor w = is_half(weight.dtype()) ? weight.to(Dtype::f32) : weight,
                b = is_half(bias.dtype()) ? bias.to(Dtype::f32) : bias;
-  const Tensor x = overwrite ? input : detail::plain_features(input);
+  const Tensor x = may ? input : detail::plain_features(input);
   const Device device = x.device();
   ChannelMoments moments = detail::channel_moments(x);
-  if (!alone) moments = merged(moments, *o.group);
+  bool folded = may || (inverts && x.numel() == 0);  // all ranks or none: their backwards exchange the same messages
+  if (!alone) moments = merged(moments, o.group, folded);
+  const bool overwrite = may && folded;
   WEFT_CHECK(moments.count != 1, ValueError, kSyncNorm,
              ": expected more than 1 value per channel when training, got input ", input.shape(),
              alone ? "" : " and nothing on the other ranks");
@@ -160,13 +199,12 @@ Tensor sync_batch_norm(const Tensor& input, const Tensor& running_mean, const Te
   if (x.numel() > 0) kernels::norm_apply(device, mut_ref(y), ref(x), ref(mean), ref(inv), ref(w), ref(b), {}, params);
   if (moments.count > 0) detail::update_running(running_mean, running_var, moments, o.momentum, o.biased_running_var);
 
-  WholeBatch batch{std::fmax(moments.count, 1), alone ? nullptr : o.group, params};
-  if (!overwrite)
+  WholeBatch batch{std::fmax(moments.count, 1), o.group, params};
+  if (!folded)
     return record(kSyncNorm, y, {x, w, b},
                   [x = Saved::input(x), w = Saved::input(w, "weight"), b = Saved::input(b, "bias"), mean, inv,
                    batch = std::move(batch)](BackwardCtx& c) -> Grads {
-                    WEFT_CHECK(!c.create_graph(), NotSupported, kSyncNorm, ": no second derivatives over ",
-                               batch.group->size(), " ranks");
+                    if (c.create_graph()) return by_ops_of_input(c, c.get(x), c.get(w), c.get(b), batch);
                     return by_kernels(c, c.get(x), c.get(w), c.get(b), mean, inv, inv, batch);
                   });
 
@@ -175,14 +213,12 @@ Tensor sync_batch_norm(const Tensor& input, const Tensor& running_mean, const Te
                                       [z = Saved::output(y), inv = Saved::output(inv, 1), w = Saved::input(w, "weight"),
                                        b = Saved::input(b, "bias"), batch = std::move(batch)](BackwardCtx& c) -> Grads {
                                         const Tensor zs = c.get(z), invs = c.get(inv), ws = c.get(w), bs = c.get(b);
-                                        if (c.create_graph() || c.has_grad(1)) {
-                                          WEFT_CHECK(!batch.group, NotSupported, kSyncNorm,
-                                                     ": no second derivatives over ", batch.group->size(), " ranks");
-                                          return by_ops(c, zs, ws, bs, invs, batch);
-                                        }
+                                        if (c.create_graph() || c.has_grad(1))
+                                          return by_ops_of_output(c, zs, ws, bs, invs, batch);
                                         return by_kernels(c, zs, ws, bs, bs.to(Dtype::f64),
                                                           reciprocal(ws.to(Dtype::f64)), invs, batch);
                                       });
+  if (!overwrite) return made[0];
   AutogradMeta& meta = detail::meta(x);  // the caller's handle too: its values are z's
   meta.grad_node = detail::meta(made[0]).grad_node;
   meta.output_index = 0;

@@ -3,173 +3,136 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstring>
+#include <deque>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "weft/autograd/grad_mode.h"
 #include "weft/core/parallel.h"
+#include "weft/distributed/transport.h"
 
 namespace weft {
 namespace {
 
-using Request = ProcessGroup::Request;
-using Collective = ProcessGroup::Collective;
+/// Where messages lie between a send and its receive.
+struct Hub {
+  explicit Hub(int ranks) : state(static_cast<size_t>(ranks)) {}
 
-const char* collective_name(Collective c) {
-  switch (c) {
-    case Collective::all_gather: return "all_gather";
-    case Collective::all_reduce: return "all_reduce";
-    case Collective::broadcast: return "broadcast";
-    default: return "barrier";
-  }
-}
-std::string request_text(const Request& r) {
-  if (r.collective == Collective::barrier) return "barrier";
-  std::string text = str(collective_name(r.collective), " of ", r.count, " ", r.dtype);
-  if (r.collective == Collective::broadcast) text += str(" from rank ", r.root);
-  return text;
-}
-bool agree(const Request& a, const Request& b) {
-  return a.collective == b.collective && a.dtype == b.dtype && a.count == b.count && a.root == b.root;
-}
-
-/// Elements [begin, end) of the sum, for all ranks: results may lie over what was summed.
-template <class T> void sum_ranks(const std::vector<Request>& ranks, int64_t begin, int64_t end) {
-  constexpr int64_t kBlock = 512;
-  T sum[kBlock];
-  for (int64_t at = begin; at < end; at += kBlock) {
-    const int64_t n = std::min(kBlock, end - at);
-    std::copy_n(static_cast<const T*>(ranks[0].in) + at, n, sum);
-    for (size_t r = 1; r < ranks.size(); ++r)
-      for (int64_t i = 0; i < n; ++i) sum[i] += static_cast<const T*>(ranks[r].in)[at + i];
-    for (const Request& to : ranks) std::copy_n(sum, n, static_cast<T*>(to.out) + at);
-  }
-}
-
-/// What rank `me` does of the work when all requests are here and agree. Nobody writes what another reads.
-void perform(const std::vector<Request>& ranks, int me) {
-  const Request& mine = ranks[static_cast<size_t>(me)];
-  const size_t bytes = static_cast<size_t>(mine.count) * itemsize(mine.dtype);
-  if (bytes == 0) return;
-  switch (mine.collective) {
-    case Collective::all_gather:
-      for (size_t r = 0; r < ranks.size(); ++r)
-        std::memcpy(static_cast<char*>(mine.out) + r * bytes, ranks[r].in, bytes);
-      break;
-    case Collective::all_reduce: {
-      const auto all = static_cast<int64_t>(ranks.size());
-      const int64_t begin = mine.count * me / all, end = mine.count * (me + 1) / all;
-      if (mine.dtype == Dtype::f32) sum_ranks<float>(ranks, begin, end);
-      else if (mine.dtype == Dtype::f64) sum_ranks<double>(ranks, begin, end);
-      else sum_ranks<int64_t>(ranks, begin, end);
-      break;
-    }
-    case Collective::broadcast:
-      if (const void* from = ranks[static_cast<size_t>(mine.root)].in; mine.out != from)
-        std::memcpy(mine.out, from, bytes);
-      break;
-    case Collective::barrier: break;
-  }
-}
-
-/// Where the ranks meet: before the work, and after it, as nobody may leave while others read its memory.
-class Meeting {
- public:
-  explicit Meeting(int ranks) : requests_(static_cast<size_t>(ranks)), state_(static_cast<size_t>(ranks)) {}
-
-  void join(int rank, const Request& r) {
-    std::unique_lock lock(mutex_);
-    requests_[static_cast<size_t>(rank)] = r;
-    state_[static_cast<size_t>(rank)] = State::waits;
-    if (failure_.empty()) look_for_trouble();
-    if (!meet(lock)) {
-      state_[static_cast<size_t>(rank)] = State::failed;
-      throw CommError(str(collective_name(r.collective), ": ", failure_));
-    }
-    lock.unlock();
-    perform(requests_, rank);
-    lock.lock();
-    (void)meet(lock);  // whoever could fail is here
-  }
-  void leave(int rank) {
-    std::lock_guard lock(mutex_);
-    state_[static_cast<size_t>(rank)] = State::left;
-    if (failure_.empty()) look_for_trouble();
-  }
-  /// True if this is the failure that the others will hear of, or one of the rank's own.
-  bool fail(int rank, const std::string& what) {
-    std::lock_guard lock(mutex_);
-    State& s = state_[static_cast<size_t>(rank)];
-    const bool own = s != State::failed;
-    s = State::failed;
-    if (failure_.empty()) set_failure(str("rank ", rank, " failed: ", what));
-    return own;
-  }
-
- private:
-  enum class State : uint8_t { works, waits, left, failed };
-
-  /// Waits for all ranks; false if the group fails before.
-  bool meet(std::unique_lock<std::mutex>& lock) {
-    const uint64_t round = round_;
-    if (failure_.empty() && ++arrived_ == requests_.size()) {
-      arrived_ = 0;
-      ++round_;
-      for (State& s : state_) s = State::works;
-      changed_.notify_all();
-      return true;
-    }
-    changed_.wait(lock, [&] { return round_ != round || !failure_.empty(); });
-    return round_ != round;
-  }
-  void look_for_trouble() {
-    const size_t none = state_.size();
-    size_t waits = none, left = none;
-    for (size_t r = none; r-- > 0;) {
-      if (state_[r] == State::waits) waits = r;
-      if (state_[r] == State::left) left = r;
-    }
-    if (waits == none) return;
-    if (left != none)
-      return set_failure(str("rank ", left, " has returned while rank ", waits, " waits in ",
-                             request_text(requests_[waits]), "; every rank must call the same collectives"));
-    for (size_t r = waits + 1; r < none; ++r)
-      if (state_[r] == State::waits && !agree(requests_[r], requests_[waits]))
-        return set_failure(str("rank ", waits, " calls ", request_text(requests_[waits]), " but rank ", r, " ",
-                               request_text(requests_[r]),
-                               "; every rank must call the same collectives in the same order"));
-  }
-  void set_failure(std::string what) {
-    failure_ = std::move(what);
-    changed_.notify_all();
-  }
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<Request> requests_;
-  std::vector<State> state_;
-  size_t arrived_ = 0;
-  uint64_t round_ = 0;
-  std::string failure_;  // once set, the group is of no more use
+  enum class State : uint8_t { works, left, failed };
+  struct Message {
+    std::vector<char> copy;  // of a short one
+    const char* at = nullptr;
+    size_t bytes = 0;
+    std::shared_ptr<bool> taken;  // of a long one, which lies with its sender; guarded by the mutex
+  };
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::map<std::tuple<int, int, int>, std::deque<Message>> mail;  // from, to, tag
+  std::vector<State> state;
+  std::string failure;
+  int failed_rank = 0;
 };
 
-class ThreadRank final : public ProcessGroup {
+class ThreadTransport final : public comm::Transport {
  public:
-  ThreadRank(std::shared_ptr<Meeting> meeting, int rank, int size)
-      : ProcessGroup(rank, size), meeting_(std::move(meeting)) {}
+  ThreadTransport(std::shared_ptr<Hub> hub, int rank, int size) : Transport(rank, size), hub_(std::move(hub)) {}
+
+  int64_t send(int to, int tag, const void* p, size_t n) override {
+    Hub::Message m;
+    m.bytes = n;
+    const bool is_short = n <= kShort;
+    if (is_short) m.copy.assign(static_cast<const char*>(p), static_cast<const char*>(p) + n);
+    else m.at = static_cast<const char*>(p), m.taken = std::make_shared<bool>(false);
+    const std::lock_guard lock(hub_->mutex);
+    const int64_t number = next_++;
+    pending_[number] = {.taken = m.taken, .sent = true};
+    hub_->mail[{rank(), to, tag}].push_back(std::move(m));
+    hub_->changed.notify_all();
+    return number;
+  }
+  int64_t receive(int from, int tag, void* p, size_t n) override {
+    const std::lock_guard lock(hub_->mutex);
+    const int64_t number = next_++;
+    pending_[number] = {.from = from, .tag = tag, .to = p, .most = n};
+    return number;
+  }
+  bool done(int64_t number) override {
+    std::unique_lock lock(hub_->mutex);
+    const Pending mine = pending_.at(number);
+    if (mine.sent) {
+      if (mine.taken && !*mine.taken) return false;
+      pending_.erase(number);
+      return true;
+    }
+    auto at = hub_->mail.find({mine.from, rank(), mine.tag});
+    if (at == hub_->mail.end() || at->second.empty()) return false;
+    Hub::Message m = std::move(at->second.front());
+    at->second.pop_front();
+    pending_.erase(number);
+    lock.unlock();
+    if (const size_t n = std::min(m.bytes, mine.most)) std::memcpy(mine.to, m.at ? m.at : m.copy.data(), n);
+    if (m.taken) {
+      lock.lock();
+      *m.taken = true;
+      hub_->changed.notify_all();
+    }
+    return true;
+  }
+  void cancel(int64_t number) noexcept override {
+    std::unique_lock lock(hub_->mutex);
+    const auto at = pending_.find(number);
+    if (at == pending_.end()) return;
+    const std::shared_ptr<bool> taken = at->second.taken;
+    pending_.erase(at);
+    if (!taken || *taken) return;
+    size_t gone = 0;  // nobody reads what its sender gives up
+    for (auto& [key, list] : hub_->mail)
+      gone += std::erase_if(list, [&](const Hub::Message& m) { return m.taken == taken; });
+    if (gone == 0) hub_->changed.wait(lock, [&] { return *taken; });  // it is being read
+  }
+  void idle(int turns) override {
+    if (turns < 50) return std::this_thread::yield();
+    std::unique_lock lock(hub_->mutex);
+    hub_->changed.wait_for(lock, std::chrono::microseconds(turns < 1000 ? 50 : 1000));
+  }
+  void announce(const std::string& what) noexcept override {
+    const std::lock_guard lock(hub_->mutex);
+    if (hub_->failure.empty()) hub_->failure = what, hub_->failed_rank = rank();
+    hub_->changed.notify_all();
+  }
+  std::string failure() override {
+    const std::lock_guard lock(hub_->mutex);
+    if (hub_->failure.empty() || hub_->failed_rank == rank()) return {};
+    return str("rank ", hub_->failed_rank, " failed: ", hub_->failure);
+  }
+  bool has_left(int other) override {
+    const std::lock_guard lock(hub_->mutex);
+    return hub_->state[static_cast<size_t>(other)] == Hub::State::left;
+  }
 
  private:
-  void run(const Request& r) override { meeting_->join(rank(), r); }
-  std::shared_ptr<Meeting> meeting_;
+  static constexpr size_t kShort = 16384;
+  struct Pending {
+    int from = 0, tag = 0;
+    void* to = nullptr;
+    size_t most = 0;
+    std::shared_ptr<bool> taken;
+    bool sent = false;
+  };
+  std::shared_ptr<Hub> hub_;
+  std::map<int64_t, Pending> pending_;
+  int64_t next_ = 0;
 };
 
 }  // namespace
 
-void run_threads(int ranks, const std::function<void(const std::shared_ptr<ProcessGroup>& group)>& body) {
+void run_threads(int ranks, const std::function<void(const ProcessGroup& group)>& body) {
   WEFT_CHECK(ranks >= 1, ValueError, "run_threads: needs at least 1 rank, got ", ranks);
-  const auto meeting = std::make_shared<Meeting>(ranks);
+  const auto hub = std::make_shared<Hub>(ranks);
   const detail::ThreadMode mode = detail::thread_mode();
   const int share = std::max(1, num_threads() / ranks);
   std::mutex mutex;
@@ -177,8 +140,20 @@ void run_threads(int ranks, const std::function<void(const std::shared_ptr<Proce
   int own_rank = ranks, heard_rank = ranks;
 
   const auto work = [&](int rank) {
-    const auto failed = [&](const char* what) {
-      const bool is_own = meeting->fail(rank, what);
+    const auto transport = std::make_shared<ThreadTransport>(hub, rank, ranks);
+    const auto ends = [&](Hub::State state) {
+      const std::lock_guard lock(hub->mutex);
+      hub->state[static_cast<size_t>(rank)] = state;
+      hub->changed.notify_all();
+    };
+    const auto failed = [&](const char* what, bool heard_of) {
+      transport->announce(what);
+      bool is_own = !heard_of;
+      {
+        const std::lock_guard lock(hub->mutex);
+        is_own = is_own || hub->failed_rank == rank;
+      }
+      ends(Hub::State::failed);
       const std::lock_guard lock(mutex);
       std::exception_ptr& first = is_own ? own : heard;
       int& first_rank = is_own ? own_rank : heard_rank;
@@ -188,18 +163,18 @@ void run_threads(int ranks, const std::function<void(const std::shared_ptr<Proce
       detail::thread_mode() = mode;
       set_num_threads(share);
       detail::leave_binding();
-      body(std::make_shared<ThreadRank>(meeting, rank, ranks));
-      meeting->leave(rank);
-    } catch (const std::exception& e) { failed(e.what()); } catch (...) {
-      failed("an exception of no standard type");
-    }
+      body(ProcessGroup(comm::over(transport)));
+      ends(Hub::State::left);
+    } catch (const CommError& e) { failed(e.what(), true); } catch (const std::exception& e) {
+      failed(e.what(), false);
+    } catch (...) { failed("an exception of no standard type", false); }
   };
 
   std::vector<std::thread> threads;
   try {
     for (int r = 0; r < ranks; ++r) threads.emplace_back(work, r);
   } catch (const std::exception& e) {  // no more threads: those that run must not wait for the rest
-    meeting->fail(static_cast<int>(threads.size()), e.what());
+    ThreadTransport(hub, static_cast<int>(threads.size()), ranks).announce(e.what());
     for (std::thread& t : threads) t.join();
     throw;
   }

@@ -12,8 +12,8 @@ namespace weft {
 /// and autocast, and its share of the caller's threads. A rank that throws, or returns while others wait for it, fails
 /// the collectives of all others with a CommError; then the first exception (of the lowest rank that did not just hear
 /// of another's) is thrown on.
-///     run_threads(2, [&](const std::shared_ptr<ProcessGroup>& group) { ... group->all_reduce(x) ... });
+///     run_threads(2, [&](const ProcessGroup& group) { ... group.all_reduce_(x) ... });
 /// Errors: ValueError for ranks < 1.
-WEFT_API void run_threads(int ranks, const std::function<void(const std::shared_ptr<ProcessGroup>& group)>& body);
+WEFT_API void run_threads(int ranks, const std::function<void(const ProcessGroup& group)>& body);
 
 }  // namespace weft

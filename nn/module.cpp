@@ -242,7 +242,8 @@ void Module::zero_grad(Only<bool> set_to_none) {
     Tensor g = p.grad();
     if (!g.defined()) continue;
     if (set_to_none) p.zero_grad();
-    else p.set_grad(zeros_like(g));
+    else if (g.requires_grad()) p.set_grad(zeros_like(g).detach());  // it belongs to a graph of its own
+    else g.zero_();
   }
 }
 

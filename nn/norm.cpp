@@ -1,10 +1,12 @@
 #include "weft/nn/norm.h"
 
 #include "weft/autograd/grad_mode.h"
+#include "weft/autograd/ops/elementwise/activation.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/layer/pool.h"
 #include "weft/core/factory.h"
+#include "weft/distributed/sync_batch_norm.h"
 #include "weft/nn/call.h"
 #include "weft/nn/repr.h"
 
@@ -108,8 +110,26 @@ template <int D> Tensor BatchNorm<D>::normalise(const Tensor& x, const Tensor& r
   const bool training = is_training(), batch = training || !running_mean.defined();
   const bool tracking = training && options->track_running_stats;
   const bool running = tracking || !batch;  // of no use otherwise, and not to be changed
-  Tensor y = batch_norm(x, running ? running_mean.tensor() : Tensor(), running ? running_var.tensor() : Tensor(),
-                        weight, bias,
+  const Tensor mean = running ? running_mean.tensor() : Tensor(), var = running ? running_var.tensor() : Tensor();
+  if (training && options->group.size() > 1) {
+    const TensorOptions like(compute_dtype(x.dtype()), x.device());
+    const Activation activation = options->activation, fused = residual.defined() ? Activation::none : activation;
+    Tensor z = sync_batch_norm(x, mean, var, weight.defined() ? weight.tensor() : ones({num_features}, like),
+                               bias.defined() ? bias.tensor() : zeros({num_features}, like),
+                               {.training = true,
+                                .momentum = tracking ? share_of_batch(options->momentum) : 0,
+                                .eps = options->eps,
+                                .activation = fused,
+                                .slope = options->slope,
+                                .group = options->group});
+    if (tracking) count_batch();
+    if (!residual.defined()) return z;
+    z = z + residual;
+    return activation == Activation::relu         ? relu(z)
+           : activation == Activation::leaky_relu ? leaky_relu(z, options->slope)
+                                                  : z;
+  }
+  Tensor y = batch_norm(x, mean, var, weight, bias,
                         {.training = batch,
                          .momentum = tracking ? share_of_batch(options->momentum) : 0,
                          .eps = options->eps,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "weft/autograd/ops/layer/norm.h"
+#include "weft/distributed/process_group.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
 #include "weft/nn/option.h"
@@ -42,6 +43,7 @@ struct BatchNormOptions {
                                                      ///< later, the running ones stay as they are
   Choice<Activation> activation = Activation::none;  ///< fused after the normalisation (not in PyTorch)
   double slope = 0.01;                               ///< of leaky_relu
+  ProcessGroup group = {};                           ///< whose batches count together in training (not in PyTorch)
 };
 
 /// y = (x - mean) / sqrt(var + eps) * weight + bias per channel: statistics of the batch in training, running ones in

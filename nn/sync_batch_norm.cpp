@@ -46,7 +46,7 @@ Tensor SyncBatchNorm::forward(const Tensor& x) const {
                               .slope = options->slope,
                               .inplace = options->inplace,
                               .biased_running_var = options->biased_running_var,
-                              .group = options->sync ? options->group : nullptr});
+                              .group = options->sync ? options->group : ProcessGroup()});
   if (is_training()) count_batch();  // after the op: a refused input leaves the state as it was
   return y;
 }

@@ -17,7 +17,7 @@ struct SyncBatchNormOptions {
   double slope = 0.01;                               ///< of leaky_relu
   bool inplace = true;              ///< with an activation: writes the result over its input where it may (see the op)
   bool biased_running_var = false;  ///< as PyTorch-Encoding: running_var takes M2 / n instead of M2 / (n - 1)
-  std::shared_ptr<ProcessGroup> group = nullptr;  ///< null, or a group of one: plain batch norm
+  ProcessGroup group = {};          ///< whose batches count together; one rank alone: plain batch norm
 };
 
 /// PyTorch-Encoding's SyncBatchNorm: y = act((x - mean) / sqrt(var + eps) * weight + bias) per channel of x [N, C, ...]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that weft needs (Debian 12, Ubuntu 24.04). Quick when all are there.
 #   scripts/deps.sh             what `make build`, `make test` and `make demo` need
-#   scripts/deps.sh --dev       also what the checks need: clang, sanitizers, clang-format, clang-tidy, doxygen
+#   scripts/deps.sh --dev       also what the checks need: clang, sanitizers, clang-format, clang-tidy, doxygen, two MPIs
 #   scripts/deps.sh --dry-run   prints the command and changes nothing
 set -euo pipefail
 packages=(
@@ -13,6 +13,7 @@ packages=(
 dev=(
   git clang-14 libclang-rt-14-dev llvm-14 libomp-14-dev clang-format-14 clang-tidy-14
   binutils doxygen
+  libopenmpi-dev openmpi-bin libmpich-dev mpich
 )
 dry=no
 for arg in "$@"; do

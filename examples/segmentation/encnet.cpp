@@ -8,18 +8,16 @@ struct Bare : nn::Module {
   using nn::Module::add;
 };
 
-using NormGroup = std::shared_ptr<ProcessGroup>;
-
 nn::Conv2d bare_conv(int64_t in, int64_t out, int64_t k, int64_t stride = 1, int64_t dilation = 1) {
   return {in,
           out,
           {.kernel_size = k, .stride = stride, .padding = dilation * (k - 1) / 2, .dilation = dilation, .bias = false}};
 }
-nn::SyncBatchNorm norm(int64_t channels, const NormGroup& group) {
+nn::SyncBatchNorm norm(int64_t channels, const ProcessGroup& group) {
   return nn::SyncBatchNorm(channels, {.group = group});
 }
 
-nn::Sequential conv_norm_relu(int64_t in, int64_t out, int64_t k, const NormGroup& group) {
+nn::Sequential conv_norm_relu(int64_t in, int64_t out, int64_t k, const ProcessGroup& group) {
   return nn::Sequential(bare_conv(in, out, k), norm(out, group), nn::ReLU());
 }
 
@@ -31,7 +29,7 @@ struct Bottleneck : nn::Module {
   nn::Conv2d conv3;
   nn::SyncBatchNorm bn3;
   std::optional<nn::Sequential> downsample;
-  Bottleneck(int64_t in, int64_t planes, int64_t stride, int64_t dilation, bool project, const NormGroup& group)
+  Bottleneck(int64_t in, int64_t planes, int64_t stride, int64_t dilation, bool project, const ProcessGroup& group)
       : conv1(add("conv1", bare_conv(in, planes, 1))),
         bn1(add("bn1", norm(planes, group))),
         conv2(add("conv2", bare_conv(planes, planes, 3, stride, dilation))),
@@ -49,7 +47,7 @@ struct Bottleneck : nn::Module {
 
 /// Where the stride was given up, convolutions are dilated; the first block's as the layer before.
 nn::Sequential bottlenecks(int64_t in, int64_t planes, int count, int64_t stride, int64_t dilation,
-                           const NormGroup& group) {
+                           const ProcessGroup& group) {
   nn::Sequential layer;
   layer.push_back(Bottleneck(in, planes, stride, std::max<int64_t>(1, dilation / 2), true, group));
   for (int i = 1; i < count; ++i) layer.push_back(Bottleneck(4 * planes, planes, 1, dilation, false, group));

@@ -14,8 +14,8 @@ struct EncNetOptions {
   bool lateral = false;  ///< joins the maps of 1/8 of three depths
   bool se_loss = true;   ///< the layer that says which classes are there
   bool aux = true;       ///< the head on the third layer
-  /// Whose batches the norms see together; null: this process's alone.
-  std::shared_ptr<weft::ProcessGroup> group = nullptr;
+  /// Whose batches the norms see together.
+  weft::ProcessGroup group = {};
 };
 
 /// 35 million parameters. Keys are those of PyTorch-Encoding's EncNet: pretrained.*, head.*, auxlayer.*.

@@ -15,7 +15,7 @@ struct Recomputing {
   bool before;
 };
 
-using Group = std::shared_ptr<ProcessGroup>;
+using Group = ProcessGroup;
 
 nn::Conv2d plain_conv(int64_t in, int64_t out, int64_t k, int64_t stride = 1, int64_t dilation = 1) {
   return {in,
@@ -64,7 +64,7 @@ Tensor Norm::normalise(const Tensor& x, const Tensor& residual) const {
   const bool training = is_training(), sees_batch = training && !recomputing, act = relu_ || residual.defined();
   const double momentum = sees_batch ? share_of_batch(options->momentum) : 0;
   Tensor y;
-  if (options->group && options->group->size() > 1) {
+  if (options->group.size() > 1) {
     y = sync_batch_norm(x, running_mean, running_var, weight, bias,
                         {.training = training, .momentum = momentum, .eps = options->eps, .group = options->group});
     if (act) y = weft::relu(residual.defined() ? y + residual : y);

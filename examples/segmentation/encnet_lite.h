@@ -8,7 +8,7 @@
 
 /// SyncBatchNorm, and the ReLU that follows where `relu` is set: fused where the norm has no group.
 struct Norm : weft::nn::SyncBatchNorm {
-  Norm(int64_t channels, bool relu, std::shared_ptr<weft::ProcessGroup> group);
+  Norm(int64_t channels, bool relu, weft::ProcessGroup group);
   weft::Tensor operator()(const weft::Tensor& x) const { return normalise(x, {}); }
   /// relu(norm(x) + residual).
   weft::Tensor operator()(const weft::Tensor& x, const weft::Tensor& residual) const { return normalise(x, residual); }
@@ -27,8 +27,8 @@ struct Segmented {
 struct EncNetLiteOptions {
   int64_t classes = 11;
   int64_t codes = 16;  ///< codewords of the Encoding layer
-  /// Whose batches the norms see together; null: this process's alone.
-  std::shared_ptr<weft::ProcessGroup> group = nullptr;
+  /// Whose batches the norms see together.
+  weft::ProcessGroup group = {};
 };
 
 /// 1.52 million parameters. A dilated ResNet down to 1/8, the context module on that map, and a decoder that joins the

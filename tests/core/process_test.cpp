@@ -147,7 +147,7 @@ TEST_SUITE("process") {
 
   TEST_CASE("cores of a rank's thread" * doctest::skip()) {
     const int expected = std::atoi(std::getenv("WEFT_TEST_CORES"));
-    run_threads(2, [&](const std::shared_ptr<ProcessGroup>&) {
+    run_threads(2, [&](const ProcessGroup&) {
       CHECK(support::cores() == expected);
       (void)sum(counted({1 << 18}));
       (void)matmul(counted({64, 64}), counted({64, 64}));

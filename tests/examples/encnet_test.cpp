@@ -138,11 +138,11 @@ TEST_CASE("EncNetLite: any size, and norms over two ranks are those of the whole
   for (const auto& [key, t] : before) start.insert(key, t.clone());
   const Tensor whole = net(x).scores.detach();
   std::vector<Tensor> parts(2);
-  run_threads(2, [&](const std::shared_ptr<ProcessGroup>& group) {
+  run_threads(2, [&](const ProcessGroup& group) {
     EncNetLite mine({.group = group});
     mine.load_state_dict(start);
     for (auto& drop : mine.modules<nn::Dropout>()) drop.eval();
-    parts[static_cast<size_t>(group->rank())] = mine(x.narrow(0, group->rank(), 1)).scores.detach();
+    parts[static_cast<size_t>(group.rank())] = mine(x.narrow(0, group.rank(), 1)).scores.detach();
   });
   // f32, statistics merged in another order
   CHECK(max(abs(cat(parts, 0) - whole)).item<double>() < 2e-4 * max(abs(whole)).item<double>());

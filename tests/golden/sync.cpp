@@ -14,8 +14,8 @@ namespace {
 using namespace weft;
 
 /// What the modules that this thread builds belong to.
-std::shared_ptr<ProcessGroup>& group_of_thread() {
-  thread_local std::shared_ptr<ProcessGroup> group;
+ProcessGroup& group_of_thread() {
+  thread_local ProcessGroup group;
   return group;
 }
 
@@ -79,8 +79,8 @@ void run_sync(const Folder& folder, const Value& item, Failures& failures) {
   const Args args = folder.args(item, "args"), call = folder.args(item, "call");
   const Value& mode = item["train"];
   std::mutex building;  // arguments are looked up in shared tables
-  run_threads(static_cast<int>(ranks), [&](const std::shared_ptr<ProcessGroup>& group) {
-    Rank& mine = rank[static_cast<size_t>(group->rank())];
+  run_threads(static_cast<int>(ranks), [&](const ProcessGroup& group) {
+    Rank& mine = rank[static_cast<size_t>(group.rank())];
     const Built built = [&] {
       const std::lock_guard lock(building);
       group_of_thread() = group;

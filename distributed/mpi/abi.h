@@ -1,0 +1,19 @@
+// What libweft and its MPI plugin say to each other. The plugin is built against one MPI and loaded under that one's
+// mpirun: the libraries' interfaces differ.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "weft/distributed/transport.h"
+
+namespace weft::comm::mpi {
+
+constexpr int kAbi = 1;
+constexpr const char* kConnectName = "weft_mpi_connect";
+
+/// Joins the ranks that mpirun started, at most once in a process. Null: `why` says why not. `seconds`: how long the
+/// end of the process waits for the other ranks.
+using Connect = std::shared_ptr<Transport> (*)(int abi, double seconds, std::string& why);
+
+}  // namespace weft::comm::mpi

@@ -1,0 +1,186 @@
+// A program that mpirun starts; tests/distributed/ranks/run.py says with which arguments, and what must come out.
+//   weft_test_ranks collectives            every collective against its definition; prints "ok"
+//   weft_test_ranks fail HOW CALL          the last rank fails before call 3 of CALL: kill, stop, throw, exit, skip,
+//                                          other, size; the others print what they heard
+//   weft_test_ranks threads                prints each rank's threads and cores
+//   weft_test_ranks times                  seconds of all_reduce by size, as JSON
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+
+#include "weft/weft.h"
+
+using namespace weft;
+
+namespace {
+
+/// A line in one piece: ranks share the output.
+void say(const std::string& line) { (void)!write(1, (line + '\n').data(), line.size() + 1); }
+
+int wrong = 0;
+void expect(bool right, const std::string& what) {
+  if (right) return;
+  ++wrong;
+  say("wrong: " + what);
+}
+
+/// Element i of rank r's tensor number `seed`: small integers, exact in every dtype.
+double value(int r, int64_t i, int seed) { return static_cast<double>((7 * r + 3 * i + seed) % 5 + 1); }
+
+Tensor of_rank(int r, int64_t n, int seed, Dtype d) {
+  std::vector<double> v(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) v[static_cast<size_t>(i)] = value(r, i, seed);
+  return tensor(v).to(d);
+}
+
+double reduced(ReduceOp op, int ranks, int64_t i, int seed) {
+  double all = value(0, i, seed);
+  for (int r = 1; r < ranks; ++r) {
+    const double v = value(r, i, seed);
+    all = op == ReduceOp::min       ? std::fmin(all, v)
+          : op == ReduceOp::max     ? std::fmax(all, v)
+          : op == ReduceOp::product ? all * v
+                                    : all + v;
+  }
+  return op == ReduceOp::mean ? all / ranks : all;
+}
+
+void collectives(const ProcessGroup& g) {
+  const int R = g.size(), me = g.rank();
+  int seed = 0;
+  for (const Dtype d : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16, Dtype::i64, Dtype::i32, Dtype::i16, Dtype::u8})
+    for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{5}, int64_t{1024}, int64_t{8193}, int64_t{1500000}}) {
+      if (n > 10000 && d != Dtype::f32 && d != Dtype::bf16) continue;
+      const std::string what = str(d, " of ", n);
+      for (const ReduceOp op : {ReduceOp::sum, ReduceOp::mean, ReduceOp::min, ReduceOp::max, ReduceOp::product}) {
+        if (op == ReduceOp::mean && !is_floating(d)) continue;
+        const Tensor y = g.all_reduce(of_rank(me, n, ++seed, d), op);
+        std::vector<double> want(static_cast<size_t>(n));
+        for (int64_t i = 0; i < n; ++i) want[static_cast<size_t>(i)] = reduced(op, R, i, seed);
+        expect(y.to_vector<double>() == tensor(want).to(d).to_vector<double>(),
+               str("all_reduce ", static_cast<int>(op), " ", what));
+      }
+      const Tensor x = of_rank(me, n, ++seed, d), all = g.all_gather(x);
+      for (int r = 0; r < R; ++r)
+        expect(all.select(0, r).to_vector<double>() == of_rank(r, n, seed, d).to_vector<double>(),
+               "all_gather " + what);
+      for (int root = 0; root < R; ++root)
+        expect(g.broadcast(x, root).to_vector<double>() == of_rank(root, n, seed, d).to_vector<double>(),
+               "broadcast " + what);
+      const Tensor parts = of_rank(me, n * R, ++seed, d).reshape({R, n}), part = g.reduce_scatter(parts),
+                   turned = g.all_to_all(parts);
+      for (int r = 0; r < R; ++r) {
+        const Tensor theirs = of_rank(r, n * R, seed, d).reshape({R, n});
+        expect(turned.select(0, r).to_vector<double>() == theirs.select(0, me).to_vector<double>(),
+               "all_to_all " + what);
+      }
+      std::vector<double> want(static_cast<size_t>(n));
+      for (int64_t i = 0; i < n; ++i) want[static_cast<size_t>(i)] = reduced(ReduceOp::sum, R, me * n + i, seed);
+      expect(part.to_vector<double>() == tensor(want).to(d).to_vector<double>(), "reduce_scatter " + what);
+      if (R > 1) {
+        Tensor got = zeros({n}, d);
+        const int next = (me + 1) % R, before = (me + R - 1) % R;
+        if (me % 2 == 0) g.send(x, next, 3), g.recv(got, before, 3);
+        else g.recv(got, before, 3), g.send(x, next, 3);
+        expect(got.to_vector<double>() == of_rank(before, n, seed - 1, d).to_vector<double>(), "send " + what);
+      }
+    }
+  const Tensor rows = g.all_gather_cat(full({me, 2}, me));
+  expect(rows.shape() == Shape{R * (R - 1) / 2, 2}, "all_gather_cat");
+  const std::vector<std::string> texts = g.all_gather(std::string(static_cast<size_t>(me) * 5000, 'x') + str(me));
+  for (int r = 0; r < R; ++r)
+    expect(texts[static_cast<size_t>(r)] == std::string(static_cast<size_t>(r) * 5000, 'x') + str(r), "texts");
+  expect(g.broadcast(me == R - 1 ? "from the last" : "", R - 1) == "from the last", "text");
+  // groups of a group: odd and even ranks, in falling order
+  const ProcessGroup half = g.split(me % 2, -me);
+  expect(half.size() == (R + 1 - me % 2) / 2, "split size");
+  Tensor mine = full({3}, me);
+  half.all_reduce_(mine);
+  double sum = 0;
+  for (int r = me % 2; r < R; r += 2) sum += r;
+  expect(mine.to_vector<double>() == std::vector<double>(3, sum), "all_reduce of a split");
+  expect(half.all_gather(tensor({me}))[0].item<int64_t>() == (R - 1 - (R - 1 - me) % 2), "order of a split");
+  // calls that were started, beside calls of another group
+  Tensor a = ones({300000}), b = ones({5});
+  const auto first = g.start_all_reduce_(a), second = g.start_all_reduce_(b);
+  half.barrier();
+  first->wait(), second->wait();
+  expect(a.to_vector<float>() == std::vector<float>(300000, static_cast<float>(R)), "started");
+  expect(b.to_vector<float>() == std::vector<float>(5, static_cast<float>(R)), "started second");
+  g.barrier();
+}
+
+void call(const ProcessGroup& g, const std::string& what, int64_t n = 5000) {
+  Tensor x = ones({n});
+  if (what == "all_reduce") g.all_reduce_(x);
+  else if (what == "all_gather") (void)g.all_gather(x);
+  else if (what == "broadcast") g.broadcast_(x, 0);
+  else if (what == "reduce_scatter") (void)g.reduce_scatter(ones({g.size(), n}));
+  else if (what == "all_to_all") (void)g.all_to_all(ones({g.size(), n}));
+  else if (what == "large") g.all_reduce_(x = ones({4000000}));
+  else g.barrier();
+}
+
+void fail(const ProcessGroup& g, const std::string& how, const std::string& what) {
+  const bool last = g.rank() == g.size() - 1;
+  for (int i = 1; i <= 4; ++i) {
+    if (last && i == 3) {
+      say(str("rank ", g.rank(), ": ", how));
+      if (how == "kill") raise(SIGKILL);
+      if (how == "stop") raise(SIGSTOP);
+      if (how == "exit") _exit(7);
+      if (how == "throw") throw ValueError("the data of this rank are bad");
+      if (how == "skip") return;
+      if (how == "other") g.barrier();
+      if (how == "size") call(g, what, 4999);
+    }
+    try {
+      call(g, what);
+    } catch (const CommError& e) {
+      say(str("rank ", g.rank(), " heard: ", e.what()));
+      throw;
+    }
+  }
+}
+
+void times(const ProcessGroup& g) {
+  std::cout.precision(6);
+  if (g.rank() == 0) std::cout << "{\"ranks\": " << g.size() << ", \"us\": {";
+  for (int64_t n = 256; n <= (int64_t{64} << 20); n *= 4) {
+    Tensor x = ones({n});
+    const int repeats = n <= 65536 ? 200 : n <= (4 << 20) ? 20 : 5;
+    double best = 1e9;
+    for (int trial = 0; trial < 5; ++trial) {
+      g.barrier();
+      const auto begin = std::chrono::steady_clock::now();
+      for (int i = 0; i < repeats; ++i) g.all_reduce_(x, ReduceOp::mean);
+      best = std::fmin(
+          best, std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count() / repeats);
+    }
+    if (g.rank() == 0) std::cout << (n > 256 ? ", " : "") << '"' << n * 4 << "\": " << best << std::flush;
+  }
+  if (g.rank() == 0) std::cout << "}}" << std::endl;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const std::string what = argc > 1 ? argv[1] : "";
+  const char* timeout = std::getenv("WEFT_TEST_TIMEOUT");
+  const ProcessGroup g = init_process_group({.timeout = timeout ? std::atof(timeout) : 60});
+  if (what == "collectives") collectives(g);
+  else if (what == "fail" && argc == 4) fail(g, argv[2], argv[3]);
+  else if (what == "times") times(g);
+  else if (what == "threads") say(describe(g));
+  else throw ValueError("usage: weft_test_ranks collectives | fail HOW CALL | threads | times");
+  if (wrong == 0 && g.rank() == 0 && what == "collectives") say(str("ok, ", g.size(), " ranks"));
+  return wrong == 0 ? 0 : 1;
+} catch (const std::exception& e) {
+  say(e.what());
+  return 1;
+}

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Runs weft_test_ranks under an MPI's mpirun and checks what its ranks say: run.py PROGRAM openmpi|mpich WHAT.
+WHAT: collectives, failures (each way in which a rank can end x each collective), run (scripts/weft-run). Ends with 77
+where that mpirun is not installed."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+program, flavour, what = sys.argv[1:4]
+mpirun = shutil.which("mpirun." + flavour)
+if not mpirun:
+    mpirun = shutil.which("mpirun")
+    said = subprocess.run([mpirun, "--version"], capture_output=True, text=True).stdout if mpirun else ""
+    if not mpirun or ("Open MPI" in said) != (flavour == "openmpi"):
+        print(f"skipped: no mpirun of {flavour}")
+        sys.exit(77)
+
+environment = {k: v for k, v in os.environ.items() if not re.match("OMPI_|PMI|MPI_|SLURM_|OMP_|WEFT_", k)}
+environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_NUM_THREADS": "1",
+                "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1"}
+failed = 0
+
+
+def run(ranks, *arguments, seconds=60, command=None, **more):
+    """Exit status, output, wall seconds."""
+    begin = time.monotonic()
+    command = command or [mpirun, "-n", str(ranks)]
+    p = subprocess.run(["timeout", "-k", "5", str(seconds), *command, program, *arguments], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment | more)
+    return p.returncode, p.stdout, time.monotonic() - begin
+
+
+def check(right, name, output):
+    global failed
+    print(("ok    " if right else "WRONG ") + name)
+    if not right:
+        failed += 1
+        print(output)
+
+
+if what == "collectives":
+    for ranks in (1, 2, 3, 5):
+        rc, out, _ = run(ranks, "collectives")
+        check(rc == 0 and f"ok, {ranks} ranks" in out and "wrong" not in out, f"{ranks} ranks", out)
+    rc, out, _ = run(2, "collectives", WEFT_MPI_PLUGIN="/nowhere/libweft_mpi.so")
+    check(rc != 0 and "there is no /nowhere/libweft_mpi.so" in out and "Debian" in out, "a plugin that is missing", out)
+    other = {"openmpi": "mpich", "mpich": "openmpi"}[flavour]
+    theirs = pathlib.Path(program).parent.parent / "lib" / f"libweft_mpi_{other}.so"
+    if theirs.exists():
+        rc, out, _ = run(2, "collectives", WEFT_MPI_PLUGIN=str(theirs))
+        check(rc != 0 and "it was built for another MPI" in out, "another MPI's plugin", out)
+
+if what == "failures":
+    # How rank 2 of 3 ends, which calls, and what every other rank must have heard.
+    late = r"rank 2 of 3 on \S+ (did not reach|began but did not end) {call}.*call 3.*in 3 s; last seen at {call}.*call 2"
+    calls = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "barrier")
+    texts = {"stop": late, "skip": r"rank \d has returned while rank \d waits|rank \d on \S+ failed",
+             "throw": r"rank \d has returned while rank \d waits|rank \d on \S+ failed",
+             "size": r"calls {call}.* of 5000 f32.* but rank 2 {call}.* of 4999 f32|rank \d on \S+ failed",
+             "other": r"rank \d calls {call}.* but rank 2 barrier|rank \d calls barrier|rank \d on \S+ failed"}
+    for how, text in texts.items():
+        for call in calls:
+            if (how, call) in (("size", "barrier"), ("other", "barrier")):
+                continue
+            if how != "stop" and call not in ("all_reduce", "broadcast"):
+                continue  # the messages take the same path
+            rc, out, seconds = run(3, "fail", how, call, WEFT_TEST_TIMEOUT="3")
+            heard = re.findall(r"rank (\d) heard: (.*)", out)
+            pattern = text.replace("{call}", call)
+            ranks = {r for r, _ in heard}
+            enough = ranks >= ({"0"} if call == "broadcast" else {"0", "1"}) or (call == "broadcast" and ranks)
+            good = rc != 0 and enough and all(re.search(pattern, t) or "failed" in t for _, t in heard) and \
+                any(re.search(pattern, t) for _, t in heard) and seconds < 25
+            check(good, f"{how:6} {call:15} {seconds:5.1f} s", f"status {rc}\n{out}")
+    for how in ("kill", "exit"):
+        rc, out, seconds = run(3, "fail", how, "all_reduce", WEFT_TEST_TIMEOUT="3")
+        check(rc != 0 and f"rank 2: {how}" in out and seconds < 25, f"{how:6} {seconds:5.1f} s", out)
+
+if what == "run":
+    script = str(pathlib.Path(__file__).resolve().parents[3] / "scripts" / "weft-run")
+    path = {"LD_LIBRARY_PATH": "", "OMPI_MCA_plm_rsh_agent": "sh"}
+    # weft-run takes the first mpirun that fits a plugin: show it this one's alone.
+    folder = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / f"weft-run-{os.getpid()}"
+    folder.mkdir()
+    try:
+        (folder / "mpirun").symlink_to(mpirun)
+        for tool in ("bash", "sed", "grep", "tr", "nproc", "dirname", "readlink", "head", "id", "timeout", "sh", "env", "kill"):
+            if shutil.which(tool):
+                (folder / tool).symlink_to(shutil.which(tool))
+        for tool in ("orted", "hydra_pmi_proxy"):
+            if shutil.which(tool):
+                (folder / tool).symlink_to(shutil.which(tool))
+        path["PATH"] = f"{folder}"
+        rc, out, _ = run(2, "collectives", command=[script, "-n", "2"], **path)
+        check(rc == 0 and "[0] ok, 2 ranks" in out, "weft-run -n 2", out)
+        rc, out, _ = run(2, "threads", command=[script, "-n", "2", "-t", "3"], **path)
+        check(len(re.findall(r"\[(\d)\] rank \1 of 2 on \S+: cores [\d,]+, [123] threads?", out)) == 2, "threads", out)
+        rc, out, _ = run(3, "fail", "kill", "all_reduce", command=[script, "-n", "3"], **path)
+        check(rc != 0 and "rank 2 was ended by signal 9 (SIGKILL)" in out, "weft-run names who was killed", out)
+        rc, out, _ = run(2, "fail", "exit", "all_reduce", command=[script, "-n", "2"], **path)
+        check(rc != 0 and "rank 1 ended with status 7" in out, "weft-run names who ended", out)
+        for arguments, says in ((["-n", "x"], "number of ranks"), (["-n", "2", "--what"], "no option --what"), ([], "-n must")):
+            p = subprocess.run([script, *arguments], capture_output=True, text=True)
+            check(p.returncode == 2 and says in p.stderr, f"weft-run {arguments}", p.stderr)
+    finally:
+        shutil.rmtree(folder)
+
+sys.exit(1 if failed else 0)

@@ -1,0 +1,283 @@
+#include "weft/train/distributed.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "weft/autograd/grad_mode.h"
+#include "weft/autograd/node.h"
+#include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/core/factory.h"
+#include "weft/nn/norm.h"
+#include "weft/nn/sync_batch_norm.h"
+
+namespace weft::training {
+
+namespace {
+
+constexpr double kMiB = 1 << 20;
+
+/// "name shape dtype" of each, a line each.
+std::string description(const std::vector<nn::NamedTensor>& tensors) {
+  std::string s;
+  for (const auto& [name, t] : tensors) s += str(name, ' ', t.shape(), ' ', t.dtype(), '\n');
+  return s;
+}
+
+void check_same(const ProcessGroup& group, const char* what, const std::vector<nn::NamedTensor>& tensors) {
+  const std::vector<std::string> all = group.all_gather(description(tensors));
+  for (int r = 1; r < group.size(); ++r) {
+    const std::string &a = all[0], &b = all[static_cast<size_t>(r)];
+    if (a == b) continue;
+    size_t at = static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+    at = at == 0 ? 0 : a.rfind('\n', at - 1) + 1;
+    const auto line = [at](const std::string& s) {
+      return at < s.size() ? s.substr(at, s.find('\n', at) - at) : std::string("nothing more");
+    };
+    raise<ValueError>("DistributedDataParallel: ", what, " of the ranks differ: rank 0 has ", line(a), ", rank ", r,
+                      " has ", line(b));
+  }
+}
+
+}  // namespace
+
+struct DistributedDataParallel::State final : LeafWatch {
+  /// A parameter, and where its gradient goes round.
+  struct Entry {
+    std::string name;
+    Tensor parameter;
+    size_t bucket = 0;
+    int64_t place = 0;  // of its first element in the bucket
+    int64_t flag = 0;   // where the bucket says whether any rank has used it
+    Tensor view;        // of the bucket, in the parameter's shape
+    Tensor before;      // the gradient that earlier backwards have left
+    bool arrived = false;
+  };
+
+  /// Gradients of some parameters, one after the other; behind them a number for each that is not 0 where it was used.
+  struct Bucket {
+    std::vector<size_t> entries;
+    Tensor memory;
+    size_t arrived = 0;
+    std::shared_ptr<comm::Work> work;
+  };
+
+  State(const nn::Module& m, const DistributedOptions& o) : model(m), options(o) {}
+
+  bool take(const Tensor& leaf, const Tensor& g) override {
+    if (!sync) return false;
+    WEFT_CHECK(!grad_enabled(), NotSupported,
+               "DistributedDataParallel: gradients of gradients do not go round; take grad() and all_reduce");
+    const auto at = places.find(leaf.impl());
+    if (at == places.end()) return false;
+    Entry& e = entries[at->second];
+    collect(e, g);
+    if (first) order.push_back(at->second);
+    ++buckets[e.bucket].arrived;
+    send_full(false);
+    return true;
+  }
+
+  void finish(bool failed) override {
+    if (!sync) return;
+    try {
+      if (!failed) send_full(true);
+      for (Bucket& b : buckets)
+        if (b.work) b.work->wait();
+    } catch (...) {
+      restore();
+      if (!failed) throw;
+      return;  // the error of the backward itself goes on
+    }
+    if (failed) return restore();
+    give_back();
+    reset();
+    if (first) rebuild();
+  }
+  /// Gradients as they were before this backward.
+  void restore() {
+    for (Entry& e : entries)
+      if (e.before.defined() && e.parameter.grad().defined() && e.parameter.grad().raw_data() == e.view.raw_data())
+        e.view.copy_(e.before);
+    reset();
+    if (first) order.clear();
+  }
+
+  /// Into the bucket: this backward's gradient, and what earlier ones have left.
+  void collect(Entry& e, const Tensor& g) {
+    e.arrived = true;
+    keep(e);
+    if (e.parameter.grad().defined()) e.view.add_(g);
+    else e.view.copy_(g);
+  }
+  /// What earlier backwards have left goes into the bucket, and is kept apart until the ranks' mean is there.
+  void keep(Entry& e) {
+    const Tensor before = e.parameter.grad();
+    if (!before.defined()) return;
+    const bool is_view = before.raw_data() == e.view.raw_data();
+    e.before = is_view ? before.clone() : before;
+    if (!is_view) e.view.copy_(before);
+  }
+  /// Starts the full buckets, in their order, which is the same on every rank. `all`: the rest too, whose parameters
+  /// this rank has not used.
+  void send_full(bool all) {
+    for (; next < buckets.size(); ++next) {
+      Bucket& b = buckets[next];
+      if (!all && b.arrived < b.entries.size()) return;
+      for (const size_t i : b.entries) {
+        Entry& e = entries[i];
+        b.memory.narrow(0, e.flag, 1).fill_(e.arrived ? 1 : 0);
+        if (e.arrived) continue;
+        keep(e);
+        if (!e.before.defined()) e.view.zero_();
+      }
+      if (group.reaches(b.memory.device().type)) b.work = group.start_all_reduce_(b.memory, ReduceOp::mean);
+      else group.all_reduce_(b.memory, ReduceOp::mean);
+    }
+  }
+  void give_back() {
+    for (Bucket& b : buckets) {
+      const std::vector<double> used = b.memory
+                                           .narrow(0, b.memory.numel() - static_cast<int64_t>(b.entries.size()),
+                                                   static_cast<int64_t>(b.entries.size()))
+                                           .to_vector<double>();
+      for (size_t i = 0; i < b.entries.size(); ++i)
+        if (Entry& e = entries[b.entries[i]]; used[i] != 0) e.parameter.set_grad(e.view);
+        else if (e.before.defined()) e.view.copy_(e.before);
+    }
+  }
+  void reset() {
+    for (Bucket& b : buckets) b.arrived = 0, b.work = nullptr;
+    for (Entry& e : entries) e.arrived = false, e.before = Tensor();
+    next = 0;
+  }
+
+  /// Buckets in the order in which rank 0's gradients came, those that it did not meet behind.
+  void rebuild() {
+    std::vector<bool> met(entries.size());
+    for (const size_t i : order) met[i] = true;
+    for (size_t i = entries.size(); i-- > 0;)
+      if (!met[i]) order.push_back(i);
+    std::vector<int64_t> numbers(order.begin(), order.end());
+    Tensor of_root = tensor(numbers);
+    group.broadcast_(of_root);
+    numbers = of_root.to_vector<int64_t>();
+    order.assign(numbers.begin(), numbers.end());
+    first = false;
+    fill_buckets();
+    for (Entry& e : entries)
+      if (const Tensor g = e.parameter.grad(); g.defined()) {
+        e.view.copy_(g);
+        e.parameter.set_grad(e.view);
+      }
+  }
+  void fill_buckets() {
+    buckets.clear();
+    double bytes = 0;
+    const Entry* last = nullptr;
+    for (const size_t i : order) {
+      Entry& e = entries[i];
+      const double size = static_cast<double>(e.parameter.numel()) * static_cast<double>(itemsize(e.parameter.dtype()));
+      const double most = buckets.size() <= 1 ? std::min(1.0, options.bucket_mb) * kMiB : options.bucket_mb * kMiB;
+      const bool fits = last && last->parameter.dtype() == e.parameter.dtype() &&
+                        last->parameter.device() == e.parameter.device() && bytes + size <= most;
+      if (!fits) buckets.emplace_back(), bytes = 0;
+      buckets.back().entries.push_back(i);
+      e.bucket = buckets.size() - 1;
+      bytes += size;
+      last = &e;
+    }
+    const NoGrad off;
+    for (Bucket& b : buckets) {
+      int64_t n = 0;
+      for (const size_t i : b.entries) {
+        entries[i].place = n;
+        n += entries[i].parameter.numel();
+      }
+      const Tensor& like = entries[b.entries[0]].parameter;
+      b.memory = zeros({n + static_cast<int64_t>(b.entries.size())}, {like.dtype(), like.device()});
+      for (const size_t i : b.entries) {
+        Entry& e = entries[i];
+        e.flag = n++;
+        e.view = b.memory.narrow(0, e.place, e.parameter.numel()).reshape(e.parameter.shape());
+      }
+    }
+    reset();
+  }
+
+  nn::Module model;
+  DistributedOptions options;
+  ProcessGroup group;  // of its own: the model's collectives have another order
+  std::vector<Entry> entries;
+  std::unordered_map<const TensorImpl*, size_t> places;
+  std::vector<Bucket> buckets;
+  std::vector<size_t> order;
+  size_t next = 0;
+  bool sync = true, first = true;
+};
+
+DistributedDataParallel::DistributedDataParallel(const nn::Module& model, DistributedOptions o)
+    : state_(std::make_shared<State>(model, o)) {
+  WEFT_CHECK(o.bucket_mb > 0, ValueError, "DistributedDataParallel: bucket_mb must be positive, got ", o.bucket_mb);
+  State& s = *state_;
+  check_same(o.group, "parameters", model.named_parameters());
+  check_same(o.group, "buffers", model.named_buffers());
+  s.group = o.group.split(0, o.group.rank());
+  s.group.set_timeout(o.group.timeout());
+  if (o.broadcast_start) {
+    const NoGrad off;
+    for (Tensor& p : model.parameters()) o.group.broadcast_(p);
+    broadcast_buffers();
+  }
+  for (auto& [name, p] : model.named_parameters())
+    if (p.requires_grad()) s.entries.push_back({.name = name, .parameter = p});
+  WEFT_CHECK(!s.entries.empty(), ValueError, "DistributedDataParallel: the model has no parameter that requires grad");
+  for (size_t i = 0; i < s.entries.size(); ++i) s.places[s.entries[i].parameter.impl()] = i;
+  for (size_t i = s.entries.size(); i-- > 0;) s.order.push_back(i);  // gradients come from the end
+  s.fill_buckets();
+  s.order.clear();
+  for (const State::Entry& e : s.entries) {
+    auto& watch = detail::meta(e.parameter).watch;
+    WEFT_CHECK(!watch, ValueError, "DistributedDataParallel: ", e.name, " is in another one already");
+    watch = state_;
+  }
+}
+
+DistributedDataParallel::DistributedDataParallel(DistributedDataParallel&&) noexcept = default;
+DistributedDataParallel& DistributedDataParallel::operator=(DistributedDataParallel&&) noexcept = default;
+DistributedDataParallel::~DistributedDataParallel() {
+  if (!state_) return;
+  for (const State::Entry& e : state_->entries)
+    if (auto& watch = detail::meta(e.parameter).watch; watch == state_) watch = nullptr;
+}
+
+DistributedDataParallel::NoSync::NoSync(bool& sync) : sync_(sync), before_(sync) { sync_ = false; }
+DistributedDataParallel::NoSync::~NoSync() { sync_ = before_; }
+DistributedDataParallel::NoSync DistributedDataParallel::no_sync() { return NoSync(state_->sync); }
+
+void DistributedDataParallel::broadcast_buffers(int root) const {
+  const NoGrad off;
+  for (Tensor& b : state_->model.buffers()) state_->options.group.broadcast_(b, root);
+}
+
+std::vector<std::vector<std::string>> DistributedDataParallel::buckets() const {
+  std::vector<std::vector<std::string>> names;
+  for (const State::Bucket& b : state_->buckets) {
+    names.emplace_back();
+    for (const size_t i : b.entries) names.back().push_back(state_->entries[i].name);
+  }
+  return names;
+}
+
+int64_t convert_sync_batchnorm(const nn::Module& model, const ProcessGroup& group) {
+  int64_t n = 0;
+  const auto give = [&]<class Norm>(const std::vector<Norm>& norms) {
+    for (const Norm& norm : norms) norm.options->group = group, ++n;
+  };
+  give(model.modules<nn::BatchNorm1d>());
+  give(model.modules<nn::BatchNorm2d>());
+  give(model.modules<nn::BatchNorm3d>());
+  give(model.modules<nn::SyncBatchNorm>());
+  return n;
+}
+
+}  // namespace weft::training
