@@ -70,8 +70,9 @@ std::shared_ptr<comm::Transport> connect_mpi(double seconds) {
   const auto connect = reinterpret_cast<comm::mpi::Connect>(dlsym(plugin, comm::mpi::kConnectName));
   WEFT_CHECK(connect, CommError, "init_process_group: ", file.string(), " is no plugin of weft");
   std::string why;
-  std::shared_ptr<comm::Transport> transport = connect(comm::mpi::kAbi, seconds, why);
-  WEFT_CHECK(transport, CommError, "init_process_group: ", file.string(), ": ", why);
+  std::shared_ptr<comm::Transport> transport;
+  WEFT_CHECK(connect(comm::mpi::kAbi, seconds, transport, why), CommError, "init_process_group: ", file.string(), ": ",
+             why);
   if (from) {
     const int expected = std::atoi(std::getenv(from->size));
     WEFT_CHECK(transport->size() == expected, CommError, "init_process_group: ", from->name, " started ", expected,

@@ -9,6 +9,7 @@
 namespace weft::optim {
 
 Optimizer::~Optimizer() = default;
+Optimizer::StepHook::~StepHook() = default;
 
 Tensor Optimizer::step(const std::function<Tensor()>& closure) {
   WEFT_CHECK(closure, ValueError, "step: the closure is empty");

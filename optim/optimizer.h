@@ -6,6 +6,7 @@
 #include <concepts>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -98,6 +99,18 @@ class WEFT_API Optimizer {
   /// copy, the others are the optimiser's own tensors; "master" is the f32 copy of a half.
   State state() const;
 
+  /// Is told of each step: what may hide gradients before it, and exchange parameters after it.
+  class WEFT_API StepHook {
+   public:
+    virtual ~StepHook();
+    virtual void before() = 0;
+    /// `failed`: by an exception, which goes on after this; no parameter has changed.
+    virtual void after(bool failed) = 0;
+  };
+  /// One at a time; null takes it away. Of no effect in L-BFGS.
+  void set_step_hook(std::shared_ptr<StepHook> hook) { hook_ = std::move(hook); }
+  bool has_step_hook() const { return hook_ != nullptr; }
+
   /// `state.PARAMETER.NAME` (names as PyTorch has them; parameters count through the groups), options as metadata
   /// `group.GROUP.OPTION`.
   StateDict state_dict() const;
@@ -154,11 +167,14 @@ class WEFT_API Optimizer {
   /// change.
   template <class... Parts> void run(const Parts&... parts) {
     NoGrad guard;
+    const std::shared_ptr<StepHook> hook = hook_;
+    if (hook) hook->before();
     begin();
     try {
       (prepare_part(parts), ...);
     } catch (...) {
       forget();
+      if (hook) hook->after(true);
       throw;
     }
     if (!table_.empty()) {
@@ -166,6 +182,7 @@ class WEFT_API Optimizer {
       (run_part(parts), ...);
     }
     forget();
+    if (hook) hook->after(false);
   }
 
  private:
@@ -200,6 +217,7 @@ class WEFT_API Optimizer {
   void launch(size_t begin, size_t end, const void* hypers, StepKernel kernel);
   void forget();
 
+  std::shared_ptr<StepHook> hook_;
   std::vector<std::optional<double>> initial_lr_;  // by group
   std::vector<fn::StepEntry> table_;
   std::vector<Pending> pending_;   // beside the table

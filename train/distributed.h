@@ -8,6 +8,7 @@
 
 #include "weft/distributed/process_group.h"
 #include "weft/nn/module.h"
+#include "weft/optim/optimizer.h"
 
 namespace weft::training {
 
@@ -65,6 +66,34 @@ class WEFT_API DistributedDataParallel {
 
  private:
   struct State;
+  std::shared_ptr<State> state_;
+};
+
+/// ZeRO, stage 1 (Rajbhandari et al. 2020): each rank keeps the state of its share of an optimiser's parameters and
+/// steps them; then all ranks have each other's. Parameters have the bits that they would have without it. The
+/// optimiser is used as before, by schedules and a GradScaler too; gradients must be the same on every rank
+/// (DistributedDataParallel), and every rank calls step.
+///     training::ZeroRedundancy zero(opt, group);
+/// Shares are runs of parameters of about the same number of elements. Groups are added before it is made.
+/// Errors: NotSupported for L-BFGS, whose state is of all parameters together; ValueError for an optimiser that has
+/// stepped, or is in another one.
+class WEFT_API ZeroRedundancy {
+ public:
+  explicit ZeroRedundancy(optim::Optimizer& opt, const ProcessGroup& group);
+  ~ZeroRedundancy();
+  ZeroRedundancy(const ZeroRedundancy&) = delete;
+  ZeroRedundancy& operator=(const ZeroRedundancy&) = delete;
+  /// The state of all parameters, as the optimiser alone would save it: for checkpoints that any number of ranks, or
+  /// one process, reads. Every rank calls it. (`opt.state_dict()` is this rank's share.)
+  StateDict state_dict() const;
+  /// Loads a whole state, of which each rank keeps its share. Nothing is changed where it does not fit.
+  void load_state_dict(const StateDict& whole);
+  /// The rank that steps each parameter, in the optimiser's order.
+  const std::vector<int>& owners() const;
+
+ private:
+  struct State;
+  optim::Optimizer& opt_;
   std::shared_ptr<State> state_;
 };
 

@@ -12,8 +12,8 @@ namespace weft::comm::mpi {
 constexpr int kAbi = 1;
 constexpr const char* kConnectName = "weft_mpi_connect";
 
-/// Joins the ranks that mpirun started, at most once in a process. Null: `why` says why not. `seconds`: how long the
+/// Joins the ranks that mpirun started, at most once in a process. False: `why` says why not. `seconds`: how long the
 /// end of the process waits for the other ranks.
-using Connect = std::shared_ptr<Transport> (*)(int abi, double seconds, std::string& why);
+using Connect = bool (*)(int abi, double seconds, std::shared_ptr<Transport>& transport, std::string& why);
 
 }  // namespace weft::comm::mpi

@@ -187,12 +187,12 @@ std::shared_ptr<MpiTransport>& joined() {
 }  // namespace
 }  // namespace weft::comm::mpi
 
-extern "C" __attribute__((visibility("default"))) std::shared_ptr<weft::comm::Transport> weft_mpi_connect(
-    int abi, double seconds, std::string& why) {
+extern "C" __attribute__((visibility("default"))) bool weft_mpi_connect(
+    int abi, double seconds, std::shared_ptr<weft::comm::Transport>& transport, std::string& why) {
   using namespace weft::comm::mpi;
   if (abi != kAbi) {
     why = "the plugin is of another version of weft";
-    return nullptr;
+    return false;
   }
   int begun = 0, level = MPI_THREAD_SINGLE;
   MPI_Initialized(&begun);
@@ -200,7 +200,7 @@ extern "C" __attribute__((visibility("default"))) std::shared_ptr<weft::comm::Tr
   else MPI_Query_thread(&level);
   if (level < MPI_THREAD_MULTIPLE) {
     why = "MPI does not let several threads call it; initialise it with MPI_THREAD_MULTIPLE, or leave that to weft";
-    return nullptr;
+    return false;
   }
   MPI_Comm messages, announcements, node;
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
@@ -217,5 +217,6 @@ extern "C" __attribute__((visibility("default"))) std::shared_ptr<weft::comm::Tr
   MPI_Comm_free(&node);
   joined() = std::make_shared<MpiTransport>(messages, announcements, rank, size, local_rank, local_size, seconds);
   if (!begun) std::atexit([] { joined()->finish(); });
-  return joined();
+  transport = joined();
+  return true;
 }

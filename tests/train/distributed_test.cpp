@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <mutex>
+#include <tuple>
 
 #include "support/same_bits.h"
 #include "support/throws.h"
@@ -11,6 +13,7 @@
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/elementwise/unary.h"
+#include "weft/autograd/ops/linalg/matmul.h"
 #include "weft/autograd/ops/loss/loss.h"
 #include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/autograd/ops/shape/shape.h"
@@ -255,6 +258,78 @@ TEST_SUITE("train threads distributed") {
     CHECK(message_of<NotSupported>([&] {
             sum(square(l(ones({1, 2})))).backward(Tensor(), {.create_graph = true});
           }).find("all_reduce") != std::string::npos);
+  }
+
+  TEST_CASE("ZeroRedundancy: the same bits as without it, each rank with its share of the state") {
+    const auto train = [](const ProcessGroup& g, bool zero, const std::string& kind, int steps, StateDict& state,
+                          const StateDict& resumed) {
+      manual_seed(11);
+      nn::Sequential net(nn::Linear(6, 20), nn::Tanh(), nn::Linear(20, 20), nn::Tanh(), nn::Linear(20, 1));
+      net.named_children()[2].second.to(Dtype::bf16);  // halves have masters
+      std::unique_ptr<optim::Optimizer> opt;
+      if (kind == "sgd")
+        opt = std::make_unique<optim::SGD>(net.parameters(), optim::SGDOptions{.lr = 0.1, .momentum = 0.9});
+      else opt = std::make_unique<optim::AdamW>(net.parameters(), optim::AdamWOptions{.lr = 0.01});
+      std::unique_ptr<training::ZeroRedundancy> shares;
+      if (zero) shares = std::make_unique<training::ZeroRedundancy>(*opt, g);
+      if (!resumed.empty()) {
+        if (zero) shares->load_state_dict(resumed);
+        else opt->load_state_dict(resumed);
+      }
+      optim::StepLR schedule(*opt, 2, 0.5);
+      for (int i = 0; i < steps; ++i) {
+        manual_seed(20 + i);
+        Tensor h = tanh(linear(randn({4, 6}), net.parameters()[0], net.parameters()[1])).to(Dtype::bf16);
+        h = tanh(linear(h, net.parameters()[2], net.parameters()[3])).to(Dtype::f32);
+        opt->zero_grad();
+        mean(square(linear(h, net.parameters()[4], net.parameters()[5]))).backward();
+        opt->step();
+        schedule.step();
+      }
+      state = zero ? shares->state_dict() : opt->state_dict();
+      size_t own = 0;
+      for (const auto& [p, s] : opt->state()) own += s.size();
+      return std::make_pair(net.state_dict(), own);
+    };
+    for (const std::string kind : {"sgd", "adamw"}) {
+      StateDict want_state;
+      const auto want = train(ProcessGroup(), false, kind, 5, want_state, {});
+      for (const int R : {1, 2, 3}) {
+        std::vector<StateDict> states(static_cast<size_t>(R)), nets = states;
+        std::vector<size_t> own(static_cast<size_t>(R));
+        run_threads(R, [&](const ProcessGroup& g) {
+          const auto r = static_cast<size_t>(g.rank());
+          std::tie(nets[r], own[r]) = train(g, true, kind, 5, states[r], {});
+        });
+        size_t all = 0;
+        for (size_t r = 0; r < own.size(); ++r) {
+          CHECK(difference(nets[r], want.first) == 0);
+          REQUIRE(states[r].size() == want_state.size());
+          CHECK(difference(states[r], want_state) == 0);
+          CHECK(states[r].metadata == want_state.metadata);
+          CHECK(own[r] <= want.second - static_cast<size_t>(R - 1));
+          all += own[r];
+        }
+        CHECK(all == want.second);
+        // what R ranks saved, another number of ranks and one process read
+        StateDict alone_state;
+        const auto alone = train(ProcessGroup(), false, kind, 3, alone_state, states[0]);
+        run_threads(R == 1 ? 3 : 4 - R, [&](const ProcessGroup& g) {
+          StateDict state;
+          const auto again = train(g, true, kind, 3, state, states[0]);
+          if (difference(again.first, alone.first) != 0 || difference(state, alone_state) != 0) throw Error("resumed");
+        });
+      }
+    }
+    nn::Linear l(2, 2);
+    optim::LBFGS lbfgs(l.parameters());
+    CHECK(message_of<NotSupported>([&] { training::ZeroRedundancy z(lbfgs, ProcessGroup()); }).find("L-BFGS") !=
+          std::string::npos);
+    optim::SGD sgd(l.parameters(), {.lr = 0.1});
+    training::ZeroRedundancy one(sgd, ProcessGroup());
+    CHECK(message_of<ValueError>([&] {
+            training::ZeroRedundancy z(sgd, ProcessGroup());
+          }).find("another one already") != std::string::npos);
   }
 
   TEST_CASE("convert_sync_batchnorm") {

@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <map>
+#include <sstream>
+
+#include "weft/autograd/grad_mode.h"
+#include "weft/autograd/ops/shape/shape.h"
+#include "weft/core/factory.h"
+#include "weft/io/safetensors.h"
+#include "weft/optim/lbfgs.h"
+#include "weft/train/distributed.h"
+
+namespace weft::training {
+
+struct ZeroRedundancy::State final : optim::Optimizer::StepHook {
+  State(std::vector<Tensor> p, ProcessGroup g) : parameters(std::move(p)), group(std::move(g)) {
+    double all = 0, before = 0;
+    for (const Tensor& t : parameters) all += static_cast<double>(t.numel());
+    for (const Tensor& t : parameters) {  // by the middle of each parameter
+      const double middle = before + static_cast<double>(t.numel()) / 2;
+      before += static_cast<double>(t.numel());
+      owners.push_back(std::min(group.size() - 1, static_cast<int>(middle / std::max(all, 1.0) * group.size())));
+    }
+  }
+
+  bool is_mine(size_t i) const { return owners[i] == group.rank(); }
+
+  void before() override {
+    hidden.assign(parameters.size(), Tensor());
+    for (size_t i = 0; i < parameters.size(); ++i)
+      if (!is_mine(i)) {
+        hidden[i] = parameters[i].grad();
+        parameters[i].set_grad(Tensor());
+      }
+  }
+  void after(bool failed) override {
+    for (size_t i = 0; i < parameters.size(); ++i)
+      if (hidden[i].defined()) parameters[i].set_grad(hidden[i]);
+    hidden.clear();
+    if (!failed) exchange();
+  }
+  /// Every rank's parameters from their owner, dtype by dtype.
+  void exchange() {
+    std::map<Dtype, std::vector<size_t>> of_dtype;
+    for (size_t i = 0; i < parameters.size(); ++i) of_dtype[parameters[i].dtype()].push_back(i);
+    for (const auto& [dtype, list] : of_dtype) {
+      std::vector<Tensor> mine{empty({0}, {dtype, parameters[list[0]].device()})};
+      for (const size_t i : list)
+        if (is_mine(i)) mine.push_back(parameters[i].detach().reshape({-1}));
+      const Tensor all = group.all_gather_cat(cat(mine));
+      int64_t at = 0;  // owners rise with the parameters' numbers
+      for (const size_t i : list) {
+        const int64_t n = parameters[i].numel();
+        if (!is_mine(i)) parameters[i].detach().copy_(all.narrow(0, at, n).reshape(parameters[i].shape()));
+        at += n;
+      }
+    }
+  }
+
+  std::vector<Tensor> parameters;
+  ProcessGroup group;
+  std::vector<int> owners;
+  std::vector<Tensor> hidden;  // gradients during a step
+};
+
+namespace {
+/// The parameter's number in "state.12.exp_avg" or "state.12"; -1 for other names.
+int64_t number_of(const std::string& key) {
+  constexpr std::string_view kState = "state.";
+  if (key.compare(0, kState.size(), kState) != 0) return -1;
+  return std::atoll(key.c_str() + kState.size());
+}
+}  // namespace
+
+ZeroRedundancy::ZeroRedundancy(optim::Optimizer& opt, const ProcessGroup& group) : opt_(opt) {
+  WEFT_CHECK(!dynamic_cast<optim::LBFGS*>(&opt), NotSupported,
+             "ZeroRedundancy: L-BFGS keeps one state of all parameters together");
+  WEFT_CHECK(!opt.has_step_hook(), ValueError, "ZeroRedundancy: the optimiser is in another one already");
+  WEFT_CHECK(opt.state().empty(), ValueError,
+             "ZeroRedundancy: the optimiser has stepped; make this before the first step, and load its state after");
+  state_ = std::make_shared<State>(opt.parameters(), group);
+  opt.set_step_hook(state_);
+}
+ZeroRedundancy::~ZeroRedundancy() { opt_.set_step_hook(nullptr); }
+
+StateDict ZeroRedundancy::state_dict() const {
+  const NoGrad off;
+  const StateDict mine = opt_.state_dict();
+  StateDict share, whole;
+  for (const auto& [key, t] : mine)
+    if (number_of(key) >= 0) share.insert(key, t);
+    else whole.insert(key, t);
+  for (const auto& [key, text] : mine.metadata) (number_of(key) >= 0 ? share : whole).metadata[key] = text;
+  std::ostringstream bytes;
+  io::save(share, bytes);
+  std::map<int64_t, std::vector<std::pair<std::string, Tensor>>> by_number;
+  for (const std::string& one : state_->group.all_gather(bytes.str())) {
+    std::istringstream in(one);
+    const StateDict theirs = io::load(in);
+    for (const auto& [key, t] : theirs) by_number[number_of(key)].emplace_back(key, t);
+    for (const auto& [key, text] : theirs.metadata) whole.metadata[key] = text;
+  }
+  for (const auto& [number, entries] : by_number)
+    for (const auto& [key, t] : entries) whole.insert(key, t);
+  return whole;
+}
+
+void ZeroRedundancy::load_state_dict(const StateDict& whole) {
+  StateDict share;
+  const auto is_mine = [&](const std::string& key) {
+    const int64_t n = number_of(key);
+    return n < 0 || n >= static_cast<int64_t>(state_->parameters.size()) || state_->is_mine(static_cast<size_t>(n));
+  };
+  for (const auto& [key, t] : whole)
+    if (is_mine(key)) share.insert(key, t);
+  for (const auto& [key, text] : whole.metadata)
+    if (is_mine(key)) share.metadata[key] = text;
+  opt_.load_state_dict(share);
+}
+
+const std::vector<int>& ZeroRedundancy::owners() const { return state_->owners; }
+
+}  // namespace weft::training
