@@ -306,7 +306,8 @@ StateDict LoaderCore::state_dict() const {
   number("position", place_);
   number("size", place_size_);
   number("seed", std::bit_cast<int64_t>(seed_));
-  state.metadata["order"] = stream() ? "stream" : options_.sampler->str();
+  state.metadata["order"] = stream() ? "stream" : options_.sampler->order();
+  if (!stream()) number("ranks", options_.sampler->ranks());
   return state;
 }
 
@@ -317,12 +318,16 @@ void LoaderCore::load_state_dict(const StateDict& state) {
     WEFT_CHECK(value >= least, ValueError, "Loader: the state's ", name, " is ", value);
     return value;
   };
-  const int64_t epoch = number("epoch", 0), place = number("position", 0), size = number("size", 0);
+  const int64_t epoch = number("epoch", 0), saved_place = number("position", 0), size = number("size", 0);
   const int64_t seed = number("seed", std::numeric_limits<int64_t>::min());
   const auto order = state.metadata.find("order");
-  const std::string own = stream() ? "stream" : options_.sampler->str();
+  const std::string own = stream() ? "stream" : options_.sampler->order();
   WEFT_CHECK(order != state.metadata.end() && order->second == own, ValueError, "Loader: the state is of ",
              order == state.metadata.end() ? "no loader" : order->second, ", but this loader has ", own);
+  // The same place of the epoch for another number of ranks, each of which goes through a larger or smaller share.
+  const int64_t ranks = stream() ? 1 : options_.sampler->ranks(),
+                saved_ranks = state.contains("ranks") ? number("ranks", 1) : ranks;
+  const int64_t place = ranks == saved_ranks ? saved_place : saved_place * saved_ranks / ranks;
   epoch_ = epoch, place_ = place, place_size_ = size, seed_ = std::bit_cast<uint64_t>(seed), resumed_ = true;
 }
 

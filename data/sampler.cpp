@@ -200,6 +200,12 @@ std::string DistributedSampler::str() const {
                    ", shuffle=", bool_word(o.shuffle), ", seed=", o.seed, ", drop_last=", bool_word(o.drop_last), ")");
 }
 
+std::string DistributedSampler::order() const {
+  const ShardOptions& o = options_;
+  return weft::str("DistributedSampler(shuffle=", bool_word(o.shuffle), ", seed=", o.seed,
+                   ", drop_last=", bool_word(o.drop_last), ")");
+}
+
 ShardSampler::ShardSampler(const ShardOptions& o) : options_(o) {
   check_rank("ShardSampler", o);
   WEFT_CHECK(!o.drop_last, ValueError, "ShardSampler: gives every sample; use DistributedSampler for drop_last");
@@ -214,6 +220,10 @@ std::string ShardSampler::str() const {
   const ShardOptions& o = options_;
   return weft::str("ShardSampler(rank=", o.rank, ", num_replicas=", o.num_replicas, ", shuffle=", bool_word(o.shuffle),
                    ", seed=", o.seed, ")");
+}
+
+std::string ShardSampler::order() const {
+  return weft::str("ShardSampler(shuffle=", bool_word(options_.shuffle), ", seed=", options_.seed, ")");
 }
 
 }  // namespace weft::data

@@ -22,8 +22,12 @@ class WEFT_API Sampler {
   virtual std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const = 0;
   /// How many `indices` gives.
   virtual int64_t count(int64_t size) const { return static_cast<int64_t>(indices(size, 0, 0).size()); }
-  /// In words: "RandomSampler(replacement=false)". A loader's state is for a sampler of the same words.
+  /// In words: "RandomSampler(replacement=false)".
   virtual std::string str() const = 0;
+  /// A loader's state is for a sampler of the same order: the words, without what tells ranks apart.
+  virtual std::string order() const { return str(); }
+  /// How many ranks share an epoch.
+  virtual int64_t ranks() const { return 1; }
 };
 
 /// A sampler of any class, as an option: made from one, or from a shared pointer to one.
@@ -144,6 +148,8 @@ class WEFT_API DistributedSampler : public Sampler {
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t size) const override;
   std::string str() const override;
+  std::string order() const override;
+  int64_t ranks() const override { return options_.num_replicas; }
 
  private:
   ShardOptions options_;
@@ -157,6 +163,8 @@ class WEFT_API ShardSampler : public Sampler {
   std::vector<int64_t> indices(int64_t size, uint64_t seed, int64_t epoch) const override;
   int64_t count(int64_t size) const override;
   std::string str() const override;
+  std::string order() const override;
+  int64_t ranks() const override { return options_.num_replicas; }
 
  private:
   ShardOptions options_;

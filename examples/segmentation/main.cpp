@@ -9,6 +9,7 @@
 
 #include "../common/command_line.h"
 #include "../common/interrupt.h"
+#include "../common/ranks.h"
 #include "../common/shipped.h"
 #include "pictures.h"
 #include "predict.h"
@@ -110,6 +111,7 @@ void add_train(CLI::App& app, Arguments& a) {
 }
 
 void run_train(Arguments& a) {
+  Ranks::let_first_tell();
   TrainOptions& o = a.train;
   o.on = a.on();
   o.skip_damaged = a.skip;

@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "../common/interrupt.h"
+#include "../common/ranks.h"
 #include "../common/settings.h"
 #include "pictures.h"
 
@@ -82,25 +83,28 @@ using BatchLoader = data::Loader<Pictures, MakeBatch>;
 /// All that changes from step to step.
 class Training {
  public:
-  Training(const Source& source, const TrainOptions& o)
+  Training(const Source& source, const TrainOptions& o, Ranks& ranks)
       : o_(o),
+        ranks_(ranks),
         classes_(source.classes()),
         pictures_(source.pictures("train")),
-        net_(first_net(o, classes_.size())),
+        net_(first_net(o, classes_.size(), ranks)),
         weights_(o.class_weights ? class_weights(pictures_, classes_, o.skip_damaged).to(o.on.device) : Tensor()),
         opt_(parameter_groups(net_, o)),
         schedule_(opt_, o.steps, std::min(o.warmup, o.steps / 4), o.power),
         settings_(settings_of(source, o, pictures_)),
         loader_(pictures_,
-                {.batch_size = o.batch,
-                 .shuffle = true,
-                 .drop_last = true,
-                 .workers = o.workers,
-                 .seed = o.seed,
-                 .pin_memory = o.on.device != Device(),
-                 .on_error = o.skip_damaged ? data::OnError::skip : data::OnError::raise,
-                 .on_skip = [](const std::string& e) { std::cerr << "segmentation: skipped: " << e << '\n'; }},
+                ranks.shared(
+                    {.batch_size = ranks.share(o.batch),
+                     .shuffle = true,
+                     .drop_last = true,
+                     .workers = o.workers,
+                     .seed = o.seed,
+                     .pin_memory = o.on.device != Device(),
+                     .on_error = o.skip_damaged ? data::OnError::skip : data::OnError::raise,
+                     .on_skip = [](const std::string& e) { std::cerr << "segmentation: skipped: " << e << '\n'; }}),
                 MakeBatch(batch_options())) {
+    ranks_.train(net_);
     WEFT_CHECK(loader_.size() > 0, ValueError, pictures_.size(),
                pictures_.size() == 1 ? " picture is" : " pictures are", " less than a batch of ", o.batch,
                "; lower --batch");
@@ -112,8 +116,9 @@ class Training {
     checkpoint.add("loss", loss_).add("ce", ce_).add("se", se_);
   }
 
-  /// One step; its loss.
-  double step() {
+  /// Step number `number`, from 0 on; its loss.
+  double step(int64_t number) {
+    ranks_.seed_step(o_.seed, number);
     opt_.zero_grad();
     double total = 0;
     for (int64_t i = 0; i < o_.accumulate; ++i) {
@@ -136,6 +141,7 @@ class Training {
     }
     opt_.step();
     schedule_.step();
+    total = ranks_.mean(total);
     loss_.update(total);
     return total;
   }
@@ -165,9 +171,9 @@ class Training {
     b.ignore_index = classes_.ignore_index;
     return b;
   }
-  static EncNetLite first_net(const TrainOptions& o, int64_t classes) {
+  static EncNetLite first_net(const TrainOptions& o, int64_t classes, const Ranks& ranks) {
     manual_seed(o.seed);
-    EncNetLite net({.classes = classes, .codes = o.codes});
+    EncNetLite net({.classes = classes, .codes = o.codes, .group = ranks.group()});
     if (!o.init.empty()) start_from(net, o.init);
     net.to(o.on.device);
     net.checkpoint_activations(o.checkpoint_activations);
@@ -181,6 +187,7 @@ class Training {
   }
 
   const TrainOptions& o_;
+  Ranks& ranks_;
   Classes classes_;
   Pictures pictures_;
   EncNetLite net_;
@@ -217,9 +224,11 @@ TrainResult train(const Source& source, const TrainOptions& o) {
   WEFT_CHECK(o.resume || o.force || !there, IoError, o.out,
              ": holds a run already; --resume goes on with it, --force begins again");
   WEFT_CHECK(!o.resume || there, IoError, o.out, ": holds no run to go on with; leave out --resume");
-  if (!o.resume && there) fs::remove_all(checkpoints);
-
-  Training training(source, o);
+  Ranks ranks;
+  ranks.alone([&] {
+    if (!o.resume && there) fs::remove_all(checkpoints);
+  });
+  Training training(source, o, ranks);
   const Pictures held_out = source.pictures("val");
   first_readable(held_out, o.skip_damaged);  // rather now than after the training
   training::Checkpoint checkpoint(checkpoints.string(), {.keep_last = 2});
@@ -228,13 +237,16 @@ TrainResult train(const Source& source, const TrainOptions& o) {
   int64_t done = resumed.value_or(0);
   WEFT_CHECK(done <= o.steps, ValueError, o.out, ": has ", done, " steps already, more than --steps ", o.steps);
   if (resumed) std::cout << "going on at step " << done << '\n';
-  training::Log log{training::CsvLog((out / "log.csv").string(), {resumed}),
-                    training::TensorBoardLog(o.out, {resumed})};
+  training::Log log;
+  if (ranks.writes()) {
+    log.add(training::CsvLog((out / "log.csv").string(), {resumed}));
+    log.add(training::TensorBoardLog(o.out, {resumed}));
+  }
 
   const auto start = std::chrono::steady_clock::now();
   std::optional<training::ConfusionMatrix> matrix;
-  int64_t measured = -1;  // the step whose weights `matrix` is of
-  const auto measure = [&] {
+  int64_t measured = -1;      // the step whose weights `matrix` is of
+  const auto measure = [&] {  // on rank 0
     matrix = evaluate(training.net(), training.classes(), held_out, o.on, o.skip_damaged);
     measured = done;
     if (resumed && done == *resumed) return;  // it stands in the log
@@ -248,32 +260,34 @@ TrainResult train(const Source& source, const TrainOptions& o) {
   {
     io::Progress bar("train", o.steps, {.done_before = done});
     training::Ema shown(0.95);
-    while (done < o.steps && !flag.raised() && (o.stop_at == 0 || done < o.stop_at)) {
-      const double loss = training.step();
+    while (done < o.steps && !ranks.any(flag.raised()) && (o.stop_at == 0 || done < o.stop_at)) {
+      const double loss = training.step(done);
       ++done;
       WEFT_CHECK(std::isfinite(loss), ValueError, "train: the loss is ", loss, " at step ", done, "; lower --lr");
       shown.update(loss);
-      if (bar.shown()) bar.update(done, "loss " + str(shown.compute()));
+      if (ranks.writes() && bar.shown()) bar.update(done, "loss " + str(shown.compute()));
       if (done % 10 == 0 || done == o.steps) training.log_means(log, done);
-      if (done < o.steps && o.eval_every > 0 && done % o.eval_every == 0) measure();
-      if (done < o.steps && done % o.every == 0) save();
+      if (done < o.steps && o.eval_every > 0 && done % o.eval_every == 0) ranks.alone(measure);
+      if (done < o.steps && done % o.every == 0) ranks.alone(save);
     }
-    bar.update(done, "loss " + str(shown.compute()));
+    if (ranks.writes()) bar.update(done, "loss " + str(shown.compute()));
   }
   TrainResult result;
   result.steps = done;
   result.finished = done >= o.steps;
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (result.finished) {
-    measure();
-    result.scores = summary(*matrix);
-  }
-  if (!resumed || done > *resumed) save();
-  checkpoint.wait();
-  if (!result.finished) return result;
-  std::cout << *matrix;
-  save_model({training.net(), training.classes(), training.shorter_side()}, (out / "model.safetensors").string(),
-             o.half, o.command);
-  write_results(training, held_out, *matrix, o);
+  ranks.alone([&] {
+    if (result.finished) {
+      measure();
+      result.scores = summary(*matrix);
+    }
+    if (!resumed || done > *resumed) save();
+    checkpoint.wait();
+    if (!result.finished) return;
+    std::cout << *matrix;
+    save_model({training.net(), training.classes(), training.shorter_side()}, (out / "model.safetensors").string(),
+               o.half, o.command);
+    write_results(training, held_out, *matrix, o);
+  });
   return result;
 }

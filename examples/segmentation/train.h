@@ -9,7 +9,8 @@
 #include "source.h"
 
 struct TrainOptions {
-  int64_t steps = 2000, batch = 8;
+  int64_t steps = 2000;
+  int64_t batch = 8;       ///< of all ranks together
   int64_t accumulate = 1;  ///< batches whose gradients make one step
   double lr = 0.05, momentum = 0.9, weight_decay = 5e-4, power = 0.9;
   int64_t warmup = 50;

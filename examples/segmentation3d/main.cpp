@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "../common/interrupt.h"
+#include "../common/ranks.h"
 #include "../common/share_folder.h"
 #include "cells.h"
 #include "cli.h"
@@ -97,6 +98,7 @@ std::array<std::array<int64_t, 2>, 2> split(const Arguments& a, int64_t slices) 
 }
 
 void run_train(Arguments& a, const std::string& command) {
+  Ranks::let_first_tell();
   TrainOptions& o = a.train;
   find_files(a, true);
   std::vector<Labelled> volumes;

@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "../common/interrupt.h"
+#include "../common/ranks.h"
 #include "../common/settings.h"
 
 using namespace weft;
@@ -54,18 +55,21 @@ Settings settings_of(const std::vector<Labelled>& volumes, const TrainOptions& o
 /// All that a run is, between two steps.
 class Training {
  public:
-  Training(const std::vector<Labelled>& volumes, const TrainOptions& o)
+  Training(const std::vector<Labelled>& volumes, const TrainOptions& o, Ranks& ranks)
       : o_(o),
+        ranks_(ranks),
         model_(first_model(o)),
         adam_(model_.net.parameters(), {.lr = o.lr, .weight_decay = o.weight_decay}),
-        loader_(patches(volumes, o), {.batch_size = o.batch,
-                                      .shuffle = true,
-                                      .drop_last = true,
-                                      .workers = o.workers,
-                                      .seed = o.seed,
-                                      .pin_memory = o.device.type == DeviceType::cuda}),
+        loader_(patches(volumes, o), ranks.shared({.batch_size = ranks.share(o.batch),
+                                                   .shuffle = true,
+                                                   .drop_last = true,
+                                                   .workers = o.workers,
+                                                   .seed = o.seed,
+                                                   .pin_memory = o.device.type == DeviceType::cuda})),
         settings_(settings_of(volumes, o)),
-        pos_weight_(full({1}, o.pos_weight).to(o.device)) {}
+        pos_weight_(full({1}, o.pos_weight).to(o.device)) {
+    ranks_.train(model_.net);
+  }
 
   void parts_of(training::Checkpoint& checkpoint) {
     checkpoint.add("settings", settings_)
@@ -80,7 +84,8 @@ class Training {
   double dice() const { return dice_.compute(); }
 
   /// Step number `step`, from 0 on.
-  void step(int64_t step, training::LogTarget& log) {
+  void step(int64_t step, training::LogTarget* log) {
+    ranks_.seed_step(o_.seed, step);
     adam_.set_lr(rate(step), 0);
     adam_.zero_grad();
     double bce = 0, dice = 0;
@@ -96,10 +101,12 @@ class Training {
     WEFT_CHECK(std::isfinite(bce + dice), ValueError, "train: the loss is ", bce + dice, " at step ", step + 1,
                "; lower --lr");
     adam_.step();
+    bce = ranks_.mean(bce), dice = ranks_.mean(dice);
     bce_.update(bce), dice_.update(dice);
-    log.scalar("train/bce", bce, step + 1);
-    log.scalar("train/dice_loss", dice, step + 1);
-    log.scalar("lr", rate(step), step + 1);
+    if (!log) return;
+    log->scalar("train/bce", bce, step + 1);
+    log->scalar("train/dice_loss", dice, step + 1);
+    log->scalar("lr", rate(step), step + 1);
   }
 
  private:
@@ -132,6 +139,7 @@ class Training {
   }
 
   const TrainOptions& o_;
+  Ranks& ranks_;
   Model model_;
   optim::AdamW adam_;
   data::Loader<decltype(patches({}, {}))> loader_;
@@ -145,7 +153,8 @@ double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC
 }  // namespace
 
 Trained train(const std::vector<Labelled>& volumes, const Labelled& held_out, const TrainOptions& o) {
-  Training run(volumes, o);
+  Ranks ranks;
+  Training run(volumes, o, ranks);
   training::Checkpoint checkpoint(o.out + "/checkpoints", {.keep_last = 2});
   run.parts_of(checkpoint);
   std::optional<int64_t> resumed;
@@ -157,18 +166,19 @@ Trained train(const std::vector<Labelled>& volumes, const Labelled& held_out, co
   } else {
     WEFT_CHECK(!checkpoint.latest(), IoError, o.out, ": has a run already; go on with --resume or name another folder");
   }
-  training::CsvLog log(o.out + "/log.csv", {resumed});
+  std::optional<training::CsvLog> log;
+  if (ranks.writes()) log.emplace(o.out + "/log.csv", training::LogOptions{resumed});
 
   InterruptFlag flag;
   Trained result;
   int64_t done = resumed.value_or(0);
-  const auto evaluate_and_save = [&] {
+  const auto evaluate_and_save = [&] {  // on rank 0
     result.held_out = evaluate(run.model(), Stack(held_out.image, "held-out slices"), held_out.membrane, o.tiles);
     if (resumed && done == *resumed) return;  // it stands in the log, and in the files
     const Evaluation& e = result.held_out;
-    log.scalar("held_out/dice", e.dice(), done);
-    log.scalar("held_out/iou", e.iou(), done);
-    log.scalar("held_out/accuracy", e.matrix.accuracy(), done);
+    log->scalar("held_out/dice", e.dice(), done);
+    log->scalar("held_out/iou", e.iou(), done);
+    log->scalar("held_out/accuracy", e.matrix.accuracy(), done);
     checkpoint.save(done, {.metric = e.dice()});
     io::write_image(e.picture, o.out + "/held-out.png");
     run.model().save(o.out + "/model.safetensors", o.command);
@@ -176,26 +186,27 @@ Trained train(const std::vector<Labelled>& volumes, const Labelled& held_out, co
   {
     io::Progress bar("train", o.steps, {.done_before = done});
     int64_t saved = -1;
-    while (done < o.steps && !flag.raised() && (o.stop_at == 0 || done < o.stop_at)) {
+    while (done < o.steps && !ranks.any(flag.raised()) && (o.stop_at == 0 || done < o.stop_at)) {
       const auto begin = std::chrono::steady_clock::now();
       const double cpu_begin = cpu_seconds();
-      run.step(done, log);
+      run.step(done, log ? &*log : nullptr);
       ++done;
       result.cpu_seconds += cpu_seconds() - cpu_begin;
       result.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-      if (bar.shown()) bar.update(done, "loss " + str(run.bce() + run.dice()));
-      if (done % o.every == 0) evaluate_and_save(), saved = done;
+      if (ranks.writes() && bar.shown()) bar.update(done, "loss " + str(run.bce() + run.dice()));
+      if (done % o.every == 0) ranks.alone(evaluate_and_save), saved = done;
     }
-    if (saved != done) evaluate_and_save();
+    if (saved != done) ranks.alone(evaluate_and_save);
   }
+  result.steps = done;
+  result.bce = run.bce(), result.dice_loss = run.dice();
+  result.finished = done >= o.steps;
+  if (!ranks.writes()) return result;
   checkpoint.wait();
   training::ReportOptions report{.title = "Membranes in " + str(done) + " steps"};
   report.pictures.emplace_back("held-out slices | what is found | right (green), missing (blue), wrong (red)",
                                result.held_out.picture);
   report.texts = {{"Held-out slices", result.held_out.matrix.str()}, {"Command", o.command}};
   training::write_report(o.out + "/report.html", o.out + "/log.csv", report);
-  result.steps = done;
-  result.bce = run.bce(), result.dice_loss = run.dice();
-  result.finished = done >= o.steps;
   return result;
 }

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "../common/interrupt.h"
+#include "../common/ranks.h"
 #include "cli.h"
 #include "msgnet_apply.h"
 #include "msgnet_train.h"
@@ -30,6 +31,7 @@ struct TrainArguments {
 };
 
 void run_train(TrainArguments& a) {
+  Ranks::let_first_tell();
   TrainOptions& o = a.train;
   const std::vector<std::string> content = picture_files(a.content), style = picture_files(a.style),
                                  kept_back = picture_files(a.held_out);

@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "../common/interrupt.h"
+#include "../common/ranks.h"
 #include "loss.h"
 #include "msgnet_apply.h"
 
@@ -37,17 +38,20 @@ struct History {
 using Pieces = data::Loader<data::Repeat<Photos>>;
 
 /// Batches of pieces, all full; an epoch has each photo many times, for the workers start anew in each.
-Pieces pieces(const Photos& photos, const TrainOptions& o) {
+Pieces pieces(const Photos& photos, const TrainOptions& o, const Ranks& ranks) {
   const int64_t least = photos.size() * o.batch, times = o.batch * ((1000 + least - 1) / least);
-  return Pieces(data::repeat(photos, times),
-                {.batch_size = o.batch, .shuffle = o.augment, .workers = static_cast<int>(o.workers), .seed = o.seed});
+  return Pieces(data::repeat(photos, times), ranks.shared({.batch_size = ranks.share(o.batch),
+                                                           .shuffle = o.augment,
+                                                           .workers = static_cast<int>(o.workers),
+                                                           .seed = o.seed}));
 }
 
 /// All that a run is, between two steps.
 class Training {
  public:
-  Training(const Vgg& vgg, const Photos& photos, const std::vector<Style>& styles, const TrainOptions& o)
-      : vgg_(vgg), o_(o), loader_(pieces(photos, o)), net_(first_net(styles, o)) {
+  Training(const Vgg& vgg, const Photos& photos, const std::vector<Style>& styles, const TrainOptions& o, Ranks& ranks)
+      : vgg_(vgg), o_(o), ranks_(ranks), loader_(pieces(photos, o, ranks)), net_(first_net(styles, o)) {
+    ranks_.train(net_);
     start_adam();
     for (const Style& s : styles) {
       names_.push_back(s.name);
@@ -76,7 +80,7 @@ class Training {
       const Tensor y = reversed(net_(reversed(x)));
       total = reconstruct ? mse_loss(y, x) / (127.5 * 127.5) : loss(x, y, targets_[k], parts);
     }
-    parts.total = total.item<double>();
+    parts = {ranks_.mean(total.item<double>()), ranks_.mean(parts.content), ranks_.mean(parts.style)};
     WEFT_CHECK(std::isfinite(parts.total), ValueError, "train: the loss is ", parts.total, " at step ", done_ + 1,
                "; lower --lr");
     total.backward();
@@ -160,6 +164,7 @@ class Training {
 
   const Vgg& vgg_;
   const TrainOptions& o_;
+  Ranks& ranks_;
   Pieces loader_;
   MsgNet net_;
   std::optional<optim::Adam> adam_;
@@ -238,7 +243,8 @@ void save_contact_sheet(const StyleModel& model, const std::vector<Tensor>& phot
 
 Trained train(const Vgg& vgg, const Photos& photos, const std::vector<Tensor>& held_out,
               const std::vector<Style>& styles, const TrainOptions& o) {
-  Training training(vgg, photos, styles, o);
+  Ranks ranks;
+  Training training(vgg, photos, styles, o, ranks);
   const std::string folder = checkpoints_of(o.out);
   training::Checkpoint checkpoint(folder, {.keep_last = 2});
   training.parts_of(checkpoint);
@@ -258,14 +264,14 @@ Trained train(const Vgg& vgg, const Photos& photos, const std::vector<Tensor>& h
     if (!o.curve.empty() && !training.losses().empty()) save_curve(averaged(training.losses()), o.curve);
   };
   double shown = NAN;  // a mean, since styles take turns
-  while (training.done() < o.steps && !flag.raised() && (o.stop_at == 0 || training.done() < o.stop_at)) {
+  while (training.done() < o.steps && !ranks.any(flag.raised()) && (o.stop_at == 0 || training.done() < o.stop_at)) {
     const double loss = training.step().total;
     shown = std::isnan(shown) || training.done() == o.reconstruct + 1 ? loss : 0.95 * shown + 0.05 * loss;
-    if (bar.shown()) bar.update(training.done(), "loss " + str(shown));
-    if (o.every > 0 && training.done() % o.every == 0 && training.done() < o.steps) save();
+    if (ranks.writes() && bar.shown()) bar.update(training.done(), "loss " + str(shown));
+    if (o.every > 0 && training.done() % o.every == 0 && training.done() < o.steps) ranks.alone(save);
   }
-  save();
-  checkpoint.wait();
+  ranks.alone(save);
+  if (ranks.writes()) checkpoint.wait();
   return {.steps = training.done(),
           .losses = training.losses(),
           .lattices = lattices(training.model(), held_out),

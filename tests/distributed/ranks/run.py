@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs weft_test_ranks under an MPI's mpirun and checks what its ranks say: run.py PROGRAM openmpi|mpich WHAT.
-WHAT: collectives, failures (each way in which a rank can end x each collective), run (scripts/weft-run). Ends with 77
+WHAT: collectives, failures (each way in which a rank can end x each collective), run (scripts/weft-run), examples. Ends with 77
 where that mpirun is not installed."""
 import os
 import pathlib
@@ -108,5 +108,33 @@ if what == "run":
             check(p.returncode == 2 and says in p.stderr, f"weft-run {arguments}", p.stderr)
     finally:
         shutil.rmtree(folder)
+
+if what == "examples":
+    # A run on two ranks, and the same one cut and resumed: the same weights.
+    import tempfile
+
+    def weights(file):
+        data = pathlib.Path(file).read_bytes()
+        return data[8 + int.from_bytes(data[:8], "little"):]
+
+    trainings = {"segmentation": "--scenes 12 --steps 6 --every 2 --eval-every 0 --batch 4 --crop 48 48",
+                 "segmentation3d": "--size 4 32 32 --patch 4 32 32 --steps 4 --every 2 --batch 2 --width 4"}
+    for name, options in trainings.items():
+        example = pathlib.Path(program).parent / name
+        if not example.exists():
+            continue
+        program = str(example)
+        with tempfile.TemporaryDirectory() as folder:
+            whole, parts = folder + "/whole", folder + "/parts"
+            train = ["train", *options.split()]
+            rc, out, _ = run(2, *train, "--out", whole)
+            check(rc == 0 and out.count("report.html") == 1, f"{name}: two ranks train, one tells", out)
+            rc, out, _ = run(2, *train, "--out", parts, "--stop-at", "2")
+            check(rc == 0 and "--resume goes on" in out, f"{name}: stopped", out)
+            rc, out, _ = run(2, *train, "--out", parts, "--resume")
+            check(rc == 0 and weights(whole + "/model.safetensors") == weights(parts + "/model.safetensors"),
+                  f"{name}: resumed with the same bits", out)
+            rc, out, _ = run(2, *train, "--out", parts)
+            check(rc != 0 and "--resume" in out, f"{name}: a folder that holds a run is refused", out)
 
 sys.exit(1 if failed else 0)
