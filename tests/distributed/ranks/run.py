@@ -82,7 +82,8 @@ if what == "failures":
 
 if what == "run":
     script = str(pathlib.Path(__file__).resolve().parents[3] / "scripts" / "weft-run")
-    path = {"LD_LIBRARY_PATH": "", "OMPI_MCA_plm_rsh_agent": "sh"}
+    environment.pop("LD_LIBRARY_PATH", None)
+    path = {"OMPI_MCA_plm_rsh_agent": "sh"}
     # weft-run takes the first mpirun that fits a plugin: show it this one's alone.
     folder = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / f"weft-run-{os.getpid()}"
     folder.mkdir()
