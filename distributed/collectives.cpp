@@ -22,7 +22,10 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kInline = 8192;
 // all_reduce: up to so many bytes everybody sends everything to everybody; above, each rank reduces its share of a
 // piece while the shares of the piece before go round.
-constexpr size_t kSmall = 4096, kPiece = size_t{2} << 20;
+constexpr size_t kSmall = 4096, kPiece = size_t{1} << 19;
+
+// How long what a rank sent before it left may take.
+constexpr std::chrono::milliseconds kLastMessages{500};
 
 /// What a rank is doing, at the head of its messages.
 struct Head {
@@ -123,7 +126,7 @@ class Exchange {
         continue;
       }
       if (turns > 100) look(Clock::now() - begin);
-      transport_.idle(turns++);
+      transport_.idle(turns++, is_own_thread());
     }
   }
 
@@ -160,13 +163,18 @@ class Exchange {
                             members_.ranks.begin());
   }
   /// Is there still something to wait for?
-  void look(Clock::duration waited) const {
+  void look(Clock::duration waited) {
     const std::string failure = transport_.failure();
     WEFT_CHECK(failure.empty(), CommError, name(head_.kind), ": ", failure);
-    for (const Message& m : messages_)
-      WEFT_CHECK(!transport_.has_left(global(m.rank)), CommError, name(head_.kind), ": rank ", m.rank,
+    for (const Message& m : messages_) {
+      if (!transport_.has_left(global(m.rank))) continue;
+      // The last that it sent may be on its way.
+      if (left_ == Clock::time_point()) left_ = Clock::now();
+      WEFT_CHECK(Clock::now() - left_ < kLastMessages, CommError, name(head_.kind), ": rank ", m.rank,
                  " has returned while rank ", me(), " waits in ", text(head_),
                  "; every rank must call the same collectives");
+      break;
+    }
     if (std::chrono::duration<double>(waited).count() < seconds_) return;
     const Message* late = &messages_.front();
     for (const Message& m : messages_)
@@ -189,6 +197,7 @@ class Exchange {
   double seconds_;
   std::vector<std::string>& seen_;
   std::list<Message> messages_;
+  Clock::time_point left_;  // when a rank was first seen to have left
 };
 
 class OverTransport final : public Communicator {

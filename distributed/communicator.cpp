@@ -106,7 +106,13 @@ std::shared_ptr<Work> Communicator::start(Call c) {
   return work;
 }
 
+namespace {
+thread_local bool t_own_thread = false;
+}
+bool is_own_thread() { return t_own_thread; }
+
 void Communicator::work() {
+  t_own_thread = true;
   set_num_threads(1);
   detail::leave_binding();
   std::unique_lock lock(queue_->mutex);

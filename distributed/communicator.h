@@ -99,6 +99,9 @@ class WEFT_API Communicator {
   std::unique_ptr<Queue> queue_;
 };
 
+/// Is the calling thread a communicator's own, which carries out what was started?
+WEFT_API bool is_own_thread();
+
 class Transport;
 /// Collectives as messages. Every sum is added in rank order, whatever the number of elements and their place; f16 and
 /// bf16 are added in f32 and rounded once.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <type_traits>
 
 #include "weft/core/dtype.h"
@@ -41,8 +42,13 @@ template <class T, class A> void reduce_ranks(T* out, const std::vector<const vo
         for (int64_t i = 0; i < m; ++i) sum[i] = combine(op, sum[i], static_cast<A>(from[i]));
     }
     if constexpr (std::is_floating_point_v<A>)
-      if (op == ReduceOp::mean)
-        for (int64_t i = 0; i < m; ++i) sum[i] /= static_cast<A>(parts.size());
+      if (op == ReduceOp::mean) {
+        const auto ranks = static_cast<A>(parts.size());
+        if (std::has_single_bit(parts.size()))  // the same bits, and faster
+          for (int64_t i = 0; i < m; ++i) sum[i] *= 1 / ranks;
+        else
+          for (int64_t i = 0; i < m; ++i) sum[i] /= ranks;
+      }
     for (int64_t i = 0; i < m; ++i) out[at + i] = static_cast<T>(sum[i]);
   }
 }

@@ -94,8 +94,8 @@ class ThreadTransport final : public comm::Transport {
       gone += std::erase_if(list, [&](const Hub::Message& m) { return m.taken == taken; });
     if (gone == 0) hub_->changed.wait(lock, [&] { return *taken; });  // it is being read
   }
-  void idle(int turns) override {
-    if (turns < 50) return std::this_thread::yield();
+  void idle(int turns, bool own_thread) override {
+    if (turns < 50 && !own_thread) return std::this_thread::yield();
     std::unique_lock lock(hub_->mutex);
     hub_->changed.wait_for(lock, std::chrono::microseconds(turns < 1000 ? 50 : 1000));
   }

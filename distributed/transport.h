@@ -33,8 +33,9 @@ class WEFT_API Transport {
   virtual bool done(int64_t number) = 0;
   /// Gives it up, after a failure.
   virtual void cancel(int64_t number) noexcept = 0;
-  /// Waits a little for something to happen; `turns` calls found nothing so far.
-  virtual void idle(int turns) = 0;
+  /// Waits a little for something to happen; `turns` calls found nothing so far. Off the group's own thread, which
+  /// shares its core with computation, it may keep the core at first.
+  virtual void idle(int turns, bool own_thread) = 0;
 
   /// Tells all ranks that this one cannot go on.
   virtual void announce(const std::string& what) noexcept = 0;

@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Microseconds of PyTorch's all_reduce over gloo by bytes, as `weft_test_ranks times` prints them:
-peer_gloo.py RANKS"""
+"""PyTorch's ranks over gloo, as weft-bench-ranks prints them: peer_gloo.py RANKS all_reduce|resnet18 [alone]"""
 import json
 import os
+import pathlib
+import statistics
 import sys
 import time
+import types
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+import torch.nn.functional as F
 
 
-def rank_main(rank, ranks):
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29577", "OMP_NUM_THREADS": "1"}
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", rank=rank, world_size=ranks)
+def all_reduce(ranks):
     times = {}
     n = 256
     while n <= 64 << 20:
@@ -29,10 +29,47 @@ def rank_main(rank, ranks):
             best = min(best, (time.perf_counter() - begin) / repeats * 1e6)
         times[n * 4] = best
         n *= 4
+    return {"ranks": ranks, "us": times}
+
+
+def resnet18(rank, ranks, alone):
+    # The models and first values of the other benchmark, which runs a workload at its end.
+    source = (pathlib.Path(__file__).resolve().parents[1] / "peer_torch.py").read_text()
+    sys.argv = ["peer_torch.py", "resnet18", "--threads", "1"]
+    peer = types.SimpleNamespace()
+    exec(source.split("# ---------------------------------------------------------------- workloads")[0], vars(peer))
+    model = peer.init(peer.ResNet18()).to(memory_format=torch.channels_last).train()
+    if not alone:
+        model = torch.nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
+    x = peer.fill((8, 3, 224, 224), 1 + rank).contiguous(memory_format=torch.channels_last)
+    y = peer.labels((8,), 1000)
+    opt = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=1e-4, fused=True)
+    ms, losses = [], []
+    for i in range(25):
+        dist.barrier()
+        begin = time.perf_counter()
+        loss = F.cross_entropy(model(x), y)
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        if i >= 5:
+            ms.append((time.perf_counter() - begin) * 1e3)
+        if i < 3:
+            mean = loss.detach().clone()
+            dist.all_reduce(mean)
+            losses.append(mean.item() / ranks)
+    return {"ranks": ranks, "alone": alone, "median_ms": statistics.median(ms), "min_ms": min(ms), "losses": losses}
+
+
+def rank_main(rank, ranks, what, alone):
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29577", "OMP_NUM_THREADS": "1"}
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=ranks)
+    result = all_reduce(ranks) if what == "all_reduce" else resnet18(rank, ranks, alone)
     if rank == 0:
-        print(json.dumps({"ranks": ranks, "us": times}), flush=True)
+        print(json.dumps(result), flush=True)
     dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    mp.spawn(rank_main, args=(int(sys.argv[1]),), nprocs=int(sys.argv[1]))
+    mp.spawn(rank_main, args=(int(sys.argv[1]), sys.argv[2], "alone" in sys.argv), nprocs=int(sys.argv[1]))

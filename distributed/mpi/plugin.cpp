@@ -82,8 +82,8 @@ class MpiTransport final : public Transport {
     MPI_Request_free(&at->second);
     pending_.erase(at);
   }
-  void idle(int turns) override {
-    if (turns < 2000) sched_yield();
+  void idle(int turns, bool own_thread) override {
+    if (turns < (own_thread ? 10 : 2000)) sched_yield();
     else usleep(turns < 20000 ? 20 : 200);
   }
 
@@ -127,9 +127,9 @@ class MpiTransport final : public Transport {
         std::fprintf(stderr, "weft: rank %d ended %g s ago and others did not; the job is ended\n", rank(), seconds_);
         end_job();
       }
-      idle(turns);
+      idle(turns, false);
     }
-    for (int turns = 0; turns < 1000 && !all_left(); ++turns) idle(turns), (void)failure();
+    for (int turns = 0; turns < 1000 && !all_left(); ++turns) idle(turns, false), (void)failure();
     MPI_Cancel(&listening_);
     MPI_Wait(&listening_, MPI_STATUS_IGNORE);
     MPI_Comm_free(&announcements_);

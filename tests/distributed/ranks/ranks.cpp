@@ -3,11 +3,9 @@
 //   weft_test_ranks fail HOW CALL          the last rank fails before call 3 of CALL: kill, stop, throw, exit, skip,
 //                                          other, size; the others print what they heard
 //   weft_test_ranks threads                prints each rank's threads and cores
-//   weft_test_ranks times                  seconds of all_reduce by size, as JSON
 #include <signal.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -148,25 +146,6 @@ void fail(const ProcessGroup& g, const std::string& how, const std::string& what
   }
 }
 
-void times(const ProcessGroup& g) {
-  std::cout.precision(6);
-  if (g.rank() == 0) std::cout << "{\"ranks\": " << g.size() << ", \"us\": {";
-  for (int64_t n = 256; n <= (int64_t{64} << 20); n *= 4) {
-    Tensor x = ones({n});
-    const int repeats = n <= 65536 ? 200 : n <= (4 << 20) ? 20 : 5;
-    double best = 1e9;
-    for (int trial = 0; trial < 5; ++trial) {
-      g.barrier();
-      const auto begin = std::chrono::steady_clock::now();
-      for (int i = 0; i < repeats; ++i) g.all_reduce_(x, ReduceOp::mean);
-      best = std::fmin(
-          best, std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count() / repeats);
-    }
-    if (g.rank() == 0) std::cout << (n > 256 ? ", " : "") << '"' << n * 4 << "\": " << best << std::flush;
-  }
-  if (g.rank() == 0) std::cout << "}}" << std::endl;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -175,9 +154,8 @@ int main(int argc, char** argv) try {
   const ProcessGroup g = init_process_group({.timeout = timeout ? std::atof(timeout) : 60});
   if (what == "collectives") collectives(g);
   else if (what == "fail" && argc == 4) fail(g, argv[2], argv[3]);
-  else if (what == "times") times(g);
   else if (what == "threads") say(describe(g));
-  else throw ValueError("usage: weft_test_ranks collectives | fail HOW CALL | threads | times");
+  else throw ValueError("usage: weft_test_ranks collectives | fail HOW CALL | threads");
   if (wrong == 0 && g.rank() == 0 && what == "collectives") say(str("ok, ", g.size(), " ranks"));
   return wrong == 0 ? 0 : 1;
 } catch (const std::exception& e) {
