@@ -2,6 +2,7 @@
 //   weft_test_ranks collectives            every collective against its definition; prints "ok"
 //   weft_test_ranks fail HOW CALL          the last rank fails before call 3 of CALL: kill, stop, throw, exit, skip,
 //                                          other, size; the others print what they heard
+//   weft_test_ranks loop                   calls all_reduce until it fails
 //   weft_test_ranks threads                prints each rank's threads and cores
 #include <signal.h>
 #include <unistd.h>
@@ -146,6 +147,19 @@ void fail(const ProcessGroup& g, const std::string& how, const std::string& what
   }
 }
 
+/// Calls until something breaks, for half a minute at most.
+void loop(const ProcessGroup& g) {
+  for (int i = 0; i < 3000; ++i) {
+    usleep(10000);
+    try {
+      call(g, "all_reduce");
+    } catch (const CommError& e) {
+      say(str("rank ", g.rank(), " heard: ", e.what()));
+      throw;
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -154,8 +168,9 @@ int main(int argc, char** argv) try {
   const ProcessGroup g = init_process_group({.timeout = timeout ? std::atof(timeout) : 60});
   if (what == "collectives") collectives(g);
   else if (what == "fail" && argc == 4) fail(g, argv[2], argv[3]);
+  else if (what == "loop") loop(g);
   else if (what == "threads") say(describe(g));
-  else throw ValueError("usage: weft_test_ranks collectives | fail HOW CALL | threads");
+  else throw ValueError("usage: weft_test_ranks collectives | fail HOW CALL | loop | threads");
   if (wrong == 0 && g.rank() == 0 && what == "collectives") say(str("ok, ", g.size(), " ranks"));
   return wrong == 0 ? 0 : 1;
 } catch (const std::exception& e) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs weft_test_ranks under an MPI's mpirun and checks what its ranks say: run.py PROGRAM openmpi|mpich WHAT.
-WHAT: collectives, failures (each way in which a rank can end x each collective), run (scripts/weft-run), examples. Ends with 77
+WHAT: collectives, failures (each way in which a rank can end x each collective), run (scripts/weft-run), examples, hosts. Ends with 77
 where that mpirun is not installed."""
 import os
 import pathlib
@@ -89,7 +89,7 @@ if what == "run":
     folder.mkdir()
     try:
         (folder / "mpirun").symlink_to(mpirun)
-        for tool in ("bash", "sed", "grep", "tr", "nproc", "dirname", "readlink", "head", "id", "timeout", "sh", "env", "kill"):
+        for tool in ("bash", "sed", "grep", "tr", "nproc", "dirname", "readlink", "head", "id", "timeout", "sh", "env", "kill", "mktemp", "sleep", "rm"):
             if shutil.which(tool):
                 (folder / tool).symlink_to(shutil.which(tool))
         for tool in ("orted", "hydra_pmi_proxy"):
@@ -137,5 +137,63 @@ if what == "examples":
                   f"{name}: resumed with the same bits", out)
             rc, out, _ = run(2, *train, "--out", parts)
             check(rc != 0 and "--resume" in out, f"{name}: a folder that holds a run is refused", out)
+
+if what == "hosts":
+    # Two network namespaces with a cable between them stand for two hosts; mpirun's way to the other is ip, not ssh.
+    tag = f"weft{os.getpid()}"
+    hosts = {tag + "a": "10.77.0.1", tag + "b": "10.77.0.2"}
+
+    def ip(*arguments, **more):
+        return subprocess.run(["ip", *arguments], capture_output=True, text=True, **more)
+
+    def clean():
+        for host in hosts:
+            for pid in ip("netns", "pids", host).stdout.split():
+                subprocess.run(["kill", "-9", pid], capture_output=True)
+            ip("netns", "del", host)
+
+    if flavour != "openmpi" or os.geteuid() != 0 or not shutil.which("ip") or ip("netns", "add", tag + "a").returncode:
+        print("skipped: takes Open MPI, root, iproute2 and network namespaces")
+        sys.exit(77)
+    import tempfile
+    import threading
+    try:
+        ends = {host: f"w{os.getpid()}{host[-1]}" for host in hosts}
+        ip("netns", "add", tag + "b", check=True)
+        ip("link", "add", ends[tag + "a"], "type", "veth", "peer", "name", ends[tag + "b"], check=True)
+        for host, address in hosts.items():
+            ip("link", "set", ends[host], "netns", host, check=True)
+            ip("-n", host, "addr", "add", address + "/24", "dev", ends[host], check=True)
+            for link in ("lo", ends[host]):
+                ip("-n", host, "link", "set", link, "up", check=True)
+        with tempfile.TemporaryDirectory() as folder:
+            agent = pathlib.Path(folder) / "agent"
+            cases = "".join(f"{address}) host={host} ;;\n" for host, address in hosts.items())
+            agent.write_text(f"""#!/bin/sh
+case $1 in
+{cases}*) exit 1 ;;
+esac
+shift
+exec ip netns exec $host unshare --uts sh -c 'hostname "$0"; exec sh -c "$*"' $host "$@"
+""")
+            agent.chmod(0o755)
+            more = {"OMPI_MCA_plm_rsh_agent": str(agent), "OMPI_MCA_plm_rsh_no_tree_spawn": "1",
+                    "OMPI_MCA_btl": "tcp,vader,self", "OMPI_MCA_btl_tcp_if_include": "10.77.0.0/24",
+                    "OMPI_MCA_oob_tcp_if_include": "10.77.0.0/24", "WEFT_TEST_TIMEOUT": "3"}
+            start = f'hostname {tag}a; exec "$0" "$@"'
+            weft_run = str(pathlib.Path(__file__).resolve().parents[3] / "scripts" / "weft-run")
+            command = ["ip", "netns", "exec", tag + "a", "unshare", "--uts", "sh", "-c", start, weft_run, "-n", "4",
+                       "-t", "1", "-H", ",".join(hosts.values())]
+            rc, out, seconds = run(4, "collectives", command=command, **more | {"WEFT_TEST_TIMEOUT": "30"})
+            check(rc == 0 and "ok, 4 ranks" in out, f"two hosts, two ranks each {seconds:.1f} s", out)
+            rc, out, seconds = run(4, "fail", "stop", "all_reduce", command=command, **more)
+            named = re.search(f"rank 3 of 4 on {tag}b did not reach all_reduce", out)
+            check(rc != 0 and named and seconds < 30, f"a rank of the other host is stopped {seconds:.1f} s", out)
+            threading.Timer(3, lambda: ip("-n", tag + "a", "link", "set", ends[tag + "a"], "down")).start()
+            rc, out, seconds = run(4, "loop", command=command, **more)
+            heard = {r for r in re.findall(r"rank (\d) heard: .*(?:did not|failed)", out)}
+            check(rc != 0 and heard >= {"0", "1"} and seconds < 50, f"the cable is cut {seconds:.1f} s", out)
+    finally:
+        clean()
 
 sys.exit(1 if failed else 0)
