@@ -62,7 +62,7 @@ void row(float* y, const float* x, const float* weight, const float* bias, const
 
 template <int O> void all(float* y, const float* x, const float* weight, const float* bias, const ConvWindows& p) {
   constexpr int64_t kMostChannels = 4096;
-  alignas(64) static const float zeros[kMostChannels] = {};
+  alignas(64) static float zeros[kMostChannels];  // never written; constant ones would lie in the file
   const int64_t lines = p.n * p.out[0] * p.out[1];
   const int64_t work = p.out[2] * p.c * O * p.kernel[0] * p.kernel[1] * p.kernel[2];
   parallel_for(lines, 1 + 4 * kSerialBelow / (work + 1), [&](int64_t begin, int64_t end) {
