@@ -113,6 +113,8 @@ class Run {
   void tell_watch(Arrived& a);
   void check_leaf(Arrived& a);
   void finish_leaf(Arrived& a);
+  void finish_taken(Arrived& a);
+  void end_watches(bool failed);
   void apply_hooks(Node& n, SmallVec<Tensor, 1>& grads);
 
   bool create_graph_, retain_graph_, restricted_ = false;
@@ -127,6 +129,7 @@ class Run {
   std::vector<Tensor> captured_;
   std::unordered_map<const Node*, int> missing_;  // gradients that watched leaves still wait for
   std::vector<std::shared_ptr<LeafWatch>> watches_;
+  size_t begun_ = 0;  // of them
 };
 
 [[noreturn]] void raise_unused(size_t i, const Tensor& x) {
@@ -291,6 +294,23 @@ void Run::run_node(Node& n, SmallVec<Tensor, 1> grads) {
   }
 }
 
+// The tensor of a leaf; undefined once it is gone.
+Tensor owner_of(AutogradMeta& leaf) {
+  const MutexLock lock(leaf.mutex);
+  if (!leaf.owner || !leaf.owner->retain_if_alive()) return {};
+  Tensor owner{Ref<TensorImpl>(leaf.owner)};
+  (void)leaf.owner->drop();  // `owner` has it now
+  return owner;
+}
+
+void run_post_hooks(AutogradMeta& leaf, Tensor& owner) {
+  if (!leaf.post_hooks) return;
+  for (size_t i = 0; i < leaf.post_hooks->size(); ++i) {
+    const auto hook = (*leaf.post_hooks)[i];  // it may register another
+    hook(owner);
+  }
+}
+
 // How many gradients each watched leaf will get, if every formula gives all of its own.
 void Run::count_uses() {
   std::unordered_set<const Node*> seen;
@@ -312,19 +332,14 @@ void Run::count_uses() {
       }
     }
   }
+  std::sort(watches_.begin(), watches_.end(), [](const auto& a, const auto& b) { return a->number < b->number; });
 }
 
 void Run::tell_watch(Arrived& a) {
   check_leaf(a);
-  AutogradMeta& leaf = a.leaf();
-  Tensor owner;
-  {
-    const MutexLock lock(leaf.mutex);
-    if (!leaf.owner || !leaf.owner->retain_if_alive()) return;
-    owner = Tensor(Ref<TensorImpl>(leaf.owner));
-    (void)leaf.owner->drop();  // `owner` has it now
-  }
-  a.taken = leaf.watch->take(owner, a.g);
+  const Tensor owner = owner_of(a.leaf());
+  if (!owner.defined()) return;  // nobody can ask for it any more
+  a.taken = a.leaf().watch->take(owner, a.g);
   if (a.taken) a.g = Tensor();
 }
 
@@ -381,11 +396,27 @@ void Run::finish_leaf(Arrived& a) {
       }
     }
   }
-  if (!leaf.post_hooks) return;
-  for (size_t i = 0; i < leaf.post_hooks->size(); ++i) {
-    const auto hook = (*leaf.post_hooks)[i];  // it may register another
-    hook(owner);
+  run_post_hooks(leaf, owner);
+}
+
+// A leaf whose watch has accumulated its gradient.
+void Run::finish_taken(Arrived& a) {
+  Tensor owner = owner_of(a.leaf());
+  if (owner.defined() && owner.grad().defined()) run_post_hooks(a.leaf(), owner);
+}
+
+// All of them, whatever one throws.
+void Run::end_watches(bool failed) {
+  std::exception_ptr first;
+  while (begun_ > 0) {
+    --begun_;
+    try {
+      watches_[watches_.size() - 1 - begun_]->finish(failed);
+    } catch (...) {
+      if (!first) first = std::current_exception();
+    }
   }
+  if (first && !failed) std::rethrow_exception(first);
 }
 
 void Run::walk() {
@@ -429,13 +460,17 @@ void Run::execute() {
   const Modes modes;
   if (!restricted_ && LeafWatch::any()) count_uses();
   try {
+    for (const auto& w : watches_) w->begin(), ++begun_;
     if (depth % kLevelsPerStack == kLevelsPerStack - 1) detail::on_new_stack([this] { walk(); });
     else walk();
   } catch (...) {
-    for (const auto& w : watches_) w->finish(true);
+    watches_.resize(begun_);
+    end_watches(true);
     throw;
   }
-  for (const auto& w : watches_) w->finish(false);
+  end_watches(false);
+  for (Arrived& a : leaves_)
+    if (a.taken) finish_taken(a);
 }
 
 void check_addable(const Tensor& a, const Tensor& b, const char* from) {

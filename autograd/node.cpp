@@ -14,10 +14,11 @@ std::atomic<uint64_t> g_sequence{0};
 thread_local SmallVec<Node*, 16>* t_dying = nullptr;
 
 std::atomic<int> g_watches{0};
+std::atomic<uint64_t> g_watch_number{0};
 
 }  // namespace
 
-LeafWatch::LeafWatch() { ++g_watches; }
+LeafWatch::LeafWatch() : number(++g_watch_number) { ++g_watches; }
 LeafWatch::~LeafWatch() { --g_watches; }
 bool LeafWatch::any() { return g_watches.load(std::memory_order_relaxed) > 0; }
 

@@ -88,12 +88,16 @@ class WEFT_API LeafWatch {
   virtual ~LeafWatch();
   LeafWatch(const LeafWatch&) = delete;
   LeafWatch& operator=(const LeafWatch&) = delete;
+  /// A backward that leads to watched leaves begins. May throw.
+  virtual void begin() = 0;
   /// The leaf's gradient of this backward is complete, the hooks have seen it. True: `finish` will accumulate it.
   virtual bool take(const Tensor& leaf, const Tensor& g) = 0;
   /// The backward has ended. `failed`: by an exception, which goes on after this.
   virtual void finish(bool failed) = 0;
   /// Is there any in this process?
   static bool any();
+  /// Several end in the order of their making, which is the same on all ranks.
+  const uint64_t number;
 };
 
 /// What a tensor knows of autograd. For a leaf it is itself the node that accumulates.

@@ -225,6 +225,9 @@ class OverTransport final : public Communicator {
     std::stable_sort(order.begin(), order.end(),
                      [&](int a, int b) { return all[static_cast<size_t>(a)][1] < all[static_cast<size_t>(b)][1]; });
     if (colour < 0) return nullptr;
+    WEFT_CHECK(int64_t{2} * (context + 1) * kStreams <= members_.transport->most_tag(), CommError,
+               "split: this is group ", context, " of the process, and the messages' tags end at ",
+               members_.transport->most_tag(), "; make groups once and keep them");
     Members part{members_.transport, {}, context};
     for (const int r : order) part.ranks.push_back(members_.ranks[static_cast<size_t>(r)]);
     const auto at = std::find(order.begin(), order.end(), rank()) - order.begin();
@@ -263,9 +266,13 @@ class OverTransport final : public Communicator {
           break;
         }
       }
-    } catch (const CommError& e) {
+    } catch (const std::exception& e) {
       failure_ = e.what();
       members_.transport->announce(failure_);
+      static auto* kept = new std::list<std::vector<char>>;  // as in ~Exchange
+      static std::mutex mutex;
+      const std::lock_guard lock(mutex);
+      kept->push_back(std::move(room_));
       throw;
     }
   }

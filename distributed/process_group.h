@@ -18,13 +18,15 @@ namespace weft {
 ///
 /// What returns a tensor is recorded: backward exchanges gradients in the same way, so every rank runs it, and the
 /// gradient is that of the sum of all ranks' losses. The engine keeps the ranks' order: it runs nodes in falling order
-/// of their making. What ends in `_`, send and recv are not recorded.
+/// of their making. Where one rank's x requires a gradient, all ranks' must. What ends in `_`, send and recv are not
+/// recorded.
 ///
 /// Sums are added in rank order, the same bits on every rank and for any cut of the data into calls; f16 and bf16 are
 /// added in f32 and rounded once. Calls block.
 ///
 /// Errors: CommError where ranks disagree (it names both calls), where another rank failed or left, or was not heard of
-/// within the timeout (it says where it was seen last); afterwards the group is of no more use.
+/// within the timeout (it says where it was seen last); afterwards the group is of no more use, and the
+/// failed call's result is undefined.
 class WEFT_API ProcessGroup {
  public:
   /// This process alone: collectives return what they are given.
@@ -37,7 +39,7 @@ class WEFT_API ProcessGroup {
   int local_rank() const { return communicator_ ? communicator_->local_rank() : 0; }
   int local_size() const { return communicator_ ? communicator_->local_size() : 1; }
   /// The group of the ranks that give the same colour, in the order of their keys, then ranks. Every rank calls it; one
-  /// with a colour below 0 is alone in its own.
+  /// with a colour below 0 is alone in its own. One split at a time in a process.
   [[nodiscard]] ProcessGroup split(int colour, int key = 0) const;
   /// Seconds that a call waits for the other ranks; 600 unless `init_process_group` or a TimeoutScope says otherwise.
   double timeout() const;

@@ -111,7 +111,7 @@ class ThreadTransport final : public comm::Transport {
   }
   bool has_left(int other) override {
     const std::lock_guard lock(hub_->mutex);
-    return hub_->state[static_cast<size_t>(other)] == Hub::State::left;
+    return hub_->state[static_cast<size_t>(other)] != Hub::State::works;
   }
 
  private:

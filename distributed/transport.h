@@ -25,6 +25,9 @@ class WEFT_API Transport {
   /// Where a rank runs, for messages: "" or " on HOST".
   virtual std::string place(int /*rank*/) const { return {}; }
 
+  /// The largest tag.
+  virtual int64_t most_tag() const { return INT32_MAX; }
+
   /// Begins to send n bytes, at most kMost, which may change once it is done.
   virtual int64_t send(int to, int tag, const void* p, size_t n) = 0;
   /// Begins to receive at most n bytes.

@@ -104,7 +104,7 @@ class WEFT_API Optimizer {
    public:
     virtual ~StepHook();
     virtual void before() = 0;
-    /// `failed`: by an exception, which goes on after this; no parameter has changed.
+    /// `failed`: by an exception, which goes on after this, and none may come of it.
     virtual void after(bool failed) = 0;
   };
   /// One at a time; null takes it away. Of no effect in L-BFGS.
@@ -167,14 +167,18 @@ class WEFT_API Optimizer {
   /// change.
   template <class... Parts> void run(const Parts&... parts) {
     NoGrad guard;
-    const std::shared_ptr<StepHook> hook = hook_;
-    if (hook) hook->before();
+    struct Told {
+      std::shared_ptr<StepHook> hook;
+      ~Told() {
+        if (hook) hook->after(true);
+      }
+    } told{hook_};
+    if (told.hook) told.hook->before();
     begin();
     try {
       (prepare_part(parts), ...);
     } catch (...) {
       forget();
-      if (hook) hook->after(true);
       throw;
     }
     if (!table_.empty()) {
@@ -182,7 +186,7 @@ class WEFT_API Optimizer {
       (run_part(parts), ...);
     }
     forget();
-    if (hook) hook->after(false);
+    if (const auto hook = std::move(told.hook)) hook->after(false);
   }
 
  private:

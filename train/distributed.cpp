@@ -1,7 +1,10 @@
 #include "weft/train/distributed.h"
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
 #include <unordered_map>
+#include <utility>
 
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/node.h"
@@ -63,13 +66,24 @@ struct DistributedDataParallel::State final : LeafWatch {
 
   State(const nn::Module& m, const DistributedOptions& o) : model(m), options(o) {}
 
+  void begin() override {
+    WEFT_CHECK(
+        !busy.exchange(true), NotSupported,
+        "DistributedDataParallel: a backward began before another one of the same model had ended, inside of it or "
+        "in another thread");
+    active = sync;
+  }
   bool take(const Tensor& leaf, const Tensor& g) override {
-    if (!sync) return false;
+    if (!active) return false;
     WEFT_CHECK(!grad_enabled(), NotSupported,
                "DistributedDataParallel: gradients of gradients do not go round; take grad() and all_reduce");
     const auto at = places.find(leaf.impl());
     if (at == places.end()) return false;
     Entry& e = entries[at->second];
+    WEFT_CHECK(e.view.dtype() == leaf.dtype() && e.view.device() == leaf.device(), Error,
+               "DistributedDataParallel: ", e.name, " was ", e.view.dtype(), " on ", e.view.device(),
+               " when the model was wrapped and is ", leaf.dtype(), " on ", leaf.device(),
+               " now; move the model first, then wrap it");
     collect(e, g);
     if (first) order.push_back(at->second);
     ++buckets[e.bucket].arrived;
@@ -78,20 +92,27 @@ struct DistributedDataParallel::State final : LeafWatch {
   }
 
   void finish(bool failed) override {
-    if (!sync) return;
-    try {
-      if (!failed) send_full(true);
-      for (Bucket& b : buckets)
-        if (b.work) b.work->wait();
-    } catch (...) {
-      restore();
-      if (!failed) throw;
-      return;  // the error of the backward itself goes on
-    }
-    if (failed) return restore();
-    give_back();
-    reset();
-    if (first) rebuild();
+    struct Ended {
+      std::atomic<bool>& busy;
+      ~Ended() { busy = false; }
+    } ended{busy};
+    if (!active) return;
+    std::exception_ptr error;
+    const auto attempt = [&](const auto& f) {
+      try {
+        f();
+      } catch (...) {
+        if (!error) error = std::current_exception();
+      }
+    };
+    if (!failed) attempt([&] { send_full(true); });
+    for (Bucket& b : buckets)  // all of them: their memory is the group's until then
+      if (b.work) attempt([&] { b.work->wait(); });
+    if (!failed && !error) attempt([&] { give_back(); });
+    if (failed || error) restore();
+    else reset();
+    if (error && !failed) std::rethrow_exception(error);  // else the error of the backward itself goes on
+    if (!failed && first) rebuild();
   }
   /// Gradients as they were before this backward.
   void restore() {
@@ -213,6 +234,14 @@ struct DistributedDataParallel::State final : LeafWatch {
   std::vector<size_t> order;
   size_t next = 0;
   bool sync = true, first = true;
+  bool active = true;  // in this backward
+  std::atomic<bool> busy = false;
+
+  /// Parameters are no longer watched.
+  void release() {
+    for (const Entry& e : entries)
+      if (auto& watch = detail::meta(e.parameter).watch; watch.get() == this) watch = nullptr;
+  }
 };
 
 DistributedDataParallel::DistributedDataParallel(const nn::Module& model, DistributedOptions o)
@@ -235,19 +264,21 @@ DistributedDataParallel::DistributedDataParallel(const nn::Module& model, Distri
   for (size_t i = s.entries.size(); i-- > 0;) s.order.push_back(i);  // gradients come from the end
   s.fill_buckets();
   s.order.clear();
-  for (const State::Entry& e : s.entries) {
-    auto& watch = detail::meta(e.parameter).watch;
-    WEFT_CHECK(!watch, ValueError, "DistributedDataParallel: ", e.name, " is in another one already");
-    watch = state_;
-  }
+  for (const State::Entry& e : s.entries)
+    WEFT_CHECK(!detail::meta(e.parameter).watch, ValueError, "DistributedDataParallel: ", e.name,
+               " is in another one already");
+  for (const State::Entry& e : s.entries) detail::meta(e.parameter).watch = state_;
 }
 
 DistributedDataParallel::DistributedDataParallel(DistributedDataParallel&&) noexcept = default;
-DistributedDataParallel& DistributedDataParallel::operator=(DistributedDataParallel&&) noexcept = default;
+DistributedDataParallel& DistributedDataParallel::operator=(DistributedDataParallel&& o) noexcept {
+  if (this == &o) return *this;
+  const std::shared_ptr<State> old = std::exchange(state_, std::move(o.state_));
+  if (old) old->release();
+  return *this;
+}
 DistributedDataParallel::~DistributedDataParallel() {
-  if (!state_) return;
-  for (const State::Entry& e : state_->entries)
-    if (auto& watch = detail::meta(e.parameter).watch; watch == state_) watch = nullptr;
+  if (state_) state_->release();
 }
 
 DistributedDataParallel::NoSync::NoSync(bool& sync) : sync_(sync), before_(sync) { sync_ = false; }

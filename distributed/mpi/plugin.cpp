@@ -52,6 +52,12 @@ class MpiTransport final : public Transport {
 
   int local_rank() const override { return local_rank_; }
   int local_size() const override { return local_size_; }
+  int64_t most_tag() const override {
+    int* most = nullptr;
+    int there = 0;
+    MPI_Comm_get_attr(messages_, MPI_TAG_UB, static_cast<void*>(&most), &there);
+    return there ? *most : 32767;
+  }
   std::string place(int rank) const override { return places_[static_cast<size_t>(rank)]; }
 
   int64_t send(int to, int tag, const void* p, size_t n) override {
@@ -216,7 +222,11 @@ extern "C" __attribute__((visibility("default"))) bool weft_mpi_connect(
   MPI_Comm_size(node, &local_size);
   MPI_Comm_free(&node);
   joined() = std::make_shared<MpiTransport>(messages, announcements, rank, size, local_rank, local_size, seconds);
-  if (!begun) std::atexit([] { joined()->finish(); });
+  static const pid_t process = getpid();  // a child of fork() says no farewell
+  if (!begun)
+    std::atexit([] {
+      if (getpid() == process) joined()->finish();
+    });
   transport = joined();
   return true;
 }

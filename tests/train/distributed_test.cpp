@@ -237,6 +237,60 @@ TEST_SUITE("train threads distributed") {
     });
   }
 
+  TEST_CASE("post-accumulate hooks, a second backward inside of the first, other dtypes, assignment") {
+    nn::Linear l(2, 2), other(2, 2);
+    DistributedDataParallel p(l, {});
+    int calls = 0;
+    l.weight.register_post_accumulate_grad_hook([&](Tensor& w) { calls += w.grad().defined(); });
+    const auto run = [&] { sum(l(ones({1, 2}).to(l.weight.dtype()))).backward(); };
+    run();
+    CHECK(calls == 1);
+    {
+      auto local = p.no_sync();
+      run();
+    }
+    CHECK(calls == 2);
+
+    const std::vector<float> before = l.weight.grad().to_vector<float>();
+    const int64_t hook = l.bias.register_hook([&](const Tensor&) {
+      const GradMode on(true);
+      run();
+    });
+    CHECK(message_of<NotSupported>(run).find("before another one of the same model had ended") != std::string::npos);
+    l.bias.remove_hook(hook);
+    CHECK(l.weight.grad().to_vector<float>() == before);
+
+    l.zero_grad();
+    l.to(Dtype::f64);
+    CHECK(message_of<Error>(run).find("was f32 on cpu when the model was wrapped and is f64") != std::string::npos);
+    l.to(Dtype::f32);
+    run();
+    CHECK(l.weight.grad().to_vector<float>() == std::vector<float>(4, 1));
+
+    p = DistributedDataParallel(other, {});  // l is free again
+    DistributedDataParallel again(l, {});
+    CHECK(message_of<ValueError>([&] {
+            DistributedDataParallel both(nn::Sequential(nn::Linear(1, 1), l), {});
+          }).find("1.weight is in another one already") != std::string::npos);
+  }
+
+  TEST_CASE("ZeroRedundancy gives gradients back when a step fails") {
+    std::string what;
+    run_threads(2, [&](const ProcessGroup& g) {
+      Tensor a = zeros({4}).set_requires_grad(), b = zeros({2, 4}).slice(1, {}, {}, 2).detach().set_requires_grad();
+      optim::SGD opt({a, b}, {.lr = 0.1});
+      training::ZeroRedundancy zero(opt, g);
+      a.set_grad(ones({4})), b.set_grad(ones({2, 2}));
+      if (zero.owners() != std::vector<int>{0, 1}) throw Error("owners");
+      if (g.rank() == 0) return;  // its own step would wait for rank 1's parameters
+      try {
+        opt.step();
+      } catch (const Error& e) { what = e.what(); }
+      if (!a.grad().defined()) throw Error("a's gradient is lost");
+    });
+    CHECK(what != "");
+  }
+
   TEST_CASE("ranks that differ, and what it cannot do, are errors") {
     CHECK(
         message_of<ValueError>([] {

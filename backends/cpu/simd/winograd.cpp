@@ -406,7 +406,8 @@ void weight_grad_part(float* dw, const float* x, const float* g, const Problem& 
   const int64_t o_pitch = fn::round_up(part.o.end - part.o.begin, kWidth);
   // Small blocks stay in the caches between their transform and the products, large ones spare reads of the sums: twice
   // the size of these, from 1 to 6 MiB.
-  const int64_t per_tile = 36 * 4 * (c_pitch * p.kd + o_pitch), sums = int64_t{36} * 4 * p.kd * c_rows * o_pitch;
+  // By the whole gradient, so that the order of the sums is the same for any parts.
+  const int64_t per_tile = 36 * 4 * (p.c * p.kd + p.o), sums = int64_t{36} * 4 * p.kd * p.c * p.o;
   const int64_t bytes = std::clamp<int64_t>(2 * sums, int64_t{1} << 20, int64_t{6} << 20);
   const int64_t blocks = fn::ceil_div(tiles, std::max<int64_t>(16, bytes / per_tile));
   const int64_t block = fn::ceil_div(tiles, blocks);
