@@ -294,13 +294,18 @@ void Run::run_node(Node& n, SmallVec<Tensor, 1> grads) {
   }
 }
 
-// The tensor of a leaf; undefined once it is gone.
-Tensor owner_of(AutogradMeta& leaf) {
-  const MutexLock lock(leaf.mutex);
+// The tensor of a leaf whose lock the caller holds, and must release first: the tensor's destructor takes it. Undefined
+// once the tensor is gone.
+Tensor owner_locked(AutogradMeta& leaf) {
   if (!leaf.owner || !leaf.owner->retain_if_alive()) return {};
   Tensor owner{Ref<TensorImpl>(leaf.owner)};
   (void)leaf.owner->drop();  // `owner` has it now
   return owner;
+}
+
+Tensor owner_of(AutogradMeta& leaf) {
+  const MutexLock lock(leaf.mutex);
+  return owner_locked(leaf);
 }
 
 void run_post_hooks(AutogradMeta& leaf, Tensor& owner) {
@@ -375,9 +380,8 @@ void Run::finish_leaf(Arrived& a) {
   Tensor owner;  // outlives the lock, which its destructor takes
   {
     const MutexLock lock(leaf.mutex);
-    if (!leaf.owner || !leaf.owner->retain_if_alive()) return;  // nobody can ask for it any more
-    owner = Tensor(Ref<TensorImpl>(leaf.owner));
-    (void)leaf.owner->drop();  // `owner` has it now
+    owner = owner_locked(leaf);
+    if (!owner.defined()) return;  // nobody can ask for it any more
     check_gradient(a.from, g, owner.shape());
     if (leaf.grad.defined()) {
       // given away only where the sum goes into its own memory: a sum that finds none leaves the old gradient

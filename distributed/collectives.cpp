@@ -66,6 +66,14 @@ struct Message {
   std::vector<char> first;
 };
 
+/// Memory of a failed call, for ever: MPI may yet write into what was posted.
+template <class Memory> void keep(Memory memory) {
+  static auto* kept = new std::list<Memory>;
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  kept->push_back(std::move(memory));
+}
+
 /// Messages that go on at once.
 class Exchange {
  public:
@@ -80,10 +88,7 @@ class Exchange {
     if (messages_.empty()) return;
     for (const Message& m : messages_)
       if (m.pending >= 0) transport_.cancel(m.pending);
-    static auto* kept = new std::list<Message>;  // MPI may yet write into what was posted
-    static std::mutex mutex;
-    const std::lock_guard lock(mutex);
-    kept->splice(kept->end(), messages_);
+    keep(std::move(messages_));
   }
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
@@ -269,10 +274,7 @@ class OverTransport final : public Communicator {
     } catch (const std::exception& e) {
       failure_ = e.what();
       members_.transport->announce(failure_);
-      static auto* kept = new std::list<std::vector<char>>;  // as in ~Exchange
-      static std::mutex mutex;
-      const std::lock_guard lock(mutex);
-      kept->push_back(std::move(room_));
+      keep(std::move(room_));
       throw;
     }
   }

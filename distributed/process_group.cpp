@@ -57,26 +57,30 @@ Tensor ProcessGroup::reachable(const Tensor& x) const {
   return (reaches(x.device().type) ? x.detach() : x.detach().to(Device())).contiguous();
 }
 
-/// `out` is contiguous, of the device that `reachable` gives.
-void ProcessGroup::run(Call c, const Tensor& in, Tensor& out) const {
-  c.dtype = in.dtype();
-  c.in = in.raw_data();
-  c.out = out.mut_raw_data();
+/// The call's result, of that shape, on x's device. Not recorded.
+Tensor ProcessGroup::made(Call c, const Tensor& x, const Shape& shape) const {
+  const NoGrad off;
+  const Tensor mine = reachable(x);
+  Tensor y = empty(shape, mine.options());
+  c.dtype = x.dtype(), c.in = mine.raw_data(), c.out = y.mut_raw_data();
   or_alone(communicator_).run(c);
+  return y.to(x.device());
+}
+
+/// The call's result takes x's place.
+void ProcessGroup::run_in_place(Call c, Tensor& x) const {
+  const NoGrad off;
+  Tensor mine = reachable(x);
+  c.dtype = x.dtype(), c.count = x.numel(), c.in = mine.raw_data(), c.out = mine.mut_raw_data();
+  or_alone(communicator_).run(c);
+  if (x.raw_data() != mine.raw_data()) x.copy_(mine);
 }
 
 Tensor ProcessGroup::all_reduce(const Tensor& x, Choice<ReduceOp> op) const {
   const OpName name("all_reduce");
   check_defined(name, x);
   check_mean(name, x, op);
-  Tensor y;
-  {
-    const NoGrad off;
-    const Tensor mine = reachable(x);
-    Tensor made = empty(x.shape(), mine.options());
-    run({.kind = Collective::all_reduce, .op = op, .count = x.numel()}, mine, made);
-    y = made.to(x.device());
-  }
+  const Tensor y = made({.kind = Collective::all_reduce, .op = op, .count = x.numel()}, x, x.shape());
   const bool picks = op == ReduceOp::min || op == ReduceOp::max, multiplies = op == ReduceOp::product;
   return record(name, y, {x},
                 [group = *this, op, picks, multiplies, x = picks || multiplies ? Saved::input(x) : Saved(),
@@ -99,25 +103,15 @@ void ProcessGroup::all_reduce_(Tensor& x, Choice<ReduceOp> op) const {
   const OpName name("all_reduce_");
   check_defined(name, x);
   check_mean(name, x, op);
-  const NoGrad off;
-  Tensor mine = reachable(x);
-  run({.kind = Collective::all_reduce, .op = op, .count = x.numel()}, mine, mine);
-  if (x.raw_data() != mine.raw_data()) x.copy_(mine);
+  run_in_place({.kind = Collective::all_reduce, .op = op}, x);
 }
 
 Tensor ProcessGroup::all_gather(const Tensor& x) const {
   const OpName name("all_gather");
   check_defined(name, x);
-  Tensor y;
-  {
-    const NoGrad off;
-    const Tensor mine = reachable(x);
-    Shape shape = x.shape();
-    shape.insert(0, size());
-    Tensor all = empty(shape, mine.options());
-    run({.kind = Collective::all_gather, .count = x.numel()}, mine, all);
-    y = all.to(x.device());
-  }
+  Shape shape = x.shape();
+  shape.insert(0, size());
+  const Tensor y = made({.kind = Collective::all_gather, .count = x.numel()}, x, shape);
   return record(name, y, {x}, [group = *this](BackwardCtx& c) -> Grads { return {group.reduce_scatter(c.grad())}; });
 }
 
@@ -127,9 +121,7 @@ Tensor ProcessGroup::all_gather_cat(const Tensor& x) const {
   WEFT_CHECK(x.rank() >= 1, ShapeError, name, ": a tensor of rank 0 has no first axis; all_gather stacks");
   const auto ranks = static_cast<size_t>(size());
   std::vector<int64_t> each, begin(ranks + 1);
-  Tensor y;
   {
-    const NoGrad off;
     int64_t row = 1;
     for (int i = 1; i < x.rank(); ++i) row *= x.size(i);
     const Tensor sizes = all_gather(tensor(std::vector<int64_t>{x.size(0), row}));
@@ -140,13 +132,10 @@ Tensor ProcessGroup::all_gather_cat(const Tensor& x) const {
       each.push_back(of[0] * row);
       begin[static_cast<size_t>(r) + 1] = begin[static_cast<size_t>(r)] + of[0];
     }
-    const Tensor mine = reachable(x);
-    Shape shape = x.shape();
-    shape[0] = begin[ranks];
-    Tensor all = empty(shape, mine.options());
-    run({.kind = Collective::all_gather, .count = x.numel(), .each = each}, mine, all);
-    y = all.to(x.device());
   }
+  Shape shape = x.shape();
+  shape[0] = begin[ranks];
+  const Tensor y = made({.kind = Collective::all_gather, .count = x.numel(), .each = each}, x, shape);
   const int64_t from = begin[static_cast<size_t>(rank())], n = x.size(0);
   return record(name, y, {x}, [group = *this, from, n](BackwardCtx& c) -> Grads {
     return {group.all_reduce(c.grad()).narrow(0, from, n)};
@@ -159,14 +148,7 @@ Tensor ProcessGroup::reduce_scatter(const Tensor& x, Choice<ReduceOp> op) const 
   check_mean(name, x, op);
   WEFT_CHECK(op == ReduceOp::sum || op == ReduceOp::mean || !grad_enabled() || !x.requires_grad(), NotSupported, name,
              ": no gradient of op ", op.text(), "; use all_reduce");
-  Tensor y;
-  {
-    const NoGrad off;
-    const Tensor mine = reachable(x);
-    Tensor part = empty(shape, mine.options());
-    run({.kind = Collective::reduce_scatter, .op = op, .count = part.numel()}, mine, part);
-    y = part.to(x.device());
-  }
+  const Tensor y = made({.kind = Collective::reduce_scatter, .op = op, .count = shape.numel()}, x, shape);
   return record(name, y, {x}, [group = *this, op](BackwardCtx& c) -> Grads {
     const Tensor g = group.all_gather(c.grad());
     return {op == ReduceOp::mean ? g / static_cast<double>(group.size()) : g};
@@ -176,14 +158,7 @@ Tensor ProcessGroup::reduce_scatter(const Tensor& x, Choice<ReduceOp> op) const 
 Tensor ProcessGroup::all_to_all(const Tensor& x) const {
   const OpName name("all_to_all");
   const int64_t part = part_shape(name, x, size()).numel();
-  Tensor y;
-  {
-    const NoGrad off;
-    const Tensor mine = reachable(x);
-    Tensor made = empty(x.shape(), mine.options());
-    run({.kind = Collective::all_to_all, .count = part}, mine, made);
-    y = made.to(x.device());
-  }
+  const Tensor y = made({.kind = Collective::all_to_all, .count = part}, x, x.shape());
   return record(name, y, {x}, [group = *this](BackwardCtx& c) -> Grads { return {group.all_to_all(c.grad())}; });
 }
 
@@ -207,35 +182,36 @@ void ProcessGroup::broadcast_(Tensor& x, int root) const {
   const OpName name("broadcast");
   check_defined(name, x);
   check_rank(name, "root", root, size());
-  const NoGrad off;
-  Tensor mine = reachable(x);
-  run({.kind = Collective::broadcast, .count = x.numel(), .peer = root}, mine, mine);
-  if (x.raw_data() != mine.raw_data()) x.copy_(mine);
+  run_in_place({.kind = Collective::broadcast, .peer = root}, x);
 }
 
 void ProcessGroup::barrier() const { or_alone(communicator_).run({}); }
 
+void ProcessGroup::check_pair(const char* op, const Tensor& x, int other, int tag) const {
+  check_defined(op, x);
+  check_rank(op, "rank", other, size());
+  WEFT_CHECK(other != rank(), ValueError, op, ": rank ", other, " is this one");
+  WEFT_CHECK(tag >= 0 && tag < 256, ValueError, op, ": tag must be 0 to 255, got ", tag);
+}
+
 void ProcessGroup::send(const Tensor& x, int to, int tag) const {
   const OpName name("send");
-  check_defined(name, x);
-  check_rank(name, "rank", to, size());
-  WEFT_CHECK(to != rank(), ValueError, name, ": rank ", to, " is this one");
-  WEFT_CHECK(tag >= 0 && tag < 256, ValueError, name, ": tag must be 0 to 255, got ", tag);
-  const NoGrad off;
-  Tensor mine = reachable(x);
-  run({.kind = Collective::send, .count = x.numel(), .peer = to, .tag = tag}, mine, mine);
+  check_pair(name, x, to, tag);
+  const Tensor mine = reachable(x);
+  or_alone(communicator_)
+      .run({.kind = Collective::send,
+            .dtype = x.dtype(),
+            .count = x.numel(),
+            .peer = to,
+            .tag = tag,
+            .in = mine.raw_data()});
 }
 
 void ProcessGroup::recv(Tensor& x, int from, int tag) const {
   const OpName name("recv");
-  check_defined(name, x);
-  check_rank(name, "rank", from, size());
-  WEFT_CHECK(from != rank(), ValueError, name, ": rank ", from, " is this one");
-  WEFT_CHECK(tag >= 0 && tag < 256, ValueError, name, ": tag must be 0 to 255, got ", tag);
+  check_pair(name, x, from, tag);
   const NoGrad off;
-  Tensor made = empty(x.shape(), reachable(x).options());
-  run({.kind = Collective::recv, .count = x.numel(), .peer = from, .tag = tag}, made, made);
-  x.copy_(made);
+  x.copy_(made({.kind = Collective::recv, .count = x.numel(), .peer = from, .tag = tag}, x, x.shape()));
 }
 
 std::vector<std::string> ProcessGroup::all_gather(const std::string& text) const {

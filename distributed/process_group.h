@@ -83,7 +83,9 @@ class WEFT_API ProcessGroup {
 
  private:
   Tensor reachable(const Tensor& x) const;
-  void run(comm::Call c, const Tensor& in, Tensor& out) const;
+  Tensor made(comm::Call c, const Tensor& x, const Shape& shape) const;
+  void run_in_place(comm::Call c, Tensor& x) const;
+  void check_pair(const char* op, const Tensor& x, int other, int tag) const;
   std::shared_ptr<comm::Communicator> communicator_;  // null: alone
 };
 
