@@ -16,6 +16,7 @@ set(WEFT_CUDA_ARCHITECTURES "" CACHE STRING
   "CUDA architectures, as CMake names them; empty: this machine's cards, or 80-virtual where there is none")
 option(WEFT_IMAGE "PNG and JPEG through libpng and libjpeg" ON)
 set(WEFT_HDF5 AUTO CACHE STRING "The HDF5 plugin: AUTO (where libhdf5 is found), ON or OFF")
+set(WEFT_NCCL AUTO CACHE STRING "The NCCL plugin: AUTO (where NCCL is found), ON or OFF")
 set(WEFT_MPI AUTO CACHE STRING "The MPI plugins: AUTO (where Open MPI or MPICH is found), ON or OFF")
 option(WEFT_TIFF "Volumes in TIFF files through libtiff" ON)
 # Inside of another project (add_subdirectory) only the library.

@@ -9,7 +9,7 @@
 #include <mutex>
 
 #include "weft/core/error.h"
-#include "weft/distributed/communicator.h"
+#include "weft/distributed/queued.h"
 #include "weft/distributed/reduce_ranks.h"
 #include "weft/distributed/transport.h"
 
@@ -205,10 +205,10 @@ class Exchange {
   Clock::time_point left_;  // when a rank was first seen to have left
 };
 
-class OverTransport final : public Communicator {
+class OverTransport final : public Queued {
  public:
   OverTransport(Members members, int rank)
-      : Communicator(rank, static_cast<int>(members.ranks.size())),
+      : Queued(rank, static_cast<int>(members.ranks.size())),
         members_(std::move(members)),
         seen_(members_.ranks.size()) {}
   ~OverTransport() override { stop(); }

@@ -1,19 +1,14 @@
 #include "weft/distributed/communicator.h"
 
-#include <condition_variable>
-#include <cstring>
-#include <deque>
-#include <exception>
-#include <mutex>
-#include <thread>
-
+#include "weft/core/backend.h"
 #include "weft/core/error.h"
-#include "weft/core/parallel.h"
 #include "weft/distributed/transport.h"
 
 namespace weft::comm {
 
 Transport::~Transport() = default;
+Work::~Work() = default;
+Communicator::~Communicator() = default;
 
 const char* name(Collective c) {
   switch (c) {
@@ -41,117 +36,27 @@ std::string text(const Call& c) {
   return s;
 }
 
-struct Work::State {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool done = false;
-  std::exception_ptr error;
-};
-Work::Work() : state_(std::make_unique<State>()) {}
-Work::~Work() = default;
-void Work::wait() {
-  std::unique_lock lock(state_->mutex);
-  state_->changed.wait(lock, [this] { return state_->done; });
-  if (state_->error) std::rethrow_exception(state_->error);
-}
-bool Work::done() const {
-  const std::lock_guard lock(state_->mutex);
-  return state_->done;
-}
-
-struct Communicator::Queue {
-  struct Job {
-    Call call;
-    std::shared_ptr<Work> work;
-  };
-  std::mutex mutex, turn;  // of what is below; of whoever performs
-  std::condition_variable changed;
-  std::deque<Job> jobs;
-  bool busy = false, ends = false;
-  std::thread thread;
-};
-
-Communicator::Communicator(int rank, int size) : rank_(rank), size_(size), queue_(std::make_unique<Queue>()) {}
-Communicator::~Communicator() { stop(); }
-
-void Communicator::stop() {
-  {
-    const std::lock_guard lock(queue_->mutex);
-    queue_->ends = true;
-  }
-  queue_->changed.notify_all();
-  if (queue_->thread.joinable()) queue_->thread.join();
-}
-
-void Communicator::run(const Call& c) {
-  {
-    std::unique_lock lock(queue_->mutex);
-    if (queue_->jobs.empty() && !queue_->busy) {
-      const std::lock_guard turn(queue_->turn);
-      lock.unlock();
-      return perform(c);
-    }
-  }
-  start(c)->wait();
-}
-
-std::shared_ptr<Work> Communicator::start(Call c) {
-  auto work = std::make_shared<Work>();
-  {
-    const std::lock_guard lock(queue_->mutex);
-    if (!queue_->thread.joinable()) queue_->thread = std::thread([this] { this->work(); });
-    queue_->jobs.push_back({std::move(c), work});
-  }
-  queue_->changed.notify_all();
-  return work;
-}
-
-namespace {
-thread_local bool t_own_thread = false;
-}
-bool is_own_thread() { return t_own_thread; }
-
-void Communicator::work() {
-  t_own_thread = true;
-  set_num_threads(1);
-  detail::leave_binding();
-  std::unique_lock lock(queue_->mutex);
-  for (;;) {
-    queue_->changed.wait(lock, [this] { return queue_->ends || !queue_->jobs.empty(); });
-    if (queue_->jobs.empty()) return;
-    Queue::Job job = std::move(queue_->jobs.front());
-    queue_->jobs.pop_front();
-    queue_->busy = true;
-    lock.unlock();
-    std::exception_ptr error;
-    try {
-      const std::lock_guard turn(queue_->turn);
-      perform(job.call);
-    } catch (...) { error = std::current_exception(); }
-    {
-      const std::lock_guard own(job.work->state_->mutex);
-      job.work->state_->done = true;
-      job.work->state_->error = error;
-    }
-    job.work->state_->changed.notify_all();
-    lock.lock();
-    queue_->busy = false;
-  }
-}
-
 namespace {
 
 class Alone final : public Communicator {
  public:
   Alone() : Communicator(0, 1) {}
-  ~Alone() override { stop(); }
+  bool reaches(DeviceType) const override { return true; }
   std::shared_ptr<Communicator> split(int colour, int /*key*/) override { return colour < 0 ? nullptr : alone(); }
-
- private:
-  void perform(const Call& c) override {
+  void run(const Call& c) override {
     WEFT_CHECK(c.kind != Collective::send && c.kind != Collective::recv, ValueError, name(c.kind),
                ": a group of one rank has nobody to talk to");
-    if (c.count > 0 && c.out != c.in) std::memcpy(c.out, c.in, static_cast<size_t>(c.count) * itemsize(c.dtype));
+    if (c.count > 0 && c.out != c.in)
+      backend(c.device.type)
+          .copy(c.out, c.device, c.in, c.device, static_cast<size_t>(c.count) * itemsize(c.dtype), false);
+  }
+  std::shared_ptr<Work> start(Call c) override {
+    struct Done final : Work {
+      void wait() override {}
+      bool done() const override { return true; }
+    };
+    run(c);
+    return std::make_shared<Done>();
   }
 };
 

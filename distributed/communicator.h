@@ -43,30 +43,26 @@ struct Call {
   int tag = 0;                ///< of send and recv
   const void* in = nullptr;   ///< this rank's elements
   void* out = nullptr;        ///< for the result
+  Device device;              ///< where both lie
   std::vector<int64_t> each;  ///< all_gather of unequal numbers: elements of every rank
 };
 /// "all_reduce of 4096 f32", "broadcast of 3 f32 from rank 1".
 WEFT_API std::string text(const Call& c);
 
-/// Waits for a call that was started.
+/// A call that was started.
 class WEFT_API Work {
  public:
-  /// Returns when the result is there. CommError if it never will be.
-  void wait();
-  bool done() const;
-  Work();
-  ~Work();
-
- private:
-  friend class Communicator;
-  struct State;
-  std::unique_ptr<State> state_;
+  virtual ~Work();
+  /// The caller's next ops have the result: on the CPU it is there when this returns, on a card the calling thread's
+  /// stream waits for it. CommError if it never will be.
+  virtual void wait() = 0;
+  virtual bool done() const = 0;
 };
 
 /// One rank's end of a group. Calls are carried out in the order in which they were made.
 class WEFT_API Communicator {
  public:
-  Communicator(int rank, int size);
+  Communicator(int rank, int size) : rank_(rank), size_(size) {}
   virtual ~Communicator();
   Communicator(const Communicator&) = delete;
   Communicator& operator=(const Communicator&) = delete;
@@ -75,10 +71,11 @@ class WEFT_API Communicator {
   virtual int local_rank() const { return rank_; }
   virtual int local_size() const { return size_; }
 
-  /// Carries it out before it returns.
-  void run(const Call& c);
-  /// A thread of the group carries it out; the memory stays as it is until then.
-  std::shared_ptr<Work> start(Call c);
+  /// The same as start(c)->wait().
+  virtual void run(const Call& c) = 0;
+  /// Begins it after what the calling thread's stream on the call's device was told before. The memory stays as it is
+  /// until the work has been waited for.
+  virtual std::shared_ptr<Work> start(Call c) = 0;
   /// Memory that calls read and write.
   virtual bool reaches(DeviceType d) const { return d == DeviceType::cpu; }
   /// The group of those ranks that give the same colour, in the order of their keys, then ranks. Null for a colour
@@ -87,24 +84,16 @@ class WEFT_API Communicator {
   /// Seconds that a call waits for the other ranks.
   std::atomic<double> timeout = 600;
 
- protected:
-  virtual void perform(const Call& c) = 0;
-  /// Ends the group's thread; a class whose `perform` needs its members calls it when it ends.
-  void stop();
-
  private:
-  struct Queue;
-  void work();
   int rank_, size_;
-  std::unique_ptr<Queue> queue_;
 };
 
 /// Is the calling thread a communicator's own, which carries out what was started?
 WEFT_API bool is_own_thread();
 
 class Transport;
-/// Collectives as messages. Every sum is added in rank order, whatever the number of elements and their place; f16 and
-/// bf16 are added in f32 and rounded once.
+/// Collectives as messages. Every sum is added in pairs of ranks, whatever the number of elements and their place; f16
+/// and bf16 are added in f32 and rounded once.
 WEFT_API std::shared_ptr<Communicator> over(std::shared_ptr<Transport> transport);
 /// The group of this process alone.
 WEFT_API std::shared_ptr<Communicator> alone();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -13,8 +14,10 @@
 #include <mutex>
 #include <optional>
 
+#include "weft/core/backend.h"
 #include "weft/core/parallel.h"
 #include "weft/distributed/mpi/abi.h"
+#include "weft/distributed/nccl/abi.h"
 
 namespace weft {
 namespace {
@@ -56,19 +59,29 @@ std::filesystem::path plugin_file(const Launcher* from) {
   return beside_libweft("libweft_mpi_openmpi.so");
 }
 
+/// A plugin's function; `started` and `missing` go into its errors.
+template <class Function>
+Function load(const std::filesystem::path& file, const char* function, const std::string& started,
+              const char* missing) {
+  std::error_code none;
+  WEFT_CHECK(std::filesystem::exists(file, none), CommError, "init_process_group: there is no ", file.string(), started,
+             "; ", missing);
+  void* plugin = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed
+  WEFT_CHECK(plugin, CommError, "init_process_group: ", dlerror(), started, "; install that library");
+  const auto f = reinterpret_cast<Function>(dlsym(plugin, function));
+  WEFT_CHECK(f, CommError, "init_process_group: ", file.string(), " is no plugin of weft");
+  return f;
+}
+
 std::shared_ptr<comm::Transport> connect_mpi(double seconds) {
   const Launcher* from = launcher();
   const std::filesystem::path file = plugin_file(from);
   const std::string started = from ? str(" (", from->name, " started this process, ", from->size, "=",
                                          std::getenv(from->size), ")")
                                    : "";
-  std::error_code none;
-  WEFT_CHECK(std::filesystem::exists(file, none), CommError, "init_process_group: there is no ", file.string(), started,
-             "; build weft where that MPI is installed (Debian: libopenmpi-dev or libmpich-dev), with -DWEFT_MPI=ON");
-  void* plugin = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed
-  WEFT_CHECK(plugin, CommError, "init_process_group: ", dlerror(), started, "; install that MPI's libraries");
-  const auto connect = reinterpret_cast<comm::mpi::Connect>(dlsym(plugin, comm::mpi::kConnectName));
-  WEFT_CHECK(connect, CommError, "init_process_group: ", file.string(), " is no plugin of weft");
+  const auto connect = load<comm::mpi::Connect>(
+      file, comm::mpi::kConnectName, started,
+      "build weft where that MPI is installed (Debian: libopenmpi-dev or libmpich-dev), with -DWEFT_MPI=ON");
   std::string why;
   std::shared_ptr<comm::Transport> transport;
   WEFT_CHECK(connect(comm::mpi::kAbi, seconds, transport, why), CommError, "init_process_group: ", file.string(), ": ",
@@ -80,6 +93,49 @@ std::shared_ptr<comm::Transport> connect_mpi(double seconds) {
                ": it was built for another MPI; take that one's mpirun, or name the plugin in WEFT_MPI_PLUGIN");
   }
   return transport;
+}
+
+std::filesystem::path nccl_file() {
+  const char* named = variable("WEFT_NCCL_PLUGIN");
+  return named ? named : beside_libweft("libweft_nccl.so");
+}
+
+/// A number of at least `least` from the environment; `otherwise` where there is none.
+int number(const char* name, int least, int otherwise) {
+  const char* text = variable(name);
+  if (!text) return otherwise;
+  int n = 0;
+  const auto [end, error] = std::from_chars(text, text + std::strlen(text), n);
+  WEFT_CHECK(error == std::errc() && !*end && n >= least, ValueError, "init_process_group: ", name,
+             " must be a number of at least ", least, ", got ", text);
+  return n;
+}
+
+std::shared_ptr<comm::Rendezvous> meet(const InitOptions& o) {
+  if (launcher()) return comm::meet_over(connect_mpi(o.timeout));
+  const int size = number("WORLD_SIZE", 1, 0), rank = number("RANK", 0, -1);
+  WEFT_CHECK(
+      size > 0 && rank >= 0 && !o.file.empty(), CommError,
+      "init_process_group: the ranks of NCCL find each other by MPI (mpirun, srun or weft-run starts them), or by "
+      "RANK and WORLD_SIZE in the environment and a `file` that all see");
+  WEFT_CHECK(rank < size, ValueError, "init_process_group: RANK=", rank, " is not below WORLD_SIZE=", size);
+  const int local_size = number("LOCAL_WORLD_SIZE", 1, size), local_rank = number("LOCAL_RANK", 0, rank % local_size);
+  return comm::meet_in_file(o.file, rank, size, local_rank, local_size);
+}
+
+ProcessGroup connect_nccl(const InitOptions& o) {
+  const auto connect = load<comm::nccl::Connect>(nccl_file(), comm::nccl::kConnectName, "",
+                                                 "build weft where NCCL is installed, with -DWEFT_NCCL=ON");
+  WEFT_CHECK(has_backend(DeviceType::cuda), CommError,
+             "init_process_group: NCCL takes a CUDA device for each rank: ", load_cuda_backend());
+  const std::shared_ptr<comm::Rendezvous> ranks = meet(o);
+  const int cards = device_count(DeviceType::cuda);
+  WEFT_CHECK(ranks->local_rank() < cards, CommError, "init_process_group: rank ", ranks->rank(), " is number ",
+             ranks->local_rank(), " of ", ranks->local_size(), " on its machine, which has ", cards,
+             cards == 1 ? " CUDA device" : " CUDA devices", "; start one rank for each, or take backend mpi");
+  const auto made = connect(comm::nccl::kAbi, ranks, Device(DeviceType::cuda, ranks->local_rank()), o.timeout);
+  WEFT_CHECK(made, CommError, "init_process_group: ", nccl_file().string(), " is another version's plugin");
+  return ProcessGroup(made);
 }
 
 using Mask = std::array<uint64_t, CPU_SETSIZE / 64>;
@@ -140,11 +196,24 @@ ProcessGroup init_process_group(const InitOptions& o) {
   if (*made) return **made;
   const Launcher* from = launcher();
   const bool several = from && std::atoi(std::getenv(from->size)) > 1;
-  if (o.backend == CommBackend::none || (o.backend == CommBackend::automatic && !several))
-    return *(*made = ProcessGroup());
+  CommBackend kind = o.backend;
+  if (kind == CommBackend::automatic) {
+    std::error_code none;
+    if (!several && o.file.empty()) kind = CommBackend::none;
+    else if (o.file.empty() && (!std::filesystem::exists(nccl_file(), none) || !has_backend(DeviceType::cuda)))
+      kind = CommBackend::mpi;
+    else kind = CommBackend::nccl;
+  }
+  if (kind == CommBackend::none) return *(*made = ProcessGroup());
+  if (kind == CommBackend::nccl) {
+    const ProcessGroup group = connect_nccl(o);
+    share_cores(group);
+    return *(*made = group);
+  }
   const std::shared_ptr<comm::Transport> transport = connect_mpi(o.timeout);
   share_cores(ProcessGroup(comm::over(transport)));
-  const ProcessGroup group(comm::over(transport));
+  const bool slower = o.simulated_link.seconds > 0 || o.simulated_link.bytes_per_second > 0;
+  const ProcessGroup group(comm::over(slower ? comm::slow_link(transport, o.simulated_link) : transport));
   group.set_timeout(o.timeout);
   return *(*made = group);
 }

@@ -62,7 +62,7 @@ Tensor ProcessGroup::made(Call c, const Tensor& x, const Shape& shape) const {
   const NoGrad off;
   const Tensor mine = reachable(x);
   Tensor y = empty(shape, mine.options());
-  c.dtype = x.dtype(), c.in = mine.raw_data(), c.out = y.mut_raw_data();
+  c.dtype = x.dtype(), c.in = mine.raw_data(), c.out = y.mut_raw_data(), c.device = y.device();
   or_alone(communicator_).run(c);
   return y.to(x.device());
 }
@@ -72,6 +72,7 @@ void ProcessGroup::run_in_place(Call c, Tensor& x) const {
   const NoGrad off;
   Tensor mine = reachable(x);
   c.dtype = x.dtype(), c.count = x.numel(), c.in = mine.raw_data(), c.out = mine.mut_raw_data();
+  c.device = mine.device();
   or_alone(communicator_).run(c);
   if (x.raw_data() != mine.raw_data()) x.copy_(mine);
 }
@@ -86,17 +87,25 @@ Tensor ProcessGroup::all_reduce(const Tensor& x, Choice<ReduceOp> op) const {
                 [group = *this, op, picks, multiplies, x = picks || multiplies ? Saved::input(x) : Saved(),
                  y = picks ? Saved::output(y) : Saved()](BackwardCtx& c) -> Grads {
                   const Tensor g = group.all_reduce(c.grad(), op == ReduceOp::mean ? ReduceOp::mean : ReduceOp::sum);
-                  if (picks) {
-                    const Tensor mine = eq(c.get(x), c.get(y)).to(g.dtype());
-                    return {g * mine / group.all_reduce(mine)};
-                  }
-                  if (!multiplies) return {g};
-                  const Tensor all = group.all_gather(c.get(x));
-                  Tensor others = ones_like(g);
-                  for (int r = 0; r < group.size(); ++r)
-                    if (r != group.rank()) others = others * all.select(0, r);
-                  return {g * others};
+                  if (picks) return {group.shared(g, c.get(x), c.get(y))};
+                  if (multiplies) return {g * group.product_of_others(c.get(x))};
+                  return {g};
                 });
+}
+
+/// g where this rank's x is the least or largest, y; ranks that tie have equal shares.
+Tensor ProcessGroup::shared(const Tensor& g, const Tensor& x, const Tensor& y) const {
+  const Tensor mine = eq(x, y).to(g.dtype());
+  return g * mine / all_reduce(mine);
+}
+
+/// Of all ranks' x without this one's.
+Tensor ProcessGroup::product_of_others(const Tensor& x) const {
+  const Tensor all = all_gather(x);
+  Tensor others = ones_like(x);
+  for (int r = 0; r < size(); ++r)
+    if (r != rank()) others = others * all.select(0, r);
+  return others;
 }
 
 void ProcessGroup::all_reduce_(Tensor& x, Choice<ReduceOp> op) const {
@@ -146,13 +155,17 @@ Tensor ProcessGroup::reduce_scatter(const Tensor& x, Choice<ReduceOp> op) const 
   const OpName name("reduce_scatter");
   const Shape shape = part_shape(name, x, size());
   check_mean(name, x, op);
-  WEFT_CHECK(op == ReduceOp::sum || op == ReduceOp::mean || !grad_enabled() || !x.requires_grad(), NotSupported, name,
-             ": no gradient of op ", op.text(), "; use all_reduce");
   const Tensor y = made({.kind = Collective::reduce_scatter, .op = op, .count = shape.numel()}, x, shape);
-  return record(name, y, {x}, [group = *this, op](BackwardCtx& c) -> Grads {
-    const Tensor g = group.all_gather(c.grad());
-    return {op == ReduceOp::mean ? g / static_cast<double>(group.size()) : g};
-  });
+  const bool picks = op == ReduceOp::min || op == ReduceOp::max, multiplies = op == ReduceOp::product;
+  return record(name, y, {x},
+                [group = *this, op, picks, multiplies, x = picks || multiplies ? Saved::input(x) : Saved(),
+                 y = picks ? Saved::output(y) : Saved()](BackwardCtx& c) -> Grads {
+                  Tensor g = group.all_gather(c.grad());  // [r]: of the part that rank r has
+                  if (op == ReduceOp::mean) g = g / static_cast<double>(group.size());
+                  if (picks) return {group.shared(g, c.get(x), group.all_gather(c.get(y)))};
+                  if (multiplies) return {g * group.product_of_others(c.get(x))};
+                  return {g};
+                });
 }
 
 Tensor ProcessGroup::all_to_all(const Tensor& x) const {
@@ -204,7 +217,8 @@ void ProcessGroup::send(const Tensor& x, int to, int tag) const {
             .count = x.numel(),
             .peer = to,
             .tag = tag,
-            .in = mine.raw_data()});
+            .in = mine.raw_data(),
+            .device = mine.device()});
 }
 
 void ProcessGroup::recv(Tensor& x, int from, int tag) const {
@@ -257,7 +271,13 @@ std::shared_ptr<comm::Work> ProcessGroup::start_all_reduce_(Tensor& x, Choice<Re
              x.device());
   void* p = x.mut_raw_data();
   return or_alone(communicator_)
-      .start({.kind = Collective::all_reduce, .dtype = x.dtype(), .op = op, .count = x.numel(), .in = p, .out = p});
+      .start({.kind = Collective::all_reduce,
+              .dtype = x.dtype(),
+              .op = op,
+              .count = x.numel(),
+              .in = p,
+              .out = p,
+              .device = x.device()});
 }
 
 }  // namespace weft

@@ -21,8 +21,10 @@ namespace weft {
 /// of their making. Where one rank's x requires a gradient, all ranks' must. What ends in `_`, send and recv are not
 /// recorded.
 ///
-/// Sums are added in rank order, the same bits on every rank and for any cut of the data into calls; f16 and bf16 are
-/// added in f32 and rounded once. Calls block.
+/// Sums are added in pairs of ranks, ((0 + 1) + (2 + 3)) + ..., the same bits on every rank and for any cut of the data
+/// into calls; f16 and bf16 are added in f32 and rounded once. Calls block. Between CUDA devices NCCL adds, in an order
+/// of its own: the same bits on every rank, but not for every cut; a call goes to the calling thread's stream and the
+/// host goes on, but for barrier.
 ///
 /// Errors: CommError where ranks disagree (it names both calls), where another rank failed or left, or was not heard of
 /// within the timeout (it says where it was seen last); afterwards the group is of no more use, and the
@@ -45,8 +47,8 @@ class WEFT_API ProcessGroup {
   double timeout() const;
   void set_timeout(double seconds) const;
 
-  /// Every rank's x made one, element by element: sum, mean, min, max, product. mean takes floating dtypes. A tie of
-  /// min or max shares its gradient.
+  /// Every rank's x made one, element by element: sum, mean, min, max, product. mean takes floating dtypes. Ranks that
+  /// tie in min or max share the gradient.
   [[nodiscard]] Tensor all_reduce(const Tensor& x, Choice<ReduceOp> op = ReduceOp::sum) const;
   /// The same in place, not recorded.
   void all_reduce_(Tensor& x, Choice<ReduceOp> op = ReduceOp::sum) const;
@@ -85,6 +87,8 @@ class WEFT_API ProcessGroup {
   Tensor reachable(const Tensor& x) const;
   Tensor made(comm::Call c, const Tensor& x, const Shape& shape) const;
   void run_in_place(comm::Call c, Tensor& x) const;
+  Tensor shared(const Tensor& g, const Tensor& x, const Tensor& y) const;
+  Tensor product_of_others(const Tensor& x) const;
   void check_pair(const char* op, const Tensor& x, int other, int tag) const;
   std::shared_ptr<comm::Communicator> communicator_;  // null: alone
 };

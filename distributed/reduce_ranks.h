@@ -1,4 +1,4 @@
-// What several ranks sent becomes one, in rank order. Must not know how it came.
+// What several ranks sent becomes one: neighbours first, then pairs of them, ... Must not know how it came.
 #pragma once
 
 #include <algorithm>
@@ -26,30 +26,50 @@ template <class A> A combine(ReduceOp op, A a, A b) {
   }
 }
 
-/// out[i] = parts[0][i] op parts[1][i] op ..., i < n, added up as A. `out` may be one of the parts.
+/// out[i] = ((parts[0][i] op parts[1][i]) op (parts[2][i] op parts[3][i])) op ..., i < n, in A: a part counts alone
+/// where it has no neighbour. `out` may be one of the parts.
 template <class T, class A> void reduce_ranks(T* out, const std::vector<const void*>& parts, int64_t n, ReduceOp op) {
-  constexpr int64_t kBlock = 512;
-  A sum[kBlock];
+  constexpr int64_t kBlock = 256;
+  A waiting[24][kBlock];  // [d]: 2^(d+1) parts made one, whose neighbours are to come
+  A x[kBlock];
+  const size_t ranks = parts.size(), pairs = (ranks + 1) / 2;
+  const ReduceOp add = op == ReduceOp::mean ? ReduceOp::sum : op;
   for (int64_t at = 0; at < n; at += kBlock) {
     const int64_t m = std::min(kBlock, n - at);
-    for (size_t r = 0; r < parts.size(); ++r) {
-      const T* from = static_cast<const T*>(parts[r]) + at;
-      if (r == 0)
-        for (int64_t i = 0; i < m; ++i) sum[i] = static_cast<A>(from[i]);
-      else if (op == ReduceOp::sum || op == ReduceOp::mean)
-        for (int64_t i = 0; i < m; ++i) sum[i] = combine(ReduceOp::sum, sum[i], static_cast<A>(from[i]));
+    const auto join = [&](size_t depth) {
+      const A* w = waiting[depth];
+      if (add == ReduceOp::sum)
+        for (int64_t i = 0; i < m; ++i) x[i] = combine(ReduceOp::sum, w[i], x[i]);
       else
-        for (int64_t i = 0; i < m; ++i) sum[i] = combine(op, sum[i], static_cast<A>(from[i]));
+        for (int64_t i = 0; i < m; ++i) x[i] = combine(add, w[i], x[i]);
+    };
+    for (size_t pair = 0; pair < pairs; ++pair) {
+      const T* a = static_cast<const T*>(parts[2 * pair]) + at;
+      if (2 * pair + 1 == ranks) {
+        for (int64_t i = 0; i < m; ++i) x[i] = static_cast<A>(a[i]);
+      } else {
+        const T* b = static_cast<const T*>(parts[2 * pair + 1]) + at;
+        if (add == ReduceOp::sum)
+          for (int64_t i = 0; i < m; ++i) x[i] = combine(ReduceOp::sum, static_cast<A>(a[i]), static_cast<A>(b[i]));
+        else
+          for (int64_t i = 0; i < m; ++i) x[i] = combine(add, static_cast<A>(a[i]), static_cast<A>(b[i]));
+      }
+      size_t depth = 0;
+      for (; pair >> depth & 1; ++depth) join(depth);
+      if (pair + 1 < pairs) std::copy_n(x, m, waiting[depth]);
+      else  // the last one: with all that still wait
+        for (++depth; pair >> depth != 0; ++depth)
+          if (pair >> depth & 1) join(depth);
     }
     if constexpr (std::is_floating_point_v<A>)
       if (op == ReduceOp::mean) {
-        const auto ranks = static_cast<A>(parts.size());
-        if (std::has_single_bit(parts.size()))  // the same bits, and faster
-          for (int64_t i = 0; i < m; ++i) sum[i] *= 1 / ranks;
+        const auto count = static_cast<A>(ranks);
+        if (std::has_single_bit(ranks))  // the same bits, and faster
+          for (int64_t i = 0; i < m; ++i) x[i] *= 1 / count;
         else
-          for (int64_t i = 0; i < m; ++i) sum[i] /= ranks;
+          for (int64_t i = 0; i < m; ++i) x[i] /= count;
       }
-    for (int64_t i = 0; i < m; ++i) out[at + i] = static_cast<T>(sum[i]);
+    for (int64_t i = 0; i < m; ++i) out[at + i] = static_cast<T>(x[i]);
   }
 }
 

@@ -182,4 +182,11 @@ void run_threads(int ranks, const std::function<void(const ProcessGroup& group)>
   if (own || heard) std::rethrow_exception(own ? own : heard);
 }
 
+std::vector<std::shared_ptr<comm::Transport>> comm::thread_transports(int ranks) {
+  const auto hub = std::make_shared<Hub>(ranks);
+  std::vector<std::shared_ptr<Transport>> ends;
+  for (int r = 0; r < ranks; ++r) ends.push_back(std::make_shared<ThreadTransport>(hub, r, ranks));
+  return ends;
+}
+
 }  // namespace weft

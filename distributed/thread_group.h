@@ -3,8 +3,11 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <vector>
 
 #include "weft/distributed/process_group.h"
+#include "weft/distributed/transport.h"
 
 namespace weft {
 
@@ -15,5 +18,10 @@ namespace weft {
 ///     run_threads(2, [&](const ProcessGroup& group) { ... group.all_reduce_(x) ... });
 /// Errors: ValueError for ranks < 1.
 WEFT_API void run_threads(int ranks, const std::function<void(const ProcessGroup& group)>& body);
+
+namespace comm {
+/// Both ends of connections between threads that the caller starts, one for each rank.
+WEFT_API std::vector<std::shared_ptr<Transport>> thread_transports(int ranks);
+}  // namespace comm
 
 }  // namespace weft

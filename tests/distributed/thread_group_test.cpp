@@ -4,13 +4,18 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
+#include <thread>
 
 #include "support/lent_device.h"
 #include "support/throws.h"
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/core/factory.h"
 #include "weft/core/parallel.h"
+#include "weft/distributed/rendezvous.h"
+#include "weft/distributed/slow_link.h"
 
 using namespace weft;
 using support::message_of;
@@ -80,7 +85,7 @@ TEST_SUITE("distributed threads") {
     CHECK(wrong == 0);
   }
 
-  TEST_CASE("sums are added in rank order: the same bits everywhere and every time") {
+  TEST_CASE("sums are added in pairs of ranks: the same bits everywhere and every time") {
     std::vector<float> results;
     for (int repeat = 0; repeat < 20; ++repeat) {
       std::vector<float> got(3);
@@ -92,6 +97,17 @@ TEST_SUITE("distributed threads") {
       results.insert(results.end(), got.begin(), got.end());
     }
     for (const float v : results) CHECK(v == 0.3f);  // any other order loses the digits of 0.3
+    // (((0 + 1) + (2 + 3)) + ((4 + 5) + 6)): what cancels in a pair leaves the rest as it is
+    const std::vector<double> large{1e8, -1e8, 0.25, 0.5, 3e8, -3e8, 0.3};
+    std::vector<float> got(7);
+    run_threads(7, [&](const Group& g) {
+      Tensor x = full({70000}, large[static_cast<size_t>(g.rank())]);
+      const Tensor least = g.all_reduce(x, "min");
+      g.all_reduce_(x);
+      got[static_cast<size_t>(g.rank())] = x.select(0, 69999).item<float>();
+      if (least.select(0, 3).item<float>() != -3e8f) throw Error("min");
+    });
+    for (const float v : got) CHECK(v == 0.75f + 0.3f);
   }
 
   TEST_CASE("long messages, of which each rank sums a part") {
@@ -200,5 +216,46 @@ TEST_SUITE("distributed threads") {
       if (g.rank() == 0) kept = g;
     });
     CHECK(message_of<CommError>([&] { kept.barrier(); }).find("rank 1 has returned") != std::string::npos);
+  }
+
+  TEST_CASE("a link that is slow changes no bit, and holds messages back") {
+    const auto ends = comm::thread_transports(3);
+    std::vector<double> results(3);
+    std::vector<std::thread> threads;
+    const auto begin = std::chrono::steady_clock::now();
+    for (size_t r = 0; r < 3; ++r)
+      threads.emplace_back([&, r] {
+        const Group g(comm::over(comm::slow_link(ends[r], {.seconds = 0.02, .bytes_per_second = 4e6})));
+        Tensor x = full({25000}, static_cast<double>(r) + 1);
+        g.all_reduce_(x);
+        results[r] = sum(x).item<double>();
+      });
+    for (std::thread& t : threads) t.join();
+    for (const double v : results) CHECK(v == 6.0 * 25000);
+    // two messages of a third of 100 KB, twice, and two delays: never less
+    const double least = 4.0 / 3 * 1e5 / 4e6 + 2 * 0.02;
+    CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() > least);
+  }
+
+  TEST_CASE("ranks that meet over messages, and say where they are after a failure") {
+    const auto ends = comm::thread_transports(3);
+    std::vector<std::vector<std::string>> said(3), said_in_part(3);
+    std::vector<std::string> shared(3);
+    std::vector<std::thread> threads;
+    for (size_t r = 0; r < 3; ++r)
+      threads.emplace_back([&, r] {
+        const auto all = comm::meet_over(ends[r]);
+        shared[r] = all->share(r == 0 ? "of rank 0" : "", 10);
+        const auto part = all->split(r == 1 ? 1 : 0, -static_cast<int>(r), 0, 0);
+        if (r != 1) said_in_part[r] = part->gather(str("rank ", r), 10);  // 2 before 0
+        all->host()->run({});
+        if (r != 2) said[r] = all->gather(str("rank ", r, " waits"), 0.2);
+      });
+    for (std::thread& t : threads) t.join();
+    CHECK(shared == std::vector<std::string>(3, "of rank 0"));
+    CHECK(said_in_part[0] == std::vector<std::string>{"rank 2", "rank 0"});
+    CHECK(said_in_part[2] == said_in_part[0]);
+    CHECK(said[0] == std::vector<std::string>{"rank 0 waits", "rank 1 waits", ""});
+    CHECK(said[1] == said[0]);
   }
 }

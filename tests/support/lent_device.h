@@ -12,7 +12,7 @@
 
 namespace support {
 
-class CountingBackend final : public weft::Backend {
+class CountingBackend : public weft::Backend {
  public:
   int device_count() const override { return 1; }
   std::string info(int) const override { return "counts and lends the CPU's kernels"; }
