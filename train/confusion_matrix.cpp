@@ -79,6 +79,14 @@ void ConfusionMatrix::merge(const ConfusionMatrix& o) {
   if (o.counts_.defined()) counts_ = counts_.defined() ? add(counts_, o.counts_.to(counts_.device())) : o.counts_;
 }
 
+void ConfusionMatrix::all_reduce_(const ProcessGroup& group) {
+  const NoGrad guard;
+  // On the host: a rank without data has no device.
+  Tensor all = counts_.defined() ? counts_.to(Device()).clone() : zeros({classes_ * classes_ + 2}, Dtype::i64);
+  group.all_reduce_(all);
+  counts_ = counts_.defined() ? all.to(counts_.device()) : all;
+}
+
 Tensor ConfusionMatrix::counts() const {
   if (!counts_.defined()) return zeros({classes_, classes_}, Dtype::i64);
   const Tensor all = counts_.to(Device());

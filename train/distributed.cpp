@@ -54,6 +54,8 @@ struct DistributedDataParallel::State final : LeafWatch {
     Tensor view;        // of the bucket, in the parameter's shape
     Tensor before;      // the gradient that earlier backwards have left
     bool arrived = false;
+    Tensor now;                   // pairwise: the gradient of a backward that is not exchanged
+    std::vector<Tensor> waiting;  // [d]: the sum of 2^d such, whose neighbours are to come
   };
 
   /// Gradients of some parameters, one after the other; behind them a number for each that is not 0 where it was used.
@@ -74,7 +76,7 @@ struct DistributedDataParallel::State final : LeafWatch {
     active = sync;
   }
   bool take(const Tensor& leaf, const Tensor& g) override {
-    if (!active) return false;
+    if (!active && !options.pairwise_accumulation) return false;
     WEFT_CHECK(!grad_enabled(), NotSupported,
                "DistributedDataParallel: gradients of gradients do not go round; take grad() and all_reduce");
     const auto at = places.find(leaf.impl());
@@ -84,6 +86,10 @@ struct DistributedDataParallel::State final : LeafWatch {
                "DistributedDataParallel: ", e.name, " was ", e.view.dtype(), " on ", e.view.device(),
                " when the model was wrapped and is ", leaf.dtype(), " on ", leaf.device(),
                " now; move the model first, then wrap it");
+    if (!active) {
+      e.now = g.clone();
+      return true;
+    }
     collect(e, g);
     if (first) order.push_back(at->second);
     ++buckets[e.bucket].arrived;
@@ -96,7 +102,10 @@ struct DistributedDataParallel::State final : LeafWatch {
       std::atomic<bool>& busy;
       ~Ended() { busy = false; }
     } ended{busy};
-    if (!active) return;
+    if (!active) {
+      if (options.pairwise_accumulation) join_pairs(failed);
+      return;
+    }
     std::exception_ptr error;
     const auto attempt = [&](const auto& f) {
       try {
@@ -127,8 +136,30 @@ struct DistributedDataParallel::State final : LeafWatch {
   void collect(Entry& e, const Tensor& g) {
     e.arrived = true;
     keep(e);
-    if (e.parameter.grad().defined()) e.view.add_(g);
-    else e.view.copy_(g);
+    const bool has_grad = e.parameter.grad().defined();
+    Tensor sum = g;
+    for (const Tensor& w : e.waiting)
+      if (w.defined()) sum = sum.defined() ? w + sum : w;
+    if (has_grad) e.view.add_(sum);
+    else e.view.copy_(sum);
+  }
+  /// Pairwise, after a backward that is not exchanged: the number of those so far says which sums have found their
+  /// neighbour.
+  void join_pairs(bool failed) {
+    const NoGrad off;
+    for (Entry& e : entries) {
+      Tensor sum = std::exchange(e.now, Tensor());
+      if (failed) continue;
+      size_t depth = 0;
+      for (; backwards >> depth & 1; ++depth) {
+        Tensor& w = e.waiting[depth];
+        if (w.defined()) sum = sum.defined() ? w + sum : w;
+        w = Tensor();
+      }
+      if (e.waiting.size() <= depth) e.waiting.resize(depth + 1);
+      e.waiting[depth] = sum;
+    }
+    if (!failed) ++backwards;
   }
   /// What earlier backwards have left goes into the bucket, and is kept apart until the ranks' mean is there.
   void keep(Entry& e) {
@@ -146,6 +177,8 @@ struct DistributedDataParallel::State final : LeafWatch {
       if (!all && b.arrived < b.entries.size()) return;
       for (const size_t i : b.entries) {
         Entry& e = entries[i];
+        if (!e.arrived && std::any_of(e.waiting.begin(), e.waiting.end(), [](const Tensor& w) { return w.defined(); }))
+          collect(e, Tensor());
         b.memory.narrow(0, e.flag, 1).fill_(e.arrived ? 1 : 0);
         if (e.arrived) continue;
         keep(e);
@@ -165,6 +198,8 @@ struct DistributedDataParallel::State final : LeafWatch {
         if (Entry& e = entries[b.entries[i]]; used[i] != 0) e.parameter.set_grad(e.view);
         else if (e.before.defined()) e.view.copy_(e.before);
     }
+    for (Entry& e : entries) e.waiting.clear();
+    backwards = 0;
   }
   void reset() {
     for (Bucket& b : buckets) b.arrived = 0, b.work = nullptr;
@@ -233,6 +268,7 @@ struct DistributedDataParallel::State final : LeafWatch {
   std::vector<Bucket> buckets;
   std::vector<size_t> order;
   size_t next = 0;
+  uint64_t backwards = 0;  // pairwise: since the last exchange
   bool sync = true, first = true;
   bool active = true;  // in this backward
   std::atomic<bool> busy = false;

@@ -17,6 +17,12 @@ struct DistributedOptions {
   ProcessGroup group = {};
   double bucket_mb = 25;        ///< gradients go round in pieces of so many MiB, the first one of 1 at most
   bool broadcast_start = true;  ///< parameters and buffers of rank 0 replace the others' at the start
+  /// Gradients of the backwards between two exchanges (no_sync) are added in pairs of neighbours, as the ranks' are,
+  /// and not one after the other: m micro-batches on each of r ranks, with each loss divided by m, then give the same
+  /// bits for every r and m of one product, where both are powers of two and gradients are f32 or f64. Rank k has
+  /// micro-batches k m to k m + m - 1. `grad()` has them after the exchange; until then up to log2(m) + 1 gradients are
+  /// kept beside it.
+  bool pairwise_accumulation = false;
 };
 
 /// Averages gradients over the ranks of a group while backward runs: when it returns, every rank's gradients are the
@@ -85,8 +91,13 @@ class WEFT_API ZeroRedundancy {
   ZeroRedundancy(const ZeroRedundancy&) = delete;
   ZeroRedundancy& operator=(const ZeroRedundancy&) = delete;
   /// The state of all parameters, as the optimiser alone would save it: for checkpoints that any number of ranks, or
-  /// one process, reads. Every rank calls it. (`opt.state_dict()` is this rank's share.)
+  /// one process, reads. Every rank calls it.
   StateDict state_dict() const;
+  /// This rank's share alone, for a file of its own where the whole does not fit into one rank's memory.
+  StateDict shard_state_dict() const;
+  /// The whole state of all its shards, in any order: for any number of ranks, or one process. ValueError for one that
+  /// is missing or there twice.
+  static StateDict merge(const std::vector<StateDict>& shards);
   /// Loads a whole state, of which each rank keeps its share. Nothing is changed where it does not fit.
   void load_state_dict(const StateDict& whole);
   /// The rank that steps each parameter, in the optimiser's order.

@@ -11,6 +11,8 @@
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/shape/shape.h"
+#include "weft/core/factory.h"
 #include "weft/train/numbers.h"
 
 namespace weft::training {
@@ -35,6 +37,13 @@ void Mean::update(const Tensor& values, double weight) {
   const Tensor part = mul(sum(values.detach().to(Dtype::f64)), weight);
   device_sum_ = device_sum_.defined() ? add(device_sum_.to(part.device()), part) : part;
   weight_ += weight * static_cast<double>(values.numel());
+}
+
+void Mean::all_reduce_(const ProcessGroup& group) {
+  Tensor all = tensor(std::vector<double>{sum_, device_sum_.defined() ? device_sum_.item<double>() : 0, weight_});
+  group.all_reduce_(all);
+  const auto sums = all.to_vector<double>();
+  sum_ = sums[0], device_sum_ = scalar(sums[1], Dtype::f64), weight_ = sums[2];
 }
 
 double Mean::compute() const {
@@ -133,6 +142,31 @@ void AveragePrecision::update(const Tensor& scores, const Tensor& target) {
   // Copies: what they were made of may be written to.
   scores_.push_back(scores.detach().to(Dtype::f64).clone());
   targets_.push_back(target.detach().to(Dtype::i64).clone());
+}
+
+void AveragePrecision::all_gather_(const ProcessGroup& group) {
+  // Of each rank, what a rank without scores must know: the ranks of scores and targets, and the classes.
+  const bool any = !scores_.empty();
+  const std::vector<int64_t> mine{any ? scores_[0].rank() : 0, any ? targets_[0].rank() : 0,
+                                  any && scores_[0].rank() == 2 ? scores_[0].size(1) : 0};
+  const std::vector<int64_t> all = group.all_gather(tensor(mine)).to_vector<int64_t>();
+  std::vector<int64_t> known;
+  int of = 0;
+  for (int r = 0; r < group.size(); ++r) {
+    const std::vector<int64_t> theirs(all.begin() + 3 * r, all.begin() + 3 * (r + 1));
+    if (theirs[0] == 0) continue;
+    if (known.empty()) known = theirs, of = r;
+    WEFT_CHECK(theirs == known, ShapeError, "average_precision: rank ", of, " has scores of rank ", known[0],
+               ", targets of ", known[1], " and ", known[2], " classes, rank ", r, " has ", theirs[0], ", ", theirs[1],
+               " and ", theirs[2]);
+  }
+  if (known.empty()) return;
+  const auto join = [&](std::vector<Tensor>& parts, int64_t rank, Dtype d) {
+    const Tensor none = rank == 2 ? empty({0, known[2]}, d) : empty({0}, d);
+    parts = {group.all_gather_cat(parts.empty() ? none : cat(parts).to(Device()))};
+  };
+  join(scores_, known[0], Dtype::f64);
+  join(targets_, known[1], Dtype::i64);
 }
 
 std::vector<double> AveragePrecision::by_class() const {

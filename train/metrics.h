@@ -1,5 +1,5 @@
 // Metrics of predictions: exact counts and sums, kept on the device of what they were made of.
-// Knows tensors; no model and no task.
+// Knows tensors and ranks; no model and no task.
 #pragma once
 
 #include <iosfwd>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "weft/core/state_dict.h"
+#include "weft/distributed/process_group.h"
 
 namespace weft::training {
 
@@ -32,6 +33,8 @@ class WEFT_API ConfusionMatrix {
   void update(const Tensor& pred, const Tensor& target);
   /// Adds the counts of another part of the data. ValueError for another number of classes.
   void merge(const ConfusionMatrix& o);
+  /// Adds the counts of all ranks, on every rank: once, when all data are counted. Every rank calls it.
+  void all_reduce_(const ProcessGroup& group);
   /// Forgets all counts.
   void reset() { counts_ = Tensor(); }
 
@@ -92,6 +95,9 @@ class WEFT_API AveragePrecision {
   /// scores [N] with target [N] (0 or 1), scores [N, C] with target [N] (a class), or with target [N, C] (0 or 1).
   /// ShapeError; the values are checked by `by_class`.
   void update(const Tensor& scores, const Tensor& target);
+  /// Joins the scores of all ranks, on every rank; some may have none. Every rank calls it. ShapeError where they
+  /// differ in more than N.
+  void all_gather_(const ProcessGroup& group);
   /// Forgets all scores.
   void reset() { scores_.clear(), targets_.clear(); }
   /// One number for [N], else one for each class. ValueError for scores that are NaN, and for targets that are neither
@@ -114,6 +120,8 @@ class WEFT_API Mean {
   void update(double value, double weight = 1);
   /// Each element counts with that weight.
   void update(const Tensor& values, double weight = 1);
+  /// Adds the values of all ranks, on every rank: once, when all are there. Every rank calls it.
+  void all_reduce_(const ProcessGroup& group);
   /// Forgets all values.
   void reset() { *this = Mean(); }
   /// NaN without data.

@@ -82,26 +82,51 @@ ZeroRedundancy::ZeroRedundancy(optim::Optimizer& opt, const ProcessGroup& group)
 }
 ZeroRedundancy::~ZeroRedundancy() { opt_.set_step_hook(nullptr); }
 
-StateDict ZeroRedundancy::state_dict() const {
-  const NoGrad off;
-  const StateDict mine = opt_.state_dict();
-  StateDict share, whole;
-  for (const auto& [key, t] : mine)
-    if (number_of(key) >= 0) share.insert(key, t);
-    else whole.insert(key, t);
-  for (const auto& [key, text] : mine.metadata) (number_of(key) >= 0 ? share : whole).metadata[key] = text;
-  std::ostringstream bytes;
-  io::save(share, bytes);
+namespace {
+constexpr const char* kShard = "shard";  // metadata: "2 of 4"
+}
+
+StateDict ZeroRedundancy::shard_state_dict() const {
+  StateDict mine = opt_.state_dict();
+  mine.metadata[kShard] = str(state_->group.rank(), " of ", state_->group.size());
+  return mine;
+}
+
+StateDict ZeroRedundancy::merge(const std::vector<StateDict>& shards) {
+  StateDict whole;
   std::map<int64_t, std::vector<std::pair<std::string, Tensor>>> by_number;
-  for (const std::string& one : state_->group.all_gather(bytes.str())) {
-    std::istringstream in(one);
-    const StateDict theirs = io::load(in);
-    for (const auto& [key, t] : theirs) by_number[number_of(key)].emplace_back(key, t);
-    for (const auto& [key, text] : theirs.metadata) whole.metadata[key] = text;
+  std::vector<bool> seen(shards.size());
+  for (const StateDict& one : shards) {
+    const auto mark = one.metadata.find(kShard);
+    WEFT_CHECK(mark != one.metadata.end(), ValueError, "ZeroRedundancy::merge: a state has no mark of a shard in its ",
+               "metadata; shard_state_dict makes them");
+    size_t r = 0;
+    while (r < seen.size() && mark->second != str(r, " of ", shards.size())) ++r;
+    WEFT_CHECK(r < seen.size() && !seen[r], ValueError, "ZeroRedundancy::merge: ", shards.size(),
+               " shards were given, ", r < seen.size() ? "twice " : "among them ", mark->second,
+               "; give each shard of one state once");
+    seen[r] = true;
+    for (const auto& [key, t] : one)
+      if (number_of(key) >= 0) by_number[number_of(key)].emplace_back(key, t);
+      else if (!whole.contains(key)) whole.insert(key, t);
+    for (const auto& [key, text] : one.metadata)
+      if (key != kShard) whole.metadata[key] = text;
   }
   for (const auto& [number, entries] : by_number)
     for (const auto& [key, t] : entries) whole.insert(key, t);
   return whole;
+}
+
+StateDict ZeroRedundancy::state_dict() const {
+  const NoGrad off;
+  std::ostringstream bytes;
+  io::save(shard_state_dict(), bytes);
+  std::vector<StateDict> shards;
+  for (const std::string& one : state_->group.all_gather(bytes.str())) {
+    std::istringstream in(one);
+    shards.push_back(io::load(in));
+  }
+  return merge(shards);
 }
 
 void ZeroRedundancy::load_state_dict(const StateDict& whole) {

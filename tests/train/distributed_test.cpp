@@ -21,6 +21,7 @@
 #include "weft/distributed/thread_group.h"
 #include "weft/nn/nn.h"
 #include "weft/optim/optim.h"
+#include "weft/train/metrics.h"
 
 using namespace weft;
 using support::message_of;
@@ -136,6 +137,71 @@ TEST_SUITE("train threads distributed") {
         if (g.rank() == 1) ends.push_back(net.state_dict());
       });
     for (const StateDict& end : ends) CHECK(difference(ends[0], end) == 0);
+  }
+
+  TEST_CASE("pairwise accumulation: the same bits for any number of ranks over equal micro-batches") {
+    constexpr int kParts = 8;
+    for (const Dtype d : {Dtype::f32, Dtype::f64}) {
+      manual_seed(31);
+      const Tensor x = randn({kParts * 3, 4}).to(d), y = randint(0, 3, {kParts * 3});
+      const auto train = [&](int ranks, bool pairwise) {
+        StateDict end;
+        run_threads(ranks, [&](const ProcessGroup& g) {
+          manual_seed(9);
+          nn::Sequential net(nn::Linear(4, 16), nn::Tanh(), nn::Linear(16, 3));
+          net.to(d);
+          DistributedDataParallel parallel(net, {.group = g, .bucket_mb = 1e-4, .pairwise_accumulation = pairwise});
+          optim::Adam opt(net.parameters(), {.lr = 0.01});
+          const int m = kParts / ranks;
+          for (int step = 0; step < 4; ++step) {
+            opt.zero_grad();
+            for (int k = 0; k < m; ++k) {
+              const int64_t at = 3 * (m * g.rank() + k);
+              const auto backward = [&] {
+                (cross_entropy(net(x.narrow(0, at, 3)), y.narrow(0, at, 3)) / m).backward();
+              };
+              if (k + 1 == m) {
+                backward();
+              } else {
+                const auto local = parallel.no_sync();
+                backward();
+              }
+            }
+            opt.step();
+          }
+          if (g.rank() == 0) end = net.state_dict();
+        });
+        return end;
+      };
+      const StateDict one = train(1, true);
+      for (const int ranks : {2, 4, 8}) CHECK(difference(one, train(ranks, true)) == 0);
+      CHECK(difference(one, train(1, false)) > 0);  // one after the other: other roundings
+      CHECK(difference(one, train(1, false)) < (d == Dtype::f32 ? 1e-2 : 1e-6));  // Adam's first steps magnify them
+    }
+  }
+
+  TEST_CASE("pairwise accumulation with parameters that some micro-batches do not use, and a backward that fails") {
+    std::vector<double> got;
+    run_threads(2, [&](const ProcessGroup& g) {
+      nn::Sequential net(nn::Linear(1, 1, {.bias = false}), nn::Linear(1, 1, {.bias = false}));
+      {
+        const NoGrad off;
+        for (Tensor& p : net.parameters()) p.fill_(1);
+      }
+      DistributedDataParallel parallel(net, {.group = g, .pairwise_accumulation = true});
+      Tensor a = net.parameters()[0], b = net.parameters()[1];
+      const auto use = [&](const Tensor& p, double factor) { sum(p * factor).backward(); };
+      const double r = g.rank();
+      {
+        const auto local = parallel.no_sync();
+        use(a, 1 + r), use(b, 10), use(a, 2);
+        const Tensor bad = record("bad", sum(a).detach(), {a}, [](BackwardCtx&) -> Grads { throw ValueError("bad"); });
+        if (message_of<ValueError>([&] { (bad + sum(b) * 1e3).backward(); }).empty()) throw Error("no error");
+      }
+      use(b, 20);
+      if (g.rank() == 1) got = {a.grad().item<double>(), b.grad().item<double>()};
+    });
+    CHECK(got == std::vector<double>{(1 + 2 + 2 + 2) / 2.0, 30});
   }
 
   TEST_CASE("gradients are views of the buckets, accumulate, and stay under no_sync") {
@@ -274,6 +340,32 @@ TEST_SUITE("train threads distributed") {
           }).find("1.weight is in another one already") != std::string::npos);
   }
 
+  TEST_CASE("metrics of all ranks, some of which have no data") {
+    std::vector<std::vector<double>> got(3);
+    run_threads(3, [&](const ProcessGroup& g) {
+      const int r = g.rank();
+      training::ConfusionMatrix matrix(3);
+      training::Mean loss;
+      training::AveragePrecision precision, none;
+      if (r > 0) {
+        matrix.update(tensor({int64_t{0}, int64_t{1}}), tensor({int64_t{0}, int64_t{r}}));
+        loss.update(tensor({1.0 * r, 2.0 * r}));
+        loss.update(5, 2);
+        precision.update(tensor({0.9, 0.4 * r}), tensor({int64_t{1}, int64_t{r - 1}}));
+      }
+      matrix.all_reduce_(g), loss.all_reduce_(g), precision.all_gather_(g), none.all_gather_(g);
+      got[static_cast<size_t>(r)] = {matrix.accuracy(), loss.compute(), precision.compute(),
+                                     static_cast<double>(none.by_class().size())};
+      training::AveragePrecision two;
+      two.update(zeros({1, r == 1 ? 2 : 3}), tensor({int64_t{0}}));
+      if (message_of<ShapeError>([&] { two.all_gather_(g); }).find("and 3 classes, rank 1 has 2, 1 and 2") ==
+          std::string::npos)
+        throw Error("another number of classes");
+    });
+    // 3 of 4 right; (1 + 2 + 2 + 4 + 4 * 5) / 8; scores 0.9+ 0.9+ 0.8+ 0.4-
+    for (const auto& of : got) CHECK(of == std::vector<double>{0.75, 29.0 / 8, 1, 0});
+  }
+
   TEST_CASE("ZeroRedundancy gives gradients back when a step fails") {
     std::string what;
     run_threads(2, [&](const ProcessGroup& g) {
@@ -365,6 +457,32 @@ TEST_SUITE("train threads distributed") {
           all += own[r];
         }
         CHECK(all == want.second);
+        // shards, each of which could be a file of its own
+        std::vector<StateDict> shards(static_cast<size_t>(R));
+        run_threads(R, [&](const ProcessGroup& g) {
+          manual_seed(11);
+          nn::Sequential net(nn::Linear(6, 20), nn::Linear(20, 1));
+          optim::Adam opt(net.parameters());
+          training::ZeroRedundancy shares(opt, g);
+          sum(net(ones({2, 6}))).backward();
+          opt.step();
+          shards[static_cast<size_t>(g.rank())] = shares.shard_state_dict();
+          const StateDict whole = shares.state_dict();
+          g.barrier();
+          std::vector<StateDict> turned(shards.rbegin(), shards.rend());
+          const StateDict merged = training::ZeroRedundancy::merge(turned);
+          if (merged.size() != whole.size() || difference(merged, whole) != 0 || merged.metadata != whole.metadata)
+            throw Error("merged");
+        });
+        if (R > 1) {
+          CHECK(shards[0].size() < training::ZeroRedundancy::merge(shards).size());
+          std::vector<StateDict> twice = shards;
+          twice[1] = twice[0];
+          CHECK(message_of<ValueError>([&] { (void)training::ZeroRedundancy::merge(twice); }).find("twice 0 of") !=
+                std::string::npos);
+          shards.pop_back();
+          CHECK_THROWS_AS((void)training::ZeroRedundancy::merge(shards), ValueError);
+        }
         // what R ranks saved, another number of ranks and one process read
         StateDict alone_state;
         const auto alone = train(ProcessGroup(), false, kind, 3, alone_state, states[0]);
