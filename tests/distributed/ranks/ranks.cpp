@@ -4,6 +4,8 @@
 //                                          other, size; the others print what they heard
 //   weft_test_ranks loop                   calls all_reduce until it fails
 //   weft_test_ranks threads                prints each rank's threads and cores
+//   weft_test_ranks straggle               10,000 steps of training while ranks come late at random; prints "ok"
+//   weft_test_ranks nccl                   what NCCL says where there is no card
 #include <signal.h>
 #include <unistd.h>
 
@@ -160,18 +162,63 @@ void loop(const ProcessGroup& g) {
   }
 }
 
+/// Trains on all ranks; rank 0 compares with the whole batch on one.
+void straggle(const ProcessGroup& g) {
+  const auto net = [] {
+    manual_seed(4);
+    nn::Sequential n(nn::Linear(8, 16), nn::Tanh(), nn::Linear(16, 1));
+    n.to(Dtype::f64);
+    return n;
+  };
+  constexpr int64_t kBatch = 2;
+  nn::Sequential mine = net(), whole = net();
+  training::DistributedDataParallel parallel(mine, {.group = g, .bucket_mb = 5e-4});
+  optim::SGD opt(mine.parameters(), {.lr = 0.05, .momentum = 0.5}), plain(whole.parameters(), {.lr = 0.05, .momentum = 0.5});
+  Generator late(static_cast<uint64_t>(90 + g.rank()));
+  const auto step = [](const nn::Sequential& n, optim::SGD& o, const Tensor& x) {
+    o.zero_grad();
+    mse_loss(n(x), sin(x.sum(1, true))).backward();
+    o.step();
+  };
+  for (int i = 0; i < 10000; ++i) {
+    Generator data(static_cast<uint64_t>(i));
+    const Tensor x = randn({kBatch * g.size(), 8}, Dtype::f64, &data);
+    const double draw = rand({1}, Dtype::f64, &late).item<double>();
+    if (draw < 0.02) usleep(static_cast<useconds_t>(draw * 1e5));  // up to 2 ms
+    step(mine, opt, x.narrow(0, kBatch * g.rank(), kBatch));
+    if (g.rank() == 0 && i < 1000) step(whole, plain, x);
+    if (i == 999 && g.rank() == 0)
+      for (size_t p = 0; p < whole.parameters().size(); ++p)  // 1000 roundings of 1e-16
+        expect(max(abs(mine.parameters()[p] - whole.parameters()[p])).item<double>() < 1e-10, "as one process");
+    if (i % 1000 != 0) continue;
+    Tensor buffer = full({70000}, static_cast<float>(g.rank()));
+    g.start_all_reduce_(buffer, "max")->wait();
+    expect(buffer.to_vector<float>() == std::vector<float>(70000, static_cast<float>(g.size() - 1)), str("step ", i));
+  }
+  for (const Tensor& p : mine.parameters()) {
+    const Tensor all = g.all_gather(p.detach());
+    for (int r = 1; r < g.size(); ++r)
+      expect(all.select(0, r).to_vector<double>() == all.select(0, 0).to_vector<double>(), "the same weights");
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
   const std::string what = argc > 1 ? argv[1] : "";
+  if (what == "nccl") {
+    (void)init_process_group({.backend = "nccl"});
+    return 0;
+  }
   const char* timeout = std::getenv("WEFT_TEST_TIMEOUT");
   const ProcessGroup g = init_process_group({.timeout = timeout ? std::atof(timeout) : 60});
   if (what == "collectives") collectives(g);
   else if (what == "fail" && argc == 4) fail(g, argv[2], argv[3]);
   else if (what == "loop") loop(g);
   else if (what == "threads") say(describe(g));
-  else throw ValueError("usage: weft_test_ranks collectives | fail HOW CALL | loop | threads");
-  if (wrong == 0 && g.rank() == 0 && what == "collectives") say(str("ok, ", g.size(), " ranks"));
+  else if (what == "straggle") straggle(g);
+  else throw ValueError("usage: weft_test_ranks collectives | fail HOW CALL | loop | threads | straggle | nccl");
+  if (wrong == 0 && g.rank() == 0 && (what == "collectives" || what == "straggle")) say(str("ok, ", g.size(), " ranks"));
   return wrong == 0 ? 0 : 1;
 } catch (const std::exception& e) {
   say(e.what());
