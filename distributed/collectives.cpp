@@ -1,216 +1,52 @@
-// Collectives as messages between ranks. Each message begins with what its sender is doing, so that ranks that do
-// different things hear of it.
+// Collectives as messages between ranks.
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <chrono>
+#include <bit>
 #include <cstring>
-#include <list>
-#include <mutex>
 
 #include "weft/core/error.h"
+#include "weft/distributed/exchange.h"
 #include "weft/distributed/queued.h"
 #include "weft/distributed/reduce_ranks.h"
-#include "weft/distributed/transport.h"
 
 namespace weft::comm {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-// The first message of a pair has this much of the content with it, so that a small call takes one message.
-constexpr size_t kInline = 8192;
 // all_reduce: up to so many bytes everybody sends everything to everybody; above, each rank reduces its share of a
-// piece while the shares of the piece before go round.
-constexpr size_t kSmall = 4096, kPiece = size_t{1} << 19;
+// piece while the shares of the pieces before go round. Pieces grow with the ranks, so that shares do not shrink.
+constexpr size_t kSmall = 4096;
+constexpr size_t piece_bytes(int ranks) { return std::max(size_t{1} << 19, static_cast<size_t>(ranks) << 16); }
 
-// How long what a rank sent before it left may take.
-constexpr std::chrono::milliseconds kLastMessages{500};
+using Range = std::pair<int64_t, int64_t>;  // of elements: first, one past the last
+int64_t length(Range r) { return r.second - r.first; }
 
-/// What a rank is doing, at the head of its messages.
-struct Head {
-  uint64_t number;  // of the group's collectives, or 0
-  int64_t count;
-  int32_t peer;
-  Collective kind;
-  Dtype dtype;
-  ReduceOp op;
-  uint8_t unused;
-
-  bool operator==(const Head&) const = default;
+/// Ranks of a group that exchange shares in one stage of all_reduce, and which of them this one is.
+struct Circle {
+  std::vector<int> ranks;
+  int me = 0;
+  /// Which part of a range one of the circle has.
+  Range share(Range of, int i) const {
+    const auto edge = [&](int64_t k) { return of.first + length(of) * k / static_cast<int64_t>(ranks.size()); };
+    return {edge(i), edge(i + 1)};
+  }
+  /// Calls f(number in the circle, rank) for all others, the next one first.
+  template <class F> void for_others(const F& f) const {
+    const auto n = static_cast<int>(ranks.size());
+    for (int k = 1; k < n; ++k) f((me + k) % n, ranks[static_cast<size_t>((me + k) % n)]);
+  }
 };
-std::string text(const Head& h, bool numbered = false) {
-  const Call c{.kind = h.kind, .dtype = h.dtype, .op = h.op, .count = h.count, .peer = h.peer};
-  return numbered && h.number ? str(comm::text(c), " (call ", h.number, " of the group)") : comm::text(c);
-}
-
-/// The ranks of a group within a transport, and the tags that are theirs.
-struct Members {
-  std::shared_ptr<Transport> transport;
-  std::vector<int> ranks;  // in the transport
-  int context = 0;         // of the group; tags of groups that share ranks differ
-};
-// A stream of messages between two ranks has two tags, for their first messages and for what follows. A context's first
-// two streams are the collectives', the others the users' tags.
-constexpr int kStreams = 2 + 256;
 
 /// Numbers of contexts that this process has seen, over all transports.
 std::atomic<int> g_contexts{0};
-
-struct Message {
-  int rank = 0, tag = 0;
-  bool sends = false, headed = false;
-  char* at = nullptr;  // what follows the first message
-  size_t left = 0;
-  int64_t pending = -1;
-  std::vector<char> first;
-};
-
-/// Memory of a failed call, for ever: MPI may yet write into what was posted.
-template <class Memory> void keep(Memory memory) {
-  static auto* kept = new std::list<Memory>;
-  static std::mutex mutex;
-  const std::lock_guard lock(mutex);
-  kept->push_back(std::move(memory));
-}
-
-/// Messages that go on at once.
-class Exchange {
- public:
-  Exchange(Transport& t, const Members& m, const Head& head, int stream, double seconds, std::vector<std::string>& seen)
-      : transport_(t),
-        members_(m),
-        head_(head),
-        tag_(2 * (m.context * kStreams + stream)),
-        seconds_(seconds),
-        seen_(seen) {}
-  ~Exchange() {  // messages left over: the call failed
-    if (messages_.empty()) return;
-    for (const Message& m : messages_)
-      if (m.pending >= 0) transport_.cancel(m.pending);
-    keep(std::move(messages_));
-  }
-  Exchange(const Exchange&) = delete;
-  Exchange& operator=(const Exchange&) = delete;
-
-  void send(int to, const void* p, size_t n, int stream = 0) {
-    Message& m = messages_.emplace_back();
-    m.rank = to, m.tag = tag_ + 2 * stream, m.sends = true, m.at = static_cast<char*>(const_cast<void*>(p)), m.left = n;
-    const size_t first = std::min(n, kInline);
-    m.first.resize(sizeof head_ + first);
-    std::memcpy(m.first.data(), &head_, sizeof head_);
-    if (first) std::memcpy(m.first.data() + sizeof head_, p, first);
-    m.at += first, m.left -= first;
-    m.pending = transport_.send(global(to), m.tag, m.first.data(), m.first.size());
-  }
-  void receive(int from, void* p, size_t n, int stream = 0) {
-    Message& m = messages_.emplace_back();
-    m.rank = from, m.tag = tag_ + 2 * stream, m.at = static_cast<char*>(p), m.left = n;
-    m.first.resize(sizeof head_ + kInline);
-    m.pending = transport_.receive(global(from), m.tag, m.first.data(), m.first.size());
-  }
-  /// Returns when all have ended.
-  void finish() {
-    const Clock::time_point begin = Clock::now();
-    int turns = 0;
-    while (!messages_.empty()) {
-      bool moved = false;
-      for (auto m = messages_.begin(); m != messages_.end();) {
-        if (!transport_.done(m->pending)) {
-          ++m;
-          continue;
-        }
-        moved = true;
-        m->pending = -1;
-        if (!m->sends && !m->headed) read_head(*m);
-        if (m->left == 0) m = messages_.erase(m);
-        else go_on(*m), ++m;
-      }
-      if (moved) {
-        turns = 0;
-        continue;
-      }
-      if (turns > 100) look(Clock::now() - begin);
-      transport_.idle(turns++, is_own_thread());
-    }
-  }
-
- private:
-  int global(int rank) const { return members_.ranks[static_cast<size_t>(rank)]; }
-
-  void go_on(Message& m) {
-    const size_t n = std::min(m.left, Transport::kMost);
-    m.pending = m.sends ? transport_.send(global(m.rank), m.tag + 1, m.at, n)
-                        : transport_.receive(global(m.rank), m.tag + 1, m.at, n);
-    m.at += n, m.left -= n;
-  }
-  void read_head(Message& m) {
-    Head theirs;
-    std::memcpy(&theirs, m.first.data(), sizeof theirs);
-    seen_[static_cast<size_t>(m.rank)] = text(theirs, true);
-    Head expected = head_;
-    if (head_.kind == Collective::recv) expected.kind = Collective::send, expected.peer = theirs.peer;
-    if (theirs != expected) {
-      const bool first = me() < m.rank;  // the same text on both sides
-      const bool numbered = theirs.number != expected.number;
-      raise<CommError>(name(head_.kind), ": rank ", first ? me() : m.rank, " calls ",
-                       text(first ? head_ : theirs, numbered), " but rank ", first ? m.rank : me(), " ",
-                       text(first ? theirs : head_, numbered),
-                       "; every rank must call the same collectives in the same order");
-    }
-    const size_t first = std::min(m.left, kInline);
-    if (first) std::memcpy(m.at, m.first.data() + sizeof theirs, first);
-    m.at += first, m.left -= first;
-    m.headed = true;
-  }
-  int me() const {
-    return static_cast<int>(std::find(members_.ranks.begin(), members_.ranks.end(), transport_.rank()) -
-                            members_.ranks.begin());
-  }
-  /// Is there still something to wait for?
-  void look(Clock::duration waited) {
-    const std::string failure = transport_.failure();
-    WEFT_CHECK(failure.empty(), CommError, name(head_.kind), ": ", failure);
-    for (const Message& m : messages_) {
-      if (!transport_.has_left(global(m.rank))) continue;
-      // The last that it sent may be on its way.
-      if (left_ == Clock::time_point()) left_ = Clock::now();
-      WEFT_CHECK(Clock::now() - left_ < kLastMessages, CommError, name(head_.kind), ": rank ", m.rank,
-                 " has returned while rank ", me(), " waits in ", text(head_),
-                 "; every rank must call the same collectives");
-      break;
-    }
-    if (std::chrono::duration<double>(waited).count() < seconds_) return;
-    const Message* late = &messages_.front();
-    for (const Message& m : messages_)
-      if (!m.sends && !m.headed) {
-        late = &m;
-        break;
-      }
-    const std::string& seen = seen_[static_cast<size_t>(late->rank)];
-    raise<CommError>(name(head_.kind), ": rank ", late->rank, " of ", members_.ranks.size(),
-                     transport_.place(global(late->rank)),
-                     late->headed || late->sends ? " began but did not end " : " did not reach ", text(head_, true),
-                     " in ", seconds_, " s; ", seen.empty() ? "nothing was heard of it" : "last seen at " + seen,
-                     " (a longer wait: TimeoutScope, or timeout in InitOptions)");
-  }
-
-  Transport& transport_;
-  const Members& members_;
-  Head head_;
-  int tag_;
-  double seconds_;
-  std::vector<std::string>& seen_;
-  std::list<Message> messages_;
-  Clock::time_point left_;  // when a rank was first seen to have left
-};
 
 class OverTransport final : public Queued {
  public:
   OverTransport(Members members, int rank)
       : Queued(rank, static_cast<int>(members.ranks.size())),
         members_(std::move(members)),
-        seen_(members_.ranks.size()) {}
+        seen_(members_.ranks.size()),
+        circles_(circles()) {}
   ~OverTransport() override { stop(); }
   int local_rank() const override { return members_.transport->local_rank(); }
   int local_size() const override { return members_.transport->local_size(); }
@@ -259,13 +95,13 @@ class OverTransport final : public Queued {
         case Collective::reduce_scatter: reduce_scatter(c); break;
         case Collective::all_to_all: all_to_all(c); break;
         case Collective::send: {
-          Exchange x = exchange(2 + c.tag);
+          Exchange x = exchange(kOwnStreams + c.tag);
           x.send(c.peer, c.in, bytes(c, c.count));
           x.finish();
           break;
         }
         case Collective::recv: {
-          Exchange x = exchange(2 + c.tag);
+          Exchange x = exchange(kOwnStreams + c.tag);
           x.receive(c.peer, c.out, bytes(c, c.count));
           x.finish();
           break;
@@ -274,12 +110,12 @@ class OverTransport final : public Queued {
     } catch (const std::exception& e) {
       failure_ = e.what();
       members_.transport->announce(failure_);
-      keep(std::move(room_));
+      for (std::vector<char>* room : {&room_, &partial_, &rooms_[0], &rooms_[1]}) keep(std::move(*room));
       throw;
     }
   }
 
-  Exchange exchange(int stream = 0) { return {*members_.transport, members_, head_, stream, timeout, seen_}; }
+  Exchange exchange(int stream = 0) { return {members_, head_, stream, timeout, seen_}; }
   static size_t bytes(const Call& c, int64_t n) { return static_cast<size_t>(n) * itemsize(c.dtype); }
   static const char* in(const Call& c, int64_t at) { return static_cast<const char*>(c.in) + bytes(c, at); }
   static char* out(const Call& c, int64_t at) { return static_cast<char*>(c.out) + bytes(c, at); }
@@ -290,10 +126,10 @@ class OverTransport final : public Queued {
   template <class F> void for_others(const F& f) const {
     for (int i = 1; i < size(); ++i) f((rank() + i) % size());
   }
-  static void reduce(const Call& c, void* to, const Parts& parts, int64_t n) {
+  void reduce(const Call& c, void* to, const Parts& parts, int64_t n) const {
     dispatch_all(c.dtype, name(c.kind), [&]<class T> {
       using A = std::conditional_t<is_half_v<T>, float, T>;
-      reduce_ranks<T, A>(static_cast<T*>(to), parts, n, c.op);
+      reduce_ranks<T, A>(static_cast<T*>(to), parts, n, c.op, static_cast<size_t>(size()));
     });
   }
 
@@ -354,7 +190,7 @@ class OverTransport final : public Queued {
   static char* writable(const void* p) { return static_cast<char*>(const_cast<void*>(p)); }
 
   void reduce_scatter(const Call& c) {
-    const int64_t step = std::max<int64_t>(1, static_cast<int64_t>(kPiece / itemsize(c.dtype)) / size());
+    const int64_t step = std::max<int64_t>(1, static_cast<int64_t>(piece_bytes(size()) / itemsize(c.dtype)) / size());
     for (int64_t at = 0; at < std::max<int64_t>(c.count, 1); at += step) {
       const int64_t n = std::min(step, c.count - at);
       const Parts parts = arrivals(c, n, in(c, c.count * rank() + at));
@@ -378,34 +214,111 @@ class OverTransport final : public Queued {
       x.finish();
       return reduce(c, c.out, parts, c.count);
     }
-    const int64_t step = static_cast<int64_t>(kPiece / itemsize(c.dtype)), pieces = (c.count - 1) / step + 1;
-    for (int64_t piece = 0; piece <= pieces; ++piece) {
+    in_pieces(c);
+  }
+
+  /// Where ranks of several machines stand in blocks of equal size, a power of two, shares are reduced in each machine
+  /// first: its link carries each byte once. The pairs that are added are the same. Otherwise all are one circle.
+  std::vector<Circle> circles() const {
+    Circle all, machine, others;
+    all.me = rank();
+    std::vector<std::string> places;
+    for (int r = 0; r < size(); ++r) {
+      all.ranks.push_back(r);
+      places.push_back(members_.transport->place(members_.ranks[static_cast<size_t>(r)]));
+    }
+    const int in_machine = static_cast<int>(std::count(places.begin(), places.end(), places[0]));
+    if (in_machine == size() || in_machine == 1 || !std::has_single_bit(static_cast<unsigned>(in_machine)) ||
+        size() % in_machine != 0)
+      return {all};
+    for (int r = 0; r < size(); ++r)
+      if (places[static_cast<size_t>(r)] != places[static_cast<size_t>(r / in_machine * in_machine)] ||
+          std::count(places.begin(), places.end(), places[static_cast<size_t>(r)]) != in_machine)
+        return {all};
+    for (int i = 0; i < in_machine; ++i) machine.ranks.push_back(rank() / in_machine * in_machine + i);
+    for (int i = rank() % in_machine; i < size(); i += in_machine) others.ranks.push_back(i);
+    machine.me = rank() % in_machine, others.me = rank() / in_machine;
+    return {machine, others};
+  }
+
+  /// Each circle in turn reduces its shares, then in falling order gives the results back. A piece is a stage further
+  /// than the next one, so that all stages go on at once.
+  void in_pieces(const Call& c) {
+    const auto depth = circles_.size(), stages = 2 * depth;
+    const int64_t step = static_cast<int64_t>(piece_bytes(size()) / itemsize(c.dtype));
+    const auto pieces = static_cast<size_t>((c.count - 1) / step + 1);
+    // What of a piece the ranks of a circle share out.
+    const auto range = [&](size_t piece, size_t circle) {
+      const int64_t begin = static_cast<int64_t>(piece) * step;
+      Range r{begin, std::min(begin + step, c.count)};
+      for (size_t i = 0; i < circle; ++i) r = circles_[i].share(r, circles_[i].me);
+      return r;
+    };
+    // Sums of a machine, of two pieces in turn, in the dtype in which they are added.
+    const Dtype sums = is_half(c.dtype) ? Dtype::f32 : c.dtype;
+    const size_t share_bytes = (static_cast<size_t>(step) / circles_[0].ranks.size() + 1) * itemsize(sums);
+    partial_.resize(depth > 1 ? 2 * share_bytes : 0);
+    const auto partial = [&](size_t piece) { return partial_.data() + piece % 2 * share_bytes; };
+    for (size_t turn = 0; turn + 1 < pieces + stages; ++turn) {
       Exchange x = exchange();
-      if (piece > 0) {  // the reduced shares of the piece before go round
-        const int64_t at = (piece - 1) * step, n = std::min(step, c.count - at);
-        const auto edge = [&](int r) { return at + n * r / size(); };
-        for_others([&](int r) {
-          x.receive(r, out(c, edge(r)), bytes(c, edge(r + 1) - edge(r)), 1);
-          x.send(r, out(c, edge(rank())), bytes(c, edge(rank() + 1) - edge(rank())), 1);
+      std::array<Parts, 2> parts;
+      const auto at_work = [&](size_t stage) { return turn >= stage && turn - stage < pieces; };
+      for (size_t stage = 0; stage < stages; ++stage) {
+        if (!at_work(stage)) continue;
+        const size_t piece = turn - stage, at = std::min(stage, stages - 1 - stage);
+        const Range whole = range(piece, at);
+        if (stage >= depth) give_back(x, c, circles_[at], whole, static_cast<int>(stage));
+        else if (at == 0) parts[0] = collect(x, in(c, whole.first), c.dtype, 0, whole);
+        else parts[1] = collect(x, partial(piece), sums, 1, whole);
+      }
+      x.finish();
+      for (size_t at = 0; at < depth; ++at) {
+        if (!at_work(at)) continue;
+        const Range mine = circles_[at].share(range(turn - at, at), circles_[at].me);
+        dispatch_all(c.dtype, name(c.kind), [&]<class T> {
+          using A = std::conditional_t<is_half_v<T>, float, T>;
+          const auto ranks = static_cast<size_t>(size());
+          T* result = reinterpret_cast<T*>(out(c, mine.first));
+          if (depth == 1) reduce_ranks<T, A>(result, parts[0], length(mine), c.op, ranks);
+          else if (at == 1) reduce_ranks<A, A>(result, parts[1], length(mine), c.op, ranks);
+          else
+            reduce_ranks<T, A>(reinterpret_cast<A*>(partial(turn)), parts[0], length(mine),
+                               c.op == ReduceOp::mean ? ReduceOp::sum : c.op, ranks);
         });
       }
-      if (piece == pieces) return x.finish();
-      const int64_t at = piece * step, n = std::min(step, c.count - at);
-      const auto edge = [&](int r) { return at + n * r / size(); };
-      const int64_t share = edge(rank() + 1) - edge(rank());
-      const Parts parts = arrivals(c, share, in(c, edge(rank())));
-      for_others([&](int r) {
-        x.receive(r, writable(parts[static_cast<size_t>(r)]), bytes(c, share));
-        x.send(r, in(c, edge(r)), bytes(c, edge(r + 1) - edge(r)));
-      });
-      x.finish();
-      reduce(c, out(c, edge(rank())), parts, share);
     }
+  }
+  /// This rank's share of a range from all ranks of a circle, to whom theirs go. `from`: the range's elements.
+  Parts collect(Exchange& x, const char* from, Dtype d, size_t at, Range whole) {
+    const Circle& circle = circles_[at];
+    const auto size_of = [&](int64_t n) { return static_cast<size_t>(n) * itemsize(d); };
+    const auto place = [&](int i) { return from + size_of(circle.share(whole, i).first - whole.first); };
+    const size_t mine = size_of(length(circle.share(whole, circle.me)));
+    rooms_[at].resize(mine * circle.ranks.size());
+    Parts parts(circle.ranks.size(), place(circle.me));
+    circle.for_others([&](int i, int r) {
+      char* theirs = rooms_[at].data() + mine * static_cast<size_t>(i);
+      parts[static_cast<size_t>(i)] = theirs;
+      x.receive(r, theirs, mine, static_cast<int>(at));
+      x.send(r, place(i), size_of(length(circle.share(whole, i))), static_cast<int>(at));
+    });
+    return parts;
+  }
+  /// The result's shares to all ranks of a circle.
+  void give_back(Exchange& x, const Call& c, const Circle& circle, Range whole, int stream) const {
+    const Range mine = circle.share(whole, circle.me);
+    circle.for_others([&](int i, int r) {
+      const Range theirs = circle.share(whole, i);
+      x.receive(r, out(c, theirs.first), bytes(c, length(theirs)), stream);
+      x.send(r, out(c, mine.first), bytes(c, length(mine)), stream);
+    });
   }
 
   Members members_;
   std::vector<std::string> seen_;  // of each rank, the last call that was heard of
-  std::vector<char> room_;
+  std::vector<char> room_, partial_;
+  std::array<std::vector<char>, 2> rooms_;
+  std::vector<Circle> circles_;
   Head head_{};
   uint64_t number_ = 0;
   std::string failure_;

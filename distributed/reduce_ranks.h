@@ -27,12 +27,13 @@ template <class A> A combine(ReduceOp op, A a, A b) {
 }
 
 /// out[i] = ((parts[0][i] op parts[1][i]) op (parts[2][i] op parts[3][i])) op ..., i < n, in A: a part counts alone
-/// where it has no neighbour. `out` may be one of the parts.
-template <class T, class A> void reduce_ranks(T* out, const std::vector<const void*>& parts, int64_t n, ReduceOp op) {
+/// where it has no neighbour. `out` may be one of the parts. mean divides by `ranks`, which the parts are sums of.
+template <class T, class A, class Out>
+void reduce_ranks(Out* out, const std::vector<const void*>& parts, int64_t n, ReduceOp op, size_t ranks) {
   constexpr int64_t kBlock = 256;
   A waiting[24][kBlock];  // [d]: 2^(d+1) parts made one, whose neighbours are to come
   A x[kBlock];
-  const size_t ranks = parts.size(), pairs = (ranks + 1) / 2;
+  const size_t pairs = (parts.size() + 1) / 2;
   const ReduceOp add = op == ReduceOp::mean ? ReduceOp::sum : op;
   for (int64_t at = 0; at < n; at += kBlock) {
     const int64_t m = std::min(kBlock, n - at);
@@ -45,7 +46,7 @@ template <class T, class A> void reduce_ranks(T* out, const std::vector<const vo
     };
     for (size_t pair = 0; pair < pairs; ++pair) {
       const T* a = static_cast<const T*>(parts[2 * pair]) + at;
-      if (2 * pair + 1 == ranks) {
+      if (2 * pair + 1 == parts.size()) {
         for (int64_t i = 0; i < m; ++i) x[i] = static_cast<A>(a[i]);
       } else {
         const T* b = static_cast<const T*>(parts[2 * pair + 1]) + at;
@@ -69,7 +70,7 @@ template <class T, class A> void reduce_ranks(T* out, const std::vector<const vo
         else
           for (int64_t i = 0; i < m; ++i) x[i] /= count;
       }
-    for (int64_t i = 0; i < m; ++i) out[at + i] = static_cast<T>(x[i]);
+    for (int64_t i = 0; i < m; ++i) out[at + i] = static_cast<Out>(x[i]);
   }
 }
 

@@ -12,6 +12,7 @@
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 #include "weft/core/parallel.h"
 #include "weft/distributed/rendezvous.h"
@@ -257,5 +258,63 @@ TEST_SUITE("distributed threads") {
     CHECK(said_in_part[2] == said_in_part[0]);
     CHECK(said[0] == std::vector<std::string>{"rank 0 waits", "rank 1 waits", ""});
     CHECK(said[1] == said[0]);
+  }
+
+  TEST_CASE("ranks of several machines: each machine's sum first, and the same bits") {
+    struct Placed final : comm::Transport {  // says that a machine has so many ranks
+      Placed(std::shared_ptr<Transport> t, int n) : Transport(t->rank(), t->size()), inner(std::move(t)), each(n) {}
+      std::string place(int r) const override { return str(" on host", r / each); }
+      int64_t send(int to, int tag, const void* p, size_t n) override {
+        if (to / each != rank() / each) far += n;
+        return inner->send(to, tag, p, n);
+      }
+      int64_t receive(int from, int tag, void* p, size_t n) override { return inner->receive(from, tag, p, n); }
+      bool done(int64_t number) override { return inner->done(number); }
+      void cancel(int64_t number) noexcept override { inner->cancel(number); }
+      void idle(int turns, bool own) override { inner->idle(turns, own); }
+      void announce(const std::string& what) noexcept override { inner->announce(what); }
+      std::string failure() override { return inner->failure(); }
+      bool has_left(int r) override { return inner->has_left(r); }
+      std::shared_ptr<Transport> inner;
+      int each;
+      size_t far = 0;  // bytes to other machines
+    };
+    for (const auto& [ranks, each] : {std::pair{4, 2}, {6, 2}, {8, 4}, {6, 3}, {3, 2}})
+      for (const Dtype d : {Dtype::f32, Dtype::bf16, Dtype::f64, Dtype::i32}) {
+        CAPTURE(ranks);
+        CAPTURE(each);
+        CAPTURE(d);
+        const auto n = static_cast<size_t>(ranks);
+        // a rest that does not divide, and several pieces
+        const int64_t count = d == Dtype::f32 ? 400003 : 3001;
+        std::vector<std::vector<double>> near(n), far(n);
+        std::vector<size_t> sent(n);
+        const auto run = [&](bool placed, std::vector<std::vector<double>>& results) {
+          const auto ends = comm::thread_transports(ranks);
+          std::vector<std::thread> threads;
+          for (size_t r = 0; r < n; ++r)
+            threads.emplace_back([&, r] {
+              const auto end = std::make_shared<Placed>(ends[r], placed ? each : ranks);
+              const Group g(comm::over(end));
+              Generator gen(r);
+              Tensor x = (randn({count}, Dtype::f64, &gen) * 1000).to(d);
+              const Tensor least = g.all_reduce(x, "min");
+              end->far = 0;
+              g.all_reduce_(x, is_floating(d) ? "mean" : "sum");
+              sent[r] = end->far;
+              results[r] = cat({x, least}).to_vector<double>();
+            });
+          for (std::thread& t : threads) t.join();
+        };
+        run(false, near);
+        run(true, far);
+        for (size_t r = 0; r < n; ++r) CHECK((near[r] == near[0] && far[r] == near[0]));
+        if (each == 3 || ranks == 3 || d != Dtype::f32) continue;  // no power of two, or machines of unequal size
+        // a machine of R ranks and M machines: 2 (M - 1) / M of the tensor through its link, and the messages' heads
+        const int machines = ranks / each;
+        size_t through = 0;
+        for (int r = 0; r < each; ++r) through += sent[static_cast<size_t>(r)];
+        CHECK(static_cast<double>(through) < 1.01 * 2 * (machines - 1) / machines * 4 * static_cast<double>(count));
+      }
   }
 }

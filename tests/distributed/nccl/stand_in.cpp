@@ -50,7 +50,9 @@ void reduce(const Op& o, void* out, const std::vector<const void*>& parts, size_
                       : o.op == ncclMin ? ReduceOp::min
                       : o.op == ncclMax ? ReduceOp::max
                                         : ReduceOp::product;
-  const auto as = [&]<class T, class A> { weft::comm::reduce_ranks<T, A>(static_cast<T*>(out), parts, n, op); };
+  const auto as = [&]<class T, class A> {
+    weft::comm::reduce_ranks<T, A>(static_cast<T*>(out), parts, n, op, parts.size());
+  };
   switch (o.type) {
     case ncclFloat32: return as.operator()<float, float>();
     case ncclFloat64: return as.operator()<double, double>();

@@ -173,7 +173,8 @@ void straggle(const ProcessGroup& g) {
   constexpr int64_t kBatch = 2;
   nn::Sequential mine = net(), whole = net();
   training::DistributedDataParallel parallel(mine, {.group = g, .bucket_mb = 5e-4});
-  optim::SGD opt(mine.parameters(), {.lr = 0.05, .momentum = 0.5}), plain(whole.parameters(), {.lr = 0.05, .momentum = 0.5});
+  optim::SGD opt(mine.parameters(), {.lr = 0.05, .momentum = 0.5}),
+      plain(whole.parameters(), {.lr = 0.05, .momentum = 0.5});
   Generator late(static_cast<uint64_t>(90 + g.rank()));
   const auto step = [](const nn::Sequential& n, optim::SGD& o, const Tensor& x) {
     o.zero_grad();
@@ -218,7 +219,8 @@ int main(int argc, char** argv) try {
   else if (what == "threads") say(describe(g));
   else if (what == "straggle") straggle(g);
   else throw ValueError("usage: weft_test_ranks collectives | fail HOW CALL | loop | threads | straggle | nccl");
-  if (wrong == 0 && g.rank() == 0 && (what == "collectives" || what == "straggle")) say(str("ok, ", g.size(), " ranks"));
+  if (wrong == 0 && g.rank() == 0 && (what == "collectives" || what == "straggle"))
+    say(str("ok, ", g.size(), " ranks"));
   return wrong == 0 ? 0 : 1;
 } catch (const std::exception& e) {
   say(e.what());
