@@ -16,9 +16,9 @@ using Segment = std::function<std::vector<Tensor>(const std::vector<Tensor>&)>;
 
 /// Runs `fn(inputs)` without keeping what its backward needs; backward runs `fn` again. Parameters that `fn` uses get
 /// their gradients as always, through backward() and grad(), of any order. The recomputation sees the random numbers
-/// (this thread's generator) and the autocast mode of the first run. Side effects of `fn` (running statistics) happen
-/// twice. Errors: ValueError if `fn` uses a tensor with history that is not among `inputs`, or gives another number of
-/// outputs the second time. Source: torch.utils.checkpoint.
+/// (this thread's generator), the autocast mode and the algorithm of f32 convolutions of the first run. Side effects of
+/// `fn` (running statistics) happen twice. Errors: ValueError if `fn` uses a tensor with history that is not among
+/// `inputs`, or gives another number of outputs the second time. Source: torch.utils.checkpoint.
 WEFT_API std::vector<Tensor> checkpoint(const Segment& fn, const std::vector<Tensor>& inputs);
 
 /// The same for a function of tensors that gives one tensor: `checkpoint([&](const Tensor& x) { return block(x); },

@@ -1,8 +1,9 @@
-// Whether ops are recorded, and with which dtype they compute: per-thread switches with guards.
+// Whether ops are recorded, with which dtype they compute, how convolutions do: per-thread switches.
 #pragma once
 
 #include <utility>
 
+#include "weft/core/conv_params.h"
 #include "weft/core/device.h"
 #include "weft/core/dtype.h"
 #include "weft/core/tensor.h"
@@ -18,6 +19,7 @@ struct ThreadMode {
   int backward_depth = 0;   // of backwards inside of formulas
   Dtype autocast_dtype = Dtype::bf16;
   DeviceType autocast_device = DeviceType::cpu;
+  ConvAlgorithm conv_algorithm = ConvAlgorithm::winograd;
 };
 WEFT_API ThreadMode& thread_mode();
 
@@ -76,6 +78,16 @@ class [[nodiscard]] Autocast {
  private:
   detail::ThreadMode before_;
 };
+
+/// How this thread's f32 convolutions are computed on a CPU from now on: "winograd" (the default) lets those that it
+/// pays for go through Winograd's transforms, "direct" makes all of them sums of products. The derivatives of a
+/// convolution keep its algorithm, whatever thread they run on; `checkpoint` and `run_threads` hand it on. What each
+/// costs in time and rounding errors: docs/guide/numbers.md.
+inline void set_float32_conv_algorithm(Choice<ConvAlgorithm> algorithm) {
+  detail::thread_mode().conv_algorithm = algorithm;
+}
+/// This thread's algorithm.
+inline ConvAlgorithm float32_conv_algorithm() { return detail::thread_mode().conv_algorithm; }
 
 /// How an op takes part in autocast.
 enum class CastPolicy : uint8_t {

@@ -2,15 +2,25 @@
 // Knows no tensor.
 #pragma once
 
+#include <optional>
+
+#include "weft/core/choice.h"
 #include "weft/core/shape.h"
 
 namespace weft {
+
+/// How f32 convolutions are computed on a CPU: where it pays by Winograd's transforms, or always as sums of products.
+enum class ConvAlgorithm : uint8_t { winograd, direct };
+constexpr auto mode_words(ConvAlgorithm) {
+  return make_words("set_float32_conv_algorithm: algorithm", "winograd", "direct");
+}
 
 /// Per spatial axis: step of the window, zeros before and after, distance of the taps; and the number of groups.
 /// Output size: floor((L + padding_lo + padding_hi - dilation (k - 1) - 1) / stride) + 1.
 struct ConvParams {
   Shape stride, padding_lo, padding_hi, dilation;  ///< one entry for each spatial axis
   int64_t groups = 1;                              ///< of channels that do not mix
+  std::optional<ConvAlgorithm> algorithm = {};     ///< unset: the calling thread's; gradients keep that of their op
 
   /// Stride 1, no padding, dilation 1, for `rank` spatial axes.
   static ConvParams plain(int rank) {

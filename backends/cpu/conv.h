@@ -11,8 +11,11 @@ namespace weft::cpu {
 
 struct ConvProblem : fn::ConvGeometry<kMaxRank - 2> {
   Dtype dtype;
+  ConvAlgorithm algorithm;
   ConvProblem(const TensorRef& x, const TensorRef& w, const TensorRef& y, const ConvParams& p)
-      : ConvGeometry(x.shape, w.shape, y.shape, x.rank, p), dtype(x.dtype) {}
+      : ConvGeometry(x.shape, w.shape, y.shape, x.rank, p),
+        dtype(x.dtype),
+        algorithm(p.algorithm.value_or(ConvAlgorithm::winograd)) {}
 };
 
 /// The same for kernels, up to three axes.

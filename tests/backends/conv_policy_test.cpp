@@ -93,6 +93,18 @@ TEST_SUITE("conv policy") {
     CHECK(all - some > 50);
   }
 
+  TEST_CASE("Winograd's transforms are used where they pay, and never for direct sums") {
+    const Case large{{28, 28}, {3, 3}, {1, 1}, {1, 1}, {}, 32};
+    cpu::ConvProblem p = problem(large);
+    p.o = 32;
+    CHECK(p.algorithm == ConvAlgorithm::winograd);
+    CHECK(cpu::policy::winograd(p));
+    CHECK(cpu::policy::winograd_weight_grad(p));
+    p.algorithm = ConvAlgorithm::direct;
+    CHECK(!cpu::policy::winograd(p));
+    CHECK(!cpu::policy::winograd_weight_grad(p));
+  }
+
   TEST_CASE("tensors of more elements than 32 bits count are not handed over") {
     CHECK(!cpu::policy::too_large(problem({{1 << 14, (1 << 14) - 1}, {1, 1}, {1, 1}, {}, {}, 7})));
     CHECK(cpu::policy::too_large(problem({{1 << 14, 1 << 14}, {1, 1}, {1, 1}, {}, {}, 8})));  // x and y

@@ -105,13 +105,20 @@ std::pair<Tensor, Tensor> weight_and_bias_grad(const Tensor& x, const Tensor& g,
   return {gw, gb};
 }
 
+// The parameters with which an op runs and its gradients after it.
+ConvParams resolved(ConvParams p) {
+  if (!p.algorithm) p.algorithm = float32_conv_algorithm();
+  return p;
+}
+
 Saved saved_if(bool wanted, const Tensor& t, const char* what) { return wanted ? Saved::input(t, what) : Saved(); }
 
 }  // namespace
 
 // Shapes are checked by the public forms; these three are called with geometries that came from a convolution.
 
-Tensor conv(const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvParams& p) {
+Tensor conv(const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvParams& params) {
+  const ConvParams p = resolved(params);
   const Tensor x = autocast(CastPolicy::lower, input), w = autocast(CastPolicy::lower, weight),
                b = autocast(CastPolicy::lower, bias);
   const char* op = name_of(p.stride.size());
@@ -145,9 +152,10 @@ Tensor conv(const Tensor& input, const Tensor& weight, const Tensor& bias, const
                 });
 }
 
-Tensor conv_input_grad(const Tensor& gradient, const Tensor& weight, const Shape& x_shape, const ConvParams& p,
+Tensor conv_input_grad(const Tensor& gradient, const Tensor& weight, const Shape& x_shape, const ConvParams& params,
                        const Tensor& bias) {
   const OpName op("conv_input_grad");
+  const ConvParams p = resolved(params);
   const Tensor g = autocast(CastPolicy::lower, gradient), w = autocast(CastPolicy::lower, weight),
                b = autocast(CastPolicy::lower, bias);
   check_dtypes(op, g, w, "weight");
@@ -172,8 +180,9 @@ Tensor conv_input_grad(const Tensor& gradient, const Tensor& weight, const Shape
                 });
 }
 
-Tensor conv_weight_grad(const Tensor& input, const Tensor& gradient, const Shape& w_shape, const ConvParams& p) {
+Tensor conv_weight_grad(const Tensor& input, const Tensor& gradient, const Shape& w_shape, const ConvParams& params) {
   const OpName op("conv_weight_grad");
+  const ConvParams p = resolved(params);
   const Tensor x = autocast(CastPolicy::lower, input), g = autocast(CastPolicy::lower, gradient);
   check_dtypes(op, x, g, "gradient");
   WEFT_CHECK(x.rank() == g.rank() && x.rank() == w_shape.size() && x.size(0) == g.size(0) && g.size(1) == w_shape[0] &&
@@ -251,7 +260,7 @@ Tensor conv_folded(const Tensor& input, const Tensor& weight, const Tensor& bias
   w_shape[0] *= weight.size(1);
   w_shape.insert(0, weight.size(0));
   const auto rest = [](const Shape& s) { return s.slice(1); };
-  const ConvParams q{rest(p.stride), rest(p.padding_lo), rest(p.padding_hi), rest(p.dilation), p.groups};
+  const ConvParams q{rest(p.stride), rest(p.padding_lo), rest(p.padding_hi), rest(p.dilation), p.groups, p.algorithm};
   const Tensor y = conv_folded(x.reshape(folded), weight.reshape(w_shape), bias, q);
   Shape shape = y.shape();
   shape[0] = positions;

@@ -8,10 +8,10 @@ namespace weft {
 
 /// Cross-correlation: y[n, o, i] = bias[o] + sum over c, k of w[o, c, k] x[n, group(o) C/groups + c, i stride + k
 /// dilation - padding_lo]. x: [N, C, L...], w: [O, C/groups, k...], bias: [O] or undefined -> [N, O, L'...]. Any number
-/// of spatial axes. On a CPU, f32 kernels 3x3 and 3x3x3 of 24 and more channels may go through Winograd's transforms,
-/// where a value that is not finite makes all outputs of its tiles (up to 4 elements away) NaN; all others keep it to
-/// the outputs whose windows hold it. Autocast: lower. Errors: rank, channels, empty spatial axes, a kernel larger than
-/// the padded input (ShapeError); dtypes that differ (DtypeError).
+/// of spatial axes. On a CPU, f32 kernels 3x3 and 3x3x3 of 24 and more channels may go through Winograd's transforms
+/// (`set_float32_conv_algorithm`), where a value that is not finite makes all outputs of its tiles (up to 4 elements
+/// away) NaN; all others keep it to the outputs whose windows hold it. Autocast: lower. Errors: rank, channels, empty
+/// spatial axes, a kernel larger than the padded input (ShapeError); dtypes that differ (DtypeError).
 [[nodiscard]] WEFT_API Tensor conv(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvParams& p);
 /// The gradient of conv with respect to x, which is the transposed convolution: g: [N, O, L'...], w: [O, C/groups,
 /// k...] -> x_shape = [N, C, L...]; plus bias: [C] if defined.

@@ -37,49 +37,51 @@ WEFT_INLINE void store_some(float* p, Vec v, int n) {
   for (int i = 0; i < n; ++i) p[i] = v[i];
 }
 
-// The one-dimensional transforms, on any arithmetic type.
+// The one-dimensional transforms, on any arithmetic type, for the points 0, +-2/3, +-3/2 and infinity. What belongs to
+// a pair of points may be scaled in A if G is scaled against it: ones are where they spare most operations, forward
+// (columns of A^T by 3/2 and 4/9) and in the weight gradient (none) each for itself.
 template <class T> WEFT_INLINE void input_1d(const T* d, T* v) {  // B^T d
-  v[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
-  T a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1];
-  v[1] = a + b;
-  v[2] = a - b;
-  T c = d[4] - d[2], e = 2.0f * (d[3] - d[1]);
-  v[3] = c + e;
-  v[4] = c - e;
-  v[5] = 4.0f * d[1] - 5.0f * d[3] + d[5];
+  v[0] = d[0] + d[4] - (97.0f / 36) * d[2];
+  T a = d[4] - 2.25f * d[2], b = d[3] - 2.25f * d[1];
+  v[1] = a + (2.0f / 3) * b;
+  v[2] = a - (2.0f / 3) * b;
+  T c = d[4] - (4.0f / 9) * d[2], e = d[3] - (4.0f / 9) * d[1];
+  v[3] = c + 1.5f * e;
+  v[4] = c - 1.5f * e;
+  v[5] = d[1] + d[5] - (97.0f / 36) * d[3];
 }
 template <class T> WEFT_INLINE void output_1d(const T* m, T* y) {  // A^T m
   T a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], d = m[3] - m[4];
-  y[0] = m[0] + a + c;
-  y[1] = b + 2.0f * d;
-  y[2] = a + 4.0f * c;
-  y[3] = b + 8.0f * d + m[5];
+  y[0] = m[0] + 1.5f * a + (4.0f / 9) * c;
+  y[1] = b + (2.0f / 3) * d;
+  y[2] = (2.0f / 3) * a + c;
+  y[3] = (4.0f / 9) * b + 1.5f * d + m[5];
 }
 template <class T> WEFT_INLINE void filter_1d(const T* g, T* u) {  // G g
-  u[0] = 0.25f * g[0];
-  T a = (-1.0f / 6) * (g[0] + g[2]), b = (-1.0f / 6) * g[1];
-  u[1] = a + b;
-  u[2] = a - b;
-  T c = (1.0f / 24) * g[0] + (1.0f / 6) * g[2], d = (1.0f / 12) * g[1];
-  u[3] = c + d;
-  u[4] = c - d;
+  u[0] = g[0];
+  T a = (-27.0f / 65) * g[0] - (12.0f / 65) * g[2];
+  u[1] = a - (18.0f / 65) * g[1];
+  u[2] = a + (18.0f / 65) * g[1];
+  T b = (18.0f / 65) * g[0] + (81.0f / 130) * g[2];
+  u[3] = b + (27.0f / 65) * g[1];
+  u[4] = b - (27.0f / 65) * g[1];
   u[5] = g[2];
 }
 template <class T> WEFT_INLINE void output_grad_1d(const T* y, T* m) {  // A y
   m[0] = y[0];
-  T a = y[0] + y[2], b = y[1] + y[3];
-  m[1] = a + b;
-  m[2] = a - b;
-  T c = y[0] + 4.0f * y[2], d = 2.0f * y[1] + 8.0f * y[3];
-  m[3] = c + d;
-  m[4] = c - d;
+  T a = y[0] + (4.0f / 9) * y[2], b = y[1] + (4.0f / 9) * y[3];
+  m[1] = a + (2.0f / 3) * b;
+  m[2] = a - (2.0f / 3) * b;
+  T c = y[0] + 2.25f * y[2], d = y[1] + 2.25f * y[3];
+  m[3] = c + 1.5f * d;
+  m[4] = c - 1.5f * d;
   m[5] = y[3];
 }
 template <class T> WEFT_INLINE void filter_grad_1d(const T* u, T* g) {  // G^T u
   T a = u[1] + u[2], b = u[2] - u[1], c = u[3] + u[4], d = u[3] - u[4];
-  g[0] = 0.25f * u[0] - (1.0f / 6) * a + (1.0f / 24) * c;
-  g[1] = (1.0f / 6) * b + (1.0f / 12) * d;
-  g[2] = (1.0f / 6) * (c - a) + u[5];
+  g[0] = u[0] - (81.0f / 130) * a + (8.0f / 65) * c;
+  g[1] = (27.0f / 65) * b + (12.0f / 65) * d;
+  g[2] = (18.0f / 65) * (c - a) + u[5];
 }
 
 // Applies a transform of In to Out values to both axes of a square.
@@ -183,14 +185,22 @@ void transform_input(float* v, int64_t pitch, int64_t xi_pitch, int64_t count, c
   }
 }
 
+// A register tile of sums: acc = sum, or acc += sum. Sums of their own that are added at the end leave smaller rounding
+// errors than sums that go on from acc.
+template <int Vectors> WEFT_INLINE void put(float* acc, int64_t pitch, const Vec (&sum)[kRows][Vectors], bool add) {
+#pragma GCC unroll 12
+  for (int r = 0; r < kRows; ++r)
+    for (int i = 0; i < Vectors; ++i) {
+      float* to = acc + r * pitch + i * kWidth;
+      store(to, add ? load(to) + sum[r][i] : sum[r][i]);
+    }
+}
+
 // m[kRows][Vectors of outputs] (+)= v[kRows][depth] * u[depth][kPanel].
 template <int Vectors>
 WEFT_INLINE void multiply(float* m, int64_t m_pitch, const float* v, int64_t v_pitch, const float* u, int64_t depth,
                           bool add) {
-  Vec sum[kRows][Vectors];
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r)
-    for (int i = 0; i < Vectors; ++i) sum[r][i] = add ? load(m + r * m_pitch + i * kWidth) : Vec{};
+  Vec sum[kRows][Vectors] = {};
   for (int64_t k = 0; k < depth; ++k) {
     Vec row[Vectors];
     for (int i = 0; i < Vectors; ++i) row[i] = load(u + k * kPanel + i * kWidth);
@@ -198,9 +208,7 @@ WEFT_INLINE void multiply(float* m, int64_t m_pitch, const float* v, int64_t v_p
     for (int r = 0; r < kRows; ++r)
       for (int i = 0; i < Vectors; ++i) sum[r][i] += v[r * v_pitch + k] * row[i];
   }
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r)
-    for (int i = 0; i < Vectors; ++i) store(m + r * m_pitch + i * kWidth, sum[r][i]);
+  put(m, m_pitch, sum, add);
 }
 
 // y of `count` tiles = A^T m A + bias. `target(t, at)` gives a tile's output plane and its place.
@@ -355,11 +363,8 @@ void transform_gradient(float* v, int64_t pitch, int64_t xi_pitch, int64_t count
 // acc[kRows of c][Vectors of o] (+)= sum over tiles of v[tile][c] * g[tile][o].
 template <int Vectors>
 WEFT_INLINE void multiply_transposed(float* acc, int64_t acc_pitch, const float* v, int64_t v_pitch, const float* g,
-                                     int64_t g_pitch, int64_t tiles, bool fresh) {
-  Vec sum[kRows][Vectors];
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r)
-    for (int i = 0; i < Vectors; ++i) sum[r][i] = fresh ? Vec{} : load(acc + r * acc_pitch + i * kWidth);
+                                     int64_t g_pitch, int64_t tiles, bool add) {
+  Vec sum[kRows][Vectors] = {};
   for (int64_t t = 0; t < tiles; ++t) {
     Vec column[Vectors];
     for (int i = 0; i < Vectors; ++i) column[i] = load(g + t * g_pitch + i * kWidth);
@@ -368,9 +373,7 @@ WEFT_INLINE void multiply_transposed(float* acc, int64_t acc_pitch, const float*
     for (int r = 0; r < kRows; ++r)
       for (int i = 0; i < Vectors; ++i) sum[r][i] += s[r] * column[i];
   }
-#pragma GCC unroll 12
-  for (int r = 0; r < kRows; ++r)
-    for (int i = 0; i < Vectors; ++i) store(acc + r * acc_pitch + i * kWidth, sum[r][i]);
+  put(acc, acc_pitch, sum, add);
 }
 
 // A part of the weight gradient: some inputs and some outputs of it.
@@ -420,7 +423,7 @@ void weight_grad_part(float* dw, const float* x, const float* g, const Problem& 
   const int64_t written = std::min(c_rows, fn::round_up(part.c.end - part.c.begin, kWidth));
   for (int64_t row = 0; row < 36 * p.kd * block && written < c_rows; ++row)
     std::fill_n(ring + row / block * v_plane + row % block * c_pitch + written, c_rows - written, 0.0f);
-  bool fresh = true;
+  bool add = false;
 
   for (int64_t image = 0; image < images; ++image)
     for (int64_t first = 0; first < tiles; first += block) {
@@ -451,12 +454,11 @@ void weight_grad_part(float* dw, const float* x, const float* g, const Problem& 
             for (int64_t c = 0; c < c_rows; c += kRows) {
               float* to = m + product * m_plane + c * o_pitch + o;
               const float* from = gt + xi * g_plane + o;
-              if (o + kCols <= o_pitch)
-                multiply_transposed<2>(to, o_pitch, v + c, c_pitch, from, o_pitch, count, fresh);
-              else multiply_transposed<1>(to, o_pitch, v + c, c_pitch, from, o_pitch, count, fresh);
+              if (o + kCols <= o_pitch) multiply_transposed<2>(to, o_pitch, v + c, c_pitch, from, o_pitch, count, add);
+              else multiply_transposed<1>(to, o_pitch, v + c, c_pitch, from, o_pitch, count, add);
             }
         }
-        fresh = false;
+        add = true;
       }
     }
   transform_weight_grad(dw, m, o_pitch, m_plane, p, part);
