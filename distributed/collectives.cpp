@@ -13,7 +13,7 @@
 namespace weft::comm {
 namespace {
 
-// all_reduce: up to so many bytes everybody sends everything to everybody; above, each rank reduces its share of a
+// all_reduce in one circle: up to so many bytes everybody sends everything to everybody; above, each rank reduces its share of a
 // piece while the shares of the pieces before go round. Pieces grow with the ranks, so that shares do not shrink.
 constexpr size_t kSmall = 4096;
 constexpr size_t piece_bytes(int ranks) { return std::max(size_t{1} << 19, static_cast<size_t>(ranks) << 16); }
@@ -204,7 +204,7 @@ class OverTransport final : public Queued {
     }
   }
   void all_reduce(const Call& c) {
-    if (bytes(c, c.count) <= kSmall || size() == 1) {
+    if (c.count == 0 || size() == 1 || (circles_.size() == 1 && bytes(c, c.count) <= kSmall)) {
       const Parts parts = arrivals(c, c.count, c.in);
       Exchange x = exchange();
       for_others([&](int r) {

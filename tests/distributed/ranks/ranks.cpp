@@ -123,6 +123,9 @@ void call(const ProcessGroup& g, const std::string& what, int64_t n = 5000) {
   else if (what == "broadcast") g.broadcast_(x, 0);
   else if (what == "reduce_scatter") (void)g.reduce_scatter(ones({g.size(), n}));
   else if (what == "all_to_all") (void)g.all_to_all(ones({g.size(), n}));
+  else if (what == "send" && g.rank() == g.size() - 1)
+    for (int r = 0; r + 1 < g.size(); ++r) g.send(x, r);
+  else if (what == "send") g.recv(x, g.size() - 1);
   else if (what == "large") g.all_reduce_(x = ones({4000000}));
   else g.barrier();
 }

@@ -89,6 +89,29 @@ if what == "failures":
         rc, out, seconds = run(3, "fail", how, "all_reduce", WEFT_TEST_TIMEOUT="3")
         check(rc != 0 and f"rank 2: {how}" in out and seconds < 25, f"{how:6} {seconds:5.1f} s", out)
 
+if what == "table":      # docs/failures.md
+    ways = {"stop": "It is stopped (SIGSTOP)", "kill": "It is killed (SIGKILL)", "exit": "It calls _exit(7)",
+            "throw": "It throws and its main ends with status 1", "skip": "It returns from main without the call",
+            "other": "It calls barrier instead", "size": "It has 4999 elements where the others have 5000"}
+    calls = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "barrier", "send")
+    print(f"""# What ranks say when one of them fails
+
+Rank 2 of 3 fails in the third call; the deadline is 3 s. What the other two ranks print, how long the job takes from its
+start to its end, and its exit status ({flavour}, written by `tests/distributed/ranks/run.py PROGRAM {flavour} table`; in
+`send` rank 2 sends to the others). A rank that says nothing was ended by mpirun before it could, or had what it needed.
+""")
+    for how, title in ways.items():
+        print(f"## {title}\n\n| call | rank 0 | rank 1 | s | status |\n|---|---|---|---|---|")
+        for call in calls:
+            if (how, call) in (("size", "barrier"), ("other", "barrier"), ("other", "send")):
+                continue
+            rc, out, seconds = run(3, "fail", how, call, WEFT_TEST_TIMEOUT="3")
+            said = {"0": "", "1": ""}
+            for rank, text in re.findall(r"rank (\d) heard: (.*)", out):
+                said[rank] = re.sub(r" on [\w.-]+(?= (did|began|failed))", " on HOST", text)
+            print(f"| `{call}` | {said['0']} | {said['1']} | {seconds:.0f} | {rc} |")
+        print()
+
 if what == "run":
     script = str(pathlib.Path(__file__).resolve().parents[3] / "scripts" / "weft-run")
     environment.pop("LD_LIBRARY_PATH", None)
