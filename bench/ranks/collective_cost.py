@@ -41,8 +41,12 @@ def levels(p, fabric, sharing):
             (p // inside, Path(fabric.outside, fabric.gamma, inside if sharing else 1)))
 
 
-# Bytes, as distributed/collectives.cpp has them.
-SMALL, PIECE, INLINE, MOST = 4096, 1 << 19, 8192, 1 << 30
+# Bytes, as distributed/collectives.cpp and exchange.cpp have them.
+SMALL, INLINE, MOST = 4096, 8192, 1 << 30
+
+
+def piece_bytes(p):
+    return max(1 << 19, p << 16)
 
 
 def messages(size):
@@ -50,26 +54,44 @@ def messages(size):
     return 1 + (math.ceil((size - INLINE) / MOST) if size > INLINE else 0)
 
 
-def direct(n, p, fabric, piece=PIECE):
-    """weft's. Up to 4 KiB everybody sends all to everybody: L + (p-1) (alpha + n (beta + gamma)). Above, k pieces
-    (of 512 KiB) of which one is scattered while the one before is gathered; m messages carry a share of 1/p:
-    (k+1) L + 2 k (p-1) m alpha + (p-1)/p n (2 beta + gamma)."""
+def weft(n, p, fabric, wider=1, piece=None):
+    """weft's. Up to 4 KiB everybody sends all to everybody: L + (p-1) (alpha + n (beta + gamma)). Above, k pieces, each
+    a stage further than the next one; m messages carry a share. Ranks of one machine, or one on each, reduce and give
+    back shares of 1/p: (k+1) L + 2 k (p-1) m alpha + (p-1)/p n (2 beta + gamma). With several on each of M machines,
+    if their number R is a power of two, a machine's ranks (L', alpha', beta') reduce shares of 1/R, those with the same
+    number in all machines reduce shares of them, and both give back:
+    (k+1) L + 2 L' + 2 k ((R-1) m' alpha' + (M-1) m alpha) + (R-1)/R n (2 beta' + gamma)
+    + (M-1)/M n ((1 + wider) beta + wider/R gamma). `wider`: bytes of a machine's sum for each of n; 2 for f16 and bf16.
+    """
     if p == 1:
         return 0.0
     (inside, near), (machines, far) = levels(p, fabric, True)
-    latency = (far if machines > 1 else near).link.latency
+
+    def shares(others, path, size):
+        """So many bytes to each of so many others."""
+        return others * (path.message(size) + (messages(size) - 1) * path.link.alpha)
 
     def to_all(size):
-        more = messages(size) - 1
-        return sum(others * (path.message(size) + more * path.link.alpha)
-                   for others, path in ((inside - 1, near), (p - inside, far)))
+        return shares(inside - 1, near, size) + shares(p - inside, far, size)
 
+    latency = (far if machines > 1 else near).link.latency
     if n <= SMALL:
         return latency + to_all(n) + (p - 1) * n * fabric.gamma
+    two_levels = inside > 1 and machines > 1 and inside & (inside - 1) == 0
+
+    def all_stages(size):
+        share, added = size / p, (p - 1) * size / p
+        if not two_levels:
+            return 2 * to_all(share) + added * fabric.gamma
+        added += (wider - 1) * (machines - 1) * share
+        return (2 * shares(inside - 1, near, size / inside) + shares(machines - 1, far, wider * share) +
+                shares(machines - 1, far, share) + added * fabric.gamma)
+
+    piece = piece or piece_bytes(p)
     whole, rest = divmod(n, piece)
-    exchanges = whole + (rest > 0) + 1
-    sent = whole * to_all(piece / p) + (to_all(rest / p) if rest else 0)
-    return exchanges * latency + 2 * sent + (p - 1) / p * n * fabric.gamma
+    # The first and the last exchange of two levels are in the machine.
+    latencies = (whole + (rest > 0) + 1) * latency + (2 * near.link.latency if two_levels else 0)
+    return latencies + whole * all_stages(piece) + (all_stages(rest) if rest else 0)
 
 
 def ring_level(n, p, path):
@@ -137,9 +159,10 @@ def hierarchical(n, p, fabric):
     return ring_level(n, inside, near) + ring_level(n / inside, machines, far)
 
 
-ALGORITHMS = {a.__name__: a for a in (direct, ring, tree, doubling, halving, hierarchical)}
+ALGORITHMS = {a.__name__: a for a in (weft, ring, tree, doubling, halving, hierarchical)}
 
 
-def fastest(n, p, fabric):
-    """(Name, seconds)"""
-    return min(((name, a(n, p, fabric)) for name, a in ALGORITHMS.items()), key=lambda x: x[1])
+def fastest(n, p, fabric, wider=1):
+    """(Name, seconds). Only weft sends anything wider."""
+    seconds = {name: weft(n, p, fabric, wider) if a is weft else a(n, p, fabric) for name, a in ALGORITHMS.items()}
+    return min(seconds.items(), key=lambda x: x[1])

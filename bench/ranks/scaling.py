@@ -17,7 +17,7 @@ import os
 import re
 import sys
 
-from collective_cost import PIECE, Fabric, Link, direct, fastest
+from collective_cost import Fabric, Link, fastest, weft
 from training_step import Rank, resnet, slowest_of, step, unet
 
 # ---------------------------------------------------------------- measurements
@@ -60,7 +60,7 @@ def on_machine(n, p, constants, cores):
     """weft's all_reduce on p ranks of one machine, constants (latency, alpha, beta, gamma). The ranks' own cores
     move the bytes, and an exchange ends with the core that has the most ranks."""
     link = Link(*constants[:3])
-    return math.ceil(p / cores) * direct(n, p, Fabric(link, link, constants[3], p))
+    return math.ceil(p / cores) * weft(n, p, Fabric(link, link, constants[3], p))
 
 
 # Above 4 KiB only 2 beta + gamma shows: adding a byte is taken to cost what moving it does.
@@ -179,11 +179,11 @@ ACCELERATOR_INSIDE = Link(5e-6, 2e-6, 5e-12)
 ACCELERATOR_GAMMA = 1e-12
 
 
-def slower_from(factor, n, fabric, piece, most):
-    """The number of ranks, in whole machines, from which `direct` always takes so many times as long as the fastest."""
+def slower_from(factor, n, fabric, most):
+    """The number of ranks, in whole machines, from which `weft` always takes so many times as long as the fastest."""
     first = None
     for p in range(most - most % fabric.per_machine, fabric.per_machine - 1, -fabric.per_machine):
-        if direct(n, p, fabric, piece(p)) < factor * fastest(n, p, fabric)[1]:
+        if weft(n, p, fabric) < factor * fastest(n, p, fabric)[1]:
             break
         first = p
     return first or "none"
@@ -197,37 +197,38 @@ def run_table(o):
               Rank(o.accelerator_tflops * 1e12, o.accelerator_memory * 1e9)))
     shown = [p for p in (2, 4, 8, 16, 64, 256, 1024) if p <= o.per_machine or p % o.per_machine == 0]
 
-    print("The fastest, and how many times as long `direct` takes (ranks on CPUs):\n")
+    print("The fastest, and how many times as long `weft` takes (ranks on CPUs):\n")
+    sizes = 4096, 1 << 16, 1 << 20, 25 << 20
     settings = [(name, per_machine, Fabric(Link(*o.inside), link, o.gamma, per_machine))
                 for name, link in links.items() for per_machine in sorted({1, o.per_machine})]
     rows = []
     for name, per_machine, fabric in settings:
-        for n in (4096, 1 << 20, 25 << 20):
+        for n in sizes:
             row = [name, per_machine, bytes_text(n)]
             for p in shown:
                 best, seconds = fastest(n, p, fabric)
-                row.append("direct" if best == "direct" else f"{best} {direct(n, p, fabric) / seconds:.1f}")
+                row.append(best if best == "weft" else f"{best} {weft(n, p, fabric) / seconds:.1f}")
             rows.append(row)
     show_table(["network", "ranks a machine", "bytes", *map(str, shown)], rows)
 
-    print("From how many ranks on `direct` takes so many times as long as the fastest, 25 MiB:\n")
+    print("From how many ranks on `weft` takes so many times as long as the fastest:\n")
     factors = (1.25, 2, 5)
-    pieces = {"512 KiB": lambda p: PIECE, "64 KiB a rank": lambda p: max(PIECE, p << 16)}
-    show_table(["network", "ranks a machine", "pieces", *(f"{f} times" for f in factors)],
-               [[name, per_machine, text] + [slower_from(f, 25 << 20, fabric, piece, 1024) for f in factors]
-                for (name, per_machine, fabric), (text, piece) in itertools.product(settings, pieces.items())])
+    show_table(["network", "ranks a machine", "bytes", *(f"{f} times" for f in factors)],
+               [[name, per_machine, bytes_text(n)] + [slower_from(f, n, fabric, 1024) for f in factors]
+                for (name, per_machine, fabric), n in itertools.product(settings, sizes)])
 
     for network, batches in ((resnet(50), o.resnet_batch), (unet(), o.unet_batch)):
         print(f"{network.name}, {network.elements / 1e6:.1f} M parameters, {network.forward_flop / 1e9:.1f} GFLOP "
-              f"forward, {o.per_machine} a machine: efficiency in % with `direct` / with the fastest for each bucket\n")
+              f"forward, {o.per_machine} a machine: efficiency in % with `weft` / with the fastest for each bucket\n")
         rows = []
         for (name, inside, gamma, rank), batch in zip(kinds, batches):
             for (link_name, link), (dtype, itemsize) in itertools.product(links.items(), (("f32", 4), ("bf16", 2))):
                 fabric = Fabric(inside, link, gamma, o.per_machine)
                 cells = []
                 for p in shown:
-                    both = [step(network, batch, rank, itemsize, cost, o.bucket_mb, slowest_of(p, o.uneven))
-                            for cost in (lambda n, p=p: direct(n, p, fabric), lambda n, p=p: fastest(n, p, fabric)[1])]
+                    slowest, wider = slowest_of(p, o.uneven), 4 // itemsize  # sums are f32
+                    both = [step(network, batch, rank, itemsize, all_reduce, o.bucket_mb, slowest) for all_reduce in (
+                        lambda n, p=p: weft(n, p, fabric, wider), lambda n, p=p: fastest(n, p, fabric, wider)[1])]
                     cells.append(" / ".join(f"{s.efficiency * 100:.0f}" for s in both))
                 rows.append([f"{name}, batch {batch}, {both[0].alone * 1e3:.0f} ms alone", link_name, dtype, *cells])
         show_table(["rank", "network", "gradients", *map(str, shown)], rows)
