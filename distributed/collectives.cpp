@@ -13,8 +13,9 @@
 namespace weft::comm {
 namespace {
 
-// all_reduce in one circle: up to so many bytes everybody sends everything to everybody; above, each rank reduces its share of a
-// piece while the shares of the pieces before go round. Pieces grow with the ranks, so that shares do not shrink.
+// all_reduce in one circle: up to so many bytes everybody sends everything to everybody; above, each rank reduces its
+// share of a piece while the shares of the pieces before go round. Pieces grow with the ranks, so that shares do not
+// shrink.
 constexpr size_t kSmall = 4096;
 constexpr size_t piece_bytes(int ranks) { return std::max(size_t{1} << 19, static_cast<size_t>(ranks) << 16); }
 

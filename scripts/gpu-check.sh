@@ -2,7 +2,7 @@
 # The proof with a card, in two halves, so that no time of the machine with the card goes into building. docs/gpu.md says more.
 #   scripts/gpu-check.sh pack          with the CUDA toolkit: builds for sm_90 and makes .gpu/weft-gpu.txz (less than 40 MB);
 #                                      pack --built: of what is built already
-#   weft-gpu/gpu-check.sh run [PART..] with the card, in the unpacked archive; parts: tests golden sanitize bench style
+#   weft-gpu/gpu-check.sh run [PART..] with the card, in the unpacked archive; parts: tests golden ranks sanitize bench style
 #   scripts/gpu-check.sh build         with the card, from the sources, where the packed programs do not start; then run
 # Environment: OUT, the folder of the report (gpu-report); WEFT_CHECK_DEVICE, cuda, or cpu for a rehearsal without a card;
 # SECONDS_EACH, the time of a benchmark (2); WEFT_CHECK_PRESET, what to build (gpu-check).
@@ -30,7 +30,7 @@ pack() {
   rm -rf $root/include $root/lib/cmake $root/lib/pkgconfig $root/share
   local library part missing=''
   for part in lib/libweft.so lib/libweft_cuda.so lib/libweft_test_plugin.so bin/golden_driver bin/weft-bench \
-    bin/style_transfer bin/weft_test_{core,autograd,nn,optim,io,distributed,backends,cuda}; do
+    lib/libweft_nccl.so bin/style_transfer bin/weft_test_ranks bin/weft_test_{core,autograd,nn,optim,io,distributed,backends,cuda}; do
     [ -e "$root/$part" ] || missing+=" $part"
   done
   if [ -n "$missing" ]; then
@@ -75,7 +75,7 @@ find_libraries() {
   local wheels folder path=''
   wheels=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2> /dev/null || true)
   for folder in "${CUDA_HOME:-/usr/local/cuda}/lib64" ${wheels:+"$wheels"/*/lib}; do
-    if [ -e "$folder/libcublasLt.so.13" ]; then path=$path:$folder; fi
+    if [ -e "$folder/libcublasLt.so.13" ] || [ -e "$folder/libnccl.so.2" ]; then path=$path:$folder; fi
   done
   [ -n "$path" ] || say "cuBLASLt 13: not found, neither in the toolkit nor in PyTorch's wheels"
   ours=(env "LD_LIBRARY_PATH=$root/lib$path${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}")
@@ -129,6 +129,25 @@ golden() {
     { grep -aE '^FAIL|^skipped .*no cuda kernel' "$out/golden_$family.log" || true; } | head -n 40 | sed 's/^/    /' |
       tee -a "$report"
   done
+  say ""
+}
+
+# NCCL: one rank for each card, which find each other through a file.
+ranks() {
+  say "## Ranks on $device"
+  say ""
+  if [ "$device" = cpu ]; then say "skipped: no card"; say ""; return 0; fi
+  local cards rank rc=0 children=() child meet
+  cards=$(nvidia-smi -L 2> /dev/null | grep -c '^GPU') || true
+  meet=$(mktemp -u)
+  for ((rank = 0; rank < cards; ++rank)); do
+    RANK=$rank WORLD_SIZE=$cards timeout 120 "${ours[@]}" "$root/bin/weft_test_ranks" cards "$meet" > "$out/rank_$rank.log" 2>&1 &
+    children+=($!)
+  done
+  for child in "${children[@]}"; do wait "$child" || rc=$?; done
+  [ "$cards" -gt 0 ] || rc=1
+  [ $rc = 0 ] || failed=$((failed + 1))
+  say "- every collective, $cards cards: $([ $rc = 0 ] && echo ok || echo "**FAILED ($rc)**"): $(cat "$out"/rank_*.log 2> /dev/null | tail -n 1)"
   say ""
 }
 
@@ -258,14 +277,14 @@ run() {
   else export WEFT_TEST_DEVICES=cpu,cuda WEFT_REQUIRE_CUDA=1; fi
   local parts=("$@") part
   if [ ${#parts[@]} = 0 ]; then
-    parts=(tests golden sanitize bench style)
+    parts=(tests golden ranks sanitize bench style)
     : > "$report"
   fi
   [ -s "$report" ] || environment
   find_libraries
   for part in "${parts[@]}"; do
     case $part in
-      tests | golden | sanitize | bench | style) $part ;;
+      tests | golden | ranks | sanitize | bench | style) $part ;;
       *) echo "gpu-check: unknown part $part" >&2; return 2 ;;
     esac
   done

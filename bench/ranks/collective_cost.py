@@ -55,9 +55,9 @@ def messages(size):
 
 
 def weft(n, p, fabric, wider=1, piece=None):
-    """weft's. Up to 4 KiB everybody sends all to everybody: L + (p-1) (alpha + n (beta + gamma)). Above, k pieces, each
-    a stage further than the next one; m messages carry a share. Ranks of one machine, or one on each, reduce and give
-    back shares of 1/p: (k+1) L + 2 k (p-1) m alpha + (p-1)/p n (2 beta + gamma). With several on each of M machines,
+    """weft's. Ranks of one machine, or one on each, send up to 4 KiB to everybody:
+    L + (p-1) (alpha + n (beta + gamma)). Else there are k pieces, each a stage further than the next one; m messages
+    carry a share. Ranks of one machine, or one on each, reduce and give back shares of 1/p: (k+1) L + 2 k (p-1) m alpha + (p-1)/p n (2 beta + gamma). With several on each of M machines,
     if their number R is a power of two, a machine's ranks (L', alpha', beta') reduce shares of 1/R, those with the same
     number in all machines reduce shares of them, and both give back:
     (k+1) L + 2 L' + 2 k ((R-1) m' alpha' + (M-1) m alpha) + (R-1)/R n (2 beta' + gamma)
@@ -75,9 +75,9 @@ def weft(n, p, fabric, wider=1, piece=None):
         return shares(inside - 1, near, size) + shares(p - inside, far, size)
 
     latency = (far if machines > 1 else near).link.latency
-    if n <= SMALL:
-        return latency + to_all(n) + (p - 1) * n * fabric.gamma
     two_levels = inside > 1 and machines > 1 and inside & (inside - 1) == 0
+    if n <= SMALL and not two_levels:
+        return latency + to_all(n) + (p - 1) * n * fabric.gamma
 
     def all_stages(size):
         share, added = size / p, (p - 1) * size / p

@@ -305,10 +305,14 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
   }
   /// Waits on the host.
   void end(const Started& call) {
-    while (!call.end.done()) {
+    for (;;) {
+      const bool done = call.end.done();  // also of what was abandoned
+      {
+        const std::lock_guard lock(mutex_);
+        begin(name(call.call.kind));
+      }
+      if (done) return;
       std::this_thread::sleep_for(std::chrono::microseconds(20));
-      const std::lock_guard lock(mutex_);
-      begin(name(call.call.kind));
     }
   }
 

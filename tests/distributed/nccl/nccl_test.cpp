@@ -277,4 +277,27 @@ TEST_SUITE("distributed nccl") {
     CHECK(heard.find("all_reduce of 5 f32 (call 2 of the group) on rank 0: remote process exited") !=
           std::string::npos);
   }
+  TEST_CASE("init_process_group: ranks and a file in the environment") {
+    cards();
+    for (const char* name : {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"}) unsetenv(name);
+    const auto file = (std::filesystem::temp_directory_path() / str("weft-nccl-init-", getpid())).string();
+    const auto refused = [&](const char* rank, const char* size, const char* local) -> std::string {
+      setenv("RANK", rank, 1), setenv("WORLD_SIZE", size, 1), setenv("LOCAL_RANK", local, 1);
+      try {
+        (void)init_process_group({.backend = "nccl", .timeout = 0.2, .file = file});
+      } catch (const Error& e) { return e.what(); }
+      return "";
+    };
+    const auto contains = [](const std::string& text, const char* part) {
+      return text.find(part) != std::string::npos;
+    };
+    CHECK(contains(refused("", "", ""), "RANK and WORLD_SIZE in the environment and a `file` that all see"));
+    CHECK(contains(refused("1", "1", "0"), "RANK=1 is not below WORLD_SIZE=1"));
+    CHECK(contains(refused("one", "1", "0"), "RANK must be a number of at least 0, got one"));
+    CHECK(contains(refused("0", "9", "7"), "rank 0 is number 7 of 9 on its machine, which has 4 CUDA devices"));
+    CHECK(contains(refused("1", "2", "1"), "rank 1 of 2 saw no file"));
+    // the stand-in lets a rank in that is alone: the first call misses the other one
+    CHECK(contains(refused("0", "2", "0"), "rank 1 of 2 did not reach all_gather of 1 i64 (call 1 of the group)"));
+    std::filesystem::remove(file);
+  }
 }

@@ -6,6 +6,7 @@
 //   weft_test_ranks threads                prints each rank's threads and cores
 //   weft_test_ranks straggle               10,000 steps of training while ranks come late at random; prints "ok"
 //   weft_test_ranks nccl                   what NCCL says where there is no card
+//   weft_test_ranks cards FILE             every collective between cards; RANK and WORLD_SIZE in the environment
 #include <signal.h>
 #include <unistd.h>
 
@@ -33,10 +34,12 @@ void expect(bool right, const std::string& what) {
 /// Element i of rank r's tensor number `seed`: small integers, exact in every dtype.
 double value(int r, int64_t i, int seed) { return static_cast<double>((7 * r + 3 * i + seed) % 5 + 1); }
 
+Device device;  // of what is exchanged
+
 Tensor of_rank(int r, int64_t n, int seed, Dtype d) {
   std::vector<double> v(static_cast<size_t>(n));
   for (int64_t i = 0; i < n; ++i) v[static_cast<size_t>(i)] = value(r, i, seed);
-  return tensor(v).to(d);
+  return tensor(v).to(d).to(device);
 }
 
 double reduced(ReduceOp op, int ranks, int64_t i, int seed) {
@@ -57,6 +60,7 @@ void collectives(const ProcessGroup& g) {
   for (const Dtype d : {Dtype::f32, Dtype::f64, Dtype::f16, Dtype::bf16, Dtype::i64, Dtype::i32, Dtype::i16, Dtype::u8})
     for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{5}, int64_t{1024}, int64_t{8193}, int64_t{1500000}}) {
       if (n > 10000 && d != Dtype::f32 && d != Dtype::bf16) continue;
+      if (d == Dtype::i16 && device.type != DeviceType::cpu) continue;  // NCCL adds none
       const std::string what = str(d, " of ", n);
       for (const ReduceOp op : {ReduceOp::sum, ReduceOp::mean, ReduceOp::min, ReduceOp::max, ReduceOp::product}) {
         if (op == ReduceOp::mean && !is_floating(d)) continue;
@@ -84,7 +88,7 @@ void collectives(const ProcessGroup& g) {
       for (int64_t i = 0; i < n; ++i) want[static_cast<size_t>(i)] = reduced(ReduceOp::sum, R, me * n + i, seed);
       expect(part.to_vector<double>() == tensor(want).to(d).to_vector<double>(), "reduce_scatter " + what);
       if (R > 1) {
-        Tensor got = zeros({n}, d);
+        Tensor got = zeros({n}, {d, device});
         const int next = (me + 1) % R, before = (me + R - 1) % R;
         if (me % 2 == 0) g.send(x, next, 3), g.recv(got, before, 3);
         else g.recv(got, before, 3), g.send(x, next, 3);
@@ -100,14 +104,14 @@ void collectives(const ProcessGroup& g) {
   // groups of a group: odd and even ranks, in falling order
   const ProcessGroup half = g.split(me % 2, -me);
   expect(half.size() == (R + 1 - me % 2) / 2, "split size");
-  Tensor mine = full({3}, me);
+  Tensor mine = full({3}, me).to(device);
   half.all_reduce_(mine);
   double sum = 0;
   for (int r = me % 2; r < R; r += 2) sum += r;
   expect(mine.to_vector<double>() == std::vector<double>(3, sum), "all_reduce of a split");
   expect(half.all_gather(tensor({me}))[0].item<int64_t>() == (R - 1 - (R - 1 - me) % 2), "order of a split");
   // calls that were started, beside calls of another group
-  Tensor a = ones({300000}), b = ones({5});
+  Tensor a = ones({300000}, {Dtype::f32, device}), b = ones({5}, {Dtype::f32, device});
   const auto first = g.start_all_reduce_(a), second = g.start_all_reduce_(b);
   half.barrier();
   first->wait(), second->wait();
@@ -215,14 +219,19 @@ int main(int argc, char** argv) try {
     return 0;
   }
   const char* timeout = std::getenv("WEFT_TEST_TIMEOUT");
-  const ProcessGroup g = init_process_group({.timeout = timeout ? std::atof(timeout) : 60});
-  if (what == "collectives") collectives(g);
+  const bool cards = what == "cards" && argc == 3;
+  const ProcessGroup g = init_process_group(
+      {.backend = cards ? "nccl" : "auto", .timeout = timeout ? std::atof(timeout) : 60, .file = cards ? argv[2] : ""});
+  if (cards) device = Device(DeviceType::cuda, g.local_rank());
+  if (what == "collectives" || cards) collectives(g);
   else if (what == "fail" && argc == 4) fail(g, argv[2], argv[3]);
   else if (what == "loop") loop(g);
   else if (what == "threads") say(describe(g));
   else if (what == "straggle") straggle(g);
-  else throw ValueError("usage: weft_test_ranks collectives | fail HOW CALL | loop | threads | straggle | nccl");
-  if (wrong == 0 && g.rank() == 0 && (what == "collectives" || what == "straggle"))
+  else
+    throw ValueError(
+        "usage: weft_test_ranks collectives | fail HOW CALL | loop | threads | straggle | nccl | cards FILE");
+  if (wrong == 0 && g.rank() == 0 && (what == "collectives" || what == "straggle" || cards))
     say(str("ok, ", g.size(), " ranks"));
   return wrong == 0 ? 0 : 1;
 } catch (const std::exception& e) {
