@@ -48,7 +48,7 @@ THIRD_PARTY = [
     (r"^(.*intrin\.h|arm_neon\.h)$", r"^backends/"),
     (r"^omp\.h$", r"^core/parallel\.cpp$"),
     (r"^(cuda.*|cublas.*|cudnn.*|cub/.*|nvtx.*)$", r"^backends/cuda/"),
-    (r"^(mpi|nccl)\.h$", r"^distributed/.*\.(cpp|cu)$"),
+    (r"^(mpi|nccl)\.h$", r"^(distributed|tests/distributed/nccl)/.*\.(cpp|cu)$"),
     (r"^(png|jpeglib|jerror|zlib|tiffio)\.h$", r"^io/.*\.cpp$"),
     (r"^hdf5\.h$", r"^io/hdf5/.*\.cpp$"),
     (r"^nlohmann/.*$", r"^(io/.*\.cpp$|tests/)"),
