@@ -8,6 +8,7 @@
 
 #include "weft/core/mutex.h"
 #include "weft/core/small_vec.h"
+#include "weft/core/stamp.h"
 #include "weft/core/tensor.h"
 
 namespace weft {
@@ -128,6 +129,15 @@ class WEFT_API AutogradMeta final : public Node {
     std::optional<int64_t> depth = std::nullopt;  ///< layers of the stack that it is in
   };
   std::unique_ptr<ParamInfo> param_info;
+
+  /// The half-precision values that autocast made of a parameter. Dropped when it changes or ends.
+  struct Lowered {
+    Stamp of;                ///< the contents that they were made of
+    Dtype dtype{};           ///< to which
+    void* stream = nullptr;  ///< where
+    Tensor values;  ///< undefined after a first use in training, where the parameter mostly changes before a second
+  };
+  std::unique_ptr<Lowered> lowered;  ///< guarded by the mutex
 };
 
 namespace detail {

@@ -5,6 +5,8 @@
 #include "support/ops.h"
 #include "support/throws.h"
 #include "weft/autograd/engine.h"
+#include "weft/nn/nn.h"
+#include "weft/optim/optim.h"
 
 using namespace weft;
 
@@ -64,6 +66,59 @@ TEST_SUITE("autocast") {
     }
     CHECK(matmul(a, a).dtype() == Dtype::f32);
     CHECK_THROWS_AS((void)Autocast(Dtype::f64), DtypeError);
+  }
+
+  DEVICE_TEST_CASE("a parameter's half values are kept until it changes, however it does") {
+    nn::Linear l(8, 4);
+    l.to(support::device());
+    const Tensor x = here::ones({2, 8});
+    const auto run = [&](bool inference, Dtype half) {
+      const Autocast cast(half, support::device());
+      if (!inference) return l(x).to(Dtype::f32).detach();
+      const NoGrad off;
+      return l(x).to(Dtype::f32);
+    };
+    const auto want = [&](Dtype half) {  // the products of the casts
+      const NoGrad off;
+      return linear(x.to(half), l.weight.to(half), l.bias.to(half)).to(Dtype::f32);
+    };
+    const auto right = [&] {
+      bool all = true;
+      for (const Dtype half : {Dtype::bf16, Dtype::f16})
+        for (const bool inference : {true, false, false, true, true})
+          all = all && run(inference, half).to_vector<float>() == want(half).to_vector<float>();
+      return all;
+    };
+    CHECK(right());
+    {
+      const NoGrad off;
+      Tensor w = l.weight.tensor();
+      w.mul_(2);  // in place
+    }
+    CHECK(right());
+    l.load_state_dict(nn::Linear(8, 4).state_dict());
+    CHECK(right());
+    optim::SGD opt(l.parameters(), {.lr = 0.5});
+    {
+      const Autocast cast(Dtype::bf16, support::device());
+      sum(square(l(x).to(Dtype::f32))).backward();
+    }
+    opt.step();
+    CHECK(right());
+    {
+      const NoGrad off;
+      Tensor w = l.weight.tensor();
+      w.copy_(here::full({4, 8}, 0.25));
+    }
+    CHECK(right());
+    // gradients go through the kept values, twice in one graph
+    opt.zero_grad();
+    {
+      const Autocast cast(Dtype::bf16, support::device());
+      (sum(l(x).to(Dtype::f32)) + sum(l(x * 2).to(Dtype::f32))).backward();
+    }
+    CHECK(l.weight.grad().to_vector<double>() == std::vector<double>(32, 6));
+    CHECK(l.bias.grad().to_vector<double>() == std::vector<double>(4, 4));
   }
 
   DEVICE_TEST_CASE("f64 is left alone") {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "weft/autograd/engine.h"
+#include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/layer/conv.h"
 #include "weft/autograd/ops/linalg/matmul.h"
 #include "weft/autograd/ops/reduce/reduce.h"
@@ -48,6 +49,23 @@ TEST_SUITE("primitives") {
     w.fill_(1);
     for (int i = 0; i < 4; ++i) (void)conv2d(x, w);
     CHECK(cpu::primitive_stats().weights_packed <= packed + 2);
+  }
+  TEST_CASE("autocast casts and packs a weight that does not change once, in inference") {
+    const Tensor x = randn({1, 32, 20, 20});
+    Tensor w = randn({32, 32, 3, 3}).set_requires_grad();
+    const auto run = [&](bool half) {
+      const Autocast cast(Dtype::bf16, Device(), half);
+      const NoGrad off;
+      (void)conv2d(x, w);
+    };
+    for (int i = 0; i < 3; ++i) run(true);
+    const uint64_t packed = cpu::primitive_stats().weights_packed;
+    for (int i = 0; i < 4; ++i) run(true);
+    CHECK(cpu::primitive_stats().weights_packed == packed);
+    // what is kept ends with the parameter
+    const size_t with = memory_stats().active;
+    w = Tensor();
+    CHECK(memory_stats().active < with - 2 * size_t{32 * 32 * 9} * 4);
   }
   TEST_CASE("of a weight that changes before its next use nothing is kept") {
     Tensor x = randn({1, 64, 20, 20}), w = randn({64, 64, 3, 3});
