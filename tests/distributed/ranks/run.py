@@ -2,12 +2,14 @@
 """Runs weft_test_ranks under an MPI's mpirun and checks what its ranks say: run.py PROGRAM openmpi|mpich WHAT.
 WHAT: collectives (and a long training), failures (each way in which a rank can end x each collective), run (scripts/weft-run), examples, hosts. Ends with 77
 where that mpirun is not installed."""
+import atexit
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 program, flavour, what = sys.argv[1:4]
@@ -23,6 +25,9 @@ environment = {k: v for k, v in os.environ.items() if not re.match("OMPI_|PMI|MP
 environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_NUM_THREADS": "1",
                 "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_rmaps_base_oversubscribe": "1",
                 "OMPI_MCA_mpi_show_handle_leaks": "1"}
+# What a launcher that was killed leaves behind.
+environment["TMPDIR"] = tempfile.mkdtemp(prefix="w")
+atexit.register(shutil.rmtree, environment["TMPDIR"], ignore_errors=True)
 # What Open MPI, and MPICH's layers, print at the end of a rank that leaves handles behind.
 leak = re.compile(r"Dumping information for|was not returned to mpool|leaked handle")
 failed = 0
@@ -144,7 +149,6 @@ if what == "run":
 
 if what == "examples":
     # A run on two ranks, and the same one cut and resumed: the same weights.
-    import tempfile
 
     def weights(file):
         data = pathlib.Path(file).read_bytes()
@@ -187,7 +191,6 @@ if what == "hosts":
     if flavour != "openmpi" or os.geteuid() != 0 or not shutil.which("ip") or ip("netns", "add", tag + "a").returncode:
         print("skipped: takes Open MPI, root, iproute2 and network namespaces")
         sys.exit(77)
-    import tempfile
     import threading
     try:
         ends = {host: f"w{os.getpid()}{host[-1]}" for host in hosts}
