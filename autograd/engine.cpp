@@ -110,6 +110,7 @@ class Run {
   Grads run_formula(Node& n, SmallVec<Tensor, 1>& grads);
   bool keep(const Node& n, const Tensor* grads, int count);
   void count_uses();
+  Tensor place_of(const Node* leaf);
   void tell_watch(Arrived& a);
   void check_leaf(Arrived& a);
   void finish_leaf(Arrived& a);
@@ -260,7 +261,8 @@ Grads Run::run_formula(Node& n, SmallVec<Tensor, 1>& grads) {
     }
   } inside(n);
   const std::function<bool(const Node*)> wanted = [this](const Node* m) { return is_wanted(m); };
-  BackwardCtx ctx(n, grads, create_graph_, restricted_ ? &wanted : nullptr);
+  const std::function<Tensor(const Node*)> places = [this](const Node* leaf) { return place_of(leaf); };
+  BackwardCtx ctx(n, grads, create_graph_, restricted_ ? &wanted : nullptr, missing_.empty() ? nullptr : &places);
   Grads out;
   try {
     out = n.backward(ctx);
@@ -338,6 +340,15 @@ void Run::count_uses() {
     }
   }
   std::sort(watches_.begin(), watches_.end(), [](const auto& a, const auto& b) { return a->number < b->number; });
+}
+
+// Where a leaf's only gradient may be written.
+Tensor Run::place_of(const Node* leaf) {
+  const auto left = missing_.find(leaf);
+  if (left == missing_.end() || left->second != 1 || leaf_places_[leaf] >= 0) return {};
+  auto& meta = const_cast<AutogradMeta&>(static_cast<const AutogradMeta&>(*leaf));
+  const Tensor owner = owner_of(meta);
+  return owner.defined() ? meta.watch->place(owner) : Tensor();
 }
 
 void Run::tell_watch(Arrived& a) {

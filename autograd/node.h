@@ -91,6 +91,9 @@ class WEFT_API LeafWatch {
   LeafWatch& operator=(const LeafWatch&) = delete;
   /// A backward that leads to watched leaves begins. May throw.
   virtual void begin() = 0;
+  /// Memory of the leaf's shape and dtype, contiguous, that its gradient may be written to; undefined: none. Asked for
+  /// where the leaf gets one gradient in this backward.
+  virtual Tensor place(const Tensor& /*leaf*/) { return {}; }
   /// The leaf's gradient of this backward is complete, the hooks have seen it. True: `finish` will accumulate it.
   virtual bool take(const Tensor& leaf, const Tensor& g) = 0;
   /// The backward has ended. `failed`: by an exception, which goes on after this.

@@ -30,6 +30,11 @@ void BackwardCtx::raise_index(const char* what, int i, int count) const {
                     count == 1 ? "" : "s");
 }
 
+Tensor BackwardCtx::destination(int i) const {
+  if (!places_ || !needs(i) || !node_.edges[i].node->is_leaf()) return {};
+  return (*places_)(node_.edges[i].node.get());
+}
+
 const Tensor& BackwardCtx::grad(int i) {
   if (!has_grad(i)) {
     const Node::Output& o = node_.outputs[i];

@@ -38,8 +38,9 @@ class WEFT_API Saved {
 /// What a backward formula sees.
 class WEFT_API BackwardCtx {
  public:
-  BackwardCtx(Node& node, SmallVec<Tensor, 1>& grads, bool create_graph, const std::function<bool(const Node*)>* wanted)
-      : node_(node), grads_(grads), create_graph_(create_graph), wanted_(wanted) {}
+  BackwardCtx(Node& node, SmallVec<Tensor, 1>& grads, bool create_graph, const std::function<bool(const Node*)>* wanted,
+              const std::function<Tensor(const Node*)>* places = nullptr)
+      : node_(node), grads_(grads), create_graph_(create_graph), wanted_(wanted), places_(places) {}
   // An output or input that the op does not have is a ValueError that names the op.
   /// Gradient of output i; zeros if none arrived.
   const Tensor& grad(int i = 0);
@@ -61,6 +62,9 @@ class WEFT_API BackwardCtx {
     const Edge& e = node_.edges[i];
     return e.node && (!wanted_ || (*wanted_)(e.node.get()));
   }
+  /// Where the gradient of input i is wanted: contiguous memory of the input's shape, which the formula may write to
+  /// and return instead of a tensor of its own. Undefined: nowhere.
+  Tensor destination(int i) const;
   /// The saved tensor, after its version check.
   Tensor get(const Saved& s) const;
   /// The formulas are being recorded (second derivatives are wanted): use the composite form, not the fused kernel.
@@ -72,6 +76,7 @@ class WEFT_API BackwardCtx {
   SmallVec<Tensor, 1>& grads_;
   bool create_graph_;
   const std::function<bool(const Node*)>* wanted_;
+  const std::function<Tensor(const Node*)>* places_;
 };
 
 namespace detail {

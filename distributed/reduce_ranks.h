@@ -26,41 +26,37 @@ template <class A> A combine(ReduceOp op, A a, A b) {
   }
 }
 
+/// x[i] = w[i] op x[i], i < n. mean adds.
+template <class A> __attribute__((noinline)) void combine_all(A* x, const A* w, int64_t n, ReduceOp op) {
+  const auto each = [&]<ReduceOp kOp> {
+    for (int64_t i = 0; i < n; ++i) x[i] = combine(kOp, w[i], x[i]);
+  };
+  switch (op) {
+    case ReduceOp::min: return each.template operator()<ReduceOp::min>();
+    case ReduceOp::max: return each.template operator()<ReduceOp::max>();
+    case ReduceOp::product: return each.template operator()<ReduceOp::product>();
+    default: return each.template operator()<ReduceOp::sum>();
+  }
+}
+
 /// out[i] = ((parts[0][i] op parts[1][i]) op (parts[2][i] op parts[3][i])) op ..., i < n, in A: a part counts alone
 /// where it has no neighbour. `out` may be one of the parts. mean divides by `ranks`, which the parts are sums of.
 template <class T, class A, class Out>
 void reduce_ranks(Out* out, const std::vector<const void*>& parts, int64_t n, ReduceOp op, size_t ranks) {
   constexpr int64_t kBlock = 256;
-  A waiting[24][kBlock];  // [d]: 2^(d+1) parts made one, whose neighbours are to come
+  A waiting[24][kBlock];  // [d]: 2^d parts made one, whose neighbours are to come
   A x[kBlock];
-  const size_t pairs = (parts.size() + 1) / 2;
-  const ReduceOp add = op == ReduceOp::mean ? ReduceOp::sum : op;
   for (int64_t at = 0; at < n; at += kBlock) {
     const int64_t m = std::min(kBlock, n - at);
-    const auto join = [&](size_t depth) {
-      const A* w = waiting[depth];
-      if (add == ReduceOp::sum)
-        for (int64_t i = 0; i < m; ++i) x[i] = combine(ReduceOp::sum, w[i], x[i]);
-      else
-        for (int64_t i = 0; i < m; ++i) x[i] = combine(add, w[i], x[i]);
-    };
-    for (size_t pair = 0; pair < pairs; ++pair) {
-      const T* a = static_cast<const T*>(parts[2 * pair]) + at;
-      if (2 * pair + 1 == parts.size()) {
-        for (int64_t i = 0; i < m; ++i) x[i] = static_cast<A>(a[i]);
-      } else {
-        const T* b = static_cast<const T*>(parts[2 * pair + 1]) + at;
-        if (add == ReduceOp::sum)
-          for (int64_t i = 0; i < m; ++i) x[i] = combine(ReduceOp::sum, static_cast<A>(a[i]), static_cast<A>(b[i]));
-        else
-          for (int64_t i = 0; i < m; ++i) x[i] = combine(add, static_cast<A>(a[i]), static_cast<A>(b[i]));
-      }
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const T* part = static_cast<const T*>(parts[i]) + at;
+      for (int64_t k = 0; k < m; ++k) x[k] = static_cast<A>(part[k]);
       size_t depth = 0;
-      for (; pair >> depth & 1; ++depth) join(depth);
-      if (pair + 1 < pairs) std::copy_n(x, m, waiting[depth]);
+      for (; i >> depth & 1; ++depth) combine_all(x, waiting[depth], m, op);
+      if (i + 1 < parts.size()) std::copy_n(x, m, waiting[depth]);
       else  // the last one: with all that still wait
-        for (++depth; pair >> depth != 0; ++depth)
-          if (pair >> depth & 1) join(depth);
+        for (++depth; i >> depth != 0; ++depth)
+          if (i >> depth & 1) combine_all(x, waiting[depth], m, op);
     }
     if constexpr (std::is_floating_point_v<A>)
       if (op == ReduceOp::mean) {

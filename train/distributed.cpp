@@ -75,6 +75,14 @@ struct DistributedDataParallel::State final : LeafWatch {
         "in another thread");
     active = sync;
   }
+  Tensor place(const Tensor& leaf) override {
+    const auto at = places.find(leaf.impl());
+    if (!active || at == places.end()) return {};
+    const Entry& e = entries[at->second];
+    const bool alone = !e.parameter.grad().defined() && e.waiting.empty();
+    const bool fits = e.view.dtype() == leaf.dtype() && e.view.device() == leaf.device();
+    return alone && fits ? e.view.detach() : Tensor();
+  }
   bool take(const Tensor& leaf, const Tensor& g) override {
     if (!active && !options.pairwise_accumulation) return false;
     WEFT_CHECK(!grad_enabled(), NotSupported,
@@ -141,7 +149,7 @@ struct DistributedDataParallel::State final : LeafWatch {
     for (const Tensor& w : e.waiting)
       if (w.defined()) sum = sum.defined() ? w + sum : w;
     if (has_grad) e.view.add_(sum);
-    else e.view.copy_(sum);
+    else if (sum.raw_data() != e.view.raw_data()) e.view.copy_(sum);  // else it was made there
   }
   /// Pairwise, after a backward that is not exchanged: the number of those so far says which sums have found their
   /// neighbour.

@@ -91,10 +91,11 @@ Tensor channel_sum(const Tensor& g) {
   return sum(g, Shape(dims));
 }
 
-// Gradients of weight and, if asked for, bias; one pass over g.
+// Gradients of weight, into `gw` if there is one, and, if asked for, bias; one pass over g.
 std::pair<Tensor, Tensor> weight_and_bias_grad(const Tensor& x, const Tensor& g, const Shape& w_shape,
-                                               const ConvParams& p, bool with_bias) {
-  Tensor gw = empty(w_shape, x.options()), gb;
+                                               const ConvParams& p, bool with_bias, Tensor gw = {}) {
+  if (!gw.defined() || gw.dtype() != x.dtype()) gw = empty(w_shape, x.options());
+  Tensor gb;
   if (with_bias) gb = empty({w_shape[0]}, x.options());
   if (x.numel() == 0 || g.numel() == 0) {
     gw.zero_();
@@ -141,7 +142,7 @@ Tensor conv(const Tensor& input, const Tensor& weight, const Tensor& bias, const
                   Grads grads(3);
                   if (c.needs(0)) grads[0] = conv_input_grad(g, c.get(ws), x_shape, p);
                   if (c.needs(1) && !c.create_graph()) {
-                    auto [gw, gb] = weight_and_bias_grad(c.get(xs), g, w_shape, p, c.needs(2));
+                    auto [gw, gb] = weight_and_bias_grad(c.get(xs), g, w_shape, p, c.needs(2), c.destination(1));
                     grads[1] = gw;
                     grads[2] = gb;
                     return grads;
