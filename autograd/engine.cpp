@@ -347,6 +347,7 @@ Tensor Run::place_of(const Node* leaf) {
   const auto left = missing_.find(leaf);
   if (left == missing_.end() || left->second != 1 || leaf_places_[leaf] >= 0) return {};
   auto& meta = const_cast<AutogradMeta&>(static_cast<const AutogradMeta&>(*leaf));
+  if (meta.hooks && !meta.hooks->empty()) return {};  // they may keep the gradient, or return another
   const Tensor owner = owner_of(meta);
   return owner.defined() ? meta.watch->place(owner) : Tensor();
 }

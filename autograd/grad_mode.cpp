@@ -20,14 +20,15 @@ Tensor lowered(const Tensor& x, Dtype dtype) {
   Tensor values;
   {
     const MutexLock lock(m.mutex);
-    if (is_current()) values = m.lowered->values;
+    if (is_current() && m.lowered->values.defined() && m.lowered->made == Stamp(m.lowered->values))
+      values = m.lowered->values;
   }
   if (!values.defined()) {
     values = x.detach().to(dtype);
     const MutexLock lock(m.mutex);
     const bool keep = !grad_enabled() || is_current();
     if (!m.lowered) m.lowered = std::make_unique<AutogradMeta::Lowered>();
-    *m.lowered = {now, dtype, stream, keep ? values : Tensor()};
+    *m.lowered = {now, dtype, stream, keep ? values : Tensor(), Stamp(values)};
   }
   if (!grad_enabled()) return values;
   return record("to", values.detach(), {x}, [](BackwardCtx& c) -> Grads { return {c.take_grad()}; });

@@ -133,12 +133,14 @@ class WEFT_API AutogradMeta final : public Node {
   };
   std::unique_ptr<ParamInfo> param_info;
 
-  /// The half-precision values that autocast made of a parameter. Dropped when it changes or ends.
+  /// The half-precision values that autocast made of a parameter. Made anew at the first use after it changed, dropped
+  /// with it.
   struct Lowered {
     Stamp of;                ///< the contents that they were made of
     Dtype dtype{};           ///< to which
     void* stream = nullptr;  ///< where
-    Tensor values;  ///< undefined after a first use in training, where the parameter mostly changes before a second
+    Tensor values;           ///< undefined after a first use in training: the parameter mostly changes before a second
+    Stamp made;              ///< of the values, which a user of `autocast` may write to
   };
   std::unique_ptr<Lowered> lowered;  ///< guarded by the mutex
 };

@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <mutex>
+#include <utility>
 
 #include "weft/core/error.h"
 #include "weft/core/fork.h"
@@ -68,9 +70,31 @@ MemoryStats memory_stats(Device d) { return backend(d.type).memory_stats(d.index
 void reset_peak_memory_stats(Device d) { backend(d.type).reset_peak_memory_stats(d.index); }
 void empty_cache(Device d) { backend(d.type).empty_cache(d.index); }
 void set_memory_limit(size_t bytes, Device d) { backend(d.type).set_memory_limit(bytes, d.index); }
-void synchronize(Device d) { backend(d.type).synchronize(d.index); }
+void synchronize(Device d) {
+  backend(d.type).synchronize(d.index);
+  check_device(d);
+}
 int device_count(DeviceType type) { return has_backend(type) ? backend(type).device_count() : 0; }
 DeviceProperties device_properties(Device d) { return backend(d.type).properties(d.index); }
+
+namespace {
+std::atomic<bool> g_any_failed{false};
+std::mutex g_failures_mutex;
+std::map<std::pair<DeviceType, int>, std::string> g_failures;
+}  // namespace
+void fail_device(Device d, const std::string& why) {
+  const std::lock_guard lock(g_failures_mutex);
+  if (why.empty()) g_failures.erase({d.type, d.index});
+  else g_failures[{d.type, d.index}] = why;
+  g_any_failed = !g_failures.empty();
+}
+void check_device(Device d) {
+  if (!g_any_failed.load(std::memory_order_relaxed)) [[likely]]
+    return;
+  const std::lock_guard lock(g_failures_mutex);
+  const auto at = g_failures.find({d.type, d.index});
+  WEFT_CHECK(at == g_failures.end(), CommError, d, ": ", at->second);
+}
 
 namespace {
 std::atomic<bool> g_tf32{false};

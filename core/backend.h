@@ -108,6 +108,11 @@ WEFT_API void empty_cache(Device d = {});
 WEFT_API void set_memory_limit(size_t bytes, Device d = {});
 /// Waits until all that was started on the device is done.
 WEFT_API void synchronize(Device d = {});
+/// What the device computes is undefined from now on: to read it, or to wait for it, is a CommError with that text. ""
+/// takes it back.
+WEFT_API void fail_device(Device d, const std::string& why);
+/// Throws if the device has failed.
+WEFT_API void check_device(Device d);
 /// Number of devices of a type, 0 if its backend is missing.
 WEFT_API int device_count(DeviceType type);
 /// Name, memory and compute capability of a device.

@@ -16,7 +16,10 @@ Stream Stream::current(Device device) {
   return {device, std::shared_ptr<void>(backend(device.type).current_stream(device.index), [](void*) {})};
 }
 
-void Stream::synchronize() const { backend(device_.type).synchronize_stream(device_.index, handle()); }
+void Stream::synchronize() const {
+  backend(device_.type).synchronize_stream(device_.index, handle());
+  check_device(device_);
+}
 
 void Stream::wait(const Event& event) const {
   WEFT_CHECK(event.device().type == device_.type, DeviceError, "Stream::wait: the stream is on ", device_,
@@ -42,7 +45,10 @@ void Event::record(const Stream& stream) {
 }
 void Event::record() { record(Stream::current(device_)); }
 bool Event::done() const { return backend(device_.type).event_done(device_.index, handle()); }
-void Event::synchronize() const { backend(device_.type).synchronize_event(device_.index, handle()); }
+void Event::synchronize() const {
+  backend(device_.type).synchronize_event(device_.index, handle());
+  check_device(device_);
+}
 double Event::elapsed_ms(const Event& start) const {
   return backend(device_.type).elapsed_ms(start.handle(), handle());
 }

@@ -58,8 +58,12 @@ Scalar Tensor::item() const {
   check_defined("item", *this);
   WEFT_CHECK(numel() == 1, ShapeError, "item: needs a tensor of one element, got shape ", shape());
   alignas(8) char value[8];
-  if (device().type == DeviceType::cpu) std::copy_n(static_cast<const char*>(raw_data()), itemsize(dtype()), value);
-  else backend(device().type).copy(value, Device(), raw_data(), device(), itemsize(dtype()), false);
+  if (device().type == DeviceType::cpu) {
+    std::copy_n(static_cast<const char*>(raw_data()), itemsize(dtype()), value);
+  } else {
+    backend(device().type).copy(value, Device(), raw_data(), device(), itemsize(dtype()), false);
+    check_device(device());
+  }
   Scalar s = 0;
   dispatch_all(dtype(), "item", [&]<class T> {
     T v;

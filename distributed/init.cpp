@@ -44,6 +44,11 @@ const Launcher* launcher() {
   return nullptr;
 }
 
+bool several_were_started() {
+  const Launcher* from = launcher();
+  return from && std::atoi(std::getenv(from->size)) > 1;
+}
+
 std::filesystem::path beside_libweft(const char* file) {
   Dl_info here{};
   if (!dladdr(reinterpret_cast<void*>(&init_process_group), &here) || !here.dli_fname) return file;
@@ -112,7 +117,7 @@ int number(const char* name, int least, int otherwise) {
 }
 
 std::shared_ptr<comm::Rendezvous> meet(const InitOptions& o) {
-  if (launcher()) return comm::meet_over(connect_mpi(o.timeout));
+  if (several_were_started()) return comm::meet_over(connect_mpi(o.timeout));
   const int size = number("WORLD_SIZE", 1, 0), rank = number("RANK", 0, -1);
   WEFT_CHECK(
       size > 0 && rank >= 0 && !o.file.empty(), CommError,
@@ -120,6 +125,8 @@ std::shared_ptr<comm::Rendezvous> meet(const InitOptions& o) {
       "RANK and WORLD_SIZE in the environment and a `file` that all see");
   WEFT_CHECK(rank < size, ValueError, "init_process_group: RANK=", rank, " is not below WORLD_SIZE=", size);
   const int local_size = number("LOCAL_WORLD_SIZE", 1, size), local_rank = number("LOCAL_RANK", 0, rank % local_size);
+  WEFT_CHECK(local_rank < local_size, ValueError, "init_process_group: LOCAL_RANK=", local_rank,
+             " is not below LOCAL_WORLD_SIZE=", local_size);
   return comm::meet_in_file(o.file, rank, size, local_rank, local_size);
 }
 
@@ -194,15 +201,13 @@ ProcessGroup init_process_group(const InitOptions& o) {
   static auto* made = new std::optional<ProcessGroup>;  // ends after static objects
   const std::lock_guard lock(mutex);
   if (*made) return **made;
-  const Launcher* from = launcher();
-  const bool several = from && std::atoi(std::getenv(from->size)) > 1;
+  const bool several = several_were_started();
   CommBackend kind = o.backend;
   if (kind == CommBackend::automatic) {
     std::error_code none;
-    if (!several && o.file.empty()) kind = CommBackend::none;
-    else if (o.file.empty() && (!std::filesystem::exists(nccl_file(), none) || !has_backend(DeviceType::cuda)))
-      kind = CommBackend::mpi;
-    else kind = CommBackend::nccl;
+    const bool cards = std::filesystem::exists(nccl_file(), none) && has_backend(DeviceType::cuda);
+    if (several) kind = cards ? CommBackend::nccl : CommBackend::mpi;
+    else kind = o.file.empty() ? CommBackend::none : CommBackend::nccl;
   }
   if (kind == CommBackend::none) return *(*made = ProcessGroup());
   if (kind == CommBackend::nccl) {
@@ -211,7 +216,11 @@ ProcessGroup init_process_group(const InitOptions& o) {
     return *(*made = group);
   }
   const std::shared_ptr<comm::Transport> transport = connect_mpi(o.timeout);
-  share_cores(ProcessGroup(comm::over(transport)));
+  {
+    const ProcessGroup first(comm::over(transport));
+    first.set_timeout(o.timeout);
+    share_cores(first);
+  }
   const bool slower = o.simulated_link.seconds > 0 || o.simulated_link.bytes_per_second > 0;
   const ProcessGroup group(comm::over(slower ? comm::slow_link(transport, o.simulated_link) : transport));
   group.set_timeout(o.timeout);

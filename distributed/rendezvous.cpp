@@ -9,9 +9,11 @@
 #include <numeric>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "weft/core/error.h"
 #include "weft/distributed/process_group.h"
+#include "weft/distributed/seconds.h"
 #include "weft/distributed/transport.h"
 
 namespace weft::comm {
@@ -19,11 +21,6 @@ namespace weft::comm {
 Rendezvous::~Rendezvous() = default;
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
-Clock::duration as_duration(double seconds) {
-  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-}
 
 class OverMessages final : public Rendezvous {
  public:
@@ -95,11 +92,16 @@ class InFile final : public Rendezvous {
   int local_size() const override { return local_size_; }
 
   std::string share(const std::string& text, double seconds) override {
+    std::error_code failed;
+    std::filesystem::remove(path_ + ".rank" + std::to_string(rank()), failed);  // of a job that failed here before
     if (rank() == 0) {
+      const std::string part = write_part(path_, text);
+      std::filesystem::create_hard_link(part, path_, failed);  // only if there is none
       std::error_code none;
-      WEFT_CHECK(!std::filesystem::exists(path_, none), CommError, "init_process_group: there is a file ", path_,
-                 " already, of another job; name one that is not there yet, or remove it");
-      write(path_, text);
+      std::filesystem::remove(part, none);
+      WEFT_CHECK(!failed, CommError, "init_process_group: ", path_, " cannot be made: ", failed.message(),
+                 failed == std::errc::file_exists ? ", of another job; name a file that is not there yet" : "");
+      wrote_ = true;
       return text;
     }
     const std::optional<std::string> read = wait_for(path_, Clock::now() + as_duration(seconds));
@@ -125,16 +127,27 @@ class InFile final : public Rendezvous {
     return std::make_shared<InFile>(path_ + ".group" + std::to_string(number) + "-" + std::to_string(colour), rank,
                                     size, local_rank_, local_size_);
   }
-  ~InFile() override {
+  void all_met() override {
     std::error_code none;
-    if (rank() == 0) std::filesystem::remove(path_, none);
+    if (std::exchange(wrote_, false)) std::filesystem::remove(path_, none);
   }
+  ~InFile() override { all_met(); }
 
  private:
+  /// A file beside `path` that holds the text; its name.
+  std::string write_part(const std::string& path, const std::string& text) const {
+    std::string part = path + ".part" + std::to_string(rank());
+    std::ofstream out(part, std::ios::binary);
+    out << text;
+    out.close();
+    WEFT_CHECK(out, CommError, "init_process_group: ", part,
+               " cannot be written; name a file in a folder that all "
+               "ranks write to");
+    return part;
+  }
   /// There whole or not at all.
   void write(const std::string& path, const std::string& text) const {
-    const std::string part = path + ".part" + std::to_string(rank());
-    std::ofstream(part, std::ios::binary) << text;
+    const std::string part = write_part(path, text);
     std::error_code failed;
     std::filesystem::rename(part, path, failed);
     WEFT_CHECK(!failed, CommError, "init_process_group: ", path, " cannot be written: ", failed.message());
@@ -149,6 +162,7 @@ class InFile final : public Rendezvous {
 
   std::string path_;
   int local_rank_, local_size_, splits_ = 0;
+  bool wrote_ = false;  // the file is this rank's
 };
 
 }  // namespace

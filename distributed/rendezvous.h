@@ -27,6 +27,8 @@ class WEFT_API Rendezvous {
 
   /// The text of rank 0. CommError where it does not come in that time.
   virtual std::string share(const std::string& text, double seconds) = 0;
+  /// All ranks have the shared text: nothing of the meeting is needed any more.
+  virtual void all_met() {}
   /// What each rank says, "" for those that say nothing in that time.
   virtual std::vector<std::string> gather(const std::string& text, double seconds) = 0;
   /// Of a part of the group, with this rank's number in it. Every rank calls it, in the same order; null for a colour

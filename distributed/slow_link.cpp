@@ -1,15 +1,15 @@
 #include "weft/distributed/slow_link.h"
 
 #include <algorithm>
-#include <chrono>
 #include <deque>
 #include <map>
 #include <mutex>
 
+#include "weft/core/error.h"
+#include "weft/distributed/seconds.h"
+
 namespace weft::comm {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 class SlowLink final : public Transport {
  public:
@@ -62,9 +62,6 @@ class SlowLink final : public Transport {
     size_t n;
     Clock::time_point due;
   };
-  static Clock::duration as_duration(double seconds) {
-    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-  }
   /// Messages whose time has come. Their senders ask for them until they are done.
   void pass_on() {
     for (const Clock::time_point now = Clock::now(); !waiting_.empty() && waiting_.front().due <= now;) {
@@ -86,6 +83,10 @@ class SlowLink final : public Transport {
 }  // namespace
 
 std::shared_ptr<Transport> slow_link(std::shared_ptr<Transport> transport, const Link& link) {
+  WEFT_CHECK(link.seconds >= 0 && link.seconds <= 1e6 && link.bytes_per_second >= 0 &&
+                 (link.bytes_per_second == 0 || link.bytes_per_second >= 1),
+             ValueError, "slow_link: seconds must be in [0, 1e6] and bytes_per_second 0 or at least 1, got ",
+             link.seconds, " and ", link.bytes_per_second);
   return std::make_shared<SlowLink>(std::move(transport), link);
 }
 

@@ -180,6 +180,9 @@ StateDict Optimizer::state_dict() const {
 
 void Optimizer::load_state_dict(const StateDict& dict) {
   NoGrad guard;
+  const auto shard = dict.metadata.find("zero_shard");
+  WEFT_CHECK(shard == dict.metadata.end(), ValueError, "load_state_dict: the dict is shard ", shard->second,
+             "; ZeroRedundancy::merge makes the whole state of all of them");
   StateReader in(dict, "the optimiser");
   auto same_count = [&](const char* what, size_t mine) {
     const int64_t saved = in.count(what);

@@ -9,6 +9,7 @@
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/autograd/ops/reduce/search.h"
+#include "weft/core/factory.h"
 #include "weft/train/metrics.h"
 #include "weft/train/numbers.h"
 
@@ -81,6 +82,10 @@ void ConfusionMatrix::merge(const ConfusionMatrix& o) {
 
 void ConfusionMatrix::all_reduce_(const ProcessGroup& group) {
   const NoGrad guard;
+  const Tensor classes = group.all_gather(tensor(std::vector<int64_t>{classes_}));
+  for (int r = 0; r < group.size(); ++r)
+    WEFT_CHECK(classes.data<int64_t>()[r] == classes_, ValueError, "ConfusionMatrix: rank ", group.rank(), " has ",
+               classes_, " classes, rank ", r, " has ", classes.data<int64_t>()[r]);
   // On the host: a rank without data has no device.
   Tensor all = counts_.defined() ? counts_.to(Device()).clone() : zeros({classes_ * classes_ + 2}, Dtype::i64);
   group.all_reduce_(all);

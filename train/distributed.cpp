@@ -54,8 +54,20 @@ struct DistributedDataParallel::State final : LeafWatch {
     Tensor view;        // of the bucket, in the parameter's shape
     Tensor before;      // the gradient that earlier backwards have left
     bool arrived = false;
-    Tensor now;                   // pairwise: the gradient of a backward that is not exchanged
+    // Pairwise, between exchanges:
+    Tensor now;                   // the gradient of the backward that runs
     std::vector<Tensor> waiting;  // [d]: the sum of 2^d such, whose neighbours are to come
+    Tensor base;                  // the gradient that was there before them
+    Stamp shown;                  // of grad(), which is all of it; another one: the user has changed it
+    bool accumulates() const {
+      return std::any_of(waiting.begin(), waiting.end(), [](const Tensor& w) { return w.defined(); });
+    }
+    /// With what waits, the newest first: pairs are added as ranks are.
+    Tensor sum_with(Tensor g) const {
+      for (const Tensor& w : waiting)
+        if (w.defined()) g = g.defined() ? w + g : w;
+      return g;
+    }
   };
 
   /// Gradients of some parameters, one after the other; behind them a number for each that is not 0 where it was used.
@@ -74,6 +86,14 @@ struct DistributedDataParallel::State final : LeafWatch {
         "DistributedDataParallel: a backward began before another one of the same model had ended, inside of it or "
         "in another thread");
     active = sync;
+    bool any = false;
+    for (Entry& e : entries) {
+      if (!e.accumulates()) continue;
+      const Tensor g = e.parameter.grad();
+      if (g.defined() && Stamp(g) == e.shown) any = true;
+      else e.waiting.clear(), e.base = Tensor();  // zero_grad, or a gradient of the user's
+    }
+    if (!any) backwards = 0;
   }
   Tensor place(const Tensor& leaf) override {
     const auto at = places.find(leaf.impl());
@@ -143,12 +163,11 @@ struct DistributedDataParallel::State final : LeafWatch {
   /// Into the bucket: this backward's gradient, and what earlier ones have left.
   void collect(Entry& e, const Tensor& g) {
     e.arrived = true;
+    const bool pairs = e.accumulates();
     keep(e);
-    const bool has_grad = e.parameter.grad().defined();
-    Tensor sum = g;
-    for (const Tensor& w : e.waiting)
-      if (w.defined()) sum = sum.defined() ? w + sum : w;
-    if (has_grad) e.view.add_(sum);
+    const Tensor sum = e.sum_with(g), base = pairs ? e.base : e.parameter.grad();
+    if (pairs && base.defined()) e.view.copy_(base);
+    if (base.defined()) e.view.add_(sum);
     else if (sum.raw_data() != e.view.raw_data()) e.view.copy_(sum);  // else it was made there
   }
   /// Pairwise, after a backward that is not exchanged: the number of those so far says which sums have found their
@@ -158,14 +177,19 @@ struct DistributedDataParallel::State final : LeafWatch {
     for (Entry& e : entries) {
       Tensor sum = std::exchange(e.now, Tensor());
       if (failed) continue;
+      if (const Tensor g = e.parameter.grad(); !e.accumulates() && g.defined())
+        e.base = g.clone();  // of the bucket, maybe
       size_t depth = 0;
       for (; backwards >> depth & 1; ++depth) {
-        Tensor& w = e.waiting[depth];
-        if (w.defined()) sum = sum.defined() ? w + sum : w;
-        w = Tensor();
+        if (e.waiting.size() <= depth) continue;
+        if (const Tensor w = std::exchange(e.waiting[depth], Tensor()); w.defined()) sum = sum.defined() ? w + sum : w;
       }
       if (e.waiting.size() <= depth) e.waiting.resize(depth + 1);
       e.waiting[depth] = sum;
+      if (!e.accumulates()) continue;
+      const Tensor all = e.sum_with({});
+      e.parameter.set_grad(e.base.defined() ? e.base + all : all.clone());
+      e.shown = Stamp(e.parameter.grad());
     }
     if (!failed) ++backwards;
   }
@@ -185,8 +209,7 @@ struct DistributedDataParallel::State final : LeafWatch {
       if (!all && b.arrived < b.entries.size()) return;
       for (const size_t i : b.entries) {
         Entry& e = entries[i];
-        if (!e.arrived && std::any_of(e.waiting.begin(), e.waiting.end(), [](const Tensor& w) { return w.defined(); }))
-          collect(e, Tensor());
+        if (!e.arrived && e.accumulates()) collect(e, Tensor());
         b.memory.narrow(0, e.flag, 1).fill_(e.arrived ? 1 : 0);
         if (e.arrived) continue;
         keep(e);
@@ -206,7 +229,7 @@ struct DistributedDataParallel::State final : LeafWatch {
         if (Entry& e = entries[b.entries[i]]; used[i] != 0) e.parameter.set_grad(e.view);
         else if (e.before.defined()) e.view.copy_(e.before);
     }
-    for (Entry& e : entries) e.waiting.clear();
+    for (Entry& e : entries) e.waiting.clear(), e.base = Tensor();
     backwards = 0;
   }
   void reset() {

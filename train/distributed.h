@@ -20,8 +20,8 @@ struct DistributedOptions {
   /// Gradients of the backwards between two exchanges (no_sync) are added in pairs of neighbours, as the ranks' are,
   /// and not one after the other: m micro-batches on each of r ranks, with each loss divided by m, then give the same
   /// bits for every r and m of one product, where both are powers of two and gradients are f32 or f64. Rank k has
-  /// micro-batches k m to k m + m - 1. `grad()` has them after the exchange; until then up to log2(m) + 1 gradients are
-  /// kept beside it.
+  /// micro-batches k m to k m + m - 1. Up to log2(m) + 1 gradients of each parameter are kept beside grad(); a grad()
+  /// that is changed or taken away in between (zero_grad) drops them.
   bool pairwise_accumulation = false;
 };
 
@@ -93,12 +93,14 @@ class WEFT_API ZeroRedundancy {
   /// The state of all parameters, as the optimiser alone would save it: for checkpoints that any number of ranks, or
   /// one process, reads. Every rank calls it.
   StateDict state_dict() const;
-  /// This rank's share alone, for a file of its own where the whole does not fit into one rank's memory.
+  /// This rank's share alone, for a file of its own where the whole does not fit into one rank's memory. Every rank
+  /// calls it.
   StateDict shard_state_dict() const;
   /// The whole state of all its shards, in any order: for any number of ranks, or one process. ValueError for one that
   /// is missing or there twice.
   static StateDict merge(const std::vector<StateDict>& shards);
-  /// Loads a whole state, of which each rank keeps its share. Nothing is changed where it does not fit.
+  /// Loads a whole state, of which each rank keeps its share. Every rank calls it. ValueError where a share does not
+  /// fit, and for a shard; no rank has changed then.
   void load_state_dict(const StateDict& whole);
   /// The rank that steps each parameter, in the optimiser's order.
   const std::vector<int>& owners() const;

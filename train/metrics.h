@@ -33,7 +33,8 @@ class WEFT_API ConfusionMatrix {
   void update(const Tensor& pred, const Tensor& target);
   /// Adds the counts of another part of the data. ValueError for another number of classes.
   void merge(const ConfusionMatrix& o);
-  /// Adds the counts of all ranks, on every rank: once, when all data are counted. Every rank calls it.
+  /// Adds the counts of all ranks, on every rank: once, when all data are counted. Every rank calls it. ValueError for
+  /// other numbers of classes.
   void all_reduce_(const ProcessGroup& group);
   /// Forgets all counts.
   void reset() { counts_ = Tensor(); }

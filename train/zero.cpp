@@ -1,4 +1,7 @@
+#include <unistd.h>
+
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <sstream>
 
@@ -83,16 +86,21 @@ ZeroRedundancy::ZeroRedundancy(optim::Optimizer& opt, const ProcessGroup& group)
 ZeroRedundancy::~ZeroRedundancy() { opt_.set_step_hook(nullptr); }
 
 namespace {
-constexpr const char* kShard = "shard";  // metadata: "2 of 4"
+constexpr const char *kShard = "zero_shard",  // metadata: "2 of 4"
+    *kSaving = "zero_saving";                 // the same in all shards that were saved together
 }
 
 StateDict ZeroRedundancy::shard_state_dict() const {
+  const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+  const std::string saving = state_->group.broadcast(str(now, ' ', getpid()));
   StateDict mine = opt_.state_dict();
   mine.metadata[kShard] = str(state_->group.rank(), " of ", state_->group.size());
+  mine.metadata[kSaving] = saving;
   return mine;
 }
 
 StateDict ZeroRedundancy::merge(const std::vector<StateDict>& shards) {
+  WEFT_CHECK(!shards.empty(), ValueError, "ZeroRedundancy::merge: no shards were given");
   StateDict whole;
   std::map<int64_t, std::vector<std::pair<std::string, Tensor>>> by_number;
   std::vector<bool> seen(shards.size());
@@ -106,11 +114,14 @@ StateDict ZeroRedundancy::merge(const std::vector<StateDict>& shards) {
                " shards were given, ", r < seen.size() ? "twice " : "among them ", mark->second,
                "; give each shard of one state once");
     seen[r] = true;
+    const auto saving = one.metadata.find(kSaving), first = shards[0].metadata.find(kSaving);
+    WEFT_CHECK(saving != one.metadata.end() && first != shards[0].metadata.end() && saving->second == first->second,
+               ValueError, "ZeroRedundancy::merge: shard ", mark->second, " was not saved together with the first one");
     for (const auto& [key, t] : one)
       if (number_of(key) >= 0) by_number[number_of(key)].emplace_back(key, t);
       else if (!whole.contains(key)) whole.insert(key, t);
     for (const auto& [key, text] : one.metadata)
-      if (key != kShard) whole.metadata[key] = text;
+      if (key != kShard && key != kSaving) whole.metadata[key] = text;
   }
   for (const auto& [number, entries] : by_number)
     for (const auto& [key, t] : entries) whole.insert(key, t);
@@ -139,7 +150,25 @@ void ZeroRedundancy::load_state_dict(const StateDict& whole) {
     if (is_mine(key)) share.insert(key, t);
   for (const auto& [key, text] : whole.metadata)
     if (is_mine(key)) share.metadata[key] = text;
-  opt_.load_state_dict(share);
+  // All ranks load, or none.
+  StateDict before;
+  {
+    const NoGrad off;
+    const StateDict now = opt_.state_dict();
+    for (const auto& [key, t] : now) before.insert(key, t.clone());
+    before.metadata = now.metadata;
+  }
+  std::string why;
+  try {
+    opt_.load_state_dict(share);
+  } catch (const std::exception& e) { why = e.what(); }
+  const std::vector<std::string> all = state_->group.all_gather(why);
+  for (int r = 0; r < state_->group.size(); ++r) {
+    const std::string& theirs = all[static_cast<size_t>(r)];
+    if (theirs.empty()) continue;
+    if (why.empty()) opt_.load_state_dict(before);
+    raise<ValueError>("ZeroRedundancy: the share of rank ", r, " does not fit: ", theirs);
+  }
 }
 
 const std::vector<int>& ZeroRedundancy::owners() const { return state_->owners; }

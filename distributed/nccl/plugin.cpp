@@ -14,13 +14,13 @@
 #include "weft/core/error.h"
 #include "weft/core/stream.h"
 #include "weft/distributed/nccl/abi.h"
+#include "weft/distributed/seconds.h"
 
 namespace weft::comm::nccl {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLook{20};
-constexpr double kSecondsToTell = 5;  // at most: that ranks have to say where they are, after a deadline
+constexpr double kSecondsToTell = 60;  // at most: that ranks have to say where they are, after a deadline
 
 constexpr ncclDataType_t kBytes = ncclInt8;  // of calls that add nothing
 
@@ -96,6 +96,7 @@ struct Started {
   explicit Started(Device card) : end(card) {}
   Call call;
   uint64_t number = 0;  // of the group's calls
+  double seconds = 0;   // its deadline
   Clock::time_point deadline;
   Event end;
 };
@@ -109,13 +110,14 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
   }
   ~Nccl() override {
     {
-      const std::lock_guard lock(mutex_);
+      std::unique_lock lock(mutex_);
+      // What was queued ends, or runs into its deadline.
+      changed_.wait(lock, [&] { return started_.empty() || !failure_.empty() || !watch_.joinable(); });
       ends_ = true;
     }
     changed_.notify_all();
     if (watch_.joinable()) watch_.join();
-    // A call that has not ended would hold ncclCommDestroy for ever.
-    if (comm_) (void)(started_.empty() ? ncclCommDestroy(comm_) : ncclCommAbort(comm_));
+    if (comm_) (void)ncclCommDestroy(comm_);
   }
   int local_rank() const override { return ranks_->local_rank(); }
   int local_size() const override { return ranks_->local_size(); }
@@ -132,6 +134,7 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
     const std::unique_lock lock(mutex_);
     begin("init_process_group");
     settle(ncclCommInitRankConfig(&comm_, size(), id, rank(), &c), "ncclCommInitRankConfig");
+    ranks_->all_met();
     watch_ = std::thread([this] { watch(); });
   }
 
@@ -140,7 +143,7 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
       const std::shared_ptr<Started> call = queue(c);
       return c.kind == Collective::barrier ? end(*call) : hand_over(*call);
     }
-    if (const auto host = ranks_->host()) return host->run(c);
+    if (const auto host = host_group()) return host->run(c);
     through_card(c);
   }
 
@@ -157,7 +160,7 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
       bool done() const override { return true; }
     };
     if (c.device.type != DeviceType::cpu) return std::make_shared<OnCard>(shared_from_this(), queue(c));
-    if (const auto host = ranks_->host()) return host->start(std::move(c));
+    if (const auto host = host_group()) return host->start(std::move(c));
     through_card(c);
     return std::make_shared<Done>();
   }
@@ -186,6 +189,11 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
   }
 
  private:
+  std::shared_ptr<Communicator> host_group() const {
+    std::shared_ptr<Communicator> host = ranks_->host();
+    if (host) host->timeout = timeout.load();
+    return host;
+  }
   /// Before a call of NCCL, whose last ones may have failed. The mutex is held.
   void begin(const char* op) const {
     WEFT_CHECK(failure_.empty(), CommError, op, ": the group failed before: ", failure_);
@@ -222,6 +230,8 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
   /// The group is of no more use. The mutex is held.
   void abandon(const std::string& why) {
     failure_ = why;
+    fail_device(card_, "its last results are undefined, for a call between ranks failed: " + why);
+    changed_.notify_all();
     if (ncclComm_t gone = std::exchange(comm_, nullptr)) (void)ncclCommAbort(gone);
   }
 
@@ -238,7 +248,8 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
     else call = std::move(spare_.back()), spare_.pop_back();
     call->call = c;
     call->number = ++number_;
-    call->deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(timeout));
+    call->seconds = timeout;
+    call->deadline = Clock::now() + as_duration(call->seconds);
     call->end.record();
     stream_.wait(call->end);
     launch(c);
@@ -338,11 +349,7 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
     for (;;) {
       changed_.wait(lock, [&] { return ends_ || (!started_.empty() && failure_.empty()); });
       if (ends_) return;
-      while (!started_.empty() && started_.front()->end.done()) {
-        if (started_.front().use_count() == 1) spare_.push_back(std::move(started_.front()));
-        started_.pop_front();
-      }
-      if (started_.empty()) continue;
+      if (forget_ended()) continue;
       ncclResult_t state = ncclSuccess;
       if (ncclCommGetAsyncError(comm_, &state) != ncclSuccess || (state != ncclSuccess && state != ncclInProgress)) {
         abandon(str(text(*started_.front()), " on rank ", rank(), ": ", ncclGetErrorString(state),
@@ -353,29 +360,43 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
         changed_.wait_for(lock, kLook, [&] { return ends_; });
         continue;
       }
-      const std::string mine = text(*started_.front());
+      const std::shared_ptr<Started> late = started_.front();
       lock.unlock();
-      const std::string why = who_is_missing(mine);
+      const std::string why = who_is_missing(*late);
       lock.lock();
-      abandon(why);
+      if (!late->end.done()) abandon(why);
     }
   }
-  std::string who_is_missing(const std::string& mine) {
+  /// Takes what has ended from the calls that are looked after. None are left?
+  bool forget_ended() {
+    while (!started_.empty() && started_.front()->end.done()) {
+      if (started_.front().use_count() == 1) spare_.push_back(std::move(started_.front()));
+      started_.pop_front();
+    }
+    if (started_.empty()) changed_.notify_all();
+    return started_.empty();
+  }
+  std::string who_is_missing(const Started& late) {
+    const std::string mine = text(late);
+    const double seconds = std::min(kSecondsToTell, late.seconds);
     std::vector<std::string> all;
     try {
-      all = ranks_->gather(mine, std::min(kSecondsToTell, timeout.load()));
+      all = ranks_->gather(mine, seconds);
     } catch (const std::exception&) { all.resize(static_cast<size_t>(size())); }
-    const std::string waited = str(" in ", timeout.load(), " s");
+    std::string silent;
     for (int r = 0; r < size(); ++r) {
       const std::string& theirs = all[static_cast<size_t>(r)];
       if (r == rank() || theirs == mine) continue;
-      if (theirs.empty())
-        return str("rank ", r, " of ", size(), " did not reach ", mine, waited, ", and does not say where it is");
-      return str("rank ", rank(), " waits in ", mine, " but rank ", r, " in ", theirs,
-                 "; every rank must call the same collectives in the same order");
+      if (!theirs.empty())
+        return str("rank ", rank(), " waits in ", mine, " but rank ", r, " in ", theirs,
+                   "; every rank must call the same collectives in the same order");
+      silent += str(silent.empty() ? "" : ", ", r);
     }
-    return str("all ", size(), " ranks reached ", mine, ", which did not end", waited,
-               ": their cards do not hear each other (NCCL_DEBUG=INFO says more)");
+    if (silent.empty())
+      return str("all ", size(), " ranks reached ", mine, ", which did not end in ", late.seconds,
+                 " s: their cards do not hear each other (NCCL_DEBUG=INFO says more)");
+    return str("rank ", silent, " of ", size(), " did not reach ", mine, " in ", late.seconds, " s, or ", seconds,
+               " s more (a longer wait: TimeoutScope, or timeout in InitOptions)");
   }
 
   std::shared_ptr<Rendezvous> ranks_;

@@ -227,6 +227,33 @@ TEST_SUITE("train threads distributed") {
     CHECK(got == std::vector<double>{(1 + 2 + 2 + 2) / 2.0, 30});
   }
 
+  TEST_CASE("pairwise accumulation shows what it holds, and lets go of it") {
+    std::vector<double> got;
+    run_threads(2, [&](const ProcessGroup& g) {
+      struct One : nn::Module {
+        nn::Parameter p = register_parameter("p", ones({1}));
+      } net;
+      const Tensor p = net.p.tensor();
+      DistributedDataParallel parallel(net, {.group = g, .pairwise_accumulation = true});
+      optim::SGD opt(net.parameters(), {.lr = 1});
+      std::vector<double> seen;
+      const auto use = [&](double factor) {
+        sum(p * factor).backward();
+        seen.push_back(p.grad().item<double>());
+      };
+      const auto locally = [&](double factor) {
+        const auto local = parallel.no_sync();
+        use(factor);
+      };
+      locally(100), opt.zero_grad(), use(1);                           // 100, 1
+      opt.zero_grad(), locally(1), locally(2), use(4);                 // 1, 3, 7
+      locally(8), use(16);                                             // 15, 31: on top of what was there
+      opt.zero_grad(false), locally(3), opt.zero_grad(false), use(1);  // 3, 1
+      if (g.rank() == 1) got = seen;
+    });
+    CHECK(got == std::vector<double>{100, 1, 1, 3, 7, 15, 31, 3, 1});
+  }
+
   TEST_CASE("gradients are views of the buckets, accumulate, and stay under no_sync") {
     std::mutex mutex;
     run_threads(2, [&](const ProcessGroup& g) {

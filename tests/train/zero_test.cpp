@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <mutex>
+#include <sstream>
 #include <tuple>
 
 #include "support/same_bits.h"
@@ -17,6 +18,7 @@
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 #include "weft/distributed/thread_group.h"
+#include "weft/io/safetensors.h"
 #include "weft/nn/nn.h"
 #include "weft/optim/optim.h"
 #include "weft/train/metrics.h"
@@ -149,6 +151,49 @@ TEST_SUITE("train threads distributed state") {
     CHECK(message_of<ValueError>([&] {
             training::ZeroRedundancy z(sgd, ProcessGroup());
           }).find("another one already") != std::string::npos);
+  }
+
+  TEST_CASE("ZeroRedundancy loads on all ranks or on none, and takes no part of a state") {
+    const auto make = [](const ProcessGroup& g, const auto& body) {
+      manual_seed(11);
+      nn::Sequential net(nn::Linear(6, 20), nn::Linear(20, 6));
+      optim::Adam opt(net.parameters());
+      training::ZeroRedundancy zero(opt, g);
+      sum(square(net(ones({2, 6})))).backward();
+      opt.step();
+      body(zero, opt);
+    };
+    run_threads(2, [&](const ProcessGroup& g) {
+      make(g, [&](training::ZeroRedundancy& zero, optim::Adam&) {
+        const StateDict before = zero.state_dict(), shard = zero.shard_state_dict();
+        StateDict bad;
+        for (const auto& [key, t] : before) bad.insert(key, key.rfind("state.3.exp_avg", 0) == 0 ? zeros({7}) : t + 1);
+        bad.metadata = before.metadata;
+        const std::string why = message_of<ValueError>([&] { zero.load_state_dict(bad); });
+        if (why.find("the share of rank 1 does not fit") == std::string::npos) throw Error("taken: " + why);
+        if (difference(before, zero.state_dict()) != 0) throw Error("a rank has changed");
+        if (message_of<ValueError>([&] { zero.load_state_dict(shard); }).find("merge makes the whole") ==
+            std::string::npos)
+          throw Error("a shard was taken");
+        const StateDict later = zero.shard_state_dict();
+        const auto other = g.rank() == 0 ? shard : later;
+        StateDict mine;
+        for (const std::string& bytes : g.all_gather([&] {
+               std::ostringstream out;
+               io::save(other, out);
+               return out.str();
+             }())) {
+          std::istringstream in(bytes);
+          if (mine.empty()) mine = io::load(in);
+          else if (const StateDict second = io::load(in); message_of<ValueError>([&] {
+                                                            (void)training::ZeroRedundancy::merge({mine, second});
+                                                          }).find("not saved together") == std::string::npos)
+            throw Error("shards of two savings were merged");
+        }
+      });
+    });
+    CHECK(message_of<ValueError>([] { (void)training::ZeroRedundancy::merge({}); }).find("no shards") !=
+          std::string::npos);
   }
 
   TEST_CASE("metrics of all ranks, some of which have no data") {

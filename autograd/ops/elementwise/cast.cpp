@@ -31,6 +31,7 @@ Tensor Tensor::to(Device device, Only<bool> non_blocking) const {
   Tensor y = empty_strided(from.shape(), from.strides(), {dtype(), device});
   Backend& b = backend(device.type == DeviceType::cpu ? this->device().type : device.type);
   b.copy(y.mut_raw_data(), device, from.raw_data(), this->device(), nbytes(), non_blocking && from.impl() == impl());
+  if (device.type == DeviceType::cpu) check_device(this->device());
   return record("to", y, {*this}, [back = this->device()](BackwardCtx& c) -> Grads { return {c.grad().to(back)}; });
 }
 

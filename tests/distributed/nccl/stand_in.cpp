@@ -70,6 +70,7 @@ void reduce(const Op& o, void* out, const std::vector<const void*>& parts, size_
 struct Group {
   explicit Group(int n) : size(n) {}
   const int size;
+  std::atomic<int> joined{0};
   std::mutex mutex;
   std::condition_variable changed;
   struct Meeting {
@@ -90,6 +91,7 @@ std::map<std::string, std::shared_ptr<Group>> g_groups;
 std::map<const void*, std::pair<uint64_t, uint64_t>> g_streams;  // queued, ended
 std::map<int, std::vector<std::string>> g_calls;
 std::atomic<bool> g_fails{false};
+std::atomic<int> g_aborted{0};
 
 }  // namespace
 
@@ -110,6 +112,7 @@ struct ncclComm {
   std::thread thread;
 
   explicit ncclComm(std::shared_ptr<Group> g, int r) : group(std::move(g)), rank(r) {
+    ++group->joined;
     thread = std::thread([this] { work(); });
   }
   ~ncclComm() {
@@ -240,6 +243,7 @@ uint64_t stand_in::ended(const void* stream) {
   const std::lock_guard lock(g_mutex);
   return g_streams[stream].second;
 }
+int stand_in::aborted() { return g_aborted; }
 void stand_in::fail(bool yes) { g_fails = yes; }
 
 extern "C" {
@@ -285,6 +289,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   return ncclSuccess;
 }
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
+  ++g_aborted;
   comm->aborted = true;
   delete comm;
   return ncclSuccess;
@@ -292,7 +297,8 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
   if (!comm) return ncclInvalidArgument;
   const std::lock_guard lock(comm->mutex);
-  *state = g_fails ? ncclRemoteError : comm->announced ? ncclSuccess : ncclInProgress;
+  const bool met = comm->announced && comm->group->joined == comm->group->size;
+  *state = g_fails ? ncclRemoteError : met ? ncclSuccess : ncclInProgress;
   comm->announced = true;
   return ncclSuccess;
 }

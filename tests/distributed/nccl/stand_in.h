@@ -12,6 +12,8 @@ std::vector<std::string> calls(int rank);
 /// Calls that were put into a stream, and those of them that have ended.
 uint64_t queued(const void* stream);
 uint64_t ended(const void* stream);
+/// Communicators that were given up.
+int aborted();
 /// From now on every communicator says that another rank failed.
 void fail(bool yes);
 
