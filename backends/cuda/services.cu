@@ -92,6 +92,7 @@ class CudaBackend final : public Backend {
     state(device).raise_fault();
   }
   bool event_done(int, void* event) override {
+    const DuringCapture allowed;
     const cudaError_t e = cudaEventQuery(event_of(event));
     if (e == cudaErrorNotReady) return ok(e);
     check(e, "cudaEventQuery");

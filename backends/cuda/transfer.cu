@@ -75,7 +75,11 @@ PinnedCache& pinned_cache() {
         check(e, "cudaHostAlloc");
         return p;
       },
-      .release = [](void* p) { (void)ok(cudaFreeHost(p)); },
+      .release =
+          [](void* p) {
+            const DuringCapture allowed;
+            (void)ok(cudaFreeHost(p));
+          },
       .mark = [](const PinnedCache::Queue& q) -> void* { return state(q.device).mark(stream_of(q)); },
       .reached =
           [](void* mark, bool wait) {

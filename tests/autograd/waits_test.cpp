@@ -96,6 +96,20 @@ std::vector<Case> cases() {
          (void)cov(two(d), {.fweights = i64({0, 0}, d)});
        },
        "cov: the weights sum to 0"},
+      {"embedding_bag",
+       [=](auto& d) {
+         for (const BagMode mode : {BagMode::sum, BagMode::mean})
+           sum(embedding_bag(i64({0, 1, 1}, d), leaf(two(d).reshape({2, 1})), i64({0, 1}, d), {.mode = mode}))
+               .backward();
+       },
+       [=](auto& d) {
+         (void)embedding_bag(i64({0, 1}, d), two(d).reshape({2, 1}), i64({1, 0}, d));
+       },
+       "embedding_bag: offsets must rise from 0"},
+      {"embedding_renorm_",
+       [=](auto& d) {
+         embedding_renorm_(two(d).reshape({2, 1}), i64({0, 1, 1}, d), 0.5);
+       }},
       {"cumprod",
        [=](auto& d) {
          sum(cumprod(leaf(f32({2, 0, 3}, d)), 0)).backward();

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "support/lent_device.h"
@@ -26,7 +27,7 @@ struct Block : nn::Module {
       : conv1(add("conv1", nn::Conv2d(in, out, {.kernel_size = 3, .stride = stride, .padding = 1, .bias = false}))),
         bn1(add("bn1", nn::BatchNorm2d(out))),
         conv2(add("conv2", nn::Conv2d(out, out, {.kernel_size = 3, .padding = 1, .bias = false}))),
-        bn2(add("bn2", nn::BatchNorm2d(out))),
+        bn2(add("bn2", nn::BatchNorm2d(out, {.momentum = std::nullopt}))),
         skip(add("skip", nn::Conv2d(in, out, {.kernel_size = 1, .stride = stride}))) {}
   nn::Conv2d conv1;
   nn::BatchNorm2d bn1;

@@ -41,11 +41,12 @@ struct World {
   std::map<int, Stream*> default_streams;
   std::map<char*, Block> memory;   // of the cards
   std::map<char*, size_t> pinned;  // of the host
+  std::vector<char*> given_back;   // readable for ever
   int pageable = 0, captures = 0;  // captures: those that go on
   unsigned long long last_capture = 0;
   bool spoilt = false, pools = true;
 };
-World w;
+World& w = *new World;  // never destroyed, as the backend's state
 thread_local int t_device = 0;
 thread_local cudaError_t t_error = cudaSuccess;
 thread_local cudaStreamCaptureMode t_mode = cudaStreamCaptureModeGlobal;
@@ -105,8 +106,10 @@ cudaError_t take(void** p, size_t bytes) {
   w.memory[static_cast<char*>(*p)] = {t_device, bytes};
   return cudaSuccess;
 }
-cudaError_t release(void* p) {
-  return w.memory.erase(static_cast<char*>(p)) ? cudaSuccess : cudaErrorInvalidValue;  // readable for ever
+template <class T> cudaError_t release(std::map<char*, T>& from, void* p) {
+  if (!from.erase(static_cast<char*>(p))) return cudaErrorInvalidValue;
+  w.given_back.push_back(static_cast<char*>(p));
+  return cudaSuccess;
 }
 template <class T> bool inside(const std::map<char*, T>& blocks, const void* p, size_t (*bytes)(const T&)) {
   auto at = blocks.upper_bound(static_cast<char*>(const_cast<void*>(p)));
@@ -129,6 +132,7 @@ void reset(int count) {
   fresh.default_streams = std::move(w.default_streams);
   fresh.memory = std::move(w.memory);
   fresh.pinned = std::move(w.pinned);
+  fresh.given_back = std::move(w.given_back);
   fresh.last_capture = w.last_capture;
   w = std::move(fresh);
   t_device = 0;
@@ -222,7 +226,7 @@ cudaError_t cudaMalloc(void** p, size_t bytes) {
 }
 cudaError_t cudaFree(void* p) {
   const cudaError_t e = called_outside("cudaFree");
-  return end(e == cudaSuccess ? release(p) : e);
+  return end(e == cudaSuccess ? release(w.memory, p) : e);
 }
 cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t s) {
   const cudaError_t e = called("cudaMallocAsync");
@@ -234,7 +238,7 @@ cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t s) {
 cudaError_t cudaFreeAsync(void* p, cudaStream_t s) {
   const cudaError_t e = called("cudaFreeAsync");
   if (e != cudaSuccess) return end(e);
-  return end(stream_of(s).device != t_device ? cudaErrorInvalidResourceHandle : release(p));
+  return end(stream_of(s).device != t_device ? cudaErrorInvalidResourceHandle : release(w.memory, p));
 }
 cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
   if (const cudaError_t e = called_outside("cudaHostAlloc"); e != cudaSuccess) return end(e);
@@ -244,7 +248,7 @@ cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
 }
 cudaError_t cudaFreeHost(void* p) {
   const cudaError_t e = called_outside("cudaFreeHost");
-  return end(e != cudaSuccess ? e : (w.pinned.erase(static_cast<char*>(p)) ? cudaSuccess : cudaErrorInvalidValue));
+  return end(e == cudaSuccess ? release(w.pinned, p) : e);
 }
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* a, const void* p) {
   a->type = is_pinned(p)                                                         ? cudaMemoryTypeHost
