@@ -282,6 +282,32 @@ TEST_CASE("a copy from plain host memory waits for nothing and is staged by nobo
   b.deallocate(p, n, 0);
 }
 
+TEST_CASE("tables go up in the stream's order and wait for nothing, also into a graph") {
+  Backend& b = cards();
+  const InStream s(b, 1);
+  b.activate(1);
+  for (const size_t n : {size_t{100}, size_t{100'000}}) {
+    std::vector<unsigned char> host(n, 7), seen(n);
+    const int copies = calls("cudaMemcpyAsync");
+    bool before = false;
+    fake_card::launch(s.handle(), [&] { before = true; });
+    const cuda::Upload table(host.data(), n);
+    std::fill(host.begin(), host.end(), 0);
+    CHECK_FALSE(before);
+    CHECK(calls("cudaMemcpyAsync") - copies == (n > 4096));
+    fake_card::launch(s.handle(), [&, p = table.as<unsigned char>()] { std::memcpy(seen.data(), p, n); });
+    fake_card::run_all();
+    CHECK(seen == std::vector<unsigned char>(n, 7));
+
+    fake_card::begin_capture(s.handle());
+    const cuda::Upload captured(host.data(), n);
+    CHECK(fake_card::end_capture(s.handle()));
+    CHECK(calls("cudaMemcpyAsync") - copies == (n > 4096));  // the host's bytes would not be there any more
+  }
+  CHECK(calls("cudaStreamSynchronize") + calls("cudaDeviceSynchronize") + calls("cudaEventSynchronize") == 0);
+  CHECK(runtime_device() == 1);
+}
+
 TEST_CASE("a copy from pinned memory that may be changed afterwards is waited for") {
   Backend& b = cards();
   auto* p = static_cast<char*>(b.allocate(kBytes, 0));
@@ -325,7 +351,13 @@ TEST_CASE("while a stream is captured its memory is the graph's, and waiting is 
   void* outside = b.allocate(kBytes, 0);
   void* host = b.allocate_pinned(kBytes);
   std::vector<char> plain(100);
+  void* sent = b.allocate_pinned(kBytes);
+  b.copy(outside, card(0), sent, Device(), 100, true);
+  b.deallocate_pinned(sent, kBytes);
+  void* const event = b.new_event(0);
   fake_card::begin_capture(s.handle());
+  b.deallocate_pinned(b.allocate_pinned(kBytes), kBytes);  // asks for copies of the time before, and takes new memory
+  CHECK(b.event_done(0, event));
   void* p = b.allocate(kBytes, 0);
   b.deallocate(p, kBytes, 0);
   void* again = b.allocate(kBytes, 0);
@@ -342,6 +374,7 @@ TEST_CASE("while a stream is captured its memory is the graph's, and waiting is 
   b.activate(0);
   CHECK(has(refused([&] { cuda::refuse_capture("random numbers"); }), "random numbers"));
   CHECK(fake_card::end_capture(s.handle()));
+  b.free_event(0, event);
   b.deallocate(again, kBytes, 0);
   void* after = b.allocate(kBytes, 0);
   CHECK(after != p);  // the graph writes there
