@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <map>
@@ -40,6 +41,7 @@ class PinnedCache {
 
   /// At least so many bytes, aligned as the source's; null when there are no more.
   void* allocate(size_t bytes) {
+    if (bytes > SIZE_MAX / 2) return nullptr;
     std::lock_guard lock(mutex_);
     const size_t size = size_of(bytes);
     std::list<Block>& fit = free_[size];

@@ -16,11 +16,13 @@ bool pinned(const void* p) {
   return pinned_cache().owns(p) || (ok(cudaPointerGetAttributes(&a, p)) && a.type == cudaMemoryTypeHost);
 }
 
-/// Pinned memory until the end of the scope, and until the copies from it are done.
+/// Pinned memory until the end of the scope, and until the copies from it are done; null where there is none.
 class Staging {
  public:
-  explicit Staging(size_t bytes) : p_(allocate_pinned(bytes)) {}
-  ~Staging() { pinned_cache().deallocate(p_); }
+  explicit Staging(size_t bytes) : p_(pinned_cache().allocate(bytes)) {}
+  ~Staging() {
+    if (p_) pinned_cache().deallocate(p_);
+  }
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
   void* get() const { return p_; }
@@ -109,9 +111,9 @@ void upload_bytes(void* dst, const void* host, size_t bytes) {
   for (size_t at = 0; at < bytes; at += kStaged) {
     const size_t n = std::min(kStaged, bytes - at);
     const Staging staging(n);
-    std::memcpy(staging.get(), static_cast<const char*>(host) + at, n);
-    check(cudaMemcpyAsync(static_cast<char*>(dst) + at, staging.get(), n, cudaMemcpyHostToDevice, s),
-          "cudaMemcpyAsync");
+    const void* from = static_cast<const char*>(host) + at;
+    if (staging.get()) from = std::memcpy(staging.get(), from, n);  // else the driver stages it, and may wait
+    check(cudaMemcpyAsync(static_cast<char*>(dst) + at, from, n, cudaMemcpyHostToDevice, s), "cudaMemcpyAsync");
     pinned_cache().used(staging.get(), {device, s});
   }
 }

@@ -150,6 +150,7 @@ TEST_CASE("without memory the cache gives back what it has, and waits for it") {
   CHECK(d.blocks.size() == 1);
   CHECK(d.marks.empty());
   CHECK(d.cache.allocate(1) == nullptr);
+  CHECK(d.cache.allocate(SIZE_MAX) == nullptr);
   d.cache.deallocate(r);
   d.cache.empty();
   CHECK(d.held == 0);

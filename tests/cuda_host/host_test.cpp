@@ -279,6 +279,15 @@ TEST_CASE("a copy from plain host memory waits for nothing and is staged by nobo
   b.copy(host.data(), Device(), p, card(0), n, false);
   CHECK(before);
   CHECK(host == expected);
+
+  b.empty_cache(0);
+  fake_card::fail("cudaHostAlloc", cudaErrorMemoryAllocation, 100);  // then the driver has to
+  b.copy(p, card(0), host.data(), Device(), n, false);
+  fake_card::run_all();
+  CHECK(std::memcmp(p, expected.data(), n) == 0);
+  CHECK(fake_card::pageable_copies() > 0);
+  CHECK(has(message_of<OutOfMemory>([&] { b.allocate_pinned(n); }), "no pinned memory for 20971520 bytes"));
+  CHECK(cudaGetLastError() == cudaSuccess);
   b.deallocate(p, n, 0);
 }
 
