@@ -33,8 +33,8 @@ DeviceState::Pool::Pool(DeviceState& device, cudaStream_t s, bool of_capture)
     : stream(s),
       captured(of_capture),
       memory("cuda:" + std::to_string(device.index_),
-             {.allocate = [&device, s,
-                           of_capture](size_t n) { return device.take(n, s, device.pools_supported_ && !of_capture); },
+             {.allocate = [&device, s, queued = device.pools_supported_ && !of_capture](
+                              size_t n) { return device.take(n, s, queued); },
               .release =
                   [&device, s, of_capture](void* p, size_t n) {
                     if (!of_capture) device.give(p, n, s);  // else its graph may still use it
@@ -97,7 +97,8 @@ void* DeviceState::allocate(size_t bytes) {
     p = pool.memory.allocate(bytes);
   } catch (const OutOfMemory&) {
     empty_pools();  // what other streams cache may be enough
-    if (!pool.captured) (void)ok(cudaDeviceSynchronize());
+    for (auto& [key, other] : pools_)
+      if (!capture_of(other->stream)) (void)ok(cudaStreamSynchronize(other->stream));
     p = pool.memory.allocate(bytes);
   }
   try {

@@ -141,6 +141,18 @@ TEST_CASE("no memory is an OutOfMemory, any other failure is told as it is") {
   CHECK(cudaGetLastError() == cudaSuccess);
   fake_card::fail("cudaMallocAsync", cudaErrorMemoryAllocation, 1);  // the cache is emptied and helps
   b.deallocate(b.allocate(kBytes, 0), kBytes, 0);
+
+  // What another stream keeps is given back and waited for, but for one that is being captured.
+  auto* other = static_cast<cudaStream_t>(b.new_stream(0));
+  b.set_stream(0, other);
+  b.deallocate(b.allocate(600 << 20, 0), 600 << 20, 0);
+  b.set_stream(0, nullptr);
+  b.deallocate(b.allocate(700 << 20, 0), 700 << 20, 0);
+  fake_card::begin_capture(other);
+  CHECK(has(message_of<OutOfMemory>([&] { b.allocate(size_t{2} << 30, 0); }), "out of memory"));
+  CHECK(fake_card::end_capture(other));
+  b.free_stream(0, other);
+  b.empty_cache(0);
 }
 
 TEST_CASE("freeing never throws") {
