@@ -46,6 +46,7 @@ void DeviceState::open(int index) {
   index_ = index;
   direct_ = chosen_allocator() == "direct";
   const OnDevice on(index);
+  const DuringCapture allowed;
   int pools = 0;
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, index), "cudaDeviceGetAttribute");
   check(cudaDeviceGetAttribute(&pools, cudaDevAttrMemoryPoolsSupported, index), "cudaDeviceGetAttribute");
