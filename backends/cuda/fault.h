@@ -30,7 +30,8 @@ inline std::optional<Fault> take_fault(Fault& f) {
   static std::mutex mutex;  // of threads that wait for one device
   std::lock_guard lock(mutex);
   if (published.load(std::memory_order_acquire) == 0) return std::nullopt;
-  const Fault seen = f;
+  Fault seen;  // the claim is the kernels' until it is freed
+  seen.site = f.site, seen.index = f.index, seen.size = f.size;
   published.store(0, std::memory_order_relaxed);
   std::atomic_ref(f.claimed).store(0, std::memory_order_release);
   return seen;
