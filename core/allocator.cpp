@@ -42,13 +42,19 @@ size_t CachingAllocator::class_size(int c) {
   return 64 * ((size_t{1} << top) + (size_t{1} << (top - 2)) * static_cast<size_t>((c - 8) % 4 + 1));
 }
 
-void* CachingAllocator::allocate(size_t bytes) {
+/// Every class that a multiple of 512 falls into has such a size, too.
+size_t CachingAllocator::padded(size_t bytes) const {
+  return source_.alignment == kAlignment ? bytes : fn::round_up(std::max<size_t>(bytes, 1), source_.alignment);
+}
+
+void* CachingAllocator::allocate(size_t requested) {
   std::lock_guard lock(mutex_);
+  if (requested > SIZE_MAX / 2) fail(requested);
+  const size_t bytes = padded(requested);
   bool small = bytes <= kSmallLimit;
   int c = small ? class_of(bytes) : 0;
-  if (bytes > SIZE_MAX / 2) fail(bytes);
   size_t size = small ? class_size(c) : fn::round_up(bytes, kLargeStep);
-  void* p = small ? pop_small(c, bytes) : take_large(size, bytes);
+  void* p = small ? pop_small(c, requested) : take_large(size, requested);
   stats_.active += size;
   stats_.peak_active = std::max(stats_.peak_active, stats_.active);
   most_used_ = std::max(most_used_, in_use());
@@ -56,8 +62,9 @@ void* CachingAllocator::allocate(size_t bytes) {
   return p;
 }
 
-void CachingAllocator::deallocate(void* p, size_t bytes) noexcept {
+void CachingAllocator::deallocate(void* p, size_t requested) noexcept {
   std::lock_guard lock(mutex_);
+  const size_t bytes = padded(requested);
   if (bytes <= kSmallLimit) {
     int c = class_of(bytes);
     push_small(c, p);

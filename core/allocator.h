@@ -25,18 +25,19 @@ namespace weft {
 class CachingAllocator {
  public:
   enum class Extended : uint8_t { yes, no_memory, taken };
+  static constexpr size_t kAlignment = 64;
   /// Where memory comes from. allocate returns null when there is no more.
   struct Source {
     std::function<void*(size_t)> allocate;
     std::function<void(void*, size_t)> release;
-    bool host_memory = true;  ///< free blocks may be linked through their own first words
+    bool host_memory = true;        ///< free blocks may be linked through their own first words
+    size_t alignment = kAlignment;  ///< of blocks: 64 or 512, and no more than a segment has
     /// 0: segments. Otherwise `allocate` starts an arena with n * page bytes aligned to a page, `extend` adds pages at
     /// an address (its end, or where pages went back), and `release` takes any of its pages. `taken`: the addresses are
     /// somebody else's.
     size_t page = 0;
     std::function<Extended(void*, size_t)> extend = {};
   };
-  static constexpr size_t kAlignment = 64;
   static constexpr size_t kSmallLimit = size_t{1} << 20;   // larger blocks are cut from segments one by one
   static constexpr size_t kSlab = size_t{2} << 20;         // small blocks of a class are carved from slabs of this size
   static constexpr size_t kSegment = size_t{32} << 20;     // least segment: a huge-page multiple
@@ -52,7 +53,7 @@ class CachingAllocator {
   CachingAllocator(const CachingAllocator&) = delete;
   CachingAllocator& operator=(const CachingAllocator&) = delete;
 
-  /// kAlignment-aligned, uninitialised. OutOfMemory, after the cache was emptied and tried again.
+  /// Aligned as the source says, uninitialised. OutOfMemory, after the cache was emptied and tried again.
   WEFT_API void* allocate(size_t bytes);
   /// `bytes` as given to allocate.
   WEFT_API void deallocate(void* p, size_t bytes) noexcept;
@@ -108,6 +109,7 @@ class CachingAllocator {
     size_t arena = 0, missing = 0, beyond = 0;  // bytes without memory, in holes and behind the arena's end
   };
 
+  size_t padded(size_t bytes) const;
   void* take_large(size_t size, size_t requested);
   void free_large(void* p) noexcept;
   void* pop_small(int c, size_t requested);

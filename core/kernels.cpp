@@ -86,6 +86,7 @@ decltype(scatter) scatter{"scatter"};
 decltype(count_nonzero) count_nonzero{"count_nonzero"};
 decltype(nonzero) nonzero{"nonzero"};
 decltype(one_hot) one_hot{"one_hot", kIndexDtypes};
+decltype(refuse_any) refuse_any{"refuse_any", DtypeSet(Dtype::boolean)};
 decltype(sort_indices) sort_indices{"sort_indices"};
 decltype(search_sorted) search_sorted{"searchsorted"};
 decltype(mode) mode{"mode"};

@@ -288,6 +288,8 @@ extern WEFT_API Kernel<void(const MutTensorRef& count, const TensorRef& x)> coun
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x)> nonzero;
 /// out [.., classes] i64 contiguous: 1 at index [..], 0 elsewhere; errors as index_offsets.
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& index)> one_hot;
+/// ValueError "<op>: <what>" if an element of the contiguous bools is true; errors as index_offsets.
+extern WEFT_API Kernel<void(const TensorRef& bad, const char* op, const char* what)> refuse_any;
 /// out (i64): along axis dim the positions of x's first out.size(dim) elements in sorted order; equal elements keep
 /// their order, NaN counts as the largest.
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, int dim, bool descending)> sort_indices;

@@ -86,14 +86,23 @@ template <class Options> void ChannelNorm::check_made_for(const Options& o) cons
 template ChannelNorm::ChannelNorm(std::string, int64_t, const BatchNormOptions&);  // for SyncBatchNorm
 
 double ChannelNorm::share_of_batch(std::optional<double> momentum) const {
-  return momentum ? *momentum : 1 / (num_batches_tracked.item<double>() + 1);
+  if (momentum) return *momentum;
+  if (const Stamp now(num_batches_tracked); now != counted_at_) {
+    counted_ = num_batches_tracked.item<double>();
+    counted_at_ = now;
+  }
+  return 1 / (counted_ + 1);
 }
 
 void ChannelNorm::count_batch() const {
   NoGrad guard;
   Tensor count = num_batches_tracked.tensor();
+  const bool known = Stamp(count) == counted_at_;
   if (count.device().type == DeviceType::cpu) ++*count.mut_data<int64_t>();
   else count.add_(scalar(int64_t{1}, count.options()));
+  if (!known) return;
+  counted_at_ = Stamp(count);
+  ++counted_;
 }
 
 template <int D>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "weft/autograd/ops/layer/norm.h"
+#include "weft/core/stamp.h"
 #include "weft/distributed/process_group.h"
 #include "weft/nn/call.h"
 #include "weft/nn/module.h"
@@ -22,6 +23,10 @@ class WEFT_API ChannelNorm : public Module {
   Parameter weight, bias;
   /// [num_features], and [] i64; undefined unless running statistics are tracked.
   Buffer running_mean, running_var, num_batches_tracked;
+
+ private:
+  mutable Stamp counted_at_;    // num_batches_tracked's, when it was
+  mutable double counted_ = 0;  // this: a device's value is not read in every step
 
  protected:
   template <class Options> ChannelNorm(std::string name, int64_t num_features, const Options& o);

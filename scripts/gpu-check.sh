@@ -169,7 +169,7 @@ sanitize() {
   # Suites with kernels of their own; the whole table would take hours under it.
   while read -r name kind program suites <&3; do
     rc=0
-    WEFT_TEST_DEVICES=cuda timeout 400 "${ours[@]}" "$tool" --tool "$kind" --error-exitcode 9 "$root/bin/$program" -ts="$suites" \
+    WEFT_CUDA_ALLOCATOR=direct WEFT_TEST_DEVICES=cuda timeout 400 "${ours[@]}" "$tool" --tool "$kind" --error-exitcode 9 "$root/bin/$program" -ts="$suites" \
       > "$out/$name.log" 2>&1 || rc=$?
     case $rc in
       0) say "- $kind, $program $suites: ok" ;;

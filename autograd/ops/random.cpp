@@ -11,6 +11,7 @@
 #include "weft/autograd/ops/reduce/search.h"
 #include "weft/autograd/ops/reduce/softmax.h"
 #include "weft/autograd/ops/reduce/sort.h"
+#include "weft/autograd/ops/refuse.h"
 #include "weft/autograd/record.h"
 #include "weft/core/draw.h"
 #include "weft/core/map.h"
@@ -156,8 +157,8 @@ Tensor bernoulli(const Tensor& p, Generator* g) {
   const OpName op("bernoulli");
   WEFT_CHECK(p.is_floating(), DtypeError, "p is ", p.dtype(), "; expected a floating dtype");
   const Tensor at = p.detach();
-  WEFT_CHECK(all(logical_and(ge(at, 0), le(at, 1))).item<bool>(), ValueError,
-             "the probabilities must be between 0 and 1; a value of the tensor ", p.shape(), " is not");
+  detail::refuse_any(op, logical_not(logical_and(ge(at, 0), le(at, 1))), "the probabilities must be between 0 and 1",
+                     "; a value of the tensor ", p.shape(), " is not");
   return lt(rand(p.shape(), {compute_dtype(p.dtype()), p.device()}, g), at.to(compute_dtype(p.dtype()))).to(p.dtype());
 }
 
@@ -211,9 +212,9 @@ Tensor multinomial(const Tensor& probs, Int num_samples, Only<bool> replacement,
   NoGrad guard;
   const Tensor p = probs.detach().to(Dtype::f64);
   if (p.numel() > 0) {
-    WEFT_CHECK(all(logical_and(ge(p, 0), isfinite(p))).item<bool>(), ValueError, "a probability of ", probs.shape(),
-               " is negative, infinite or NaN");
-    WEFT_CHECK(all(any(gt(p, 0), -1)).item<bool>(), ValueError, "all probabilities of a row are 0");
+    detail::refuse_any(op, logical_not(logical_and(ge(p, 0), isfinite(p))),
+                       "a probability is negative, infinite or NaN", ", in probs ", probs.shape());
+    detail::refuse_any(op, logical_not(any(gt(p, 0), -1)), "all probabilities of a row are 0");
   }
   WEFT_CHECK(classes > 0 || p.numel() == 0, ShapeError, "probs ", probs.shape(), " have no classes");
   if (!replacement) {
@@ -231,7 +232,7 @@ Tensor multinomial(const Tensor& probs, Int num_samples, Only<bool> replacement,
 Tensor poisson(const Tensor& rate, Generator* g) {
   const OpName op("poisson");
   WEFT_CHECK(rate.is_floating(), DtypeError, "rate is ", rate.dtype(), "; expected a floating dtype");
-  WEFT_CHECK(all(ge(rate.detach(), 0)).item<bool>(), ValueError, "a rate of ", rate.shape(), " is negative or NaN");
+  detail::refuse_any(op, logical_not(ge(rate.detach(), 0)), "a rate is negative or NaN", ", in rate ", rate.shape());
   NoGrad guard;
   const Generator::State from = choose(g).reserve(static_cast<uint64_t>(rate.numel()));
   // an element's own stream is that of its number, in logical order
@@ -244,8 +245,8 @@ Tensor normal(const Tensor& mean, const Tensor& std, Generator* g) {
   check_defined(op, mean, std);
   kernels::detail::check_same_device(op, mean, std);
   WEFT_CHECK(mean.is_floating(), DtypeError, "mean is ", mean.dtype(), "; expected a floating dtype");
-  WEFT_CHECK(all(ge(std.detach(), 0)).item<bool>(), ValueError, "an element of std ", std.shape(),
-             " is negative or NaN");
+  detail::refuse_any(op, logical_not(ge(std.detach(), 0)), "an element of std is negative or NaN", ", in std ",
+                     std.shape());
   NoGrad guard;
   const Shape shape = broadcast_shapes(op, mean.shape(), std.shape());
   return randn(shape, mean.options(), g) * std.detach().to(mean.dtype()) + mean.detach();

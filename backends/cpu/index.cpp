@@ -64,12 +64,18 @@ void one_hot_kernel(const MutTensorRef& out, const TensorRef& index) {
   });
 }
 
+void refuse_any_kernel(const TensorRef& bad, const char* op, const char* what) {
+  const bool* v = bad.as<bool>();
+  if (std::find(v, v + bad.numel, true) != v + bad.numel) raise<ValueError>(op, ": ", what);
+}
+
 }  // namespace
 
 void register_index() {
   kernels::count_nonzero.set(DeviceType::cpu, count_nonzero_kernel);
   kernels::nonzero.set(DeviceType::cpu, nonzero_kernel);
   kernels::one_hot.set(DeviceType::cpu, one_hot_kernel);
+  kernels::refuse_any.set(DeviceType::cpu, refuse_any_kernel);
 }
 
 }  // namespace weft::cpu

@@ -12,7 +12,7 @@ void register_gemm_slots();  ///< matrix products
 void make_allocator();       ///< of host memory; before all that holds a lock while it allocates
 void register_services();    ///< memory, copies, threads; last, for from then on other threads use the backend
 void register_shape();       ///< cat, triangles
-void register_index();       ///< nonzero, one_hot
+void register_index();       ///< nonzero, one_hot, refuse_any
 void register_sort();
 void register_search();
 void register_rnn_slots();  ///< recurrent layers

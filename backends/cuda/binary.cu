@@ -7,6 +7,7 @@ namespace {
 
 template <class F>
 void binary(const ElementPlan& plan, void* z, const void* a, const void* b, Dtype dtype, const void* f) {
+  if constexpr (std::is_same_v<F, fn::Poisson>) refuse_capture("random numbers");
   fn::dispatch_domain<F>(dtype, [&]<class T> {
     const void* const in[] = {a, b};
     run_elementwise<F, fn::result_t<F, T>, T, 2>(plan, z, in, *static_cast<const F*>(f));

@@ -3,11 +3,11 @@
 
 #include <cublasLt.h>
 
-#include <algorithm>
-#include <array>
 #include <unordered_map>
+#include <utility>
 
 #include "weft/backends/cuda/register.h"
+#include "weft/backends/cuda/runtime.h"
 #include "weft/core/backend.h"
 #include "weft/core/kernels.h"
 
@@ -17,37 +17,32 @@ namespace {
 void check_lt(cublasStatus_t s, const char* what) {
   if (s == CUBLAS_STATUS_SUCCESS) [[likely]]
     return;
+  check(cudaGetLastError(), what);  // the reason, where it is the card's
   raise<DeviceError>("cuda: ", what, ": ", cublasLtGetStatusString(s));
 }
 
-// All that the library's choice of an algorithm depends on.
-using Key = std::array<int64_t, 20>;
-struct KeyHash {
-  size_t operator()(const Key& k) const {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (const int64_t v : k) h = (h ^ static_cast<uint64_t>(v)) * 0x100000001b3u, h ^= h >> 29;
-    return h;
-  }
-};
-struct Choice {
+struct Algorithm {
   cublasLtMatmulAlgo_t algo;
-  size_t workspace = 0;
-  bool found = false;
+  size_t workspace;
 };
 // A thread's own, per device: no locks on the way to a kernel. Never destroyed, as the driver may be gone first.
 struct Library {
   cublasLtHandle_t handle = nullptr;
-  std::unordered_map<Key, Choice, KeyHash> choices;
+  std::unordered_map<LtKey, Candidates<Algorithm>, LtKeyHash> choices;
 };
 Library& library() {
   thread_local auto* all = new std::unordered_map<int, Library>;
   Library& l = (*all)[device()];
-  if (!l.handle) check_lt(cublasLtCreate(&l.handle), "cublasLtCreate");
+  if (!l.handle) {
+    const DuringCapture allowed;
+    check_lt(cublasLtCreate(&l.handle), "cublasLtCreate");
+  }
   return l;
 }
 
 constexpr size_t kMostWorkspace = size_t{32} << 20;
 constexpr size_t kMostChoices = 4096;
+constexpr int kMostAlgorithms = 8;
 
 cudaDataType_t type_of(Dtype d) {
   switch (d) {
@@ -56,14 +51,6 @@ cudaDataType_t type_of(Dtype d) {
     case Dtype::f16: return CUDA_R_16F;
     default: return CUDA_R_32F;
   }
-}
-
-// Bytes that an address is a multiple of, as far as the library cares.
-uint32_t alignment(const void* p) {
-  const auto at = reinterpret_cast<uintptr_t>(p);
-  uint32_t a = 256;
-  while (at % a != 0) a /= 2;
-  return a;
 }
 
 cublasLtEpilogue_t epilogue_of(Epilogue e) {
@@ -97,7 +84,7 @@ class LibraryLayout {
   cublasLtMatrixLayoutOpaque_t layout_;
 };
 
-// False if the library has no algorithm for it.
+// False if the library has no algorithm for it. The bias is aligned to kWidestLoad.
 bool by_library(const Gemm& g, const LtProblem& p) {
   const bool wide = g.dtype == Dtype::f64, tf32 = g.dtype == Dtype::f32 && tf32_allowed();
   Library& l = library();
@@ -117,30 +104,7 @@ bool by_library(const Gemm& g, const LtProblem& p) {
   set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue_of(g.epilogue));
   if (has_bias(g.epilogue)) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, g.bias);
   LibraryLayout a(p.a, g.dtype, g.batch), b(p.b, g.dtype, g.batch), d(p.d, g.out_dtype, g.batch);
-  // The library loads the bias as it stores d: with the alignment that is promised for d.
-  const uint32_t align_a = alignment(g.b), align_b = alignment(g.a),
-                 align_d = std::min(alignment(g.out), has_bias(g.epilogue) ? alignment(g.bias) : 256u);
-
-  const Key key{p.m,
-                p.n,
-                p.k,
-                g.batch,
-                p.a.ld,
-                p.a.batch_stride,
-                p.a.transposed,
-                p.b.ld,
-                p.b.batch_stride,
-                p.b.transposed,
-                p.d.ld,
-                p.d.batch_stride,
-                static_cast<int64_t>(g.dtype),
-                static_cast<int64_t>(g.out_dtype),
-                static_cast<int64_t>(g.epilogue),
-                g.beta != 0,
-                tf32,
-                align_a,
-                align_b,
-                align_d};
+  const LtKey key = lt_key(g, p, tf32);
   auto at = l.choices.find(key);
   if (at == l.choices.end()) {
     if (l.choices.size() >= kMostChoices) l.choices.clear();  // shapes that never come back must not pile up
@@ -151,31 +115,42 @@ bool by_library(const Gemm& g, const LtProblem& p) {
                "cublasLtMatmulPreferenceSetAttribute");
     };
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kMostWorkspace);
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, align_a);
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, align_b);
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, align_d);
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, align_d);
-    cublasLtMatmulHeuristicResult_t result;
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, lt_alignment(g.b));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, lt_alignment(g.a));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, lt_alignment(g.out));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, lt_alignment(g.out));
+    // Parts of a long sum meet in f32, not in d.
+    if (g.out_dtype == Dtype::bf16 || g.out_dtype == Dtype::f16)
+      prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
+    cublasLtMatmulHeuristicResult_t result[kMostAlgorithms];
     int found = 0;
     const cublasStatus_t s = cublasLtMatmulAlgoGetHeuristic(l.handle, &desc, a.get(), b.get(), d.get(), d.get(),
-                                                            &preference, 1, &result, &found);
-    Choice choice;
-    if (s == CUBLAS_STATUS_SUCCESS && found > 0) choice = {result.algo, result.workspaceSize, true};
-    else if (s != CUBLAS_STATUS_SUCCESS && s != CUBLAS_STATUS_NOT_SUPPORTED && s != CUBLAS_STATUS_INVALID_VALUE)
+                                                            &preference, kMostAlgorithms, result, &found);
+    Candidates<Algorithm> candidates;
+    if (s == CUBLAS_STATUS_SUCCESS) {
+      for (int i = 0; i < found; ++i)
+        if (result[i].state == CUBLAS_STATUS_SUCCESS) candidates.add({result[i].algo, result[i].workspaceSize});
+    } else if (s != CUBLAS_STATUS_NOT_SUPPORTED && s != CUBLAS_STATUS_INVALID_VALUE) {
       check_lt(s, "cublasLtMatmulAlgoGetHeuristic");
-    at = l.choices.emplace(key, choice).first;
+    }
+    at = l.choices.emplace(key, std::move(candidates)).first;
   }
-  const Choice& choice = at->second;
-  if (!choice.found) return false;
 
   const float alpha32 = static_cast<float>(g.alpha), beta32 = static_cast<float>(g.beta);
   const void* alpha = wide ? static_cast<const void*>(&g.alpha) : &alpha32;
   const void* beta = wide ? static_cast<const void*>(&g.beta) : &beta32;
-  Scratch workspace(choice.workspace);
-  check_lt(cublasLtMatmul(l.handle, &desc, alpha, g.b, a.get(), g.a, b.get(), beta, g.out, d.get(), g.out, d.get(),
-                          &choice.algo, workspace.as(), choice.workspace, static_cast<cudaStream_t>(stream())),
-           "cublasLtMatmul");
-  return true;
+  return at->second.run([&](const Algorithm& choice) {
+    const Scratch workspace(choice.workspace);
+    const cublasStatus_t s = cublasLtMatmul(l.handle, &desc, alpha, g.b, a.get(), g.a, b.get(), beta, g.out, d.get(),
+                                            g.out, d.get(), &choice.algo, workspace.as(), choice.workspace,
+                                            static_cast<cudaStream_t>(stream()));
+    if (s == CUBLAS_STATUS_NOT_SUPPORTED) {  // the heuristics do not know all
+      (void)cudaGetLastError();
+      return false;
+    }
+    check_lt(s, "cublasLtMatmul");
+    return true;
+  });
 }
 
 }  // namespace
@@ -198,12 +173,13 @@ void gemm(const Gemm& given) {
     return;
   }
   Gemm g = given;
-  Scratch a, b;
+  Scratch a, b, bias;
   bool copy_a = false, copy_b = false;
   LtProblem p = lt_problem(g, copy_a, copy_b);
   if (copy_a) g.a = compact_operand(g.a, g.dtype, g.batch, g.m, g.k, g.a_batch, g.a_row, g.a_col, a, move);
   if (copy_b) g.b = compact_operand(g.b, g.dtype, g.batch, g.k, g.n, g.b_batch, g.b_row, g.b_col, b, move);
   if (copy_a || copy_b) p = lt_problem(g, copy_a, copy_b);
+  g.bias = aligned_bias(g, bias);
   if (by_library(g, p)) return;
   if (g.epilogue != Epilogue::none) {
     Gemm plain = g;

@@ -2,7 +2,7 @@
 // library does not take; tests of what is built on products run it too.
 #pragma once
 
-#include "weft/backends/cuda/gemm.h"
+#include "weft/backends/cuda/gemm_choice.h"
 #include "weft/backends/cuda/walk.cuh"
 #include "weft/core/dense_copy.h"
 #include "weft/core/fn/math.h"
@@ -103,6 +103,16 @@ inline void finish(const Gemm& g) {
         FinishElement<R>{static_cast<R*>(g.out), has_bias(g.epilogue) ? static_cast<const R*>(g.bias) : nullptr,
                          g.epilogue, g.n, walk});
   });
+}
+
+/// The bias where kWidestLoad bytes may be loaded at once. The library cannot be told how a bias lies; as a part of the
+/// choice it would change the algorithm.
+inline const void* aligned_bias(const Gemm& g, Scratch& scratch) {
+  if (!has_bias(g.epilogue) || lt_alignment(g.bias) == kWidestLoad) return g.bias;
+  const int64_t stride = 1;
+  scratch.reset(static_cast<size_t>(g.n) * itemsize(g.out_dtype));
+  move(mut_ref(scratch.as(), g.out_dtype, &g.n, &stride, 1), ref(g.bias, g.out_dtype, &g.n, &stride, 1));
+  return scratch.as();
 }
 
 /// The slot's product, see core/kernels.h.

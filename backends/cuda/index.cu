@@ -46,6 +46,7 @@ void register_index() {
   kernels::one_hot.set(cuda, [](const MutTensorRef& out, const TensorRef& index) {
     dispatch_index(index.dtype, "one_hot", [&]<class I> { one_hot<I>(out, index); });
   });
+  kernels::refuse_any.set(cuda, refuse_any);
   kernels::count_nonzero.set(cuda, [](const MutTensorRef& count, const TensorRef& x) {
     dispatch_all(x.dtype, "nonzero", [&]<class T> { count_nonzero<T>(count, x); });
   });

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -27,8 +28,14 @@ namespace weft::cuda {
 /// Starts a kernel on the calling thread's current stream. Arguments are converted to the kernel's parameter types.
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A&&... a) {
-  kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream())>>>(static_cast<P>(std::forward<A>(a))...);
-  check(cudaGetLastError(), "kernel launch");
+  std::tuple<P...> values(static_cast<P>(std::forward<A>(a))...);
+  std::apply(
+      [&](P&... v) {
+        void* at[] = {&v..., nullptr};
+        const auto* name = reinterpret_cast<const void*>(kernel);
+        check_launch(cudaLaunchKernel(name, grid, block, at, shared_bytes, static_cast<cudaStream_t>(stream())), name);
+      },
+      values);
 }
 
 }  // namespace weft::cuda

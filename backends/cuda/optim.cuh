@@ -146,6 +146,7 @@ template <class F> __global__ void __launch_bounds__(kBlock) step_kernel(List<fn
 }
 
 template <class F> void step(std::span<const fn::StepEntry> table, const void* hypers) {
+  refuse_capture("an optimiser's step");  // its rate and number are the host's
   int32_t last = -1;
   for (const fn::StepEntry& e : table) last = e.hyper > last ? e.hyper : last;
   const ListUpload<fn::StepEntry> upload(table, hypers, sizeof(F) * static_cast<size_t>(last + 1));

@@ -135,6 +135,7 @@ __global__ void __launch_bounds__(kBlock)
 
 template <class F, class T> void run_random(T* y, const T* x, int64_t n, Generator::State from, const F& fill) {
   if (n == 0) return;
+  refuse_capture("random numbers");
   constexpr size_t bytes = sizeof(T) * F::kElements;
   const bool packed = reinterpret_cast<uintptr_t>(y) % bytes == 0 && reinterpret_cast<uintptr_t>(x) % bytes == 0;
   launch(random_kernel<F, T>, grid_for(n, int64_t{kBlock} * F::kElements), kBlock, 0, y, x, n, from, fill, packed);

@@ -1,4 +1,5 @@
-// What the CUDA backend's host code shares: the current stream, scratch memory, errors. Definitions in services.cu.
+// What the CUDA backend's host code shares: the current stream, scratch memory, errors. Definitions in errors.cu,
+// memory.cu and transfer.cu.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +11,12 @@ namespace weft::cuda {
 
 /// Error that names the failed call and CUDA's reason, unless `e` (a cudaError_t) is success.
 void check(int e, const char* what);
+/// The same for the start of a kernel, which it names.
+void check_launch(int e, const void* kernel);
 /// The calling thread's current stream on its current device (a cudaStream_t).
 void* stream();
+/// NotSupported where that stream is being captured into a graph: `what` would not be done anew when the graph runs.
+void refuse_capture(const char* what);
 /// Of the calling thread's current device.
 int device();
 int multiprocessors();
@@ -44,15 +49,10 @@ class Upload {
   Scratch memory_;
 };
 
-/// Where a kernel reports an index that is out of range, as nobody waits for it: the host looks when it next waits for
-/// the device, and raises ValueError in the op's name. Lies in host memory that the device can write.
-struct Fault {
-  int32_t site;  ///< 0: none
-  int64_t index, size;
-};
-/// The device's own.
+/// Where the kernels of the current device report what they must not follow (fault.h).
+struct Fault;
 Fault* fault();
-/// Number of a place that may report; `op` is a literal.
-int32_t fault_site(const char* op, int64_t dim);
+/// Number of a place that may report: of an index along `dim`, or of what `what` says.
+int32_t fault_site(const char* op, int64_t dim, const char* what = "");
 
 }  // namespace weft::cuda

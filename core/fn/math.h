@@ -139,14 +139,19 @@ template <class T> WEFT_HD WEFT_INLINE T pow(T x, T y) {
     return r;
   }
 }
-// Integer division by zero gives 0: ops check where the user can see it.
+// Integer division by zero gives 0: ops check where the user can see it. By -1 it is negation, which wraps: the
+// processor traps on the least integer.
+template <class T> WEFT_HD WEFT_INLINE bool is_minus_one(T y) {
+  if constexpr (std::is_signed_v<T>) return y == T(-1);
+  else return false;
+}
 template <class T> WEFT_HD WEFT_INLINE T div_trunc(T x, T y) {
   if constexpr (Real<T>) return fn::trunc(x / y);
-  else return y == T(0) ? T(0) : static_cast<T>(x / y);
+  else return y == T(0) ? T(0) : is_minus_one(y) ? sub(T(0), x) : static_cast<T>(x / y);
 }
 template <class T> WEFT_HD WEFT_INLINE T fmod(T x, T y) {
   if constexpr (Real<T>) return std::fmod(x, y);
-  else return y == T(0) ? T(0) : static_cast<T>(x % y);
+  else return y == T(0) || is_minus_one(y) ? T(0) : static_cast<T>(x % y);
 }
 /// Remainder with the divisor's sign (Python's %).
 template <class T> WEFT_HD WEFT_INLINE T remainder(T x, T y) {
@@ -164,6 +169,7 @@ template <class T> WEFT_HD WEFT_INLINE T div_floor(T x, T y) {
     return d - f > T(0.5) ? f + T(1) : f;
   } else {
     if (y == T(0)) return T(0);
+    if (is_minus_one(y)) return sub(T(0), x);
     T q = static_cast<T>(x / y);
     return x % y != 0 && ((x < 0) != (y < 0)) ? static_cast<T>(q - 1) : q;
   }

@@ -73,6 +73,9 @@ TEST_SUITE("wrapping") {
       if (is_signed_integer(d)) {
         CHECK(values(abs(x))[2] == least);
         CHECK(values(-x)[2] == least);
+        for (const RoundingMode mode : {RoundingMode::trunc, RoundingMode::floor})
+          CHECK(values(div(x, -1, mode)) == values(-x));  // a processor traps there
+        for (const Tensor& rest : {fmod(x, -1), remainder(x, -1)}) CHECK(values(rest) == Values{0, 0, 0, 0});
       }
       const Tensor zero = here::tensor(Values{0, 0, 0, 0});
       CHECK(values(index_add(x, 0, zero, y))[0] == cut(Wide{most} + most + 11, d));

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <map>
+#include <utility>
+#include <vector>
 
 #include "weft/core/allocator.h"
 #include "weft/core/error.h"
@@ -13,8 +15,9 @@ namespace {
 
 /// A device of `capacity` bytes, handed out from an address that belongs to nobody.
 struct FakeDevice {
-  explicit FakeDevice(size_t bytes) : capacity(bytes) {}
-  size_t capacity, used = 0;
+  explicit FakeDevice(size_t bytes, size_t of_blocks = CachingAllocator::kAlignment)
+      : capacity(bytes), alignment(of_blocks) {}
+  size_t capacity, alignment, used = 0;
   uintptr_t next = uintptr_t{1} << 46;
   std::map<uintptr_t, size_t> segments;
   CachingAllocator allocator{"fake:0",
@@ -34,7 +37,8 @@ struct FakeDevice {
                                     segments.erase(it);
                                     used -= n;
                                   },
-                              .host_memory = false}};
+                              .host_memory = false,
+                              .alignment = alignment}};
 };
 
 constexpr size_t kMiB = size_t{1} << 20;
@@ -67,6 +71,20 @@ TEST_SUITE("allocator") {
     CHECK(fake.allocator.stats().allocations == 4000);
     for (const auto& [at, bytes] : live) fake.allocator.deallocate(reinterpret_cast<void*>(at), bytes);
     CHECK(fake.allocator.stats().active == 0);
+  }
+
+  TEST_CASE("device memory: every block is aligned as the source says, and counted as what it takes") {
+    FakeDevice fake(size_t{1} << 30, 512);
+    std::vector<std::pair<void*, size_t>> all;
+    for (size_t bytes = 0; bytes < 2 * kMiB; bytes += bytes / 9 + 1) {
+      void* p = fake.allocator.allocate(bytes);
+      REQUIRE(reinterpret_cast<uintptr_t>(p) % 512 == 0);
+      REQUIRE(fake.allocator.stats().active % 512 == 0);
+      all.emplace_back(p, bytes);
+    }
+    for (auto [p, bytes] : all) fake.allocator.deallocate(p, bytes);
+    CHECK(fake.allocator.stats().active == 0);
+    CHECK_THROWS_AS(fake.allocator.allocate(SIZE_MAX), OutOfMemory);
   }
 
   TEST_CASE("device memory: what is freed is used again, and large segments go back") {

@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "support/here.h"
-#include "support/strided.h"
+#include "support/same_bits.h"
 #include "support/throws.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/core/factory.h"
@@ -13,6 +13,21 @@ using support::message_of;
 using Values = std::vector<double>;
 
 TEST_SUITE("tensor") {
+  DEVICE_TEST_CASE("equal bits: any NaN is a NaN, -0 is not 0") {
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    const auto same = [](double a, double b, Dtype d = Dtype::f32) {
+      return support::same_bits(here::full({3}, a, Dtype::f64).to(d), full({3}, b, Dtype::f64).to(d));
+    };
+    for (const Dtype d : {Dtype::f64, Dtype::f32, Dtype::bf16, Dtype::f16}) {
+      CHECK(same(nan, -nan, d));
+      CHECK_FALSE(same(nan, 1, d));
+      CHECK_FALSE(same(1, nan, d));
+      CHECK_FALSE(same(0, -0.0, d));
+      CHECK(same(-0.0, -0.0, d));
+    }
+    CHECK_FALSE(same(1, 2, Dtype::i64));
+  }
+
   DEVICE_TEST_CASE("creation") {
     CHECK(here::zeros({2, 2}).to_vector<float>() == std::vector<float>(4, 0));
     CHECK(here::ones({3}, Dtype::u8).to_vector<int64_t>() == std::vector<int64_t>(3, 1));

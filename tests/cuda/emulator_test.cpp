@@ -10,7 +10,6 @@
 
 #include "support/sanitizers.h"
 #include "support/throws.h"
-#include "weft/backends/cuda/fault.cuh"
 #include "weft/backends/cuda/launch.h"
 
 namespace {
@@ -159,9 +158,6 @@ __global__ void unwritten_kernel(float* out) {
   out[threadIdx.x] = a[threadIdx.x];
 }
 __global__ void same_place_kernel(float* out) { *out = static_cast<float>(blockIdx.x); }
-__global__ void fault_kernel(Fault* f, int32_t site) {
-  if (threadIdx.x % 10 == 9) report_fault(f, site, threadIdx.x, 9);
-}
 
 /// The numbers 0, 1, ..., and what a kernel makes of them.
 std::vector<float> reversed_twice(bool barriers) {
@@ -344,22 +340,6 @@ TEST_CASE("limits of a launch") {
   CHECK(has(with(1, 32, (48 << 10) + 1), "shared memory"));
   CHECK(with(1, 1024, 48 << 10) == "");
   CHECK(has(mistake_of([&] { launch(too_much_shared_kernel, 1, 32, 0, x.data()); }), "too much"));
-}
-
-TEST_CASE("a fault is told once") {
-  CHECK_FALSE(cuda_emulator::take_fault().has_value());
-  const int32_t site = fault_site("gather", 1);
-  CHECK(site > 0);
-  CHECK(fault_site("gather", 1) == site);
-  CHECK(fault_site("gather", 2) != site);
-  launch(fault_kernel, 2, 64, 0, fault(), site);
-  const auto seen = cuda_emulator::take_fault();
-  REQUIRE(seen.has_value());
-  CHECK(seen->op == "gather");
-  CHECK(seen->dim == 1);
-  CHECK(seen->index == 9);
-  CHECK(seen->size == 9);
-  CHECK_FALSE(cuda_emulator::take_fault().has_value());
 }
 
 TEST_SUITE_END();

@@ -96,6 +96,73 @@ TEST_SUITE("cuda gemm") {
     CHECK_FALSE(cuda::lt_operand(m, 4, 5, 1, 2, 0));
   }
 
+  TEST_CASE("the choice of an algorithm depends on the problem, and on addresses up to a load") {
+    alignas(64) static char memory[128] = {};
+    CHECK(cuda::lt_alignment(memory) == 16);
+    CHECK(cuda::lt_alignment(memory + 16) == 16);
+    CHECK(cuda::lt_alignment(memory + 8) == 8);
+    CHECK(cuda::lt_alignment(memory + 2) == 2);
+    Gemm g;
+    g.batch = 2, g.m = 3, g.n = 4, g.k = 5;
+    g.a = g.b = g.bias = memory, g.out = memory;
+    const auto key = [](const Gemm& of, bool tf32 = false) {
+      cuda::LtProblem p;
+      p.m = of.n, p.n = of.m, p.k = of.k;
+      return cuda::lt_key(of, p, tf32);
+    };
+    const cuda::LtKey first = key(g);
+    const auto with = [&](auto&& change) {
+      Gemm other = g;
+      change(other);
+      return key(other) == first;
+    };
+    CHECK(with([](Gemm& o) { o.a = memory + 16, o.b = memory + 32, o.out = memory + 48; }));
+    CHECK(with([](Gemm& o) { o.bias = memory + 4; }));
+    CHECK(with([](Gemm& o) { o.alpha = 3; }));
+    CHECK_FALSE(with([](Gemm& o) { o.a = memory + 8; }));
+    CHECK_FALSE(with([](Gemm& o) { o.b = memory + 8; }));
+    CHECK_FALSE(with([](Gemm& o) { o.out = memory + 4; }));
+    CHECK_FALSE(with([](Gemm& o) { o.beta = 1; }));
+    CHECK_FALSE(with([](Gemm& o) { o.epilogue = Epilogue::relu; }));
+    CHECK_FALSE(with([](Gemm& o) { o.out_dtype = Dtype::f16; }));
+    CHECK(key(g, true) != first);
+  }
+
+  TEST_CASE("an algorithm that does not run is passed over, once") {
+    cuda::Candidates<int> three;
+    for (const int a : {1, 2, 3}) three.add(a);
+    std::vector<int> tried;
+    const auto from = [&](int least) {
+      return three.run([&](int a) {
+        tried.push_back(a);
+        return a >= least;
+      });
+    };
+    CHECK(from(2));
+    CHECK(from(2));
+    CHECK(tried == std::vector<int>{1, 2, 2});
+    CHECK_THROWS_AS(three.run([](int) -> bool { throw Error("else"); }), Error);  // no verdict on the algorithm
+    CHECK(from(2));
+    CHECK_FALSE(from(4));
+    CHECK_FALSE(from(1));
+    CHECK(tried == std::vector<int>{1, 2, 2, 2, 2, 3});
+  }
+
+  TEST_CASE("a bias that lies elsewhere is moved") {
+    const Tensor all = sample({9}, Dtype::bf16);
+    Gemm g;
+    g.n = 8, g.out_dtype = Dtype::bf16, g.epilogue = Epilogue::bias;
+    cuda::Scratch scratch;
+    g.bias = all.raw_data();
+    CHECK(cuda::aligned_bias(g, scratch) == g.bias);
+    g.bias = all.data<bf16>() + 1;
+    const void* p = cuda::aligned_bias(g, scratch);
+    CHECK(cuda::lt_alignment(p) == cuda::kWidestLoad);
+    CHECK(std::memcmp(p, g.bias, 16) == 0);
+    g.epilogue = Epilogue::relu, g.bias = nullptr;
+    CHECK(cuda::aligned_bias(g, scratch) == nullptr);
+  }
+
   TEST_CASE("compaction") {
     const Tensor x = support::scattered(sample({3, 5, 7}, Dtype::bf16));
     int64_t batch = x.strides()[0], row = x.strides()[1], col = x.strides()[2];

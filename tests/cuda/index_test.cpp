@@ -167,6 +167,18 @@ TEST_SUITE("cuda index") {
     }
   }
 
+  TEST_CASE("a bool that must not be true is reported with the op's words") {
+    Tensor bad = zeros({1000}, {Dtype::boolean});
+    cuda::refuse_any(ref(bad), "div", "integer division by zero");
+    CHECK_FALSE(cuda_emulator::take_fault());
+    bad[777].fill_(true);
+    cuda::refuse_any(ref(bad), "div", "integer division by zero");
+    const auto fault = cuda_emulator::take_fault();
+    REQUIRE(fault.has_value());
+    CHECK(fault->op == "div");
+    CHECK(fault->what == "integer division by zero");
+  }
+
   TEST_CASE("one_hot") {
     for (const Dtype d : {Dtype::i64, Dtype::i32}) {
       const Tensor index = sample_index({3, 31}, 0, 33, d);

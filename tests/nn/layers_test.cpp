@@ -158,6 +158,14 @@ DEVICE_TEST_CASE("BatchNorm: running statistics and modes") {
   cumulative(x);
   cumulative(x + 3);
   CHECK(cumulative.running_mean.to_vector<float>()[0] == doctest::Approx(9.5));  // mean of 8 and 11
+  cumulative.reset_running_stats();
+  cumulative(x + 3);
+  CHECK(cumulative.running_mean.to_vector<float>()[0] == doctest::Approx(11));
+  nn::BatchNorm1d copy = nn::clone(cumulative);
+  copy(x);
+  cumulative(x + 3);
+  CHECK(copy.running_mean.to_vector<float>()[0] == doctest::Approx(9.5));
+  CHECK(cumulative.running_mean.to_vector<float>()[0] == doctest::Approx(11));
 
   auto untracked = here::module(nn::BatchNorm1d(2, {.track_running_stats = false}));
   untracked.eval();

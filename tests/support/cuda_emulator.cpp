@@ -78,6 +78,7 @@ struct Machine {
 
   Schedule schedule;
   int64_t launches = 0;
+  void (*look)() = nullptr;
 };
 Machine g;
 
@@ -404,6 +405,12 @@ WEFT_NOT_TRACED void fence() {
   release(&g.fences);
 }
 
+WEFT_NOT_TRACED void system_fence() {
+  fence();
+  if (g.look) g.look();
+}
+void on_system_fence(void (*look)()) { g.look = look; }
+
 WEFT_NOT_TRACED void run(dim3 grid, dim3 block, size_t shared_bytes, void (*body)(void*), void* arguments) {
   check_launch(grid, block, shared_bytes);
   if (!g.worker) g.worker = new Worker[kMostThreads];
@@ -434,11 +441,7 @@ WEFT_NOT_TRACED void run(dim3 grid, dim3 block, size_t shared_bytes, void (*body
 namespace weft::cuda {
 namespace {
 
-struct FaultSite {
-  std::string op;
-  int64_t dim;
-};
-std::vector<FaultSite> g_sites{{"", 0}};
+FaultPlaces g_places;
 Fault g_fault{};
 
 }  // namespace
@@ -447,6 +450,7 @@ void check(int e, const char* what) {
   if (e != 0) throw cuda_emulator::Error(std::string(what) + ": error " + std::to_string(e));
 }
 void* stream() { return nullptr; }
+void refuse_capture(const char*) {}
 int device() { return 0; }
 int multiprocessors() { return 4; }
 
@@ -469,20 +473,14 @@ Upload::Upload(const void* host, size_t bytes) : memory_(bytes) {
 }
 
 Fault* fault() { return &g_fault; }
-int32_t fault_site(const char* op, int64_t dim) {
-  for (size_t i = 1; i < g_sites.size(); ++i)
-    if (g_sites[i].op == op && g_sites[i].dim == dim) return static_cast<int32_t>(i);
-  g_sites.push_back({op, dim});
-  return static_cast<int32_t>(g_sites.size() - 1);
-}
+int32_t fault_site(const char* op, int64_t dim, const char* what) { return g_places.number(op, what, dim); }
 
 }  // namespace weft::cuda
 
 std::optional<cuda_emulator::TakenFault> cuda_emulator::take_fault() {
   using namespace weft::cuda;
-  if (g_fault.site == 0) return std::nullopt;
-  const TakenFault r{g_sites[static_cast<size_t>(g_fault.site)].op, g_sites[static_cast<size_t>(g_fault.site)].dim,
-                     g_fault.index, g_fault.size};
-  g_fault = {};
-  return r;
+  const std::optional<Fault> f = weft::cuda::take_fault(g_fault);
+  if (!f) return std::nullopt;
+  const FaultPlace place = g_places[f->site];
+  return TakenFault{place.op, place.what, place.dim, f->index, f->size};
 }

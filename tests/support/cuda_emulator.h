@@ -20,6 +20,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/backends/cuda/fault.h"
 #include "weft/backends/cuda/services.h"
 
 // ---- CUDA's words. Shared memory has macros of its own (below): plain __shared__ is not known and does not compile.
@@ -69,10 +70,12 @@ template <class F> void for_each_schedule(F&& f) {
 
 /// What kernels have reported through weft::cuda::fault() since the last call.
 struct TakenFault {
-  std::string op;
+  std::string op, what;
   int64_t dim, index, size;
 };
 std::optional<TakenFault> take_fault();
+/// Called by a thread that comes to a system-wide fence: what the host could see just then. Null: nothing.
+void on_system_fence(void (*look)());
 
 /// Launches since the start of the program.
 int64_t launches();
@@ -141,6 +144,7 @@ template <class T, class F> T atomic_update(T* p, F&& change) {
   return before;
 }
 void fence();
+void system_fence();
 
 }  // namespace cuda_emulator
 
@@ -201,6 +205,7 @@ inline int __all_sync(unsigned mask, int p, WEFT_SITE("__all_sync")) {
 #undef WEFT_SITE
 
 inline void __threadfence() { cuda_emulator::fence(); }
+inline void __threadfence_system() { cuda_emulator::system_fence(); }
 inline void __threadfence_block() { cuda_emulator::fence(); }
 
 // ---- Atomics, for the types that the card has.

@@ -27,11 +27,16 @@ class CountingBackend : public weft::Backend {
     active -= bytes;
     std::free(p);
   }
-  void copy(void* dst, weft::Device, const void* src, weft::Device, size_t bytes, bool) override {
+  void activate(int) override { ++launches; }
+  void copy(void* dst, weft::Device to, const void* src, weft::Device, size_t bytes, bool) override {
     ++copies;
+    waits += to.type == weft::DeviceType::cpu;
     std::memcpy(dst, src, bytes);
   }
-  void synchronize(int) override {}
+  bool asynchronous() const override { return beside; }
+  void synchronize(int) override { ++waits; }
+  void synchronize_stream(int, void*) override { ++waits; }
+  void synchronize_event(int, void*) override { ++waits; }
   weft::MemoryStats memory_stats(int) const override {
     return {.active = active, .peak_active = peak, .allocations = allocations};
   }
@@ -40,6 +45,8 @@ class CountingBackend : public weft::Backend {
   void set_memory_limit(size_t, int) override {}
 
   std::atomic<size_t> allocations = 0, deallocations = 0, copies = 0, active = 0, peak = 0;
+  std::atomic<size_t> launches = 0, waits = 0;  ///< of kernels; of the host for the device
+  std::atomic<bool> beside = false;             ///< says that kernels run beside the caller
 };
 
 /// Registered as DeviceType::custom on first use, without kernels.
@@ -56,6 +63,26 @@ inline CountingBackend& counting() {
 inline void lend_cpu() {
   counting();
   for (weft::KernelSlot* slot : weft::KernelSlot::all()) slot->share(weft::DeviceType::cpu, weft::DeviceType::custom);
+}
+
+/// The counting device with the CPU's kernels, which say that they run beside the caller until the end of the scope.
+struct BesideCaller {
+  CountingBackend& counts = counting();
+  weft::Device device{weft::DeviceType::custom};
+  BesideCaller() {
+    lend_cpu();
+    counts.beside = true;
+  }
+  ~BesideCaller() { counts.beside = false; }
+};
+/// How often the host waits for the device in f(), and how many kernels it starts.
+struct Counts {
+  size_t waits, launches, copies;
+};
+template <class F> Counts counts_of(CountingBackend& c, const F& f) {
+  const size_t waits = c.waits, launches = c.launches, copies = c.copies;
+  f();
+  return {c.waits - waits, c.launches - launches, c.copies - copies};
 }
 
 }  // namespace support

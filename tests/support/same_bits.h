@@ -1,7 +1,10 @@
 // For tests of kernels beside the CPU's: samples of any dtype, and equality to the bit.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "support/strided.h"
 #include "weft/autograd/ops/random.h"
@@ -37,11 +40,18 @@ inline weft::Tensor sample_index(const weft::Shape& shape, int64_t low, int64_t 
   return x.to(dtype);
 }
 
-/// Two tensors of one shape and dtype hold the same bits, whatever their layout.
+/// Two tensors of one shape and dtype hold the same bits, whatever their layout and device. A NaN is any NaN: which
+/// bits it has differs between processors and cards.
 inline bool same_bits(const weft::Tensor& a, const weft::Tensor& b) {
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) return false;
-  const weft::Tensor x = a.contiguous(), y = b.contiguous();
-  return x.numel() == 0 || std::memcmp(x.raw_data(), y.raw_data(), x.nbytes()) == 0;
+  const weft::Tensor x = a.detach().to(weft::Device()).contiguous(), y = b.detach().to(weft::Device()).contiguous();
+  if (x.numel() == 0 || std::memcmp(x.raw_data(), y.raw_data(), x.nbytes()) == 0) return true;
+  if (!weft::is_floating(x.dtype())) return false;
+  const std::vector<double> u = x.to(weft::Dtype::f64).to_vector<double>(),
+                            v = y.to(weft::Dtype::f64).to_vector<double>();
+  return std::equal(u.begin(), u.end(), v.begin(), [](double p, double q) {
+    return std::isnan(p) ? std::isnan(q) : p == q && std::signbit(p) == std::signbit(q);
+  });
 }
 
 /// A new tensor of the same shape, dtype and strides with the same elements.

@@ -6,6 +6,7 @@
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/refuse.h"
 
 namespace weft {
 namespace detail {
@@ -64,21 +65,11 @@ bool is_one(const Scalar& s) { return s.to_double() == 1; }
 /// g * a without a pass for a = 1.
 Tensor times(const Tensor& g, const Scalar& a) { return is_one(a) ? g : g * a; }
 
-void check_divisor(const char* op, const Tensor& x, const Tensor& y) {
-  if (is_floating(result_dtype(x, y))) return;
-  WEFT_CHECK(!any(eq(y, 0)).item<bool>(), ValueError, op, ": integer division by zero");
-}
-
-/// div, fmod and remainder of integers: the processor traps on the least one by -1, though -x wraps.
-template <class F> Tensor apply_divided(const Tensor& x, const Tensor& y, bool quotient) {
-  check_divisor(F::name, x, y);
-  const Dtype d = result_dtype(x, y);
-  if (d != Dtype::i64 && d != Dtype::i32) return apply<F>(x, y);
+/// div, fmod and remainder.
+template <class F> Tensor apply_divided(const Tensor& x, const Tensor& y) {
   NoGrad guard;
-  Tensor minus = eq(y, -1);
-  if (!is_signed_integer(y.dtype()) || !any(minus).item<bool>()) return apply<F>(x, y);
-  Tensor z = apply<F>(x, where(minus, 1, y));
-  return quotient ? where(minus, neg(cast(x, d)), z) : z;
+  if (!is_floating(result_dtype(x, y))) refuse_any(F::name, eq(y, 0), "integer division by zero");
+  return apply<F>(x, y);
 }
 
 /// x + a * y for a = alpha or -alpha, recorded.
@@ -163,8 +154,7 @@ Tensor mul(const Tensor& in, Scalar y) {
 Tensor div(const Tensor& x, const Tensor& y, Choice<RoundingMode> mode) {
   const OpName op("div");
   if (mode != RoundingMode::none) {
-    Tensor z = mode == RoundingMode::trunc ? apply_divided<fn::DivTrunc>(x, y, true)
-                                           : apply_divided<fn::DivFloor>(x, y, true);
+    Tensor z = mode == RoundingMode::trunc ? apply_divided<fn::DivTrunc>(x, y) : apply_divided<fn::DivFloor>(x, y);
     return record(op, std::move(z), {x, y}, [sx = x.shape(), sy = y.shape()](BackwardCtx& c) -> Grads {
       Tensor g = zeros_like(c.grad());
       return {sum_to(g, sx), sum_to(g, sy)};
@@ -270,7 +260,7 @@ Tensor atan2(const Tensor& y, const Tensor& x) {
 namespace {
 /// fmod and remainder: x - y * n, with n the quotient rounded by `mode`.
 template <class F> Tensor modulo(const Tensor& x, const Tensor& y, RoundingMode mode) {
-  return record(F::name, apply_divided<F>(x, y, false), {x, y},
+  return record(F::name, apply_divided<F>(x, y), {x, y},
                 [x = Saved(x), y = Saved(y, "other"), mode](BackwardCtx& c) -> Grads {
                   Grads r(2);
                   Tensor a = c.get(x), b = c.get(y);

@@ -8,30 +8,30 @@
 #include "weft/autograd/ops/index/embedding.h"
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/reduce/search.h"
+#include "weft/autograd/ops/refuse.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 
 namespace weft {
 namespace {
 
-/// Where bags begin in an index of n entries, and where the last one ends.
-std::vector<int64_t> bag_bounds(const Tensor& offsets, int64_t n, bool include_last) {
-  std::vector<int64_t> from = offsets.to_vector<int64_t>();
-  if (!include_last) from.push_back(n);
-  WEFT_CHECK(!from.empty() && from.front() == 0 && from.back() <= n && std::is_sorted(from.begin(), from.end()),
-             ValueError, "embedding_bag: offsets must rise from 0 to at most the ", n, " entries of the index");
+/// Where bags begin in an index of n entries, and where the last one ends: [B + 1] i64.
+Tensor bag_bounds(const char* op, const Tensor& offsets, int64_t n, bool include_last) {
+  Tensor from = offsets.to(Dtype::i64);
+  if (!include_last) from = cat({from, full({1}, n, from.options())});
+  constexpr const char* kWrong = "offsets must rise from 0 to at most the entries of the index";
+  WEFT_CHECK(from.numel() > 0, ValueError, op, ": ", kWrong);
+  const int64_t bags = from.numel() - 1;
+  const Tensor begins = from.narrow(0, 0, bags), ends = from.narrow(0, 1, bags);
+  detail::refuse_any(op, cat({ne(from.narrow(0, 0, 1), 0), gt(begins, ends), gt(from.narrow(0, bags, 1), n)}), kWrong,
+                     ", got ", offsets, " for ", n);
   return from;
 }
 
-/// The bag of each entry.
-Tensor bag_numbers(const std::vector<int64_t>& from, const Device& device) {
-  std::vector<int64_t> bag(static_cast<size_t>(from.back()));
-  for (size_t b = 0; b + 1 < from.size(); ++b)
-    std::fill(bag.begin() + from[b], bag.begin() + from[b + 1], static_cast<int64_t>(b));
-  return tensor(bag).to(device);
-}
-
 /// Positions in the flat index, one bag in each row, -1 beyond its end.
-Tensor bag_positions(const std::vector<int64_t>& from, const Device& device) {
+Tensor bag_positions(const Tensor& bounds, const Device& device) {
+  const std::vector<int64_t> from = bounds.to_vector<int64_t>();  // the longest bag is a size of the result
   const size_t bags = from.size() - 1;
   int64_t width = 0;
   for (size_t b = 0; b < bags; ++b) width = std::max(width, from[b + 1] - from[b]);
@@ -47,14 +47,13 @@ Tensor bag_positions(const std::vector<int64_t>& from, const Device& device) {
 void embedding_renorm_(const Tensor& weight, const Tensor& index, double max_norm, double norm_type) {
   check_defined("embedding_renorm_", weight, index);
   const NoGrad off;
-  std::vector<int64_t> rows = index.to_vector<int64_t>();
-  std::sort(rows.begin(), rows.end());
-  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
-  if (rows.empty()) return;
-  const Tensor w = weight.detach(), named = index_select(w, 0, tensor(rows).to(w.device()));
-  const std::vector<double> sizes = vector_norm(named, norm_type, 1).to_vector<double>();
-  for (size_t i = 0; i < rows.size(); ++i)
-    if (sizes[i] > max_norm) w.select(0, rows[i]).mul_(max_norm / (sizes[i] + 1e-7));
+  if (index.numel() == 0) return;
+  Tensor w = weight.detach();
+  const Tensor at = index.reshape({index.numel()});
+  const Tensor named = index_select(w, 0, at).to(compute_dtype(w.dtype()));
+  const Tensor size = vector_norm(named, norm_type, 1, true);
+  // a row that is named twice gets the same numbers twice
+  w.index_copy_(0, at, (named * where(gt(size, max_norm), max_norm / (size + 1e-7), 1)).to(w.dtype()));
 }
 
 Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& offsets, const EmbeddingBagOptions& o) {
@@ -83,12 +82,14 @@ Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& of
   };
   Shape bags = index.shape();
   if (offsets.defined()) {
-    const std::vector<int64_t> from = bag_bounds(offsets, flat.numel(), o.include_last_offset);
+    const Tensor from = bag_bounds(op, offsets, flat.numel(), o.include_last_offset);
     if (o.mode != BagMode::max) {
-      const Tensor bag = bag_numbers(from, flat.device());
+      // The bag of an entry is the number of those that end before it; what is behind the last one has the next number.
+      const int64_t bag_count = from.numel() - 1;
+      const Tensor bag = searchsorted(from.narrow(0, 1, bag_count),
+                                      arange(0, flat.numel(), 1, {Dtype::i64, flat.device()}), {.right = true});
       const auto summed = [&](const Tensor& each) {  // [n, width] -> [B, width]
-        return index_add(zeros({static_cast<int64_t>(from.size()) - 1, each.size(1)}, each.options()), 0, bag,
-                         each.narrow(0, 0, from.back()));
+        return index_add(zeros({bag_count + 1, each.size(1)}, each.options()), 0, bag, each).narrow(0, 0, bag_count);
       };
       const Tensor counted = counts.unsqueeze(1);
       return averaged(summed(where(counted, rows, 0)), summed(counted.to(compute_dtype(rows.dtype()))));

@@ -7,6 +7,7 @@
 #include "weft/autograd/ops/index/index_lookup.h"
 #include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/autograd/ops/reduce/sort.h"
+#include "weft/autograd/ops/refuse.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/autograd/record.h"
 #include "weft/core/factory.h"
@@ -63,7 +64,7 @@ Tensor reduced_source(const Targets& t, const Tensor& x, const Tensor& src, Scat
   auto same_at = [&](int64_t step) { return eq(keys.narrow(d, step, n - step), keys.narrow(d, 0, n - step)); };
   for (int64_t step = 1; step < n; step *= 2) {
     const Tensor same = same_at(step);
-    if (!any(same).item<bool>()) break;
+    if (detail::values_at_hand(same) && !any(same).item<bool>()) break;  // elsewhere all steps cost less than a look
     const Tensor later = v.narrow(d, step, n - step);
     v = cat({v.narrow(d, 0, step), where(same, combined(reduce, later, v.narrow(d, 0, n - step)), later)}, d);
   }

@@ -5,7 +5,7 @@
 #include "weft/autograd/ops/elementwise/common.h"
 #include "weft/autograd/ops/loss/loss.h"
 #include "weft/autograd/ops/reduce/reduce.h"
-#include "weft/core/backend.h"
+#include "weft/autograd/ops/refuse.h"
 
 namespace weft::detail {
 
@@ -18,8 +18,5 @@ inline Tensor reduce_loss(const char* op, const Tensor& each, Reduction r) {
   return r == Reduction::none ? each : (r == Reduction::mean ? mean(each) : sum(each));
 }
 inline Tensor reduce_loss(const Tensor& each, Reduction r) { return reduce_loss(op_name(), each, r); }
-
-/// Checks of values that only cost a look, where the device has the values already: elsewhere the look would be a wait.
-inline bool values_at_hand(const Tensor& x) { return x.numel() > 0 && !backend(x.device().type).asynchronous(); }
 
 }  // namespace weft::detail

@@ -148,7 +148,8 @@ Tensor nll_loss(const Tensor& input, const Tensor& t, const NllLossOptions& o) {
   const Classes in(autocast(CastPolicy::fp32, input), t, o.weight);
   const Tensor& x = in.x;
   const Tensor bad = logical_and(ne(in.target, o.ignore_index), logical_or(lt(in.target, 0), ge(in.target, x.size(1))));
-  if (any(bad).item<bool>())
+  if (!detail::values_at_hand(bad)) detail::refuse_any(op, bad, "a target is no class and is not ignore_index");
+  else if (any(bad).item<bool>())
     raise_target(op, in.target.to(Device()).data<int64_t>(), in.target.shape(), x.size(1), o.ignore_index);
   // where, not a product: 0 times an infinite log-probability would be NaN
   const Tensor hot = one_hot_rows(in.target, x, o.ignore_index);

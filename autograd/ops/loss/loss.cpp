@@ -18,7 +18,7 @@ namespace {
 using detail::check_operands;
 using detail::op_name;
 using detail::reduce_loss;
-using detail::values_at_hand;
+using detail::refuse_any;
 
 /// Weighted elements: the mean is by the sum of the weights.
 Tensor weighted(const Tensor& each, const ElementLossOptions& o) {
@@ -80,12 +80,9 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target_in, const 
   WEFT_CHECK(input.shape() == target_in.shape(), ShapeError, "target ", target_in.shape(),
              " does not have the input's shape ", input.shape());
   const Tensor x = autocast(CastPolicy::fp32, input), t = autocast(CastPolicy::fp32, target_in);
-  if (values_at_hand(x)) {
-    const Tensor at = x.detach();
-    WEFT_CHECK(all(logical_and(ge(at, 0), le(at, 1))).item<bool>(), ValueError,
-               "all elements of input should be between 0 and 1; for logits use "
-               "binary_cross_entropy_with_logits");
-  }
+  const Tensor at = x.detach();
+  refuse_any(op, logical_not(logical_and(ge(at, 0), le(at, 1))),
+             "all elements of input should be between 0 and 1; for logits use binary_cross_entropy_with_logits");
   Tensor y;
   {
     NoGrad guard;
@@ -190,8 +187,7 @@ Tensor poisson_nll_loss(const Tensor& x, const Tensor& t, const PoissonNllOption
 Tensor gaussian_nll_loss(const Tensor& x, const Tensor& t, const Tensor& var_in, const GaussianNllOptions& o) {
   const OpName op("gaussian_nll_loss");
   check_operands(x, t);
-  WEFT_CHECK(!values_at_hand(var_in) || !any(lt(var_in.detach(), 0)).item<bool>(), ValueError,
-             "var has negative entries");
+  refuse_any(op, lt(var_in.detach(), 0), "var has negative entries");
   Tensor var = var_in;
   if (var.shape() != x.shape() && var.rank() + 1 == x.rank()) var = var.unsqueeze(-1);
   check_operands(x, var);

@@ -9,6 +9,7 @@
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/index/index_lookup.h"
 #include "weft/autograd/ops/reduce/sort.h"
+#include "weft/autograd/ops/refuse.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels/order.h"
@@ -70,7 +71,7 @@ Tensor quantile_of(const char* op, const Tensor& x, const Tensor& q, std::option
   WEFT_CHECK(q.rank() <= 1, ShapeError, "q must be of rank 0 or 1, got ", q.shape());
   WEFT_CHECK(x.numel() > 0, ShapeError, "x ", x.shape(), " has no elements");
   const Tensor wanted = q.detach().reshape({-1});
-  WEFT_CHECK(all(logical_and(ge(wanted, 0), le(wanted, 1))).item<bool>(), ValueError, "q must be in [0, 1], got ", q);
+  detail::refuse_any(op, logical_not(logical_and(ge(wanted, 0), le(wanted, 1))), "q must be in [0, 1]", ", got ", q);
   const int d = dim ? wrap_dim(op, *dim, x.rank()) : 0;
   const Tensor lines = dim && x.rank() ? x.movedim(d, -1) : x.reshape({-1});
   const int64_t n = lines.size(-1);

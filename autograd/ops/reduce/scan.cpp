@@ -7,6 +7,7 @@
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/index/index.h"
 #include "weft/autograd/ops/reduce/reduce.h"
+#include "weft/autograd/ops/refuse.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/kernels/order.h"
 
@@ -41,7 +42,8 @@ Tensor products_without(const Tensor& x, int dim) {
 
 Tensor cumprod_grad(const Tensor& g, const Tensor& x, const Tensor& y, int dim, bool exact) {
   const Tensor zero = eq(x, 0);
-  if (!any(zero).item<bool>()) return running_sum(g * y, dim, true) / x;
+  // Without a second derivative the general way is as good as a look at a device's values.
+  if ((exact || detail::values_at_hand(zero)) && !any(zero).item<bool>()) return running_sum(g * y, dim, true) / x;
   if (exact) return sum(g.unsqueeze(dim) * products_without(x, dim), dim + 1);
   // Before the first zero as usual; at it, with the products that leave it out; nothing behind it.
   const Tensor seen = cumsum(zero, dim);

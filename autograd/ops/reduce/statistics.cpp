@@ -7,6 +7,7 @@
 #include "weft/autograd/ops/elementwise/select.h"
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/linalg/matmul.h"
+#include "weft/autograd/ops/refuse.h"
 #include "weft/autograd/ops/shape/shape.h"
 #include "weft/core/factory.h"
 
@@ -35,7 +36,7 @@ void check_weights(const char* what, const Tensor& w, const Tensor& x, int64_t o
   WEFT_CHECK(w.rank() <= 1 && w.numel() == observations, ShapeError, what, " is ", w.shape(), " for ", observations,
              " observations");
   WEFT_CHECK(w.device() == x.device(), DeviceError, what, " is on ", w.device(), ", x on ", x.device());
-  WEFT_CHECK(!any(lt(w.detach(), 0)).item<bool>(), ValueError, what, " has a negative element");
+  detail::refuse_any("cov", lt(w.detach(), 0), str(what, " has a negative element").c_str());
 }
 
 }  // namespace
@@ -69,7 +70,7 @@ Tensor cov(const Tensor& x, const CovOptions& o) {
     c = mm(d, d.t()) / std::max(0.0, static_cast<double>(n) - o.correction);
   } else {
     const Tensor total = sum(w);
-    WEFT_CHECK(total.item<double>() != 0, ValueError, "the weights sum to 0");
+    detail::refuse_any(op, eq(total.detach(), 0), "the weights sum to 0");
     const Tensor d = rows - sum(rows * w, 1, true) / total;
     const Tensor less = importance.defined() ? sum(w * importance) / total * o.correction
                                              : detail::number(o.correction, w.options());
