@@ -17,7 +17,9 @@ namespace {
 // share of a piece while the shares of the pieces before go round. Pieces grow with the ranks, so that shares do not
 // shrink.
 constexpr size_t kSmall = 4096;
-constexpr size_t piece_bytes(int ranks) { return std::max(size_t{1} << 19, static_cast<size_t>(ranks) << 16); }
+constexpr size_t piece_bytes(int ranks, bool overlaps = false) {
+  return std::max(size_t{1} << (overlaps ? 22 : 19), static_cast<size_t>(ranks) << 16);
+}
 
 using Range = std::pair<int64_t, int64_t>;  // of elements: first, one past the last
 int64_t length(Range r) { return r.second - r.first; }
@@ -246,7 +248,7 @@ class OverTransport final : public Queued {
   /// than the next one, so that all stages go on at once.
   void in_pieces(const Call& c) {
     const auto depth = circles_.size(), stages = 2 * depth;
-    const int64_t step = static_cast<int64_t>(piece_bytes(size()) / itemsize(c.dtype));
+    const int64_t step = static_cast<int64_t>(piece_bytes(size(), c.overlaps) / itemsize(c.dtype));
     const auto pieces = static_cast<size_t>((c.count - 1) / step + 1);
     // What of a piece the ranks of a circle share out.
     const auto range = [&](size_t piece, size_t circle) {

@@ -44,6 +44,7 @@ struct Call {
   const void* in = nullptr;   ///< this rank's elements
   void* out = nullptr;        ///< for the result
   Device device;              ///< where both lie
+  bool overlaps = false;      ///< the caller computes meanwhile, on every rank: few turns matter more than short ones
   std::vector<int64_t> each;  ///< all_gather of unequal numbers: elements of every rank
 };
 /// "all_reduce of 4096 f32", "broadcast of 3 f32 from rank 1".

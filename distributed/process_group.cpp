@@ -277,7 +277,8 @@ std::shared_ptr<comm::Work> ProcessGroup::start_all_reduce_(Tensor& x, Choice<Re
               .count = x.numel(),
               .in = p,
               .out = p,
-              .device = x.device()});
+              .device = x.device(),
+              .overlaps = true});
 }
 
 }  // namespace weft

@@ -259,13 +259,22 @@ struct DistributedDataParallel::State final : LeafWatch {
   }
   void fill_buckets() {
     buckets.clear();
+    const auto size_of = [&](size_t i) {
+      const Tensor& p = entries[i].parameter;
+      return static_cast<double>(p.numel()) * static_cast<double>(itemsize(p.dtype()));
+    };
+    // What goes round last is waited for: little.
+    size_t tail = order.size();
+    for (double rest = 0; tail > 0 && (rest += size_of(order[tail - 1])) <= std::min(1.0, options.bucket_mb) * kMiB;)
+      --tail;
     double bytes = 0;
     const Entry* last = nullptr;
-    for (const size_t i : order) {
+    for (size_t k = 0; k < order.size(); ++k) {
+      const size_t i = order[k];
       Entry& e = entries[i];
-      const double size = static_cast<double>(e.parameter.numel()) * static_cast<double>(itemsize(e.parameter.dtype()));
+      const double size = size_of(i);
       const double most = buckets.size() <= 1 ? std::min(1.0, options.bucket_mb) * kMiB : options.bucket_mb * kMiB;
-      const bool fits = last && last->parameter.dtype() == e.parameter.dtype() &&
+      const bool fits = last && k != tail && last->parameter.dtype() == e.parameter.dtype() &&
                         last->parameter.device() == e.parameter.device() && bytes + size <= most;
       if (!fits) buckets.emplace_back(), bytes = 0;
       buckets.back().entries.push_back(i);

@@ -15,7 +15,7 @@ namespace weft::training {
 /// Options of DistributedDataParallel.
 struct DistributedOptions {
   ProcessGroup group = {};
-  double bucket_mb = 25;        ///< gradients go round in pieces of so many MiB, the first one of 1 at most
+  double bucket_mb = 25;        ///< gradients go round in pieces of so many MiB, the first and the last of 1 at most
   bool broadcast_start = true;  ///< parameters and buffers of rank 0 replace the others' at the start
   /// Gradients of the backwards between two exchanges (no_sync) are added in pairs of neighbours, as the ranks' are,
   /// and not one after the other: m micro-batches on each of r ranks, with each loss divided by m, then give the same
