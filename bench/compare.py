@@ -40,10 +40,18 @@ ITERS = {"resnet18": 2, "unet3d": 1, "resnet18_infer": 3, "abn": 2, "encoding": 
 KEEP = ("glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184:glibc.malloc.hugetlb=1")
 
 
+class Ended(RuntimeError):
+    """A program ended too early. said: the last line of its errors."""
+
+    def __init__(self, command, said):
+        super().__init__(f"{shlex.join(command)}: {said}")
+        self.said = said
+
+
 class Server:
     """A benchmark program that runs N iterations when asked and answers with their times. Between its turns it is stopped.
 
-    first: the JSON line ahead of "ready", empty if there is none. RuntimeError if the program ends.
+    first: the JSON line ahead of "ready", empty if there is none. Ended if the program ends.
     """
 
     def __init__(self, command, env=None):
@@ -61,7 +69,7 @@ class Server:
             self.close()
             self.errors.seek(0)
             said = self.errors.read().strip().splitlines() or [f"exit status {self.process.returncode}"]
-            raise RuntimeError(f"{shlex.join(self.command)}: {said[-1]}")
+            raise Ended(self.command, said[-1])
         return line.strip()
 
     def run(self, n):
@@ -99,7 +107,7 @@ def one_line(command, env=None):
     """The JSON line of a benchmark program."""
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})})
     if done.returncode:
-        raise RuntimeError(f"{shlex.join(command)}: {done.stderr.strip()}")
+        raise Ended(command, done.stderr.strip())
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -190,9 +198,9 @@ def main():
         mine, rss = losses(command + ["--iters", "1"])
         results = {}
         for label, peer, tuned in peers_of(w, args):
-            a, b = Server(command + ["--serve"]), Server(peer + ["--serve"], {"GLIBC_TUNABLES": KEEP} if tuned else None)
-            results[label] = pair(a, b, args.rounds, n)
-            a.close(), b.close()
+            env = {"GLIBC_TUNABLES": KEEP} if tuned else None
+            with contextlib.closing(Server(command + ["--serve"])) as a, contextlib.closing(Server(peer + ["--serve"], env)) as b:
+                results[label] = pair(a, b, args.rounds, n)
         if not results:
             continue
         theirs, peer_rss = losses(peers_of(w, args)[0][1] + ([] if w in ONLY_CPP or args.torch_bench and w == "mlp" else ["--iters", "1"]))

@@ -19,7 +19,7 @@ import sys
 from contextlib import closing
 from datetime import date
 
-from compare import ITERS, KEEP, ROOT, Server, one_line, pair, place_of, processor, write_table
+from compare import Ended, ITERS, KEEP, ROOT, Server, one_line, pair, place_of, processor, write_table
 
 PICTURES = ("squeezenet_infer", "resnet18_infer", "msgnet_infer", "resnet18", "unet2d")
 F32_ONLY = ("gelu_chain", "addmul")
@@ -110,8 +110,10 @@ def measure(workload, args, versions):
             else:
                 try:
                     result, version = against(weft, mine["losses"], script, ITERS.get(workload, 5), args)
-                except RuntimeError as e:
-                    result, version = str(e), None
+                except Ended as e:
+                    if weft.process.poll() is not None:
+                        raise
+                    result, version = f"ended, {e.said}", None
                 row["out" if isinstance(result, str) else "results"][name] = result
                 versions.update({version: True} if version else {})
     return row
@@ -167,7 +169,7 @@ def main(arguments=None):
                 f.write(json.dumps(row) + "\n")
     limit = f"{args.isa.upper()} at most, " if args.isa else ""
     note = (f"{date.today()}, {processor()}, {limit}{args.threads} threads, inter-op 1, {args.dtype}; {', '.join(versions)}; "
-            f"losses agree to {TOLERANCES[args.dtype][0]:g}, later ones to {TOLERANCES[args.dtype][1]:g}.")
+            f"first losses agree to {TOLERANCES[args.dtype][0]:g}, later ones to {TOLERANCES[args.dtype][1]:g}.")
     if args.write:
         write_table(args.write, mark, note, HEAD, lines, ROWS)
     else:

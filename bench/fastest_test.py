@@ -17,6 +17,8 @@ import json, os, sys
 name, log, ms, losses, more = sys.argv[1], sys.argv[2], float(sys.argv[3]), json.loads(sys.argv[4]), json.loads(sys.argv[5])
 if more.get("fails") == "at once":
     sys.exit("no such thing")
+if any(os.environ.get(k) != v for k, v in more.get("needs", {}).items()):
+    sys.exit("needs " + str(more["needs"]))
 line = {"peer": name + " 1.0", "losses": losses, **more,
         "env": {k: os.environ.get(k) for k in ("WEFT_MAX_ISA", "GLIBC_TUNABLES")}, "argv": sys.argv[6:]}
 print(json.dumps(line))
@@ -137,7 +139,7 @@ def test_row():
             "eager nhwc": 0.5, "eager nchw": 0.75, "jax": 1.5, "compiled": 0.25}
         out = row["out"]
         assert out["openvino"] == "loss 3 off by 1.0e+00 (more than 0.001)" and out["onnxruntime"] == "no no_such_package"
-        assert out["frozen"].endswith("no such thing") and out["frozen pure"].endswith("gone")
+        assert out["frozen"] == "ended, no such thing" and out["frozen pure"] == "ended, gone"
         assert versions == ["weft 1.0", "torch 1.0", "jax 1.0", "openvino 1.0"], versions
         assert fastest.line_of({**row, "out": {"openvino": "a|b"}}) == (
             "| lstm | 6 | jax, 4 | **1.50** (1.50-1.50) | 0.75 (eager nchw) | eager nhwc 0.50, compiled 0.25 | openvino: a/b |")
@@ -145,15 +147,21 @@ def test_row():
             "| lstm | - | - | - | - | - | jax: no jax |")
         with raises("no such thing"):
             row_of(f, [], fails="at once")
+        with raises("weft-bench lstm --threads 2 --dtype f32 --serve: gone"):
+            row_of(f, [("jax", ["json"], fake(f, "jax", 4))], fails="later")
 
 
 def test_limits():
     with folder() as f:
+        with raises("needs"):
+            row_of(f, [], needs={"WEFT_MAX_ISA": "v3"})
         first = {}
         real = fastest.disagreement
         fastest.disagreement = lambda line, wanted, dtype: first.update(line) or "seen"
         try:
-            row, _ = row_of(f, [("onnxruntime", ["json"], fake(f, "onnxruntime", 1)), ("jax", ["json"], fake(f, "jax", 1))], "avx2")
+            row, _ = row_of(f, [("onnxruntime", ["json"], fake(f, "onnxruntime", 1)),
+                                ("jax", ["json"], fake(f, "jax", 1))], "avx2",
+                            needs={"WEFT_MAX_ISA": "v3"})
         finally:
             fastest.disagreement = real
         assert row["out"] == {"onnxruntime": "cannot be limited", "jax": "seen"}
