@@ -29,9 +29,10 @@ ROWS = ("squeezenet_infer", "resnet18_infer", "lstm_infer", "msgnet_infer", "mat
 # Relative, of the first loss and of the later ones, where differences have grown. Seen of peers that are right: 2e-5 and
 # 2e-4 in f32, 5e-3 in bf16. Computing in bf16 changes the losses of inference by 1e-3.
 TOLERANCES = {"f32": (1e-4, 1e-3), "bf16": (1e-2, 1e-2)}
-# An engine's whole output may be as far off as the first loss, or this many times as far as PyTorch's own bf16: MSG-Net with
-# random weights makes much of a rounding (PyTorch's bf16 0.12, OpenVINO's f32 0.0016; the other networks 0.005, 5e-7).
-OF_BF16 = {"f32": 1 / 32, "bf16": 2}
+# An engine's whole output may be as far off as the first loss, or this many times what rounding inputs and parameters to
+# bf16 changes, for MSG-Net with random weights makes much of a rounding: bf16_error 0.06, OpenVINO 0.0016 off in f32 and
+# 0.10 in bf16; the other networks 0.005, 5e-7 and 0.005.
+OF_BF16 = {"f32": 1 / 16, "bf16": 4}
 LIMITS = {"": {}, "avx2": {
     "WEFT_MAX_ISA": "v3", "OPENBLAS_CORETYPE": "Haswell",
     "ONEDNN_MAX_CPU_ISA": "AVX2",  # weft, PyTorch, OpenVINO

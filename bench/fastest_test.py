@@ -192,9 +192,8 @@ def test_table():
             with raises(path.name):
                 compare.place_of(path, mark)
     docs = os.path.join(fastest.ROOT, "docs", "benchmarks.md")
-    for dtype in fastest.TOLERANCES:
-        for isa in fastest.LIMITS:
-            compare.place_of(docs, f"fastest {dtype} {isa}".strip())
+    for mark in ("fastest f32", "fastest bf16", "fastest f32 avx2"):
+        compare.place_of(docs, mark)
 
 
 def test_arguments():
