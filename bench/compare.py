@@ -14,13 +14,16 @@ Reported: the median of the rounds' ratios with its quartiles. Differences below
 The target is held against the fastest of them. Memory is the process's peak less what it held after a first op of one element.
 """
 import argparse
+import contextlib
 import json
 import os
 import platform
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 from datetime import date
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -32,30 +35,56 @@ TARGETS = {
     "squeezenet_infer": None, "ws_unet3d": 0.8,
 }
 ONLY_CPP = ("add1", "add1_ag")  # Python's own overhead would flatter weft
-ITERS = {"resnet18": 2, "unet3d": 1, "resnet18_infer": 3, "abn": 2, "encoding": 2, "msgnet_train": 1, "msgnet_infer": 1, "unet2d": 1}
+ITERS = {"resnet18": 2, "unet3d": 1, "resnet18_infer": 3, "abn": 2, "encoding": 2, "msgnet_train": 1, "msgnet_infer": 1, "unet2d": 1,
+         "matmul4096": 2}
 KEEP = ("glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184:glibc.malloc.hugetlb=1")
 
 
-class Server:
-    """A benchmark program that runs N iterations when asked and answers with their times."""
+class Ended(RuntimeError):
+    """A program ended too early. said: the last line of its errors."""
 
-    def __init__(self, command, tuned=False):
-        env = dict(os.environ)
-        if tuned:
-            env["GLIBC_TUNABLES"] = KEEP
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=env)
-        for line in self.process.stdout:
-            if "ready" in line:
-                return
-        sys.exit("compare: no answer from " + shlex.join(command))
+    def __init__(self, command, said):
+        super().__init__(f"{shlex.join(command)}: {said}")
+        self.said = said
+
+
+class Server:
+    """A benchmark program that runs N iterations when asked and answers with their times. Between its turns it is stopped.
+
+    first: the JSON line ahead of "ready", empty if there is none. Ended if the program ends.
+    """
+
+    def __init__(self, command, env=None):
+        self.command, self.first, self.errors = command, {}, tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+                                        bufsize=1, env={**os.environ, **(env or {})})
+        while (line := self.answer()) != "ready":
+            if line.startswith("{"):
+                self.first = json.loads(line)
+        self.process.send_signal(signal.SIGSTOP)
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            self.close()
+            self.errors.seek(0)
+            said = self.errors.read().strip().splitlines() or [f"exit status {self.process.returncode}"]
+            raise Ended(self.command, said[-1])
+        return line.strip()
 
     def run(self, n):
-        self.process.stdin.write(f"{n}\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        self.process.send_signal(signal.SIGCONT)
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended: answer() says so
+            self.process.stdin.write(f"{n}\n")
+            self.process.stdin.flush()
+        times = json.loads(self.answer())
+        self.process.send_signal(signal.SIGSTOP)
+        return times
 
     def close(self):
-        self.process.stdin.close()
+        self.process.send_signal(signal.SIGCONT)
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
 
@@ -74,9 +103,16 @@ def pair(a, b, rounds, n):
     return {"ratio": statistics.median(ratios), "q1": q[0], "q3": q[2], "weft_ms": min(times[0]), "peer_ms": min(times[1])}
 
 
+def one_line(command, env=None):
+    """The JSON line of a benchmark program."""
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(env or {})})
+    if done.returncode:
+        raise Ended(command, done.stderr.strip())
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
 def losses(command):
-    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    row = json.loads(out.strip().splitlines()[-1])
+    row = one_line(command)
     return row["losses"], row.get("peak_rss_mb", 0) - row.get("start_rss_mb", 0)
 
 
@@ -113,6 +149,30 @@ def processor():
     return f"{model} ({', '.join(extra) or 'no AVX-512'})"
 
 
+def place_of(path, mark):
+    """The text before a table, the table, and the text after it: between <!-- mark --> and <!-- end -->."""
+    begin, end = f"<!-- {mark} -->\n", "<!-- end -->"
+    try:
+        with open(path, encoding="utf-8") as f:
+            before, begins, rest = f.read().partition(begin)
+    except OSError as e:
+        raise RuntimeError(str(e)) from None
+    table, ends, after = rest.partition(end)
+    if not begins or not ends:
+        raise RuntimeError(f"{path} has no {begin.strip()} ... {end}")
+    return before + begin, table, end + after
+
+
+def write_table(path, mark, note, head, lines, order):
+    """lines: workload -> row; the rows of other workloads stay."""
+    before, old, after = place_of(path, mark)
+    table = {line.split("|")[1].strip(): line for line in old.splitlines() if line.startswith("| ")} | lines
+    text = "\n".join([note, "", *head, *(table[w] for w in order if w in table)]) + "\n"
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(before + text + after)
+    print(text)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("workloads", nargs="*")
@@ -124,6 +184,7 @@ def main():
     p.add_argument("--json", default="", help="append every result to this file")
     p.add_argument("--out", default=os.path.join(ROOT, "docs", "benchmarks.md"), help="the file whose table is replaced")
     args = p.parse_args()
+    place_of(args.out, f"table {args.dtype}")
     args.bench = os.path.join(args.build, "bin", "weft-bench")
     args.torch_bench = os.path.join(args.build, "bin", "weft-bench-torch")
     if not os.path.exists(args.torch_bench):
@@ -137,9 +198,9 @@ def main():
         mine, rss = losses(command + ["--iters", "1"])
         results = {}
         for label, peer, tuned in peers_of(w, args):
-            a, b = Server(command + ["--serve"]), Server(peer + ["--serve"], tuned)
-            results[label] = pair(a, b, args.rounds, n)
-            a.close(), b.close()
+            env = {"GLIBC_TUNABLES": KEEP} if tuned else None
+            with contextlib.closing(Server(command + ["--serve"])) as a, contextlib.closing(Server(peer + ["--serve"], env)) as b:
+                results[label] = pair(a, b, args.rounds, n)
         if not results:
             continue
         theirs, peer_rss = losses(peers_of(w, args)[0][1] + ([] if w in ONLY_CPP or args.torch_bench and w == "mlp" else ["--iters", "1"]))
@@ -151,24 +212,12 @@ def main():
         if args.json:
             with open(args.json, "a") as f:
                 f.write(json.dumps(row) + "\n")
-    text = f"{date.today()}, {processor()}, {args.threads} threads, {args.dtype}.\n\n"
-    begin, end = f"<!-- table {args.dtype} -->\n", "<!-- end -->"
-    with open(args.out) as f:
-        page = f.read()
-    table = {}
-    if begin in page and args.workloads:  # the rows of the other workloads stay
-        for line in page.split(begin, 1)[1].split(end, 1)[0].splitlines():
-            if line.startswith("| ") and not line.startswith(HEAD[0][:10]):
-                table[line.split("|")[1].strip()] = line
-    for r in rows:
-        table[r["workload"]] = line_of(r)
-    text += "\n".join(HEAD + [table[w] for w in TARGETS if w in table]) + "\n"
-    if begin in page:
-        head, rest = page.split(begin, 1)
-        with open(args.out, "w") as f:
-            f.write(head + begin + text + end + rest.split(end, 1)[1])
-    print(text)
+    write_table(args.out, f"table {args.dtype}", f"{date.today()}, {processor()}, {args.threads} threads, {args.dtype}.", HEAD,
+                {r["workload"]: line_of(r) for r in rows}, TARGETS)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except RuntimeError as e:
+        sys.exit(f"compare: {e}")

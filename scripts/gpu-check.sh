@@ -48,7 +48,7 @@ pack() {
   cp -r tests/fuzz/corpus $root/tests/fuzz/
   cp -r tests/io/data $root/tests/io/
   cp docs/coverage.md $root/docs/
-  cp bench/peer_torch.py $root/bench/
+  cp bench/peer_torch.py bench/peer_common.py bench/torch_models.py $root/bench/
   cp scripts/gpu-check.sh $root/
   git rev-parse HEAD > $root/commit 2> /dev/null || true
   tar -C .gpu -cf - weft-gpu | xz -6 -T0 > .gpu/weft-gpu.txz      # gzip takes 46 MiB; python3 -m tarfile -e unpacks it too

@@ -6,12 +6,14 @@ import pathlib
 import statistics
 import sys
 import time
-import types
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+from torch_models import ResNet18, fill, init, labels  # the other benchmark's
 
 
 def all_reduce(ranks):
@@ -33,16 +35,11 @@ def all_reduce(ranks):
 
 
 def resnet18(rank, ranks, alone):
-    # The models and first values of the other benchmark, which runs a workload at its end.
-    source = (pathlib.Path(__file__).resolve().parents[1] / "peer_torch.py").read_text()
-    sys.argv = ["peer_torch.py", "resnet18", "--threads", "1"]
-    peer = types.SimpleNamespace()
-    exec(source.split("# ---------------------------------------------------------------- workloads")[0], vars(peer))
-    model = peer.init(peer.ResNet18()).to(memory_format=torch.channels_last).train()
+    model = init(ResNet18()).to(memory_format=torch.channels_last).train()
     if not alone:
         model = torch.nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
-    x = peer.fill((8, 3, 224, 224), 1 + rank).contiguous(memory_format=torch.channels_last)
-    y = peer.labels((8,), 1000)
+    x = fill((8, 3, 224, 224), 1 + rank).contiguous(memory_format=torch.channels_last)
+    y = labels((8,), 1000)
     opt = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=1e-4, fused=True)
     ms, losses = [], []
     for i in range(25):
