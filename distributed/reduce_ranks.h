@@ -46,12 +46,19 @@ void reduce_ranks(Out* out, const std::vector<const void*>& parts, int64_t n, Re
   constexpr int64_t kBlock = 256;
   A waiting[24][kBlock];  // [d]: 2^d parts made one, whose neighbours are to come
   A x[kBlock];
+  const bool adds = op == ReduceOp::sum || op == ReduceOp::mean;
   for (int64_t at = 0; at < n; at += kBlock) {
     const int64_t m = std::min(kBlock, n - at);
     for (size_t i = 0; i < parts.size(); ++i) {
       const T* part = static_cast<const T*>(parts[i]) + at;
-      for (int64_t k = 0; k < m; ++k) x[k] = static_cast<A>(part[k]);
       size_t depth = 0;
+      if (std::is_floating_point_v<A> && adds && i % 2 == 0 && i + 1 < parts.size()) {  // the same, in one pass
+        const T* next = static_cast<const T*>(parts[++i]) + at;
+        for (int64_t k = 0; k < m; ++k) x[k] = combine(ReduceOp::sum, static_cast<A>(part[k]), static_cast<A>(next[k]));
+        depth = 1;
+      } else {
+        for (int64_t k = 0; k < m; ++k) x[k] = static_cast<A>(part[k]);
+      }
       for (; i >> depth & 1; ++depth) combine_all(x, waiting[depth], m, op);
       if (i + 1 < parts.size()) std::copy_n(x, m, waiting[depth]);
       else  // the last one: with all that still wait
