@@ -45,8 +45,9 @@ def levels(p, fabric, sharing):
 SMALL, INLINE, MOST = 4096, 8192, 1 << 30
 
 
-def piece_bytes(p):
-    return max(1 << 19, p << 16)
+def piece_bytes(p, overlaps=False):
+    """`overlaps`: with computation."""
+    return max(1 << (22 if overlaps else 19), p << 16)
 
 
 def messages(size):

@@ -242,11 +242,11 @@ def test_sizes_are_those_of_the_code():
         assert found, f"{file} has no {pattern}: has all_reduce changed?"
         return [int(g) for g in found.groups()]
 
-    least, of_rank = numbers("collectives.cpp",
-                             r"piece_bytes\(int ranks\) \{ return std::max\(size_t\{1\} << (\d+), "
-                             r"static_cast<size_t>\(ranks\) << (\d+)\)")
-    for p in (1, 2, 8, 9, 1024):
+    overlapping, least, of_rank = numbers("collectives.cpp", r"std::max\(size_t\{1\} << \(overlaps \? (\d+) : (\d+)\), "
+                                          r"static_cast<size_t>\(ranks\) << (\d+)\)")
+    for p in (1, 2, 8, 9, 100, 1024):
         assert piece_bytes(p) == max(1 << least, p << of_rank), f"pieces of {p} ranks: {piece_bytes(p)} bytes"
+        assert piece_bytes(p, True) == max(1 << overlapping, p << of_rank), f"pieces of {p} ranks: {piece_bytes(p, True)}"
     for file, pattern, here in (("collectives.cpp", r"kSmall = (\d+);", SMALL),
                                 ("exchange.cpp", r"kInline = (\d+);", INLINE),
                                 ("transport.h", r"kMost = size_t\{1\} << (\d+);", MOST.bit_length() - 1)):
@@ -284,6 +284,8 @@ def test_buckets():
     assert fill_buckets([4, 4]) == [[0, 1]]
     assert fill_buckets([mb, 4]) == [[0], [1]]
     assert fill_buckets([4, mb, 24 * mb, 4]) == [[0], [1, 2], [3]]
+    assert fill_buckets([4, mb, 24 * mb, mb // 2, mb // 2]) == [[0], [1, 2], [3, 4]]  # the last has 1 MiB at most
+    assert fill_buckets([4, mb, 2 * mb, mb // 2, mb // 2]) == [[0], [1, 2], [3, 4]]
     assert fill_buckets([30 * mb, 4, 30 * mb, 4]) == [[0], [1], [2], [3]]
     assert fill_buckets([4, mb // 2, mb], bucket_mb=0.5) == [[0], [1], [2]]
     for network in (resnet(50), unet()):
@@ -377,8 +379,8 @@ def test_fit_and_check():
     steps = "".join(json.dumps({"ranks": 2, "alone": alone, "median_ms": ms}) + "\n"
                     for alone, ms in ((True, 262.0), (False, 280.0)))
     status, text = run("check", lines_of(constants, (2, 3)) + steps)
-    # 46.8 MB at 0.12 ns, and 90 pieces of 4 us and 4 messages: 6.2 ms, none of them hidden
-    assert "ResNet-18, 2 ranks: a step of 268.2 ms is predicted" in text, text
+    # 46.8 MB at 0.12 ns, and 13 pieces of 4 us and 4 messages: 5.7 ms, none of them hidden
+    assert "ResNet-18, 2 ranks: a step of 267.7 ms is predicted" in text, text
     for command, lines, wanted in (("fit", "", "no all_reduce of any ranks"), ("fit", "{\n", "lines:1: not a line"),
                                    ("fit", '{"ranks": 2, "us": {"1024": -1}}\n', "-1e-06 s"),
                                    ("check", lines_of(constants, (3, 4)), "no all_reduce of 2 ranks, of [3, 4] ranks only"),

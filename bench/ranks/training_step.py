@@ -86,10 +86,14 @@ def unet(width=115, side=256):
 
 def fill_buckets(sizes, bucket_mb=25.0):
     """DistributedDataParallel's buckets: lists of numbers of parameters, whose bytes come in the gradients' order."""
+    tail, rest = len(sizes), 0  # the last bucket, which is waited for, has 1 MiB at most
+    while tail > 0 and rest + sizes[tail - 1] <= min(1.0, bucket_mb) * 2**20:
+        tail -= 1
+        rest += sizes[tail]
     buckets, used = [], 0
     for i, size in enumerate(sizes):
         most = (min(1.0, bucket_mb) if len(buckets) <= 1 else bucket_mb) * 2**20
-        if not buckets or used + size > most:
+        if not buckets or i == tail or used + size > most:
             buckets.append([])
             used = 0
         buckets[-1].append(i)
