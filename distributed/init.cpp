@@ -140,8 +140,9 @@ ProcessGroup connect_nccl(const InitOptions& o) {
   WEFT_CHECK(ranks->local_rank() < cards, CommError, "init_process_group: rank ", ranks->rank(), " is number ",
              ranks->local_rank(), " of ", ranks->local_size(), " on its machine, which has ", cards,
              cards == 1 ? " CUDA device" : " CUDA devices", "; start one rank for each, or take backend mpi");
-  const auto made = connect(comm::nccl::kAbi, ranks, Device(DeviceType::cuda, ranks->local_rank()), o.timeout);
-  WEFT_CHECK(made, CommError, "init_process_group: ", nccl_file().string(), " is another version's plugin");
+  std::shared_ptr<comm::Communicator> made;
+  WEFT_CHECK(connect(comm::nccl::kAbi, ranks, Device(DeviceType::cuda, ranks->local_rank()), o.timeout, made),
+             CommError, "init_process_group: ", nccl_file().string(), " is another version's plugin");
   return ProcessGroup(made);
 }
 

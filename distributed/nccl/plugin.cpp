@@ -416,11 +416,13 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
 }  // namespace
 }  // namespace weft::comm::nccl
 
-extern "C" __attribute__((visibility("default"))) std::shared_ptr<weft::comm::Communicator> weft_nccl_connect(
-    int abi, std::shared_ptr<weft::comm::Rendezvous> ranks, weft::Device card, double seconds) {
+extern "C" __attribute__((visibility("default"))) bool weft_nccl_connect(
+    int abi, const std::shared_ptr<weft::comm::Rendezvous>& ranks, weft::Device card, double seconds,
+    std::shared_ptr<weft::comm::Communicator>& made) {
   using namespace weft::comm::nccl;
-  if (abi != kAbi) return nullptr;
-  auto made = std::make_shared<Nccl>(std::move(ranks), card, seconds);
-  made->connect();
-  return made;
+  if (abi != kAbi) return false;
+  auto group = std::make_shared<Nccl>(ranks, card, seconds);
+  group->connect();
+  made = std::move(group);
+  return true;
 }

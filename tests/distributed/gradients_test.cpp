@@ -69,8 +69,9 @@ TEST_SUITE("distributed threads gradients") {
       all.emplace_back("reduce_scatter " + name,
                        [op](const ProcessGroup& g, const Tensor& x) { return g.reduce_scatter(x, op); });
     }
-    for (const auto& [name, f] : all) {
-      CAPTURE(name);
+    for (const auto& one : all) {
+      const Collective& f = one.second;
+      CAPTURE(one.first);
       // the step squared times third derivatives of some 1e3, and 1e-16 of losses of some 10 over the step
       CHECK(worst(3, parts, f) < 1e-6);
     }

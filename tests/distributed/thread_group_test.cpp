@@ -279,8 +279,9 @@ TEST_SUITE("distributed threads") {
       int each;
       size_t far = 0;  // bytes to other machines
     };
-    for (const auto& [ranks, each] : {std::pair{4, 2}, {6, 2}, {8, 4}, {6, 3}, {3, 2}})
+    for (const std::pair<int, int>& machines_of : {std::pair{4, 2}, {6, 2}, {8, 4}, {6, 3}, {3, 2}})
       for (const Dtype d : {Dtype::f32, Dtype::bf16, Dtype::f64, Dtype::i32}) {
+        const int ranks = machines_of.first, each = machines_of.second;
         CAPTURE(ranks);
         CAPTURE(each);
         CAPTURE(d);
