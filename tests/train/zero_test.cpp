@@ -28,7 +28,7 @@ using support::message_of;
 
 namespace {
 
-double difference(const StateDict& a, const StateDict& b) {
+double state_difference(const StateDict& a, const StateDict& b) {
   double most = 0;
   for (const auto& [name, t] : a)
     most = std::max(most, max(abs(t.to(Dtype::f64) - b.find(name)->to(Dtype::f64))).item<double>());
@@ -98,9 +98,9 @@ TEST_SUITE("train threads distributed state") {
         });
         size_t all = 0;
         for (size_t r = 0; r < own.size(); ++r) {
-          CHECK(difference(nets[r], want.first) == 0);
+          CHECK(state_difference(nets[r], want.first) == 0);
           REQUIRE(states[r].size() == want_state.size());
-          CHECK(difference(states[r], want_state) == 0);
+          CHECK(state_difference(states[r], want_state) == 0);
           CHECK(states[r].metadata == want_state.metadata);
           CHECK(own[r] <= want.second - static_cast<size_t>(R - 1));
           all += own[r];
@@ -120,7 +120,8 @@ TEST_SUITE("train threads distributed state") {
           g.barrier();
           std::vector<StateDict> turned(shards.rbegin(), shards.rend());
           const StateDict merged = training::ZeroRedundancy::merge(turned);
-          if (merged.size() != whole.size() || difference(merged, whole) != 0 || merged.metadata != whole.metadata)
+          if (merged.size() != whole.size() || state_difference(merged, whole) != 0 ||
+              merged.metadata != whole.metadata)
             throw Error("merged");
         });
         if (R > 1) {
@@ -138,7 +139,8 @@ TEST_SUITE("train threads distributed state") {
         run_threads(R == 1 ? 3 : 4 - R, [&](const ProcessGroup& g) {
           StateDict state;
           const auto again = train(g, true, kind, 3, state, states[0]);
-          if (difference(again.first, alone.first) != 0 || difference(state, alone_state) != 0) throw Error("resumed");
+          if (state_difference(again.first, alone.first) != 0 || state_difference(state, alone_state) != 0)
+            throw Error("resumed");
         });
       }
     }
@@ -171,7 +173,7 @@ TEST_SUITE("train threads distributed state") {
         bad.metadata = before.metadata;
         const std::string why = message_of<ValueError>([&] { zero.load_state_dict(bad); });
         if (why.find("the share of rank 1 does not fit") == std::string::npos) throw Error("taken: " + why);
-        if (difference(before, zero.state_dict()) != 0) throw Error("a rank has changed");
+        if (state_difference(before, zero.state_dict()) != 0) throw Error("a rank has changed");
         if (message_of<ValueError>([&] { zero.load_state_dict(shard); }).find("merge makes the whole") ==
             std::string::npos)
           throw Error("a shard was taken");
