@@ -209,6 +209,10 @@ ProcessGroup init_process_group(const InitOptions& o) {
     const bool cards = std::filesystem::exists(nccl_file(), none) && has_backend(DeviceType::cuda);
     if (several) kind = cards ? CommBackend::nccl : CommBackend::mpi;
     else kind = o.file.empty() ? CommBackend::none : CommBackend::nccl;
+    WEFT_CHECK(kind != CommBackend::none || number("WORLD_SIZE", 1, 1) == 1, CommError,
+               "init_process_group: WORLD_SIZE=", std::getenv("WORLD_SIZE"),
+               " is set, but no launcher started ranks: start them with weft-run, mpirun or srun, "
+               "name a `file` for NCCL, or take backend none for this process alone");
   }
   if (kind == CommBackend::none) return *(*made = ProcessGroup());
   if (kind == CommBackend::nccl) {

@@ -158,6 +158,8 @@ Optimizer::State Optimizer::state() const {
 // A parameter's entries are listed as metadata `state.PARAMETER`, so that a missing one is seen whatever the options
 // say.
 StateDict Optimizer::state_dict() const {
+  WEFT_CHECK(!hook_ || !*hook_->saved_by(), NotSupported,
+             "state_dict: the optimiser has this rank's share of its state only; save ", hook_->saved_by());
   StateDict out;
   for (size_t i = 0; i < slots_.size(); ++i) {
     std::string list;

@@ -106,13 +106,15 @@ class WEFT_API Optimizer {
     virtual void before() = 0;
     /// `failed`: by an exception, which goes on after this, and none may come of it.
     virtual void after(bool failed) = 0;
+    /// What others must save instead of the optimiser's state, which is a part only; "" where it is all.
+    virtual const char* saved_by() const { return ""; }
   };
   /// One at a time; null takes it away. Of no effect in L-BFGS.
   void set_step_hook(std::shared_ptr<StepHook> hook) { hook_ = std::move(hook); }
   bool has_step_hook() const { return hook_ != nullptr; }
 
   /// `state.PARAMETER.NAME` (names as PyTorch has them; parameters count through the groups), options as metadata
-  /// `group.GROUP.OPTION`.
+  /// `group.GROUP.OPTION`. NotSupported while ZeroRedundancy keeps other shares elsewhere: its own has all.
   StateDict state_dict() const;
   /// One ValueError for all that is missing, unexpected, misshapen or no valid option, by name; nothing is changed
   /// then.

@@ -86,6 +86,7 @@ struct DistributedDataParallel::State final : LeafWatch {
         "DistributedDataParallel: a backward began before another one of the same model had ended, inside of it or "
         "in another thread");
     active = sync;
+    group.set_timeout(options.group.timeout());  // of the user's group, as it is now
     bool any = false;
     for (Entry& e : entries) {
       if (!e.accumulates()) continue;

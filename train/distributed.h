@@ -42,7 +42,8 @@ struct DistributedOptions {
 ///
 /// Errors: ValueError where the ranks' parameters or buffers differ in names, shapes or dtypes (it names the first),
 /// for a model without parameters that require grad, and for a bucket_mb that is not positive; CommError, from
-/// backward, as the group: no gradient has changed then. NotSupported for backward with create_graph, and for a second
+/// backward, as the group: no gradient has changed then (over NCCL it may come from the next call or reading of a value,
+/// see docs/guide/distributed.md). NotSupported for backward with create_graph, and for a second
 /// backward before the first has ended. Move the model to its device and dtype before it is wrapped.
 class WEFT_API DistributedDataParallel {
  public:

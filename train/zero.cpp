@@ -26,6 +26,16 @@ struct ZeroRedundancy::State final : optim::Optimizer::StepHook {
   }
 
   bool is_mine(size_t i) const { return owners[i] == group.rank(); }
+  const char* saved_by() const override {
+    return group.size() == 1 || opened ? "" : "ZeroRedundancy::state_dict(), which every rank calls";
+  }
+  /// This rank's share.
+  StateDict share_of(const optim::Optimizer& opt) {
+    opened = true;
+    StateDict share = opt.state_dict();
+    opened = false;
+    return share;
+  }
 
   void before() override {
     hidden.assign(parameters.size(), Tensor());
@@ -63,6 +73,7 @@ struct ZeroRedundancy::State final : optim::Optimizer::StepHook {
   ProcessGroup group;
   std::vector<int> owners;
   std::vector<Tensor> hidden;  // gradients during a step
+  bool opened = false;         // for share_of
 };
 
 namespace {
@@ -93,7 +104,7 @@ constexpr const char *kShard = "zero_shard",  // metadata: "2 of 4"
 StateDict ZeroRedundancy::shard_state_dict() const {
   const auto now = std::chrono::system_clock::now().time_since_epoch().count();
   const std::string saving = state_->group.broadcast(str(now, ' ', getpid()));
-  StateDict mine = opt_.state_dict();
+  StateDict mine = state_->share_of(opt_);
   mine.metadata[kShard] = str(state_->group.rank(), " of ", state_->group.size());
   mine.metadata[kSaving] = saving;
   return mine;
@@ -154,7 +165,7 @@ void ZeroRedundancy::load_state_dict(const StateDict& whole) {
   StateDict before;
   {
     const NoGrad off;
-    const StateDict now = opt_.state_dict();
+    const StateDict now = state_->share_of(opt_);
     for (const auto& [key, t] : now) before.insert(key, t.clone());
     before.metadata = now.metadata;
   }

@@ -166,7 +166,7 @@ TEST_SUITE("train threads distributed state") {
       body(zero, opt);
     };
     run_threads(2, [&](const ProcessGroup& g) {
-      make(g, [&](training::ZeroRedundancy& zero, optim::Adam&) {
+      make(g, [&](training::ZeroRedundancy& zero, optim::Adam& opt) {
         const StateDict before = zero.state_dict(), shard = zero.shard_state_dict();
         StateDict bad;
         for (const auto& [key, t] : before) bad.insert(key, key.rfind("state.3.exp_avg", 0) == 0 ? zeros({7}) : t + 1);
@@ -174,6 +174,9 @@ TEST_SUITE("train threads distributed state") {
         const std::string why = message_of<ValueError>([&] { zero.load_state_dict(bad); });
         if (why.find("the share of rank 1 does not fit") == std::string::npos) throw Error("taken: " + why);
         if (state_difference(before, zero.state_dict()) != 0) throw Error("a rank has changed");
+        if (message_of<NotSupported>([&] { (void)opt.state_dict(); }).find("save ZeroRedundancy::state_dict()") ==
+            std::string::npos)
+          throw Error("a share was given as the state");
         if (message_of<ValueError>([&] { zero.load_state_dict(shard); }).find("merge makes the whole") ==
             std::string::npos)
           throw Error("a shard was taken");
