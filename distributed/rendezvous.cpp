@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "weft/core/error.h"
+#include "weft/distributed/exchange.h"
 #include "weft/distributed/process_group.h"
 #include "weft/distributed/seconds.h"
 #include "weft/distributed/transport.h"
@@ -42,30 +43,35 @@ class OverMessages final : public Rendezvous {
   /// Not by a collective: one rank that says nothing must not keep back what the others say.
   std::vector<std::string> gather(const std::string& text, double seconds) override {
     const auto ranks = static_cast<size_t>(size());
-    // The messages may go on after this has returned.
-    auto& memory = *new std::vector<std::array<char, kText>>(ranks);
+    std::vector<char> memory(ranks * kText);
+    const auto text_of = [&](size_t r) { return memory.data() + r * kText; };
     std::vector<int64_t> sent(ranks, -1), coming(ranks, -1);
     const auto me = static_cast<size_t>(rank());
-    text.copy(memory[me].data(), kText - 1);
+    text.copy(text_of(me), kText - 1);
     const auto tag = static_cast<int>(transport_->most_tag());
     for (size_t r = 0; r < ranks; ++r) {
       if (r == me) continue;
       const auto other = static_cast<int>(members_[r]);
-      coming[r] = transport_->receive(other, tag, memory[r].data(), kText);
-      sent[r] = transport_->send(other, tag, memory[me].data(), kText);
+      coming[r] = transport_->receive(other, tag, text_of(r), kText);
+      sent[r] = transport_->send(other, tag, text_of(me), kText);
     }
     const Clock::time_point end = Clock::now() + as_duration(seconds);
     std::vector<std::string> all(ranks);
     all[me] = text;
-    for (size_t open = 2 * (ranks - 1); open > 0 && Clock::now() < end;) {
+    for (size_t left = 2 * (ranks - 1); left > 0 && Clock::now() < end;) {
       for (size_t r = 0; r < ranks; ++r) {
-        if (sent[r] >= 0 && transport_->done(sent[r])) sent[r] = -1, --open;
+        if (sent[r] >= 0 && transport_->done(sent[r])) sent[r] = -1, --left;
         if (coming[r] < 0 || !transport_->done(coming[r])) continue;
-        coming[r] = -1, --open;
-        all[r] = memory[r].data();
+        coming[r] = -1, --left;
+        all[r] = text_of(r);
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
+    bool open = false;
+    for (const std::vector<int64_t>* list : {&sent, &coming})
+      for (const int64_t number : *list)
+        if (number >= 0) transport_->cancel(number), open = true;
+    if (open) keep(std::move(memory));  // the messages may go on
     return all;
   }
   std::shared_ptr<Rendezvous> split(int colour, int key, int /*rank*/, int /*size*/) override {
