@@ -118,6 +118,10 @@ class Run {
   void end_watches(bool failed);
   void apply_hooks(Node& n, SmallVec<Tensor, 1>& grads);
 
+  // As formulas ask for them.
+  const std::function<bool(const Node*)> is_wanted_ = [this](const Node* n) { return is_wanted(n); };
+  const std::function<Tensor(const Node*)> place_of_ = [this](const Node* leaf) { return place_of(leaf); };
+
   bool create_graph_, retain_graph_, restricted_ = false;
   Places places_;
   std::vector<Waiting> waiting_;
@@ -260,9 +264,8 @@ Grads Run::run_formula(Node& n, SmallVec<Tensor, 1>& grads) {
       n.leave(done);
     }
   } inside(n);
-  const std::function<bool(const Node*)> wanted = [this](const Node* m) { return is_wanted(m); };
-  const std::function<Tensor(const Node*)> places = [this](const Node* leaf) { return place_of(leaf); };
-  BackwardCtx ctx(n, grads, create_graph_, restricted_ ? &wanted : nullptr, missing_.empty() ? nullptr : &places);
+  BackwardCtx ctx(n, grads, create_graph_, restricted_ ? &is_wanted_ : nullptr,
+                  missing_.empty() ? nullptr : &place_of_);
   Grads out;
   try {
     out = n.backward(ctx);

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 
 import compare
 import fastest
+from testing import raises, run
 
 # FAKE NAME LOG MS LOSSES MORE [option ...]: answers as a peer does; MORE: what else its first line has, or how it fails.
 FAKE = """
@@ -43,16 +44,6 @@ def folder():
 
 def fake(f, name, ms, losses=(0.5, 0.4, 0.3), **more):
     return [str(f / "fake.py"), name, str(f / "log"), str(ms), json.dumps(losses), json.dumps(more)]
-
-
-@contextmanager
-def raises(text):
-    try:
-        yield
-    except RuntimeError as e:
-        assert text in str(e), e
-    else:
-        raise AssertionError(f"no error: {text}")
 
 
 def test_disagreement():
@@ -102,11 +93,11 @@ def test_turns():
             while not (stopped(a) and stopped(b)):
                 assert time.monotonic() < end, "a server that waits for its turn is not stopped"
         assert a.process.returncode == b.process.returncode == 0
-        with raises("no such thing"):
+        with raises(RuntimeError, "no such thing"):
             compare.Server([sys.executable, *fake(f, "c", 1, fails="at once")])
         with closing(compare.Server([sys.executable, *fake(f, "d", 1, fails="later"), "--serve"])) as d:
             for _ in range(2):  # once it has gone, too
-                with raises("gone"):
+                with raises(RuntimeError, "gone"):
                     d.run(1)
 
 
@@ -145,15 +136,15 @@ def test_row():
             "| lstm | 6 | jax, 4 | **1.50** (1.50-1.50) | 0.75 (eager nchw) | eager nhwc 0.50, compiled 0.25 | openvino: a/b |")
         assert fastest.line_of({"workload": "lstm", "results": {}, "out": {"jax": "no jax"}}) == (
             "| lstm | - | - | - | - | - | jax: no jax |")
-        with raises("no such thing"):
+        with raises(RuntimeError, "no such thing"):
             row_of(f, [], fails="at once")
-        with raises("weft-bench lstm --threads 2 --dtype f32 --serve: gone"):
+        with raises(RuntimeError, "weft-bench lstm --threads 2 --dtype f32 --serve: gone"):
             row_of(f, [("jax", ["json"], fake(f, "jax", 4))], fails="later")
 
 
 def test_limits():
     with folder() as f:
-        with raises("needs"):
+        with raises(RuntimeError, "needs"):
             row_of(f, [], needs={"WEFT_MAX_ISA": "v3"})
         first = {}
         real = fastest.disagreement
@@ -189,7 +180,7 @@ def test_table():
                         "after <!-- end -->\n"), text
         page.write_text("<!-- m -->\n")  # without an end the rest of the page would go
         for path, mark in ((page, "m"), (page, "other"), (f / "none.md", "m")):
-            with raises(path.name):
+            with raises(RuntimeError, path.name):
                 compare.place_of(path, mark)
     docs = os.path.join(fastest.ROOT, "docs", "benchmarks.md")
     for mark in ("fastest f32", "fastest bf16", "fastest f32 avx2"):
@@ -197,20 +188,13 @@ def test_table():
 
 
 def test_arguments():
-    with raises("no bf16 row for addmul"):
+    with raises(RuntimeError, "no bf16 row for addmul"):
         fastest.main(["addmul", "--dtype", "bf16"])
-    with raises("at least 2 rounds"):
+    with raises(RuntimeError, "at least 2 rounds"):
         fastest.main(["--rounds", "1"])
-    with raises("/no/python"):
+    with raises(RuntimeError, "/no/python"):
         fastest.installed("/no/python", ["json"])
 
 
-def main():
-    tests = {name: f for name, f in globals().items() if name.startswith("test_")}
-    for f in tests.values():
-        f()
-    print(f"{len(tests)} tests passed")
-
-
 if __name__ == "__main__":
-    main()
+    run(globals())

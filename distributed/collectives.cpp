@@ -113,7 +113,7 @@ class OverTransport final : public Queued {
     } catch (const std::exception& e) {
       failure_ = e.what();
       members_.transport->announce(failure_);
-      for (std::vector<char>* room : {&room_, &partial_, &rooms_[0], &rooms_[1]}) keep(std::move(*room));
+      for (std::vector<char>* room : {&partial_, &rooms_[0], &rooms_[1]}) keep(std::move(*room));
       throw;
     }
   }
@@ -184,10 +184,11 @@ class OverTransport final : public Queued {
   }
   /// Pointers to what each rank sent, this one's own among them; n elements each.
   Parts arrivals(const Call& c, int64_t n, const void* own) {
-    room_.resize(bytes(c, n) * static_cast<size_t>(size()));
+    std::vector<char>& room = rooms_[0];
+    room.resize(bytes(c, n) * static_cast<size_t>(size()));
     Parts parts(static_cast<size_t>(size()));
     for (int r = 0; r < size(); ++r)
-      parts[static_cast<size_t>(r)] = r == rank() ? own : room_.data() + bytes(c, n) * static_cast<size_t>(r);
+      parts[static_cast<size_t>(r)] = r == rank() ? own : room.data() + bytes(c, n) * static_cast<size_t>(r);
     return parts;
   }
   static char* writable(const void* p) { return static_cast<char*>(const_cast<void*>(p)); }
@@ -278,15 +279,17 @@ class OverTransport final : public Queued {
       for (size_t at = 0; at < depth; ++at) {
         if (!at_work(at)) continue;
         const Range mine = circles_[at].share(range(turn - at, at), circles_[at].me);
+        if (depth == 1) {
+          reduce(c, out(c, mine.first), parts[0], length(mine));
+          continue;
+        }
         dispatch_all(c.dtype, name(c.kind), [&]<class T> {
           using A = std::conditional_t<is_half_v<T>, float, T>;
           const auto ranks = static_cast<size_t>(size());
-          T* result = reinterpret_cast<T*>(out(c, mine.first));
-          if (depth == 1) reduce_ranks<T, A>(result, parts[0], length(mine), c.op, ranks);
-          else if (at == 1) reduce_ranks<A, A>(result, parts[1], length(mine), c.op, ranks);
-          else
+          if (at == 0)
             reduce_ranks<T, A>(reinterpret_cast<A*>(partial(turn)), parts[0], length(mine),
                                c.op == ReduceOp::mean ? ReduceOp::sum : c.op, ranks);
+          else reduce_ranks<A, A>(reinterpret_cast<T*>(out(c, mine.first)), parts[1], length(mine), c.op, ranks);
         });
       }
     }
@@ -318,9 +321,9 @@ class OverTransport final : public Queued {
   }
 
   Members members_;
-  std::vector<std::string> seen_;  // of each rank, the last call that was heard of
-  std::vector<char> room_, partial_;
-  std::array<std::vector<char>, 2> rooms_;
+  std::vector<std::string> seen_;           // of each rank, the last call that was heard of
+  std::array<std::vector<char>, 2> rooms_;  // for what the ranks of a circle send
+  std::vector<char> partial_;               // sums of a machine
   std::vector<Circle> circles_;
   Head head_{};
   uint64_t number_ = 0;

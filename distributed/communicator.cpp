@@ -24,16 +24,25 @@ const char* name(Collective c) {
   return "?";
 }
 
-std::string text(const Call& c) {
-  if (c.kind == Collective::barrier) return "barrier";
-  std::string s = str(name(c.kind), " of ", c.count, " ", c.dtype);
+std::string text(const Call& c, uint64_t number) {
+  std::string s = name(c.kind);
+  if (c.kind != Collective::barrier) s += str(" of ", c.count, " ", c.dtype);
   if (c.kind == Collective::all_reduce || c.kind == Collective::reduce_scatter) {
     constexpr const char* kOps[] = {"", " (mean)", " (min)", " (max)", " (product)"};
     s += kOps[static_cast<int>(c.op)];
   }
   if (c.kind == Collective::broadcast || c.kind == Collective::recv) s += str(" from rank ", c.peer);
   if (c.kind == Collective::send) s += str(" to rank ", c.peer);
+  if (number != 0) s += str(" (call ", number, " of the group)");
   return s;
+}
+
+std::shared_ptr<Work> finished() {
+  struct Finished final : Work {
+    void wait() override {}
+    bool done() const override { return true; }
+  };
+  return std::make_shared<Finished>();
 }
 
 namespace {
@@ -51,12 +60,8 @@ class Alone final : public Communicator {
           .copy(c.out, c.device, c.in, c.device, static_cast<size_t>(c.count) * itemsize(c.dtype), false);
   }
   std::shared_ptr<Work> start(Call c) override {
-    struct Done final : Work {
-      void wait() override {}
-      bool done() const override { return true; }
-    };
     run(c);
-    return std::make_shared<Done>();
+    return finished();
   }
 };
 

@@ -47,8 +47,9 @@ struct Call {
   bool overlaps = false;      ///< the caller computes meanwhile, on every rank: few turns matter more than short ones
   std::vector<int64_t> each;  ///< all_gather of unequal numbers: elements of every rank
 };
-/// "all_reduce of 4096 f32", "broadcast of 3 f32 from rank 1".
-WEFT_API std::string text(const Call& c);
+/// "all_reduce of 4096 f32", "broadcast of 3 f32 from rank 1"; with a number "all_reduce of 4096 f32 (call 7 of the
+/// group)".
+WEFT_API std::string text(const Call& c, uint64_t number = 0);
 
 /// A call that was started.
 class WEFT_API Work {
@@ -59,6 +60,9 @@ class WEFT_API Work {
   virtual void wait() = 0;
   virtual bool done() const = 0;
 };
+
+/// Of a call that was over when `start` returned.
+WEFT_API std::shared_ptr<Work> finished();
 
 /// One rank's end of a group. Calls are carried out in the order in which they were made.
 class WEFT_API Communicator {

@@ -15,8 +15,8 @@ constexpr size_t kInline = 8192;
 constexpr std::chrono::milliseconds kLastMessages{500};
 
 std::string text(const Head& h, bool numbered = false) {
-  const Call c{.kind = h.kind, .dtype = h.dtype, .op = h.op, .count = h.count, .peer = h.peer};
-  return numbered && h.number ? str(comm::text(c), " (call ", h.number, " of the group)") : comm::text(c);
+  return comm::text({.kind = h.kind, .dtype = h.dtype, .op = h.op, .count = h.count, .peer = h.peer},
+                    numbered ? h.number : 0);
 }
 
 }  // namespace
@@ -36,13 +36,10 @@ Exchange::Exchange(const Members& m, const Head& head, int stream, double second
       seconds_(seconds),
       seen_(seen) {}
 Exchange::~Exchange() {  // messages left over: the call failed
-  if (messages_.empty()) return;
-  for (const Message& m : messages_)
+  for (Message& m : messages_) {
     if (m.pending >= 0) transport_.cancel(m.pending);
-  static auto* kept = new std::list<std::list<Message>>;
-  static std::mutex mutex;
-  const std::lock_guard lock(mutex);
-  kept->push_back(std::move(messages_));
+    keep(std::move(m.first));
+  }
 }
 
 void Exchange::send(int to, const void* p, size_t n, int stream) {

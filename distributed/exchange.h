@@ -2,13 +2,13 @@
 // things hear of it.
 #pragma once
 
-#include <chrono>
 #include <list>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "weft/distributed/communicator.h"
+#include "weft/distributed/seconds.h"
 #include "weft/distributed/transport.h"
 
 namespace weft::comm {
@@ -53,7 +53,6 @@ class Exchange {
   void finish();
 
  private:
-  using Clock = std::chrono::steady_clock;
   struct Message {
     int rank = 0, tag = 0;
     bool sends = false, headed = false;

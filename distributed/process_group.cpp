@@ -39,6 +39,8 @@ void check_mean(const char* op, const Tensor& x, ReduceOp how) {
              x.dtype(), "; sum it, or convert it first");
 }
 
+bool picks(ReduceOp op) { return op == ReduceOp::min || op == ReduceOp::max; }
+
 }  // namespace
 
 ProcessGroup::ProcessGroup(std::shared_ptr<comm::Communicator> communicator) : communicator_(std::move(communicator)) {}
@@ -82,30 +84,27 @@ Tensor ProcessGroup::all_reduce(const Tensor& x, Choice<ReduceOp> op) const {
   check_defined(name, x);
   check_mean(name, x, op);
   const Tensor y = made({.kind = Collective::all_reduce, .op = op, .count = x.numel()}, x, x.shape());
-  const bool picks = op == ReduceOp::min || op == ReduceOp::max, multiplies = op == ReduceOp::product;
   return record(name, y, {x},
-                [group = *this, op, picks, multiplies, x = picks || multiplies ? Saved::input(x) : Saved(),
-                 y = picks ? Saved::output(y) : Saved()](BackwardCtx& c) -> Grads {
+                [group = *this, op, x = picks(op) || op == ReduceOp::product ? Saved::input(x) : Saved(),
+                 y = picks(op) ? Saved::output(y) : Saved()](BackwardCtx& c) -> Grads {
                   const Tensor g = group.all_reduce(c.grad(), op == ReduceOp::mean ? ReduceOp::mean : ReduceOp::sum);
-                  if (picks) return {group.shared(g, c.get(x), c.get(y))};
-                  if (multiplies) return {g * group.product_of_others(c.get(x))};
-                  return {g};
+                  return {group.own_part(op, g, c.get(x), c.get(y))};
                 });
 }
 
-/// g where this rank's x is the least or largest, y; ranks that tie have equal shares.
-Tensor ProcessGroup::shared(const Tensor& g, const Tensor& x, const Tensor& y) const {
-  const Tensor mine = eq(x, y).to(g.dtype());
-  return g * mine / all_reduce(mine);
-}
-
-/// Of all ranks' x without this one's.
-Tensor ProcessGroup::product_of_others(const Tensor& x) const {
+/// What of g, a gradient of all ranks' x made one, y, goes to this rank's x: where x is y, shared with the ranks that
+/// tie; times the others' x; or all of it.
+Tensor ProcessGroup::own_part(ReduceOp op, const Tensor& g, const Tensor& x, const Tensor& y) const {
+  if (picks(op)) {
+    const Tensor mine = eq(x, y).to(g.dtype());
+    return g * mine / all_reduce(mine);
+  }
+  if (op != ReduceOp::product) return g;
   const Tensor all = all_gather(x);
   Tensor others = ones_like(x);
   for (int r = 0; r < size(); ++r)
     if (r != rank()) others = others * all.select(0, r);
-  return others;
+  return g * others;
 }
 
 void ProcessGroup::all_reduce_(Tensor& x, Choice<ReduceOp> op) const {
@@ -156,15 +155,12 @@ Tensor ProcessGroup::reduce_scatter(const Tensor& x, Choice<ReduceOp> op) const 
   const Shape shape = part_shape(name, x, size());
   check_mean(name, x, op);
   const Tensor y = made({.kind = Collective::reduce_scatter, .op = op, .count = shape.numel()}, x, shape);
-  const bool picks = op == ReduceOp::min || op == ReduceOp::max, multiplies = op == ReduceOp::product;
   return record(name, y, {x},
-                [group = *this, op, picks, multiplies, x = picks || multiplies ? Saved::input(x) : Saved(),
-                 y = picks ? Saved::output(y) : Saved()](BackwardCtx& c) -> Grads {
+                [group = *this, op, x = picks(op) || op == ReduceOp::product ? Saved::input(x) : Saved(),
+                 y = picks(op) ? Saved::output(y) : Saved()](BackwardCtx& c) -> Grads {
                   Tensor g = group.all_gather(c.grad());  // [r]: of the part that rank r has
                   if (op == ReduceOp::mean) g = g / static_cast<double>(group.size());
-                  if (picks) return {group.shared(g, c.get(x), group.all_gather(c.get(y)))};
-                  if (multiplies) return {g * group.product_of_others(c.get(x))};
-                  return {g};
+                  return {group.own_part(op, g, c.get(x), y.defined() ? group.all_gather(c.get(y)) : Tensor())};
                 });
 }
 

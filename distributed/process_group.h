@@ -87,8 +87,7 @@ class WEFT_API ProcessGroup {
   Tensor reachable(const Tensor& x) const;
   Tensor made(comm::Call c, const Tensor& x, const Shape& shape) const;
   void run_in_place(comm::Call c, Tensor& x) const;
-  Tensor shared(const Tensor& g, const Tensor& x, const Tensor& y) const;
-  Tensor product_of_others(const Tensor& x) const;
+  Tensor own_part(ReduceOp op, const Tensor& g, const Tensor& x, const Tensor& y) const;
   void check_pair(const char* op, const Tensor& x, int other, int tag) const;
   std::shared_ptr<comm::Communicator> communicator_;  // null: alone
 };

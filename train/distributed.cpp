@@ -59,6 +59,7 @@ struct DistributedDataParallel::State final : LeafWatch {
     std::vector<Tensor> waiting;  // [d]: the sum of 2^d such, whose neighbours are to come
     Tensor base;                  // the gradient that was there before them
     Stamp shown;                  // of grad(), which is all of it; another one: the user has changed it
+    bool fits(const Tensor& leaf) const { return view.dtype() == leaf.dtype() && view.device() == leaf.device(); }
     bool accumulates() const {
       return std::any_of(waiting.begin(), waiting.end(), [](const Tensor& w) { return w.defined(); });
     }
@@ -101,8 +102,7 @@ struct DistributedDataParallel::State final : LeafWatch {
     if (!active || at == places.end()) return {};
     const Entry& e = entries[at->second];
     const bool alone = !e.parameter.grad().defined() && e.waiting.empty();
-    const bool fits = e.view.dtype() == leaf.dtype() && e.view.device() == leaf.device();
-    return alone && fits ? e.view.detach() : Tensor();
+    return alone && e.fits(leaf) ? e.view.detach() : Tensor();
   }
   bool take(const Tensor& leaf, const Tensor& g) override {
     if (!active && !options.pairwise_accumulation) return false;
@@ -111,9 +111,8 @@ struct DistributedDataParallel::State final : LeafWatch {
     const auto at = places.find(leaf.impl());
     if (at == places.end()) return false;
     Entry& e = entries[at->second];
-    WEFT_CHECK(e.view.dtype() == leaf.dtype() && e.view.device() == leaf.device(), Error,
-               "DistributedDataParallel: ", e.name, " was ", e.view.dtype(), " on ", e.view.device(),
-               " when the model was wrapped and is ", leaf.dtype(), " on ", leaf.device(),
+    WEFT_CHECK(e.fits(leaf), Error, "DistributedDataParallel: ", e.name, " was ", e.view.dtype(), " on ",
+               e.view.device(), " when the model was wrapped and is ", leaf.dtype(), " on ", leaf.device(),
                " now; move the model first, then wrap it");
     if (!active) {
       e.now = g.clone();
@@ -164,10 +163,8 @@ struct DistributedDataParallel::State final : LeafWatch {
   /// Into the bucket: this backward's gradient, and what earlier ones have left.
   void collect(Entry& e, const Tensor& g) {
     e.arrived = true;
-    const bool pairs = e.accumulates();
-    keep(e);
-    const Tensor sum = e.sum_with(g), base = pairs ? e.base : e.parameter.grad();
-    if (pairs && base.defined()) e.view.copy_(base);
+    const Tensor sum = e.sum_with(g), base = e.accumulates() ? e.base : e.parameter.grad();
+    keep(e, base);
     if (base.defined()) e.view.add_(sum);
     else if (sum.raw_data() != e.view.raw_data()) e.view.copy_(sum);  // else it was made there
   }
@@ -194,13 +191,12 @@ struct DistributedDataParallel::State final : LeafWatch {
     }
     if (!failed) ++backwards;
   }
-  /// What earlier backwards have left goes into the bucket, and is kept apart until the ranks' mean is there.
-  void keep(Entry& e) {
-    const Tensor before = e.parameter.grad();
-    if (!before.defined()) return;
-    const bool is_view = before.raw_data() == e.view.raw_data();
-    e.before = is_view ? before.clone() : before;
-    if (!is_view) e.view.copy_(before);
+  /// The gradient is kept apart until the ranks' mean is there; `base`, what counts of it, goes into the bucket.
+  void keep(Entry& e, const Tensor& base) {
+    const auto is_view = [&](const Tensor& t) { return t.raw_data() == e.view.raw_data(); };
+    if (const Tensor before = e.parameter.grad(); before.defined())
+      e.before = is_view(before) ? before.clone() : before;
+    if (base.defined() && !is_view(base)) e.view.copy_(base);
   }
   /// Starts the full buckets, in their order, which is the same on every rank. `all`: the rest too, whose parameters
   /// this rank has not used.
@@ -213,7 +209,7 @@ struct DistributedDataParallel::State final : LeafWatch {
         if (!e.arrived && e.accumulates()) collect(e, Tensor());
         b.memory.narrow(0, e.flag, 1).fill_(e.arrived ? 1 : 0);
         if (e.arrived) continue;
-        keep(e);
+        keep(e, e.parameter.grad());
         if (!e.before.defined()) e.view.zero_();
       }
       if (group.reaches(b.memory.device().type)) b.work = group.start_all_reduce_(b.memory, ReduceOp::mean);

@@ -14,7 +14,9 @@ import re
 import sys
 import tempfile
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 import scaling
+import testing
 from collective_cost import ALGORITHMS, INLINE, MOST, SMALL, Fabric, Link, fastest, halving, piece_bytes, ring, weft
 from training_step import Network, Rank, fill_buckets, overlap, resnet, slowest_of, step, unet
 
@@ -275,7 +277,7 @@ def test_limits():
     fabric = Fabric(scaling.INSIDE, scaling.NETWORKS["10 GbE"], scaling.GAMMA, 8)
     assert fastest(1 << 16, 64, fabric) == ("weft", weft(1 << 16, 64, fabric))
     assert fastest(1 << 16, 64, fabric, wider=2) == ("halving", halving(1 << 16, 64, fabric))
-    with raises("12 ranks do not fill machines of 8"):
+    with testing.raises(ValueError, "12 ranks do not fill machines of 8"):
         ring(1, 12, Fabric(INSIDE, OUTSIDE, GAMMA, 8))
 
 
@@ -389,21 +391,8 @@ def test_fit_and_check():
         assert status == 2 and wanted in text, text
 
 
-@contextlib.contextmanager
-def raises(text):
-    try:
-        yield
-    except ValueError as e:
-        assert text in str(e), e
-    else:
-        raise AssertionError(f"no error: {text}")
-
-
 def main():
-    tests = {name: f for name, f in globals().items() if name.startswith("test_")}
-    for name, f in tests.items():
-        f()
-    print(f"{len(tests)} tests passed")
+    testing.run(globals())
     return 0
 
 

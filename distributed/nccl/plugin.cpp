@@ -12,6 +12,7 @@
 
 #include "weft/core/backend.h"
 #include "weft/core/error.h"
+#include "weft/core/storage.h"
 #include "weft/core/stream.h"
 #include "weft/distributed/nccl/abi.h"
 #include "weft/distributed/seconds.h"
@@ -76,21 +77,6 @@ ncclConfig_t config() {
   return c;
 }
 
-/// Memory of the card until the end of the scope.
-class Memory {
- public:
-  Memory(size_t bytes, Device card) : bytes_(bytes), card_(card), p_(backend(card.type).allocate(bytes, card.index)) {}
-  ~Memory() { backend(card_.type).deallocate(p_, bytes_, card_.index); }
-  Memory(const Memory&) = delete;
-  Memory& operator=(const Memory&) = delete;
-  void* get() const { return p_; }
-
- private:
-  size_t bytes_;
-  Device card_;
-  void* p_;
-};
-
 /// A call that was queued, as its Work and the thread that looks after it see it.
 struct Started {
   explicit Started(Device card) : end(card) {}
@@ -100,7 +86,7 @@ struct Started {
   Clock::time_point deadline;
   Event end;
 };
-std::string text(const Started& s) { return str(comm::text(s.call), " (call ", s.number, " of the group)"); }
+std::string text(const Started& s) { return comm::text(s.call, s.number); }
 
 class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl> {
  public:
@@ -139,10 +125,7 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
   }
 
   void run(const Call& c) override {
-    if (c.device.type != DeviceType::cpu) {
-      const std::shared_ptr<Started> call = queue(c);
-      return c.kind == Collective::barrier ? end(*call) : hand_over(*call);
-    }
+    if (c.device.type != DeviceType::cpu) return hand_over(*queue(c));
     if (const auto host = host_group()) return host->run(c);
     through_card(c);
   }
@@ -155,14 +138,10 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
       std::shared_ptr<Nccl> group;
       std::shared_ptr<Started> call;
     };
-    struct Done final : Work {
-      void wait() override {}
-      bool done() const override { return true; }
-    };
     if (c.device.type != DeviceType::cpu) return std::make_shared<OnCard>(shared_from_this(), queue(c));
     if (const auto host = host_group()) return host->start(std::move(c));
     through_card(c);
-    return std::make_shared<Done>();
+    return finished();
   }
 
   std::shared_ptr<Communicator> split(int colour, int key) override {
@@ -332,15 +311,15 @@ class Nccl final : public Communicator, public std::enable_shared_from_this<Nccl
     const auto [ins, outs] = elements(c, size());
     const auto bytes = [&](int64_t n) { return static_cast<size_t>(n) * itemsize(c.dtype); };
     constexpr size_t kLeast = sizeof(int32_t);  // of a barrier
-    const Memory in(std::max(bytes(ins), kLeast), card_), out(std::max(bytes(outs), kLeast), card_);
+    const Storage in(std::max(bytes(ins), kLeast), card_), out(std::max(bytes(outs), kLeast), card_);
     Backend& b = backend(card_.type);
-    if (ins) b.copy(in.get(), card_, c.in, Device(), bytes(ins), false);
-    void* host = std::exchange(c.out, out.get());
-    c.in = in.get(), c.device = card_;
+    if (ins) b.copy(in.data(), card_, c.in, Device(), bytes(ins), false);
+    void* host = std::exchange(c.out, out.data());
+    c.in = in.data(), c.device = card_;
     const std::shared_ptr<Started> call = queue(c);
     hand_over(*call);
     end(*call);
-    if (outs) b.copy(host, Device(), out.get(), card_, bytes(outs), false);
+    if (outs) b.copy(host, Device(), out.data(), card_, bytes(outs), false);
   }
 
   /// Looks after calls that have not ended: their deadlines, and what NCCL says of the other ranks.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "weft/core/state_dict.h"
 #include "weft/core/tensor.h"
 
 namespace support {
@@ -16,6 +17,16 @@ inline double largest_difference(const weft::Tensor& a, const weft::Tensor& b) {
   REQUIRE(u.size() == v.size());
   double most = 0;
   for (size_t i = 0; i < u.size(); ++i) most = std::max(most, std::isnan(u[i]) ? 1e9 : std::fabs(u[i] - v[i]));
+  return most;
+}
+
+/// The largest of all tensors of a, which b must have, too.
+inline double largest_difference(const weft::StateDict& a, const weft::StateDict& b) {
+  double most = 0;
+  for (const auto& [name, t] : a) {
+    REQUIRE(b.contains(name));
+    most = std::max(most, largest_difference(t, *b.find(name)));
+  }
   return most;
 }
 

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <tuple>
 
+#include "support/difference.h"
 #include "support/same_bits.h"
 #include "support/throws.h"
 #include "weft/autograd/checkpoint.h"
@@ -23,6 +24,7 @@
 #include "weft/optim/optim.h"
 
 using namespace weft;
+using support::largest_difference;
 using support::message_of;
 using training::DistributedDataParallel;
 
@@ -71,13 +73,6 @@ StateDict start_state() {
   return net.state_dict();
 }
 
-double difference(const StateDict& a, const StateDict& b) {
-  double most = 0;
-  for (const auto& [name, t] : a)
-    most = std::max(most, max(abs(t.to(Dtype::f64) - b.find(name)->to(Dtype::f64))).item<double>());
-  return most;
-}
-
 }  // namespace
 
 TEST_SUITE("train threads distributed") {
@@ -107,8 +102,8 @@ TEST_SUITE("train threads distributed") {
           buckets[static_cast<size_t>(g.rank())] = parallel.buckets();
         });
         // rounding: 50 steps, each some 1e-16 of values near 1
-        CHECK(difference(want, ends[0]) < 1e-10);
-        for (const StateDict& end : ends) CHECK(difference(ends[0], end) == 0);
+        CHECK(largest_difference(want, ends[0]) < 1e-10);
+        for (const StateDict& end : ends) CHECK(largest_difference(ends[0], end) == 0);
         for (const auto& b : buckets) CHECK(b == buckets[0]);
         if (bucket_mb > 1) {
           CHECK(buckets[0].size() == 1);
@@ -139,7 +134,7 @@ TEST_SUITE("train threads distributed") {
         if (g.rank() == 0) end = net.state_dict();
       });
       // 2.4e-7 here, four roundings of weights near 1; other processors add in another order
-      CHECK(difference(want, end) < 5e-6);
+      CHECK(largest_difference(want, end) < 5e-6);
     }
   }
 
@@ -159,7 +154,7 @@ TEST_SUITE("train threads distributed") {
         }
         if (g.rank() == 1) ends.push_back(net.state_dict());
       });
-    for (const StateDict& end : ends) CHECK(difference(ends[0], end) == 0);
+    for (const StateDict& end : ends) CHECK(largest_difference(ends[0], end) == 0);
   }
 
   TEST_CASE("pairwise accumulation: the same bits for any number of ranks over equal micro-batches") {
@@ -197,9 +192,10 @@ TEST_SUITE("train threads distributed") {
         return end;
       };
       const StateDict one = train(1, true);
-      for (const int ranks : {2, 4, 8}) CHECK(difference(one, train(ranks, true)) == 0);
-      CHECK(difference(one, train(1, false)) > 0);  // one after the other: other roundings
-      CHECK(difference(one, train(1, false)) < (d == Dtype::f32 ? 1e-2 : 1e-6));  // Adam's first steps magnify them
+      for (const int ranks : {2, 4, 8}) CHECK(largest_difference(one, train(ranks, true)) == 0);
+      CHECK(largest_difference(one, train(1, false)) > 0);  // one after the other: other roundings
+      CHECK(largest_difference(one, train(1, false)) <
+            (d == Dtype::f32 ? 1e-2 : 1e-6));  // Adam's first steps magnify them
     }
   }
 

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <tuple>
 
+#include "support/difference.h"
 #include "support/same_bits.h"
 #include "support/throws.h"
 #include "weft/autograd/ops/elementwise/binary.h"
@@ -24,18 +25,8 @@
 #include "weft/train/metrics.h"
 
 using namespace weft;
+using support::largest_difference;
 using support::message_of;
-
-namespace {
-
-double state_difference(const StateDict& a, const StateDict& b) {
-  double most = 0;
-  for (const auto& [name, t] : a)
-    most = std::max(most, max(abs(t.to(Dtype::f64) - b.find(name)->to(Dtype::f64))).item<double>());
-  return most;
-}
-
-}  // namespace
 
 TEST_SUITE("train threads distributed state") {
   TEST_CASE("ZeroRedundancy gives gradients back when a step fails") {
@@ -98,9 +89,9 @@ TEST_SUITE("train threads distributed state") {
         });
         size_t all = 0;
         for (size_t r = 0; r < own.size(); ++r) {
-          CHECK(state_difference(nets[r], want.first) == 0);
+          CHECK(largest_difference(nets[r], want.first) == 0);
           REQUIRE(states[r].size() == want_state.size());
-          CHECK(state_difference(states[r], want_state) == 0);
+          CHECK(largest_difference(states[r], want_state) == 0);
           CHECK(states[r].metadata == want_state.metadata);
           CHECK(own[r] <= want.second - static_cast<size_t>(R - 1));
           all += own[r];
@@ -120,7 +111,7 @@ TEST_SUITE("train threads distributed state") {
           g.barrier();
           std::vector<StateDict> turned(shards.rbegin(), shards.rend());
           const StateDict merged = training::ZeroRedundancy::merge(turned);
-          if (merged.size() != whole.size() || state_difference(merged, whole) != 0 ||
+          if (merged.size() != whole.size() || largest_difference(merged, whole) != 0 ||
               merged.metadata != whole.metadata)
             throw Error("merged");
         });
@@ -139,7 +130,7 @@ TEST_SUITE("train threads distributed state") {
         run_threads(R == 1 ? 3 : 4 - R, [&](const ProcessGroup& g) {
           StateDict state;
           const auto again = train(g, true, kind, 3, state, states[0]);
-          if (state_difference(again.first, alone.first) != 0 || state_difference(state, alone_state) != 0)
+          if (largest_difference(again.first, alone.first) != 0 || largest_difference(state, alone_state) != 0)
             throw Error("resumed");
         });
       }
@@ -173,7 +164,7 @@ TEST_SUITE("train threads distributed state") {
         bad.metadata = before.metadata;
         const std::string why = message_of<ValueError>([&] { zero.load_state_dict(bad); });
         if (why.find("the share of rank 1 does not fit") == std::string::npos) throw Error("taken: " + why);
-        if (state_difference(before, zero.state_dict()) != 0) throw Error("a rank has changed");
+        if (largest_difference(before, zero.state_dict()) != 0) throw Error("a rank has changed");
         if (message_of<NotSupported>([&] { (void)opt.state_dict(); }).find("save ZeroRedundancy::state_dict()") ==
             std::string::npos)
           throw Error("a share was given as the state");

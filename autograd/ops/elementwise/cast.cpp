@@ -18,11 +18,46 @@ Tensor record_copy(const char* name, Tensor y, const Tensor& x) {
   return record(name, std::move(y), {x}, [](BackwardCtx& c) -> Grads { return {c.take_grad()}; });
 }
 
+/// x in `dtype`. Of a parameter the values are kept until it changes: at once in inference, from the second use on in
+/// training. They are the same memory then, whose packed forms backends keep.
+Tensor lowered(const Tensor& x, Dtype dtype) {
+  if (x.dtype() == dtype) return x;
+  if (!x.is_leaf() || !x.requires_grad()) return x.to(dtype);
+  AutogradMeta& m = detail::meta(x);
+  const Stamp now(x);
+  void* const stream = backend(x.device().type).current_stream(x.device().index);
+  const auto is_current = [&] {
+    return m.lowered && m.lowered->of == now && m.lowered->dtype == dtype && m.lowered->stream == stream;
+  };
+  Tensor values;
+  {
+    const MutexLock lock(m.mutex);
+    if (is_current() && m.lowered->values.defined() && m.lowered->made == Stamp(m.lowered->values))
+      values = m.lowered->values;
+  }
+  if (!values.defined()) {
+    values = x.detach().to(dtype);
+    const MutexLock lock(m.mutex);
+    const bool keep = !grad_enabled() || is_current();
+    if (!m.lowered) m.lowered = std::make_unique<AutogradMeta::Lowered>();
+    *m.lowered = {now, dtype, stream, keep ? values : Tensor(), Stamp(values)};
+  }
+  return grad_enabled() ? record_copy("to", values.detach(), x) : values;
+}
+
 }  // namespace
 
 Tensor Tensor::to(Dtype dtype) const {
   if (dtype == this->dtype()) return *this;
   return record_copy("to", copy_into(empty_like(*this, dtype), *this), *this);
+}
+
+Tensor detail::autocast_to(CastPolicy policy, const Tensor& x) {
+  const ThreadMode& m = thread_mode();
+  if (!x.is_floating() || x.device().type != m.autocast_device) return x;
+  if (policy == CastPolicy::lower) return x.dtype() == Dtype::f64 ? x : lowered(x, m.autocast_dtype);
+  if (policy == CastPolicy::fp32) return is_half(x.dtype()) ? x.to(Dtype::f32) : x;
+  return x;
 }
 
 Tensor Tensor::to(Device device, Only<bool> non_blocking) const {
