@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "weft/core/choice.h"
+#include "weft/core/norm_params.h"
 #include "weft/core/shape.h"
 
 namespace weft {
@@ -34,6 +35,12 @@ struct ConvParams {
   int64_t input_size(int axis, int64_t size, int64_t kernel) const {
     return (size - 1) * stride[axis] - padding_lo[axis] - padding_hi[axis] + dilation[axis] * (kernel - 1) + 1;
   }
+};
+
+/// What a fused convolution does to its sums last.
+struct ConvEpilogue {
+  Activation activation = Activation::none;
+  double slope = 0;  ///< of leaky_relu
 };
 
 }  // namespace weft

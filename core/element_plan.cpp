@@ -16,6 +16,8 @@ Tensor empty_for(const Shape& shape, Dtype dtype, const Tensor* const* in, int c
 }
 
 void make_plan(ElementPlan& p, const Tensor& out, const Tensor* const* in, int count) {
+  if (detail::Recording* r = detail::recording()) [[unlikely]]
+    for (int k = 0; k < count; ++k) r->know(*in[k]);
   p.operands = count + 1;
   p.numel = out.numel();
   p.rank = 1;

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "weft/core/element_chain.h"
 #include "weft/core/kernels/encoding.h"
 #include "weft/core/kernels/format.h"
 #include "weft/core/kernels/linalg.h"
@@ -19,6 +20,7 @@ std::vector<KernelSlot*>& slots() {
 }  // namespace
 
 std::atomic<const detail::ProfileListener*> detail::profile_listener{nullptr};
+std::atomic<int> detail::observers{0};
 
 KernelSlot::KernelSlot(const char* name, DtypeSet takes) : name_(name), takes_(takes) { slots().push_back(this); }
 
@@ -115,6 +117,8 @@ decltype(lstsq) lstsq{"lstsq", kReal};
 decltype(rnn) rnn{"rnn", kFloatingDtypes};
 decltype(rnn_backward) rnn_backward{"rnn_backward", kFloatingDtypes};
 decltype(conv) conv{"conv", kFloatingDtypes};
+decltype(element_chain) element_chain{"element_chain"};
+decltype(conv_fused) conv_fused{"conv_fused", kFloatingDtypes};
 decltype(conv_input_grad) conv_input_grad{"conv_input_grad", kFloatingDtypes};
 decltype(conv_weight_grad) conv_weight_grad{"conv_weight_grad", kFloatingDtypes};
 

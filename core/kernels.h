@@ -19,6 +19,7 @@
 #include "weft/core/kernel_call.h"
 #include "weft/core/loss_params.h"
 #include "weft/core/norm_params.h"
+#include "weft/core/recording.h"
 
 namespace weft {
 
@@ -26,6 +27,8 @@ namespace detail {
 WEFT_API void ensure_backends();          ///< registers the CPU backend once
 WEFT_API void activate_device(Device d);  ///< the calling thread's kernels go there from now on
 }  // namespace detail
+
+template <class Sig> class Kernel;
 
 /// What all slots share: a name and one kernel per device type. Slots know each other, so that a table of them can be
 /// printed and a device can take another's kernels.
@@ -46,6 +49,8 @@ class WEFT_API KernelSlot {
   }
   /// Does an elementwise kernel write bools, whatever it reads?
   bool gives_bool() const { return gives_bool_; }
+  /// Size of the functor that kernels of a family are given a pointer to.
+  size_t functor_bytes() const { return functor_bytes_; }
   /// Every slot there is.
   static const std::vector<KernelSlot*>& all();
 
@@ -58,10 +63,14 @@ class WEFT_API KernelSlot {
   AnyFn fn_[kDeviceTypes] = {};          ///< by DeviceType; null: none
   DtypeSet takes_, only_[kDeviceTypes];  ///< dtypes of the op; and those that a device's kernel is limited to
   bool gives_bool_ = false;
+  size_t functor_bytes_ = 0;
 };
 
+namespace detail {
+template <class... A> bool record_call(Recording& r, const Kernel<void(A...)>& k, Device d, A... a);
+}
+
 /// A slot: one load and an indirect call.
-template <class Sig> class Kernel;
 template <class... A> class Kernel<void(A...)> : public KernelSlot {
  public:
   /// A kernel of this slot.
@@ -74,9 +83,9 @@ template <class... A> class Kernel<void(A...)> : public KernelSlot {
   }
   /// The device's kernel, or null.
   Fn get(DeviceType d) const { return reinterpret_cast<Fn>(fn_[static_cast<int>(d)]); }
-  /// Name and dtypes of a slot of a family.
-  void describe(const char* name, DtypeSet takes, bool gives_bool) {
-    name_ = name, takes_ = takes, gives_bool_ = gives_bool;
+  /// Of a slot of a family.
+  void describe(const char* name, DtypeSet takes, bool gives_bool, size_t functor_bytes) {
+    name_ = name, takes_ = takes, gives_bool_ = gives_bool, functor_bytes_ = functor_bytes;
   }
   /// Runs the device's kernel, on that device. NotSupported where there is none.
   void operator()(Device d, A... a) const {
@@ -84,16 +93,20 @@ template <class... A> class Kernel<void(A...)> : public KernelSlot {
     if (!f) [[unlikely]]
       fail(d.type);
     if (d.type != DeviceType::cpu) detail::activate_device(d);
-    if (const detail::ProfileListener* l = detail::profiling()) [[unlikely]]
-      return profiled(*l, d, f, a...);
+    if (detail::observed()) [[unlikely]]
+      return observe(d, f, a...);
     f(a...);
   }
 
  private:
-  __attribute__((cold, noinline)) void profiled(const detail::ProfileListener& l, Device d, Fn f, A... a) const {
-    detail::KernelCall call{*this, d};
-    (call.add(a), ...);
-    const detail::ProfileScope scope(l, l.kernel(call));
+  __attribute__((cold, noinline)) void observe(Device d, Fn f, A... a) const {
+    if (detail::Recording* r = detail::Recording::current(); r && detail::record_call<A...>(*r, *this, d, a...)) return;
+    detail::ProfileScope scope;
+    if (const detail::ProfileListener* l = detail::profiling()) {
+      detail::KernelCall call{*this, d};
+      (call.add(a), ...);
+      scope.enter(*l, l->kernel(call));
+    }
     f(a...);
   }
 };
@@ -102,10 +115,12 @@ template <class... A> class Kernel<void(A...)> : public KernelSlot {
 template <class Sig, class List> class KernelFamily {
  public:
   KernelFamily() {
-    List::for_each([this]<class F> { of<F>().describe(F::name, fn::dtypes_of<F>(), fn::Predicate<F>); });
+    List::for_each([this]<class F> { of<F>().describe(F::name, fn::dtypes_of<F>(), fn::Predicate<F>, sizeof(F)); });
   }
   /// The slot of functor F.
   template <class F> Kernel<Sig>& of() { return slots_[fn::IndexOf<F, List>::value]; }
+  /// Is it one of these?
+  bool contains(const KernelSlot* slot) const { return slot >= &slots_[0] && slot <= &slots_[List::size - 1]; }
   /// The list.
   using Functors = List;
 
@@ -159,6 +174,12 @@ extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& a, const T
 extern WEFT_API Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& w, const TensorRef& bias,
                             const ConvParams& p)>
     conv;
+/// out = act(scale conv(x, w) + bias + residual); what captured models run. scale and bias: [O], of the compute dtype,
+/// contiguous, constants; residual: like out, channels-last. Each of the three may be undefined.
+extern WEFT_API
+    Kernel<void(const MutTensorRef& out, const TensorRef& x, const TensorRef& w, const TensorRef& scale,
+                const TensorRef& bias, const TensorRef& residual, const ConvParams& p, const ConvEpilogue& e)>
+        conv_fused;
 extern WEFT_API Kernel<void(const MutTensorRef& x_grad, const TensorRef& g, const TensorRef& w, const TensorRef& bias,
                             const ConvParams& p)>
     conv_input_grad;
@@ -312,3 +333,5 @@ extern WEFT_API Kernel<void(const MutTensorRef& y, const TensorRef& x, Generator
 
 }  // namespace kernels
 }  // namespace weft
+
+#include "weft/core/recorded_call.h"

@@ -37,6 +37,9 @@ struct ProfileListener {
   void (*freed)(uint64_t storage) noexcept;
 };
 extern WEFT_API std::atomic<const ProfileListener*> profile_listener;
+/// Profilers and recordings (core/recording.h) that there are: what only they ask for costs one load without them.
+extern WEFT_API std::atomic<int> observers;
+inline bool observed() { return observers.load(std::memory_order_relaxed) != 0; }
 inline const ProfileListener* profiling() { return profile_listener.load(std::memory_order_relaxed); }
 
 /// Leaves at its end, also when the scope ends with an exception.
@@ -48,6 +51,7 @@ class ProfileScope {
     if (token_.session != 0) [[unlikely]]
       listener_->leave(token_);
   }
+  void enter(const ProfileListener& l, ProfileToken token) { listener_ = &l, token_ = token; }
   ProfileScope(const ProfileScope&) = delete;
   ProfileScope& operator=(const ProfileScope&) = delete;
 

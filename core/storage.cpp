@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "weft/core/backend.h"
-#include "weft/core/profile.h"
+#include "weft/core/recording.h"
 
 namespace weft {
 namespace {
@@ -45,8 +45,10 @@ void Storage::on_cached_release(void (*f)(uint64_t)) { g_release.store(f, std::m
 
 Storage::Storage(size_t bytes, Device device) : bytes_(bytes), id_(next_id()), device_(device) {
   data_ = backend(device.type).allocate(bytes, device.index);
-  if (const detail::ProfileListener* l = detail::profiling()) [[unlikely]]
-    l->allocated(id_, bytes, device);
+  if (detail::observed()) [[unlikely]] {
+    if (const detail::ProfileListener* l = detail::profiling()) l->allocated(id_, bytes, device);
+    if (detail::Recording* r = detail::Recording::current()) r->made(*this);
+  }
 }
 
 Storage::Storage(void* data, size_t bytes, Device device, std::function<void()> release)
@@ -62,8 +64,10 @@ Storage::~Storage() {
   if (cached_.load(std::memory_order_relaxed))
     if (auto f = g_release.load(std::memory_order_acquire)) f(id_);
   if (!release_) {
-    if (const detail::ProfileListener* l = detail::profiling()) [[unlikely]]
-      l->freed(id_);
+    if (detail::observed()) [[unlikely]] {
+      if (const detail::ProfileListener* l = detail::profiling()) l->freed(id_);
+      if (detail::Recording* r = detail::Recording::current()) r->ended(*this);
+    }
     backend(device_.type).deallocate(data_, bytes_, device_.index);
     return;
   }

@@ -57,6 +57,8 @@ bool Tensor::is_dense() const {
 Scalar Tensor::item() const {
   check_defined("item", *this);
   WEFT_CHECK(numel() == 1, ShapeError, "item: needs a tensor of one element, got shape ", shape());
+  if (detail::observed()) [[unlikely]]
+    detail::refuse_recorded(*this, "item");
   alignas(8) char value[8];
   if (device().type == DeviceType::cpu) {
     std::copy_n(static_cast<const char*>(raw_data()), itemsize(dtype()), value);

@@ -13,6 +13,7 @@
 #include "weft/core/accessor.h"
 #include "weft/core/device.h"
 #include "weft/core/dtype.h"
+#include "weft/core/profile.h"
 #include "weft/core/ref.h"
 #include "weft/core/shape.h"
 #include "weft/core/storage.h"
@@ -124,6 +125,8 @@ struct BackwardOptions {
 namespace detail {
 /// ValueError: `op` was given an undefined Tensor.
 [[noreturn]] WEFT_API void raise_undefined(const char* op);
+/// NotSupported where t's values are only recorded (core/recording.h). `what` asks for them.
+WEFT_API void refuse_recorded(const Tensor& t, const char* what);
 template <class P> constexpr void refuse_plain_handle() {
   static_assert(sizeof(P) == 0,
                 "a Tensor made of a module's parameter or buffer does not follow nn::clone: declare a member or an "
@@ -445,6 +448,8 @@ class WEFT_API Tensor : public TensorMethods {
     WEFT_CHECK(at().dtype == d, DtypeError, "data: tensor is ", name(impl_->dtype), ", asked for as ", name(d));
     WEFT_CHECK(device().type != DeviceType::cuda, DeviceError, "data: tensor is on ", str(device()),
                ", which the host cannot read; copy it with to(\"cpu\")");
+    if (detail::observed()) [[unlikely]]
+      detail::refuse_recorded(*this, "data");
   }
   void check_accessor(int rank) const;
   void assign(Scalar y);

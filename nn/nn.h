@@ -5,6 +5,7 @@
 #include "weft/nn/adaptive_softmax.h"
 #include "weft/nn/attention.h"
 #include "weft/nn/call.h"
+#include "weft/nn/capture.h"
 #include "weft/nn/containers.h"
 #include "weft/nn/conv.h"
 #include "weft/nn/conv_nd.h"

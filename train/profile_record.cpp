@@ -304,11 +304,13 @@ void ProfileSession::listen() {
   }
   g_listening.store(number_, std::memory_order_release);
   ++nn::detail::observers;
+  ++weft::detail::observers;
   weft::detail::profile_listener.store(&kListener, std::memory_order_release);
 }
 void ProfileSession::stop() {
   if (g_listening.load(std::memory_order_relaxed) == number_) {
     weft::detail::profile_listener.store(nullptr, std::memory_order_release);
+    --weft::detail::observers;
     --nn::detail::observers;
     g_listening.store(0, std::memory_order_release);
   }

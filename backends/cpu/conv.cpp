@@ -75,6 +75,26 @@ void add_channel_bias(void* y, const void* bias, int64_t rows, int64_t channels,
   });
 }
 
+// By engines that cannot: of f32 and f64, the halves are widened.
+void finish_rows(void* y, int64_t rows, int64_t channels, Dtype dtype, const ConvFinish& f) {
+  dispatch_floating(dtype, "conv_fused", [&]<class T> {
+    using C = compute_t<T>;
+    const C *scale = f.scale.as<C>(), *bias = static_cast<const C*>(f.bias);
+    const T* residual = static_cast<const T*>(f.residual);
+    parallel_for(rows, std::max<int64_t>(1, kSerialBelow / channels), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r)
+        for (int64_t c = 0; c < channels; ++c) {
+          T& at = static_cast<T*>(y)[r * channels + c];
+          C v = static_cast<C>(at) * (scale ? scale[c] : C(1)) + (bias ? bias[c] : C(0));
+          if (residual) v += static_cast<C>(residual[r * channels + c]);
+          if (f.epilogue.activation != Activation::none && !(v > C(0)))
+            v = f.epilogue.activation == Activation::relu ? C(0) : v * C(f.epilogue.slope);
+          at = T(v);
+        }
+    });
+  });
+}
+
 namespace {
 
 #if WEFT_HAS_ONEDNN
@@ -84,17 +104,42 @@ bool onednn_takes(const ConvProblem& p) {
 }
 #endif
 
+// By an engine that finishes its sums itself; false: nothing was written.
+bool fused_forward(void* y, const TensorRef& x, const TensorRef& w, const ConvFinish& f, const ConvProblem& p) {
+  if (winograd::takes(p) && policy::winograd(p)) return winograd::forward(y, x, w, f, p), true;
+#if WEFT_HAS_ONEDNN
+  return onednn_takes(p) && !policy::own_forward(p) && onednn::forward(y, x, w, f, p);
+#else
+  return false;
+#endif
+}
+
+bool has_no_gaps(const TensorRef& t) {
+  int64_t last = 0;
+  for (int i = 0; i < t.rank; ++i) last += (t.size(i) - 1) * t.stride(i);
+  return last + 1 == t.numel;
+}
+
+void forward(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, const ConvFinish& f,
+             const ConvParams& params) {
+  const ConvProblem p(x, w, y, params);
+  const bool foldable = !f.scale.defined() || has_no_gaps(w);
+  if (!few::takes_forward(p) && foldable && fused_forward(y.mut, x, w, f, p)) return;
+  if (is_half(p.dtype) && p.n > 0) return wide::forward(y, x, w, f, params, forward);
+  const void* bias = f.plain() ? f.bias : nullptr;
+  if (few::takes_forward(p)) few::forward(y.mut, x, w, bias, p);
+  else native::forward(y.mut, x, w, bias, p);
+  if (!f.plain()) finish_rows(y.mut, p.n * p.out_size(), p.o, p.dtype, f);
+}
+
 void conv_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, const TensorRef& bias,
                  const ConvParams& params) {
-  const ConvProblem p(x, w, y, params);
   Scratch copy;
-  const void* b = dense_contiguous(bias, bias.dtype, copy, copy_cpu);
-  if (few::takes_forward(p)) return few::forward(y.mut, x, w, b, p);
-  if (winograd::takes(p) && policy::winograd(p)) return winograd::forward(y.mut, x, w, b, p);
-#if WEFT_HAS_ONEDNN
-  if (onednn_takes(p) && !policy::own_forward(p) && onednn::forward(y.mut, x, w, b, p)) return;
-#endif
-  native::forward(y.mut, x, w, b, p);
+  forward(y, x, w, {.bias = dense_contiguous(bias, bias.dtype, copy, copy_cpu), .bias_dtype = bias.dtype}, params);
+}
+void fused_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, const TensorRef& scale,
+                  const TensorRef& bias, const TensorRef& residual, const ConvParams& params, const ConvEpilogue& e) {
+  forward(y, x, w, {bias.data, bias.dtype, scale, residual.data, e}, params);
 }
 
 void input_grad_kernel(const MutTensorRef& x_grad, const TensorRef& g, const TensorRef& w, const TensorRef& bias,
@@ -140,6 +185,7 @@ void register_conv_slots() {
   onednn::prepare_for_fork();
 #endif
   kernels::conv.set(DeviceType::cpu, conv_kernel);
+  kernels::conv_fused.set(DeviceType::cpu, fused_kernel);
   kernels::conv_input_grad.set(DeviceType::cpu, input_grad_kernel);
   kernels::conv_weight_grad.set(DeviceType::cpu, weight_grad_kernel);
 }

@@ -82,6 +82,24 @@ std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes,
   return memory;
 }
 
+std::shared_ptr<Scratch> packed(const TensorRef& w, const TensorRef& scale, int layout, size_t bytes,
+                                const std::function<void(const void*, void*)>& pack) {
+  if (!scale.defined()) return packed(w, layout, bytes, pack);
+  const int id = w.storage ? layout_number({'s', layout, static_cast<int64_t>(w.storage->id()), w.offset}) : 0;
+  TensorRef key = scale;
+  if (!w.storage) key.storage = nullptr;
+  return packed(key, id, bytes, [&](const void*, void* to) {
+    Scratch scaled(static_cast<size_t>(w.numel) * itemsize(w.dtype));
+    dispatch_floating(w.dtype, "conv_fused", [&]<class T> {
+      using C = compute_t<T>;
+      const int64_t step = std::max<int64_t>(1, w.stride(0)), rows = w.size(0);
+      for (int64_t i = 0; i < w.numel; ++i)
+        scaled.as<T>()[i] = T(static_cast<C>(w.as<T>()[i]) * scale.as<C>()[i / step % rows]);
+    });
+    pack(scaled.as(), to);
+  });
+}
+
 int layout_number(std::initializer_list<int64_t> description) {
   Cache& c = cache();
   std::lock_guard lock(c.mutex);

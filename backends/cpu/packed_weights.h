@@ -23,6 +23,10 @@ int layout_number(std::initializer_list<int64_t> description);
 /// makes, w's own strides included. The memory stays valid as long as the result.
 std::shared_ptr<Scratch> packed(const TensorRef& w, int layout, size_t bytes,
                                 const std::function<void(const void*, void*)>& pack);
+/// The same of w times `scale`, a factor for each of its rows (undefined: 1). Kept as long as `scale`, whose owner sees
+/// to it that w does not change.
+std::shared_ptr<Scratch> packed(const TensorRef& w, const TensorRef& scale, int layout, size_t bytes,
+                                const std::function<void(const void*, void*)>& pack);
 /// How many times weights have been packed.
 uint64_t packed_count();
 

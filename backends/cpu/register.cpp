@@ -112,6 +112,7 @@ std::string instruction_set() {
 void register_cpu_backend() {
   cpu::make_allocator();
   cpu::register_simd();
+  cpu::register_chain_slot();
   cpu::register_conv_slots();
   cpu::register_gemm_slots();
   cpu::make_packed_weights();

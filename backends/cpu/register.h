@@ -7,6 +7,7 @@
 
 namespace weft::cpu {
 
+void register_chain_slot();  ///< chains of elementwise calls
 void register_conv_slots();  ///< convolutions
 void register_gemm_slots();  ///< matrix products
 void make_allocator();       ///< of host memory; before all that holds a lock while it allocates

@@ -61,19 +61,21 @@ WeightStrides strides_of(const TensorRef& w) {
   return {w.strides[0], w.strides[1], r == 5 ? w.strides[2] : 0, w.strides[r - 2], w.strides[r - 1]};
 }
 
-// y = conv(x, w) + bias of a problem whose weight lies with strides s.
-void run(void* y, const TensorRef& x, const TensorRef& w, const WeightStrides& s, const void* bias, const Problem& p,
+// A problem whose weight lies with strides s.
+void run(void* y, const TensorRef& x, const TensorRef& w, const WeightStrides& s, const ConvFinish& f, const Problem& p,
          bool rotate) {
   Scratch copy;
   const auto* source = static_cast<const float*>(channels_last(x, copy));
   const int layout = layout_number({'w', rotate, p.c, p.o, p.kd, s.o, s.c, s.kd, s.kh, s.kw});
   bool fresh = false;
-  const auto weights = packed(w, layout, static_cast<size_t>(packed_size(p)) * sizeof(float),
+  const auto weights = packed(w, f.scale, layout, static_cast<size_t>(packed_size(p)) * sizeof(float),
                               [&](const void* from, void* to) {
                                 kernels.pack(static_cast<float*>(to), static_cast<const float*>(from), s, p, rotate);
                                 fresh = true;
                               });
-  kernels.run(static_cast<float*>(y), source, weights->as<float>(), static_cast<const float*>(bias), p, fresh);
+  const Finish finish{static_cast<const float*>(f.bias), static_cast<const float*>(f.residual), f.epilogue.activation,
+                      static_cast<float>(f.epilogue.slope)};
+  kernels.run(static_cast<float*>(y), source, weights->as<float>(), finish, p, fresh);
 }
 
 }  // namespace
@@ -90,14 +92,14 @@ bool takes(const ConvProblem& p) {
   return true;
 }
 
-void forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p) {
-  run(y, x, w, strides_of(w), bias, problem_of(p), false);
+void forward(void* y, const TensorRef& x, const TensorRef& w, const ConvFinish& finish, const ConvProblem& p) {
+  run(y, x, w, strides_of(w), finish, problem_of(p), false);
 }
 
 void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const ConvProblem& p) {
   WeightStrides s = strides_of(w);
   std::swap(s.o, s.c);
-  run(x_grad, g, w, s, nullptr, turned(problem_of(p)), true);
+  run(x_grad, g, w, s, {.bias_dtype = Dtype::f32}, turned(problem_of(p)), true);
 }
 
 void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const ConvProblem& p) {

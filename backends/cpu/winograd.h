@@ -30,13 +30,20 @@ struct WeightStrides {
   int64_t o, c, kd, kh, kw;
 };
 
+/// What happens to sums before they are stored.
+struct Finish {
+  const float *bias, *residual;  ///< null: none
+  Activation activation;
+  float slope;
+};
+
 /// Floats of a transformed weight.
 int64_t packed_size(const Problem& p);
 
 /// f32, two or three axes, windows [3, 3] or [1 or 3, 3, 3], stride 1, depth not dilated, one group.
 bool takes(const ConvProblem& p);
 // The three directions of a problem that `takes` accepts. y, x_grad channels-last; w_grad contiguous.
-void forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p);
+void forward(void* y, const TensorRef& x, const TensorRef& w, const ConvFinish& finish, const ConvProblem& p);
 void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const ConvProblem& p);
 void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const ConvProblem& p);
 
@@ -45,8 +52,8 @@ struct Kernels {
   /// packed = G w G^T for all filters, in panels. `rotate`: the windows are turned by 180 degrees (input gradients,
   /// whose problem has the weight's c and o exchanged: give w's strides exchanged too).
   void (*pack)(float* packed, const float* w, const WeightStrides& s, const Problem& p, bool rotate);
-  /// y = conv(x, packed) + bias (null: none). `fresh`: packed was written for this call.
-  void (*run)(float* y, const float* x, const float* packed, const float* bias, const Problem& p, bool fresh);
+  /// y = act(conv(x, packed) + bias + residual). `fresh`: packed was written for this call.
+  void (*run)(float* y, const float* x, const float* packed, const Finish& finish, const Problem& p, bool fresh);
   /// dw [o, c, kd, 3, 3] = gradient of the weight for g of y's shape.
   void (*weight_grad)(float* dw, const float* x, const float* g, const Problem& p);
 };

@@ -6,16 +6,19 @@
 #include <cmath>
 #include <functional>
 #include <random>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "nn/support.h"
+#include "support/difference.h"
 #include "support/here.h"
 #include "support/misfits.h"
 #include "weft/autograd/gradcheck.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/core/generator.h"
+#include "weft/nn/capture.h"
 #include "weft/nn/reparametrize.h"
 #include "weft/nn/with_tensors.h"
 
@@ -116,6 +119,44 @@ template <class M> LayerCase layer_case(M m, Draw& d, Tensor x) {
   return layer_case(std::move(m), d, {std::move(x)}, [](M& layer, const Tensors& t) -> Tensor { return layer(t[0]); });
 }
 
+/// A captured call gives the same. Only these are refused: they draw random numbers, write into buffers, or check values.
+inline void check_captured(const LayerRow& row, const LayerCase& c) {
+  static const std::set<std::string> refused{"AlphaDropout",
+                                             "BCELoss",
+                                             "BatchNorm1d",
+                                             "BatchNorm2d",
+                                             "BatchNorm3d",
+                                             "DistSyncBatchNorm",
+                                             "Dropout",
+                                             "Dropout1d",
+                                             "Dropout2d",
+                                             "Dropout3d",
+                                             "EncodingDrop",
+                                             "FeatureAlphaDropout",
+                                             "FractionalMaxPool2d",
+                                             "FractionalMaxPool3d",
+                                             "GaussianNLLLoss",
+                                             "LazyBatchNorm2d",
+                                             "RReLU",
+                                             "SyncBatchNorm",
+                                             "TransformerDecoderLayer",
+                                             "TransformerEncoderLayer"};
+  const NoGrad off;
+  Tensors plain;
+  for (const Tensor& x : c.inputs) plain.push_back(x.detach());
+  const Tensors want = c.call(plain);
+  try {
+    const nn::Captured captured(nullptr, c.call, plain);
+    const Tensors got = captured(plain);
+    REQUIRE(got.size() == want.size());
+    for (size_t i = 0; i < want.size(); ++i) CHECK(support::largest_difference(got[i], want[i]) < 1e-12);
+  } catch (const NotSupported& e) {
+    const std::string text = e.what();
+    INFO(text);
+    CHECK(refused.contains(row.name));
+  }
+}
+
 /// Checks every row at three random sizes.
 inline void check_layers(const std::vector<LayerRow>& rows) {
   for (const LayerRow& row : rows)
@@ -127,6 +168,7 @@ inline void check_layers(const std::vector<LayerRow>& rows) {
       std::string shapes;
       for (const Tensor& t : c.inputs) shapes += weft::str(t.shape(), " ");
       INFO(shapes);
+      check_captured(row, c);
       const double t = row.tolerance;
       CHECK(gradcheck(c.call, c.inputs, {.atol = t, .rtol = t, .name = row.name.c_str()}));
       if (row.second)

@@ -64,6 +64,8 @@ Tensor Tensor::to(Device device, Only<bool> non_blocking) const {
   if (device == this->device()) return *this;
   Tensor from = is_dense() ? *this : clone();
   Tensor y = empty_strided(from.shape(), from.strides(), {dtype(), device});
+  if (detail::observed()) [[unlikely]]
+    detail::refuse_recorded(from, "to(device)");
   Backend& b = backend(device.type == DeviceType::cpu ? this->device().type : device.type);
   b.copy(y.mut_raw_data(), device, from.raw_data(), this->device(), nbytes(), non_blocking && from.impl() == impl());
   if (device.type == DeviceType::cpu) check_device(this->device());

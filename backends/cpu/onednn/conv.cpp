@@ -1,7 +1,9 @@
 #include "weft/backends/cpu/conv.h"
 
+#include <bit>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "weft/backends/cpu/conv_policy.h"
@@ -45,7 +47,7 @@ struct Descs {
   dims stride, dilation, lo, hi;
   desc x, y, w_user, w_any, bias;
 
-  Descs(const ConvProblem& p, const int64_t* w_strides) {
+  Descs(const ConvProblem& p, const int64_t* w_strides, std::optional<Dtype> bias_dtype = {}) {
     const auto type = data_type(p.dtype);
     using tag = dnnl::memory::format_tag;
     const tag last = p.axes == 1 ? tag::nwc : p.axes == 2 ? tag::nhwc : tag::ndhwc;
@@ -67,7 +69,7 @@ struct Descs {
     y = desc(y_dims, type, last);
     w_user = desc(w_dims, type, w_steps);
     w_any = desc(w_dims, type, tag::any);
-    bias = desc(dims{p.o}, type, tag::a);
+    bias = desc(dims{p.o}, bias_dtype ? data_type(*bias_dtype) : type, tag::a);
   }
   static desc any_of(const desc& d) { return desc(d.get_dims(), d.get_data_type(), dnnl::memory::format_tag::any); }
 
@@ -81,13 +83,12 @@ struct Descs {
 
 constexpr auto kDirect = dnnl::algorithm::convolution_direct;
 
-dnnl::convolution_forward::primitive_desc forward_desc(const Descs& d, bool bias) {
+dnnl::convolution_forward::primitive_desc forward_desc(const Descs& d, bool bias,
+                                                       const dnnl::primitive_attr& attr = attributes()) {
   if (bias)
-    return {
-        engine(),    prop_kind::forward_training, kDirect, d.x, d.w_any, d.bias, d.y, d.stride, d.dilation, d.lo, d.hi,
-        attributes()};
-  return {engine(),    prop_kind::forward_training, kDirect, d.x, d.w_any, d.y, d.stride, d.dilation, d.lo, d.hi,
-          attributes()};
+    return {engine(), prop_kind::forward_training, kDirect, d.x, d.w_any, d.bias, d.y, d.stride, d.dilation, d.lo, d.hi,
+            attr};
+  return {engine(), prop_kind::forward_training, kDirect, d.x, d.w_any, d.y, d.stride, d.dilation, d.lo, d.hi, attr};
 }
 
 // oneDNN's reference loops are slower than products over gathered windows.
@@ -134,32 +135,49 @@ bool dense(const TensorRef& w) {
 }
 
 // The weight as the primitive wants it; `keep` holds the memory.
-const void* packed_weights(const TensorRef& w, const Plan& plan, std::shared_ptr<Scratch>& keep) {
-  if (!plan.weights) return w.data;
-  keep = packed(w, plan.layout, plan.weights_bytes, [&](const void* from, void* to) { plan.weights.run({from, to}); });
+const void* packed_weights(const TensorRef& w, const TensorRef& scale, const Plan& plan,
+                           std::shared_ptr<Scratch>& keep) {
+  if (!plan.weights && !scale.defined()) return w.data;
+  keep = packed(w, scale, plan.layout, plan.weights_bytes, [&](const void* from, void* to) {
+    if (plan.weights) plan.weights.run({from, to});
+    else std::memcpy(to, from, plan.weights_bytes);
+  });
   return keep->as();
+}
+
+dnnl::primitive_attr finishing(const Descs& d, const ConvFinish& f) {
+  dnnl::primitive_attr attr = attributes();
+  dnnl::post_ops ops;
+  if (f.residual) ops.append_binary(dnnl::algorithm::binary_add, d.y);
+  if (f.epilogue.activation != Activation::none)
+    ops.append_eltwise(dnnl::algorithm::eltwise_relu, static_cast<float>(f.epilogue.slope), 0);
+  attr.set_post_ops(ops);
+  return attr;
 }
 
 }  // namespace
 
 void prepare_for_fork() { weft::detail::hold_over_fork(g_layouts_mutex); }
 
-bool forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, const ConvProblem& p) {
+bool forward(void* y, const TensorRef& x, const TensorRef& w, const ConvFinish& f, const ConvProblem& p) {
   if (!dense(w)) return false;
-  const Key key = key_of('f', p, w, bias != nullptr);
+  Key key = key_of('f', p, w, f.bias != nullptr);
+  key.add(static_cast<int64_t>(f.bias_dtype))
+      .add(f.residual != nullptr)
+      .add(static_cast<int64_t>(f.epilogue.activation))
+      .add(std::bit_cast<int64_t>(f.epilogue.slope));
   const Plan& plan = plans().get(key, [&] {
     return compiled([&] {
-      const Descs d(p, w.strides);
-      const auto primitive = forward_desc(d, bias != nullptr);
+      const Descs d(p, w.strides, f.bias_dtype);
+      const auto primitive = forward_desc(d, f.bias != nullptr, finishing(d, f));
       Plan made;
       made.supported = !is_reference(primitive);
       if (!made.supported) return made;
       const desc packed = primitive.weights_desc();
-      made.conv = bias ? Compiled(primitive, {{DNNL_ARG_SRC, d.x},
-                                              {DNNL_ARG_WEIGHTS, packed},
-                                              {DNNL_ARG_DST, d.y},
-                                              {DNNL_ARG_BIAS, d.bias}})
-                       : Compiled(primitive, {{DNNL_ARG_SRC, d.x}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_DST, d.y}});
+      Compiled::Args args{{DNNL_ARG_SRC, d.x}, {DNNL_ARG_WEIGHTS, packed}, {DNNL_ARG_DST, d.y}};
+      if (f.bias) args.emplace_back(DNNL_ARG_BIAS, d.bias);
+      if (f.residual) args.emplace_back(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, d.y);
+      made.conv = Compiled(primitive, args);
       plan_packing(made, d.w_user, packed);
       return made;
     });
@@ -167,10 +185,11 @@ bool forward(void* y, const TensorRef& x, const TensorRef& w, const void* bias, 
   if (!plan.supported) return false;
   Scratch copy;
   std::shared_ptr<Scratch> keep;
-  const void* source = channels_last(x, copy);
-  const void* weights = packed_weights(w, plan, keep);
-  if (bias) plan.conv.run({source, weights, y, bias});
-  else plan.conv.run({source, weights, y});
+  const void* pointers[5] = {channels_last(x, copy), packed_weights(w, f.scale, plan, keep), y};
+  size_t count = 3;
+  if (f.bias) pointers[count++] = f.bias;
+  if (f.residual) pointers[count++] = f.residual;
+  plan.conv.run(pointers, count);
   return true;
 }
 
@@ -194,7 +213,7 @@ bool input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const Conv
   if (!plan.supported) return false;
   Scratch copy;
   std::shared_ptr<Scratch> keep;
-  plan.conv.run({channels_last(g, copy), packed_weights(w, plan, keep), x_grad});
+  plan.conv.run({channels_last(g, copy), packed_weights(w, {}, plan, keep), x_grad});
   return true;
 }
 

@@ -51,8 +51,7 @@ dnnl::primitive_attr attributes() {
   return attr;
 }
 
-void Compiled::init(dnnl::primitive p, const dnnl::memory::desc& scratchpad,
-                    std::initializer_list<std::pair<int, dnnl::memory::desc>> args) {
+void Compiled::init(dnnl::primitive p, const dnnl::memory::desc& scratchpad, const Args& args) {
   primitive_ = std::move(p);
   scratchpad_ = scratchpad.get_size();
   for (const auto& [id, desc] : args) {
@@ -66,10 +65,10 @@ void Compiled::init(dnnl::primitive p, const dnnl::memory::desc& scratchpad,
   g_created.fetch_add(1, std::memory_order_relaxed);
 }
 
-void Compiled::run(std::initializer_list<const void*> pointers) const {
+void Compiled::run(const void* const* pointers, size_t count) const {
   size_t i = 0;
-  for (const void* p : pointers)
-    check(dnnl_memory_set_data_handle(args_[i++].memory, const_cast<void*>(p)), "set_data_handle");
+  for (; i < count; ++i)
+    check(dnnl_memory_set_data_handle(args_[i].memory, const_cast<void*>(pointers[i])), "set_data_handle");
   Scratch scratch(scratchpad_);
   if (scratchpad_ > 0) check(dnnl_memory_set_data_handle(args_[i++].memory, scratch.as()), "set_data_handle");
   if (num_threads() > 1) weft::detail::notice_crowding();

@@ -68,15 +68,16 @@ class Compiled {
  public:
   Compiled() = default;
   /// `args` names the arguments in the order in which `run` gets their pointers. Counted by primitive_stats.
-  template <class Desc> Compiled(const Desc& desc, std::initializer_list<std::pair<int, dnnl::memory::desc>> args) {
+  using Args = std::vector<std::pair<int, dnnl::memory::desc>>;
+  template <class Desc> Compiled(const Desc& desc, const Args& args) {
     init(dnnl::primitive(desc.get()), desc.scratchpad_desc(), args);
   }
   explicit operator bool() const { return !args_.empty(); }
-  void run(std::initializer_list<const void*> pointers) const;
+  void run(std::initializer_list<const void*> pointers) const { run(pointers.begin(), pointers.size()); }
+  void run(const void* const* pointers, size_t count) const;
 
  private:
-  void init(dnnl::primitive p, const dnnl::memory::desc& scratchpad,
-            std::initializer_list<std::pair<int, dnnl::memory::desc>> args);
+  void init(dnnl::primitive p, const dnnl::memory::desc& scratchpad, const Args& args);
   dnnl::primitive primitive_;
   std::vector<dnnl::memory> memory_;
   std::vector<dnnl_exec_arg_t> args_;

@@ -211,13 +211,13 @@ WEFT_INLINE void multiply(float* m, int64_t m_pitch, const float* v, int64_t v_p
   put(m, m_pitch, sum, add);
 }
 
-// y of `count` tiles = A^T m A + bias. `target(t, at)` gives a tile's output plane and its place.
+// y of `count` tiles = A^T m A, finished. `target(t, at)` gives the number of a tile's output plane and its place.
 template <class Target>
-void transform_output(const float* m, int64_t pitch, int64_t xi_pitch, int64_t count, const Problem& p, Channels of,
-                      const float* bias, const Target& target) {
+void transform_output(float* y, const float* m, int64_t pitch, int64_t xi_pitch, int64_t count, const Problem& p,
+                      Channels of, const winograd::Finish& f, const Target& target) {
   for (int64_t t = 0; t < count; ++t) {
     Place at;
-    float* plane = target(t, at);
+    const int64_t plane = target(t, at) * p.oh * p.ow * p.o;
     const int64_t ny = std::min<int64_t>(4, fn::ceil_div(p.oh - at.y, p.step_h));
     const int64_t nx = std::min<int64_t>(4, fn::ceil_div(p.ow - at.x, p.step_w));
     for (int64_t next = of.begin; next < of.end; next += kWidth) {
@@ -227,11 +227,15 @@ void transform_output(const float* m, int64_t pitch, int64_t xi_pitch, int64_t c
       const float* from = m + t * pitch + o - of.begin;
       for (int xi = 0; xi < 36; ++xi) in[xi] = load(from + xi * xi_pitch);
       both_axes<6, 4>(in, out, output_1d<Vec>);
-      const Vec b = !bias ? Vec{} : lanes == kWidth ? load(bias + o) : load_some(bias + o, lanes);
+      const Vec b = !f.bias ? Vec{} : lanes == kWidth ? load(f.bias + o) : load_some(f.bias + o, lanes);
       for (int64_t i = 0; i < ny; ++i)
         for (int64_t j = 0; j < nx; ++j) {
-          const Vec r = out[i * 4 + j] + b;
-          float* to = plane + ((at.y + i * p.step_h) * p.ow + at.x + j * p.step_w) * p.o + o;
+          Vec r = out[i * 4 + j] + b;
+          const int64_t to_at = plane + ((at.y + i * p.step_h) * p.ow + at.x + j * p.step_w) * p.o + o;
+          if (f.residual) r += lanes == kWidth ? load(f.residual + to_at) : load_some(f.residual + to_at, lanes);
+          if (f.activation == Activation::relu) r = r > 0 ? r : Vec{};
+          else if (f.activation == Activation::leaky_relu) r = r > 0 ? r : r * f.slope;
+          float* to = y + to_at;
           if (lanes == kWidth) store(to, r);
           else store_some(to, r, lanes);
         }
@@ -259,7 +263,7 @@ int64_t output_parts(const Problem& p, int64_t tiles, bool fresh) {
 
 // One unit of work: a block of tiles for some outputs, walked through the output planes [z0, z1) with the transformed
 // input planes in a ring. Two-dimensional problems count their tiles over all images.
-void run(float* y, const float* x, const float* packed, const float* bias, const Problem& p, bool fresh) {
+void run(float* y, const float* x, const float* packed, const winograd::Finish& finish, const Problem& p, bool fresh) {
   const Grid grid(p);
   const bool flat = p.kd == 1 && p.d == 1;
   const int64_t tiles = flat ? grid.tiles() * p.n : grid.tiles();
@@ -325,9 +329,9 @@ void run(float* y, const float* x, const float* packed, const float* bias, const
               }
             }
           }
-        transform_output(m, o_pitch, m_plane, count, p, of, bias, [&](int64_t t, Place& at) {
+        transform_output(y, m, o_pitch, m_plane, count, p, of, finish, [&](int64_t t, Place& at) {
           const int64_t n = place(t, at);
-          return y + (n * p.od + z) * p.oh * p.ow * p.o;
+          return n * p.od + z;
         });
       }
     }

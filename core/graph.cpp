@@ -1,0 +1,238 @@
+#include "weft/core/graph.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "weft/core/factory.h"
+#include "weft/core/fn/integer.h"
+#include "weft/core/kernels.h"
+#include "weft/core/stream.h"
+
+namespace weft::detail {
+namespace {
+
+constexpr int64_t kAlignment = 512;  // of blocks in the arena: what any kernel asks for
+
+void* queue_of(Device d) { return d.type == DeviceType::cpu ? nullptr : Stream::current(d).handle(); }
+
+}  // namespace
+
+Graph::Graph(Recording& r, std::vector<Tensor> results) {
+  for (Tensor& t : results) {
+    Result out{r.result(t), t.shape(), t.strides(), t.dtype(), t.device(), {}};
+    if (out.use.block < 0 || r.blocks[out.use.block].kind == Block::constant) out.constant = t;
+    results_.push_back(std::move(out));
+  }
+  results.clear();
+  r.finish();
+  blocks_ = std::move(r.blocks);
+  calls_ = std::move(r.calls);
+  if (!calls_.empty()) device_ = calls_.front().call->device;
+  drop_dead();
+  fuse(calls_, blocks_);
+  chain(calls_, blocks_);
+  share_memory();
+  plan();
+}
+
+// Calls whose results nobody reads. Those that write nothing check something, and stay.
+void Graph::drop_dead() {
+  std::vector<char> needed(blocks_.size());
+  for (size_t i = 0; i < blocks_.size(); ++i) needed[i] = blocks_[i].kind == Block::output;
+  std::vector<char> kept(calls_.size());
+  for (bool more = true; more;) {  // a block may be written by several calls: until nothing changes
+    more = false;
+    for (size_t i = calls_.size(); i-- > 0;) {
+      if (kept[i]) continue;
+      bool writes = false, wanted = false;
+      for (const Use& u : calls_[i].uses)
+        if (u.written) writes = true, wanted = wanted || needed[u.block];
+      if (writes && !wanted) continue;
+      kept[i] = 1;
+      more = true;
+      for (const Use& u : calls_[i].uses) needed[u.block] = 1;
+    }
+  }
+  size_t i = 0;
+  std::erase_if(calls_, [&](const GraphCall&) { return !kept[i++]; });
+}
+
+// An elementwise kernel may write over an input that ends with it.
+void Graph::share_memory() {
+  std::vector<int> first(blocks_.size(), -1), last(blocks_.size(), -1);
+  for (size_t i = 0; i < calls_.size(); ++i)
+    for (const Use& u : calls_[i].uses) {
+      if (first[u.block] < 0) first[u.block] = static_cast<int>(i);
+      last[u.block] = static_cast<int>(i);
+    }
+  std::vector<int> into(blocks_.size());  // the block that stands for it
+  std::iota(into.begin(), into.end(), 0);
+  for (size_t i = 0; i < calls_.size(); ++i) {
+    const KernelSlot* slot = calls_[i].call->slot;
+    const ElementPlan* p = calls_[i].call->plan();
+    if (slot != &kernels::norm_apply && (!p || p->rank != 1 || p->strides[0][0] != 1)) continue;
+    const int at = static_cast<int>(i), out = calls_[i].uses[0].block;
+    if (blocks_[out].kind == Block::constant || first[out] != at) continue;
+    for (const Use& u : calls_[i].uses) {
+      const Block& b = blocks_[u.block];
+      if (u.written || b.kind != Block::temporary || last[u.block] != at || b.bytes != blocks_[out].bytes ||
+          u.offset != calls_[i].uses[0].offset)
+        continue;
+      into[u.block] = out;
+      // the older block goes on as the newer one, which may be an output
+      for (size_t k = 0; k < i; ++k)
+        for (Use& older : calls_[k].uses)
+          if (older.block == u.block) older.block = out;
+      const int gone = u.block;
+      for (Use& mine : calls_[i].uses)
+        if (mine.block == gone) mine.block = out;
+      first[out] = first[gone];
+      break;
+    }
+  }
+}
+
+// Offsets in the arena: the largest block first, each as low as those allow that live at the same time.
+void Graph::plan() {
+  struct Life {
+    int block, first, last;
+    int64_t bytes;
+  };
+  std::vector<Life> lives(blocks_.size());
+  for (size_t b = 0; b < blocks_.size(); ++b)
+    lives[b] = {static_cast<int>(b), -1, -1, fn::round_up(static_cast<int64_t>(blocks_[b].bytes), kAlignment)};
+  for (size_t i = 0; i < calls_.size(); ++i)
+    for (const Use& u : calls_[i].uses) {
+      Life& l = lives[static_cast<size_t>(u.block)];
+      if (l.first < 0) l.first = static_cast<int>(i);
+      l.last = static_cast<int>(i);
+    }
+  std::erase_if(lives, [&](const Life& l) {
+    return l.first < 0 || blocks_[static_cast<size_t>(l.block)].kind != Block::temporary;
+  });
+  std::stable_sort(lives.begin(), lives.end(), [](const Life& a, const Life& b) { return a.bytes > b.bytes; });
+  at_.assign(blocks_.size(), 0);
+  std::vector<Life> placed;  // by offset
+  for (const Life& l : lives) {
+    int64_t at = 0;
+    for (const Life& p : placed) {
+      if (p.last < l.first || l.last < p.first) continue;
+      const int64_t begin = at_[static_cast<size_t>(p.block)];
+      if (begin >= at + l.bytes) break;
+      at = std::max(at, begin + p.bytes);
+    }
+    at_[static_cast<size_t>(l.block)] = at;
+    arena_bytes_ = std::max(arena_bytes_, static_cast<size_t>(at + l.bytes));
+    const auto where = std::upper_bound(placed.begin(), placed.end(), at, [&](int64_t a, const Life& p) {
+      return a < at_[static_cast<size_t>(p.block)];
+    });
+    placed.insert(where, l);
+  }
+  for (size_t b = 0; b < blocks_.size(); ++b) {
+    if (blocks_[b].kind == Block::output) outputs_.push_back(static_cast<int>(b));
+    blocks_[b].storage = nullptr;
+  }
+}
+
+std::unique_ptr<Graph::Instance> Graph::instance() {
+  void* const queue = queue_of(device_);
+  {
+    const std::lock_guard lock(mutex_);
+    for (size_t i = idle_.size(); i-- > 0;)
+      if (idle_[i]->queue == queue) {
+        auto found = std::move(idle_[i]);
+        idle_.erase(idle_.begin() + static_cast<std::ptrdiff_t>(i));
+        return found;
+      }
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    idle_.reserve(++instances_);
+  }
+  auto made = std::make_unique<Instance>();
+  made->queue = queue;
+  made->arena = make_ref<Storage>(arena_bytes_, device_);
+  char* const arena = static_cast<char*>(made->arena->data());
+  for (const GraphCall& c : calls_) {
+    auto call = c.call->clone();
+    size_t k = 0;
+    call->operands([&](const Operand& o) {
+      const Use& u = c.uses[k++];
+      const Block& b = blocks_[static_cast<size_t>(u.block)];
+      if (o.storage) *o.storage = b.kind == Block::constant ? b.keep.get() : nullptr;
+      char* base = nullptr;
+      if (b.kind == Block::constant) base = static_cast<char*>(b.keep->data());
+      else if (b.kind == Block::temporary) base = arena + at_[static_cast<size_t>(u.block)];
+      else made->places.push_back({o.data, o.mut, u.block, u.offset});
+      if (!base) return;
+      *o.data = base + u.offset;
+      if (o.mut) *o.mut = base + u.offset;
+    });
+    made->calls.push_back(std::move(call));
+  }
+  return made;
+}
+
+std::vector<Tensor> Graph::run(const std::vector<Tensor>& inputs) {
+  std::vector<Ref<Storage>> fresh(outputs_.size());
+  for (size_t i = 0; i < outputs_.size(); ++i)
+    fresh[i] = make_ref<Storage>(blocks_[static_cast<size_t>(outputs_[i])].bytes, device_);
+  const auto storage_of = [&](int block) {
+    const auto it = std::lower_bound(outputs_.begin(), outputs_.end(), block);
+    return fresh[static_cast<size_t>(it - outputs_.begin())];
+  };
+  struct Loan {
+    Graph& graph;
+    std::unique_ptr<Instance> it;
+    ~Loan() {
+      const std::lock_guard lock(graph.mutex_);
+      graph.idle_.push_back(std::move(it));
+    }
+  } loan{*this, instance()};
+  for (const Place& p : loan.it->places) {
+    const Block& b = blocks_[static_cast<size_t>(p.block)];
+    const void* base = b.kind == Block::input ? inputs[static_cast<size_t>(b.index)].raw_data()
+                                              : storage_of(p.block)->data();
+    *p.data = static_cast<const char*>(base) + p.offset;
+    if (p.mut) *p.mut = const_cast<void*>(*p.data);
+  }
+  for (const auto& call : loan.it->calls) call->run();
+
+  std::vector<Tensor> out;
+  for (const Result& r : results_) {
+    if (r.constant.defined()) {
+      Tensor copy = empty_strided(r.shape, r.strides, {r.dtype, r.device});
+      if (copy.numel() > 0) kernels::copy(r.device, mut_ref(copy), ref(r.constant));
+      out.push_back(std::move(copy));
+      continue;
+    }
+    const Block& b = blocks_[static_cast<size_t>(r.use.block)];
+    int64_t offset = r.use.offset / static_cast<int64_t>(itemsize(r.dtype));
+    Ref<Storage> storage;
+    if (b.kind == Block::input) {
+      const TensorImpl& in = *inputs[static_cast<size_t>(b.index)].impl();
+      storage = in.storage;
+      offset += in.offset;
+    } else {
+      storage = storage_of(r.use.block);
+    }
+    out.emplace_back(make_ref<TensorImpl>(std::move(storage), r.shape, r.strides, offset, r.dtype));
+  }
+  return out;
+}
+
+bool Graph::stale() const {
+  return std::any_of(blocks_.begin(), blocks_.end(),
+                     [](const Block& b) { return b.external && b.keep && b.keep->version() != b.version; });
+}
+
+std::string Graph::str() const {
+  std::string s;
+  for (const GraphCall& c : calls_) {
+    s += c.call->slot ? c.call->slot->name() : "restore";
+    s += '\n';
+  }
+  return s;
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,205 @@
+// Convolutions take what follows them into their epilogue: batch norm with fixed statistics, a residual, an activation.
+#include <algorithm>
+#include <optional>
+
+#include "weft/core/fn/unary.h"
+#include "weft/core/graph.h"
+#include "weft/core/kernels.h"
+
+namespace weft::detail {
+namespace {
+
+template <class Sig> auto& args_of(const Kernel<Sig>&, GraphCall& c) { return static_cast<CallOf<Sig>&>(*c.call).args; }
+
+/// out = act(scale conv(x, w) + bias + residual), while it is put together.
+struct Fused {
+  KeptRef<MutTensorRef> out;
+  KeptRef<TensorRef> x, w, scale, bias, residual;
+  ConvParams params;
+  ConvEpilogue epilogue;
+  Use out_use, x_use, w_use, scale_use, bias_use, residual_use;
+  bool active = false;  // has its activation: the end
+
+  GraphCall call(Device device) const {
+    using Call = CallOf<void(const MutTensorRef&, const TensorRef&, const TensorRef&, const TensorRef&,
+                             const TensorRef&, const TensorRef&, const ConvParams&, const ConvEpilogue&)>;
+    GraphCall c;
+    c.call = std::make_unique<Call>(kernels::conv_fused, device, 0, out.ref, x.ref, w.ref, scale.ref, bias.ref,
+                                    residual.ref, params, epilogue);
+    for (const Use& u : {out_use, x_use, w_use, scale_use, bias_use, residual_use})
+      if (u.block >= 0) c.uses.push_back(u);
+    return c;
+  }
+};
+
+double value(const TensorRef& t, int64_t i) {
+  return t.dtype == Dtype::f64 ? t.as<double>()[i] : static_cast<double>(t.as<float>()[i]);
+}
+/// Contiguous numbers of the compute dtype that the host can read?
+bool is_row(const TensorRef& t, int64_t n) {
+  return !t.defined() || (t.rank == 1 && t.numel == n && (n == 1 || t.stride(0) == 1) &&
+                          (t.dtype == Dtype::f32 || t.dtype == Dtype::f64));
+}
+
+class Fuser {
+ public:
+  Fuser(std::vector<GraphCall>& calls, std::vector<Block>& blocks) : calls_(calls), blocks_(blocks) {}
+
+  void run() {
+    for (size_t i = 0; i < calls_.size(); ++i) {
+      if (calls_[i].call->slot != &kernels::conv || calls_[i].call->device.type != DeviceType::cpu) continue;
+      Fused f = begin(calls_[i]);
+      size_t at = i;
+      bool changed = false;
+      while (const std::optional<size_t> next = only_reader(at, f.out_use)) {
+        if (!unchanged_between(i, *next, f) || !absorb(f, calls_[*next])) break;
+        at = *next;
+        changed = true;
+        done_.push_back(at);
+      }
+      if (!changed) continue;
+      const Device device = calls_[i].call->device;
+      std::erase(done_, at);
+      done_.push_back(i);
+      calls_[at] = f.call(device);
+    }
+    std::sort(done_.begin(), done_.end(), std::greater<>());
+    for (const size_t i : done_) calls_.erase(calls_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+
+ private:
+  // Uses are those of the operands that there are, in the order of the arguments.
+  static Fused begin(GraphCall& c) {
+    auto& [out, x, w, bias, params] = args_of(kernels::conv, c);
+    const KeptRef<TensorRef> none{TensorRef{}};
+    Fused f{out, x, w, none, bias, none, params, {}, c.uses[0], c.uses[1], c.uses[2], {}, {}, {}, false};
+    if (bias.ref.defined()) f.bias_use = c.uses[3];
+    return f;
+  }
+
+  /// The one call after `at` that reads what call `at` writes, if nothing else does.
+  std::optional<size_t> only_reader(size_t at, const Use& out) const {
+    std::optional<size_t> found;
+    if (blocks_[static_cast<size_t>(out.block)].kind != Block::temporary) return {};
+    for (size_t k = 0; k < calls_.size(); ++k) {
+      if (k == at || std::find(done_.begin(), done_.end(), k) != done_.end()) continue;
+      for (const Use& u : calls_[k].uses) {
+        if (u.block != out.block) continue;
+        if (k < at || found || u.written || u.offset != out.offset) return {};
+        found = k;
+      }
+    }
+    return found;
+  }
+
+  /// Does nothing between the two calls write to what the convolution reads?
+  bool unchanged_between(size_t from, size_t to, const Fused& f) const {
+    for (size_t k = from + 1; k < to; ++k) {
+      if (std::find(done_.begin(), done_.end(), k) != done_.end()) continue;
+      for (const Use& u : calls_[k].uses)
+        if (u.written && (u.block == f.x_use.block || u.block == f.w_use.block || u.block == f.bias_use.block))
+          return false;
+    }
+    return true;
+  }
+
+  bool absorb(Fused& f, GraphCall& c) {
+    if (f.active) return false;
+    const KernelSlot* slot = c.call->slot;
+    if (slot == &kernels::norm_apply) return absorb_norm(f, c);
+    const ElementPlan* plan = c.call->plan();
+    if (!plan || !plan->contiguous() || plan->numel != f.out.ref.numel) return false;
+    if (slot == &kernels::unary.of<fn::Relu>()) f.epilogue = {Activation::relu, 0};
+    else if (slot == &kernels::unary.of<fn::LeakyRelu>())
+      f.epilogue = {Activation::leaky_relu, functor<fn::LeakyRelu>(kernels::unary.of<fn::LeakyRelu>(), c).slope};
+    else if (slot == &kernels::binary.of<fn::Add>()) return absorb_sum(f, c);
+    else return false;
+    f.active = true;
+    f.out_use = c.uses[0];
+    return true;
+  }
+
+  template <class F, class Sig> static F functor(const Kernel<Sig>& k, GraphCall& c) {
+    const auto& args = args_of(k, c);
+    F f;
+    std::copy_n(std::get<std::tuple_size_v<std::decay_t<decltype(args)>> - 1>(args).functor, sizeof(F),
+                reinterpret_cast<std::byte*>(&f));
+    return f;
+  }
+
+  /// A sum with a tensor of the same layout: the residual.
+  bool absorb_sum(Fused& f, GraphCall& c) {
+    const bool first = c.uses[1].block == f.out_use.block, second = c.uses[2].block == f.out_use.block;
+    if (f.residual.ref.defined() || first == second) return false;
+    auto& args = args_of(kernels::binary.of<fn::Add>(), c);
+    if (std::get<4>(args) != f.out.ref.dtype) return false;
+    set_residual(f, c.uses[first ? 2 : 1]);
+    f.out_use = c.uses[0];
+    return true;
+  }
+  static void set_residual(Fused& f, const Use& use) {
+    f.residual = KeptRef<TensorRef>(f.out.ref);  // its pointer is set before each run
+    f.residual.ref.storage = nullptr;
+    f.residual_use = use;
+  }
+
+  bool absorb_norm(Fused& f, GraphCall& c) {
+    auto& [y, x, mean, inv, gamma, beta, residual, params] = args_of(kernels::norm_apply, c);
+    const int64_t n = f.out.ref.size(1);
+    if (f.residual.ref.defined() || y.ref.dtype != f.out.ref.dtype || x.ref.numel != f.out.ref.numel) return false;
+    if (!is_row(mean.ref, n) || !is_row(inv.ref, n) || !is_row(gamma.ref, n) || !is_row(beta.ref, n)) return false;
+    size_t k = 2;  // uses of the four, as far as they are there
+    for (const TensorRef* r : {&mean.ref, &inv.ref, &gamma.ref, &beta.ref})
+      if (r->defined() && blocks_[static_cast<size_t>(c.uses[k++].block)].kind != Block::constant) return false;
+    if (c.uses[1].block != f.out_use.block) return false;  // it is the residual
+    if (blocks_[static_cast<size_t>(f.w_use.block)].kind != Block::constant) return false;
+    if (f.bias.ref.defined() && blocks_[static_cast<size_t>(f.bias_use.block)].kind != Block::constant) return false;
+    const Dtype t = compute_dtype(f.out.ref.dtype);
+    std::vector<double> scale(static_cast<size_t>(n)), shift(scale);
+    for (int64_t i = 0; i < n; ++i) {
+      const double s = value(inv.ref, i) * (gamma.ref.defined() ? value(gamma.ref, i) : 1);
+      const double b = f.bias.ref.defined() ? bias_value(f.bias.ref, i) : 0;
+      scale[static_cast<size_t>(i)] = s;
+      shift[static_cast<size_t>(i)] = (beta.ref.defined() ? value(beta.ref, i) : 0) + (b - value(mean.ref, i)) * s;
+    }
+    f.scale = constant(scale, t, f.scale_use);
+    f.bias = constant(shift, t, f.bias_use);
+    if (residual.ref.defined()) set_residual(f, c.uses[k]);
+    f.epilogue = {params.activation, params.activation == Activation::leaky_relu ? params.slope : 0};
+    f.active = params.activation != Activation::none;
+    f.out_use = c.uses[0];
+    return true;
+  }
+  static double bias_value(const TensorRef& t, int64_t i) {
+    double v = 0;
+    dispatch_floating(t.dtype, "capture", [&]<class T> { v = static_cast<double>(t.as<T>()[i * t.stride(0)]); });
+    return v;
+  }
+
+  KeptRef<TensorRef> constant(const std::vector<double>& values, Dtype t, Use& use) {
+    const int64_t n = static_cast<int64_t>(values.size()), one = 1;
+    Block b;
+    b.bytes = values.size() * itemsize(t);
+    b.keep = make_ref<Storage>(b.bytes, Device());
+    void* to = b.keep->data();
+    for (size_t i = 0; i < values.size(); ++i)
+      if (t == Dtype::f64) static_cast<double*>(to)[i] = values[i];
+      else static_cast<float*>(to)[i] = static_cast<float>(values[i]);
+    use = {static_cast<int>(blocks_.size()), 0, false};
+    TensorRef r = ref(to, t, &n, &one, 1);
+    r.storage = b.keep.get();
+    const KeptRef<TensorRef> kept(r);
+    blocks_.push_back(std::move(b));
+    return kept;
+  }
+
+  std::vector<GraphCall>& calls_;
+  std::vector<Block>& blocks_;
+  std::vector<size_t> done_;  ///< calls that others have taken in
+};
+
+}  // namespace
+
+void fuse(std::vector<GraphCall>& calls, std::vector<Block>& blocks) { Fuser(calls, blocks).run(); }
+
+}  // namespace weft::detail

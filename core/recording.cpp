@@ -1,0 +1,216 @@
+#include "weft/core/recording.h"
+
+#include <utility>
+
+#include "weft/core/backend.h"
+#include "weft/core/kernels.h"
+
+namespace weft::detail {
+namespace {
+
+thread_local Recording* t_recording = nullptr;
+
+/// Puts what a block held before the first recorded call wrote to it back.
+class RestoreCall final : public RecordedCall {
+ public:
+  RestoreCall(const void* from, void* to, size_t bytes, Device device)
+      : RecordedCall(nullptr, device), from_(from), to_(to), bytes_(bytes) {}
+  void run() const override { backend(device.type).copy(to_, device, from_, device, bytes_, true); }
+  std::unique_ptr<RecordedCall> clone() const override { return std::make_unique<RestoreCall>(*this); }
+  void operands(const std::function<void(const Operand&)>& f) override {
+    f(Operand{&from_, nullptr, nullptr});
+    f(Operand{const_cast<const void**>(&to_), &to_, nullptr});
+  }
+
+ private:
+  const void* from_;
+  void* to_;
+  size_t bytes_;
+};
+
+// The bytes from the first element of t to the end of its memory.
+size_t bytes_of(const Tensor& t) {
+  const Storage& s = *t.impl()->storage;
+  return s.bytes() - static_cast<size_t>(static_cast<const char*>(t.raw_data()) - static_cast<const char*>(s.data()));
+}
+
+}  // namespace
+
+Recording* Recording::current() { return t_recording; }
+
+Recording::Recording(const char* op, const std::vector<Tensor>& inputs) : op_(op) {
+  WEFT_CHECK(!t_recording, NotSupported, op, ": this thread is inside of another capture");
+  for (const Tensor& t : inputs) {
+    Block b;
+    b.kind = Block::input;
+    b.storage = t.impl()->storage.get();
+    b.base = static_cast<const char*>(t.raw_data());
+    b.bytes = bytes_of(t);
+    b.index = static_cast<int>(blocks.size());
+    for (const Block& other : blocks)
+      WEFT_CHECK(other.storage != b.storage, ValueError, op, ": inputs ", other.index, " and ", b.index,
+                 " share memory; clone() one of them");
+    if (b.bytes > 0) live_[b.base] = b.index;
+    blocks.push_back(std::move(b));
+  }
+  t_recording = this;
+  ++observers;
+}
+
+Recording::~Recording() {
+  if (t_recording != this) return;
+  --observers;
+  t_recording = nullptr;
+}
+
+void Recording::made(const Storage& s) {
+  if (s.bytes() == 0) return;
+  Block b;
+  b.storage = &s;
+  b.base = static_cast<const char*>(s.data());
+  b.bytes = s.bytes();
+  live_[b.base] = static_cast<int>(blocks.size());
+  blocks.push_back(std::move(b));
+}
+
+void Recording::ended(const Storage& s) {
+  const auto it = live_.find(static_cast<const char*>(s.data()));
+  if (it == live_.end() || blocks[it->second].storage != &s) return;
+  blocks[it->second].storage = nullptr;
+  live_.erase(it);
+}
+
+int Recording::add_external(Storage& s) {
+  Block b;
+  b.keep = Ref<Storage>(&s);
+  b.version = s.version();
+  b.external = b.has_content = true;
+  b.storage = &s;
+  b.base = static_cast<const char*>(s.data());
+  b.bytes = s.bytes();
+  const int at = static_cast<int>(blocks.size());
+  live_[b.base] = at;
+  blocks.push_back(std::move(b));
+  return at;
+}
+
+int Recording::block_of(const void* p, Storage* storage) {
+  const char* at = static_cast<const char*>(p);
+  auto it = live_.upper_bound(at);
+  if (it != live_.begin()) {
+    --it;
+    const Block& b = blocks[it->second];
+    if (at < b.base + b.bytes) return it->second;
+  }
+  return storage && storage->bytes() > 0 ? add_external(*storage) : -1;
+}
+
+void Recording::know(const Tensor& t) {
+  if (t.defined() && t.numel() > 0) block_of(t.raw_data(), t.impl()->storage.get());
+}
+
+// A recorded call writes to memory that has contents already: every replay begins with those.
+int Recording::restored(int block, const KernelSlot& slot) {
+  if (blocks[block].external)
+    raise<NotSupported>(op_, ": ", slot.name(), " writes into a tensor that was there before ", "(",
+                        blocks[block].bytes,
+                        " bytes); what changes from call to call must be an input or a "
+                        "result, and the model in evaluation mode");
+  Block now = blocks[block];
+  now.kind = Block::temporary;
+  const Device device = now.storage->device();
+  const Ref<Storage> kept = make_ref<Storage>(now.bytes, device);
+  live_.erase(static_cast<const char*>(kept->data()));  // not this thread's block, but the first one's memory
+  backend(device.type).copy(kept->data(), device, now.base, device, now.bytes, false);
+  blocks[block].keep = kept;
+  blocks[block].storage = nullptr;
+  const int fresh = static_cast<int>(blocks.size());
+  live_[now.base] = fresh;
+  GraphCall call;
+  call.call = std::make_unique<RestoreCall>(kept->data(), const_cast<char*>(now.base), now.bytes, device);
+  call.uses = {{block, 0, false}, {fresh, 0, true}};
+  blocks.push_back(std::move(now));
+  calls.push_back(std::move(call));
+  return fresh;
+}
+
+bool Recording::note(std::unique_ptr<RecordedCall> call) {
+  if (const ElementPlan* p = call->plan(); p && p->numel == 0) return false;
+  std::vector<Use> uses;
+  bool depends = false;
+  call->operands([&](const Operand& o) {
+    Use u;
+    u.block = block_of(*o.data, o.storage ? *o.storage : nullptr);
+    if (u.block < 0) refuse(*call->slot, "works on memory that is no tensor's");
+    u.offset = static_cast<const char*>(*o.data) - blocks[u.block].base;
+    u.written = o.mut != nullptr;
+    depends = depends || blocks[u.block].kind != Block::constant;
+    uses.push_back(u);
+  });
+  if (!depends) {
+    for (const Use& u : uses)
+      if (u.written) blocks[u.block].has_content = true;
+    return false;
+  }
+  for (Use& u : uses) {
+    if (u.written && blocks[u.block].kind == Block::input)
+      raise<NotSupported>(op_, ": ", call->slot->name(), " writes into input ", blocks[u.block].index);
+    if (!u.written || blocks[u.block].kind != Block::constant) continue;
+    // More than the one `mut_raw_data` of this call: the host wrote to it, as factories of few elements do.
+    const bool has_content = blocks[u.block].has_content || blocks[u.block].storage->version() > 1;
+    const int before = u.block;
+    int now = before;
+    if (has_content) now = restored(before, *call->slot);
+    else blocks[before].kind = Block::temporary;
+    for (Use& other : uses)
+      if (other.block == before) other.block = now;
+  }
+  for (const Use& u : uses) {  // constants that only this graph holds
+    Block& b = blocks[u.block];
+    if (b.kind == Block::constant && !b.keep) b.keep = Ref<Storage>(const_cast<Storage*>(b.storage));
+  }
+  calls.push_back({std::move(call), std::move(uses)});
+  return true;
+}
+
+void Recording::refuse_read(const Tensor& t, const char* what) const {
+  if (t.numel() == 0) return;
+  const char* at = static_cast<const char*>(t.raw_data());
+  auto it = live_.upper_bound(at);
+  if (it == live_.begin()) return;
+  const Block& b = blocks[std::prev(it)->second];
+  WEFT_CHECK(b.kind == Block::constant || at >= b.base + b.bytes, NotSupported, op_, ": ", what,
+             " asks for values that depend on the input, and a capture has none; use ops, or call the model itself");
+}
+
+void refuse_recorded(const Tensor& t, const char* what) {
+  if (t_recording && t.defined()) t_recording->refuse_read(t, what);
+}
+
+void Recording::refuse(const KernelSlot& slot, const char* why) const {
+  raise<NotSupported>(op_, ": ", slot.name(), " cannot be captured: it ", why);
+}
+
+Use Recording::result(const Tensor& t) {
+  Use u;
+  if (t.numel() == 0) return u;
+  u.block = block_of(t.raw_data(), t.impl()->storage.get());
+  Block& b = blocks[u.block];
+  u.offset = static_cast<const char*>(t.raw_data()) - b.base;
+  if (b.kind == Block::temporary) b.kind = Block::output;
+  if (b.kind == Block::constant) b.keep = t.impl()->storage;
+  return u;
+}
+
+void Recording::finish() {
+  t_recording = nullptr;
+  --observers;
+  for (const auto& [base, at] : live_) {
+    const Block& b = blocks[at];
+    WEFT_CHECK(b.kind == Block::constant || b.kind == Block::input, ValueError, op_,
+               ": the function keeps a tensor of ", b.bytes,
+               " bytes that depends on its input, and that has no values now; return it instead");
+  }
+}
+
+}  // namespace weft::detail

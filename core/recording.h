@@ -1,0 +1,106 @@
+// While a Recording lives, its thread's kernels are noted instead of run, as far as they depend on the inputs; the rest
+// runs at once. core/graph.h runs what was noted. Knows no single kernel.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "weft/core/profile.h"
+#include "weft/core/tensor_ref.h"
+
+namespace weft {
+
+class KernelSlot;
+struct ElementPlan;
+
+namespace detail {
+
+/// An argument of a call that points to memory. Changing what the pointers point to changes the call.
+struct Operand {
+  const void** data;  ///< the first element
+  void** mut;         ///< the same, where it is written; null: only read
+  Storage** storage;  ///< a TensorRef's; null for a bare pointer
+};
+
+/// One call of a slot, with arguments of its own.
+class WEFT_API RecordedCall {
+ public:
+  RecordedCall(const KernelSlot* slot, Device device) : slot(slot), device(device) {}
+  virtual ~RecordedCall() = default;
+  virtual void run() const = 0;
+  virtual std::unique_ptr<RecordedCall> clone() const = 0;
+  /// Calls f for every operand that there is, always in the same order.
+  virtual void operands(const std::function<void(const Operand&)>& f) = 0;
+  /// An elementwise call's; null for others.
+  virtual const ElementPlan* plan() const { return nullptr; }
+  const KernelSlot* slot;  ///< null: a copy of bytes
+  Device device;
+};
+
+/// Memory that calls read and write.
+struct Block {
+  enum Kind { constant, input, temporary, output };
+  Kind kind = constant;
+  Ref<Storage> keep;                 ///< a constant's
+  uint32_t version = 0;              ///< a constant's that was there before: what it held
+  bool external = false;             ///< was there before
+  bool has_content = false;          ///< written by something that has run
+  const Storage* storage = nullptr;  ///< while recording
+  const char* base = nullptr;        ///< while recording
+  size_t bytes = 0;
+  int index = 0;  ///< of the input
+};
+/// Where an operand lies.
+struct Use {
+  int block = -1;  ///< -1: no memory (no elements)
+  int64_t offset = 0;
+  bool written = false;
+};
+struct GraphCall {
+  std::unique_ptr<RecordedCall> call;
+  std::vector<Use> uses;  ///< of its operands
+};
+
+/// Notes the kernels of the calling thread from its construction on.
+class WEFT_API Recording {
+ public:
+  /// `op` begins the texts of errors. Tensors of which two share memory are refused.
+  Recording(const char* op, const std::vector<Tensor>& inputs);
+  ~Recording();
+  Recording(const Recording&) = delete;
+  Recording& operator=(const Recording&) = delete;
+
+  /// The calling thread's, or null.
+  static Recording* current();
+  /// False: nothing of it depends on the inputs, run it now.
+  bool note(std::unique_ptr<RecordedCall> call);
+  /// The operands of the next call are parts of these, as far as it has bare pointers.
+  void know(const Tensor& t);
+  void made(const Storage& s);
+  void ended(const Storage& s);
+  /// NotSupported: the function that is recorded asks for values, which there are none of.
+  void refuse_read(const Tensor& t, const char* what) const;
+  [[noreturn]] void refuse(const KernelSlot& slot, const char* why) const;
+  /// The block of a result, which becomes an output.
+  Use result(const Tensor& t);
+  /// What was noted. ValueError if the function keeps a tensor that has no values.
+  void finish();
+
+  std::vector<Block> blocks;
+  std::vector<GraphCall> calls;
+
+ private:
+  int block_of(const void* p, Storage* storage);
+  int add_external(Storage& s);
+  int restored(int block, const KernelSlot& slot);
+  const char* op_;
+  std::map<const char*, int> live_;  ///< by first byte
+};
+
+/// The same, in places that must not be slow while there is none.
+inline Recording* recording() { return observed() ? Recording::current() : nullptr; }
+
+}  // namespace detail
+}  // namespace weft

@@ -1,0 +1,136 @@
+#include "weft/nn/capture.h"
+
+#include <algorithm>
+#include <list>
+#include <mutex>
+
+#include "weft/autograd/grad_mode.h"
+#include "weft/core/graph.h"
+#include "weft/core/stamp.h"
+
+namespace weft::nn {
+namespace {
+
+constexpr size_t kMostGraphs = 8;
+
+}  // namespace
+
+struct Captured::State {
+  /// What decides which graph a call gets.
+  struct Signature {
+    Shape shape;
+    Strides strides;
+    Dtype dtype;
+    Device device;
+    explicit Signature(const Tensor& x)
+        : shape(x.shape()), strides(x.strides()), dtype(x.dtype()), device(x.device()) {}
+    bool operator==(const Signature& o) const {
+      return shape == o.shape && strides == o.strides && dtype == o.dtype && device == o.device;
+    }
+  };
+  struct Entry {
+    std::vector<Signature> of;
+    std::shared_ptr<weft::detail::Graph> graph;
+    std::vector<Stamp> stamps;  ///< of `tensors`, when it was captured
+  };
+
+  Function f;
+  std::vector<Tensor> tensors;  ///< parameters and buffers: their contents may be swapped
+  std::vector<Module> modules;
+  weft::detail::ThreadMode mode;
+  std::mutex recording;      ///< one thread at a time records
+  std::mutex mutex;          ///< of `entries`
+  std::list<Entry> entries;  ///< the last used in front
+
+  bool valid(const Entry& e) const {
+    if (e.graph->stale()) return false;
+    for (size_t i = 0; i < tensors.size(); ++i)
+      if (e.stamps[i].storage != tensors[i].impl()->storage->id()) return false;
+    return true;
+  }
+
+  std::shared_ptr<weft::detail::Graph> find(const std::vector<Tensor>& inputs) {
+    const std::lock_guard lock(mutex);
+    const auto it = std::find_if(entries.begin(), entries.end(), [&](const Entry& e) {
+      return e.of.size() == inputs.size() &&
+             std::equal(inputs.begin(), inputs.end(), e.of.begin(),
+                        [](const Tensor& x, const Signature& s) { return s == Signature(x); });
+    });
+    if (it == entries.end()) return nullptr;
+    if (!valid(*it)) {
+      entries.clear();
+      return nullptr;
+    }
+    entries.splice(entries.begin(), entries, it);
+    return it->graph;
+  }
+
+  std::shared_ptr<weft::detail::Graph> graph_for(const std::vector<Tensor>& inputs) {
+    if (auto found = find(inputs)) return found;
+    const std::lock_guard lock(recording);
+    if (auto found = find(inputs)) return found;
+    Entry e = record(inputs);
+    const std::lock_guard list_lock(mutex);
+    entries.push_front(std::move(e));
+    if (entries.size() > kMostGraphs) entries.pop_back();
+    return entries.front().graph;
+  }
+
+  Entry record(const std::vector<Tensor>& inputs) {
+    for (const Module& m : modules)
+      WEFT_CHECK(!m.is_training(), NotSupported, "capture: ", m.name(),
+                 " is in training mode; call eval() of the model first");
+    Entry e;
+    for (const Tensor& x : inputs) e.of.emplace_back(x);
+    for (const Tensor& t : tensors) e.stamps.emplace_back(t);
+    struct Mode {
+      weft::detail::ThreadMode before = weft::detail::thread_mode();
+      ~Mode() { weft::detail::thread_mode() = before; }
+    } restore;
+    weft::detail::thread_mode() = mode;
+    std::vector<Tensor> plain;  // nothing of the caller's tape
+    for (const Tensor& x : inputs) plain.push_back(x.detach());
+    weft::detail::Recording r("capture", plain);
+    std::vector<Tensor> results = f(plain);
+    for (const Tensor& y : results) check_defined("capture", y);
+    e.graph = std::make_shared<weft::detail::Graph>(r, std::move(results));
+    return e;
+  }
+};
+
+Captured::Captured(const Module* model, Function f, std::vector<Tensor> example) : state_(std::make_shared<State>()) {
+  state_->f = std::move(f);
+  if (model) {
+    state_->tensors = model->parameters();
+    for (Tensor& b : model->buffers()) state_->tensors.push_back(std::move(b));
+    state_->modules = model->modules();
+  }
+  state_->mode = weft::detail::thread_mode();
+  state_->mode.grad = false;
+  for (const Tensor& x : example) check_defined("capture", x);
+  (void)state_->graph_for(example);
+}
+
+std::vector<Tensor> Captured::operator()(const std::vector<Tensor>& inputs) const {
+  for (const Tensor& x : inputs) check_defined("Captured", x);
+  return state_->graph_for(inputs)->run(inputs);
+}
+
+Tensor Captured::operator()(const Tensor& x) const {
+  std::vector<Tensor> y = (*this)(std::vector<Tensor>{x});
+  WEFT_CHECK(y.size() == 1, ValueError, "Captured: the function gives ", y.size(),
+             " results; call it with a vector of inputs");
+  return std::move(y[0]);
+}
+
+std::string Captured::str() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->entries.empty() ? "" : state_->entries.front().graph->str();
+}
+
+size_t Captured::memory() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->entries.empty() ? 0 : state_->entries.front().graph->bytes();
+}
+
+}  // namespace weft::nn
