@@ -86,6 +86,7 @@ int main(int argc, char** argv) try {
   app.add_option("--batch", config.batch, "batch size; 0: the workload's own")
       ->capture_default_str()
       ->check(CLI::Range(0, 65536));
+  app.add_flag("--captured", config.captured, "evaluations, addmul and gelu_chain run captured");
   app.add_flag("--serve", serve, "read numbers from standard input, run so many iterations, print their times");
   app.add_flag("--profile", profile,
                "print where the time of --iters iterations (5) and the memory go, by op and module");

@@ -60,12 +60,10 @@ Step add1_ag(const Config&) {
   };
 }
 
-Step addmul(const Config&) {
+Step addmul(const Config& c) {
   Tensor x = fill({16 << 20}, 1), y = fill({16 << 20}, 2);
-  return [=] {
-    NoGrad no_grad;
-    return (x * y + y)[0];
-  };
+  return evaluation(
+      c, [](const std::vector<Tensor>& in) { return (in[0] * in[1] + in[1])[0]; }, {x, y});
 }
 
 // What a card's memory and product units can do, as a yardstick for the rest.
@@ -104,8 +102,19 @@ Step matmul4096(const Config& c) {
   };
 }
 
-Step gelu_chain(const Config&) {
+Step gelu_chain(const Config& c) {
   Tensor x = fill({16 << 20}, 1);
+  if (c.captured) {  // loss and gradient as results
+    nn::Captured step(
+        nullptr,
+        [](const std::vector<Tensor>& in) {
+          EnableGrad on;
+          Tensor leaf = in[0].detach().set_requires_grad(), loss = mean(gelu(leaf * 1.5 + 0.5) * leaf);
+          return std::vector<Tensor>{loss.detach(), grad(loss, {leaf})[0].detach()};
+        },
+        {x});
+    return [=] { return step(std::vector<Tensor>{x})[0]; };
+  }
   x.set_requires_grad();
   return [=]() mutable {
     x.zero_grad();
@@ -200,11 +209,8 @@ Step lstm_infer(const Config& c) {
   nn::LSTM m = init(nn::LSTM(kLstmSize, kLstmSize));
   Tensor x = fill({kLstmSteps, c.batch ? c.batch : kLstmBatch, kLstmSize}, 1);
   m.eval();
-  return [=] {
-    NoGrad no_grad;
-    Autocast cast(Dtype::bf16, device(), c.dtype == Dtype::bf16);
-    return mean(m(x).output.to(Dtype::f32));
-  };
+  return evaluation(
+      c, [m](const std::vector<Tensor>& in) { return mean(m(in[0]).output.to(Dtype::f32)); }, {x});
 }
 
 std::vector<Tensor> many_tensors() {

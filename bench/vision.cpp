@@ -32,11 +32,8 @@ Step msgnet_infer(const Config& c) {
     NoGrad no_grad;
     m.set_target(m.gram(style));
   }
-  return [=]() mutable {
-    NoGrad guard;
-    Autocast cast(Dtype::bf16, device(), c.dtype == Dtype::bf16);
-    return mean(m(x).to(Dtype::f32));
-  };
+  return evaluation(
+      c, [m](const std::vector<Tensor>& in) mutable { return mean(m(in[0]).to(Dtype::f32)); }, {x});
 }
 
 Step msgnet_train(const Config& c) {
@@ -136,11 +133,8 @@ Step squeezenet_infer(const Config& c) {
   nn::Sequential m = init(squeezenet());
   m.eval();
   Tensor x = fill({c.batch ? c.batch : 1, 3, 224, 224}, 1);
-  return [=]() mutable {
-    NoGrad guard;
-    Autocast cast(Dtype::bf16, device(), c.dtype == Dtype::bf16);
-    return mean(m(x).to(Dtype::f32));
-  };
+  return evaluation(
+      c, [m](const std::vector<Tensor>& in) mutable { return mean(m(in[0]).to(Dtype::f32)); }, {x});
 }
 
 /// Weight-standardised convolution, group norm, ReLU, twice.

@@ -19,6 +19,7 @@ struct Config {
   int threads = 2;
   Dtype dtype = Dtype::f32;  ///< bf16: the forward runs under autocast
   int64_t batch = 0;         ///< 0: the workload's own
+  bool captured = false;     ///< evaluations run captured
 };
 
 /// Where the tensors of this run are: set once, before a workload is made.
@@ -90,6 +91,21 @@ template <class M> M init(M model, const std::vector<std::string>& transposed = 
     ++k;
   }
   return model;
+}
+
+/// f(x) without gradients; f gives one tensor.
+inline Step evaluation(const Config& c, std::function<Tensor(const std::vector<Tensor>&)> f, std::vector<Tensor> x) {
+  const Dtype dtype = c.dtype;
+  if (c.captured) {
+    Autocast cast(Dtype::bf16, device(), dtype == Dtype::bf16);
+    nn::Captured captured(nullptr, [f](const std::vector<Tensor>& in) { return std::vector<Tensor>{f(in)}; }, x);
+    return [=] { return captured(x)[0]; };
+  }
+  return [=] {
+    NoGrad no_grad;
+    Autocast cast(Dtype::bf16, device(), dtype == Dtype::bf16);
+    return f(x);
+  };
 }
 
 /// forward, backward, step: the loop body of every training workload.
