@@ -62,8 +62,7 @@ Step add1_ag(const Config&) {
 
 Step addmul(const Config& c) {
   Tensor x = fill({16 << 20}, 1), y = fill({16 << 20}, 2);
-  return evaluation(
-      c, [](const std::vector<Tensor>& in) { return (in[0] * in[1] + in[1])[0]; }, {x, y});
+  return evaluation(c, [](const std::vector<Tensor>& in) { return (in[0] * in[1] + in[1])[0]; }, {x, y});
 }
 
 // What a card's memory and product units can do, as a yardstick for the rest.
@@ -105,14 +104,13 @@ Step matmul4096(const Config& c) {
 Step gelu_chain(const Config& c) {
   Tensor x = fill({16 << 20}, 1);
   if (c.captured) {  // loss and gradient as results
-    nn::Captured step(
-        nullptr,
-        [](const std::vector<Tensor>& in) {
-          EnableGrad on;
-          Tensor leaf = in[0].detach().set_requires_grad(), loss = mean(gelu(leaf * 1.5 + 0.5) * leaf);
-          return std::vector<Tensor>{loss.detach(), grad(loss, {leaf})[0].detach()};
-        },
-        {x});
+    nn::Captured step(nullptr,
+                      [](const std::vector<Tensor>& in) {
+                        EnableGrad on;
+                        Tensor leaf = in[0].detach().set_requires_grad(), loss = mean(gelu(leaf * 1.5 + 0.5) * leaf);
+                        return std::vector<Tensor>{loss.detach(), grad(loss, {leaf})[0].detach()};
+                      },
+                      {x});
     return [=] { return step(std::vector<Tensor>{x})[0]; };
   }
   x.set_requires_grad();
@@ -209,8 +207,7 @@ Step lstm_infer(const Config& c) {
   nn::LSTM m = init(nn::LSTM(kLstmSize, kLstmSize));
   Tensor x = fill({kLstmSteps, c.batch ? c.batch : kLstmBatch, kLstmSize}, 1);
   m.eval();
-  return evaluation(
-      c, [m](const std::vector<Tensor>& in) { return mean(m(in[0]).output.to(Dtype::f32)); }, {x});
+  return evaluation(c, [m](const std::vector<Tensor>& in) { return mean(m(in[0]).output.to(Dtype::f32)); }, {x});
 }
 
 std::vector<Tensor> many_tensors() {

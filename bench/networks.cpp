@@ -39,8 +39,7 @@ Step resnet18_infer(const Config& c) {
   ResNet18 m = init(ResNet18());
   m.eval();
   Tensor x = fill({batch, 3, 224, 224}, 1);
-  return evaluation(
-      c, [m](const std::vector<Tensor>& in) mutable { return mean(m(in[0]).to(Dtype::f32)); }, {x});
+  return evaluation(c, [m](const std::vector<Tensor>& in) mutable { return mean(m(in[0]).to(Dtype::f32)); }, {x});
 }
 
 nn::Sequential conv_bn_relu(int64_t in, int64_t out) {

@@ -32,8 +32,7 @@ Step msgnet_infer(const Config& c) {
     NoGrad no_grad;
     m.set_target(m.gram(style));
   }
-  return evaluation(
-      c, [m](const std::vector<Tensor>& in) mutable { return mean(m(in[0]).to(Dtype::f32)); }, {x});
+  return evaluation(c, [m](const std::vector<Tensor>& in) mutable { return mean(m(in[0]).to(Dtype::f32)); }, {x});
 }
 
 Step msgnet_train(const Config& c) {
@@ -133,8 +132,7 @@ Step squeezenet_infer(const Config& c) {
   nn::Sequential m = init(squeezenet());
   m.eval();
   Tensor x = fill({c.batch ? c.batch : 1, 3, 224, 224}, 1);
-  return evaluation(
-      c, [m](const std::vector<Tensor>& in) mutable { return mean(m(in[0]).to(Dtype::f32)); }, {x});
+  return evaluation(c, [m](const std::vector<Tensor>& in) mutable { return mean(m(in[0]).to(Dtype::f32)); }, {x});
 }
 
 /// Weight-standardised convolution, group norm, ReLU, twice.

@@ -98,7 +98,8 @@ inline Step evaluation(const Config& c, std::function<Tensor(const std::vector<T
   const Dtype dtype = c.dtype;
   if (c.captured) {
     Autocast cast(Dtype::bf16, device(), dtype == Dtype::bf16);
-    nn::Captured captured(nullptr, [f](const std::vector<Tensor>& in) { return std::vector<Tensor>{f(in)}; }, x);
+    nn::Captured captured(
+        nullptr, [f](const std::vector<Tensor>& in) { return std::vector<Tensor>{f(in)}; }, x);
     return [=] { return captured(x)[0]; };
   }
   return [=] {

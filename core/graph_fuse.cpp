@@ -46,6 +46,7 @@ class Fuser {
   Fuser(std::vector<GraphCall>& calls, std::vector<Block>& blocks) : calls_(calls), blocks_(blocks) {}
 
   void run() {
+    activate_before_cat();
     for (size_t i = 0; i < calls_.size(); ++i) {
       if (calls_[i].call->slot != &kernels::conv || calls_[i].call->device.type != DeviceType::cpu) continue;
       Fused f = begin(calls_[i]);
@@ -68,6 +69,61 @@ class Fuser {
   }
 
  private:
+  // relu(cat(a, b)) is cat(relu(a), relu(b)), whose parts convolutions may take in.
+  void activate_before_cat() {
+    for (size_t i = 0; i < calls_.size(); ++i) {
+      if (calls_[i].call->slot != &kernels::cat) continue;
+      const std::optional<size_t> next = only_reader(i, calls_[i].uses[0]);
+      if (!next || !activates(calls_[*next])) continue;
+      auto& [out, list, count, dim] = args_of(kernels::cat, calls_[i]);
+      const bool known = std::all_of(list.refs.begin(), list.refs.end(),
+                                     [](const TensorRef& r) { return r.numel > 0; });
+      if (!known || out.ref.numel != calls_[*next].call->plan()->numel || !all_from_convolutions(i)) continue;
+      auto& unary = static_cast<CallOf<kernels::UnarySig>&>(*calls_[*next].call);
+      calls_[i].uses[0] = calls_[*next].uses[0];
+      std::vector<GraphCall> parts;
+      for (size_t k = 0; k < list.refs.size(); ++k) {
+        Use& use = calls_[i].uses[k + 1];
+        GraphCall part;
+        part.call = unary.clone();
+        ElementPlan& plan = std::get<0>(static_cast<CallOf<kernels::UnarySig>&>(*part.call).args);
+        plan.numel = plan.shape[0] = list.refs[k].numel;
+        const Use from = use;
+        Block made = blocks_[static_cast<size_t>(use.block)];
+        use.block = static_cast<int>(blocks_.size());
+        blocks_.push_back(std::move(made));
+        part.uses = {{use.block, 0, true}, from};
+        parts.push_back(std::move(part));
+      }
+      calls_.erase(calls_.begin() + static_cast<std::ptrdiff_t>(*next));
+      calls_.insert(calls_.begin() + static_cast<std::ptrdiff_t>(i), std::make_move_iterator(parts.begin()),
+                    std::make_move_iterator(parts.end()));
+      i += parts.size();
+    }
+  }
+  static bool activates(const GraphCall& c) {
+    const ElementPlan* plan = c.call->plan();
+    return plan && plan->contiguous() &&
+           (c.call->slot == &kernels::unary.of<fn::Relu>() || c.call->slot == &kernels::unary.of<fn::LeakyRelu>());
+  }
+  // Are the inputs of the cat results of convolutions, all of each, and needed by nothing else?
+  bool all_from_convolutions(size_t cat) const {
+    const std::vector<Use>& uses = calls_[cat].uses;
+    for (size_t k = 1; k < uses.size(); ++k) {
+      size_t writers = 0, readers = 0;
+      for (const GraphCall& c : calls_)
+        for (const Use& u : c.uses) {
+          if (u.block != uses[k].block) continue;
+          if (u.written && c.call->slot == &kernels::conv && u.offset == uses[k].offset) ++writers;
+          else ++readers;
+        }
+      if (writers != 1 || readers != 1 || blocks_[static_cast<size_t>(uses[k].block)].kind != Block::temporary ||
+          uses[k].offset != 0)
+        return false;
+    }
+    return true;
+  }
+
   // Uses are those of the operands that there are, in the order of the arguments.
   static Fused begin(GraphCall& c) {
     auto& [out, x, w, bias, params] = args_of(kernels::conv, c);
@@ -110,7 +166,7 @@ class Fuser {
     const ElementPlan* plan = c.call->plan();
     if (!plan || !plan->contiguous() || plan->numel != f.out.ref.numel) return false;
     if (slot == &kernels::unary.of<fn::Relu>()) f.epilogue = {Activation::relu, 0};
-    else if (slot == &kernels::unary.of<fn::LeakyRelu>())
+    else if (activates(c))
       f.epilogue = {Activation::leaky_relu, functor<fn::LeakyRelu>(kernels::unary.of<fn::LeakyRelu>(), c).slope};
     else if (slot == &kernels::binary.of<fn::Add>()) return absorb_sum(f, c);
     else return false;

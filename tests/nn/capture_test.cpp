@@ -115,6 +115,29 @@ TEST_CASE("ResNet-18 is its convolutions") {
   CHECK(captured.memory() <= 3 * size_t{2 * 64 * 32 * 32 * 4});
 }
 
+TEST_CASE("an activation behind a cat goes into the convolutions before it") {
+  manual_seed(10);
+  nn::Conv2d one(8, 16, 1), three(8, 24, {.kernel_size = 3, .padding = 1}), last(40, 8, 1);
+  const auto fire = [&](const std::vector<Tensor>& x) {
+    return std::vector<Tensor>{last(relu(cat({one(x[0]), three(x[0])}, 1)))};
+  };
+  const auto twice = [&](const std::vector<Tensor>& x) {  // a part that something else needs stays as it is
+    Tensor a = one(x[0]), y = relu(cat({a, three(x[0])}, 1));
+    return std::vector<Tensor>{last(y), a};
+  };
+  const auto rows = [&](const std::vector<Tensor>& x) {
+    return std::vector<Tensor>{leaky_relu(cat({one(x[0]), one(x[0]) * 1.0}, 0), 0.1)};
+  };
+  const Tensor x = randn({2, 8, 9, 9});
+  for (const auto& [call, relus] : {std::pair<nn::Captured::Function, int>{fire, 0}, {twice, 1}, {rows, 1}}) {
+    const NoGrad off;
+    const nn::Captured captured = nn::capture(call, {x});
+    CHECK(count(captured.str(), "relu") == relus);
+    const std::vector<Tensor> in{x}, want = call(in), got = captured(in);
+    for (size_t i = 0; i < want.size(); ++i) CHECK(largest_difference(got[i], want[i]) < 1e-5);
+  }
+}
+
 TEST_CASE("other sizes, dtypes, strides and values of the weights are followed") {
   manual_seed(3);
   nn::Sequential net(nn::Conv2d(4, 8, 3), nn::BatchNorm2d(8), nn::ReLU(), nn::Flatten(), nn::LazyLinear(5));
