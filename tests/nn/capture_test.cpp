@@ -11,8 +11,11 @@
 #include "support/says.h"
 #include "support/throws.h"
 #include "weft/autograd/engine.h"
+#include "weft/autograd/ops/aliases.h"
+#include "weft/autograd/ops/elementwise/bitwise.h"
 #include "weft/backends/cpu/primitive_stats.h"
 #include "weft/core/backend.h"
+#include "weft/nn/nn.h"
 #include "weft/train/profiler.h"
 
 using namespace weft;

@@ -7,6 +7,7 @@
 #include "weft/backends/cpu/gemm.h"
 #include "weft/backends/cpu/packed_weights.h"
 #include "weft/backends/cpu/primitive_stats.h"
+#include "weft/core/parallel.h"
 
 namespace weft::cpu {
 namespace onednn {
