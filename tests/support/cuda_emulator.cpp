@@ -20,7 +20,7 @@ using support::Fiber;
 using support::release;
 
 constexpr unsigned kWarp = 32, kEveryLane = 0xffffffffu, kMostThreads = 1024, kMostShared = 64;
-constexpr size_t kMostSharedBytes = 48 * 1024;  // more needs an attribute of the kernel that nobody sets
+constexpr size_t kMostStaticBytes = 48 * 1024, kMostSharedBytes = 99 * 1024;  // what every card since 2020 has
 
 enum class State : uint8_t { ready, at_barrier, at_warp_operation, exited };
 
@@ -70,7 +70,7 @@ struct Machine {
 
   Variable variable[kMostShared];
   unsigned variables = 0;
-  size_t dynamic_bytes = 0, shared_bytes = 0;
+  size_t dynamic_bytes = 0, static_bytes = 0, shared_bytes = 0;  // of them
   std::vector<void*> garbage;
   std::vector<std::pair<const unsigned char*, size_t>> scratch;  // what is live
 
@@ -294,7 +294,7 @@ void drop_shared() {
 #endif
   }
   g.variables = 0;
-  g.shared_bytes = 0;
+  g.static_bytes = g.shared_bytes = 0;
 }
 
 /// Leaves a launch: its threads' work becomes the host's past, and threads that did not finish are given up.
@@ -392,9 +392,11 @@ WEFT_NOT_TRACED void* shared_memory(const void* name, size_t bytes) {
       acquire(&g.memory);
       return g.variable[i].memory;
     }
-  if (!name) bytes = g.dynamic_bytes;
+  if (name) g.static_bytes += bytes;
+  else bytes = g.dynamic_bytes;
   constexpr Site site{"shared memory", "", 0};
-  if ((g.shared_bytes += bytes) > kMostSharedBytes || g.variables == kMostShared) fail("too much for a block", site);
+  if (g.static_bytes > kMostStaticBytes || (g.shared_bytes += bytes) > kMostSharedBytes || g.variables == kMostShared)
+    fail("too much for a block", site);
   // In the host's name: the thread that comes first must not hand what it did so far to the others.
   Fiber::pose_as(g.host);
   unsigned char* p = allocate(bytes);
