@@ -63,6 +63,19 @@ __device__ WEFT_INLINE uint32_t to_tf32(uint32_t bits) {
 #endif
 }
 
+/// Two numbers rounded to halves T, `low` in the lower half.
+template <class T> __device__ WEFT_INLINE uint32_t pair_of(float low, float high) {
+  static_assert(is_half_v<T>);
+#if defined(__CUDA_ARCH__)
+  uint32_t r;
+  if constexpr (std::is_same_v<T, bf16>) asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+  else asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+  return r;
+#else
+  return T(low).bits | uint32_t{T(high).bits} << 16;
+#endif
+}
+
 /// N = 1, 2 or 4 matrices of 8 rows of 16 bytes each. Lane 8 i + r gives the address of row r of matrix i, in shared
 /// memory and a multiple of 16. to[i], of matrix i: 4 bytes of row g, the t-th; or (`Transposed`) the halves at column
 /// g of rows 2 t and 2 t + 1.
@@ -101,12 +114,13 @@ template <bool Transposed = false, int N> __device__ WEFT_INLINE void ldmatrix(u
 
 /// Starts a copy of Bytes = 4, 8 or 16 bytes to shared memory: `given` of them, then zeros. Both addresses are
 /// multiples of Bytes. Neither side may be touched before the calling thread has waited for the copy; others see it
-/// after a barrier more. With 16 bytes L1 is left out.
-template <int Bytes> __device__ WEFT_INLINE void copy_async(void* shared, const void* from, int given = Bytes) {
+/// after a barrier more. 16 bytes stay in L1 only if `Again` says that the multiprocessor will read them again soon.
+template <int Bytes, bool Again = false>
+__device__ WEFT_INLINE void copy_async(void* shared, const void* from, int given = Bytes) {
   static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);
 #if defined(__CUDA_ARCH__)
   const uint32_t to = shared_address(shared);
-  if constexpr (Bytes == 16)
+  if constexpr (Bytes == 16 && !Again)
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(given) : "memory");
   else
     asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(from), "n"(Bytes), "r"(given)

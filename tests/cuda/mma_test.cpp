@@ -37,8 +37,6 @@ struct alignas(16) Rows {
   uint16_t halves[8];
 };
 
-template <class T> __device__ uint32_t pair_of(T low, T high) { return low.bits | uint32_t{high.bits} << 16; }
-
 /// As the figures of the PTX ISA have it; `swapped`: with two registers of a in each other's place.
 template <class T> __global__ void halves_kernel(float* c, const T* a, const T* b, bool swapped) {
   const int g = static_cast<int>(threadIdx.x) / 4, t = static_cast<int>(threadIdx.x) % 4;
@@ -47,10 +45,10 @@ template <class T> __global__ void halves_kernel(float* c, const T* a, const T* 
   for (int i = 0; i < 4; ++i) {
     const int j = swapped && (i == 1 || i == 2) ? 3 - i : i;
     const T* at = a + (g + j % 2 * 8) * 16 + 2 * t + j / 2 * 8;
-    left[i] = pair_of(at[0], at[1]);
+    left[i] = pair_of<T>(at[0], at[1]);
     sums[i] = c[(g + i / 2 * 8) * 8 + 2 * t + i % 2];
   }
-  for (int i = 0; i < 2; ++i) right[i] = pair_of(b[(2 * t + i * 8) * 8 + g], b[(2 * t + i * 8 + 1) * 8 + g]);
+  for (int i = 0; i < 2; ++i) right[i] = pair_of<T>(b[(2 * t + i * 8) * 8 + g], b[(2 * t + i * 8 + 1) * 8 + g]);
   mma_16x8x16<T>(sums, left, right);
   for (int i = 0; i < 4; ++i) c[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = sums[i];
 }
