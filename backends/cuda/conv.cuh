@@ -1,207 +1,355 @@
-// Convolution as products: windows are gathered a chunk of rows at a time and multiplied by the weights; where the
-// windows lie in memory already (1x1, stride 1) the features are multiplied as they are. Results do not depend on
-// timing.
+// Convolution and its gradients: as one product of matrices where the windows lie in memory as they are (1x1, stride
+// 1), by own kernels else. Results do not depend on timing.
 #pragma once
 
-#include "weft/backends/cuda/conv_kernels.cuh"
-#include "weft/backends/cuda/gemm.cuh"
+#include <algorithm>
+
+#include "weft/backends/cuda/conv_direct.cuh"
+#include "weft/backends/cuda/conv_gemm.cuh"
+#include "weft/backends/cuda/gemm.h"
+#include "weft/core/backend.h"
+#include "weft/core/dense_copy.h"
 
 namespace weft::cuda {
 
-/// Elements of a chunk of columns: large enough to fill the card, small beside the features of a deep network.
-inline constexpr int64_t kColumnElements = int64_t{1} << 25;
-
-/// t in channels-last order: its own memory if it is stored so, else a copy.
-inline const void* channels_last(const TensorRef& t, Scratch& scratch) {
-  return dense_channels_last(t, t.dtype, scratch, move);
-}
-inline const void* contiguous(const TensorRef& t, Scratch& scratch) {
-  return dense_contiguous(t, t.dtype, scratch, move);
-}
-
-/// Orders of the weight [o, c of a group, taps...] in memory.
-enum class WeightOrder { o_taps_c, group_taps_o_c, taps_o };
-
-inline const void* arranged_weight(const TensorRef& w, int64_t groups, WeightOrder order, Scratch& scratch) {
-  // seen as [groups, o of a group, c, taps...]
-  int64_t shape[kMaxRank + 1], from[kMaxRank + 1], to[kMaxRank + 1], taps = 1;
-  shape[0] = groups, shape[1] = w.shape[0] / groups, shape[2] = w.shape[1];
-  from[0] = w.strides[0] * shape[1], from[1] = w.strides[0], from[2] = w.strides[1];
-  for (int i = 2; i < w.rank; ++i) shape[i + 1] = w.shape[i], from[i + 1] = w.strides[i], taps *= w.shape[i];
-  const int64_t group_o = shape[1], c = shape[2];
-  int64_t step = order == WeightOrder::o_taps_c ? c : order == WeightOrder::group_taps_o_c ? group_o * c : w.shape[0];
-  for (int i = w.rank; i >= 3; --i) to[i] = step, step *= shape[i];
-  if (order == WeightOrder::o_taps_c) to[0] = group_o * taps * c, to[1] = taps * c, to[2] = 1;
-  else if (order == WeightOrder::group_taps_o_c) to[0] = taps * group_o * c, to[1] = c, to[2] = 1;
-  else to[0] = group_o, to[1] = 1, to[2] = 1;  // c is 1
-  return dense(seen_as(w, shape, from, w.rank + 1), to, w.dtype, scratch, move);
-}
-
-inline const char* element(const void* p, int64_t at, Dtype d) {
-  return static_cast<const char*>(p) + at * static_cast<int64_t>(itemsize(d));
-}
-inline char* element(void* p, int64_t at, Dtype d) {
-  return static_cast<char*>(p) + at * static_cast<int64_t>(itemsize(d));
-}
-
-/// out[row, channel] += bias[channel].
-inline void add_bias(void* out, const void* bias, int64_t rows, int64_t channels, Dtype dtype) {
-  Gemm g;
-  g.m = rows, g.n = channels, g.out = out, g.out_row = channels, g.bias = bias, g.out_dtype = dtype;
-  g.epilogue = Epilogue::bias;
-  finish(g);
-}
-
-/// Weights as [groups, taps * channels, out channels of a group].
-struct WeightView {
-  const void* data;
-  int64_t row, col, group;  // strides
-};
-/// out [rows, out_channels] = windows of `source` times weights.
-inline void windows_times_weights(void* out, int64_t out_channels, const void* source, int64_t rows, const Windows& w,
-                                  bool plain, const WeightView& weights, const void* bias, Dtype dtype,
-                                  int64_t column_elements) {
-  const int64_t group_width = w.width() / w.groups, group_out = out_channels / w.groups;
-  const int64_t most = column_elements / w.width(), chunk = plain || rows <= most ? rows : most < 1 ? 1 : most;
-  Scratch columns(plain ? 0 : static_cast<size_t>(chunk * w.width()) * itemsize(dtype));
-  for (int64_t first = 0; first < rows; first += chunk) {
-    const int64_t count = rows - first < chunk ? rows - first : chunk;
-    if (!plain) gather_windows(columns.as(), source, dtype, w, first, count);
-    Gemm g;
-    g.batch = w.groups, g.m = count, g.n = group_out, g.k = group_width;
-    g.a = plain ? source : columns.as();
-    g.a_row = w.width(), g.a_batch = group_width;
-    g.b = weights.data, g.b_row = weights.row, g.b_col = weights.col, g.b_batch = weights.group;
-    g.out = element(out, first * out_channels, dtype), g.out_row = out_channels, g.out_batch = group_out;
-    g.dtype = g.out_dtype = dtype;
-    if (bias && w.groups == 1) {
-      g.bias = bias;
-      g.epilogue = Epilogue::bias;
+/// Calls f.operator()<T, How>().
+template <class F> void dispatch_arithmetic(Dtype d, F&& f) {
+  dispatch_floating(d, "conv", [&]<class T> {
+    if constexpr (is_half_v<T>) return f.template operator()<T, Arithmetic::halves>();
+    else {
+      if constexpr (std::is_same_v<T, float>)
+        if (tf32_allowed()) return f.template operator()<T, Arithmetic::tf32>();
+      f.template operator()<T, Arithmetic::fma>();
     }
-    gemm(g);
+  });
+}
+
+/// Bytes that are copied at once of an image with so many channels in a group; what fills fewer units is not multiplied.
+inline int unit_of(const ConvGeometry& p, int64_t channels, Dtype d) {
+  return itemsize(d) == 2 && channels <= 4 && p.axes <= 2 ? 8 : 16;
+}
+
+/// Axes of a tensor, from the outermost to the innermost of the memory that is wanted.
+struct AxisOrder {
+  int64_t shape[kMaxRank], strides[kMaxRank];
+  int rank = 0;
+  void add(int64_t size, int64_t stride) { shape[rank] = size, strides[rank++] = stride; }
+  /// The spatial axes of t.
+  void add_spatial(const TensorRef& t) {
+    for (int i = 2; i < t.rank; ++i) add(t.shape[i], t.strides[i]);
   }
-  if (bias && w.groups > 1) add_bias(out, bias, rows, out_channels, dtype);
+};
+
+struct ZeroWords {
+  uint64_t* words;
+  __device__ void operator()(uint32_t i) const { words[i] = 0; }
+};
+
+/// Numbers in dense memory, the innermost axis rounded up to whole units by zeros.
+struct Packed {
+  const void* data;
+  int64_t inner, units;  // of the innermost axis: numbers, units
+};
+inline Packed packed(const TensorRef& t, const AxisOrder& axes, int unit, Scratch& scratch) {
+  const auto item = static_cast<int64_t>(itemsize(t.dtype));
+  const int64_t inner = axes.shape[axes.rank - 1], padded = fn::round_up(inner * item, unit) / item;
+  const TensorRef seen = seen_as(t, axes.shape, axes.strides, axes.rank);
+  int64_t to[kMaxRank], step = padded;
+  to[axes.rank - 1] = 1;
+  for (int i = axes.rank - 2; i >= 0; --i) to[i] = step, step *= axes.shape[i];
+  Packed r{t.data, padded, padded * item / unit};
+  if (padded == inner && has_strides(seen, to) &&
+      reinterpret_cast<uintptr_t>(t.data) % static_cast<unsigned>(unit) == 0)
+    return r;
+  scratch.reset(static_cast<size_t>(step * item));
+  if (padded != inner) {
+    const int64_t words = step * item / 8, most = int64_t{1} << 30;  // a unit is whole words
+    for (int64_t first = 0; first < words; first += most)
+      for_each_narrow<ZeroWords>(std::min(words - first, most), {scratch.as<uint64_t>() + first});
+  }
+  move(mut_ref(scratch.as(), t.dtype, axes.shape, to, axes.rank), seen);
+  r.data = scratch.as();
+  return r;
+}
+/// [n, spatial, group, channel].
+inline Packed packed_image(const TensorRef& t, int64_t groups, int unit, Scratch& scratch) {
+  AxisOrder axes;
+  const int64_t channels = t.shape[1] / groups;
+  axes.add(t.shape[0], t.strides[0]);
+  axes.add_spatial(t);
+  axes.add(groups, t.strides[1] * channels);
+  axes.add(channels, t.strides[1]);
+  return packed(t, axes, unit, scratch);
+}
+/// [o, taps, c], or (`back`) [group, c, taps, o of the group].
+inline Packed packed_weight(const TensorRef& w, int64_t groups, bool back, int unit, Scratch& scratch) {
+  AxisOrder axes;
+  const int64_t group_o = w.shape[0] / groups;
+  if (back) {
+    axes.add(groups, w.strides[0] * group_o);
+    axes.add(w.shape[1], w.strides[1]);
+  } else {
+    axes.add(w.shape[0], w.strides[0]);
+  }
+  axes.add_spatial(w);
+  if (back) axes.add(group_o, w.strides[0]);
+  else axes.add(w.shape[1], w.strides[1]);
+  return packed(w, axes, unit, scratch);
+}
+/// [taps, o] of a depthwise convolution's.
+inline Packed packed_depthwise(const TensorRef& w, Scratch& scratch) {
+  AxisOrder axes;
+  axes.add_spatial(w);
+  axes.add(w.shape[0], w.strides[0]);
+  return packed(w, axes, static_cast<int>(itemsize(w.dtype)), scratch);
+}
+
+/// out[i] = sum of parts [i].
+template <class T> struct SumParts {
+  T* out;
+  const compute_t<T>* sums;
+  int64_t part, parts;
+  __device__ void operator()(uint32_t number) const {
+    compute_t<T> sum = sums[number];
+    for (int64_t k = 1; k < parts; ++k) sum += sums[k * part + number];
+    out[number] = static_cast<T>(sum);
+  }
+};
+
+/// out, at the positions of w's rows: windows of `images` images times weights (+ bias). `whole`: these are all of out.
+/// Parts of k add up in f32, too, not in halves.
+template <class T, Arithmetic How, int Unit>
+void windows_times_weights(T* out, int64_t out_channels, int64_t groups, const Packed& source, const Packed& weights,
+                           const void* bias, const Windows& w, int64_t images, int64_t all_taps, bool whole,
+                           const ConvPlan& plan) {
+  using C = compute_t<T>;
+  const int64_t k = w.tap_count() * source.units;
+  WEFT_CHECK(out_channels * all_taps * source.units < int64_t{1} << 31, NotSupported,
+             "conv: a weight takes 16 GiB or more");
+  ConvProduct p{};
+  p.windows = w;
+  p.b = weights.data, p.bias = bias;
+  p.n = static_cast<int32_t>(out_channels / groups);
+  p.units = divisor_of(source.units);
+  p.taps = static_cast<uint32_t>(w.tap_count()), p.all_taps = static_cast<uint32_t>(all_taps);
+  p.stages = static_cast<int32_t>(ceil_div(k * Unit, 64));
+  p.out_pitch = out_channels, p.out_group = p.n;
+  const int64_t most = w.images_at_once(images, plan.images);
+  for (int64_t first = 0; first < images; first += most) {
+    const int64_t count = images - first < most ? images - first : most, elements = count * w.to_image * out_channels;
+    T* const to = out + first * w.to_image * out_channels;
+    p.m = p.rows = static_cast<int32_t>(count * w.image_rows());
+    p.a = static_cast<const char*>(source.data) + first * w.image * Unit;
+    p.out = to;
+    const auto aligned = [&](int64_t item) { return p.n * item % 16 == 0; };
+    const ConvPlan chosen = choose_plan<T, Unit, true>(plan, p, groups,
+                                                       whole && elements < int64_t{1} << 31 && aligned(sizeof(C)));
+    p.parts = chosen.parts > 1;
+    p.aligned = aligned(sizeof(T)) && reinterpret_cast<uintptr_t>(to) % 16 == 0;
+    Scratch sums(p.parts ? static_cast<size_t>(chosen.parts * elements) * sizeof(C) : 0);
+    if (p.parts) p.out = sums.as(), p.out_part = elements;
+    start_product<T, How, Unit, true>(p, groups, chosen);
+    if (p.parts) for_each_narrow<SumParts<T>>(elements, {to, sums.as<C>(), elements, chosen.parts});
+  }
+}
+template <class T, Arithmetic How, class... A> void by_unit(int unit, A&&... a) {
+  if constexpr (is_half_v<T>)
+    if (unit == 8) return windows_times_weights<T, How, 8>(a...);
+  windows_times_weights<T, How, 16>(a...);
+}
+
+/// out [m, n] = a b of one group, as the library does it.
+inline Gemm matrix_product(void* out, int64_t m, int64_t n, int64_t k, Dtype dtype) {
+  Gemm g;
+  g.m = m, g.n = n, g.k = k;
+  g.out = out, g.out_row = n;
+  g.dtype = g.out_dtype = dtype;
+  return g;
+}
+inline void add_bias(Gemm& g, const void* bias) {
+  g.bias = bias;
+  if (bias) g.epilogue = Epilogue::bias;
+}
+
+/// Channels that are read at once where every channel has its own filter.
+template <class T, class F> void dispatch_width(bool same, int64_t channels, const void* x, const void* y, F&& f) {
+  constexpr int V = sizeof(T) < 8 ? 16 / static_cast<int>(sizeof(T)) : 1;  // two of f64 would spill
+  const bool wide = same && channels % V == 0 && reinterpret_cast<uintptr_t>(x) % 16 == 0 &&
+                    reinterpret_cast<uintptr_t>(y) % 16 == 0;
+  if (wide) f.template operator()<V>();
+  else f.template operator()<1>();
+}
+
+/// Calls f(windows) for every set of input positions whose gradient has the same taps.
+template <class F> void for_each_phase(const ConvGeometry& p, int64_t pixel_units, F&& f) {
+  int64_t first[3];
+  const auto end = [&](int axis) { return std::min(p.stride[axis], p.in[axis]); };
+  for (first[0] = 0; first[0] < end(0); ++first[0])
+    for (first[1] = 0; first[1] < end(1); ++first[1])
+      for (first[2] = 0; first[2] < end(2); ++first[2]) f(Windows::of_gradient(p, first, pixel_units));
 }
 
 inline void conv(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, const TensorRef& bias,
-                 const ConvParams& params, int64_t column_elements = kColumnElements) {
+                 const ConvParams& params, const ConvPlan& plan = {}) {
   const ConvGeometry p(x, w, y, params);
+  const Dtype dtype = y.dtype;
   Scratch features, weights, vector;
-  const void* from = channels_last(x, features);
-  const void* b = contiguous(bias, vector);
+  const void* b = dense_contiguous(bias, dtype, vector, move);
+  const int item = static_cast<int>(itemsize(dtype));
   if (p.depthwise()) {
-    const void* arranged = arranged_weight(w, p.groups, WeightOrder::taps_o, weights);
-    dispatch_floating(y.dtype, "conv", [&]<class T> {
-      for_each_number(y.numel, DepthwiseForward<T>{y.as_mut<T>(), static_cast<const T*>(from),
-                                                   static_cast<const T*>(arranged), static_cast<const T*>(b), p});
+    const void *from = packed_image(x, 1, item, features).data, *f = packed_depthwise(w, weights).data;
+    dispatch_floating(dtype, "conv", [&]<class T> {
+      dispatch_width<T>(p.o == p.c, p.c, from, y.data, [&]<int V> {
+        depthwise_as<T, V>(y.as_mut<T>(), p.o, static_cast<const T*>(from), static_cast<const T*>(f),
+                           static_cast<const T*>(b), Windows::of_input(p, p.c / V), p.n, p.o / p.c, 1, plan.images);
+      });
     });
     return;
   }
-  const int64_t width = p.taps() * p.group_c();
-  const WeightView view{arranged_weight(w, p.groups, WeightOrder::o_taps_c, weights), 1, width, p.group_o() * width};
-  windows_times_weights(y.mut, p.o, from, p.n * p.out_size(), Windows::of_input(p), p.plain(), view, b, y.dtype,
-                        column_elements);
-}
-
-/// Columns of whole images by a product, spread over the inputs that they came from: no multiplication by the zeros
-/// that a stride puts between gradients.
-inline void spread_input_grad(void* x_grad, const void* g, const void* weights, const ConvGeometry& p, Dtype dtype,
-                              int64_t column_elements) {
-  const int64_t group_width = p.taps() * p.group_c(), width = group_width * p.groups, image = p.out_size() * width;
-  const int64_t most = column_elements / image, images = most < 1 ? 1 : most < p.n ? most : p.n;
-  const Dtype wide = compute_dtype(dtype);
-  Scratch columns(static_cast<size_t>(images * image) * itemsize(wide));
-  for (int64_t first = 0; first < p.n; first += images) {
-    const int64_t count = p.n - first < images ? p.n - first : images;
-    Gemm product;
-    product.batch = p.groups, product.m = count * p.out_size(), product.n = group_width, product.k = p.group_o();
-    product.a = element(g, first * p.out_size() * p.o, dtype), product.a_row = p.o, product.a_batch = p.group_o();
-    product.b = weights, product.b_row = group_width, product.b_batch = p.group_o() * group_width;
-    product.out = columns.as(), product.out_row = width, product.out_batch = group_width;
-    product.dtype = dtype, product.out_dtype = wide;
-    gemm(product);
-    dispatch_floating(dtype, "conv", [&]<class T> {
-      T* to = static_cast<T*>(x_grad) + first * p.in_size() * p.c;
-      for_each_number(count * p.in_size() * p.c, SpreadColumns<T>{to, columns.as<compute_t<T>>(), p});
-    });
+  if (p.plain() && p.groups == 1 && !plan.m) {
+    Gemm g = matrix_product(y.mut, p.n * p.out_size(), p.o, p.c, dtype);
+    g.a = packed_image(x, 1, item, features).data, g.a_row = p.c;
+    g.b = packed_weight(w, 1, false, item, weights).data, g.b_row = 1, g.b_col = p.c;
+    add_bias(g, b);
+    return gemm(g);
   }
+  const int unit = unit_of(p, p.group_c(), dtype);
+  const Packed from = packed_image(x, p.groups, unit, features), f = packed_weight(w, p.groups, false, unit, weights);
+  dispatch_arithmetic(dtype, [&]<class T, Arithmetic How> {
+    by_unit<T, How>(unit, y.as_mut<T>(), p.o, p.groups, from, f, b, Windows::of_input(p, p.groups * from.units), p.n,
+                    p.taps(), true, plan);
+  });
 }
 
 inline void conv_input_grad(const MutTensorRef& x_grad, const TensorRef& g, const TensorRef& w, const TensorRef& bias,
-                            const ConvParams& params, int64_t column_elements = kColumnElements) {
+                            const ConvParams& params, const ConvPlan& plan = {}) {
   const ConvGeometry p(x_grad, w, g, params);
   const Dtype dtype = x_grad.dtype;
-  const int64_t rows = p.n * p.in_size(), image_columns = p.out_size() * p.taps() * p.c;
   Scratch gradients, weights, vector;
-  const void* from = channels_last(g, gradients);
-  const void* b = contiguous(bias, vector);
+  const void* b = dense_contiguous(bias, dtype, vector, move);
+  const int item = static_cast<int>(itemsize(dtype));
   if (p.depthwise()) {
-    const void* arranged = arranged_weight(w, p.groups, WeightOrder::taps_o, weights);
+    const void *from = packed_image(g, 1, item, gradients).data, *f = packed_depthwise(w, weights).data;
     dispatch_floating(dtype, "conv", [&]<class T> {
-      for_each_number(x_grad.numel, DepthwiseInputGrad<T>{x_grad.as_mut<T>(), static_cast<const T*>(from),
-                                                          static_cast<const T*>(arranged), p});
-    });
-  } else if (!p.unit_stride() && image_columns <= 4 * column_elements) {
-    spread_input_grad(x_grad.mut, from, arranged_weight(w, p.groups, WeightOrder::o_taps_c, weights), p, dtype,
-                      column_elements);
-  } else {
-    const void* arranged = arranged_weight(w, p.groups, WeightOrder::group_taps_o_c, weights);
-    const WeightView view{arranged, p.group_c(), 1, p.taps() * p.group_o() * p.group_c()};
-    return windows_times_weights(x_grad.mut, p.c, from, rows, Windows::of_gradient(p), p.plain(), view, b, dtype,
-                                 column_elements);
-  }
-  if (b) add_bias(x_grad.mut, b, rows, p.c, dtype);
-}
-
-inline void conv_weight_grad(const MutTensorRef& w_grad, const MutTensorRef& bias_grad, const TensorRef& x,
-                             const TensorRef& g, const ConvParams& params, int64_t column_elements = kColumnElements) {
-  const ConvGeometry p(x, w_grad, g, params);
-  const Dtype dtype = w_grad.dtype, wide = compute_dtype(dtype);
-  const int64_t rows = p.n * p.out_size(), taps = p.taps();
-  Scratch features, gradients;
-  const void* from = channels_last(x, features);
-  const void* grads = channels_last(g, gradients);
-  if (bias_grad.defined())
-    dispatch_floating(dtype, "conv", [&]<class T> {
-      fn::Axes<1> walk;
-      walk.append(p.o, {1});
-      sum_rows(bias_grad.as_mut<T>(), walk, rows, p.o, GradientTerm<T>{static_cast<const T*>(grads), p.o});
-    });
-  if (p.depthwise()) {
-    dispatch_floating(dtype, "conv", [&]<class T> {
-      fn::Axes<1> walk;
-      walk.append(taps, {1});
-      walk.append(p.o, {taps});
-      sum_rows(w_grad.as_mut<T>(), walk, rows, taps * p.o,
-               DepthwiseTerm<T>{static_cast<const T*>(from), static_cast<const T*>(grads), p});
+      dispatch_width<T>(p.o == p.c, p.c, from, x_grad.data, [&]<int V> {
+        for_each_phase(p, p.o / V, [&](const Windows& windows) {
+          depthwise_as<T, V>(x_grad.as_mut<T>(), p.c, static_cast<const T*>(from), static_cast<const T*>(f),
+                             static_cast<const T*>(b), windows, p.n, 1, p.o / p.c, plan.images);
+        });
+      });
     });
     return;
   }
-  const Windows w = Windows::of_input(p);
-  const bool plain = p.plain(), in_place = taps == 1 && dtype == wide;
-  const int64_t width = w.width(), group_width = width / p.groups, most = column_elements / width,
-                chunk = plain || rows <= most ? rows
-                        : most < 1            ? 1
-                                              : most;
-  Scratch columns(plain ? 0 : static_cast<size_t>(chunk * width) * itemsize(dtype));
-  Scratch sums(in_place ? 0 : static_cast<size_t>(w_grad.numel) * itemsize(wide));
-  for (int64_t first = 0; first < rows; first += chunk) {
-    const int64_t count = rows - first < chunk ? rows - first : chunk;
-    if (!plain) gather_windows(columns.as(), from, dtype, w, first, count);
-    Gemm product;
-    product.batch = p.groups, product.m = p.group_o(), product.n = group_width, product.k = count;
-    product.a = element(grads, first * p.o, dtype), product.a_row = 1, product.a_col = p.o,
-    product.a_batch = p.group_o();
-    product.b = plain ? from : columns.as(), product.b_row = width, product.b_batch = group_width;
-    product.out = in_place ? w_grad.mut : sums.as(), product.out_row = group_width;
-    product.out_batch = p.group_o() * group_width;
-    product.dtype = dtype, product.out_dtype = wide;
-    product.beta = first > 0 ? 1 : 0;
-    gemm(product);
+  if (p.plain() && p.groups == 1 && !plan.m) {
+    Gemm product = matrix_product(x_grad.mut, p.n * p.in_size(), p.c, p.o, dtype);
+    product.a = packed_image(g, 1, item, gradients).data, product.a_row = p.o;
+    product.b = packed_weight(w, 1, false, item, weights).data, product.b_row = p.c;
+    add_bias(product, b);
+    return gemm(product);
   }
-  if (in_place) return;
-  dispatch_floating(dtype, "conv", [&]<class T> {
-    for_each_number(w_grad.numel, StoreWeightGrad<T>{w_grad.as_mut<T>(), sums.as<compute_t<T>>(), taps, p.group_c()});
+  const int unit = unit_of(p, p.group_o(), dtype);
+  const Packed from = packed_image(g, p.groups, unit, gradients), f = packed_weight(w, p.groups, true, unit, weights);
+  dispatch_arithmetic(dtype, [&]<class T, Arithmetic How> {
+    for_each_phase(p, p.groups * from.units, [&](const Windows& windows) {
+      by_unit<T, How>(unit, x_grad.as_mut<T>(), p.c, p.groups, from, f, b, windows, p.n, p.taps(), p.unit_stride(),
+                      plan);
+    });
+  });
+}
+
+/// out [o, c, taps] = sums over parts of [part, o, tap, c], whose c is padded.
+template <class T> struct StoreWeightGrad {
+  T* out;
+  const compute_t<T>* sums;
+  int64_t part, parts, padded;
+  fn::FastDivisor taps, channels;
+  __device__ void operator()(uint32_t number) const {
+    uint32_t o = number;
+    const int64_t tap = fn::take_digit(o, taps), c = fn::take_digit(o, channels);
+    const auto* from = sums + (int64_t{o} * taps.divisor + tap) * padded + c;
+    compute_t<T> sum = from[0];
+    for (int64_t k = 1; k < parts; ++k) sum += from[k * part];
+    out[number] = static_cast<T>(sum);
+  }
+};
+
+template <class T, Arithmetic How, int Unit>
+void sum_weight_grad(T* w_grad, const Packed& x, const Packed& g, const ConvGeometry& geometry, const ConvPlan& wish) {
+  using C = compute_t<T>;
+  const int64_t groups = geometry.groups;
+  ConvProduct p{};
+  p.windows = Windows::of_input(geometry, groups * x.units);
+  p.m = static_cast<int32_t>(geometry.group_o()), p.n = static_cast<int32_t>(geometry.taps() * x.inner);
+  p.units = divisor_of(x.units);
+  p.taps = static_cast<uint32_t>(geometry.taps());
+  p.a_units = static_cast<uint32_t>(g.units), p.a_pitch = static_cast<uint32_t>(groups * g.units);
+  p.out_pitch = p.n, p.out_group = int64_t{p.m} * p.n, p.out_part = groups * p.out_group;
+  p.parts = p.aligned = true;
+  const auto set_images = [&](int64_t images) {
+    p.rows = static_cast<int32_t>(images * p.windows.image_rows());
+    p.stages = ceil_div(p.rows, static_cast<int32_t>(64 / sizeof(T)));
+  };
+  const int64_t most = p.windows.images_at_once(geometry.n, wish.images, groups * g.units);
+  set_images(most);
+  const ConvPlan plan = choose_plan<T, Unit, false>(wish, p, groups, true);
+  const int64_t turns = geometry.n > most ? ceil_div(geometry.n, most) : 1;
+  Scratch sums(static_cast<size_t>(turns * plan.parts * p.out_part) * sizeof(C));
+  for (int64_t turn = 0; turn < turns; ++turn) {
+    const int64_t first = turn * most, left = geometry.n - first;
+    set_images(left < most ? left : most);
+    p.a = static_cast<const char*>(g.data) + first * p.windows.image_rows() * p.a_pitch * 16;
+    p.b = static_cast<const char*>(x.data) + first * p.windows.image * Unit;
+    p.out = sums.as<C>() + turn * plan.parts * p.out_part;
+    start_product<T, How, Unit, false>(p, groups, plan);
+  }
+  const int64_t n = geometry.o * geometry.taps() * geometry.group_c();
+  for_each_narrow<StoreWeightGrad<T>>(n, {w_grad, sums.as<C>(), p.out_part, turns * plan.parts, x.inner,
+                                          divisor_of(geometry.taps()), divisor_of(geometry.group_c())});
+}
+
+inline void conv_weight_grad(const MutTensorRef& w_grad, const MutTensorRef& bias_grad, const TensorRef& x,
+                             const TensorRef& g, const ConvParams& params, const ConvPlan& plan = {}) {
+  const ConvGeometry p(x, w_grad, g, params);
+  const Dtype dtype = w_grad.dtype;
+  const int item = static_cast<int>(itemsize(dtype));
+  const bool depthwise = p.depthwise(), plain = p.plain() && p.groups == 1 && !plan.m;
+  Scratch features, gradients;
+  const int64_t groups = depthwise ? 1 : p.groups;
+  const Packed grads = packed_image(g, groups, depthwise || plain ? item : 16, gradients);
+  if (bias_grad.defined())
+    dispatch_floating(dtype, "conv", [&]<class T> {
+      const int64_t pitch = groups * grads.inner, at_once = Windows::of_input(p, 1).images_at_once(p.n, plan.images);
+      sum_rows(bias_grad.as_mut<T>(), p.o, 1, p.n, p.out_size(), at_once, [&](int64_t first) {
+        return GradientTerm<T>{static_cast<const T*>(grads.data) + first * p.out_size() * pitch,
+                               static_cast<uint32_t>(p.o / groups), static_cast<uint32_t>(grads.inner),
+                               static_cast<uint32_t>(pitch)};
+      });
+    });
+  if (depthwise) {
+    const void* from = packed_image(x, 1, item, features).data;
+    dispatch_floating(dtype, "conv", [&]<class T> {
+      const Windows w = Windows::of_input(p, p.c);
+      sum_rows(w_grad.as_mut<T>(), p.o, p.taps(), p.n, p.out_size(), w.images_at_once(p.n, plan.images),
+               [&](int64_t first) {
+                 return DepthwiseTerm<T>{static_cast<const T*>(from) + first * w.image,
+                                         static_cast<const T*>(grads.data) + first * p.out_size() * p.o, w,
+                                         static_cast<uint32_t>(p.o), static_cast<uint32_t>(p.o / p.c)};
+               });
+    });
+    return;
+  }
+  if (plain) {
+    Gemm product = matrix_product(w_grad.mut, p.o, p.c, p.n * p.out_size(), dtype);
+    product.a = grads.data, product.a_row = 1, product.a_col = p.o;
+    product.b = packed_image(x, 1, item, features).data, product.b_row = p.c;
+    return gemm(product);
+  }
+  const int unit = unit_of(p, p.group_c(), dtype);
+  const Packed from = packed_image(x, p.groups, unit, features);
+  dispatch_arithmetic(dtype, [&]<class T, Arithmetic How> {
+    if constexpr (is_half_v<T>)
+      if (unit == 8) return sum_weight_grad<T, How, 8>(w_grad.as_mut<T>(), from, grads, p, plan);
+    sum_weight_grad<T, How, 16>(w_grad.as_mut<T>(), from, grads, p, plan);
   });
 }
 

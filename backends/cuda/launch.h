@@ -22,10 +22,16 @@
 #define WEFT_DYN_SHARED(T, name)                                  \
   extern __shared__ __align__(128) unsigned char weft_dynamic_[]; \
   T* name = reinterpret_cast<T*>(weft_dynamic_)
+/// In front of a loop: no turn of it stays a jump; or every one does.
+#define WEFT_UNROLL _Pragma("unroll")
+#define WEFT_NO_UNROLL _Pragma("unroll 1")
 
 namespace weft::cuda {
 
+inline constexpr size_t kSharedByDefault = size_t{48} << 10;
+
 /// Starts a kernel on the calling thread's current stream. Arguments are converted to the kernel's parameter types.
+/// Every card has 99 KB of shared memory for a block, static one included.
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A&&... a) {
   std::tuple<P...> values(static_cast<P>(std::forward<A>(a))...);
@@ -33,6 +39,9 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A&
       [&](P&... v) {
         void* at[] = {&v..., nullptr};
         const auto* name = reinterpret_cast<const void*>(kernel);
+        if (shared_bytes > kSharedByDefault)
+          check(cudaFuncSetAttribute(name, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
+                "cudaFuncSetAttribute");
         check_launch(cudaLaunchKernel(name, grid, block, at, shared_bytes, static_cast<cudaStream_t>(stream())), name);
       },
       values);
@@ -42,6 +51,8 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A&
 
 #else
 #include WEFT_CUDA_EMULATOR  // a test names its stand-in for the card
+#define WEFT_UNROLL
+#define WEFT_NO_UNROLL
 #endif
 
 namespace weft::cuda {

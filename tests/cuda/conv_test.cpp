@@ -1,8 +1,10 @@
-// Convolution on a card beside its definition: all three directions, with chunks far smaller than in use.
+// Convolution on a card beside its definition: all directions, tiles, parts and kinds of arithmetic.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 
+#include "against_cpu.h"
 #include "support/reference_conv.h"
 #include "support/same_bits.h"
 #include "weft/backends/cuda/conv.cuh"
@@ -10,11 +12,11 @@
 namespace {
 
 using namespace weft;
+using cuda::ConvPlan;
 
 struct Case {
   Shape x, w;
   ConvParams p;
-  Shape extra;  // output sizes beyond what the stride gives (none if empty)
 };
 
 ConvParams geometry(Shape stride, Shape lo, Shape hi, Shape dilation, int64_t groups) {
@@ -23,23 +25,35 @@ ConvParams geometry(Shape stride, Shape lo, Shape hi, Shape dilation, int64_t gr
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> all{
-      {{2, 5, 7, 9}, {3, 5, 1, 1}, ConvParams::plain(2), {}},
-      {{1, 1, 1}, {1, 1, 1}, ConvParams::plain(1), {}},
-      {{3, 6, 4, 5}, {4, 3, 1, 1}, geometry({1, 1}, {0, 0}, {0, 0}, {1, 1}, 2), {}},
-      {{2, 4, 9, 11}, {6, 4, 3, 3}, geometry({1, 1}, {1, 1}, {1, 1}, {1, 1}, 1), {}},
-      {{2, 8, 9, 6}, {16, 8, 3, 2}, geometry({2, 3}, {1, 0}, {2, 1}, {1, 2}, 1), {}},
-      {{1, 6, 8, 9}, {9, 2, 2, 3}, geometry({2, 1}, {0, 2}, {1, 2}, {2, 1}, 3), {}},
-      {{2, 3, 33}, {5, 3, 4}, geometry({3}, {2}, {1}, {2}, 1), {}},
-      {{2, 16, 10}, {4, 8, 3}, geometry({1}, {1}, {1}, {1}, 2), {}},
-      {{1, 2, 5, 4, 6}, {3, 2, 2, 3, 3}, geometry({1, 2, 1}, {1, 1, 0}, {0, 1, 2}, {1, 1, 2}, 1), {}},
-      {{1, 4, 3, 5, 4}, {4, 2, 1, 3, 2}, geometry({2, 1, 2}, {0, 1, 1}, {0, 1, 0}, {1, 1, 1}, 2), {}},
-      {{2, 4, 5, 5}, {3, 4, 1, 1}, geometry({2, 2}, {0, 0}, {0, 0}, {1, 1}, 1), {}},
-      // depthwise, with one and with three outputs a channel
-      {{2, 5, 7, 6}, {5, 1, 3, 3}, geometry({1, 1}, {1, 1}, {1, 1}, {1, 1}, 5), {}},
-      {{2, 4, 9, 8}, {12, 1, 3, 2}, geometry({2, 1}, {1, 0}, {0, 1}, {1, 2}, 4), {}},
-      {{1, 33, 300}, {33, 1, 5}, geometry({1}, {2}, {2}, {1}, 33), {}},
+      {{2, 5, 7, 9}, {3, 5, 1, 1}, ConvParams::plain(2)},
+      {{1, 1, 1}, {1, 1, 1}, ConvParams::plain(1)},
+      {{3, 6, 4, 5}, {4, 3, 1, 1}, geometry({1, 1}, {0, 0}, {0, 0}, {1, 1}, 2)},
+      {{2, 4, 9, 11}, {6, 4, 3, 3}, geometry({1, 1}, {1, 1}, {1, 1}, {1, 1}, 1)},
+      {{2, 8, 9, 6}, {16, 8, 3, 2}, geometry({2, 3}, {1, 0}, {2, 1}, {1, 2}, 1)},
+      {{1, 6, 8, 9}, {9, 2, 2, 3}, geometry({2, 1}, {0, 2}, {1, 2}, {2, 1}, 3)},
+      {{2, 3, 33}, {5, 3, 4}, geometry({3}, {2}, {1}, {2}, 1)},
+      {{2, 16, 10}, {4, 8, 3}, geometry({1}, {1}, {1}, {1}, 2)},
+      {{1, 2, 5, 4, 6}, {3, 2, 2, 3, 3}, geometry({1, 2, 1}, {1, 1, 0}, {0, 1, 2}, {1, 1, 2}, 1)},
+      {{1, 4, 3, 5, 4}, {4, 2, 1, 3, 2}, geometry({2, 1, 2}, {0, 1, 1}, {0, 1, 0}, {1, 1, 1}, 2)},
+      {{2, 4, 5, 5}, {3, 4, 1, 1}, geometry({2, 2}, {0, 0}, {0, 0}, {1, 1}, 1)},
+      // a dilation larger than the map; one pixel; a window that sees padding alone
+      {{2, 9, 5, 5}, {7, 9, 3, 3}, geometry({1, 1}, {6, 6}, {6, 6}, {6, 6}, 1)},
+      {{3, 17, 1, 1}, {11, 17, 3, 3}, geometry({1, 1}, {1, 1}, {1, 1}, {1, 1}, 1)},
+      {{1, 8, 4, 4}, {8, 8, 3, 3}, geometry({1, 1}, {5, 0}, {5, 3}, {1, 1}, 1)},
+      // strides that share a factor with the dilation: taps that never meet
+      {{1, 5, 9, 8}, {6, 5, 3, 2}, geometry({4, 2}, {3, 1}, {2, 1}, {2, 2}, 1)},
+      // edges of tiles: 65 and 129 columns, k of several stages
+      {{1, 40, 12, 11}, {65, 40, 3, 3}, geometry({1, 1}, {1, 1}, {1, 1}, {1, 1}, 1)},
+      {{2, 33, 8, 9}, {129, 33, 2, 2}, geometry({2, 1}, {1, 0}, {0, 1}, {1, 1}, 1)},
+      // depthwise, with one and with three outputs a channel, narrow and in whole loads
+      {{2, 5, 7, 6}, {5, 1, 3, 3}, geometry({1, 1}, {1, 1}, {1, 1}, {1, 1}, 5)},
+      {{2, 4, 9, 8}, {12, 1, 3, 2}, geometry({2, 1}, {1, 0}, {0, 1}, {1, 2}, 4)},
+      {{1, 33, 300}, {33, 1, 5}, geometry({1}, {2}, {2}, {1}, 33)},
+      {{2, 16, 6, 5}, {16, 1, 3, 3}, geometry({2, 1}, {1, 1}, {1, 1}, {1, 1}, 16)},
       // a transposed convolution's: inputs that no window reaches
-      {{1, 3, 8, 9}, {2, 3, 2, 2}, geometry({3, 3}, {0, 0}, {0, 0}, {1, 1}, 1), {}},
+      {{1, 3, 8, 9}, {2, 3, 2, 2}, geometry({3, 3}, {0, 0}, {0, 0}, {1, 1}, 1)},
+      // an empty batch
+      {{0, 8, 5, 5}, {4, 8, 3, 3}, geometry({1, 1}, {1, 1}, {1, 1}, {1, 1}, 1)},
   };
   return all;
 }
@@ -50,25 +64,18 @@ Shape output_of(const Case& c) {
   return y;
 }
 
-/// Largest difference to the reference, relative to the size of the sums.
-double difference(const Tensor& got, const std::vector<double>& expected) {
-  const std::vector<double> v = got.to(Dtype::f64).contiguous().to_vector<double>();
-  REQUIRE(v.size() == expected.size());
-  double most = 1, worst = 0;
-  for (size_t i = 0; i < v.size(); ++i) most = std::max(most, std::abs(expected[i]));
-  for (size_t i = 0; i < v.size(); ++i)
-    worst = std::max(worst, std::abs(v[i] - expected[i]) + (std::isnan(v[i]) ? 1e9 : 0));
-  return worst / most;
-}
-
-// One rounding of the result, and sums of up to a few hundred terms in the compute type.
-double tolerance(Dtype d) { return d == Dtype::f64 ? 1e-14 : d == Dtype::f32 ? 1e-6 : d == Dtype::f16 ? 1e-3 : 8e-3; }
-
 Tensor numbers(const Shape& s, Dtype d, uint64_t seed) {
-  return (support::sample_index(s, -4, 5, Dtype::i64, seed)).to(d);
+  return support::sample_index(s, -4, 5, Dtype::i64, seed).to(d);
 }
 std::vector<double> values(const Tensor& t) { return t.to(Dtype::f64).contiguous().to_vector<double>(); }
-Tensor last(const Shape& s, Dtype d) { return empty(s, {d}, MemoryFormat::channels_last); }
+Tensor last(const Shape& s, Dtype d) { return support::unwritten(s, d, MemoryFormat::channels_last); }
+
+/// t holds `expected`, rounded once: sums of small integers are exact in every compute type.
+bool equal(const Tensor& t, const std::vector<double>& expected) {
+  Tensor rounded = empty({static_cast<int64_t>(expected.size())}, {Dtype::f64});
+  std::copy(expected.begin(), expected.end(), static_cast<double*>(rounded.mut_raw_data()));
+  return values(t) == values(rounded.to(t.dtype()));
+}
 
 void add_channel(std::vector<double>& y, const Shape& s, const std::vector<double>& bias) {
   int64_t inner = 1;
@@ -76,54 +83,163 @@ void add_channel(std::vector<double>& y, const Shape& s, const std::vector<doubl
   for (size_t i = 0; i < y.size(); ++i) y[i] += bias[i / static_cast<size_t>(inner) % bias.size()];
 }
 
+/// The expected results of a case, which do not depend on the dtype.
+struct Expected {
+  Shape ys;
+  std::vector<double> y, y_bias, dx, dx_bias, dw, db;
+  explicit Expected(const Case& c) : ys(output_of(c)) {
+    const auto v = [](const Shape& s, uint64_t seed) { return values(numbers(s, Dtype::f64, seed)); };
+    y = y_bias = test::reference_conv(v(c.x, 1), v(c.w, 2), {}, c.x, c.w, ys, c.p);
+    dx = dx_bias = test::reference_conv({}, v(c.w, 2), v(ys, 3), c.x, c.w, ys, c.p);
+    dw = test::reference_conv(v(c.x, 1), {}, v(ys, 3), c.x, c.w, ys, c.p);
+    if (c.x[0] == 0)
+      y.clear(), y_bias.clear(), dx.clear(), dx_bias.clear(), dw.assign(static_cast<size_t>(c.w.numel()), 0);
+    add_channel(y_bias, ys, v({c.w[0]}, 4));
+    add_channel(dx_bias, c.x, v({c.x[1]}, 5));
+    db.assign(static_cast<size_t>(ys[1]), 0);
+    const std::vector<double> g = v(ys, 3);
+    for (size_t i = 0; i < g.size(); ++i) db[i / (g.size() / static_cast<size_t>(ys[0] * ys[1])) % db.size()] += g[i];
+  }
+};
+
+/// All directions of a case; `odd`: operands of no order.
+void check_case(const Case& c, const Expected& e, Dtype d, bool odd, const ConvPlan& plan) {
+  CAPTURE(c.x);
+  CAPTURE(c.w);
+  CAPTURE(c.p.groups);
+  CAPTURE(d);
+  CAPTURE(plan.m);
+  CAPTURE(plan.n);
+  CAPTURE(plan.parts);
+  const auto given = [&](const Shape& s, uint64_t seed) {
+    const Tensor t = numbers(s, d, seed);
+    return odd ? support::scattered(t) : s.size() > 2 && t.numel() ? support::channels_last(t) : t;
+  };
+  const Tensor x = given(c.x, 1), w = odd ? given(c.w, 2) : numbers(c.w, d, 2), g = given(e.ys, 3),
+               b = given({c.w[0]}, 4), q = given({c.x[1]}, 5);
+  if (c.x[0] > 0) {
+    Tensor y = last(e.ys, d);
+    cuda::conv(mut_ref(y), ref(x), ref(w), ref(b), c.p, plan);
+    CHECK(equal(y, e.y_bias));
+    y = last(e.ys, d);
+    cuda::conv(mut_ref(y), ref(x), ref(w), {}, c.p, plan);
+    CHECK(equal(y, e.y));
+    Tensor dx = last(c.x, d);
+    cuda::conv_input_grad(mut_ref(dx), ref(g), ref(w), {}, c.p, plan);
+    CHECK(equal(dx, e.dx));
+    dx = last(c.x, d);
+    cuda::conv_input_grad(mut_ref(dx), ref(g), ref(w), ref(q), c.p, plan);
+    CHECK(equal(dx, e.dx_bias));
+  }
+  ConvPlan sums = plan;  // which have fewer tiles
+  if (sums.n == 32 || sums.m == 256) sums.m = sums.n = 64;
+  if (sums.m == 128 && sums.n == 64) std::swap(sums.m, sums.n);
+  Tensor dw = support::unwritten(c.w, d), db = support::unwritten({c.w[0]}, d);
+  cuda::conv_weight_grad(mut_ref(dw), mut_ref(db), ref(x), ref(g), c.p, sums);
+  CHECK(equal(dw, e.dw));
+  CHECK(equal(db, e.db));
+  Tensor none;
+  dw = support::unwritten(c.w, d);
+  cuda::conv_weight_grad(mut_ref(dw), mut_ref(none), ref(x), ref(g), c.p, sums);
+  CHECK(equal(dw, e.dw));
+}
+
+/// f32 products in TF32 until the end of the scope.
+struct WithTf32 {
+  WithTf32() { set_float32_matmul_precision("high"); }
+  ~WithTf32() { set_float32_matmul_precision("highest"); }
+};
+
 }  // namespace
 
 TEST_SUITE("cuda conv") {
-  TEST_CASE("all directions, dtypes and chunks") {
-    for (const Case& c : cases())
-      for (const Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16})
-        for (const int64_t chunk : {int64_t{1}, int64_t{300}, cuda::kColumnElements}) {
-          if (chunk != cuda::kColumnElements && d != Dtype::f32 && d != Dtype::bf16) continue;
-          CAPTURE(c.x);
-          CAPTURE(c.w);
-          CAPTURE(c.p.groups);
-          CAPTURE(d);
-          CAPTURE(chunk);
-          const Shape ys = output_of(c);
-          const bool odd = chunk == 300;  // with operands of no order too
-          const Tensor x0 = numbers(c.x, d, 1), w0 = numbers(c.w, d, 2), g0 = numbers(ys, d, 3),
-                       b0 = numbers({c.w[0]}, d, 4), q0 = numbers({c.x[1]}, d, 5);
-          const auto given = [&](const Tensor& t) { return odd ? support::scattered(t) : support::channels_last(t); };
-          const Tensor x = given(x0), w = odd ? support::scattered(w0) : w0, g = given(g0),
-                       b = odd ? support::scattered(b0) : b0, q = odd ? support::scattered(q0) : q0;
+  TEST_CASE("all directions and dtypes, as the rules choose") {
+    for (const Case& c : cases()) {
+      const Expected e(c);
+      for (const Dtype d : support::kFloats)
+        for (const bool odd : {false, true}) check_case(c, e, d, odd, {});
+      const WithTf32 fast;
+      check_case(c, e, Dtype::f32, false, {});
+    }
+  }
 
-          Tensor y = last(ys, d);
-          cuda::conv(mut_ref(y), ref(x), ref(w), ref(b), c.p, chunk);
-          std::vector<double> expected = test::reference_conv(values(x0), values(w0), {}, c.x, c.w, ys, c.p);
-          add_channel(expected, ys, values(b0));
-          CHECK(difference(y, expected) <= tolerance(d));
-          cuda::conv(mut_ref(y), ref(x), ref(w), {}, c.p, chunk);
-          CHECK(difference(y, test::reference_conv(values(x0), values(w0), {}, c.x, c.w, ys, c.p)) <= tolerance(d));
+  TEST_CASE("every tile, with k in one and in several parts") {
+    int64_t parts = 1;
+    for (const Case& c : cases()) {
+      if (c.x[0] == 0 || c.p.groups == c.x[1]) continue;
+      const Expected e(c);
+      for (const auto& [m, n] : {std::pair{128, 128}, {256, 64}, {128, 64}, {128, 32}, {64, 64}})
+        check_case(c, e, n == 32 ? Dtype::f16 : Dtype::bf16, false, {m, n, parts});
+      for (const auto& [m, n] : {std::pair{128, 64}, {128, 32}, {64, 64}}) {
+        check_case(c, e, Dtype::f32, false, {m, n, parts});
+        const WithTf32 fast;
+        check_case(c, e, Dtype::f32, false, {m, n, parts});
+      }
+      for (const auto& [m, n] : {std::pair{128, 32}, {64, 64}}) check_case(c, e, Dtype::f64, false, {m, n, parts});
+      parts = 4 - parts;  // 1 and 3
+    }
+  }
 
-          Tensor dx = last(c.x, d);
-          expected = test::reference_conv({}, values(w0), values(g0), c.x, c.w, ys, c.p);
-          cuda::conv_input_grad(mut_ref(dx), ref(g), ref(w), {}, c.p, chunk);
-          CHECK(difference(dx, expected) <= tolerance(d));
-          cuda::conv_input_grad(mut_ref(dx), ref(g), ref(w), ref(q), c.p, chunk);
-          add_channel(expected, c.x, values(q0));
-          CHECK(difference(dx, expected) <= 2 * tolerance(d));  // rounded before the bias is added, and after
+  TEST_CASE("one image at a time, as where 2^31 are exceeded") {
+    for (const Case& c : cases()) {
+      if (c.x[0] < 2) continue;
+      const Expected e(c);
+      for (const int64_t parts : {1, 2})
+        for (const Dtype d : {Dtype::bf16, Dtype::f32}) check_case(c, e, d, false, {64, 64, parts, 1});
+    }
+  }
 
-          Tensor dw = empty(c.w, {d}), db = empty({c.w[0]}, {d});
-          cuda::conv_weight_grad(mut_ref(dw), mut_ref(db), ref(x), ref(g), c.p, chunk);
-          CHECK(difference(dw, test::reference_conv(values(x0), {}, values(g0), c.x, c.w, ys, c.p)) <= tolerance(d));
-          std::vector<double> sums(static_cast<size_t>(ys[1]), 0), gv = values(g0);
-          const size_t inner = gv.size() / static_cast<size_t>(ys[0] * ys[1]);
-          for (size_t i = 0; i < gv.size(); ++i) sums[i / inner % sums.size()] += gv[i];
-          CHECK(difference(db, sums) <= tolerance(d));
-          Tensor none;
-          cuda::conv_weight_grad(mut_ref(dw), mut_ref(none), ref(x), ref(g), c.p, chunk);
-          CHECK(difference(dw, test::reference_conv(values(x0), {}, values(g0), c.x, c.w, ys, c.p)) <= tolerance(d));
-        }
+  TEST_CASE("tiles and parts for a card of 132 multiprocessors") {
+    const auto plan = [](int32_t m, int32_t n, int32_t stages) {
+      cuda::ConvProduct p{};
+      p.m = m, p.n = n, p.stages = stages;
+      return cuda::choose_plan<bf16, 16, true>({}, p, 1, true, 132);
+    };
+    const ConvPlan wide = plan(50176, 128, 36), narrow = plan(200704, 64, 18), few = plan(200704, 12, 18),
+                   small = plan(784, 512, 144);
+    CHECK(std::array{wide.m, wide.n} == std::array{128, 128});
+    CHECK(std::array{narrow.m, narrow.n} == std::array{256, 64});
+    CHECK(std::array{few.m, few.n} == std::array{128, 32});
+    CHECK(wide.parts == 1);
+    CHECK(small.parts > 1);
+  }
+
+  TEST_CASE("numbers with rounding, beside the CPU") {
+    const Case c{{2, 24, 15, 14}, {72, 24, 3, 3}, geometry({2, 1}, {1, 1}, {1, 1}, {1, 1}, 1)};
+    const Shape ys = output_of(c);
+    manual_seed(1);
+    const Tensor x = randn(c.x, {Dtype::f64}), w = randn(c.w, {Dtype::f64}), g = randn(ys, {Dtype::f64});
+    // Errors beside the largest result, which is some four times the usual one.
+    const auto check = [&](Dtype d, double tolerance) {
+      CAPTURE(d);
+      const auto in = [&](const Tensor& t) { return support::channels_last(t.to(d)); };
+      const auto exact = [&](const Tensor& t) { return support::channels_last(t.to(d).to(Dtype::f64)); };
+      const auto close = [&](const Tensor& got, const Tensor& expected) {
+        double scale = 0;
+        for (const double v : values(expected)) scale = std::max(scale, std::fabs(v));
+        CHECK(support::difference(got.to(Dtype::f64).contiguous(), expected.contiguous(), scale) <= tolerance);
+      };
+      Tensor y = last(ys, d), dx = last(c.x, d), dw = support::unwritten(c.w, d), none;
+      Tensor y0 = last(ys, Dtype::f64), dx0 = last(c.x, Dtype::f64), dw0 = support::unwritten(c.w, Dtype::f64);
+      const Tensor x1 = exact(x), w1 = exact(w), g1 = exact(g), x2 = in(x), w2 = in(w), g2 = in(g);
+      kernels::conv(DeviceType::cpu, mut_ref(y0), ref(x1), ref(w1), {}, c.p);
+      kernels::conv_input_grad(DeviceType::cpu, mut_ref(dx0), ref(g1), ref(w1), {}, c.p);
+      kernels::conv_weight_grad(DeviceType::cpu, mut_ref(dw0), mut_ref(none), ref(x1), ref(g1), c.p);
+      cuda::conv(mut_ref(y), ref(x2), ref(w2), {}, c.p);
+      cuda::conv_input_grad(mut_ref(dx), ref(g2), ref(w2), {}, c.p);
+      cuda::conv_weight_grad(mut_ref(dw), mut_ref(none), ref(x2), ref(g2), c.p);
+      close(y, y0);
+      close(dx, dx0);
+      close(dw, dw0);
+    };
+    // A sum of up to 648 products is rounded as often, in f32 or f64; a half's result once more; TF32 rounds operands
+    // to 11 bits.
+    check(Dtype::f64, 16 * support::epsilon(Dtype::f64));
+    check(Dtype::f32, 8 * support::epsilon(Dtype::f32));
+    check(Dtype::bf16, 0.5 * support::epsilon(Dtype::bf16));
+    check(Dtype::f16, 0.5 * support::epsilon(Dtype::f16));
+    const WithTf32 fast;
+    check(Dtype::f32, 0x1p-11);
   }
 
   TEST_CASE("long sums over rows: bias and depthwise weight gradients in chunks") {

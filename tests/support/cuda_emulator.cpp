@@ -20,7 +20,7 @@ using support::Fiber;
 using support::release;
 
 constexpr unsigned kWarp = 32, kEveryLane = 0xffffffffu, kMostThreads = 1024, kMostShared = 64;
-constexpr size_t kMostSharedBytes = 48 * 1024;  // more needs an attribute of the kernel that nobody sets
+constexpr size_t kMostStaticBytes = 48 * 1024, kMostSharedBytes = 99 * 1024;  // what every card since 2020 has
 
 enum class State : uint8_t { ready, at_barrier, at_warp_operation, exited };
 
@@ -39,6 +39,7 @@ struct Thread {
   unsigned mask = 0;           // with whom
   uint64_t brought = 0;        // to an exchange,
   const Lanes* all = nullptr;  // and what everybody brought
+  void (*together)(const Lanes&) = nullptr;
 };
 
 struct Warp {
@@ -69,7 +70,7 @@ struct Machine {
 
   Variable variable[kMostShared];
   unsigned variables = 0;
-  size_t dynamic_bytes = 0, shared_bytes = 0;
+  size_t dynamic_bytes = 0, static_bytes = 0, shared_bytes = 0;  // of them
   std::vector<void*> garbage;
   std::vector<std::pair<const unsigned char*, size_t>> scratch;  // what is live
 
@@ -128,7 +129,9 @@ WEFT_NOT_TRACED void fiber_main() {
   support::fiber_arrived();
   for (;;) {
     acquire(&g.start);
+    forget_copies();
     g.body(g.arguments);
+    if (copies_under_way()) fail("the thread ends before its copies have arrived", kCpAsync);
     release(&g.end);
     g.current->state = State::exited;
     ++g.exited;
@@ -187,6 +190,7 @@ WEFT_NOT_TRACED bool complete_exchanges(unsigned warp) {
       lanes[k].all = &all;
       lanes[k].state = State::ready;
     }
+    if (lanes[l].together) lanes[l].together(all);
     meet(lanes, count, mask);
     any = true;
   }
@@ -290,7 +294,7 @@ void drop_shared() {
 #endif
   }
   g.variables = 0;
-  g.shared_bytes = 0;
+  g.static_bytes = g.shared_bytes = 0;
 }
 
 /// Leaves a launch: its threads' work becomes the host's past, and threads that did not finish are given up.
@@ -356,7 +360,7 @@ WEFT_NOT_TRACED int block_barrier(bool predicate, const Site& site) {
   return g.result;
 }
 
-WEFT_NOT_TRACED Lanes exchange(unsigned mask, uint64_t value, const Site& site) {
+WEFT_NOT_TRACED Lanes exchange(unsigned mask, uint64_t value, const Site& site, void (*together)(const Lanes&)) {
   Thread& me = *g.current;
   const unsigned warp = me.number / kWarp, l = me.number % kWarp;
   if (!(mask >> l & 1)) fail("the calling lane is not in its mask", site);
@@ -373,6 +377,7 @@ WEFT_NOT_TRACED Lanes exchange(unsigned mask, uint64_t value, const Site& site) 
   me.site = site;
   me.mask = mask;
   me.brought = value;
+  me.together = together;
   me.state = State::at_warp_operation;
   yield_turn();
   Lanes r;
@@ -387,9 +392,11 @@ WEFT_NOT_TRACED void* shared_memory(const void* name, size_t bytes) {
       acquire(&g.memory);
       return g.variable[i].memory;
     }
-  if (!name) bytes = g.dynamic_bytes;
+  if (name) g.static_bytes += bytes;
+  else bytes = g.dynamic_bytes;
   constexpr Site site{"shared memory", "", 0};
-  if ((g.shared_bytes += bytes) > kMostSharedBytes || g.variables == kMostShared) fail("too much for a block", site);
+  if (g.static_bytes > kMostStaticBytes || (g.shared_bytes += bytes) > kMostSharedBytes || g.variables == kMostShared)
+    fail("too much for a block", site);
   // In the host's name: the thread that comes first must not hand what it did so far to the others.
   Fiber::pose_as(g.host);
   unsigned char* p = allocate(bytes);
@@ -398,6 +405,17 @@ WEFT_NOT_TRACED void* shared_memory(const void* name, size_t bytes) {
   acquire(&g.memory);
   g.variable[g.variables++] = {name, p, bytes};
   return p;
+}
+
+WEFT_NOT_TRACED unsigned thread_number() { return g.current->number; }
+
+WEFT_NOT_TRACED bool is_shared(const void* p, size_t bytes) {
+  const auto* at = static_cast<const unsigned char*>(p);
+  for (unsigned i = 0; i < g.variables; ++i) {
+    const Variable& v = g.variable[i];
+    if (at >= v.memory && at + bytes <= v.memory + v.bytes) return true;
+  }
+  return false;
 }
 
 WEFT_NOT_TRACED void fence() {
