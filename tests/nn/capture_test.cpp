@@ -13,6 +13,7 @@
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/aliases.h"
 #include "weft/autograd/ops/elementwise/bitwise.h"
+#include "weft/autograd/ops/elementwise/select.h"
 #include "weft/backends/cpu/primitive_stats.h"
 #include "weft/core/backend.h"
 #include "weft/nn/nn.h"
@@ -254,13 +255,13 @@ TEST_CASE("chains of elementwise calls give the same bits, whatever lies between
          return std::vector<Tensor>{loss.detach(), grad(loss, {t})[0].detach()};
        }},
   };
-  for (const auto& [name, call] : calls)
+  for (const auto& row : calls)
     for (const int64_t n : {3, 7, 2047, 2048, 2049, 40000}) {
-      INFO(name, ", ", n);
+      INFO(row.first, ", ", n);
       const std::vector<Tensor> x{randn({n}), randn({n})};
       const NoGrad off;
-      const std::vector<Tensor> want = call(x);
-      const nn::Captured captured(nullptr, call, x);
+      const std::vector<Tensor> want = row.second(x);
+      const nn::Captured captured(nullptr, row.second, x);
       CHECK(captured.str().find("element_chain") != std::string::npos);
       for (int i = 0; i < 2; ++i) {
         const std::vector<Tensor> got = captured(x);
