@@ -27,6 +27,7 @@ Graph::Graph(Recording& r, std::vector<Tensor> results) {
   r.finish();
   blocks_ = std::move(r.blocks);
   calls_ = std::move(r.calls);
+  watched_ = std::move(r.watched);
   if (!calls_.empty()) device_ = calls_.front().call->device;
   drop_dead();
   fuse(calls_, blocks_);
@@ -73,8 +74,10 @@ void Graph::share_memory() {
     if (slot != &kernels::norm_apply && (!p || p->rank != 1 || p->strides[0][0] != 1)) continue;
     const int at = static_cast<int>(i), out = calls_[i].uses[0].block;
     if (blocks_[out].kind == Block::constant || first[out] != at) continue;
-    for (const Use& u : calls_[i].uses) {
+    for (size_t k = 0; k < calls_[i].uses.size(); ++k) {
+      const Use& u = calls_[i].uses[k];
       const Block& b = blocks_[u.block];
+      if (p && p->strides[k][0] != 1) continue;
       if (u.written || b.kind != Block::temporary || last[u.block] != at || b.bytes != blocks_[out].bytes ||
           u.offset != calls_[i].uses[0].offset)
         continue;
@@ -222,8 +225,7 @@ std::vector<Tensor> Graph::run(const std::vector<Tensor>& inputs) {
 }
 
 bool Graph::stale() const {
-  return std::any_of(blocks_.begin(), blocks_.end(),
-                     [](const Block& b) { return b.external && b.keep && b.keep->version() != b.version; });
+  return std::any_of(watched_.begin(), watched_.end(), [](const auto& w) { return w.first->version() != w.second; });
 }
 
 std::string Graph::str() const {

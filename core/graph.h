@@ -29,7 +29,7 @@ class WEFT_API Graph {
   bool stale() const;
   /// Bytes that one run takes beside inputs, results and constants.
   size_t bytes() const { return arena_bytes_; }
-  /// A line for each call: number, slot, device.
+  /// The slot of each call, a line each.
   std::string str() const;
 
  private:
@@ -59,6 +59,7 @@ class WEFT_API Graph {
   void plan();
 
   std::vector<Block> blocks_;
+  std::vector<std::pair<Ref<Storage>, uint32_t>> watched_;
   std::vector<GraphCall> calls_;
   std::vector<Result> results_;
   std::vector<int64_t> at_;  ///< of each temporary, in the arena

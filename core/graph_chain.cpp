@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "weft/core/element_chain.h"
 #include "weft/core/graph.h"
@@ -25,12 +26,14 @@ class ChainCall final : public RecordedCall {
   ElementChain chain_;
 };
 
-/// Memory as a chain sees it.
-using Range = std::pair<int, int64_t>;  // block, offset
+/// Memory as a step sees it: block, offset, one element for all?
+using Range = std::tuple<int, int64_t, bool>;
 
 class Chainer {
  public:
-  Chainer(std::vector<GraphCall>& calls, const std::vector<Block>& blocks) : calls_(calls), blocks_(blocks) {}
+  Chainer(std::vector<GraphCall>& calls, const std::vector<Block>& blocks) : calls_(calls), blocks_(blocks) {
+    for (const GraphCall& c : calls) uses_.push_back(c.uses);
+  }
 
   void run() {
     std::vector<GraphCall> out;
@@ -70,6 +73,7 @@ class Chainer {
     std::set<int> behind_reads, behind_writes;  // of calls that go behind the chain
     std::map<int, int64_t> written;             // blocks of the chain: at which offset
     std::map<int, std::set<int64_t>> seen;
+    std::set<int> ones;  // blocks of which an element is read by all
     for (size_t i = first; i < calls_.size(); ++i) {
       const GraphCall& c = calls_[i];
       bool joins = flat(c) && c.call->plan()->numel == numel && c.call->device == device;
@@ -82,7 +86,14 @@ class Chainer {
         if (const auto s = seen.find(u.block);
             u.written && s != seen.end() && (s->second.size() > 1 || !s->second.contains(u.offset)))
           joins = false;
-        if (c.call->plan()->strides[k][0] == 0 && numel > 1 && written.contains(u.block)) joins = false;
+        if (c.call->plan()->strides[k][0] == 0 && written.contains(u.block)) joins = false;
+        if (u.written && ones.contains(u.block)) joins = false;
+      }
+      for (size_t k = 1; joins && k < c.uses.size(); ++k)  // not even by itself
+        if (c.call->plan()->strides[k][0] == 0 && c.uses[k].block == c.uses[0].block) joins = false;
+      if (joins) {
+        for (size_t k = 1; k < c.uses.size(); ++k)
+          if (c.call->plan()->strides[k][0] == 0) ones.insert(c.uses[k].block);
       }
       if (joins) {
         members.push_back(i);
@@ -118,7 +129,8 @@ class Chainer {
       std::set<int> ending;  // places that are free after this step
       for (size_t k = 0; k < c.uses.size(); ++k) {
         const Use& u = c.uses[k];
-        const Range range{u.block, u.offset};
+        const bool one = plan.strides[k][0] == 0;
+        const Range range{u.block, u.offset, one};
         auto at = index.find(range);
         if (at == index.end()) {
           const bool local = k == 0 && handed_on(u, members, chain.numel * width(c, k));
@@ -129,7 +141,7 @@ class Chainer {
             free.pop_back();
           }
           at = index.emplace(range, static_cast<int>(chain.operands.size())).first;
-          chain.operands.push_back({nullptr, nullptr, width(c, k), plan.strides[k][0] == 0 || chain.numel == 1, place});
+          chain.operands.push_back({nullptr, nullptr, width(c, k), one, place});
           if (!local) uses.push_back(u);
         }
         ElementChain::Operand& o = chain.operands[static_cast<size_t>(at->second)];
@@ -139,7 +151,7 @@ class Chainer {
           o.mut = &some;
           if (o.local < 0)
             for (Use& used : uses)
-              if (used.block == u.block && used.offset == u.offset) used.written = true;
+              if (used.block == u.block) used.written = true;
         }
         if (o.local >= 0 && last_use[u.block] == m) ending.insert(o.local);
       }
@@ -156,9 +168,9 @@ class Chainer {
   bool handed_on(const Use& u, const std::vector<size_t>& members, int64_t bytes) const {
     const Block& b = blocks_[static_cast<size_t>(u.block)];
     if (b.kind != Block::temporary || u.offset != 0 || static_cast<int64_t>(b.bytes) != bytes) return false;
-    for (size_t i = 0; i < calls_.size(); ++i) {
+    for (size_t i = 0; i < uses_.size(); ++i) {
       const bool member = std::binary_search(members.begin(), members.end(), i);
-      for (const Use& other : calls_[i].uses)
+      for (const Use& other : uses_[i])
         if (other.block == u.block && !member) return false;
     }
     return true;
@@ -186,6 +198,7 @@ class Chainer {
   }
 
   std::vector<GraphCall>& calls_;
+  std::vector<std::vector<Use>> uses_;  ///< of all calls, those that have moved on, too
   const std::vector<Block>& blocks_;
 };
 

@@ -18,7 +18,8 @@ struct Fused {
   ConvParams params;
   ConvEpilogue epilogue;
   Use out_use, x_use, w_use, scale_use, bias_use, residual_use;
-  bool active = false;  // has its activation: the end
+  size_t residual_at = 0;  // the call that reads it
+  bool active = false;     // has its activation: the end
 
   GraphCall call(Device device) const {
     using Call = CallOf<void(const MutTensorRef&, const TensorRef&, const TensorRef&, const TensorRef&,
@@ -53,7 +54,7 @@ class Fuser {
       size_t at = i;
       bool changed = false;
       while (const std::optional<size_t> next = only_reader(at, f.out_use)) {
-        if (!unchanged_between(i, *next, f) || !absorb(f, calls_[*next])) break;
+        if (!unchanged_between(i, *next, f) || !absorb(f, *next)) break;
         at = *next;
         changed = true;
         done_.push_back(at);
@@ -128,7 +129,7 @@ class Fuser {
   static Fused begin(GraphCall& c) {
     auto& [out, x, w, bias, params] = args_of(kernels::conv, c);
     const KeptRef<TensorRef> none{TensorRef{}};
-    Fused f{out, x, w, none, bias, none, params, {}, c.uses[0], c.uses[1], c.uses[2], {}, {}, {}, false};
+    Fused f{out, x, w, none, bias, none, params, {}, c.uses[0], c.uses[1], c.uses[2], {}, {}, {}, 0, false};
     if (bias.ref.defined()) f.bias_use = c.uses[3];
     return f;
   }
@@ -153,22 +154,27 @@ class Fuser {
     for (size_t k = from + 1; k < to; ++k) {
       if (std::find(done_.begin(), done_.end(), k) != done_.end()) continue;
       for (const Use& u : calls_[k].uses)
-        if (u.written && (u.block == f.x_use.block || u.block == f.w_use.block || u.block == f.bias_use.block))
+        if (u.written && (u.block == f.x_use.block || u.block == f.w_use.block || u.block == f.bias_use.block ||
+                          (k > f.residual_at && u.block == f.residual_use.block)))
           return false;
     }
     return true;
   }
 
-  bool absorb(Fused& f, GraphCall& c) {
+  bool absorb(Fused& f, size_t at) {
+    GraphCall& c = calls_[at];
     if (f.active) return false;
+    const int out = c.uses[0].block;  // memory that the convolution reads is not written while it does
+    for (const int read : {f.x_use.block, f.w_use.block, f.bias_use.block, f.residual_use.block})
+      if (out == read) return false;
     const KernelSlot* slot = c.call->slot;
-    if (slot == &kernels::norm_apply) return absorb_norm(f, c);
+    if (slot == &kernels::norm_apply) return absorb_norm(f, at);
     const ElementPlan* plan = c.call->plan();
     if (!plan || !plan->contiguous() || plan->numel != f.out.ref.numel) return false;
     if (slot == &kernels::unary.of<fn::Relu>()) f.epilogue = {Activation::relu, 0};
     else if (activates(c))
       f.epilogue = {Activation::leaky_relu, functor<fn::LeakyRelu>(kernels::unary.of<fn::LeakyRelu>(), c).slope};
-    else if (slot == &kernels::binary.of<fn::Add>()) return absorb_sum(f, c);
+    else if (slot == &kernels::binary.of<fn::Add>()) return absorb_sum(f, at);
     else return false;
     f.active = true;
     f.out_use = c.uses[0];
@@ -184,32 +190,38 @@ class Fuser {
   }
 
   /// A sum with a tensor of the same layout: the residual.
-  bool absorb_sum(Fused& f, GraphCall& c) {
+  bool absorb_sum(Fused& f, size_t at) {
+    GraphCall& c = calls_[at];
     const bool first = c.uses[1].block == f.out_use.block, second = c.uses[2].block == f.out_use.block;
     if (f.residual.ref.defined() || first == second) return false;
     auto& args = args_of(kernels::binary.of<fn::Add>(), c);
-    if (std::get<4>(args) != f.out.ref.dtype) return false;
-    set_residual(f, c.uses[first ? 2 : 1]);
+    const Use& other = c.uses[first ? 2 : 1];
+    if (std::get<4>(args) != f.out.ref.dtype || other.block == c.uses[0].block) return false;
+    set_residual(f, other, at);
     f.out_use = c.uses[0];
     return true;
   }
-  static void set_residual(Fused& f, const Use& use) {
+  static void set_residual(Fused& f, const Use& use, size_t at) {
+    f.residual_at = at;
     f.residual = KeptRef<TensorRef>(f.out.ref);  // its pointer is set before each run
     f.residual.ref.storage = nullptr;
     f.residual_use = use;
   }
 
-  bool absorb_norm(Fused& f, GraphCall& c) {
+  bool absorb_norm(Fused& f, size_t at) {
+    GraphCall& c = calls_[at];
     auto& [y, x, mean, inv, gamma, beta, residual, params] = args_of(kernels::norm_apply, c);
     const int64_t n = f.out.ref.size(1);
-    if (f.residual.ref.defined() || y.ref.dtype != f.out.ref.dtype || x.ref.numel != f.out.ref.numel) return false;
+    if (f.residual.ref.defined() || f.scale.ref.defined() || y.ref.dtype != f.out.ref.dtype) return false;
+    if (!same_features(x.ref, f.out.ref) || !same_features(y.ref, f.out.ref)) return false;
     if (!is_row(mean.ref, n) || !is_row(inv.ref, n) || !is_row(gamma.ref, n) || !is_row(beta.ref, n)) return false;
     size_t k = 2;  // uses of the four, as far as they are there
-    for (const TensorRef* r : {&mean.ref, &inv.ref, &gamma.ref, &beta.ref})
-      if (r->defined() && blocks_[static_cast<size_t>(c.uses[k++].block)].kind != Block::constant) return false;
+    for (TensorRef* r : {&mean.ref, &inv.ref, &gamma.ref, &beta.ref})
+      if (r->defined() && !readable(*r, c.uses[k++])) return false;
     if (c.uses[1].block != f.out_use.block) return false;  // it is the residual
     if (blocks_[static_cast<size_t>(f.w_use.block)].kind != Block::constant) return false;
-    if (f.bias.ref.defined() && blocks_[static_cast<size_t>(f.bias_use.block)].kind != Block::constant) return false;
+    if (f.bias.ref.defined() && !readable(f.bias.ref, f.bias_use)) return false;
+    if (residual.ref.defined() && c.uses[k].block == c.uses[0].block) return false;
     const Dtype t = compute_dtype(f.out.ref.dtype);
     std::vector<double> scale(static_cast<size_t>(n)), shift(scale);
     for (int64_t i = 0; i < n; ++i) {
@@ -220,10 +232,24 @@ class Fuser {
     }
     f.scale = constant(scale, t, f.scale_use);
     f.bias = constant(shift, t, f.bias_use);
-    if (residual.ref.defined()) set_residual(f, c.uses[k]);
+    if (residual.ref.defined()) set_residual(f, c.uses[k], at);
     f.epilogue = {params.activation, params.activation == Activation::leaky_relu ? params.slope : 0};
     f.active = params.activation != Activation::none;
     f.out_use = c.uses[0];
+    return true;
+  }
+  // The same shape in the same memory order: channels are the same axis.
+  static bool same_features(const TensorRef& a, const TensorRef& b) {
+    if (a.rank != b.rank) return false;
+    for (int i = 0; i < a.rank; ++i)
+      if (a.size(i) != b.size(i) || (a.size(i) > 1 && a.stride(i) != b.stride(i))) return false;
+    return true;
+  }
+  // Points r to a constant's values, which may have moved since they were recorded.
+  bool readable(TensorRef& r, const Use& use) const {
+    const Block& b = blocks_[static_cast<size_t>(use.block)];
+    if (b.kind != Block::constant) return false;
+    r.data = static_cast<const char*>(b.keep->data()) + use.offset;
     return true;
   }
   static double bias_value(const TensorRef& t, int64_t i) {

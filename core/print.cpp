@@ -53,6 +53,7 @@ class Printer {
         strides_(x.strides()),
         read_{x.raw_data(), x.dtype()},
         summarise_(x.numel() > o.threshold) {
+    detail::refuse_recorded(x, "printing");
     measure(x);
   }
 

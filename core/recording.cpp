@@ -47,9 +47,6 @@ Recording::Recording(const char* op, const std::vector<Tensor>& inputs) : op_(op
     b.base = static_cast<const char*>(t.raw_data());
     b.bytes = bytes_of(t);
     b.index = static_cast<int>(blocks.size());
-    for (const Block& other : blocks)
-      WEFT_CHECK(other.storage != b.storage, ValueError, op, ": inputs ", other.index, " and ", b.index,
-                 " share memory; clone() one of them");
     if (b.bytes > 0) live_[b.base] = b.index;
     blocks.push_back(std::move(b));
   }
@@ -83,11 +80,11 @@ void Recording::ended(const Storage& s) {
 int Recording::add_external(Storage& s) {
   Block b;
   b.keep = Ref<Storage>(&s);
-  b.version = s.version();
   b.external = b.has_content = true;
   b.storage = &s;
   b.base = static_cast<const char*>(s.data());
   b.bytes = s.bytes();
+  watched.emplace_back(b.keep, s.version());
   const int at = static_cast<int>(blocks.size());
   live_[b.base] = at;
   blocks.push_back(std::move(b));
@@ -109,27 +106,38 @@ void Recording::know(const Tensor& t) {
   if (t.defined() && t.numel() > 0) block_of(t.raw_data(), t.impl()->storage.get());
 }
 
-// A recorded call writes to memory that has contents already: every replay begins with those.
-int Recording::restored(int block, const KernelSlot& slot) {
-  if (blocks[block].external)
-    raise<NotSupported>(op_, ": ", slot.name(), " writes into a tensor that was there before ", "(",
-                        blocks[block].bytes,
-                        " bytes); what changes from call to call must be an input or a "
-                        "result, and the model in evaluation mode");
+// What a block holds now, in memory of its own.
+Ref<Storage> Recording::copied(const Block& b) {
+  const Block from = b;  // making memory adds a block
+  const Device device = from.storage->device();
+  const Ref<Storage> kept = make_ref<Storage>(from.bytes, device);
+  live_.erase(static_cast<const char*>(kept->data()));
+  backend(device.type).copy(kept->data(), device, from.base, device, from.bytes, false);
+  return kept;
+}
+
+// Memory that recorded calls have read is written to: they keep what they have read.
+int Recording::renewed(int block) {
+  const Ref<Storage> kept = copied(blocks[block]);
   Block now = blocks[block];
-  now.kind = Block::temporary;
-  const Device device = now.storage->device();
-  const Ref<Storage> kept = make_ref<Storage>(now.bytes, device);
-  live_.erase(static_cast<const char*>(kept->data()));  // not this thread's block, but the first one's memory
-  backend(device.type).copy(kept->data(), device, now.base, device, now.bytes, false);
+  now.keep = nullptr;
+  now.read = false;
   blocks[block].keep = kept;
   blocks[block].storage = nullptr;
-  const int fresh = static_cast<int>(blocks.size());
-  live_[now.base] = fresh;
-  GraphCall call;
-  call.call = std::make_unique<RestoreCall>(kept->data(), const_cast<char*>(now.base), now.bytes, device);
-  call.uses = {{block, 0, false}, {fresh, 0, true}};
+  live_[now.base] = static_cast<int>(blocks.size());
   blocks.push_back(std::move(now));
+  return static_cast<int>(blocks.size()) - 1;
+}
+
+// A recorded call writes to memory that has contents already: every replay begins with those.
+int Recording::restored(int block) {
+  const Device device = blocks[block].storage->device();
+  const int fresh = renewed(block);
+  Block& now = blocks[fresh];
+  now.kind = Block::temporary;
+  GraphCall call;
+  call.call = std::make_unique<RestoreCall>(blocks[block].keep->data(), const_cast<char*>(now.base), now.bytes, device);
+  call.uses = {{block, 0, false}, {fresh, 0, true}};
   calls.push_back(std::move(call));
   return fresh;
 }
@@ -147,9 +155,18 @@ bool Recording::note(std::unique_ptr<RecordedCall> call) {
     depends = depends || blocks[u.block].kind != Block::constant;
     uses.push_back(u);
   });
+  for (const Use& u : uses)
+    if (u.written && blocks[u.block].external)
+      raise<NotSupported>(op_, ": ", call->slot->name(), " writes into a tensor that was there before (",
+                          blocks[u.block].bytes,
+                          " bytes); what changes from call to call must be an input or a result, "
+                          "and the model in evaluation mode");
   if (!depends) {
-    for (const Use& u : uses)
-      if (u.written) blocks[u.block].has_content = true;
+    for (const Use& u : uses) {
+      if (!u.written) continue;
+      const int block = blocks[u.block].read ? renewed(u.block) : u.block;
+      blocks[block].has_content = true;
+    }
     return false;
   }
   for (Use& u : uses) {
@@ -160,26 +177,24 @@ bool Recording::note(std::unique_ptr<RecordedCall> call) {
     const bool has_content = blocks[u.block].has_content || blocks[u.block].storage->version() > 1;
     const int before = u.block;
     int now = before;
-    if (has_content) now = restored(before, *call->slot);
+    if (has_content) now = restored(before);
     else blocks[before].kind = Block::temporary;
     for (Use& other : uses)
       if (other.block == before) other.block = now;
   }
   for (const Use& u : uses) {  // constants that only this graph holds
     Block& b = blocks[u.block];
+    b.read = true;
     if (b.kind == Block::constant && !b.keep) b.keep = Ref<Storage>(const_cast<Storage*>(b.storage));
   }
   calls.push_back({std::move(call), std::move(uses)});
   return true;
 }
 
-void Recording::refuse_read(const Tensor& t, const char* what) const {
+void Recording::refuse_read(const Tensor& t, const char* what) {
   if (t.numel() == 0) return;
-  const char* at = static_cast<const char*>(t.raw_data());
-  auto it = live_.upper_bound(at);
-  if (it == live_.begin()) return;
-  const Block& b = blocks[std::prev(it)->second];
-  WEFT_CHECK(b.kind == Block::constant || at >= b.base + b.bytes, NotSupported, op_, ": ", what,
+  const Block& b = blocks[block_of(t.raw_data(), t.impl()->storage.get())];  // watched from now on
+  WEFT_CHECK(b.kind == Block::constant, NotSupported, op_, ": ", what,
              " asks for values that depend on the input, and a capture has none; use ops, or call the model itself");
 }
 

@@ -44,9 +44,9 @@ struct Block {
   enum Kind { constant, input, temporary, output };
   Kind kind = constant;
   Ref<Storage> keep;                 ///< a constant's
-  uint32_t version = 0;              ///< a constant's that was there before: what it held
   bool external = false;             ///< was there before
   bool has_content = false;          ///< written by something that has run
+  bool read = false;                 ///< by a recorded call
   const Storage* storage = nullptr;  ///< while recording
   const char* base = nullptr;        ///< while recording
   size_t bytes = 0;
@@ -66,7 +66,7 @@ struct GraphCall {
 /// Notes the kernels of the calling thread from its construction on.
 class WEFT_API Recording {
  public:
-  /// `op` begins the texts of errors. Tensors of which two share memory are refused.
+  /// `op` begins the texts of errors. The inputs' memory is nobody else's.
   Recording(const char* op, const std::vector<Tensor>& inputs);
   ~Recording();
   Recording(const Recording&) = delete;
@@ -81,7 +81,7 @@ class WEFT_API Recording {
   void made(const Storage& s);
   void ended(const Storage& s);
   /// NotSupported: the function that is recorded asks for values, which there are none of.
-  void refuse_read(const Tensor& t, const char* what) const;
+  void refuse_read(const Tensor& t, const char* what);
   [[noreturn]] void refuse(const KernelSlot& slot, const char* why) const;
   /// The block of a result, which becomes an output.
   Use result(const Tensor& t);
@@ -90,11 +90,14 @@ class WEFT_API Recording {
 
   std::vector<Block> blocks;
   std::vector<GraphCall> calls;
+  std::vector<std::pair<Ref<Storage>, uint32_t>> watched;  ///< what was there before and was read: with its version
 
  private:
   int block_of(const void* p, Storage* storage);
   int add_external(Storage& s);
-  int restored(int block, const KernelSlot& slot);
+  int restored(int block);
+  int renewed(int block);
+  Ref<Storage> copied(const Block& b);
   const char* op_;
   std::map<const char*, int> live_;  ///< by first byte
 };

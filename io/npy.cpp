@@ -201,6 +201,7 @@ TensorInfo npy_info(const Input& from) {
 
 void save_npy(const Tensor& x, const Output& to) {
   WEFT_CHECK(x.defined(), ValueError, "save_npy: the tensor is undefined");
+  weft::detail::refuse_recorded(x, "save_npy");
   Tensor host = x.detach().to(Device()).contiguous();
   std::string header = npy_header(host);
   Sink file(to);

@@ -277,6 +277,7 @@ void save_npz(const StateDict& dict, const Output& to, Only<bool> compress) {
   uint64_t at = 0;
   for (const auto& [key, tensor] : dict) {
     WEFT_CHECK(tensor.defined(), ValueError, "save_npz: '", key, "' is undefined");
+    weft::detail::refuse_recorded(tensor, "save_npz");
     Tensor host = tensor.detach().to(Device()).contiguous();
     std::string name = key + ".npy", header = npy_header(host);
     Bytes head = std::as_bytes(std::span<const char>(header.data(), header.size()));

@@ -319,6 +319,7 @@ void save(const StateDict& dict, const Output& to) {
   WEFT_CHECK(text.size() <= kMaxHeader, ValueError, "save: a header of ", text.size(),
              " bytes is larger than the format allows (", kMaxHeader, ")");
 
+  for (auto* e : order) weft::detail::refuse_recorded(e->second, "save");
   Sink file(to);
   uint64_t size = text.size();
   file.write(&size, 8);

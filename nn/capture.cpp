@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "weft/autograd/grad_mode.h"
+#include "weft/core/factory.h"
 #include "weft/core/graph.h"
 #include "weft/core/stamp.h"
 
@@ -37,6 +38,7 @@ struct Captured::State {
   Function f;
   std::vector<Tensor> tensors;  ///< parameters and buffers: their contents may be swapped
   std::vector<Module> modules;
+  size_t inputs = 0;
   weft::detail::ThreadMode mode;
   std::mutex recording;      ///< one thread at a time records
   std::mutex mutex;          ///< of `entries`
@@ -45,8 +47,8 @@ struct Captured::State {
   bool valid(const Entry& e) const {
     if (e.graph->stale()) return false;
     for (size_t i = 0; i < tensors.size(); ++i)
-      if (e.stamps[i].storage != tensors[i].impl()->storage->id()) return false;
-    return true;
+      if (e.stamps[i] != Stamp(tensors[i])) return false;
+    return std::none_of(modules.begin(), modules.end(), [](const Module& m) { return m.is_training(); });
   }
 
   std::shared_ptr<weft::detail::Graph> find(const std::vector<Tensor>& inputs) {
@@ -88,8 +90,8 @@ struct Captured::State {
       ~Mode() { weft::detail::thread_mode() = before; }
     } restore;
     weft::detail::thread_mode() = mode;
-    std::vector<Tensor> plain;  // nothing of the caller's tape
-    for (const Tensor& x : inputs) plain.push_back(x.detach());
+    std::vector<Tensor> plain;  // memory of their own: what else the function reads is no input
+    for (const Tensor& x : inputs) plain.push_back(empty_strided(x.shape(), x.strides(), x.options()));
     weft::detail::Recording r("capture", plain);
     std::vector<Tensor> results = f(plain);
     for (const Tensor& y : results) check_defined("capture", y);
@@ -106,17 +108,21 @@ Captured::Captured(const Module* model, Function f, std::vector<Tensor> example)
     state_->modules = model->modules();
   }
   state_->mode = weft::detail::thread_mode();
-  state_->mode.grad = false;
+  state_->mode.grad = state_->mode.anomaly = false;
+  state_->inputs = example.size();
   for (const Tensor& x : example) check_defined("capture", x);
   (void)state_->graph_for(example);
 }
 
 std::vector<Tensor> Captured::operator()(const std::vector<Tensor>& inputs) const {
+  WEFT_CHECK(inputs.size() == state_->inputs, ValueError, "Captured: got ", inputs.size(),
+             " inputs; it was captured with ", state_->inputs);
   for (const Tensor& x : inputs) check_defined("Captured", x);
+  if (weft::detail::recording()) return state_->f(inputs);
   return state_->graph_for(inputs)->run(inputs);
 }
 
-Tensor Captured::operator()(const Tensor& x) const {
+Tensor Captured::one(const Tensor& x) const {
   std::vector<Tensor> y = (*this)(std::vector<Tensor>{x});
   WEFT_CHECK(y.size() == 1, ValueError, "Captured: the function gives ", y.size(),
              " results; call it with a vector of inputs");

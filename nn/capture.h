@@ -23,11 +23,12 @@ class WEFT_API Captured {
 
   /// Like the model under NoGrad, to rounding: the result is on no tape. Inputs of other shapes, dtypes, devices or
   /// strides than before are captured then; the eight that were used last are kept. So is the whole anew after a
-  /// parameter, a buffer or another tensor that the model reads was changed.
+  /// parameter, a buffer or another tensor that the model reads was written to. NotSupported while a module is in
+  /// training mode. Inside of another capture the function itself is called.
   std::vector<Tensor> operator()(const std::vector<Tensor>& inputs) const;
-  /// One input, one result. ValueError where the function gives another number.
-  Tensor operator()(const Tensor& x) const;
-  Tensor forward(const Tensor& x) const { return (*this)(x); }
+  /// One input, one result. ValueError where the function gives another number. `captured({x})` is a list of one.
+  template <std::derived_from<Tensor> T> Tensor operator()(const T& x) const { return one(x); }
+  Tensor forward(const Tensor& x) const { return one(x); }
 
   /// The kernels of the graph that was used last, a line each.
   std::string str() const;
@@ -36,6 +37,7 @@ class WEFT_API Captured {
 
  private:
   struct State;
+  Tensor one(const Tensor& x) const;
   std::shared_ptr<State> state_;
 };
 
@@ -47,7 +49,9 @@ class WEFT_API Captured {
 ///     Tensor y = fast(x);
 /// NotSupported, naming the culprit: for a module in training mode, random draws, tensors that are written to and were
 /// there before, and where the model asks for values that depend on the input (`item`, `data`, `to_vector`, `nonzero`,
-/// masks as indices). What it decides by sizes and by its own state is decided once for each shape.
+/// masks as indices, integer division). What it decides by sizes and by its own state is decided once for each shape;
+/// what it does on other threads is not captured. Tensors that it keeps of a pass that was refused have no values. A
+/// NaN that reaches an activation inside of a convolution may become 0.
 template <class M>
 requires std::derived_from<M, Module> && std::convertible_to<std::invoke_result_t<M&, const Tensor&>, Tensor> Captured
 capture(const M& model, const Tensor& example) {

@@ -4,6 +4,7 @@
 
 #include "weft/autograd/grad_mode.h"
 #include "weft/core/factory.h"
+#include "weft/core/recording.h"
 #include "weft/core/stamp.h"
 #include "weft/core/stream.h"
 #include "weft/nn/init.h"
@@ -47,6 +48,7 @@ void WSConvBase::reset_parameters() {
 }
 
 Tensor WSConvBase::weight_for_call(double eps) const {
+  if (weft::detail::recording()) return standardize_weight(eps);  // a capture must see what it is made of
   std::lock_guard lock(kept_->mutex);
   if (grad_enabled() && (weight.requires_grad() || gain.requires_grad())) {
     kept_->weight = Tensor();  // training: the memory is worth more

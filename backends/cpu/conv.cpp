@@ -87,7 +87,7 @@ void finish_rows(void* y, int64_t rows, int64_t channels, Dtype dtype, const Con
           T& at = static_cast<T*>(y)[r * channels + c];
           C v = static_cast<C>(at) * (scale ? scale[c] : C(1)) + (bias ? bias[c] : C(0));
           if (residual) v += static_cast<C>(residual[r * channels + c]);
-          if (f.epilogue.activation != Activation::none && !(v > C(0)))
+          if (f.epilogue.activation != Activation::none && v <= C(0))
             v = f.epilogue.activation == Activation::relu ? C(0) : v * C(f.epilogue.slope);
           at = T(v);
         }
@@ -139,7 +139,9 @@ void conv_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, 
 }
 void fused_kernel(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, const TensorRef& scale,
                   const TensorRef& bias, const TensorRef& residual, const ConvParams& params, const ConvEpilogue& e) {
-  forward(y, x, w, {bias.data, bias.dtype, scale, residual.data, e}, params);
+  Scratch copy;
+  const void* b = dense_contiguous(bias, bias.dtype, copy, copy_cpu);
+  forward(y, x, w, {b, bias.dtype, scale, residual.data, e}, params);
 }
 
 void input_grad_kernel(const MutTensorRef& x_grad, const TensorRef& g, const TensorRef& w, const TensorRef& bias,

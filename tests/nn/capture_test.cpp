@@ -3,6 +3,7 @@
 #include "weft/nn/capture.h"
 
 #include <atomic>
+#include <sstream>
 #include <thread>
 
 #include "nn/support.h"
@@ -14,8 +15,10 @@
 #include "weft/autograd/ops/aliases.h"
 #include "weft/autograd/ops/elementwise/bitwise.h"
 #include "weft/autograd/ops/elementwise/select.h"
+#include "weft/autograd/ops/reduce/scan.h"
 #include "weft/backends/cpu/primitive_stats.h"
 #include "weft/core/backend.h"
+#include "weft/io/npy.h"
 #include "weft/nn/nn.h"
 #include "weft/train/profiler.h"
 
@@ -271,6 +274,114 @@ TEST_CASE("chains of elementwise calls give the same bits, whatever lies between
     }
 }
 
+TEST_CASE("what lies in the way of a fusion stops it") {
+  manual_seed(11);
+  nn::Conv2d conv(4, 4, {.kernel_size = 3, .padding = 1}), wide(24, 24, {.kernel_size = 3, .padding = 1});
+  nn::BatchNorm2d bn(4), second(4);
+  nn::Sequential all(bn, second);
+  stir(all);
+  all.eval(), conv.eval();
+  const Tensor held = randn({2, 4, 4, 4}), alpha = full({}, 2.0), row = randn({4, 2}).select(1, 1);
+  using Call = nn::Captured::Function;
+  const std::pair<const char*, Call> calls[] = {
+      {"two norms", [&](const std::vector<Tensor>& x) { return std::vector<Tensor>{second(bn(conv(x[0])))}; }},
+      {"in place on what an op made",
+       [](const std::vector<Tensor>& x) {
+         Tensor t = cumsum(x[0], 1);
+         t.mul_(2);
+         return std::vector<Tensor>{exp(t * 0.1)};
+       }},
+      {"a cast and an activation",
+       [](const std::vector<Tensor>& x) {
+         return std::vector<Tensor>{relu(x[0].to(Dtype::f64).to(Dtype::f32) + x[0])};
+       }},
+      {"a residual in place",
+       [&](const std::vector<Tensor>& x) {
+         Tensor t = sin(x[0]).contiguous(MemoryFormat::channels_last);
+         t.add_(conv(t));
+         return std::vector<Tensor>{t};
+       }},
+      {"a residual that changes",
+       [&](const std::vector<Tensor>& x) {
+         Tensor r = sin(x[0]).contiguous(MemoryFormat::channels_last), z = conv(x[0]) + r;
+         r.mul_(5);
+         return std::vector<Tensor>{relu(z), r};
+       }},
+      {"a norm of other axes",
+       [&](const std::vector<Tensor>& x) {
+         return std::vector<Tensor>{bn(conv(x[0]).permute({0, 3, 2, 1}))};
+       }},
+      {"one element and all of them",
+       [](const std::vector<Tensor>& x) {
+         Tensor f = x[0].flatten(), t = f + 1, y = t * t.narrow(0, 0, 1);
+         t.mul_(2);
+         return std::vector<Tensor>{exp(f - f.narrow(0, 0, 1)), y, t};
+       }},
+      {"a constant that changes",
+       [](const std::vector<Tensor>& x) {
+         Tensor c = ones({4}), y = x[0] * c;
+         c.add_(1);
+         return std::vector<Tensor>{y + x[0] * c};
+       }},
+      {"memory of the example", [&](const std::vector<Tensor>& x) { return std::vector<Tensor>{x[0] - held}; }},
+      {"a bias with gaps",
+       [&](const std::vector<Tensor>& x) {
+         return std::vector<Tensor>{relu(conv2d(x[0], conv.weight, row, {.padding = 1}))};
+       }},
+      {"a captured function",
+       [&](const std::vector<Tensor>& x) {
+         static const nn::Captured inner = nn::capture(conv, x[0] * 1);
+         return std::vector<Tensor>{inner(x[0]) + 1};
+       }},
+  };
+  for (const auto& [name, call] : calls) {
+    const NoGrad off;
+    const std::string text = name;
+    INFO(text);
+    if (text == "a captured function") (void)call({held});
+    const nn::Captured captured = nn::capture(call, {held});
+    for (const Tensor& x : {held, randn({2, 4, 4, 4}), randn({2, 4, 4, 4})}) {
+      const std::vector<Tensor> want = call({x}), got = captured({x});
+      for (size_t i = 0; i < want.size(); ++i) CHECK(largest_difference(got[i], want[i]) < 2e-5);
+    }
+  }
+  // NaN stays where weft's own engines compute: this one is Winograd
+  Tensor nan = full({1, 24, 16, 16}, std::nan(""));
+  wide.eval();
+  const nn::Captured own = nn::capture(
+      [&](const std::vector<Tensor>& x) { return std::vector<Tensor>{relu(wide(x[0]))}; }, {nan});
+  if (float32_conv_algorithm() == ConvAlgorithm::winograd)
+    CHECK(std::isnan(own(nan).select(0, 0).select(0, 0).select(0, 8)[8].item<float>()));
+}
+
+TEST_CASE("values that were kept or asked for are watched") {
+  manual_seed(12);
+  nn::WSConv2d ws(4, 4, 3);
+  nn::Linear linear(4, 4);
+  ws.eval(), linear.eval();
+  Tensor alpha = full({}, 2.0);
+  const Tensor x = randn({1, 4, 5, 5}), rows = randn({3, 4}), more = randn({5, 4});
+  const auto same = [](const Tensor& a, const Tensor& b) { return largest_difference(a, b) < 0.02; };
+  const NoGrad off;
+  (void)ws(x);
+  const nn::Captured kept = nn::capture(ws, x);
+  const nn::Captured scaled = nn::capture(
+      [&](const std::vector<Tensor>& in) { return std::vector<Tensor>{in[0] * alpha.item<float>()}; }, {rows});
+  const Autocast cast(Dtype::bf16);
+  (void)linear(rows);
+  const nn::Captured lowered = nn::capture(linear, rows);
+  const nn::Captured free = nn::capture(
+      [&](const std::vector<Tensor>& in) { return std::vector<Tensor>{linear(in[0])}; }, {rows});
+  (void)lowered(more), (void)free(more);
+  ws.weight.mul_(2), ws.weight.add_(0.1), linear.weight.mul_(-3), alpha.mul_(3);
+  CHECK(same(kept(x), ws(x)));
+  CHECK(same(scaled(rows), rows * 6));
+  for (const Tensor& in : {rows, more}) {
+    CHECK(same(lowered(in), linear(in)));
+    CHECK(same(free(in), linear(in)));
+  }
+}
+
 TEST_CASE("threads run at the same time, and a steady call takes no memory of the system") {
   manual_seed(6);
   torchvision::ResNet18 net(10);
@@ -355,15 +466,23 @@ TEST_CASE("what cannot be captured is refused by name") {
          return t;
        }),
        "inside of another capture");
-  says(refusal([](const Tensor&) { return Tensor(); }), "undefined");
-  says(message_of<Error>([&] {
-         (void)nn::capture([](const std::vector<Tensor>& in) { return in; }, {x, x});
+  says(refusal([&](const Tensor& t) {
+         mine.add_(1);
+         return t + mine;
        }),
-       "inputs 0 and 1 share memory");
+       "writes into a tensor that was there before (16 bytes)");
+  says(refusal([](const Tensor& t) { return str(t + 1), t; }), "printing asks for values");
+  std::ostringstream file;
+  says(refusal([&](const Tensor& t) { return io::save_npy(t + 1, file), t; }), "save_npy asks for values");
+  says(refusal([](const Tensor&) { return Tensor(); }), "undefined");
   nn::Sequential net(nn::Linear(4, 3), nn::Dropout(0.5));
   says(message_of<NotSupported>([&] { (void)nn::capture(net, x); }), "Sequential is in training mode; call eval()");
   net.eval();
-  CHECK(nn::capture(net, x)(x).shape() == Shape{2, 3});
+  const nn::Captured captured = nn::capture(net, x);
+  CHECK(captured(x).shape() == Shape{2, 3});
+  says(message_of<ValueError>([&] { (void)captured({x, x}); }), "got 2 inputs; it was captured with 1");
+  net.train();
+  says(message_of<NotSupported>([&] { (void)captured(x); }), "training mode");
   // nothing of a refusal is left
   CHECK((x + 1).to_vector<float>().size() == 8);
 }

@@ -23,6 +23,7 @@ Tensor record_copy(const char* name, Tensor y, const Tensor& x) {
 Tensor lowered(const Tensor& x, Dtype dtype) {
   if (x.dtype() == dtype) return x;
   if (!x.is_leaf() || !x.requires_grad()) return x.to(dtype);
+  if (detail::recording()) return x.to(dtype);  // a capture must see what it is made of
   AutogradMeta& m = detail::meta(x);
   const Stamp now(x);
   void* const stream = backend(x.device().type).current_stream(x.device().index);

@@ -233,7 +233,7 @@ void transform_output(float* y, const float* m, int64_t pitch, int64_t xi_pitch,
           Vec r = out[i * 4 + j] + b;
           const int64_t to_at = plane + ((at.y + i * p.step_h) * p.ow + at.x + j * p.step_w) * p.o + o;
           if (f.residual) r += lanes == kWidth ? load(f.residual + to_at) : load_some(f.residual + to_at, lanes);
-          if (f.activation == Activation::relu) r = r > 0 ? r : Vec{};
+          if (f.activation == Activation::relu) r = r <= 0 ? Vec{} : r;
           else if (f.activation == Activation::leaky_relu) r = r > 0 ? r : r * f.slope;
           float* to = y + to_at;
           if (lanes == kWidth) store(to, r);
