@@ -2,6 +2,7 @@
 """What the benchmarks should take on a card, and why, before anybody has seen one.
 
   bench/gpu_predict.py [--card h200|h100]      the table of docs/gpu.md
+  bench/gpu_predict.py --check FILE            fails unless FILE has that table
 
 Every workload is a list of kernels: bytes that it reads and writes, operations, and how many launches. Three lists: what no
 program can do without (the floor: each operand once in the forward, once in the backward), weft's and PyTorch's kernels
@@ -14,6 +15,8 @@ matrices reach on the card (Card). Products run at PEAK of the unit's rate: cuBL
 0.55 on Hopper, whose full rate needs wgmma. What the second-level cache keeps from one kernel to the next is left out.
 """
 import argparse
+import pathlib
+import sys
 from typing import NamedTuple
 
 MI = 1 << 20
@@ -169,8 +172,8 @@ def predicted(card="h200"):
 
 
 def table(card):
-    print("| workload | floor: MB, GFLOP | weft: MB, launches | PyTorch: MB, launches | floor ms | weft ms | PyTorch ms | bound by |")
-    print("|---|---|---|---|---|---|---|---|")
+    lines = ["| workload | floor: MB, GFLOP | weft: MB, launches | PyTorch: MB, launches | floor ms | weft ms | PyTorch ms | bound by |",
+             "|---|---|---|---|---|---|---|---|"]
     for (name, dtype, batch), lists in workloads().items():
         floor, weft, torch = lists
         ms = [seconds(kernels, CARDS[card]) * 1e3 for kernels in lists]
@@ -185,11 +188,17 @@ def table(card):
         by_bytes = sum(k.bytes for k in weft) / rate.bytes
         bound = max((by_bytes, "bytes"), (by_flop, "FLOP"), (by_host, "host"))[1]
         label = f"{name} {dtype}" + (f" batch {batch}" if batch else "")
-        print(f"| {label} | {moved(floor):.0f}, {flop / 1e9:.0f} | {moved(weft):.0f}, {launches(weft)} | "
-              f"{moved(torch):.0f}, {launches(torch)} | {ms[0]:.3f} | {ms[1]:.3f} | {ms[2]:.3f} | {bound} |")
+        lines.append(f"| {label} | {moved(floor):.0f}, {flop / 1e9:.0f} | {moved(weft):.0f}, {launches(weft)} | "
+                     f"{moved(torch):.0f}, {launches(torch)} | {ms[0]:.3f} | {ms[1]:.3f} | {ms[2]:.3f} | {bound} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--card", default="h200", choices=CARDS)
-    table(arguments.parse_args().card)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--card", default="h200", choices=CARDS)
+    parser.add_argument("--check", metavar="FILE")
+    arguments = parser.parse_args()
+    if not arguments.check:
+        print(table(arguments.card))
+    elif table(arguments.card) not in pathlib.Path(arguments.check).read_text():
+        sys.exit(f"{arguments.check} has another table; put there what bench/gpu_predict.py prints")
