@@ -83,7 +83,9 @@ def simple():
         "adam25m": (passes(adam, 7),) * 3,
         "sgd25m": (passes(adam, 5),) * 3,
     }
-    return {(name, "f32", 0): lists for name, lists in table.items()}
+    table = {(name, "f32", 0): lists for name, lists in table.items()}
+    table["bnrelu", "bf16", 0] = tuple([k._replace(bytes=k.bytes / 2) for k in kernels] for kernels in table["bnrelu", "f32", 0])
+    return table
 
 
 def product(m, n, k, dtype, peak="library"):
