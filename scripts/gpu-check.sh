@@ -36,7 +36,8 @@ pack() {
   mkdir -p $root/lib $root/tests/golden $root/bench
   cmake --install "$built" --prefix $root --strip > /dev/null
   cmake --install "$built" --prefix $root --strip --component check > /dev/null
-  rm -rf $root/include $root/lib/cmake $root/lib/pkgconfig $root/share $root/bin/weft_test_{cuda,io,backends,data,distributed,skeleton}
+  rm -rf $root/include $root/lib/{cmake,pkgconfig,libweft_test_plugin.so} $root/lib/libweft_{mpi_*,hdf5}.so $root/share \
+    $root/bin/weft-run $root/bin/weft_test_{cuda,io,backends,data,distributed,skeleton}
   local library part missing=''
   for part in lib/libweft.so lib/libweft_cuda.so bin/golden_driver bin/weft-bench lib/libweft_nccl.so \
     bin/style_transfer bin/weft_test_ranks "${tests[@]/#/bin/weft_test_}"; do
