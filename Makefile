@@ -4,6 +4,8 @@ PRESET ?= release
 BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
+# The cards that the CUDA plugin is compiled for here: this machine's, or the oldest (the driver compiles for others).
+CARDS ?= $(if $(findstring GPU,$(shell nvidia-smi --list-gpus 2> /dev/null)),native,80)
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 
@@ -17,7 +19,7 @@ deps:
 	@scripts/deps.sh
 
 $(BUILD)/build.ninja: | deps
-	cmake --preset $(PRESET)
+	cmake --preset $(PRESET) -DWEFT_CUDA_ARCHITECTURES=$(CARDS)
 
 build: deps $(BUILD)/build.ninja   ## the library, its CUDA plugin where there is nvcc, and all programs, in build/release
 	cmake --build $(BUILD) -j $(JOBS)

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <fstream>
 #include <iostream>
+#include <sstream>
 
 #include "workload.h"
 
@@ -53,6 +54,21 @@ std::vector<const std::vector<bench::Workload>*> lists() {
   return {&bench::micro_workloads(), &bench::network_workloads(), &bench::vision_workloads()};
 }
 
+/// What a line of the command or of --many says.
+struct Run {
+  bench::Config config;
+  std::string dtype = "f32";
+  int iters = 0, warmup = 3;
+  double seconds = 4;
+
+  void set_dtype(const std::string& name) {
+    if (name != "f32" && name != "tf32" && name != "bf16") throw weft::ValueError("weft-bench: no dtype " + name);
+    dtype = name;
+    config.dtype = name == "bf16" ? weft::Dtype::bf16 : weft::Dtype::f32;
+    weft::set_float32_matmul_precision(name == "tf32" ? "high" : "highest");
+  }
+};
+
 bench::Step make(const bench::Config& c) {
   for (const auto* list : lists())
     for (const bench::Workload& w : *list)
@@ -61,33 +77,96 @@ bench::Step make(const bench::Config& c) {
                                             : "weft-bench: unknown workload " + c.workload + "; --list shows them");
 }
 
+/// The step of a workload and the losses of its first three iterations.
+struct Ready {
+  bench::Step step;
+  std::vector<double> losses;
+  double start_rss_mb, warm_s;
+  explicit Ready(const Run& r) {
+    weft::manual_seed(0);
+    (void)(weft::ones({1}, bench::device()) + 1);
+    start_rss_mb = status_mb("VmRSS");  // what the program weighs without the workload
+    Clock::time_point begin = Clock::now();
+    step = make(r.config);
+    for (int i = 0; i < std::max(r.warmup, 3); ++i) losses.push_back(step().item<double>());
+    losses.resize(3);
+    warm_s = ms_since(begin) * 1e-3;
+  }
+};
+
+/// Times a workload and prints its JSON line.
+void measure(const Run& r) {
+  weft::reset_peak_memory_stats(bench::device());
+  const Ready ready(r);
+  weft::Tensor last;
+  rusage before{}, after{};
+  getrusage(RUSAGE_SELF, &before);
+  std::vector<double> times = run(ready.step, r.iters, r.seconds, last);
+  getrusage(RUSAGE_SELF, &after);
+  std::sort(times.begin(), times.end());
+  double n = static_cast<double>(times.size());
+  double sys_ms = static_cast<double>(after.ru_stime.tv_sec - before.ru_stime.tv_sec) * 1e3 +
+                  static_cast<double>(after.ru_stime.tv_usec - before.ru_stime.tv_usec) * 1e-3;
+  std::cout << "{\"workload\": \"" << r.config.workload << "\", \"peer\": \"weft " << weft::version()
+            << "\", \"threads\": " << r.config.threads << ", \"device\": \"" << bench::device() << "\", \"dtype\": \""
+            << r.dtype << "\", \"batch\": " << r.config.batch << ", \"iters\": " << times.size()
+            << ", \"median_ms\": " << times[times.size() / 2] << ", \"min_ms\": " << times[0]
+            << ", \"peak_rss_mb\": " << status_mb("VmHWM") << ", \"start_rss_mb\": " << ready.start_rss_mb
+            << ", \"peak_active_mb\": "
+            << static_cast<double>(weft::memory_stats(bench::device()).peak_active) / (1 << 20)
+            << ", \"reserved_mb\": " << static_cast<double>(weft::memory_stats(bench::device()).reserved) / (1 << 20)
+            << ", \"losses\": ";
+  print_list(ready.losses);
+  std::cout << ", \"final\": " << last.item<double>() << ", \"warm_s\": " << ready.warm_s
+            << ", \"minflt_per_iter\": " << static_cast<double>(after.ru_minflt - before.ru_minflt) / n
+            << ", \"sys_ms_per_iter\": " << sys_ms / n << "}" << std::endl;
+}
+
+/// A workload for each line of standard input, `NAME DTYPE BATCH`, in this one process. What fails is named and passed
+/// over.
+void measure_many(Run r) {
+  for (std::string line; std::getline(std::cin, line);) {
+    try {
+      std::istringstream words(line);
+      std::string dtype;
+      if (!(words >> r.config.workload >> dtype >> r.config.batch))
+        throw weft::ValueError("weft-bench: a line is NAME DTYPE BATCH, got " + line);
+      r.set_dtype(dtype);
+      measure(r);
+      weft::empty_cache(bench::device());
+    } catch (const std::exception& e) {
+      std::cerr << line << ": " << e.what() << std::endl;
+      std::cout << "{\"failed\": \"" << line << "\"}" << std::endl;
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
   CLI::App app("Times one workload and prints a JSON line.");
-  bench::Config config;
+  Run r;
   std::string dtype = "f32", device = "cpu";
-  int iters = 0, warmup = 3;
-  double seconds = 4;
-  bool serve = false, list = false, profile = false;
-  app.add_option("workload", config.workload, "which one (see --list)");
-  app.add_option("--threads", config.threads, "threads")->capture_default_str()->check(CLI::Range(1, 1024));
+  bool serve = false, list = false, profile = false, many = false;
+  app.add_option("workload", r.config.workload, "which one (see --list)");
+  app.add_option("--threads", r.config.threads, "threads")->capture_default_str()->check(CLI::Range(1, 1024));
   app.add_option("--dtype", dtype, "f32, tf32 (f32 whose products may use TF32) or bf16 for autocast")
       ->capture_default_str()
       ->check(CLI::IsMember({"f32", "tf32", "bf16"}));
   app.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
-  app.add_option("--iters", iters, "iterations; 0: as many as --seconds allows")
+  app.add_option("--iters", r.iters, "iterations; 0: as many as --seconds allows")
       ->capture_default_str()
       ->check(CLI::Range(0, 1000000));
-  app.add_option("--warmup", warmup, "iterations before, at least 3 (their losses are printed)")
+  app.add_option("--warmup", r.warmup, "iterations before, at least 3 (their losses are printed)")
       ->capture_default_str()
       ->check(CLI::Range(0, 1000000));
-  app.add_option("--seconds", seconds, "time to fill")->capture_default_str()->check(CLI::Range(0.0, 86400.0));
-  app.add_option("--batch", config.batch, "batch size; 0: the workload's own")
+  app.add_option("--seconds", r.seconds, "time to fill")->capture_default_str()->check(CLI::Range(0.0, 86400.0));
+  app.add_option("--batch", r.config.batch, "batch size; 0: the workload's own")
       ->capture_default_str()
       ->check(CLI::Range(0, 65536));
   app.add_flag("--captured", config.captured, "evaluations, addmul and gelu_chain run captured");
   app.add_flag("--serve", serve, "read numbers from standard input, run so many iterations, print their times");
+  app.add_flag("--many", many, "read workloads from standard input, a line each: NAME DTYPE BATCH");
   app.add_flag("--profile", profile,
                "print where the time of --iters iterations (5) and the memory go, by op and module");
   app.add_flag("--list", list, "list the workloads");
@@ -98,64 +177,40 @@ int main(int argc, char** argv) try {
     return 0;
   }
 
-  if (!(seconds >= 0)) throw weft::ValueError("weft-bench: --seconds must be a number >= 0");  // Range lets NaN through
-  config.dtype = dtype == "bf16" ? weft::Dtype::bf16 : weft::Dtype::f32;
-  if (dtype == "tf32") weft::set_float32_matmul_precision("high");
+  if (!(r.seconds >= 0))
+    throw weft::ValueError("weft-bench: --seconds must be a number >= 0");  // Range lets NaN through
   bench::device() = weft::Device(device);
-  weft::set_num_threads(config.threads);
-  weft::manual_seed(0);
-  (void)(weft::ones({1}, bench::device()) + 1);
-  const double start_rss_mb = status_mb("VmRSS");  // what the program weighs without the workload
-  Clock::time_point begin = Clock::now();
-  bench::Step step = make(config);
-  std::vector<double> losses;
-  for (int i = 0; i < std::max(warmup, 3); ++i) losses.push_back(step().item<double>());
-  losses.resize(3);
-  double warm_s = ms_since(begin) * 1e-3;
-
-  weft::Tensor last;
+  weft::set_num_threads(r.config.threads);
   std::cout.precision(8);
+  if (many) {
+    measure_many(r);
+    return 0;
+  }
+  r.set_dtype(dtype);
+  if (!serve && !profile) {
+    measure(r);
+    return 0;
+  }
+  const Ready ready(r);
   if (serve) {
+    weft::Tensor last;
     std::cout << "ready" << std::endl;
     for (int n; std::cin >> n;) {
-      print_list(run(step, n, 0, last));
+      print_list(run(ready.step, n, 0, last));
       std::cout << std::endl;
     }
     return 0;
   }
-  if (profile) {
-    weft::training::Profiler profiler;
-    for (int i = 0; i < (iters ? iters : 5); ++i) {
-      step();
-      weft::synchronize(bench::device());
-      profiler.step();
-    }
-    profiler.stop();
-    std::cout << profiler.table() << '\n'
-              << profiler.table({.by = "module", .sort = "total"}) << '\n'
-              << profiler.memory_summary(bench::device());
-    return 0;
+  weft::training::Profiler profiler;
+  for (int i = 0; i < (r.iters ? r.iters : 5); ++i) {
+    ready.step();
+    weft::synchronize(bench::device());
+    profiler.step();
   }
-  rusage before{}, after{};
-  getrusage(RUSAGE_SELF, &before);
-  std::vector<double> times = run(step, iters, seconds, last);
-  getrusage(RUSAGE_SELF, &after);
-  std::sort(times.begin(), times.end());
-  double n = static_cast<double>(times.size());
-  double sys_ms = static_cast<double>(after.ru_stime.tv_sec - before.ru_stime.tv_sec) * 1e3 +
-                  static_cast<double>(after.ru_stime.tv_usec - before.ru_stime.tv_usec) * 1e-3;
-  std::cout << "{\"workload\": \"" << config.workload << "\", \"peer\": \"weft " << weft::version()
-            << "\", \"threads\": " << config.threads << ", \"device\": \"" << device << "\", \"dtype\": \"" << dtype
-            << "\", \"iters\": " << times.size() << ", \"median_ms\": " << times[times.size() / 2]
-            << ", \"min_ms\": " << times[0] << ", \"peak_rss_mb\": " << status_mb("VmHWM")
-            << ", \"start_rss_mb\": " << start_rss_mb << ", \"peak_active_mb\": "
-            << static_cast<double>(weft::memory_stats(bench::device()).peak_active) / (1 << 20)
-            << ", \"reserved_mb\": " << static_cast<double>(weft::memory_stats(bench::device()).reserved) / (1 << 20)
-            << ", \"losses\": ";
-  print_list(losses);
-  std::cout << ", \"final\": " << last.item<double>() << ", \"warm_s\": " << warm_s
-            << ", \"minflt_per_iter\": " << static_cast<double>(after.ru_minflt - before.ru_minflt) / n
-            << ", \"sys_ms_per_iter\": " << sys_ms / n << "}\n";
+  profiler.stop();
+  std::cout << profiler.table() << '\n'
+            << profiler.table({.by = "module", .sort = "total"}) << '\n'
+            << profiler.memory_summary(bench::device());
 } catch (const std::exception& e) {
   std::cerr << e.what() << '\n';
   return 1;

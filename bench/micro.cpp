@@ -7,13 +7,13 @@ namespace {
 /// forward and backward of `op` on x with a given dense gradient.
 Step layer(Tensor x, std::function<Tensor(const Tensor&)> op, std::vector<Tensor> params = {}) {
   x.set_requires_grad();
-  Shape shape;
+  Tensor g;
   {
     NoGrad no_grad;
-    shape = op(x).shape();
+    const Tensor y = op(x);
+    g = fill(y.shape(), 9).to(y.dtype());
   }
-  Tensor g = fill(shape, 9);
-  if (shape.size() >= 4) g = g.contiguous(MemoryFormat::channels_last);
+  if (g.rank() >= 4) g = g.contiguous(MemoryFormat::channels_last);
   return [=]() mutable {
     x.zero_grad();
     for (Tensor& p : params) p.zero_grad();
@@ -132,10 +132,10 @@ Step layernorm(const Config&) {
       fill({4096, 1024}, 1), [m](const Tensor& x) mutable { return m(x); }, m.parameters());
 }
 
-Step bnrelu(const Config&) {
+Step bnrelu(const Config& c) {
   nn::BatchNorm2d m = placed(nn::BatchNorm2d(64, {.activation = Activation::relu}));
   return layer(
-      features({8, 64, 112, 112}), [m](const Tensor& x) mutable { return m(x); }, m.parameters());
+      features({8, 64, 112, 112}).to(c.dtype), [m](const Tensor& x) mutable { return m(x); }, m.parameters());
 }
 
 Step inrelu(const Config&) {

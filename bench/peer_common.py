@@ -3,6 +3,7 @@
 Only numpy is imported, so that a peer's memory is its own.
 """
 import argparse
+import functools
 import json
 import resource
 import sys
@@ -34,7 +35,7 @@ def labels(shape, classes, seed=2):
 
 def parser(doc):
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("workload")
+    p.add_argument("workload", nargs="?", default="")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--dtype", default="f32", choices=("f32", "tf32", "bf16"))
     p.add_argument("--iters", type=int, default=0, help="iterations; 0: as many as --seconds allows")
@@ -49,6 +50,22 @@ def status_mb(field):
     """A field of the kernel's account of this process."""
     with open("/proc/self/status", encoding="utf-8") as f:
         return next(int(line.split()[1]) / 1024 for line in f if line.startswith(field))
+
+
+def many(args, one):
+    """one() for each line of standard input, `NAME DTYPE BATCH`, with args saying so. What fails is named and passed over."""
+    global fill
+    remembered = functools.lru_cache(maxsize=4)(fill)     # large first values take longer to make than to use
+    fill = lambda shape, seed, bound=1.0: remembered(tuple(shape), seed, bound).copy()
+    for line in sys.stdin:
+        try:
+            args.workload, args.dtype, batch = line.split()
+            args.batch = int(batch)
+            one()
+        except (Exception, SystemExit) as e:
+            print(f"{line.strip()}: {e}", file=sys.stderr)
+            print(json.dumps(dict(failed=line.strip())), flush=True)
+        sys.stdout.flush()
 
 
 def measure(step, args, sync=lambda: None, **peer):
@@ -67,7 +84,7 @@ def measure(step, args, sync=lambda: None, **peer):
 
     begin = time.perf_counter()
     losses = [number(step()) for _ in range(max(args.warmup, 3))]
-    row = dict(workload=args.workload, threads=args.threads, dtype=args.dtype, **peer, losses=losses[:3],
+    row = dict(workload=args.workload, threads=args.threads, dtype=args.dtype, batch=getattr(args, "batch", 0), **peer, losses=losses[:3],
                warm_s=round(time.perf_counter() - begin, 2))
     if args.serve:
         print(json.dumps(row) + "\nready", flush=True)

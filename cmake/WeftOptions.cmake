@@ -12,8 +12,8 @@ option(WEFT_SYSTEM_ONEDNN "Take the system's oneDNN >= 3 (OpenMP runtime) instea
 option(WEFT_FETCH_DEPS "Fetch the pinned oneDNN wheels at configure time when they are missing" ON)
 option(WEFT_BLAS "Use OpenBLAS for f64" ON)
 set(WEFT_CUDA AUTO CACHE STRING "The CUDA plugin: AUTO (where the toolkit is found), ON or OFF")
-set(WEFT_CUDA_ARCHITECTURES "" CACHE STRING
-  "CUDA architectures, as CMake names them; empty: this machine's cards, or 80-virtual where there is none")
+set(WEFT_CUDA_ARCHITECTURES "80;90;100;120" CACHE STRING
+  "Cards that the CUDA plugin has machine code for (native: this machine's); later ones compile its PTX when they load it")
 option(WEFT_IMAGE "PNG and JPEG through libpng and libjpeg" ON)
 set(WEFT_HDF5 AUTO CACHE STRING "The HDF5 plugin: AUTO (where libhdf5 is found), ON or OFF")
 set(WEFT_NCCL AUTO CACHE STRING "The NCCL plugin: AUTO (where NCCL is found), ON or OFF")

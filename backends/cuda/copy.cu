@@ -3,6 +3,11 @@
 #include "weft/core/kernels.h"
 
 namespace weft::cuda {
+
+void move(const MutTensorRef& dst, const TensorRef& src) {
+  dispatch_size(dst.dtype, [&]<class T> { run_copy<T, T>(dst, src); });
+}
+
 namespace {
 
 void copy(const MutTensorRef& dst, const TensorRef& src) {

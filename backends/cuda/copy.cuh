@@ -22,11 +22,6 @@ template <class R, class T> void run_copy(const MutTensorRef& dst, const TensorR
   else run_elementwise<Convert<R>, R, T, 1>(plan_of(dst, {&src}), dst.mut, in, {});
 }
 
-/// dst = src: one shape, one dtype, any strides.
-inline void move(const MutTensorRef& dst, const TensorRef& src) {
-  dispatch_size(dst.dtype, [&]<class T> { run_copy<T, T>(dst, src); });
-}
-
 template <class T>
 __global__ void __launch_bounds__(kBlock) fill_kernel(T* out, fn::NarrowAxes<1> axes, uint32_t n, T value) {
   for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += gridDim.x * blockDim.x) {

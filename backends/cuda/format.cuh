@@ -2,7 +2,7 @@
 // draws them.
 #pragma once
 
-#include "weft/backends/cuda/random.cuh"
+#include "weft/backends/cuda/random_fill.cuh"
 #include "weft/core/fn/fp_format.h"
 
 namespace weft::cuda {

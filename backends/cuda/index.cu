@@ -16,22 +16,9 @@ void index_get_slot(const MutTensorRef& out, const TensorRef& x, const TensorRef
   dispatch_size(out.dtype, [&]<class T> { index_get<T>(out, x, offsets); });
 }
 
-void index_put_slot(const MutTensorRef& x, const TensorRef& src, const TensorRef& offsets, bool accumulate) {
-  if (accumulate) dispatch_added(x.dtype, "index_add", [&]<class T> { index_put<true, T>(x, src, offsets); });
-  else dispatch_size(x.dtype, [&]<class T> { index_put<false, T>(x, src, offsets); });
-}
-
 void gather_slot(const MutTensorRef& out, const TensorRef& x, const TensorRef& index, int dim, const char* op) {
   dispatch_index(index.dtype, op,
                  [&]<class I> { dispatch_size(x.dtype, [&]<class T> { gather<T, I>(out, x, index, dim, op); }); });
-}
-
-void scatter_slot(const MutTensorRef& out, const TensorRef& index, const TensorRef& src, int dim, bool accumulate,
-                  const char* op) {
-  dispatch_index(index.dtype, op, [&]<class I> {
-    if (accumulate) dispatch_added(out.dtype, op, [&]<class T> { scatter<true, T, I>(out, index, src, dim, op); });
-    else dispatch_size(out.dtype, [&]<class T> { scatter<false, T, I>(out, index, src, dim, op); });
-  });
 }
 
 }  // namespace
@@ -40,9 +27,7 @@ void register_index() {
   constexpr DeviceType cuda = DeviceType::cuda;
   kernels::index_offsets.set(cuda, index_offsets_slot);
   kernels::index_get.set(cuda, index_get_slot);
-  kernels::index_put.set(cuda, index_put_slot);
   kernels::gather.set(cuda, gather_slot);
-  kernels::scatter.set(cuda, scatter_slot);
   kernels::one_hot.set(cuda, [](const MutTensorRef& out, const TensorRef& index) {
     dispatch_index(index.dtype, "one_hot", [&]<class I> { one_hot<I>(out, index); });
   });

@@ -270,16 +270,4 @@ template <class Index> void one_hot(const MutTensorRef& out, const TensorRef& in
                                                             FaultSite("one_hot", out.rank - 1, classes)});
 }
 
-struct RefuseElement {
-  const bool* bad;
-  Fault* fault;
-  int32_t site;
-  template <class I> __device__ void operator()(I number) const {
-    if (bad[number]) report_fault(fault, site, 0, 0);
-  }
-};
-inline void refuse_any(const TensorRef& bad, const char* op, const char* what) {
-  for_each_number(bad.numel, RefuseElement{bad.as<bool>(), fault(), fault_site(op, 0, what)});
-}
-
 }  // namespace weft::cuda

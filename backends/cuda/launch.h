@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -28,23 +27,18 @@
 
 namespace weft::cuda {
 
-inline constexpr size_t kSharedByDefault = size_t{48} << 10;
+/// Starts a kernel on the calling thread's current stream; `arguments`: where each of them lies. In launch.cu: what
+/// needs no types of the kernel's is compiled once.
+void start_kernel(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, void** arguments);
 
-/// Starts a kernel on the calling thread's current stream. Arguments are converted to the kernel's parameter types.
-/// Every card has 99 KB of shared memory for a block, static one included.
+/// The same, with arguments that are converted to the kernel's parameter types.
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A&&... a) {
-  std::tuple<P...> values(static_cast<P>(std::forward<A>(a))...);
-  std::apply(
-      [&](P&... v) {
-        void* at[] = {&v..., nullptr};
-        const auto* name = reinterpret_cast<const void*>(kernel);
-        if (shared_bytes > kSharedByDefault)
-          check(cudaFuncSetAttribute(name, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)),
-                "cudaFuncSetAttribute");
-        check_launch(cudaLaunchKernel(name, grid, block, at, shared_bytes, static_cast<cudaStream_t>(stream())), name);
-      },
-      values);
+  const auto start = [&](P... values) {
+    void* at[] = {&values..., nullptr};
+    start_kernel(reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, at);
+  };
+  start(static_cast<P>(std::forward<A>(a))...);
 }
 
 }  // namespace weft::cuda

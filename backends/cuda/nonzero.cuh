@@ -2,6 +2,7 @@
 // writes from where it begins.
 #pragma once
 
+#include "weft/backends/cuda/fault.cuh"
 #include "weft/backends/cuda/walk.cuh"
 
 namespace weft::cuda {
@@ -114,6 +115,18 @@ template <class T> void nonzero(const MutTensorRef& out, const TensorRef& x) {
   for (int i = 0; i < x.rank; ++i) c.size[i] = x.shape[i];
   launch(write_nonzero_kernel<T>, grid_for(chunks, 1), kBlock, 0, out.as_mut<int64_t>(), counts.as<int64_t>(),
          NonzeroSource<T>(x), chunks, c);
+}
+
+struct RefuseElement {
+  const bool* bad;
+  Fault* fault;
+  int32_t site;
+  template <class I> __device__ void operator()(I number) const {
+    if (bad[number]) report_fault(fault, site, 0, 0);
+  }
+};
+inline void refuse_any(const TensorRef& bad, const char* op, const char* what) {
+  for_each_number(bad.numel, RefuseElement{bad.as<bool>(), fault(), fault_site(op, 0, what)});
 }
 
 }  // namespace weft::cuda

@@ -6,8 +6,10 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   using namespace weft::cuda;
   if (abi != kAbi) return "libweft_cuda.so belongs to another version of weft; build both from the same sources";
   // Kernels first: a table of them can be printed on a machine without a card.
-  register_unary();
-  register_binary();
+  register_unary_0();
+  register_unary_1();
+  register_binary_0();
+  register_binary_1();
   register_ternary();
   register_copy();
   register_random();
@@ -15,6 +17,7 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   register_optim();
   register_shape();
   register_index();
+  register_index_sums();
   register_sort();
   register_gemm();
   register_conv();

@@ -6,8 +6,10 @@ namespace weft::cuda {
 /// Registers the backend; says what is missing, null when there is a card.
 const char* register_services();
 
-void register_unary();
-void register_binary();
+void register_unary_0();
+void register_unary_1();
+void register_binary_0();
+void register_binary_1();
 void register_ternary();
 void register_copy();
 void register_random();
@@ -15,6 +17,7 @@ void register_format();
 void register_optim();
 void register_shape();
 void register_index();
+void register_index_sums();
 void register_sort();
 void register_gemm();
 void register_conv();

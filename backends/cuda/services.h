@@ -1,11 +1,16 @@
-// What the CUDA backend's host code shares: the current stream, scratch memory, errors. Definitions in errors.cu,
-// memory.cu and transfer.cu.
+// What the CUDA backend's host code shares: the current stream, scratch memory, errors, copies. Definitions in
+// errors.cu, memory.cu, transfer.cu and copy.cu.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "weft/core/device.h"
+
+namespace weft {
+struct TensorRef;
+struct MutTensorRef;
+}  // namespace weft
 
 namespace weft::cuda {
 
@@ -48,6 +53,9 @@ class Upload {
  private:
   Scratch memory_;
 };
+
+/// dst = src: one shape, one dtype, any strides.
+void move(const MutTensorRef& dst, const TensorRef& src);
 
 /// Where the kernels of the current device report what they must not follow (fault.h).
 struct Fault;

@@ -2,7 +2,7 @@
 // Numbers are 32 bits wide, and so are divisions of them, unless there are 2^31 elements or more.
 #pragma once
 
-#include "weft/backends/cuda/copy.cuh"
+#include "weft/backends/cuda/elementwise.cuh"
 #include "weft/core/fn/axes.h"
 #include "weft/core/tensor_ref.h"
 

@@ -137,6 +137,25 @@ TEST_CASE("addresses that are not a multiple of a pack, gaps and permuted axes")
   });
 }
 
+TEST_CASE("more elements than a launch takes are divided") {
+  const cuda::ElementKernels<1> exps = {cuda::start_contiguous<fn::Exp, float, float, 1>,
+                                        cuda::start_strided<fn::Exp, float, float, 1>, sizeof(float), sizeof(float),
+                                        cuda::kPackOf<float, float>};
+  const Tensor whole = randn({1, 1025}), column = randn({1025, 3}).narrow(1, 1, 1);
+  for (const Tensor& x : {whole, column}) {
+    Tensor y = empty(x.shape());
+    ElementPlan plan;
+    const Tensor* operands[] = {&x};
+    make_plan(plan, y, operands, 1);
+    const void* const in[] = {x.raw_data()};
+    const fn::Exp f;
+    const int64_t before = cuda_emulator::launches();
+    cuda::run_elements<1>(plan, exps, y.mut_raw_data(), in, &f, 256);
+    CHECK(cuda_emulator::launches() - before >= 5);
+    CHECK(same_bits(y, kernels::map<fn::Exp>(x)));
+  }
+}
+
 TEST_CASE("binary functors broadcast") {
   const Tensor a = randn({4, 1, 33}), b = randn({5, 33}), c = randn({4, 5, 1});
   CHECK(same_bits(binary<fn::Add, float>(a, b), kernels::map2<fn::Add>(a, b)));

@@ -6,7 +6,16 @@ endif()
 add_test(NAME "rules: includes" COMMAND "${WEFT_PYTHON}" "${PROJECT_SOURCE_DIR}/scripts/check_includes.py")
 add_test(NAME "rules: includes, seeded breaches"
   COMMAND "${WEFT_PYTHON}" "${PROJECT_SOURCE_DIR}/scripts/check_includes.py" --self-test)
-set_tests_properties("rules: includes" "rules: includes, seeded breaches" PROPERTIES LABELS rules)
+add_test(NAME "rules: stack frames of kernels, seeded breaches"
+  COMMAND "${WEFT_PYTHON}" "${PROJECT_SOURCE_DIR}/scripts/check_kernels.py" --self-test)
+set_tests_properties("rules: includes" "rules: includes, seeded breaches"
+  "rules: stack frames of kernels, seeded breaches" PROPERTIES LABELS rules)
+if(TARGET weft_cuda)
+  get_target_property(_folder weft_cuda BINARY_DIR)
+  add_test(NAME "kernels: stack frames, spills, none twice"
+    COMMAND "${WEFT_PYTHON}" "${PROJECT_SOURCE_DIR}/scripts/check_kernels.py" "${_folder}")
+  set_tests_properties("kernels: stack frames, spills, none twice" PROPERTIES LABELS kernels)
+endif()
 
 # Only optimised builds: sanitizers add weak symbols of their own, and -O0 inlines nothing.
 set(_objects "")

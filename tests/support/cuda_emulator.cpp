@@ -10,6 +10,7 @@
 
 #include "support/fiber.h"
 #include "support/sanitizers.h"
+#include "weft/backends/cuda/copy.cuh"
 
 // What fibers call is WEFT_NOT_TRACED and touches plain arrays only.
 namespace cuda_emulator {
@@ -469,6 +470,9 @@ void check(int e, const char* what) {
 }
 void* stream() { return nullptr; }
 void refuse_capture(const char*) {}
+void move(const MutTensorRef& dst, const TensorRef& src) {
+  dispatch_size(dst.dtype, [&]<class T> { run_copy<T, T>(dst, src); });
+}
 int device() { return 0; }
 int multiprocessors() { return 4; }
 

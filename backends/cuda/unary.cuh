@@ -1,9 +1,10 @@
+// The elementwise functions of one argument: what unary_0.cu and unary_1.cu compile, half of the list each.
+#pragma once
+
 #include "weft/backends/cuda/elementwise.cuh"
-#include "weft/backends/cuda/register.h"
 #include "weft/core/kernels.h"
 
 namespace weft::cuda {
-namespace {
 
 template <class F> void unary(const ElementPlan& plan, void* y, const void* x, Dtype dtype, const void* f) {
   fn::dispatch_domain<F>(dtype, [&]<class T> {
@@ -12,10 +13,8 @@ template <class F> void unary(const ElementPlan& plan, void* y, const void* x, D
   });
 }
 
-}  // namespace
-
-void register_unary() {
-  fn::UnaryOps::for_each([]<class F> { kernels::unary.of<F>().set(DeviceType::cuda, unary<F>); });
+template <int Part> void register_unary_part() {
+  for_part<Part, 2>(fn::UnaryOps(), []<class F> { kernels::unary.of<F>().set(DeviceType::cuda, unary<F>); });
 }
 
 }  // namespace weft::cuda

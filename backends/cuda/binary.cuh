@@ -1,9 +1,10 @@
+// The elementwise functions of two arguments: what binary_0.cu and binary_1.cu compile, half of the list each.
+#pragma once
+
 #include "weft/backends/cuda/elementwise.cuh"
-#include "weft/backends/cuda/register.h"
 #include "weft/core/kernels.h"
 
 namespace weft::cuda {
-namespace {
 
 template <class F>
 void binary(const ElementPlan& plan, void* z, const void* a, const void* b, Dtype dtype, const void* f) {
@@ -14,10 +15,8 @@ void binary(const ElementPlan& plan, void* z, const void* a, const void* b, Dtyp
   });
 }
 
-}  // namespace
-
-void register_binary() {
-  fn::BinaryOps::for_each([]<class F> { kernels::binary.of<F>().set(DeviceType::cuda, binary<F>); });
+template <int Part> void register_binary_part() {
+  for_part<Part, 2>(fn::BinaryOps(), []<class F> { kernels::binary.of<F>().set(DeviceType::cuda, binary<F>); });
 }
 
 }  // namespace weft::cuda

@@ -1,0 +1,8 @@
+#include "weft/backends/cuda/register.h"
+#include "weft/backends/cuda/unary.cuh"
+
+namespace weft::cuda {
+
+void register_unary_1() { register_unary_part<1>(); }
+
+}  // namespace weft::cuda
