@@ -39,6 +39,7 @@ struct Thread {
   unsigned mask = 0;           // with whom
   uint64_t brought = 0;        // to an exchange,
   const Lanes* all = nullptr;  // and what everybody brought
+  void (*together)(const Lanes&) = nullptr;
 };
 
 struct Warp {
@@ -128,7 +129,9 @@ WEFT_NOT_TRACED void fiber_main() {
   support::fiber_arrived();
   for (;;) {
     acquire(&g.start);
+    forget_copies();
     g.body(g.arguments);
+    if (copies_under_way()) fail("the thread ends before its copies have arrived", kCpAsync);
     release(&g.end);
     g.current->state = State::exited;
     ++g.exited;
@@ -187,6 +190,7 @@ WEFT_NOT_TRACED bool complete_exchanges(unsigned warp) {
       lanes[k].all = &all;
       lanes[k].state = State::ready;
     }
+    if (lanes[l].together) lanes[l].together(all);
     meet(lanes, count, mask);
     any = true;
   }
@@ -356,7 +360,7 @@ WEFT_NOT_TRACED int block_barrier(bool predicate, const Site& site) {
   return g.result;
 }
 
-WEFT_NOT_TRACED Lanes exchange(unsigned mask, uint64_t value, const Site& site) {
+WEFT_NOT_TRACED Lanes exchange(unsigned mask, uint64_t value, const Site& site, void (*together)(const Lanes&)) {
   Thread& me = *g.current;
   const unsigned warp = me.number / kWarp, l = me.number % kWarp;
   if (!(mask >> l & 1)) fail("the calling lane is not in its mask", site);
@@ -373,6 +377,7 @@ WEFT_NOT_TRACED Lanes exchange(unsigned mask, uint64_t value, const Site& site) 
   me.site = site;
   me.mask = mask;
   me.brought = value;
+  me.together = together;
   me.state = State::at_warp_operation;
   yield_turn();
   Lanes r;
@@ -398,6 +403,17 @@ WEFT_NOT_TRACED void* shared_memory(const void* name, size_t bytes) {
   acquire(&g.memory);
   g.variable[g.variables++] = {name, p, bytes};
   return p;
+}
+
+WEFT_NOT_TRACED unsigned thread_number() { return g.current->number; }
+
+WEFT_NOT_TRACED bool is_shared(const void* p, size_t bytes) {
+  const auto* at = static_cast<const unsigned char*>(p);
+  for (unsigned i = 0; i < g.variables; ++i) {
+    const Variable& v = g.variable[i];
+    if (at >= v.memory && at + bytes <= v.memory + v.bytes) return true;
+  }
+  return false;
 }
 
 WEFT_NOT_TRACED void fence() {

@@ -4,9 +4,12 @@
 //
 // Found here, as an Error that says who waits where: barriers and warp operations that some threads never reach or that
 // differ among them, masks that differ, shuffles from lanes outside the mask, launches and shared memory beyond the
-// limits. A warp runs as far as it can before the next one starts, so a missing barrier gives wrong results in some
-// order; all memory starts as NaN. Under the address sanitizer every overrun is found at its line (elsewhere writes
-// past the end of shared and scratch memory are), under the thread sanitizer every race, also between blocks.
+// limits, operands of asynchronous copies and of ldmatrix that are not aligned or not in shared memory, copies that
+// nobody waits for. A warp runs as far as it can before the next one starts, so a missing barrier gives wrong results
+// in some order; all memory starts as NaN. An asynchronous copy fills its destination with NaN when it starts and reads
+// its source when it is waited for: the card may do either at any time between. Under the address sanitizer every
+// overrun is found at its line (elsewhere writes past the end of shared and scratch memory are), under the thread
+// sanitizer every race, also between blocks.
 #pragma once
 
 #include <cmath>
@@ -102,9 +105,28 @@ int block_barrier(bool predicate, const Site& at);
 struct Lanes {
   uint64_t value[32];
 };
-Lanes exchange(unsigned mask, uint64_t value, const Site& at);
+/// `together` is called once, when all have come, before any goes on.
+Lanes exchange(unsigned mask, uint64_t value, const Site& at, void (*together)(const Lanes&) = nullptr);
 /// The block's variable of this name: all threads get the same memory. `name` null: the launch's dynamic memory.
 void* shared_memory(const void* name, size_t bytes);
+
+unsigned thread_number();
+/// These bytes are the block's shared memory.
+bool is_shared(const void* p, size_t bytes);
+
+// What backends/cuda/mma.cuh is made of where there is no card; see there.
+inline constexpr Site kMma{"mma", "mma.cuh", 0}, kLdmatrix{"ldmatrix", "mma.cuh", 0},
+    kCpAsync{"cp.async", "mma.cuh", 0};
+/// Element type of the operands of a product.
+enum class MmaType : uint8_t { bf16, f16, tf32 };
+void mma(MmaType type, float* d, const uint32_t* a, const uint32_t* b);
+void ldmatrix(uint32_t* to, int matrices, bool transposed, const void* row);
+void start_copy(void* to, const void* from, int bytes, int given);
+void commit_copies();
+void wait_for_copies(int most_groups);
+/// Of the calling thread, when it begins and when it ends.
+void forget_copies();
+bool copies_under_way();
 
 /// Starts a kernel: body(arguments) for every thread.
 void run(dim3 grid, dim3 block, size_t shared_bytes, void (*body)(void*), void* arguments);
