@@ -23,8 +23,9 @@ template <class T> struct AttentionCall {
   int heads_per_key;
 };
 
+// One block at least: left to itself the compiler keeps some sums in memory to let one more in.
 template <class Products>
-__global__ void __launch_bounds__(ForwardTile<Products>::kThreads)
+__global__ void __launch_bounds__(ForwardTile<Products>::kThreads, 1)
     attention_kernel(AttentionCall<typename Products::Element> a, int64_t first_block) {
   using T = typename Products::Element;
   using Tile = ForwardTile<Products>;

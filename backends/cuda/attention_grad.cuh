@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-// One block at least: left to itself the compiler keeps some sums in memory to let one more in.
+// One block at least: see attention_kernel.
 template <class Products, Wanted kWanted>
 __global__ void __launch_bounds__(BackwardTile<Products>::kThreads, 1)
     attention_grad_kernel(AttentionGradCall<typename Products::Element> a, int64_t first_block) {
@@ -114,15 +114,10 @@ __global__ void __launch_bounds__(BackwardTile<Products>::kThreads, 1)
     float w[M][N][4] = {};
     Products::rows_by_rows(w, rows, warp_row, cols, a.q.rows.width);
     const auto seen = tile.special() ? tile.mask(w) : tile.kAll;
-    const auto hide = [&](float(&x)[M][N][4]) {  // whatever the other factors are, which may be NaN
-      if (seen != tile.kAll)
-        for_each_score<M, N>([&](int m, int n, int i) { x[m][n][i] = tile.has(seen, m, n, i) ? x[m][n][i] : 0.f; });
-    };
     for_each_score<M, N>([&](int m, int n, int i) {
       w[m][n][i] = exp2_near(fn::f32::fma(w[m][n][i], factor, of_query(a.lse, m, n, i) * -kLog2E));
     });
-    hide(w);
-    const auto kept = a.scores.drops ? tile.kept() : tile.kAll;
+    const auto kept = a.scores.drops ? seen & tile.kept() : seen;
     if constexpr (kValue) {
       float left[M][N][4];
       for_each_score<M, N>([&](int m, int n, int i) { left[m][n][i] = tile.has(kept, m, n, i) ? w[m][n][i] : 0.f; });
@@ -135,7 +130,8 @@ __global__ void __launch_bounds__(BackwardTile<Products>::kThreads, 1)
         const float g = tile.has(kept, m, n, i) ? d[m][n][i] * a.scores.keep_scale : 0.f;
         d[m][n][i] = w[m][n][i] * (g - of_query(a.delta, m, n, i));
       });
-      hide(d);
+      if (seen != tile.kAll)  // what is hidden takes no NaN from the other factors
+        for_each_score<M, N>([&](int m, int n, int i) { d[m][n][i] = tile.has(seen, m, n, i) ? d[m][n][i] : 0.f; });
       Products::weights_by_rows(score_sums, d, cols, a.q.rows.width);
     }
     __syncthreads();

@@ -183,6 +183,7 @@ inline Scores scores_of(const TensorRef& q, const TensorRef& k, const TensorRef&
   s.scale = static_cast<float>(p.scale) * kLog2E;
   const fn::Keep keep(p.keep);
   s.drops = p.keep < 1;
+  if (s.drops) refuse_capture("random numbers");
   s.keep_scale = keep.none ? 0.f : static_cast<float>(1 / p.keep);
   s.last_kept = keep.last;
   s.from = p.from;

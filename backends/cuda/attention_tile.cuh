@@ -18,7 +18,8 @@
 
 namespace weft::cuda {
 
-/// The calling thread's lane, asked anew each time: what is computed from it need not be kept until then.
+/// The calling thread's lane, read anew at each call: places in shared memory are computed where they are used. Known
+/// to the compiler as one number, they would all be computed before a loop and take its registers.
 __device__ WEFT_INLINE int this_lane() {
 #if defined(__CUDA_ARCH__)
   int lane;
@@ -58,18 +59,21 @@ template <class T> struct Rows {
 /// Begins to copy R rows from `first` on, with zeros for what the matrix does not have.
 template <int R, int Threads, class T, int D>
 __device__ WEFT_INLINE void load_rows(const SharedRows<T, D>& to, const Rows<const T>& from, int first) {
-  constexpr int kChunks = SharedRows<T, D>::kChunks;
-  static_assert(R * kChunks % Threads == 0);
-  WEFT_NO_UNROLL
-  for (int k = 0; k < R * kChunks / Threads; ++k) {
-    const int i = k * Threads + static_cast<int>(threadIdx.x), row = i / kChunks, c = i % kChunks, col = c * kChunk<T>;
-    const bool there = first + row < from.count && col < from.width;
-    const T* source = there ? from.data + (first + row) * from.stride + col : from.data;
-    T* target = to.chunk(row, c);
-    if (from.wide) {
-      copy_async<16>(target, source, there ? 16 : 0);
-    } else {
-      for (int j = 0; j < kChunk<T>; ++j) target[j] = there && col + j < from.width ? source[j] : T(0.f);
+  constexpr int kChunks = SharedRows<T, D>::kChunks, kAcross = kChunks < Threads ? kChunks : Threads,
+                kDown = Threads / kAcross;  // chunks at once
+  static_assert(R % kDown == 0);
+  for (int c = static_cast<int>(threadIdx.x) % kAcross; c < kChunks; c += kAcross) {
+    const int col = c * kChunk<T>;
+    WEFT_NO_UNROLL
+    for (int row = static_cast<int>(threadIdx.x) / kAcross; row < R; row += kDown) {
+      const bool there = first + row < from.count && col < from.width;
+      const T* const source = there ? from.data + (first + row) * from.stride + col : from.data;
+      T* const target = to.chunk(row, c);
+      if (from.wide) {
+        copy_async<16>(target, source, there ? 16 : 0);
+      } else {
+        for (int j = 0; j < kChunk<T>; ++j) target[j] = there && col + j < from.width ? source[j] : T(0.f);
+      }
     }
   }
 }
@@ -101,10 +105,6 @@ __device__ WEFT_INLINE void store_rows(const Rows<T>& to, const float (&sums)[M]
   }
 }
 
-// What a kernel does with a warp's M * 16 rows, for each way to multiply:
-//   rows_by_rows: sums[m][n] += a[row] . b[n], over the first `width` columns, for M * 16 rows of a from `row` on;
-//   weights_by_rows: sums[m] += weights b, of the N rows of b and the first `width` columns.
-
 /// Two numbers rounded to halves T, `low` in the lower half of the word.
 template <class T> __device__ WEFT_INLINE uint32_t pack_halves(float low, float high) {
 #if defined(__CUDA_ARCH__)
@@ -126,6 +126,10 @@ __device__ WEFT_INLINE float exp2_near(float x) {
   return fn::f32::exp2(x);
 #endif
 }
+
+// The two products that a warp needs, for each way to multiply:
+//   rows_by_rows: sums += a b', for the M * 16 rows of a from `row` on, the rows of b and the first `width` columns;
+//   weights_by_rows: sums += weights b, for the rows of b and its first `width` columns. Weights lie as sums do.
 
 /// Halves, on tensor cores.
 template <class T, int D> struct HalfProducts {

@@ -8,7 +8,7 @@
 namespace weft::kernels {
 
 /// y = softmax(q k^T scale + mask) v. q: [B, H, L, E], k: [B, G, S, E], v: [B, G, S, V], y: [B, H, L, V], of one
-/// dtype; H is a multiple of G, no size is 0, E and V are at most kMostHeadFeatures, and B, H L and H S are below 2^31.
+/// dtype; H is a multiple of G, no size is 0, E and V are at most kMostHeadFeatures, and B, H L and H S are below 2^30.
 /// mask: [B, H, L, S], bool (true: the key counts), f32 or a half (added), or undefined. Any strides, y's last one 1.
 /// lse: [B, H, L] f32, contiguous, the logarithm of each row's sum of exponentials; infinite, with y = 0, for a row
 /// that the mask hides whole. Nothing has the size of L S.

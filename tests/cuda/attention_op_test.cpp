@@ -161,6 +161,36 @@ TEST_SUITE("cuda attention op") {
     CHECK(difference(a[0], b[0]) <= 8 * support::epsilon(Dtype::bf16));
   }
 
+  TEST_CASE("what stays made of ops goes in pieces that fit the device's free memory") {
+    const WithKernels on;
+    support::CountingBackend& card = support::counting();
+    struct Restore {
+      support::CountingBackend& card;
+      size_t active = card.active;
+      ~Restore() { card.memory = 0, card.active = active; }
+    } restore{card};
+    const Tensor q = randn({5, 1025, 1}, Dtype::f64), on_card = q.to(kDevice);  // 2^22.3 scores
+    const Tensor want = scaled_dot_product_attention(q, q, q);
+    const auto launches = [&](size_t memory, size_t used, double p) {
+      card.memory = memory, card.active = restore.active + used;
+      Tensor y;
+      const size_t n = support::counts_of(card, [&] {
+                         y = scaled_dot_product_attention(on_card, on_card, on_card, {.dropout_p = p});
+                       }).launches;
+      card.active = restore.active;
+      if (p == 0) CHECK(difference(y, want) <= 1e-12);
+      return n;
+    };
+    constexpr size_t kLarge = size_t{1} << 31, kSmall = size_t{1} << 27;
+    const size_t whole = launches(kLarge, 0, 0), pieces = launches(kSmall, 0, 0);
+    CHECK(pieces > 2 * whole);
+    CHECK(launches(0, 0, 0) == pieces);  // a device that does not say
+    CHECK(launches(kLarge, kLarge - kSmall, 0) == pieces);
+    CHECK(launches(kLarge, 2 * kLarge, 0) == pieces);  // others use it as well
+    // the random numbers of pieces are the same, whatever else is in memory
+    CHECK(launches(kLarge, kLarge - kSmall, 0.5) == launches(kLarge, 0, 0.5));
+  }
+
   TEST_CASE("what was saved must not have changed") {
     const WithKernels on;
     Tensor mask = ones({9, 9}, Dtype::boolean).to(kDevice);

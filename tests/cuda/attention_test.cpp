@@ -200,6 +200,19 @@ TEST_SUITE("cuda attention") {
         }
   }
 
+  TEST_CASE("a row of NaN reaches the keys that it sees, and no others") {
+    for (const Dtype d : kTypes) {
+      Inputs in = inputs({1, 1, 1, 5, 70, 8, 8}, d, Mask::none);
+      const Tensor row = eq(arange(5), 4).unsqueeze(1);  // the last one: behind it a tile has rows of nobody
+      const Tensor key = lt(arange(70), 10);
+      in.mask = where(row, where(key, where(eq(arange(70), 3), NAN, 0.0), -INFINITY), 0.0).to(d);
+      const Outputs a = run(in, {});
+      for (const Tensor& t : {a.y, a.dq}) CHECK(same_bits(isnan(t[0][0]), row.expand({5, 8}).contiguous()));
+      for (const Tensor& t : {a.dk, a.dv})
+        CHECK(same_bits(isnan(t[0][0]), key.unsqueeze(1).expand({70, 8}).contiguous()));
+    }
+  }
+
   TEST_CASE("operands of any strides and alignment") {
     for (const Dtype d : kTypes) {
       const Sizes s{2, 2, 2, 33, 40, 24, 24};

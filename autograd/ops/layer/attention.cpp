@@ -72,8 +72,9 @@ Tensor attend(const Tensor& query, const Tensor& key, const Tensor& value, const
   return blind.defined() ? where(blind, 0.0, y) : y;
 }
 
-constexpr int64_t kScoresAtOnce = int64_t{1} << 20;
-/// Scores of a piece: what the CPU's caches hold. On a card a sixteenth of its free memory, as a power of two, for a
+constexpr int64_t kScoresAtOnce = int64_t{1} << 20;  // on a CPU, and at least
+
+/// Scores of a piece: on a CPU what its caches hold. On a card a sixteenth of its free memory, as a power of two, for a
 /// piece takes several times its scores; with dropout of all its memory, for a piece's random numbers must not depend
 /// on what else is there.
 int64_t scores_at_once(const Tensor& query, bool drops) {
@@ -203,7 +204,7 @@ Tensor try_fused(const char* op, const Tensor& query, const Tensor& key, const T
   const int64_t H = size_from_end(q, 3), G = size_from_end(k, 3), L = q.size(-2), S = k.size(-2), V = v.size(-1);
   bool fits = takes.has(q.dtype()) && k.dtype() == q.dtype() && v.dtype() == q.dtype() && size_from_end(v, 3) == G &&
               (G == 1 || G == H || o.enable_gqa) && q.numel() > 0 && k.numel() > 0 && v.numel() > 0 &&
-              std::max(q.size(-1), V) <= kMostHeadFeatures && std::max(samples, H * std::max(L, S)) <= INT32_MAX;
+              std::max(q.size(-1), V) <= kMostHeadFeatures && std::max(samples, H * std::max(L, S)) < int64_t{1} << 30;
   if (mask.defined()) fits = fits && mask.dtype() != Dtype::f64 && !(grad_enabled() && mask.requires_grad());
   const auto arrange = [&](Tensor& x, int64_t heads, int64_t rows, int64_t cols) {
     shape[-3] = heads, shape[-2] = rows, shape[-1] = cols;
