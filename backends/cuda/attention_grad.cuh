@@ -73,15 +73,21 @@ __global__ void __launch_bounds__(BackwardTile<Products>::kThreads, 1)
   else if (a.scores.causal) end = std::min(place.first + Tile::kRows, end);
   const int tiles = begin < end ? ceil_div(end - begin, Tile::kCols) : 0;
   const int steps = heads_here * tiles;
-  const auto head_of = [&](int step) { return kByKeys ? place.head * a.heads_per_key + step / tiles : place.head; };
-  const auto first_of = [&](int step) { return begin + step % tiles * Tile::kCols; };
-  const auto load = [&](int step) {
-    const int head = head_of(step), key = place.head / (kByKeys ? 1 : a.heads_per_key);
+  // Columns that a step walks over: of a query's head, from `first` on.
+  struct Cols {
+    int head, first;
+  };
+  const auto after = [&](Cols c) {
+    c.first += Tile::kCols;
+    if (c.first >= end) c = {c.head + 1, begin};
+    return c;
+  };
+  const auto load = [&](Cols c, int step) {
+    const int key = place.head / (kByKeys ? 1 : a.heads_per_key);
     const Shared to(col_memory + step % kStages * kColChunks), to_grads(col_grad_memory + step % kStages * kColChunks);
-    load_rows<Tile::kCols, kThreads>(to, kByKeys ? a.q.at(place.batch, head) : a.k.at(place.batch, key),
-                                     first_of(step));
-    load_rows<Tile::kCols, kThreads>(to_grads, kByKeys ? a.g.at(place.batch, head) : a.v.at(place.batch, key),
-                                     first_of(step));
+    load_rows<Tile::kCols, kThreads>(to, kByKeys ? a.q.at(place.batch, c.head) : a.k.at(place.batch, key), c.first);
+    load_rows<Tile::kCols, kThreads>(to_grads, kByKeys ? a.g.at(place.batch, c.head) : a.v.at(place.batch, key),
+                                     c.first);
     commit_copies();
   };
 
@@ -89,12 +95,13 @@ __global__ void __launch_bounds__(BackwardTile<Products>::kThreads, 1)
   if constexpr (kScore)
     load_rows<Tile::kRows, kThreads>(row_grads, (kByKeys ? a.v : a.g).at(place.batch, place.head), place.first);
   commit_copies();
-  if (steps > 0) load(0);
+  Cols now{kByKeys ? place.head * a.heads_per_key : place.head, begin};
+  if (steps > 0) load(now, 0);
   const float factor = a.scores.factor();
   float score_sums[M][Products::kFeatures / 8][4] = {}, value_sums[M][Products::kFeatures / 8][4] = {};
-  for (int step = 0; step < steps; ++step) {
+  for (int step = 0; step < steps; ++step, now = after(now)) {
     if (kStages == 2 && step + 1 < steps) {
-      load(step + 1);
+      load(after(now), step + 1);
       wait_for_copies<1>();
     } else {
       wait_for_copies<0>();
@@ -102,10 +109,9 @@ __global__ void __launch_bounds__(BackwardTile<Products>::kThreads, 1)
     __syncthreads();
     const Shared cols(col_memory + step % kStages * kColChunks),
         col_grads(col_grad_memory + step % kStages * kColChunks);
-    const int head = head_of(step);
-    const ScoreTile<kByKeys, M, N> tile{a.scores, place.batch, head, place.first + warp_row, first_of(step)};
+    const ScoreTile<kByKeys, M, N> tile{a.scores, place.batch, now.head, place.first + warp_row, now.first};
     // of a query: of the row or of the column
-    const int64_t first_query = (place.batch * a.scores.heads + head) * a.scores.queries;
+    const int64_t first_query = (place.batch * a.scores.heads + now.head) * a.scores.queries;
     const auto of_query = [&](const float* from, int m, int n, int i) {
       const int query = kByKeys ? tile.col(n, i) : tile.row(m, i);
       return from[first_query + std::min(query, a.scores.queries - 1)];  // of those behind nothing comes through
@@ -135,7 +141,7 @@ __global__ void __launch_bounds__(BackwardTile<Products>::kThreads, 1)
       Products::weights_by_rows(score_sums, d, cols, a.q.rows.width);
     }
     __syncthreads();
-    if (kStages == 1 && step + 1 < steps) load(step + 1);
+    if (kStages == 1 && step + 1 < steps) load(after(now), step + 1);
   }
   if (steps == 0) wait_for_copies<0>();  // of the rows, which nothing has read
   if constexpr (kScore) {

@@ -65,7 +65,8 @@ __device__ WEFT_INLINE void load_rows(const SharedRows<T, D>& to, const Rows<con
   for (int c = static_cast<int>(threadIdx.x) % kAcross; c < kChunks; c += kAcross) {
     const int col = c * kChunk<T>;
     WEFT_NO_UNROLL
-    for (int row = static_cast<int>(threadIdx.x) / kAcross; row < R; row += kDown) {
+    for (int k = 0; k < R / kDown; ++k) {
+      const int row = k * kDown + static_cast<int>(threadIdx.x) / kAcross;
       const bool there = first + row < from.count && col < from.width;
       const T* const source = there ? from.data + (first + row) * from.stride + col : from.data;
       T* const target = to.chunk(row, c);
