@@ -3,6 +3,7 @@
 #include <string>
 
 #include "weft/core/element_chain.h"
+#include "weft/core/kernels/attention.h"
 #include "weft/core/kernels/encoding.h"
 #include "weft/core/kernels/format.h"
 #include "weft/core/kernels/linalg.h"
@@ -114,6 +115,8 @@ decltype(svd) svd{"svd", kReal};
 decltype(eigh) eigh{"eigh", kReal};
 decltype(lstsq) lstsq{"lstsq", kReal};
 
+decltype(attention) attention{"attention", kFloatingDtypes};
+decltype(attention_backward) attention_backward{"attention_backward", kFloatingDtypes};
 decltype(rnn) rnn{"rnn", kFloatingDtypes};
 decltype(rnn_backward) rnn_backward{"rnn_backward", kFloatingDtypes};
 decltype(conv) conv{"conv", kFloatingDtypes};

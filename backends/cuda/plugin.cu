@@ -32,5 +32,7 @@ extern "C" __attribute__((visibility("default"))) const char* weft_register(int 
   register_resample();
   register_encoding();
   register_rnn();
+  register_attention();
+  register_attention_grad();
   return register_services();
 }

@@ -32,5 +32,7 @@ void register_pool();
 void register_resample();
 void register_encoding();
 void register_rnn();
+void register_attention();
+void register_attention_grad();
 
 }  // namespace weft::cuda

@@ -58,9 +58,10 @@ std::string page() {
   out << "# Coverage: op x device x dtype\n\n"
          "Written by `make coverage` from the kernel slots (`core/kernels.h`); a test compares it with them. A dash: "
          "no kernel, and the op\n"
-         "says so when it is called (`NotSupported`). Ops that are made of others (most losses, attention, einsum) "
-         "need no kernel of their\n"
-         "own. floating: f32 f64 bf16 f16; wide: floating and i64 i32 u8 (ops compute i8, i16 and u16 in i32); "
+         "says so when it is called (`NotSupported`). Ops that are made of others (most losses, einsum, "
+         "attention without one) need no kernel\n"
+         "of their own. floating: f32 f64 bf16 f16; wide: floating and i64 i32 u8 (ops compute i8, i16 and u16 in "
+         "i32); "
          "numeric: wide and\n"
          "i8 i16 u16; all: numeric and bool. No CUDA kernel has run on a card yet: see [gpu.md](gpu.md).\n\n"
       << KernelSlot::all().size() << " kernels: " << cpu << " on the CPU, " << cuda

@@ -16,6 +16,7 @@ class CountingBackend : public weft::Backend {
  public:
   int device_count() const override { return 1; }
   std::string info(int) const override { return "counts and lends the CPU's kernels"; }
+  weft::DeviceProperties properties(int) const override { return {.name = info(0), .total_memory = memory}; }
   void* allocate(size_t bytes, int) override {
     ++allocations;
     active += bytes;
@@ -47,6 +48,7 @@ class CountingBackend : public weft::Backend {
   std::atomic<size_t> allocations = 0, deallocations = 0, copies = 0, active = 0, peak = 0;
   std::atomic<size_t> launches = 0, waits = 0;  ///< of kernels; of the host for the device
   std::atomic<bool> beside = false;             ///< says that kernels run beside the caller
+  std::atomic<size_t> memory = 0;               ///< that it says it has in all
 };
 
 /// Registered as DeviceType::custom on first use, without kernels.

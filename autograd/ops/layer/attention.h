@@ -16,7 +16,9 @@ struct AttentionOptions {
   bool enable_gqa = false;                     ///< fewer key and value heads than query heads: each is shared
 };
 /// softmax(q k^T scale + mask) v; 0 for a query that the mask lets see nothing. q: [..., L, E], k: [..., S, E], v:
-/// [..., S, V] -> [..., L, V].
+/// [..., S, V] -> [..., L, V]. A card computes it without the scores in memory, in f32, bf16 and f16, for E, V <= 256
+/// and masks that need no gradient (docs/gpu.md); elsewhere, and for derivatives of higher order, it is made of ops.
+/// Both drop the same weights.
 WEFT_API Tensor scaled_dot_product_attention(const Tensor& query, const Tensor& key, const Tensor& value,
                                              const AttentionOptions& o = {});
 
