@@ -5,29 +5,9 @@
 // mean is. Numbers that are all the same have exactly that mean, and no deviations.
 #pragma once
 
-#include "weft/backends/cuda/block.cuh"
-#include "weft/backends/cuda/elementwise.cuh"
+#include "weft/backends/cuda/packs.cuh"
 
 namespace weft::cuda {
-
-template <int V, class T> __device__ WEFT_INLINE Pack<T, V> load(const T* p, int64_t at) {
-  return *reinterpret_cast<const Pack<T, V>*>(p + at);
-}
-
-/// p[at ...] = v, in one store: left alone, nvcc takes some unrolled ones apart.
-template <int V, class T> __device__ WEFT_INLINE void store(T* p, int64_t at, const Pack<T, V>& v) {
-#if defined(__CUDA_ARCH__)
-  if constexpr (sizeof v == 16) {
-    uint32_t w[4];
-    memcpy(w, &v, sizeof v);
-    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(p + at)), "r"(w[0]),
-                 "r"(w[1]), "r"(w[2]), "r"(w[3])
-                 : "memory");
-    return;
-  }
-#endif
-  *reinterpret_cast<Pack<T, V>*>(p + at) = v;
-}
 
 /// A number and what rounding has left of it: sums that lose nothing (Knuth's two-sum).
 template <class A> struct Compensated {

@@ -10,7 +10,6 @@
 
 #include "weft/backends/cuda/block.cuh"
 #include "weft/backends/cuda/column_sums.cuh"
-#include "weft/backends/cuda/elementwise.cuh"
 #include "weft/core/tensor_ref.h"
 
 namespace weft::cuda {
@@ -187,13 +186,6 @@ __global__ void __launch_bounds__(kBlock)
     r = threads.reduce(r, typename Op::Merge{}, shared);
     if (threads.rank == 0) op.finish(i, r);
   }
-}
-
-/// True where every pointer (null: none) allows 16-byte steps over runs of `run` elements.
-template <class T> bool packs_fit(int64_t run, std::initializer_list<const void*> pointers) {
-  uintptr_t all = 0;
-  for (const void* p : pointers) all |= reinterpret_cast<uintptr_t>(p);
-  return run % (16 / static_cast<int64_t>(sizeof(T))) == 0 && all % 16 == 0;
 }
 
 template <bool Planes, class Op, int V> void walk_packs(const NormShape& k, const Op& op) {

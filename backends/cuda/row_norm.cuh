@@ -50,7 +50,7 @@ template <class T> struct RowForward {
 
   template <int V, int Packs, int Threads>
   __device__ WEFT_INLINE void row(const ThreadGroup<Threads>& threads, int64_t r, Pair<A>* shared) const {
-    const RowShare<T, V, Threads, Packs, 1> row(threads, r, D, {x});
+    const RowShare<T, V, Threads, Packs, 1> row(threads, D, {x + r * D});
     RowMoments<A> m{};
     if (mean) m = row_moments(row, shared);
     else
@@ -91,7 +91,7 @@ template <class T> struct RowBackward {
   template <int V, int Packs, int Threads>
   __device__ WEFT_INLINE void row(const ThreadGroup<Threads>& threads, int64_t r, Pair<A>* shared) const {
     const CenteredRow<A> k(mean, inv, r);
-    const RowShare<T, V, Threads, Packs, 2> row(threads, r, D, {g, x});
+    const RowShare<T, V, Threads, Packs, 2> row(threads, D, {g + r * D, x + r * D});
     const Pair<A> sums = row.sums(shared, [&](int64_t c, const auto& p, auto& terms) {
       const RowParams<A, V> weight(w, c, A(1));
       WEFT_UNROLL

@@ -5,6 +5,7 @@
 // the mean is below 1/u times the deviation. Of a row of equal numbers both are exact.
 #pragma once
 
+#include "weft/backends/cuda/block.cuh"
 #include "weft/backends/cuda/column_sums.cuh"
 
 namespace weft::cuda {
@@ -16,18 +17,18 @@ struct AddPairs {
   }
 };
 
-/// What a thread has of row r of N tensors: up to Packs packs of V elements, kept in registers, or (Packs = 0) any
-/// number, read anew at each walk.
+/// What a thread has of a row of D elements in N tensors: up to Packs packs of V elements, kept in registers, or (Packs
+/// = 0) any number, read anew at each walk.
 template <class T, int V, int Threads, int Packs, int N> class RowShare {
  public:
   using A = compute_t<T>;
   using Packed = Pack<T, V>[N];
   static constexpr int kPack = V;
 
-  __device__ WEFT_INLINE RowShare(const ThreadGroup<Threads>& threads, int64_t r, int64_t D, const T* const (&x)[N])
+  __device__ WEFT_INLINE RowShare(const ThreadGroup<Threads>& threads, int64_t D, const T* const (&rows)[N])
       : threads_(threads), D_(D) {
     WEFT_UNROLL
-    for (int n = 0; n < N; ++n) rows_[n] = x[n] + r * D;
+    for (int n = 0; n < N; ++n) rows_[n] = rows[n];
     if constexpr (Packs > 0) each_place([&](int i, int64_t c) { read(kept_[i], c); });
   }
   __device__ WEFT_INLINE int64_t size() const { return D_; }

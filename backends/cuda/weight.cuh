@@ -19,7 +19,7 @@ template <class T> struct Standardize {
 
   template <int V, int Packs, int Threads>
   __device__ WEFT_INLINE void row(const ThreadGroup<Threads>& threads, int64_t r, Pair<A>* shared) const {
-    const RowShare<T, V, Threads, Packs, 1> row(threads, r, D, {w});
+    const RowShare<T, V, Threads, Packs, 1> row(threads, D, {w + r * D});
     const RowMoments<A> m = row_moments(row, shared);
     const double product = p.fan * (static_cast<double>(m.m2) / p.divisor);
     const A mu = m.mean + m.rest, s = static_cast<A>(1 / fn::sqrt(product > p.floor ? product : p.floor)),
@@ -46,7 +46,7 @@ template <class T> struct StandardizeBackward {
   template <int V, int Packs, int Threads>
   __device__ WEFT_INLINE void row(const ThreadGroup<Threads>& threads, int64_t r, Pair<A>* shared) const {
     const A mu = mean[r], s = rho[r], a = s * gain[r];
-    const RowShare<T, V, Threads, Packs, 2> row(threads, r, D, {g, w});
+    const RowShare<T, V, Threads, Packs, 2> row(threads, D, {g + r * D, w + r * D});
     const Pair<A> sums = row.sums(shared, [&](int64_t, const auto& x, auto& terms) {
       WEFT_UNROLL
       for (int v = 0; v < V; ++v) {
