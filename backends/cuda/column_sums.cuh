@@ -88,11 +88,13 @@ template <class T, int V, int P> struct ColumnMoments {
       WEFT_UNROLL
       for (int i = 0; i < N; ++i) to[i] = A(x[i / kSide].v[p * kSide + i % kSide]);
     };
-    if (n == A(0)) WEFT_UNROLL
-    for (int p = 0; p < P; ++p) {
-      A all_of[N];
-      of_column(all_of, p);
-      base[p] = sum_pairs(all_of) * (A(1) / A(N));  // exact for equal numbers: N is a power of two
+    if (n == A(0)) {
+      WEFT_UNROLL
+      for (int p = 0; p < P; ++p) {
+        A all_of[N];
+        of_column(all_of, p);
+        base[p] = sum_pairs(all_of) * (A(1) / A(N));  // exact for equal numbers: N is a power of two
+      }
     }
     const A total = n + A(N), share = A(N) / total, weight = n * share;
     WEFT_UNROLL

@@ -17,9 +17,6 @@
 
 #include "weft/backends/cuda/services.h"
 
-/// Before a loop: all of its turns one behind the other, so that arrays that it numbers stay in registers; or none.
-#define WEFT_UNROLL _Pragma("unroll")
-#define WEFT_NO_UNROLL _Pragma("unroll 1")
 /// Shared memory of a block, in kernels: WEFT_SHARED(sums, float[32]); WEFT_DYN_SHARED(float, tile).
 #define WEFT_SHARED(name, ...) __shared__ std::type_identity_t<__VA_ARGS__> name
 #define WEFT_DYN_SHARED(T, name)                                  \
@@ -44,8 +41,6 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A&
 }  // namespace weft::cuda
 
 #else
-#define WEFT_UNROLL
-#define WEFT_NO_UNROLL
 #include WEFT_CUDA_EMULATOR  // a test names its stand-in for the card
 #endif
 

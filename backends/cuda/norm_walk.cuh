@@ -72,23 +72,11 @@ __device__ WEFT_INLINE void store_part(const Op& op, typename Op::Part* parts, i
   else parts[i * g.pieces.d + piece] = r;
 }
 
-/// Parts of W columns, which are reduced together.
-template <class Part, int W> struct PartPack { Part p[W]; };
-template <class Merge> struct MergePacks {
-  template <class Part, int W>
-  __device__ PartPack<Part, W> operator()(const PartPack<Part, W>& x, const PartPack<Part, W>& y) const {
-    PartPack<Part, W> r;
-    WEFT_UNROLL
-    for (int i = 0; i < W; ++i) r.p[i] = Merge{}(x.p[i], y.p[i]);
-    return r;
-  }
-};
-
 template <class Op, int V>
 __global__ void __launch_bounds__(kBlock, 2) rows_kernel(Op op, WalkGrid g, typename Op::Part* parts) {
   using A = compute_t<typename Op::Element>;
   constexpr int N = Op::kCoefficients, kKept = N < 1 ? 1 : N, W = V < 4 ? V : 4;
-  using Reduced = PartPack<typename Op::Part, W>;
+  using Reduced = Several<typename Op::Part, W>;
   WEFT_SHARED(shared, Reduced[Op::kReduces ? kBlock : 1]);
   WEFT_SHARED(coefficients, Pack<A, V>[kKept][kWarp]);
   const int me = static_cast<int>(threadIdx.x), across = 1 << g.across_bits, column = me & (across - 1),
@@ -125,10 +113,12 @@ __global__ void __launch_bounds__(kBlock, 2) rows_kernel(Op op, WalkGrid g, type
       for (int v = 0; v < V; v += W) {
         Reduced r;
         WEFT_UNROLL
-        for (int i = 0; i < W; ++i) r.p[i] = t.part(v + i);
-        r = tree_reduce(r, MergePacks<typename Op::Merge>{}, shared + me, row, down, across);
-        if (row == 0 && active) WEFT_UNROLL
-        for (int i = 0; i < W; ++i) store_part(op, parts, group * g.C + c + v + i, g, piece, r.p[i]);
+        for (int i = 0; i < W; ++i) r.v[i] = t.part(v + i);
+        r = tree_reduce(r, MergeEach<typename Op::Merge>{}, shared + me, row, down, across);
+        if (row == 0 && active) {
+          WEFT_UNROLL
+          for (int i = 0; i < W; ++i) store_part(op, parts, group * g.C + c + v + i, g, piece, r.v[i]);
+        }
         __syncthreads();
       }
     }

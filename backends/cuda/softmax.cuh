@@ -219,12 +219,14 @@ template <class T, int N> bool are_rows(const Lines<N>& l) {
   for (int k = 0; k < N; ++k) side_by_side = side_by_side && l.stride[k] == 1;
   return side_by_side;
 }
-/// Every row may be read in packs of 16 bytes.
-template <class T, int N> bool in_packs(const Lines<N>& l, std::initializer_list<const void*> pointers) {
+/// f.operator()<V>() with the elements of a pack that every row can be read in.
+template <class T, int N, class F>
+void with_packs(const Lines<N>& l, std::initializer_list<const void*> pointers, const F& f) {
   int64_t all = l.length;
   for (int k = 0; k < N; ++k)
     for (int i = 0; i < l.outer.rank; ++i) all |= l.outer.strides[k][i];
-  return packs_fit<T>(all, pointers);
+  if (packs_fit<T>(all, pointers)) f.template operator()<16 / sizeof(T)>();
+  else f.template operator()<1>();
 }
 
 template <class T> void run_softmax(const MutTensorRef& y, const TensorRef& x, int dim, bool log) {
@@ -232,20 +234,15 @@ template <class T> void run_softmax(const MutTensorRef& y, const TensorRef& x, i
   const Lines<2> l({&x, &y}, dim);
   if constexpr (!std::is_same_v<T, double>) {
     if (are_rows<T>(l)) {
-      const auto start = [&](auto kernel, int64_t per_block) {
-        launch(kernel, grid_for(l.lines, per_block), kBlock, 0, y.as_mut<T>(), x.as<T>(), l, log);
+      const auto start = [&](auto kernel, int threads) {
+        launch(kernel, grid_for(l.lines, kBlock / threads), kBlock, 0, y.as_mut<T>(), x.as<T>(), l, log);
       };
-      constexpr int V = 16 / sizeof(T), kWarps = kBlock / kWarp;
-      if (in_packs<T>(l, {x.data, y.data})) {
-        if (l.length <= 8 * kWarp) return start(softmax_kept_kernel<T, V, kWarp, 8>, kWarps);
-        if (l.length <= 32 * kWarp) return start(softmax_kept_kernel<T, V, kWarp, 32>, kWarps);
-        if (l.length <= 16 * kBlock) return start(softmax_kept_kernel<T, V, kBlock, 16>, 1);
-        return start(softmax_block_kernel<T, V>, 1);
-      }
-      if (l.length <= 8 * kWarp) return start(softmax_kept_kernel<T, 1, kWarp, 8>, kWarps);
-      if (l.length <= 32 * kWarp) return start(softmax_kept_kernel<T, 1, kWarp, 32>, kWarps);
-      if (l.length <= 16 * kBlock) return start(softmax_kept_kernel<T, 1, kBlock, 16>, 1);
-      return start(softmax_block_kernel<T, 1>, 1);
+      return with_packs<T>(l, {x.data, y.data}, [&]<int V> {
+        if (l.length <= 8 * kWarp) start(softmax_kept_kernel<T, V, kWarp, 8>, kWarp);
+        else if (l.length <= 32 * kWarp) start(softmax_kept_kernel<T, V, kWarp, 32>, kWarp);
+        else if (l.length <= 16 * kBlock) start(softmax_kept_kernel<T, V, kBlock, 16>, kBlock);
+        else start(softmax_block_kernel<T, V>, kBlock);
+      });
     }
   }
   const LineThreads threads = LineThreads::of(l);
@@ -261,16 +258,14 @@ void run_softmax_grad(const MutTensorRef& dx, const TensorRef& g, const TensorRe
   const Lines<3> l({&g, &y, &dx}, dim);
   if constexpr (!std::is_same_v<T, double>) {
     if (are_rows<T>(l)) {
-      const auto start = [&](auto kernel, int64_t per_block) {
-        launch(kernel, grid_for(l.lines, per_block), kBlock, 0, dx.as_mut<T>(), g.as<T>(), y.as<T>(), l, log);
+      const auto start = [&](auto kernel, int threads) {
+        launch(kernel, grid_for(l.lines, kBlock / threads), kBlock, 0, dx.as_mut<T>(), g.as<T>(), y.as<T>(), l, log);
       };
-      constexpr int V = 16 / sizeof(T), kWarps = kBlock / kWarp;
-      if (in_packs<T>(l, {g.data, y.data, dx.data})) {
-        if (l.length <= 32 * kWarp) return start(softmax_grad_rows_kernel<T, V, kWarp, 32 / V>, kWarps);
-        return start(softmax_grad_rows_kernel<T, V, kBlock, 0>, 1);
-      }
-      if (l.length <= 8 * kWarp) return start(softmax_grad_rows_kernel<T, 1, kWarp, 8>, kWarps);
-      return start(softmax_grad_rows_kernel<T, 1, kBlock, 0>, 1);
+      return with_packs<T>(l, {g.data, y.data, dx.data}, [&]<int V> {
+        constexpr int kPacks = V > 1 ? 32 / V : 8;
+        if (l.length <= kPacks * V * kWarp) start(softmax_grad_rows_kernel<T, V, kWarp, kPacks>, kWarp);
+        else start(softmax_grad_rows_kernel<T, V, kBlock, 0>, kBlock);
+      });
     }
   }
   const LineThreads threads = LineThreads::of(l);
