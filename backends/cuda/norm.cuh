@@ -2,6 +2,7 @@
 #pragma once
 
 #include "weft/backends/cuda/norm_walk.cuh"
+#include "weft/backends/cuda/walk.cuh"
 #include "weft/core/fn/math.h"
 #include "weft/core/fn/norm.h"
 
@@ -93,8 +94,10 @@ template <class T> struct ApplyOp {
       Pack<T, V> x[K], residual[K];
       WEFT_UNROLL
       for (int k = 0; k < K; ++k) x[k] = load<V>(op.x, at[k].at);
-      if (op.residual) WEFT_UNROLL
-      for (int k = 0; k < K; ++k) residual[k] = load<V>(op.residual, at[k].at);
+      if (op.residual) {
+        WEFT_UNROLL
+        for (int k = 0; k < K; ++k) residual[k] = load<V>(op.residual, at[k].at);
+      }
       WEFT_UNROLL
       for (int k = 0; k < K; ++k) {
         Pack<T, V> y;
@@ -229,8 +232,10 @@ template <class T> struct BackApplyOp : BackOperands<T> {
       });
       WEFT_UNROLL
       for (int k = 0; k < K; ++k) store(op.dx, at[k].at, dx[k]);
-      if (op.dresidual) WEFT_UNROLL
-      for (int k = 0; k < K; ++k) store(op.dresidual, at[k].at, dy[k]);
+      if (op.dresidual) {
+        WEFT_UNROLL
+        for (int k = 0; k < K; ++k) store(op.dresidual, at[k].at, dy[k]);
+      }
     }
   };
 };
@@ -306,6 +311,36 @@ inline void norm_backward(const MutTensorRef& dx, const MutTensorRef& dresidual,
                             static_cast<double>(k.count())});
     if (x.numel > 0) walk(k, BackApplyOp<T>{operands, dx.as_mut<T>(), dresidual.as_mut<T>(), scale, k1, k2});
   });
+}
+
+/// One launch for both running statistics.
+struct UpdateRunning {
+  void *mean, *var;
+  int64_t mean_stride, var_stride;
+  Dtype mean_dtype, var_dtype;
+  fn::RunningStep mean_step, var_step;
+  template <class I> __device__ void operator()(I c) const {
+    if (mean) update(mean, c * mean_stride, mean_dtype, mean_step, c);
+    if (var) update(var, c * var_stride, var_dtype, var_step, c);
+  }
+
+ private:
+  static __device__ WEFT_INLINE void update(void* p, int64_t at, Dtype d, const fn::RunningStep& step, int64_t c) {
+    with_floating(d, [&]<class T> {
+      T& to = static_cast<T*>(p)[at];
+      to = static_cast<T>(step(static_cast<double>(static_cast<compute_t<T>>(to)), c));
+    });
+  }
+};
+inline void update_running(const MutTensorRef& running_mean, const MutTensorRef& running_var, const TensorRef& mean,
+                           const TensorRef& m2, double momentum, double scale) {
+  const int64_t C = running_mean.defined() ? running_mean.numel : running_var.numel;
+  const auto step = [&](const TensorRef& now, double by) {
+    return fn::RunningStep{now.as<double>(), C > 0 ? now.numel / C : 0, C, 1 - momentum, momentum * by};
+  };
+  const auto stride = [](const MutTensorRef& t) { return t.defined() ? t.stride(0) : 0; };
+  for_each_number(C, UpdateRunning{running_mean.mut, running_var.mut, stride(running_mean), stride(running_var),
+                                   running_mean.dtype, running_var.dtype, step(mean, 1), step(m2, scale)});
 }
 
 }  // namespace weft::cuda

@@ -1,4 +1,4 @@
-// Reading and writing several elements at once: 16 bytes, where they lie so.
+// Reading and writing several elements at once, 16 bytes where they lie so, and elements of any floating dtype.
 #pragma once
 
 #include "weft/backends/cuda/elementwise.cuh"
@@ -29,6 +29,16 @@ template <class T> bool packs_fit(int64_t run, std::initializer_list<const void*
   uintptr_t all = 0;
   for (const void* p : pointers) all |= reinterpret_cast<uintptr_t>(p);
   return run % (16 / static_cast<int64_t>(sizeof(T))) == 0 && all % 16 == 0;
+}
+
+/// Calls f.operator()<T>() for a floating dtype; the ops have checked that it is one.
+template <class F> __device__ WEFT_INLINE auto with_floating(Dtype d, const F& f) {
+  switch (d) {
+    case Dtype::f32: return f.template operator()<float>();
+    case Dtype::f64: return f.template operator()<double>();
+    case Dtype::bf16: return f.template operator()<bf16>();
+    default: return f.template operator()<f16>();
+  }
 }
 
 }  // namespace weft::cuda
