@@ -25,6 +25,9 @@
 
 namespace weft::cuda {
 
+/// In the emulation: fails where a P may not lie.
+template <class P> __device__ void check_aligned(const void*) {}
+
 /// Starts a kernel on the calling thread's current stream. Arguments are converted to the kernel's parameter types.
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A&&... a) {

@@ -6,6 +6,7 @@
 namespace weft::cuda {
 
 template <int V, class T> __device__ WEFT_INLINE Pack<T, V> load(const T* p, int64_t at) {
+  check_aligned<Pack<T, V>>(p + at);
   return *reinterpret_cast<const Pack<T, V>*>(p + at);
 }
 
@@ -21,6 +22,7 @@ template <int V, class T> __device__ WEFT_INLINE void store(T* p, int64_t at, co
     return;
   }
 #endif
+  check_aligned<Pack<T, V>>(p + at);
   *reinterpret_cast<Pack<T, V>*>(p + at) = v;
 }
 
