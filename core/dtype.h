@@ -93,24 +93,32 @@ inline constexpr DtypeSet kIndexDtypes(Dtype::i64, Dtype::i32);
 /// "f32, f64, bf16 or f16", in the order of the table.
 WEFT_API std::ostream& operator<<(std::ostream& os, DtypeSet set);
 
-/// bfloat16: the upper half of an f32, rounded to nearest even. Arithmetic goes through float.
+/// bfloat16: the upper half of an f32, rounded to nearest even. Arithmetic goes through float. Conversions are the
+/// hardware's in CUDA kernels: the same bits, but for those of a NaN.
 struct bf16 {
   uint16_t bits;  ///< sign, 8 bits of exponent, 7 of mantissa
   bf16() = default;
   WEFT_HD WEFT_INLINE bf16(float f) {
+#if defined(__CUDA_ARCH__)
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(f));
+#else
     uint32_t u = std::bit_cast<uint32_t>(f);
     bool nan = (u & 0x7fffffffu) > 0x7f800000u;
     bits = static_cast<uint16_t>(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+#endif
   }
   /// The same number as f32.
   WEFT_HD WEFT_INLINE operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 };
 
-/// IEEE half precision, rounded to nearest even. Arithmetic goes through float.
+/// IEEE half precision, rounded to nearest even. Arithmetic goes through float. Conversions: as bf16's.
 struct f16 {
   uint16_t bits;  ///< sign, 5 bits of exponent, 10 of mantissa
   f16() = default;
   WEFT_HD WEFT_INLINE f16(float f) {
+#if defined(__CUDA_ARCH__)
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(f));
+#else
     // Branch-free apart from selects, so that compilers vectorise it: scale into the half's exponent range with
     // a float addition that rounds at the right bit.
     uint32_t u = std::bit_cast<uint32_t>(f), sign = u & 0x80000000u;
@@ -120,15 +128,22 @@ struct f16 {
     uint32_t special = u > 0x7f800000u ? 0x7e00u : 0x7c00u;
     uint32_t r = u >= 0x47800000u ? special : (u < 0x38800000u ? sub : norm);
     bits = static_cast<uint16_t>(r | (sign >> 16));
+#endif
   }
   /// The same number as f32.
   WEFT_HD WEFT_INLINE operator float() const {
+#if defined(__CUDA_ARCH__)
+    float f;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(bits));
+    return f;
+#else
     uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16, u = bits & 0x7fffu;
     uint32_t norm = (u << 13) + 0x38000000u;
     uint32_t inf = (u << 13) + 0x70000000u;
     float sub = std::bit_cast<float>((u << 13) + 0x38800000u) - std::bit_cast<float>(0x38800000u);
     uint32_t r = u >= 0x7c00u ? inf : (u < 0x0400u ? std::bit_cast<uint32_t>(sub) : norm);
     return std::bit_cast<float>(r | sign);
+#endif
   }
 };
 

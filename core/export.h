@@ -20,3 +20,13 @@
 
 /// Inlined also where the compiler would not.
 #define WEFT_INLINE inline __attribute__((always_inline))
+
+/// Before a loop, in kernels: all of its turns one behind the other, so that arrays that it numbers stay in registers;
+/// or no two.
+#if defined(__CUDA_ARCH__)
+#define WEFT_UNROLL _Pragma("unroll")
+#define WEFT_NO_UNROLL _Pragma("unroll 1")
+#else
+#define WEFT_UNROLL
+#define WEFT_NO_UNROLL
+#endif

@@ -7,6 +7,7 @@
 #include "weft/core/kernels/encoding.h"
 #include "weft/core/kernels/format.h"
 #include "weft/core/kernels/linalg.h"
+#include "weft/core/kernels/norm.h"
 #include "weft/core/kernels/order.h"
 #include "weft/core/kernels/picture.h"
 #include "weft/core/kernels/rnn.h"
@@ -66,6 +67,7 @@ decltype(norm_forward) norm_forward{"norm_forward", kFloatingDtypes};
 decltype(norm_backward_reduce) norm_backward_reduce{"norm_backward_reduce", kFloatingDtypes};
 decltype(norm_backward_apply) norm_backward_apply{"norm_backward_apply", kFloatingDtypes};
 decltype(norm_backward) norm_backward{"norm_backward", kFloatingDtypes};
+decltype(update_running) update_running{"update_running", kFloatingDtypes};
 decltype(layer_norm) layer_norm{"layer_norm", kFloatingDtypes};
 decltype(layer_norm_backward) layer_norm_backward{"layer_norm_backward", kFloatingDtypes};
 decltype(standardize_weight) standardize_weight{"standardize_weight", kFloatingDtypes};

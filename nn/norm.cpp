@@ -99,7 +99,7 @@ void ChannelNorm::count_batch() const {
   Tensor count = num_batches_tracked.tensor();
   const bool known = Stamp(count) == counted_at_;
   if (count.device().type == DeviceType::cpu) ++*count.mut_data<int64_t>();
-  else count.add_(scalar(int64_t{1}, count.options()));
+  else count.add_(1);
   if (!known) return;
   counted_at_ = Stamp(count);
   ++counted_;

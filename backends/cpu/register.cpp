@@ -119,6 +119,7 @@ void register_cpu_backend() {
   cpu::register_shape();
   cpu::register_index();
   cpu::register_sort();
+  cpu::register_running();
   cpu::register_search();
   cpu::register_rnn_slots();
   cpu::register_linalg();

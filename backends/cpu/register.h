@@ -15,6 +15,7 @@ void register_services();    ///< memory, copies, threads; last, for from then o
 void register_shape();       ///< cat, triangles
 void register_index();       ///< nonzero, one_hot, refuse_any
 void register_sort();
+void register_running();  ///< running statistics
 void register_search();
 void register_rnn_slots();  ///< recurrent layers
 void register_linalg();     ///< linear algebra

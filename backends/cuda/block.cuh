@@ -64,6 +64,19 @@ __device__ WEFT_INLINE T tree_reduce(T v, const Merge& merge, T* mine, int rank,
   return v;
 }
 
+/// W values that are merged together: one wait for all of them.
+template <class T, int W> struct Several { T v[W]; };
+template <class Merge> struct MergeEach {
+  Merge merge;
+  template <class T, int W>
+  __device__ WEFT_INLINE Several<T, W> operator()(const Several<T, W>& x, const Several<T, W>& y) const {
+    Several<T, W> r;
+    WEFT_UNROLL
+    for (int i = 0; i < W; ++i) r.v[i] = merge(x.v[i], y.v[i]);
+    return r;
+  }
+};
+
 /// A warp, or a whole block of kBlock threads.
 template <int Threads> struct ThreadGroup {
   static_assert(Threads == kWarp || Threads == kBlock);

@@ -51,7 +51,7 @@ template <class T> struct GetElement {
   T* out;
   const T* x;
   const int64_t* offsets;
-  fn::Axes<3> walk;  // out, x, offsets
+  fn::FastAxes<3> walk;  // out, x, offsets
   template <class I> __device__ void operator()(I number) const {
     int64_t at[3];
     walk.offsets(number, at);
@@ -75,7 +75,7 @@ template <class T, class Index> struct GatherElement {
   const T* x;
   const Index* index;
   int64_t step;
-  fn::Axes<3> walk;  // out, x, index
+  fn::FastAxes<3> walk;  // out, x, index
   FaultSite site;
   template <class I> __device__ void operator()(I number) const {
     int64_t at[3];
@@ -114,7 +114,7 @@ template <bool Add, class T> struct PutInTurn {
   const T* src;
   const int64_t* offsets;
   int64_t sources, step;
-  fn::Axes<2> rest;  // x, src
+  fn::FastAxes<2> rest;  // x, src
   template <class I> __device__ void operator()(I number) const {
     int64_t at[2];
     rest.offsets(number, at);
@@ -137,15 +137,16 @@ template <bool Add, class T, class Source> struct PutRuns {
   T* x;
   const T* src;
   const WideItem* items;
-  int64_t sources, per_source;
-  fn::Axes<2> rest;  // x, src
-  Source source;     // where the source of an item is in src
+  int64_t sources;
+  fn::Divisor per_source;
+  fn::FastAxes<2> rest;  // x, src
+  Source source;         // where the source of an item is in src
   template <class I> __device__ void operator()(I number) const {
-    const auto p = static_cast<int64_t>(number / static_cast<I>(per_source));
+    const int64_t p = per_source.divide(number);
     const WideItem me = items[p];
     if (static_cast<int64_t>(me.key()) < 0) return;
     int64_t at[2];
-    rest.offsets(number % static_cast<I>(per_source), at);
+    rest.offsets(static_cast<I>(number - p * per_source.d), at);
     T* to = x + static_cast<int64_t>(me.key()) + at[0];
     if constexpr (!Add) {
       if (p + 1 < sources && items[p + 1].key() == me.key()) return;
@@ -179,8 +180,9 @@ template <bool Add, class T> void index_put(const MutTensorRef& x, const TensorR
   WideItem* items = memory.as<WideItem>();
   for_each_number(sources, DestinationOfOffset{items, offsets.as<int64_t>()});
   items = sort_items(items, items + sources, 1, sources);
-  for_each_number(src.numel, PutRuns<Add, T, SourceRow>{x.as_mut<T>(), src.as<T>(), items, sources, per_source, rest,
-                                                        SourceRow{step}});
+  for_each_number(src.numel,
+                  PutRuns<Add, T, SourceRow>{
+                      x.as_mut<T>(), src.as<T>(), items, sources, {per_source, src.numel}, rest, SourceRow{step}});
 }
 
 /// One line along the looked-up axis, in the order of that axis.
@@ -189,7 +191,7 @@ template <bool Add, class T, class Index> struct ScatterLine {
   const Index* index;
   const T* src;
   int64_t length, step_index, step_src, step_out;
-  fn::Axes<3> walk;  // src, index, out
+  fn::FastAxes<3> walk;  // src, index, out
   FaultSite site;
   template <class I> __device__ void operator()(I line) const {
     int64_t at[3];
@@ -206,7 +208,7 @@ template <class Index> struct DestinationOfIndex {
   WideItem* items;
   const Index* index;
   int64_t step_out;
-  fn::Axes<2> walk;  // out (0 along the axis), index
+  fn::FastAxes<2> walk;  // out (0 along the axis), index
   FaultSite site;
   template <class I> __device__ void operator()(I number) const {
     int64_t at[2];
@@ -218,7 +220,7 @@ template <class Index> struct DestinationOfIndex {
   }
 };
 struct SourceElement {
-  fn::Axes<1> walk;
+  fn::FastAxes<1> walk;
   __device__ int64_t operator()(int64_t number) const {
     int64_t at[1];
     walk.offsets(number, at);
@@ -238,27 +240,26 @@ void scatter(const MutTensorRef& out, const TensorRef& index, const TensorRef& s
     return;
   }
   fn::Axes<2> walk;
-  SourceElement source;
+  fn::Axes<1> from;
   for (int i = 0; i < index.rank; ++i) {
     walk.append(index.shape[i], {i == dim ? 0 : out.strides[i], index.strides[i]});
-    source.walk.append(index.shape[i], {src.strides[i]});
+    from.append(index.shape[i], {src.strides[i]});
   }
   Scratch memory(static_cast<size_t>(2 * index.numel) * sizeof(WideItem));
   WideItem* items = memory.as<WideItem>();
   for_each_number(index.numel, DestinationOfIndex<Index>{items, index.as<Index>(), step_out, walk, site});
   items = sort_items(items, items + index.numel, 1, index.numel);
-  for_each_number(index.numel,
-                  PutRuns<Add, T, SourceElement>{out.as_mut<T>(), src.as<T>(), items, index.numel, 1, {}, source});
+  for_each_number(index.numel, PutRuns<Add, T, SourceElement>{
+                                   out.as_mut<T>(), src.as<T>(), items, index.numel, {1, index.numel}, {}, {from}});
 }
 
 template <class Index> struct OneHotElement {
   int64_t* out;
   const Index* index;
-  int64_t width;  // at least 1, so that bad indices into nothing are seen
+  fn::Divisor width;  // at least 1, so that bad indices into nothing are seen
   FaultSite site;
   template <class I> __device__ void operator()(I number) const {
-    const I row = number / static_cast<I>(width);
-    const auto here = static_cast<int64_t>(number - row * static_cast<I>(width));
+    const int64_t row = width.divide(number), here = number - row * width.d;
     const int64_t v = index[row];
     if (here == 0 && !site.good(v)) site.report(v);
     if (site.size > 0) out[number] = v == here;
@@ -266,7 +267,9 @@ template <class Index> struct OneHotElement {
 };
 template <class Index> void one_hot(const MutTensorRef& out, const TensorRef& index) {
   const int64_t classes = out.size(-1), width = classes > 0 ? classes : 1;
-  for_each_number(index.numel * width, OneHotElement<Index>{out.as_mut<int64_t>(), index.as<Index>(), width,
+  for_each_number(index.numel * width, OneHotElement<Index>{out.as_mut<int64_t>(),
+                                                            index.as<Index>(),
+                                                            {width, index.numel * width},
                                                             FaultSite("one_hot", out.rank - 1, classes)});
 }
 

@@ -27,6 +27,9 @@
 
 namespace weft::cuda {
 
+/// In the emulation: fails where a P may not lie.
+template <class P> __device__ void check_aligned(const void*) {}
+
 /// Starts a kernel on the calling thread's current stream; `arguments`: where each of them lies. In launch.cu: what
 /// needs no types of the kernel's is compiled once.
 void start_kernel(const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, void** arguments);

@@ -1,7 +1,7 @@
 #include "weft/backends/cuda/norm.cuh"
 
 #include "weft/backends/cuda/register.h"
-#include "weft/core/kernels.h"
+#include "weft/core/kernels/norm.h"
 
 namespace weft::cuda {
 
@@ -12,6 +12,7 @@ void register_norm() {
   kernels::norm_backward_reduce.set(DeviceType::cuda, norm_backward_reduce);
   kernels::norm_backward_apply.set(DeviceType::cuda, norm_backward_apply);
   kernels::norm_backward.set(DeviceType::cuda, norm_backward);
+  kernels::update_running.set(DeviceType::cuda, update_running);
 }
 
 }  // namespace weft::cuda

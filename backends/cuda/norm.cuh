@@ -2,6 +2,7 @@
 #pragma once
 
 #include "weft/backends/cuda/norm_walk.cuh"
+#include "weft/backends/cuda/walk.cuh"
 #include "weft/core/fn/math.h"
 #include "weft/core/fn/norm.h"
 
@@ -27,43 +28,44 @@ template <class A> __device__ WEFT_INLINE double rest_of(double mean) {
   return mean - static_cast<double>(static_cast<A>(mean));
 }
 
-/// mean, inv gamma and beta of P channels.
+/// What an element is mapped by: y = (x - mean) scale + shift.
 template <class A, int P> struct Affine {
-  A mean[P], scale[P], shift[P];
-  __device__ Affine(const double* means, const double* inv, const NormParam& gamma, const NormParam& beta, int64_t i,
-                    int64_t c) {
-    for (int v = 0; v < P; ++v) {
-      mean[v] = static_cast<A>(means[i + v]);
-      const double by = inv[i + v] * gamma.at(c + v, 1);
-      scale[v] = static_cast<A>(by);
-      shift[v] = static_cast<A>(beta.at(c + v, 0) - rest_of<A>(means[i + v]) * by);
-    }
+  Pack<A, P> mean, scale, shift;
+  static __device__ WEFT_INLINE void coefficients(A* k, double mean, double inv, const NormParam& gamma,
+                                                  const NormParam& beta, int64_t c) {
+    const double by = inv * gamma.at(c, 1);
+    k[0] = static_cast<A>(mean);
+    k[1] = static_cast<A>(by);
+    k[2] = static_cast<A>(beta.at(c, 0) - rest_of<A>(mean) * by);
   }
 };
 
 /// mean, m2 and, if asked for, inv.
 template <class T> struct MomentsOp {
   using Element = T;
+  using Part = MomentsPart<compute_t<T>>;
   using Merge = MergeMoments;
   static constexpr bool kReduces = true;
+  static constexpr int kCoefficients = 0, kAtOnce = 4;
   const T* x;
   double *mean, *m2, *inv;
-  double eps;
+  double count, eps;
 
   bool packed(int64_t run) const { return packs_fit<T>(run, {x}); }
-  template <int V, int> struct Thread : ColumnMoments<T, V> {
+  template <int V, int P> struct Thread : ColumnMoments<T, V, P> {
     const T* x;
-    __device__ Thread(const MomentsOp& op, int64_t, int64_t) : x(op.x) {}
+    template <class K> __device__ Thread(const MomentsOp& op, const K&) : x(op.x) {}
     template <int K> __device__ WEFT_INLINE void add(const Offset (&at)[K]) {
       Pack<T, V> p[K];
+      WEFT_UNROLL
       for (int k = 0; k < K; ++k) p[k] = load<V>(x, at[k].at);
-      ColumnMoments<T, V>::add(p);
+      ColumnMoments<T, V, P>::add(p);
     }
   };
   __device__ void finish(int64_t i, const Part& r) const {
-    mean[i] = r.a;
-    m2[i] = r.b;
-    if (inv) inv[i] = 1 / fn::sqrt(r.b / r.n + eps);
+    mean[i] = r.mean.get();
+    m2[i] = r.m2.get();
+    if (inv) inv[i] = 1 / fn::sqrt(r.m2.get() / count + eps);
   }
 };
 
@@ -71,7 +73,9 @@ template <class T> struct MomentsOp {
 template <class T> struct ApplyOp {
   using Element = T;
   using A = compute_t<T>;
+  using Part = SumsPart<A>;
   static constexpr bool kReduces = false;
+  static constexpr int kCoefficients = 3, kAtOnce = 4;
   T* y;
   const T *x, *residual;
   const double *mean, *inv;
@@ -79,25 +83,32 @@ template <class T> struct ApplyOp {
   fn::Gate<A> gate;
 
   bool packed(int64_t run) const { return packs_fit<T>(run, {y, x, residual}); }
-  template <int V, int P> struct Thread : Affine<A, P> {
+  __device__ WEFT_INLINE void coefficients(A (&k)[3], int64_t i, int64_t c) const {
+    Affine<A, 1>::coefficients(k, mean[i], inv[i], gamma, beta, c);
+  }
+  template <int V, int P> struct Thread {
     const ApplyOp& op;
-    __device__ Thread(const ApplyOp& o, int64_t i, int64_t c)
-        : Affine<A, P>(o.mean, o.inv, o.gamma, o.beta, i, c), op(o) {}
+    Affine<A, P> affine;
+    __device__ Thread(const ApplyOp& o, const Pack<A, P> (&k)[3]) : op(o), affine{k[0], k[1], k[2]} {}
     template <int K> __device__ WEFT_INLINE void add(const Offset (&at)[K]) {
       Pack<T, V> x[K], residual[K];
-      for (int k = 0; k < K; ++k) {
-        x[k] = load<V>(op.x, at[k].at);
-        if (op.residual) residual[k] = load<V>(op.residual, at[k].at);
+      WEFT_UNROLL
+      for (int k = 0; k < K; ++k) x[k] = load<V>(op.x, at[k].at);
+      if (op.residual) {
+        WEFT_UNROLL
+        for (int k = 0; k < K; ++k) residual[k] = load<V>(op.residual, at[k].at);
       }
+      WEFT_UNROLL
       for (int k = 0; k < K; ++k) {
         Pack<T, V> y;
+        WEFT_UNROLL
         for (int v = 0; v < V; ++v) {
           const int c = P == 1 ? 0 : v;
-          A z = (A(x[k].v[v]) - this->mean[c]) * this->scale[c] + this->shift[c];
+          A z = (A(x[k].v[v]) - affine.mean.v[c]) * affine.scale.v[c] + affine.shift.v[c];
           if (op.residual) z += A(residual[k].v[v]);
           y.v[v] = static_cast<T>(op.gate.forward(z));
         }
-        *reinterpret_cast<Pack<T, V>*>(op.y + at[k].at) = y;
+        store(op.y, at[k].at, y);
       }
     }
   };
@@ -116,28 +127,42 @@ template <class T> struct BackOperands {
   /// Calls f(k, v, centered) for the elements of K packs.
   template <int V, int P, int K, class F>
   __device__ WEFT_INLINE void for_centered(const Affine<A, P>& affine, const Offset (&at)[K], const F& f) const {
+    // a loop for each source: within one, every element would ask
+    if (source == NormSource::output) for_source<NormSource::output, V>(affine, at, f);
+    else if (source == NormSource::input) for_source<NormSource::input, V>(affine, at, f);
+    else for_source<NormSource::folded, V>(affine, at, f);
+  }
+
+ private:
+  template <NormSource Src, int V, int P, int K, class F>
+  __device__ WEFT_INLINE void for_source(const Affine<A, P>& affine, const Offset (&at)[K], const F& f) const {
     Pack<T, V> pg[K], px[K], py[K];
+    WEFT_UNROLL
     for (int k = 0; k < K; ++k) {
       pg[k] = load<V>(g, at[k].at);
       px[k] = load<V>(x, at[k].at);
-      if (source == NormSource::output) py[k] = load<V>(y, at[k].at);
+      if constexpr (Src == NormSource::output) py[k] = load<V>(y, at[k].at);
     }
-    for (int k = 0; k < K; ++k)
+    WEFT_UNROLL
+    for (int k = 0; k < K; ++k) {
+      WEFT_UNROLL
       for (int v = 0; v < V; ++v) {
         const int c = P == 1 ? 0 : v;
-        const A eg = A(pg[k].v[v]), ex = A(px[k].v[v]), m = affine.mean[c], s = affine.scale[c], b = affine.shift[c];
-        if (source == NormSource::output) f(k, v, fn::center<NormSource::output>(eg, ex, A(py[k].v[v]), m, s, b, gate));
-        else if (source == NormSource::input) f(k, v, fn::center<NormSource::input>(eg, ex, A(0), m, s, b, gate));
-        else f(k, v, fn::center<NormSource::folded>(eg, ex, A(0), m, s, b, gate));
+        f(k, v,
+          fn::center<Src>(A(pg[k].v[v]), A(px[k].v[v]), Src == NormSource::output ? A(py[k].v[v]) : A(0),
+                          affine.mean.v[c], affine.scale.v[c], affine.shift.v[c], gate));
       }
+    }
   }
 };
 
 /// s1 = sum dy, s2 = sum dy xhat; where `scale` is given, also what dx is made with (see BackApplyOp).
 template <class T> struct BackReduceOp : BackOperands<T> {
   using A = compute_t<T>;
+  using Part = SumsPart<A>;
   using Merge = MergeSums;
   static constexpr bool kReduces = true;
+  static constexpr int kCoefficients = 3, kAtOnce = 2;
   double *s1, *s2;
   double *scale, *k1, *k2;
   int64_t C;
@@ -146,11 +171,13 @@ template <class T> struct BackReduceOp : BackOperands<T> {
   bool packed(int64_t run) const {
     return packs_fit<T>(run, {this->g, this->x, this->source == NormSource::output ? this->y : nullptr});
   }
-  template <int V, int P> struct Thread : ColumnSums<A, V> {
+  __device__ WEFT_INLINE void coefficients(A (&k)[3], int64_t i, int64_t c) const {
+    Affine<A, 1>::coefficients(k, this->mean[i], this->inv[i], this->gamma, this->beta, c);
+  }
+  template <int V, int P> struct Thread : ColumnSums<A, V, P> {
     const BackReduceOp& op;
     Affine<A, P> affine;
-    __device__ Thread(const BackReduceOp& o, int64_t i, int64_t c)
-        : op(o), affine(o.mean, o.inv, o.gamma, o.beta, i, c) {}
+    __device__ Thread(const BackReduceOp& o, const Pack<A, P> (&k)[3]) : op(o), affine{k[0], k[1], k[2]} {}
     template <int K> __device__ WEFT_INLINE void add(const Offset (&at)[K]) {
       op.template for_centered<V>(affine, at, [&](int, int v, const fn::Centered<A>& e) {
         this->a[v] += e.g;
@@ -160,7 +187,7 @@ template <class T> struct BackReduceOp : BackOperands<T> {
     }
   };
   __device__ void finish(int64_t i, const Part& r) const {
-    const double sum = r.a, product = (r.b - rest_of<A>(this->mean[i]) * sum) * this->inv[i];
+    const double sum = r.a.get(), product = (r.b.get() - rest_of<A>(this->mean[i]) * sum) * this->inv[i];
     s1[i] = sum;
     s2[i] = product;
     if (!scale) return;
@@ -174,36 +201,40 @@ template <class T> struct BackReduceOp : BackOperands<T> {
 /// dx = scale dy - k1 - xhat k2, dresidual = dy.
 template <class T> struct BackApplyOp : BackOperands<T> {
   using A = compute_t<T>;
+  using Part = SumsPart<A>;
   static constexpr bool kReduces = false;
+  static constexpr int kCoefficients = 6, kAtOnce = 2;
   T *dx, *dresidual;
   const double *scale, *k1, *k2;
 
   bool packed(int64_t run) const {
     return packs_fit<T>(run, {this->g, this->x, this->source == NormSource::output ? this->y : nullptr, dx, dresidual});
   }
+  __device__ WEFT_INLINE void coefficients(A (&k)[6], int64_t i, int64_t c) const {
+    Affine<A, 1>::coefficients(k, this->mean[i], this->inv[i], this->gamma, this->beta, c);
+    const double by = k2[i] * this->inv[i];
+    k[3] = static_cast<A>(scale[i]);
+    k[4] = static_cast<A>(k1[i] - rest_of<A>(this->mean[i]) * by);
+    k[5] = static_cast<A>(by);
+  }
   template <int V, int P> struct Thread {
     const BackApplyOp& op;
     Affine<A, P> affine;
-    A scale[P], k1[P], k2[P];
-    __device__ Thread(const BackApplyOp& o, int64_t i, int64_t c)
-        : op(o), affine(o.mean, o.inv, o.gamma, o.beta, i, c) {
-      for (int v = 0; v < P; ++v) {
-        scale[v] = static_cast<A>(o.scale[i + v]);
-        const double by = o.k2[i + v] * o.inv[i + v];
-        k1[v] = static_cast<A>(o.k1[i + v] - rest_of<A>(o.mean[i + v]) * by);
-        k2[v] = static_cast<A>(by);
-      }
-    }
+    Pack<A, P> scale, k1, k2;
+    __device__ Thread(const BackApplyOp& o, const Pack<A, P> (&k)[6])
+        : op(o), affine{k[0], k[1], k[2]}, scale(k[3]), k1(k[4]), k2(k[5]) {}
     template <int K> __device__ WEFT_INLINE void add(const Offset (&at)[K]) {
       Pack<T, V> dx[K], dy[K];
       op.template for_centered<V>(affine, at, [&](int k, int v, const fn::Centered<A>& e) {
         const int c = P == 1 ? 0 : v;
-        dx[k].v[v] = static_cast<T>(scale[c] * e.g - k1[c] - fn::times(e.x, k2[c]));
+        dx[k].v[v] = static_cast<T>(scale.v[c] * e.g - k1.v[c] - fn::times(e.x, k2.v[c]));
         dy[k].v[v] = static_cast<T>(e.g);
       });
-      for (int k = 0; k < K; ++k) {
-        *reinterpret_cast<Pack<T, V>*>(op.dx + at[k].at) = dx[k];
-        if (op.dresidual) *reinterpret_cast<Pack<T, V>*>(op.dresidual + at[k].at) = dy[k];
+      WEFT_UNROLL
+      for (int k = 0; k < K; ++k) store(op.dx, at[k].at, dx[k]);
+      if (op.dresidual) {
+        WEFT_UNROLL
+        for (int k = 0; k < K; ++k) store(op.dresidual, at[k].at, dy[k]);
       }
     }
   };
@@ -211,7 +242,7 @@ template <class T> struct BackApplyOp : BackOperands<T> {
 
 inline void norm_stats(const MutTensorRef& mean, const MutTensorRef& m2, const TensorRef& x) {
   dispatch_floating(x.dtype, "norm_stats", [&]<class T> {
-    walk(NormShape(x, mean.numel), MomentsOp<T>{x.as<T>(), mean.as_mut<double>(), m2.as_mut<double>(), nullptr, 0});
+    walk(NormShape(x, mean.numel), MomentsOp<T>{x.as<T>(), mean.as_mut<double>(), m2.as_mut<double>(), nullptr, 1, 0});
   });
 }
 
@@ -229,8 +260,9 @@ inline void norm_forward(const MutTensorRef& y, const MutTensorRef& mean, const 
                          const MutTensorRef& inv, const TensorRef& x, const TensorRef& gamma, const TensorRef& beta,
                          const TensorRef& residual, const NormParams& o) {
   dispatch_floating(x.dtype, "norm_forward", [&]<class T> {
-    walk(NormShape(x, mean.numel),
-         MomentsOp<T>{x.as<T>(), mean.as_mut<double>(), m2.as_mut<double>(), inv.as_mut<double>(), o.eps});
+    const NormShape k(x, mean.numel);
+    walk(k, MomentsOp<T>{x.as<T>(), mean.as_mut<double>(), m2.as_mut<double>(), inv.as_mut<double>(),
+                         static_cast<double>(k.count()), o.eps});
   });
   norm_apply(y, x, mean, inv, gamma, beta, residual, o);
 }
@@ -279,6 +311,36 @@ inline void norm_backward(const MutTensorRef& dx, const MutTensorRef& dresidual,
                             static_cast<double>(k.count())});
     if (x.numel > 0) walk(k, BackApplyOp<T>{operands, dx.as_mut<T>(), dresidual.as_mut<T>(), scale, k1, k2});
   });
+}
+
+/// One launch for both running statistics.
+struct UpdateRunning {
+  void *mean, *var;
+  int64_t mean_stride, var_stride;
+  Dtype mean_dtype, var_dtype;
+  fn::RunningStep mean_step, var_step;
+  template <class I> __device__ void operator()(I c) const {
+    if (mean) update(mean, c * mean_stride, mean_dtype, mean_step, c);
+    if (var) update(var, c * var_stride, var_dtype, var_step, c);
+  }
+
+ private:
+  static __device__ WEFT_INLINE void update(void* p, int64_t at, Dtype d, const fn::RunningStep& step, int64_t c) {
+    with_floating(d, [&]<class T> {
+      T& to = static_cast<T*>(p)[at];
+      to = static_cast<T>(step(static_cast<double>(static_cast<compute_t<T>>(to)), c));
+    });
+  }
+};
+inline void update_running(const MutTensorRef& running_mean, const MutTensorRef& running_var, const TensorRef& mean,
+                           const TensorRef& m2, double momentum, double scale) {
+  const int64_t C = running_mean.defined() ? running_mean.numel : running_var.numel;
+  const auto step = [&](const TensorRef& now, double by) {
+    return fn::RunningStep{now.as<double>(), C > 0 ? now.numel / C : 0, C, 1 - momentum, momentum * by};
+  };
+  const auto stride = [](const MutTensorRef& t) { return t.defined() ? t.stride(0) : 0; };
+  for_each_number(C, UpdateRunning{running_mean.mut, running_var.mut, stride(running_mean), stride(running_var),
+                                   running_mean.dtype, running_var.dtype, step(mean, 1), step(m2, scale)});
 }
 
 }  // namespace weft::cuda

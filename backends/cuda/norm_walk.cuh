@@ -1,23 +1,18 @@
 // Walking x [N, C, S...] channel by channel, whether channels lie innermost (rows of channels) or a channel's elements
-// lie side by side (planes), and reducing each channel to three numbers in two stages of fixed shape.
+// lie side by side (planes), and reducing each channel to a few numbers in two stages of fixed shape.
 //
 // An Op says what is done: Op::Thread<V, P> is what a thread keeps, for V elements side by side that belong to P
-// channels (V of them in rows, one in planes). It is made for (op, first statistic, first channel); add<K>(offsets)
-// takes packs. Where Op::kReduces, part(v) gives what has come together in column v, Op::Merge adds two parts,
+// channels (V of them in rows, one in planes); its add<K>(offsets) takes up to kAtOnce packs. What loops need of a
+// channel are kCoefficients numbers, which op.coefficients(numbers, statistic, channel) works out once; Thread is made
+// of (op, them). Where Op::kReduces, part(p) gives what has come together in column p, Op::Merge adds two parts,
 // op.finish(statistic, part) takes the whole.
 #pragma once
 
 #include "weft/backends/cuda/block.cuh"
-#include "weft/backends/cuda/elementwise.cuh"
-#include "weft/core/fn/welford.h"
+#include "weft/backends/cuda/column_sums.cuh"
 #include "weft/core/tensor_ref.h"
 
 namespace weft::cuda {
-
-/// Number of elements and what they add up to: mean and squared deviations, or two sums.
-struct Part {
-  double n, a, b;
-};
 
 /// Where an element lies in memory, and its row in rows.
 struct Offset {
@@ -45,14 +40,17 @@ struct NormShape {
   int64_t run() const { return rows ? C : S; }
 };
 
-/// t.add() of `left` offsets, four at a time so that their loads overlap.
-template <class T, class Next> __device__ WEFT_INLINE void add_all(T& t, int64_t left, const Next& next) {
-  for (; left >= 4; left -= 4) {
-    Offset p[4];
-    for (int k = 0; k < 4; ++k) p[k] = next();
+/// t.add() of next() for the numbers i, i + step, ... below `end`, AtOnce at a time so that their loads overlap.
+template <int AtOnce, class T, class Next>
+__device__ WEFT_INLINE void add_all(T& t, int64_t i, int64_t end, int64_t step, const Next& next) {
+  for (; i + (AtOnce - 1) * step < end; i += AtOnce * step) {
+    Offset p[AtOnce];
+    WEFT_UNROLL
+    for (int k = 0; k < AtOnce; ++k) p[k] = next();
     t.add(p);
   }
-  for (; left > 0; --left) {
+  WEFT_NO_UNROLL
+  for (; i < end; i += step) {
     const Offset p[1] = {next()};
     t.add(p);
   }
@@ -60,39 +58,67 @@ template <class T, class Next> __device__ WEFT_INLINE void add_all(T& t, int64_t
 
 /// How the work is cut: `tasks` = statistics (rows: groups times tiles of columns) times pieces.
 struct WalkGrid {
-  int64_t groups, samples, C, S;
-  int64_t tiles, pieces, tasks;
-  int across;  // rows: threads side by side, a power of two
+  int64_t C, S, samples, count;  // samples of a group; elements of a statistic (in planes: packs)
+  int64_t per_piece = 0, tasks = 0;
+  fn::Divisor pieces, tiles;  // tiles: of a group; in planes its channels
+  fn::Divisor plane;          // packs of a plane
+  int across_bits = 0;        // rows: 2^across_bits threads side by side
 };
 
 template <class Op>
-__device__ WEFT_INLINE void store_part(const Op& op, Part* parts, int64_t i, const WalkGrid& g, int64_t piece,
-                                       const Part& r) {
-  if (g.pieces == 1) op.finish(i, r);
-  else parts[i * g.pieces + piece] = r;
+__device__ WEFT_INLINE void store_part(const Op& op, typename Op::Part* parts, int64_t i, const WalkGrid& g,
+                                       int64_t piece, const typename Op::Part& r) {
+  if (g.pieces.d == 1) op.finish(i, r);
+  else parts[i * g.pieces.d + piece] = r;
 }
 
-template <class Op, int V> __global__ void __launch_bounds__(kBlock) rows_kernel(Op op, WalkGrid g, Part* parts) {
-  WEFT_SHARED(shared, Part[Op::kReduces ? kBlock : 1]);
-  const int me = static_cast<int>(threadIdx.x), column = me % g.across, down = kBlock / g.across, row = me / g.across;
-  const int64_t rows = g.samples * g.S;
+template <class Op, int V>
+__global__ void __launch_bounds__(kBlock, 2) rows_kernel(Op op, WalkGrid g, typename Op::Part* parts) {
+  using A = compute_t<typename Op::Element>;
+  constexpr int N = Op::kCoefficients, kKept = N < 1 ? 1 : N, W = V < 4 ? V : 4;
+  using Reduced = Several<typename Op::Part, W>;
+  WEFT_SHARED(shared, Reduced[Op::kReduces ? kBlock : 1]);
+  WEFT_SHARED(coefficients, Pack<A, V>[kKept][kWarp]);
+  const int me = static_cast<int>(threadIdx.x), across = 1 << g.across_bits, column = me & (across - 1),
+            down = kBlock >> g.across_bits, row = me >> g.across_bits;
   for (int64_t task = blockIdx.x; task < g.tasks; task += gridDim.x) {
-    const int64_t piece = task % g.pieces, rest = task / g.pieces, group = rest / g.tiles;
-    const int64_t c = (rest % g.tiles * g.across + column) * V;
+    const int64_t rest = g.pieces.divide(task), piece = task - rest * g.pieces.d, group = g.tiles.divide(rest);
+    const int64_t tile = (rest - group * g.tiles.d) * across * V, c = tile + column * V;
+    if constexpr (N > 0) {
+      __syncthreads();  // they may still be read for the last task
+      if (const int64_t mine = tile + me; me < across * V && mine < g.C) {
+        A k[N];
+        op.coefficients(k, group * g.C + mine, mine);
+        WEFT_UNROLL
+        for (int i = 0; i < N; ++i) coefficients[i][me / V].v[me % V] = k[i];
+      }
+      __syncthreads();
+    }
+    Pack<A, V> k[kKept];
+    WEFT_UNROLL
+    for (int i = 0; i < N; ++i) k[i] = coefficients[i][column];
+    typename Op::template Thread<V, V> t(op, k);
     const bool active = c < g.C;
-    const int64_t first = rows * piece / g.pieces + row, end = rows * (piece + 1) / g.pieces;
-    typename Op::template Thread<V, V> t(op, group * g.C + (active ? c : 0), active ? c : 0);
-    Offset at{(group * rows + first) * g.C + c, group * rows + first};
-    add_all(t, active && first < end ? ceil_div(end - first, down) : 0, [&] {
+    const int64_t begin = piece * g.per_piece, first = begin + row,
+                  end = begin + g.per_piece < g.count ? begin + g.per_piece : g.count;
+    Offset at{(group * g.count + first) * g.C + c, group * g.count + first};
+    add_all<Op::kAtOnce>(t, active ? first : end, end, down, [&] {
       const Offset here = at;
       at.at += down * g.C;
       at.row += down;
       return here;
     });
     if constexpr (Op::kReduces) {
-      for (int v = 0; v < V; ++v) {
-        const Part r = tree_reduce(t.part(v), typename Op::Merge{}, shared + me, row, down, g.across);
-        if (row == 0 && active) store_part(op, parts, group * g.C + c + v, g, piece, r);
+      WEFT_UNROLL
+      for (int v = 0; v < V; v += W) {
+        Reduced r;
+        WEFT_UNROLL
+        for (int i = 0; i < W; ++i) r.v[i] = t.part(v + i);
+        r = tree_reduce(r, MergeEach<typename Op::Merge>{}, shared + me, row, down, across);
+        if (row == 0 && active) {
+          WEFT_UNROLL
+          for (int i = 0; i < W; ++i) store_part(op, parts, group * g.C + c + v + i, g, piece, r.v[i]);
+        }
         __syncthreads();
       }
     }
@@ -100,29 +126,38 @@ template <class Op, int V> __global__ void __launch_bounds__(kBlock) rows_kernel
 }
 
 template <class Op, int V, int Threads>
-__global__ void __launch_bounds__(kBlock) planes_kernel(Op op, WalkGrid g, Part* parts) {
-  WEFT_SHARED(shared, Part[Op::kReduces ? kBlock / kWarp : 1]);
+__global__ void __launch_bounds__(kBlock, 2) planes_kernel(Op op, WalkGrid g, typename Op::Part* parts) {
+  using A = compute_t<typename Op::Element>;
+  constexpr int N = Op::kCoefficients, kKept = N < 1 ? 1 : N;
+  WEFT_SHARED(shared, typename Op::Part[Op::kReduces ? kBlock / kWarp : 1]);
   const ThreadGroup<Threads> threads;
-  const int64_t plane = g.S / V, packs = g.samples * plane;
+  const int64_t plane = g.plane.d;
   // one step of the group, in samples and packs
-  const int64_t step_sample = plane > 0 ? Threads / plane : 0, step = plane > 0 ? Threads % plane : 0;
+  const int64_t step_sample = g.plane.divide(Threads), step = Threads - step_sample * plane;
   for (int64_t task = int64_t{blockIdx.x} * threads.kPerBlock + threads.index; task < g.tasks;
        task += int64_t{gridDim.x} * threads.kPerBlock) {
-    const int64_t piece = task % g.pieces, i = task / g.pieces, group = i / g.C, c = i % g.C;
-    const int64_t first = packs * piece / g.pieces + threads.rank, end = packs * (piece + 1) / g.pieces;
-    typename Op::template Thread<V, 1> t(op, i, c);
-    int64_t sample = plane > 0 ? first / plane : 0, at = plane > 0 ? first % plane : 0;
-    add_all(t, first < end ? ceil_div(end - first, Threads) : 0, [&] {
-      const Offset here{((group * g.samples + sample) * g.C + c) * g.S + at * V, 0};
-      sample += step_sample;
-      at += step;
-      if (at >= plane) at -= plane, ++sample;
+    const int64_t i = g.pieces.divide(task), piece = task - i * g.pieces.d, group = g.tiles.divide(i),
+                  c = i - group * g.C;
+    A one[kKept];
+    Pack<A, 1> k[kKept];
+    if constexpr (N > 0) op.coefficients(one, i, c);
+    WEFT_UNROLL
+    for (int n = 0; n < N; ++n) k[n].v[0] = one[n];
+    typename Op::template Thread<V, 1> t(op, k);
+    const int64_t begin = piece * g.per_piece, first = begin + threads.rank,
+                  end = begin + g.per_piece < g.count ? begin + g.per_piece : g.count;
+    int64_t sample = g.plane.divide(first), pack = first - sample * plane;
+    const int64_t to_next = (g.C - 1) * g.S;  // from the end of a plane to the start of the next sample's
+    int64_t at = (group * g.samples * g.C + c) * g.S + sample * g.C * g.S + pack * V;
+    add_all<Op::kAtOnce>(t, first, end, Threads, [&] {
+      const Offset here{at, 0};
+      pack += step;
+      at += step * V + step_sample * g.C * g.S;
+      if (pack >= plane) pack -= plane, at += to_next;
       return here;
     });
     if constexpr (Op::kReduces) {
-      Part r = t.part(0);
-      for (int v = 1; v < V; ++v) r = typename Op::Merge{}(r, t.part(v));
-      r = threads.reduce(r, typename Op::Merge{}, shared);
+      const typename Op::Part r = threads.reduce(t.part(0), typename Op::Merge{}, shared);
       if (threads.rank == 0) store_part(op, parts, i, g, piece, r);
     }
   }
@@ -130,152 +165,61 @@ __global__ void __launch_bounds__(kBlock) planes_kernel(Op op, WalkGrid g, Part*
 
 /// The second stage: a warp for each statistic.
 template <class Op>
-__global__ void __launch_bounds__(kBlock) finish_kernel(Op op, const Part* parts, int64_t statistics, int64_t pieces) {
-  WEFT_SHARED(shared, Part[kBlock / kWarp]);
+__global__ void __launch_bounds__(kBlock)
+    finish_kernel(Op op, const typename Op::Part* parts, int64_t statistics, int64_t pieces) {
+  WEFT_SHARED(shared, typename Op::Part[kBlock / kWarp]);
   const ThreadGroup<kWarp> threads;
   for (int64_t i = int64_t{blockIdx.x} * threads.kPerBlock + threads.index; i < statistics;
        i += int64_t{gridDim.x} * threads.kPerBlock) {
-    Part r{0, 0, 0};
+    typename Op::Part r;
     for (int64_t p = threads.rank; p < pieces; p += kWarp) r = typename Op::Merge{}(r, parts[i * pieces + p]);
     r = threads.reduce(r, typename Op::Merge{}, shared);
     if (threads.rank == 0) op.finish(i, r);
   }
 }
 
-/// True where every pointer (null: none) allows 16-byte steps over runs of `run` elements.
-template <class T> bool packs_fit(int64_t run, std::initializer_list<const void*> pointers) {
-  uintptr_t all = 0;
-  for (const void* p : pointers) all |= reinterpret_cast<uintptr_t>(p);
-  return run % (16 / static_cast<int64_t>(sizeof(T))) == 0 && all % 16 == 0;
-}
-
-template <class Op, int V> void walk_packs(const NormShape& k, const Op& op) {
+template <bool Planes, class Op, int V> void walk_packs(const NormShape& k, const Op& op) {
+  using Part = typename Op::Part;
   // Pieces depend on sizes alone, never on the card: the same sums everywhere.
   constexpr int64_t kPerThread = Op::kReduces ? 32 : 8, kMostPieces = Op::kReduces ? 512 : int64_t{1} << 20,
                     kMostTasks = Op::kReduces ? 4096 : int64_t{1} << 16, kMostBlocks = int64_t{1} << 20;
   const auto clamp = [](int64_t v, int64_t most) { return v < 1 ? int64_t{1} : (v > most ? most : v); };
-  WalkGrid g{k.groups, k.samples, k.C, k.S, 1, 1, 0, 1};
-  int64_t lanes = kBlock, per_block = 1;
+  WalkGrid g{.C = k.C, .S = k.S, .samples = k.samples, .count = k.rows ? k.count() : k.count() / V};
+  int64_t lanes = kBlock, per_block = 1, tiles = k.C, pieces;
   if (k.rows) {
-    while (g.across < kWarp && g.across * V < k.C) g.across *= 2;
-    g.tiles = ceil_div(k.C, int64_t{g.across} * V);
-    g.pieces = k.count() / (kBlock / g.across * kPerThread);
-    g.tasks = k.groups * g.tiles;
+    while (1 << g.across_bits < kWarp && int64_t{V} << g.across_bits < k.C) ++g.across_bits;
+    tiles = ceil_div(k.C, int64_t{V} << g.across_bits);
+    pieces = g.count / ((kBlock >> g.across_bits) * kPerThread);
   } else {
-    const int64_t packs = k.count() / V;
-    if (packs <= 32 * kWarp) lanes = kWarp, per_block = kBlock / kWarp;
-    g.pieces = packs / (lanes * kPerThread);
-    g.tasks = k.statistics();
+    if (g.count <= 32 * kWarp) lanes = kWarp, per_block = kBlock / kWarp;
+    pieces = g.count / (lanes * kPerThread);
   }
-  g.pieces = clamp(g.pieces, clamp(kMostTasks / g.tasks, kMostPieces));
-  if (Op::kReduces && lanes == kWarp) g.pieces = 1;
-  g.tasks *= g.pieces;
-  const Scratch memory(Op::kReduces && g.pieces > 1 ? static_cast<size_t>(k.statistics() * g.pieces) * sizeof(Part)
-                                                    : 0);
+  g.tasks = k.groups * tiles;
+  pieces = clamp(pieces, clamp(kMostTasks / g.tasks, kMostPieces));
+  if (Op::kReduces && lanes == kWarp) pieces = 1;
+  g.per_piece = ceil_div(g.count, pieces);
+  g.tasks *= pieces;
+  g.pieces = fn::Divisor(pieces, g.tasks);
+  g.tiles = fn::Divisor(tiles, g.tasks);
+  g.plane = fn::Divisor(std::max<int64_t>(1, k.S / V), std::max<int64_t>(g.count + kBlock, kBlock));
+  const Scratch memory(Op::kReduces && pieces > 1 ? static_cast<size_t>(k.statistics() * pieces) * sizeof(Part) : 0);
   const auto blocks = static_cast<unsigned>(clamp(ceil_div(g.tasks, per_block), kMostBlocks));
   const auto start = [&](auto kernel) { launch(kernel, blocks, kBlock, 0, op, g, memory.as<Part>()); };
   if (k.rows) start(rows_kernel<Op, V>);
-  else if (lanes == kWarp) start(planes_kernel<Op, V, kWarp>);
-  else start(planes_kernel<Op, V, kBlock>);
+  if constexpr (Planes)
+    if (!k.rows) lanes == kWarp ? start(planes_kernel<Op, V, kWarp>) : start(planes_kernel<Op, V, kBlock>);
   if constexpr (Op::kReduces)
-    if (g.pieces > 1)
+    if (pieces > 1)
       launch(finish_kernel<Op>, static_cast<unsigned>(clamp(ceil_div(k.statistics(), kBlock / kWarp), kMostBlocks)),
-             kBlock, 0, op, memory.as<Part>(), k.statistics(), g.pieces);
+             kBlock, 0, op, memory.as<Part>(), k.statistics(), pieces);
 }
 
-/// Starts op over the whole of x.
-template <class Op> void walk(const NormShape& k, const Op& op) {
+/// Starts op over the whole of x. Planes: for shapes that are not rows, too.
+template <bool Planes = true, class Op> void walk(const NormShape& k, const Op& op) {
   using T = typename Op::Element;
   if (k.statistics() == 0) return;
-  if (op.packed(k.run())) walk_packs<Op, 16 / sizeof(T)>(k, op);
-  else walk_packs<Op, 1>(k, op);
+  if (op.packed(k.run())) walk_packs<Planes, Op, 16 / sizeof(T)>(k, op);
+  else walk_packs<Planes, Op, 1>(k, op);
 }
-
-// What several Ops keep in a thread -----------------------------------------------------------------------------------
-
-template <int V, class T> __device__ WEFT_INLINE Pack<T, V> load(const T* p, int64_t at) {
-  return *reinterpret_cast<const Pack<T, V>*>(p + at);
-}
-
-/// Mean and squared deviations of V columns: four elements at a time, in the compute type for some 32, from there on in
-/// f64. What is far from zero loses nothing: of those 32 the first is taken off.
-template <class T, int V> struct ColumnMoments {
-  using A = compute_t<T>;
-  A n = 0, base[V], mean[V], m2[V];
-  double all = 0, all_mean[V], all_m2[V];
-
-  __device__ ColumnMoments() {
-    for (int v = 0; v < V; ++v) base[v] = mean[v] = m2[v] = A(0), all_mean[v] = all_m2[v] = 0;
-  }
-  template <int K> __device__ WEFT_INLINE void add(const Pack<T, V> (&x)[K]) {
-    if (n == A(0))
-      for (int v = 0; v < V; ++v) base[v] = A(x[0].v[v]);
-    const A total = n + A(K), share = A(K) / total, weight = n * share;
-    for (int v = 0; v < V; ++v) {
-      A d[K], sum = 0, squares = 0;
-      for (int k = 0; k < K; ++k) sum += d[k] = A(x[k].v[v]) - base[v];
-      const A here = sum * (A(1) / A(K)), delta = here - mean[v];
-      for (int k = 0; k < K; ++k) squares += (d[k] - here) * (d[k] - here);
-      mean[v] += delta * share;
-      m2[v] += squares + delta * delta * weight;
-    }
-    n = total;
-    if (n >= A(32)) flush();
-  }
-  __device__ WEFT_INLINE void flush() {
-    if (n == A(0)) return;
-    const double more = static_cast<double>(n), total = all + more, share = more / total, weight = all * share;
-    for (int v = 0; v < V; ++v) {
-      const double delta = static_cast<double>(base[v]) + static_cast<double>(mean[v]) - all_mean[v];
-      all_mean[v] += delta * share;
-      all_m2[v] += static_cast<double>(m2[v]) + delta * delta * weight;
-      mean[v] = m2[v] = A(0);
-    }
-    all = total;
-    n = 0;
-  }
-  __device__ Part part(int v) {
-    flush();
-    return {all, all_mean[v], all_m2[v]};
-  }
-};
-
-/// Two sums per column, in the compute type for some 32 elements, from there on in f64.
-template <class A, int V> struct ColumnSums {
-  int pending = 0;
-  A a[V], b[V];
-  double all_a[V], all_b[V];
-
-  __device__ ColumnSums() {
-    for (int v = 0; v < V; ++v) a[v] = b[v] = A(0), all_a[v] = all_b[v] = 0;
-  }
-  /// Says that K elements were added to a and b.
-  template <int K> __device__ WEFT_INLINE void added() {
-    if ((pending += K) >= 32) flush();
-  }
-  __device__ WEFT_INLINE void flush() {
-    for (int v = 0; v < V; ++v) {
-      all_a[v] += static_cast<double>(a[v]);
-      all_b[v] += static_cast<double>(b[v]);
-      a[v] = b[v] = A(0);
-    }
-    pending = 0;
-  }
-  __device__ Part part(int v) {
-    flush();
-    return {0, all_a[v], all_b[v]};
-  }
-};
-struct MergeSums {
-  __device__ Part operator()(const Part& x, const Part& y) const { return {x.n, x.a + y.a, x.b + y.b}; }
-};
-struct MergeMoments {
-  __device__ Part operator()(const Part& x, const Part& y) const {
-    fn::Moments m;
-    m.n = x.n, m.mean = x.a, m.m2 = x.b;
-    m.merge(y.n, y.a, y.b);
-    return {m.n, m.mean, m.m2};
-  }
-};
 
 }  // namespace weft::cuda

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "weft/backends/cuda/block.cuh"
-#include "weft/backends/cuda/elementwise.cuh"
+#include "weft/backends/cuda/packs.cuh"
 #include "weft/core/fn/optim.h"
 #include "weft/core/tensor_ref.h"
 
@@ -77,16 +77,6 @@ template <class E> __device__ WEFT_INLINE Piece piece_of(const List<E>& list, in
   }
   const int64_t begin = (chunk - list.first[low]) * kListChunk, rest = list.entry[low].numel - begin;
   return {low, begin, begin + (rest < kListChunk ? rest : kListChunk)};
-}
-
-/// Calls f.operator()<T>() for a floating dtype; the ops have checked that it is one.
-template <class F> __device__ WEFT_INLINE auto with_floating(Dtype d, const F& f) {
-  switch (d) {
-    case Dtype::f32: return f.template operator()<float>();
-    case Dtype::f64: return f.template operator()<double>();
-    case Dtype::bf16: return f.template operator()<bf16>();
-    default: return f.template operator()<f16>();
-  }
 }
 
 // Optimiser step ------------------------------------------------------------------------------------------------------

@@ -9,30 +9,15 @@
 
 namespace weft::cuda {
 
-/// n / d, quickly as long as all n are below 2^31.
-struct Divisor {
-  int64_t d = 1;
-  fn::FastDivisor fast;
-  bool wide = false;
-  Divisor() = default;
-  /// For numbers up to `most`.
-  Divisor(int64_t divisor, int64_t most) : d(divisor), wide(most >= int64_t{1} << 31) {
-    if (!wide) fast = fn::FastDivisor(static_cast<uint32_t>(divisor));
-  }
-  __device__ WEFT_INLINE int64_t divide(int64_t n) const {
-    return wide ? n / d : fast.divide(static_cast<uint32_t>(n));
-  }
-};
-
 /// A volume of pixels with packs of channels: which of them a number means, channels fastest.
 struct Volume {
   int64_t total;
-  Divisor packs, size[3];  // of channels; depth, height, width
+  fn::Divisor packs, size[3];  // of channels; depth, height, width
 
   Volume(int64_t N, int64_t channel_packs, int64_t D, int64_t H, int64_t W)
       : total(N * D * H * W * channel_packs),
         packs(channel_packs, total),
-        size{Divisor(D, total), Divisor(H, total), Divisor(W, total)} {}
+        size{fn::Divisor(D, total), fn::Divisor(H, total), fn::Divisor(W, total)} {}
   struct Spot {
     int64_t n, at[3], pixel, pack;
   };

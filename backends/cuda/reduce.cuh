@@ -13,6 +13,7 @@
 #include <algorithm>
 
 #include "weft/backends/cuda/block.cuh"
+#include "weft/backends/cuda/packs.cuh"
 #include "weft/core/dtype.h"
 #include "weft/core/fn/axes.h"
 #include "weft/core/fn/reduce.h"
@@ -25,48 +26,51 @@ struct ReduceShape {
   fn::FastAxes<1> outer, inner;
   int64_t results, count;  // how many, and of how many elements each
   int64_t parts, per_part;
+  bool packed;  // elements (rows) or results (columns) can be read in packs
 };
 
 // Steps that one accumulator takes before it is merged into the next: rounding errors grow with the square root of the
 // count.
 inline constexpr int kRun = 16, kUnroll = 4;
+/// Elements that are read at once: 16 bytes, or eight numbers.
+inline constexpr int kMostPack = 8;
+constexpr int reduce_pack(size_t size) { return size < 2 ? kMostPack : static_cast<int>(16 / size); }
 
 /// Elements that are read as C: f32, bf16 and f16 as float, all floats as double, all integers and bool as int64_t. A
 /// kernel per dtype would be four times as many; the switch costs nothing beside the memory.
 template <class C> struct ReduceInput {
   const void* data;
   Dtype dtype;
+  /// f.operator()<X>() with the type of the elements.
+  template <class F> __device__ WEFT_INLINE void with_type(const F& f) const {
+    if constexpr (std::is_same_v<C, int64_t>) {
+      if (dtype == Dtype::i64) f.template operator()<int64_t>();
+      else if (dtype == Dtype::i32) f.template operator()<int32_t>();
+      else if (dtype == Dtype::u8) f.template operator()<uint8_t>();
+      else if (dtype == Dtype::i8) f.template operator()<int8_t>();
+      else if (dtype == Dtype::i16) f.template operator()<int16_t>();
+      else if (dtype == Dtype::u16) f.template operator()<uint16_t>();
+      else f.template operator()<bool>();
+    } else {
+      if constexpr (std::is_same_v<C, double>)
+        if (dtype == Dtype::f64) return f.template operator()<double>();
+      if (dtype == Dtype::f32) f.template operator()<float>();
+      else if (dtype == Dtype::bf16) f.template operator()<bf16>();
+      else f.template operator()<f16>();
+    }
+  }
+  template <class X> static __device__ WEFT_INLINE C value(X v) { return static_cast<C>(static_cast<compute_t<X>>(v)); }
   /// v[k] = element at + k * step.
   template <int K> __device__ WEFT_INLINE void load(C (&v)[K], int64_t at, int64_t step) const {
-    if constexpr (std::is_same_v<C, float>) {
-      if (dtype == Dtype::f32) load_as<float>(v, at, step);
-      else if (dtype == Dtype::bf16) load_as<bf16>(v, at, step);
-      else load_as<f16>(v, at, step);
-    } else if constexpr (std::is_same_v<C, double>) {
-      if (dtype == Dtype::f64) load_as<double>(v, at, step);
-      else if (dtype == Dtype::f32) load_as<float>(v, at, step);
-      else if (dtype == Dtype::bf16) load_as<bf16>(v, at, step);
-      else load_as<f16>(v, at, step);
-    } else {
-      if (dtype == Dtype::i64) load_as<int64_t>(v, at, step);
-      else if (dtype == Dtype::i32) load_as<int32_t>(v, at, step);
-      else if (dtype == Dtype::u8) load_as<uint8_t>(v, at, step);
-      else if (dtype == Dtype::i8) load_as<int8_t>(v, at, step);
-      else if (dtype == Dtype::i16) load_as<int16_t>(v, at, step);
-      else if (dtype == Dtype::u16) load_as<uint16_t>(v, at, step);
-      else load_as<bool>(v, at, step);
-    }
+    with_type([&]<class X> {
+      WEFT_UNROLL
+      for (int k = 0; k < K; ++k) v[k] = value(static_cast<const X*>(data)[at + k * step]);
+    });
   }
   __device__ WEFT_INLINE C at(int64_t i) const {
     C v[1];
     load(v, i, 0);
     return v[0];
-  }
-
- private:
-  template <class X, int K> __device__ WEFT_INLINE void load_as(C (&v)[K], int64_t at, int64_t step) const {
-    for (int k = 0; k < K; ++k)
-      v[k] = static_cast<C>(static_cast<compute_t<X>>(static_cast<const X*>(data)[at + k * step]));
   }
 };
 /// The C of a dtype.
@@ -74,6 +78,41 @@ template <class F> void dispatch_reduce(Dtype d, const F& f) {
   if (is_integral(d)) f.template operator()<int64_t>();
   else if (d == Dtype::f64) f.template operator()<double>();
   else f.template operator()<float>();
+}
+
+/// acc = elements begin + ... end, which lie side by side: those of thread `rank` of `threads`, in packs.
+template <class Op>
+__device__ WEFT_INLINE typename Op::Accumulator reduce_packs(const Op& op, const ReduceInput<typename Op::Value>& x,
+                                                             int64_t base, int64_t begin, int64_t end, int rank,
+                                                             int threads) {
+  using A = typename Op::Accumulator;
+  A total = op.init();
+  x.with_type([&]<class X> {
+    constexpr int V = reduce_pack(sizeof(X));
+    const X* from = static_cast<const X*>(x.data) + base;
+    const int64_t step = int64_t{threads} * V, whole = begin + (end - begin) / V * V;
+    const auto take = [&]<int K>(int64_t i) {  // K packs from i on, a step apart
+      Pack<X, V> p[K];
+      WEFT_UNROLL
+      for (int k = 0; k < K; ++k) p[k] = load<V>(from, i + k * step);
+      A acc[kUnroll];
+      WEFT_UNROLL
+      for (int k = 0; k < kUnroll; ++k) acc[k] = op.init();
+      WEFT_UNROLL
+      for (int k = 0; k < K; ++k) {
+        WEFT_UNROLL
+        for (int v = 0; v < V; ++v)
+          acc[(k * V + v) % kUnroll] = op.step(acc[(k * V + v) % kUnroll], x.value(p[k].v[v]), i + k * step + v);
+      }
+      total = op.merge(total, op.merge(op.merge(acc[0], acc[1]), op.merge(acc[2], acc[3])));
+    };
+    int64_t i = begin + int64_t{rank} * V;
+    for (; i + (kUnroll - 1) * step < whole; i += kUnroll * step) take.template operator()<kUnroll>(i);
+    WEFT_NO_UNROLL
+    for (; i < whole; i += step) take.template operator()<1>(i);
+    for (i = whole + rank; i < end; i += threads) total = op.step(total, x.value(from[i]), i);
+  });
+  return total;
 }
 
 /// acc = elements begin, begin + by, ... below end, counted from `base`.
@@ -89,6 +128,7 @@ __device__ WEFT_INLINE typename Op::Accumulator reduce_range(const Op& op, const
     while (i + (kUnroll - 1) * by < end) {
       A acc[kUnroll];
       for (int k = 0; k < kUnroll; ++k) acc[k] = op.init();
+      WEFT_NO_UNROLL
       for (int run = 0; run < kRun && i + (kUnroll - 1) * by < end; ++run, i += kUnroll * by) {
         typename Op::Value v[kUnroll];
         x.load(v, base + i * stride, by * stride);
@@ -101,6 +141,7 @@ __device__ WEFT_INLINE typename Op::Accumulator reduce_range(const Op& op, const
   }
   while (i < end) {
     A acc = op.init();
+    WEFT_NO_UNROLL
     for (int run = 0; run < kRun && i < end; ++run, i += by) {
       int64_t at[1];
       axes.offsets(i, at);
@@ -113,7 +154,7 @@ __device__ WEFT_INLINE typename Op::Accumulator reduce_range(const Op& op, const
 
 /// The fastest axis is reduced: `lanes` (a power of two; or the whole block) threads share a result, or a part of one.
 template <class Op>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, 2)
     reduce_rows(Op op, ReduceInput<typename Op::Value> x, ReduceShape s, typename Op::Accumulator* partial, int lanes) {
   using A = typename Op::Accumulator;
   WEFT_SHARED(shared, A[kBlock / kWarp]);
@@ -127,7 +168,8 @@ __global__ void __launch_bounds__(kBlock)
       int64_t base[1];
       s.outer.offsets(result, base);
       const int64_t begin = part * s.per_part, end = begin + s.per_part < s.count ? begin + s.per_part : s.count;
-      acc = reduce_range(op, x, base[0], s.inner, begin + lane, end, lanes);
+      acc = s.packed ? reduce_packs(op, x, base[0], begin, end, lane, lanes)
+                     : reduce_range(op, x, base[0], s.inner, begin + lane, end, lanes);
     }
     acc = lanes == kBlock ? block_reduce(acc, merge, shared) : warp_reduce(acc, merge, lanes);
     if (unit < units && lane == 0) {
@@ -140,8 +182,8 @@ __global__ void __launch_bounds__(kBlock)
 /// The fastest axis stays: threads side by side take results side by side; `width` of them, the others take other
 /// elements.
 template <class Op>
-__global__ void __launch_bounds__(kBlock) reduce_columns(Op op, ReduceInput<typename Op::Value> x, ReduceShape s,
-                                                         typename Op::Accumulator* partial, int width) {
+__global__ void __launch_bounds__(kBlock, 2) reduce_columns(Op op, ReduceInput<typename Op::Value> x, ReduceShape s,
+                                                            typename Op::Accumulator* partial, int width) {
   using A = typename Op::Accumulator;
   WEFT_SHARED(shared, A[kBlock]);
   const auto merge = [&](const A& a, const A& b) { return op.merge(a, b); };
@@ -161,6 +203,60 @@ __global__ void __launch_bounds__(kBlock) reduce_columns(Op op, ReduceInput<type
     if (row == 0 && result < s.results) {
       if (partial) partial[result * s.parts + part] = acc;
       else op.write(result, acc);
+    }
+    __syncthreads();
+  }
+}
+
+/// The same, each thread with a pack of results side by side; of one reduced axis, and accumulators that are numbers:
+/// of wider ones a pack leaves the registers.
+template <class Op> inline constexpr bool kColumnPacks = sizeof(typename Op::Accumulator) <= 8;
+template <class Op>
+__global__ void __launch_bounds__(kBlock, 2)
+    reduce_column_packs(Op op, ReduceInput<typename Op::Value> x, ReduceShape s, typename Op::Accumulator* partial,
+                        int width, int pack) {
+  using A = typename Op::Accumulator;
+  WEFT_SHARED(shared, A[kBlock * kMostPack]);
+  const auto merge = [&](const A& a, const A& b) { return op.merge(a, b); };
+  const int thread = static_cast<int>(threadIdx.x), column = thread % width, row = thread / width,
+            rows = kBlock / width, side = width * pack;
+  const int64_t tiles = ceil_div(s.results, side), units = tiles * s.parts, stride = s.inner.inner(0);
+  for (int64_t unit = blockIdx.x; unit < units; unit += gridDim.x) {
+    const int64_t part = unit / tiles, first = (unit - part * tiles) * side, result = first + column * pack;
+    const int64_t begin = part * s.per_part, end = begin + s.per_part < s.count ? begin + s.per_part : s.count;
+    int64_t base[1] = {};
+    if (result < s.results) s.outer.offsets(result, base);
+    x.with_type([&]<class X> {
+      constexpr int V = reduce_pack(sizeof(X));
+      const X* from = static_cast<const X*>(x.data) + base[0];
+      Several<A, V> total;
+      WEFT_UNROLL
+      for (int v = 0; v < V; ++v) total.v[v] = op.init();
+      for (int64_t i = result < s.results ? begin + row : end; i < end;) {
+        Several<A, V> acc;
+        WEFT_UNROLL
+        for (int v = 0; v < V; ++v) acc.v[v] = op.init();
+        WEFT_NO_UNROLL
+        for (int run = 0; run < kRun && i < end; run += kUnroll) {
+          Pack<X, V> p[kUnroll];
+          WEFT_UNROLL
+          for (int k = 0; k < kUnroll; ++k) p[k] = load<V>(from, (i + k * rows < end ? i + k * rows : i) * stride);
+          WEFT_UNROLL
+          for (int k = 0; k < kUnroll; ++k, i += rows) {
+            if (i >= end) continue;
+            WEFT_UNROLL
+            for (int v = 0; v < V; ++v) acc.v[v] = op.step(acc.v[v], x.value(p[k].v[v]), i);
+          }
+        }
+        total = MergeEach<decltype(merge)>{merge}(total, acc);
+      }
+      tree_reduce(total, MergeEach<decltype(merge)>{merge}, reinterpret_cast<Several<A, V>*>(shared) + thread, row,
+                  rows, width);
+    });
+    __syncthreads();
+    for (int i = thread; i < side && first + i < s.results; i += kBlock) {
+      if (partial) partial[(first + i) * s.parts + part] = shared[i];
+      else op.write(first + i, shared[i]);
     }
     __syncthreads();
   }
@@ -186,31 +282,50 @@ __global__ void __launch_bounds__(kBlock)
 /// Reduces the `inner` axes of x; the order of the `outer` ones numbers the results. x may be empty.
 template <class Op>
 void run_reduce(const Op& op, const TensorRef& x, const fn::Axes<1>& outer, const fn::Axes<1>& inner) {
-  ReduceShape s{outer, inner, outer.count(), inner.count(), 1, 0};
+  ReduceShape s{outer, inner, outer.count(), inner.count(), 1, 0, false};
   if (s.results == 0) return;
   // Enough parts to fill a large card, none smaller than what is worth a block, the results of both launches still few.
   const auto parts_for = [&](int64_t units) {
-    const int64_t most = std::min<int64_t>(1024, s.count / 4096), wanted = ceil_div(1024, units);
+    const int64_t most = std::min<int64_t>(1024, s.count / 2048), wanted = ceil_div(1024, units);
     return std::max<int64_t>(1, std::min(most, wanted));
   };
   // A broadcast axis (stride 0) costs nothing to reduce last.
   const bool columns = outer.rank > 0 && inner.rank > 0 && outer.inner(0) < inner.inner(0) && outer.inner(0) != 0;
+  // In packs: what is innermost lies side by side, and everything else is a multiple of a pack away.
+  const int64_t pack = reduce_pack(itemsize(x.dtype));
+  const auto apart = [&](const fn::Axes<1>& axes, int but_inner) {
+    int64_t all = 0;
+    for (int i = 0; i < axes.rank - but_inner; ++i) all |= axes.strides[0][i];
+    return all % pack == 0;
+  };
+  s.packed = reinterpret_cast<uintptr_t>(x.data) % (static_cast<size_t>(pack) * itemsize(x.dtype)) == 0;
   int width = 1, lanes = kBlock;
   if (columns) {
-    while (width < kWarp && width < outer.inner_size()) width *= 2;
-    s.parts = parts_for(ceil_div(s.results, width));
+    s.packed = s.packed && kColumnPacks<Op> && inner.rank == 1 && outer.inner(0) == 1 &&
+               outer.inner_size() % pack == 0 && apart(outer, 1) && apart(inner, 0);
+    const int64_t side = s.packed ? pack : 1;
+    while (width < kWarp && width * side < outer.inner_size()) width *= 2;
+    s.parts = parts_for(ceil_div(s.results, width * side));
   } else {
-    if (s.count < kBlock * kUnroll)
+    s.packed = s.packed && inner.rank == 1 && inner.inner(0) == 1 && apart(outer, 0);
+    // A warp for each of many rows that are not long; of few rows only if they are short.
+    if (s.count < (s.results >= 4096 ? 8192 : kBlock * kUnroll))
       for (lanes = 1; lanes < kWarp && lanes * 2 < s.count;) lanes *= 2;
     s.parts = lanes == kBlock ? parts_for(s.results) : 1;
   }
-  s.per_part = ceil_div(s.count, s.parts);
+  s.per_part = fn::round_up(ceil_div(s.count, s.parts), pack);
   const Scratch partial(s.parts > 1 ? static_cast<size_t>(s.results * s.parts) * sizeof(typename Op::Accumulator) : 0);
   auto* parts = partial.template as<typename Op::Accumulator>();
   const ReduceInput<typename Op::Value> data{x.data, x.dtype};
-  if (columns)
+  const bool packs = columns && s.packed;
+  if constexpr (kColumnPacks<Op>)
+    if (packs)
+      launch(reduce_column_packs<Op>, grid_for(ceil_div(s.results, width * pack) * s.parts, 1), kBlock, 0, op, data, s,
+             parts, width, static_cast<int>(pack));
+  if (columns && !packs)
     launch(reduce_columns<Op>, grid_for(ceil_div(s.results, width) * s.parts, 1), kBlock, 0, op, data, s, parts, width);
-  else launch(reduce_rows<Op>, grid_for(s.results * s.parts, kBlock / lanes), kBlock, 0, op, data, s, parts, lanes);
+  else if (!columns)
+    launch(reduce_rows<Op>, grid_for(s.results * s.parts, kBlock / lanes), kBlock, 0, op, data, s, parts, lanes);
   if (s.parts > 1)
     launch(reduce_parts<Op>, grid_for(s.results, kBlock / kWarp), kBlock, 0, op, parts, s.results, s.parts);
 }

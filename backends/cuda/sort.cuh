@@ -54,15 +54,16 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-/// Merges neighbouring sorted runs of `width`.
+/// Merges neighbouring sorted runs of 2^bits.
 template <class Item> struct MergeItem {
   const Item* from;
   Item* to;
-  int64_t n, width;
+  fn::Divisor n;
+  int bits;
   template <class I> __device__ void operator()(I number) const {
-    const auto line = static_cast<int64_t>(number / static_cast<I>(n)) * n, at = static_cast<int64_t>(number) - line;
-    const int64_t begin = at / (2 * width) * (2 * width), middle = begin + width < n ? begin + width : n,
-                  end = begin + 2 * width < n ? begin + 2 * width : n;
+    const int64_t line = n.divide(number) * n.d, at = static_cast<int64_t>(number) - line, width = int64_t{1} << bits;
+    const int64_t begin = at >> (bits + 1) << (bits + 1), middle = begin + width < n.d ? begin + width : n.d,
+                  end = begin + 2 * width < n.d ? begin + 2 * width : n.d;
     const bool left = at < middle;
     const Item me = from[number];
     int64_t low = left ? middle : begin, high = left ? end : middle;
@@ -79,12 +80,13 @@ template <class Item> struct MergeItem {
 /// Sorts `lines` lines of n items each; the result lies in `items` or in `spare`.
 template <class Item> Item* sort_items(Item* items, Item* spare, int64_t lines, int64_t n) {
   if (n < 2 || lines == 0) return items;
-  int tile = 2;
-  while (tile < n && tile < kSortTile) tile *= 2;
+  int bits = 1;
+  while (1 << bits < n && 1 << bits < kSortTile) ++bits;
+  const int tile = 1 << bits;
   const int64_t per_line = ceil_div(n, tile), tiles = per_line * lines;
   launch(sort_tiles_kernel<Item>, grid_for(tiles * tile, kSortTile), kBlock, 0, items, n, per_line, tiles, tile);
-  for (int64_t width = tile; width < n; width *= 2) {
-    for_each_number(lines * n, MergeItem<Item>{items, spare, n, width});
+  for (; int64_t{1} << bits < n; ++bits) {
+    for_each_number(lines * n, MergeItem<Item>{items, spare, {n, lines * n}, bits});
     Item* t = items;
     items = spare;
     spare = t;
@@ -95,20 +97,20 @@ template <class Item> Item* sort_items(Item* items, Item* spare, int64_t lines, 
 template <class T, class Item> struct LoadItem {
   Item* items;
   const T* x;
-  fn::Axes<1> walk;  // lines, then the axis
-  int64_t n;
+  fn::FastAxes<1> walk;  // lines, then the axis
+  fn::Divisor n;
   bool descending;
   template <class I> __device__ void operator()(I number) const {
     int64_t at[1];
     walk.offsets(number, at);
     items[number] = fn::sort_item<Item>(static_cast<compute_t<T>>(x[at[0]]),
-                                        static_cast<int64_t>(number % static_cast<I>(n)), descending);
+                                        static_cast<int64_t>(number) - n.divide(number) * n.d, descending);
   }
 };
 template <class Item> struct StorePosition {
   int64_t* out;
   const Item* items;
-  fn::Axes<2> walk;  // out, items
+  fn::FastAxes<2> walk;  // out, items
   template <class I> __device__ void operator()(I number) const {
     int64_t at[2];
     walk.offsets(number, at);
@@ -125,7 +127,7 @@ const Item* sorted_lines(const Scratch& memory, const TensorRef& x, int dim, boo
     if (i != dim) load.append(x.shape[i], {x.strides[i]});
   load.append(n, {x.strides[dim]});
   Item* items = memory.as<Item>();
-  for_each_number(x.numel, LoadItem<T, Item>{items, x.as<T>(), load, n, descending});
+  for_each_number(x.numel, LoadItem<T, Item>{items, x.as<T>(), load, {n, x.numel}, descending});
   return sort_items(items, items + x.numel, x.numel / n, n);
 }
 /// f.operator()<Item>() with the narrowest items for lines of n elements of T.
@@ -211,11 +213,12 @@ template <class T> void run_mode(const MutTensorRef& out, const TensorRef& x, in
 template <class T, class Out, bool Right> struct FindPlace {
   Out* out;
   const T *line, *values;
-  int64_t n, per_line;
+  int64_t n;
+  fn::Divisor per_line;
   template <class I> __device__ void operator()(I number) const {
     const compute_t<T> v[1] = {static_cast<compute_t<T>>(values[number])};
     int64_t at[1];
-    fn::places<Right>(at, line + static_cast<int64_t>(number / static_cast<I>(per_line)) * n, n, v);
+    fn::places<Right>(at, line + per_line.divide(number) * n, n, v);
     out[number] = static_cast<Out>(at[0]);
   }
 };
@@ -224,8 +227,8 @@ void search_sorted(const MutTensorRef& out, const TensorRef& line, const TensorR
   const int64_t n = line.size(-1), per_line = line.rank == 1 ? values.numel : values.size(-1);
   dispatch_index(out.dtype, "searchsorted", [&]<class Out> {
     const auto run = [&]<bool Right> {
-      for_each_number(values.numel,
-                      FindPlace<T, Out, Right>{out.as_mut<Out>(), line.as<T>(), values.as<T>(), n, per_line});
+      for_each_number(values.numel, FindPlace<T, Out, Right>{
+                                        out.as_mut<Out>(), line.as<T>(), values.as<T>(), n, {per_line, values.numel}});
     };
     right ? run.template operator()<true>() : run.template operator()<false>();
   });

@@ -1,8 +1,9 @@
-// Weight standardisation: a warp or a block for each row of w [R, n], which reads it twice, the second time from the
-// cache.
+// Weight standardisation of the rows of w [R, n] (row_walk.cuh).
 #pragma once
 
-#include "weft/backends/cuda/row_norm.cuh"
+#include "weft/backends/cuda/norm_walk.cuh"
+#include "weft/backends/cuda/row_walk.cuh"
+#include "weft/core/fn/math.h"
 #include "weft/core/kernels/weight.h"
 
 namespace weft::cuda {
@@ -16,19 +17,20 @@ template <class T> struct Standardize {
   int64_t D;
   StandardizeParams p;
 
-  template <int V, int Threads>
-  __device__ WEFT_INLINE void row(const ThreadGroup<Threads>& threads, int64_t r, Part* shared) const {
-    const Part all = reduce_row<ColumnMoments<T, V>, V>(threads, w, D, r, shared, MergeMoments{});
-    const double product = p.fan * (all.b / p.divisor);
-    const A mu = static_cast<A>(all.a), s = static_cast<A>(1 / fn::sqrt(product > p.floor ? product : p.floor)),
+  template <int V, int Packs, int Threads>
+  __device__ WEFT_INLINE void row(const ThreadGroup<Threads>& threads, int64_t r, Pair<A>* shared) const {
+    const RowShare<T, V, Threads, Packs, 1> row(threads, D, {w + r * D});
+    const RowMoments<A> m = row_moments(row, shared);
+    const double product = p.fan * (static_cast<double>(m.m2) / p.divisor);
+    const A mu = m.mean + m.rest, s = static_cast<A>(1 / fn::sqrt(product > p.floor ? product : p.floor)),
             scale = s * gain[r];
     if (threads.rank == 0) mean[r] = mu, rho[r] = s;
-    for (int64_t c = int64_t{threads.rank} * V; c < D; c += int64_t{Threads} * V) {
-      const Pack<T, V> x = load<V>(w, r * D + c);
+    row.each([&](int64_t c, const auto& x) {
       Pack<T, V> y;
-      for (int v = 0; v < V; ++v) y.v[v] = static_cast<T>((A(x.v[v]) - mu) * scale);
-      *reinterpret_cast<Pack<T, V>*>(out + r * D + c) = y;
-    }
+      WEFT_UNROLL
+      for (int v = 0; v < V; ++v) y.v[v] = static_cast<T>((A(x[0].v[v]) - mu) * scale);
+      store(out + r * D, c, y);
+    });
   }
 };
 
@@ -41,33 +43,28 @@ template <class T> struct StandardizeBackward {
   int64_t D;
   StandardizeParams p;
 
-  template <int V, int Threads>
-  __device__ WEFT_INLINE void row(const ThreadGroup<Threads>& threads, int64_t r, Part* shared) const {
+  template <int V, int Packs, int Threads>
+  __device__ WEFT_INLINE void row(const ThreadGroup<Threads>& threads, int64_t r, Pair<A>* shared) const {
     const A mu = mean[r], s = rho[r], a = s * gain[r];
-    ColumnSums<A, V> sums;
-    for (int64_t c = int64_t{threads.rank} * V; c < D; c += int64_t{Threads} * V) {
-      const Pack<T, V> pg = load<V>(g, r * D + c), pw = load<V>(w, r * D + c);
+    const RowShare<T, V, Threads, Packs, 2> row(threads, D, {g + r * D, w + r * D});
+    const Pair<A> sums = row.sums(shared, [&](int64_t, const auto& x, auto& terms) {
+      WEFT_UNROLL
       for (int v = 0; v < V; ++v) {
-        sums.a[v] += A(pg.v[v]);
-        sums.b[v] += A(pg.v[v]) * (A(pw.v[v]) - mu);
+        const A grad = A(x[0].v[v]);
+        terms[v] = {grad, grad * (A(x[1].v[v]) - mu)};
       }
-      sums.template added<1>();
-    }
-    Part all = sums.part(0);
-    for (int v = 1; v < V; ++v) all = MergeSums{}(all, sums.part(v));
-    all = threads.reduce(all, MergeSums{}, shared);
-    if (dgain && threads.rank == 0) dgain[r] = static_cast<A>(static_cast<double>(s) * all.b);
+    });
+    if (dgain && threads.rank == 0) dgain[r] = s * sums.b;
     if (!dw) return;
-    const A m = static_cast<A>(all.a / static_cast<double>(D)),
-            b = s < static_cast<A>(1 / fn::sqrt(p.floor))
-                    ? static_cast<A>(static_cast<double>(a * s * s) * (p.fan / p.divisor) * all.b)
-                    : A(0);
-    for (int64_t c = int64_t{threads.rank} * V; c < D; c += int64_t{Threads} * V) {
-      const Pack<T, V> pg = load<V>(g, r * D + c), pw = load<V>(w, r * D + c);
+    const A m = sums.a / static_cast<A>(D), b = s < static_cast<A>(1 / fn::sqrt(p.floor))
+                                                    ? a * s * s * static_cast<A>(p.fan / p.divisor) * sums.b
+                                                    : A(0);
+    row.each([&](int64_t c, const auto& x) {
       Pack<T, V> y;
-      for (int v = 0; v < V; ++v) y.v[v] = static_cast<T>(a * (A(pg.v[v]) - m) - b * (A(pw.v[v]) - mu));
-      *reinterpret_cast<Pack<T, V>*>(dw + r * D + c) = y;
-    }
+      WEFT_UNROLL
+      for (int v = 0; v < V; ++v) y.v[v] = static_cast<T>(a * (A(x[0].v[v]) - m) - b * (A(x[1].v[v]) - mu));
+      store(dw + r * D, c, y);
+    });
   }
 };
 

@@ -72,6 +72,7 @@ template <int N> struct Axes {
   /// Where position `number` of the first `axes` axes lies in each tensor.
   template <class I> WEFT_HD WEFT_INLINE void offsets(I number, int64_t (&at)[N], int axes) const {
     for (int k = 0; k < N; ++k) at[k] = 0;
+    WEFT_NO_UNROLL
     for (int i = axes - 1; i > 0; --i) {
       const int64_t here = take_digit(number, shape[i]);
       for (int k = 0; k < N; ++k) at[k] += here * strides[k][i];
@@ -133,6 +134,7 @@ template <int N> struct FastAxes : Axes<N> {
   }
   WEFT_HD WEFT_INLINE void offsets(int64_t number, int64_t (&at)[N]) const {
     for (int k = 0; k < N; ++k) at[k] = 0;
+    WEFT_NO_UNROLL
     for (int i = this->rank - 1; i > 0; --i) {
       int64_t here;
       if (((number | this->shape[i]) >> 31) == 0) {
@@ -146,6 +148,17 @@ template <int N> struct FastAxes : Axes<N> {
     }
     if (this->rank > 0)
       for (int k = 0; k < N; ++k) at[k] += number * this->strides[k][0];
+  }
+  /// For kernels that number fewer than 2^31 elements.
+  WEFT_HD WEFT_INLINE void offsets(uint32_t number, int64_t (&at)[N]) const {
+    for (int k = 0; k < N; ++k) at[k] = 0;
+    WEFT_NO_UNROLL
+    for (int i = this->rank - 1; i > 0; --i) {
+      const int64_t here = take_digit(number, size[i]);
+      for (int k = 0; k < N; ++k) at[k] += here * this->strides[k][i];
+    }
+    if (this->rank > 0)
+      for (int k = 0; k < N; ++k) at[k] += int64_t{number} * this->strides[k][0];
   }
 };
 

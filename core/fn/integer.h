@@ -56,6 +56,19 @@ struct FastDivisor {
   }
 };
 
+/// n / d for n up to a limit: as FastDivisor where that is below 2^31, else divided.
+struct Divisor {
+  int64_t d = 1;
+  FastDivisor fast;
+  bool wide = false;
+  Divisor() = default;
+  /// For numbers up to `most`, which is no less than `divisor` > 0.
+  WEFT_INLINE Divisor(int64_t divisor, int64_t most) : d(divisor), wide(most >= int64_t{1} << 31) {
+    if (!wide) fast = FastDivisor(static_cast<uint32_t>(divisor));
+  }
+  WEFT_HD WEFT_INLINE int64_t divide(int64_t n) const { return wide ? n / d : fast.divide(static_cast<uint32_t>(n)); }
+};
+
 /// The last digit of `number` in base `size`; the digits before it stay in `number`.
 template <std::integral I> WEFT_HD WEFT_INLINE int64_t take_digit(I& number, int64_t size) {
   const I rest = number / static_cast<I>(size), digit = number - rest * static_cast<I>(size);

@@ -2,6 +2,7 @@
 // The same arithmetic on CPU and CUDA; knows no tensors.
 #pragma once
 
+#include <cstdint>
 #include <limits>
 
 #include "weft/core/export.h"
@@ -40,6 +41,18 @@ WEFT_HD WEFT_INLINE Centered<A> center(A g, A x, A y, A mean, A scale, A shift, 
     else return {gate.backward(d * scale + shift, g), d};
   }
 }
+
+/// A running statistic after a batch whose statistics are `now` [samples, C], in f64.
+struct RunningStep {
+  const double* now;
+  int64_t samples, C;
+  double keep, share;
+  WEFT_HD WEFT_INLINE double operator()(double running, int64_t c) const {
+    double sum = now[c];
+    for (int64_t n = 1; n < samples; ++n) sum += now[n * C + c];
+    return running * keep + sum / static_cast<double>(samples) * share;
+  }
+};
 
 }  // namespace WEFT_ISA
 }  // namespace weft::fn

@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "cuda/against_cpu.h"
 #include "support/strided.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/backends/cuda/copy.cuh"
@@ -212,6 +213,30 @@ TEST_CASE("copies between dtypes and strides, fills, where") {
   cuda::run_where<uint32_t>(plan, z.mut_raw_data(), cond.raw_data(), a.raw_data(), b.raw_data());
   kernels::where(Device(), plan, expected.mut_raw_data(), cond.raw_data(), a.raw_data(), b.raw_data(), Dtype::f32);
   CHECK(same_bits(z, expected));
+}
+
+// Sizes around a tile, batches before and behind, more tiles than blocks.
+TEST_CASE("copies between layouts go through tiles") {
+  const auto check = []<class T>(const Tensor& x) {
+    CAPTURE(x.shape());
+    CAPTURE(x.strides());
+    Tensor y = support::unwritten(x.shape(), x.dtype());
+    cuda::run_copy<T, T>(mut_ref(y), ref(x));
+    CHECK(support::same_bits(y, x));
+  };
+  for (const Dtype d : {Dtype::u8, Dtype::bf16, Dtype::f32, Dtype::i64})
+    dispatch_all(d, "test", [&]<class T> {
+      const auto values = [&](const Shape& s) { return (randn(s) * 100).to(d); };
+      for (const int64_t n : {7, 8, 31, 33, 64, 100})
+        for (const int64_t m : {8, 32, 65}) {
+          check.operator()<T>(values({n, m}).transpose(0, 1));
+          check.operator()<T>(values({3, n, m}).transpose(1, 2));
+        }
+      check.operator()<T>(values({2, 9, 3, 10}).permute({0, 3, 2, 1}));
+      check.operator()<T>(values({9, 2, 33}).permute({2, 1, 0}));
+      check.operator()<T>(values({40, 50}).narrow(0, 3, 33).narrow(1, 5, 34).transpose(0, 1));
+      check.operator()<T>(support::channels_last(values({2, 40, 5, 7})));
+    });
 }
 
 TEST_SUITE_END();

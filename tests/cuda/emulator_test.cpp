@@ -10,7 +10,7 @@
 
 #include "support/sanitizers.h"
 #include "support/throws.h"
-#include "weft/backends/cuda/launch.h"
+#include "weft/backends/cuda/packs.cuh"
 
 namespace {
 
@@ -148,6 +148,7 @@ __global__ void shared_overrun_kernel(float* out, unsigned at) {
   __syncthreads();
   out[threadIdx.x] = a[threadIdx.x];
 }
+__global__ void copy_pack_kernel(float* y, const float* x) { store(y, 0, load<4>(x, 0)); }
 __global__ void write_kernel(float* out, int64_t at) {
   if (threadIdx.x == 0) out[at] = 1;
 }
@@ -325,6 +326,13 @@ TEST_CASE("overruns are found") {
 #endif
   launch(shared_overrun_kernel, 1, 32, 0, out.data(), 31);
   CHECK(out[31] == 1);
+}
+
+TEST_CASE("a pack that lies where no pack can is found") {
+  alignas(16) float x[8] = {};
+  CHECK(has(mistake_of([&] { launch(copy_pack_kernel, 1, 1, 0, x + 4, x + 1); }), "no multiple of its size"));
+  CHECK(has(mistake_of([&] { launch(copy_pack_kernel, 1, 1, 0, x + 2, x); }), "no multiple of its size"));
+  CHECK(mistake_of([&] { launch(copy_pack_kernel, 1, 1, 0, x + 4, x); }) == "");
 }
 
 TEST_CASE("limits of a launch") {

@@ -182,26 +182,54 @@ TEST_CASE("softmax and its gradient") {
       CHECK(difference(d64, de) <= 1e-13);
     }
   });
-  for (const Dtype dtype : {Dtype::bf16, Dtype::f16})
-    dispatch_floating(dtype, "test", [&]<class T> {
-      const Tensor h = (randn({9, 70}) * 4).to(dtype);
-      Tensor y = empty_like(h), e = empty_like(h);
-      kernels::softmax(Device(), mut_ref(e), ref(h), 1, false);
-      cuda::run_softmax<T>(mut_ref(y), ref(h), 1, false);
-      CHECK(difference(y, e) <= (dtype == Dtype::bf16 ? 0.004 : 0.0005));  // a neighbour
-    });
+}
+
+// Around what a warp and a block keep of a row, in packs and without; rows that lie apart, and packs that a row's start
+// or length forbids.
+TEST_CASE("rows of softmax and its gradient") {
+  const auto check = []<class T>(const Tensor& x, const Tensor& g) {
+    CAPTURE(x.shape());
+    CAPTURE(x.strides());
+    CAPTURE(x.dtype());
+    const Tensor wide = x.to(Dtype::f64), g64 = g.to(Dtype::f64);
+    for (const bool log : {false, true}) {
+      CAPTURE(log);
+      Tensor e = empty(x.shape(), {Dtype::f64}), de = empty_like(e), y = support::unwritten(x.shape(), x.dtype()),
+             d = support::unwritten(x.shape(), x.dtype());
+      kernels::softmax(Device(), mut_ref(e), ref(wide), 1, log);
+      cuda::run_softmax<T>(mut_ref(y), ref(x), 1, log);
+      const Tensor given = e.to(x.dtype()), given64 = given.to(Dtype::f64);
+      kernels::softmax_grad(Device(), mut_ref(de), ref(g64), ref(given64), 1, log);
+      cuda::run_softmax_grad<T>(mut_ref(d), ref(g), ref(given), 1, log);
+      const double rounding = is_half(x.dtype()) ? support::epsilon(x.dtype()) : 0;
+      CHECK(difference(y, e) <= 3e-6 + rounding);
+      CHECK(difference(d, de) <= 3e-5 + rounding);
+    }
+  };
+  for (const int64_t n : {65, 72, 256, 260, 264, 1023, 1024, 1025, 1032, 4096, 4097, 4104, 9000})
+    for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::f16})
+      dispatch_floating(dtype, "test", [&]<class T> {
+        const Tensor x = (randn({11, n}) * 3).to(dtype), g = randn({11, n}).to(dtype);
+        check.operator()<T>(x, g);
+        if (n > 1032) return;
+        for (const auto& [first, more] : {std::pair{8, 8}, {3, 8}, {8, 9}}) {
+          const Tensor apart = (randn({3, n + more}) * 3).to(dtype);
+          check.operator()<T>(apart.narrow(1, first, n), g.narrow(0, 0, 3));
+        }
+      });
 }
 
 TEST_CASE("softmax of extremes, in every order of threads") {
   for_each_schedule([] {
-    for (const int64_t n : {40, 2000, 12000}) {
-      Tensor x = randn({3, n});
+    for (const int64_t n : {40, 200, 1001, 2000, 12000, 12001}) {
+      Tensor x = randn({4, n});
       float* p = x.mut_data<float>();
       for (int64_t i = 0; i < n; ++i) p[i] = i == n / 2 ? 3 : -INFINITY;
       p[n + n / 3] = NAN;
       for (int64_t i = 2 * n; i < 3 * n; ++i) p[i] = 1e30f;
+      for (int64_t i = 3 * n; i < 4 * n; ++i) p[i] = -INFINITY;
       for (const bool log : {false, true}) {
-        Tensor y = empty({3, n}), e = empty({3, n});
+        Tensor y = empty({4, n}), e = empty({4, n});
         kernels::softmax(Device(), mut_ref(e), ref(x), 1, log);
         cuda::run_softmax<float>(mut_ref(y), ref(x), 1, log);
         CHECK(difference(y, e) <= 1e-6);

@@ -1,6 +1,7 @@
 // Normalisation per channel, against the CPU's kernels, in both layouts, with statistics per channel and per sample.
 #include "weft/backends/cuda/norm.cuh"
 #include "cuda/against_cpu.h"
+#include "weft/core/kernels/norm.h"
 
 namespace {
 
@@ -211,6 +212,27 @@ TEST_SUITE("cuda norm") {
           CHECK(difference(s2, t2) <= 1e-5);
         }
       }
+  }
+
+  TEST_CASE("running statistics have the CPU's bits, in one launch") {
+    for (const Dtype d : kFloats)
+      for (const Shape& s : {Shape{1}, Shape{33}, Shape{3, 33}, Shape{2, 0}})
+        for (const int which : {1, 2, 3}) {
+          CAPTURE(d);
+          CAPTURE(s);
+          CAPTURE(which);
+          const int64_t C = s[s.size() - 1];
+          const Tensor mean = vector(s.numel(), Dtype::f64, 1).reshape(s),
+                       m2 = vector(s.numel(), Dtype::f64, 2).reshape(s);
+          Tensor a = which & 1 ? vector(C, d, 3) : Tensor(), b = which & 2 ? vector(C, Dtype::f32, 4) : Tensor(),
+                 a2 = which & 1 ? twin(a) : Tensor(), b2 = which & 2 ? twin(b) : Tensor();
+          const int64_t before = cuda_emulator::launches();
+          cuda::update_running(mut_ref(a), mut_ref(b), ref(mean), ref(m2), 0.1, 1. / 7);
+          CHECK(cuda_emulator::launches() - before == (C > 0));
+          kernels::update_running(DeviceType::cpu, mut_ref(a2), mut_ref(b2), ref(mean), ref(m2), 0.1, 1. / 7);
+          if (which & 1) CHECK(same_bits(a, a2));
+          if (which & 2) CHECK(same_bits(b, b2));
+        }
   }
 
   TEST_CASE("nothing to normalise") {

@@ -95,6 +95,28 @@ TEST_CASE("sums, any axes, any layout") {
   });
 }
 
+// Rows and columns that may be read in packs, with ends that fill none, and the same a few elements on, where they may
+// not. Sums of integers are exact; so are these of halves.
+TEST_CASE("packs of every size") {
+  for (const Dtype d : {Dtype::f32, Dtype::bf16, Dtype::f16, Dtype::f64, Dtype::i64, Dtype::i16, Dtype::u8})
+    for (const Shape& s : {Shape{4097}, Shape{3, 64}, Shape{3, 8200}, Shape{5000, 64}, Shape{70, 24}, Shape{9, 264},
+                           Shape{4, 17, 48}, Shape{4100, 16}})
+      for (const int64_t skip : {0, 3}) {
+        CAPTURE(d);
+        CAPTURE(s);
+        CAPTURE(skip);
+        const Tensor all = kernels::map<fn::Round>(rand({s.numel() + skip}) * 3).to(d),
+                     x = all.narrow(0, skip, s.numel()).reshape(s), wide = x.to(Dtype::f64);
+        for (uint32_t dims = 1; dims < 1u << x.rank(); ++dims) {
+          CAPTURE(dims);
+          const Tensor e = expected<fn::Sum>(wide, dims, Dtype::f64);
+          if (is_integral(d)) CHECK(agree(reduced<fn::Sum, int64_t>(x, dims, Dtype::i64), e));
+          else if (d == Dtype::f64) CHECK(agree(reduced<fn::Sum, double>(x, dims, Dtype::f64), e));
+          else CHECK(agree(reduced<fn::Sum, float>(x, dims, Dtype::f32), e));
+        }
+      }
+}
+
 TEST_CASE("every functor, in every order of threads") {
   for_each_schedule([] {
     for (const Tensor& plain : {randn({5, 1500}), randn({9001})}) {

@@ -70,6 +70,56 @@ TEST_SUITE("cuda row norm") {
     for (const int64_t D : {31, 64, 1025}) check_rows(5, D, Dtype::f32, false, true, true, 1e6);
   }
 
+  // row_walk.cuh states the bounds. The lengths: a warp and a block with the row in registers, a block that reads anew,
+  // each with and without packs.
+  TEST_CASE("mean and spread keep to their bounds far from zero, after an outlier, and are exact for equal numbers") {
+    enum { far_mean, outlier, equal };
+    const double u = 0x1p-24, eps = 1e-5;
+    for (const int64_t D : {2, 31, 512, 516, 1027, 4096, 4100, 70000})
+      for (const int kind : {far_mean, outlier, equal}) {
+        CAPTURE(D);
+        CAPTURE(kind);
+        Tensor x = normal({3, D}, Dtype::f32, 7, kind == far_mean ? 1e6 : 0);
+        float* v = x.mut_data<float>();
+        for (int64_t i = 0; i < 3 * D; ++i) {
+          if (kind == outlier && i % D == 0) v[i] = 1e6f;
+          if (kind == equal) v[i] = 1234567.125f * static_cast<float>(i / D);
+        }
+        const Tensor none;
+        Tensor y = unwritten({3, D}, Dtype::f32), mean = unwritten({3}, Dtype::f64), inv = twin(mean);
+        cuda::layer_norm(mut_ref(y), mut_ref(mean), mut_ref(inv), ref(x), ref(none), ref(none), eps);
+        for (int64_t r = 0; r < 3; ++r) {
+          const float* row = v + r * D;
+          const double n = static_cast<double>(D), is = mean.data<double>()[r], by = inv.data<double>()[r];
+          double m = 0, deviation = 0, m2 = 0;
+          for (int64_t c = 0; c < D; ++c) m += row[c];
+          m /= n;
+          for (int64_t c = 0; c < D; ++c) deviation += std::fabs(row[c] - m), m2 += (row[c] - m) * (row[c] - m);
+          if (kind == equal) {
+            CHECK(is == row[0]);
+            CHECK(by == static_cast<double>(1 / std::sqrt(static_cast<float>(eps))));
+            CHECK(y.data<float>()[r * D + D - 1] == 0);
+            continue;
+          }
+          CHECK(std::fabs(is - m) <= 50 * u * deviation / n);
+          const double spread = 1 / (by * by) - eps;  // by has the errors of a root and a quotient, too
+          CHECK(std::fabs(spread - m2 / n) <= (100 + 4) * u * (m2 / n + eps));
+        }
+      }
+  }
+
+  TEST_CASE("an infinite gradient stays infinite in the sums, as on the CPU") {
+    Tensor g = normal({40, 3}, Dtype::f32, 1);
+    g.mut_data<float>()[0] = std::numeric_limits<float>::infinity();
+    const Tensor x = normal({40, 3}, Dtype::f32, 2), mean = zeros({40}, Dtype::f64), inv = ones({40}, Dtype::f64), none;
+    Tensor nothing, dw = unwritten({3}, Dtype::f32), db = twin(dw);
+    cuda::layer_norm_backward(mut_ref(nothing), mut_ref(dw), mut_ref(db), ref(g), ref(x), ref(mean), ref(inv),
+                              ref(none));
+    CHECK(db.data<float>()[0] == std::numeric_limits<float>::infinity());
+    CHECK(std::isinf(dw.data<float>()[0]));
+    CHECK(std::isfinite(db.data<float>()[1]));
+  }
+
   TEST_CASE("many rows: gradients of weight and bias in several pieces, the same under any schedule") {
     check_rows(4100, 3, Dtype::f32, false, true, true);
     const int64_t M = 2100, D = 20;

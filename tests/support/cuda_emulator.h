@@ -287,6 +287,12 @@ inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(
 // ---- The host's side.
 namespace weft::cuda {
 
+/// A card ends a kernel that reads or writes P where none can lie; here the sanitizers say nothing of it.
+template <class P> void check_aligned(const void* at) {
+  if (reinterpret_cast<uintptr_t>(at) % alignof(P) != 0)
+    cuda_emulator::fail("is at an address that is no multiple of its size", {"a pack", "", 0});
+}
+
 template <class... P, class... A>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A&&... a) {
   static_assert((std::is_trivially_copyable_v<P> && ...), "a kernel's arguments are copied as bytes");

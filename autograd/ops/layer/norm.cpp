@@ -8,7 +8,7 @@
 #include "weft/autograd/ops/layer/pool.h"
 #include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/core/factory.h"
-#include "weft/core/kernels.h"
+#include "weft/core/kernels/norm.h"
 
 namespace weft {
 namespace {
@@ -57,14 +57,10 @@ ChannelMoments channel_moments(const Tensor& x, bool per_sample) {
 void update_running(const Tensor& running_mean, const Tensor& running_var, const ChannelMoments& m, double momentum,
                     bool biased) {
   NoGrad guard;
-  const auto blend = [&](const Tensor& running, Tensor now, double scale) {
-    if (!running.defined()) return;
-    if (now.rank() == 2) now = mean(now, 0);
-    Tensor to = running;
-    to.copy_(running.to(Dtype::f64) * (1 - momentum) + now * (momentum * scale));
-  };
-  blend(running_mean, m.mean, 1);
-  blend(running_var, m.m2, 1 / (biased ? m.count : m.count - 1));
+  Tensor to_mean = running_mean, to_var = running_var;
+  if (to_mean.defined() || to_var.defined())
+    kernels::update_running(m.mean.device(), mut_ref(to_mean), mut_ref(to_var), ref(m.mean), ref(m.m2), momentum,
+                            1 / (biased ? m.count : m.count - 1));
 }
 
 NormGrads norm_composite(const Tensor& grad, const Tensor& input, const Tensor& w, const Tensor& b,
@@ -141,8 +137,9 @@ Tensor channel_norm(const char* name, const Tensor& input, const Tensor& weight,
   } else {
     const Shape shape = statistics == Statistics::sample ? Shape{x.size(0), x.size(1)} : Shape{x.size(1)};
     const TensorOptions f64{Dtype::f64, x.device()};
-    mean = zeros(shape, f64), inv = zeros(shape, f64);
-    Tensor m2 = zeros(shape, f64);
+    const auto statistic = [&] { return x.numel() > 0 ? empty(shape, f64) : zeros(shape, f64); };
+    mean = statistic(), inv = statistic();
+    Tensor m2 = statistic();
     if (x.numel() > 0)
       kernels::norm_forward(device, mut_ref(y), mut_ref(mean), mut_ref(m2), mut_ref(inv), ref(x), ref(w), ref(b),
                             ref(residual), params);
@@ -173,18 +170,22 @@ Tensor channel_norm(const char* name, const Tensor& input, const Tensor& weight,
         }
         const Tensor g = layout_of(xs, c.grad());
         const Tensor ys = y.defined() ? c.get(y) : Tensor();
-        Tensor s1 = zeros(shape, mean.options()), s2 = zeros(shape, mean.options()), dx, dres;
+        Tensor s1, s2, dx, dres;
         const bool separate_residual = residual.defined() && back.activation != Activation::none && c.needs(3);
         if (c.needs(0) || separate_residual) dx = empty_like(xs);
         if (separate_residual) dres = empty_like(xs);
         else if (residual.defined()) dres = g;
         Tensor out_res = separate_residual ? dres : Tensor();
+        const bool both = statistics != Statistics::fixed && dx.defined(),
+                   sums = both || (ws.defined() && c.needs(1)) || (bs.defined() && c.needs(2));
+        for (Tensor* s : {&s1, &s2})
+          *s = xs.numel() > 0 && sums ? empty(shape, mean.options()) : zeros(shape, mean.options());
         if (xs.numel() > 0) {
-          if (statistics != Statistics::fixed && dx.defined()) {
+          if (both) {
             kernels::norm_backward(device, mut_ref(dx), mut_ref(out_res), mut_ref(s1), mut_ref(s2), ref(g), ref(xs),
                                    ref(ys), ref(mean), ref(inv), ref(ws), ref(bs), back);
           } else {
-            if ((ws.defined() && c.needs(1)) || (bs.defined() && c.needs(2)))
+            if (sums)
               kernels::norm_backward_reduce(device, mut_ref(s1), mut_ref(s2), ref(g), ref(xs), ref(ys), ref(mean),
                                             ref(inv), ref(ws), ref(bs), back);
             if (dx.defined()) {
