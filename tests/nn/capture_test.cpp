@@ -346,7 +346,7 @@ TEST_CASE("what lies in the way of a fusion stops it") {
     }
   }
   // NaN stays where weft's own engines compute: this one is Winograd
-  Tensor nan = full({1, 24, 16, 16}, std::nan(""));
+  Tensor nan = full({1, 24, 32, 32}, std::nan(""));
   wide.eval();
   const nn::Captured own = nn::capture(
       [&](const std::vector<Tensor>& x) { return std::vector<Tensor>{relu(wide(x[0]))}; }, {nan});
