@@ -39,8 +39,10 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-/// counts[i] becomes the sum of those before it; the sum of all goes to `total` unless null. One block.
-__global__ void __launch_bounds__(kBlock) inline sum_chunks_kernel(int64_t* counts, int64_t chunks, int64_t* total) {
+/// counts[i] becomes the sum of those before it; the sum of all goes to `total` unless null. One block. A template: as
+/// a function it would have to be defined once.
+template <int = 0>
+__global__ void __launch_bounds__(kBlock) sum_chunks_kernel(int64_t* counts, int64_t chunks, int64_t* total) {
   WEFT_SHARED(sums, int64_t[2][kBlock]);
   const int me = static_cast<int>(threadIdx.x);
   int64_t before = 0;
@@ -102,7 +104,7 @@ __global__ void __launch_bounds__(kBlock)
 /// counts: the numbers of each chunk, then summed up.
 template <class T> void count_chunks(int64_t* counts, const TensorRef& x, int64_t chunks, int64_t* total) {
   launch(count_chunks_kernel<T>, grid_for(chunks, 1), kBlock, 0, counts, NonzeroSource<T>(x), chunks);
-  launch(sum_chunks_kernel, 1, kBlock, 0, counts, chunks, total);
+  launch(sum_chunks_kernel<>, 1, kBlock, 0, counts, chunks, total);
 }
 
 template <class T> void count_nonzero(const MutTensorRef& count, const TensorRef& x) {
