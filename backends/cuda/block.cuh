@@ -15,6 +15,7 @@ template <class T, class Move> __device__ WEFT_INLINE T move_words(const T& v, c
   constexpr int kWords = (sizeof(T) + 3) / 4;
   unsigned words[kWords] = {};
   memcpy(words, &v, sizeof v);
+  WEFT_UNROLL
   for (int i = 0; i < kWords; ++i) words[i] = move(words[i]);
   T r;
   memcpy(&r, words, sizeof r);

@@ -2,6 +2,8 @@
 // writes from where it begins.
 #pragma once
 
+#include <algorithm>
+
 #include "weft/backends/cuda/fault.cuh"
 #include "weft/backends/cuda/walk.cuh"
 
@@ -11,10 +13,12 @@ inline constexpr int kNonzeroChunk = 1024;
 
 template <class T> struct NonzeroSource {
   const T* x;
-  fn::Axes<1> walk;
+  fn::FastAxes<1> walk;
   int64_t n;
   explicit NonzeroSource(const TensorRef& t) : x(t.as<T>()), n(t.numel) {
-    for (int i = 0; i < t.rank; ++i) walk.append(t.shape[i], {t.strides[i]});
+    fn::Axes<1> axes;
+    for (int i = 0; i < t.rank; ++i) axes.append(t.shape[i], {t.strides[i]});
+    walk = axes;
   }
   __device__ bool at(int64_t number) const {
     if (number >= n) return false;
@@ -36,8 +40,10 @@ __global__ void __launch_bounds__(kBlock)
   }
 }
 
-/// counts[i] becomes the sum of those before it; the sum of all goes to `total` unless null. One block.
-__global__ void __launch_bounds__(kBlock) inline sum_chunks_kernel(int64_t* counts, int64_t chunks, int64_t* total) {
+/// counts[i] becomes the sum of those before it; the sum of all goes to `total` unless null. One block. A template: as
+/// a function it would have to be defined once.
+template <int = 0>
+__global__ void __launch_bounds__(kBlock) sum_chunks_kernel(int64_t* counts, int64_t chunks, int64_t* total) {
   WEFT_SHARED(sums, int64_t[2][kBlock]);
   const int me = static_cast<int>(threadIdx.x);
   int64_t before = 0;
@@ -60,7 +66,7 @@ __global__ void __launch_bounds__(kBlock) inline sum_chunks_kernel(int64_t* coun
 
 struct Coordinates {
   int rank;
-  int64_t size[kMaxRank];
+  fn::Divisor size[kMaxRank];
 };
 
 template <class T>
@@ -83,9 +89,11 @@ __global__ void __launch_bounds__(kBlock)
       }
       if (here) {
         int64_t* row = out + (base + rank) * c.rank;
+        WEFT_NO_UNROLL
         for (int a = c.rank - 1; a >= 0; --a) {
-          row[a] = number % c.size[a];
-          number /= c.size[a];
+          const int64_t rest = c.size[a].divide(number);
+          row[a] = number - rest * c.size[a].d;
+          number = rest;
         }
       }
       base += all;
@@ -97,7 +105,7 @@ __global__ void __launch_bounds__(kBlock)
 /// counts: the numbers of each chunk, then summed up.
 template <class T> void count_chunks(int64_t* counts, const TensorRef& x, int64_t chunks, int64_t* total) {
   launch(count_chunks_kernel<T>, grid_for(chunks, 1), kBlock, 0, counts, NonzeroSource<T>(x), chunks);
-  launch(sum_chunks_kernel, 1, kBlock, 0, counts, chunks, total);
+  launch(sum_chunks_kernel<>, 1, kBlock, 0, counts, chunks, total);
 }
 
 template <class T> void count_nonzero(const MutTensorRef& count, const TensorRef& x) {
@@ -112,7 +120,7 @@ template <class T> void nonzero(const MutTensorRef& out, const TensorRef& x) {
   Scratch counts(static_cast<size_t>(chunks) * sizeof(int64_t));
   count_chunks<T>(counts.as<int64_t>(), x, chunks, nullptr);
   Coordinates c{x.rank, {}};
-  for (int i = 0; i < x.rank; ++i) c.size[i] = x.shape[i];
+  for (int i = 0; i < x.rank; ++i) c.size[i] = fn::Divisor(std::max<int64_t>(1, x.shape[i]), x.numel);
   launch(write_nonzero_kernel<T>, grid_for(chunks, 1), kBlock, 0, out.as_mut<int64_t>(), counts.as<int64_t>(),
          NonzeroSource<T>(x), chunks, c);
 }

@@ -8,6 +8,8 @@
 // op.finish(statistic, part) takes the whole.
 #pragma once
 
+#include <algorithm>
+
 #include "weft/backends/cuda/block.cuh"
 #include "weft/backends/cuda/column_sums.cuh"
 #include "weft/core/tensor_ref.h"

@@ -1,6 +1,9 @@
 // Reading and writing several elements at once, 16 bytes where they lie so, and elements of any floating dtype.
 #pragma once
 
+#include <cstring>
+#include <initializer_list>
+
 #include "weft/backends/cuda/elementwise.cuh"
 
 namespace weft::cuda {

@@ -2,12 +2,70 @@
 // whose gradient it gathers.
 #pragma once
 
+#include <algorithm>
+
 #include "weft/backends/cuda/elementwise.cuh"
 #include "weft/core/fn/math.h"
 #include "weft/core/fn/pool.h"
 #include "weft/core/tensor_ref.h"
 
 namespace weft::cuda {
+
+/// fn::PoolAxis for kernels: its divisions are multiplications.
+class FastPoolAxis {
+ public:
+  int64_t in, out, kernel, dilation;
+
+  FastPoolAxis() = default;
+  explicit FastPoolAxis(const fn::PoolAxis& a)
+      : in(a.in),
+        out(a.out),
+        kernel(a.kernel),
+        dilation(a.dilation),
+        stride_(a.stride),
+        pad_(a.pad_lo),
+        adaptive_(a.adaptive) {
+    const int64_t most = a.adaptive ? (in + 1) * (out + 1)
+                                    : in + a.pad_lo + a.pad_hi + kernel * dilation + stride_ * out;
+    const auto by = [&](int64_t d) { return fn::Divisor(std::max<int64_t>(1, d), most); };
+    in_ = by(in), out_ = by(out), by_stride_ = by(stride_), by_dilation_ = by(dilation);
+  }
+  __device__ WEFT_INLINE int64_t start(int64_t o) const { return adaptive_ ? out_.divide(o * in) : o * stride_ - pad_; }
+  __device__ WEFT_INLINE int64_t first(int64_t o) const { return up(-start(o), by_dilation_); }
+  __device__ WEFT_INLINE int64_t last(int64_t o) const {
+    if (adaptive_) return up((o + 1) * in, out_) - start(o);
+    const int64_t room = up(in - start(o), by_dilation_);
+    return room < kernel ? room : kernel;
+  }
+  __device__ WEFT_INLINE int64_t first_window(int64_t i) const {
+    return adaptive_ ? in_.divide(i * out) : up(i + pad_ - (kernel - 1) * dilation, by_stride_);
+  }
+  __device__ WEFT_INLINE int64_t last_window(int64_t i) const {
+    if (adaptive_) return up((i + 1) * out, in_);
+    const int64_t end = by_stride_.divide(i + pad_) + 1;
+    return end < out ? end : out;
+  }
+  __device__ WEFT_INLINE int64_t tap(int64_t o, int64_t i) const {
+    const int64_t d = i - start(o);
+    if (d < 0) return -1;
+    const int64_t k = by_dilation_.divide(d);
+    return k * dilation == d ? k : -1;
+  }
+
+ private:
+  /// n / d rounded up, and 0 for what is negative.
+  static __device__ WEFT_INLINE int64_t up(int64_t n, const fn::Divisor& d) { return n > 0 ? d.divide(n - 1) + 1 : 0; }
+
+  int64_t stride_, pad_;
+  fn::Divisor in_, out_, by_stride_, by_dilation_;
+  bool adaptive_;
+};
+struct FastPoolGeometry {
+  FastPoolAxis axis[3];
+  FastPoolGeometry(const fn::PoolGeometry& p) {
+    for (int d = 0; d < 3; ++d) axis[d] = FastPoolAxis(p.axis[d]);
+  }
+};
 
 /// A volume of pixels with packs of channels: which of them a number means, channels fastest.
 struct Volume {
@@ -45,11 +103,12 @@ template <class F> __device__ WEFT_INLINE void for_spots(const Volume& volume, c
 
 /// y and taps: the first maximum of each window; NaN wins always.
 template <class T, class I, int V>
-__global__ void __launch_bounds__(kBlock)
-    max_pool_kernel(T* y, I* taps, const T* x, int64_t C, Volume volume, fn::PoolGeometry p) {
+__global__ void __launch_bounds__(kBlock, 2)
+    max_pool_kernel(T* y, I* taps, const T* x, int64_t C, Volume volume, FastPoolGeometry p) {
   using A = compute_t<T>;
   for_spots(volume, [&](const Volume::Spot& s) {
     int64_t first[3], last[3], start[3];
+    WEFT_UNROLL
     for (int d = 0; d < 3; ++d) {
       first[d] = p.axis[d].first(s.at[d]);
       last[d] = p.axis[d].last(s.at[d]);
@@ -58,6 +117,7 @@ __global__ void __launch_bounds__(kBlock)
     A best[V];
     const auto none = static_cast<int32_t>((first[0] * p.axis[1].kernel + first[1]) * p.axis[2].kernel + first[2]);
     int32_t at[V];
+    WEFT_UNROLL
     for (int v = 0; v < V; ++v) best[v] = fn::lowest<A>(), at[v] = none;
     const T* from = x + s.n * p.axis[0].in * p.axis[1].in * p.axis[2].in * C + s.pack * V;
     for (int64_t a = first[0]; a < last[0]; ++a)
@@ -68,6 +128,7 @@ __global__ void __launch_bounds__(kBlock)
           const auto tap = static_cast<int32_t>((a * p.axis[1].kernel + b) * p.axis[2].kernel + c);
           const Pack<T, V> here = *reinterpret_cast<const Pack<T, V>*>(from +
                                                                        ((d * p.axis[1].in + h) * p.axis[2].in + w) * C);
+          WEFT_UNROLL
           for (int v = 0; v < V; ++v) {
             const A value = A(here.v[v]);
             const bool wins = value > best[v] || value != value;
@@ -77,6 +138,7 @@ __global__ void __launch_bounds__(kBlock)
         }
     Pack<T, V> out;
     Pack<I, V> winners;
+    WEFT_UNROLL
     for (int v = 0; v < V; ++v) out.v[v] = static_cast<T>(best[v]), winners.v[v] = static_cast<I>(at[v]);
     *reinterpret_cast<Pack<T, V>*>(y + s.pixel * C + s.pack * V) = out;
     *reinterpret_cast<Pack<I, V>*>(taps + s.pixel * C + s.pack * V) = winners;
@@ -85,16 +147,18 @@ __global__ void __launch_bounds__(kBlock)
 
 /// dx at an input = sum of g over the windows in which it won, in their order.
 template <class T, class I, int V>
-__global__ void __launch_bounds__(kBlock)
-    max_pool_scatter_kernel(T* dx, const T* g, const I* taps, int64_t C, Volume volume, fn::PoolGeometry p) {
+__global__ void __launch_bounds__(kBlock, 2)
+    max_pool_scatter_kernel(T* dx, const T* g, const I* taps, int64_t C, Volume volume, FastPoolGeometry p) {
   using A = compute_t<T>;
   for_spots(volume, [&](const Volume::Spot& s) {
     int64_t first[3], last[3];
+    WEFT_UNROLL
     for (int d = 0; d < 3; ++d) {
       first[d] = p.axis[d].first_window(s.at[d]);
       last[d] = p.axis[d].last_window(s.at[d]);
     }
     A sum[V];
+    WEFT_UNROLL
     for (int v = 0; v < V; ++v) sum[v] = A(0);
     for (int64_t a = first[0]; a < last[0]; ++a) {
       const int64_t ka = p.axis[0].tap(a, s.at[0]);
@@ -109,11 +173,13 @@ __global__ void __launch_bounds__(kBlock)
           const int64_t at = (((s.n * p.axis[0].out + a) * p.axis[1].out + b) * p.axis[2].out + c) * C + s.pack * V;
           const Pack<T, V> here = *reinterpret_cast<const Pack<T, V>*>(g + at);
           const Pack<I, V> winner = *reinterpret_cast<const Pack<I, V>*>(taps + at);
+          WEFT_UNROLL
           for (int v = 0; v < V; ++v) sum[v] += static_cast<int32_t>(winner.v[v]) == tap ? A(here.v[v]) : A(0);
         }
       }
     }
     Pack<T, V> out;
+    WEFT_UNROLL
     for (int v = 0; v < V; ++v) out.v[v] = static_cast<T>(sum[v]);
     *reinterpret_cast<Pack<T, V>*>(dx + s.pixel * C + s.pack * V) = out;
   });
@@ -121,14 +187,15 @@ __global__ void __launch_bounds__(kBlock)
 
 /// to[o] = x at the winner of window o; without x: the winner's position in its channel's volume.
 template <class R, class T, class I>
-__global__ void __launch_bounds__(kBlock)
-    max_pool_winner_kernel(R* to, const T* x, const I* taps, int64_t C, Volume volume, fn::PoolGeometry p) {
+__global__ void __launch_bounds__(kBlock, 2)
+    max_pool_winner_kernel(R* to, const T* x, const I* taps, int64_t C, Volume volume, FastPoolGeometry p) {
   for_spots(volume, [&](const Volume::Spot& s) {
     const int64_t o = s.pixel * C + s.pack;
     const auto tap = static_cast<int32_t>(taps[o]), kernel_w = static_cast<int32_t>(p.axis[2].kernel),
                kernel_h = static_cast<int32_t>(p.axis[1].kernel);
     const int64_t k[3] = {tap / (kernel_w * kernel_h), tap / kernel_w % kernel_h, tap % kernel_w};
     int64_t spot = 0;
+    WEFT_UNROLL
     for (int d = 0; d < 3; ++d) {
       // A window that lies in the padding alone (large dilation) has no winner: stay inside.
       const int64_t at = p.axis[d].start(s.at[d]) + k[d] * p.axis[d].dilation;

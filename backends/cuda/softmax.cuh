@@ -72,7 +72,7 @@ __global__ void __launch_bounds__(kBlock)
 
 /// A row's greatest element and the sum of exp(x - top), and how those of two parts merge. A NaN stays in the sum; of
 /// -inf alone the sum is 0.
-template <class C> struct Softmax { C top = fn::lowest<C>(), sum = 0; };
+template <class C> struct Softmax { C top, sum; };
 struct MergeSoftmax {
   template <class C> __device__ WEFT_INLINE Softmax<C> operator()(const Softmax<C>& a, const Softmax<C>& b) const {
     const C top = b.top > a.top ? b.top : a.top;
@@ -151,7 +151,7 @@ __global__ void __launch_bounds__(kBlock) softmax_block_kernel(T* y, const T* x,
     int64_t at[2];
     l.outer.offsets(line, at);
     const RowShare<T, V, kBlock, 0, 1> row(threads, l.length, {x + at[0]});
-    Softmax<C> mine;
+    Softmax<C> mine{fn::lowest<C>(), C(0)};
     row.each([&](int64_t, const auto& p) {
       C v[V];
       Softmax<C> here{mine.top, C(0)};

@@ -61,9 +61,12 @@ template <class C> struct Placed {
 };
 /// The running extreme of two parts of a line from theirs, in any order.
 template <bool Largest, class C> WEFT_HD WEFT_INLINE Placed<C> later_extreme(const Placed<C>& a, const Placed<C>& b) {
+  // chosen number by number: a choice of objects would keep them in memory on a card
   const bool ordered = a.at <= b.at;
-  const Placed<C>&before = ordered ? a : b, &now = ordered ? b : a;
-  return before.at < 0 || takes_over<Largest>(now.value, before.value) ? now : before;
+  const C before = ordered ? a.value : b.value, now = ordered ? b.value : a.value;
+  const int64_t before_at = ordered ? a.at : b.at, now_at = ordered ? b.at : a.at;
+  const bool later = before_at < 0 || takes_over<Largest>(now, before);
+  return {later ? now : before, later ? now_at : before_at};
 }
 
 }  // namespace WEFT_ISA
