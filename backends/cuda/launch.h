@@ -21,9 +21,6 @@
 #define WEFT_DYN_SHARED(T, name)                                  \
   extern __shared__ __align__(128) unsigned char weft_dynamic_[]; \
   T* name = reinterpret_cast<T*>(weft_dynamic_)
-/// In front of a loop: no turn of it stays a jump; or every one does.
-#define WEFT_UNROLL _Pragma("unroll")
-#define WEFT_NO_UNROLL _Pragma("unroll 1")
 
 namespace weft::cuda {
 
@@ -48,8 +45,6 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, A&
 
 #else
 #include WEFT_CUDA_EMULATOR  // a test names its stand-in for the card
-#define WEFT_UNROLL
-#define WEFT_NO_UNROLL
 #endif
 
 namespace weft::cuda {
