@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "weft/core/generator.h"
+#include "weft/core/kernels.h"
 #include "weft/core/recording.h"
 
 namespace weft {
