@@ -1,19 +1,16 @@
 #include "weft/core/graph.h"
 
 #include <algorithm>
-#include <numeric>
 
+#include "weft/core/backend.h"
 #include "weft/core/factory.h"
 #include "weft/core/fn/integer.h"
 #include "weft/core/kernels.h"
-#include "weft/core/stream.h"
 
 namespace weft::detail {
 namespace {
 
 constexpr int64_t kAlignment = 512;  // of blocks in the arena: what any kernel asks for
-
-void* queue_of(Device d) { return d.type == DeviceType::cpu ? nullptr : Stream::current(d).handle(); }
 
 }  // namespace
 
@@ -66,8 +63,6 @@ void Graph::share_memory() {
       if (first[u.block] < 0) first[u.block] = static_cast<int>(i);
       last[u.block] = static_cast<int>(i);
     }
-  std::vector<int> into(blocks_.size());  // the block that stands for it
-  std::iota(into.begin(), into.end(), 0);
   for (size_t i = 0; i < calls_.size(); ++i) {
     const KernelSlot* slot = calls_[i].call->slot;
     const ElementPlan* p = calls_[i].call->plan();
@@ -81,7 +76,6 @@ void Graph::share_memory() {
       if (u.written || b.kind != Block::temporary || last[u.block] != at || b.bytes != blocks_[out].bytes ||
           u.offset != calls_[i].uses[0].offset)
         continue;
-      into[u.block] = out;
       // the older block goes on as the newer one, which may be an output
       for (size_t k = 0; k < i; ++k)
         for (Use& older : calls_[k].uses)
@@ -138,7 +132,7 @@ void Graph::plan() {
 }
 
 std::unique_ptr<Graph::Instance> Graph::instance() {
-  void* const queue = queue_of(device_);
+  void* const queue = backend(device_.type).current_stream(device_.index);
   {
     const std::lock_guard lock(mutex_);
     for (size_t i = idle_.size(); i-- > 0;)

@@ -282,11 +282,18 @@ NCU = (("softmax", "softmax", "f32", "softmax"), ("sum", "sum64m", "f32", "reduc
        ("pool backward", "maxpool", "f32", "max_pool_(scatter|winner|gather)"), ("whole sums by columns", "sum64m_columns", "f32", "reduce"))
 
 
+def toolkits(name, items):
+    """The path of a tool of the toolkit; None, and a line in items, where there is nothing to do."""
+    tool = shutil.which(name) or shutil.which("/usr/local/cuda/bin/" + name)
+    if DEVICE != "cpu" and tool:
+        return tool
+    items[name] = {"ok": True, "text": "skipped: " + ("no card" if DEVICE == "cpu" else f"there is no {name}")}
+    return None
+
+
 def ncu(state):
     items = state.item("ncu")
-    tool = shutil.which("ncu") or shutil.which("/usr/local/cuda/bin/ncu")
-    if DEVICE == "cpu" or not tool:
-        items["ncu"] = {"ok": True, "text": "skipped: " + ("no card" if DEVICE == "cpu" else "there is no ncu")}
+    if not (tool := toolkits("ncu", items)):
         return
     for name, workload, dtype, kernels in NCU:
         if name in items:
@@ -342,9 +349,7 @@ SANITIZED = (("memcheck", "weft_test_core", "streams"), ("memcheck", "weft_test_
 
 def sanitizer(state):
     items = state.item("sanitizer")
-    tool = shutil.which("compute-sanitizer") or shutil.which("/usr/local/cuda/bin/compute-sanitizer")
-    if DEVICE == "cpu" or not tool:
-        items["compute-sanitizer"] = {"ok": True, "text": "skipped: " + ("no card" if DEVICE == "cpu" else "there is none")}
+    if not (tool := toolkits("compute-sanitizer", items)):
         return
     for kind, program, names in SANITIZED:
         name = f"{kind}, {program} {names}"

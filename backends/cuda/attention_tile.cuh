@@ -98,17 +98,6 @@ __device__ WEFT_INLINE void store_rows(const Rows<T>& to, const float (&sums)[M]
   }
 }
 
-/// Two numbers rounded to halves T, `low` in the lower half of the word.
-template <class T> __device__ WEFT_INLINE uint32_t pack_halves(float low, float high) {
-#if defined(__CUDA_ARCH__)
-  uint32_t r;
-  if constexpr (std::is_same_v<T, bf16>) asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
-  else asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
-  return r;
-#else
-  return static_cast<uint32_t>(T(low).bits) | static_cast<uint32_t>(T(high).bits) << 16;
-#endif
-}
 /// 2^x; on the card within 2 ulp.
 __device__ WEFT_INLINE float exp2_near(float x) {
 #if defined(__CUDA_ARCH__)
@@ -161,7 +150,7 @@ template <class T, int D> struct HalfProducts {
       for (int m = 0; m < M; ++m) {
         WEFT_UNROLL
         for (int i = 0; i < 4; ++i)
-          x[m][i] = pack_halves<T>(weights[m][k + i / 2][i % 2 * 2], weights[m][k + i / 2][i % 2 * 2 + 1]);
+          x[m][i] = pair_of<T>(weights[m][k + i / 2][i % 2 * 2], weights[m][k + i / 2][i % 2 * 2 + 1]);
       }
       WEFT_UNROLL
       for (int n = 0; n < Tiles; n += 2) {

@@ -70,6 +70,13 @@ struct Block : nn::Module {
   }
 };
 
+Block stirred(int64_t c, int64_t o, int64_t kernel, int64_t stride, bool bias) {
+  Block block(c, o, kernel, stride, bias);
+  stir(block);
+  block.eval();
+  return block;
+}
+
 }  // namespace
 
 TEST_SUITE_BEGIN("capture");
@@ -176,9 +183,7 @@ TEST_CASE("other sizes, dtypes, strides and values of the weights are followed")
 
 TEST_CASE("autocast is the capturing thread's, wherever it runs") {
   manual_seed(4);
-  Block block(16, 32, 3, 1, true);
-  stir(block);
-  block.eval();
+  Block block = stirred(16, 32, 3, 1, true);
   const Tensor x = randn({1, 16, 8, 8});
   const nn::Captured captured = [&] {
     const Autocast cast(Dtype::bf16);
@@ -411,9 +416,7 @@ TEST_CASE("threads run at the same time, and a steady call takes no memory of th
 
 TEST_CASE("what a captured model holds ends with it") {
   manual_seed(7);
-  Block block(32, 64, 3, 1, false);
-  stir(block);
-  block.eval();
+  Block block = stirred(32, 64, 3, 1, false);
   const Tensor x = randn({1, 32, 40, 40});
   (void)eager(block, x);
   (void)eager(block, x);
