@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "weft/core/dense_copy.h"
 #include "weft/core/fn/unary.h"
 #include "weft/core/graph.h"
 #include "weft/core/kernels.h"
@@ -240,10 +241,7 @@ class Fuser {
   }
   // The same shape in the same memory order: channels are the same axis.
   static bool same_features(const TensorRef& a, const TensorRef& b) {
-    if (a.rank != b.rank) return false;
-    for (int i = 0; i < a.rank; ++i)
-      if (a.size(i) != b.size(i) || (a.size(i) > 1 && a.stride(i) != b.stride(i))) return false;
-    return true;
+    return shape_of(a) == shape_of(b) && has_strides(a, b.strides);
   }
   // Points r to a constant's values, which may have moved since they were recorded.
   bool readable(TensorRef& r, const Use& use) const {

@@ -35,7 +35,7 @@ TensorRef images(const TensorRef& t, const Shape& shape, int64_t first) {
 
 void forward(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, const ConvFinish& f,
              const ConvParams& params, const Engine& run) {
-  const Shape w_shape(std::vector<int64_t>(w.shape, w.shape + w.rank));
+  const Shape w_shape = shape_of(w);
   const Strides w_strides = contiguous_strides(w_shape);
   Scratch weight(static_cast<size_t>(w.numel) * sizeof(float)), bias;
   copy_cpu(mut_ref(weight.as(), Dtype::f32, w_shape.data(), w_strides.data(), w.rank), w);
