@@ -8,7 +8,8 @@
   scripts/check_kernels.py --self-test
 
 The list, backends/cuda/stack_frames.txt, has a line for each kernel and operation, whatever the element types: the most
-bytes of stack frame and of spills that it may have on any card.
+bytes of stack frame and of spills that it may have on any of the cards that the list names. Other cards are not judged, and
+what no kernel needs any more is told where all of the list's cards were compiled for.
 """
 import collections
 import pathlib
@@ -67,11 +68,12 @@ def family(demangled):
 
 def faults(found, allowed, names):
     """What is wrong, a line each."""
-    said, where, worst = [], collections.defaultdict(set), {}
+    said, where, worst, seen = [], collections.defaultdict(set), {}, set()
     for source, kernels in found.items():
         for k in kernels:
             where[k.name].add(source)
-            if k.stack or k.spills:
+            seen.add(k.card)
+            if (k.stack or k.spills) and (not allowed["cards"] or k.card in allowed["cards"]):
                 key = family(names[k.name])
                 most = worst.get(key, (0, 0, k, source))
                 worst[key] = (max(most[0], k.stack), max(most[1], k.spills), k, source)
@@ -83,18 +85,20 @@ def faults(found, allowed, names):
         if stack > may[0] or spills > may[1]:
             said.append(f"{key}: {stack} bytes of stack, {spills} of spills, may have {may[0]} and {may[1]}; "
                         f"one of them, in {source} for {k.card}: {names[k.name]}")
-    for key in sorted(set(allowed["frames"]) - set(worst)):
+    for key in sorted(set(allowed["frames"]) - set(worst)) if allowed["cards"] <= seen else ():
         said.append(f"{key}: has no stack frame any more; take it from {LIST.name}")
     return said, worst
 
 
 def read_list(text):
-    allowed = {"frames": {}, "twice": set()}
+    allowed = {"cards": set(), "frames": {}, "twice": set()}
     for line in text.splitlines():
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        if words[0] == "twice":
+        if words[0] == "cards":
+            allowed["cards"] = set(words[1:])
+        elif words[0] == "twice":
             allowed["twice"].add(" ".join(words[1:]))
         else:
             allowed["frames"][" ".join(words[2:])] = (int(words[0]), int(words[1]))
@@ -123,6 +127,10 @@ def self_test():
     assert len(faults({"x.cu": clean}, read_list("8 0 each_kernel PadElement\n"), names)[0]) == 1
     assert len(faults({"x.cu": clean, "y.cu": clean}, none, names)[0]) == 2
     assert len(faults({"x.cu": clean, "y.cu": clean}, read_list("twice each_kernel PadElement"), names)[0]) == 1
+    other = "cards sm_80 sm_90\n8 0 each_kernel PadElement\n"  # half of the list's cards: nothing is known to be spare
+    assert faults({"x.cu": clean}, read_list(other), names)[0] == []
+    assert len(faults({"x.cu": bad}, read_list(other), names)[0]) == 2
+    assert faults({"x.cu": bad}, read_list("cards sm_80\n"), names)[0] == []
     print("check_kernels: self-test passed")
 
 
@@ -149,14 +157,16 @@ def main(arguments):
         return table(found)
     names = demangle({k.name for kernels in found.values() for k in kernels})
     allowed = read_list(LIST.read_text()) if LIST.exists() else read_list("")
-    said, worst = faults(found, allowed, names)
+    cards = sorted({k.card for kernels in found.values() for k in kernels})
     if arguments[0] == "--write":
-        lines = [f"twice {key}" for key in sorted(allowed["twice"])]
+        allowed["cards"] = set(cards)
+        worst = faults(found, allowed, names)[1]
+        lines = [f"cards {' '.join(cards)}"] + [f"twice {key}" for key in sorted(allowed["twice"])]
         lines += [f"{stack} {spills} {key}" for key, (stack, spills, _, _) in sorted(worst.items())]
         LIST.write_text(HEAD + "\n".join(lines) + "\n")
         return
+    said, worst = faults(found, allowed, names)
     count = sum(len({k.name for k in kernels}) for kernels in found.values())
-    cards = sorted({k.card for kernels in found.values() for k in kernels})
     print(f"check_kernels: {count} kernels for {', '.join(cards)}, {len(worst)} kinds with a stack frame or spills, "
           f"{len(said)} faults")
     for line in said:
