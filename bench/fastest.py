@@ -158,6 +158,8 @@ def main(arguments=None):
         raise RuntimeError(f"no {args.dtype} row for {', '.join(sorted(unknown))}; there are {', '.join(rows)}")
     if args.rounds < 2:
         raise RuntimeError("quartiles take at least 2 rounds")
+    if not args.isa and (limits := [k for k in LIMITS["avx2"] if k in os.environ]):
+        raise RuntimeError(f"{', '.join(limits)}: would limit what is measured, and no note would say so; unset, or --isa avx2")
     args.bench = os.path.join(args.build, "bin", "weft-bench")
     mark = f"fastest {args.dtype} {args.isa}".strip()
     if args.write:
