@@ -10,6 +10,7 @@
 #include "weft/core/factory.h"
 #include "weft/core/map.h"
 #include "weft/core/profile.h"
+#include "weft/core/recording.h"
 
 namespace weft {
 namespace {
@@ -398,7 +399,12 @@ void Run::finish_leaf(Arrived& a) {
     owner = owner_locked(leaf);
     if (!owner.defined()) return;  // nobody can ask for it any more
     check_gradient(a.from, g, owner.shape());
-    if (leaf.grad.defined()) {
+    detail::Recording* const recording = detail::recording();
+    if (recording) recording->touch(owner, leaf.grad, false);
+    if (recording && leaf.grad.defined() && !create_graph_ && kernels::detail::same_layout(leaf.grad, g)) {
+      check_addable(leaf.grad, g, a.from);
+      leaf.grad.add_(g);  // every run goes on from the same memory
+    } else if (leaf.grad.defined()) {
       // given away only where the sum goes into its own memory: a sum that finds none leaves the old gradient
       const bool in_place = leaf.grad.is_unique() && kernels::detail::same_layout(leaf.grad, g);
       check_addable(leaf.grad, g, a.from);  // before the gradient leaves its place

@@ -3,6 +3,7 @@
 
 #include "weft/autograd/engine.h"
 #include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/core/recording.h"
 
 namespace weft {
 
@@ -18,9 +19,15 @@ Tensor& Tensor::set_requires_grad(Only<bool> on) {
 
 bool Tensor::is_leaf() const { return !at().autograd || !at().autograd->grad_node; }
 
-Tensor Tensor::grad() const { return at().autograd ? at().autograd->grad : Tensor(); }
+Tensor Tensor::grad() const {
+  Tensor g = at().autograd ? at().autograd->grad : Tensor();
+  if (detail::Recording* r = detail::recording(); r && is_leaf()) r->touch(*this, g, false);
+  return g;
+}
 
 void Tensor::set_grad(const Tensor& g) {
+  if (detail::Recording* r = detail::recording(); r && is_leaf())
+    r->touch(*this, at().autograd ? at().autograd->grad : Tensor(), true);
   if (!g.defined()) {
     if (at().autograd) at().autograd->grad = Tensor();
     return;

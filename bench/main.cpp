@@ -164,7 +164,7 @@ int main(int argc, char** argv) try {
   app.add_option("--batch", r.config.batch, "batch size; 0: the workload's own")
       ->capture_default_str()
       ->check(CLI::Range(0, 65536));
-  app.add_flag("--captured", r.config.captured, "evaluations, addmul and gelu_chain run captured");
+  app.add_flag("--captured", r.config.captured, "evaluations, steps of training and gelu_chain run captured");
   app.add_flag("--serve", serve, "read numbers from standard input, run so many iterations, print their times");
   app.add_flag("--many", many, "read workloads from standard input, a line each: NAME DTYPE BATCH");
   app.add_flag("--profile", profile,

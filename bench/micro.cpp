@@ -103,23 +103,13 @@ Step matmul4096(const Config& c) {
 
 Step gelu_chain(const Config& c) {
   Tensor x = fill({16 << 20}, 1);
-  if (c.captured) {  // loss and gradient as results
-    nn::Captured step(nullptr,
-                      [](const std::vector<Tensor>& in) {
-                        EnableGrad on;
-                        Tensor leaf = in[0].detach().set_requires_grad(), loss = mean(gelu(leaf * 1.5 + 0.5) * leaf);
-                        return std::vector<Tensor>{loss.detach(), grad(loss, {leaf})[0].detach()};
-                      },
-                      {x});
-    return [=] { return step(std::vector<Tensor>{x})[0]; };
-  }
   x.set_requires_grad();
-  return [=]() mutable {
+  return training(c, [=]() mutable {
     x.zero_grad();
     Tensor loss = mean(gelu(x * 1.5 + 0.5) * x);
     loss.backward();
     return loss.detach();
-  };
+  });
 }
 
 Step softmax_step(const Config&) {
@@ -199,7 +189,7 @@ constexpr int64_t kLstmSteps = 64, kLstmBatch = 16, kLstmSize = 256;
 Step lstm(const Config& c) {
   nn::LSTM m = init(nn::LSTM(kLstmSize, kLstmSize));
   Tensor x = fill({kLstmSteps, c.batch ? c.batch : kLstmBatch, kLstmSize}, 1);
-  return trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.1}), c.dtype,
+  return trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.1}), c,
                  [=]() mutable { return mean(square(m(x).output.to(Dtype::f32))); });
 }
 

@@ -8,7 +8,7 @@ namespace {
 Step mlp(const Config& c) {
   nn::Sequential m = init(nn::Sequential(nn::Linear(784, 128), nn::ReLU(), nn::Linear(128, 10)));
   Tensor x = fill({32, 784}, 1), y = labels({32}, 10);
-  Step one = trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.1}), c.dtype,
+  Step one = trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.1}), c,
                      [=]() mutable { return cross_entropy(m(x), y); });
   return [one] {
     Tensor loss;
@@ -21,7 +21,7 @@ Step mlp1k(const Config& c) {
   nn::Sequential m = init(
       nn::Sequential(nn::Linear(784, 1024), nn::ReLU(), nn::Linear(1024, 1024), nn::ReLU(), nn::Linear(1024, 10)));
   Tensor x = fill({128, 784}, 1), y = labels({128}, 10);
-  return trainer(std::make_shared<optim::Adam>(m.parameters(), optim::AdamOptions{.lr = 1e-3}), c.dtype,
+  return trainer(std::make_shared<optim::Adam>(m.parameters(), optim::AdamOptions{.lr = 1e-3}), c,
                  [=]() mutable { return cross_entropy(m(x), y); });
 }
 
@@ -31,7 +31,7 @@ Step resnet18(const Config& c) {
   Tensor x = fill({batch, 3, 224, 224}, 1), y = labels({batch}, 1000);
   return trainer(std::make_shared<optim::SGD>(m.parameters(),
                                               optim::SGDOptions{.lr = 0.01, .momentum = 0.9, .weight_decay = 1e-4}),
-                 c.dtype, [=]() mutable { return cross_entropy(m(x), y); });
+                 c, [=]() mutable { return cross_entropy(m(x), y); });
 }
 
 Step resnet18_infer(const Config& c) {
@@ -86,7 +86,7 @@ struct UNet3d : nn::Module {
 Step unet3d(const Config& c) {
   UNet3d m = init(UNet3d(), {"up."});
   Tensor x = fill({1, 1, 32, 128, 128}, 1), y = labels({1, 32, 128, 128}, 2);
-  return trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.01, .momentum = 0.9}), c.dtype,
+  return trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.01, .momentum = 0.9}), c,
                  [=]() mutable { return cross_entropy(m(x), y); });
 }
 
@@ -99,7 +99,7 @@ Step abn(const Config& c) {
   }
   init(m);
   Tensor x = fill({c.batch ? c.batch : 16, 64, 56, 56}, 1);
-  return trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.01, .momentum = 0.9}), c.dtype,
+  return trainer(std::make_shared<optim::SGD>(m.parameters(), optim::SGDOptions{.lr = 0.01, .momentum = 0.9}), c,
                  [=]() mutable { return mean(square(m(x).to(Dtype::f32))); });
 }
 

@@ -46,7 +46,7 @@ Step msgnet_train(const Config& c) {
     NoGrad no_grad;
     for (const Tensor& f : vgg(style)) targets.push_back(gram_matrix(f));
   }
-  return trainer(std::make_shared<optim::Adam>(m.parameters(), optim::AdamOptions{.lr = 1e-3}), c.dtype, [=]() mutable {
+  return trainer(std::make_shared<optim::Adam>(m.parameters(), optim::AdamOptions{.lr = 1e-3}), c, [=]() mutable {
     m.set_target(m.gram(style));
     Tensor y = m(x), content;
     {
@@ -103,7 +103,7 @@ struct UNet2d : nn::Module {
 Step unet2d(const Config& c) {
   UNet2d m = init(UNet2d());
   Tensor x = fill({1, 1, 256, 256}, 1), y = labels({1, 1, 256, 256}, 2).to(Dtype::f32);
-  return trainer(std::make_shared<optim::Adam>(m.parameters(), optim::AdamOptions{.lr = 1e-4}), c.dtype,
+  return trainer(std::make_shared<optim::Adam>(m.parameters(), optim::AdamOptions{.lr = 1e-4}), c,
                  [=]() mutable { return binary_cross_entropy_with_logits(m(x), y); });
 }
 
@@ -180,7 +180,7 @@ Step ws_unet3d(const Config& c) {
   Tensor x = fill({batch, 1, 8, 96, 96}, 1), y = labels({batch, 1, 8, 96, 96}, 2).to(Dtype::f32),
          weight = full({}, 1.5, device());
   return trainer(std::make_shared<optim::AdamW>(m.parameters(), optim::AdamWOptions{.lr = 2e-3, .weight_decay = 1e-4}),
-                 c.dtype, [=]() mutable {
+                 c, [=]() mutable {
                    Tensor logits = m(x).to(Dtype::f32), p = sigmoid(logits);
                    Tensor dice = 1 - sum(p * y) * 2 / (sum(p) + sum(y) + 1e-4);
                    return binary_cross_entropy_with_logits(logits, y, {.pos_weight = weight}) + dice;

@@ -19,7 +19,7 @@ struct Config {
   int threads = 2;
   Dtype dtype = Dtype::f32;  ///< bf16: the forward runs under autocast
   int64_t batch = 0;         ///< 0: the workload's own
-  bool captured = false;     ///< evaluations run captured
+  bool captured = false;     ///< run captured
 };
 
 /// Where the tensors of this run are: set once, before a workload is made.
@@ -109,9 +109,19 @@ inline Step evaluation(const Config& c, std::function<Tensor(const std::vector<T
   };
 }
 
+/// A step of training, which changes parameters and gradients: captured if that was asked for.
+inline Step training(const Config& c, Step step) {
+  if (!c.captured) return step;
+  nn::Captured captured(nullptr, [step](const std::vector<Tensor>&) { return std::vector<Tensor>{step()}; }, {},
+                        {.training = true});
+  return [=] { return captured(std::vector<Tensor>())[0]; };
+}
+
 /// forward, backward, step: the loop body of every training workload.
-template <class Optimizer, class Loss> Step trainer(std::shared_ptr<Optimizer> optimizer, Dtype dtype, Loss loss_of) {
-  return [=]() mutable {
+template <class Optimizer, class Loss>
+Step trainer(std::shared_ptr<Optimizer> optimizer, const Config& c, Loss loss_of) {
+  const Dtype dtype = c.dtype;
+  return training(c, [=]() mutable {
     optimizer->zero_grad();
     Tensor loss;
     {
@@ -121,7 +131,7 @@ template <class Optimizer, class Loss> Step trainer(std::shared_ptr<Optimizer> o
     loss.backward();
     optimizer->step();
     return loss.detach();
-  };
+  });
 }
 
 }  // namespace bench

@@ -15,19 +15,20 @@ constexpr int64_t kAlignment = 512;  // of blocks in the arena: what any kernel 
 }  // namespace
 
 Graph::Graph(Recording& r, std::vector<Tensor> results) {
-  for (Tensor& t : results) {
-    Result out{r.result(t), t.shape(), t.strides(), t.dtype(), t.device(), {}};
-    if (out.use.block < 0 || r.blocks[out.use.block].kind == Block::constant) out.constant = t;
-    results_.push_back(std::move(out));
-  }
+  for (Tensor& t : results) { results_.push_back({r.result(t), t.shape(), t.strides(), t.dtype(), t.device()}); }
   results.clear();
   r.finish();
   blocks_ = std::move(r.blocks);
   calls_ = std::move(r.calls);
   watched_ = std::move(r.watched);
+  leaves_ = std::move(r.leaves);
+  drawn_from_ = r.drawn_from;
+  drawn_ = r.drawn;
+  for (const Block& b : blocks_)
+    if (b.kind == Block::state && b.external) states_.push_back(b.keep);
   if (!calls_.empty()) device_ = calls_.front().call->device;
   drop_dead();
-  fuse(calls_, blocks_);
+  fuse(calls_, blocks_, r.of() == Recording::Of::training);
   chain(calls_, blocks_);
   share_memory();
   plan();
@@ -36,7 +37,8 @@ Graph::Graph(Recording& r, std::vector<Tensor> results) {
 // Calls whose results nobody reads. Those that write nothing check something, and stay.
 void Graph::drop_dead() {
   std::vector<char> needed(blocks_.size());
-  for (size_t i = 0; i < blocks_.size(); ++i) needed[i] = blocks_[i].kind == Block::output;
+  for (size_t i = 0; i < blocks_.size(); ++i)
+    needed[i] = blocks_[i].kind == Block::output || blocks_[i].kind == Block::state;
   std::vector<char> kept(calls_.size());
   for (bool more = true; more;) {  // a block may be written by several calls: until nothing changes
     more = false;
@@ -68,7 +70,7 @@ void Graph::share_memory() {
     const ElementPlan* p = calls_[i].call->plan();
     if (slot != &kernels::norm_apply && (!p || p->rank != 1 || p->strides[0][0] != 1)) continue;
     const int at = static_cast<int>(i), out = calls_[i].uses[0].block;
-    if (blocks_[out].kind == Block::constant || first[out] != at) continue;
+    if (blocks_[out].stays() || first[out] != at) continue;
     for (size_t k = 0; k < calls_[i].uses.size(); ++k) {
       const Use& u = calls_[i].uses[k];
       const Block& b = blocks_[u.block];
@@ -129,6 +131,14 @@ void Graph::plan() {
     if (blocks_[b].kind == Block::output) outputs_.push_back(static_cast<int>(b));
     blocks_[b].storage = nullptr;
   }
+  for (size_t i = 0; i < calls_.size(); ++i) {
+    size_t k = 0;  // what is deferred has uses but no operands: it counts its writes itself
+    calls_[i].call->operands([&](const Operand&) {
+      const Use& u = calls_[i].uses[k++];
+      if (const Block& b = blocks_[static_cast<size_t>(u.block)]; u.written && b.kind == Block::state)
+        writes_.emplace_back(i, b.keep.get());
+    });
+  }
 }
 
 std::unique_ptr<Graph::Instance> Graph::instance() {
@@ -156,18 +166,31 @@ std::unique_ptr<Graph::Instance> Graph::instance() {
     call->operands([&](const Operand& o) {
       const Use& u = c.uses[k++];
       const Block& b = blocks_[static_cast<size_t>(u.block)];
-      if (o.storage) *o.storage = b.kind == Block::constant ? b.keep.get() : nullptr;
+      if (o.storage) *o.storage = b.stays() ? b.keep.get() : nullptr;
       char* base = nullptr;
-      if (b.kind == Block::constant) base = static_cast<char*>(b.keep->data());
+      if (b.stays()) base = static_cast<char*>(b.keep->data());
       else if (b.kind == Block::temporary) base = arena + at_[static_cast<size_t>(u.block)];
       else made->places.push_back({o.data, o.mut, u.block, u.offset});
       if (!base) return;
       *o.data = base + u.offset;
       if (o.mut) *o.mut = base + u.offset;
     });
+    if (Generator::State* from = call->draw()) made->draws.push_back({from, from->offset - drawn_from_.offset});
     made->calls.push_back(std::move(call));
   }
   return made;
+}
+
+// Whoever asks for the version of a state, as caches of packed weights do, sees that it is about to change.
+void Graph::run_calls(const Instance& instance) {
+  const Generator::State now = drawn_ > 0 ? default_generator().reserve(drawn_) : Generator::State();
+  for (const Draw& d : instance.draws) *d.from = {now.seed, now.offset + d.at};
+  size_t w = 0;
+  for (size_t i = 0; i < instance.calls.size(); ++i) {
+    for (; w < writes_.size() && writes_[w].first == i; ++w) writes_[w].second->bump();
+    instance.calls[i]->run();
+  }
+  for (const RecordedLeaf& l : leaves_) Tensor(l.leaf).set_grad(l.after);
 }
 
 std::vector<Tensor> Graph::run(const std::vector<Tensor>& inputs) {
@@ -193,19 +216,23 @@ std::vector<Tensor> Graph::run(const std::vector<Tensor>& inputs) {
     *p.data = static_cast<const char*>(base) + p.offset;
     if (p.mut) *p.mut = const_cast<void*>(*p.data);
   }
-  for (const auto& call : loan.it->calls) call->run();
+  run_calls(*loan.it);
 
   std::vector<Tensor> out;
   for (const Result& r : results_) {
-    if (r.constant.defined()) {
-      Tensor copy = empty_strided(r.shape, r.strides, {r.dtype, r.device});
-      if (copy.numel() > 0) kernels::copy(r.device, mut_ref(copy), ref(r.constant));
-      out.push_back(std::move(copy));
+    if (r.use.block < 0) {
+      out.push_back(empty_strided(r.shape, r.strides, {r.dtype, r.device}));
       continue;
     }
     const Block& b = blocks_[static_cast<size_t>(r.use.block)];
     int64_t offset = r.use.offset / static_cast<int64_t>(itemsize(r.dtype));
     Ref<Storage> storage;
+    if (b.stays()) {  // of which nobody gets hold
+      const Tensor kept(make_ref<TensorImpl>(b.keep, r.shape, r.strides, offset, r.dtype));
+      out.push_back(empty_strided(r.shape, r.strides, {r.dtype, r.device}));
+      kernels::copy(r.device, mut_ref(out.back()), ref(kept));
+      continue;
+    }
     if (b.kind == Block::input) {
       const TensorImpl& in = *inputs[static_cast<size_t>(b.index)].impl();
       storage = in.storage;
@@ -218,14 +245,21 @@ std::vector<Tensor> Graph::run(const std::vector<Tensor>& inputs) {
   return out;
 }
 
-bool Graph::stale() const {
+bool Graph::stale(const std::vector<uint32_t>& held) const {
+  for (size_t i = 0; i < states_.size(); ++i)
+    if (states_[i]->use_count() <= held[i]) return true;
+  for (const RecordedLeaf& l : leaves_) {
+    if (l.leaf.impl()->storage->id() != l.storage) return true;
+    const Tensor now = l.needs_before ? l.leaf.grad() : Tensor();
+    if (l.needs_before && (now.defined() || l.before.defined()) && !now.is_same(l.before)) return true;
+  }
   return std::any_of(watched_.begin(), watched_.end(), [](const auto& w) { return w.first->version() != w.second; });
 }
 
 std::string Graph::str() const {
   std::string s;
   for (const GraphCall& c : calls_) {
-    s += c.call->slot ? c.call->slot->name() : "restore";
+    s += c.call->name();
     s += '\n';
   }
   return s;

@@ -10,14 +10,14 @@
 
 namespace weft::detail {
 
-/// Joins calls that one kernel can do at once; new constants go to `blocks`.
-void fuse(std::vector<GraphCall>& calls, std::vector<Block>& blocks);
+/// Joins calls that one kernel can do at once; new constants go to `blocks`. `same_bits`: only where that rounds alike.
+void fuse(std::vector<GraphCall>& calls, std::vector<Block>& blocks, bool same_bits);
 
 /// Joins elementwise calls over the same elements.
 void chain(std::vector<GraphCall>& calls, const std::vector<Block>& blocks);
 
-/// Runs what was recorded, for inputs of the recorded shapes, strides and dtypes. Any number of threads may run it at
-/// the same time; each has memory of its own, which is kept.
+/// Runs what was recorded, for inputs of the recorded shapes, strides and dtypes. Any number of threads may run an
+/// evaluation at the same time; each has memory of its own, which is kept.
 class WEFT_API Graph {
  public:
   /// `results` are what the recorded function returned; they have no values, and are taken so that no handle is left.
@@ -25,8 +25,13 @@ class WEFT_API Graph {
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
   std::vector<Tensor> run(const std::vector<Tensor>& inputs);
-  /// Has a tensor that was there before been written to since?
-  bool stale() const;
+  /// Does it no longer stand for the function? In an evaluation: a tensor that was there before has been written to. In
+  /// a step of training: memory of before is of no tensor any more (contents were swapped), or a leaf has another
+  /// gradient than the step went on from. `held`: by how many graphs each of `states()` is held.
+  bool stale(const std::vector<uint32_t>& held) const;
+  /// The memory of before that a step of training reads and writes.
+  const std::vector<Ref<Storage>>& states() const { return states_; }
+  static constexpr uint32_t kRefsOfState = 2;  ///< that a graph has to each of them
   /// Bytes that one run takes beside inputs, results and constants.
   size_t bytes() const { return arena_bytes_; }
   /// The slot of each call, a line each.
@@ -39,7 +44,6 @@ class WEFT_API Graph {
     Strides strides;
     Dtype dtype;
     Device device;
-    Tensor constant;  ///< a result that does not depend on the inputs
   };
   struct Place {  ///< an operand that changes from run to run
     const void** data;
@@ -47,20 +51,31 @@ class WEFT_API Graph {
     int block;
     int64_t offset;
   };
+  struct Draw {  ///< random numbers of a call
+    Generator::State* from;
+    uint64_t at;  ///< in those of the run
+  };
   struct Instance {
     Ref<Storage> arena;
     void* queue = nullptr;
     std::vector<std::unique_ptr<RecordedCall>> calls;
     std::vector<Place> places;
+    std::vector<Draw> draws;
   };
   std::unique_ptr<Instance> instance();
   void drop_dead();
   void share_memory();
   void plan();
+  void run_calls(const Instance& i);
 
   std::vector<Block> blocks_;
   std::vector<std::pair<Ref<Storage>, uint32_t>> watched_;
+  std::vector<Ref<Storage>> states_;
+  std::vector<RecordedLeaf> leaves_;
+  Generator::State drawn_from_;
+  uint64_t drawn_ = 0;
   std::vector<GraphCall> calls_;
+  std::vector<std::pair<size_t, Storage*>> writes_;  ///< call and the state that it writes, in the order of the calls
   std::vector<Result> results_;
   std::vector<int64_t> at_;  ///< of each temporary, in the arena
   std::vector<int> outputs_;

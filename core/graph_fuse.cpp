@@ -45,13 +45,15 @@ bool is_row(const TensorRef& t, int64_t n) {
 
 class Fuser {
  public:
-  Fuser(std::vector<GraphCall>& calls, std::vector<Block>& blocks) : calls_(calls), blocks_(blocks) {}
+  Fuser(std::vector<GraphCall>& calls, std::vector<Block>& blocks, bool same_bits)
+      : calls_(calls), blocks_(blocks), same_bits_(same_bits) {}
 
   void run() {
-    activate_before_cat();
+    if (!same_bits_) activate_before_cat();
     for (size_t i = 0; i < calls_.size(); ++i) {
       if (calls_[i].call->slot != &kernels::conv || calls_[i].call->device.type != DeviceType::cpu) continue;
       Fused f = begin(calls_[i]);
+      if (same_bits_ && f.out.ref.dtype == Dtype::f64) continue;  // whose epilogue adds the bias last
       size_t at = i;
       bool changed = false;
       while (const std::optional<size_t> next = only_reader(at, f.out_use)) {
@@ -173,6 +175,7 @@ class Fuser {
     const ElementPlan* plan = c.call->plan();
     if (!plan || !plan->contiguous() || plan->numel != f.out.ref.numel) return false;
     if (slot == &kernels::unary.of<fn::Relu>()) f.epilogue = {Activation::relu, 0};
+    else if (same_bits_ && is_half(f.out.ref.dtype)) return false;
     else if (activates(c))
       f.epilogue = {Activation::leaky_relu, functor<fn::LeakyRelu>(kernels::unary.of<fn::LeakyRelu>(), c).slope};
     else if (slot == &kernels::binary.of<fn::Add>()) return absorb_sum(f, at);
@@ -213,7 +216,7 @@ class Fuser {
     GraphCall& c = calls_[at];
     auto& [y, x, mean, inv, gamma, beta, residual, params] = args_of(kernels::norm_apply, c);
     const int64_t n = f.out.ref.size(1);
-    if (f.residual.ref.defined() || f.scale.ref.defined() || y.ref.dtype != f.out.ref.dtype) return false;
+    if (same_bits_ || f.residual.ref.defined() || f.scale.ref.defined() || y.ref.dtype != f.out.ref.dtype) return false;
     if (!same_features(x.ref, f.out.ref) || !same_features(y.ref, f.out.ref)) return false;
     if (!is_row(mean.ref, n) || !is_row(inv.ref, n) || !is_row(gamma.ref, n) || !is_row(beta.ref, n)) return false;
     size_t k = 2;  // uses of the four, as far as they are there
@@ -275,11 +278,14 @@ class Fuser {
 
   std::vector<GraphCall>& calls_;
   std::vector<Block>& blocks_;
+  const bool same_bits_;
   std::vector<size_t> done_;  ///< calls that others have taken in
 };
 
 }  // namespace
 
-void fuse(std::vector<GraphCall>& calls, std::vector<Block>& blocks) { Fuser(calls, blocks).run(); }
+void fuse(std::vector<GraphCall>& calls, std::vector<Block>& blocks, bool same_bits) {
+  Fuser(calls, blocks, same_bits).run();
+}
 
 }  // namespace weft::detail

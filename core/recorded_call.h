@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <string>
 #include <tuple>
 #include <type_traits>
 
+#include "weft/core/attention_params.h"
+#include "weft/core/fn/optim.h"
 #include "weft/core/generator.h"
 #include "weft/core/kernels.h"
 #include "weft/core/recording.h"
@@ -71,12 +74,15 @@ template <class A, bool Last> auto kept(A a, int listed, size_t functor_bytes) {
   else if constexpr (std::is_same_v<A, const MutTensorRef&>) return KeptRef<MutTensorRef>(a);
   else if constexpr (std::is_same_v<A, const TensorRef*>) return KeptList(a, listed);
   else if constexpr (std::is_same_v<A, const void*> && Last) return KeptFunctor(a, functor_bytes);
+  else if constexpr (std::is_same_v<A, const char*>) return std::string(a);
+  else if constexpr (std::is_same_v<A, std::span<const fn::FlatEntry>>) return std::vector(a.begin(), a.end());
   else return std::decay_t<A>(a);
 }
 template <class K> const K& given(const K& k) { return k; }
 template <class R> const R& given(const KeptRef<R>& k) { return k.ref; }
 inline const TensorRef* given(const KeptList& k) { return k.refs.data(); }
 inline const void* given(const KeptFunctor& k) { return k.functor; }
+inline const char* given(const std::string& k) { return k.c_str(); }
 
 template <class F> void visit(TensorRef& r, const F& f) {
   if (r.data && r.numel > 0) f(Operand{&r.data, nullptr, &r.storage});
@@ -88,12 +94,20 @@ template <class F> void visit_operand(KeptRef<MutTensorRef>& k, const F& f) {
 template <class F> void visit_operand(KeptList& k, const F& f) {
   for (TensorRef& r : k.refs) visit(r, f);
 }
+template <class F> void visit_operand(std::vector<fn::FlatEntry>& table, const F& f) {
+  for (fn::FlatEntry& e : table)
+    if (e.numel > 0) f(Operand{const_cast<const void**>(&e.data), &e.data, nullptr});
+}
 template <class F> void visit_operand(const void*& p, const F& f) { f(Operand{&p, nullptr, nullptr}); }
 template <class F> void visit_operand(void*& p, const F& f) { f(Operand{const_cast<const void**>(&p), &p, nullptr}); }
 template <class K, class F> void visit_operand(K&, const F&) {}
 
 inline void is_plan(const ElementPlan& k, const ElementPlan*& p) { p = &k; }
 template <class K> void is_plan(const K&, const ElementPlan*&) {}
+
+inline void is_draw(Generator::State& s, Generator::State*& p) { p = &s; }
+inline void is_draw(AttentionParams& a, Generator::State*& p) { p = a.keep < 1 ? &a.from : p; }
+template <class K> void is_draw(K&, Generator::State*&) {}
 
 template <class... A, size_t... I> auto kept_all(std::index_sequence<I...>, int listed, size_t functor_bytes, A... a) {
   return std::tuple{kept<A, I + 1 == sizeof...(A)>(a, listed, functor_bytes)...};
@@ -116,19 +130,21 @@ template <class... A> class CallOf<void(A...)> final : public RecordedCall {
     std::apply([&](const auto&... k) { (is_plan(k, p), ...); }, args);
     return p;
   }
+  Generator::State* draw() override {
+    Generator::State* p = nullptr;
+    std::apply([&](auto&... k) { (is_draw(k, p), ...); }, args);
+    return p;
+  }
   decltype(kept_all<A...>(std::index_sequence_for<A...>(), 0, 0, std::declval<A>()...)) args;
 };
 
 template <class A>
-constexpr bool kHoldsPointers = std::is_same_v<A, std::span<const fn::StepEntry>> ||
-                                std::is_same_v<A, std::span<const fn::FlatEntry>> || std::is_same_v<A, const ByteTaps&>;
+constexpr bool kHoldsPointers = std::is_same_v<A, std::span<const fn::StepEntry>> || std::is_same_v<A, const ByteTaps&>;
 
 /// Notes the call; false: it is to run now.
 template <class... A> bool record_call(Recording& r, const Kernel<void(A...)>& k, Device d, A... a) {
-  if constexpr ((std::is_same_v<A, Generator::State> || ...)) {
-    r.refuse(k, "draws random numbers, which every run would repeat; draw them outside and pass them in");
-  } else if constexpr ((kHoldsPointers<A> || ...)) {
-    r.refuse(k, "takes a table of addresses");
+  if constexpr ((kHoldsPointers<A> || ...)) {
+    r.refuse(k.name(), "takes a table of addresses");
   } else {
     KernelCall call{k, d};
     (call.add(a), ...);

@@ -1,5 +1,6 @@
 #include "weft/core/recording.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "weft/core/backend.h"
@@ -28,6 +29,20 @@ class RestoreCall final : public RecordedCall {
   size_t bytes_;
 };
 
+/// What is no kernel: a step of an optimiser, whose numbers change from run to run.
+class DeferredCall final : public RecordedCall {
+ public:
+  DeferredCall(const char* name, std::function<void()> f) : RecordedCall(nullptr, {}), name_(name), f_(std::move(f)) {}
+  void run() const override { f_(); }
+  std::unique_ptr<RecordedCall> clone() const override { return std::make_unique<DeferredCall>(*this); }
+  void operands(const std::function<void(const Operand&)>&) override {}
+  const char* name() const override { return name_; }
+
+ private:
+  const char* name_;
+  std::function<void()> f_;
+};
+
 // The bytes from the first element of t to the end of its memory.
 size_t bytes_of(const Tensor& t) {
   const Storage& s = *t.impl()->storage;
@@ -36,9 +51,12 @@ size_t bytes_of(const Tensor& t) {
 
 }  // namespace
 
+const char* RecordedCall::name() const { return slot ? slot->name() : "restore"; }
+
 Recording* Recording::current() { return t_recording; }
 
-Recording::Recording(const char* op, const std::vector<Tensor>& inputs) : op_(op) {
+Recording::Recording(const char* op, const std::vector<Tensor>& inputs, Of of)
+    : drawn_from(default_generator().state()), op_(op), of_(of) {
   WEFT_CHECK(!t_recording, NotSupported, op, ": this thread is inside of another capture");
   for (const Tensor& t : inputs) {
     Block b;
@@ -58,6 +76,8 @@ Recording::~Recording() {
   if (t_recording != this) return;
   --observers;
   t_recording = nullptr;
+  default_generator().set_state(drawn_from);
+  for (RecordedLeaf& l : leaves) l.leaf.set_grad(l.before);
 }
 
 void Recording::made(const Storage& s) {
@@ -81,10 +101,11 @@ int Recording::add_external(Storage& s) {
   Block b;
   b.keep = Ref<Storage>(&s);
   b.external = b.has_content = true;
+  if (of_ == Of::training) b.kind = Block::state;
   b.storage = &s;
   b.base = static_cast<const char*>(s.data());
   b.bytes = s.bytes();
-  watched.emplace_back(b.keep, s.version());
+  if (of_ == Of::evaluation) watched.emplace_back(b.keep, s.version());
   const int at = static_cast<int>(blocks.size());
   live_[b.base] = at;
   blocks.push_back(std::move(b));
@@ -145,22 +166,23 @@ int Recording::restored(int block) {
 bool Recording::note(std::unique_ptr<RecordedCall> call) {
   if (const ElementPlan* p = call->plan(); p && p->numel == 0) return false;
   std::vector<Use> uses;
-  bool depends = false;
+  check_draw(*call);
+  bool depends = call->draw() != nullptr;
   call->operands([&](const Operand& o) {
     Use u;
     u.block = block_of(*o.data, o.storage ? *o.storage : nullptr);
-    if (u.block < 0) refuse(*call->slot, "works on memory that is no tensor's");
+    if (u.block < 0) refuse(call->name(), "works on memory that is no tensor's");
     u.offset = static_cast<const char*>(*o.data) - blocks[u.block].base;
     u.written = o.mut != nullptr;
     depends = depends || blocks[u.block].kind != Block::constant;
     uses.push_back(u);
   });
   for (const Use& u : uses)
-    if (u.written && blocks[u.block].external)
-      raise<NotSupported>(op_, ": ", call->slot->name(), " writes into a tensor that was there before (",
+    if (u.written && blocks[u.block].external && of_ == Of::evaluation)
+      raise<NotSupported>(op_, ": ", call->name(), " writes into a tensor that was there before (",
                           blocks[u.block].bytes,
-                          " bytes); what changes from call to call must be an input or a result, "
-                          "and the model in evaluation mode");
+                          " bytes); what changes from call to call must be an input or a result, and the model in "
+                          "evaluation mode, or the function captured as a step of training");
   if (!depends) {
     for (const Use& u : uses) {
       if (!u.written) continue;
@@ -171,7 +193,7 @@ bool Recording::note(std::unique_ptr<RecordedCall> call) {
   }
   for (Use& u : uses) {
     if (u.written && blocks[u.block].kind == Block::input)
-      raise<NotSupported>(op_, ": ", call->slot->name(), " writes into input ", blocks[u.block].index);
+      raise<NotSupported>(op_, ": ", call->name(), " writes into input ", blocks[u.block].index);
     if (!u.written || blocks[u.block].kind != Block::constant) continue;
     // More than the one `mut_raw_data` of this call: the host wrote to it, as factories of few elements do.
     const bool has_content = blocks[u.block].has_content || blocks[u.block].storage->version() > 1;
@@ -182,28 +204,75 @@ bool Recording::note(std::unique_ptr<RecordedCall> call) {
     for (Use& other : uses)
       if (other.block == before) other.block = now;
   }
+  add(std::move(call), std::move(uses));
+  return true;
+}
+
+void Recording::add(std::unique_ptr<RecordedCall> call, std::vector<Use> uses) {
   for (const Use& u : uses) {  // constants that only this graph holds
     Block& b = blocks[u.block];
     b.read = true;
+    b.written = b.written || u.written;
+    if (b.kind == Block::state && b.written && b.asked) refuse_values(b, b.asked);
     if (b.kind == Block::constant && !b.keep) b.keep = Ref<Storage>(const_cast<Storage*>(b.storage));
   }
   calls.push_back({std::move(call), std::move(uses)});
-  return true;
+}
+
+void Recording::check_draw(RecordedCall& call) const {
+  const Generator::State* from = call.draw();
+  if (from && (from->seed != drawn_from.seed || from->offset < drawn_from.offset))
+    refuse(call.name(), "draws from a generator that is not the thread's; every run would draw the same numbers");
+}
+
+void Recording::defer(const char* name, const std::vector<Tensor>& reads, const std::vector<Tensor>& writes,
+                      std::function<void()> f) {
+  if (of_ == Of::evaluation)
+    refuse(name, "changes what was there before; capture the function as a step of training (CaptureOptions)");
+  std::vector<Use> uses;
+  const auto use = [&](const Tensor& t, bool written) {
+    if (!t.defined() || t.numel() == 0) return;
+    Use u;
+    u.block = block_of(t.raw_data(), t.impl()->storage.get());
+    u.offset = static_cast<const char*>(t.raw_data()) - blocks[u.block].base;
+    u.written = written;
+    uses.push_back(u);
+  };
+  for (const Tensor& t : reads) use(t, false);
+  for (const Tensor& t : writes) use(t, true);
+  add(std::make_unique<DeferredCall>(name, std::move(f)), std::move(uses));
+}
+
+void Recording::touch(const Tensor& leaf, const Tensor& grad, bool replaced) {
+  if (of_ == Of::evaluation || leaf.numel() == 0) return;
+  if (blocks[block_of(leaf.raw_data(), leaf.impl()->storage.get())].kind != Block::state) return;
+  if (std::none_of(leaves.begin(), leaves.end(), [&](const RecordedLeaf& l) { return l.leaf.is_same(leaf); }))
+    leaves.push_back({leaf, grad, !replaced, {}, leaf.impl()->storage->id()});
 }
 
 void Recording::refuse_read(const Tensor& t, const char* what) {
   if (t.numel() == 0) return;
-  const Block& b = blocks[block_of(t.raw_data(), t.impl()->storage.get())];  // watched from now on
-  WEFT_CHECK(b.kind == Block::constant, NotSupported, op_, ": ", what,
-             " asks for values that depend on the input, and a capture has none; use ops, or call the model itself");
+  Block& b = blocks[block_of(t.raw_data(), t.impl()->storage.get())];  // watched from now on
+  if (b.kind == Block::state && b.external && !b.written) {
+    if (!b.asked) watched.emplace_back(b.keep, b.keep->version());
+    b.asked = what;
+  } else if (b.kind != Block::constant) {
+    refuse_values(b, what);
+  }
+}
+
+void Recording::refuse_values(const Block& b, const char* what) const {
+  raise<NotSupported>(op_, ": ", what, " asks for values that ",
+                      b.kind == Block::state ? "change from step to step" : "depend on the input",
+                      ", and a capture has none; use ops, or call the model itself");
 }
 
 void refuse_recorded(const Tensor& t, const char* what) {
   if (t_recording && t.defined()) t_recording->refuse_read(t, what);
 }
 
-void Recording::refuse(const KernelSlot& slot, const char* why) const {
-  raise<NotSupported>(op_, ": ", slot.name(), " cannot be captured: it ", why);
+void Recording::refuse(const char* what, const char* why) const {
+  raise<NotSupported>(op_, ": ", what, " cannot be captured: it ", why);
 }
 
 Use Recording::result(const Tensor& t) {
@@ -218,10 +287,20 @@ Use Recording::result(const Tensor& t) {
 }
 
 void Recording::finish() {
+  for (RecordedLeaf& l : leaves) l.after = l.leaf.grad();
   t_recording = nullptr;
   --observers;
+  drawn = default_generator().state().offset - drawn_from.offset;
+  default_generator().set_state(drawn_from);
+  for (RecordedLeaf& l : leaves) l.leaf.set_grad(l.before);
   for (const auto& [base, at] : live_) {
-    const Block& b = blocks[at];
+    Block& b = blocks[at];
+    if (of_ == Of::training && (b.kind == Block::temporary || b.kind == Block::output)) {
+      b.kind = Block::state;
+      b.keep = Ref<Storage>(const_cast<Storage*>(b.storage));
+      continue;
+    }
+    if (b.kind == Block::state) continue;
     WEFT_CHECK(b.kind == Block::constant || b.kind == Block::input, ValueError, op_,
                ": the function keeps a tensor of ", b.bytes,
                " bytes that depends on its input, and that has no values now; return it instead");

@@ -1,12 +1,15 @@
-// While a Recording lives, its thread's kernels are noted instead of run, as far as they depend on the inputs; the rest
-// runs at once. core/graph.h runs what was noted. Knows no single kernel.
+// While a Recording lives, its thread's kernels are noted instead of run, as far as they depend on what changes from
+// run to run; the rest runs at once. core/graph.h runs what was noted. Knows no single kernel.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "weft/core/generator.h"
 #include "weft/core/profile.h"
 #include "weft/core/tensor_ref.h"
 
@@ -35,22 +38,36 @@ class WEFT_API RecordedCall {
   virtual void operands(const std::function<void(const Operand&)>& f) = 0;
   /// An elementwise call's; null for others.
   virtual const ElementPlan* plan() const { return nullptr; }
-  const KernelSlot* slot;  ///< null: a copy of bytes
+  /// Where its random numbers begin; null: it draws none.
+  virtual Generator::State* draw() { return nullptr; }
+  /// For people.
+  virtual const char* name() const;
+  const KernelSlot* slot;  ///< null: no kernel
   Device device;
 };
 
 /// Memory that calls read and write.
 struct Block {
-  enum Kind { constant, input, temporary, output };
+  enum Kind {
+    constant,   ///< the same in every run
+    state,      ///< memory that stays, and changes: a step of training reads and writes it
+    input,      ///< of the run
+    temporary,  ///< of the run
+    output,     ///< of the run, made for it
+  };
   Kind kind = constant;
-  Ref<Storage> keep;                 ///< a constant's
+  Ref<Storage> keep;                 ///< a constant's, a state's
   bool external = false;             ///< was there before
   bool has_content = false;          ///< written by something that has run
   bool read = false;                 ///< by a recorded call
+  bool written = false;              ///< by a recorded call
+  const char* asked = nullptr;       ///< what asked for a state's values on the host
   const Storage* storage = nullptr;  ///< while recording
   const char* base = nullptr;        ///< while recording
   size_t bytes = 0;
   int index = 0;  ///< of the input
+  /// Is its memory the same in every run?
+  bool stays() const { return kind == constant || kind == state; }
 };
 /// Where an operand lies.
 struct Use {
@@ -60,37 +77,58 @@ struct Use {
 };
 struct GraphCall {
   std::unique_ptr<RecordedCall> call;
-  std::vector<Use> uses;  ///< of its operands
+  std::vector<Use> uses;  ///< of its operands, and of what else it reads and writes
+};
+/// A leaf whose gradient a step of training reads or replaces.
+struct RecordedLeaf {
+  Tensor leaf;
+  Tensor before;      ///< its gradient when the recording began
+  bool needs_before;  ///< it was read
+  Tensor after;       ///< its gradient at the end
+  uint64_t storage;   ///< id of the leaf's
 };
 
 /// Notes the kernels of the calling thread from its construction on.
 class WEFT_API Recording {
  public:
+  /// What stays the same from run to run: `evaluation`: all that was there before; `training`: its memory alone.
+  enum class Of { evaluation, training };
   /// `op` begins the texts of errors. The inputs' memory is nobody else's.
-  Recording(const char* op, const std::vector<Tensor>& inputs);
+  Recording(const char* op, const std::vector<Tensor>& inputs, Of of);
   ~Recording();
   Recording(const Recording&) = delete;
   Recording& operator=(const Recording&) = delete;
 
   /// The calling thread's, or null.
   static Recording* current();
+  Of of() const { return of_; }
   /// False: nothing of it depends on the inputs, run it now.
   bool note(std::unique_ptr<RecordedCall> call);
   /// The operands of the next call are parts of these, as far as it has bare pointers.
   void know(const Tensor& t);
+  /// Notes something that is no kernel, `f`, which reads and writes these, and is not to be done now. NotSupported in
+  /// an evaluation.
+  void defer(const char* name, const std::vector<Tensor>& reads, const std::vector<Tensor>& writes,
+             std::function<void()> f);
+  /// Called before the gradient of a leaf is read, or (`replaced`) replaced unread.
+  void touch(const Tensor& leaf, const Tensor& grad, bool replaced);
   void made(const Storage& s);
   void ended(const Storage& s);
   /// NotSupported: the function that is recorded asks for values, which there are none of.
   void refuse_read(const Tensor& t, const char* what);
-  [[noreturn]] void refuse(const KernelSlot& slot, const char* why) const;
+  [[noreturn]] void refuse(const char* what, const char* why) const;
   /// The block of a result, which becomes an output.
   Use result(const Tensor& t);
-  /// What was noted. ValueError if the function keeps a tensor that has no values.
+  /// What was noted. In a step of training the tensors that the function keeps become state, and leaves get the
+  /// gradients back that they had; in an evaluation ValueError if the function keeps a tensor that has no values.
   void finish();
 
   std::vector<Block> blocks;
   std::vector<GraphCall> calls;
   std::vector<std::pair<Ref<Storage>, uint32_t>> watched;  ///< what was there before and was read: with its version
+  std::vector<RecordedLeaf> leaves;
+  Generator::State drawn_from;  ///< of the thread's generator at the beginning
+  uint64_t drawn = 0;           ///< blocks that the function took
 
  private:
   int block_of(const void* p, Storage* storage);
@@ -98,7 +136,11 @@ class WEFT_API Recording {
   int restored(int block);
   int renewed(int block);
   Ref<Storage> copied(const Block& b);
+  void check_draw(RecordedCall& call) const;
+  [[noreturn]] void refuse_values(const Block& b, const char* what) const;
+  void add(std::unique_ptr<RecordedCall> call, std::vector<Use> uses);
   const char* op_;
+  const Of of_;
   std::map<const char*, int> live_;  ///< by first byte
 };
 

@@ -56,6 +56,7 @@ void ProcessGroup::set_timeout(double seconds) const {
 
 /// x where the group can have it, contiguous.
 Tensor ProcessGroup::reachable(const Tensor& x) const {
+  detail::refuse_recorded(x, "a collective");
   return (reaches(x.device().type) ? x.detach() : x.detach().to(Device())).contiguous();
 }
 
@@ -262,6 +263,7 @@ std::shared_ptr<comm::Work> ProcessGroup::start_all_reduce_(Tensor& x, Choice<Re
   const OpName name("all_reduce_");
   check_defined(name, x);
   check_mean(name, x, op);
+  detail::refuse_recorded(x, name);
   WEFT_CHECK(x.is_contiguous() && reaches(x.device().type), ValueError, name,
              ": a call that is started takes a contiguous tensor that the group reaches, got ", x.shape(), " on ",
              x.device());

@@ -14,6 +14,7 @@
 #include "weft/core/factory.h"
 #include "weft/core/fn/welford.h"
 #include "weft/core/kernels.h"
+#include "weft/core/recording.h"
 
 namespace weft {
 namespace {
@@ -168,7 +169,9 @@ Tensor sync_batch_norm(const Tensor& input, const Tensor& running_mean, const Te
              " must be positive with inplace, which inverts the activation");
   const NormParams params{.eps = o.eps, .activation = o.activation, .slope = o.slope};
   const bool alone = o.group.size() == 1;
-  const bool inverts = o.training && o.inplace && leaky && is_invertible(weight), may = inverts && may_overwrite(input);
+  // a captured step would have to look at the weight in every run
+  const bool inverts = o.training && o.inplace && leaky && !detail::recording() && is_invertible(weight),
+             may = inverts && may_overwrite(input);
   if (!o.training || (alone && !may))
     return batch_norm(input, running_mean, running_var, weight, bias,
                       {.training = o.training,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <list>
+#include <map>
 #include <mutex>
 
 #include "weft/autograd/grad_mode.h"
@@ -32,20 +33,23 @@ struct Captured::State {
   struct Entry {
     std::vector<Signature> of;
     std::shared_ptr<weft::detail::Graph> graph;
-    std::vector<Stamp> stamps;  ///< of `tensors`, when it was captured
+    std::vector<Stamp> stamps;   ///< of `tensors`, when it was captured
+    std::vector<uint32_t> held;  ///< by how many graphs, each of the graph's states
   };
 
   Function f;
   std::vector<Tensor> tensors;  ///< parameters and buffers: their contents may be swapped
   std::vector<Module> modules;
   size_t inputs = 0;
+  bool training = false;
   weft::detail::ThreadMode mode;
+  std::mutex stepping;       ///< one step of training at a time
   std::mutex recording;      ///< one thread at a time records
   std::mutex mutex;          ///< of `entries`
   std::list<Entry> entries;  ///< the last used in front
 
   bool valid(const Entry& e) const {
-    if (e.graph->stale()) return false;
+    if (e.graph->stale(e.held)) return false;
     for (size_t i = 0; i < tensors.size(); ++i)
       if (e.stamps[i] != Stamp(tensors[i])) return false;
     return std::none_of(modules.begin(), modules.end(), [](const Module& m) { return m.is_training(); });
@@ -53,18 +57,32 @@ struct Captured::State {
 
   std::shared_ptr<weft::detail::Graph> find(const std::vector<Tensor>& inputs) {
     const std::lock_guard lock(mutex);
-    const auto it = std::find_if(entries.begin(), entries.end(), [&](const Entry& e) {
-      return e.of.size() == inputs.size() &&
-             std::equal(inputs.begin(), inputs.end(), e.of.begin(),
+    const auto fits = [&](const Entry& e) {
+      return std::equal(inputs.begin(), inputs.end(), e.of.begin(),
                         [](const Tensor& x, const Signature& s) { return s == Signature(x); });
-    });
-    if (it == entries.end()) return nullptr;
-    if (!valid(*it)) {
+    };
+    for (auto it = entries.begin(); it != entries.end(); ++it) {
+      if (!fits(*it)) continue;
+      if (valid(*it)) {
+        entries.splice(entries.begin(), entries, it);
+        return it->graph;
+      }
+      if (training) continue;  // other gradients may come again
       entries.clear();
-      return nullptr;
+      break;
     }
-    entries.splice(entries.begin(), entries, it);
-    return it->graph;
+    return nullptr;
+  }
+
+  /// Called when entries come or go.
+  void count_holders() {
+    std::map<const Storage*, uint32_t> graphs;
+    for (const Entry& e : entries)
+      for (const auto& s : e.graph->states()) ++graphs[s.get()];
+    for (Entry& e : entries) {
+      e.held.clear();
+      for (const auto& s : e.graph->states()) e.held.push_back(graphs[s.get()] * weft::detail::Graph::kRefsOfState);
+    }
   }
 
   std::shared_ptr<weft::detail::Graph> graph_for(const std::vector<Tensor>& inputs) {
@@ -75,6 +93,7 @@ struct Captured::State {
     const std::lock_guard list_lock(mutex);
     entries.push_front(std::move(e));
     if (entries.size() > kMostGraphs) entries.pop_back();
+    count_holders();
     return entries.front().graph;
   }
 
@@ -92,7 +111,8 @@ struct Captured::State {
     weft::detail::thread_mode() = mode;
     std::vector<Tensor> plain;  // memory of their own: what else the function reads is no input
     for (const Tensor& x : inputs) plain.push_back(empty_strided(x.shape(), x.strides(), x.options()));
-    weft::detail::Recording r("capture", plain);
+    using Of = weft::detail::Recording::Of;
+    weft::detail::Recording r("capture", plain, training ? Of::training : Of::evaluation);
     std::vector<Tensor> results = f(plain);
     for (const Tensor& y : results) check_defined("capture", y);
     e.graph = std::make_shared<weft::detail::Graph>(r, std::move(results));
@@ -100,7 +120,8 @@ struct Captured::State {
   }
 };
 
-Captured::Captured(const Module* model, Function f, std::vector<Tensor> example) : state_(std::make_shared<State>()) {
+Captured::Captured(const Module* model, Function f, std::vector<Tensor> example, CaptureOptions o)
+    : state_(std::make_shared<State>()) {
   state_->f = std::move(f);
   if (model) {
     state_->tensors = model->parameters();
@@ -108,7 +129,9 @@ Captured::Captured(const Module* model, Function f, std::vector<Tensor> example)
     state_->modules = model->modules();
   }
   state_->mode = weft::detail::thread_mode();
-  state_->mode.grad = state_->mode.anomaly = false;
+  state_->training = o.training;
+  state_->mode.anomaly = false;
+  if (!o.training) state_->mode.grad = false;
   state_->inputs = example.size();
   for (const Tensor& x : example) check_defined("capture", x);
   (void)state_->graph_for(example);
@@ -119,6 +142,8 @@ std::vector<Tensor> Captured::operator()(const std::vector<Tensor>& inputs) cons
              " inputs; it was captured with ", state_->inputs);
   for (const Tensor& x : inputs) check_defined("Captured", x);
   if (weft::detail::recording()) return state_->f(inputs);
+  std::unique_lock<std::mutex> one;
+  if (state_->training) one = std::unique_lock(state_->stepping);
   return state_->graph_for(inputs)->run(inputs);
 }
 

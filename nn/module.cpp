@@ -239,10 +239,13 @@ Module& Module::to(Dtype dtype) {
 void Module::zero_grad(Only<bool> set_to_none) {
   NoGrad guard;
   for (Tensor& p : parameters()) {
+    if (set_to_none) {
+      p.zero_grad();
+      continue;
+    }
     Tensor g = p.grad();
     if (!g.defined()) continue;
-    if (set_to_none) p.zero_grad();
-    else if (g.requires_grad()) p.set_grad(zeros_like(g).detach());  // it belongs to a graph of its own
+    if (g.requires_grad()) p.set_grad(zeros_like(g).detach());  // it belongs to a graph of its own
     else g.zero_();
   }
 }

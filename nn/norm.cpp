@@ -6,6 +6,7 @@
 #include "weft/autograd/ops/elementwise/unary.h"
 #include "weft/autograd/ops/layer/pool.h"
 #include "weft/core/factory.h"
+#include "weft/core/recording.h"
 #include "weft/distributed/sync_batch_norm.h"
 #include "weft/nn/call.h"
 #include "weft/nn/repr.h"
@@ -98,7 +99,7 @@ void ChannelNorm::count_batch() const {
   NoGrad guard;
   Tensor count = num_batches_tracked.tensor();
   const bool known = Stamp(count) == counted_at_;
-  if (count.device().type == DeviceType::cpu) ++*count.mut_data<int64_t>();
+  if (count.device().type == DeviceType::cpu && !weft::detail::recording()) ++*count.mut_data<int64_t>();
   else count.add_(1);
   if (!known) return;
   counted_at_ = Stamp(count);

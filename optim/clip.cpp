@@ -5,6 +5,7 @@
 #include "weft/autograd/grad_mode.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
+#include "weft/core/recording.h"
 
 namespace weft::optim {
 
@@ -29,6 +30,7 @@ struct Table {
       }
       if (entries.empty()) device = g.device();
       WEFT_CHECK(g.device() == device, DeviceError, "clip_grad: gradients are on ", device, " and ", g.device());
+      if (auto* r = weft::detail::recording()) r->know(g);
       entries.push_back({write ? g.mut_raw_data() : const_cast<void*>(g.raw_data()), g.numel(), g.dtype()});
       f64 |= g.dtype() == Dtype::f64;
       numel += g.numel();

@@ -6,6 +6,7 @@
 #include "weft/autograd/grad_mode.h"
 #include "weft/core/factory.h"
 #include "weft/core/kernels.h"
+#include "weft/core/recording.h"
 
 namespace weft::optim {
 
@@ -57,6 +58,11 @@ void ExponentialMovingAverage::follow() {
 
 void ExponentialMovingAverage::update() {
   check_idle("update");
+  if (weft::detail::Recording* r = weft::detail::recording()) {
+    std::vector<Tensor> sources;
+    for (const Entry& e : entries_) sources.push_back(e.source);
+    return r->defer("update of averages", sources, {}, [this] { update(); });
+  }
   NoGrad guard;
   follow();
   const double t = static_cast<double>(updates_ + 1);

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "weft/core/factory.h"
+#include "weft/core/recording.h"
 
 namespace weft::optim {
 
@@ -30,10 +31,13 @@ std::vector<Tensor> Optimizer::parameters() const {
 
 void Optimizer::zero_grad(Only<bool> set_to_none) {
   for (Slot& s : slots_) {
+    if (set_to_none) {
+      s.param.zero_grad();
+      continue;
+    }
     Tensor g = s.param.grad();
     if (!g.defined()) continue;
-    if (set_to_none) s.param.zero_grad();
-    else if (g.requires_grad()) s.param.set_grad(zeros_like(g).detach());  // it belongs to a graph of its own
+    if (g.requires_grad()) s.param.set_grad(zeros_like(g).detach());  // it belongs to a graph of its own
     else g.zero_();
   }
 }
@@ -60,6 +64,24 @@ void Optimizer::add_params(const std::vector<Tensor>& params, int32_t group) {
 }
 
 // The table of a step
+
+// A step that is captured: its numbers change from run to run, its gradients stay where they are.
+bool Optimizer::deferred() {
+  weft::detail::Recording* const r = weft::detail::recording();
+  if (!r) return false;
+  std::vector<Tensor> params, grads;
+  for (const Slot& s : slots_) {
+    Tensor g = s.param.grad();
+    if (!g.defined()) continue;
+    params.push_back(s.param);
+    grads.push_back(std::move(g));
+  }
+  r->defer("optimiser step", grads, params, [this, params, grads]() mutable {
+    for (size_t i = 0; i < params.size(); ++i) params[i].set_grad(grads[i]);
+    step();
+  });
+  return true;
+}
 
 void Optimizer::begin() {
   forget();

@@ -168,6 +168,7 @@ class WEFT_API Optimizer {
   /// One step, whole or not at all: all that may fail for want of memory is done for every part before the first
   /// change.
   template <class... Parts> void run(const Parts&... parts) {
+    if (deferred()) return;
     NoGrad guard;
     struct Told {
       std::shared_ptr<StepHook> hook;
@@ -216,6 +217,7 @@ class WEFT_API Optimizer {
   }
   /// Calls f for what the slot keeps, in the order in which it is saved.
   void visit_state(const Slot& s, const std::function<void(const char* name, const Tensor&)>& f) const;
+  bool deferred();
   void begin();
   /// Appends the slot's entry if it has a gradient.
   void prepare(Slot& s, unsigned states, double initial);

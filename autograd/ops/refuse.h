@@ -9,7 +9,7 @@
 namespace weft::detail {
 
 /// Is a look at the values no wait?
-inline bool values_at_hand(const Tensor& x) { return !backend(x.device().type).asynchronous(); }
+inline bool values_at_hand(const Tensor& x) { return !backend(x.device().type).asynchronous() && !recording(); }
 
 /// ValueError "<op>: <what><more>" where an element of `bad` (bool) is true. Where the values are not at hand a kernel
 /// reports it, without `more`, and the host raises it when it next waits: what is computed until then must be safe.

@@ -189,49 +189,51 @@ void check_layouts(const Op& op, const Sample& s) {
   if (any) check_layout(op, s, "channels-last", channels_last);
 }
 
-// Recorded and run, twice: what the op gives. Only these are refused, by name: they draw random numbers, their results
-// have sizes that depend on values, or values are checked on the host.
+// Recorded and run, twice: what the op gives; and in a step of training its gradients, too. Only these are refused, by
+// name: their results have sizes that depend on values, or values are looked at.
 void check_captured(const Op& op, const Sample& s) {
+  static const std::set<std::string> refused{"argwhere",      "bincount", "ctc_loss",
+                                             "histc",         "index",    "masked_scatter",
+                                             "masked_select", "unique",   "unique_consecutive"};
   Tensors given;
   for (const Tensor& t : s.inputs)
     if (t.defined()) given.push_back(t.detach());
-  const auto call = [&s](const Tensors& x) {
+  const auto inputs = [&s](const Tensors& x) {
     Tensors in = s.inputs;
     auto next = x.begin();
     for (Tensor& t : in)
       if (t.defined()) t = *next++;
-    return s.call(in);
+    return in;
+  };
+  const auto evaluation = [&](const Tensors& x) { return s.call(inputs(x)); };
+  const auto step = [&](const Tensors& x) {
+    const weft::EnableGrad on;
+    const Tensors in = leaves(inputs(x), [](const Tensor& t) { return t.detach(); });
+    Tensors out = s.call(in);
+    for (const Tensor& g : gradients(in, out))
+      if (g.defined()) out.push_back(g);
+    for (Tensor& y : out) y = y.detach();
+    return out;
   };
   const weft::NoGrad off;
-  const Tensors want = call(given);
-  try {
-    const weft::nn::Captured captured(nullptr, call, given);
-    for (int i = 0; i < 2; ++i) expect_same(captured(given), want, op.tolerance, "captured");
-  } catch (const weft::NotSupported& e) {
-    const std::string text = e.what();
-    INFO(text);
-    static const std::set<std::string> refused{"alpha_dropout",
-                                               "argwhere",
-                                               "binary_cross_entropy",
-                                               "bincount",
-                                               "cov",
-                                               "ctc_loss",
-                                               "dropout",
-                                               "dropout1d",
-                                               "dropout2d",
-                                               "dropout3d",
-                                               "histc",
-                                               "index_reduce",
-                                               "feature_alpha_dropout",
-                                               "gaussian_nll_loss",
-                                               "masked_scatter",
-                                               "masked_select",
-                                               "nll_loss",
-                                               "scatter_reduce",
-                                               "unique",
-                                               "unique_consecutive"};
-    CHECK(refused.contains(op.name));
-    CHECK(text.find("captur") != std::string::npos);
+  for (const bool training : {false, true}) {
+    if (training && !op.gradient) continue;
+    const weft::nn::Captured::Function call = training ? weft::nn::Captured::Function(step) : evaluation;
+    const weft::Generator::State random = weft::default_generator().state();
+    const Tensors want = call(given);
+    try {
+      const weft::nn::Captured captured(nullptr, call, given, {.training = training});
+      for (int i = 0; i < 2; ++i) {
+        weft::default_generator().set_state(random);
+        expect_same(captured(given), want, op.tolerance, training ? "captured step" : "captured");
+      }
+    } catch (const weft::NotSupported& e) {
+      const std::string text = e.what();
+      INFO(text);
+      const bool own_generator = text.find("a generator that is not the thread's") != std::string::npos;
+      CHECK((own_generator || refused.contains(op.name)));
+      CHECK(text.find("captur") != std::string::npos);
+    }
   }
 }
 void check_gradients(const Op& op, const Sample& s) {

@@ -7,7 +7,6 @@
 namespace weft::test {
 namespace {
 
-std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
 using Floats = std::vector<float>;
 using Names = std::vector<std::string>;
 Names names(const nn::Module& m) {

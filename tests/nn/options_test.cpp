@@ -10,7 +10,6 @@
 namespace weft::test {
 namespace {
 
-std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
 using Floats = std::vector<float>;
 
 TEST_SUITE_BEGIN("options that change");

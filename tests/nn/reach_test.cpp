@@ -12,6 +12,7 @@
 
 using namespace weft;
 using weft::test::printed;
+using weft::test::values;
 
 namespace {
 
@@ -39,7 +40,6 @@ struct Forward : nn::Module {
   Tensor operator()(const Tensor& x) const { return nn::call(*this, x); }
 };
 
-std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
 using Floats = std::vector<float>;
 using Names = std::vector<std::string>;
 Names names(const nn::Module& m) {

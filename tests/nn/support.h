@@ -18,6 +18,8 @@ template <class M> std::string printed(const M& m) {
   return s.str();
 }
 
+inline std::vector<float> values(const Tensor& t) { return t.to_vector<float>(); }
+
 /// "weight [3, 4], bias [3]" of a state dict.
 inline std::string keys(const nn::Module& m) {
   std::string out;
