@@ -102,9 +102,9 @@ struct bf16 {
 #if defined(__CUDA_ARCH__)
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(f));
 #else
-    uint32_t u = std::bit_cast<uint32_t>(f);
-    bool nan = (u & 0x7fffffffu) > 0x7f800000u;
-    bits = static_cast<uint16_t>(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+    const uint32_t u = std::bit_cast<uint32_t>(f), quiet = u | 0x400000u, rounded = u + 0x7fffu + (u >> 16 & 1u);
+    const bool nan = (u & 0x7fffffffu) > 0x7f800000u;
+    bits = static_cast<uint16_t>((nan ? quiet : rounded) >> 16);  // one width, so that compilers vectorise it
 #endif
   }
   /// The same number as f32.

@@ -2,22 +2,23 @@
 
 #include <cstring>
 
+#include "weft/backends/cpu/simd/put.h"
+
 namespace weft::cpu::WEFT_ISA {
 namespace {
 
 // A number that D cannot hold becomes whatever the processor makes of it, as everywhere in this field.
-template <class D, class S> __attribute__((no_sanitize("float-cast-overflow"))) WEFT_INLINE D converted(S v) {
+template <class D, class S> __attribute__((no_sanitize("float-cast-overflow"))) WEFT_INLINE void convert_to(D& d, S v) {
   using C = compute_t<S>;
-  if constexpr (std::is_same_v<D, bool>) return static_cast<C>(v) != C(0);
-  else if constexpr (std::is_same_v<D, bf16> || std::is_same_v<D, f16>) return D(static_cast<float>(static_cast<C>(v)));
-  else return static_cast<D>(static_cast<C>(v));
+  if constexpr (std::is_same_v<D, bool>) d = static_cast<C>(v) != C(0);
+  else put(d, static_cast<C>(v));
 }
 
 template <class D, class S> void contiguous(void* dst, const void* src, int64_t n) {
   D* d = static_cast<D*>(dst);
   const S* s = static_cast<const S*>(src);
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) d[i] = converted<D, S>(s[i]);
+  for (int64_t i = 0; i < n; ++i) convert_to(d[i], s[i]);
 }
 
 using Contiguous = void (*)(void*, const void*, int64_t);

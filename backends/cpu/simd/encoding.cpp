@@ -5,6 +5,7 @@
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/convert.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/backends/cpu/simd/tile.h"
 #include "weft/core/fn/integer.h"
@@ -172,9 +173,9 @@ template <class C, class T> void fetch(C* dst, const T* src, C shift, int64_t n)
 template <class C, class T> void store(T* dst, int64_t step, const C* src, int64_t n) {
   if (step == 1) {
 #pragma omp simd
-    for (int64_t j = 0; j < n; ++j) dst[j] = static_cast<T>(src[j]);
+    for (int64_t j = 0; j < n; ++j) put(dst[j], src[j]);
   } else {
-    for (int64_t j = 0; j < n; ++j) dst[j * step] = static_cast<T>(src[j]);
+    for (int64_t j = 0; j < n; ++j) put(dst[j * step], src[j]);
   }
 }
 
@@ -322,7 +323,7 @@ template <class T, class C> void merge(T* to, const C* from, int64_t row, int64_
   for (int64_t d = 0; d < n; ++d) {
     C sum = from[d];
     for (int64_t i = 1; i < count; ++i) sum += from[i * row + d];
-    to[d] = static_cast<T>(sum);
+    put(to[d], sum);
   }
 }
 

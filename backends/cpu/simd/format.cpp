@@ -1,5 +1,6 @@
 #include "weft/core/kernels/format.h"
 #include "weft/backends/cpu/simd/philox.h"
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/backends/cpu/simd/register.h"
 
 namespace weft::cpu::WEFT_ISA {
@@ -9,7 +10,7 @@ namespace {
 template <class T, class F> void round_run(T* y, const T* x, int64_t n, const fn::FpFormat& format, const F& offset) {
   const fn::FpFormat f = format;
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) y[i] = T(f(static_cast<float>(x[i]), offset(i)));
+  for (int64_t i = 0; i < n; ++i) put(y[i], f(static_cast<float>(x[i]), offset(i)));
 }
 
 void quantise_kernel(const MutTensorRef& out, const TensorRef& in, const TensorRef& bits, const fn::FpFormat& format,

@@ -1,6 +1,7 @@
 #include "weft/backends/cpu/gemm.h"
 
 #include "weft/backends/cpu/scratch.h"
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/backends/cpu/simd/tile.h"
 #include "weft/core/fn/integer.h"
@@ -175,11 +176,11 @@ void write_tile(const Gemm& g, const C* t, int64_t batch, int64_t row, int64_t c
     const C* s = t + r * width;
     if (g.accumulate)
       for (int64_t j = 0; j < cols; ++j)
-        out[j] = static_cast<T>(static_cast<C>(out[j]) + s[j] + (bias ? static_cast<C>(bias[j]) : C(0)));
+        put(out[j], static_cast<C>(out[j]) + s[j] + (bias ? static_cast<C>(bias[j]) : C(0)));
     else if (bias)
-      for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<T>(s[j] + static_cast<C>(bias[j]));
+      for (int64_t j = 0; j < cols; ++j) put(out[j], s[j] + static_cast<C>(bias[j]));
     else
-      for (int64_t j = 0; j < cols; ++j) out[j] = static_cast<T>(s[j]);
+      for (int64_t j = 0; j < cols; ++j) put(out[j], s[j]);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "weft/backends/cpu/index_error.h"
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/core/fn/integer.h"
 #include "weft/core/fn/math.h"
@@ -188,18 +189,18 @@ void backward(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* 
         const A k = scale[i], l = z[i], u = up[i];
         if (const A* weight = o.weight; smoothing && weight) {
 #pragma omp simd
-          for (int64_t c = 0; c < C; ++c) d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l) - u * weight[c]);
+          for (int64_t c = 0; c < C; ++c) put(d[c], k * fn::exp(A(p[c]) - l) - u * weight[c]);
         } else if (smoothing) {
 #pragma omp simd
-          for (int64_t c = 0; c < C; ++c) d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l) - u);
+          for (int64_t c = 0; c < C; ++c) put(d[c], k * fn::exp(A(p[c]) - l) - u);
         } else {
 #pragma omp simd
-          for (int64_t c = 0; c < C; ++c) d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l));
+          for (int64_t c = 0; c < C; ++c) put(d[c], k * fn::exp(A(p[c]) - l));
         }
         if (!o.counts(t[i])) continue;
         // once more from the start, so that halves round once
         const int64_t c = t[i];
-        d[c] = static_cast<T>(k * fn::exp(A(p[c]) - l) - u * o.class_weight(c) - hit[i]);
+        put(d[c], k * fn::exp(A(p[c]) - l) - u * o.class_weight(c) - hit[i]);
       }
       return;
     }
@@ -230,7 +231,7 @@ void backward(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* 
         factor[i * o.C + t[i]] -= hit[i];
       }
 #pragma omp simd
-      for (int64_t e = 0; e < m * o.C; ++e) d[e] = static_cast<T>(factor[e]);
+      for (int64_t e = 0; e < m * o.C; ++e) put(d[e], factor[e]);
       return;
     }
     for (int64_t c = 0; c < o.C; ++c) {
@@ -240,7 +241,7 @@ void backward(T* dx, const compute_t<T>* g, int64_t g_step, const compute_t<T>* 
 #pragma omp simd
       for (int64_t i = 0; i < m; ++i) {
         const A v = scale[i] * fn::exp(A(q[i]) - z[i]) - up[i] * w;
-        r[i] = static_cast<T>(t[i] == c ? v - hit[i] : v);
+        put(r[i], t[i] == c ? v - hit[i] : v);
       }
     }
   });

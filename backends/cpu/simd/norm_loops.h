@@ -6,6 +6,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/core/dtype.h"
 #include "weft/core/fn/math.h"
 #include "weft/core/fn/norm.h"
@@ -199,11 +200,11 @@ template <class T, class F> WEFT_INLINE void store_each(T* to, int64_t n, const 
 #pragma omp simd
       for (int64_t i = 0; i < m; ++i) block[i] = static_cast<compute_t<T>>(f(at + i));
 #pragma omp simd
-      for (int64_t i = 0; i < m; ++i) to[at + i] = static_cast<T>(block[i]);
+      for (int64_t i = 0; i < m; ++i) put(to[at + i], block[i]);
     }
   } else {
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) to[i] = static_cast<T>(f(i));
+    for (int64_t i = 0; i < n; ++i) put(to[i], f(i));
   }
 }
 
@@ -277,8 +278,8 @@ void back_loop(T* dx, T* dres, const T* g, const T* x, const T* y, int64_t n, V 
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
       const Centered<A> e = at(i);
-      dx[i] = static_cast<T>(a(i) * e.g - b(i) - fn::times(e.x, d(i)));
-      dres[i] = static_cast<T>(e.g);
+      put(dx[i], a(i) * e.g - b(i) - fn::times(e.x, d(i)));
+      put(dres[i], e.g);
     }
     return;
   }

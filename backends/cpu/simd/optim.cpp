@@ -1,4 +1,5 @@
 // Multi-tensor steps: the tensors of a table are one long row of elements, cut evenly among the threads.
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/core/kernels.h"
 #include "weft/core/parallel.h"
@@ -44,7 +45,7 @@ template <class F, class P> void step_piece(const fn::StepEntry& e, const F f, i
     if constexpr (has_u) u = state2[i];
     f(p, static_cast<T>(grad[i]), s, t, u, scale);
     master[i] = p;
-    if constexpr (half) param[i] = static_cast<P>(p);
+    if constexpr (half) put(param[i], p);
     if constexpr (has_s) state0[i] = s;
     if constexpr (has_t) state1[i] = t;
     if constexpr (has_u) state2[i] = u;
@@ -148,7 +149,7 @@ template <class F> void change_all(std::span<const fn::FlatEntry> table, const F
         using C = compute_t<T>;
         T* x = static_cast<T*>(e.data);
 #pragma omp simd
-        for (int64_t i = from; i < to; ++i) x[i] = static_cast<T>(f(static_cast<C>(x[i])));
+        for (int64_t i = from; i < to; ++i) put(x[i], f(static_cast<C>(x[i])));
       });
     });
   });

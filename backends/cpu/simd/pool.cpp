@@ -5,6 +5,7 @@
 
 #include "weft/backends/cpu/simd/lanes.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/core/fn/math.h"
 #include "weft/core/kernels.h"
@@ -64,7 +65,7 @@ void max_block(T* y, I* taps, const T* x, int64_t n, const Taps& t, const PoolGe
     }
   });
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(best[i]);
+  for (int64_t i = 0; i < n; ++i) put(y[i], best[i]);
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) taps[i] = static_cast<I>(at[i]);
 }
@@ -205,7 +206,7 @@ void scatter(T* dx, const T* g, const I* taps, int64_t N, int64_t C, const PoolG
             }
           });
 #pragma omp simd
-          for (int64_t i = 0; i < m; ++i) to[c + i] = static_cast<T>(sum[i]);
+          for (int64_t i = 0; i < m; ++i) put(to[c + i], sum[i]);
         }
       }
     }

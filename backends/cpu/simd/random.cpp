@@ -1,4 +1,5 @@
 #include "weft/backends/cpu/simd/philox.h"
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/core/kernels.h"
 
@@ -16,7 +17,7 @@ void uniform_kernel(const MutTensorRef& out, Generator::State from, double low, 
       const float a = static_cast<float>(low), range = static_cast<float>(high - low);
       for_each_tile<1>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
 #pragma omp simd
-        for (int64_t i = 0; i < count; ++i) y[first + i] = T(a + range * static_cast<float>(fn::uniform_as<T>(w[i])));
+        for (int64_t i = 0; i < count; ++i) put(y[first + i], a + range * static_cast<float>(fn::uniform_as<T>(w[i])));
       });
     }
   });
@@ -47,7 +48,7 @@ void normal_kernel(const MutTensorRef& out, Generator::State from, double mean, 
         z[2 * i] = a;
         z[2 * i + 1] = b;
       }
-      for (int64_t i = 0; i < count; ++i) y[first + i] = T(m + s * z[i]);
+      for (int64_t i = 0; i < count; ++i) put(y[first + i], m + s * z[i]);
     });
   });
 }
@@ -59,8 +60,7 @@ void randint_kernel(const MutTensorRef& out, Generator::State from, int64_t low,
     auto store = [=](int64_t i, uint64_t r) {
       const int64_t v = static_cast<int64_t>(static_cast<uint64_t>(low) + r);
       if constexpr (std::is_same_v<T, bool>) y[i] = v != 0;
-      else if constexpr (is_half_v<T>) y[i] = T(static_cast<float>(v));
-      else y[i] = static_cast<T>(v);
+      else put(y[i], v);
     };
     if (wide) {
       for_each_tile<2>(out.numel, from, [=](int64_t first, int64_t count, const uint32_t* w) {
@@ -105,7 +105,7 @@ void dropout_kernel(const MutTensorRef& out, const TensorRef& in, Generator::Sta
 #pragma omp simd
       for (int64_t i = 0; i < count; ++i) {
         const C v = static_cast<C>(a[i]) * s;  // always loaded: a choice of values, not of branches
-        d[i] = T(w[i] <= last ? v : C(0));
+        put(d[i], w[i] <= last ? v : C(0));
       }
     });
   });

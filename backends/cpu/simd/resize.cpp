@@ -4,6 +4,7 @@
 
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/core/fn/mix.h"
 #include "weft/core/fn/narrow.h"
@@ -61,6 +62,12 @@ template <class A> class ListMemory {
   A* weight_;
 };
 
+/// to = v, rounded to T.
+template <class T, class A> WEFT_INLINE void put_nearest(T& to, A v) {
+  if constexpr (std::is_integral_v<T>) to = fn::narrow<T>(v);
+  else put(to, v);
+}
+
 /// to = [to +] sum of N weighted runs.
 template <int N, bool Add, class To, class From, class A>
 WEFT_INLINE void blend(To* to, const From* const* p, const A* w, int64_t n) {
@@ -73,7 +80,7 @@ WEFT_INLINE void blend(To* to, const From* const* p, const A* w, int64_t n) {
     if constexpr (N > 2) v += w2 * static_cast<A>(p2[i]);
     if constexpr (N > 3) v += w3 * static_cast<A>(p3[i]);
     if constexpr (Add) v += static_cast<A>(to[i]);
-    to[i] = fn::narrow<To>(v);
+    put_nearest(to[i], v);
   }
 }
 template <bool Add, class To, class From, class A>
@@ -106,7 +113,7 @@ void mix_many(T* y, const S* from, const int32_t* index, const A* weight, int64_
       }
       for (int64_t i = 0; i < m; ++i) total[i] += static_cast<double>(sum[i]);
     }
-    for (int64_t i = 0; i < m; ++i) y[c + i] = fn::narrow<T>(static_cast<A>(total[i]));
+    for (int64_t i = 0; i < m; ++i) put_nearest(y[c + i], static_cast<A>(total[i]));
   }
 }
 
@@ -118,7 +125,7 @@ template <class T, class S, class A> void mix_pixels(T* y, const S* from, const 
       if (n == 1 && w.weight[b] == A(1)) {
         const S* p = from + w.index[b] * C;
 #pragma omp simd
-        for (int64_t c = 0; c < C; ++c) y[c] = p[c];
+        for (int64_t c = 0; c < C; ++c) put(y[c], p[c]);
         continue;
       }
     }
@@ -144,7 +151,7 @@ template <class T, class S, class A> void mix_pixels(T* y, const S* from, const 
         blend_few<true>(sum, std::min(4, n - k), p, w.weight + b + k, m);
       }
 #pragma omp simd
-      for (int64_t i = 0; i < m; ++i) y[c + i] = fn::narrow<T>(sum[i]);
+      for (int64_t i = 0; i < m; ++i) put_nearest(y[c + i], sum[i]);
     }
   }
 }

@@ -7,6 +7,7 @@
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/convert.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/backends/cpu/simd/tile.h"
 #include "weft/core/fn/integer.h"
@@ -86,7 +87,7 @@ template <class T, class C> void load(C* to, const T* from, int64_t n) {
 }
 template <class T, class C> void store(T* to, const C* from, int64_t n) {
 #pragma omp simd
-  for (int64_t u = 0; u < n; ++u) to[u] = static_cast<T>(from[u]);
+  for (int64_t u = 0; u < n; ++u) put(to[u], from[u]);
 }
 
 // a: rows of a block per gate, h's part of the sums on entry and the gates on return; x: the input's part, gates H

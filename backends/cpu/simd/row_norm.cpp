@@ -4,6 +4,7 @@
 
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/core/kernels.h"
 
@@ -53,16 +54,16 @@ void apply_row(T* y, const T* x, const A* w, const A* b, int64_t D, Row<B, Far> 
   using C = compute_t<T>;
   if (w && b) {
 #pragma omp simd
-    for (int64_t i = 0; i < D; ++i) y[i] = static_cast<T>(static_cast<C>(k.xhat(x[i]) * w[i] + b[i]));
+    for (int64_t i = 0; i < D; ++i) put(y[i], static_cast<C>(k.xhat(x[i]) * w[i] + b[i]));
   } else if (w) {
 #pragma omp simd
-    for (int64_t i = 0; i < D; ++i) y[i] = static_cast<T>(static_cast<C>(k.xhat(x[i]) * w[i]));
+    for (int64_t i = 0; i < D; ++i) put(y[i], static_cast<C>(k.xhat(x[i]) * w[i]));
   } else if (b) {
 #pragma omp simd
-    for (int64_t i = 0; i < D; ++i) y[i] = static_cast<T>(static_cast<C>(k.xhat(x[i]) + b[i]));
+    for (int64_t i = 0; i < D; ++i) put(y[i], static_cast<C>(k.xhat(x[i]) + b[i]));
   } else {
 #pragma omp simd
-    for (int64_t i = 0; i < D; ++i) y[i] = static_cast<T>(static_cast<C>(k.xhat(x[i])));
+    for (int64_t i = 0; i < D; ++i) put(y[i], static_cast<C>(k.xhat(x[i])));
   }
 }
 template <class B, bool Far, class T, class A>
@@ -72,11 +73,10 @@ void input_grad_row(T* dx, const T* g, const T* x, const A* w, int64_t D, Row<B,
   if (w) {
 #pragma omp simd
     for (int64_t i = 0; i < D; ++i)
-      dx[i] = static_cast<T>(static_cast<C>(k.inv * (static_cast<B>(g[i]) * w[i] - m1 - k.xhat(x[i]) * m2)));
+      put(dx[i], static_cast<C>(k.inv * (static_cast<B>(g[i]) * w[i] - m1 - k.xhat(x[i]) * m2)));
   } else {
 #pragma omp simd
-    for (int64_t i = 0; i < D; ++i)
-      dx[i] = static_cast<T>(static_cast<C>(k.inv * (static_cast<B>(g[i]) - m1 - k.xhat(x[i]) * m2)));
+    for (int64_t i = 0; i < D; ++i) put(dx[i], static_cast<C>(k.inv * (static_cast<B>(g[i]) - m1 - k.xhat(x[i]) * m2)));
   }
 }
 

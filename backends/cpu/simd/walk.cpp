@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "weft/backends/cpu/simd/elementwise.h"
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/core/parallel.h"
 
 namespace weft::cpu::WEFT_ISA {
@@ -33,9 +34,9 @@ template <class T> void save(void* to, int64_t stride, const void* buffer, int64
   const C* b = static_cast<const C*>(buffer);
   if (stride == 1) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) p[i] = static_cast<T>(b[i]);
+    for (int64_t i = 0; i < n; ++i) put(p[i], b[i]);
   } else {
-    for (int64_t i = 0; i < n; ++i) p[i * stride] = static_cast<T>(b[i]);
+    for (int64_t i = 0; i < n; ++i) put(p[i * stride], b[i]);
   }
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "weft/backends/cpu/simd/norm_loops.h"
+#include "weft/backends/cpu/simd/put.h"
 #include "weft/backends/cpu/simd/register.h"
 #include "weft/core/kernels/weight.h"
 
@@ -11,13 +12,13 @@ namespace {
 
 template <class T, class A> void scale_row(T* out, const T* w, int64_t n, A mu, A scale) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>((A(w[i]) - mu) * scale);
+  for (int64_t i = 0; i < n; ++i) put(out[i], (A(w[i]) - mu) * scale);
 }
 
 /// dw = a (g - m) - b (w - mu)
 template <class T, class A> void grad_row(T* dw, const T* g, const T* w, int64_t n, A mu, A a, A m, A b) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) dw[i] = static_cast<T>(a * (A(g[i]) - m) - b * (A(w[i]) - mu));
+  for (int64_t i = 0; i < n; ++i) put(dw[i], a * (A(g[i]) - m) - b * (A(w[i]) - mu));
 }
 
 /// Sums of g and of g (w - mu) over a row.
