@@ -150,6 +150,12 @@ const std::vector<SizedWorkload>& sized_workloads() {
   return list;
 }
 
+std::string form_of(const SizedWorkload& w) {
+  std::string form = w.name;
+  for (const std::string& key : w.keys) form += (key == w.keys[0] ? '@' : ',') + key + "=SIZE";
+  return form;
+}
+
 bool is_sized(const std::string& name) { return name.find('@') != std::string::npos; }
 
 Results sized_workload(const std::string& name) {
@@ -157,9 +163,7 @@ Results sized_workload(const std::string& name) {
   const auto& list = sized_workloads();
   const auto found = std::find_if(list.begin(), list.end(), [&](const SizedWorkload& w) { return op == w.name; });
   if (found == list.end()) throw ValueError("weft-bench: no sized workload " + op + "; --list shows them");
-  std::string form = op;
-  for (const std::string& key : found->keys) form += (form == op ? '@' : ',') + key + "=SIZE";
-  const auto refuse = [&] { throw ValueError("weft-bench: " + name + " is not of the form " + form); };
+  const auto refuse = [&] { throw ValueError("weft-bench: " + name + " is not of the form " + form_of(*found)); };
   Sizes sizes;
   std::istringstream words(name.substr(std::min(name.size(), op.size() + 1)));
   for (std::string word; std::getline(words, word, ',');) {

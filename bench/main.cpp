@@ -136,15 +136,13 @@ void load(const std::string& name, bench::Step& step) {
   const bench::Results results = bench::sized_workload(name);
   const size_t inputs = weft::memory_stats(bench::device()).active;
   weft::reset_peak_memory_stats(bench::device());
+  const std::vector<weft::Tensor> first = results();
+  weft::synchronize(bench::device());
+  const size_t bytes = weft::memory_stats(bench::device()).peak_active - inputs;
   std::vector<double> sums;
-  {
-    const std::vector<weft::Tensor> first = results();
-    weft::synchronize(bench::device());
-    const size_t bytes = weft::memory_stats(bench::device()).peak_active - inputs;
-    for (const weft::Tensor& t : first) sums.push_back(bench::checksum(t));
-    std::cout << "{\"workload\": \"" << name << "\", \"peer\": \"weft " << weft::version() << "\", \"bytes\": " << bytes
-              << ", \"sums\": ";
-  }
+  for (const weft::Tensor& t : first) sums.push_back(bench::checksum(t));
+  std::cout << "{\"workload\": \"" << name << "\", \"peer\": \"weft " << weft::version() << "\", \"bytes\": " << bytes
+            << ", \"sums\": ";
   print_list(sums);
   std::cout << '}' << std::endl;
   step = [results] {
@@ -162,11 +160,13 @@ void serve(bench::Step step) {
       if (bench::is_sized(word)) {
         last = {};
         load(word, step);
-      } else if (step) {
+      } else if (!step) {
+        throw weft::ValueError("no workload to run is given");
+      } else if (word.size() > 9 || word.find_first_not_of("0123456789") != std::string::npos) {
+        throw weft::ValueError("neither a number of iterations nor a sized workload");
+      } else {
         print_list(run(step, std::stoi(word), 0, last));
         std::cout << std::endl;
-      } else {
-        throw weft::ValueError("weft-bench: no workload is given");
       }
     } catch (const std::exception& e) {
       std::cerr << word << ": " << e.what() << std::endl;
@@ -230,6 +230,8 @@ int main(int argc, char** argv) try {
   if (list) {
     for (const auto* l : lists())
       for (const bench::Workload& w : *l) std::cout << w.name << ": " << w.what << '\n';
+    for (const bench::SizedWorkload& w : bench::sized_workloads())
+      std::cout << bench::form_of(w) << ": " << w.what << '\n';
     return 0;
   }
 

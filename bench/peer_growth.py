@@ -16,6 +16,7 @@ import time
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._C._profiler import _EventType
 from torch.profiler import ProfilerActivity, profile
 
 import torch_models
@@ -171,11 +172,20 @@ def account(step):
     """(Results of an iteration, the most bytes that the CPU's allocator gave it.)"""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as p:
         results = step()
-    events = sorted((e.start_ns(), e.nbytes()) for e in p.profiler.kineto_results.events() if e.name() == "[memory]")
-    held = peak = 0
-    for _, size in events:
-        held += size
-        peak = max(peak, held)
+    events, nodes = [], list(p.profiler.kineto_results.experimental_event_tree())
+    while nodes:
+        node = nodes.pop()
+        nodes += node.children
+        if node.tag == _EventType.Allocation:
+            events.append((node.start_time_ns, node.extra_fields.ptr, node.extra_fields.alloc_size))
+    blocks, held, peak = {}, 0, 0
+    for _, place, size in sorted(events, key=lambda e: e[0]):
+        if size > 0:
+            blocks[place] = size
+            held += size
+            peak = max(peak, held)
+        else:  # of what was there before, the profiler knows no size, or that of an earlier block
+            held -= blocks.pop(place, 0)
     return results, peak
 
 

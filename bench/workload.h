@@ -57,6 +57,8 @@ struct SizedWorkload {
   Results (*make)(const Sizes&);
 };
 const std::vector<SizedWorkload>& sized_workloads();
+/// "conv@c=SIZE,m=SIZE,n=SIZE"
+std::string form_of(const SizedWorkload& w);
 bool is_sized(const std::string& name);
 /// ValueError for an unknown op, and for sizes that are not its own, each once, from 1 (workers: 0) to
 /// 2^31 - 1.
