@@ -234,7 +234,7 @@ def write(path, data):
 
 
 def measure(servers, args):
-    """This sitting's part of growth.json: "op, axis" -> {op, axis, note, caches, points}."""
+    """Yields this sitting's curves as growth.json has them: "op, axis" -> {op, axis, note, caches, points}."""
     rounds = (2, 2) if args.quick else ROUNDS
     constants = {}
     for name in (PEAK, BANDWIDTH):
@@ -248,7 +248,6 @@ def measure(servers, args):
     note = (f"{date.today()}, {processor()}, {args.threads} threads, f32; {versions}; roofline: {peak / 1e9:.0f} GFLOP/s, "
             f"{bandwidth / 1e9:.1f} GB/s.")
     print(note, flush=True)
-    curves = {}
     for c in CURVES:
         if args.ops and c.op not in args.ops:
             continue
@@ -263,8 +262,7 @@ def measure(servers, args):
             print(f"{name}: {p['out']}" if "out" in p else
                   f"{name}: weft {p['weft']['ms']:.3g} ms, peer {p['peer']['ms']:.3g} ms, ratio {p['weft']['ms'] / p['peer']['ms']:.2f}, "
                   f"{p['weft']['ms'] / p['roof_ms']:.2g} times the roofline", flush=True)
-        curves[f"{c.op}, {c.axis}"] = {"op": c.op, "axis": c.axis, "note": note, "caches": caches(), "points": points}
-    return curves
+        yield {f"{c.op}, {c.axis}": {"op": c.op, "axis": c.axis, "note": note, "caches": caches(), "points": points}}
 
 
 def stored(path):
@@ -301,14 +299,14 @@ def main(arguments=None):
     threads = ["--threads", str(args.threads)]
     with closing(Server([os.path.join(args.build, "bin", "weft-bench"), "--serve", *threads])) as weft, \
             closing(Server([args.python, os.path.join(ROOT, "bench", "peer_growth.py"), *threads], {"GLIBC_TUNABLES": KEEP})) as peer:
-        curves = measure((weft, peer), args)
-    if page:
-        write(page, stored(page) | curves)
+        for curve in measure((weft, peer), args):
+            if page:  # at once: a later curve may end a program
+                write(page, stored(page) | curve)
     print(f"{time.monotonic() - begin:.0f} s")
 
 
 if __name__ == "__main__":
     try:
         main()
-    except RuntimeError as e:
+    except (RuntimeError, OSError) as e:
         sys.exit(f"growth: {e}")

@@ -169,7 +169,8 @@ def test_errors():
         growth.main(["--quick", "--write"])
     with folder() as f:
         with raises(RuntimeError, "gone"):
-            measured(f, "adam", weft={"ends": ["adam@p=1000"]})
+            measured(f, "product", "adam", "--write", str(f / "page.md"), weft={"ends": ["adam@p=1000"]})
+        assert "\nproduct: **0.50**" in (f / "page.md").read_text()  # what was measured before
         with raises(RuntimeError, f"{growth.PEAK}: result 2 off"):
             measured(f, "adam", peer={"wrong": [growth.PEAK]})
         (f / "page.md").write_text("no marks")
