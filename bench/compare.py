@@ -67,19 +67,25 @@ class Server:
         line = self.process.stdout.readline()
         if not line:
             self.close()
-            self.errors.seek(0)
-            said = self.errors.read().strip().splitlines() or [f"exit status {self.process.returncode}"]
-            raise Ended(self.command, said[-1])
+            raise Ended(self.command, self.said() or f"exit status {self.process.returncode}")
         return line.strip()
 
-    def run(self, n):
+    def said(self):
+        """The last line of its errors, or ""."""
+        self.errors.seek(0)
+        return self.errors.read().strip().rpartition("\n")[2]
+
+    def ask(self, word):
         self.process.send_signal(signal.SIGCONT)
         with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended: answer() says so
-            self.process.stdin.write(f"{n}\n")
+            self.process.stdin.write(f"{word}\n")
             self.process.stdin.flush()
-        times = json.loads(self.answer())
+        answer = json.loads(self.answer())
         self.process.send_signal(signal.SIGSTOP)
-        return times
+        return answer
+
+    def run(self, n):
+        return self.ask(n)
 
     def close(self):
         self.process.send_signal(signal.SIGCONT)

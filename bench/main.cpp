@@ -70,6 +70,12 @@ struct Run {
 };
 
 bench::Step make(const bench::Config& c) {
+  if (bench::is_sized(c.workload))
+    return [results = bench::sized_workload(c.workload)] {
+      weft::Tensor first = results()[0];
+      while (first.rank() > 0) first = first.select(0, 0);
+      return first;
+    };
   for (const auto* list : lists())
     for (const bench::Workload& w : *list)
       if (c.workload == w.name) return w.make(c);
@@ -122,6 +128,53 @@ void measure(const Run& r) {
             << ", \"sys_ms_per_iter\": " << sys_ms / n << "}" << std::endl;
 }
 
+/// Makes the sized workload of that name `step` and prints a JSON line: the checksums of its first results, and the
+/// most that its first iteration took beside its inputs.
+void load(const std::string& name, bench::Step& step) {
+  step = nullptr;
+  weft::empty_cache(bench::device());
+  const bench::Results results = bench::sized_workload(name);
+  const size_t inputs = weft::memory_stats(bench::device()).active;
+  weft::reset_peak_memory_stats(bench::device());
+  const std::vector<weft::Tensor> first = results();
+  weft::synchronize(bench::device());
+  const size_t bytes = weft::memory_stats(bench::device()).peak_active - inputs;
+  std::vector<double> sums;
+  for (const weft::Tensor& t : first) sums.push_back(bench::checksum(t));
+  std::cout << "{\"workload\": \"" << name << "\", \"peer\": \"weft " << weft::version() << "\", \"bytes\": " << bytes
+            << ", \"sums\": ";
+  print_list(sums);
+  std::cout << '}' << std::endl;
+  step = [results] {
+    results();
+    return weft::Tensor();
+  };
+}
+
+/// For each word of standard input a line: the times of so many iterations, or what load() prints.
+void serve(bench::Step step) {
+  std::cout << "ready" << std::endl;
+  weft::Tensor last;
+  for (std::string word; std::cin >> word;) {
+    try {
+      if (bench::is_sized(word)) {
+        last = {};
+        load(word, step);
+      } else if (!step) {
+        throw weft::ValueError("no workload to run is given");
+      } else if (word.size() > 9 || word.find_first_not_of("0123456789") != std::string::npos) {
+        throw weft::ValueError("neither a number of iterations nor a sized workload");
+      } else {
+        print_list(run(step, std::stoi(word), 0, last));
+        std::cout << std::endl;
+      }
+    } catch (const std::exception& e) {
+      std::cerr << word << ": " << e.what() << std::endl;
+      std::cout << "{\"failed\": \"" << word << "\"}" << std::endl;
+    }
+  }
+}
+
 /// A workload for each line of standard input, `NAME DTYPE BATCH`, in this one process. What fails is named and passed
 /// over.
 void measure_many(Run r) {
@@ -147,7 +200,7 @@ int main(int argc, char** argv) try {
   CLI::App app("Times one workload and prints a JSON line.");
   Run r;
   std::string dtype = "f32", device = "cpu";
-  bool serve = false, list = false, profile = false, many = false;
+  bool serving = false, list = false, profile = false, many = false;
   app.add_option("workload", r.config.workload, "which one (see --list)");
   app.add_option("--threads", r.config.threads, "threads")->capture_default_str()->check(CLI::Range(1, 1024));
   app.add_option("--dtype", dtype, "f32, tf32 (f32 whose products may use TF32) or bf16 for autocast")
@@ -165,7 +218,10 @@ int main(int argc, char** argv) try {
       ->capture_default_str()
       ->check(CLI::Range(0, 65536));
   app.add_flag("--captured", r.config.captured, "evaluations, steps of training and gelu_chain run captured");
-  app.add_flag("--serve", serve, "read numbers from standard input, run so many iterations, print their times");
+  app.add_flag(
+      "--serve", serving,
+      "read from standard input: a number, and run so many iterations and print their times; a sized workload, "
+      "and go on with that one");
   app.add_flag("--many", many, "read workloads from standard input, a line each: NAME DTYPE BATCH");
   app.add_flag("--profile", profile,
                "print where the time of --iters iterations (5) and the memory go, by op and module");
@@ -174,6 +230,8 @@ int main(int argc, char** argv) try {
   if (list) {
     for (const auto* l : lists())
       for (const bench::Workload& w : *l) std::cout << w.name << ": " << w.what << '\n';
+    for (const bench::SizedWorkload& w : bench::sized_workloads())
+      std::cout << bench::form_of(w) << ": " << w.what << '\n';
     return 0;
   }
 
@@ -187,18 +245,17 @@ int main(int argc, char** argv) try {
     return 0;
   }
   r.set_dtype(dtype);
-  if (!serve && !profile) {
+  if (!serving && !profile) {
     measure(r);
     return 0;
   }
+  if (serving && r.config.workload.empty()) {
+    serve(nullptr);
+    return 0;
+  }
   const Ready ready(r);
-  if (serve) {
-    weft::Tensor last;
-    std::cout << "ready" << std::endl;
-    for (int n; std::cin >> n;) {
-      print_list(run(ready.step, n, 0, last));
-      std::cout << std::endl;
-    }
+  if (serving) {
+    serve(ready.step);
     return 0;
   }
   weft::training::Profiler profiler;

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,6 +45,27 @@ struct Workload {
 const std::vector<Workload>& micro_workloads();
 const std::vector<Workload>& network_workloads();
 const std::vector<Workload>& vision_workloads();
+
+/// One iteration of a sized workload; returns the output and what else a peer must agree on.
+using Results = std::function<std::vector<Tensor>()>;
+using Sizes = std::map<std::string, int64_t>;
+/// Makes the iteration of a workload OP@KEY=SIZE,... of the sizes that `keys` name.
+struct SizedWorkload {
+  const char* name;
+  const char* what;
+  std::vector<std::string> keys;
+  Results (*make)(const Sizes&);
+};
+const std::vector<SizedWorkload>& sized_workloads();
+/// "conv@c=SIZE,m=SIZE,n=SIZE"
+std::string form_of(const SizedWorkload& w);
+bool is_sized(const std::string& name);
+/// ValueError for an unknown op, and for sizes that are not its own, each once, from 1 (workers: 0) to
+/// 2^31 - 1.
+Results sized_workload(const std::string& name);
+/// sum_i w_i max(x_i, -x_i / 2), w the product over axes of 1 + (place along the axis) / (its size): it sees values,
+/// signs and places, and no terms cancel. In f64.
+double checksum(const Tensor& x);
 
 /// Word i of the hash that fills tensors: 24 random bits.
 inline uint32_t hashed(uint32_t i, uint32_t seed) {
