@@ -227,7 +227,7 @@ extern WEFT_API Kernel<void(const MutTensorRef& dx, const MutTensorRef& dw, cons
     layer_norm_backward;
 
 // Pooling and resizing. All tensors [N, C, D, H, W], dense and channels-last.
-/// The maximum of each window and the number of the tap that won (u8 or i32).
+/// The maximum of each window and the number of the tap that won (u8 or i32; undefined: nobody asks).
 extern WEFT_API
     Kernel<void(const MutTensorRef& y, const MutTensorRef& taps, const TensorRef& x, const fn::PoolGeometry&)>
         max_pool;

@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(kBlock, 2)
     WEFT_UNROLL
     for (int v = 0; v < V; ++v) out.v[v] = static_cast<T>(best[v]), winners.v[v] = static_cast<I>(at[v]);
     *reinterpret_cast<Pack<T, V>*>(y + s.pixel * C + s.pack * V) = out;
-    *reinterpret_cast<Pack<I, V>*>(taps + s.pixel * C + s.pack * V) = winners;
+    if (taps) *reinterpret_cast<Pack<I, V>*>(taps + s.pixel * C + s.pack * V) = winners;
   });
 }
 

@@ -91,6 +91,11 @@ TEST_SUITE("cuda pool") {
           Tensor a = room(2, C, out, d), b = twin(a), ta = room(2, C, out, taps), tb = twin(ta);
           cuda::max_pool(mut_ref(a), mut_ref(ta), ref(x), p);
           kernels::max_pool(DeviceType::cpu, mut_ref(b), mut_ref(tb), ref(x), p);
+          Tensor alone = empty_like(a);
+          cuda::max_pool(mut_ref(alone), {}, ref(x), p);
+          CHECK(same_bits(alone, a));
+          kernels::max_pool(DeviceType::cpu, mut_ref(alone), {}, ref(x), p);
+          CHECK(same_bits(alone, b));
           CHECK(same_bits(a, b));
           CHECK(same_bits(ta, tb));
           Tensor ia = room(2, C, out, Dtype::i64), ib = twin(ia);

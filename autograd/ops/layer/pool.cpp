@@ -116,7 +116,9 @@ Pooled max_pool(const char* op, const Tensor& x, const PoolGeometry& g, bool wit
   }
   const Tensor v = detail::volume(x);
   Tensor y = empty(volume_shape(v.size(0), v.size(1), g, false), v.options(), MemoryFormat::channels_last);
-  Tensor taps = empty(y.shape(), {g.taps() <= 256 ? Dtype::u8 : Dtype::i32, v.device()}, MemoryFormat::channels_last);
+  Tensor taps;
+  if (with_indices || (grad_enabled() && v.requires_grad()))
+    taps = empty(y.shape(), {g.taps() <= 256 ? Dtype::u8 : Dtype::i32, v.device()}, MemoryFormat::channels_last);
   if (y.numel() > 0) kernels::max_pool(v.device(), mut_ref(y), mut_ref(taps), ref(v), g);
   Pooled r;
   if (with_indices) {

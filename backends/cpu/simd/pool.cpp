@@ -47,8 +47,8 @@ WEFT_INLINE int32_t first_tap(const Taps& t, const PoolGeometry& p) {
   return static_cast<int32_t>((t.first[0] * p.axis[1].kernel + t.first[1]) * p.axis[2].kernel + t.first[2]);
 }
 
-/// One block of n <= kBlock channels of one window.
-template <class T, class I>
+/// One block of n <= kBlock channels of one window. `Keep`: the winners' taps, too.
+template <bool Keep, class T, class I>
 void max_block(T* y, I* taps, const T* x, int64_t n, const Taps& t, const PoolGeometry& p, int64_t C) {
   using A = compute_t<T>;
   A best[kBlock];
@@ -61,24 +61,35 @@ void max_block(T* y, I* taps, const T* x, int64_t n, const Taps& t, const PoolGe
       const A v = A(from[i]);
       const bool wins = (v > best[i]) | (v != v);  // the first maximum; NaN wins always
       best[i] = wins ? v : best[i];
-      at[i] = wins ? tap : at[i];
+      if constexpr (Keep) at[i] = wins ? tap : at[i];
     }
   });
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) put(y[i], best[i]);
+  if constexpr (Keep) {
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) taps[i] = static_cast<I>(at[i]);
+    for (int64_t i = 0; i < n; ++i) taps[i] = static_cast<I>(at[i]);
+  }
 }
 
-/// The same for Wide::kCount channels of float or double, kept in registers over the taps. Of vectors that the
+/// The same for Wide::kCount channels of float, double or bf16, kept in registers over the taps. Of vectors that the
 /// instruction set lacks compilers make single elements.
 template <class T> struct Wide {
   static constexpr int kLanes = kLanesOf<T>, kCount = 4 * kLanes;
+  static WEFT_INLINE auto load(const T* p) { return *reinterpret_cast<const VectorAt<T>*>(p); }
   using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
   using V = VectorAt<T>;
   typedef Int M __attribute__((vector_size(kVectorBytes), may_alias));
 };
-template <class T, class I>
+template <> struct Wide<bf16> : Wide<float> {
+  static WEFT_INLINE V load(const bf16* p) {
+    typedef uint16_t Half __attribute__((vector_size(kVectorBytes / 2), aligned(2), may_alias));
+    typedef uint32_t Whole __attribute__((vector_size(kVectorBytes)));
+    return reinterpret_cast<V>(__builtin_convertvector(*reinterpret_cast<const Half*>(p), Whole) << 16);
+  }
+};
+template <class T> inline constexpr bool kHasWide = std::is_floating_point_v<T> || std::is_same_v<T, bf16>;
+template <bool Keep, class T, class I>
 WEFT_INLINE void max_wide(T* y, I* taps, const T* x, const Taps& t, const PoolGeometry& p, int64_t C) {
   using W = Wide<T>;
   using V = typename W::V;
@@ -86,25 +97,30 @@ WEFT_INLINE void max_wide(T* y, I* taps, const T* x, const Taps& t, const PoolGe
   V best[4];
   M at[4];
   const typename W::Int none = first_tap(t, p);
-  for (int j = 0; j < 4; ++j) best[j] = V{} + fn::lowest<T>(), at[j] = M{} + none;
+  for (int j = 0; j < 4; ++j) best[j] = V{} + fn::lowest<compute_t<T>>(), at[j] = M{} + none;
   for_taps(
       x, t, p, C, [&](const T* from, int32_t tap) __attribute__((always_inline)) {
         const M here = M{} + typename W::Int(tap);
 #pragma GCC unroll 4
         for (int j = 0; j < 4; ++j) {
-          const V v = *reinterpret_cast<const V*>(from + j * W::kLanes);
+          const V v = W::load(from + j * W::kLanes);
           const M wins = (v > best[j]) | (v != v);
           best[j] = wins ? v : best[j];
-          at[j] = wins ? here : at[j];
+          if constexpr (Keep) at[j] = wins ? here : at[j];
         }
       });
-  for (int j = 0; j < 4; ++j) *reinterpret_cast<V*>(y + j * W::kLanes) = best[j];
-  const typename W::Int* winner = reinterpret_cast<const typename W::Int*>(at);
+  const compute_t<T>* greatest = reinterpret_cast<const compute_t<T>*>(best);
 #pragma omp simd
-  for (int i = 0; i < W::kCount; ++i) taps[i] = static_cast<I>(winner[i]);
+  for (int i = 0; i < W::kCount; ++i) put(y[i], greatest[i]);
+  if constexpr (Keep) {
+    const typename W::Int* winner = reinterpret_cast<const typename W::Int*>(at);
+#pragma omp simd
+    for (int i = 0; i < W::kCount; ++i) taps[i] = static_cast<I>(winner[i]);
+  }
 }
 
-template <class T, class I> void forward(T* y, I* taps, const T* x, int64_t N, int64_t C, const PoolGeometry& p) {
+template <bool Keep, class T, class I>
+void forward(T* y, I* taps, const T* x, int64_t N, int64_t C, const PoolGeometry& p) {
   const int64_t O0 = p.axis[0].out, O1 = p.axis[1].out, O2 = p.axis[2].out;
   const int64_t plane = p.axis[0].in * p.axis[1].in * p.axis[2].in * C;
   const int64_t grain = std::max<int64_t>(1, kSerialBelow / std::max<int64_t>(1, O2 * C * p.taps()));
@@ -118,9 +134,11 @@ template <class T, class I> void forward(T* y, I* taps, const T* x, int64_t N, i
         window(t, p, 2, o);
         const int64_t at = (r * O2 + o) * C;
         int64_t c = 0;
-        if constexpr (std::is_floating_point_v<T>)
-          for (; c + Wide<T>::kCount <= C; c += Wide<T>::kCount) max_wide(y + at + c, taps + at + c, xn + c, t, p, C);
-        for (; c < C; c += kBlock) max_block(y + at + c, taps + at + c, xn + c, std::min(kBlock, C - c), t, p, C);
+        if constexpr (kHasWide<T>)
+          for (; c + Wide<T>::kCount <= C; c += Wide<T>::kCount)
+            max_wide<Keep>(y + at + c, Keep ? taps + at + c : nullptr, xn + c, t, p, C);
+        for (; c < C; c += kBlock)
+          max_block<Keep>(y + at + c, Keep ? taps + at + c : nullptr, xn + c, std::min(kBlock, C - c), t, p, C);
       }
     }
   });
@@ -253,8 +271,10 @@ template <class F> void with_number(Dtype d, const F& f) {
 
 void max_pool(const MutTensorRef& y, const MutTensorRef& taps, const TensorRef& x, const PoolGeometry& p) {
   with_number(x.dtype, [&]<class T> {
+    if (!taps.defined())
+      return forward<false>(y.as_mut<T>(), static_cast<uint8_t*>(nullptr), x.as<T>(), x.size(0), x.size(1), p);
     with_taps(taps.dtype,
-              [&]<class I> { forward(y.as_mut<T>(), taps.as_mut<I>(), x.as<T>(), x.size(0), x.size(1), p); });
+              [&]<class I> { forward<true>(y.as_mut<T>(), taps.as_mut<I>(), x.as<T>(), x.size(0), x.size(1), p); });
   });
 }
 

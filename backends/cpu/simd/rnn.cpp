@@ -6,6 +6,7 @@
 
 #include "weft/backends/cpu/scratch.h"
 #include "weft/backends/cpu/simd/convert.h"
+#include "weft/backends/cpu/simd/dot_tile.h"
 #include "weft/backends/cpu/simd/norm_loops.h"
 #include "weft/backends/cpu/simd/put.h"
 #include "weft/backends/cpu/simd/register.h"
@@ -36,30 +37,58 @@ template <class C> void flip(C*& a, C*& b) {
   a = b, b = was;
 }
 
-/// Numbers of N samples as the left operand: panels [depth][rows].
-template <class C> struct Panels {
+/// Numbers of N samples as the left operand: panels [depth][rows]. `Pairs`: an element is two bf16 numbers.
+template <class C, bool Pairs> struct Panels {
+  static constexpr int64_t kNumbers = Pairs ? 2 : 1;  // of an element
   int64_t N, depth;
+  int64_t most;  ///< rows of a panel, as equal as whole tiles allow: few rows keep too few sums in flight
+  Panels(int64_t samples, int64_t numbers)
+      : N(samples),
+        depth(numbers / kNumbers),
+        most(fn::round_up(fn::ceil_div(N, fn::ceil_div(N, Block<C>::kRows)), Tile<C>::kFewRows)) {}
 
-  int64_t count() const { return fn::ceil_div(N, Block<C>::kRows); }
-  int64_t size() const { return count() * Block<C>::kRows * depth; }
-  int64_t rows(int64_t p) const { return std::min(Block<C>::kRows, N - p * Block<C>::kRows); }
+  int64_t count() const { return fn::ceil_div(N, most); }
+  int64_t size() const { return count() * most * depth; }
+  int64_t first(int64_t p) const { return p * most; }
+  int64_t rows(int64_t p) const { return std::min(most, N - first(p)); }
   /// Rows that are computed.
   int64_t height(int64_t p) const {
     constexpr int64_t few = Tile<C>::kFewRows;
     const int64_t n = rows(p);
     return n == 1 ? 1 : fn::round_up(n, few);
   }
-  C* at(C* memory, int64_t p, int64_t k) const { return memory + p * Block<C>::kRows * depth + k * height(p); }
+  C* at(C* memory, int64_t p, int64_t k) const { return memory + first(p) * depth + k * height(p); }
 
-  /// Depths k... of panel p become block [rows][n].
+  /// Numbers k... of panel p become block [rows][n], which bf16 can hold where Pairs.
   void put(C* memory, int64_t p, int64_t k, const C* block, int64_t n) const {
-    transpose_2d(at(memory, p, k), height(p), block, Block<C>::kCols, n, rows(p), sizeof(C));
+    constexpr int64_t cols = Block<C>::kCols;
+    if constexpr (Pairs) {
+      alignas(64) uint32_t pairs[Block<C>::kSize / 2];
+      for (int64_t r = 0; r < rows(p); ++r) join(pairs + r * (cols / 2), block + r * cols, n / 2);
+      transpose_2d(at(memory, p, k / 2), height(p), pairs, cols / 2, n / 2, rows(p), sizeof(C));
+    } else {
+      transpose_2d(at(memory, p, k), height(p), block, cols, n, rows(p), sizeof(C));
+    }
+  }
+  static void join(uint32_t* to, const float* from, int64_t n) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i)
+      to[i] = __builtin_bit_cast(uint32_t, from[2 * i]) >> 16 | __builtin_bit_cast(uint32_t, from[2 * i + 1]);
   }
   /// block = panel p times `weight`.
   void multiply(const C* memory, int64_t p, const C* weight, C* block) const {
     constexpr int few = Tile<C>::kFewRows;
     constexpr int64_t cols = Block<C>::kCols;
-    const C* a = memory + p * Block<C>::kRows * depth;
+    const C* a = memory + first(p) * depth;
+    if constexpr (Pairs) {
+      const auto *left = reinterpret_cast<const uint32_t*>(a), *right = reinterpret_cast<const uint32_t*>(weight);
+      switch (const int64_t h = height(p)) {
+        case 1: return DotTile::multiply<1>(depth, left, h, right, block, cols);
+        case few: return DotTile::multiply<few>(depth, left, h, right, block, cols);
+        case 2 * few: return DotTile::multiply<2 * few>(depth, left, h, right, block, cols);
+        default: return DotTile::multiply<3 * few>(depth, left, h, right, block, cols);
+      }
+    }
     switch (const int64_t h = height(p)) {
       case 1: return Tile<C>::template multiply<1>(depth, a, h, weight, cols, block, cols, false);
       case few: return Tile<C>::template multiply<few>(depth, a, h, weight, cols, block, cols, false);
@@ -70,7 +99,8 @@ template <class C> struct Panels {
 };
 
 /// unit(p, j, n) for all panels and blocks of n units from j on.
-template <class C, class F> void for_blocks(const Panels<C>& panels, int64_t H, int64_t work, const F& unit) {
+template <class C, bool Pairs, class F>
+void for_blocks(const Panels<C, Pairs>& panels, int64_t H, int64_t work, const F& unit) {
   const int64_t count = panels.count(), units = count * fn::ceil_div(H, Block<C>::kCols);
   parallel_for(units, work < kSerialWork ? units : 1, [&](int64_t begin, int64_t end) {
     for (int64_t u = begin; u < end; ++u) {
@@ -168,21 +198,21 @@ struct Order {
   int64_t at(int64_t i) const { return reverse ? T - 1 - i : i; }
 };
 
-template <class T, RnnKind kind>
+template <class T, RnnKind kind, bool Pairs>
 void forward_typed(const MutTensorRef& y, const MutTensorRef& c, const MutTensorRef& kept, const TensorRef& gx,
                    const TensorRef& h0, const void* packed, const TensorRef& bias, bool reverse) {
   using C = compute_t<T>;
   constexpr int64_t G = rnn_gates(kind), K = rnn_kept(kind), B = Block<C>::kSize;
   const int64_t N = y.size(1), H = y.size(2);
   const Order order{y.size(0), reverse};
-  const Panels<C> panels{N, H};
+  const Panels<C, Pairs> panels(N, H);
   const Scratch memory(static_cast<size_t>(2 * panels.size()) * sizeof(C));
   C *now = memory.as<C>(), *next = now + panels.size();
   zero(now, 2 * panels.size());  // rows beyond N too
   for_blocks(panels, H, 0, [&](int64_t p, int64_t j, int64_t n) {
     alignas(64) C h[B];
     for (int64_t r = 0; r < panels.rows(p); ++r)
-      load(h + r * Block<C>::kCols, h0.as<T>() + (p * Block<C>::kRows + r) * H + j, n);
+      load(h + r * Block<C>::kCols, h0.as<T>() + (panels.first(p) + r) * H + j, n);
     panels.put(now, p, j, h, n);
   });
   for (int64_t i = 0; i < order.T; ++i) {
@@ -192,9 +222,10 @@ void forward_typed(const MutTensorRef& y, const MutTensorRef& c, const MutTensor
       Workspace<C, kind> own;
       C *a = own.gates, *h = own.h;
       for (int64_t g = 0; g < G; ++g)
-        panels.multiply(now, p, static_cast<const C*>(packed) + (j * G + g * Block<C>::kCols) * H, a + g * B);
+        panels.multiply(now, p, static_cast<const C*>(packed) + (j * G + g * Block<C>::kCols) * panels.depth,
+                        a + g * B);
       for (int64_t r = 0; r < panels.rows(p); ++r) {
-        const int64_t sample = p * Block<C>::kRows + r, unit = sample * H + j;
+        const int64_t sample = panels.first(p) + r, unit = sample * H + j;
         const T* x = gx.as<T>() + (t * N + sample) * G * H + j;
         C *gates = a + r * Block<C>::kCols, *hr = h + r * Block<C>::kCols;
         if constexpr (kind == RnnKind::lstm) {
@@ -215,7 +246,7 @@ void forward_typed(const MutTensorRef& y, const MutTensorRef& c, const MutTensor
   }
 }
 
-template <class T, RnnKind kind>
+template <class T, RnnKind kind, bool Pairs>
 void backward_typed(const MutTensorRef& dgx, const MutTensorRef& dgh, const MutTensorRef& dh0, const MutTensorRef& dc,
                     const TensorRef& g, const TensorRef& y, const TensorRef& kept, const TensorRef& h0,
                     const TensorRef& c0, const void* packed, bool reverse) {
@@ -224,7 +255,7 @@ void backward_typed(const MutTensorRef& dgx, const MutTensorRef& dgh, const MutT
   constexpr bool gru = kind == RnnKind::gru, lstm = kind == RnnKind::lstm;
   const int64_t N = y.size(1), H = y.size(2), work = N * H * H * G;
   const Order order{y.size(0), reverse};
-  const Panels<C> panels{N, G * H};
+  const Panels<C, Pairs> panels(N, G * H);
   const int64_t size = panels.size();
   const Scratch memory(static_cast<size_t>(2 * size + (gru ? N * H : 0)) * sizeof(C));
   C *now = memory.as<C>(), *next = now + size, *rest = next + size;
@@ -236,9 +267,9 @@ void backward_typed(const MutTensorRef& dgx, const MutTensorRef& dgh, const MutT
       Workspace<C, kind> own;
       C *a = own.gates, *d = own.h;
       if (i == order.T - 1) zero(d, B);
-      else panels.multiply(now, p, weight + j * G * H, d);
+      else panels.multiply(now, p, weight + j * panels.depth, d);
       for (int64_t r = 0; r < panels.rows(p); ++r) {
-        const int64_t sample = p * Block<C>::kRows + r, unit = sample * H + j, place = t * N * H + unit;
+        const int64_t sample = panels.first(p) + r, unit = sample * H + j, place = t * N * H + unit;
         C *sums = a + r * Block<C>::kCols, *dr = d + r * Block<C>::kCols;
         const T* of_step = K ? kept.as<T>() + (t * N + sample) * K * H + j : nullptr;
         if constexpr (lstm)
@@ -262,16 +293,17 @@ void backward_typed(const MutTensorRef& dgx, const MutTensorRef& dgh, const MutT
   if (!dh0.defined()) return;
   for_blocks(panels, H, work, [&](int64_t p, int64_t j, int64_t n) {
     alignas(64) C d[B];
-    panels.multiply(now, p, weight + j * G * H, d);
+    panels.multiply(now, p, weight + j * panels.depth, d);
     for (int64_t r = 0; r < panels.rows(p); ++r) {
-      const int64_t unit = (p * Block<C>::kRows + r) * H + j;
+      const int64_t unit = (panels.first(p) + r) * H + j;
       for (int64_t u = 0; gru && u < n; ++u) d[r * Block<C>::kCols + u] += rest[unit + u];
       store(dh0.as_mut<T>() + unit, d + r * Block<C>::kCols, n);
     }
   });
 }
 
-// Forward: [block of units][gate][H][kCols] of the transposed rows; back: [block of units][G H][kCols].
+// Forward: [block of units][gate][H][kCols] of the transposed rows; back: [block of units][G H][kCols]. Numbers in twos
+// where they are multiplied by pairs: [H / 2][kCols][2].
 template <class T> void pack_typed(void* packed, const T* w, int64_t G, int64_t H, bool back) {
   using C = compute_t<T>;
   constexpr int64_t cols = Block<C>::kCols, kPart = 64;
@@ -295,6 +327,23 @@ template <class T> void pack_typed(void* packed, const T* w, int64_t G, int64_t 
                  }
                });
 }
+void pack_pairs(void* packed, const bf16* w, int64_t G, int64_t H, bool back) {
+  constexpr int64_t cols = Block<float>::kCols;
+  parallel_for(
+      fn::ceil_div(H, cols), std::max<int64_t>(1, kSerialBelow / (G * H * cols)), [&](int64_t begin, int64_t end) {
+        for (int64_t block = begin; block < end; ++block) {
+          const int64_t j = block * cols, n = std::min(cols, H - j);
+          auto* to = static_cast<uint16_t*>(packed) + j * G * H;
+          if (n < cols) __builtin_memset(to, 0, static_cast<size_t>(cols * G * H) * sizeof(uint16_t));
+          const auto twos = [&](uint16_t* panel, const bf16* from, int64_t depth, int64_t step, int64_t across) {
+            for (int64_t k = 0; k < depth; ++k)
+              for (int64_t u = 0; u < n; ++u) panel[(k / 2 * cols + u) * 2 + k % 2] = from[k * step + u * across].bits;
+          };
+          if (back) twos(to, w + j, G * H, H, 1);
+          for (int64_t gate = 0; !back && gate < G; ++gate) twos(to + gate * H * cols, w + (gate * H + j) * H, H, 1, H);
+        }
+      });
+}
 
 template <class F> void with_kind(RnnKind kind, const F& f) {
   switch (kind) {
@@ -305,33 +354,48 @@ template <class F> void with_kind(RnnKind kind, const F& f) {
   }
 }
 
-size_t packed_bytes(Dtype dtype, int64_t G, int64_t H) {
+bool takes_pairs(Dtype dtype, int64_t H) { return dtype == Dtype::bf16 && H % 2 == 0 && has_dots(); }
+
+/// f.operator()<Pairs>().
+template <class T, class F> void with_pairs(bool pairs, const F& f) {
+  if constexpr (kMayHaveDots && std::is_same_v<T, bf16>)
+    if (pairs) return f.template operator()<true>();
+  f.template operator()<false>();
+}
+
+size_t packed_bytes(Dtype dtype, int64_t G, int64_t H, bool pairs) {
   size_t bytes = 0;
   with_floating(dtype, [&]<class T> {
     using C = compute_t<T>;
-    bytes = static_cast<size_t>(fn::round_up(H, Block<C>::kCols) * G * H) * sizeof(C);
+    bytes = static_cast<size_t>(fn::round_up(H, Block<C>::kCols) * G * H) * (pairs ? sizeof(T) : sizeof(C));
   });
   return bytes;
 }
-void pack(void* packed, const void* w, Dtype dtype, int64_t G, int64_t H, bool back) {
+void pack(void* packed, const void* w, Dtype dtype, int64_t G, int64_t H, bool back, bool pairs) {
+  if (pairs) return pack_pairs(packed, static_cast<const bf16*>(w), G, H, back);
   with_floating(dtype, [&]<class T> { pack_typed(packed, static_cast<const T*>(w), G, H, back); });
 }
 void forward(const MutTensorRef& y, const MutTensorRef& c, const MutTensorRef& kept, const TensorRef& gx,
-             const TensorRef& h0, const void* packed, const TensorRef& bias, RnnKind kind, bool reverse) {
+             const TensorRef& h0, const void* packed, const TensorRef& bias, RnnKind kind, bool reverse, bool pairs) {
   with_floating(y.dtype, [&]<class T> {
-    with_kind(kind, [&]<RnnKind K> { forward_typed<T, K>(y, c, kept, gx, h0, packed, bias, reverse); });
+    with_kind(kind, [&]<RnnKind K> {
+      with_pairs<T>(pairs, [&]<bool P> { forward_typed<T, K, P>(y, c, kept, gx, h0, packed, bias, reverse); });
+    });
   });
 }
 void backward(const MutTensorRef& dgx, const MutTensorRef& dgh, const MutTensorRef& dh0, const MutTensorRef& dc,
               const TensorRef& g, const TensorRef& y, const TensorRef& kept, const TensorRef& h0, const TensorRef& c0,
-              const void* packed, RnnKind kind, bool reverse) {
+              const void* packed, RnnKind kind, bool reverse, bool pairs) {
   with_floating(y.dtype, [&]<class T> {
-    with_kind(kind, [&]<RnnKind K> { backward_typed<T, K>(dgx, dgh, dh0, dc, g, y, kept, h0, c0, packed, reverse); });
+    with_kind(kind, [&]<RnnKind K> {
+      with_pairs<T>(pairs,
+                    [&]<bool P> { backward_typed<T, K, P>(dgx, dgh, dh0, dc, g, y, kept, h0, c0, packed, reverse); });
+    });
   });
 }
 
 }  // namespace
 
-void register_rnn() { rnn_loops = {packed_bytes, pack, forward, backward}; }
+void register_rnn() { rnn_loops = {takes_pairs, packed_bytes, pack, forward, backward}; }
 
 }  // namespace weft::cpu::WEFT_ISA
