@@ -7,7 +7,7 @@ its first losses, and an engine's whole output beside PyTorch's in f32, must agr
 then weft and the peer alternate as compare.py does. A ratio is weft's time over the peer's; the fastest peer has the
 largest. All get the same threads, inter-op 1; peers get a malloc that keeps its memory (compare.py's KEEP).
 
-weft runs captured (nn::capture) what is no training step.
+weft runs captured (nn::capture).
 nhwc, nchw  the layout of the pictures
 pure        PyTorch in bf16 throughout, weights too; else bf16 is autocast, as weft's is
 """
@@ -24,7 +24,6 @@ from compare import Ended, ITERS, KEEP, ROOT, Server, one_line, pair, place_of, 
 
 PICTURES = ("squeezenet_infer", "resnet18_infer", "msgnet_infer", "resnet18", "unet2d")
 F32_ONLY = ("gelu_chain", "addmul")
-CAPTURED = ("squeezenet_infer", "resnet18_infer", "lstm_infer", "msgnet_infer", "gelu_chain", "addmul")  # nn::capture
 ENGINES = ("squeezenet_infer", "resnet18_infer", "lstm_infer", "msgnet_infer", "matmul4096", "addmul")
 ROWS = ("squeezenet_infer", "resnet18_infer", "lstm_infer", "msgnet_infer", "matmul4096", "resnet18", "unet2d", "lstm",
         "gelu_chain", "addmul", "mlp1k")
@@ -97,8 +96,7 @@ def against(weft, wanted, command, n, args):
 
 def measure(workload, args, versions):
     """{"results": peer -> what pair() says, "out": peer -> why it is not there}. versions: gets what took part."""
-    command = [args.bench, workload, "--threads", str(args.threads), "--dtype", args.dtype]
-    command += ["--captured"] if workload in CAPTURED else []
+    command = [args.bench, workload, "--threads", str(args.threads), "--dtype", args.dtype, "--captured"]
     mine = one_line(command + ["--iters", "1"], LIMITS[args.isa])
     versions[mine["peer"]] = True
     peers = peers_of(workload, args.dtype)

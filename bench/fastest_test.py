@@ -138,7 +138,7 @@ def test_row():
             "| lstm | - | - | - | - | - | jax: no jax |")
         with raises(RuntimeError, "no such thing"):
             row_of(f, [], fails="at once")
-        with raises(RuntimeError, "weft-bench lstm --threads 2 --dtype f32 --serve: gone"):
+        with raises(RuntimeError, "weft-bench lstm --threads 2 --dtype f32 --captured --serve: gone"):
             row_of(f, [("jax", ["json"], fake(f, "jax", 4))], fails="later")
 
 

@@ -2,8 +2,10 @@
 // The same arithmetic on CPU and CUDA; knows no tensors.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "weft/core/export.h"
 #include "weft/core/norm_params.h"
@@ -12,17 +14,24 @@ namespace weft::fn {
 inline namespace WEFT_ISA {
 
 /// An activation as three numbers, so that loops need no copy for each kind: v <= t ? (v <= zero ? 0 : v slope) : v. A
-/// NaN threshold is never reached. relu: t = 0, zero = inf; leaky_relu: t just below 0 and zero = NaN; none: t = NaN.
+/// NaN threshold is never reached. relu: t = zero = slope = 0; leaky_relu: t = 0, zero = NaN; none: t = zero = NaN.
 template <class A> struct Gate {
   A t, zero, slope;
   explicit Gate(const NormParams& o) : slope(static_cast<A>(o.slope)) {
     constexpr A nan = std::numeric_limits<A>::quiet_NaN();
     t = o.activation == Activation::none ? nan : A(0);
-    zero = o.activation == Activation::relu ? std::numeric_limits<A>::infinity() : nan;
+    zero = o.activation == Activation::relu ? A(0) : nan;
+    if (o.activation == Activation::relu) slope = 0;
   }
   WEFT_HD WEFT_INLINE A forward(A v) const { return v <= t ? (v <= zero ? A(0) : v * slope) : v; }
-  /// Gradient through the activation, by the sign that it saw.
-  WEFT_HD WEFT_INLINE A backward(A sign, A g) const { return sign <= t ? (sign <= zero ? A(0) : g * slope) : g; }
+  /// Gradient through the activation, by the sign that it saw. Not a choice between values: compilers make masked loads
+  /// of g of those, which wait for the sign.
+  WEFT_HD WEFT_INLINE A backward(A sign, A g) const {
+    using Bits = std::conditional_t<sizeof(A) == 4, int32_t, int64_t>;
+    const A by = sign <= t ? slope : A(1);
+    const Bits kept = sign <= zero ? 0 : -1;  // an infinite g times 0 is none
+    return std::bit_cast<A>(std::bit_cast<Bits>(g * by) & kept);
+  }
   WEFT_HD WEFT_INLINE A inverse(A y) const { return y < t ? y / slope : y; }
 };
 

@@ -184,6 +184,18 @@ TEST_SUITE("norm") {
       CHECK(got.to_vector<double>() == std::vector<double>(3, a == Activation::relu ? 0 : 8 * 0.25));
     }
   }
+  DEVICE_TEST_CASE("what the fused activation stops it stops, were it infinite") {
+    const Tensor one = here::ones({2});
+    for (const Dtype d : {Dtype::f32, Dtype::f64, Dtype::bf16}) {
+      const Tensor ones = one.to(d == Dtype::f64 ? d : Dtype::f32), x = ramp({2, 2, 3, 4}).clone() - 0.5;
+      for (const Tensor& in : layouts(x.to(d))) {
+        Tensor leaf = in.detach().set_requires_grad();
+        const Tensor y = batch_norm(leaf, zeros_like(ones), ones, {}, {}, {.activation = Activation::relu});
+        const Tensor g = where(gt(in, 0), 2.0, double(INFINITY)).to(d);
+        CHECK(equal(grad({y}, {leaf}, {.grad_outputs = {g}})[0], where(gt(in, 0), 2.0, 0.0).to(d)));
+      }
+    }
+  }
 
   DEVICE_TEST_CASE("instance norm") {
     for (const Shape& shape : {Shape{2, 5, 7}, Shape{3, 4, 4, 6}, Shape{2, 70, 3, 3}, Shape{2, 3, 2, 3, 4}}) {
