@@ -1,0 +1,285 @@
+// Convolutions whose result has at most 8 channels in a group, by multiplications and additions of its own: a tile of
+// the implicit product would be mostly empty there. Sums have a fixed order.
+#pragma once
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "weft/backends/cuda/block.cuh"
+#include "weft/backends/cuda/conv_direct.cuh"
+#include "weft/backends/cuda/conv_tile.cuh"
+
+namespace weft::cuda {
+
+inline constexpr int64_t kFewChannels = 8;
+
+/// Calls f.operator()<R>() with the least number of channels that is compiled and holds `channels` <= kFewChannels.
+template <class F> void dispatch_few(int64_t channels, const F& f) {
+  if (channels == 1) f.template operator()<1>();
+  else if (channels == 2) f.template operator()<2>();
+  else if (channels == 3) f.template operator()<3>();
+  else if (channels == 4) f.template operator()<4>();
+  else f.template operator()<8>();
+}
+
+/// Channel r of a group of so many is there, where R are compiled.
+template <int R> WEFT_HD WEFT_INLINE bool is_channel(int r, int channels) { return R <= 4 || r < channels; }
+
+/// out[position, group, r] = sum over taps and channels of source * weights[group, r, tap, channel] (+ bias). Units are
+/// V channels of the source.
+struct FewProduct {
+  Windows windows;
+  const void *source, *weights, *bias;
+  void* out;
+  fn::FastDivisor groups, strips;  // strips: of neighbouring positions, along the last axis
+  uint32_t items, lane_bits;       // items: strips of all images, times groups; 2^lane_bits lanes share one
+  uint32_t units, all_taps;        // units: of a group
+  int32_t channels;                // of a group of out
+  int64_t out_pitch;
+};
+
+/// Positions of a strip: as many as keep a strip of units in 32 registers.
+template <class T, int V> inline constexpr int kStrip = sizeof(T) == 8 ? 4 : 32 / V;
+
+/// `Slide`: neighbouring positions read neighbouring places at a tap, and the next tap's are one further, so that a tap
+/// brings one new place of a strip.
+template <class T, int V, int R, bool Slide> struct FewStrip {
+  using C = compute_t<T>;
+  static constexpr int P = kStrip<T, V>, kUnroll = Slide ? P : 1;
+  C x[P][V], sums[P][R];  // the place that position q reads at tap j is x[(q + j) % P]
+
+  __device__ WEFT_INLINE void load(C (&to)[V], const FewProduct& p, uint32_t line, int32_t at) {
+    Pack<T, V> unit{};
+    if (static_cast<uint32_t>(at) < static_cast<uint32_t>(p.windows.source[2]))
+      unit = static_cast<const Pack<T, V>*>(p.source)[size_t{line + static_cast<uint32_t>(at) * p.windows.pitch[2]}];
+    WEFT_UNROLL
+    for (int v = 0; v < V; ++v) to[v] = static_cast<C>(unit.v[v]);
+  }
+  /// Adds what the taps of the last axis give for one unit. line: units to its first place; weight: to its first weight
+  /// of the group; first: the place of position 0 at the first tap.
+  __device__ WEFT_INLINE void add(const FewProduct& p, uint32_t line, uint32_t weight, int32_t first) {
+    const Windows& w = p.windows;
+    const auto taps = static_cast<int32_t>(w.taps[2].divisor);
+    const int32_t step = Slide ? (w.tap_step[2] < 0 ? -1 : 1) : w.row_step[2];
+    const uint32_t tap_units = static_cast<uint32_t>(w.weight_tap[2]) * p.units, row_units = p.all_taps * p.units;
+    if constexpr (Slide) WEFT_UNROLL
+    for (int q = 0; q < P - 1; ++q) load(x[q], p, line, first + step * q);
+    WEFT_NO_UNROLL
+    for (int32_t turn = 0; turn < taps; turn += kUnroll) {
+      WEFT_UNROLL
+      for (int k = 0; k < kUnroll; ++k) {
+        const int32_t tap = turn + k;
+        if (k > 0 && tap >= taps) break;
+        if constexpr (Slide) {
+          load(x[(k + P - 1) % P], p, line, first + step * (tap + P - 1));
+        } else {
+          WEFT_UNROLL
+          for (int q = 0; q < P; ++q) load(x[q], p, line, first + step * q + tap * w.tap_step[2]);
+        }
+        WEFT_UNROLL
+        for (int r = 0; r < R; ++r) {
+          const int row = is_channel<R>(r, p.channels) ? r : 0;  // sums of channels that are not there are not stored
+          const auto f = static_cast<const Pack<T, V>*>(p.weights)[size_t{
+              weight + static_cast<uint32_t>(tap) * tap_units + static_cast<uint32_t>(row) * row_units}];
+          WEFT_UNROLL
+          for (int v = 0; v < V; ++v) {
+            const C factor = static_cast<C>(f.v[v]);
+            WEFT_UNROLL
+            for (int q = 0; q < P; ++q) sums[q][r] = multiply_add(x[(q + k) % P][v], factor, sums[q][r]);
+          }
+        }
+      }
+    }
+  }
+};
+
+template <class T, int V, int R, bool Slide>
+__global__ void __launch_bounds__(kBlock, R > 4 ? 1 : 2) few_channels_kernel(const FewProduct p) {
+  using C = compute_t<T>;
+  using Strip = FewStrip<T, V, R, Slide>;
+  const Windows& w = p.windows;
+  const uint32_t number = blockIdx.x * kBlock + threadIdx.x, lanes = 1u << p.lane_bits, lane = number & (lanes - 1);
+  uint32_t item = number >> p.lane_bits;
+  const bool there = item < p.items;
+  if (!there) item = 0;
+  const auto group = static_cast<uint32_t>(fn::take_digit(item, p.groups));
+  // Strips below each other are neighbours: the windows of a block overlap.
+  const auto row1 = static_cast<int32_t>(fn::take_digit(item, w.rows[1])),
+             column = static_cast<int32_t>(fn::take_digit(item, p.strips)) * Strip::P,
+             row0 = static_cast<int32_t>(fn::take_digit(item, w.rows[0]));
+  const bool back = Slide && w.tap_step[2] < 0;  // position q is the q-th from the end
+  const int32_t first = (column + (back ? Strip::P - 1 : 0)) * w.row_step[2] + w.start[2];
+
+  Strip strip{};
+  int32_t tap0 = w.first_weight_tap, at0 = row0 * w.row_step[0] + w.start[0];
+  for (uint32_t j0 = 0; j0 < w.taps[0].divisor; ++j0, at0 += w.tap_step[0], tap0 += w.weight_tap[0]) {
+    if (static_cast<uint32_t>(at0) >= static_cast<uint32_t>(w.source[0])) continue;
+    int32_t tap1 = tap0, at1 = row1 * w.row_step[1] + w.start[1];
+    for (uint32_t j1 = 0; j1 < w.taps[1].divisor; ++j1, at1 += w.tap_step[1], tap1 += w.weight_tap[1]) {
+      if (static_cast<uint32_t>(at1) >= static_cast<uint32_t>(w.source[1])) continue;
+      const uint32_t line = item * w.image + static_cast<uint32_t>(at0) * w.pitch[0] +
+                            static_cast<uint32_t>(at1) * w.pitch[1] + group * p.units,
+                     weight = (group * static_cast<uint32_t>(p.channels) * p.all_taps + static_cast<uint32_t>(tap1)) *
+                              p.units;
+      for (uint32_t unit = lane; unit < p.units; unit += lanes) strip.add(p, line + unit, weight + unit, first);
+    }
+  }
+
+  const int64_t line = item * w.to_image + row0 * w.to[0] + row1 * w.to[1] + w.first_to;
+  WEFT_UNROLL
+  for (int q = 0; q < Strip::P; ++q) {
+    C sums[R];
+    WEFT_UNROLL
+    for (int r = 0; r < R; ++r) sums[r] = warp_reduce(strip.sums[q][r], AddValues(), static_cast<int>(lanes));
+    const int32_t to = column + (back ? Strip::P - 1 - q : q);
+    if (!there || (static_cast<uint32_t>(q) & (lanes - 1)) != lane || to >= static_cast<int32_t>(w.rows[2].divisor))
+      continue;
+    WEFT_UNROLL
+    for (int r = 0; r < R; ++r) {
+      if (!is_channel<R>(r, p.channels)) break;
+      const int64_t channel = int64_t{group} * p.channels + r;
+      if (p.bias) sums[r] += static_cast<C>(static_cast<const T*>(p.bias)[channel]);
+      static_cast<T*>(p.out)[(line + to * w.to[2]) * p.out_pitch + channel] = static_cast<T>(sums[r]);
+    }
+  }
+}
+
+/// The same windows, with the innermost axis that has more than one position as the last one.
+inline Windows innermost_last(Windows w) {
+  const auto later = [](auto& v) { std::rotate(v, v + 2, v + 3); };
+  for (int i = 0; i < 2 && w.rows[2].divisor == 1 && w.taps[2].divisor == 1 && w.source[2] == 1; ++i) {
+    later(w.rows), later(w.taps), later(w.source), later(w.row_step), later(w.tap_step), later(w.start);
+    later(w.pitch), later(w.weight_tap), later(w.to);
+  }
+  return w;
+}
+/// Of windows with the innermost axis last; so are those of the functions below.
+inline bool few_slides(const Windows& w) {
+  return w.row_step[2] == 1 && (w.taps[2].divisor < 2 || std::abs(w.tap_step[2]) == 1);
+}
+/// Lanes that share a strip, as a power of two: one for each unit, up to a warp.
+inline uint32_t few_lane_bits(int64_t units) {
+  uint32_t bits = 0;
+  while (bits < 5 && int64_t{2} << bits <= units) ++bits;
+  return bits;
+}
+
+/// out, at the positions of w's rows: windows times weights (+ bias), where a group has so many units. `wish`: images
+/// of a launch, or 0.
+template <class T, int V>
+void few_windows_times_weights(T* out, int64_t out_channels, int64_t groups, const void* source, const void* weights,
+                               const void* bias, int64_t units, const Windows& w, int64_t images, int64_t all_taps,
+                               int64_t wish) {
+  constexpr int P = kStrip<T, V>;
+  WEFT_CHECK(out_channels * all_taps * units < int64_t{1} << 31, NotSupported, "conv: a weight takes 16 GiB or more");
+  const int64_t strips = ceil_div(int64_t{w.rows[2].divisor}, P),
+                image_items = strips * w.rows[1].divisor * w.rows[0].divisor * groups;
+  FewProduct p{};
+  p.windows = w;
+  p.weights = weights, p.bias = bias;
+  p.groups = divisor_of(groups), p.strips = divisor_of(strips);
+  p.lane_bits = few_lane_bits(units);
+  p.units = static_cast<uint32_t>(units), p.all_taps = static_cast<uint32_t>(all_taps);
+  p.channels = static_cast<int32_t>(out_channels / groups);
+  p.out_pitch = out_channels;
+  WEFT_CHECK(image_items << p.lane_bits < int64_t{1} << 31, NotSupported,
+             "conv: 2^31 strips of positions or more in an image");
+  const int64_t most = w.images_at_once(images, wish, groups << p.lane_bits);
+  for (int64_t first = 0; first < images; first += most) {
+    const int64_t items = (images - first < most ? images - first : most) * image_items;
+    if (items == 0) continue;
+    p.items = static_cast<uint32_t>(items);
+    p.source = static_cast<const T*>(source) + first * w.image * V;
+    p.out = out + first * w.to_image * out_channels;
+    const auto grid = static_cast<unsigned>(ceil_div(items << p.lane_bits, kBlock));
+    dispatch_few(p.channels, [&]<int R> {
+      launch(few_slides(w) ? few_channels_kernel<T, V, R, true> : few_channels_kernel<T, V, R, false>, grid, kBlock, 0,
+             p);
+    });
+  }
+}
+
+/// Positions that a thread of a weight gradient takes in turn without looking up where they are.
+inline constexpr int64_t kFewSegment = 64;
+
+/// sums [part, group, r, tap, channel] = sums over the part's segments of rows of g[row, group, r] * x at the row's tap.
+template <class T, int V, int R> struct FewWeightGrad {
+  using C = compute_t<T>;
+  Windows w;
+  const T* x;
+  const T* g;
+  C* sums;
+  fn::FastDivisor units, taps, groups, per_line;  // per_line: segments of a line along the last axis
+  uint32_t segments, per_part, pitch;             // pitch: of g
+  int32_t channels;
+  __device__ void operator()(uint32_t number) const {
+    C* to = sums;
+    const auto unit = static_cast<uint32_t>(fn::take_digit(number, units)),
+               tap = static_cast<uint32_t>(fn::take_digit(number, taps)),
+               group = static_cast<uint32_t>(fn::take_digit(number, groups));
+    const WindowTap shift(w, tap);
+    C total[R][V] = {};
+    uint32_t segment = number * per_part;
+    const uint32_t end = segments < segment + per_part ? segments : segment + per_part;
+    for (; segment < end; ++segment) {
+      uint32_t line = segment;
+      const auto column = static_cast<uint32_t>(fn::take_digit(line, per_line) * kFewSegment);
+      uint32_t row = line * w.rows[2].divisor + column;
+      const WindowRow r(w, row);
+      int32_t at[3];
+      WEFT_UNROLL
+      for (int i = 0; i < 3; ++i) at[i] = r.at[i] * w.row_step[i] + w.start[i] + shift.shift[i];
+      if (!is_inside<2>(w, at)) continue;
+      uint32_t from = r.n * w.image + offset_of(w, at) + group * units.divisor + unit;
+      const uint32_t left = w.rows[2].divisor - column,
+                     stop = row + (left < kFewSegment ? left : static_cast<uint32_t>(kFewSegment));
+      const T* factor = g + size_t{row} * pitch + group * static_cast<uint32_t>(channels);
+      for (; row < stop; ++row, factor += pitch) {
+        if (static_cast<uint32_t>(at[2]) < static_cast<uint32_t>(w.source[2])) {
+          const auto pack = reinterpret_cast<const Pack<T, V>*>(x)[size_t{from}];
+          WEFT_UNROLL
+          for (int k = 0; k < R; ++k) {
+            const C f = static_cast<C>(factor[is_channel<R>(k, channels) ? k : 0]);
+            WEFT_UNROLL
+            for (int v = 0; v < V; ++v) total[k][v] = multiply_add(static_cast<C>(pack.v[v]), f, total[k][v]);
+          }
+        }
+        at[2] += w.row_step[2];
+        from += static_cast<uint32_t>(w.row_step[2]) * w.pitch[2];
+      }
+    }
+    // number is the part now
+    const int64_t tap_units = int64_t{taps.divisor} * units.divisor,
+                  first = (int64_t{number} * groups.divisor + group) * channels * tap_units +
+                          int64_t{tap} * units.divisor + unit;
+    WEFT_UNROLL
+    for (int k = 0; k < R; ++k) {
+      if (!is_channel<R>(k, channels)) break;
+      WEFT_UNROLL
+      for (int v = 0; v < V; ++v) to[(first + k * tap_units) * V + v] = total[k][v];
+    }
+  }
+};
+
+/// Whether a group's result of so many channels is left to the kernels above. Of f32 and f64 it always is. Halves they
+/// turn into f32, while tensor cores take them as they are: the counts are instructions of a warp, from the compiled
+/// code, for a position (of the implicit product's tile of 128 positions). units: of a group of the source.
+inline bool few_windows_gain(Dtype d, int64_t channels, const Windows& w, int64_t units, int unit) {
+  if (channels > kFewChannels || itemsize(d) > 2) return channels <= kFewChannels;
+  const int v = unit / 2, strip = 32 / v;
+  const int64_t taps = w.tap_count(), lanes = int64_t{1} << few_lane_bits(units), loads = few_slides(w) ? 1 : strip,
+                stages = ceil_div(taps * units * unit, 64);
+  const double tap = static_cast<double>((32 + 2 * v) * channels + (2 * v + 13) * loads + 9),
+               own = static_cast<double>(taps * units) * tap / (32 * strip) +
+                     static_cast<double>(lanes * (2 * channels * few_lane_bits(units) * strip + 80)) / (32 * strip);
+  return own < static_cast<double>((stages + 4) * (unit == 8 ? 4 * 295 : 2 * 280)) / 128;
+}
+/// The same of a weight gradient, whose columns are taps * units; for a row of g.
+inline bool few_weight_grad_gains(Dtype d, int64_t channels, int64_t taps, int64_t units, int unit) {
+  if (channels > kFewChannels || itemsize(d) > 2) return channels <= kFewChannels;
+  const int v = unit / 2;
+  const double own = static_cast<double>(taps * units * (30 + 3 * v * channels / 2)) / 32;
+  return own < static_cast<double>(ceil_div(taps * units * v, 64) * 2 * (unit == 8 ? 402 : 250)) / 32;
+}
+
+}  // namespace weft::cuda
