@@ -7,6 +7,7 @@
 #include "weft/backends/cuda/conv_direct.cuh"
 #include "weft/backends/cuda/conv_few.cuh"
 #include "weft/backends/cuda/conv_gemm.cuh"
+#include "weft/backends/cuda/conv_narrow.cuh"
 #include "weft/backends/cuda/gemm.h"
 #include "weft/core/backend.h"
 #include "weft/core/dense_copy.h"
@@ -23,6 +24,11 @@ template <class F> void dispatch_arithmetic(Dtype d, F&& f) {
       f.template operator()<T, Arithmetic::fma>();
     }
   });
+}
+
+/// Calls f.operator()<T>() for f32 and f64.
+template <class F> void dispatch_wide(Dtype d, const F& f) {
+  d == Dtype::f64 ? f.template operator()<double>() : f.template operator()<float>();
 }
 
 /// Bytes that are copied at once of an image with so many channels in a group; what fills fewer units is not multiplied.
@@ -96,6 +102,17 @@ inline Packed packed_weight(const TensorRef& w, int64_t groups, bool back, int u
   if (back) axes.add(group_o, w.strides[0]);
   else axes.add(w.shape[1], w.strides[1]);
   return packed(w, axes, unit, scratch);
+}
+/// [group, taps, c, o of the group], or (`back`) [group, taps, o of the group, c].
+inline Packed packed_narrow(const TensorRef& w, int64_t groups, bool back, Scratch& scratch) {
+  AxisOrder axes;
+  const int64_t group_o = w.shape[0] / groups;
+  axes.add(groups, w.strides[0] * group_o);
+  axes.add_spatial(w);
+  if (!back) axes.add(w.shape[1], w.strides[1]);
+  axes.add(group_o, w.strides[0]);
+  if (back) axes.add(w.shape[1], w.strides[1]);
+  return packed(w, axes, 32, scratch);
 }
 /// [taps, o] of a depthwise convolution's.
 inline Packed packed_depthwise(const TensorRef& w, Scratch& scratch) {
@@ -227,6 +244,14 @@ inline void conv(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, 
     add_bias(g, b);
     return gemm(g);
   }
+  if (const Windows windows = innermost_last(Windows::of_input(p, p.c));
+      !plan.m && narrow_windows_gain(dtype, p.group_o(), p.group_c(), windows)) {
+    const void *from = packed_image(x, 1, item, features).data, *f = packed_narrow(w, p.groups, false, weights).data;
+    return dispatch_wide(dtype, [&]<class T> {
+      narrow_windows_times_weights<T>(y.as_mut<T>(), p.o, p.groups, from, f, b, p.group_c(), windows, p.n, p.taps(),
+                                      plan.images);
+    });
+  }
   const int unit = unit_of(p, p.group_c(), dtype);
   const Packed from = packed_image(x, p.groups, unit, features), f = packed_weight(w, p.groups, false, unit, weights);
   dispatch_arithmetic(dtype, [&]<class T, Arithmetic How> {
@@ -260,6 +285,17 @@ inline void conv_input_grad(const MutTensorRef& x_grad, const TensorRef& g, cons
     product.b = packed_weight(w, 1, false, item, weights).data, product.b_row = p.c;
     add_bias(product, b);
     return gemm(product);
+  }
+  const int64_t corner[3] = {};
+  if (!plan.m &&
+      narrow_windows_gain(dtype, p.group_c(), p.group_o(), innermost_last(Windows::of_gradient(p, corner, p.o)))) {
+    const void *from = packed_image(g, 1, item, gradients).data, *f = packed_narrow(w, p.groups, true, weights).data;
+    return dispatch_wide(dtype, [&]<class T> {
+      for_each_phase(p, p.o, [&](const Windows& windows) {
+        narrow_windows_times_weights<T>(x_grad.as_mut<T>(), p.c, p.groups, from, f, b, p.group_o(),
+                                        innermost_last(windows), p.n, p.taps(), plan.images);
+      });
+    });
   }
   const int unit = unit_of(p, p.group_o(), dtype);
   const Packed from = packed_image(g, p.groups, unit, gradients), f = packed_weight(w, p.groups, true, unit, weights);

@@ -34,19 +34,19 @@ struct FewProduct {
   fn::FastDivisor groups, strips;  // strips: of neighbouring positions, along the last axis
   uint32_t items, lane_bits;       // items: strips of all images, times groups; 2^lane_bits lanes share one
   uint32_t units, all_taps;        // units: of a group
-  int32_t channels;                // of a group of out
+  int32_t channels, phases;        // channels: of a group of out
   int64_t out_pitch;
 };
 
 /// Positions of a strip: as many as keep a strip of units in 32 registers.
 template <class T, int V> inline constexpr int kStrip = sizeof(T) == 8 ? 4 : 32 / V;
 
-/// `Slide`: neighbouring positions read neighbouring places at a tap, and the next tap's are one further, so that a tap
-/// brings one new place of a strip.
+/// `Slide`: position q reads at a tap what the position behind it reads `phases` taps before, so that a tap brings one
+/// new place of a strip; taps are taken phase by phase.
 template <class T, int V, int R, bool Slide> struct FewStrip {
   using C = compute_t<T>;
   static constexpr int P = kStrip<T, V>, kUnroll = Slide ? P : 1;
-  C x[P][V], sums[P][R];  // the place that position q reads at tap j is x[(q + j) % P]
+  C x[P][V], sums[P][R];  // the place that position q reads at the j-th tap of a phase is x[(q + j) % P]
 
   __device__ WEFT_INLINE void load(C (&to)[V], const FewProduct& p, uint32_t line, int32_t at) {
     Pack<T, V> unit{};
@@ -60,34 +60,42 @@ template <class T, int V, int R, bool Slide> struct FewStrip {
   __device__ WEFT_INLINE void add(const FewProduct& p, uint32_t line, uint32_t weight, int32_t first) {
     const Windows& w = p.windows;
     const auto taps = static_cast<int32_t>(w.taps[2].divisor);
-    const int32_t step = Slide ? (w.tap_step[2] < 0 ? -1 : 1) : w.row_step[2];
+    const int32_t step = Slide && w.tap_step[2] < 0 ? -w.row_step[2] : w.row_step[2], phases = Slide ? p.phases : 1;
     const uint32_t tap_units = static_cast<uint32_t>(w.weight_tap[2]) * p.units, row_units = p.all_taps * p.units;
-    if constexpr (Slide) WEFT_UNROLL
-    for (int q = 0; q < P - 1; ++q) load(x[q], p, line, first + step * q);
     WEFT_NO_UNROLL
-    for (int32_t turn = 0; turn < taps; turn += kUnroll) {
-      WEFT_UNROLL
-      for (int k = 0; k < kUnroll; ++k) {
-        const int32_t tap = turn + k;
-        if (k > 0 && tap >= taps) break;
-        if constexpr (Slide) {
-          load(x[(k + P - 1) % P], p, line, first + step * (tap + P - 1));
-        } else {
-          WEFT_UNROLL
-          for (int q = 0; q < P; ++q) load(x[q], p, line, first + step * q + tap * w.tap_step[2]);
-        }
+    for (int32_t phase = 0; phase < phases && phase < taps; ++phase) {
+      const int32_t from = first + phase * w.tap_step[2];
+      if constexpr (Slide) WEFT_UNROLL
+      for (int q = 0; q < P - 1; ++q) load(x[q], p, line, from + step * q);
+      WEFT_NO_UNROLL
+      for (int32_t turn = 0; phase + turn * phases < taps; turn += kUnroll) {
         WEFT_UNROLL
-        for (int r = 0; r < R; ++r) {
-          const int row = is_channel<R>(r, p.channels) ? r : 0;  // sums of channels that are not there are not stored
-          const auto f = static_cast<const Pack<T, V>*>(p.weights)[size_t{
-              weight + static_cast<uint32_t>(tap) * tap_units + static_cast<uint32_t>(row) * row_units}];
-          WEFT_UNROLL
-          for (int v = 0; v < V; ++v) {
-            const C factor = static_cast<C>(f.v[v]);
+        for (int k = 0; k < kUnroll; ++k) {
+          const int32_t tap = phase + (turn + k) * phases;
+          if (k > 0 && tap >= taps) break;
+          if constexpr (Slide) {
+            load(x[(k + P - 1) % P], p, line, from + step * (turn + k + P - 1));
+          } else {
             WEFT_UNROLL
-            for (int q = 0; q < P; ++q) sums[q][r] = multiply_add(x[(q + k) % P][v], factor, sums[q][r]);
+            for (int q = 0; q < P; ++q) load(x[q], p, line, from + step * q + tap * w.tap_step[2]);
           }
+          add_tap(p, weight + static_cast<uint32_t>(tap) * tap_units, row_units, k);
         }
+      }
+    }
+  }
+
+ private:
+  __device__ WEFT_INLINE void add_tap(const FewProduct& p, uint32_t weight, uint32_t row_units, int k) {
+    WEFT_UNROLL
+    for (int r = 0; r < R; ++r) {
+      const int row = is_channel<R>(r, p.channels) ? r : 0;  // sums of channels that are not there are not stored
+      const auto f = static_cast<const Pack<T, V>*>(p.weights)[size_t{weight + static_cast<uint32_t>(row) * row_units}];
+      WEFT_UNROLL
+      for (int v = 0; v < V; ++v) {
+        const C factor = static_cast<C>(f.v[v]);
+        WEFT_UNROLL
+        for (int q = 0; q < P; ++q) sums[q][r] = multiply_add(x[(q + k) % P][v], factor, sums[q][r]);
       }
     }
   }
@@ -153,9 +161,19 @@ inline Windows innermost_last(Windows w) {
   }
   return w;
 }
-/// Of windows with the innermost axis last; so are those of the functions below.
-inline bool few_slides(const Windows& w) {
-  return w.row_step[2] == 1 && (w.taps[2].divisor < 2 || std::abs(w.tap_step[2]) == 1);
+/// The phases of taps along the last axis of such windows whose places slide, or 0.
+inline int32_t sliding_phases(const Windows& w) {
+  if (w.row_step[2] == 0) return 0;
+  if (w.taps[2].divisor < 2) return 1;
+  const int32_t step = std::abs(w.tap_step[2]);
+  return step > 0 && w.row_step[2] % step == 0 ? w.row_step[2] / step : 0;
+}
+/// The places behind the last position of a row, which its last strip looks at, are numbers of 32 bits, too.
+inline bool strips_fit(const Windows& w) { return w.row_step[2] < 1 << 24; }
+/// Places that a strip of so many positions loads at all taps along that axis.
+inline int64_t strip_loads(const Windows& w, int64_t strip) {
+  const int64_t taps = w.taps[2].divisor, phases = std::min<int64_t>(sliding_phases(w), taps);
+  return phases > 0 ? phases * (strip - 1) + taps : strip * taps;
 }
 /// Lanes that share a strip, as a power of two: one for each unit, up to a warp.
 inline uint32_t few_lane_bits(int64_t units) {
@@ -181,6 +199,7 @@ void few_windows_times_weights(T* out, int64_t out_channels, int64_t groups, con
   p.lane_bits = few_lane_bits(units);
   p.units = static_cast<uint32_t>(units), p.all_taps = static_cast<uint32_t>(all_taps);
   p.channels = static_cast<int32_t>(out_channels / groups);
+  p.phases = sliding_phases(w);
   p.out_pitch = out_channels;
   WEFT_CHECK(image_items << p.lane_bits < int64_t{1} << 31, NotSupported,
              "conv: 2^31 strips of positions or more in an image");
@@ -193,7 +212,7 @@ void few_windows_times_weights(T* out, int64_t out_channels, int64_t groups, con
     p.out = out + first * w.to_image * out_channels;
     const auto grid = static_cast<unsigned>(ceil_div(items << p.lane_bits, kBlock));
     dispatch_few(p.channels, [&]<int R> {
-      launch(few_slides(w) ? few_channels_kernel<T, V, R, true> : few_channels_kernel<T, V, R, false>, grid, kBlock, 0,
+      launch(p.phases > 0 ? few_channels_kernel<T, V, R, true> : few_channels_kernel<T, V, R, false>, grid, kBlock, 0,
              p);
     });
   }
@@ -265,12 +284,13 @@ template <class T, int V, int R> struct FewWeightGrad {
 /// turn into f32, while tensor cores take them as they are: the counts are instructions of a warp, from the compiled
 /// code, for a position (of the implicit product's tile of 128 positions). units: of a group of the source.
 inline bool few_windows_gain(Dtype d, int64_t channels, const Windows& w, int64_t units, int unit) {
-  if (channels > kFewChannels || itemsize(d) > 2) return channels <= kFewChannels;
+  if (channels > kFewChannels || !strips_fit(w)) return false;
+  if (itemsize(d) > 2) return true;
   const int v = unit / 2, strip = 32 / v;
-  const int64_t taps = w.tap_count(), lanes = int64_t{1} << few_lane_bits(units), loads = few_slides(w) ? 1 : strip,
-                stages = ceil_div(taps * units * unit, 64);
-  const double tap = static_cast<double>((32 + 2 * v) * channels + (2 * v + 13) * loads + 9),
-               own = static_cast<double>(taps * units) * tap / (32 * strip) +
+  const int64_t taps = w.taps[2].divisor, lines = w.tap_count() / std::max<int64_t>(taps, 1) * units,
+                lanes = int64_t{1} << few_lane_bits(units), stages = ceil_div(lines * taps * unit, 64);
+  const double line = static_cast<double>(taps * ((32 + 2 * v) * channels + 9) + strip_loads(w, strip) * (2 * v + 13)),
+               own = static_cast<double>(lines) * line / (32 * strip) +
                      static_cast<double>(lanes * (2 * channels * few_lane_bits(units) * strip + 80)) / (32 * strip);
   return own < static_cast<double>((stages + 4) * (unit == 8 ? 4 * 295 : 2 * 280)) / 128;
 }

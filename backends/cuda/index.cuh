@@ -135,7 +135,7 @@ struct DestinationOfOffset {
   }
 };
 /// Sorts by destinations up to `most`.
-inline const WideItem* sort_destinations(WideItem* items, int64_t n, int64_t most) {
+template <class Item> const Item* sort_destinations(Item* items, int64_t n, int64_t most) {
   unsigned bytes = 1;
   for (; most > 255; most /= 256) bytes = bytes << 1 | 1;
   return sort_items(items, items + n, 1, n, bytes);
