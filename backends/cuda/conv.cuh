@@ -174,7 +174,8 @@ template <class T, Arithmetic How>
 void by_unit(int unit, T* out, int64_t out_channels, int64_t groups, const Packed& source, const Packed& weights,
              const void* bias, const Windows& w, int64_t images, int64_t all_taps, bool whole, const ConvPlan& plan) {
   const Windows turned = innermost_last(w);
-  const bool few = !plan.m && few_windows_gain(dtype_of<T>::value, out_channels / groups, turned, source.units, unit);
+  const bool few = !plan.m && few_windows_gain(dtype_of<T>::value, out_channels / groups, turned, source.units, unit,
+                                               images * groups);
   const auto run = [&]<int Unit> {
     if (few)
       few_windows_times_weights<T, Unit / static_cast<int>(sizeof(T))>(out, out_channels, groups, source.data,
@@ -373,7 +374,8 @@ void sum_few_weight_grad(T* w_grad, const Packed& x, const Packed& g, const Conv
                 per_line = ceil_div(int64_t{w.rows[2].divisor}, kFewSegment),
                 image_segments = int64_t{w.rows[0].divisor} * w.rows[1].divisor * per_line,
                 segments = std::max<int64_t>(std::min(most, geometry.n) * image_segments, 1),
-                wanted = ceil_div(int64_t{multiprocessors()} * 8 * kBlock, columns),  // 8 blocks on each
+                wanted = ceil_div(int64_t{multiprocessors()} * 8 * kBlock,
+                                  std::max<int64_t>(columns, 1)),  // 8 blocks on each
       per_part = ceil_div(segments, std::min(wanted, segments)), parts = ceil_div(segments, per_part);
   Scratch sums(static_cast<size_t>(turns * parts * part) * sizeof(C));
   for (int64_t turn = 0; turn < turns; ++turn) {

@@ -280,11 +280,15 @@ template <class T, int V, int R> struct FewWeightGrad {
   }
 };
 
-/// Whether a group's result of so many channels is left to the kernels above. Of f32 and f64 it always is. Halves they
-/// turn into f32, while tensor cores take them as they are: the counts are instructions of a warp, from the compiled
-/// code, for a position (of the implicit product's tile of 128 positions). units: of a group of the source.
-inline bool few_windows_gain(Dtype d, int64_t channels, const Windows& w, int64_t units, int unit) {
+/// Whether a group's result of so many channels is left to the kernels above. Of f32 and f64 it is, unless a few
+/// positions have large sums. Halves they turn into f32, while tensor cores take them as they are: the counts are
+/// instructions of a warp, from the compiled code, for a position (of the implicit product's tile of 128 positions).
+/// units: of a group of the source; images: times groups.
+inline bool few_windows_gain(Dtype d, int64_t channels, const Windows& w, int64_t units, int unit, int64_t images) {
   if (channels > kFewChannels || !strips_fit(w)) return false;
+  // Too few strips to fill the card; the implicit product's sums can be made in parts.
+  const int64_t turns = w.tap_count() * ceil_div(units, int64_t{1} << few_lane_bits(units));
+  if (images * w.image_rows() < int64_t{multiprocessors()} * 32 && turns > 256) return false;
   if (itemsize(d) > 2) return true;
   const int v = unit / 2, strip = 32 / v;
   const int64_t taps = w.taps[2].divisor, lines = w.tap_count() / std::max<int64_t>(taps, 1) * units,

@@ -223,7 +223,7 @@ TEST_SUITE("cuda conv") {
       const int64_t units = cuda::ceil_div(from * static_cast<int64_t>(itemsize(d)), int64_t{unit});
       const cuda::Windows windows = cuda::innermost_last(cuda::Windows::of_input(p, groups * units));
       CHECK(cuda::sliding_phases(windows) == 1);
-      return std::pair(cuda::few_windows_gain(d, to, windows, units, unit),
+      return std::pair(cuda::few_windows_gain(d, to, windows, units, unit, 64 * groups),
                        cuda::few_weight_grad_gains(d, to, 9, units, unit));
     };
     CHECK(gains(Dtype::f32, 64, 8, 1) == std::pair(true, true));
@@ -231,6 +231,12 @@ TEST_SUITE("cuda conv") {
     CHECK(gains(Dtype::bf16, 64, 1, 1) == std::pair(true, true));
     CHECK(gains(Dtype::bf16, 64, 8, 1) == std::pair(false, false));
     CHECK(gains(Dtype::bf16, 4, 4, 32) == std::pair(true, true));
+    const int64_t n = 4096;
+    const Shape x{1, n, 7, 7}, y{1, 3, 1, 1};
+    const cuda::ConvGeometry whole(ref(nullptr, Dtype::f32, x.data(), nullptr, 4),
+                                   ref(nullptr, Dtype::f32, x.data(), nullptr, 4),
+                                   ref(nullptr, Dtype::f32, y.data(), nullptr, 4), ConvParams::plain(2));
+    CHECK_FALSE(cuda::few_windows_gain(Dtype::f32, 3, cuda::Windows::of_input(whole, n / 4), n / 4, 16, 1));
   }
 
   TEST_CASE("few channels of the source go to tensor cores in TF32 and halves") {
