@@ -13,6 +13,73 @@ namespace weft::cuda {
 
 inline constexpr int64_t kFewChannels = 8;
 
+/// P neighbouring positions along the last axis. Strips below each other have numbers side by side, so that the windows
+/// of a block overlap. `Slide`: position q reads at a tap what the one behind it reads `phases` taps before, so that
+/// taps, taken phase by phase, bring one new place each; where they go backwards, position q is the q-th from the end.
+template <int P, bool Slide> struct PositionStrip {
+  uint32_t image;
+  int32_t row0, row1, column;
+  bool back;
+  __device__ WEFT_INLINE PositionStrip(const Windows& w, uint32_t number, const fn::FastDivisor& strips) {
+    row1 = static_cast<int32_t>(fn::take_digit(number, w.rows[1]));
+    column = static_cast<int32_t>(fn::take_digit(number, strips)) * P;
+    row0 = static_cast<int32_t>(fn::take_digit(number, w.rows[0]));
+    image = number;
+    back = Slide && w.tap_step[2] < 0;
+  }
+  /// Calls f(units to the first place of a line, its first tap) for the lines that the taps of the other axes see.
+  template <class F> __device__ WEFT_INLINE void each_line(const Windows& w, const F& f) const {
+    int32_t tap0 = w.first_weight_tap, at0 = row0 * w.row_step[0] + w.start[0];
+    for (uint32_t j0 = 0; j0 < w.taps[0].divisor; ++j0, at0 += w.tap_step[0], tap0 += w.weight_tap[0]) {
+      if (static_cast<uint32_t>(at0) >= static_cast<uint32_t>(w.source[0])) continue;
+      int32_t tap1 = tap0, at1 = row1 * w.row_step[1] + w.start[1];
+      for (uint32_t j1 = 0; j1 < w.taps[1].divisor; ++j1, at1 += w.tap_step[1], tap1 += w.weight_tap[1])
+        if (static_cast<uint32_t>(at1) < static_cast<uint32_t>(w.source[1]))
+          f(image * w.image + static_cast<uint32_t>(at0) * w.pitch[0] + static_cast<uint32_t>(at1) * w.pitch[1], tap1);
+    }
+  }
+  /// Calls add(k, tap) for the taps of the last axis when what position q reads there is in slot (q + k) % P:
+  /// load(slot, place) has put it there.
+  template <class Load, class Add>
+  __device__ WEFT_INLINE void each_tap(const Windows& w, int32_t phases, const Load& load, const Add& add) const {
+    constexpr int kUnroll = Slide ? P : 1;
+    const auto taps = static_cast<int32_t>(w.taps[2].divisor);
+    const int32_t step = back ? -w.row_step[2] : w.row_step[2],
+                  first = (column + (back ? P - 1 : 0)) * w.row_step[2] + w.start[2];
+    if constexpr (!Slide) phases = 1;
+    WEFT_NO_UNROLL
+    for (int32_t phase = 0; phase < phases && phase < taps; ++phase) {
+      const int32_t from = first + phase * w.tap_step[2];
+      if constexpr (Slide) WEFT_UNROLL
+      for (int q = 0; q < P - 1; ++q) load(q, from + step * q);
+      WEFT_NO_UNROLL
+      for (int32_t turn = 0; phase + turn * phases < taps; turn += kUnroll) {
+        WEFT_UNROLL
+        for (int k = 0; k < kUnroll; ++k) {
+          const int32_t tap = phase + (turn + k) * phases;
+          if (k > 0 && tap >= taps) break;
+          if constexpr (Slide) {
+            load((k + P - 1) % P, from + step * (turn + k + P - 1));
+          } else {
+            WEFT_UNROLL
+            for (int q = 0; q < P; ++q) load(q, from + step * q + tap * w.tap_step[2]);
+          }
+          add(k, tap);
+        }
+      }
+    }
+  }
+  /// Calls f(q, position in out) for the positions that are there.
+  template <class F> __device__ WEFT_INLINE void each_position(const Windows& w, const F& f) const {
+    const int64_t line = image * w.to_image + row0 * w.to[0] + row1 * w.to[1] + w.first_to;
+    WEFT_UNROLL
+    for (int q = 0; q < P; ++q) {
+      const int32_t to = column + (back ? P - 1 - q : q);
+      if (to < static_cast<int32_t>(w.rows[2].divisor)) f(q, line + to * w.to[2]);
+    }
+  }
+};
+
 /// Calls f.operator()<R>() with the least number of channels that is compiled and holds `channels` <= kFewChannels.
 template <class F> void dispatch_few(int64_t channels, const F& f) {
   if (channels == 1) f.template operator()<1>();
@@ -41,115 +108,70 @@ struct FewProduct {
 /// Positions of a strip: as many as keep a strip of units in 32 registers.
 template <class T, int V> inline constexpr int kStrip = sizeof(T) == 8 ? 4 : 32 / V;
 
-/// `Slide`: position q reads at a tap what the position behind it reads `phases` taps before, so that a tap brings one
-/// new place of a strip; taps are taken phase by phase.
-template <class T, int V, int R, bool Slide> struct FewStrip {
-  using C = compute_t<T>;
-  static constexpr int P = kStrip<T, V>, kUnroll = Slide ? P : 1;
-  C x[P][V], sums[P][R];  // the place that position q reads at the j-th tap of a phase is x[(q + j) % P]
-
-  __device__ WEFT_INLINE void load(C (&to)[V], const FewProduct& p, uint32_t line, int32_t at) {
-    Pack<T, V> unit{};
-    if (static_cast<uint32_t>(at) < static_cast<uint32_t>(p.windows.source[2]))
-      unit = static_cast<const Pack<T, V>*>(p.source)[size_t{line + static_cast<uint32_t>(at) * p.windows.pitch[2]}];
-    WEFT_UNROLL
-    for (int v = 0; v < V; ++v) to[v] = static_cast<C>(unit.v[v]);
-  }
-  /// Adds what the taps of the last axis give for one unit. line: units to its first place; weight: to its first weight
-  /// of the group; first: the place of position 0 at the first tap.
-  __device__ WEFT_INLINE void add(const FewProduct& p, uint32_t line, uint32_t weight, int32_t first) {
-    const Windows& w = p.windows;
-    const auto taps = static_cast<int32_t>(w.taps[2].divisor);
-    const int32_t step = Slide && w.tap_step[2] < 0 ? -w.row_step[2] : w.row_step[2], phases = Slide ? p.phases : 1;
-    const uint32_t tap_units = static_cast<uint32_t>(w.weight_tap[2]) * p.units, row_units = p.all_taps * p.units;
-    WEFT_NO_UNROLL
-    for (int32_t phase = 0; phase < phases && phase < taps; ++phase) {
-      const int32_t from = first + phase * w.tap_step[2];
-      if constexpr (Slide) WEFT_UNROLL
-      for (int q = 0; q < P - 1; ++q) load(x[q], p, line, from + step * q);
-      WEFT_NO_UNROLL
-      for (int32_t turn = 0; phase + turn * phases < taps; turn += kUnroll) {
-        WEFT_UNROLL
-        for (int k = 0; k < kUnroll; ++k) {
-          const int32_t tap = phase + (turn + k) * phases;
-          if (k > 0 && tap >= taps) break;
-          if constexpr (Slide) {
-            load(x[(k + P - 1) % P], p, line, from + step * (turn + k + P - 1));
-          } else {
-            WEFT_UNROLL
-            for (int q = 0; q < P; ++q) load(x[q], p, line, from + step * q + tap * w.tap_step[2]);
-          }
-          add_tap(p, weight + static_cast<uint32_t>(tap) * tap_units, row_units, k);
-        }
-      }
-    }
-  }
-
- private:
-  __device__ WEFT_INLINE void add_tap(const FewProduct& p, uint32_t weight, uint32_t row_units, int k) {
-    WEFT_UNROLL
-    for (int r = 0; r < R; ++r) {
-      const int row = is_channel<R>(r, p.channels) ? r : 0;  // sums of channels that are not there are not stored
-      const auto f = static_cast<const Pack<T, V>*>(p.weights)[size_t{weight + static_cast<uint32_t>(row) * row_units}];
-      WEFT_UNROLL
-      for (int v = 0; v < V; ++v) {
-        const C factor = static_cast<C>(f.v[v]);
-        WEFT_UNROLL
-        for (int q = 0; q < P; ++q) sums[q][r] = multiply_add(x[(q + k) % P][v], factor, sums[q][r]);
-      }
-    }
-  }
-};
-
 template <class T, int V, int R, bool Slide>
 __global__ void __launch_bounds__(kBlock, R > 4 ? 1 : 2) few_channels_kernel(const FewProduct p) {
   using C = compute_t<T>;
-  using Strip = FewStrip<T, V, R, Slide>;
+  using Unit = Pack<T, V>;
+  constexpr int P = kStrip<T, V>;
   const Windows& w = p.windows;
   const uint32_t number = blockIdx.x * kBlock + threadIdx.x, lanes = 1u << p.lane_bits, lane = number & (lanes - 1);
   uint32_t item = number >> p.lane_bits;
   const bool there = item < p.items;
   if (!there) item = 0;
   const auto group = static_cast<uint32_t>(fn::take_digit(item, p.groups));
-  // Strips below each other are neighbours: the windows of a block overlap.
-  const auto row1 = static_cast<int32_t>(fn::take_digit(item, w.rows[1])),
-             column = static_cast<int32_t>(fn::take_digit(item, p.strips)) * Strip::P,
-             row0 = static_cast<int32_t>(fn::take_digit(item, w.rows[0]));
-  const bool back = Slide && w.tap_step[2] < 0;  // position q is the q-th from the end
-  const int32_t first = (column + (back ? Strip::P - 1 : 0)) * w.row_step[2] + w.start[2];
+  const PositionStrip<P, Slide> strip(w, item, p.strips);
+  const uint32_t tap_units = static_cast<uint32_t>(w.weight_tap[2]) * p.units, row_units = p.all_taps * p.units;
 
-  Strip strip{};
-  int32_t tap0 = w.first_weight_tap, at0 = row0 * w.row_step[0] + w.start[0];
-  for (uint32_t j0 = 0; j0 < w.taps[0].divisor; ++j0, at0 += w.tap_step[0], tap0 += w.weight_tap[0]) {
-    if (static_cast<uint32_t>(at0) >= static_cast<uint32_t>(w.source[0])) continue;
-    int32_t tap1 = tap0, at1 = row1 * w.row_step[1] + w.start[1];
-    for (uint32_t j1 = 0; j1 < w.taps[1].divisor; ++j1, at1 += w.tap_step[1], tap1 += w.weight_tap[1]) {
-      if (static_cast<uint32_t>(at1) >= static_cast<uint32_t>(w.source[1])) continue;
-      const uint32_t line = item * w.image + static_cast<uint32_t>(at0) * w.pitch[0] +
-                            static_cast<uint32_t>(at1) * w.pitch[1] + group * p.units,
-                     weight = (group * static_cast<uint32_t>(p.channels) * p.all_taps + static_cast<uint32_t>(tap1)) *
-                              p.units;
-      for (uint32_t unit = lane; unit < p.units; unit += lanes) strip.add(p, line + unit, weight + unit, first);
+  C sums[P][R] = {};
+  strip.each_line(w, [&](uint32_t line, int32_t line_tap) {
+    for (uint32_t unit = lane; unit < p.units; unit += lanes) {
+      const Unit* const source = static_cast<const Unit*>(p.source);
+      const uint32_t from = line + group * p.units + unit,
+                     weight = group * static_cast<uint32_t>(p.channels) * row_units +
+                              static_cast<uint32_t>(line_tap) * p.units + unit;
+      C x[P][V];
+      strip.each_tap(
+          w, p.phases,
+          [&](int slot, int32_t at) {
+            Unit here{};
+            if (static_cast<uint32_t>(at) < static_cast<uint32_t>(w.source[2]))
+              here = source[size_t{from + static_cast<uint32_t>(at) * w.pitch[2]}];
+            WEFT_UNROLL
+            for (int v = 0; v < V; ++v) x[slot][v] = static_cast<C>(here.v[v]);
+          },
+          [&](int k, int32_t tap) {
+            WEFT_UNROLL
+            for (int r = 0; r < R; ++r) {
+              const int row = is_channel<R>(r, p.channels) ? r
+                                                           : 0;  // sums of channels that are not there are not stored
+              const Unit f = static_cast<const Unit*>(p.weights)[size_t{
+                  weight + static_cast<uint32_t>(tap) * tap_units + static_cast<uint32_t>(row) * row_units}];
+              WEFT_UNROLL
+              for (int v = 0; v < V; ++v) {
+                const C factor = static_cast<C>(f.v[v]);
+                WEFT_UNROLL
+                for (int q = 0; q < P; ++q) sums[q][r] = multiply_add(x[(q + k) % P][v], factor, sums[q][r]);
+              }
+            }
+          });
     }
-  }
-
-  const int64_t line = item * w.to_image + row0 * w.to[0] + row1 * w.to[1] + w.first_to;
+  });
   WEFT_UNROLL
-  for (int q = 0; q < Strip::P; ++q) {
-    C sums[R];
+  for (int q = 0; q < P; ++q) {
     WEFT_UNROLL
-    for (int r = 0; r < R; ++r) sums[r] = warp_reduce(strip.sums[q][r], AddValues(), static_cast<int>(lanes));
-    const int32_t to = column + (back ? Strip::P - 1 - q : q);
-    if (!there || (static_cast<uint32_t>(q) & (lanes - 1)) != lane || to >= static_cast<int32_t>(w.rows[2].divisor))
-      continue;
+    for (int r = 0; r < R; ++r) sums[q][r] = warp_reduce(sums[q][r], AddValues(), static_cast<int>(lanes));
+  }
+  if (!there) return;
+  strip.each_position(w, [&](int q, int64_t position) {
+    if ((static_cast<uint32_t>(q) & (lanes - 1)) != lane) return;
     WEFT_UNROLL
     for (int r = 0; r < R; ++r) {
       if (!is_channel<R>(r, p.channels)) break;
       const int64_t channel = int64_t{group} * p.channels + r;
-      if (p.bias) sums[r] += static_cast<C>(static_cast<const T*>(p.bias)[channel]);
-      static_cast<T*>(p.out)[(line + to * w.to[2]) * p.out_pitch + channel] = static_cast<T>(sums[r]);
+      const C start = p.bias ? static_cast<C>(static_cast<const T*>(p.bias)[channel]) : C(0);
+      static_cast<T*>(p.out)[position * p.out_pitch + channel] = static_cast<T>(sums[q][r] + start);
     }
-  }
+  });
 }
 
 /// The same windows, with the innermost axis that has more than one position as the last one.

@@ -27,90 +27,56 @@ template <class T> inline constexpr int kNarrowChunk = 32 / static_cast<int>(siz
 
 template <class T, bool Slide>
 __global__ void __launch_bounds__(kBlock, 2) narrow_channels_kernel(const NarrowProduct p) {
-  constexpr int P = kNarrowStrip, O = kNarrowChunk<T>, V = 16 / static_cast<int>(sizeof(T)), kUnroll = Slide ? P : 1;
+  constexpr int P = kNarrowStrip, O = kNarrowChunk<T>, V = 16 / static_cast<int>(sizeof(T));
   const Windows& w = p.windows;
   uint32_t number = blockIdx.x * kBlock + threadIdx.x;
   if (number >= p.numbers) return;
   const auto chunk = static_cast<uint32_t>(fn::take_digit(number, p.chunks)),
              group = static_cast<uint32_t>(fn::take_digit(number, p.groups));
-  const auto row1 = static_cast<int32_t>(fn::take_digit(number, w.rows[1])),
-             column = static_cast<int32_t>(fn::take_digit(number, p.strips)) * P,
-             row0 = static_cast<int32_t>(fn::take_digit(number, w.rows[0]));
-  const bool back = Slide && w.tap_step[2] < 0;  // position q is the q-th from the end
-  const int32_t step = back ? -w.row_step[2] : w.row_step[2], phases = Slide ? p.phases : 1,
-                first = (column + (back ? P - 1 : 0)) * w.row_step[2] + w.start[2];
+  const PositionStrip<P, Slide> strip(w, number, p.strips);
+  const int32_t channel = static_cast<int32_t>(chunk) * O;
   const uint32_t weight_pitch = p.chunks.divisor * O;
-  const auto taps = static_cast<int32_t>(w.taps[2].divisor);
 
   T sums[P][O];
   WEFT_UNROLL
   for (int o = 0; o < O; ++o) {
-    const int32_t at = static_cast<int32_t>(chunk) * O + o;
-    const T start = p.bias && at < p.outputs ? static_cast<const T*>(p.bias)[group * p.outputs + at] : T(0);
+    const bool biased = p.bias && channel + o < p.outputs;
+    const T start = biased ? static_cast<const T*>(p.bias)[int64_t{group} * p.outputs + channel + o] : T(0);
     WEFT_UNROLL
     for (int q = 0; q < P; ++q) sums[q][o] = start;
   }
-  int32_t tap0 = w.first_weight_tap, at0 = row0 * w.row_step[0] + w.start[0];
-  for (uint32_t j0 = 0; j0 < w.taps[0].divisor; ++j0, at0 += w.tap_step[0], tap0 += w.weight_tap[0]) {
-    if (static_cast<uint32_t>(at0) >= static_cast<uint32_t>(w.source[0])) continue;
-    int32_t tap1 = tap0, at1 = row1 * w.row_step[1] + w.start[1];
-    for (uint32_t j1 = 0; j1 < w.taps[1].divisor; ++j1, at1 += w.tap_step[1], tap1 += w.weight_tap[1]) {
-      if (static_cast<uint32_t>(at1) >= static_cast<uint32_t>(w.source[1])) continue;
-      const uint32_t line = number * w.image + static_cast<uint32_t>(at0) * w.pitch[0] +
-                            static_cast<uint32_t>(at1) * w.pitch[1] + group * p.channels;
-      for (uint32_t c = 0; c < p.channels; ++c) {
-        T x[P];  // as in FewStrip
-        const auto load = [&](int32_t at) {
-          const bool inside = static_cast<uint32_t>(at) < static_cast<uint32_t>(w.source[2]);
-          return inside ? static_cast<const T*>(p.source)[size_t{line + c + static_cast<uint32_t>(at) * w.pitch[2]}]
-                        : T(0);
-        };
-        WEFT_NO_UNROLL
-        for (int32_t phase = 0; phase < phases && phase < taps; ++phase) {
-          const int32_t from = first + phase * w.tap_step[2];
-          if constexpr (Slide) WEFT_UNROLL
-          for (int q = 0; q < P - 1; ++q) x[q] = load(from + step * q);
-          WEFT_NO_UNROLL
-          for (int32_t turn = 0; phase + turn * phases < taps; turn += kUnroll) {
+  strip.each_line(w, [&](uint32_t line, int32_t line_tap) {
+    for (uint32_t c = 0; c < p.channels; ++c) {
+      T x[P];
+      strip.each_tap(
+          w, p.phases,
+          [&](int slot, int32_t at) {
+            const uint32_t from = line + group * p.channels + c + static_cast<uint32_t>(at) * w.pitch[2];
+            const bool inside = static_cast<uint32_t>(at) < static_cast<uint32_t>(w.source[2]);
+            x[slot] = inside ? static_cast<const T*>(p.source)[size_t{from}] : T(0);
+          },
+          [&](int k, int32_t tap) {
+            const auto weight_tap = static_cast<uint32_t>(line_tap + tap * w.weight_tap[2]),
+                       row = (group * p.all_taps + weight_tap) * p.channels + c;
+            const auto f = reinterpret_cast<const Pack<T, V>*>(static_cast<const T*>(p.weights) +
+                                                               size_t{row} * weight_pitch + chunk * O);
             WEFT_UNROLL
-            for (int k = 0; k < kUnroll; ++k) {
-              const int32_t tap = phase + (turn + k) * phases;
-              if (k > 0 && tap >= taps) break;
-              if constexpr (Slide) {
-                x[(k + P - 1) % P] = load(from + step * (turn + k + P - 1));
-              } else {
-                WEFT_UNROLL
-                for (int q = 0; q < P; ++q) x[q] = load(from + step * q + tap * w.tap_step[2]);
-              }
-              const int32_t at = tap1 + tap * w.weight_tap[2];
-              const uint32_t row = (group * p.all_taps + static_cast<uint32_t>(at)) * p.channels + c;
-              const auto f = reinterpret_cast<const Pack<T, V>*>(static_cast<const T*>(p.weights) +
-                                                                 size_t{row} * weight_pitch + chunk * O);
+            for (int i = 0; i < O / V; ++i) {
+              const Pack<T, V> factors = f[i];
               WEFT_UNROLL
-              for (int i = 0; i < O / V; ++i) {
-                const Pack<T, V> factors = f[i];
+              for (int v = 0; v < V; ++v) {
                 WEFT_UNROLL
-                for (int v = 0; v < V; ++v) {
-                  WEFT_UNROLL
-                  for (int q = 0; q < P; ++q)
-                    sums[q][i * V + v] = multiply_add(x[(q + k) % P], factors.v[v], sums[q][i * V + v]);
-                }
+                for (int q = 0; q < P; ++q)
+                  sums[q][i * V + v] = multiply_add(x[(q + k) % P], factors.v[v], sums[q][i * V + v]);
               }
             }
-          }
-        }
-      }
+          });
     }
-  }
-  const int64_t line = number * w.to_image + row0 * w.to[0] + row1 * w.to[1] + w.first_to;
-  const int32_t channel = static_cast<int32_t>(chunk) * O, left = p.outputs - channel;
-  WEFT_UNROLL
-  for (int q = 0; q < P; ++q) {
-    const int32_t to = column + (back ? P - 1 - q : q);
-    if (to >= static_cast<int32_t>(w.rows[2].divisor)) continue;
-    T* const at = static_cast<T*>(p.out) + (line + to * w.to[2]) * p.out_pitch + group * p.outputs + channel;
-    store_run(at, sums[q], left, p.aligned);
-  }
+  });
+  strip.each_position(w, [&](int q, int64_t position) {
+    T* const to = static_cast<T*>(p.out) + position * p.out_pitch + int64_t{group} * p.outputs + channel;
+    store_run(to, sums[q], p.outputs - channel, p.aligned);
+  });
 }
 
 /// out, at the positions of w's rows: windows times weights (+ bias), where a group of the source has so many channels.
