@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "weft/backends/cuda/conv_direct.cuh"
+#include "weft/backends/cuda/conv_few.cuh"
 #include "weft/backends/cuda/conv_gemm.cuh"
+#include "weft/backends/cuda/conv_narrow.cuh"
 #include "weft/backends/cuda/gemm.h"
 #include "weft/core/backend.h"
 #include "weft/core/dense_copy.h"
@@ -22,6 +24,11 @@ template <class F> void dispatch_arithmetic(Dtype d, F&& f) {
       f.template operator()<T, Arithmetic::fma>();
     }
   });
+}
+
+/// Calls f.operator()<T>() for f32 and f64.
+template <class F> void dispatch_wide(Dtype d, const F& f) {
+  d == Dtype::f64 ? f.template operator()<double>() : f.template operator()<float>();
 }
 
 /// Bytes that are copied at once of an image with so many channels in a group; what fills fewer units is not multiplied.
@@ -96,6 +103,17 @@ inline Packed packed_weight(const TensorRef& w, int64_t groups, bool back, int u
   else axes.add(w.shape[1], w.strides[1]);
   return packed(w, axes, unit, scratch);
 }
+/// [group, taps, c, o of the group], or (`back`) [group, taps, o of the group, c].
+inline Packed packed_narrow(const TensorRef& w, int64_t groups, bool back, Scratch& scratch) {
+  AxisOrder axes;
+  const int64_t group_o = w.shape[0] / groups;
+  axes.add(groups, w.strides[0] * group_o);
+  axes.add_spatial(w);
+  if (!back) axes.add(w.shape[1], w.strides[1]);
+  axes.add(group_o, w.strides[0]);
+  if (back) axes.add(w.shape[1], w.strides[1]);
+  return packed(w, axes, 32, scratch);
+}
 /// [taps, o] of a depthwise convolution's.
 inline Packed packed_depthwise(const TensorRef& w, Scratch& scratch) {
   AxisOrder axes;
@@ -152,10 +170,24 @@ void windows_times_weights(T* out, int64_t out_channels, int64_t groups, const P
     if (p.parts) for_each_narrow<SumParts<T>>(elements, {to, sums.as<C>(), elements, chosen.parts});
   }
 }
-template <class T, Arithmetic How, class... A> void by_unit(int unit, A&&... a) {
+template <class T, Arithmetic How>
+void by_unit(int unit, T* out, int64_t out_channels, int64_t groups, const Packed& source, const Packed& weights,
+             const void* bias, const Windows& w, int64_t images, int64_t all_taps, bool whole, const ConvPlan& plan) {
+  const Windows turned = innermost_last(w);
+  const bool few = !plan.m && few_windows_gain(dtype_of<T>::value, out_channels / groups, turned, source.units, unit,
+                                               images * groups);
+  const auto run = [&]<int Unit> {
+    if (few)
+      few_windows_times_weights<T, Unit / static_cast<int>(sizeof(T))>(out, out_channels, groups, source.data,
+                                                                       weights.data, bias, source.units, turned, images,
+                                                                       all_taps, plan.images);
+    else
+      windows_times_weights<T, How, Unit>(out, out_channels, groups, source, weights, bias, w, images, all_taps, whole,
+                                          plan);
+  };
   if constexpr (is_half_v<T>)
-    if (unit == 8) return windows_times_weights<T, How, 8>(a...);
-  windows_times_weights<T, How, 16>(a...);
+    if (unit == 8) return run.template operator()<8>();
+  run.template operator()<16>();
 }
 
 /// out [m, n] = a b of one group, as the library does it.
@@ -213,6 +245,14 @@ inline void conv(const MutTensorRef& y, const TensorRef& x, const TensorRef& w, 
     add_bias(g, b);
     return gemm(g);
   }
+  if (const Windows windows = innermost_last(Windows::of_input(p, p.c));
+      !plan.m && narrow_windows_gain(dtype, p.group_o(), p.group_c(), windows)) {
+    const void *from = packed_image(x, 1, item, features).data, *f = packed_narrow(w, p.groups, false, weights).data;
+    return dispatch_wide(dtype, [&]<class T> {
+      narrow_windows_times_weights<T>(y.as_mut<T>(), p.o, p.groups, from, f, b, p.group_c(), windows, p.n, p.taps(),
+                                      plan.images);
+    });
+  }
   const int unit = unit_of(p, p.group_c(), dtype);
   const Packed from = packed_image(x, p.groups, unit, features), f = packed_weight(w, p.groups, false, unit, weights);
   dispatch_arithmetic(dtype, [&]<class T, Arithmetic How> {
@@ -247,6 +287,17 @@ inline void conv_input_grad(const MutTensorRef& x_grad, const TensorRef& g, cons
     add_bias(product, b);
     return gemm(product);
   }
+  const int64_t corner[3] = {};
+  if (!plan.m &&
+      narrow_windows_gain(dtype, p.group_c(), p.group_o(), innermost_last(Windows::of_gradient(p, corner, p.o)))) {
+    const void *from = packed_image(g, 1, item, gradients).data, *f = packed_narrow(w, p.groups, true, weights).data;
+    return dispatch_wide(dtype, [&]<class T> {
+      for_each_phase(p, p.o, [&](const Windows& windows) {
+        narrow_windows_times_weights<T>(x_grad.as_mut<T>(), p.c, p.groups, from, f, b, p.group_o(),
+                                        innermost_last(windows), p.n, p.taps(), plan.images);
+      });
+    });
+  }
   const int unit = unit_of(p, p.group_o(), dtype);
   const Packed from = packed_image(g, p.groups, unit, gradients), f = packed_weight(w, p.groups, true, unit, weights);
   dispatch_arithmetic(dtype, [&]<class T, Arithmetic How> {
@@ -272,6 +323,12 @@ template <class T> struct StoreWeightGrad {
     out[number] = static_cast<T>(sum);
   }
 };
+template <class T>
+void store_weight_grad(T* w_grad, const compute_t<T>* sums, int64_t part, int64_t parts, int64_t padded,
+                       const ConvGeometry& p) {
+  for_each_narrow<StoreWeightGrad<T>>(
+      p.o * p.taps() * p.group_c(), {w_grad, sums, part, parts, padded, divisor_of(p.taps()), divisor_of(p.group_c())});
+}
 
 template <class T, Arithmetic How, int Unit>
 void sum_weight_grad(T* w_grad, const Packed& x, const Packed& g, const ConvGeometry& geometry, const ConvPlan& wish) {
@@ -302,9 +359,39 @@ void sum_weight_grad(T* w_grad, const Packed& x, const Packed& g, const ConvGeom
     p.out = sums.as<C>() + turn * plan.parts * p.out_part;
     start_product<T, How, Unit, false>(p, groups, plan);
   }
-  const int64_t n = geometry.o * geometry.taps() * geometry.group_c();
-  for_each_narrow<StoreWeightGrad<T>>(n, {w_grad, sums.as<C>(), p.out_part, turns * plan.parts, x.inner,
-                                          divisor_of(geometry.taps()), divisor_of(geometry.group_c())});
+  store_weight_grad(w_grad, sums.as<C>(), p.out_part, turns * plan.parts, x.inner, geometry);
+}
+
+/// The same of few channels a group, whose g is not padded.
+template <class T, int Unit>
+void sum_few_weight_grad(T* w_grad, const Packed& x, const Packed& g, const ConvGeometry& geometry, int64_t wish) {
+  using C = compute_t<T>;
+  constexpr int V = Unit / static_cast<int>(sizeof(T));
+  const int64_t groups = geometry.groups, taps = geometry.taps(), columns = groups * taps * x.units,
+                part = geometry.o * taps * x.inner;
+  const Windows w = innermost_last(Windows::of_input(geometry, groups * x.units));
+  const int64_t most = w.images_at_once(geometry.n, wish), turns = std::max<int64_t>(ceil_div(geometry.n, most), 1),
+                per_line = ceil_div(int64_t{w.rows[2].divisor}, kFewSegment),
+                image_segments = int64_t{w.rows[0].divisor} * w.rows[1].divisor * per_line,
+                segments = std::max<int64_t>(std::min(most, geometry.n) * image_segments, 1),
+                wanted = ceil_div(int64_t{multiprocessors()} * 8 * kBlock,
+                                  std::max<int64_t>(columns, 1)),  // 8 blocks on each
+      per_part = ceil_div(segments, std::min(wanted, segments)), parts = ceil_div(segments, per_part);
+  Scratch sums(static_cast<size_t>(turns * parts * part) * sizeof(C));
+  for (int64_t turn = 0; turn < turns; ++turn) {
+    const int64_t first = turn * most, images = std::min(geometry.n - first, most);
+    dispatch_few(geometry.group_o(), [&]<int R> {
+      for_each_narrow(
+          parts * columns,
+          FewWeightGrad<T, V, R>{w, static_cast<const T*>(x.data) + first * w.image * V,
+                                 static_cast<const T*>(g.data) + first * w.image_rows() * geometry.o,
+                                 sums.as<C>() + turn * parts * part, divisor_of(x.units), divisor_of(taps),
+                                 divisor_of(groups), divisor_of(per_line),
+                                 static_cast<uint32_t>(images * image_segments), static_cast<uint32_t>(per_part),
+                                 static_cast<uint32_t>(geometry.o), static_cast<int32_t>(geometry.group_o())});
+    });
+  }
+  store_weight_grad(w_grad, sums.as<C>(), part, turns * parts, x.inner, geometry);
 }
 
 inline void conv_weight_grad(const MutTensorRef& w_grad, const MutTensorRef& bias_grad, const TensorRef& x,
@@ -315,7 +402,10 @@ inline void conv_weight_grad(const MutTensorRef& w_grad, const MutTensorRef& bia
   const bool depthwise = p.depthwise(), plain = p.plain() && p.groups == 1 && !plan.m;
   Scratch features, gradients;
   const int64_t groups = depthwise ? 1 : p.groups;
-  const Packed grads = packed_image(g, groups, depthwise || plain ? item : 16, gradients);
+  const int unit = unit_of(p, p.group_c(), dtype);
+  const bool few = !depthwise && !plain && !plan.m &&
+                   few_weight_grad_gains(dtype, p.group_o(), p.taps(), ceil_div(p.group_c() * item, unit), unit);
+  const Packed grads = packed_image(g, groups, depthwise || plain || few ? item : 16, gradients);
   if (bias_grad.defined())
     dispatch_floating(dtype, "conv", [&]<class T> {
       const int64_t pitch = groups * grads.inner, at_once = Windows::of_input(p, 1).images_at_once(p.n, plan.images);
@@ -344,12 +434,15 @@ inline void conv_weight_grad(const MutTensorRef& w_grad, const MutTensorRef& bia
     product.b = packed_image(x, 1, item, features).data, product.b_row = p.c;
     return gemm(product);
   }
-  const int unit = unit_of(p, p.group_c(), dtype);
   const Packed from = packed_image(x, p.groups, unit, features);
   dispatch_arithmetic(dtype, [&]<class T, Arithmetic How> {
+    const auto run = [&]<int Unit> {
+      if (few) sum_few_weight_grad<T, Unit>(w_grad.as_mut<T>(), from, grads, p, plan.images);
+      else sum_weight_grad<T, How, Unit>(w_grad.as_mut<T>(), from, grads, p, plan);
+    };
     if constexpr (is_half_v<T>)
-      if (unit == 8) return sum_weight_grad<T, How, 8>(w_grad.as_mut<T>(), from, grads, p, plan);
-    sum_weight_grad<T, How, 16>(w_grad.as_mut<T>(), from, grads, p, plan);
+      if (unit == 8) return run.template operator()<8>();
+    run.template operator()<16>();
   });
 }
 

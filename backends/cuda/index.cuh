@@ -1,10 +1,12 @@
 // Lookups by index, and sums over them. Where several sources go to one element they are added in the order of the
-// CPU's kernel: few sources by one thread per element, many after a stable sort by destination, one thread per run of
-// equals. A bad index is reported and never used.
+// CPU's kernel: few sources by one thread per element, many after a stable sort by destination. Long runs of one
+// destination alone are added in pieces. A bad index is reported and never used.
 #pragma once
 
+#include <algorithm>
+
 #include "weft/backends/cuda/fault.cuh"
-#include "weft/backends/cuda/sort.cuh"
+#include "weft/backends/cuda/runs.cuh"
 
 namespace weft::cuda {
 
@@ -123,43 +125,21 @@ template <bool Add, class T> struct PutInTurn {
   }
 };
 
+/// Bad destinations become `none`, which is larger than all others.
 struct DestinationOfOffset {
   WideItem* items;
   const int64_t* offsets;
+  int64_t none;
   template <class I> __device__ void operator()(I b) const {
-    items[b] = {static_cast<uint64_t>(offsets[b]), static_cast<int64_t>(b)};
+    items[b] = {static_cast<uint64_t>(offsets[b] < 0 ? none : offsets[b]), static_cast<int64_t>(b)};
   }
 };
-
-/// The thread of the first of a run of equal destinations adds all of them, that of the last one stores. Bad
-/// destinations are negative.
-template <bool Add, class T, class Source> struct PutRuns {
-  T* x;
-  const T* src;
-  const WideItem* items;
-  int64_t sources;
-  fn::Divisor per_source;
-  fn::FastAxes<2> rest;  // x, src
-  Source source;         // where the source of an item is in src
-  template <class I> __device__ void operator()(I number) const {
-    const int64_t p = per_source.divide(number);
-    const WideItem me = items[p];
-    if (static_cast<int64_t>(me.key()) < 0) return;
-    int64_t at[2];
-    rest.offsets(static_cast<I>(number - p * per_source.d), at);
-    T* to = x + static_cast<int64_t>(me.key()) + at[0];
-    if constexpr (!Add) {
-      if (p + 1 < sources && items[p + 1].key() == me.key()) return;
-      *to = src[at[1] + source(me.position)];
-    } else {
-      if (p > 0 && items[p - 1].key() == me.key()) return;
-      T sum = *to;
-      for (int64_t k = p; k < sources && items[k].key() == me.key(); ++k)
-        sum = static_cast<T>(sum + src[at[1] + source(items[k].position)]);
-      *to = sum;
-    }
-  }
-};
+/// Sorts by destinations up to `most`.
+template <class Item> const Item* sort_destinations(Item* items, int64_t n, int64_t most) {
+  unsigned bytes = 1;
+  for (; most > 255; most /= 256) bytes = bytes << 1 | 1;
+  return sort_items(items, items + n, 1, n, bytes);
+}
 
 struct SourceRow {
   int64_t step;
@@ -176,13 +156,12 @@ template <bool Add, class T> void index_put(const MutTensorRef& x, const TensorR
                     PutInTurn<Add, T>{x.as_mut<T>(), src.as<T>(), offsets.as<int64_t>(), sources, step, rest});
     return;
   }
-  Scratch memory(static_cast<size_t>(2 * sources) * sizeof(WideItem));
-  WideItem* items = memory.as<WideItem>();
-  for_each_number(sources, DestinationOfOffset{items, offsets.as<int64_t>()});
-  items = sort_items(items, items + sources, 1, sources);
-  for_each_number(src.numel,
-                  PutRuns<Add, T, SourceRow>{
-                      x.as_mut<T>(), src.as<T>(), items, sources, {per_source, src.numel}, rest, SourceRow{step}});
+  const Scratch memory(static_cast<size_t>(2 * sources) * sizeof(WideItem));
+  WideItem* const items = memory.as<WideItem>();
+  const int64_t none = x.storage ? static_cast<int64_t>(x.storage->bytes() / itemsize(x.dtype)) : INT64_MAX;
+  for_each_number(sources, DestinationOfOffset{items, offsets.as<int64_t>(), none});
+  const LongRuns runs(sort_destinations(items, sources, none), sources, none);
+  put_runs<Add>(x.as_mut<T>(), src.as<T>(), runs, per_source, rest, SourceRow{step});
 }
 
 /// One line along the looked-up axis, in the order of that axis.
@@ -207,7 +186,7 @@ template <bool Add, class T, class Index> struct ScatterLine {
 template <class Index> struct DestinationOfIndex {
   WideItem* items;
   const Index* index;
-  int64_t step_out;
+  int64_t step_out, none;
   fn::FastAxes<2> walk;  // out (0 along the axis), index
   FaultSite site;
   template <class I> __device__ void operator()(I number) const {
@@ -215,8 +194,7 @@ template <class Index> struct DestinationOfIndex {
     walk.offsets(number, at);
     const int64_t v = index[at[1]];
     if (!site.good(v)) site.report(v);
-    items[number] = {static_cast<uint64_t>(site.good(v) ? at[0] + v * step_out : kNoOffset),
-                     static_cast<int64_t>(number)};
+    items[number] = {static_cast<uint64_t>(site.good(v) ? at[0] + v * step_out : none), static_cast<int64_t>(number)};
   }
 };
 struct SourceElement {
@@ -245,12 +223,13 @@ void scatter(const MutTensorRef& out, const TensorRef& index, const TensorRef& s
     walk.append(index.shape[i], {i == dim ? 0 : out.strides[i], index.strides[i]});
     from.append(index.shape[i], {src.strides[i]});
   }
-  Scratch memory(static_cast<size_t>(2 * index.numel) * sizeof(WideItem));
-  WideItem* items = memory.as<WideItem>();
-  for_each_number(index.numel, DestinationOfIndex<Index>{items, index.as<Index>(), step_out, walk, site});
-  items = sort_items(items, items + index.numel, 1, index.numel);
-  for_each_number(index.numel, PutRuns<Add, T, SourceElement>{
-                                   out.as_mut<T>(), src.as<T>(), items, index.numel, {1, index.numel}, {}, {from}});
+  const Scratch memory(static_cast<size_t>(2 * index.numel) * sizeof(WideItem));
+  WideItem* const items = memory.as<WideItem>();
+  int64_t none = 1;  // destinations are below
+  for (int i = 0; i < out.rank; ++i) none += std::max<int64_t>(out.shape[i] - 1, 0) * out.strides[i];
+  for_each_number(index.numel, DestinationOfIndex<Index>{items, index.as<Index>(), step_out, none, walk, site});
+  const LongRuns runs(sort_destinations(items, index.numel, none), index.numel, none);
+  put_runs<Add>(out.as_mut<T>(), src.as<T>(), runs, 1, fn::FastAxes<2>(), SourceElement{from});
 }
 
 template <class Index> struct OneHotElement {

@@ -1,9 +1,11 @@
-// Sorting along an axis, the most frequent element of a line, places in sorted lines. Sorting: tiles by a bitonic
-// network in shared memory, then runs are merged pairwise, every element finding its place by a binary search in the
-// other run. The position is part of the order: it is total, and the sort stable.
+// Sorting along an axis, the most frequent element of a line, places in sorted lines. Sorting: long lines by the bytes
+// of their keys; others in tiles by a bitonic network in shared memory, after which runs are merged pairwise, every
+// element finding its place by a binary search in the other run. The position is part of the order: it is total, and
+// the sort stable.
 #pragma once
 
 #include "weft/backends/cuda/lines.cuh"
+#include "weft/backends/cuda/radix.cuh"
 #include "weft/backends/cuda/walk.cuh"
 #include "weft/core/fn/search.h"
 #include "weft/core/fn/sort.h"
@@ -77,9 +79,23 @@ template <class Item> struct MergeItem {
   }
 };
 
-/// Sorts `lines` lines of n items each; the result lies in `items` or in `spare`.
-template <class Item> Item* sort_items(Item* items, Item* spare, int64_t lines, int64_t n) {
+/// The bytes of the keys of T by which they can be sorted, a bit for each: all but those that no two of them differ in,
+/// or that the others decide.
+template <class T> constexpr unsigned key_bytes() {
+  if constexpr (sizeof(T) == 8) return 0b1111'1111;
+  else if constexpr (sizeof(T) == 4) return 0b1111;
+  else if constexpr (std::is_same_v<T, bf16>) return 0b1100;
+  else if constexpr (std::is_same_v<T, f16>) return 0b1110;  // 10 of the 23 bits of f32's mantissa
+  else return (1u << sizeof(T)) - 1 + (std::is_signed_v<T> ? 0b1000 : 0);
+}
+
+/// Sorts `lines` lines of n items each, which stand in the order of their positions, by these bytes of their keys; the
+/// result lies in `items` or in `spare`.
+template <class Item> Item* sort_items(Item* items, Item* spare, int64_t lines, int64_t n, unsigned bytes) {
   if (n < 2 || lines == 0) return items;
+  // A byte takes the time of about one turn of merging.
+  if (n > int64_t{kSortTile} << std::popcount(bytes) && n < int64_t{1} << 31)
+    return radix_sort(items, spare, lines, n, bytes);
   int bits = 1;
   while (1 << bits < n && 1 << bits < kSortTile) ++bits;
   const int tile = 1 << bits;
@@ -128,7 +144,7 @@ const Item* sorted_lines(const Scratch& memory, const TensorRef& x, int dim, boo
   load.append(n, {x.strides[dim]});
   Item* items = memory.as<Item>();
   for_each_number(x.numel, LoadItem<T, Item>{items, x.as<T>(), load, {n, x.numel}, descending});
-  return sort_items(items, items + x.numel, x.numel / n, n);
+  return sort_items(items, items + x.numel, x.numel / n, n, key_bytes<T>());
 }
 /// f.operator()<Item>() with the narrowest items for lines of n elements of T.
 template <class T, class F> void with_item(int64_t n, const F& f) {

@@ -50,6 +50,20 @@ const std::vector<Case>& cases() {
       {{2, 4, 9, 8}, {12, 1, 3, 2}, geometry({2, 1}, {1, 0}, {0, 1}, {1, 2}, 4)},
       {{1, 33, 300}, {33, 1, 5}, geometry({1}, {2}, {2}, {1}, 33)},
       {{2, 16, 6, 5}, {16, 1, 3, 3}, geometry({2, 1}, {1, 1}, {1, 1}, {1, 1}, 16)},
+      // few channels of the result: several lanes and turns of them, windows wider than a strip, taps from right to
+      // left, groups of few on both sides, steps between the places that a tap reads
+      {{2, 20, 5, 19}, {3, 20, 3, 9}, geometry({1, 1}, {1, 4}, {1, 4}, {1, 1}, 1)},
+      {{1, 3, 6, 21}, {72, 3, 3, 5}, geometry({1, 1}, {1, 2}, {1, 2}, {1, 1}, 1)},
+      {{1, 2, 7, 22}, {40, 2, 5, 5}, geometry({2, 2}, {2, 2}, {2, 2}, {1, 1}, 1)},
+      {{2, 32, 6, 10}, {32, 4, 3, 3}, geometry({1, 1}, {1, 1}, {1, 1}, {1, 1}, 8)},
+      {{1, 36, 4, 20}, {2, 36, 3, 3}, geometry({1, 2}, {2, 3}, {2, 3}, {2, 3}, 1)},
+      {{1, 264, 2, 9}, {1, 264, 2, 3}, geometry({1, 1}, {0, 1}, {1, 1}, {1, 1}, 1)},
+      {{1, 12, 6, 21}, {3, 12, 3, 5}, geometry({1, 2}, {1, 2}, {1, 2}, {1, 1}, 1)},
+      {{2, 8, 140}, {7, 8, 3}, geometry({1}, {1}, {1}, {1}, 1)},
+      // few channels of the source: chunks of the result that are not full, groups, three axes, strides
+      {{1, 6, 5, 12}, {30, 2, 3, 3}, geometry({1, 1}, {1, 1}, {1, 1}, {1, 1}, 3)},
+      {{1, 2, 4, 5, 9}, {12, 2, 2, 3, 3}, geometry({1, 1, 1}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}, 1)},
+      {{2, 3, 9, 19}, {33, 3, 5, 5}, geometry({2, 2}, {2, 2}, {2, 2}, {1, 1}, 1)},
       // a transposed convolution's: inputs that no window reaches
       {{1, 3, 8, 9}, {2, 3, 2, 2}, geometry({3, 3}, {0, 0}, {0, 0}, {1, 1}, 1)},
       // an empty batch
@@ -187,6 +201,58 @@ TEST_SUITE("cuda conv") {
       for (const int64_t parts : {1, 2})
         for (const Dtype d : {Dtype::bf16, Dtype::f32}) check_case(c, e, d, false, {64, 64, parts, 1});
     }
+  }
+
+  TEST_CASE("few channels of the result or the source, one image at a time and in any order of threads and blocks") {
+    for (const Case& c : cases())
+      if (c.x[0] == 2) {
+        const Expected e(c);
+        for (const Dtype d : {Dtype::bf16, Dtype::f32}) check_case(c, e, d, false, {0, 0, 0, 1});
+      }
+    const Case c{{1, 20, 4, 19}, {3, 20, 3, 3}, geometry({1, 1}, {1, 1}, {1, 1}, {1, 1}, 1)};  // and back
+    const Expected e(c);
+    cuda_emulator::for_each_schedule([&] { check_case(c, e, Dtype::f32, false, {}); });
+  }
+
+  TEST_CASE("few channels of halves go to tensor cores where those take fewer instructions") {
+    const auto gains = [](Dtype d, int64_t from, int64_t to, int64_t groups) {
+      const Shape x{1, from * groups, 56, 56}, w{to * groups, from, 3, 3}, y{1, to * groups, 56, 56};
+      const auto of = [&](const Shape& s) { return ref(nullptr, d, s.data(), nullptr, s.size()); };
+      const cuda::ConvGeometry p(of(x), of(w), of(y), geometry({1, 1}, {1, 1}, {1, 1}, {1, 1}, groups));
+      const int unit = cuda::unit_of(p, from, d);
+      const int64_t units = cuda::ceil_div(from * static_cast<int64_t>(itemsize(d)), int64_t{unit});
+      const cuda::Windows windows = cuda::innermost_last(cuda::Windows::of_input(p, groups * units));
+      CHECK(cuda::sliding_phases(windows) == 1);
+      return std::pair(cuda::few_windows_gain(d, to, windows, units, unit, 64 * groups),
+                       cuda::few_weight_grad_gains(d, to, 9, units, unit));
+    };
+    CHECK(gains(Dtype::f32, 64, 8, 1) == std::pair(true, true));
+    CHECK(gains(Dtype::f32, 64, 9, 1) == std::pair(false, false));
+    CHECK(gains(Dtype::bf16, 64, 1, 1) == std::pair(true, true));
+    CHECK(gains(Dtype::bf16, 64, 8, 1) == std::pair(false, false));
+    CHECK(gains(Dtype::bf16, 4, 4, 32) == std::pair(true, true));
+    const int64_t n = 4096;
+    const Shape x{1, n, 7, 7}, y{1, 3, 1, 1};
+    const cuda::ConvGeometry whole(ref(nullptr, Dtype::f32, x.data(), nullptr, 4),
+                                   ref(nullptr, Dtype::f32, x.data(), nullptr, 4),
+                                   ref(nullptr, Dtype::f32, y.data(), nullptr, 4), ConvParams::plain(2));
+    CHECK_FALSE(cuda::few_windows_gain(Dtype::f32, 3, cuda::Windows::of_input(whole, n / 4), n / 4, 16, 1));
+  }
+
+  TEST_CASE("few channels of the source go to tensor cores in TF32 and halves") {
+    const auto gains = [](Dtype d, int64_t from, int64_t to) {
+      const Shape x{1, from, 56, 56}, w{to, from, 3, 3}, y{1, to, 56, 56};
+      const auto of = [&](const Shape& s) { return ref(nullptr, d, s.data(), nullptr, s.size()); };
+      const cuda::ConvGeometry p(of(x), of(w), of(y), geometry({1, 1}, {1, 1}, {1, 1}, {1, 1}, 1));
+      return cuda::narrow_windows_gain(d, to, from, cuda::innermost_last(cuda::Windows::of_input(p, from)));
+    };
+    CHECK(gains(Dtype::f32, 3, 64));
+    CHECK(gains(Dtype::f64, 3, 64));
+    CHECK_FALSE(gains(Dtype::f32, 9, 64));
+    CHECK_FALSE(gains(Dtype::f32, 3, 8));
+    CHECK_FALSE(gains(Dtype::bf16, 3, 64));
+    const WithTf32 fast;
+    CHECK_FALSE(gains(Dtype::f32, 3, 64));
   }
 
   TEST_CASE("tiles and parts for a card of 132 multiprocessors") {

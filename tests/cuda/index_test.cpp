@@ -1,8 +1,10 @@
-// Lookups on a card beside the CPU's, to the bit: sums too, as they are added in the same order.
+// Lookups on a card beside the CPU's, to the bit: sums too, as they are added in the same order, or are exact.
 #include <doctest/doctest.h>
 
-#include "support/same_bits.h"
+#include "against_cpu.h"
 #include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/autograd/ops/index/index.h"
+#include "weft/autograd/ops/shape/shape.h"
 #include "weft/backends/cuda/index.cuh"
 #include "weft/backends/cuda/nonzero.cuh"
 #include "weft/core/kernels.h"
@@ -52,6 +54,18 @@ void check_scatter(const Tensor& x, const Tensor& index, const Tensor& src, int 
                     [&]<class T> { cuda::scatter<false, T, I>(mut_ref(got), ref(index), ref(src), dim, "test"); });
   });
   CHECK(same_bits(got, expected));
+}
+
+// Runs of these lengths, an index each, mixed; `bad` more that are none.
+Tensor mixed_runs(std::initializer_list<int64_t> lengths, int64_t bad = 0) {
+  std::vector<int64_t> sorted(static_cast<size_t>(bad), -1000);
+  int64_t to = 0;
+  for (const int64_t length : lengths) sorted.insert(sorted.end(), static_cast<size_t>(length), to++);
+  const auto n = static_cast<int64_t>(sorted.size());
+  Tensor index = empty({n}, {Dtype::i64});
+  auto* v = static_cast<int64_t*>(index.mut_raw_data());
+  for (int64_t i = 0; i < n; ++i) v[i] = sorted[static_cast<size_t>(i * 7919 % n)];  // a prime that divides no n here
+  return index;
 }
 
 }  // namespace
@@ -119,6 +133,58 @@ TEST_SUITE("cuda index") {
         check_rows(sample({9}, d), equal, sample({n}, d, 2), true);
       }
     check_rows(sample({9, 0}, Dtype::f32), sample_index({70}, 0, 9), sample({70, 0}, Dtype::f32), true);
+  }
+
+  TEST_CASE("add: long runs of one destination, in pieces") {
+    const Tensor index = mixed_runs({63, 64, 65, 1, 127, 128, 129, 2, 300, 192, 1}), ends = mixed_runs({1, 1023});
+    for (const Dtype d : kAdded)
+      for (const int64_t columns : {1, 3, 33, 70}) {
+        check_rows(sample({11, columns}, d), index, sample({index.numel(), columns}, d, 2), true);
+        check_rows(support::scattered(sample({2, columns}, d)), ends,
+                   support::scattered(sample({ends.numel(), columns}, d, 2)), true);
+      }
+    for (const Dtype d : kAdded) {
+      check_scatter(sample({11}, d), index, sample({index.numel()}, d, 2), 0, true);
+      const Tensor lines = stack({index, index * 0 + 3}, 1);
+      check_scatter(support::scattered(sample({11, 2}, d)), lines, sample(lines.shape(), d, 2), 0, true);
+    }
+    const Tensor many = mixed_runs({40, 50000, 400, 30});  // longer chunks
+    check_rows(sample({4}, Dtype::i32), many, sample({many.numel()}, Dtype::i32, 2), true);
+    CHECK_FALSE(cuda_emulator::take_fault());
+  }
+
+  TEST_CASE("add: a long run with rounding, the same in any order of threads and blocks") {
+    manual_seed(1);
+    const int64_t n = 3000;
+    const Tensor src = randn({n, 5}, {Dtype::f32}), index = mixed_runs({n - 70, 70});
+    Tensor offsets = index * 5, first;
+    const Tensor exact = index_add(zeros({2, 5}, {Dtype::f64}), 0, index, src.to(Dtype::f64));
+    cuda_emulator::for_each_schedule([&] {
+      Tensor got = zeros({2, 5}, {Dtype::f32});
+      cuda::index_put<true, float>(without_first(got), ref(src), ref(offsets));
+      if (!first.defined()) first = got.clone();
+      CHECK(same_bits(got, first));
+      // Pieces of 64 and some 50 of them: sums of about 64 after at most 114 roundings of half an epsilon each.
+      CHECK(support::difference(got.to(Dtype::f64), exact, 64) < 114 * 0x1p-24);
+    });
+  }
+
+  TEST_CASE("bad destinations among long runs are left out") {
+    const Tensor index = mixed_runs({200, 1, 150}, 400), src = sample({index.numel()}, Dtype::f32, 2);
+    Tensor got = zeros({3}, {Dtype::f32}), lines = zeros({3}, {Dtype::f32}),
+           offsets = zeros(index.shape(), {Dtype::i64});
+    cuda::index_offsets<int64_t>(mut_ref(offsets), ref(index), "test", 0, 3, 1, true);
+    CHECK(cuda_emulator::take_fault());
+    cuda::index_put<true, float>(without_first(got), ref(src), ref(offsets));
+    cuda::scatter<true, float, int64_t>(mut_ref(lines), ref(index), ref(src), 0, "test");
+    CHECK(cuda_emulator::take_fault());
+    std::vector<float> expected(3, 0);
+    const std::vector<int64_t> to = index.to_vector<int64_t>();
+    const std::vector<float> from = src.to_vector<float>();
+    for (size_t i = 0; i < to.size(); ++i)
+      if (to[i] >= 0) expected[static_cast<size_t>(to[i])] += from[i];
+    CHECK(got.to_vector<float>() == expected);
+    CHECK(lines.to_vector<float>() == expected);
   }
 
   TEST_CASE("gather") {

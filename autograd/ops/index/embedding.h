@@ -13,7 +13,7 @@ struct EmbeddingOptions {
 };
 
 /// index: [..] i64 or i32, weight: [V, D] -> [.., D]. ValueError on an index outside [0, V). The gradient is dense and
-/// summed in the order of `index`. Same as torch.nn.functional.embedding.
+/// summed in an order as index_add's. Same as torch.nn.functional.embedding.
 [[nodiscard]] WEFT_API Tensor embedding(const Tensor& index, const Tensor& weight, const EmbeddingOptions& o = {});
 
 /// Scales rows of `weight` that `index` names down to a norm of max_norm, in place, unrecorded. ValueError as

@@ -9,16 +9,16 @@ namespace weft {
 
 /// x[.., index[j], ..] along `dim`. index: [n] or []. Indices in [0, size). Gradient: index_add.
 [[nodiscard]] WEFT_API Tensor index_select(const Tensor& x, Int dim, const Tensor& index);
-/// x with alpha * src[.., j, ..] added to x[.., index[j], ..]; repeated indices add up, in the order of j.
-/// index: [n]; src: x's shape with n along dim.
+/// x with alpha * src[.., j, ..] added to x[.., index[j], ..]; repeated indices add up, in the order of j (on CUDA more
+/// than 64 of one index in parts, the same every time). index: [n]; src: x's shape with n along dim.
 [[nodiscard]] WEFT_API Tensor index_add(const Tensor& x, Int dim, const Tensor& index, const Tensor& src,
                                         Scalar alpha = 1);
 
 /// y[.., i, ..] = x[.., index[.., i, ..], ..] along `dim`. index: x's rank, its sizes at most x's but along dim. ->
 /// index's shape
 [[nodiscard]] WEFT_API Tensor gather(const Tensor& x, Int dim, const Tensor& index);
-/// x with src[.., i, ..] added to x[.., index[.., i, ..], ..], in the order of i. index: sizes at most src's, and x's
-/// but along dim.
+/// x with src[.., i, ..] added to x[.., index[.., i, ..], ..], in an order as index_add's. index: sizes at most src's,
+/// and x's but along dim.
 [[nodiscard]] WEFT_API Tensor scatter_add(const Tensor& x, Int dim, const Tensor& index, const Tensor& src);
 /// x with x[.., index[.., i, ..], ..] replaced by src[.., i, ..] or a number; of repeated indices the last wins (and
 /// the gradient is that of every one, as in PyTorch).
