@@ -48,6 +48,9 @@ struct DotTile {
 #else
 inline constexpr bool kMayHaveDots = false;
 inline bool has_dots() { return false; }
+struct DotTile {  // not defined: nobody calls it
+  template <int R> static void multiply(int64_t, const uint32_t*, int64_t, const uint32_t*, float*, int64_t);
+};
 #endif
 
 }  // namespace weft::cpu::WEFT_ISA
