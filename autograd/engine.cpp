@@ -401,7 +401,7 @@ void Run::finish_leaf(Arrived& a) {
     check_gradient(a.from, g, owner.shape());
     detail::Recording* const recording = detail::recording();
     if (recording) recording->touch(owner, leaf.grad, false);
-    if (recording && leaf.grad.defined() && !create_graph_ && kernels::detail::same_layout(leaf.grad, g)) {
+    if (recording && leaf.grad.defined() && !create_graph_) {
       check_addable(leaf.grad, g, a.from);
       leaf.grad.add_(g);  // every run goes on from the same memory
     } else if (leaf.grad.defined()) {

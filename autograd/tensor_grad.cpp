@@ -95,6 +95,9 @@ void Tensor::retain_grad() {
 }
 
 void Tensor::swap_contents(Tensor& o) {
+  if (detail::Recording* r = detail::recording())
+    r->refuse("a change of contents (swap_contents, Module::to)", "would be made once, and not in every run");
+  ++detail::swaps;
   TensorImpl &a = at(), &b = o.at();
   if (a.storage == b.storage) a.storage->bump();  // what was saved of either cannot tell by its storage
   std::swap(a.storage, b.storage);

@@ -22,6 +22,8 @@ Graph::Graph(Recording& r, std::vector<Tensor> results) {
   calls_ = std::move(r.calls);
   watched_ = std::move(r.watched);
   leaves_ = std::move(r.leaves);
+  conditions_ = std::move(r.conditions);
+  swaps_ = swaps;
   drawn_from_ = r.drawn_from;
   drawn_ = r.drawn;
   for (const Block& b : blocks_)
@@ -131,6 +133,11 @@ void Graph::plan() {
     if (blocks_[b].kind == Block::output) outputs_.push_back(static_cast<int>(b));
     blocks_[b].storage = nullptr;
   }
+  for (const GraphCall& c : calls_)
+    for (const Use& u : c.uses)
+      if (const Block& b = blocks_[static_cast<size_t>(u.block)]; u.written && b.kind == Block::state)
+        changed_.push_back(b.keep.get());
+  std::sort(changed_.begin(), changed_.end());
   for (size_t i = 0; i < calls_.size(); ++i) {
     size_t k = 0;  // what is deferred has uses but no operands: it counts its writes itself
     calls_[i].call->operands([&](const Operand&) {
@@ -193,7 +200,15 @@ void Graph::run_calls(const Instance& instance) {
   for (const RecordedLeaf& l : leaves_) Tensor(l.leaf).set_grad(l.after);
 }
 
+// An input that the step writes to would be read as it was when the step was captured: before, or behind.
+void Graph::check_apart(const std::vector<Tensor>& inputs) const {
+  for (size_t i = 0; i < inputs.size(); ++i)
+    WEFT_CHECK(!std::binary_search(changed_.begin(), changed_.end(), inputs[i].impl()->storage.get()), ValueError,
+               "Captured: input ", i, " is memory that the step writes to; pass a clone()");
+}
+
 std::vector<Tensor> Graph::run(const std::vector<Tensor>& inputs) {
+  if (!changed_.empty()) check_apart(inputs);
   std::vector<Ref<Storage>> fresh(outputs_.size());
   for (size_t i = 0; i < outputs_.size(); ++i)
     fresh[i] = make_ref<Storage>(blocks_[static_cast<size_t>(outputs_[i])].bytes, device_);
@@ -246,10 +261,12 @@ std::vector<Tensor> Graph::run(const std::vector<Tensor>& inputs) {
 }
 
 bool Graph::stale(const std::vector<uint32_t>& held) const {
+  if (!states_.empty() && swaps_ != swaps) return true;
   for (size_t i = 0; i < states_.size(); ++i)
     if (states_[i]->use_count() <= held[i]) return true;
+  if (!std::all_of(conditions_.begin(), conditions_.end(), [](const auto& holds) { return holds(); })) return true;
   for (const RecordedLeaf& l : leaves_) {
-    if (l.leaf.impl()->storage->id() != l.storage) return true;
+    if (l.leaf.requires_grad() != l.requires_grad) return true;
     const Tensor now = l.needs_before ? l.leaf.grad() : Tensor();
     if (l.needs_before && (now.defined() || l.before.defined()) && !now.is_same(l.before)) return true;
   }

@@ -25,9 +25,10 @@ class WEFT_API Graph {
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
   std::vector<Tensor> run(const std::vector<Tensor>& inputs);
-  /// Does it no longer stand for the function? In an evaluation: a tensor that was there before has been written to. In
-  /// a step of training: memory of before is of no tensor any more (contents were swapped), or a leaf has another
-  /// gradient than the step went on from. `held`: by how many graphs each of `states()` is held.
+  /// Does it no longer stand for the function? A tensor that was there before has been written to; in a step of
+  /// training: memory of before is of no tensor any more, contents of tensors changed places, a leaf has another
+  /// gradient than the step went on from, what defers calls has gone. `held`: by how many graphs each of `states()` is
+  /// held.
   bool stale(const std::vector<uint32_t>& held) const;
   /// The memory of before that a step of training reads and writes.
   const std::vector<Ref<Storage>>& states() const { return states_; }
@@ -67,11 +68,15 @@ class WEFT_API Graph {
   void share_memory();
   void plan();
   void run_calls(const Instance& i);
+  void check_apart(const std::vector<Tensor>& inputs) const;
 
   std::vector<Block> blocks_;
   std::vector<std::pair<Ref<Storage>, uint32_t>> watched_;
   std::vector<Ref<Storage>> states_;
   std::vector<RecordedLeaf> leaves_;
+  std::vector<std::function<bool()>> conditions_;
+  uint64_t swaps_ = 0;
+  std::vector<const Storage*> changed_;  ///< states that the step writes, sorted
   Generator::State drawn_from_;
   uint64_t drawn_ = 0;
   std::vector<GraphCall> calls_;

@@ -220,34 +220,38 @@ void Recording::add(std::unique_ptr<RecordedCall> call, std::vector<Use> uses) {
 }
 
 void Recording::check_draw(RecordedCall& call) const {
-  const Generator::State* from = call.draw();
-  if (from && (from->seed != drawn_from.seed || from->offset < drawn_from.offset))
+  const Generator::State *from = call.draw(), now = default_generator().state();
+  if (from && (from->seed != drawn_from.seed || from->offset < drawn_from.offset || from->offset >= now.offset))
     refuse(call.name(), "draws from a generator that is not the thread's; every run would draw the same numbers");
 }
 
+Use Recording::use_of(const Tensor& t, bool written) {
+  Use u;
+  u.block = block_of(t.raw_data(), t.impl()->storage.get());
+  u.offset = static_cast<const char*>(t.raw_data()) - blocks[u.block].base;
+  u.written = written;
+  blocks[u.block].kept = true;
+  return u;
+}
+
 void Recording::defer(const char* name, const std::vector<Tensor>& reads, const std::vector<Tensor>& writes,
-                      std::function<void()> f) {
+                      std::function<void()> f, std::function<bool()> holds) {
   if (of_ == Of::evaluation)
     refuse(name, "changes what was there before; capture the function as a step of training (CaptureOptions)");
   std::vector<Use> uses;
-  const auto use = [&](const Tensor& t, bool written) {
-    if (!t.defined() || t.numel() == 0) return;
-    Use u;
-    u.block = block_of(t.raw_data(), t.impl()->storage.get());
-    u.offset = static_cast<const char*>(t.raw_data()) - blocks[u.block].base;
-    u.written = written;
-    uses.push_back(u);
-  };
-  for (const Tensor& t : reads) use(t, false);
-  for (const Tensor& t : writes) use(t, true);
+  for (const Tensor& t : reads)
+    if (t.defined() && t.numel() > 0) uses.push_back(use_of(t, false));
+  for (const Tensor& t : writes)
+    if (t.defined() && t.numel() > 0) uses.push_back(use_of(t, true));
+  conditions.push_back(std::move(holds));
   add(std::make_unique<DeferredCall>(name, std::move(f)), std::move(uses));
 }
 
 void Recording::touch(const Tensor& leaf, const Tensor& grad, bool replaced) {
-  if (of_ == Of::evaluation || leaf.numel() == 0) return;
-  if (blocks[block_of(leaf.raw_data(), leaf.impl()->storage.get())].kind != Block::state) return;
+  if (of_ == Of::evaluation) return;
+  if (leaf.numel() > 0 && blocks[block_of(leaf.raw_data(), leaf.impl()->storage.get())].kind != Block::state) return;
   if (std::none_of(leaves.begin(), leaves.end(), [&](const RecordedLeaf& l) { return l.leaf.is_same(leaf); }))
-    leaves.push_back({leaf, grad, !replaced, {}, leaf.impl()->storage->id()});
+    leaves.push_back({leaf, grad, !replaced, {}, leaf.requires_grad()});
 }
 
 void Recording::refuse_read(const Tensor& t, const char* what) {
@@ -287,23 +291,31 @@ Use Recording::result(const Tensor& t) {
 }
 
 void Recording::finish() {
-  for (RecordedLeaf& l : leaves) l.after = l.leaf.grad();
+  for (RecordedLeaf& l : leaves) {
+    l.after = l.leaf.grad();
+    if (l.after.defined() && l.after.numel() > 0) (void)use_of(l.after, false);
+  }
+  const Generator::State end = default_generator().state();
+  if (end.seed != drawn_from.seed || end.offset < drawn_from.offset)
+    refuse("the function", "seeds the thread's generator; seed it outside");
   t_recording = nullptr;
   --observers;
-  drawn = default_generator().state().offset - drawn_from.offset;
+  drawn = end.offset - drawn_from.offset;
   default_generator().set_state(drawn_from);
   for (RecordedLeaf& l : leaves) l.leaf.set_grad(l.before);
   for (const auto& [base, at] : live_) {
     Block& b = blocks[at];
-    if (of_ == Of::training && (b.kind == Block::temporary || b.kind == Block::output)) {
+    if (b.kept && (b.kind == Block::temporary || b.kind == Block::output)) {
       b.kind = Block::state;
       b.keep = Ref<Storage>(const_cast<Storage*>(b.storage));
       continue;
     }
     if (b.kind == Block::state) continue;
     WEFT_CHECK(b.kind == Block::constant || b.kind == Block::input, ValueError, op_,
-               ": the function keeps a tensor of ", b.bytes,
-               " bytes that depends on its input, and that has no values now; return it instead");
+               ": the function keeps a tensor of ", b.bytes, " bytes that ",
+               of_ == Of::training ? "changes from step to step" : "depends on its input",
+               ", and that has no values now; return it instead",
+               of_ == Of::training ? ", or copy_ it into a tensor that was there before" : "");
   }
 }
 

@@ -2,6 +2,7 @@
 // run to run; the rest runs at once. core/graph.h runs what was noted. Knows no single kernel.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -61,6 +62,7 @@ struct Block {
   bool has_content = false;          ///< written by something that has run
   bool read = false;                 ///< by a recorded call
   bool written = false;              ///< by a recorded call
+  bool kept = false;                 ///< by a leaf or a deferred call, from run to run
   const char* asked = nullptr;       ///< what asked for a state's values on the host
   const Storage* storage = nullptr;  ///< while recording
   const char* base = nullptr;        ///< while recording
@@ -79,13 +81,16 @@ struct GraphCall {
   std::unique_ptr<RecordedCall> call;
   std::vector<Use> uses;  ///< of its operands, and of what else it reads and writes
 };
+/// Grows when contents of tensors change places: graphs of before know the old places.
+inline std::atomic<uint64_t> swaps{0};
+
 /// A leaf whose gradient a step of training reads or replaces.
 struct RecordedLeaf {
   Tensor leaf;
   Tensor before;      ///< its gradient when the recording began
   bool needs_before;  ///< it was read
   Tensor after;       ///< its gradient at the end
-  uint64_t storage;   ///< id of the leaf's
+  bool requires_grad;
 };
 
 /// Notes the kernels of the calling thread from its construction on.
@@ -106,10 +111,10 @@ class WEFT_API Recording {
   bool note(std::unique_ptr<RecordedCall> call);
   /// The operands of the next call are parts of these, as far as it has bare pointers.
   void know(const Tensor& t);
-  /// Notes something that is no kernel, `f`, which reads and writes these, and is not to be done now. NotSupported in
-  /// an evaluation.
+  /// Notes something that is no kernel, `f`, which reads and writes these, and is not to be done now; the graph is of
+  /// use while `holds()`. NotSupported in an evaluation.
   void defer(const char* name, const std::vector<Tensor>& reads, const std::vector<Tensor>& writes,
-             std::function<void()> f);
+             std::function<void()> f, std::function<bool()> holds);
   /// Called before the gradient of a leaf is read, or (`replaced`) replaced unread.
   void touch(const Tensor& leaf, const Tensor& grad, bool replaced);
   void made(const Storage& s);
@@ -119,16 +124,17 @@ class WEFT_API Recording {
   [[noreturn]] void refuse(const char* what, const char* why) const;
   /// The block of a result, which becomes an output.
   Use result(const Tensor& t);
-  /// What was noted. In a step of training the tensors that the function keeps become state, and leaves get the
-  /// gradients back that they had; in an evaluation ValueError if the function keeps a tensor that has no values.
+  /// What was noted. ValueError if the function keeps a tensor that has no values. In a step of training gradients are
+  /// kept as state, and leaves get those back that they had.
   void finish();
 
   std::vector<Block> blocks;
   std::vector<GraphCall> calls;
   std::vector<std::pair<Ref<Storage>, uint32_t>> watched;  ///< what was there before and was read: with its version
   std::vector<RecordedLeaf> leaves;
-  Generator::State drawn_from;  ///< of the thread's generator at the beginning
-  uint64_t drawn = 0;           ///< blocks that the function took
+  std::vector<std::function<bool()>> conditions;  ///< of deferred calls
+  Generator::State drawn_from;                    ///< of the thread's generator at the beginning
+  uint64_t drawn = 0;                             ///< blocks that the function took
 
  private:
   int block_of(const void* p, Storage* storage);
@@ -138,6 +144,7 @@ class WEFT_API Recording {
   Ref<Storage> copied(const Block& b);
   void check_draw(RecordedCall& call) const;
   [[noreturn]] void refuse_values(const Block& b, const char* what) const;
+  Use use_of(const Tensor& t, bool written);
   void add(std::unique_ptr<RecordedCall> call, std::vector<Use> uses);
   const char* op_;
   const Of of_;

@@ -97,18 +97,31 @@ struct Captured::State {
     return entries.front().graph;
   }
 
-  Entry record(const std::vector<Tensor>& inputs) {
+  struct InMode {
+    weft::detail::ThreadMode before = weft::detail::thread_mode();
+    explicit InMode(const weft::detail::ThreadMode& mode) { weft::detail::thread_mode() = mode; }
+    ~InMode() { weft::detail::thread_mode() = before; }
+  };
+
+  void check_mode() const {
     for (const Module& m : modules)
       WEFT_CHECK(!m.is_training(), NotSupported, "capture: ", m.name(),
                  " is in training mode; call eval() of the model first");
+  }
+
+  /// The function itself, as a part of another capture.
+  std::vector<Tensor> inside(const std::vector<Tensor>& inputs) const {
+    check_mode();
+    const InMode in(mode);
+    return f(inputs);
+  }
+
+  Entry record(const std::vector<Tensor>& inputs) {
+    check_mode();
     Entry e;
     for (const Tensor& x : inputs) e.of.emplace_back(x);
     for (const Tensor& t : tensors) e.stamps.emplace_back(t);
-    struct Mode {
-      weft::detail::ThreadMode before = weft::detail::thread_mode();
-      ~Mode() { weft::detail::thread_mode() = before; }
-    } restore;
-    weft::detail::thread_mode() = mode;
+    const InMode in(mode);
     std::vector<Tensor> plain;  // memory of their own: what else the function reads is no input
     for (const Tensor& x : inputs) plain.push_back(empty_strided(x.shape(), x.strides(), x.options()));
     using Of = weft::detail::Recording::Of;
@@ -141,7 +154,7 @@ std::vector<Tensor> Captured::operator()(const std::vector<Tensor>& inputs) cons
   WEFT_CHECK(inputs.size() == state_->inputs, ValueError, "Captured: got ", inputs.size(),
              " inputs; it was captured with ", state_->inputs);
   for (const Tensor& x : inputs) check_defined("Captured", x);
-  if (weft::detail::recording()) return state_->f(inputs);
+  if (weft::detail::recording()) return state_->inside(inputs);
   std::unique_lock<std::mutex> one;
   if (state_->training) one = std::unique_lock(state_->stepping);
   return state_->graph_for(inputs)->run(inputs);

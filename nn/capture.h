@@ -33,7 +33,7 @@ class WEFT_API Captured {
   /// strides than before are captured then; the eight that were used last are kept. So is the whole anew after a
   /// parameter, a buffer or another tensor that the model reads was written to. NotSupported while a module is in
   /// training mode. Inside of another capture the function itself is called. A step of training is captured anew when
-  /// it meets other gradients than it went on from, or parameters that were moved.
+  /// it meets other gradients than it went on from, parameters that were moved or frozen, or another optimiser.
   std::vector<Tensor> operator()(const std::vector<Tensor>& inputs) const;
   /// One input, one result. ValueError where the function gives another number. `captured({x})` is a list of one.
   template <std::derived_from<Tensor> T> Tensor operator()(const T& x) const { return one(x); }
@@ -54,7 +54,8 @@ class WEFT_API Captured {
 /// What does not depend on the input is computed now, batch norm is folded into convolutions, an activation and a
 /// residual are added where a convolution stores its sums, memory is planned once. Autocast and the algorithm of
 /// convolutions are those of the thread that calls capture. Hooks run while a pass is recorded, never later.
-///     nn::Captured fast = nn::capture(model.eval(), example);
+///     model.eval();
+///     nn::Captured fast = nn::capture(model, example);
 ///     Tensor y = fast(x);
 /// NotSupported, naming the culprit: for a module in training mode, tensors that are written to and were there before,
 /// random numbers of another generator than the thread's or drawn on the host, and where the model asks for values that
@@ -81,10 +82,11 @@ capture(const M& model, const Tensor& example) {
 ///         },
 ///         {x, y}, {.training = true});
 /// Forward and backward run as kernels. Steps of optimisers and of schedules, and updates of averages, are called as
-/// they stand, so that rates may change. Gradients and other tensors that the function keeps have the values of the
-/// last call. Random numbers go on from the calling thread's generator, as they do without capture. Refused, beside
-/// what is refused in evaluations: values of parameters and gradients on the host (GradScaler, ReduceLROnPlateau,
-/// L-BFGS), collectives of a ProcessGroup.
+/// they stand, so that rates may change. Gradients have the values of the last call; other tensors that change are
+/// results, or are written to where they were before (ValueError for a function that keeps one). Random numbers go on
+/// from the calling thread's generator, as they do without capture. Refused, beside what is refused in evaluations:
+/// values of parameters and gradients on the host (GradScaler, ReduceLROnPlateau, L-BFGS), collectives of a ProcessGroup,
+/// `manual_seed`, changes of contents (Module::to). ValueError for an input that is memory which the step writes to.
 inline Captured capture(Captured::Function f, std::vector<Tensor> example, CaptureOptions o = {}) {
   return Captured(nullptr, std::move(f), std::move(example), o);
 }

@@ -1,6 +1,7 @@
 #include "weft/nn/fws.h"
 
 #include "weft/core/factory.h"
+#include "weft/core/recording.h"
 
 namespace weft::nn {
 
@@ -17,7 +18,7 @@ FWSBase::FWSBase(const Tensor& weight, const FWSOptions& o)
 }
 
 double FWSBase::Number::of(const Tensor& t) {
-  if (const Stamp now(t); now != read_at) {
+  if (const Stamp now(t); now != read_at || weft::detail::recording()) {  // which watches what is asked for
     value = t.item<double>();
     read_at = now;
   }

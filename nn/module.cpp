@@ -9,6 +9,7 @@
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/core/factory.h"
+#include "weft/core/recording.h"
 
 namespace weft::nn {
 
@@ -466,6 +467,8 @@ LoadResult Module::load_state_dict(const StateDict& dict, Only<bool> strict) {
 detail::LazyShapes::~LazyShapes() = default;
 
 void detail::materialize(Module::State& s, const Shape& first) {
+  WEFT_CHECK(!weft::detail::recording(), NotSupported, s.name,
+             ": its parameters have no size yet, and a capture cannot give them values; call the model once before");
   const std::shared_ptr<const LazyShapes> lazy = s.lazy;
   lazy->materialize(s, first);
   s.lazy.reset();

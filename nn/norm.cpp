@@ -88,6 +88,8 @@ template ChannelNorm::ChannelNorm(std::string, int64_t, const BatchNormOptions&)
 
 double ChannelNorm::share_of_batch(std::optional<double> momentum) const {
   if (momentum) return *momentum;
+  WEFT_CHECK(!weft::detail::recording(), NotSupported, name(),
+             ": without momentum the share of a batch changes from step to step; give a momentum to capture it");
   if (const Stamp now(num_batches_tracked); now != counted_at_) {
     counted_ = num_batches_tracked.item<double>();
     counted_at_ = now;
@@ -101,7 +103,7 @@ void ChannelNorm::count_batch() const {
   const bool known = Stamp(count) == counted_at_;
   if (count.device().type == DeviceType::cpu && !weft::detail::recording()) ++*count.mut_data<int64_t>();
   else count.add_(1);
-  if (!known) return;
+  if (!known || weft::detail::recording()) return;
   counted_at_ = Stamp(count);
   ++counted_;
 }

@@ -59,9 +59,14 @@ void ExponentialMovingAverage::follow() {
 void ExponentialMovingAverage::update() {
   check_idle("update");
   if (weft::detail::Recording* r = weft::detail::recording()) {
-    std::vector<Tensor> sources;
-    for (const Entry& e : entries_) sources.push_back(e.source);
-    return r->defer("update of averages", sources, {}, [this] { update(); });
+    std::vector<Tensor> sources, averages;
+    for (const Entry& e : entries_) {
+      sources.push_back(e.source);
+      averages.insert(averages.end(), {e.average, e.master});
+    }
+    return r->defer(
+        "update of averages", sources, averages, [this] { update(); },
+        [there = alive_.watch()] { return !there.expired(); });
   }
   NoGrad guard;
   follow();

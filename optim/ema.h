@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "weft/core/alive.h"
 #include "weft/optim/param_list.h"
 #include "weft/optim/state.h"
 
@@ -71,6 +72,7 @@ class WEFT_API ExponentialMovingAverage {
   std::vector<Entry> entries_;
   int64_t updates_ = 0;
   bool in_use_ = false;
+  weft::detail::Alive alive_;
 };
 
 }  // namespace weft::optim

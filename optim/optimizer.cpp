@@ -69,16 +69,17 @@ void Optimizer::add_params(const std::vector<Tensor>& params, int32_t group) {
 bool Optimizer::deferred() {
   weft::detail::Recording* const r = weft::detail::recording();
   if (!r) return false;
-  std::vector<Tensor> params, grads;
+  std::vector<Tensor> grads, writes;
   for (const Slot& s : slots_) {
-    Tensor g = s.param.grad();
-    if (!g.defined()) continue;
-    params.push_back(s.param);
-    grads.push_back(std::move(g));
+    grads.push_back(s.param.grad());
+    writes.insert(writes.end(), {s.param, s.master, s.state[0], s.state[1], s.state[2]});
   }
-  r->defer("optimiser step", grads, params, [this, params, grads]() mutable {
-    for (size_t i = 0; i < params.size(); ++i) params[i].set_grad(grads[i]);
+  const auto step_now = [this, grads] {
+    for (size_t i = 0; i < slots_.size(); ++i) slots_[i].param.set_grad(grads[i]);
     step();
+  };
+  r->defer("optimiser step", grads, writes, step_now, [this, there = alive_.watch(), count = slots_.size()] {
+    return !there.expired() && slots_.size() == count;
   });
   return true;
 }

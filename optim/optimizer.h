@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "weft/autograd/grad_mode.h"
+#include "weft/core/alive.h"
 #include "weft/core/choice.h"
 #include "weft/core/kernels.h"
 #include "weft/core/stamp.h"
@@ -228,6 +229,7 @@ class WEFT_API Optimizer {
   std::shared_ptr<StepHook> hook_;
   std::vector<std::optional<double>> initial_lr_;  // by group
   std::vector<fn::StepEntry> table_;
+  weft::detail::Alive alive_;
   std::vector<Pending> pending_;   // beside the table
   std::vector<Tensor> converted_;  // gradients that had another layout than their parameter
 };

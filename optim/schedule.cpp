@@ -72,7 +72,8 @@ void Schedule::start(Rate rate, Momentum momentum) {
 
 void Schedule::step() {
   if (weft::detail::Recording* r = weft::detail::recording())
-    return r->defer("step of a schedule", {}, {}, [this] { step(); });
+    return r->defer(
+        "step of a schedule", {}, {}, [this] { step(); }, [there = alive_.watch()] { return !there.expired(); });
   std::vector<double> base = base_;
   while (static_cast<int64_t>(base.size()) < opt_->num_groups())  // groups that were added since
     base.push_back(opt_->lr(static_cast<int64_t>(base.size())));

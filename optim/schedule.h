@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "weft/core/alive.h"
 #include "weft/core/choice.h"
 #include "weft/optim/optimizer.h"
 
@@ -57,6 +58,7 @@ class WEFT_API Schedule {
   Momentum momentum_;
   std::vector<double> base_;
   int64_t i_ = 0;
+  weft::detail::Alive alive_;
 };
 /// PyTorch's name of Schedule.
 using LRScheduler = Schedule;
