@@ -85,8 +85,9 @@ capture(const M& model, const Tensor& example) {
 /// they stand, so that rates may change. Gradients have the values of the last call; other tensors that change are
 /// results, or are written to where they were before (ValueError for a function that keeps one). Random numbers go on
 /// from the calling thread's generator, as they do without capture. Refused, beside what is refused in evaluations:
-/// values of parameters and gradients on the host (GradScaler, ReduceLROnPlateau, L-BFGS), collectives of a ProcessGroup,
-/// `manual_seed`, changes of contents (Module::to). ValueError for an input that is memory which the step writes to.
+/// values of parameters and gradients on the host (GradScaler, ReduceLROnPlateau, L-BFGS), collectives of a
+/// ProcessGroup, `manual_seed`, changes of contents (Module::to). ValueError for an input that is memory which the step
+/// writes to.
 inline Captured capture(Captured::Function f, std::vector<Tensor> example, CaptureOptions o = {}) {
   return Captured(nullptr, std::move(f), std::move(example), o);
 }

@@ -74,7 +74,14 @@ void Module::set_extra(std::string extra, std::function<std::string()> options) 
   state_->extra = std::move(extra);
   state_->options_text = std::move(options);
 }
-bool Module::is_training() const { return state_->training; }
+bool Module::is_training() const {
+  if (weft::detail::Recording* r = weft::detail::recording())  // what asks depends on it
+    r->conditions.push_back([state = std::weak_ptr<State>(state_), before = state_->training] {
+      const auto now = state.lock();
+      return now && now->training == before;
+    });
+  return state_->training;
+}
 
 Parameter Module::put_param(std::string name, const Tensor& value, const ModuleTensor* tied, bool trainable) {
   check_name(*state_, name, "parameter");

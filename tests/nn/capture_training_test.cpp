@@ -249,6 +249,8 @@ TEST_CASE("whoever writes, moves or swaps between two steps is followed") {
         for (Trainee* t : {a.get(), b.get()}) {
           const NoGrad off;
           Tensor w = t->net.parameters()[0];
+          if (i == 0) t->net.eval();
+          if (i == 1) t->net.train();
           if (i == 1) w.mul_(1.5);
           if (i == 2) t->opt->set_lr(0.003, 0);
           if (i == 3) t->net.to(Dtype::f64);
