@@ -164,8 +164,9 @@ TEST_CASE("optimisers, clipping, averages, schedules and autocast") {
          return l;
        }},
   };
-  for (const auto& [name, step] : steps) {
-    const std::string text = name;
+  for (const auto& row : steps) {
+    const std::string text = row.first;
+    const Step& step = row.second;
     INFO(text);
     auto a = trainee(), b = trainee();
     const nn::Captured captured = captured_step(*b, batch(4), step);
