@@ -11,7 +11,8 @@ namespace {
 template <class D, class S> __attribute__((no_sanitize("float-cast-overflow"))) WEFT_INLINE void convert_to(D& d, S v) {
   using C = compute_t<S>;
   if constexpr (std::is_same_v<D, bool>) d = static_cast<C>(v) != C(0);
-  else put(d, static_cast<C>(v));
+  else if constexpr (is_half_v<D>) put(d, static_cast<C>(v));
+  else d = static_cast<D>(static_cast<C>(v));
 }
 
 template <class D, class S> void contiguous(void* dst, const void* src, int64_t n) {
