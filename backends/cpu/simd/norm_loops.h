@@ -190,22 +190,10 @@ template <class T> fn::Moments moments(const T* x, int64_t n) {
   return all;
 }
 
-/// to[i] = f(i) for i < n. Halves wait in a block: gcc makes no vectors of a loop that both selects and rounds.
+/// to[i] = f(i) for i < n.
 template <class T, class F> WEFT_INLINE void store_each(T* to, int64_t n, const F& f) {
-  if constexpr (sizeof(T) == 2) {
-    constexpr int64_t kBlock = 256;
-    compute_t<T> block[kBlock];
-    for (int64_t at = 0; at < n; at += kBlock) {
-      const int64_t m = std::min(kBlock, n - at);
 #pragma omp simd
-      for (int64_t i = 0; i < m; ++i) block[i] = static_cast<compute_t<T>>(f(at + i));
-#pragma omp simd
-      for (int64_t i = 0; i < m; ++i) put(to[at + i], block[i]);
-    }
-  } else {
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) put(to[i], f(i));
-  }
+  for (int64_t i = 0; i < n; ++i) put(to[i], f(i));
 }
 
 /// y = act((x - mean) scale + shift [+ residual]); y may be x. Here and below shift has what the mean leaves (rest_of).
@@ -274,7 +262,7 @@ void back_loop(T* dx, T* dres, const T* g, const T* x, const T* y, int64_t n, V 
   const auto at = [&](int64_t i) {
     return center<Src>(A(g[i]), A(x[i]), has_y ? A(y[i]) : A(0), mean(i), scale(i), shift(i), gate);
   };
-  if (has_y && dres && sizeof(T) > 2) {
+  if (has_y && dres) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
       const Centered<A> e = at(i);
@@ -283,7 +271,6 @@ void back_loop(T* dx, T* dres, const T* g, const T* x, const T* y, int64_t n, V 
     }
     return;
   }
-  if (has_y && dres) store_each(dres, n, [&](int64_t i) { return at(i).g; });
   store_each(dx, n, [&](int64_t i) {
     const Centered<A> e = at(i);
     return a(i) * e.g - b(i) - fn::times(e.x, d(i));

@@ -80,20 +80,12 @@ template <class C, bool Pairs> struct Panels {
     constexpr int few = Tile<C>::kFewRows;
     constexpr int64_t cols = Block<C>::kCols;
     const C* a = memory + first(p) * depth;
-    if constexpr (Pairs) {
-      const auto *left = reinterpret_cast<const uint32_t*>(a), *right = reinterpret_cast<const uint32_t*>(weight);
-      switch (const int64_t h = height(p)) {
-        case 1: return DotTile::multiply<1>(depth, left, h, right, block, cols);
-        case few: return DotTile::multiply<few>(depth, left, h, right, block, cols);
-        case 2 * few: return DotTile::multiply<2 * few>(depth, left, h, right, block, cols);
-        default: return DotTile::multiply<3 * few>(depth, left, h, right, block, cols);
-      }
-    }
+    using Product = std::conditional_t<Pairs, DotTile, Tile<C>>;
     switch (const int64_t h = height(p)) {
-      case 1: return Tile<C>::template multiply<1>(depth, a, h, weight, cols, block, cols, false);
-      case few: return Tile<C>::template multiply<few>(depth, a, h, weight, cols, block, cols, false);
-      case 2 * few: return Tile<C>::template multiply<2 * few>(depth, a, h, weight, cols, block, cols, false);
-      default: return Tile<C>::template multiply<3 * few>(depth, a, h, weight, cols, block, cols, false);
+      case 1: return Product::template multiply<1>(depth, a, h, weight, cols, block, cols, false);
+      case few: return Product::template multiply<few>(depth, a, h, weight, cols, block, cols, false);
+      case 2 * few: return Product::template multiply<2 * few>(depth, a, h, weight, cols, block, cols, false);
+      default: return Product::template multiply<3 * few>(depth, a, h, weight, cols, block, cols, false);
     }
   }
 };
