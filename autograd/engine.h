@@ -37,4 +37,9 @@ WEFT_API void backward(const std::vector<Tensor>& outputs, const std::vector<Ten
 /// Sums g over the axes that broadcasting added, so that it gets `shape`. Recorded.
 WEFT_API Tensor sum_to(const Tensor& g, const Shape& shape);
 
+namespace detail {
+/// Forgets the gradient of t, or zeroes it where it is.
+WEFT_API void clear_grad(Tensor& t, bool set_to_none);
+}  // namespace detail
+
 }  // namespace weft

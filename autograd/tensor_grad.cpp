@@ -2,7 +2,9 @@
 #include <algorithm>
 
 #include "weft/autograd/engine.h"
+#include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/elementwise/binary.h"
+#include "weft/core/factory.h"
 #include "weft/core/recording.h"
 
 namespace weft {
@@ -35,6 +37,15 @@ void Tensor::set_grad(const Tensor& g) {
   WEFT_CHECK(g.shape() == shape() && g.dtype() == dtype() && g.device() == device(), ShapeError, "set_grad: gradient ",
              g.shape(), " ", g.dtype(), " does not fit the tensor ", shape(), " ", dtype());
   detail::meta(*this).grad = g;
+}
+
+void detail::clear_grad(Tensor& t, bool set_to_none) {
+  if (set_to_none) return t.zero_grad();
+  const NoGrad off;
+  Tensor g = t.grad();
+  if (!g.defined()) return;
+  if (g.requires_grad()) t.set_grad(zeros_like(g).detach());  // it belongs to a graph of its own
+  else g.zero_();
 }
 
 namespace {

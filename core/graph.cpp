@@ -15,7 +15,7 @@ constexpr int64_t kAlignment = 512;  // of blocks in the arena: what any kernel 
 }  // namespace
 
 Graph::Graph(Recording& r, std::vector<Tensor> results) {
-  for (Tensor& t : results) { results_.push_back({r.result(t), t.shape(), t.strides(), t.dtype(), t.device()}); }
+  for (const Tensor& t : results) results_.push_back({r.result(t), t.shape(), t.strides(), t.dtype(), t.device()});
   results.clear();
   r.finish();
   blocks_ = std::move(r.blocks);
@@ -27,13 +27,14 @@ Graph::Graph(Recording& r, std::vector<Tensor> results) {
   drawn_from_ = r.drawn_from;
   drawn_ = r.drawn;
   for (const Block& b : blocks_)
-    if (b.kind == Block::state && b.external) states_.push_back(b.keep);
+    if (b.kind == Block::state && b.external) states_.push_back(b.keep.get());
   if (!calls_.empty()) device_ = calls_.front().call->device;
   drop_dead();
   fuse(calls_, blocks_, r.of() == Recording::Of::training);
   chain(calls_, blocks_);
   share_memory();
   plan();
+  find_writes();
 }
 
 // Calls whose results nobody reads. Those that write nothing check something, and stay.
@@ -133,19 +134,21 @@ void Graph::plan() {
     if (blocks_[b].kind == Block::output) outputs_.push_back(static_cast<int>(b));
     blocks_[b].storage = nullptr;
   }
-  for (const GraphCall& c : calls_)
-    for (const Use& u : c.uses)
-      if (const Block& b = blocks_[static_cast<size_t>(u.block)]; u.written && b.kind == Block::state)
-        changed_.push_back(b.keep.get());
-  std::sort(changed_.begin(), changed_.end());
+}
+
+void Graph::find_writes() {
   for (size_t i = 0; i < calls_.size(); ++i) {
-    size_t k = 0;  // what is deferred has uses but no operands: it counts its writes itself
-    calls_[i].call->operands([&](const Operand&) {
-      const Use& u = calls_[i].uses[k++];
-      if (const Block& b = blocks_[static_cast<size_t>(u.block)]; u.written && b.kind == Block::state)
-        writes_.emplace_back(i, b.keep.get());
-    });
+    size_t operands = 0;  // what is deferred has none, and counts its writes itself
+    calls_[i].call->operands([&](const Operand&) { ++operands; });
+    for (size_t k = 0; k < calls_[i].uses.size(); ++k) {
+      const Use& u = calls_[i].uses[k];
+      const Block& b = blocks_[static_cast<size_t>(u.block)];
+      if (!u.written || b.kind != Block::state) continue;
+      changed_.push_back(b.keep.get());
+      if (k < operands) writes_.emplace_back(i, b.keep.get());
+    }
   }
+  std::sort(changed_.begin(), changed_.end());
 }
 
 std::unique_ptr<Graph::Instance> Graph::instance() {
@@ -267,8 +270,7 @@ bool Graph::stale(const std::vector<uint32_t>& held) const {
   if (!std::all_of(conditions_.begin(), conditions_.end(), [](const auto& holds) { return holds(); })) return true;
   for (const RecordedLeaf& l : leaves_) {
     if (l.leaf.requires_grad() != l.requires_grad) return true;
-    const Tensor now = l.needs_before ? l.leaf.grad() : Tensor();
-    if (l.needs_before && (now.defined() || l.before.defined()) && !now.is_same(l.before)) return true;
+    if (l.needs_before && !l.leaf.grad().is_same(l.before)) return true;
   }
   return std::any_of(watched_.begin(), watched_.end(), [](const auto& w) { return w.first->version() != w.second; });
 }

@@ -31,8 +31,7 @@ class WEFT_API Graph {
   /// held.
   bool stale(const std::vector<uint32_t>& held) const;
   /// The memory of before that a step of training reads and writes.
-  const std::vector<Ref<Storage>>& states() const { return states_; }
-  static constexpr uint32_t kRefsOfState = 2;  ///< that a graph has to each of them
+  const std::vector<const Storage*>& states() const { return states_; }
   /// Bytes that one run takes beside inputs, results and constants.
   size_t bytes() const { return arena_bytes_; }
   /// The slot of each call, a line each.
@@ -67,12 +66,13 @@ class WEFT_API Graph {
   void drop_dead();
   void share_memory();
   void plan();
+  void find_writes();
   void run_calls(const Instance& i);
   void check_apart(const std::vector<Tensor>& inputs) const;
 
   std::vector<Block> blocks_;
   std::vector<std::pair<Ref<Storage>, uint32_t>> watched_;
-  std::vector<Ref<Storage>> states_;
+  std::vector<const Storage*> states_;  ///< each held once, by its block
   std::vector<RecordedLeaf> leaves_;
   std::vector<std::function<bool()>> conditions_;
   uint64_t swaps_ = 0;

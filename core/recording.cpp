@@ -123,8 +123,10 @@ int Recording::block_of(const void* p, Storage* storage) {
   return storage && storage->bytes() > 0 ? add_external(*storage) : -1;
 }
 
+int Recording::block_of(const Tensor& t) { return block_of(t.raw_data(), t.impl()->storage.get()); }
+
 void Recording::know(const Tensor& t) {
-  if (t.defined() && t.numel() > 0) block_of(t.raw_data(), t.impl()->storage.get());
+  if (t.defined() && t.numel() > 0) (void)block_of(t);
 }
 
 // What a block holds now, in memory of its own.
@@ -226,10 +228,12 @@ void Recording::check_draw(RecordedCall& call) const {
 }
 
 Use Recording::use_of(const Tensor& t, bool written) {
-  Use u;
-  u.block = block_of(t.raw_data(), t.impl()->storage.get());
-  u.offset = static_cast<const char*>(t.raw_data()) - blocks[u.block].base;
-  u.written = written;
+  const int block = block_of(t);
+  return {block, static_cast<const char*>(t.raw_data()) - blocks[block].base, written};
+}
+
+Use Recording::kept(const Tensor& t, bool written) {
+  const Use u = use_of(t, written);
   blocks[u.block].kept = true;
   return u;
 }
@@ -240,23 +244,23 @@ void Recording::defer(const char* name, const std::vector<Tensor>& reads, const 
     refuse(name, "changes what was there before; capture the function as a step of training (CaptureOptions)");
   std::vector<Use> uses;
   for (const Tensor& t : reads)
-    if (t.defined() && t.numel() > 0) uses.push_back(use_of(t, false));
+    if (t.defined() && t.numel() > 0) uses.push_back(kept(t));
   for (const Tensor& t : writes)
-    if (t.defined() && t.numel() > 0) uses.push_back(use_of(t, true));
+    if (t.defined() && t.numel() > 0) uses.push_back(kept(t, true));
   conditions.push_back(std::move(holds));
   add(std::make_unique<DeferredCall>(name, std::move(f)), std::move(uses));
 }
 
 void Recording::touch(const Tensor& leaf, const Tensor& grad, bool replaced) {
   if (of_ == Of::evaluation) return;
-  if (leaf.numel() > 0 && blocks[block_of(leaf.raw_data(), leaf.impl()->storage.get())].kind != Block::state) return;
+  if (leaf.numel() > 0 && blocks[block_of(leaf)].kind != Block::state) return;
   if (std::none_of(leaves.begin(), leaves.end(), [&](const RecordedLeaf& l) { return l.leaf.is_same(leaf); }))
     leaves.push_back({leaf, grad, !replaced, {}, leaf.requires_grad()});
 }
 
 void Recording::refuse_read(const Tensor& t, const char* what) {
   if (t.numel() == 0) return;
-  Block& b = blocks[block_of(t.raw_data(), t.impl()->storage.get())];  // watched from now on
+  Block& b = blocks[block_of(t)];  // watched from now on
   if (b.kind == Block::state && b.external && !b.written) {
     if (!b.asked) watched.emplace_back(b.keep, b.keep->version());
     b.asked = what;
@@ -280,11 +284,9 @@ void Recording::refuse(const char* what, const char* why) const {
 }
 
 Use Recording::result(const Tensor& t) {
-  Use u;
-  if (t.numel() == 0) return u;
-  u.block = block_of(t.raw_data(), t.impl()->storage.get());
+  if (t.numel() == 0) return {};
+  const Use u = use_of(t);
   Block& b = blocks[u.block];
-  u.offset = static_cast<const char*>(t.raw_data()) - b.base;
   if (b.kind == Block::temporary) b.kind = Block::output;
   if (b.kind == Block::constant) b.keep = t.impl()->storage;
   return u;
@@ -293,7 +295,7 @@ Use Recording::result(const Tensor& t) {
 void Recording::finish() {
   for (RecordedLeaf& l : leaves) {
     l.after = l.leaf.grad();
-    if (l.after.defined() && l.after.numel() > 0) (void)use_of(l.after, false);
+    if (l.after.defined() && l.after.numel() > 0) (void)kept(l.after);
   }
   const Generator::State end = default_generator().state();
   if (end.seed != drawn_from.seed || end.offset < drawn_from.offset)

@@ -6,7 +6,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -132,19 +131,21 @@ class WEFT_API Recording {
   std::vector<GraphCall> calls;
   std::vector<std::pair<Ref<Storage>, uint32_t>> watched;  ///< what was there before and was read: with its version
   std::vector<RecordedLeaf> leaves;
-  std::vector<std::function<bool()>> conditions;  ///< of deferred calls
+  std::vector<std::function<bool()>> conditions;  ///< of what was asked or deferred: hold as long as the graph is of use
   Generator::State drawn_from;                    ///< of the thread's generator at the beginning
   uint64_t drawn = 0;                             ///< blocks that the function took
 
  private:
   int block_of(const void* p, Storage* storage);
+  int block_of(const Tensor& t);
   int add_external(Storage& s);
   int restored(int block);
   int renewed(int block);
   Ref<Storage> copied(const Block& b);
   void check_draw(RecordedCall& call) const;
   [[noreturn]] void refuse_values(const Block& b, const char* what) const;
-  Use use_of(const Tensor& t, bool written);
+  Use use_of(const Tensor& t, bool written = false);
+  Use kept(const Tensor& t, bool written = false);
   void add(std::unique_ptr<RecordedCall> call, std::vector<Use> uses);
   const char* op_;
   const Of of_;

@@ -78,10 +78,10 @@ struct Captured::State {
   void count_holders() {
     std::map<const Storage*, uint32_t> graphs;
     for (const Entry& e : entries)
-      for (const auto& s : e.graph->states()) ++graphs[s.get()];
+      for (const Storage* s : e.graph->states()) ++graphs[s];
     for (Entry& e : entries) {
       e.held.clear();
-      for (const auto& s : e.graph->states()) e.held.push_back(graphs[s.get()] * weft::detail::Graph::kRefsOfState);
+      for (const Storage* s : e.graph->states()) e.held.push_back(graphs[s]);
     }
   }
 

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "weft/autograd/engine.h"
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/elementwise/binary.h"
 #include "weft/autograd/ops/reduce/reduce.h"
@@ -245,17 +246,7 @@ Module& Module::to(Dtype dtype) {
 }
 
 void Module::zero_grad(Only<bool> set_to_none) {
-  NoGrad guard;
-  for (Tensor& p : parameters()) {
-    if (set_to_none) {
-      p.zero_grad();
-      continue;
-    }
-    Tensor g = p.grad();
-    if (!g.defined()) continue;
-    if (g.requires_grad()) p.set_grad(zeros_like(g).detach());  // it belongs to a graph of its own
-    else g.zero_();
-  }
+  for (Tensor& p : parameters()) weft::detail::clear_grad(p, set_to_none);
 }
 
 std::vector<NamedTensor> Module::named_parameters() const {

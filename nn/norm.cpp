@@ -100,10 +100,14 @@ double ChannelNorm::share_of_batch(std::optional<double> momentum) const {
 void ChannelNorm::count_batch() const {
   NoGrad guard;
   Tensor count = num_batches_tracked.tensor();
+  if (weft::detail::recording()) {  // runs count, the recording does not
+    count.add_(1);
+    return;
+  }
   const bool known = Stamp(count) == counted_at_;
-  if (count.device().type == DeviceType::cpu && !weft::detail::recording()) ++*count.mut_data<int64_t>();
+  if (count.device().type == DeviceType::cpu) ++*count.mut_data<int64_t>();
   else count.add_(1);
-  if (!known || weft::detail::recording()) return;
+  if (!known) return;
   counted_at_ = Stamp(count);
   ++counted_;
 }

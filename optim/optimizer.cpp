@@ -4,6 +4,7 @@
 #include <sstream>
 #include <unordered_set>
 
+#include "weft/autograd/engine.h"
 #include "weft/core/factory.h"
 #include "weft/core/recording.h"
 
@@ -30,16 +31,7 @@ std::vector<Tensor> Optimizer::parameters() const {
 }
 
 void Optimizer::zero_grad(Only<bool> set_to_none) {
-  for (Slot& s : slots_) {
-    if (set_to_none) {
-      s.param.zero_grad();
-      continue;
-    }
-    Tensor g = s.param.grad();
-    if (!g.defined()) continue;
-    if (g.requires_grad()) s.param.set_grad(zeros_like(g).detach());  // it belongs to a graph of its own
-    else g.zero_();
-  }
+  for (Slot& s : slots_) weft::detail::clear_grad(s.param, set_to_none);
 }
 
 double Optimizer::momentum(int64_t) const { raise<NotSupported>("momentum: this optimiser has none"); }
