@@ -85,7 +85,7 @@ void CachingAllocator::push_small(int c, void* p) {
 // Few blocks at first: what is linked is touched. More where a class is used much.
 size_t CachingAllocator::slab_bytes(int c) const {
   if (!source_.page) return kSlab;
-  const size_t size = class_size(c), least = std::min(kSlab / 2, std::max(kLargeStep, 16 * size));
+  const size_t size = class_size(c), least = std::clamp(16 * size, kLargeStep, 4 * kLargeStep);
   const size_t blocks = std::max<size_t>(1, std::max(least, std::min(kSlab, carved_[c] / 8)) / size);
   return fn::round_up(blocks * size, kLargeStep);
 }

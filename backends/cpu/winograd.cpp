@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "weft/backends/cpu/conv_policy.h"
 #include "weft/backends/cpu/packed_weights.h"
 #include "weft/core/fn/integer.h"
 
@@ -63,9 +64,14 @@ WeightStrides strides_of(const TensorRef& w) {
 
 // A problem whose weight lies with strides s.
 void run(void* y, const TensorRef& x, const TensorRef& w, const WeightStrides& s, const ConvFinish& f, const Problem& p,
-         bool rotate) {
+         bool rotate, bool streamed) {
   Scratch copy;
   const auto* source = static_cast<const float*>(channels_last(x, copy));
+  const Finish finish{static_cast<const float*>(f.bias), static_cast<const float*>(f.residual), f.epilogue.activation,
+                      static_cast<float>(f.epilogue.slope)};
+  if (streamed)
+    return kernels.run_streamed(static_cast<float*>(y), source, w.as<float>(), f.scale.as<float>(), s, rotate, finish,
+                                p);
   const int layout = layout_number({'w', rotate, p.c, p.o, p.kd, s.o, s.c, s.kd, s.kh, s.kw});
   bool fresh = false;
   const auto weights = packed(w, f.scale, layout, static_cast<size_t>(packed_size(p)) * sizeof(float),
@@ -73,8 +79,6 @@ void run(void* y, const TensorRef& x, const TensorRef& w, const WeightStrides& s
                                 kernels.pack(static_cast<float*>(to), static_cast<const float*>(from), s, p, rotate);
                                 fresh = true;
                               });
-  const Finish finish{static_cast<const float*>(f.bias), static_cast<const float*>(f.residual), f.epilogue.activation,
-                      static_cast<float>(f.epilogue.slope)};
   kernels.run(static_cast<float*>(y), source, weights->as<float>(), finish, p, fresh);
 }
 
@@ -93,13 +97,13 @@ bool takes(const ConvProblem& p) {
 }
 
 void forward(void* y, const TensorRef& x, const TensorRef& w, const ConvFinish& finish, const ConvProblem& p) {
-  run(y, x, w, strides_of(w), finish, problem_of(p), false);
+  run(y, x, w, strides_of(w), finish, problem_of(p), false, policy::winograd_streamed(p));
 }
 
 void input_grad(void* x_grad, const TensorRef& g, const TensorRef& w, const ConvProblem& p) {
   WeightStrides s = strides_of(w);
   std::swap(s.o, s.c);
-  run(x_grad, g, w, s, {.bias_dtype = Dtype::f32}, turned(problem_of(p)), true);
+  run(x_grad, g, w, s, {.bias_dtype = Dtype::f32}, turned(problem_of(p)), true, policy::winograd_streamed(p));
 }
 
 void weight_grad(void* w_grad, const TensorRef& x, const TensorRef& g, const ConvProblem& p) {

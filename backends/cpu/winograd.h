@@ -5,7 +5,7 @@
 // +-3/2 and infinity, near the least error that any pairs have. Pairs of reciprocals: Alam, Anderson, Barabasz and
 // Gregg, "Winograd Convolution for Deep Neural Networks: Efficient Point Selection", 2022.
 // Windows of dilation d are d * d undilated convolutions, each over every d-th row and column.
-// backends/cpu/conv_policy.h says when it pays.
+// backends/cpu/conv_policy.h says when it pays, and when a weight is transformed anew in every call.
 #pragma once
 
 #include <cstdint>
@@ -54,6 +54,10 @@ struct Kernels {
   void (*pack)(float* packed, const float* w, const WeightStrides& s, const Problem& p, bool rotate);
   /// y = act(conv(x, packed) + bias + residual). `fresh`: packed was written for this call.
   void (*run)(float* y, const float* x, const float* packed, const Finish& finish, const Problem& p, bool fresh);
+  /// y = act(conv(x, scale w) + bias + residual) for d = kd = 1: w is transformed on the way and kept nowhere. scale
+  /// [o]: null for none.
+  void (*run_streamed)(float* y, const float* x, const float* w, const float* scale, const WeightStrides& s,
+                       bool rotate, const Finish& finish, const Problem& p);
   /// dw [o, c, kd, 3, 3] = gradient of the weight for g of y's shape.
   void (*weight_grad)(float* dw, const float* x, const float* g, const Problem& p);
 };

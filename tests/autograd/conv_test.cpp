@@ -159,6 +159,8 @@ TEST_SUITE("conv") {
         {3, 24, 24, {33, 31}, {3, 3}, square(2, 1, 3, 3, 3, 1)},
         {2, 25, 41, {26, 40}, {3, 3}, {{1, 1}, {0, 4}, {3, 1}, {2, 4}, 1}},
         {8, 96, 33, {7, 7}, {3, 3}, square(2, 1, 1, 1, 1, 1)},
+        {2, 150, 200, {17, 18}, {3, 3}, square(2, 1, 1, 1, 1, 1)},  // no more tiles than outputs, blocks of channels
+        {1, 129, 70, {26, 25}, {3, 3}, {{1, 1}, {0, 4}, {3, 1}, {2, 2}, 1}},
         {2, 31, 28, {4, 21, 20}, {3, 3, 3}, {{1, 1, 1}, {1, 2, 2}, {1, 2, 2}, {1, 2, 2}, 1}},
     };
     for (const Case& k : cases)
@@ -168,7 +170,7 @@ TEST_SUITE("conv") {
   TEST_CASE("Winograd's bits do not depend on the number of threads") {
     std::mt19937 random(7);
     const int before = num_threads();
-    for (const Shape& in : {Shape{2, 30, 24, 25}, Shape{1, 100, 20, 20}, Shape{1, 30, 5, 16, 17}}) {
+    for (const Shape& in : {Shape{2, 30, 24, 25}, Shape{1, 140, 23, 24}, Shape{1, 30, 5, 16, 17}}) {
       const int axes = static_cast<int>(in.size()) - 2;
       const ConvParams p = square(axes, 1, 1, 1, 1, 1);
       Shape ws{50, in[1]}, ys = in;

@@ -100,6 +100,9 @@ TEST_SUITE("conv policy") {
     CHECK(p.algorithm == ConvAlgorithm::winograd);
     CHECK(cpu::policy::winograd(p));
     CHECK(cpu::policy::winograd_weight_grad(p));
+    CHECK(!cpu::policy::winograd_streamed(p));  // 49 tiles
+    p.o = 49;
+    CHECK(cpu::policy::winograd_streamed(p));
     p.algorithm = ConvAlgorithm::direct;
     CHECK(!cpu::policy::winograd(p));
     CHECK(!cpu::policy::winograd_weight_grad(p));

@@ -76,6 +76,15 @@ TEST_SUITE("primitives") {
     }
     CHECK(memory_stats().active == before);
   }
+  TEST_CASE("of a large weight over few pixels no second copy is made") {
+    const Tensor x = randn({2, 256, 14, 14}), w = randn({256, 256, 3, 3});
+    const size_t before = memory_stats().active;
+    for (int i = 0; i < 3; ++i) (void)conv2d(x, w, {}, {.padding = 1});
+    CHECK(memory_stats().active == before);
+    reset_peak_memory_stats();
+    (void)conv2d(x, w, {}, {.padding = 1});
+    CHECK(memory_stats().peak_active - before < 4 * sizeof(float) * static_cast<size_t>(w.numel()));
+  }
   TEST_CASE("views of one storage with other shapes are other weights") {
     Tensor x = randn({1, 32, 20, 20}), z = randn({1, 64, 20, 20}), w = randn({64, 32, 3, 3}),
            v = w.reshape({32, 64, 3, 3});

@@ -88,6 +88,7 @@ TEST_CASE("a convolution takes norm, residual and activation in, by every engine
   };
   for (const Case& k : {Case{3, 16, 7, 2, 17},
                         {32, 48, 3, 1, 20},
+                        {32, 70, 3, 1, 20},
                         {32, 48, 3, 1, 7},
                         {16, 24, 1, 1, 9},
                         {32, 3, 3, 1, 8},

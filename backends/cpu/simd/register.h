@@ -15,6 +15,7 @@ void register_gemm();
 void register_conv_direct();
 void register_conv_few();
 void register_winograd();
+void register_winograd_streamed();
 void register_norm();
 void register_row_norm();
 void register_weight();

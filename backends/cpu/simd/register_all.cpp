@@ -14,6 +14,7 @@ void register_all() {
   register_conv_direct();
   register_conv_few();
   register_winograd();
+  register_winograd_streamed();
   register_norm();
   register_row_norm();
   register_weight();
