@@ -82,7 +82,7 @@ void CachingAllocator::push_small(int c, void* p) {
   bins_[c] = p;
 }
 
-// Few blocks at first: what is linked is touched. More where a class is used much.
+// Few blocks at first, for most classes are used little, and what is linked is touched. More where a class is used much.
 size_t CachingAllocator::slab_bytes(int c) const {
   if (!source_.page) return kSlab;
   const size_t size = class_size(c), least = std::clamp(16 * size, kLargeStep, 4 * kLargeStep);
