@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -27,6 +29,20 @@ struct DeviceProperties {
   size_t total_memory = 0;   ///< bytes; 0: not known
   int multiprocessors = 0;   ///< of a GPU
   int major = 0, minor = 0;  ///< compute capability of a GPU
+};
+
+/// Kernels and copies of a device that start together, as often as wanted.
+class WEFT_API DeviceGraph {
+ public:
+  DeviceGraph() = default;
+  DeviceGraph(const DeviceGraph&) = delete;
+  DeviceGraph& operator=(const DeviceGraph&) = delete;
+  virtual ~DeviceGraph() = default;
+  /// Puts them into the stream that was current when it was made. False, and nothing is done, where that takes no graph
+  /// now.
+  virtual bool launch() = 0;
+  /// How many they are.
+  virtual size_t size() const = 0;
 };
 
 /// The services that a device offers: memory and copies, and for devices that run beside the CPU queues of work. A
@@ -83,6 +99,14 @@ class WEFT_API Backend {
   virtual void synchronize_event(int, void*) {}
   virtual bool event_done(int, void*) { return true; }
   virtual double elapsed_ms(void* from, void* to);
+
+  /// Does it make graphs?
+  virtual bool makes_graphs() const { return false; }
+  /// What `work` starts on the calling thread, as a graph instead: the same kernels, with the same arguments and
+  /// numbers at every launch. The memory that they work on must outlive it, but for what they take and give back
+  /// themselves. Null, and `work` is not called, where the current stream takes no graph now. What `work` throws is
+  /// passed on: NotSupported where a graph cannot hold what it does.
+  virtual std::unique_ptr<DeviceGraph> make_graph(int, const std::function<void()>&) { return nullptr; }
 };
 
 /// Defined by backends/cpu: sets the CPU's kernels and registers its services. Called once, on first use of any device.

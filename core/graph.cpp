@@ -28,7 +28,8 @@ Graph::Graph(Recording& r, std::vector<Tensor> results) {
   drawn_ = r.drawn;
   for (const Block& b : blocks_)
     if (b.kind == Block::state && b.external) states_.push_back(b.keep.get());
-  if (!calls_.empty()) device_ = calls_.front().call->device;
+  for (size_t i = calls_.size(); i-- > 0;)
+    if (calls_[i].call->slot) device_ = calls_[i].call->device;  // what is deferred has none
   drop_dead();
   fuse(calls_, blocks_, r.of() == Recording::Of::training);
   chain(calls_, blocks_);
@@ -130,7 +131,15 @@ void Graph::plan() {
     });
     placed.insert(where, l);
   }
+  std::vector<char> used(blocks_.size());
+  for (const GraphCall& c : calls_)
+    for (const Use& u : c.uses) used[static_cast<size_t>(u.block)] = 1;
   for (size_t b = 0; b < blocks_.size(); ++b) {
+    if (used[b] && (blocks_[b].kind == Block::input || blocks_[b].kind == Block::output)) {
+      staged_.push_back(static_cast<int>(b));
+      at_[b] = static_cast<int64_t>(staging_bytes_);
+      staging_bytes_ += static_cast<size_t>(fn::round_up(static_cast<int64_t>(blocks_[b].bytes), kAlignment));
+    }
     if (blocks_[b].kind == Block::output) outputs_.push_back(static_cast<int>(b));
     blocks_[b].storage = nullptr;
   }
@@ -168,6 +177,7 @@ std::unique_ptr<Graph::Instance> Graph::instance() {
   }
   auto made = std::make_unique<Instance>();
   made->queue = queue;
+  if (backend(device_.type).makes_graphs()) made->until_join = 1;
   made->arena = make_ref<Storage>(arena_bytes_, device_);
   char* const arena = static_cast<char*>(made->arena->data());
   for (const GraphCall& c : calls_) {
@@ -196,9 +206,20 @@ void Graph::run_calls(const Instance& instance) {
   const Generator::State now = drawn_ > 0 ? default_generator().reserve(drawn_) : Generator::State();
   for (const Draw& d : instance.draws) *d.from = {now.seed, now.offset + d.at};
   size_t w = 0;
-  for (size_t i = 0; i < instance.calls.size(); ++i) {
-    for (; w < writes_.size() && writes_[w].first == i; ++w) writes_[w].second->bump();
-    instance.calls[i]->run();
+  const auto bump_until = [&](size_t end) {
+    for (; w < writes_.size() && writes_[w].first < end; ++w) writes_[w].second->bump();
+  };
+  auto joined = instance.joined.begin();
+  for (size_t i = 0; i < instance.calls.size();) {
+    if (joined != instance.joined.end() && joined->first == i) {
+      const Joined& j = *joined++;
+      if (!profiling() && j.graph->launch()) {  // a profiler sees kernels
+        bump_until(i = j.end);
+        continue;
+      }
+    }
+    bump_until(i + 1);
+    instance.calls[i++]->run();
   }
   for (const RecordedLeaf& l : leaves_) Tensor(l.leaf).set_grad(l.after);
 }
@@ -227,14 +248,26 @@ std::vector<Tensor> Graph::run(const std::vector<Tensor>& inputs) {
       graph.idle_.push_back(std::move(it));
     }
   } loan{*this, instance()};
-  for (const Place& p : loan.it->places) {
-    const Block& b = blocks_[static_cast<size_t>(p.block)];
-    const void* base = b.kind == Block::input ? inputs[static_cast<size_t>(b.index)].raw_data()
-                                              : storage_of(p.block)->data();
-    *p.data = static_cast<const char*>(base) + p.offset;
-    if (p.mut) *p.mut = const_cast<void*>(*p.data);
-  }
-  run_calls(*loan.it);
+  Instance& it = *loan.it;
+  const auto given = [&](int block) {
+    const Block& b = blocks_[static_cast<size_t>(block)];
+    return b.kind == Block::input ? const_cast<void*>(inputs[static_cast<size_t>(b.index)].raw_data())
+                                  : storage_of(block)->data();
+  };
+  if (it.until_join >= 0 && it.until_join-- == 0) join(it);
+  const auto copy_staged = [&](Block::Kind kind) {
+    for (const int block : staged_) {
+      const Block& b = blocks_[static_cast<size_t>(block)];
+      if (b.kind != kind) continue;
+      void *from = given(block), *to = static_cast<char*>(it.staging->data()) + at_[static_cast<size_t>(block)];
+      if (kind == Block::output) std::swap(from, to);
+      backend(device_.type).copy(to, device_, from, device_, b.bytes, true);
+    }
+  };
+  if (it.staging) copy_staged(Block::input);
+  else point(it, given);
+  run_calls(it);
+  if (it.staging) copy_staged(Block::output);
 
   std::vector<Tensor> out;
   for (const Result& r : results_) {

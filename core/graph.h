@@ -1,11 +1,14 @@
 // The kernels of a function as a list that runs without the function: what nn::capture makes of a Recording. Constants
-// are folded, neighbours fused (core/graph_fuse.cpp), memory is planned once. Knows slots, no ops and no modules.
+// are folded, neighbours fused (core/graph_fuse.cpp), memory is planned once; where the device makes graphs, calls
+// start together (core/graph_join.cpp). Knows slots, no ops and no modules.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "weft/core/backend.h"
 #include "weft/core/recording.h"
 
 namespace weft::detail {
@@ -55,12 +58,18 @@ class WEFT_API Graph {
     Generator::State* from;
     uint64_t at;  ///< in those of the run
   };
+  struct Joined {  ///< calls that start together
+    size_t first, end;
+    std::unique_ptr<DeviceGraph> graph;
+  };
   struct Instance {
-    Ref<Storage> arena;
+    Ref<Storage> arena, staging;
     void* queue = nullptr;
     std::vector<std::unique_ptr<RecordedCall>> calls;
     std::vector<Place> places;
     std::vector<Draw> draws;
+    int until_join = -1;         ///< runs before calls are joined; -1: they are not, or have been
+    std::vector<Joined> joined;  ///< in the order of the calls; ends before the memory that it works on
   };
   std::unique_ptr<Instance> instance();
   void drop_dead();
@@ -68,6 +77,16 @@ class WEFT_API Graph {
   void plan();
   void find_writes();
   void run_calls(const Instance& i);
+  void join(Instance& i);
+  bool joinable(const Instance& i, size_t call) const;
+  size_t join_calls(Instance& i) const;
+  static void point(const Instance& i, const auto& base_of) {
+    for (const Place& p : i.places) {
+      char* const at = static_cast<char*>(base_of(p.block)) + p.offset;
+      *p.data = at;
+      if (p.mut) *p.mut = at;
+    }
+  }
   void check_apart(const std::vector<Tensor>& inputs) const;
 
   std::vector<Block> blocks_;
@@ -82,9 +101,10 @@ class WEFT_API Graph {
   std::vector<GraphCall> calls_;
   std::vector<std::pair<size_t, Storage*>> writes_;  ///< call and the state that it writes, in the order of the calls
   std::vector<Result> results_;
-  std::vector<int64_t> at_;  ///< of each temporary, in the arena
+  std::vector<int64_t> at_;  ///< of each temporary, in the arena; of each input and output, in the staging memory
   std::vector<int> outputs_;
-  size_t arena_bytes_ = 0;
+  std::vector<int> staged_;  ///< inputs and outputs that calls use
+  size_t arena_bytes_ = 0, staging_bytes_ = 0;
   Device device_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Instance>> idle_;

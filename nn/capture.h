@@ -41,7 +41,7 @@ class WEFT_API Captured {
 
   /// The kernels of the graph that was used last, a line each.
   std::string str() const;
-  /// Bytes that one run of it takes, beside inputs, results and constants.
+  /// Bytes that one run of it takes, beside inputs, results, constants and graphs of the device.
   size_t memory() const;
 
  private:

@@ -37,6 +37,8 @@ bool context_lost(cudaError_t e) {
 
 [[noreturn]] void fail(cudaError_t e, const std::string& what) {
   (void)ok(e);
+  if (e >= cudaErrorStreamCaptureUnsupported && e <= cudaErrorStreamCaptureWrongThread)
+    raise<NotSupported>("cuda: a graph cannot hold ", what, ": ", cudaGetErrorString(e));
   if (!context_lost(e)) raise<DeviceError>("cuda: ", what, ": ", cudaGetErrorString(e));
   static std::atomic<bool> told{false};
   if (told.exchange(true)) raise<DeviceError>("cuda: ", what, ": the context was lost before; start the process again");

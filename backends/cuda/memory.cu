@@ -11,7 +11,8 @@
 namespace weft::cuda {
 namespace {
 
-constexpr size_t kBlockAlignment = 512;  // as cudaMalloc gives: no kernel's choice depends on which block it got
+constexpr uint64_t kGraphs = UINT64_MAX;  // in the place of a capture: all graphs of the stream
+constexpr size_t kBlockAlignment = 512;   // as cudaMalloc gives: no kernel's choice depends on which block it got
 
 FaultPlaces& fault_places() {
   static auto* places = new FaultPlaces;
@@ -33,11 +34,17 @@ DeviceState::Pool::Pool(DeviceState& device, cudaStream_t s, bool of_capture)
     : stream(s),
       captured(of_capture),
       memory("cuda:" + std::to_string(device.index_),
-             {.allocate = [&device, s, queued = device.pools_supported_ && !of_capture](
-                              size_t n) { return device.take(n, s, queued); },
+             {.allocate =
+                  [this, &device](size_t n) {
+                    if (captured) segments.reserve(segments.size() + 1);
+                    void* p = device.take(n, stream, device.pools_supported_ && !captured);
+                    if (captured && p) segments.emplace_back(p, n);
+                    return p;
+                  },
               .release =
-                  [&device, s, of_capture](void* p, size_t n) {
-                    if (!of_capture) device.give(p, n, s);  // else its graph may still use it
+                  [this, &device](void* p, size_t n) {
+                    if (!captured)
+                      device.give(p, n, stream, device.pools_supported_);  // else its graph may still use it
                   },
               .host_memory = false,
               .alignment = kBlockAlignment}) {}
@@ -70,16 +77,20 @@ void* DeviceState::take(size_t n, cudaStream_t s, bool queued) {
   return p;
 }
 
-void DeviceState::give(void* p, size_t n, cudaStream_t s) noexcept {
+void DeviceState::give(void* p, size_t n, cudaStream_t s, bool queued) noexcept {
   const OnDevice on(index_, std::nothrow);
   const DuringCapture allowed;
-  (void)ok(pools_supported_ ? cudaFreeAsync(p, s) : cudaFree(p));
+  (void)ok(queued ? cudaFreeAsync(p, s) : cudaFree(p));
   reserved_ -= n;
 }
 
 DeviceState::Pool& DeviceState::pool_of_current_stream() {
   cudaStream_t s = current_stream(index_);
-  const uint64_t capture = capture_of(s);
+  if (const auto t = taking_.find(s); t != taking_.end()) return *t->second;
+  return pool_of(s, capture_of(s));
+}
+
+DeviceState::Pool& DeviceState::pool_of(cudaStream_t s, uint64_t capture) {
   std::unique_ptr<Pool>& p = pools_[{s, capture}];
   if (!p) {
     p = std::make_unique<Pool>(*this, s, capture != 0);
@@ -172,6 +183,7 @@ void DeviceState::empty_cache() {
     std::lock_guard lock(mutex_);
     empty_pools();
   }
+  const std::unique_lock nobody_makes(making_mutex_);
   check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
   raise_fault();
   if (!pools_supported_) return;
@@ -228,6 +240,32 @@ cudaStream_t DeviceState::new_stream() {
 void DeviceState::free_stream(cudaStream_t s) noexcept {
   std::lock_guard lock(streams_mutex_);
   retired_.push_back(s);
+}
+
+void DeviceState::add_graph(cudaStream_t s) {
+  std::lock_guard lock(mutex_);
+  ++pool_of(s, kGraphs).graphs;
+}
+
+void DeviceState::end_graph(cudaStream_t s) noexcept {
+  const OnDevice on(index_, std::nothrow);
+  std::unique_lock nobody_makes(making_mutex_);
+  std::lock_guard lock(mutex_);
+  const auto it = pools_.find({s, kGraphs});
+  Pool& pool = *it->second;
+  if (--pool.graphs > 0 || pool.memory.stats().active > 0) return;
+  for (const auto& [p, n] : pool.segments) give(p, n, s, false);
+  pools_.erase(it);
+}
+
+void DeviceState::take_graph(cudaStream_t capturing, cudaStream_t s) {
+  std::lock_guard lock(mutex_);
+  taking_[capturing] = &pool_of(s, kGraphs);
+}
+
+void DeviceState::took_graph(cudaStream_t capturing) noexcept {
+  std::lock_guard lock(mutex_);
+  taking_.erase(capturing);
 }
 
 cudaEvent_t DeviceState::mark(cudaStream_t s) noexcept {

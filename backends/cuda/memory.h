@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -33,12 +34,22 @@ class DeviceState {
 
   cudaStream_t new_stream();
   void free_stream(cudaStream_t s) noexcept;
+  /// A graph that runs in `s` is there, and is there no more. All of them share memory that nobody else gets: they run
+  /// one after the other. The last one gives it back to the driver.
+  void add_graph(cudaStream_t s);
+  void end_graph(cudaStream_t s) noexcept;
+  /// What is allocated on the stream `capturing` is memory of the graphs of `s`, until `took_graph`.
+  void take_graph(cudaStream_t capturing, cudaStream_t s);
+  void took_graph(cudaStream_t capturing) noexcept;
 
   /// A mark in the stream, from a store of them; null where that failed.
   cudaEvent_t mark(cudaStream_t s) noexcept;
   void end_mark(cudaEvent_t e) noexcept;  ///< back into the store
   /// `s` goes on when `other` has got here; where the device cannot be told so, the host waits for `other`.
   void order(cudaStream_t s, cudaStream_t other) noexcept;
+
+  /// While a graph is made nobody can wait for the whole device. Held by those who make one (shared) and who wait.
+  std::shared_mutex& making() { return making_mutex_; }
 
   /// This device may read and write the memory of `from` without a way over the host, if the machine allows it.
   void reach(DeviceState& from);
@@ -51,11 +62,14 @@ class DeviceState {
 
  private:
   /// Memory that was allocated on one stream; it is used again in that stream's order. What is allocated during a
-  /// capture belongs to its graph, which may run at any time: it is used again within that capture alone.
+  /// capture belongs to its graph, which may run at any time: it is used again within that capture alone, or, in graphs
+  /// of captured models, by those of the stream.
   struct Pool {
     Pool(DeviceState& device, cudaStream_t s, bool captured);
     cudaStream_t stream;
     bool captured;
+    int graphs = 0;                                  // that use it
+    std::vector<std::pair<void*, size_t>> segments;  // of a capture
     CachingAllocator memory;
   };
   struct Live {
@@ -66,7 +80,8 @@ class DeviceState {
 
   /// The driver's memory, in the stream's order or (not `queued`) at once; null where there is no more.
   void* take(size_t n, cudaStream_t s, bool queued);
-  void give(void* p, size_t n, cudaStream_t s) noexcept;
+  void give(void* p, size_t n, cudaStream_t s, bool queued) noexcept;
+  Pool& pool_of(cudaStream_t s, uint64_t capture);
   Pool& pool_of_current_stream();
   void empty_pools() noexcept;
   void* allocate_direct(size_t bytes);
@@ -76,11 +91,13 @@ class DeviceState {
   Fault* fault_ = nullptr;
   std::mutex mutex_;
   std::map<std::pair<cudaStream_t, uint64_t>, std::unique_ptr<Pool>> pools_;  // by stream and capture
+  std::map<cudaStream_t, Pool*> taking_;                                      // by stream that is captured
   std::unordered_map<void*, Live> live_;
   MemoryStats direct_stats_;
   size_t limit_ = 0, reserved_ = 0;  // of all pools together
   bool reached_[kMostDevices] = {};
 
+  std::shared_mutex making_mutex_;
   std::mutex streams_mutex_;
   std::vector<cudaStream_t> retired_;  // streams that nobody holds any more
   size_t streams_ = 0;

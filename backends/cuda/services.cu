@@ -3,7 +3,9 @@
 
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
+#include "weft/backends/cuda/device_graph.h"
 #include "weft/backends/cuda/memory.h"
 #include "weft/backends/cuda/register.h"
 #include "weft/backends/cuda/transfer.h"
@@ -14,6 +16,12 @@ namespace {
 
 cudaStream_t stream_of(void* s) { return static_cast<cudaStream_t>(s); }
 cudaEvent_t event_of(void* e) { return static_cast<cudaEvent_t>(e); }
+
+/// Of the environment; empty where it has none.
+std::string_view setting(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
 
 class CudaBackend final : public Backend {
  public:
@@ -48,6 +56,7 @@ class CudaBackend final : public Backend {
   void synchronize(int device) override {
     const OnDevice on(device);
     refuse_capture(cuda::current_stream(device), "a wait for the device");
+    const std::unique_lock nobody_makes(state(device).making());
     check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
     state(device).raise_fault();
   }
@@ -104,8 +113,14 @@ class CudaBackend final : public Backend {
     return ms;
   }
 
+  bool makes_graphs() const override { return graphs_; }
+  std::unique_ptr<DeviceGraph> make_graph(int device, const std::function<void()>& work) override {
+    return cuda::make_graph(device, work);
+  }
+
  private:
   int count_;
+  bool graphs_ = setting("WEFT_CUDA_GRAPHS") != "0" && setting("WEFT_CUDA_ALLOCATOR") != "direct";
 };
 
 }  // namespace
@@ -114,6 +129,10 @@ const char* register_services() {
   static std::string why;
   if (const char* allocator = std::getenv("WEFT_CUDA_ALLOCATOR"); !known_allocator(allocator)) {
     why = str("WEFT_CUDA_ALLOCATOR is \"", allocator, "\"; expected caching or direct");
+    return why.c_str();
+  }
+  if (const std::string_view graphs = setting("WEFT_CUDA_GRAPHS"); !graphs.empty() && graphs != "0" && graphs != "1") {
+    why = str("WEFT_CUDA_GRAPHS is \"", graphs, "\"; expected 0 or 1");
     return why.c_str();
   }
   int count = 0;

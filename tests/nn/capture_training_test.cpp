@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "nn/torchvision_nets.h"
+#include "support/devices.h"
 #include "support/difference.h"
 #include "support/says.h"
 #include "support/throws.h"
@@ -111,6 +112,31 @@ TEST_CASE("a captured step is the step, and is captured once") {
         6, [&](const Tensors& in) { return a->step(in); }, step, [&] { return batch(4, dtype); });
     check_same(a->net, b->net);
     CHECK(b->passes == 1);
+  }
+}
+
+DEVICE_TEST_CASE("a captured step and evaluation give the same bits from call to call, on every device") {
+  const Device d = support::device();
+  const auto on = [&](Tensors in) {
+    for (Tensor& t : in) t = t.to(d);
+    return in;
+  };
+  const auto made = [&] {
+    auto t = trainee();
+    t->net.to(d);
+    t->opt = std::make_unique<optim::SGD>(t->net.parameters(), optim::SGDOptions{.lr = 0.05, .momentum = 0.9});
+    return t;
+  };
+  auto a = made(), b = made();
+  const nn::Captured step = captured_step(*b, on(batch(4)), [](Trainee& t, const Tensors& in) { return t.step(in); });
+  check_steps(
+      6, [&](const Tensors& in) { return a->step(in); }, step, [&] { return on(batch(4)); });
+  check_same(a->net, b->net);
+  a->net.eval();
+  const nn::Captured fast = nn::capture(a->net, on(batch(4))[0]);
+  for (int i = 0; i < 5; ++i) {
+    const Tensor x = on(batch(4))[0];
+    CHECK(largest_difference(fast(x), nn::capture(a->net, x)(x)) == 0);
   }
 }
 

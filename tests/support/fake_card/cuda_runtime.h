@@ -37,7 +37,9 @@ enum cudaError_t {
   cudaErrorNotSupported = 801,
   cudaErrorMpsClientTerminated = 810,
   cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureInvalidated = 901,
   cudaErrorStreamCaptureIsolation = 905,
+  cudaErrorStreamCaptureWrongThread = 908,
   cudaErrorExternalDevice = 911,
 };
 const char* cudaGetErrorString(cudaError_t e);
@@ -47,10 +49,13 @@ namespace fake_card {
 
 struct Stream;
 struct Event;
+struct Graph;
+struct GraphRun;
 
-/// Everything as at the start: `count` cards without work; blocks of the cards' memory that are held stay readable.
+/// Everything as at the start: `count` cards without work; blocks of the cards' memory that are held stay readable, and
+/// others too, but have no values.
 void reset(int count = 2);
-/// How often a function was called since then.
+/// How often a function was called since then ("launch": a kernel's start).
 int calls(const std::string& function);
 /// Its next `times` calls fail.
 void fail(const std::string& function, cudaError_t e, int times = 1);
@@ -72,6 +77,9 @@ void set_memory_pools(bool supported);
 
 using cudaStream_t = fake_card::Stream*;
 using cudaEvent_t = fake_card::Event*;
+using cudaGraph_t = fake_card::Graph*;
+using cudaGraphExec_t = fake_card::GraphRun*;
+using cudaGraphNode_t = void*;
 using cudaMemPool_t = void*;
 
 cudaError_t cudaGetDeviceCount(int* count);
@@ -123,10 +131,25 @@ enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned flags);
 cudaError_t cudaStreamSynchronize(cudaStream_t s);
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned flags);
-enum cudaStreamCaptureStatus { cudaStreamCaptureStatusNone = 0, cudaStreamCaptureStatusActive = 1 };
+enum cudaStreamCaptureStatus {
+  cudaStreamCaptureStatusNone = 0,
+  cudaStreamCaptureStatusActive = 1,
+  cudaStreamCaptureStatusInvalidated = 2
+};
 cudaError_t cudaStreamGetCaptureInfo(cudaStream_t s, cudaStreamCaptureStatus* status, unsigned long long* id);
-enum cudaStreamCaptureMode { cudaStreamCaptureModeGlobal = 0, cudaStreamCaptureModeRelaxed = 2 };
+enum cudaStreamCaptureMode {
+  cudaStreamCaptureModeGlobal = 0,
+  cudaStreamCaptureModeThreadLocal = 1,
+  cudaStreamCaptureModeRelaxed = 2
+};
 cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode);
+cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* graph);
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, size_t* count);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* run, cudaGraph_t graph, unsigned long long flags);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t run, cudaStream_t s);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t run);
 cudaError_t cudaEventCreate(cudaEvent_t* e);
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t e);

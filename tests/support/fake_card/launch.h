@@ -19,6 +19,8 @@ struct dim3 {
   constexpr dim3(unsigned vx = 1, unsigned vy = 1, unsigned vz = 1) : x(vx), y(vy), z(vz) {}
 };
 inline dim3 threadIdx{0, 0, 0};
+inline const dim3 blockIdx{0, 0, 0}, gridDim;
+inline dim3 blockDim;
 
 namespace weft::cuda {
 
@@ -27,6 +29,7 @@ template <class... P, class... A> void launch(void (*kernel)(P...), dim3 grid, d
   if (grid.x != 1) std::abort();
   fake_card::launch(static_cast<cudaStream_t>(stream()),
                     [kernel, block, values = std::tuple<P...>(static_cast<P>(std::forward<A>(a))...)] {
+                      blockDim = block;
                       for (threadIdx.x = 0; threadIdx.x < block.x; ++threadIdx.x) std::apply(kernel, values);
                     });
 }
