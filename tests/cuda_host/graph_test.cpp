@@ -59,9 +59,12 @@ Device card() {
     return true;
   }();
   REQUIRE(lent);
+  (void)backend(DeviceType::cpu);  // whose kernels are lent
   fake_card::reset(2);
+  const Device d{DeviceType::cuda, 0};
+  (void)full({1}, 0.0, d);  // what a card's first kernel takes stays
   backend(DeviceType::cuda).empty_cache(0);
-  return {DeviceType::cuda, 0};
+  return d;
 }
 
 /// What one call of f asks of the driver.
