@@ -92,7 +92,7 @@ inline bool winograd(const ConvProblem& p) {
 }
 /// A transformed weight has four times as many numbers. Where the transformed inputs of all tiles take less room, the
 /// weight is transformed on the way to the products, in the caches, and neither written to memory nor kept: as fast as
-/// a weight that was kept at 256 channels, 1.3 times faster at 512, and ResNet-18 holds 70 MB less.
+/// a weight that was kept at 256 channels, 1.3 times faster at 512, and ResNet-18 holds 60 MB less.
 inline bool winograd_streamed(const ConvProblem& p) { return p.axes == 2 && winograd_tiles(p) <= p.o; }
 /// Weight gradients, whose sums of products are as large as the weight times 4.
 inline bool winograd_weight_grad(const ConvProblem& p) {
