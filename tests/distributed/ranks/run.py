@@ -155,7 +155,7 @@ if what == "examples":
         return data[8 + int.from_bytes(data[:8], "little"):]
 
     trainings = {"segmentation": "--scenes 12 --steps 6 --every 2 --eval-every 0 --batch 4 --crop 48 48",
-                 "segmentation3d": "--size 4 32 32 --patch 4 32 32 --steps 4 --every 2 --batch 2 --width 4"}
+                 "segmentation3d": "--size 4 32 32 --patch 4 32 32 --steps 4 --every 2 --batch 4 --width 4"}
     for name, options in trainings.items():
         example = pathlib.Path(program).parent / name
         if not example.exists():
@@ -171,6 +171,11 @@ if what == "examples":
             rc, out, _ = run(2, *train, "--out", parts, "--resume")
             check(rc == 0 and weights(whole + "/model.safetensors") == weights(parts + "/model.safetensors"),
                   f"{name}: resumed with the same bits", out)
+            for before, after in ((1, 2), (2, 1), (2, 4)):
+                folder_of = f"{folder}/{before}-{after}"
+                run(before, *train, "--out", folder_of, "--stop-at", "2")
+                rc, out, _ = run(after, *train, "--out", folder_of, "--resume")
+                check(rc == 0 and out.count("report.html") == 1, f"{name}: {before} -> {after} ranks", out)
             rc, out, _ = run(2, *train, "--out", parts)
             check(rc != 0 and "--resume" in out, f"{name}: a folder that holds a run is refused", out)
 
