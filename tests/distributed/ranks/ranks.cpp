@@ -2,6 +2,7 @@
 //   weft_test_ranks collectives            every collective against its definition; prints "ok"
 //   weft_test_ranks fail HOW CALL          the last rank fails before call 3 of CALL: kill, stop, throw, exit, skip,
 //                                          other, size; the others print what they heard
+//   weft_test_ranks start HOW              the last rank fails before it joins the others: stop, skip
 //   weft_test_ranks loop                   calls all_reduce until it fails
 //   weft_test_ranks threads                prints each rank's threads and cores
 //   weft_test_ranks straggle               10,000 steps of training while ranks come late at random; prints "ok"
@@ -156,6 +157,15 @@ void fail(const ProcessGroup& g, const std::string& how, const std::string& what
   }
 }
 
+/// Before MPI has begun: the launchers say who is the last rank.
+void fail_at_start(const std::string& how) {
+  for (const auto& [rank, size] : {std::pair("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), {"PMI_RANK", "PMI_SIZE"}})
+    if (std::getenv(rank) && std::atoi(std::getenv(rank)) + 1 == std::atoi(std::getenv(size))) {
+      if (how == "stop") raise(SIGSTOP);
+      std::exit(0);
+    }
+}
+
 /// Calls until something breaks, for half a minute at most.
 void loop(const ProcessGroup& g) {
   for (int i = 0; i < 3000; ++i) {
@@ -218,6 +228,7 @@ int main(int argc, char** argv) try {
     (void)init_process_group({.backend = "nccl"});
     return 0;
   }
+  if (what == "start" && argc == 3) fail_at_start(argv[2]);
   const char* timeout = std::getenv("WEFT_TEST_TIMEOUT");
   const bool cards = what == "cards" && argc == 3;
   const ProcessGroup g = init_process_group(
@@ -230,7 +241,8 @@ int main(int argc, char** argv) try {
   else if (what == "straggle") straggle(g);
   else
     throw ValueError(
-        "usage: weft_test_ranks collectives | fail HOW CALL | loop | threads | straggle | nccl | cards FILE");
+        "usage: weft_test_ranks collectives | fail HOW CALL | start HOW | loop | threads | straggle | nccl | cards "
+        "FILE");
   if (wrong == 0 && g.rank() == 0 && (what == "collectives" || what == "straggle" || cards))
     say(str("ok, ", g.size(), " ranks"));
   return wrong == 0 ? 0 : 1;

@@ -94,6 +94,12 @@ if what == "failures":
         rc, out, seconds = run(3, "fail", how, "all_reduce", WEFT_TEST_TIMEOUT="3")
         check(rc != 0 and f"rank 2: {how}" in out and seconds < 25, f"{how:6} {seconds:5.1f} s", out)
 
+    for how in ("stop", "skip"):
+        rc, out, seconds = run(3, "start", how, WEFT_TEST_TIMEOUT="2")
+        said = re.search(r"init_process_group: rank [01] on \S+ waited for the other ranks for 2 s, lastly in MPI_\w+: .*"
+                         r"timeout in InitOptions|exiting improperly", out)  # Open MPI's mpirun may see a return first
+        check(rc != 0 and said and seconds < 25, f"{how:6} before init {seconds:5.1f} s", f"status {rc}\n{out}")
+
 if what == "table":      # docs/failures.md
     ways = {"stop": "It is stopped (SIGSTOP)", "kill": "It is killed (SIGKILL)", "exit": "It calls _exit(7)",
             "throw": "It throws and its main ends with status 1", "skip": "It returns from main without the call",
@@ -141,6 +147,8 @@ if what == "run":
         check(rc != 0 and "rank 2 was ended by signal 9 (SIGKILL)" in out, "weft-run names who was killed", out)
         rc, out, _ = run(2, "fail", "exit", "all_reduce", command=[script, "-n", "2"], **path)
         check(rc != 0 and "rank 1 ended with status 7" in out, "weft-run names who ended", out)
+        rc, out, _ = run(2, "start", "skip", command=[script, "-n", "2"], WEFT_TEST_TIMEOUT="2", **path)
+        check(rc != 0 and "ended with status 0 before that: rank 1\n" in out, "weft-run names who never began", out)
         for arguments, says in ((["-n", "x"], "number of ranks"), (["-n", "2", "--what"], "no option --what"), ([], "-n must")):
             p = subprocess.run([script, *arguments], capture_output=True, text=True)
             check(p.returncode == 2 and says in p.stderr, f"weft-run {arguments}", p.stderr)
