@@ -78,6 +78,12 @@ Function load(const std::filesystem::path& file, const char* function, const std
   return f;
 }
 
+/// What init_process_group returns.
+std::optional<ProcessGroup>& all_ranks() {
+  static auto* group = new std::optional<ProcessGroup>;  // ends after static objects
+  return *group;
+}
+
 std::shared_ptr<comm::Transport> connect_mpi(double seconds) {
   const Launcher* from = launcher();
   const std::filesystem::path file = plugin_file(from);
@@ -97,6 +103,10 @@ std::shared_ptr<comm::Transport> connect_mpi(double seconds) {
                " ranks, but ", file.string(), " sees ", transport->size(),
                ": it was built for another MPI; take that one's mpirun, or name the plugin in WEFT_MPI_PLUGIN");
   }
+  static const std::shared_ptr<comm::Transport> joined = transport;
+  std::atexit([] {  // comes before the plugin's own handler, which waits
+    if (all_ranks()) joined->end_within(all_ranks()->timeout());
+  });
   return transport;
 }
 
@@ -199,9 +209,9 @@ void share_cores(const ProcessGroup& group) {
 ProcessGroup init_process_group(const InitOptions& o) {
   WEFT_CHECK(o.timeout > 0, ValueError, "init_process_group: timeout must be positive, got ", o.timeout);
   static std::mutex mutex;
-  static auto* made = new std::optional<ProcessGroup>;  // ends after static objects
+  std::optional<ProcessGroup>& made = all_ranks();
   const std::lock_guard lock(mutex);
-  if (*made) return **made;
+  if (made) return *made;
   const bool several = several_were_started();
   CommBackend kind = o.backend;
   if (kind == CommBackend::automatic) {
@@ -214,11 +224,11 @@ ProcessGroup init_process_group(const InitOptions& o) {
                " is set, but no launcher started ranks: start them with weft-run, mpirun or srun, "
                "name a `file` for NCCL, or take backend none for this process alone");
   }
-  if (kind == CommBackend::none) return *(*made = ProcessGroup());
+  if (kind == CommBackend::none) return *(made = ProcessGroup());
   if (kind == CommBackend::nccl) {
     const ProcessGroup group = connect_nccl(o);
     share_cores(group);
-    return *(*made = group);
+    return *(made = group);
   }
   const std::shared_ptr<comm::Transport> transport = connect_mpi(o.timeout);
   {
@@ -229,7 +239,7 @@ ProcessGroup init_process_group(const InitOptions& o) {
   const bool slower = o.simulated_link.seconds > 0 || o.simulated_link.bytes_per_second > 0;
   const ProcessGroup group(comm::over(slower ? comm::slow_link(transport, o.simulated_link) : transport));
   group.set_timeout(o.timeout);
-  return *(*made = group);
+  return *(made = group);
 }
 
 std::string describe(const ProcessGroup& group) {

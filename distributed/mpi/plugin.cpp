@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -164,6 +165,7 @@ class MpiTransport final : public Transport {
     return left_[static_cast<size_t>(rank)];
   }
 
+  void end_within(double seconds) override { seconds_ = std::max(seconds_, seconds); }
   /// The end of the process. Ranks that failed end the job: the others could wait for ever.
   void finish() {
     if (announced_ || !failure().empty()) end_job();
@@ -175,7 +177,10 @@ class MpiTransport final : public Transport {
     for (int turns = 0; !flag && MPI_Test(&r, &flag, MPI_STATUS_IGNORE) == MPI_SUCCESS && !flag; ++turns) {
       if (!failure().empty()) end_job();
       if (std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() > seconds_) {
-        std::fprintf(stderr, "weft: rank %d ended %g s ago and others did not; the job is ended\n", rank(), seconds_);
+        std::fprintf(stderr,
+                     "weft: rank %d ended %g s ago and others did not; the job is ended (a longer wait: timeout in "
+                     "InitOptions, or set_timeout)\n",
+                     rank(), seconds_);
         end_job();
       }
       idle(turns, false);

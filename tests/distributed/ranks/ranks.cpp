@@ -3,6 +3,7 @@
 //   weft_test_ranks fail HOW CALL          the last rank fails before call 3 of CALL: kill, stop, throw, exit, skip,
 //                                          other, size; the others print what they heard
 //   weft_test_ranks start HOW              the last rank fails before it joins the others: stop, skip
+//   weft_test_ranks end                    rank 0 returns 4 s after the others, which wait that long; prints "ok"
 //   weft_test_ranks loop                   calls all_reduce until it fails
 //   weft_test_ranks threads                prints each rank's threads and cores
 //   weft_test_ranks straggle               10,000 steps of training while ranks come late at random; prints "ok"
@@ -237,13 +238,18 @@ int main(int argc, char** argv) try {
   if (what == "collectives" || cards) collectives(g);
   else if (what == "fail" && argc == 4) fail(g, argv[2], argv[3]);
   else if (what == "loop") loop(g);
-  else if (what == "threads") say(describe(g));
+  else if (what == "end") {
+    g.set_timeout(30);
+    g.barrier();
+    if (g.rank() == 0) sleep(4);
+  } else if (what == "threads") say(describe(g));
   else if (what == "straggle") straggle(g);
   else
     throw ValueError(
-        "usage: weft_test_ranks collectives | fail HOW CALL | start HOW | loop | threads | straggle | nccl | cards "
+        "usage: weft_test_ranks collectives | fail HOW CALL | start HOW | end | loop | threads | straggle | nccl | "
+        "cards "
         "FILE");
-  if (wrong == 0 && g.rank() == 0 && (what == "collectives" || what == "straggle" || cards))
+  if (wrong == 0 && g.rank() == 0 && (what == "collectives" || what == "straggle" || what == "end" || cards))
     say(str("ok, ", g.size(), " ranks"));
   return wrong == 0 ? 0 : 1;
 } catch (const std::exception& e) {

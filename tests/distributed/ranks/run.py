@@ -100,6 +100,10 @@ if what == "failures":
                          r"timeout in InitOptions|exiting improperly", out)  # Open MPI's mpirun may see a return first
         check(rc != 0 and said and seconds < 25, f"{how:6} before init {seconds:5.1f} s", f"status {rc}\n{out}")
 
+    rc, out, seconds = run(2, "end", WEFT_TEST_TIMEOUT="2")
+    check(rc == 0 and "ok, 2 ranks" in out and "weft:" not in out, f"the end waits as set_timeout says {seconds:5.1f} s",
+          f"status {rc}\n{out}")
+
 if what == "table":      # docs/failures.md
     ways = {"stop": "It is stopped (SIGSTOP)", "kill": "It is killed (SIGKILL)", "exit": "It calls _exit(7)",
             "throw": "It throws and its main ends with status 1", "skip": "It returns from main without the call",
