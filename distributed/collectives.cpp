@@ -86,8 +86,13 @@ class OverTransport final : public Queued {
   void perform(const Call& c) override {
     WEFT_CHECK(failure_.empty(), CommError, name(c.kind), ": the group failed before: ", failure_);
     const bool pair = c.kind == Collective::send || c.kind == Collective::recv;
-    head_ = {
-        pair ? 0 : ++number_, c.count, c.kind == Collective::broadcast || pair ? c.peer : 0, c.kind, c.dtype, c.op, 0};
+    head_ = {pair ? 0 : ++number_,
+             c.count,
+             c.kind == Collective::broadcast || pair ? c.peer : 0,
+             c.kind,
+             c.dtype,
+             c.op,
+             c.content};
     if (c.kind == Collective::all_gather && !c.each.empty()) head_.count = 0;  // differs, and is known
     try {
       switch (c.kind) {

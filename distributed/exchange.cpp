@@ -15,8 +15,9 @@ constexpr size_t kInline = 8192;
 constexpr std::chrono::milliseconds kLastMessages{500};
 
 std::string text(const Head& h, bool numbered = false) {
-  return comm::text({.kind = h.kind, .dtype = h.dtype, .op = h.op, .count = h.count, .peer = h.peer},
-                    numbered ? h.number : 0);
+  return comm::text(
+      {.kind = h.kind, .dtype = h.dtype, .op = h.op, .count = h.count, .peer = h.peer, .content = h.content},
+      numbered ? h.number : 0);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ struct Head {
   Collective kind;
   Dtype dtype;
   ReduceOp op;
-  uint8_t unused;
+  Content content;
 
   bool operator==(const Head&) const = default;
 };

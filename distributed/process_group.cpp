@@ -39,6 +39,14 @@ void check_mean(const char* op, const Tensor& x, ReduceOp how) {
              x.dtype(), "; sum it, or convert it first");
 }
 
+comm::Content content_of(const Tensor& x) {
+  return grad_enabled() && x.requires_grad() ? comm::Content::recorded : comm::Content::value;
+}
+void check_first_derivative(const char* op, const BackwardCtx& c) {
+  WEFT_CHECK(!c.create_graph(), NotSupported, op,
+             ": gradients that ranks send each other have no derivatives; take a collective (all_to_all, broadcast)");
+}
+
 bool picks(ReduceOp op) { return op == ReduceOp::min || op == ReduceOp::max; }
 
 }  // namespace
@@ -204,9 +212,7 @@ void ProcessGroup::check_pair(const char* op, const Tensor& x, int other, int ta
   WEFT_CHECK(tag >= 0 && tag < 256, ValueError, op, ": tag must be 0 to 255, got ", tag);
 }
 
-void ProcessGroup::send(const Tensor& x, int to, int tag) const {
-  const OpName name("send");
-  check_pair(name, x, to, tag);
+void ProcessGroup::give(const Tensor& x, int to, int tag, comm::Content content) const {
   const Tensor mine = reachable(x);
   or_alone(communicator_)
       .run({.kind = Collective::send,
@@ -214,15 +220,43 @@ void ProcessGroup::send(const Tensor& x, int to, int tag) const {
             .count = x.numel(),
             .peer = to,
             .tag = tag,
+            .content = content,
             .in = mine.raw_data(),
             .device = mine.device()});
 }
 
-void ProcessGroup::recv(Tensor& x, int from, int tag) const {
+Tensor ProcessGroup::take(const Tensor& like, int from, int tag, comm::Content content) const {
+  return made({.kind = Collective::recv, .count = like.numel(), .peer = from, .tag = tag, .content = content}, like,
+              like.shape());
+}
+
+Tensor ProcessGroup::send(const Tensor& x, int to, int tag) const {
+  const OpName name("send");
+  check_pair(name, x, to, tag);
+  give(x, to, tag, content_of(x));
+  return record(name, zeros({}, x.options()), {x},
+                [group = *this, shape = x.shape(), options = x.options(), to, tag](BackwardCtx& c) -> Grads {
+                  check_first_derivative("send", c);
+                  return {group.take(empty(shape, options), to, tag, comm::Content::gradient)};
+                });
+}
+
+Tensor ProcessGroup::recv(const Tensor& like, int from, int tag) const {
   const OpName name("recv");
+  check_pair(name, like, from, tag);
+  return record(name, take(like, from, tag, content_of(like)), {like},
+                [group = *this, from, tag](BackwardCtx& c) -> Grads {
+                  check_first_derivative("recv", c);
+                  group.give(c.grad(), from, tag, comm::Content::gradient);
+                  return {zeros_like(c.grad())};
+                });
+}
+
+void ProcessGroup::recv_(Tensor& x, int from, int tag) const {
+  const OpName name("recv_");
   check_pair(name, x, from, tag);
   const NoGrad off;
-  x.copy_(made({.kind = Collective::recv, .count = x.numel(), .peer = from, .tag = tag}, x, x.shape()));
+  x.copy_(take(x, from, tag, comm::Content::value));
 }
 
 std::vector<std::string> ProcessGroup::all_gather(const std::string& text) const {

@@ -186,6 +186,12 @@ class MpiTransport final : public Transport {
       idle(turns, false);
     }
     for (int turns = 0; turns < 1000 && !all_left(); ++turns) idle(turns, false), (void)failure();
+    int unread = 0;
+    if (MPI_Status s; MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, messages_, &unread, &s) == MPI_SUCCESS && unread) {
+      std::fprintf(stderr, "weft: send: rank %d ended without receiving a message of rank %d; the job is ended\n",
+                   rank(), s.MPI_SOURCE);
+      end_job();
+    }
     MPI_Cancel(&listening_);
     MPI_Wait(&listening_, MPI_STATUS_IGNORE);
     MPI_Comm_free(&announcements_);

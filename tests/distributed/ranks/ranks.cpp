@@ -4,6 +4,7 @@
 //                                          other, size; the others print what they heard
 //   weft_test_ranks start HOW              the last rank fails before it joins the others: stop, skip
 //   weft_test_ranks end                    rank 0 returns 4 s after the others, which wait that long; prints "ok"
+//   weft_test_ranks unread                 rank 0 sends what nobody receives
 //   weft_test_ranks loop                   calls all_reduce until it fails
 //   weft_test_ranks threads                prints each rank's threads and cores
 //   weft_test_ranks straggle               10,000 steps of training while ranks come late at random; prints "ok"
@@ -92,8 +93,8 @@ void collectives(const ProcessGroup& g) {
       if (R > 1) {
         Tensor got = zeros({n}, {d, device});
         const int next = (me + 1) % R, before = (me + R - 1) % R;
-        if (me % 2 == 0) g.send(x, next, 3), g.recv(got, before, 3);
-        else g.recv(got, before, 3), g.send(x, next, 3);
+        if (me % 2 == 0) g.send(x, next, 3), g.recv_(got, before, 3);
+        else g.recv_(got, before, 3), g.send(x, next, 3);
         expect(got.to_vector<double>() == of_rank(before, n, seed - 1, d).to_vector<double>(), "send " + what);
       }
     }
@@ -131,7 +132,7 @@ void call(const ProcessGroup& g, const std::string& what, int64_t n = 5000) {
   else if (what == "all_to_all") (void)g.all_to_all(ones({g.size(), n}));
   else if (what == "send" && g.rank() == g.size() - 1)
     for (int r = 0; r + 1 < g.size(); ++r) g.send(x, r);
-  else if (what == "send") g.recv(x, g.size() - 1);
+  else if (what == "send") g.recv_(x, g.size() - 1);
   else if (what == "large") g.all_reduce_(x = ones({4000000}));
   else g.barrier();
 }
@@ -238,7 +239,9 @@ int main(int argc, char** argv) try {
   if (what == "collectives" || cards) collectives(g);
   else if (what == "fail" && argc == 4) fail(g, argv[2], argv[3]);
   else if (what == "loop") loop(g);
-  else if (what == "end") {
+  else if (what == "unread") {
+    if (g.rank() == 0) g.send(ones({3}), 1);
+  } else if (what == "end") {
     g.set_timeout(30);
     g.barrier();
     if (g.rank() == 0) sleep(4);
@@ -246,7 +249,8 @@ int main(int argc, char** argv) try {
   else if (what == "straggle") straggle(g);
   else
     throw ValueError(
-        "usage: weft_test_ranks collectives | fail HOW CALL | start HOW | end | loop | threads | straggle | nccl | "
+        "usage: weft_test_ranks collectives | fail HOW CALL | start HOW | end | unread | loop | threads | straggle | "
+        "nccl | "
         "cards "
         "FILE");
   if (wrong == 0 && g.rank() == 0 && (what == "collectives" || what == "straggle" || what == "end" || cards))

@@ -103,6 +103,9 @@ if what == "failures":
     rc, out, seconds = run(2, "end", WEFT_TEST_TIMEOUT="2")
     check(rc == 0 and "ok, 2 ranks" in out and "weft:" not in out, f"the end waits as set_timeout says {seconds:5.1f} s",
           f"status {rc}\n{out}")
+    rc, out, _ = run(2, "unread")
+    check(rc != 0 and "weft: send: rank 1 ended without receiving a message of rank 0" in out, "a message that nobody takes",
+          f"status {rc}\n{out}")
 
 if what == "table":      # docs/failures.md
     ways = {"stop": "It is stopped (SIGSTOP)", "kill": "It is killed (SIGKILL)", "exit": "It calls _exit(7)",
