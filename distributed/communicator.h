@@ -11,6 +11,7 @@
 #include "weft/core/device.h"
 #include "weft/core/dtype.h"
 #include "weft/core/export.h"
+#include "weft/core/shape.h"
 
 namespace weft {
 
@@ -49,6 +50,7 @@ struct Call {
   int peer = 0;  ///< root of broadcast; the other rank of send and recv
   int tag = 0;   ///< of send and recv
   Content content = Content::value;
+  Shape shape;                ///< of collectives: what else must be the same on every rank
   const void* in = nullptr;   ///< this rank's elements
   void* out = nullptr;        ///< for the result
   Device device;              ///< where both lie

@@ -14,7 +14,8 @@ constexpr size_t kInline = 8192;
 // How long what a rank sent before it left may take.
 constexpr std::chrono::milliseconds kLastMessages{500};
 
-std::string text(const Head& h, bool numbered = false) {
+std::string text(const Head& h, bool numbered = false, bool shaped = false) {
+  if (shaped) return text(h, numbered) + str(" ", Shape({h.shape.data() + 1, static_cast<size_t>(h.shape[0])}));
   return comm::text(
       {.kind = h.kind, .dtype = h.dtype, .op = h.op, .count = h.count, .peer = h.peer, .content = h.content},
       numbered ? h.number : 0);
@@ -102,9 +103,10 @@ void Exchange::read_head(Message& m) {
   if (theirs != expected) {
     const bool first = me() < m.rank;  // the same text on both sides
     const bool numbered = theirs.number != expected.number;
+    const bool shaped = theirs.count == expected.count && theirs.shape != expected.shape;
     raise<CommError>(name(head_.kind), ": rank ", first ? me() : m.rank, " calls ",
-                     text(first ? head_ : theirs, numbered), " but rank ", first ? m.rank : me(), " ",
-                     text(first ? theirs : head_, numbered),
+                     text(first ? head_ : theirs, numbered, shaped), " but rank ", first ? m.rank : me(), " ",
+                     text(first ? theirs : head_, numbered, shaped),
                      "; every rank must call the same collectives in the same order");
   }
   const size_t first = std::min(m.left, kInline);

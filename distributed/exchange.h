@@ -2,6 +2,7 @@
 // things hear of it.
 #pragma once
 
+#include <array>
 #include <list>
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@ struct Head {
   Dtype dtype;
   ReduceOp op;
   Content content;
+  std::array<int64_t, kMaxRank + 1> shape;  // the number of sizes, then they
 
   bool operator==(const Head&) const = default;
 };

@@ -73,6 +73,8 @@ Tensor ProcessGroup::made(Call c, const Tensor& x, const Shape& shape) const {
   const NoGrad off;
   const Tensor mine = reachable(x);
   Tensor y = empty(shape, mine.options());
+  if (c.kind != Collective::recv) c.shape = x.shape();
+  if (!c.each.empty()) c.shape[0] = 0;  // may differ
   c.dtype = x.dtype(), c.in = mine.raw_data(), c.out = y.mut_raw_data(), c.device = y.device();
   or_alone(communicator_).run(c);
   return y.to(x.device());
@@ -82,7 +84,7 @@ Tensor ProcessGroup::made(Call c, const Tensor& x, const Shape& shape) const {
 void ProcessGroup::run_in_place(Call c, Tensor& x) const {
   const NoGrad off;
   Tensor mine = reachable(x);
-  c.dtype = x.dtype(), c.count = x.numel(), c.in = mine.raw_data(), c.out = mine.mut_raw_data();
+  c.shape = x.shape(), c.dtype = x.dtype(), c.count = x.numel(), c.in = mine.raw_data(), c.out = mine.mut_raw_data();
   c.device = mine.device();
   or_alone(communicator_).run(c);
   if (x.raw_data() != mine.raw_data()) x.copy_(mine);
@@ -307,6 +309,7 @@ std::shared_ptr<comm::Work> ProcessGroup::start_all_reduce_(Tensor& x, Choice<Re
               .dtype = x.dtype(),
               .op = op,
               .count = x.numel(),
+              .shape = x.shape(),
               .in = p,
               .out = p,
               .device = x.device(),

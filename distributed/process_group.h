@@ -13,7 +13,7 @@
 namespace weft {
 
 /// One rank's end of a group of `size()` ranks; copies are the same end. Every rank calls the same collectives in the
-/// same order, with tensors of one size and dtype where nothing else is said. Any strides; what the group cannot reach
+/// same order, with tensors of one shape and dtype where nothing else is said. Any strides; what the group cannot reach
 /// (a tensor on a card, ranks that exchange host memory) goes through the host.
 ///
 /// What returns a tensor is recorded: backward exchanges gradients in the same way, so every rank runs it, and the

@@ -197,6 +197,11 @@ TEST_SUITE("distributed threads") {
                       g.all_reduce_(y);
                     }),
               {"all_reduce of 4 f32", "all_reduce of 5 f64"}));
+    const auto turned = [](const ProcessGroup& g) { return zeros(g.rank() == 0 ? Shape{2, 3} : Shape{3, 2}); };
+    const auto reduce_turned = [&](const ProcessGroup& g, Tensor&) { (void)g.all_reduce(turned(g)); };
+    CHECK(has(clash(reduce_turned, reduce_turned), {"all_reduce of 6 f32 [2, 3] but", "all_reduce of 6 f32 [3, 2];"}));
+    const auto cat_turned = [&](const ProcessGroup& g, Tensor&) { (void)g.all_gather_cat(turned(g).unsqueeze(0)); };
+    CHECK(has(clash(cat_turned, cat_turned), {"[0, 2, 3] but", "[0, 3, 2];"}));
     CHECK(has(clash([](const ProcessGroup& g, Tensor& x) { g.broadcast_(x, 0); },
                     [](const ProcessGroup& g, Tensor& x) { g.broadcast_(x, 1); }),
               {"from rank 0", "from rank 1"}));
