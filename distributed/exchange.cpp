@@ -140,11 +140,14 @@ void Exchange::look(Clock::duration waited) {
       late = &m;
       break;
     }
+  // Who only sends does not hear whether the other has begun; in a collective it has, or its own message would be due.
+  const char* how = head_.kind == Collective::send ? " did not receive "
+                    : late->headed || late->sends  ? " began but did not end "
+                                                   : " did not reach ";
   const std::string& seen = seen_[static_cast<size_t>(late->rank)];
   raise<CommError>(name(head_.kind), ": rank ", late->rank, " of ", members_.ranks.size(),
-                   transport_.place(global(late->rank)),
-                   late->headed || late->sends ? " began but did not end " : " did not reach ", text(head_, true),
-                   " in ", seconds_, " s; ", seen.empty() ? "nothing was heard of it" : "last seen at " + seen,
+                   transport_.place(global(late->rank)), how, text(head_, true), " in ", seconds_, " s; ",
+                   seen.empty() ? "nothing was heard of it" : "last seen at " + seen,
                    " (a longer wait: TimeoutScope, or timeout in InitOptions)");
 }
 

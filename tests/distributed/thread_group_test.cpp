@@ -216,6 +216,21 @@ TEST_SUITE("distributed threads") {
           }).find("root 2") != std::string::npos);
   }
 
+  TEST_CASE("a long send to a rank that does not receive") {
+    std::string heard;
+    std::atomic<bool> over{false};
+    run_threads(2, [&](const Group& g) {
+      if (g.rank() == 0) {
+        g.set_timeout(0.1);
+        heard = message_of<CommError>([&] { g.send(ones({1 << 20}), 1); });
+        over = true;
+      }
+      while (!over) std::this_thread::yield();
+    });
+    CHECK(heard.find("rank 1 of 2 did not receive send of 1048576 f32 to rank 1 in 0.1 s; nothing was heard of it") !=
+          std::string::npos);
+  }
+
   TEST_CASE("a group that outlives its threads says so") {
     Group kept;
     run_threads(2, [&](const Group& g) {
