@@ -68,6 +68,17 @@ if what == "collectives":
         rc, out, _ = run(2, "collectives", WEFT_MPI_PLUGIN=str(theirs))
         check(rc != 0 and "it was built for another MPI" in out, "another MPI's plugin", out)
 
+    # What the launcher's binding takes is said once a machine.
+    core = min(os.sched_getaffinity(0))
+    one_core = [mpirun, "-n", "2", "taskset", "-c", str(core)]
+    if shutil.which("taskset") and len(os.sched_getaffinity(0)) > 1:
+        rc, out, _ = run(2, "threads", command=one_core, OMP_NUM_THREADS="2")
+        check(out.count("weft:") == 1 and re.search(r"asked for; a core has one: rank 0 \(2 threads, 1 core\), "
+              r"1 \(2 threads, 1 core\) \(mpirun --bind-to none", out) and out.count("1 thread\n") == 2, "threads over cores", out)
+        rc, out, _ = run(2, "threads", command=one_core, OMP_NUM_THREADS="")
+        check(out.count("weft:") == 1 and re.search(r"the launcher bound 2 ranks to 1 of \d+ cores; rank 0 takes 1 thread "
+              r"\(mpirun --bind-to none", out), "ranks bound to a core", out)
+
 if what == "failures":
     # How rank 2 of 3 ends, which calls, and what every other rank must have heard.
     late = r"rank 2 of 3 on \S+ (did not reach|began but did not end) {call}.*call 3.*in 3 s; last seen at {call}.*call 2"
