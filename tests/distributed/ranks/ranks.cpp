@@ -1,5 +1,5 @@
 // A program that mpirun starts; tests/distributed/ranks/run.py says with which arguments, and what must come out.
-//   weft_test_ranks collectives            every collective against its definition; prints "ok"
+//   weft_test_ranks collectives            every collective, and batch norm, against its definition; prints "ok"
 //   weft_test_ranks fail HOW CALL          the last rank fails before call 3 of CALL: kill, stop, throw, exit, skip,
 //                                          other, size; the others print what they heard
 //   weft_test_ranks start HOW              the last rank fails before it joins the others: stop, skip
@@ -123,6 +123,32 @@ void collectives(const ProcessGroup& g) {
   g.barrier();
 }
 
+/// Batch norm over uneven and empty batches, and its first and second derivatives, against the whole batch on one rank.
+void batch_norm(const ProcessGroup& g) {
+  Generator gen(3);
+  std::vector<Tensor> batches;
+  for (int r = 0; r < g.size(); ++r) batches.push_back(randn({r == 1 ? 0 : r + 1, 3, 4}, Dtype::f64, &gen));
+  const Tensor w = randn({3}, Dtype::f64, &gen) + 2, b = randn({3}, Dtype::f64, &gen);
+  const auto of = [&](const Tensor& batch, const ProcessGroup& group, bool inplace) {
+    Tensor x = batch.clone().set_requires_grad(), w_leaf = w.clone().set_requires_grad();
+    const Tensor y = sync_batch_norm(
+        x * 1, {}, {}, w_leaf, b,
+        {.training = true, .activation = Activation::leaky_relu, .slope = 0.2, .inplace = inplace, .group = group});
+    const Tensor dx = grad(sum(sin(y)), {x}, {.create_graph = true})[0];
+    return std::vector<Tensor>{y.detach(), dx.detach(), grad(sum(dx * dx * dx), {x})[0]};
+  };
+  const std::vector<Tensor> whole = of(cat(batches), {}, false);
+  const Tensor& mine = batches[static_cast<size_t>(g.rank())];
+  int64_t at = 0;
+  for (int r = 0; r < g.rank(); ++r) at += batches[static_cast<size_t>(r)].size(0);
+  for (const bool inplace : {false, true}) {
+    const std::vector<Tensor> got = of(mine, g, inplace);
+    for (size_t i = 0; i < got.size(); ++i)  // sums of some hundred terms of 1 to 10
+      expect(allclose(got[i], whole[i].narrow(0, at, mine.size(0)), 1e-12, 1e-12),
+             str("sync_batch_norm, in place ", inplace, ", derivative ", i));
+  }
+}
+
 void call(const ProcessGroup& g, const std::string& what, int64_t n = 5000) {
   Tensor x = ones({n});
   if (what == "all_reduce") g.all_reduce_(x);
@@ -236,7 +262,8 @@ int main(int argc, char** argv) try {
   const ProcessGroup g = init_process_group(
       {.backend = cards ? "nccl" : "auto", .timeout = timeout ? std::atof(timeout) : 60, .file = cards ? argv[2] : ""});
   if (cards) device = Device(DeviceType::cuda, g.local_rank());
-  if (what == "collectives" || cards) collectives(g);
+  if (what == "collectives") collectives(g), batch_norm(g);
+  else if (cards) collectives(g);
   else if (what == "fail" && argc == 4) fail(g, argv[2], argv[3]);
   else if (what == "loop") loop(g);
   else if (what == "unread") {
