@@ -159,8 +159,12 @@ void call(const ProcessGroup& g, const std::string& what, int64_t n = 5000) {
   else if (what == "send" && g.rank() == g.size() - 1)
     for (int r = 0; r + 1 < g.size(); ++r) g.send(x, r);
   else if (what == "send") g.recv_(x, g.size() - 1);
-  else if (what == "large") g.all_reduce_(x = ones({4000000}));
-  else g.barrier();
+  else if (what == "split") (void)g.split(0);
+  else if (what == "backward") {
+    static nn::Linear model(4, 4);
+    static training::DistributedDataParallel parallel(model, {.group = g});
+    sum(model(ones({2, 4}))).backward();
+  } else g.barrier();
 }
 
 void fail(const ProcessGroup& g, const std::string& how, const std::string& what) {
