@@ -98,6 +98,7 @@ class WEFT_API ProcessGroup {
 };
 
 /// While it lives, calls of the group wait longer (or shorter): for a rank that saves or evaluates while others wait.
+/// Not of groups that were split from it before, but for DistributedDataParallel's own.
 class WEFT_API TimeoutScope {
  public:
   TimeoutScope(ProcessGroup group, double seconds) : group_(std::move(group)), before_(group_.timeout()) {
