@@ -86,8 +86,15 @@ class OverTransport final : public Queued {
   void perform(const Call& c) override {
     WEFT_CHECK(failure_.empty(), CommError, name(c.kind), ": the group failed before: ", failure_);
     const bool pair = c.kind == Collective::send || c.kind == Collective::recv;
-    head_ = {
-        pair ? 0 : ++number_, c.count, c.kind == Collective::broadcast || pair ? c.peer : 0, c.kind, c.dtype, c.op, 0};
+    head_ = {.number = pair ? 0 : ++number_,
+             .count = c.count,
+             .peer = c.kind == Collective::broadcast || pair ? c.peer : 0,
+             .kind = c.kind,
+             .dtype = c.dtype,
+             .op = c.op,
+             .content = c.content,
+             .shape = {c.shape.size()}};
+    std::copy(c.shape.begin(), c.shape.end(), head_.shape.begin() + 1);
     if (c.kind == Collective::all_gather && !c.each.empty()) head_.count = 0;  // differs, and is known
     try {
       switch (c.kind) {

@@ -33,6 +33,7 @@ std::string text(const Call& c, uint64_t number) {
   }
   if (c.kind == Collective::broadcast || c.kind == Collective::recv) s += str(" from rank ", c.peer);
   if (c.kind == Collective::send) s += str(" to rank ", c.peer);
+  if (c.content != Content::value) s += c.content == Content::recorded ? " (recorded)" : " (a gradient)";
   if (number != 0) s += str(" (call ", number, " of the group)");
   return s;
 }

@@ -11,6 +11,7 @@
 #include "weft/core/device.h"
 #include "weft/core/dtype.h"
 #include "weft/core/export.h"
+#include "weft/core/shape.h"
 
 namespace weft {
 
@@ -32,6 +33,13 @@ enum class Collective : uint8_t {
 };
 WEFT_API const char* name(Collective c);
 
+/// What send and recv move, in which both must agree: a gradient goes back only where it is awaited.
+enum class Content : uint8_t {
+  value,
+  recorded,  ///< a value whose gradient will come back
+  gradient,
+};
+
 /// What one rank asks for. `in` and `out` may be the same memory in all_reduce and broadcast.
 struct Call {
   Collective kind = Collective::barrier;
@@ -39,8 +47,10 @@ struct Call {
   ReduceOp op = ReduceOp::sum;  ///< of all_reduce and reduce_scatter
   /// Elements of `in`; reduce_scatter and all_to_all: of each of its size() parts; recv: of `out`.
   int64_t count = 0;
-  int peer = 0;               ///< root of broadcast; the other rank of send and recv
-  int tag = 0;                ///< of send and recv
+  int peer = 0;  ///< root of broadcast; the other rank of send and recv
+  int tag = 0;   ///< of send and recv
+  Content content = Content::value;
+  Shape shape;                ///< of collectives: what else must be the same on every rank
   const void* in = nullptr;   ///< this rank's elements
   void* out = nullptr;        ///< for the result
   Device device;              ///< where both lie

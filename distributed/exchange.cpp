@@ -14,9 +14,11 @@ constexpr size_t kInline = 8192;
 // How long what a rank sent before it left may take.
 constexpr std::chrono::milliseconds kLastMessages{500};
 
-std::string text(const Head& h, bool numbered = false) {
-  return comm::text({.kind = h.kind, .dtype = h.dtype, .op = h.op, .count = h.count, .peer = h.peer},
-                    numbered ? h.number : 0);
+std::string text(const Head& h, bool numbered = false, bool shaped = false) {
+  if (shaped) return text(h, numbered) + str(" ", Shape({h.shape.data() + 1, static_cast<size_t>(h.shape[0])}));
+  return comm::text(
+      {.kind = h.kind, .dtype = h.dtype, .op = h.op, .count = h.count, .peer = h.peer, .content = h.content},
+      numbered ? h.number : 0);
 }
 
 }  // namespace
@@ -101,9 +103,10 @@ void Exchange::read_head(Message& m) {
   if (theirs != expected) {
     const bool first = me() < m.rank;  // the same text on both sides
     const bool numbered = theirs.number != expected.number;
+    const bool shaped = theirs.count == expected.count && theirs.shape != expected.shape;
     raise<CommError>(name(head_.kind), ": rank ", first ? me() : m.rank, " calls ",
-                     text(first ? head_ : theirs, numbered), " but rank ", first ? m.rank : me(), " ",
-                     text(first ? theirs : head_, numbered),
+                     text(first ? head_ : theirs, numbered, shaped), " but rank ", first ? m.rank : me(), " ",
+                     text(first ? theirs : head_, numbered, shaped),
                      "; every rank must call the same collectives in the same order");
   }
   const size_t first = std::min(m.left, kInline);
@@ -137,11 +140,14 @@ void Exchange::look(Clock::duration waited) {
       late = &m;
       break;
     }
+  // Who only sends does not hear whether the other has begun; in a collective it has, or its own message would be due.
+  const char* how = head_.kind == Collective::send ? " did not receive "
+                    : late->headed || late->sends  ? " began but did not end "
+                                                   : " did not reach ";
   const std::string& seen = seen_[static_cast<size_t>(late->rank)];
   raise<CommError>(name(head_.kind), ": rank ", late->rank, " of ", members_.ranks.size(),
-                   transport_.place(global(late->rank)),
-                   late->headed || late->sends ? " began but did not end " : " did not reach ", text(head_, true),
-                   " in ", seconds_, " s; ", seen.empty() ? "nothing was heard of it" : "last seen at " + seen,
+                   transport_.place(global(late->rank)), how, text(head_, true), " in ", seconds_, " s; ",
+                   seen.empty() ? "nothing was heard of it" : "last seen at " + seen,
                    " (a longer wait: TimeoutScope, or timeout in InitOptions)");
 }
 

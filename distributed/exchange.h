@@ -2,6 +2,7 @@
 // things hear of it.
 #pragma once
 
+#include <array>
 #include <list>
 #include <memory>
 #include <string>
@@ -21,7 +22,8 @@ struct Head {
   Collective kind;
   Dtype dtype;
   ReduceOp op;
-  uint8_t unused;
+  Content content;
+  std::array<int64_t, kMaxRank + 1> shape;  // the number of sizes, then they
 
   bool operator==(const Head&) const = default;
 };

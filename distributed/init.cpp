@@ -78,6 +78,12 @@ Function load(const std::filesystem::path& file, const char* function, const std
   return f;
 }
 
+/// What init_process_group returns.
+std::optional<ProcessGroup>& all_ranks() {
+  static auto* group = new std::optional<ProcessGroup>;  // ends after static objects
+  return *group;
+}
+
 std::shared_ptr<comm::Transport> connect_mpi(double seconds) {
   const Launcher* from = launcher();
   const std::filesystem::path file = plugin_file(from);
@@ -97,6 +103,10 @@ std::shared_ptr<comm::Transport> connect_mpi(double seconds) {
                " ranks, but ", file.string(), " sees ", transport->size(),
                ": it was built for another MPI; take that one's mpirun, or name the plugin in WEFT_MPI_PLUGIN");
   }
+  static const std::shared_ptr<comm::Transport> joined = transport;
+  std::atexit([] {  // comes before the plugin's own handler, which waits
+    if (all_ranks()) joined->end_within(all_ranks()->timeout());
+  });
   return transport;
 }
 
@@ -147,15 +157,17 @@ ProcessGroup connect_nccl(const InitOptions& o) {
 }
 
 using Mask = std::array<uint64_t, CPU_SETSIZE / 64>;
-Mask own_mask() {
+/// The cores of a process; 0: this one.
+Mask mask_of(pid_t process) {
   cpu_set_t set;
   CPU_ZERO(&set);
   Mask m{};
-  if (sched_getaffinity(0, sizeof set, &set) == 0)
+  if (sched_getaffinity(process, sizeof set, &set) == 0)
     for (int i = 0; i < CPU_SETSIZE; ++i)
       if (CPU_ISSET(i, &set)) m[static_cast<size_t>(i) / 64] |= uint64_t{1} << (i % 64);
   return m;
 }
+Mask own_mask() { return mask_of(0); }
 int count(const Mask& m) {
   int n = 0;
   for (const uint64_t word : m) n += __builtin_popcountll(word);
@@ -167,31 +179,45 @@ std::string host_name() {
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "?";
 }
 
-/// Each rank's threads: its share of the cores that the ranks of its machine may run on.
+/// Each rank's threads: its share of the cores that the ranks of its machine may run on. The first rank of each machine
+/// says what the launcher's binding takes from them.
 void share_cores(const ProcessGroup& group) {
-  const Mask mine = own_mask();
+  struct Rank {
+    Mask mask;
+    int number, asked;  // threads; 0: not said
+  };
+  const bool asked = variable("OMP_NUM_THREADS") || variable("WEFT_NUM_THREADS");
+  const Rank mine{own_mask(), group.rank(), asked ? num_threads() : 0};
   std::string text(sizeof mine, '\0');
-  std::memcpy(text.data(), mine.data(), sizeof mine);
+  std::memcpy(text.data(), &mine, sizeof mine);
   Mask all{};
-  int ranks = 0;
+  int ranks = 0, first = group.rank();
+  std::string cut;  // ranks that asked for more threads than their masks have cores
   for (const std::string& one : group.all_gather(host_name() + '\n' + text)) {
     const size_t line = one.size() - sizeof mine;
     if (one.compare(0, line - 1, host_name()) != 0) continue;
-    Mask m;
-    std::memcpy(m.data(), one.data() + line, sizeof m);
-    for (size_t i = 0; i < m.size(); ++i) all[i] |= m[i];
+    Rank rank;
+    std::memcpy(&rank, one.data() + line, sizeof rank);
+    for (size_t i = 0; i < all.size(); ++i) all[i] |= rank.mask[i];
+    if (rank.asked > count(rank.mask))
+      cut += str(cut.empty() ? "" : ", ", rank.number, " (", rank.asked, " threads, ", count(rank.mask),
+                 count(rank.mask) == 1 ? " core)" : " cores)");
+    first = std::min(first, rank.number);
     ++ranks;
   }
-  const bool asked = variable("OMP_NUM_THREADS") || variable("WEFT_NUM_THREADS");
-  const int share = std::max(1, std::min(count(mine), count(all) / std::max(1, ranks)));
-  if (!asked) return set_num_threads(std::min(num_threads(), share));
-  if (num_threads() <= count(mine)) return;
-  if (group.rank() == 0)
+  const int own = std::max(1, count(mine.mask)), share = std::max(1, std::min(own, count(all) / std::max(1, ranks)));
+  set_num_threads(std::min(num_threads(), asked ? own : share));
+  if (group.rank() != first) return;
+  constexpr const char* kWayOut = " (mpirun --bind-to none lifts that)\n";
+  if (!cut.empty())
     std::fprintf(stderr,
-                 "weft: %d threads were asked for, but the launcher bound the rank to %d of the cores; it takes %d"
-                 " (mpirun --bind-to none lifts that)\n",
-                 num_threads(), count(mine), count(mine));
-  set_num_threads(std::max(1, count(mine)));
+                 "weft: on %s the launcher bound ranks to fewer cores than the threads that were asked for; a core has "
+                 "one: rank %s%s",
+                 host_name().c_str(), cut.c_str(), kWayOut);
+  else if (const int free = count(mask_of(getppid())); !asked && count(all) < free)
+    std::fprintf(stderr, "weft: on %s the launcher bound %d ranks to %d of %d cores; rank %d takes %d %s%s",
+                 host_name().c_str(), ranks, count(all), free, first, num_threads(),
+                 num_threads() == 1 ? "thread" : "threads", kWayOut);
 }
 
 }  // namespace
@@ -199,9 +225,9 @@ void share_cores(const ProcessGroup& group) {
 ProcessGroup init_process_group(const InitOptions& o) {
   WEFT_CHECK(o.timeout > 0, ValueError, "init_process_group: timeout must be positive, got ", o.timeout);
   static std::mutex mutex;
-  static auto* made = new std::optional<ProcessGroup>;  // ends after static objects
+  std::optional<ProcessGroup>& made = all_ranks();
   const std::lock_guard lock(mutex);
-  if (*made) return **made;
+  if (made) return *made;
   const bool several = several_were_started();
   CommBackend kind = o.backend;
   if (kind == CommBackend::automatic) {
@@ -214,11 +240,11 @@ ProcessGroup init_process_group(const InitOptions& o) {
                " is set, but no launcher started ranks: start them with weft-run, mpirun or srun, "
                "name a `file` for NCCL, or take backend none for this process alone");
   }
-  if (kind == CommBackend::none) return *(*made = ProcessGroup());
+  if (kind == CommBackend::none) return *(made = ProcessGroup());
   if (kind == CommBackend::nccl) {
     const ProcessGroup group = connect_nccl(o);
     share_cores(group);
-    return *(*made = group);
+    return *(made = group);
   }
   const std::shared_ptr<comm::Transport> transport = connect_mpi(o.timeout);
   {
@@ -229,7 +255,7 @@ ProcessGroup init_process_group(const InitOptions& o) {
   const bool slower = o.simulated_link.seconds > 0 || o.simulated_link.bytes_per_second > 0;
   const ProcessGroup group(comm::over(slower ? comm::slow_link(transport, o.simulated_link) : transport));
   group.set_timeout(o.timeout);
-  return *(*made = group);
+  return *(made = group);
 }
 
 std::string describe(const ProcessGroup& group) {

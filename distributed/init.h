@@ -22,7 +22,10 @@ struct InitOptions {
   /// auto: where a launcher started this process as one of several ranks, nccl if there are CUDA devices and its
   /// plugin, else mpi; otherwise this process alone.
   Choice<CommBackend> backend = CommBackend::automatic;
-  double timeout = 600;  ///< seconds that a call waits for the other ranks, and the end of the process too
+  /// Seconds that a call waits for the other ranks, and so do the start and the end of the process; calls and the end
+  /// wait as `set_timeout` says later, the end never less than this. MPI cannot give up starting: where a rank has not
+  /// called init_process_group by then, the others say so on stderr and end with status 3.
+  double timeout = 600;
   /// nccl without MPI: a file that is not there yet, on a disk that all ranks see. RANK and WORLD_SIZE in the
   /// environment say who this rank is, LOCAL_RANK and LOCAL_WORLD_SIZE who on its machine (without them: all are on
   /// this one).

@@ -39,6 +39,14 @@ void check_mean(const char* op, const Tensor& x, ReduceOp how) {
              x.dtype(), "; sum it, or convert it first");
 }
 
+comm::Content content_of(const Tensor& x) {
+  return grad_enabled() && x.requires_grad() ? comm::Content::recorded : comm::Content::value;
+}
+void check_first_derivative(const char* op, const BackwardCtx& c) {
+  WEFT_CHECK(!c.create_graph(), NotSupported, op,
+             ": gradients that ranks send each other have no derivatives; take a collective (all_to_all, broadcast)");
+}
+
 bool picks(ReduceOp op) { return op == ReduceOp::min || op == ReduceOp::max; }
 
 }  // namespace
@@ -65,6 +73,8 @@ Tensor ProcessGroup::made(Call c, const Tensor& x, const Shape& shape) const {
   const NoGrad off;
   const Tensor mine = reachable(x);
   Tensor y = empty(shape, mine.options());
+  if (c.kind != Collective::recv) c.shape = x.shape();
+  if (!c.each.empty()) c.shape[0] = 0;  // may differ
   c.dtype = x.dtype(), c.in = mine.raw_data(), c.out = y.mut_raw_data(), c.device = y.device();
   or_alone(communicator_).run(c);
   return y.to(x.device());
@@ -74,7 +84,7 @@ Tensor ProcessGroup::made(Call c, const Tensor& x, const Shape& shape) const {
 void ProcessGroup::run_in_place(Call c, Tensor& x) const {
   const NoGrad off;
   Tensor mine = reachable(x);
-  c.dtype = x.dtype(), c.count = x.numel(), c.in = mine.raw_data(), c.out = mine.mut_raw_data();
+  c.shape = x.shape(), c.dtype = x.dtype(), c.count = x.numel(), c.in = mine.raw_data(), c.out = mine.mut_raw_data();
   c.device = mine.device();
   or_alone(communicator_).run(c);
   if (x.raw_data() != mine.raw_data()) x.copy_(mine);
@@ -204,9 +214,7 @@ void ProcessGroup::check_pair(const char* op, const Tensor& x, int other, int ta
   WEFT_CHECK(tag >= 0 && tag < 256, ValueError, op, ": tag must be 0 to 255, got ", tag);
 }
 
-void ProcessGroup::send(const Tensor& x, int to, int tag) const {
-  const OpName name("send");
-  check_pair(name, x, to, tag);
+void ProcessGroup::give(const Tensor& x, int to, int tag, comm::Content content) const {
   const Tensor mine = reachable(x);
   or_alone(communicator_)
       .run({.kind = Collective::send,
@@ -214,15 +222,43 @@ void ProcessGroup::send(const Tensor& x, int to, int tag) const {
             .count = x.numel(),
             .peer = to,
             .tag = tag,
+            .content = content,
             .in = mine.raw_data(),
             .device = mine.device()});
 }
 
-void ProcessGroup::recv(Tensor& x, int from, int tag) const {
+Tensor ProcessGroup::take(const Tensor& like, int from, int tag, comm::Content content) const {
+  return made({.kind = Collective::recv, .count = like.numel(), .peer = from, .tag = tag, .content = content}, like,
+              like.shape());
+}
+
+Tensor ProcessGroup::send(const Tensor& x, int to, int tag) const {
+  const OpName name("send");
+  check_pair(name, x, to, tag);
+  give(x, to, tag, content_of(x));
+  return record(name, zeros({}, x.options()), {x},
+                [group = *this, shape = x.shape(), options = x.options(), to, tag](BackwardCtx& c) -> Grads {
+                  check_first_derivative("send", c);
+                  return {group.take(empty(shape, options), to, tag, comm::Content::gradient)};
+                });
+}
+
+Tensor ProcessGroup::recv(const Tensor& like, int from, int tag) const {
   const OpName name("recv");
+  check_pair(name, like, from, tag);
+  return record(name, take(like, from, tag, content_of(like)), {like},
+                [group = *this, from, tag](BackwardCtx& c) -> Grads {
+                  check_first_derivative("recv", c);
+                  group.give(c.grad(), from, tag, comm::Content::gradient);
+                  return {zeros_like(c.grad())};
+                });
+}
+
+void ProcessGroup::recv_(Tensor& x, int from, int tag) const {
+  const OpName name("recv_");
   check_pair(name, x, from, tag);
   const NoGrad off;
-  x.copy_(made({.kind = Collective::recv, .count = x.numel(), .peer = from, .tag = tag}, x, x.shape()));
+  x.copy_(take(x, from, tag, comm::Content::value));
 }
 
 std::vector<std::string> ProcessGroup::all_gather(const std::string& text) const {
@@ -273,6 +309,7 @@ std::shared_ptr<comm::Work> ProcessGroup::start_all_reduce_(Tensor& x, Choice<Re
               .dtype = x.dtype(),
               .op = op,
               .count = x.numel(),
+              .shape = x.shape(),
               .in = p,
               .out = p,
               .device = x.device(),

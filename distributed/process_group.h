@@ -13,13 +13,12 @@
 namespace weft {
 
 /// One rank's end of a group of `size()` ranks; copies are the same end. Every rank calls the same collectives in the
-/// same order, with tensors of one size and dtype where nothing else is said. Any strides; what the group cannot reach
+/// same order, with tensors of one shape and dtype where nothing else is said. Any strides; what the group cannot reach
 /// (a tensor on a card, ranks that exchange host memory) goes through the host.
 ///
 /// What returns a tensor is recorded: backward exchanges gradients in the same way, so every rank runs it, and the
 /// gradient is that of the sum of all ranks' losses. The engine keeps the ranks' order: it runs nodes in falling order
-/// of their making. Where one rank's x requires a gradient, all ranks' must. What ends in `_`, send and recv are not
-/// recorded.
+/// of their making. Where one rank's x requires a gradient, all ranks' must. What ends in `_` is not recorded.
 ///
 /// Sums are added in pairs of ranks, ((0 + 1) + (2 + 3)) + ..., the same bits on every rank and for any cut of the data
 /// into calls; f16 and bf16 are added in f32 and rounded once. Calls block. Between CUDA devices NCCL adds, in an order
@@ -66,11 +65,15 @@ class WEFT_API ProcessGroup {
   /// Returns when every rank has called it.
   void barrier() const;
 
-  /// To one rank, which calls recv with a tensor of the same size and dtype; messages of one tag (0 to 255) arrive in
-  /// order. Two ranks that send to each other at once split their calls: one sends first.
-  void send(const Tensor& x, int to, int tag = 0) const;
+  /// To one rank, which calls recv or recv_ with a tensor of the same size and dtype; messages of one tag (0 to 255)
+  /// arrive in order. Two ranks that send to each other at once split their calls: one sends first. Returns 0, [].
+  /// Where x requires a gradient, the receiver's `like` must too; backward of that 0, `group.send(x, 1).backward()`,
+  /// waits for the gradient that the receiver's backward sends. NotSupported: second derivatives.
+  Tensor send(const Tensor& x, int to, int tag = 0) const;
+  /// What comes, of the shape, dtype and device of `like`; recorded where `like` requires a gradient, which is 0.
+  [[nodiscard]] Tensor recv(const Tensor& like, int from, int tag = 0) const;
   /// Writes into x.
-  void recv(Tensor& x, int from, int tag = 0) const;
+  void recv_(Tensor& x, int from, int tag = 0) const;
 
   /// Every rank's text, in rank order; any bytes, any lengths.
   std::vector<std::string> all_gather(const std::string& text) const;
@@ -89,10 +92,13 @@ class WEFT_API ProcessGroup {
   void run_in_place(comm::Call c, Tensor& x) const;
   Tensor own_part(ReduceOp op, const Tensor& g, const Tensor& x, const Tensor& y) const;
   void check_pair(const char* op, const Tensor& x, int other, int tag) const;
+  void give(const Tensor& x, int to, int tag, comm::Content content) const;
+  Tensor take(const Tensor& like, int from, int tag, comm::Content content) const;
   std::shared_ptr<comm::Communicator> communicator_;  // null: alone
 };
 
 /// While it lives, calls of the group wait longer (or shorter): for a rank that saves or evaluates while others wait.
+/// Not of groups that were split from it before, but for DistributedDataParallel's own.
 class WEFT_API TimeoutScope {
  public:
   TimeoutScope(ProcessGroup group, double seconds) : group_(std::move(group)), before_(group_.timeout()) {

@@ -180,6 +180,9 @@ void run_threads(int ranks, const std::function<void(const ProcessGroup& group)>
   }
   for (std::thread& t : threads) t.join();
   if (own || heard) std::rethrow_exception(own ? own : heard);
+  for (const auto& [way, messages] : hub->mail)
+    WEFT_CHECK(messages.empty() || !hub->failure.empty(), CommError, "send: rank ", std::get<1>(way),
+               " ended without receiving a message of rank ", std::get<0>(way));
 }
 
 std::vector<std::shared_ptr<comm::Transport>> comm::thread_transports(int ranks) {

@@ -16,7 +16,7 @@ namespace weft {
 /// while others wait for it, fails the collectives of all others with a CommError; then the first exception (of the
 /// lowest rank that did not just hear of another's) is thrown on.
 ///     run_threads(2, [&](const ProcessGroup& group) { ... group.all_reduce_(x) ... });
-/// Errors: ValueError for ranks < 1.
+/// Errors: ValueError for ranks < 1; CommError for a message that nobody received.
 WEFT_API void run_threads(int ranks, const std::function<void(const ProcessGroup& group)>& body);
 
 namespace comm {

@@ -47,6 +47,9 @@ class WEFT_API Transport {
   /// Will nothing more come from that rank?
   virtual bool has_left(int rank) = 0;
 
+  /// How long the end of the process waits for the other ranks, but never less than it would have from the start.
+  virtual void end_within(double /*seconds*/) {}
+
   static constexpr size_t kMost = size_t{1} << 30;  ///< bytes of one message
 
  private:

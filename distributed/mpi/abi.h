@@ -9,11 +9,12 @@
 
 namespace weft::comm::mpi {
 
-constexpr int kAbi = 1;
+constexpr int kAbi = 2;
 constexpr const char* kConnectName = "weft_mpi_connect";
 
-/// Joins the ranks that mpirun started, at most once in a process. False: `why` says why not. `seconds`: how long the
-/// end of the process waits for the other ranks.
+/// Joins the ranks that mpirun started, at most once in a process. False: `why` says why not. `seconds`: how long
+/// it waits for the other ranks, after which it says so and ends the process with status 3, and the least
+/// that the end of the process does.
 using Connect = bool (*)(int abi, double seconds, std::shared_ptr<Transport>& transport, std::string& why);
 
 }  // namespace weft::comm::mpi

@@ -3,17 +3,21 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "weft/core/error.h"
 #include "weft/distributed/mpi/abi.h"
+#include "weft/distributed/seconds.h"
 
 namespace weft::comm::mpi {
 namespace {
@@ -27,6 +31,48 @@ void check(int rc, const char* what) {
   MPI_Error_string(rc, text, &n);
   raise<CommError>(what, ": ", text);
 }
+
+/// Ends the process where MPI's own calls, which only wait, do not return in time.
+class Watchdog {
+ public:
+  explicit Watchdog(double seconds) : seconds_(seconds), thread_([this] { watch(); }) {}
+  ~Watchdog() {
+    phase("");
+    thread_.join();
+  }
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+  /// What begins now; "": nothing more.
+  void phase(const char* name) {
+    const std::lock_guard lock(mutex_);
+    phase_ = name;
+    changed_.notify_one();
+  }
+
+ private:
+  void watch() {
+    std::unique_lock lock(mutex_);
+    if (changed_.wait_for(lock, as_duration(seconds_), [this] { return !*phase_; })) return;
+    std::array<char, 256> host{};
+    gethostname(host.data(), host.size() - 1);
+    const char* rank = "?";
+    for (const char* name : {"SLURM_PROCID", "PMI_RANK", "OMPI_COMM_WORLD_RANK"})
+      if (const char* value = std::getenv(name)) rank = value;
+    std::fprintf(
+        stderr,
+        "weft: init_process_group: rank %s on %s waited for the other ranks for %g s, lastly in %s: one has not "
+        "called init_process_group, is stopped or has ended; the job is ended (a longer wait: timeout in "
+        "InitOptions)\n",
+        rank, host.data(), seconds_, phase_);
+    _exit(3);
+  }
+
+  double seconds_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  const char* phase_ = "the start";
+  std::thread thread_;
+};
 
 class MpiTransport final : public Transport {
  public:
@@ -119,6 +165,7 @@ class MpiTransport final : public Transport {
     return left_[static_cast<size_t>(rank)];
   }
 
+  void end_within(double seconds) override { seconds_ = std::max(seconds_, seconds); }
   /// The end of the process. Ranks that failed end the job: the others could wait for ever.
   void finish() {
     if (announced_ || !failure().empty()) end_job();
@@ -130,12 +177,21 @@ class MpiTransport final : public Transport {
     for (int turns = 0; !flag && MPI_Test(&r, &flag, MPI_STATUS_IGNORE) == MPI_SUCCESS && !flag; ++turns) {
       if (!failure().empty()) end_job();
       if (std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() > seconds_) {
-        std::fprintf(stderr, "weft: rank %d ended %g s ago and others did not; the job is ended\n", rank(), seconds_);
+        std::fprintf(stderr,
+                     "weft: rank %d ended %g s ago and others did not; the job is ended (a longer wait: timeout in "
+                     "InitOptions, or set_timeout)\n",
+                     rank(), seconds_);
         end_job();
       }
       idle(turns, false);
     }
     for (int turns = 0; turns < 1000 && !all_left(); ++turns) idle(turns, false), (void)failure();
+    int unread = 0;
+    if (MPI_Status s; MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, messages_, &unread, &s) == MPI_SUCCESS && unread) {
+      std::fprintf(stderr, "weft: send: rank %d ended without receiving a message of rank %d; the job is ended\n",
+                   rank(), s.MPI_SOURCE);
+      end_job();
+    }
     MPI_Cancel(&listening_);
     MPI_Wait(&listening_, MPI_STATUS_IGNORE);
     MPI_Comm_free(&announcements_);
@@ -201,7 +257,9 @@ extern "C" __attribute__((visibility("default"))) bool weft_mpi_connect(
     return false;
   }
   int begun = 0, level = MPI_THREAD_SINGLE;
+  Watchdog watchdog(seconds);
   MPI_Initialized(&begun);
+  watchdog.phase("MPI_Init_thread");
   if (!begun) MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &level);
   else MPI_Query_thread(&level);
   if (level < MPI_THREAD_MULTIPLE) {
@@ -210,6 +268,7 @@ extern "C" __attribute__((visibility("default"))) bool weft_mpi_connect(
   }
   MPI_Comm messages, announcements, node;
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  watchdog.phase("MPI_Comm_dup");
   check(MPI_Comm_dup(MPI_COMM_WORLD, &messages), "MPI_Comm_dup");
   check(MPI_Comm_dup(MPI_COMM_WORLD, &announcements), "MPI_Comm_dup");
   MPI_Comm_set_errhandler(messages, MPI_ERRORS_RETURN);
@@ -217,10 +276,12 @@ extern "C" __attribute__((visibility("default"))) bool weft_mpi_connect(
   int rank = 0, size = 1, local_rank = 0, local_size = 1;
   MPI_Comm_rank(messages, &rank);
   MPI_Comm_size(messages, &size);
+  watchdog.phase("MPI_Comm_split_type");
   check(MPI_Comm_split_type(messages, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &node), "MPI_Comm_split_type");
   MPI_Comm_rank(node, &local_rank);
   MPI_Comm_size(node, &local_size);
   MPI_Comm_free(&node);
+  watchdog.phase("MPI_Allgather");
   joined() = std::make_shared<MpiTransport>(messages, announcements, rank, size, local_rank, local_size, seconds);
   static const pid_t process = getpid();  // a child of fork() says no farewell
   if (!begun)

@@ -23,9 +23,9 @@ class Ranks {
     WEFT_CHECK(batch % size() == 0, ValueError, "--batch ", batch, " does not divide among ", size(), " ranks");
     return batch / size();
   }
-  /// A loader's options for this rank's share of the data.
+  /// A loader's options for this rank's share of the data. One rank has the same sampler, for its checkpoint is read by
+  /// any number of ranks.
   weft::data::LoaderOptions shared(weft::data::LoaderOptions o) const {
-    if (size() == 1) return o;
     o.sampler = weft::data::DistributedSampler({.rank = group_.rank(),
                                                 .num_replicas = size(),
                                                 .shuffle = o.shuffle,

@@ -259,6 +259,37 @@ TEST_SUITE("data threads: state") {
     CHECK(epoch(other) == third);
   }
 
+  TEST_CASE("another number of ranks goes on where the ranks were") {
+    const auto of_rank = [](int64_t rank, int64_t ranks) {
+      const data::ShardOptions share{.rank = rank, .num_replicas = ranks, .seed = 5, .drop_last = true};
+      return data::Loader(Plain{16}, {.sampler = data::DistributedSampler(share)});
+    };
+    // What is left of the second epoch when every rank has taken `taken` samples of it; all ranks' together.
+    const auto rest = [&](const StateDict* state, int64_t ranks, int64_t taken) {
+      std::multiset<int64_t> left;
+      for (int64_t rank = 0; rank < ranks; ++rank) {
+        data::Loader loader = of_rank(rank, ranks);
+        if (state) loader.load_state_dict(*state);
+        else (void)labels(loader);
+        const Labels batches = labels(loader);
+        for (auto b = batches.begin() + taken; b != batches.end(); ++b) left.insert(b->begin(), b->end());
+      }
+      return left;
+    };
+    for (const int64_t ranks : {1, 2, 4}) {
+      data::Loader loader = of_rank(0, ranks);
+      (void)labels(loader);
+      for (int64_t i = 0; i < 8 / ranks; ++i) (void)loader.next();
+      const StateDict state = loader.state_dict();
+      for (const int64_t others : {1, 2, 4}) {
+        CAPTURE(ranks);
+        CAPTURE(others);
+        CHECK(rest(&state, others, 0) == rest(nullptr, others, 8 / others));
+        CHECK(rest(&state, others, 0) == rest(nullptr, 1, 8));
+      }
+    }
+  }
+
   TEST_CASE("states that do not fit") {
     data::Loader shuffled(Plain(), {.shuffle = true, .seed = 1}), plain(Plain(), {.seed = 2});
     (void)shuffled.next();

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 
+#include "support/throws.h"
 #include "weft/autograd/engine.h"
 #include "weft/autograd/grad_mode.h"
 #include "weft/autograd/ops/elementwise/binary.h"
@@ -14,6 +15,7 @@
 #include "weft/distributed/thread_group.h"
 
 using namespace weft;
+using support::message_of;
 
 namespace {
 
@@ -61,7 +63,16 @@ TEST_SUITE("distributed threads gradients") {
         {"all_gather_cat",
          [](const ProcessGroup& g, const Tensor& x) { return g.all_gather_cat(x.narrow(0, 0, g.rank() + 1)); }},
         {"all_to_all", [](const ProcessGroup& g, const Tensor& x) { return g.all_to_all(x); }},
-        {"broadcast", [](const ProcessGroup& g, const Tensor& x) { return g.broadcast(x, 1); }}};
+        {"broadcast", [](const ProcessGroup& g, const Tensor& x) { return g.broadcast(x, 1); }},
+        {"send in a circle", [](const ProcessGroup& g, const Tensor& x) {
+           const int next = (g.rank() + 1) % 3, before = (g.rank() + 2) % 3;
+           const bool first = g.rank() == 0;
+           Tensor zero, got;
+           if (first) zero = g.send(x, next);
+           got = g.recv(x, before);
+           if (!first) zero = g.send(x, next);
+           return zero + got * x;
+         }}};
     for (const ReduceOp op : {ReduceOp::sum, ReduceOp::mean, ReduceOp::min, ReduceOp::max, ReduceOp::product}) {
       const std::string name(Choice<ReduceOp>(op).text());
       all.emplace_back("all_reduce " + name,
@@ -75,6 +86,46 @@ TEST_SUITE("distributed threads gradients") {
       // the step squared times third derivatives of some 1e3, and 1e-16 of losses of some 10 over the step
       CHECK(worst(3, parts, f) < 1e-6);
     }
+  }
+
+  TEST_CASE("a model in two parts: backward of send waits for the gradient") {
+    std::vector<double> got;
+    run_threads(2, [&](const ProcessGroup& g) {
+      const Tensor x = tensor({2.0, 3.0}).set_requires_grad();
+      if (g.rank() == 0) {
+        g.send(x * x, 1, 4).backward();
+        got = x.grad().to_vector<double>();
+      } else {
+        sum(square(g.recv(x, 0, 4))).backward();
+        CHECK(x.grad().to_vector<double>() == std::vector<double>{0, 0});
+      }
+    });
+    CHECK(got == std::vector<double>{4 * 8, 4 * 27});  // of x^4
+  }
+
+  TEST_CASE("gradients of sends are neither dropped nor taken twice without a word") {
+    const auto of = [](const std::function<void(const ProcessGroup&, const Tensor&)>& first,
+                       const std::function<void(const ProcessGroup&, const Tensor&)>& second) {
+      return [=] {
+        run_threads(
+            2, [&](const ProcessGroup& g) { (g.rank() == 0 ? first : second)(g, tensor({2.0}).set_requires_grad()); });
+      };
+    };
+    const auto send = [](const ProcessGroup& g, const Tensor& x) { g.send(x * 1, 1); };
+    CHECK(message_of<CommError>(of(send, [](const ProcessGroup& g, const Tensor& x) { (void)g.recv(x.detach(), 0); }))
+              .find("rank 0 calls send of 1 f32 to rank 1 (recorded) but rank 1 recv of 1 f32 from rank 0;") !=
+          std::string::npos);
+    CHECK(message_of<CommError>(of([](const ProcessGroup& g, const Tensor& x) { g.send(x.detach(), 1); },
+                                   [](const ProcessGroup& g, const Tensor& x) { (void)g.recv(x, 0); }))
+              .find("rank 1 recv of 1 f32 from rank 0 (recorded);") != std::string::npos);
+    // the receiver's gradient finds no backward that waits for it
+    CHECK(message_of<CommError>(of(send, [](const ProcessGroup& g, const Tensor& x) { g.recv(x, 0).backward(); })) ==
+          "send: rank 0 ended without receiving a message of rank 1");
+    CHECK(message_of<NotSupported>(of(
+              [](const ProcessGroup& g, const Tensor& x) { g.send(x, 1).backward(); },
+              [](const ProcessGroup& g, const Tensor& x) { (void)grad(g.recv(x, 0), {x}, {.create_graph = true}); })) ==
+          "recv: gradients that ranks send each other have no derivatives; take a collective (all_to_all, broadcast) "
+          "(while computing the gradient of recv)");
   }
 
   TEST_CASE("ranks that tie in min or max share the gradient") {

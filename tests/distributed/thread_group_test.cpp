@@ -197,6 +197,11 @@ TEST_SUITE("distributed threads") {
                       g.all_reduce_(y);
                     }),
               {"all_reduce of 4 f32", "all_reduce of 5 f64"}));
+    const auto turned = [](const ProcessGroup& g) { return zeros(g.rank() == 0 ? Shape{2, 3} : Shape{3, 2}); };
+    const auto reduce_turned = [&](const ProcessGroup& g, Tensor&) { (void)g.all_reduce(turned(g)); };
+    CHECK(has(clash(reduce_turned, reduce_turned), {"all_reduce of 6 f32 [2, 3] but", "all_reduce of 6 f32 [3, 2];"}));
+    const auto cat_turned = [&](const ProcessGroup& g, Tensor&) { (void)g.all_gather_cat(turned(g).unsqueeze(0)); };
+    CHECK(has(clash(cat_turned, cat_turned), {"[0, 2, 3] but", "[0, 3, 2];"}));
     CHECK(has(clash([](const ProcessGroup& g, Tensor& x) { g.broadcast_(x, 0); },
                     [](const ProcessGroup& g, Tensor& x) { g.broadcast_(x, 1); }),
               {"from rank 0", "from rank 1"}));
@@ -209,6 +214,21 @@ TEST_SUITE("distributed threads") {
               g.broadcast_(x, 2);
             });
           }).find("root 2") != std::string::npos);
+  }
+
+  TEST_CASE("a long send to a rank that does not receive") {
+    std::string heard;
+    std::atomic<bool> over{false};
+    run_threads(2, [&](const Group& g) {
+      if (g.rank() == 0) {
+        g.set_timeout(0.1);
+        heard = message_of<CommError>([&] { g.send(ones({1 << 20}), 1); });
+        over = true;
+      }
+      while (!over) std::this_thread::yield();
+    });
+    CHECK(heard.find("rank 1 of 2 did not receive send of 1048576 f32 to rank 1 in 0.1 s; nothing was heard of it") !=
+          std::string::npos);
   }
 
   TEST_CASE("a group that outlives its threads says so") {

@@ -22,6 +22,7 @@
 #include "weft/distributed/thread_group.h"
 #include "weft/nn/nn.h"
 #include "weft/optim/optim.h"
+#include "weft/train/grad_scaler.h"
 
 using namespace weft;
 using support::largest_difference;
@@ -324,6 +325,37 @@ TEST_SUITE("train threads distributed") {
     });
     CHECK(norms[0] == norms[1]);
     CHECK(norms[0] == doctest::Approx(alone[0]).epsilon(1e-10));
+  }
+
+  TEST_CASE("autocast and GradScaler: an overflow on one rank leaves out the step on all") {
+    std::vector<std::vector<double>> ends(2);
+    std::vector<double> scales(2);
+    run_threads(2, [&](const ProcessGroup& g) {
+      manual_seed(2);
+      nn::Linear model(8, 2);
+      const DistributedDataParallel parallel(model, {.group = g});
+      optim::SGD opt(model.parameters(), {.lr = 0.1});
+      training::GradScaler scaler({.init_scale = 1024});
+      manual_seed(10 + static_cast<uint64_t>(g.rank()));
+      const auto step = [&](double factor) {
+        opt.zero_grad();
+        const Tensor x = randn({4, 8});
+        const Autocast half(Dtype::f16);
+        scaler.scale(sum(square(model(x))) * factor).backward();
+        scaler.step(opt);
+        scaler.update();
+      };
+      step(1);
+      const std::vector<double> before = model.weight.to_vector<double>();
+      step(g.rank() == 1 ? 1e30 : 1);
+      if (model.weight.to_vector<double>() != before) throw Error("the step was made");
+      step(1);
+      if (model.weight.to_vector<double>() == before) throw Error("no step after it");
+      ends[static_cast<size_t>(g.rank())] = model.weight.to_vector<double>();
+      scales[static_cast<size_t>(g.rank())] = scaler.get_scale();
+    });
+    CHECK(ends[0] == ends[1]);
+    CHECK(scales == std::vector<double>{512, 512});
   }
 
   TEST_CASE("an error in backward leaves the gradients as they were") {

@@ -1,7 +1,10 @@
 // A program that mpirun starts; tests/distributed/ranks/run.py says with which arguments, and what must come out.
-//   weft_test_ranks collectives            every collective against its definition; prints "ok"
+//   weft_test_ranks collectives            every collective, and batch norm, against its definition; prints "ok"
 //   weft_test_ranks fail HOW CALL          the last rank fails before call 3 of CALL: kill, stop, throw, exit, skip,
 //                                          other, size; the others print what they heard
+//   weft_test_ranks start HOW              the last rank fails before it joins the others: stop, skip
+//   weft_test_ranks end                    rank 0 returns 4 s after the others, which wait that long; prints "ok"
+//   weft_test_ranks unread                 rank 0 sends what nobody receives
 //   weft_test_ranks loop                   calls all_reduce until it fails
 //   weft_test_ranks threads                prints each rank's threads and cores
 //   weft_test_ranks straggle               10,000 steps of training while ranks come late at random; prints "ok"
@@ -90,8 +93,8 @@ void collectives(const ProcessGroup& g) {
       if (R > 1) {
         Tensor got = zeros({n}, {d, device});
         const int next = (me + 1) % R, before = (me + R - 1) % R;
-        if (me % 2 == 0) g.send(x, next, 3), g.recv(got, before, 3);
-        else g.recv(got, before, 3), g.send(x, next, 3);
+        if (me % 2 == 0) g.send(x, next, 3), g.recv_(got, before, 3);
+        else g.recv_(got, before, 3), g.send(x, next, 3);
         expect(got.to_vector<double>() == of_rank(before, n, seed - 1, d).to_vector<double>(), "send " + what);
       }
     }
@@ -120,6 +123,32 @@ void collectives(const ProcessGroup& g) {
   g.barrier();
 }
 
+/// Batch norm over uneven and empty batches, and its first and second derivatives, against the whole batch on one rank.
+void batch_norm(const ProcessGroup& g) {
+  Generator gen(3);
+  std::vector<Tensor> batches;
+  for (int r = 0; r < g.size(); ++r) batches.push_back(randn({r == 1 ? 0 : r + 1, 3, 4}, Dtype::f64, &gen));
+  const Tensor w = randn({3}, Dtype::f64, &gen) + 2, b = randn({3}, Dtype::f64, &gen);
+  const auto of = [&](const Tensor& batch, const ProcessGroup& group, bool inplace) {
+    Tensor x = batch.clone().set_requires_grad(), w_leaf = w.clone().set_requires_grad();
+    const Tensor y = sync_batch_norm(
+        x * 1, {}, {}, w_leaf, b,
+        {.training = true, .activation = Activation::leaky_relu, .slope = 0.2, .inplace = inplace, .group = group});
+    const Tensor dx = grad(sum(sin(y)), {x}, {.create_graph = true})[0];
+    return std::vector<Tensor>{y.detach(), dx.detach(), grad(sum(dx * dx * dx), {x})[0]};
+  };
+  const std::vector<Tensor> whole = of(cat(batches), {}, false);
+  const Tensor& mine = batches[static_cast<size_t>(g.rank())];
+  int64_t at = 0;
+  for (int r = 0; r < g.rank(); ++r) at += batches[static_cast<size_t>(r)].size(0);
+  for (const bool inplace : {false, true}) {
+    const std::vector<Tensor> got = of(mine, g, inplace);
+    for (size_t i = 0; i < got.size(); ++i)  // sums of some hundred terms of 1 to 10
+      expect(allclose(got[i], whole[i].narrow(0, at, mine.size(0)), 1e-12, 1e-12),
+             str("sync_batch_norm, in place ", inplace, ", derivative ", i));
+  }
+}
+
 void call(const ProcessGroup& g, const std::string& what, int64_t n = 5000) {
   Tensor x = ones({n});
   if (what == "all_reduce") g.all_reduce_(x);
@@ -129,9 +158,13 @@ void call(const ProcessGroup& g, const std::string& what, int64_t n = 5000) {
   else if (what == "all_to_all") (void)g.all_to_all(ones({g.size(), n}));
   else if (what == "send" && g.rank() == g.size() - 1)
     for (int r = 0; r + 1 < g.size(); ++r) g.send(x, r);
-  else if (what == "send") g.recv(x, g.size() - 1);
-  else if (what == "large") g.all_reduce_(x = ones({4000000}));
-  else g.barrier();
+  else if (what == "send") g.recv_(x, g.size() - 1);
+  else if (what == "split") (void)g.split(0);
+  else if (what == "backward") {
+    static nn::Linear model(4, 4);
+    static training::DistributedDataParallel parallel(model, {.group = g});
+    sum(model(ones({2, 4}))).backward();
+  } else g.barrier();
 }
 
 void fail(const ProcessGroup& g, const std::string& how, const std::string& what) {
@@ -154,6 +187,15 @@ void fail(const ProcessGroup& g, const std::string& how, const std::string& what
       throw;
     }
   }
+}
+
+/// Before MPI has begun: the launchers say who is the last rank.
+void fail_at_start(const std::string& how) {
+  for (const auto& [rank, size] : {std::pair("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), {"PMI_RANK", "PMI_SIZE"}})
+    if (std::getenv(rank) && std::atoi(std::getenv(rank)) + 1 == std::atoi(std::getenv(size))) {
+      if (how == "stop") raise(SIGSTOP);
+      std::exit(0);
+    }
 }
 
 /// Calls until something breaks, for half a minute at most.
@@ -218,20 +260,31 @@ int main(int argc, char** argv) try {
     (void)init_process_group({.backend = "nccl"});
     return 0;
   }
+  if (what == "start" && argc == 3) fail_at_start(argv[2]);
   const char* timeout = std::getenv("WEFT_TEST_TIMEOUT");
   const bool cards = what == "cards" && argc == 3;
   const ProcessGroup g = init_process_group(
       {.backend = cards ? "nccl" : "auto", .timeout = timeout ? std::atof(timeout) : 60, .file = cards ? argv[2] : ""});
   if (cards) device = Device(DeviceType::cuda, g.local_rank());
-  if (what == "collectives" || cards) collectives(g);
+  if (what == "collectives") collectives(g), batch_norm(g);
+  else if (cards) collectives(g);
   else if (what == "fail" && argc == 4) fail(g, argv[2], argv[3]);
   else if (what == "loop") loop(g);
-  else if (what == "threads") say(describe(g));
+  else if (what == "unread") {
+    if (g.rank() == 0) g.send(ones({3}), 1);
+  } else if (what == "end") {
+    g.set_timeout(30);
+    g.barrier();
+    if (g.rank() == 0) sleep(4);
+  } else if (what == "threads") say(describe(g));
   else if (what == "straggle") straggle(g);
   else
     throw ValueError(
-        "usage: weft_test_ranks collectives | fail HOW CALL | loop | threads | straggle | nccl | cards FILE");
-  if (wrong == 0 && g.rank() == 0 && (what == "collectives" || what == "straggle" || cards))
+        "usage: weft_test_ranks collectives | fail HOW CALL | start HOW | end | unread | loop | threads | straggle | "
+        "nccl | "
+        "cards "
+        "FILE");
+  if (wrong == 0 && g.rank() == 0 && (what == "collectives" || what == "straggle" || what == "end" || cards))
     say(str("ok, ", g.size(), " ranks"));
   return wrong == 0 ? 0 : 1;
 } catch (const std::exception& e) {
