@@ -190,7 +190,7 @@ class MpiTransport final : public Transport {
     if (MPI_Status s; MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, messages_, &unread, &s) == MPI_SUCCESS && unread) {
       std::fprintf(stderr, "weft: send: rank %d ended without receiving a message of rank %d; the job is ended\n",
                    rank(), s.MPI_SOURCE);
-      end_job();
+      _exit(3);  // the others are in MPI_Finalize, where MPICH's MPI_Abort may hang
     }
     MPI_Cancel(&listening_);
     MPI_Wait(&listening_, MPI_STATUS_IGNORE);
