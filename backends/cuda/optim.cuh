@@ -174,7 +174,8 @@ __global__ void __launch_bounds__(kBlock) norm_kernel(double* parts, List<fn::Fl
   const Piece piece = piece_of(list, blockIdx.x);
   const fn::FlatEntry e = list.entry[piece.entry];
   const double mine = with_floating(e.dtype, [&]<class T> {
-    using C = std::conditional_t<N == Norm::other, double, compute_t<T>>;
+    // the squares of f32 may lie beyond its ends
+    using C = std::conditional_t<N == Norm::other || N == Norm::two, double, compute_t<T>>;
     C sum = 0;  // a thread has few elements
     for_packs(static_cast<T*>(e.data), piece, threads.rank, kBlock, [&](const auto& pack) {
       for (const T& v : pack.v) {

@@ -14,6 +14,7 @@
 #include "weft/autograd/ops/reduce/reduce.h"
 #include "weft/autograd/ops/reduce/scan.h"
 #include "weft/autograd/ops/reduce/softmax.h"
+#include "weft/autograd/ops/reduce/statistics.h"
 
 using namespace weft;
 
@@ -174,6 +175,15 @@ TEST_SUITE("accumulation") {
     CHECK(weft::std(here::tensor<float>({-2e38f, 2e38f, 0, 1e38f})).item<float>() == doctest::Approx(1.707825e38));
   }
 
+  DEVICE_TEST_CASE("covariances at a mean of 1e6, and of constants") {
+    Generator g(5);
+    const Tensor x = here::randn({3, 4000}, Dtype::f32, &g) + 1e6;
+    CHECK(off(cov(x), cov(f64(x))) < 2e-6);
+    CHECK(off(corrcoef(x), corrcoef(f64(x))) < 2e-6);
+    const Tensor weights = here::rand({4000}, Dtype::f32, &g);
+    CHECK(off(cov(x, {.aweights = weights}), cov(f64(x), {.aweights = f64(weights)})) < 2e-6);
+    CHECK(greatest(cov(here::full({2, 1000}, 737.1))) == 0);
+  }
   DEVICE_TEST_CASE("the gradient of a norm, however small the norm") {
     const auto check = [](Dtype d, double value, double p, double tolerance) {
       CAPTURE(d);

@@ -274,6 +274,16 @@ TEST_SUITE("index") {
     CHECK_THROWS_AS((void)embedding_bag(ints({0, 1}), w, here::zeros({1})), DtypeError);
   }
 
+  DEVICE_TEST_CASE("embedding_bag adds, counts and divides halves in f32") {
+    const Tensor w = here::full({2, 1}, 60000, Dtype::f16), ones = here::full({2, 1}, 1, Dtype::f16);
+    const Tensor at = here::full({70000}, 1, Dtype::i64), from = ints({0});
+    const EmbeddingBagOptions mean{.mode = BagMode::mean};
+    for (const Tensor& y : {embedding_bag(at, w, from, mean), embedding_bag(at.reshape({1, 70000}), w, {}, mean)}) {
+      CHECK(y.dtype() == Dtype::f16);
+      CHECK(y.item<double>() == 60000);
+    }
+    CHECK(embedding_bag(at, ones, from, mean).item<double>() == 1);
+  }
   DEVICE_TEST_CASE("embedding_bag: one long bag among thousands of short ones") {
     const Tensor w = iota({7, 2}) * 0.25;
     std::vector<int64_t> index, offsets;

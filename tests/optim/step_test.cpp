@@ -419,6 +419,12 @@ DEVICE_TEST_CASE("clip_grad_norm: norms of any kind, over several dtypes") {
   optim::clip_grad_value({a, b}, 0.25);
   for (double x : b.grad().to_vector<double>()) CHECK(std::fabs(x) <= 0.25);
   CHECK(optim::clip_grad_norm({c}, 1.0).item<float>() == 0);
+  for (const double size : {1e20, 1e-25}) {  // whose squares f32 does not hold
+    Tensor d = leaf({4}, 1, Dtype::f32);
+    d.set_grad(here::full({4}, size));
+    CHECK(optim::clip_grad_norm({d}, 1.0).item<double>() == doctest::Approx(2 * size).epsilon(1e-6));
+    CHECK(d.grad().to_vector<double>()[3] == doctest::Approx(size > 1 ? 0.5 : size).epsilon(1e-6));
+  }
   a.set_grad(here::full({3, 4}, inf));
   CHECK_THROWS_AS(optim::clip_grad_norm({a}, 1.0, {.error_if_nonfinite = true}), Error);
 }

@@ -71,14 +71,16 @@ Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& of
              " do not have the index's shape ", index.shape());
 
   const Tensor flat = index.reshape({index.numel()});
-  Tensor rows = embedding(flat, weight, {.padding_idx = o.padding_idx, .scale_grad_by_freq = o.scale_grad_by_freq});
+  // halves are added, counted and divided in f32
+  Tensor rows = embedding(flat, weight, {.padding_idx = o.padding_idx, .scale_grad_by_freq = o.scale_grad_by_freq})
+                    .to(compute_dtype(weight.dtype()));
   if (factors.defined()) rows = rows * factors.reshape({index.numel(), 1});
   int64_t skipped = o.padding_idx.value_or(-1);
   if (o.padding_idx && skipped < 0) skipped += weight.size(0);
   Tensor counts = o.padding_idx ? ne(flat, skipped) : full({flat.numel()}, true, {Dtype::boolean, flat.device()});
   const int64_t D = weight.size(1);
   const auto averaged = [&](const Tensor& total, const Tensor& n) {
-    return o.mode == BagMode::mean ? total / clamp(n, 1).to(rows.dtype()) : total;
+    return (o.mode == BagMode::mean ? total / clamp(n, 1).to(rows.dtype()) : total).to(weight.dtype());
   };
   Shape bags = index.shape();
   if (offsets.defined()) {
@@ -107,7 +109,7 @@ Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& of
   const Tensor n = sum(counts, 1);
   if (o.mode == BagMode::max && bags[1] > 0) {
     const Tensor most = max(where(counts, rows, -std::numeric_limits<double>::infinity()), 1).values;
-    return where(eq(n, 0), 0, most);
+    return where(eq(n, 0), 0, most).to(weight.dtype());
   }
   return averaged(sum(where(counts, rows, 0), 1), n);
 }

@@ -64,14 +64,19 @@ Tensor cov(const Tensor& x, const CovOptions& o) {
     importance = o.aweights.reshape({n}).to(wide);
     w = w.defined() ? w * importance : importance;
   }
+  // Twice: far from zero the first mean is rounded by as much as the rows differ.
+  const auto centred = [](const Tensor& r, const auto& mean_of) {
+    const Tensor d = r - mean_of(r);
+    return d - mean_of(d);
+  };
   Tensor c;
   if (!w.defined()) {
-    const Tensor d = rows - mean(rows, 1, true);
+    const Tensor d = centred(rows, [](const Tensor& r) { return mean(r, 1, true); });
     c = mm(d, d.t()) / std::max(0.0, static_cast<double>(n) - o.correction);
   } else {
     const Tensor total = sum(w);
     detail::refuse_any(op, eq(total.detach(), 0), "the weights sum to 0");
-    const Tensor d = rows - sum(rows * w, 1, true) / total;
+    const Tensor d = centred(rows, [&](const Tensor& r) { return sum(r * w, 1, true) / total; });
     const Tensor less = importance.defined() ? sum(w * importance) / total * o.correction
                                              : detail::number(o.correction, w.options());
     c = mm(d, (d * w).t()) / clamp(total - less, 0);

@@ -89,6 +89,11 @@ template <Norm N, class T> double partial(const T* x, int64_t n, double p) {
     if constexpr (N == Norm::two) {
 #pragma omp simd reduction(+ : s)
       for (int64_t i = 0; i < m; ++i) s += static_cast<C>(b[i]) * static_cast<C>(b[i]);
+      // near its ends f32 has no squares, or few of their digits
+      if (sizeof(C) == 4 && !(s > C(1e-25) && s < C(1e38))) {
+        for (int64_t i = 0; i < m; ++i) sum += static_cast<double>(b[i]) * static_cast<double>(b[i]);
+        continue;
+      }
     } else if constexpr (N == Norm::one) {
 #pragma omp simd reduction(+ : s)
       for (int64_t i = 0; i < m; ++i) s += fn::abs(static_cast<C>(b[i]));
