@@ -94,7 +94,8 @@ inline bool winograd(const ConvProblem& p) {
 /// weight is transformed on the way to the products, in the caches, and neither written to memory nor kept: as fast as
 /// a weight that was kept at 256 channels, 1.3 times faster at 512, and ResNet-18 holds 60 MB less.
 inline bool winograd_streamed(const ConvProblem& p) { return p.axes == 2 && winograd_tiles(p) <= p.o; }
-/// Weight gradients, whose sums of products are as large as the weight times 4.
+/// Weight gradients, whose sums of products are as large as the weight times 4 and kept while they are added to: with
+/// few tiles for more than 256 x 256 of them that costs more than it spares.
 inline bool winograd_weight_grad(const ConvProblem& p) {
   return winograd(p) && p.c <= 512 && p.o <= 512 && (p.c * p.o <= 256 * 256 || winograd_tiles(p) >= 64);
 }

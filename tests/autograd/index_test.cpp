@@ -284,6 +284,8 @@ TEST_SUITE("index") {
       CHECK(y.item<double>() == 60000);
     }
     CHECK(embedding_bag(at, ones, from, mean).item<double>() == 1);
+    const Tensor wide = here::full({70000}, 0.5);
+    CHECK(embedding_bag(at, ones, from, {.mode = BagMode::sum, .per_sample_weights = wide}).dtype() == Dtype::f32);
   }
   DEVICE_TEST_CASE("embedding_bag: one long bag among thousands of short ones") {
     const Tensor w = iota({7, 2}) * 0.25;

@@ -75,12 +75,13 @@ Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& of
   Tensor rows = embedding(flat, weight, {.padding_idx = o.padding_idx, .scale_grad_by_freq = o.scale_grad_by_freq})
                     .to(compute_dtype(weight.dtype()));
   if (factors.defined()) rows = rows * factors.reshape({index.numel(), 1});
+  const Dtype dtype = factors.defined() ? promote(weight.dtype(), factors.dtype()) : weight.dtype();
   int64_t skipped = o.padding_idx.value_or(-1);
   if (o.padding_idx && skipped < 0) skipped += weight.size(0);
   Tensor counts = o.padding_idx ? ne(flat, skipped) : full({flat.numel()}, true, {Dtype::boolean, flat.device()});
   const int64_t D = weight.size(1);
   const auto averaged = [&](const Tensor& total, const Tensor& n) {
-    return (o.mode == BagMode::mean ? total / clamp(n, 1).to(rows.dtype()) : total).to(weight.dtype());
+    return (o.mode == BagMode::mean ? total / clamp(n, 1).to(rows.dtype()) : total).to(dtype);
   };
   Shape bags = index.shape();
   if (offsets.defined()) {
@@ -94,7 +95,7 @@ Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& of
         return index_add(zeros({bag_count + 1, each.size(1)}, each.options()), 0, bag, each).narrow(0, 0, bag_count);
       };
       const Tensor counted = counts.unsqueeze(1);
-      return averaged(summed(where(counted, rows, 0)), summed(counted.to(compute_dtype(rows.dtype()))));
+      return averaged(summed(where(counted, rows, 0)), summed(counted.to(rows.dtype())));
     }
     const Tensor at = bag_positions(from, flat.device());  // a maximum wants them side by side
     bags = at.shape();
@@ -109,7 +110,7 @@ Tensor embedding_bag(const Tensor& index, const Tensor& weight, const Tensor& of
   const Tensor n = sum(counts, 1);
   if (o.mode == BagMode::max && bags[1] > 0) {
     const Tensor most = max(where(counts, rows, -std::numeric_limits<double>::infinity()), 1).values;
-    return where(eq(n, 0), 0, most).to(weight.dtype());
+    return where(eq(n, 0), 0, most).to(dtype);
   }
   return averaged(sum(where(counts, rows, 0), 1), n);
 }

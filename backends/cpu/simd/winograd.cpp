@@ -15,7 +15,7 @@ constexpr int64_t kBlock = 48;  // tiles that are transformed together: a multip
 // packed[kd][xi][panel][c][kPanel]. Threads take runs of outputs, as they do in `run` where it splits them.
 void pack(float* packed, const float* w, const WeightStrides& s, const Problem& p, bool rotate) {
   const int64_t plane = winograd::packed_size(p) / (36 * p.kd);
-  const Filters filters(w, nullptr, s, p, rotate);
+  const Filters filters(w, s, p, rotate);
   parallel_for(fn::ceil_div(p.o, kWidth) * p.c, 16, [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; ++at)
       for (int64_t kd = 0; kd < p.kd; ++kd) {

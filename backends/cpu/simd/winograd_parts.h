@@ -108,23 +108,28 @@ template <int S = 1> WEFT_INLINE void transpose(Vec* v) {
 
 // The windows of a weight [o, c, kd, 3, 3], transformed for kWidth outputs at a time.
 struct Filters {
-  const float *w, *scale;  // scale: factors of the outputs, or null
+  const float* w;
   WeightStrides s;
   int64_t outputs, planes;
   bool rotate;
   int64_t last;  // of the weight's elements
 
-  Filters(const float* weight, const float* factors, const WeightStrides& strides, const Problem& p, bool turned)
+  Filters(const float* weight, const WeightStrides& strides, const Problem& p, bool turned)
       : w(weight),
-        scale(factors),
         s(strides),
         outputs(p.o),
         planes(p.kd),
         rotate(turned),
         last((p.o - 1) * s.o + (p.c - 1) * s.c + (p.kd - 1) * s.kd + 2 * (s.kh + s.kw)) {}
 
-  // u[36] of the outputs from o on; those beyond the last repeat it.
-  WEFT_INLINE void transform(Vec* u, int64_t o, int64_t c, int64_t kd) const {
+  // The factors of the outputs from o on.
+  Vec factors(const float* scale, int64_t o) const {
+    Vec v;
+    for (int l = 0; l < kWidth; ++l) v[l] = scale[std::min(o + l, outputs - 1)];
+    return v;
+  }
+  // u[36] of the outputs from o on, times their factors (null: 1); those beyond the last repeat it.
+  WEFT_INLINE void transform(Vec* u, int64_t o, int64_t c, int64_t kd, const Vec* scale = nullptr) const {
     const int64_t from = c * s.c + (rotate ? planes - 1 - kd : kd) * s.kd;
     int64_t lanes[kWidth];
     for (int l = 0; l < kWidth; ++l) lanes[l] = from + std::min(o + l, outputs - 1) * s.o;
@@ -142,11 +147,8 @@ struct Filters {
       for (int l = 0; l < kWidth; ++l) g[tap][l] = w[lanes[l] + tap / 3 * s.kh + tap % 3 * s.kw];
     if (rotate)
       for (int i = 0; i < 4; ++i) std::swap(g[i], g[8 - i]);
-    if (scale) {
-      Vec factors;
-      for (int l = 0; l < kWidth; ++l) factors[l] = scale[std::min(o + l, outputs - 1)];
-      for (int i = 0; i < 9; ++i) g[i] *= factors;
-    }
+    if (scale)
+      for (int i = 0; i < 9; ++i) g[i] *= *scale;
     both_axes<3, 6>(g, u, filter_1d<Vec>);
   }
 };

@@ -43,7 +43,7 @@ struct Inputs {
 void run_streamed(float* y, const float* x, const float* w, const float* scale, const WeightStrides& s, bool rotate,
                   const winograd::Finish& finish, const Problem& p) {
   const Grid grid(p);
-  const Filters filters(w, scale, s, p, rotate);
+  const Filters filters(w, s, p, rotate);
   const Inputs inputs(grid, p);
   Scratch transformed(static_cast<size_t>(inputs.size(p)) * sizeof(float));
   float* const v = transformed.as<float>();
@@ -62,13 +62,15 @@ void run_streamed(float* y, const float* x, const float* w, const float* scale, 
       const int64_t first = groups * part / parts * kRows, last = groups * (part + 1) / parts * kRows;
       for (int64_t c = 0; c < p.c; c += block) {
         const int64_t channels = std::min(block, p.c - c);
-        for (int64_t lanes = o; lanes < o_end; lanes += kWidth)
+        for (int64_t lanes = o; lanes < o_end; lanes += kWidth) {
+          const Vec factors = scale ? filters.factors(scale, lanes) : Vec{};
           for (int64_t k = 0; k < channels; ++k) {
             Vec values[36];
-            filters.transform(values, lanes, c + k, 0);
+            filters.transform(values, lanes, c + k, 0, scale ? &factors : nullptr);
 #pragma GCC unroll 36
             for (int xi = 0; xi < 36; ++xi) store(u + xi * u_plane + k * kPanel + lanes - o, values[xi]);
           }
+        }
         for (int xi = 0; xi < 36; ++xi)
           for (int64_t row = first; row < last; row += kRows)
             for (int64_t at = 0; at < o_end - o; at += kCols) {
